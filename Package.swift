@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "swift-clip",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "CLIP", targets: ["CLIP"]),
+        .executable(name: "clip", targets: ["ClipCommand"]),
+    ],
+    traits: [
+        .trait(name: "WebP", description: "Reads WebP pictures, by libwebp."),
+        .default(enabledTraits: ["WebP"]),
+    ],
+    dependencies: [
+        // Subcommands, options, help and shell completions of `clip`; the library does not use it.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        // The library: text or pixels in, embeddings out.
+        .target(name: "CLIP", dependencies: ["Tensors", "ImageCodecs", "CVocabulary"]),
+
+        // The command.
+        .executableTarget(
+            name: "ClipCommand",
+            dependencies: [
+                "CLIP",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // Numbers: buffers, mapped files, every operation. The only Swift with pointers, beside codecs.
+        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(name: "CKernels"),
+        .systemLibrary(
+            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+
+        // Pictures: the bytes of a file to 8-bit RGB.
+        .target(name: "ImageCodecs", dependencies: ["CImageCodecs"]),
+        .target(
+            name: "CImageCodecs",
+            dependencies: [
+                "CPNG", "CJPEG", .target(name: "CWebP", condition: .when(traits: ["WebP"])),
+            ],
+            cSettings: [.define("CLIP_WEBP", .when(traits: ["WebP"]))]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+        .systemLibrary(
+            name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+
+        // CLIP's vocabulary and HTML's entities, compiled in.
+        .target(name: "CVocabulary", exclude: ["merges.bin", "entities.bin"]),
+
+        .target(
+            name: "TestSupport", dependencies: ["CLIP", "Tensors"], path: "Tests/TestSupport"),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
+        .testTarget(
+            name: "ImageCodecsTests", dependencies: ["CLIP", "ImageCodecs", "TestSupport"]),
+        .testTarget(
+            name: "CLIPTests", dependencies: ["CLIP", "Tensors", "CVocabulary", "TestSupport"]),
+        .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
+        .testTarget(
+            name: "ClipCommandTests", dependencies: ["ClipCommand", "CLIP", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c17
+)
