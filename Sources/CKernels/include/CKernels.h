@@ -1,0 +1,82 @@
+// Fused loops over floats and bytes, one table of functions per instruction set.
+//
+// scalar.c is the specification: it is written to be read, and every other file must agree with it.
+// Nothing here allocates, and no pointer needs more than its element's natural alignment.
+
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Swift sees no optional pointers, but for the one that may be NULL.
+#if defined(__clang__)
+#pragma clang assume_nonnull begin
+#define CLIP_NULLABLE _Nullable
+#else
+#define CLIP_NULLABLE
+#endif
+
+typedef enum {
+    CLIP_IDENTITY,    // x
+    CLIP_RELU,        // max(x, 0)
+    CLIP_QUICK_GELU,  // x / (1 + exp(-1.702 x))
+    CLIP_GELU,        // x / 2 * (1 + erf(x / sqrt(2)))
+} clip_activation;
+
+typedef struct {
+    // "scalar", "avx2", "avx512" or "neon".
+    const char *name;
+
+    // out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i].
+    // The variance is the mean of squared deviations (two passes). out may be x.
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
+                       size_t n, float *out);
+
+    // x[i] = exp(scale * (x[i] - max(x))) / sum over i, in place. n may be 0.
+    void (*softmax)(float *x, size_t n, float scale);
+
+    // x[i] = activation(x[i] + bias[i]), in place. bias may be NULL, which means zeros.
+    void (*bias_activation)(float *x, const float *CLIP_NULLABLE bias, size_t n, clip_activation activation);
+
+    // x[i] += y[i].
+    void (*add)(float *x, const float *y, size_t n);
+
+    // x[i] *= factor.
+    void (*scale)(float *x, float factor, size_t n);
+
+    // The sum of x[i] * x[i].
+    float (*sum_of_squares)(const float *x, size_t n);
+
+    // Widening of IEEE binary16 and of bfloat16, exact for every bit pattern but the payload of NaN.
+    void (*float16_to_float32)(const uint16_t *x, size_t n, float *out);
+    void (*bfloat16_to_float32)(const uint16_t *x, size_t n, float *out);
+
+    // One row of Pillow's 8-bit resampling, horizontally: `out_width` RGB pixels, where
+    //   out[3 i + c] = clip8((2^21 + sum over j < counts[i] of
+    //                         row[3 (starts[i] + j) + c] * weights[i * taps + j]) >> 22).
+    // counts[i] <= taps, and no byte outside pixels starts[i] ..< starts[i] + counts[i] is read.
+    void (*resize_horizontal)(const uint8_t *row, const int32_t *starts, const int32_t *counts,
+                              const int32_t *weights, size_t taps, size_t out_width, uint8_t *out);
+
+    // One row of the same, vertically: `n` bytes from `taps` rows that lie `stride` bytes apart:
+    //   out[i] = clip8((2^21 + sum over j < taps of rows[j * stride + i] * weights[j]) >> 22).
+    void (*resize_vertical)(const uint8_t *rows, size_t stride, const int32_t *weights,
+                            size_t taps, size_t n, uint8_t *out);
+} clip_kernels;
+
+// The fastest table that this CPU can run, or the one that the environment variable CLIP_ISA names
+// (if it is known and the CPU can run it). Chosen once; safe to call from any thread.
+const clip_kernels *clip_kernels_current(void);
+
+// The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
+const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
+
+// The number of cores that this process may run on, at least 1.
+int clip_available_cores(void);
+
+#if defined(__clang__)
+#pragma clang assume_nonnull end
+#endif
+
+#endif

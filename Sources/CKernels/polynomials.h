@@ -1,0 +1,33 @@
+// Constants of the vector exponential and error function. Scripts/kernels/fit_erfc.py makes the
+// coefficients.
+
+#ifndef POLYNOMIALS_H
+#define POLYNOMIALS_H
+
+// exp(x) = 2^k exp(r), where k = round(x / log(2)) and r = x - k log(2). The two parts of log(2)
+// add up to more than a float's precision.
+#define LOG2_E 1.44269504f
+#define LOG_2_HIGH 0.693147182f
+#define LOG_2_LOW -1.90465430e-9f
+
+// Beyond these, exp(x) is infinite, and (nearly) smaller than any normal float.
+#define EXP_LARGEST 89.0f
+#define EXP_SMALLEST -86.9f
+
+// exp(r) = 1 + r + r^2 (sum of exp_coefficients[i] r^i) for |r| <= log(2) / 2.
+static const float exp_coefficients[5] = {
+    +4.999999404e-01f, +1.666651964e-01f, +4.166839272e-02f, +8.368780836e-03f, +1.381446724e-03f,
+};
+
+// The weight of the normal distribution beyond a >= 0, erfc(a / sqrt(2)) / 2, is
+// exp(-a^2 / 2) t (sum of tail_coefficients[i] t^i), where t = 1 / (1 + TAIL_SLOPE a).
+#define TAIL_SLOPE 0.265625f
+static const float tail_coefficients[9] = {
+    +1.059887037e-01f, +1.055370048e-01f, +1.025735661e-01f, +6.181941926e-02f, +1.341914833e-01f,
+    -1.106255576e-01f, +2.121564746e-01f, -1.423109621e-01f, +3.066987544e-02f,
+};
+
+// From here on, that weight is zero as a float.
+#define TAIL_END 16.0f
+
+#endif
