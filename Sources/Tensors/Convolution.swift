@@ -1,0 +1,175 @@
+internal import CKernels
+
+/// Pictures or feature maps: one row of channels a position, the channels last.
+package struct FeatureMap {
+    /// [batch * height * width, channels].
+    package let matrix: Matrix
+    package let batch: Int
+    package let height: Int
+    package let width: Int
+
+    package var channels: Int { matrix.columns }
+
+    package init(_ matrix: Matrix, batch: Int, height: Int, width: Int) {
+        precondition(
+            matrix.rows == batch * height * width, "\(matrix.rows) for \(batch)x\(height)x\(width)")
+        self.matrix = matrix
+        self.batch = batch
+        self.height = height
+        self.width = width
+    }
+
+    /// From pixels in PyTorch's order, [batch, channels, height, width].
+    package init(
+        planes: ArraySlice<Float>, batch: Int, channels: Int, height: Int, width: Int,
+        workspace: Workspace
+    ) {
+        let area = height * width
+        precondition(planes.count == batch * channels * area, "\(planes.count) values")
+        let matrix = workspace.matrix(rows: batch * area, columns: channels)
+        planes.withUnsafeBufferPointer { source in
+            for image in 0..<batch {
+                for channel in 0..<channels {
+                    let plane = (image * channels + channel) * area
+                    for position in 0..<area {
+                        matrix.elements[(image * area + position) * channels + channel] =
+                            source[plane + position]
+                    }
+                }
+            }
+        }
+        self.init(matrix, batch: batch, height: height, width: width)
+    }
+
+    /// A convolution of `kernel` x `kernel` with `stride`, and `padding` zeros on every side.
+    ///
+    /// - Parameter weights: [out, kernel * kernel * channels].
+    package func convolved(
+        _ weights: ProductWeights, kernel: Int, stride: Int, padding: Int, activation: Nonlinearity
+    ) -> FeatureMap {
+        let newHeight = (height + 2 * padding - kernel) / stride + 1
+        let newWidth = (width + 2 * padding - kernel) / stride + 1
+        let output: Matrix
+        if kernel == 1 && stride == 1 && padding == 0 {
+            output = weights.apply(matrix, activation: activation)
+        } else {
+            output = matrix.workspace.matrix(
+                rows: batch * newHeight * newWidth, columns: weights.outputs)
+            // Strips of rows, so that the unfolded pixels stay in the cache.
+            let strip = max(1, min(output.rows, 1 << 18 / weights.inputs))
+            for start in Swift.stride(from: 0, to: output.rows, by: strip) {
+                let rows = start..<min(start + strip, output.rows)
+                let unfolded = self.unfolded(
+                    rows, newHeight, newWidth, kernel: kernel, stride: stride, padding: padding)
+                weights.apply(unfolded, into: output, fromRow: start, activation: activation)
+            }
+        }
+        return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
+    }
+
+    /// The pixels that each of the given output positions sees: im2col.
+    private func unfolded(
+        _ rows: Range<Int>, _ newHeight: Int, _ newWidth: Int, kernel: Int, stride: Int,
+        padding: Int
+    ) -> Matrix {
+        let channels = channels
+        let result = matrix.workspace.matrix(
+            rows: rows.count, columns: kernel * kernel * channels)
+        inParallel(rows.count, threads: matrix.workspace.threads) { range in
+            for i in range {
+                let position = rows.lowerBound + i
+                let image = position / (newHeight * newWidth)
+                let y = position / newWidth % newHeight * stride - padding
+                let x = position % newWidth * stride - padding
+                var target = result.row(i)
+                for row in y..<(y + kernel) {
+                    for column in x..<(x + kernel) {
+                        if row >= 0 && row < height && column >= 0 && column < width {
+                            let source = (image * height + row) * width + column
+                            target.update(
+                                from: matrix.elements + source * channels, count: channels)
+                        } else {
+                            target.update(repeating: 0, count: channels)
+                        }
+                        target += channels
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    /// The mean of each `size` x `size` square; a rest at the right and bottom edge is dropped.
+    package func averagePooled(_ size: Int) -> FeatureMap {
+        guard size > 1 else { return self }
+        let (newHeight, newWidth) = (height / size, width / size)
+        let output = matrix.workspace.matrix(
+            rows: batch * newHeight * newWidth, columns: channels)
+        let kernels = Kernels.current
+        inParallel(output.rows, threads: matrix.workspace.threads, unit: 16) { rows in
+            for position in rows {
+                let image = position / (newHeight * newWidth)
+                let top = position / newWidth % newHeight * size
+                let left = position % newWidth * size
+                let target = output.row(position)
+                target.update(repeating: 0, count: channels)
+                for row in top..<(top + size) {
+                    for column in left..<(left + size) {
+                        let source = (image * height + row) * width + column
+                        kernels.add(target, matrix.row(source), channels)
+                    }
+                }
+                kernels.scale(target, 1 / Float(size * size), channels)
+            }
+        }
+        return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
+    }
+
+    /// For each picture its mean position, then all its positions: [batch * (1 + area), channels].
+    package func withMeanFirst() -> Matrix {
+        let area = height * width
+        let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)
+        let kernels = Kernels.current
+        for image in 0..<batch {
+            let mean = result.row(image * (1 + area))
+            let first = matrix.row(image * area)
+            (mean + channels).update(from: first, count: area * channels)
+            mean.update(repeating: 0, count: channels)
+            for position in 0..<area { kernels.add(mean, first + position * channels, channels) }
+            kernels.scale(mean, 1 / Float(area), channels)
+        }
+        return result
+    }
+}
+
+/// The squares of `size` x `size` pixels of each picture, row by row, each as one row in the order
+/// [channel, y, x] of a convolution's weights.
+///
+/// - Parameter planes: [batch, 3, resolution, resolution].
+/// - Returns: [batch * (resolution / size)², 3 * size²].
+package func patches(
+    of planes: ArraySlice<Float>, batch: Int, resolution: Int, size: Int, workspace: Workspace
+) -> Matrix {
+    let grid = resolution / size
+    let area = resolution * resolution
+    precondition(planes.count == batch * 3 * area, "\(planes.count) for \(batch) x \(area)")
+    let result = workspace.matrix(rows: batch * grid * grid, columns: 3 * size * size)
+    planes.withUnsafeBufferPointer { source in
+        guard let base = source.baseAddress else { return }
+        inParallel(result.rows, threads: workspace.threads, unit: grid) { rows in
+            for patch in rows {
+                let image = patch / (grid * grid)
+                let (top, left) = (patch / grid % grid * size, patch % grid * size)
+                var target = result.row(patch)
+                for channel in 0..<3 {
+                    let plane = base + (image * 3 + channel) * area
+                    for y in top..<(top + size) {
+                        target.update(from: plane + y * resolution + left, count: size)
+                        target += size
+                    }
+                }
+            }
+        }
+    }
+    return result
+}

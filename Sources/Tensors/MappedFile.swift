@@ -1,0 +1,102 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Why a file could not be read: the text of `errno`.
+package struct FileError: Error, Equatable {
+    package let reason: String
+
+    static func last() -> FileError { FileError(reason: String(cString: strerror(errno))) }
+}
+
+/// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
+package final class MappedFile: @unchecked Sendable {
+    package let count: Int
+    let base: UnsafeRawPointer
+
+    /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
+    package init(path: String) throws(FileError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last() }
+        defer { close(descriptor) }
+
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(
+                reason: status.st_mode & S_IFMT == S_IFDIR
+                    ? "it is a directory" : "it is not a regular file")
+        }
+        count = Int(status.st_size)
+        guard count > 0 else {
+            base = UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped  // never read
+            return
+        }
+        guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0),
+            address != MAP_FAILED
+        else { throw .last() }
+        base = UnsafeRawPointer(address)
+    }
+
+    deinit {
+        if count > 0 { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+    }
+
+    /// A copy of the bytes in a range that lies within the file.
+    package func bytes(_ range: Range<Int>) -> [UInt8] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        return Array(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+    }
+}
+
+/// The whole of a file as bytes.
+///
+/// Reads whatever can be read, pipes too, up to a limit.
+package func readFile(path: String, limit: Int = .max) throws(FileError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .last() }
+    defer { close(descriptor) }
+
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .last() }
+    guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError(reason: "it is a directory") }
+
+    var bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 1 << 16))
+    var filled = 0
+    while true {
+        if filled == bytes.count { bytes += [UInt8](repeating: 0, count: bytes.count) }
+        let n = bytes.withUnsafeMutableBytes { buffer in
+            read(descriptor, buffer.baseAddress.map { $0 + filled }, buffer.count - filled)
+        }
+        if n < 0 {
+            if errno == EINTR { continue }
+            throw .last()
+        }
+        if n == 0 { break }
+        filled += n
+        guard filled <= limit else {
+            throw FileError(reason: "it is larger than \(limit) bytes")
+        }
+    }
+    bytes.removeLast(bytes.count - filled)
+    return bytes
+}
+
+/// Whether there is a file, or something else that is not a directory, at a path.
+package func fileExists(_ path: String) -> Bool {
+    fileMode(path).map { $0 & S_IFMT != S_IFDIR } ?? false
+}
+
+/// Whether there is a directory at a path.
+package func isDirectory(_ path: String) -> Bool {
+    fileMode(path).map { $0 & S_IFMT == S_IFDIR } ?? false
+}
+
+private func fileMode(_ path: String) -> mode_t? {
+    var status = stat()
+    return stat(path, &status) == 0 ? status.st_mode : nil
+}

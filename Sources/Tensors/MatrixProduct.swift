@@ -1,0 +1,125 @@
+internal import CKernels
+internal import COpenBLAS
+
+/// What follows a matrix product.
+package enum Nonlinearity: Sendable {
+    case identity, relu, quickGELU, gelu
+
+    var code: clip_activation {
+        switch self {
+        case .identity: CLIP_IDENTITY
+        case .relu: CLIP_RELU
+        case .quickGELU: CLIP_QUICK_GELU
+        case .gelu: CLIP_GELU
+        }
+    }
+}
+
+/// The weights of y = activation(x Wᵀ + b): the one front of every matrix product with weights.
+///
+/// W is [outputs, inputs], b is [outputs].
+package struct ProductWeights: Sendable {
+    package let weight: Tensor
+    package let bias: Tensor?
+
+    package var outputs: Int { weight.shape[0] }
+    package var inputs: Int { weight.shape[1] }
+
+    package init(weight: Tensor, bias: Tensor? = nil) {
+        precondition(
+            weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
+            "weight \(weight.shape), bias \(bias.map(\.shape) ?? [])")
+        self.weight = weight
+        self.bias = bias
+    }
+
+    /// activation(x Wᵀ + b): [rows, inputs] -> [rows, outputs].
+    package func apply(_ x: Matrix, activation: Nonlinearity = .identity) -> Matrix {
+        let y = x.workspace.matrix(rows: x.rows, columns: outputs)
+        apply(x, into: y, activation: activation)
+        return y
+    }
+
+    /// The same, into rows `first`... of a matrix that is there already.
+    package func apply(
+        _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity
+    ) {
+        multiply(x, into: y, fromRow: first, adding: false, activation: activation)
+    }
+
+    /// y = activation(y + x Wᵀ + b).
+    package func apply(_ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity) {
+        precondition(x.rows == y.rows, "\(x.rows) rows added to \(y.rows)")
+        multiply(x, into: y, fromRow: 0, adding: true, activation: activation)
+    }
+
+    private func multiply(
+        _ x: Matrix, into y: Matrix, fromRow first: Int, adding: Bool, activation: Nonlinearity
+    ) {
+        precondition(
+            x.columns == inputs && y.columns == outputs && first + x.rows <= y.rows,
+            "\(x.rows) x \(x.columns) by \(weight.shape) into \(y.rows) x \(y.columns)")
+        // Each thread takes the same part of the weights or of the rows, whichever is longer, so
+        // that the parts are large; a sum never runs over two threads.
+        let threads = x.workspace.threads
+        let target = y.elements + first * outputs
+        if outputs >= x.rows {
+            inParallel(outputs, threads: threads, unit: 16) { columns in
+                multiply(x, rows: 0..<x.rows, columns: columns, into: target, adding, activation)
+            }
+        } else {
+            inParallel(x.rows, threads: threads, unit: 16) { rows in
+                multiply(x, rows: rows, columns: 0..<outputs, into: target, adding, activation)
+            }
+        }
+    }
+
+    private func multiply(
+        _ x: Matrix, rows: Range<Int>, columns: Range<Int>,
+        into y: UnsafeMutablePointer<Float>, _ adding: Bool, _ activation: Nonlinearity
+    ) {
+        let target = y + rows.lowerBound * outputs + columns.lowerBound
+        BLAS.multiply(
+            rows: rows.count, columns: columns.count, depth: inputs,
+            x.elements + rows.lowerBound * inputs, inputs,
+            weight.elements + columns.lowerBound * inputs, inputs, transposed: true,
+            into: target, outputs, adding: adding)
+        guard bias != nil || activation != .identity else { return }
+        let kernel = Kernels.current.bias_activation
+        let offset = bias.map { $0.elements + columns.lowerBound }
+        for row in 0..<rows.count {
+            kernel(target + row * outputs, offset, columns.count, activation.code)
+        }
+    }
+}
+
+/// Plain products of float32 matrices, on the calling thread.
+enum BLAS {
+    /// The threads are ours: OpenBLAS keeps to the one that calls it.
+    private static let isSingleThreaded: Bool = {
+        openblas_set_num_threads(1)
+        return true
+    }()
+
+    /// c = a b (+ c), or a bᵀ (+ c) where `transposed`; each with the distance between its rows.
+    static func multiply(
+        rows: Int, columns: Int, depth: Int,
+        _ a: UnsafePointer<Float>, _ strideA: Int,
+        _ b: UnsafePointer<Float>, _ strideB: Int, transposed: Bool,
+        into c: UnsafeMutablePointer<Float>, _ strideC: Int, adding: Bool = false,
+        scale: Float = 1
+    ) {
+        precondition(isSingleThreaded)
+        cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans,
+            blasint(rows), blasint(columns), blasint(depth), scale, a, blasint(strideA),
+            b, blasint(strideB), adding ? 1 : 0, c, blasint(strideC))
+    }
+}
+
+/// The library behind matrix products, with its version and the CPU kernel it chose.
+package func matrixProductEngine() -> String {
+    let version =
+        String(cString: openblas_get_config()).split(separator: " ").dropFirst().first ?? ""
+    return "OpenBLAS \(version) \(String(cString: openblas_get_corename()))"
+}

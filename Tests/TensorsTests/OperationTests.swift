@@ -1,0 +1,181 @@
+import Tensors
+import Testing
+
+/// Operations on matrices against plain sums in Float64, at sizes with odd tails, for one thread and
+/// for several.
+@Suite struct OperationTests {
+    /// Numbers in -1...1 that repeat from run to run.
+    private func numbers(_ count: Int, seed: Int = 1) -> [Float] {
+        (0..<count).map { i in
+            let hash = UInt32(truncatingIfNeeded: (i &+ seed &* 7919) &* 2_654_435_761)
+            return Float(hash >> 8) / Float(1 << 23) - 1
+        }
+    }
+
+    private func matrix(_ rows: Int, _ columns: Int, threads: Int, seed: Int = 1) -> Matrix {
+        let matrix = Workspace(threads: threads).matrix(rows: rows, columns: columns)
+        matrix.fill(numbers(rows * columns, seed: seed))
+        return matrix
+    }
+
+    private func differs(_ found: [Float], _ expected: [Double], by limit: Double = 1e-5) -> Bool {
+        let largest = expected.map(abs).max() ?? 0
+        let worst = zip(found, expected).map { abs(Double($0) - $1) }.max() ?? 0
+        return found.count != expected.count || worst > limit * max(1, largest)
+    }
+
+    static let sizes = [
+        (1, 1, 1), (1, 7, 5), (2, 33, 17), (7, 16, 100), (50, 48, 63), (131, 9, 31),
+    ]
+
+    @Test(arguments: sizes, [1, 2, 5])
+    func products(_ size: (rows: Int, outputs: Int, inputs: Int), threads: Int) {
+        let (rows, outputs, inputs) = size
+        let x = matrix(rows, inputs, threads: threads)
+        let inputNumbers = numbers(rows * inputs)
+        let weight = numbers(outputs * inputs, seed: 2)
+        let bias = numbers(outputs, seed: 3)
+        let plain = (0..<(rows * outputs)).map { i -> Double in
+            let (row, output) = (i / outputs, i % outputs)
+            return (0..<inputs).reduce(Double(bias[output])) {
+                $0 + Double(inputNumbers[row * inputs + $1])
+                    * Double(weight[output * inputs + $1])
+            }
+        }
+        let weights = ProductWeights(
+            weight: Tensor(weight, shape: [outputs, inputs]), bias: Tensor(bias, shape: [outputs]))
+        let isOff = differs(weights.apply(x).values, plain)
+        #expect(!isOff)
+
+        let isReluOff = differs(
+            weights.apply(x, activation: .relu).values, plain.map { max(0, $0) })
+        #expect(!isReluOff)
+
+        let y = x.workspace.matrix(rows: rows, columns: outputs)
+        y.fill(numbers(rows * outputs, seed: 4))
+        weights.apply(x, addedTo: y)
+        let sums = zip(plain, numbers(rows * outputs, seed: 4)).map { $0 + Double($1) }
+        let isSumOff = differs(y.values, sums)
+        #expect(!isSumOff)
+    }
+
+    @Test(arguments: [false, true], [1, 3]) func attention(causal: Bool, threads: Int) {
+        let (heads, headWidth) = (3, 5)
+        let width = heads * headWidth
+        let sequences = [0..<4, 4..<5, 5..<12]
+        let qkv = matrix(12, 3 * width, threads: threads)
+        let values = qkv.values.map(Double.init)
+        func at(_ row: Int, _ part: Int, _ column: Int) -> Double {
+            values[row * 3 * width + part * width + column]
+        }
+        var expected: [Double] = []
+        for sequence in sequences {
+            for row in sequence {
+                for column in 0..<width {
+                    let head = column / headWidth * headWidth
+                    let keys = causal ? sequence.lowerBound..<(row + 1) : sequence
+                    let scores = keys.map { key in
+                        (head..<(head + headWidth)).reduce(0.0) {
+                            $0 + at(row, 0, $1) * at(key, 1, $1)
+                        }
+                            / Double(headWidth).squareRoot()
+                    }
+                    let weights = scores.map { exponential($0) }
+                    let sum = weights.reduce(0, +)
+                    expected.append(
+                        zip(keys, weights).reduce(0) { $0 + at($1.0, 2, column) * $1.1 / sum })
+                }
+            }
+        }
+        let parts = (0..<3).map { Columns(qkv, ($0 * width)..<(($0 + 1) * width)) }
+        let found = scaledDotProductAttention(
+            query: parts[0], key: parts[1], value: parts[2], heads: heads, queries: sequences,
+            keys: sequences, causal: causal)
+        let isOff = differs(found.values, expected)
+        #expect(!isOff)
+    }
+
+    /// e to the power of x, by its series: no library shared with what is tested.
+    private func exponential(_ x: Double) -> Double {
+        var (term, sum) = (1.0, 1.0)
+        for i in 1..<60 {
+            term *= x / Double(i)
+            sum += term
+        }
+        return sum
+    }
+
+    @Test(arguments: [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 2, 0)], [1, 2])
+    func convolutions(_ shape: (kernel: Int, stride: Int, padding: Int), threads: Int) {
+        let (kernel, stride, padding) = shape
+        let (batch, height, width, channels, outputs) = (2, 7, 6, 3, 5)
+        let input = numbers(batch * channels * height * width)
+        let weight = numbers(outputs * channels * kernel * kernel, seed: 5)
+        let newHeight = (height + 2 * padding - kernel) / stride + 1
+        let newWidth = (width + 2 * padding - kernel) / stride + 1
+        var expected: [Double] = []
+        for position in 0..<(batch * newHeight * newWidth) {
+            let image = position / (newHeight * newWidth)
+            let top = position / newWidth % newHeight * stride - padding
+            let left = position % newWidth * stride - padding
+            for output in 0..<outputs {
+                var sum = 0.0
+                for channel in 0..<channels {
+                    for y in max(0, top)..<min(height, top + kernel) {
+                        for x in max(0, left)..<min(width, left + kernel) {
+                            let pixel = ((image * channels + channel) * height + y) * width + x
+                            let tap =
+                                ((output * channels + channel) * kernel + y - top) * kernel + x
+                                - left
+                            sum += Double(input[pixel]) * Double(weight[tap])
+                        }
+                    }
+                }
+                expected.append(sum)
+            }
+        }
+        let map = FeatureMap(
+            planes: input[...], batch: batch, channels: channels, height: height, width: width,
+            workspace: Workspace(threads: threads))
+        let rows = Tensor(weight, shape: [outputs, channels, kernel, kernel])
+            .convolutionRows(scaledBy: [Float](repeating: 1, count: outputs))
+        let found = map.convolved(
+            ProductWeights(weight: rows), kernel: kernel, stride: stride, padding: padding,
+            activation: .identity)
+        let isOff = differs(found.matrix.values, expected)
+        #expect(!isOff && found.height == newHeight && found.width == newWidth)
+    }
+
+    @Test func pooling() {
+        let map = FeatureMap(
+            planes: (0..<50).map(Float.init)[...], batch: 1, channels: 2, height: 5, width: 5,
+            workspace: Workspace(threads: 2))
+        let pooled = map.averagePooled(2)
+        #expect(pooled.height == 2 && pooled.width == 2)
+        #expect(pooled.matrix.values == [3, 28, 5, 30, 13, 38, 15, 40])
+        #expect(Array(map.withMeanFirst().values.prefix(4)) == [12, 37, 0, 25])
+    }
+
+    @Test func workspacesReuseMemory() {
+        let workspace = Workspace(threads: 1)
+        let first = workspace.matrix(rows: 10, columns: 10)
+        first.fill([Float](repeating: 7, count: 100))
+        let second = workspace.matrix(rows: 10, columns: 10)
+        second.fill([Float](repeating: 8, count: 100))
+        // Two at once never share.
+        #expect(first.values.allSatisfy { $0 == 7 })
+        withExtendedLifetime(second) {}
+    }
+
+    @Test func rowsAreNormalised() {
+        var values = numbers(3 * 77)
+        values.replaceSubrange(77..<154, with: [Float](repeating: 0, count: 77))
+        normalizeRows(&values, dimension: 77)
+        for row in 0..<3 {
+            let norm = values[(row * 77)..<((row + 1) * 77)].reduce(0.0) {
+                $0 + Double($1) * Double($1)
+            }
+            #expect(abs(norm - (row == 1 ? 0 : 1)) < 1e-6)
+        }
+    }
+}
