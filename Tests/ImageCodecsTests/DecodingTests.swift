@@ -1,0 +1,106 @@
+import TestSupport
+import Testing
+
+@testable import CLIP
+@testable import ImageCodecs
+
+/// Files that are no pictures, or only in part.
+@Suite struct DecodingTests {
+    private let limit = RGBImage.defaultMaximumPixels
+
+    private func picture(_ name: String) throws -> [UInt8] {
+        try bytes(ofFile: Fixtures.path("pictures/\(name)"))
+    }
+
+    private func error(_ name: String) throws -> ImageDecodingError? {
+        do {
+            _ = try DecodedImage(decoding: picture("bad/\(name)"), maximumPixels: limit)
+            return nil
+        } catch {
+            return error as? ImageDecodingError
+        }
+    }
+
+    @Test func badFiles() throws {
+        #expect(try error("empty.png") == .empty)
+        #expect(try error("text.jpg") == .unknownFormat)
+        #expect(try error("truncated.jpg") == .truncated)
+        #expect(try error("truncated.png") == .truncated)
+        #expect(try error("huge.png") == .tooLarge(width: 60_000, height: 60_000))
+        for name in ["ihdr-crc.png", "zero-height.jpg", "garbage.jpg"] {
+            #expect(try error(name) != nil, "\(name)")
+        }
+        #if WebP
+            #expect(try error("truncated.webp") == .truncated)
+        #else
+            #expect(
+                try error("truncated.webp") == .unsupported("WebP (built without the trait WebP)"))
+        #endif
+    }
+
+    @Test(arguments: [
+        "rgb.jpg", "rgb-progressive.jpg", "rgb.png", "rgb-interlaced.png", "rgb.webp",
+    ])
+    func everyTruncationIsRefused(_ name: String) throws {
+        let whole = try picture(name)
+        for count in stride(from: 0, to: whole.count - 12, by: 7) {
+            #expect(throws: ImageDecodingError.self, "\(count) bytes") {
+                try DecodedImage(decoding: Array(whole.prefix(count)), maximumPixels: limit)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "rgb.jpg", "rgb-progressive.jpg", "rgb.png", "rgb-interlaced.png", "rgb.webp",
+    ])
+    func damageIsSurvived(_ name: String) throws {
+        let whole = try picture(name)
+        for position in stride(from: 8, to: whole.count, by: 3) {
+            var damaged = whole
+            damaged[position] ^= 0xFF
+            _ = try? DecodedImage(decoding: damaged, maximumPixels: 1_000_000)
+        }
+    }
+
+    @Test func theLimitOnPixelsIsTheCallers() throws {
+        let bytes = try picture("rgb.png")
+        #expect(throws: ImageDecodingError.tooLarge(width: 61, height: 47)) {
+            try DecodedImage(decoding: bytes, maximumPixels: 61 * 47 - 1)
+        }
+        _ = try DecodedImage(decoding: bytes, maximumPixels: 61 * 47)
+    }
+
+    @Test func orientations() {
+        // Two rows of three pixels: a b c / d e f.
+        let pixels = (0..<6).flatMap { [UInt8($0), UInt8($0), UInt8($0)] }
+        let expected: [(width: Int, order: [UInt8])] = [
+            (3, [0, 1, 2, 3, 4, 5]), (3, [2, 1, 0, 5, 4, 3]), (3, [5, 4, 3, 2, 1, 0]),
+            (3, [3, 4, 5, 0, 1, 2]), (2, [0, 3, 1, 4, 2, 5]), (2, [3, 0, 4, 1, 5, 2]),
+            (2, [5, 2, 4, 1, 3, 0]), (2, [2, 5, 1, 4, 0, 3]),
+        ]
+        for (orientation, (width, order)) in zip(1...8, expected) {
+            let image = DecodedImage(
+                width: 3, height: 2, pixels: pixels, alpha: [0, 1, 2, 3, 4, 5],
+                orientation: orientation, isGrey16: false
+            ).upright()
+            #expect(image.width == width && image.height == 6 / width, "\(orientation)")
+            #expect(stride(from: 0, to: 18, by: 3).map { image.pixels[$0] } == order)
+            #expect(image.alpha == order)
+        }
+    }
+
+    @Test func picturesFromPixelsAreChecked() throws {
+        #expect(throws: CLIPError.wrongPixelCount(expected: 12, found: 3)) {
+            try RGBImage(width: 2, height: 2, pixels: [1, 2, 3])
+        }
+        for (width, height) in [(0, 1), (1, 0), (-1, 1), (.max, .max)] {
+            #expect(throws: CLIPError.self) {
+                try RGBImage(width: width, height: height, pixels: [])
+            }
+        }
+        let one = try RGBImage(width: 1, height: 1, pixels: [10, 20, 30])
+        #expect(
+            ImagePreprocessor(resolution: 2).resizedAndCropped(one)
+                == [10, 20, 30, 10, 20, 30, 10, 20, 30, 10, 20, 30])
+    }
+}
