@@ -1,0 +1,200 @@
+/// The hyperparameters of a CLIP model, as far as they shape its arithmetic.
+public struct CLIPConfiguration: Sendable, Equatable {
+    /// The image tower.
+    public enum Vision: Sendable, Equatable {
+        case visionTransformer(VisionTransformer)
+        case modifiedResNet(ModifiedResNet)
+    }
+
+    /// A ViT of pre-norm blocks, with a class token.
+    public struct VisionTransformer: Sendable, Equatable {
+        /// The side of the picture it sees, in pixels; a multiple of `patchSize` and a rest.
+        public var resolution: Int
+        /// The side of a patch, in pixels.
+        public var patchSize: Int
+        /// Channels of the residual stream.
+        public var width: Int
+        /// Residual attention blocks.
+        public var layers: Int
+        /// Heads of each block; `width` is split among them.
+        public var heads: Int
+        /// The width of the hidden layer of each MLP.
+        public var mlpWidth: Int
+
+        /// Patches along a side.
+        public var grid: Int { resolution / patchSize }
+    }
+
+    /// OpenAI's ResNet: three-convolution stem, average pools instead of strides, attention pool.
+    public struct ModifiedResNet: Sendable, Equatable {
+        /// The side of the picture it sees, in pixels.
+        public var resolution: Int
+        /// Channels after the stem.
+        public var width: Int
+        /// Bottlenecks in each of the four stages.
+        public var layers: [Int]
+        /// Heads of the attention pool.
+        public var heads: Int
+
+        /// Positions along a side of the last feature map.
+        public var grid: Int { resolution / 32 }
+        /// Channels of the last feature map.
+        public var outputWidth: Int { width * 32 }
+    }
+
+    /// The text tower: a causal transformer.
+    public struct Text: Sendable, Equatable {
+        /// Positions; 77 in every published model.
+        public var contextLength: Int
+        /// Ids; 49,408 in every published model.
+        public var vocabularySize: Int
+        /// Channels of the residual stream.
+        public var width: Int
+        /// Residual attention blocks.
+        public var layers: Int
+        /// Heads of each block; `width` is split among them.
+        public var heads: Int
+        /// The width of the hidden layer of each MLP.
+        public var mlpWidth: Int
+    }
+
+    /// The image tower.
+    public var vision: Vision
+    /// The text tower.
+    public var text: Text
+    /// The dimension of the embeddings that both towers end in.
+    public var embeddingDimension: Int
+    /// The activation of every MLP.
+    public var activation: Activation
+    /// ε of every LayerNorm.
+    public var layerNormEpsilon: Float = 1e-5
+
+    /// The side of the picture that the image tower sees, in pixels.
+    public var resolution: Int {
+        switch vision {
+        case .visionTransformer(let vision): vision.resolution
+        case .modifiedResNet(let vision): vision.resolution
+        }
+    }
+
+    /// The architecture in a few words, such as "ViT, width 768, 12 layers, patch 32, 224 pixels".
+    public var summary: String {
+        let tower =
+            switch vision {
+            case .visionTransformer(let v):
+                "ViT, width \(v.width), \(v.layers) layers, \(v.heads) heads, patch \(v.patchSize)"
+            case .modifiedResNet(let v):
+                "ModifiedResNet, width \(v.width), layers \(v.layers), \(v.heads) heads"
+            }
+        return tower + ", \(resolution) pixels"
+    }
+}
+
+/// The activation of the MLPs: which of the two, the weights decide.
+///
+/// With the wrong one a model still answers, several per cent less often right.
+public enum Activation: String, Sendable, CaseIterable {
+    /// x · σ(1.702 x): OpenAI's weights, and some others.
+    case quickGELU = "quickgelu"
+    /// x · Φ(x), exact: most of open_clip's weights.
+    case gelu
+}
+
+extension CLIPConfiguration {
+    /// Reads the hyperparameters off the tensors' names and shapes, as `build_model` of openai/CLIP
+    /// does. `shapes` is by OpenAI's names.
+    init(
+        shapes: [String: [Int]], stated: ConfigurationFile, activation: Activation, path: String
+    ) throws(CLIPError) {
+        func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
+            guard let shape = shapes[name] else {
+                throw .unknownArchitecture(path: path, reason: "it has no tensor \(name)")
+            }
+            guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
+                throw .unknownArchitecture(
+                    path: path, reason: "\(name) is \(shape), not of \(rank) dimensions")
+            }
+            return shape
+        }
+        func blocks(_ prefix: String) -> Int {
+            Set(
+                shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
+                    Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+                }
+            ).count
+        }
+        func heads(_ known: Int?, width: Int, tower: String, limit: Int) throws(CLIPError) -> Int {
+            // OpenAI's towers have heads of 64; the wider ones of others differ, and do not show it.
+            guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
+                throw .unknownArchitecture(
+                    path: path,
+                    reason: """
+                        the \(tower) tower is \(width) wide, of which the number of heads does \
+                        not follow; put its open_clip_config.json or config.json beside it
+                        """)
+            }
+            guard heads > 0, width % heads == 0 else {
+                throw .unknownArchitecture(
+                    path: path, reason: "\(heads) heads do not divide the width \(width)")
+            }
+            return heads
+        }
+
+        let tokens = try shape("token_embedding.weight", rank: 2)
+        let positions = try shape("positional_embedding", rank: 2)
+        let textMLP = try shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
+        text = Text(
+            contextLength: positions[0], vocabularySize: tokens[0], width: tokens[1],
+            layers: blocks("transformer.resblocks."),
+            heads: try heads(stated.textHeads, width: tokens[1], tower: "text", limit: 1024),
+            mlpWidth: textMLP[0])
+        embeddingDimension = try shape("text_projection", rank: 2)[1]
+
+        if shapes["visual.proj"] != nil {
+            let patch = try shape("visual.conv1.weight", rank: 4)
+            let positions = try shape("visual.positional_embedding", rank: 2)
+            let mlp = try shape("visual.transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
+            let grid = Int(Double(positions[0] - 1).squareRoot().rounded())
+            guard grid > 0, grid * grid == positions[0] - 1 else {
+                throw .unknownArchitecture(
+                    path: path,
+                    reason: "\(positions[0]) positions are not a square of patches and a class")
+            }
+            let resolution = stated.resolution ?? grid * patch[3]
+            guard resolution / patch[3] == grid else {
+                throw .unknownArchitecture(
+                    path: path,
+                    reason: """
+                        its configuration says \(resolution) pixels, but \(positions[0]) positions \
+                        and patches of \(patch[3]) make \(grid * patch[3])
+                        """)
+            }
+            vision = .visionTransformer(
+                VisionTransformer(
+                    resolution: resolution, patchSize: patch[3], width: patch[0],
+                    layers: blocks("visual.transformer.resblocks."),
+                    heads: try heads(
+                        stated.visionHeads, width: patch[0], tower: "image", limit: 1024),
+                    mlpWidth: mlp[0]))
+        } else if shapes["visual.attnpool.positional_embedding"] != nil {
+            let positions = try shape("visual.attnpool.positional_embedding", rank: 2)
+            let width = try shape("visual.layer1.0.conv1.weight", rank: 4)[0]
+            let grid = Int(Double(positions[0] - 1).squareRoot().rounded())
+            guard grid > 0, grid * grid == positions[0] - 1 else {
+                throw .unknownArchitecture(
+                    path: path, reason: "\(positions[0]) positions are not a square and a mean")
+            }
+            vision = .modifiedResNet(
+                ModifiedResNet(
+                    resolution: 32 * grid, width: width,
+                    layers: (1...4).map { blocks("visual.layer\($0).") },
+                    heads: stated.visionHeads ?? width * 32 / 64))
+        } else {
+            throw .unknownArchitecture(
+                path: path,
+                reason: "it has neither visual.proj nor visual.attnpool.positional_embedding")
+        }
+        self.activation = activation
+        layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
+    }
+}

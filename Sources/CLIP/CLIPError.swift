@@ -1,0 +1,101 @@
+/// Everything that can be wrong with what a caller hands in.
+///
+/// A message says what is wrong, where, what was expected and found, and what to do.
+public enum CLIPError: Error, Equatable, Sendable {
+    /// A file is missing, a directory, or may not be read.
+    case unreadableFile(path: String, reason: String)
+
+    /// Bytes are not a picture in a format that is read, or are damaged or cut off.
+    ///
+    /// `path` is empty where the bytes did not come from a file.
+    case unreadableImage(path: String, reason: String)
+    /// A picture has more pixels than allowed.
+    case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
+    /// Pixels do not fit the size that they are said to have.
+    case wrongPixelCount(expected: Int, found: Int)
+
+    /// A file of weights breaks its format.
+    case malformedWeights(path: String, reason: String)
+    /// A configuration beside the weights cannot be used.
+    case malformedConfiguration(path: String, reason: String)
+    /// The tensors' names are those of no CLIP model that is known.
+    case unknownArchitecture(path: String, reason: String)
+    /// A tensor of the model is not in the file.
+    case missingTensor(path: String, name: String, shape: [Int], others: Int)
+    /// A tensor in the file is not one of the model's.
+    case unexpectedTensor(path: String, name: String, shape: [Int], others: Int)
+    /// A tensor has another shape than the model needs.
+    case misshapenTensor(path: String, name: String, expected: [Int], found: [Int])
+    /// Neither the weights' name nor a configuration beside them says which activation they need.
+    case unknownActivation(path: String)
+    /// The activation asked for is not the one the weights were trained with.
+    case contradictoryActivation(path: String, stated: Activation, requested: Activation)
+
+    /// A text has more tokens than the model's context.
+    case textTooLong(text: String, tokens: Int, limit: Int)
+    /// A row of tokens that the model cannot take.
+    case invalidTokens(reason: String)
+    /// Labels or prompts that make no classifier.
+    case invalidLabels(reason: String)
+    /// A result is not a number, or infinite.
+    case nonFiniteResult(path: String, stage: String)
+}
+
+extension CLIPError: CustomStringConvertible {
+    /// One line for a person.
+    public var description: String {
+        switch self {
+        case .unreadableFile(let path, let reason):
+            return "cannot read \(path): \(reason)"
+        case .unreadableImage(let path, let reason):
+            return "cannot read \(path.isEmpty ? "the picture" : "the picture \(path)"): \(reason)"
+        case .imageTooLarge(let path, let width, let height, let maximum):
+            return """
+                the picture \(path) has \(width) x \(height) pixels, more than the \
+                \(maximum) that are allowed; raise the limit if it is to be trusted
+                """
+        case .wrongPixelCount(let expected, let found):
+            return "expected \(expected) values of pixels, found \(found)"
+        case .malformedWeights(let path, let reason):
+            return "\(path) is not a whole safetensors file: \(reason)"
+        case .malformedConfiguration(let path, let reason):
+            return "cannot use the configuration \(path): \(reason)"
+        case .unknownArchitecture(let path, let reason):
+            return "\(path) holds no CLIP model that is known: \(reason)"
+        case .missingTensor(let path, let name, let shape, let others):
+            return "\(path) lacks the tensor \(name) \(shape)\(Self.more(others))"
+        case .unexpectedTensor(let path, let name, let shape, let others):
+            return """
+                \(path) holds the tensor \(name) \(shape)\(Self.more(others)), which this \
+                architecture does not have
+                """
+        case .misshapenTensor(let path, let name, let expected, let found):
+            return "\(path): the tensor \(name) should be \(expected) but is \(found)"
+        case .unknownActivation(let path):
+            return """
+                nothing says which activation \(path) was trained with; say quickgelu (OpenAI's \
+                weights and a few others) or gelu (most of open_clip's), or put its \
+                open_clip_config.json or config.json beside it
+                """
+        case .contradictoryActivation(let path, let stated, let requested):
+            return """
+                \(path) was trained with \(stated.rawValue), as its configuration says; \
+                \(requested.rawValue) would give wrong embeddings
+                """
+        case .textTooLong(let text, let tokens, let limit):
+            let start = text.unicodeScalars.prefix(40).map { $0.properties.isWhitespace ? " " : $0 }
+            return """
+                a text has \(tokens) tokens, but the model takes \(limit): \
+                "\(String(String.UnicodeScalarView(start)))…"; shorten it or ask for truncation
+                """
+        case .invalidTokens(let reason): return "cannot use these tokens: \(reason)"
+        case .invalidLabels(let reason): return reason
+        case .nonFiniteResult(let path, let stage):
+            return "the result is not a finite number from \(stage) on, with the weights \(path)"
+        }
+    }
+
+    private static func more(_ others: Int) -> String {
+        others > 0 ? " and \(others) more" : ""
+    }
+}

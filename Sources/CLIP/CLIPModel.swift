@@ -1,0 +1,254 @@
+internal import Synchronization
+internal import Tensors
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A CLIP model: pictures and texts to vectors that can be compared.
+///
+///     let model = try CLIPModel(path: "ViT-B-32")
+///     let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
+///     let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
+///     print(image.cosineSimilarities(to: texts))
+///
+/// A model never changes, and any number of tasks may use it at once. Its weights are checked when
+/// it is made; a tower's are read from the mapped file when the tower is first used.
+public struct CLIPModel: Sendable {
+    /// The hyperparameters, of which the shapes of the weights and a configuration tell.
+    public let configuration: CLIPConfiguration
+    /// What the image tower expects of a picture.
+    public let preprocessor: ImagePreprocessor
+    /// What the text tower expects of a text.
+    public let tokenizer = BPETokenizer()
+    /// What the file of weights is.
+    public let weights: WeightsDescription
+    /// What cosines are multiplied by to make logits: e to the power of the weights' `logit_scale`,
+    /// about 100 in every published model.
+    public let logitScale: Float
+    /// How many threads a call uses at most.
+    public let threads: Int
+
+    private let parameters: Parameters
+    private let visual: Lazy<any VisionEncoder>
+    private let textual: Lazy<TextEncoder>
+
+    /// Loads a model.
+    ///
+    /// - Parameters:
+    ///   - path: a safetensors file in OpenAI's (open_clip's) or Hugging Face's layout, or a folder
+    ///     that holds one and its configuration.
+    ///   - activation: of the MLPs, needed only where neither a configuration beside the weights
+    ///     nor a name of OpenAI's says it.
+    ///   - threads: how many a call may use; all cores of the process if nil.
+    /// - Throws: `CLIPError` for whatever is wrong with the files.
+    public init(
+        path: String, activation: Activation? = nil, threads: Int? = nil
+    ) throws(CLIPError) {
+        let loaded = try Weights(path: path, activation: activation)
+        configuration = loaded.configuration
+        preprocessor = loaded.preprocessor
+        weights = loaded.description
+        parameters = loaded.parameters
+        logitScale = exp(parameters.tensor("logit_scale").values[0])
+        self.threads = max(1, threads ?? availableCores())
+        guard logitScale.isFinite else {
+            throw .nonFiniteResult(path: weights.path, stage: "the tensor logit_scale")
+        }
+
+        let (parameters, configuration) = (parameters, configuration)
+        visual = Lazy {
+            let visual = parameters.scoped("visual")
+            switch configuration.vision {
+            case .visionTransformer(let vision):
+                return VisionTransformer(visual, vision, configuration)
+            case .modifiedResNet(let vision):
+                return ModifiedResNet(visual, vision)
+            }
+        }
+        textual = Lazy { TextEncoder(parameters, configuration) }
+    }
+
+    /// The embeddings of pictures, as the image tower gives them: not normalised.
+    ///
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
+    public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
+        let size = visual.value.batchSize
+        var result = Embeddings(values: [], dimension: configuration.embeddingDimension)
+        // In groups, so that a long list does not lie in memory as floats.
+        for start in stride(from: 0, to: images.count, by: size) {
+            let group = images[start..<min(start + size, images.count)]
+            result = result + (try encode(pixels: group.flatMap { preprocessor($0) }))
+        }
+        return result
+    }
+
+    /// The embeddings of pictures that are preprocessed already: not normalised.
+    ///
+    /// - Parameter pixels: [count, 3, resolution, resolution].
+    /// - Throws: `CLIPError.wrongPixelCount` if they are not whole pictures, `.nonFiniteResult` if
+    ///   they or the weights make no number.
+    public func encode(pixels: [Float]) throws(CLIPError) -> Embeddings {
+        let size = 3 * configuration.resolution * configuration.resolution
+        guard pixels.count % size == 0 else {
+            throw .wrongPixelCount(
+                expected: (pixels.count / size + 1) * size, found: pixels.count)
+        }
+        let encoder = visual.value
+        return try encode(count: pixels.count / size, groupSize: encoder.batchSize) {
+            range, workspace, observer in
+            encoder(
+                pixels[(range.lowerBound * size)..<(range.upperBound * size)], batch: range.count,
+                workspace: workspace, observer: observer)
+        }
+    }
+
+    /// The embeddings of texts, as the text tower gives them: not normalised.
+    ///
+    /// - Parameter truncating: whether a text of more tokens than the context is cut.
+    /// - Throws: `CLIPError.textTooLong` if one is too long and not to be cut, `.nonFiniteResult` if
+    ///   the weights make no number.
+    public func encode(texts: [String], truncating: Bool = false) throws(CLIPError) -> Embeddings {
+        var rows: [[Int]] = []
+        for text in texts {
+            rows.append(
+                try tokenizer.tokenize(
+                    text, contextLength: configuration.text.contextLength, truncating: truncating))
+        }
+        return try encode(tokens: rows)
+    }
+
+    /// The embeddings of texts that are tokenized already: not normalised.
+    ///
+    /// - Parameter tokens: rows of ids, padded or not; each is read up to the first of its largest
+    ///   id, which is the end token's, as the reference reads it.
+    /// - Throws: `CLIPError.invalidTokens` if a row is empty, too long, or has an id outside the
+    ///   vocabulary; `.nonFiniteResult` if the weights make no number.
+    public func encode(tokens: [[Int]]) throws(CLIPError) -> Embeddings {
+        var rows: [ArraySlice<Int>] = []
+        for row in tokens {
+            guard let largest = row.max(), let end = row.firstIndex(of: largest) else {
+                throw .invalidTokens(reason: "a row is empty")
+            }
+            guard row.count <= configuration.text.contextLength else {
+                throw .invalidTokens(
+                    reason: """
+                        a row has \(row.count), but the model takes \
+                        \(configuration.text.contextLength)
+                        """)
+            }
+            let ids = 0..<configuration.text.vocabularySize
+            if let id = row.first(where: { !ids.contains($0) }) {
+                throw .invalidTokens(reason: "\(id) is not in the vocabulary of \(ids.upperBound)")
+            }
+            rows.append(row[...end])
+        }
+        let encoder = textual.value
+        return try encode(count: rows.count, groupSize: 64) { range, workspace, observer in
+            encoder(Array(rows[range]), workspace: workspace, observer: observer)
+        }
+    }
+
+    /// What the model takes a picture for: logits to probabilities that sum to 1.
+    ///
+    /// softmax(logitScale · cosine), computed so that no exponential overflows.
+    public func probabilities(ofCosines cosines: [Float]) -> [Float] {
+        let largest = cosines.max() ?? 0
+        let weights = cosines.map { exp(logitScale * ($0 - largest)) }
+        let sum = weights.reduce(0, +)
+        return weights.map { $0 / sum }
+    }
+
+    /// The library behind matrix products, and the instruction set of everything else.
+    public static var engine: (matrixProducts: String, instructionSet: String) {
+        (matrixProductEngine(), Kernels.instructionSet)
+    }
+}
+
+extension CLIPModel {
+    private typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
+
+    /// Runs inputs through a tower, some at a time.
+    private func encode(
+        count: Int, groupSize: Int, _ pass: Pass
+    ) throws(CLIPError) -> Embeddings {
+        let workspace = Workspace(threads: threads)
+        let dimension = configuration.embeddingDimension
+        var values: [Float] = []
+        values.reserveCapacity(count * dimension)
+        for start in stride(from: 0, to: count, by: groupSize) {
+            let range = start..<min(start + groupSize, count)
+            let result = pass(range, workspace, nil)
+            guard result.isFinite else {
+                throw .nonFiniteResult(
+                    path: weights.path, stage: firstNonFiniteStage(range, pass, workspace))
+            }
+            values += result.values
+        }
+        return Embeddings(values: values, dimension: dimension)
+    }
+
+    /// Where a result stopped being finite: the pass again, looking at every stage.
+    private func firstNonFiniteStage(
+        _ range: Range<Int>, _ pass: Pass, _ workspace: Workspace
+    ) -> String {
+        var stage: String?
+        _ = pass(range, workspace) { name, activations in
+            if stage == nil && !activations.isFinite { stage = name }
+        }
+        let found = stage ?? "an unknown stage"
+        if let tensor = parameters.firstNonFinite(where: { Self.isPart($0, of: found) }) {
+            return "the tensor \(tensor)"
+        }
+        return found
+    }
+
+    /// Whether a tensor is used in a stage.
+    private static func isPart(_ tensor: String, of stage: String) -> Bool {
+        let block = stage.hasSuffix(".attn") ? String(stage.dropLast(".attn".count)) : stage
+        return switch block {
+        case "embeddings": tensor == "positional_embedding" || tensor.hasPrefix("token_embedding")
+        case "visual.embeddings":
+            ["visual.conv1.weight", "visual.class_embedding", "visual.positional_embedding"]
+                .contains(tensor)
+        case "visual.stem": tensor.hasPrefix("visual.conv") || tensor.hasPrefix("visual.bn")
+        case "image_embedding": tensor == "visual.proj" || tensor.hasPrefix("visual.attnpool")
+        case "text_embedding": tensor == "text_projection"
+        default: tensor.hasPrefix(block + ".")
+        }
+    }
+
+    /// The activations of a pass after every stage, for tests that look for the first that differs.
+    func observe(pixels: [Float], _ observer: @escaping StageObserver) {
+        let size = 3 * configuration.resolution * configuration.resolution
+        _ = visual.value(
+            pixels[...], batch: pixels.count / size, workspace: Workspace(threads: threads),
+            observer: observer)
+    }
+
+    /// The same for rows of tokens that end with the end token.
+    func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
+        _ = textual.value(tokens, workspace: Workspace(threads: threads), observer: observer)
+    }
+}
+
+/// A value that is made when it is first asked for, once, by whichever thread comes first.
+private final class Lazy<Value: Sendable>: Sendable {
+    private let made = Mutex<Value?>(nil)
+    private let make: @Sendable () -> Value
+
+    init(_ make: @escaping @Sendable () -> Value) { self.make = make }
+
+    var value: Value {
+        made.withLock { made in
+            if let made { return made }
+            let value = make()
+            made = value
+            return value
+        }
+    }
+}

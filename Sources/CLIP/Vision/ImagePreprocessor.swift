@@ -1,0 +1,104 @@
+internal import Tensors
+
+/// From a picture to what the image tower sees: resized, cropped at the centre, normalised.
+///
+/// The pixels are those of Pillow and torchvision to the bit.
+///
+/// Source: `_transform` in `clip.py` of openai/CLIP.
+public struct ImagePreprocessor: Sendable, Equatable {
+    /// The filter of the resizing.
+    public enum Interpolation: String, Sendable {
+        case bicubic
+        case bilinear
+    }
+
+    /// What becomes of a picture that is not square.
+    public enum ResizeMode: String, Sendable {
+        /// Its short side is brought to the resolution, and its centre is kept.
+        case shortest
+        /// Both sides are brought to the resolution.
+        case squash
+    }
+
+    /// The side of the result, in pixels; at least 1.
+    public var resolution: Int
+    /// Of red, green and blue in 0...1, subtracted.
+    public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073]
+    /// Of red, green and blue in 0...1, divided by.
+    public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711]
+    /// OpenAI's is bicubic.
+    public var interpolation = Interpolation.bicubic
+    /// OpenAI's is the shortest side.
+    public var resizeMode = ResizeMode.shortest
+
+    /// OpenAI's preprocessing for a tower of that resolution.
+    public init(resolution: Int = 224) {
+        precondition(resolution > 0, "a resolution of \(resolution)")
+        self.resolution = resolution
+    }
+
+    /// The picture resized and cropped: RGB, `3 * resolution²` bytes.
+    public func resizedAndCropped(_ image: RGBImage) -> [UInt8] {
+        var size = (width: resolution, height: resolution)
+        if resizeMode == .shortest {
+            // The long side as Python has it: int(resolution * long / short).
+            let short = min(image.width, image.height)
+            let long = max(image.width, image.height)
+            let scaled = Int(Double(resolution * long) / Double(short))
+            size = image.width <= image.height ? (resolution, scaled) : (scaled, resolution)
+        }
+        func resized(_ pixels: [UInt8]) -> [UInt8] {
+            resampled(
+                pixels, width: image.width, height: image.height, newWidth: size.width,
+                newHeight: size.height, columns: centre(of: size.width),
+                rows: centre(of: size.height),
+                filter: interpolation == .bicubic ? .bicubic : .bilinear)
+        }
+        guard let alpha = image.alpha, size != (image.width, image.height) else {
+            return resized(image.pixels)
+        }
+        // As Pillow: colours are resized weighed by their alpha, and then divided by its mean.
+        let weighed = image.pixels.indices.map { premultiplied(image.pixels[$0], alpha[$0 / 3]) }
+        let colours = resized(weighed)
+        let alphas = resized((0..<image.pixels.count).map { alpha[$0 / 3] })
+        return zip(colours, alphas).map(unpremultiplied)
+    }
+
+    /// The part of a side that is kept; half pixels are rounded to even, as Python rounds.
+    private func centre(of side: Int) -> Range<Int> {
+        let start = Int((Double(side - resolution) / 2).rounded(.toNearestOrEven))
+        return start..<(start + resolution)
+    }
+
+    /// The picture as the image tower sees it: float32 [3, resolution, resolution], planes of red,
+    /// green and blue.
+    public func callAsFunction(_ image: RGBImage) -> [Float] {
+        let bytes = resizedAndCropped(image)
+        let area = resolution * resolution
+        var planes: [Float] = []
+        planes.reserveCapacity(3 * area)
+        for channel in 0..<3 {
+            // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
+            let levels = (0...255).map {
+                (Float($0) / 255 - mean[channel]) / standardDeviation[channel]
+            }
+            var index = channel
+            for _ in 0..<area {
+                planes.append(levels[Int(bytes[index])])
+                index += 3
+            }
+        }
+        return planes
+    }
+}
+
+/// colour * alpha / 255, rounded as Pillow rounds it.
+private func premultiplied(_ colour: UInt8, _ alpha: UInt8) -> UInt8 {
+    let product = UInt32(colour) * UInt32(alpha) + 128
+    return UInt8((product + product >> 8) >> 8)
+}
+
+/// colour * 255 / alpha, at most 255; where nothing is seen, the colour as it is.
+private func unpremultiplied(_ colour: UInt8, _ alpha: UInt8) -> UInt8 {
+    alpha == 0 || alpha == 255 ? colour : UInt8(min(255, 255 * UInt32(colour) / UInt32(alpha)))
+}

@@ -1,0 +1,248 @@
+/// A strict reader of JSON for the headers and configurations of models.
+///
+/// Foundation's decoders keep one of two equal keys without a word; in the header of a weights file
+/// that would be an attack, so here it is an error.
+enum JSONValue: Equatable {
+    case null
+    case bool(Bool)
+    case integer(Int)
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    /// In the order of the text.
+    case object([(key: String, value: JSONValue)])
+
+    struct SyntaxError: Error, Equatable {
+        let reason: String
+    }
+
+    init(parsing bytes: [UInt8]) throws(SyntaxError) {
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw SyntaxError(reason: "it is not UTF-8")
+        }
+        var parser = JSONParser(bytes: bytes)
+        self = try parser.document()
+    }
+
+    subscript(key: String) -> JSONValue? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.key == key }?.value
+    }
+
+    var integer: Int? {
+        if case .integer(let value) = self { return value }
+        return nil
+    }
+
+    var number: Double? {
+        switch self {
+        case .integer(let value): return Double(value)
+        case .number(let value): return value
+        default: return nil
+        }
+    }
+
+    var string: String? {
+        if case .string(let value) = self { return value }
+        return nil
+    }
+
+    var array: [JSONValue]? {
+        if case .array(let values) = self { return values }
+        return nil
+    }
+
+    var members: [(key: String, value: JSONValue)]? {
+        if case .object(let members) = self { return members }
+        return nil
+    }
+
+    static func == (a: JSONValue, b: JSONValue) -> Bool {
+        switch (a, b) {
+        case (.null, .null): true
+        case (.bool(let a), .bool(let b)): a == b
+        case (.integer(let a), .integer(let b)): a == b
+        case (.number(let a), .number(let b)): a == b
+        case (.string(let a), .string(let b)): a == b
+        case (.array(let a), .array(let b)): a == b
+        case (.object(let a), .object(let b)): a.elementsEqual(b) { $0 == $1 }
+        default: false
+        }
+    }
+}
+
+/// RFC 8259, by recursive descent.
+private struct JSONParser {
+    let bytes: [UInt8]
+    var position = 0
+    var depth = 0
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    typealias SyntaxError = JSONValue.SyntaxError
+
+    mutating func document() throws(SyntaxError) -> JSONValue {
+        let value = try value()
+        skipSpace()
+        guard position == bytes.count else { throw failure("more after the value") }
+        return value
+    }
+
+    private func failure(_ what: String) -> SyntaxError {
+        SyntaxError(reason: "not JSON at byte \(position): \(what)")
+    }
+
+    private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    private mutating func skipSpace() {
+        while let byte = next, [0x20, 0x0A, 0x0D, 0x09].contains(byte) { position += 1 }
+    }
+
+    private mutating func take(_ character: Unicode.Scalar) -> Bool {
+        guard next == UInt8(ascii: character) else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func expect(_ character: Unicode.Scalar) throws(SyntaxError) {
+        guard take(character) else { throw failure("expected \(character)") }
+    }
+
+    private mutating func value() throws(SyntaxError) -> JSONValue {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth <= 64 else { throw failure("nested too deeply") }
+        skipSpace()
+        switch next {
+        case UInt8(ascii: "{"): return try object()
+        case UInt8(ascii: "["): return try array()
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try word("true", .bool(true))
+        case UInt8(ascii: "f"): return try word("false", .bool(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        case .some(let byte) where byte == UInt8(ascii: "-") || isDigit(byte): return try number()
+        case .some: throw failure("no value")
+        case .none: throw failure("the end")
+        }
+    }
+
+    private mutating func word(_ word: String, _ value: JSONValue) throws(SyntaxError) -> JSONValue
+    {
+        guard bytes[position...].starts(with: word.utf8) else { throw failure("no value") }
+        position += word.utf8.count
+        return value
+    }
+
+    private mutating func object() throws(SyntaxError) -> JSONValue {
+        try expect("{")
+        var members: [(key: String, value: JSONValue)] = []
+        var keys: Set<[UInt8]> = []  // by bytes: two names may be equal to Unicode alone
+        skipSpace()
+        if take("}") { return .object(members) }
+        while true {
+            skipSpace()
+            let key = try string()
+            guard keys.insert(Array(key.utf8)).inserted else {
+                throw SyntaxError(reason: "it has \"\(key)\" twice")
+            }
+            skipSpace()
+            try expect(":")
+            members.append((key, try value()))
+            skipSpace()
+            if take("}") { return .object(members) }
+            try expect(",")
+        }
+    }
+
+    private mutating func array() throws(SyntaxError) -> JSONValue {
+        try expect("[")
+        var values: [JSONValue] = []
+        skipSpace()
+        if take("]") { return .array(values) }
+        while true {
+            values.append(try value())
+            skipSpace()
+            if take("]") { return .array(values) }
+            try expect(",")
+        }
+    }
+
+    private mutating func string() throws(SyntaxError) -> String {
+        try expect("\"")
+        var text: [UInt8] = []
+        while let byte = next {
+            position += 1
+            switch byte {
+            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
+            case 0..<0x20: throw failure("a control character in a string")
+            default: text.append(byte)
+            }
+        }
+        throw failure("a string without an end")
+    }
+
+    private mutating func escape() throws(SyntaxError) -> Unicode.Scalar {
+        guard let byte = next else { throw failure("the end") }
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(byte)
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"):
+            var value = try hexDigits()
+            if value & 0xFC00 == 0xD800, take("\\"), take("u") {
+                let low = try hexDigits()
+                guard low & 0xFC00 == 0xDC00 else { throw failure("half a surrogate pair") }
+                value = 0x10000 + (value & 0x3FF) << 10 + low & 0x3FF
+            }
+            guard let scalar = Unicode.Scalar(value) else { throw failure("half a surrogate pair") }
+            return scalar
+        default: throw failure("an unknown escape")
+        }
+    }
+
+    private mutating func hexDigits() throws(SyntaxError) -> UInt32 {
+        guard position + 4 <= bytes.count,
+            let value = UInt32(
+                String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16),
+            bytes[position] != UInt8(ascii: "+"), bytes[position] != UInt8(ascii: "-")
+        else { throw failure("not four hexadecimal digits") }
+        position += 4
+        return value
+    }
+
+    private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+    private mutating func number() throws(SyntaxError) -> JSONValue {
+        let start = position
+        _ = take("-")
+        if !take("0") { try digits() }
+        var isInteger = true
+        if take(".") {
+            isInteger = false
+            try digits()
+        }
+        if take("e") || take("E") {
+            isInteger = false
+            if !take("+") { _ = take("-") }
+            try digits()
+        }
+        let text = String(decoding: bytes[start..<position], as: UTF8.self)
+        if isInteger {
+            guard let value = Int(text) else { throw failure("\(text) is out of range") }
+            return .integer(value)
+        }
+        guard let value = Double(text) else { throw failure("\(text) is not a number") }
+        return .number(value)
+    }
+
+    private mutating func digits() throws(SyntaxError) {
+        let start = position
+        while let byte = next, isDigit(byte) { position += 1 }
+        guard position > start else { throw failure("no digit") }
+    }
+}

@@ -1,0 +1,174 @@
+internal import Tensors
+
+/// A safetensors file: a length, a header of JSON that names tensors, and their bytes.
+///
+/// Nothing of the header is believed before it is checked: every tensor lies where it says, has the
+/// size its shape and type make, and together they fill the file without gap or overlap.
+///
+/// Source: https://github.com/huggingface/safetensors, "Format".
+struct SafetensorsFile {
+    struct Entry {
+        let type: String
+        let shape: [Int]
+        let byteRange: Range<Int>  // in the file
+    }
+
+    let path: String
+    /// The free text that writers leave, under `__metadata__`.
+    let metadata: [String: String]
+    let entries: [String: Entry]
+    let byteCount: Int
+    private let file: MappedFile
+
+    /// The same limit as the reference implementation's.
+    private static let headerLimit = 100_000_000
+
+    private static let byteWidths = [
+        "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2,
+        "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
+    ]
+
+    init(path: String) throws(CLIPError) {
+        do {
+            file = try MappedFile(path: path)
+        } catch {
+            throw .unreadableFile(path: path, reason: error.reason)
+        }
+        func malformed(_ reason: String) -> CLIPError {
+            .malformedWeights(path: path, reason: reason)
+        }
+        guard file.count > 0 else { throw malformed("it is empty") }
+        if let other = Self.otherFormat(file.bytes(0..<min(8, file.count))) {
+            throw malformed(other)
+        }
+        guard file.count >= 8 else { throw malformed("it is only \(file.count) bytes long") }
+
+        let length = file.bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard length <= Self.headerLimit else {
+            throw malformed("its header would be \(length) bytes long")
+        }
+        let dataStart = 8 + Int(length)
+        guard dataStart <= file.count else {
+            throw malformed("its header should be \(length) bytes long, but it ends before that")
+        }
+        let header: JSONValue
+        do {
+            header = try JSONValue(parsing: file.bytes(8..<dataStart))
+        } catch {
+            throw malformed("its header cannot be read: \(error.reason)")
+        }
+        guard let members = header.members, file.bytes(8..<9) == [UInt8(ascii: "{")] else {
+            throw malformed("its header is not a JSON object")
+        }
+
+        var metadata: [String: String] = [:]
+        var entries: [String: Entry] = [:]
+        for (name, value) in members {
+            if name == "__metadata__" {
+                for (key, text) in value.members ?? [] { metadata[key] = text.string }
+                guard value.members != nil, metadata.count == value.members?.count else {
+                    throw malformed("its metadata is not an object of strings")
+                }
+                continue
+            }
+            do {
+                entries[name] = try Self.entry(value, dataStart: dataStart, fileEnd: file.count)
+            } catch {
+                throw malformed("the tensor \(name) \(error.reason)")
+            }
+        }
+        if let reason = Self.gap(in: entries, dataStart: dataStart, fileEnd: file.count) {
+            throw malformed(reason)
+        }
+        self.path = path
+        self.metadata = metadata
+        self.entries = entries
+        byteCount = file.count
+    }
+
+    /// A tensor to be read later; the name must be one of the entries.
+    ///
+    /// - Returns: nil if its numbers are not of a type that weights have.
+    func storedTensor(_ entry: Entry) -> StoredTensor? {
+        StoredType(rawValue: entry.type).map {
+            StoredTensor(type: $0, shape: entry.shape, file: file, byteRange: entry.byteRange)
+        }
+    }
+
+    private struct EntryError: Error {
+        let reason: String
+    }
+
+    private static func entry(
+        _ value: JSONValue, dataStart: Int, fileEnd: Int
+    ) throws(EntryError) -> Entry {
+        guard let type = value["dtype"]?.string,
+            let shape = value["shape"]?.array?.map(\.integer),
+            let offsets = value["data_offsets"]?.array?.map(\.integer), offsets.count == 2,
+            value.members?.count == 3
+        else { throw EntryError(reason: "is not described by dtype, shape and data_offsets") }
+        guard let width = byteWidths[type] else {
+            throw EntryError(reason: "is of the unknown type \(type)")
+        }
+        guard let begin = offsets[0], let end = offsets[1], begin >= 0, begin <= end else {
+            throw EntryError(reason: "has offsets that are no range")
+        }
+        guard end <= fileEnd - dataStart else {
+            throw EntryError(
+                reason: "ends at byte \(end) of the data, but there are \(fileEnd - dataStart)")
+        }
+        var size = width
+        var sides: [Int] = []
+        for side in shape {
+            guard let side, side >= 0 else {
+                throw EntryError(reason: "has a shape that is not of whole numbers")
+            }
+            let (product, overflow) = size.multipliedReportingOverflow(by: side)
+            guard !overflow else { throw EntryError(reason: "has a shape too large to count") }
+            size = product
+            sides.append(side)
+        }
+        guard size == end - begin else {
+            throw EntryError(
+                reason: "is \(type) \(sides), \(size) bytes, but takes \(end - begin)")
+        }
+        return Entry(type: type, shape: sides, byteRange: dataStart + begin..<dataStart + end)
+    }
+
+    private static func gap(
+        in entries: [String: Entry], dataStart: Int, fileEnd: Int
+    ) -> String? {
+        var position = dataStart
+        let inOrder = entries.sorted {
+            ($0.value.byteRange.lowerBound, $0.value.byteRange.upperBound)
+                < ($1.value.byteRange.lowerBound, $1.value.byteRange.upperBound)
+        }
+        for (name, entry) in inOrder {
+            if entry.byteRange.lowerBound < position {
+                return "the tensor \(name) overlaps another"
+            }
+            if entry.byteRange.lowerBound > position {
+                return
+                    "\(entry.byteRange.lowerBound - position) bytes before the tensor \(name) belong to none"
+            }
+            position = entry.byteRange.upperBound
+        }
+        return position == fileEnd
+            ? nil : "\(fileEnd - position) bytes at its end belong to no tensor"
+    }
+
+    /// What a file is that is not safetensors, where its first bytes tell.
+    private static func otherFormat(_ start: [UInt8]) -> String? {
+        if start.starts(with: Array("PK\u{3}\u{4}".utf8)) {
+            return "it is a zip archive, as PyTorch writes it; save it as safetensors"
+        }
+        if start.starts(with: [0x80, 0x02]) {
+            return "it is a pickle, as PyTorch wrote it before 1.6; save it as safetensors"
+        }
+        if start.starts(with: Array("GGUF".utf8)) { return "it is GGUF; use the original weights" }
+        if start.starts(with: Array("version ".utf8).prefix(8)) {
+            return "it is a pointer of Git LFS; fetch the file itself with git lfs pull"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,93 @@
+/// How a file names and arranges the tensors of a CLIP model.
+public enum WeightLayout: String, Sendable {
+    /// openai/CLIP's and open_clip's: `visual.…`, `transformer.resblocks.…`.
+    case openAI = "openai"
+    /// transformers': `vision_model.…`, `text_model.…`.
+    case huggingFace = "huggingface"
+}
+
+/// Where a tensor of OpenAI's layout comes from in another.
+struct CanonicalName: Equatable {
+    let name: String
+    /// Its place among three tensors that are stacked: query, key, value.
+    var part: Int?
+    var isTransposed = false
+}
+
+extension WeightLayout {
+    /// The layout in which a file's tensors are named, if it is known.
+    init?(names: some Collection<String>) {
+        if names.contains("token_embedding.weight") {
+            self = .openAI
+        } else if names.contains("text_model.embeddings.token_embedding.weight") {
+            self = .huggingFace
+        } else {
+            return nil
+        }
+    }
+
+    /// OpenAI's name for a tensor; nil for the buffers that a model does not need.
+    func canonicalName(_ name: String) -> CanonicalName? {
+        let last = name.split(separator: ".").last.map(String.init) ?? name
+        guard !Self.ignored.contains(last) else { return nil }
+        switch self {
+        case .openAI: return CanonicalName(name: name)
+        case .huggingFace: return Self.fromHuggingFace(name)
+        }
+    }
+
+    private static let ignored: Set = [
+        "position_ids", "attn_mask", "num_batches_tracked", "input_resolution", "context_length",
+        "vocab_size",
+    ]
+
+    private static func fromHuggingFace(_ name: String) -> CanonicalName {
+        switch name {
+        case "visual_projection.weight":
+            return CanonicalName(name: "visual.proj", isTransposed: true)
+        case "text_projection.weight":
+            return CanonicalName(name: "text_projection", isTransposed: true)
+        default: break
+        }
+        if let fixed = huggingFaceNames[name] { return CanonicalName(name: fixed) }
+
+        for (prefix, tower) in [
+            ("vision_model", "visual.transformer"), ("text_model", "transformer"),
+        ] {
+            let layers = prefix + ".encoder.layers."
+            guard name.hasPrefix(layers) else { continue }
+            let parts = name.dropFirst(layers.count).split(separator: ".").map(String.init)
+            guard parts.count >= 3, let kind = parts.last else { break }
+            let block = "\(tower).resblocks.\(parts[0])"
+            let layer = parts[1..<(parts.count - 1)].joined(separator: ".")
+            if let part = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
+                .firstIndex(of: layer)
+            {
+                return CanonicalName(name: "\(block).attn.in_proj_\(kind)", part: part)
+            }
+            if let own = huggingFaceLayers[layer] {
+                return CanonicalName(name: "\(block).\(own).\(kind)")
+            }
+        }
+        return CanonicalName(name: name)  // reported as unexpected
+    }
+
+    private static let huggingFaceLayers = [
+        "layer_norm1": "ln_1", "layer_norm2": "ln_2", "self_attn.out_proj": "attn.out_proj",
+        "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+    ]
+
+    private static let huggingFaceNames = [
+        "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+        "vision_model.embeddings.class_embedding": "visual.class_embedding",
+        "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+        "vision_model.pre_layrnorm.weight": "visual.ln_pre.weight",
+        "vision_model.pre_layrnorm.bias": "visual.ln_pre.bias",
+        "vision_model.post_layernorm.weight": "visual.ln_post.weight",
+        "vision_model.post_layernorm.bias": "visual.ln_post.bias",
+        "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+        "text_model.embeddings.position_embedding.weight": "positional_embedding",
+        "text_model.final_layer_norm.weight": "ln_final.weight",
+        "text_model.final_layer_norm.bias": "ln_final.bias",
+    ]
+}

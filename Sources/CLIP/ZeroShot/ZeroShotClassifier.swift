@@ -1,0 +1,100 @@
+internal import Tensors
+
+/// What a picture is taken for, among some labels.
+public struct Prediction: Sendable, Equatable {
+    /// One of the labels given.
+    public let label: String
+    /// Among the labels given, 0...1; those of all labels sum to 1.
+    public let probability: Float
+    /// `logitScale * cosine`: what the probabilities are the softmax of.
+    public let logit: Float
+    /// Of the picture's embedding and the label's, -1...1.
+    public let cosine: Float
+}
+
+/// Classifies pictures with words alone.
+///
+/// Each label is put into every template, the normalised embeddings of the prompts are averaged, and
+/// the mean is normalised again. A picture's probabilities are the softmax of the scaled cosines.
+///
+/// Source: `Prompt_Engineering_for_ImageNet.ipynb` of openai/CLIP.
+public struct ZeroShotClassifier: Sendable {
+    /// What pictures are told apart by, in the order given.
+    public let labels: [String]
+    private let model: CLIPModel
+    /// One row a label, normalised.
+    private let labelEmbeddings: Embeddings
+
+    /// Encodes the labels.
+    ///
+    /// - Parameters:
+    ///   - labels: at least two; of one, every picture would be certain.
+    ///   - templates: prompts with `{}` where the label goes; by default the label alone.
+    ///   - truncating: whether a prompt that is too long is cut.
+    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
+    ///   without `{}`; `.textTooLong` for a prompt that is too long.
+    public init(
+        model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
+    ) throws(CLIPError) {
+        guard labels.count >= 2 else {
+            throw .invalidLabels(
+                reason: """
+                    give at least two labels, not \(labels.count): a probability says how much \
+                    better one fits than the others
+                    """)
+        }
+        guard !templates.isEmpty else { throw .invalidLabels(reason: "give at least one template") }
+        if let bad = templates.first(where: { !$0.contains("{}") }) {
+            throw .invalidLabels(reason: "the template \"\(bad)\" has no {} for the label")
+        }
+        self.model = model
+        self.labels = labels
+
+        let dimension = model.configuration.embeddingDimension
+        var means: [Float] = []
+        means.reserveCapacity(labels.count * dimension)
+        // Many prompts at a time, and yet not those of a thousand labels at once.
+        let group = max(1, 512 / templates.count)
+        for start in stride(from: 0, to: labels.count, by: group) {
+            let prompts = labels[start..<min(start + group, labels.count)].flatMap { label in
+                templates.map { Self.prompt($0, label) }
+            }
+            let rows = try model.encode(texts: prompts, truncating: truncating).normalized()
+            for first in stride(from: 0, to: rows.count, by: templates.count) {
+                var mean = [Float](repeating: 0, count: dimension)
+                for row in first..<(first + templates.count) {
+                    for (i, value) in rows[row].enumerated() { mean[i] += value }
+                }
+                means += mean.map { $0 / Float(templates.count) }
+            }
+        }
+        labelEmbeddings = Embeddings(values: means, dimension: dimension).normalized()
+    }
+
+    /// What each of some pictures is taken for, best first.
+    ///
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
+    public func classify(_ images: [RGBImage]) throws(CLIPError) -> [[Prediction]] {
+        try model.encode(images: images).cosineSimilarities(to: labelEmbeddings).map { cosines in
+            let probabilities = model.probabilities(ofCosines: cosines)
+            return labels.indices.map { i in
+                Prediction(
+                    label: labels[i], probability: probabilities[i],
+                    logit: model.logitScale * cosines[i], cosine: cosines[i])
+            }
+            .enumerated()
+            .sorted { ($1.element.cosine, $0.offset) < ($0.element.cosine, $1.offset) }
+            .map(\.element)
+        }
+    }
+
+    private static func prompt(_ template: String, _ label: String) -> String {
+        var parts: [Substring] = []
+        var rest = template[...]
+        while let brace = rest.firstRange(of: "{}") {
+            parts.append(rest[..<brace.lowerBound])
+            rest = rest[brace.upperBound...]
+        }
+        return (parts + [rest]).joined(separator: label)
+    }
+}
