@@ -1,0 +1,111 @@
+import ArgumentParser
+import CLIP
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure a tower, in this process.",
+        discussion: "Times are of a whole batch, tokenizing and preprocessing left out.")
+
+    @Option(help: "image or text.")
+    var tower: Tower
+
+    @Option(help: ArgumentHelp("Pictures or texts at once.", valueName: "n"))
+    var batch = 1
+
+    @Option(help: ArgumentHelp("Ids a text, start and end included.", valueName: "n"))
+    var tokens = 77
+
+    @Option(help: ArgumentHelp("Measure at least so often.", valueName: "n"))
+    var repetitions = 10
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    enum Tower: String, ExpressibleByArgument, CaseIterable {
+        case image, text
+    }
+
+    func validate() throws {
+        for (name, value) in [("batch", batch), ("repetitions", repetitions)] where value < 1 {
+            throw ValidationError("--\(name) must be at least 1, not \(value).")
+        }
+        if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
+    }
+
+    func run() throws {
+        let model = try self.model.load()
+        let configuration = model.configuration
+        let once: () throws -> Void
+        switch tower {
+        case .image:
+            let side = configuration.resolution
+            // A pattern that is neither constant nor sparse; its values do not matter to the time.
+            let pixels = (0..<(batch * 3 * side * side)).map { Float($0 % 255) / 64 - 2 }
+            once = { _ = try model.encode(pixels: pixels) }
+        case .text:
+            let end = configuration.text.vocabularySize - 1
+            let rows = (0..<batch).map { row in
+                [end - 1] + (0..<(tokens - 2)).map { (row * 31 + $0 * 7) % (end - 1) } + [end]
+            }
+            once = { _ = try model.encode(tokens: rows) }
+        }
+        try once()
+        try once()
+        var times: [Double] = []
+        while times.count < repetitions || times.reduce(0, +) < 2 {
+            let start = ContinuousClock.now
+            try once()
+            let taken = ContinuousClock.now - start
+            times.append(
+                Double(taken.components.seconds) + Double(taken.components.attoseconds) / 1e18)
+            if times.count >= 10_000 { break }
+        }
+        times.sort()
+        let (median, fastest) = (1000 * times[times.count / 2], 1000 * times[0])
+        let perSecond = 1000 * Double(batch) / median
+        let engine = CLIPModel.engine
+        guard json else {
+            print(
+                """
+                \(tower.rawValue) tower, batch \(batch), \(model.threads) threads, \
+                \(self.model.precision.rawValue): median \(fixed(median, 2)) ms, fastest \
+                \(fixed(fastest, 2)) ms, \(fixed(perSecond, 1)) a second, \
+                \(fixed(peakMegabytes, 0)) MB at most (\(engine.instructionSet), \
+                \(engine.matrixProducts))
+                """)
+            return
+        }
+        print(
+            JSON.object([
+                "tower": .string(tower.rawValue), "batch": .integer(batch),
+                "precision": .string(self.model.precision.rawValue),
+                "threads": .integer(model.threads), "median_ms": .double(median),
+                "min_ms": .double(fastest), "per_second": .double(perSecond),
+                "peak_rss_mb": .double(peakMegabytes), "isa": .string(engine.instructionSet),
+                "blas": .string(engine.matrixProducts),
+            ]))
+    }
+
+    /// The most memory that this process has held, in units of 10⁶ bytes.
+    private var peakMegabytes: Double {
+        var usage = rusage()
+        #if os(Linux)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+            return Double(usage.ru_maxrss) * 1024 / 1e6
+        #else
+            getrusage(RUSAGE_SELF, &usage)
+            return Double(usage.ru_maxrss) / 1e6
+        #endif
+    }
+}

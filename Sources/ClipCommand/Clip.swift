@@ -1,0 +1,45 @@
+import ArgumentParser
+import CLIP
+
+/// The command `clip`: thin; everything it can do, the library does.
+@main
+struct Clip: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clip",
+        abstract: "Pictures and texts to vectors, and pictures classified with words alone.",
+        discussion: """
+            Data goes to standard output, everything else to standard error. The exit status is 0 \
+            when all is done, 1 when something failed (the rest was done), 2 for wrong usage.
+            """,
+        version: version,
+        subcommands: [
+            Zeroshot.self, Encode.self, Similarity.self, Tokenize.self, Preprocess.self, Info.self,
+            Bench.self,
+        ])
+
+    static var version: String {
+        let engine = CLIPModel.engine
+        return "clip 0.1.0 (\(engine.matrixProducts), \(engine.instructionSet))"
+    }
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let error as CLIPError {
+            report(error)
+            exit(withError: ExitCode(1))
+        } catch let error as Failure {
+            report(error)
+            exit(withError: ExitCode(error.status))
+        } catch {
+            // Help and version are errors to the parser as well, with status 0.
+            guard exitCode(for: error) != .success, !(error is ExitCode) else {
+                exit(withError: error)
+            }
+            let lines = message(for: error).split(separator: "\n")
+            report("\(lines.first ?? "wrong usage") (see clip --help)")
+            exit(withError: ExitCode(2))
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import ArgumentParser
+import CLIP
+
+struct Encode: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Turn pictures and texts into vectors.",
+        discussion: """
+            One row an input in the order given, pictures first, divided by its L2 norm unless told \
+            not to. A picture that cannot be read is reported and left out, with exit status 1; in \
+            .npy, where rows have no names, nothing is written then.
+            """)
+
+    @Argument(help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "image"))
+    var images: [String] = []
+
+    @Option(parsing: .unconditionalSingleValue, help: "A text; may be given several times.")
+    var text: [String] = []
+
+    @Option(help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"))
+    var textFile: String?
+
+    @Option(
+        help: """
+            jsonl (an object a row), json (one object), or npy (float32 [rows, dimension]); the \
+            default follows the name given to -o.
+            """)
+    var format: Format?
+
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("Write there, all or nothing.", valueName: "file"))
+    var output: String?
+
+    @Flag(help: "Leave the vectors as the towers give them.")
+    var noNormalize = false
+
+    @Flag(help: "Cut texts that are too long instead of refusing them.")
+    var truncate = false
+
+    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case jsonl, json, npy
+    }
+
+    func validate() throws {
+        if images.isEmpty && text.isEmpty && textFile == nil {
+            throw ValidationError("Nothing to encode: give pictures, --text or --text-file.")
+        }
+    }
+
+    /// The format asked for, or the one that the output's name ends in.
+    private var chosenFormat: Format {
+        let ending = output?.split(separator: ".").last.map(String.init) ?? ""
+        return format ?? Format(rawValue: ending) ?? .jsonl
+    }
+
+    func run() throws {
+        let format = chosenFormat
+        if format == .npy && output == nil && outputIsTerminal {
+            throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
+        }
+        let texts = try text + (textFile.map(readLines) ?? [])
+        let model = try self.model.load()
+        var rows = Rows(format: format, isNormalized: !noNormalize, streams: output == nil)
+        var failures = 0
+
+        var pending: [(name: String, image: RGBImage)] = []
+        func encodePending() throws {
+            let embeddings = try model.encode(images: pending.map(\.image))
+            for (i, input) in pending.enumerated() {
+                rows.append("image", input.name, embeddings, row: i)
+            }
+            pending = []
+        }
+        for path in images {
+            do throws(CLIPError) {
+                pending.append((path, try pictures.read(path)))
+            } catch {
+                report(error)
+                failures += 1
+            }
+            if pending.count == 8 { try encodePending() }
+        }
+        try encodePending()
+
+        var rowsOfText: [(text: String, tokens: [Int])] = []
+        for text in texts {
+            do throws(CLIPError) {
+                let limit = model.configuration.text.contextLength
+                rowsOfText.append(
+                    (
+                        text,
+                        try model.tokenizer.tokenize(
+                            text, contextLength: limit, truncating: truncate)
+                    ))
+            } catch {
+                report(error)
+                failures += 1
+            }
+        }
+        let embeddings = try model.encode(tokens: rowsOfText.map(\.tokens))
+        for (i, input) in rowsOfText.enumerated() {
+            rows.append("text", input.text, embeddings, row: i)
+        }
+
+        if format == .npy && failures > 0 {
+            throw Failure(
+                "nothing is written: the rows of .npy have no names, and \(failures) are missing")
+        }
+        try rows.finish(
+            to: output, model: try self.model.name(),
+            dimension: model.configuration.embeddingDimension)
+        if failures > 0 { throw ExitCode(1) }
+    }
+}
+
+/// The rows of the output, printed as they come or kept until all are there.
+private struct Rows {
+    let format: Encode.Format
+    let isNormalized: Bool
+    /// Whether rows of JSON Lines go to standard output at once.
+    let streams: Bool
+    private var values: [Float] = []
+    private var objects: [JSON] = []
+
+    init(format: Encode.Format, isNormalized: Bool, streams: Bool) {
+        self.format = format
+        self.isNormalized = isNormalized
+        self.streams = streams
+    }
+
+    mutating func append(_ kind: String, _ name: String, _ embeddings: Embeddings, row: Int) {
+        var vector = Embeddings(values: Array(embeddings[row]), dimension: embeddings.dimension)
+        if isNormalized { vector = vector.normalized() }
+        guard format != .npy else {
+            values += vector.values
+            return
+        }
+        let object = JSON.object([kind: .string(name), "embedding": .floats(vector.values)])
+        if streams && format == .jsonl {
+            print(object)
+        } else {
+            objects.append(object)
+        }
+    }
+
+    func finish(to path: String?, model: String, dimension: Int) throws {
+        switch format {
+        case .npy:
+            try write(npy(values, shape: [values.count / dimension, dimension]), to: path)
+        case .json:
+            let all = JSON.object([
+                "model": .string(model), "dimension": .integer(dimension),
+                "normalized": .bool(isNormalized), "embeddings": .array(objects),
+            ])
+            try write(Array("\(all)\n".utf8), to: path)
+        case .jsonl:
+            guard !streams else { return }
+            try write(Array(objects.map { "\($0)\n" }.joined().utf8), to: path)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import CLIP
+
+struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Say what a file of weights is.")
+
+    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"))
+    var name: String
+
+    @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
+    var activation: Activation?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let model = try CLIPModel(path: ModelOptions.path(of: name), activation: activation)
+        let (weights, configuration) = (model.weights, model.configuration)
+        let preprocessor = model.preprocessor
+        let text = configuration.text
+        if json {
+            print(
+                JSON.object([
+                    "path": .string(weights.path), "layout": .string(weights.layout.rawValue),
+                    "types": .array(weights.types.map { .string($0) }),
+                    "parameters": .integer(weights.parameterCount),
+                    "bytes": .integer(weights.byteCount),
+                    "architecture": .string(configuration.summary),
+                    "resolution": .integer(configuration.resolution),
+                    "context": .integer(text.contextLength),
+                    "dimension": .integer(configuration.embeddingDimension),
+                    "activation": .string(configuration.activation.rawValue),
+                    "mean": .floats(preprocessor.mean),
+                    "std": .floats(preprocessor.standardDeviation),
+                    "interpolation": .string(preprocessor.interpolation.rawValue),
+                    "resize_mode": .string(preprocessor.resizeMode.rawValue),
+                    "logit_scale": .float(model.logitScale),
+                ]))
+            return
+        }
+        func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+        for (key, value) in [
+            ("file", weights.path),
+            ("layout", weights.layout == .openAI ? "OpenAI, open_clip" : "Hugging Face"),
+            ("numbers", weights.types.joined(separator: ", ")),
+            ("parameters", "\(weights.parameterCount) in \(weights.byteCount) bytes"),
+            ("image tower", configuration.summary),
+            (
+                "text tower",
+                """
+                width \(text.width), \(text.layers) layers, \(text.heads) heads, \
+                \(text.contextLength) positions, \(text.vocabularySize) ids
+                """
+            ),
+            ("embedding", "\(configuration.embeddingDimension) numbers"),
+            (
+                "activation",
+                "\(configuration.activation.rawValue), says \(weights.activationSource)"
+            ),
+            ("mean", list(preprocessor.mean)),
+            ("std", list(preprocessor.standardDeviation)),
+            (
+                "resize",
+                "\(preprocessor.interpolation.rawValue), \(preprocessor.resizeMode.rawValue)"
+            ),
+            ("logit scale", "\(model.logitScale)"),
+        ] {
+            print((key + ":").padded(13), value)
+        }
+    }
+}
+
+extension String {
+    /// Padded on the right to a width.
+    fileprivate func padded(_ width: Int) -> String {
+        self + String(repeating: " ", count: Swift.max(0, width - count))
+    }
+}

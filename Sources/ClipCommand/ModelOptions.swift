@@ -1,0 +1,121 @@
+import ArgumentParser
+import CLIP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Which model runs, and how.
+struct ModelOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A file of weights, a folder with one, or a name of OpenAI's (ViT-B/32, RN50, …).",
+            discussion: "CLIP_MODEL in the environment is the default.", valueName: "name|path"))
+    var model: String?
+
+    @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
+    var activation: Activation?
+
+    @Option(help: "The arithmetic: fp32.")
+    var precision: Precision = .fp32
+
+    @Option(
+        help: ArgumentHelp(
+            "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
+            valueName: "n"))
+    var threads: Int?
+
+    enum Precision: String, ExpressibleByArgument, CaseIterable {
+        case fp32
+    }
+
+    func validate() throws {
+        if let threads, threads < 1 {
+            throw ValidationError("--threads must be at least 1, not \(threads).")
+        }
+    }
+
+    /// The name under which outputs speak of the model.
+    func name() throws -> String {
+        guard let name = model ?? Environment["CLIP_MODEL"] else {
+            throw Failure(
+                """
+                no model: give --model a file of weights, a folder with one, or a name of OpenAI's, \
+                or set CLIP_MODEL
+                """, status: 2)
+        }
+        return name
+    }
+
+    func load() throws -> CLIPModel {
+        var threads = threads
+        if threads == nil, let text = Environment["CLIP_THREADS"] {
+            guard let number = Int(text), number > 0 else {
+                throw Failure(
+                    "CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
+            }
+            threads = number
+        }
+        return try CLIPModel(
+            path: Self.path(of: name()), activation: activation, threads: threads)
+    }
+
+    /// The file or folder of a model that is given by path or by OpenAI's name.
+    static func path(of name: String) throws -> String {
+        let files = FileManager.default
+        if files.fileExists(atPath: name) { return name }
+        guard let official = OfficialModel(rawValue: name) else {
+            let names = OfficialModel.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Failure(
+                """
+                no model \(name): there is no such file or folder, and the names that are known \
+                are \(names)
+                """)
+        }
+        let home = Environment["CLIP_HOME"] ?? (Environment["HOME"] ?? "") + "/.cache/clip"
+        let candidates = ["\(official.fileStem).safetensors", official.fileStem]
+            .map { "\(home)/\($0)" }
+        guard let found = candidates.first(where: { files.fileExists(atPath: $0) }) else {
+            throw Failure(
+                "the weights of \(name) are not there: put them at \(candidates[0]), or set CLIP_HOME"
+            )
+        }
+        return found
+    }
+}
+
+extension Activation: ExpressibleByArgument {}
+
+/// How pictures are read.
+struct PictureOptions: ParsableArguments {
+    @Flag(help: "Read pictures exactly as OpenAI's Python does: EXIF's orientation is ignored.")
+    var reference = false
+
+    @Option(
+        help: ArgumentHelp("Refuse pictures of more pixels than this.", valueName: "n"))
+    var maxPixels = RGBImage.defaultMaximumPixels
+
+    func validate() throws {
+        if maxPixels < 1 {
+            throw ValidationError("--max-pixels must be at least 1, not \(maxPixels).")
+        }
+    }
+
+    func read(_ path: String) throws(CLIPError) -> RGBImage {
+        var options: RGBImage.DecodingOptions = reference ? .reference : .init()
+        options.maximumPixels = maxPixels
+        return try RGBImage(contentsOfFile: path, options: options)
+    }
+}
+
+/// The variables of the environment; an empty one counts as none.
+enum Environment {
+    static subscript(name: String) -> String? {
+        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {
+            return nil
+        }
+        return value
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import CLIP
+
+struct Similarity: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare pictures with texts.",
+        discussion: """
+            A matrix of cosines, -1 to 1: pictures down, texts across. CLIP's are low, 0.2 to 0.35 for \
+            what fits.
+
+            Example: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
+            """)
+
+    @Option(
+        parsing: .upToNextOption, help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "file"))
+    var image: [String]
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
+    var text: [String]
+
+    @Flag(help: "Cut texts that are too long instead of refusing them.")
+    var truncate = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        var images: [(name: String, image: RGBImage)] = []
+        var failures = 0
+        for path in image {
+            do throws(CLIPError) {
+                images.append((path, try pictures.read(path)))
+            } catch {
+                report(error)
+                failures += 1
+            }
+        }
+        guard !images.isEmpty else { throw ExitCode(1) }
+
+        let model = try self.model.load()
+        let texts = try model.encode(texts: text, truncating: truncate)
+        let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
+        if json {
+            print(
+                JSON.object([
+                    "model": .string(try self.model.name()),
+                    "images": .array(images.map { .string($0.name) }),
+                    "texts": .array(text.map { .string($0) }),
+                    "cosines": .array(cosines.map { .floats($0) }),
+                ]))
+        } else {
+            printTable(cosines, images: images.map(\.name))
+        }
+        if failures > 0 { throw ExitCode(1) }
+    }
+
+    private func printTable(_ cosines: [[Float]], images: [String]) {
+        // Texts may be long: the columns are numbered and spelt out above.
+        for (i, text) in text.enumerated() { print("[\(i + 1)] \(text)") }
+        print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
+        for (row, name) in zip(cosines, images) {
+            print(row.map { fixed($0, 4).right(8) }.joined(), "", name)
+        }
+    }
+}

@@ -1,0 +1,254 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The built binary: what it prints, where, and its exit status.
+@Suite struct CommandTests {
+    static let model = Fixtures.path("models/seeded")
+    static let picture = Fixtures.path("pictures/rgb.jpg")
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    struct Result {
+        let status: Int32
+        let output: Data
+        let errors: String
+        var text: String { String(decoding: output, as: UTF8.self) }
+    }
+
+    /// The binary lies beside the tests.
+    private func clip(
+        _ arguments: String..., input: String = "", environment: [String: String] = [:]
+    ) throws -> Result {
+        let process = Process()
+        let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("clip")
+        process.arguments = arguments
+        var variables = ProcessInfo.processInfo.environment
+        for name in ["CLIP_MODEL", "CLIP_THREADS", "CLIP_HOME"] { variables[name] = nil }
+        process.environment = variables.merging(environment) { $1 }
+        // Files rather than pipes: nothing waits for a reader.
+        let standard = ["in", "out", "err"].map { folder.path + "/\(UUID().uuidString).\($0)" }
+        try Data(input.utf8).write(to: URL(fileURLWithPath: standard[0]))
+        for path in standard[1...] { try Data().write(to: URL(fileURLWithPath: path)) }
+        process.standardInput = FileHandle(forReadingAtPath: standard[0])
+        process.standardOutput = FileHandle(forWritingAtPath: standard[1])
+        process.standardError = FileHandle(forWritingAtPath: standard[2])
+        try process.run()
+        process.waitUntilExit()
+        return Result(
+            status: process.terminationStatus,
+            output: try Data(contentsOf: URL(fileURLWithPath: standard[1])),
+            errors: String(
+                decoding: try Data(contentsOf: URL(fileURLWithPath: standard[2])), as: UTF8.self))
+    }
+
+    /// One line on standard error that says what is wrong, nothing on standard output.
+    private func expectFailure(
+        _ result: Result, status: Int32, says: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(result.status == status, "\(result.errors)", sourceLocation: sourceLocation)
+        #expect(result.output.isEmpty, sourceLocation: sourceLocation)
+        #expect(
+            result.errors.hasPrefix("clip: error: ") && result.errors.contains(says),
+            "\(result.errors)", sourceLocation: sourceLocation)
+        let lines = result.errors.split(separator: "\n")
+        #expect(lines.count == 1, "\(result.errors)", sourceLocation: sourceLocation)
+    }
+
+    private func json(_ data: Data) throws -> [String: Any] {
+        try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+    }
+
+    @Test func zeroshotPrintsJSON() throws {
+        let result = try clip(
+            "zeroshot", Self.picture, "a man riding bicycle", "a man climbing mountain",
+            "a photo of a cat", "--model", Self.model, "--json", "--reference")
+        #expect(result.status == 0 && result.errors.isEmpty)
+        #expect(result.text.hasPrefix("{\"image\":\""))
+        let predictions = try #require(json(result.output)["predictions"] as? [[String: Any]])
+        let expected = try json(
+            Data(contentsOf: URL(fileURLWithPath: Self.model + "/expected.json")))
+        let probabilities = try #require(expected["probabilities"] as? [[Double]])[0]
+        let found = try predictions.map { try #require($0["probability"] as? Double) }
+        #expect(zip(found, probabilities.sorted(by: >)).allSatisfy { abs($0 - $1) < 2e-4 })
+        #expect(predictions[0]["label"] as? String == "a man riding bicycle")
+    }
+
+    @Test func zeroshotPrintsATable() throws {
+        let labels = try folder.write("labels.txt", "\u{FEFF}cat\r\n\r\ndog\n".utf8)
+        let result = try clip(
+            "zeroshot", Self.picture, "--labels", labels, "--top", "1", "--template",
+            "a photo of a {}", "--model", Self.model)
+        let lines = result.text.split(separator: "\n")
+        #expect(result.status == 0 && lines.count == 2)
+        #expect(lines.first?.split(separator: " ") == ["probability", "cosine", "label"])
+        #expect(lines.last?.contains(" % ") == true)
+    }
+
+    @Test func encodeWritesEveryFormat() throws {
+        let texts = try folder.write("texts.txt", "a cat\na dog\n".utf8)
+        let lines = try clip(
+            "encode", Self.picture, "--text", "-x", "--text-file", texts, "--model", Self.model
+        ).text.split(separator: "\n")
+        #expect(lines.count == 4)
+        #expect(try json(Data(lines[1].utf8))["text"] as? String == "-x")
+        let row = try #require(json(Data(lines[0].utf8))["embedding"] as? [Double])
+        #expect(row.count == 16 && abs(row.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
+
+        let one = try clip("encode", "--text", "a", "--format", "json", "--model", Self.model)
+        #expect(try json(one.output)["dimension"] as? Int == 16)
+
+        let path = folder.path + "/rows.npy"
+        let npy = try clip("encode", Self.picture, "--text", "a", "-o", path, "--model", Self.model)
+        let data = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect(npy.status == 0 && npy.output.isEmpty)
+        #expect(data.count == 128 + 2 * 16 * 4 && data.starts(with: [0x93] + Array("NUMPY".utf8)))
+        #expect(String(decoding: data[10..<128], as: UTF8.self).contains("'shape': (2, 16)"))
+        let piped = try clip(
+            "encode", Self.picture, "--text", "a", "--format", "npy", "--model", Self.model)
+        #expect(piped.output == data)
+    }
+
+    @Test func similarityIsAMatrix() throws {
+        let result = try clip(
+            "similarity", "--image", Self.picture, Self.picture, "--text", "a", "b", "c", "--json",
+            "--model", Self.model)
+        let rows = try #require(json(result.output)["cosines"] as? [[Double]])
+        #expect(rows.count == 2 && rows[0].count == 3 && rows[0] == rows[1])
+    }
+
+    @Test func tokenizeShowsIds() throws {
+        #expect(try clip("tokenize", "a cat").text == "[49406,320,2368,49407]\n")
+        #expect(
+            try clip("tokenize", input: "a\nb\n").text == "[49406,320,49407]\n[49406,321,49407]\n")
+        let padded = try clip("tokenize", "--pad", "a").text
+        #expect(padded.split(separator: ",").count == 77)
+        let long = String(repeating: "a ", count: 100)
+        let mixed = try clip("tokenize", "a", long, "b")
+        #expect(mixed.status == 1 && mixed.text.split(separator: "\n").count == 2)
+        #expect(mixed.errors.contains("102 tokens"))
+        #expect(try clip("tokenize", "--truncate", long).status == 0)
+    }
+
+    @Test func preprocessWritesFloats() throws {
+        let path = folder.path + "/picture.npy"
+        let result = try clip("preprocess", Self.picture, "-o", path, "--resolution", "32")
+        #expect(result.status == 0)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
+    }
+
+    @Test func infoAndBench() throws {
+        let info = try clip("info", Self.model)
+        #expect(info.text.contains("quickgelu") && info.text.contains("F16, F32"))
+        for tower in ["image", "text"] {
+            let bench = try json(
+                clip(
+                    "bench", "--tower", tower, "--batch", "3", "--tokens", "9", "--json", "--model",
+                    Self.model, "--threads", "1"
+                ).output)
+            #expect(
+                Set(bench.keys) == [
+                    "tower", "batch", "precision", "threads", "median_ms", "min_ms", "per_second",
+                    "peak_rss_mb", "isa", "blas",
+                ])
+        }
+    }
+
+    @Test func environmentGivesDefaults() throws {
+        let environment = ["CLIP_MODEL": Self.model, "CLIP_THREADS": "1"]
+        #expect(try clip("encode", "--text", "a", environment: environment).status == 0)
+        let bad = try clip(
+            "encode", "--text", "a", environment: ["CLIP_MODEL": Self.model, "CLIP_THREADS": "x"])
+        expectFailure(bad, status: 2, says: "CLIP_THREADS")
+    }
+
+    @Test func namesOfOpenAIAreLookedUp() throws {
+        let missing = try clip(
+            "encode", "--text", "a", "--model", "ViT-B/32", environment: ["CLIP_HOME": folder.path])
+        expectFailure(missing, status: 1, says: folder.path + "/ViT-B-32.safetensors")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path + "/ViT-B-32", withDestinationPath: Self.model)
+        let found = try clip(
+            "encode", "--text", "a", "--model", "ViT-B/32", environment: ["CLIP_HOME": folder.path])
+        #expect(found.status == 0, "\(found.errors)")
+    }
+
+    @Test func helpAndVersion() throws {
+        #expect(try clip("--help").status == 0)
+        #expect(try clip("zeroshot", "--help").text.contains("--template"))
+        #expect(try clip("--version").text.hasPrefix("clip "))
+    }
+
+    @Test func wrongUsageIsStatusTwo() throws {
+        expectFailure(try clip("nonsense"), status: 2, says: "nonsense")
+        expectFailure(try clip("zeroshot"), status: 2, says: "image")
+        expectFailure(
+            try clip("zeroshot", Self.picture, "--model", Self.model), status: 2, says: "two labels"
+        )
+        expectFailure(
+            try clip("zeroshot", Self.picture, "one", "--model", Self.model), status: 2,
+            says: "not 1")
+        expectFailure(
+            try clip("encode", "--model", Self.model), status: 2, says: "Nothing to encode")
+        expectFailure(try clip("encode", "--text", "a"), status: 2, says: "no model")
+        expectFailure(
+            try clip("encode", "--text", "a", "--threads", "0"), status: 2, says: "--threads")
+        expectFailure(
+            try clip("preprocess", Self.picture, "-o", "x.npy", "--resolution", "0"), status: 2,
+            says: "--resolution")
+    }
+
+    @Test(arguments: [
+        ("bad/empty.png", "empty"), ("bad/text.jpg", "not a JPEG, PNG or WebP"),
+        ("bad/truncated.jpg", "ends before"), ("bad/truncated.png", "ends before"),
+        ("bad/huge.png", "60000 x 60000"), ("bad/zero-height.jpg", "damaged"),
+        ("bad", "directory"), ("no-such.jpg", "No such file"),
+    ]) func badPicturesAreStatusOne(_ name: String, says: String) throws {
+        let path = Fixtures.path("pictures/\(name)")
+        let output = folder.path + "/out.npy"
+        for arguments in [["zeroshot", path, "a", "b"], ["preprocess", path, "-o", output]] {
+            let result = try clip(
+                arguments[0], arguments[1], arguments[2], arguments[3], "--model", Self.model)
+            expectFailure(result, status: 1, says: says)
+        }
+        #expect(!FileManager.default.fileExists(atPath: output))
+    }
+
+    @Test func oneBadPictureDoesNotStopTheRest() throws {
+        let bad = Fixtures.path("pictures/bad/text.jpg")
+        let rows = try clip("encode", bad, Self.picture, "--model", Self.model)
+        #expect(rows.status == 1 && rows.text.split(separator: "\n").count == 1)
+        #expect(rows.errors.contains("text.jpg"))
+
+        let output = folder.path + "/rows.npy"
+        let npy = try clip("encode", bad, Self.picture, "-o", output, "--model", Self.model)
+        #expect(npy.status == 1 && npy.errors.contains("nothing is written"))
+        #expect(!FileManager.default.fileExists(atPath: output))
+    }
+
+    @Test func weightsCutAtEveryTenthAreRefused() throws {
+        let whole = try bytes(ofFile: Self.model + "/open_clip_model.safetensors")
+        try folder.copy(Self.model + "/open_clip_config.json", as: "open_clip_config.json")
+        for tenth in 0..<10 {
+            let path = try folder.write("w.safetensors", whole.prefix(whole.count * tenth / 10))
+            expectFailure(
+                try clip("zeroshot", Self.picture, "a", "b", "--model", path), status: 1,
+                says: "not a whole safetensors file")
+        }
+    }
+
+    @Test func outputIsAllOrNothing() throws {
+        let missing = try clip(
+            "preprocess", Self.picture, "-o", folder.path + "/no/such/folder.npy")
+        expectFailure(missing, status: 1, says: "cannot write")
+        expectFailure(
+            try clip("preprocess", Self.picture, "-o", folder.path), status: 1, says: "directory")
+        // A device is written to, not replaced.
+        #expect(try clip("preprocess", Self.picture, "-o", "/dev/null").status == 0)
+        let type = try FileManager.default.attributesOfItem(atPath: "/dev/null")[.type]
+        #expect(type as? FileAttributeType == .typeCharacterSpecial)
+    }
+}
