@@ -1,0 +1,172 @@
+"""Tests/Fixtures/pictures/: small pictures, what Pillow decodes and CLIP's preprocessing makes.
+
+pictures.safetensors holds, as uint8 [height, width, 3]:
+    FILE@decoded   the picture converted to RGB, EXIF ignored
+    FILE@R         OpenAI's preprocessing at resolution R up to the conversion to RGB, EXIF ignored
+    FILE@R@exif    the same with the EXIF orientation applied first
+and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
+pictures.json lists the good files; bad/ holds files that must be refused, or cannot be read whole.
+"""
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from safetensors.numpy import save_file
+from torchvision.transforms import (
+    CenterCrop,
+    Compose,
+    InterpolationMode,
+    Normalize,
+    Resize,
+    ToTensor,
+)
+
+from goldens_models import MEAN, STD
+
+RESOLUTIONS = (32, 56)
+# The larger resolution only where it adds something, to keep the fixture small.
+AT_ALL_RESOLUTIONS = ("rgb.jpg", "grey.png", "tall.png", "wide.png", "small.png")
+
+
+def crop(resolution: int) -> Compose:
+    """OpenAI's `_transform` up to the conversion to RGB; what follows it works on RGB."""
+    return Compose([Resize(resolution, InterpolationMode.BICUBIC), CenterCrop(resolution)])
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGB")
+
+
+def transform(resolution: int) -> Compose:
+    """OpenAI's whole `_transform`."""
+    return Compose([crop(resolution), to_rgb, ToTensor(), Normalize(MEAN, STD)])
+
+
+def draw(width: int, height: int, seed: int) -> np.ndarray:
+    """Gradients, hard edges, thin lines and a patch of noise: few bytes, but every pixel counts."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    u, v = x / max(width - 1, 1), y / max(height - 1, 1)
+    planes = [255 * u, 255 * v, 255 * (1 - (u + v) / 2)]
+    pixels = np.stack(planes, axis=-1)
+    pixels[(u - 0.6) ** 2 + (v - 0.4) ** 2 < 0.06] = (250, 30, 60)
+    pixels[(x.astype(int) // 3 + y.astype(int) // 3) % 2 + (u < 0.7) + (v < 0.6) == 0] = (0, 0, 0)
+    pixels[(x + 2 * y).astype(int) % 13 == 0] = (255, 255, 255)
+    patch = (u < 0.35) & (v > 0.6)
+    pixels[patch] = rng.integers(0, 256, (int(patch.sum()), 3))
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, rows: bytes, interlaced: bool = False) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, int(interlaced))
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def interlaced_png(pixels: np.ndarray) -> bytes:
+    """Adam7, which Pillow does not write; every row is unfiltered (type 0)."""
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    passes.append((0, 1, 1, 2))
+    rows = b""
+    for x, y, step_x, step_y in passes:
+        part = pixels[y::step_y, x::step_x]
+        if part.size:
+            rows += b"".join(b"\0" + row.tobytes() for row in part)
+    height, width, _ = pixels.shape
+    return png(width, height, rows, interlaced=True)
+
+
+def orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+def make_good(target: Path, seed: int) -> list[str]:
+    picture = Image.fromarray(draw(61, 47, seed))
+    turned = Image.fromarray(draw(45, 34, seed + 1))
+
+    def save(name: str, image: Image.Image, **options) -> None:
+        image.save(target / name, **options)
+
+    save("rgb.jpg", picture, quality=85, subsampling="4:2:0")
+    save("rgb-444.jpg", picture, quality=90, subsampling="4:4:4")
+    save("rgb-progressive.jpg", picture, quality=85, subsampling="4:2:0", progressive=True)
+    save("grey.jpg", picture.convert("L"), quality=85)
+    save("orientation-6.jpg", turned, quality=85, exif=orientation(6))
+    save("rgb.png", picture, optimize=True)
+    (target / "rgb-interlaced.png").write_bytes(interlaced_png(np.asarray(picture)))
+    save("grey.png", picture.convert("L"), optimize=True)
+    save("orientation-3.png", turned, optimize=True, exif=orientation(3))
+    sizes = {"tall": (37, 151), "wide": (200, 33), "square": (40, 40), "line": (1, 50)}
+    for name, (width, height) in (sizes | {"small": (9, 7)}).items():
+        image = Image.fromarray(draw(width, height, seed + 2))
+        save(f"{name}.png", image, optimize=True)
+    save("rgb.webp", picture, quality=80, method=6)
+    save("rgb-lossless.webp", picture, lossless=True, method=6)
+    return sorted(path.name for path in target.iterdir() if path.is_file())
+
+
+def make_bad(target: Path, good: Path, seed: int) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    jpeg = (good / "rgb.jpg").read_bytes()
+    for name in ("rgb.jpg", "rgb.png", "rgb.webp"):
+        whole = (good / name).read_bytes()
+        (target / name.replace("rgb", "truncated")).write_bytes(whole[: len(whole) * 6 // 10])
+    (target / "text.jpg").write_text("This is not a picture.\n", encoding="ascii")
+    (target / "empty.png").write_bytes(b"")
+    (target / "huge.png").write_bytes(png(60000, 60000, bytes(1000)))
+    broken = bytearray((good / "small.png").read_bytes())
+    broken[8 + 8 + 13] ^= 0xFF  # the first byte of IHDR's CRC
+    (target / "ihdr-crc.png").write_bytes(broken)
+    frame = jpeg.index(b"\xff\xc0")  # SOF0: marker, length, precision, then the height
+    (target / "zero-height.jpg").write_bytes(jpeg[: frame + 5] + b"\0\0" + jpeg[frame + 7 :])
+    noise = np.random.default_rng(seed).integers(0, 256, 500, dtype=np.uint8).tobytes()
+    (target / "garbage.jpg").write_bytes(jpeg[:2] + noise)
+
+
+def reference_tensors(target: Path, names: list[str]) -> dict[str, np.ndarray]:
+    tensors = {}
+    for name in names:
+        picture = Image.open(target / name)
+        picture.load()
+        if name not in ("tall.png", "wide.png", "rgb-lossless.webp"):
+            tensors[f"{name}@decoded"] = np.asarray(to_rgb(picture))
+        for resolution in RESOLUTIONS if name in AT_ALL_RESOLUTIONS else RESOLUTIONS[:1]:
+            key = f"{name}@{resolution}"
+            tensors[key] = np.asarray(to_rgb(crop(resolution)(picture)))
+            if "orientation" in name:
+                upright = ImageOps.exif_transpose(picture)
+                tensors[f"{key}@exif"] = np.asarray(to_rgb(crop(resolution)(upright)))
+    tensors["normalised"] = transform(32)(Image.open(target / "rgb.jpg")).numpy()
+    return {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
+
+
+def describe(target: Path, name: str) -> dict:
+    picture = Image.open(target / name)
+    return {
+        "file": name,
+        "format": picture.format,
+        "mode": picture.mode,
+        "width": picture.width,
+        "height": picture.height,
+        "orientation": picture.getexif().get(0x0112, 1),
+        "resolutions": list(RESOLUTIONS if name in AT_ALL_RESOLUTIONS else RESOLUTIONS[:1]),
+    }
+
+
+def make(target: Path, seed: int) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    names = make_good(target, seed)
+    make_bad(target / "bad", target, seed + 3)
+    save_file(reference_tensors(target, names), target / "pictures.safetensors")
+    listing = json.dumps([describe(target, name) for name in names], indent=1)
+    (target / "pictures.json").write_text(listing + "\n", encoding="ascii")

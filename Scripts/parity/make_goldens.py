@@ -1,0 +1,120 @@
+"""Writes Tests/Fixtures/: what the reference implementations compute, for tests to compare with.
+
+    python -m venv venv && venv/bin/pip install -r Scripts/parity/requirements.txt
+    venv/bin/python Scripts/parity/make_goldens.py
+
+It needs no network and no downloaded model: every weight and picture is made from a fixed seed, and
+running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
+With --check it writes to a temporary folder and compares, byte for byte.
+
+    models/     small models, and PyTorch's activations after every stage   (goldens_models.py)
+    text/       hard strings and their token ids                            (goldens_text.py)
+    pictures/   small pictures, decoded, resized and cropped by Pillow      (goldens_pictures.py)
+    MANIFEST.json   every file with its size and SHA-256, and the versions that made them
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import PIL.features
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+import goldens_models
+import goldens_pictures
+import goldens_text
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 20240607
+LIMIT = 3_000_000
+PACKAGES = (
+    "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
+    "clip-anytorch", "safetensors", "numpy",
+)  # fmt: skip
+CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
+PICTURES = ["rgb.jpg", "rgb.png"]
+TEXTS = ["a man riding bicycle", "a man climbing mountain", "a photo of a cat"]
+
+
+def manifest(target: Path) -> dict:
+    files = {}
+    for path in sorted(target.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            files[path.relative_to(target).as_posix()] = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "size": len(data),
+            }
+    assert all(entry["size"] < 1_000_000 for entry in files.values())
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    versions |= {f"pillow {name}": PIL.features.version(name) for name in CODECS}
+    return {"seed": SEED, "versions": versions, "files": files}
+
+
+def expected(model: torch.nn.Module, pictures: Path) -> dict:
+    """The end-to-end fixture: what the model says of two pictures and three texts."""
+    transform = goldens_pictures.transform(32)
+    pixels = torch.stack([transform(Image.open(pictures / name)) for name in PICTURES])
+    encode = goldens_text.load_tokenizer().encode
+    tokens = torch.zeros(len(TEXTS), 77, dtype=torch.int64)
+    for row, text in zip(tokens, TEXTS):
+        ids = [49406, *encode(text), 49407]
+        row[: len(ids)] = torch.tensor(ids)
+    with torch.no_grad():
+        image, text = model.encode_image(pixels), model.encode_text(tokens)
+        cosines = normalize(image) @ normalize(text).T
+        logits = model.logit_scale.exp() * cosines
+    return {
+        "pictures": PICTURES,
+        "texts": TEXTS,
+        "image_embeddings": image.tolist(),
+        "text_embeddings": text.tolist(),
+        "cosines": cosines.tolist(),
+        "logits": logits.tolist(),
+        "probabilities": logits.softmax(dim=1).tolist(),
+    }
+
+
+def make(target: Path) -> None:
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    for name in ("models", "pictures", "text"):
+        shutil.rmtree(target / name, ignore_errors=True)
+    seeded = goldens_models.make(target / "models", SEED)
+    goldens_pictures.make(target / "pictures", SEED)
+    goldens_text.make(target / "text", SEED)
+    outcome = expected(seeded, target / "pictures")
+    goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
+    (target / "MANIFEST.json").unlink(missing_ok=True)
+    contents = manifest(target)
+    text = json.dumps(contents, indent=1) + "\n"
+    (target / "MANIFEST.json").write_text(text, encoding="ascii")
+    total = len(text) + sum(entry["size"] for entry in contents["files"].values())
+    assert total < LIMIT, total
+    print(f"{len(contents['files'])} files, {total:,} bytes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Writes or checks Tests/Fixtures.")
+    parser.add_argument("--check", action="store_true", help="compare with what is there")
+    fixtures = ROOT / "Tests" / "Fixtures"
+    if not parser.parse_args().check:
+        return make(fixtures)
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder))
+        new, old = manifest(Path(folder))["files"], manifest(fixtures)["files"]
+    differing = sorted(name for name in new | old if new.get(name) != old.get(name))
+    print("\n".join(differing) or "identical")
+    sys.exit(bool(differing))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+import CLIP
+import TestSupport
+import Testing
+
+/// The README's example, as it stands there.
+@Suite struct ReadmeTests {
+    private func example(weights: String, picture: String) throws {
+        // BEGIN
+        let model = try CLIPModel(path: weights)
+        let images = try model.encode(images: [RGBImage(contentsOfFile: picture)])
+        let labels = ["a man riding bicycle", "a man climbing mountain"]
+        let texts = try model.encode(texts: labels)
+        let cosines = images.cosineSimilarities(to: texts)[0]
+        for (label, probability) in zip(labels, model.probabilities(ofCosines: cosines)) {
+            print(label, probability)
+        }
+        // END
+        let probabilities = model.probabilities(ofCosines: cosines)
+        let readme = String(
+            decoding: try bytes(ofFile: Fixtures.root + "/README.md"), as: UTF8.self)
+        for (label, probability) in zip(labels, probabilities) {
+            let line = readme.split(separator: "\n").first { $0.hasPrefix(label + " 0.") }
+            let shown = try #require(line?.split(separator: " ").last.flatMap { Float($0) })
+            #expect(abs(shown - probability) < 1e-4)
+        }
+    }
+
+    @Test func theExampleRuns() throws {
+        try example(
+            weights: Fixtures.path("models/seeded"), picture: Fixtures.root + "/Examples/bike.jpg")
+    }
+
+    @Test func theExampleIsTheReadmes() throws {
+        let source = String(decoding: try bytes(ofFile: #filePath), as: UTF8.self)
+        let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
+        let start = try #require(lines.firstIndex { $0.hasSuffix("// BEGIN") })
+        let end = try #require(lines.firstIndex { $0.hasSuffix("// END") })
+        let example = lines[(start + 1)..<end].map { $0.dropFirst(8) }.joined(separator: "\n")
+        let readme = String(
+            decoding: try bytes(ofFile: Fixtures.root + "/README.md"), as: UTF8.self)
+        #expect(readme.contains(example))
+    }
+}

@@ -1,0 +1,47 @@
+import Testing
+
+@testable import CLIP
+
+@Suite struct TokenizerTests {
+    private let tokenizer = BPETokenizer()
+
+    @Test func startAndEnd() throws {
+        #expect(try tokenizer.tokenize("") == [49406, 49407])
+        #expect(
+            try tokenizer.tokenize("a photo of a cat") == [49406, 320, 1125, 539, 320, 2368, 49407])
+    }
+
+    @Test func truncates() throws {
+        let text = String(repeating: "a ", count: 80)
+        #expect(throws: CLIPError.textTooLong(text: text, tokens: 82, limit: 77)) {
+            try tokenizer.tokenize(text)
+        }
+        let row = try tokenizer.tokenize(text, truncating: true)
+        #expect(row.count == 77 && row.last == 49407 && row[75] == 320)
+        #expect(
+            try tokenizer.tokenize("a b c", contextLength: 2, truncating: true) == [49406, 49407])
+    }
+
+    @Test func decodes() throws {
+        for text in ["a photo of a cat", "naïve café 東京 😀", "don ' t 1 2"] {
+            let ids = tokenizer.encode(text)
+            let expected = text == "don ' t 1 2" ? "don ' t 1 2 " : nil
+            let decoded = tokenizer.decode(ids)
+            #expect(expected.map { $0 == decoded } ?? (tokenizer.encode(decoded) == ids))
+        }
+        #expect(tokenizer.decode([49406, 320, 49407]) == "<|startoftext|>a <|endoftext|>")
+        #expect(tokenizer.decode([-1, 320, 99_999]) == "a ")
+    }
+
+    @Test func longWordsTakeNoTime() {
+        // Quadratic merging would take hours.
+        let word = String(repeating: "abcdefghijklmnopqrstuvwxyz", count: 20_000)
+        let ids = tokenizer.encode(word)
+        #expect(tokenizer.decode(ids) == word + " ")
+    }
+
+    @Test func errorsShowTheTextOnOneLine() {
+        let error = CLIPError.textTooLong(text: "a\nb\tc", tokens: 99, limit: 77)
+        #expect(!"\(error)".contains("\n") && "\(error)".contains("99 tokens"))
+    }
+}

@@ -1,0 +1,208 @@
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// What is read off weights and their configuration, and what is refused.
+@Suite struct WeightsTests {
+    private let folder: TemporaryFolder
+    private let vit = Fixtures.path("models/vit")
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// The tiny ViT without its configuration, its JSON header changed.
+    @discardableResult private func bareFile(
+        as name: String = "bare.safetensors", _ change: (String) -> String = { $0 }
+    ) throws -> String {
+        let whole = try bytes(ofFile: vit + "/open_clip_model.safetensors")
+        let length = whole[0..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+        let header = Array(change(String(decoding: whole[8..<(8 + length)], as: UTF8.self)).utf8)
+        let prefix = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+        return try folder.write(name, prefix + header + whole[(8 + length)...])
+    }
+
+    private func loadError(_ path: String, activation: Activation? = nil) -> CLIPError? {
+        do {
+            _ = try CLIPModel(path: path, activation: activation)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// A configuration like the tiny ViT's, some of its text replaced.
+    private func writeConfiguration(_ changes: KeyValuePairs<String, String> = [:]) throws {
+        var text = String(
+            decoding: try bytes(ofFile: vit + "/open_clip_config.json"), as: UTF8.self)
+        for (old, new) in changes {
+            #expect(text.contains(old), "nothing to replace: \(old)")
+            text.replace(old, with: new)
+        }
+        try folder.write("open_clip_config.json", text.utf8)
+    }
+
+    @Test func infersTheTinyModels() throws {
+        let vit = try CLIPModel(path: vit).configuration
+        #expect(
+            vit.vision
+                == .visionTransformer(
+                    .init(
+                        resolution: 32, patchSize: 8, width: 48, layers: 2, heads: 3, mlpWidth: 192)
+                ))
+        #expect(vit.activation == .quickGELU && vit.embeddingDimension == 24)
+        #expect(vit.text.contextLength == 16 && vit.text.heads == 2)
+
+        let hf = try CLIPModel(path: Fixtures.path("models/vit-hf"))
+        #expect(hf.configuration.activation == .gelu && hf.weights.layout == .huggingFace)
+
+        let resnet = try CLIPModel(path: Fixtures.path("models/resnet")).configuration
+        #expect(
+            resnet.vision
+                == .modifiedResNet(
+                    .init(resolution: 64, width: 4, layers: [1, 2, 1, 1], heads: 8)))
+    }
+
+    @Test func refusesToGuessTheHeadsOfOddWidths() throws {
+        let error = loadError(try bareFile())
+        #expect("\(try #require(error))".contains("number of heads"))
+    }
+
+    /// A model of zeros whose heads follow from its widths, without a configuration.
+    private func writeZeros(as name: String) throws -> String {
+        var configuration = try CLIPModel(path: vit).configuration
+        configuration.vision = .visionTransformer(
+            .init(resolution: 64, patchSize: 32, width: 64, layers: 1, heads: 1, mlpWidth: 256))
+        configuration.text = .init(
+            contextLength: 8, vocabularySize: 10, width: 64, layers: 1, heads: 1, mlpWidth: 256)
+        var entries: [String] = []
+        var end = 0
+        for (name, shape) in configuration.tensorShapes.sorted(by: { $0.key < $1.key }) {
+            let start = end
+            end += 2 * shape.reduce(1, *)
+            entries.append(
+                #""\#(name)":{"dtype":"BF16","shape":\#(shape),"data_offsets":[\#(start),\#(end)]}"#
+            )
+        }
+        let header = Array("{\(entries.joined(separator: ","))}".utf8)
+        let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+        return try folder.write(name, length + header + [UInt8](repeating: 0, count: end))
+    }
+
+    @Test func refusesToGuessTheActivation() throws {
+        let path = try writeZeros(as: "weights.safetensors")
+        #expect(loadError(path) == .unknownActivation(path: path))
+        let model = try CLIPModel(path: path, activation: .gelu)
+        #expect(model.configuration.activation == .gelu)
+        #expect(model.weights.activationSource == "the caller")
+        #expect(model.weights.types == ["BF16"])
+        #expect(try model.encode(tokens: [[1, 9]]).values == [Float](repeating: 0, count: 24))
+    }
+
+    @Test func aNameAloneIsNotEnough() throws {
+        // The name is OpenAI's, the sizes are not.
+        let path = try writeZeros(as: "ViT-B-32.safetensors")
+        #expect(loadError(path) == .unknownActivation(path: path))
+    }
+
+    @Test func officialSizes() throws {
+        var configuration = try CLIPModel(path: vit).configuration
+        configuration.embeddingDimension = 512
+        configuration.text = .init(
+            contextLength: 77, vocabularySize: 49408, width: 512, layers: 12, heads: 8,
+            mlpWidth: 2048)
+        configuration.vision = .visionTransformer(
+            .init(
+                resolution: 224, patchSize: 32, width: 768, layers: 12, heads: 12, mlpWidth: 3072))
+        #expect(OfficialModel.allCases.filter { $0.matches(configuration) } == [.vitB32])
+        #expect(OfficialModel.vitL14at336.fileStem == "ViT-L-14-336px")
+    }
+
+    @Test func activationIsDecidedByWhoKnows() throws {
+        try bareFile(as: "open_clip_model.safetensors")
+        try writeConfiguration()
+        #expect(try CLIPModel(path: folder.path).configuration.activation == .quickGELU)
+        #expect(
+            loadError(folder.path, activation: .gelu)
+                == .contradictoryActivation(
+                    path: folder.path + "/open_clip_model.safetensors", stated: .quickGELU,
+                    requested: .gelu))
+        try writeConfiguration(["\"quick_gelu\": true": "\"quick_gelu\": false"])
+        #expect(try CLIPModel(path: folder.path).configuration.activation == .gelu)
+    }
+
+    @Test func refusesConfigurationsOfOtherModels() throws {
+        let path = try bareFile()
+        for (changes, says): (KeyValuePairs<String, String>, String) in [
+            (["\"width\": 48": "\"width\": 64"], "other weights"),
+            (["\"embed_dim\": 24": "\"embed_dim\": 25"], "other weights"),
+            (["\"image_size\": 32": "\"image_size\": 64"], "64 pixels"),
+            (["\"quick_gelu\": true": "\"custom_text\": true"], "custom_text"),
+            (
+                ["\"patch_size\": 8": "\"patch_size\": 8, \"timm_model_name\": \"x\""],
+                "timm_model_name"
+            ),
+            (["\"bicubic\"": "\"random\""], "random"),
+            (["\"head_width\": 16": "\"head_width\": 0"], "head_width"),
+            (["\"head_width\": 16": "\"head_width\": 5"], "heads"),
+            (["\"heads\": 2": "\"heads\": -2"], "heads"),
+            (["{": "["], "not JSON"),
+        ] {
+            try writeConfiguration(changes)
+            let error = loadError(path)
+            #expect("\(try #require(error))".contains(says), "\(changes): \(error as Any)")
+        }
+    }
+
+    @Test func namesTensorsThatAreWrong() throws {
+        try writeConfiguration()
+        func error(replacing old: String, with new: String) throws -> CLIPError? {
+            loadError(try bareFile { $0.replacing(old, with: new) })
+        }
+        let path = folder.path + "/bare.safetensors"
+        #expect(
+            try error(replacing: "\"visual.ln_pre.bias\"", with: "\"visual.ln_pri.bias\"")
+                == .missingTensor(path: path, name: "visual.ln_pre.bias", shape: [48], others: 0))
+        #expect(
+            try error(replacing: "\"visual.proj\"", with: "\"visual.prij\"")
+                == .unknownArchitecture(
+                    path: path,
+                    reason:
+                        "it has neither visual.proj nor visual.attnpool.positional_embedding"))
+        let name = "visual.transformer.resblocks.1.mlp.c_fc.weight"
+        #expect(
+            try error(
+                replacing: "\"\(name)\":{\"dtype\":\"F32\",\"shape\":[192,48]",
+                with: "\"\(name)\":{\"dtype\":\"F32\",\"shape\":[48,192]")
+                == .misshapenTensor(
+                    path: path, name: name, expected: [192, 48], found: [48, 192]))
+        let unknown = try error(
+            replacing: "\"token_embedding.weight\"", with: "\"some_embedding.weight\"")
+        #expect("\(try #require(unknown))".contains("neither token_embedding.weight"))
+        let integers = try error(
+            replacing: "\"visual.class_embedding\":{\"dtype\":\"F32\"",
+            with: "\"visual.class_embedding\":{\"dtype\":\"I32\"")
+        #expect("\(try #require(integers))".contains("I32"))
+    }
+
+    @Test func namesTheTensorThatIsNotANumber() throws {
+        var whole = try bytes(ofFile: vit + "/open_clip_model.safetensors")
+        let file = try SafetensorsFile(path: vit + "/open_clip_model.safetensors")
+        let name = "visual.transformer.resblocks.1.mlp.c_fc.weight"
+        let start = try #require(file.entries[name]).byteRange.lowerBound + 4 * 100
+        whole.replaceSubrange(start..<(start + 4), with: [0, 0, 0xC0, 0x7F])
+        let path = try folder.write("open_clip_model.safetensors", whole)
+        try writeConfiguration()
+
+        let model = try CLIPModel(path: folder.path)
+        #expect(throws: CLIPError.nonFiniteResult(path: path, stage: "the tensor \(name)")) {
+            try model.encode(pixels: [Float](repeating: 0.5, count: 3 * 32 * 32))
+        }
+        // The other tower has no part in it.
+        #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
+    }
+
+    @Test func foldersNeedWeights() {
+        let error = loadError(folder.path)
+        #expect("\(error as Any)".contains("neither open_clip_model.safetensors"))
+    }
+}

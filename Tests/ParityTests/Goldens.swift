@@ -1,0 +1,48 @@
+import Tensors
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// A file of arrays that PyTorch or Pillow computed.
+struct Goldens {
+    private let file: SafetensorsFile
+    private let bytes: [UInt8]
+
+    init(_ name: String) throws {
+        file = try SafetensorsFile(path: Fixtures.path(name))
+        bytes = try readFile(path: file.path)
+    }
+
+    func shape(_ name: String) throws -> [Int] { try #require(file.entries[name], "\(name)").shape }
+
+    func floats(_ name: String) throws -> [Float] {
+        let entry = try #require(file.entries[name], "\(name)")
+        return try #require(file.storedTensor(entry), "\(name)").load().values
+    }
+
+    func bytes(_ name: String) throws -> [UInt8] {
+        let entry = try #require(file.entries[name], "\(name)")
+        try #require(entry.type == "U8")
+        return Array(bytes[entry.byteRange])
+    }
+
+    func integers(_ name: String) throws -> [Int] {
+        let entry = try #require(file.entries[name], "\(name)")
+        try #require(entry.type == "I64")
+        return stride(from: entry.byteRange.lowerBound, to: entry.byteRange.upperBound, by: 8).map {
+            Int(bytes[$0..<($0 + 8)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        }
+    }
+
+    /// The names of arrays, in alphabetical order.
+    var names: [String] { file.entries.keys.sorted() }
+}
+
+/// max |a - b| / max |b|.
+func relativeDifference(_ a: [Float], _ b: [Float]) -> Float {
+    guard a.count == b.count, a.allSatisfy(\.isFinite) else { return .infinity }
+    let largest = b.map(abs).max() ?? 0
+    let difference = zip(a, b).map { abs($0 - $1) }.max() ?? 0
+    return largest > 0 ? difference / largest : difference
+}

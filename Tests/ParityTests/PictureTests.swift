@@ -1,0 +1,42 @@
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// Pixels against Pillow's and torchvision's, to the bit.
+@Suite struct PictureTests {
+    static let names: [String] = {
+        (try? Goldens("pictures/pictures.safetensors"))?.names.filter { $0.contains("@") } ?? []
+    }()
+
+    @Test func goldensAreThere() { #expect(Self.names.count > 30) }
+
+    /// Names are FILE@RESOLUTION, FILE@RESOLUTION@exif or FILE@decoded.
+    @Test(arguments: names) func equalsPillow(_ name: String) throws {
+        let parts = name.split(separator: "@").map(String.init)
+        #if !WebP
+            if parts[0].hasSuffix(".webp") { return }
+        #endif
+        let expected = try Goldens("pictures/pictures.safetensors").bytes(name)
+        let image = try RGBImage(
+            contentsOfFile: Fixtures.path("pictures/\(parts[0])"),
+            options: parts.last == "exif" ? .init() : .reference)
+        guard let resolution = Int(parts[1]) else {
+            let isEqual = image.pixels == expected
+            #expect(isEqual)
+            return
+        }
+        let pixels = ImagePreprocessor(resolution: resolution).resizedAndCropped(image)
+        let difference = zip(pixels, expected).map { abs(Int($0) - Int($1)) }.max()
+        let isEqual = pixels.count == expected.count && difference == 0
+        #expect(isEqual, "off by up to \(difference ?? 0) levels")
+    }
+
+    @Test func normalisedFloatsAreEqual() throws {
+        let expected = try Goldens("pictures/pictures.safetensors").floats("normalised")
+        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let found = ImagePreprocessor(resolution: 32)(image)
+        let differing = zip(found, expected).filter { $0 != $1 }.count
+        #expect(found.count == expected.count && differing == 0)
+    }
+}

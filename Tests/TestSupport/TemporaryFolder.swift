@@ -1,0 +1,34 @@
+import Foundation
+
+/// A folder that goes when the test does.
+public final class TemporaryFolder {
+    /// Where it is.
+    public let path: String
+
+    /// Makes one.
+    public init() throws {
+        path = FileManager.default.temporaryDirectory.path + "/clip-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Writes a file in it.
+    @discardableResult
+    public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
+        try Data(Array(bytes)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+        return "\(path)/\(name)"
+    }
+
+    /// Copies a file into it.
+    @discardableResult
+    public func copy(_ source: String, as name: String) throws -> String {
+        try FileManager.default.copyItem(atPath: source, toPath: "\(path)/\(name)")
+        return "\(path)/\(name)"
+    }
+}
+
+/// The bytes of a file.
+public func bytes(ofFile path: String) throws -> [UInt8] {
+    try Array(Data(contentsOf: URL(fileURLWithPath: path)))
+}
