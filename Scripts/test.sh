@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, builds with and without the default
+# traits, tests in debug and release and on every instruction set that the CPU has.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. Scripts/packages.sh
+install_packages
+step() { printf '\n== %s\n' "$*"; }
+# One line a test is enough where all is well; what fails is printed whole.
+quietly() { grep -vE '^(\[[0-9]+/|◇ |✔ Test case|✔ Test [A-Za-z]+\(|↳ ///)' || true; }
+
+step Format
+Scripts/format.sh --check
+
+step Debug, without the default traits
+swift test --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
+
+step Debug
+swift test 2>&1 | quietly
+for isa in scalar avx2; do
+    step "Debug, on $isa"
+    CLIP_ISA=$isa swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' 2>&1 | quietly
+done
+
+step Release
+# The command as users build it, then the tests, which need to see what is internal.
+swift build -c release --product clip
+swift test -c release --scratch-path .build/tests -Xswiftc -enable-testing 2>&1 | quietly
