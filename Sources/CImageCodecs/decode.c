@@ -8,8 +8,10 @@ clip_picture_status clip_picture_allocate(clip_picture *out, uint32_t width, uin
     out->width = width;
     out->height = height;
     out->channels = channels;
-    if ((uint64_t)width * height > max_pixels) return CLIP_PICTURE_TOO_LARGE;
-    out->pixels = malloc((size_t)width * height * (size_t)channels);
+    uint64_t count = (uint64_t)width * height;
+    if (count > max_pixels) return CLIP_PICTURE_TOO_LARGE;
+    if (count > SIZE_MAX / 4) return CLIP_PICTURE_OUT_OF_MEMORY;
+    out->pixels = malloc((size_t)count * (size_t)channels);
     return out->pixels ? CLIP_PICTURE_OK : CLIP_PICTURE_OUT_OF_MEMORY;
 }
 

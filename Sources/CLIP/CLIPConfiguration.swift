@@ -142,6 +142,10 @@ extension CLIPConfiguration {
 
         let tokens = try shape("token_embedding.weight", rank: 2)
         let positions = try shape("positional_embedding", rank: 2)
+        guard tokens[0] >= 3, positions[0] >= 2 else {
+            throw .unknownArchitecture(
+                path: path, reason: "\(tokens[0]) ids and \(positions[0]) positions are too few")
+        }
         let textMLP = try shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
         text = Text(
             contextLength: positions[0], vocabularySize: tokens[0], width: tokens[1],
@@ -184,11 +188,17 @@ extension CLIPConfiguration {
                 throw .unknownArchitecture(
                     path: path, reason: "\(positions[0]) positions are not a square and a mean")
             }
+            let layers = (1...4).map { blocks("visual.layer\($0).") }
+            guard width % 2 == 0, !layers.contains(0) else {
+                throw .unknownArchitecture(
+                    path: path,
+                    reason: "a ResNet of width \(width) and layers \(layers) is not CLIP's")
+            }
             vision = .modifiedResNet(
                 ModifiedResNet(
-                    resolution: 32 * grid, width: width,
-                    layers: (1...4).map { blocks("visual.layer\($0).") },
-                    heads: stated.visionHeads ?? width * 32 / 64))
+                    resolution: 32 * grid, width: width, layers: layers,
+                    heads: try heads(
+                        stated.visionHeads, width: 32 * width, tower: "image", limit: .max)))
         } else {
             throw .unknownArchitecture(
                 path: path,

@@ -37,8 +37,9 @@ struct Bench: ParsableCommand {
     }
 
     func validate() throws {
-        for (name, value) in [("batch", batch), ("repetitions", repetitions)] where value < 1 {
-            throw ValidationError("--\(name) must be at least 1, not \(value).")
+        for (name, value) in [("batch", batch), ("repetitions", repetitions)]
+        where !(1...10_000).contains(value) {
+            throw ValidationError("--\(name) must be 1 to 10000, not \(value).")
         }
         if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
     }
@@ -54,6 +55,11 @@ struct Bench: ParsableCommand {
             let pixels = (0..<(batch * 3 * side * side)).map { Float($0 % 255) / 64 - 2 }
             once = { _ = try model.encode(pixels: pixels) }
         case .text:
+            let limit = configuration.text.contextLength
+            guard tokens <= limit else {
+                throw Failure(
+                    "--tokens must be at most the model's \(limit), not \(tokens)", status: 2)
+            }
             let end = configuration.text.vocabularySize - 1
             let rows = (0..<batch).map { row in
                 [end - 1] + (0..<(tokens - 2)).map { (row * 31 + $0 * 7) % (end - 1) } + [end]

@@ -26,6 +26,7 @@ struct Clip: ParsableCommand {
         do {
             var command = try parseAsRoot()
             try command.run()
+            try finishOutput()
         } catch let error as CLIPError {
             report(error)
             exit(withError: ExitCode(1))

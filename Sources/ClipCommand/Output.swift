@@ -39,12 +39,18 @@ func note(_ line: String) {
 /// Whether standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
 
+/// Makes sure that what was printed has arrived.
+func finishOutput() throws {
+    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
+        throw Failure("cannot write to standard output: \(String(cString: strerror(errno)))")
+    }
+}
+
 /// Writes bytes to a file, all or nothing, or to standard output where there is no path.
 func write(_ bytes: [UInt8], to path: String?) throws {
     let path = path == "-" ? nil : path
     guard let path else {
-        fflush(stdout)
-        try Data(bytes).write(to: URL(fileURLWithPath: "/dev/stdout"))
+        _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
         return
     }
     do {

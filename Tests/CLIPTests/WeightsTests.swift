@@ -10,11 +10,12 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// The tiny ViT without its configuration, its JSON header changed.
+    /// The tiny ViT, or another, without its configuration, its JSON header changed.
     @discardableResult private func bareFile(
-        as name: String = "bare.safetensors", _ change: (String) -> String = { $0 }
+        of model: String = "vit/open_clip_model.safetensors", as name: String = "bare.safetensors",
+        _ change: (String) -> String = { $0 }
     ) throws -> String {
-        let whole = try bytes(ofFile: vit + "/open_clip_model.safetensors")
+        let whole = try bytes(ofFile: Fixtures.path("models/\(model)"))
         let length = whole[0..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
         let header = Array(change(String(decoding: whole[8..<(8 + length)], as: UTF8.self)).utf8)
         let prefix = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
@@ -182,6 +183,34 @@ import Testing
             replacing: "\"visual.class_embedding\":{\"dtype\":\"F32\"",
             with: "\"visual.class_embedding\":{\"dtype\":\"I32\"")
         #expect("\(try #require(integers))".contains("I32"))
+    }
+
+    @Test func namesTensorsAsTheFileDoes() throws {
+        try folder.copy(Fixtures.path("models/vit-hf/config.json"), as: "config.json")
+        let path = folder.path + "/bare.safetensors"
+        func error(replacing old: String, with new: String) throws -> CLIPError? {
+            loadError(
+                try bareFile(of: "vit-hf/model.safetensors") {
+                    #expect($0.contains(old))
+                    return $0.replacing(old, with: new)
+                })
+        }
+        #expect(try error(replacing: "__metadata__", with: "__metadata__") == nil)
+        let value = "vision_model.encoder.layers.1.self_attn.v_proj.weight"
+        #expect(
+            try error(replacing: value, with: "vision_model.x")
+                == .missingTensor(path: path, name: value, shape: [40, 40], others: 0))
+        let norm = "text_model.encoder.layers.0.layer_norm2.bias"
+        #expect(
+            try error(replacing: norm, with: "x")
+                == .missingTensor(path: path, name: norm, shape: [24], others: 0))
+        #expect(
+            try error(replacing: "visual_projection.weight", with: "visual.proj")
+                == .misshapenTensor(
+                    path: path, name: "visual.proj", expected: [40, 20], found: [20, 40]))
+        let query = "text_model.encoder.layers.1.self_attn.q_proj.weight"
+        let second = "text_model.encoder.layers.1.self_attn.k_proj.weight"
+        #expect(try error(replacing: second, with: query) != nil)
     }
 
     @Test func namesTheTensorThatIsNotANumber() throws {

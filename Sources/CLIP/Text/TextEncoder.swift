@@ -37,7 +37,7 @@ struct TextEncoder: Sendable {
         for row in tokens {
             let start = sequences.last?.upperBound ?? 0
             let sequence = start..<(start + row.count)
-            tokenEmbedding.parts[0].loadRows(Array(row), into: x, fromRow: start)
+            tokenEmbedding.parts[0].tensor.loadRows(Array(row), into: x, fromRow: start)
             x.add(rowsOf: positionalEmbedding, to: sequence)
             sequences.append(sequence)
         }

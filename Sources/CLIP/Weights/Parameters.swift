@@ -4,23 +4,27 @@ internal import Tensors
 struct Parameters: Sendable {
     /// One tensor, as the file holds it.
     struct Stored: Sendable {
-        /// One, or query, key and value, which OpenAI's layout keeps as one.
-        var parts: [StoredTensor]
+        /// One, or query, key and value, which OpenAI's layout keeps as one; with their names.
+        var parts: [(name: String, tensor: StoredTensor)]
         var isTransposed: Bool
 
-        /// The shape in OpenAI's layout.
+        /// The shape in OpenAI's layout, if the parts are alike.
         var shape: [Int] {
-            guard let first = parts.first else { return [] }
-            // A part unlike the others is what should be reported.
-            if let odd = parts.first(where: { $0.shape != first.shape }) { return odd.shape }
-            if isTransposed { return first.shape.reversed() }
-            return parts.count == 1
-                ? first.shape
-                : [parts.reduce(0) { $0 + ($1.shape.first ?? 0) }] + first.shape.dropFirst()
+            guard let first = parts.first?.tensor.shape else { return [] }
+            if isTransposed { return first.reversed() }
+            guard parts.count > 1, let rows = first.first else { return first }
+            return [parts.count * rows] + first.dropFirst()
+        }
+
+        /// The shape that each part needs for the whole to have the given one.
+        func partShape(of shape: [Int]) -> [Int] {
+            if isTransposed { return shape.reversed() }
+            guard parts.count > 1, let rows = shape.first else { return shape }
+            return [rows / parts.count] + shape.dropFirst()
         }
 
         func load() -> Tensor {
-            let tensors = parts.map { $0.load() }
+            let tensors = parts.map { $0.tensor.load() }
             if isTransposed { return tensors[0].transposed() }
             return tensors.count == 1 ? tensors[0] : .stacked(tensors)
         }
@@ -45,7 +49,7 @@ struct Parameters: Sendable {
     /// A projection that OpenAI keeps as [inputs, outputs], as [outputs, inputs].
     func projection(_ name: String) -> Tensor {
         let stored = self[name]
-        return stored.isTransposed ? stored.parts[0].load() : stored.load().transposed()
+        return stored.isTransposed ? stored.parts[0].tensor.load() : stored.load().transposed()
     }
 
     subscript(name: String) -> Stored {
@@ -56,11 +60,13 @@ struct Parameters: Sendable {
     }
 
     /// How many numbers the model has.
-    var count: Int { stored.values.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.count } } }
+    var count: Int { stored.values.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.tensor.count } } }
 
     /// The number formats of the file, in alphabetical order.
     var types: [StoredType] {
-        Set(stored.values.flatMap { $0.parts.map(\.type) }).sorted { $0.rawValue < $1.rawValue }
+        Set(stored.values.flatMap { $0.parts.map(\.tensor.type) }).sorted {
+            $0.rawValue < $1.rawValue
+        }
     }
 
     /// Every tensor's shape.
@@ -75,44 +81,68 @@ struct Parameters: Sendable {
 extension Parameters {
     /// Maps the names of a file; the shapes are still to be checked.
     init(_ file: SafetensorsFile, layout: WeightLayout) throws(CLIPError) {
-        var stored: [String: [Int: (tensor: StoredTensor, isTransposed: Bool)]] = [:]
-        for (name, entry) in file.entries {
+        var found: [String: [Int: (name: String, tensor: StoredTensor)]] = [:]
+        var transposed: Set<String> = []
+        for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             guard let canonical = layout.canonicalName(name) else { continue }
             guard let tensor = file.storedTensor(entry) else {
                 throw .malformedWeights(
                     path: file.path,
                     reason: "the tensor \(name) is \(entry.type); weights are F32, F16 or BF16")
             }
-            stored[canonical.name, default: [:]][canonical.part ?? 0] =
-                (tensor, canonical.isTransposed)
+            let part = canonical.part ?? 0
+            guard found[canonical.name]?[part] == nil else {
+                throw .unexpectedTensor(
+                    path: file.path, name: name, shape: entry.shape, others: 0)
+            }
+            found[canonical.name, default: [:]][part] = (name, tensor)
+            if canonical.isTransposed { transposed.insert(canonical.name) }
         }
-        self.init(
-            stored: stored.mapValues { parts in
+        for (name, parts) in found where parts.count > 1 || layout.isSplit(name) {
+            for part in 0..<3 where parts[part] == nil {
+                let shape = parts.values.first?.tensor.shape ?? []
+                throw .missingTensor(
+                    path: file.path, name: layout.fileName(name, part: part), shape: shape,
+                    others: 0)
+            }
+        }
+        let stored = found.map { name, parts in
+            (
+                name,
                 Stored(
-                    parts: parts.sorted { $0.key < $1.key }.map(\.value.tensor),
-                    isTransposed: parts.values.contains { $0.isTransposed })
-            },
-            prefix: "")
+                    parts: parts.sorted { $0.key < $1.key }.map(\.value),
+                    isTransposed: transposed.contains(name))
+            )
+        }
+        self.init(stored: Dictionary(uniqueKeysWithValues: stored), prefix: "")
     }
 
-    /// Compares with what the configuration needs, and names the first difference.
-    func check(against expected: [String: [Int]], path: String) throws(CLIPError) {
-        let found = shapes
-        let missing = expected.keys.filter { found[$0] == nil }.sorted()
+    /// Compares with what the configuration needs, and names the first difference as the file does.
+    func check(
+        against expected: [String: [Int]], layout: WeightLayout, path: String
+    ) throws(CLIPError) {
+        let missing = expected.keys.filter { stored[$0] == nil }.sorted()
         if let name = missing.first {
             throw .missingTensor(
-                path: path, name: name, shape: expected[name] ?? [], others: missing.count - 1)
+                path: path, name: layout.fileName(name), shape: expected[name] ?? [],
+                others: missing.count - 1)
         }
-        let unexpected = found.keys.filter { expected[$0] == nil }.sorted()
-        if let name = unexpected.first {
+        let unexpected = stored.keys.filter { expected[$0] == nil }.sorted()
+        if let name = unexpected.first, let part = stored[name]?.parts.first {
             throw .unexpectedTensor(
-                path: path, name: name, shape: found[name] ?? [], others: unexpected.count - 1)
+                path: path, name: part.name, shape: part.tensor.shape,
+                others: unexpected.count - 1)
         }
-        for (name, shape) in expected.sorted(by: { $0.key < $1.key }) where found[name] != shape {
-            // Some writers give a lone number one dimension.
-            if shape.isEmpty && found[name] == [1] { continue }
-            throw .misshapenTensor(
-                path: path, name: name, expected: shape, found: found[name] ?? [])
+        for (name, shape) in expected.sorted(by: { $0.key < $1.key }) {
+            for part in self[name].parts {
+                let needed = self[name].partShape(of: shape)
+                // Some writers give a lone number one dimension.
+                let isLoneNumber = needed.isEmpty && part.tensor.shape == [1]
+                guard part.tensor.shape == needed || isLoneNumber else {
+                    throw .misshapenTensor(
+                        path: path, name: part.name, expected: needed, found: part.tensor.shape)
+                }
+            }
         }
     }
 }

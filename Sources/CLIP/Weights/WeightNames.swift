@@ -36,33 +36,52 @@ extension WeightLayout {
         }
     }
 
+    /// Whether the layout keeps a tensor of OpenAI's as three: query, key, value.
+    func isSplit(_ canonicalName: String) -> Bool {
+        self == .huggingFace && canonicalName.contains(".attn.in_proj_")
+    }
+
+    /// The layout's own name for a tensor of OpenAI's, or for one of its three parts.
+    func fileName(_ canonicalName: String, part: Int = 0) -> String {
+        guard self == .huggingFace else { return canonicalName }
+        let fixed = Self.huggingFaceNames.merging(Self.huggingFaceProjections) { $1 }
+        if let name = fixed.first(where: { $0.value == canonicalName })?.key { return name }
+        for (model, tower) in Self.huggingFaceTowers {
+            let blocks = "\(tower).resblocks."
+            guard canonicalName.hasPrefix(blocks) else { continue }
+            let rest = canonicalName.dropFirst(blocks.count)
+            let layer = "\(model).encoder.layers.\(rest.prefix { $0 != "." })"
+            for kind in ["weight", "bias"] {
+                if rest.hasSuffix(".attn.in_proj_\(kind)") {
+                    return "\(layer).\(Self.huggingFaceParts[part]).\(kind)"
+                }
+                for (own, name) in Self.huggingFaceLayers where rest.hasSuffix(".\(name).\(kind)") {
+                    return "\(layer).\(own).\(kind)"
+                }
+            }
+        }
+        return canonicalName
+    }
+
     private static let ignored: Set = [
         "position_ids", "attn_mask", "num_batches_tracked", "input_resolution", "context_length",
         "vocab_size",
     ]
 
     private static func fromHuggingFace(_ name: String) -> CanonicalName {
-        switch name {
-        case "visual_projection.weight":
-            return CanonicalName(name: "visual.proj", isTransposed: true)
-        case "text_projection.weight":
-            return CanonicalName(name: "text_projection", isTransposed: true)
-        default: break
+        if let projection = huggingFaceProjections[name] {
+            return CanonicalName(name: projection, isTransposed: true)
         }
         if let fixed = huggingFaceNames[name] { return CanonicalName(name: fixed) }
 
-        for (prefix, tower) in [
-            ("vision_model", "visual.transformer"), ("text_model", "transformer"),
-        ] {
-            let layers = prefix + ".encoder.layers."
+        for (model, tower) in huggingFaceTowers {
+            let layers = model + ".encoder.layers."
             guard name.hasPrefix(layers) else { continue }
             let parts = name.dropFirst(layers.count).split(separator: ".").map(String.init)
             guard parts.count >= 3, let kind = parts.last else { break }
             let block = "\(tower).resblocks.\(parts[0])"
             let layer = parts[1..<(parts.count - 1)].joined(separator: ".")
-            if let part = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
-                .firstIndex(of: layer)
-            {
+            if let part = huggingFaceParts.firstIndex(of: layer) {
                 return CanonicalName(name: "\(block).attn.in_proj_\(kind)", part: part)
             }
             if let own = huggingFaceLayers[layer] {
@@ -71,6 +90,20 @@ extension WeightLayout {
         }
         return CanonicalName(name: name)  // reported as unexpected
     }
+
+    /// The towers' names there and here; the longer one of these first.
+    private static let huggingFaceTowers = [
+        ("vision_model", "visual.transformer"), ("text_model", "transformer"),
+    ]
+
+    private static let huggingFaceParts = [
+        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+    ]
+
+    /// Bare matrices here, linear layers there.
+    private static let huggingFaceProjections = [
+        "visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection",
+    ]
 
     private static let huggingFaceLayers = [
         "layer_norm1": "ln_1", "layer_norm2": "ln_2", "self_attn.out_proj": "attn.out_proj",

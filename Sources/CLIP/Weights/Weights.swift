@@ -31,7 +31,8 @@ struct Weights: Sendable {
         parameters = try Parameters(file, layout: layout)
         var configuration = try CLIPConfiguration(
             shapes: parameters.shapes, stated: stated, activation: .quickGELU, path: files.weights)
-        try parameters.check(against: configuration.tensorShapes, path: files.weights)
+        try parameters.check(
+            against: configuration.tensorShapes, layout: layout, path: files.weights)
         if let path = files.configuration {
             try stated.check(against: configuration, path: path)
         }

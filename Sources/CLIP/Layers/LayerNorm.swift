@@ -1,0 +1,21 @@
+internal import Tensors
+
+/// (x - mean) / √(variance + ε) · weight + bias, over the last dimension.
+///
+/// Source: `torch.nn.LayerNorm`.
+struct LayerNorm: Sendable {
+    private let weight: Tensor  // [width]
+    private let bias: Tensor  // [width]
+    private let epsilon: Float
+
+    init(_ parameters: Parameters, epsilon: Float) {
+        weight = parameters.tensor("weight")
+        bias = parameters.tensor("bias")
+        self.epsilon = epsilon
+    }
+
+    /// [rows, width] -> [rows, width].
+    func callAsFunction(_ x: Matrix) -> Matrix {
+        x.layerNormalized(weight: weight, bias: bias, epsilon: epsilon)
+    }
+}
