@@ -8,30 +8,33 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+// All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
 typedef struct {
-    struct jpeg_error_mgr manager;
+    struct jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
     jmp_buf escape;
-    clip_picture *picture;
+    struct jpeg_decompress_struct info;
     int truncated;
-} decoder_errors;
+    uint8_t *cmyk;
+    clip_picture *picture;
+} jpeg_decoder;
 
 static void fail(j_common_ptr info) {
-    decoder_errors *errors = (decoder_errors *)info->err;
+    jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     char text[JMSG_LENGTH_MAX];
     info->err->format_message(info, text);
-    snprintf(errors->picture->message, sizeof errors->picture->message, "%s", text);
-    longjmp(errors->escape, 1);
+    snprintf(decoder->picture->message, sizeof decoder->picture->message, "%s", text);
+    longjmp(decoder->escape, 1);
 }
 
 // libjpeg goes on after the end of the data and paints the rest grey. Pillow refuses such a file,
 // and so do we; its other warnings are survivable in both.
 static void warn(j_common_ptr info, int level) {
-    decoder_errors *errors = (decoder_errors *)info->err;
+    jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     if (level >= 0) return;
     info->err->num_warnings++;
     if (info->err->msg_code == JWRN_JPEG_EOF) {
-        errors->truncated = 1;
-        longjmp(errors->escape, 1);
+        decoder->truncated = 1;
+        longjmp(decoder->escape, 1);
     }
 }
 
@@ -58,47 +61,49 @@ static void cmyk_to_rgb(const uint8_t *cmyk, size_t n, int inverted, uint8_t *rg
     }
 }
 
+static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
+                                  uint64_t max_pixels) {
+    struct jpeg_decompress_struct *info = &decoder->info;
+    clip_picture *out = decoder->picture;
+    if (setjmp(decoder->escape)) {
+        return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
+    }
+    jpeg_create_decompress(info);
+    jpeg_save_markers(info, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_mem_src(info, bytes, (unsigned long)count);
+    jpeg_read_header(info, TRUE);
+    read_orientation(info, out);
+
+    int is_cmyk = info->num_components == 4;
+    info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
+    info->dct_method = JDCT_ISLOW;
+    info->do_fancy_upsampling = TRUE;
+    clip_picture_status status =
+        clip_picture_allocate(out, info->image_width, info->image_height, 3, max_pixels);
+    if (status != CLIP_PICTURE_OK) return status;
+    if (is_cmyk && !(decoder->cmyk = malloc((size_t)out->width * 4))) {
+        return CLIP_PICTURE_OUT_OF_MEMORY;
+    }
+
+    jpeg_start_decompress(info);
+    while (info->output_scanline < info->output_height) {
+        uint8_t *row = out->pixels + (size_t)info->output_scanline * out->width * 3;
+        JSAMPROW target = is_cmyk ? decoder->cmyk : row;
+        jpeg_read_scanlines(info, &target, 1);
+        if (is_cmyk) cmyk_to_rgb(decoder->cmyk, out->width, info->saw_Adobe_marker, row);
+    }
+    jpeg_finish_decompress(info);
+    return CLIP_PICTURE_OK;
+}
+
 clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count, uint64_t max_pixels,
                                      clip_picture *out) {
-    struct jpeg_decompress_struct info;
-    decoder_errors errors = {.picture = out};
-    uint8_t *volatile cmyk = NULL;
-    volatile clip_picture_status status = CLIP_PICTURE_OK;
-
-    info.err = jpeg_std_error(&errors.manager);
-    errors.manager.error_exit = fail;
-    errors.manager.emit_message = warn;
-    if (setjmp(errors.escape)) {
-        status = errors.truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
-        goto done;
-    }
-    jpeg_create_decompress(&info);
-    jpeg_save_markers(&info, JPEG_APP0 + 1, 0xFFFF);
-    jpeg_mem_src(&info, bytes, (unsigned long)count);
-    jpeg_read_header(&info, TRUE);
-    read_orientation(&info, out);
-
-    int is_cmyk = info.num_components == 4;
-    info.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
-    info.dct_method = JDCT_ISLOW;
-    info.do_fancy_upsampling = TRUE;
-    status = clip_picture_allocate(out, info.image_width, info.image_height, 3, max_pixels);
-    if (status != CLIP_PICTURE_OK) goto done;
-
-    jpeg_start_decompress(&info);
-    if (is_cmyk && !(cmyk = malloc((size_t)out->width * 4))) {
-        status = CLIP_PICTURE_OUT_OF_MEMORY;
-        goto done;
-    }
-    while (info.output_scanline < info.output_height) {
-        uint8_t *row = out->pixels + (size_t)info.output_scanline * out->width * 3;
-        JSAMPROW target = is_cmyk ? cmyk : row;
-        jpeg_read_scanlines(&info, &target, 1);
-        if (is_cmyk) cmyk_to_rgb(cmyk, out->width, info.saw_Adobe_marker, row);
-    }
-    jpeg_finish_decompress(&info);
-done:
-    free(cmyk);
-    jpeg_destroy_decompress(&info);
+    jpeg_decoder decoder = {.picture = out};
+    decoder.info.err = jpeg_std_error(&decoder.manager);
+    decoder.manager.error_exit = fail;
+    decoder.manager.emit_message = warn;
+    clip_picture_status status = decode(&decoder, bytes, count, max_pixels);
+    free(decoder.cmyk);
+    jpeg_destroy_decompress(&decoder.info);
     return status;
 }

@@ -7,20 +7,25 @@
 
 #include <png.h>
 
+// All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
 typedef struct {
     const uint8_t *bytes;
     size_t count, position;
     int truncated;
-} byte_source;
+    png_structp png;
+    png_infop info;
+    png_bytep *rows;
+    clip_picture *picture;
+} png_decoder;
 
 static void read_bytes(png_structp png, png_bytep out, size_t n) {
-    byte_source *source = png_get_io_ptr(png);
-    if (n > source->count - source->position) {
-        source->truncated = 1;
+    png_decoder *decoder = png_get_io_ptr(png);
+    if (n > decoder->count - decoder->position) {
+        decoder->truncated = 1;
         png_error(png, "the file ends early");
     }
-    memcpy(out, source->bytes + source->position, n);
-    source->position += n;
+    memcpy(out, decoder->bytes + decoder->position, n);
+    decoder->position += n;
 }
 
 static void fail(png_structp png, png_const_charp text) {
@@ -45,31 +50,26 @@ static void read_orientation(png_structp png, png_infop info, clip_picture *out)
 #endif
 }
 
-clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                    clip_picture *out) {
-    byte_source source = {.bytes = bytes, .count = count};
-    png_bytep *volatile rows = NULL;
-    volatile clip_picture_status status = CLIP_PICTURE_OK;
-
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
-    if (!png) return CLIP_PICTURE_OUT_OF_MEMORY;
-    png_infop info = png_create_info_struct(png);
-    if (!info || setjmp(png_jmpbuf(png))) {
-        status = source.truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
-        goto done;
+static clip_picture_status decode(png_decoder *decoder, uint64_t max_pixels) {
+    png_structp png = decoder->png;
+    png_infop info = decoder->info;
+    clip_picture *out = decoder->picture;
+    if (setjmp(png_jmpbuf(png))) {
+        return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
     }
-    png_set_read_fn(png, &source, read_bytes);
+    png_set_read_fn(png, decoder, read_bytes);
     // The limit on pixels is ours; libpng's own, on each side, would refuse long thin pictures.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_read_info(png, info);
 
     int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
     out->was_grey16 = depth == 16 && !(colours & PNG_COLOR_MASK_COLOR);
-    // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were not there.
+    // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
     int has_alpha = (colours & PNG_COLOR_MASK_ALPHA) != 0;
-    status = clip_picture_allocate(out, png_get_image_width(png, info),
-                                   png_get_image_height(png, info), has_alpha ? 4 : 3, max_pixels);
-    if (status != CLIP_PICTURE_OK) goto done;
+    clip_picture_status status =
+        clip_picture_allocate(out, png_get_image_width(png, info), png_get_image_height(png, info),
+                              has_alpha ? 4 : 3, max_pixels);
+    if (status != CLIP_PICTURE_OK) return status;
 
     png_set_expand(png);    // palettes and fewer than 8 bits to 8-bit samples
     png_set_strip_16(png);  // the high byte, as Pillow takes it
@@ -78,18 +78,24 @@ clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count, uint64_t
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
 
-    rows = malloc(sizeof(png_bytep) * out->height);
-    if (!rows) {
-        status = CLIP_PICTURE_OUT_OF_MEMORY;
-        goto done;
-    }
+    decoder->rows = malloc(sizeof(png_bytep) * out->height);
+    if (!decoder->rows) return CLIP_PICTURE_OUT_OF_MEMORY;
     size_t stride = (size_t)out->width * (size_t)out->channels;
-    for (uint32_t y = 0; y < out->height; y++) rows[y] = out->pixels + y * stride;
-    png_read_image(png, rows);
+    for (uint32_t y = 0; y < out->height; y++) decoder->rows[y] = out->pixels + y * stride;
+    png_read_image(png, decoder->rows);
     png_read_end(png, info);
     read_orientation(png, info, out);
-done:
-    free((void *)rows);
-    png_destroy_read_struct(&png, &info, NULL);
+    return CLIP_PICTURE_OK;
+}
+
+clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count, uint64_t max_pixels,
+                                    clip_picture *out) {
+    png_decoder decoder = {.bytes = bytes, .count = count, .picture = out};
+    decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
+    if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
+    clip_picture_status status =
+        decoder.info ? decode(&decoder, max_pixels) : CLIP_PICTURE_OUT_OF_MEMORY;
+    free(decoder.rows);
+    if (decoder.png) png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
     return status;
 }

@@ -52,7 +52,7 @@ extension CLIPError: CustomStringConvertible {
         case .imageTooLarge(let path, let width, let height, let maximum):
             return """
                 the picture \(path) has \(width) x \(height) pixels, more than the \
-                \(maximum) that are allowed; raise the limit if it is to be trusted
+                \(maximum) that are allowed; raise the limit (--max-pixels) if it is to be trusted
                 """
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) values of pixels, found \(found)"
@@ -73,9 +73,9 @@ extension CLIPError: CustomStringConvertible {
             return "\(path): the tensor \(name) should be \(expected) but is \(found)"
         case .unknownActivation(let path):
             return """
-                nothing says which activation \(path) was trained with; say quickgelu (OpenAI's \
-                weights and a few others) or gelu (most of open_clip's), or put its \
-                open_clip_config.json or config.json beside it
+                nothing says which activation \(path) was trained with: pass --activation \
+                quickgelu (OpenAI's weights and a few others) or --activation gelu (most of \
+                open_clip's), or put its open_clip_config.json or config.json beside it
                 """
         case .contradictoryActivation(let path, let stated, let requested):
             return """
@@ -86,7 +86,7 @@ extension CLIPError: CustomStringConvertible {
             let start = text.unicodeScalars.prefix(40).map { $0.properties.isWhitespace ? " " : $0 }
             return """
                 a text has \(tokens) tokens, but the model takes \(limit): \
-                "\(String(String.UnicodeScalarView(start)))…"; shorten it or ask for truncation
+                "\(String(String.UnicodeScalarView(start)))…"; shorten it, or have it cut (--truncate)
                 """
         case .invalidTokens(let reason): return "cannot use these tokens: \(reason)"
         case .invalidLabels(let reason): return reason

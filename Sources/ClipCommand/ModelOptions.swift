@@ -11,8 +11,10 @@ import CLIP
 struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A file of weights, a folder with one, or a name of OpenAI's (ViT-B/32, RN50, …).",
-            discussion: "CLIP_MODEL in the environment is the default.", valueName: "name|path"))
+            """
+            A file of weights, a folder with one, or a name of OpenAI's (ViT-B/32, RN50, …); the \
+            default is CLIP_MODEL in the environment.
+            """, valueName: "name|path"))
     var model: String?
 
     @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")

@@ -5,9 +5,9 @@ struct Zeroshot: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say which of some labels fits a picture best.",
         discussion: """
-            Three numbers a label: its probability among the labels given, the logit of which that is \
-            the softmax, and the cosine of picture and label. CLIP's cosines are low, 0.2 to 0.35 for \
-            labels that fit: compare them with each other, not with 1.
+            The cosine of picture and label is low even where they fit, 0.2 to 0.35: compare cosines \
+            with each other, not with 1. The probability is among the labels given, the softmax of \
+            the cosines times the model's scale; that product, the logit, is in the JSON too.
 
             Example: clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
             """)
