@@ -5,7 +5,8 @@ pictures.safetensors holds, as uint8 [height, width, 3]:
     FILE@R         OpenAI's preprocessing at resolution R up to the conversion to RGB, EXIF ignored
     FILE@R@exif    the same with the EXIF orientation applied first
 and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
-pictures.json lists the good files; bad/ holds files that must be refused, or cannot be read whole.
+pictures.json lists the good files; special/ holds kinds that Pillow keeps in modes of their own, bad/
+files that must be refused, or cannot be read whole.
 """
 
 import json
@@ -133,6 +134,17 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     (target / "garbage.jpg").write_bytes(jpeg[:2] + noise)
 
 
+def make_special(target: Path, seed: int) -> None:
+    """Kinds that Pillow keeps in modes of their own."""
+    target.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(draw(30, 20, seed))
+    grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
+    picture.quantize(16).save(target / "palette.png")
+    picture.convert("1").save(target / "one-bit.png")
+    Image.fromarray(grey).save(target / "grey16.png")
+    picture.convert("CMYK").save(target / "cmyk.jpg", quality=85)
+
+
 def reference_tensors(target: Path, names: list[str]) -> dict[str, np.ndarray]:
     tensors = {}
     for name in names:
@@ -167,6 +179,7 @@ def make(target: Path, seed: int) -> None:
     target.mkdir(parents=True, exist_ok=True)
     names = make_good(target, seed)
     make_bad(target / "bad", target, seed + 3)
+    make_special(target / "special", seed)
     save_file(reference_tensors(target, names), target / "pictures.safetensors")
     listing = json.dumps([describe(target, name) for name in names], indent=1)
     (target / "pictures.json").write_text(listing + "\n", encoding="ascii")

@@ -75,6 +75,7 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     read_orientation(info, out);
 
     int is_cmyk = info->num_components == 4;
+    if (is_cmyk) out->special_kind = "CMYK";
     info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     info->dct_method = JDCT_ISLOW;
     info->do_fancy_upsampling = TRUE;

@@ -63,7 +63,9 @@ static clip_picture_status decode(png_decoder *decoder, uint64_t max_pixels) {
     png_read_info(png, info);
 
     int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
-    out->was_grey16 = depth == 16 && !(colours & PNG_COLOR_MASK_COLOR);
+    if (colours & PNG_COLOR_MASK_PALETTE) out->special_kind = "palette";
+    if (colours == PNG_COLOR_TYPE_GRAY && depth == 1) out->special_kind = "1-bit";
+    if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) out->special_kind = "16-bit greyscale";
     // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
     int has_alpha = (colours & PNG_COLOR_MASK_ALPHA) != 0;
     clip_picture_status status =
@@ -81,8 +83,12 @@ static clip_picture_status decode(png_decoder *decoder, uint64_t max_pixels) {
     decoder->rows = malloc(sizeof(png_bytep) * out->height);
     if (!decoder->rows) return CLIP_PICTURE_OUT_OF_MEMORY;
     size_t stride = (size_t)out->width * (size_t)out->channels;
+    if (png_get_rowbytes(png, info) != stride) png_error(png, "rows of an unexpected size");
     for (uint32_t y = 0; y < out->height; y++) decoder->rows[y] = out->pixels + y * stride;
     png_read_image(png, decoder->rows);
+    read_orientation(png, info, out);
+    // The picture is whole. What follows may hold EXIF, and may be damaged or missing, as for Pillow.
+    if (setjmp(png_jmpbuf(png))) return CLIP_PICTURE_OK;
     png_read_end(png, info);
     read_orientation(png, info, out);
     return CLIP_PICTURE_OK;

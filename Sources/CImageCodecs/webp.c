@@ -25,6 +25,9 @@ static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
         status = CLIP_PICTURE_OK;
     }
     WebPAnimDecoderDelete(decoder);
+    if (status != CLIP_PICTURE_OK) {
+        snprintf(out->message, sizeof out->message, "its first frame cannot be decoded");
+    }
     return status;
 }
 

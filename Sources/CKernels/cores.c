@@ -9,7 +9,7 @@
 
 int clip_available_cores(void) {
 #if defined(__linux__)
-    // What taskset and container runtimes allow, which may be less than the machine has.
+    // What taskset and cpusets allow, which may be less than the machine has.
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
 #endif

@@ -140,6 +140,17 @@ extension CLIPConfiguration {
             return heads
         }
 
+        /// The side of the square that positions after the first one form.
+        func grid(of positions: Int) throws(CLIPError) -> Int {
+            let grid = Int(Double(positions - 1).squareRoot().rounded())
+            guard grid > 0, grid * grid == positions - 1 else {
+                throw .unknownArchitecture(
+                    path: path, reason: "\(positions) positions of the image are not 1 and a square"
+                )
+            }
+            return grid
+        }
+
         let tokens = try shape("token_embedding.weight", rank: 2)
         let positions = try shape("positional_embedding", rank: 2)
         guard tokens[0] >= 3, positions[0] >= 2 else {
@@ -153,17 +164,13 @@ extension CLIPConfiguration {
             heads: try heads(stated.textHeads, width: tokens[1], tower: "text", limit: 1024),
             mlpWidth: textMLP[0])
         embeddingDimension = try shape("text_projection", rank: 2)[1]
+        self.activation = activation
 
         if shapes["visual.proj"] != nil {
             let patch = try shape("visual.conv1.weight", rank: 4)
             let positions = try shape("visual.positional_embedding", rank: 2)
             let mlp = try shape("visual.transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
-            let grid = Int(Double(positions[0] - 1).squareRoot().rounded())
-            guard grid > 0, grid * grid == positions[0] - 1 else {
-                throw .unknownArchitecture(
-                    path: path,
-                    reason: "\(positions[0]) positions are not a square of patches and a class")
-            }
+            let grid = try grid(of: positions[0])
             let resolution = stated.resolution ?? grid * patch[3]
             guard resolution / patch[3] == grid else {
                 throw .unknownArchitecture(
@@ -183,11 +190,7 @@ extension CLIPConfiguration {
         } else if shapes["visual.attnpool.positional_embedding"] != nil {
             let positions = try shape("visual.attnpool.positional_embedding", rank: 2)
             let width = try shape("visual.layer1.0.conv1.weight", rank: 4)[0]
-            let grid = Int(Double(positions[0] - 1).squareRoot().rounded())
-            guard grid > 0, grid * grid == positions[0] - 1 else {
-                throw .unknownArchitecture(
-                    path: path, reason: "\(positions[0]) positions are not a square and a mean")
-            }
+            let grid = try grid(of: positions[0])
             let layers = (1...4).map { blocks("visual.layer\($0).") }
             guard width % 2 == 0, !layers.contains(0) else {
                 throw .unknownArchitecture(
@@ -204,7 +207,10 @@ extension CLIPConfiguration {
                 path: path,
                 reason: "it has neither visual.proj nor visual.attnpool.positional_embedding")
         }
-        self.activation = activation
+        guard resolution <= 8192 else {
+            throw .unknownArchitecture(
+                path: path, reason: "pictures of \(resolution) pixels a side are too large")
+        }
         layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
     }
 }

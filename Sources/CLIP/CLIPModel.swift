@@ -17,7 +17,10 @@ internal import Tensors
 ///     print(image.cosineSimilarities(to: texts))
 ///
 /// A model never changes, and any number of tasks may use it at once. Its weights are checked when
-/// it is made; a tower's are read from the mapped file when the tower is first used.
+/// it is made; a tower's are read from the mapped file when the tower is first used, so the file must
+/// stay as it is as long as the model: whoever cuts it shorter ends the process.
+///
+/// Matrix products run on the model's own threads; OpenBLAS is set to one for the whole process.
 public struct CLIPModel: Sendable {
     /// The hyperparameters, of which the shapes of the weights and a configuration tell.
     public let configuration: CLIPConfiguration
@@ -77,14 +80,14 @@ public struct CLIPModel: Sendable {
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
-        let size = visual.value.batchSize
-        var result = Embeddings(values: [], dimension: configuration.embeddingDimension)
+        var values: [Float] = []
         // In groups, so that a long list does not lie in memory as floats.
+        let size = images.isEmpty ? 1 : visual.value.batchSize
         for start in stride(from: 0, to: images.count, by: size) {
             let group = images[start..<min(start + size, images.count)]
-            result = result + (try encode(pixels: group.flatMap { preprocessor($0) }))
+            values += try encode(pixels: group.flatMap { preprocessor($0) }).values
         }
-        return result
+        return Embeddings(values: values, dimension: configuration.embeddingDimension)
     }
 
     /// The embeddings of pictures that are preprocessed already: not normalised.
@@ -98,6 +101,7 @@ public struct CLIPModel: Sendable {
             throw .wrongPixelCount(
                 expected: (pixels.count / size + 1) * size, found: pixels.count)
         }
+        guard !pixels.isEmpty else { return noEmbeddings }
         let encoder = visual.value
         return try encode(count: pixels.count / size, groupSize: encoder.batchSize) {
             range, workspace, observer in
@@ -147,15 +151,16 @@ public struct CLIPModel: Sendable {
             }
             rows.append(row[...end])
         }
+        guard !rows.isEmpty else { return noEmbeddings }
         let encoder = textual.value
         return try encode(count: rows.count, groupSize: 64) { range, workspace, observer in
             encoder(Array(rows[range]), workspace: workspace, observer: observer)
         }
     }
 
-    /// What the model takes a picture for: logits to probabilities that sum to 1.
+    /// Which of some labels fits, from the cosines of a picture with them: softmax(logitScale · cosine).
     ///
-    /// softmax(logitScale · cosine), computed so that no exponential overflows.
+    /// - Returns: as many probabilities, which sum to 1.
     public func probabilities(ofCosines cosines: [Float]) -> [Float] {
         let largest = cosines.max() ?? 0
         let weights = cosines.map { exp(logitScale * ($0 - largest)) }
@@ -170,6 +175,13 @@ public struct CLIPModel: Sendable {
 }
 
 extension CLIPModel {
+    private var noEmbeddings: Embeddings {
+        Embeddings(values: [], dimension: configuration.embeddingDimension)
+    }
+
+    /// Which towers have been read, for tests.
+    var towersRead: (image: Bool, text: Bool) { (visual.isMade, textual.isMade) }
+
     private typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
 
     /// Runs inputs through a tower, some at a time.
@@ -242,6 +254,8 @@ private final class Lazy<Value: Sendable>: Sendable {
     private let make: @Sendable () -> Value
 
     init(_ make: @escaping @Sendable () -> Value) { self.make = make }
+
+    var isMade: Bool { made.withLock { $0 != nil } }
 
     var value: Value {
         made.withLock { made in

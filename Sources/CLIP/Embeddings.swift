@@ -21,9 +21,9 @@ public struct Embeddings: Sendable, Equatable {
         self.dimension = dimension
     }
 
-    /// One row.
-    public subscript(row: Int) -> ArraySlice<Float> {
-        values[(row * dimension)..<((row + 1) * dimension)]
+    /// One row: `dimension` numbers.
+    public subscript(row: Int) -> [Float] {
+        Array(values[(row * dimension)..<((row + 1) * dimension)])
     }
 
     /// The rows divided by their L2 norms; a row of zeros stays as it is.

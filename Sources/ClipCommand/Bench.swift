@@ -45,7 +45,7 @@ struct Bench: ParsableCommand {
     }
 
     func run() throws {
-        let model = try self.model.load()
+        let model = try self.model.load(common)
         let configuration = model.configuration
         let once: () throws -> Void
         switch tower {

@@ -25,7 +25,12 @@ struct Clip: ParsableCommand {
     static func main() {
         do {
             var command = try parseAsRoot()
-            try command.run()
+            do {
+                try command.run()
+            } catch let status as ExitCode {
+                try finishOutput()
+                throw status
+            }
             try finishOutput()
         } catch let error as CLIPError {
             report(error)

@@ -58,12 +58,13 @@ struct Encode: ParsableCommand {
 
     func run() throws {
         let format = chosenFormat
-        if format == .npy && output == nil && outputIsTerminal {
+        if format == .npy && isStandardOutput(output) && outputIsTerminal {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
         }
         let texts = try text + (textFile.map(readLines) ?? [])
-        let model = try self.model.load()
-        var rows = Rows(format: format, isNormalized: !noNormalize, streams: output == nil)
+        let model = try self.model.load(common)
+        var rows = Rows(
+            format: format, isNormalized: !noNormalize, streams: isStandardOutput(output))
         var failures = 0
 
         var pending: [(name: String, image: RGBImage)] = []
@@ -83,7 +84,7 @@ struct Encode: ParsableCommand {
             }
             if pending.count == 8 { try encodePending() }
         }
-        try encodePending()
+        if !pending.isEmpty { try encodePending() }
 
         var rowsOfText: [(text: String, tokens: [Int])] = []
         for text in texts {
@@ -109,6 +110,7 @@ struct Encode: ParsableCommand {
             throw Failure(
                 "nothing is written: the rows of .npy have no names, and \(failures) are missing")
         }
+        if rows.isEmpty && failures > 0 { throw ExitCode(1) }
         try rows.finish(
             to: output, model: try self.model.name(),
             dimension: model.configuration.embeddingDimension)
@@ -131,8 +133,11 @@ private struct Rows {
         self.streams = streams
     }
 
+    private(set) var isEmpty = true
+
     mutating func append(_ kind: String, _ name: String, _ embeddings: Embeddings, row: Int) {
-        var vector = Embeddings(values: Array(embeddings[row]), dimension: embeddings.dimension)
+        isEmpty = false
+        var vector = Embeddings(values: embeddings[row], dimension: embeddings.dimension)
         if isNormalized { vector = vector.normalized() }
         guard format != .npy else {
             values += vector.values

@@ -57,7 +57,7 @@ struct Info: ParsableCommand {
             ("embedding", "\(configuration.embeddingDimension) numbers"),
             (
                 "activation",
-                "\(configuration.activation.rawValue), says \(weights.activationSource)"
+                "\(configuration.activation.rawValue), says \(describe(weights.activationSource))"
             ),
             ("mean", list(preprocessor.mean)),
             ("std", list(preprocessor.standardDeviation)),
@@ -69,6 +69,14 @@ struct Info: ParsableCommand {
         ] {
             print((key + ":").padded(13), value)
         }
+    }
+}
+
+private func describe(_ source: WeightsDescription.ActivationSource) -> String {
+    switch source {
+    case .configuration(let path): path
+    case .name(let official): "the file's name, which is that of OpenAI's \(official.rawValue)"
+    case .caller: "the caller"
     }
 }
 

@@ -34,6 +34,12 @@ struct ModelOptions: ParsableArguments {
     }
 
     func validate() throws {
+        if let model, let activation, activation != .quickGELU,
+            OfficialModel(rawValue: model) != nil
+        {
+            throw ValidationError(
+                "\(model) was trained with quickgelu, not \(activation.rawValue).")
+        }
         if let threads, threads < 1 {
             throw ValidationError("--threads must be at least 1, not \(threads).")
         }
@@ -51,7 +57,7 @@ struct ModelOptions: ParsableArguments {
         return name
     }
 
-    func load() throws -> CLIPModel {
+    func load(_ common: CommonOptions) throws -> CLIPModel {
         var threads = threads
         if threads == nil, let text = Environment["CLIP_THREADS"] {
             guard let number = Int(text), number > 0 else {
@@ -60,8 +66,35 @@ struct ModelOptions: ParsableArguments {
             }
             threads = number
         }
-        return try CLIPModel(
-            path: Self.path(of: name()), activation: activation, threads: threads)
+        let name = try name()
+        let model = try CLIPModel(
+            path: Self.path(of: name), activation: activation ?? Self.knownActivation(of: name),
+            threads: threads)
+        if case .name(let official) = model.weights.activationSource, !common.quiet {
+            note(
+                "clip: activation \(model.configuration.activation.rawValue), since the file is named "
+                    + "as OpenAI's \(official.rawValue)")
+        }
+        return model
+    }
+
+    /// The preprocessing of the model that is given, in which the activation has no part.
+    func preprocessor() throws -> ImagePreprocessor {
+        let path = try Self.path(of: name())
+        do throws(CLIPError) {
+            return try CLIPModel(path: path, activation: activation).preprocessor
+        } catch .unknownActivation {
+            return try CLIPModel(path: path, activation: .gelu).preprocessor
+        }
+    }
+
+    /// Whether a model is given at all.
+    var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
+
+    /// OpenAI trained all of its own with QuickGELU.
+    private static func knownActivation(of name: String) throws -> Activation? {
+        FileManager.default.fileExists(atPath: name) || OfficialModel(rawValue: name) == nil
+            ? nil : .quickGELU
     }
 
     /// The file or folder of a model that is given by path or by OpenAI's name.

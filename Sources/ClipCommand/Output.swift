@@ -41,28 +41,36 @@ var outputIsTerminal: Bool { isatty(1) == 1 }
 
 /// Makes sure that what was printed has arrived.
 func finishOutput() throws {
+    errno = 0
     guard fflush(stdout) == 0, ferror(stdout) == 0 else {
-        throw Failure("cannot write to standard output: \(String(cString: strerror(errno)))")
+        let why = errno == 0 ? "it was refused" : String(cString: strerror(errno))
+        throw Failure("cannot write to standard output: \(why)")
     }
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output where there is no path.
+/// Whether a path means standard output.
+func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
+
+/// Writes bytes to a file, all or nothing, or to standard output.
 func write(_ bytes: [UInt8], to path: String?) throws {
-    let path = path == "-" ? nil : path
-    guard let path else {
+    guard let path, !isStandardOutput(path) else {
         _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
         return
     }
+    let files = FileManager.default
     do {
-        var isDirectory = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory {
+        let old = try? files.attributesOfItem(atPath: path)
+        let type = old?[.type] as? FileAttributeType
+        guard type != .typeDirectory else {
             throw Failure("cannot write \(path): it is a directory")
         }
         // A device or a pipe cannot be replaced by a finished file.
-        let type = try? FileManager.default.attributesOfItem(atPath: path)[.type]
-        let isRegular = type.map { $0 as? FileAttributeType == .typeRegular } ?? true
         try Data(bytes).write(
-            to: URL(fileURLWithPath: path), options: isRegular ? .atomic : [])
+            to: URL(fileURLWithPath: path),
+            options: type == nil || type == .typeRegular ? .atomic : [])
+        if type == .typeRegular, let mode = old?[.posixPermissions] {
+            try files.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+        }
     } catch let failure as Failure {
         throw failure
     } catch {
@@ -70,26 +78,25 @@ func write(_ bytes: [UInt8], to path: String?) throws {
     }
 }
 
-/// The lines of a text file or, for "-", of standard input; empty ones are left out.
+/// The lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
-    var lines: [String] = []
-    if path == "-" {
-        while let line = readLine() { lines.append(line) }
-    } else {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw Failure("cannot read \(path): \(reason(of: error))")
-        }
-        guard let text = String(validating: data, as: UTF8.self) else {
-            throw Failure("cannot read \(path): it is not UTF-8")
-        }
-        let start = text.unicodeScalars.first == "\u{FEFF}" ? 1 : 0
-        lines = text.unicodeScalars.dropFirst(start).split(separator: "\n").map { String($0) }
+    guard let file = path == "-" ? stdin : fopen(path, "r") else {
+        throw Failure("cannot read \(path): \(String(cString: strerror(errno)))")
     }
-    return lines.map { $0.unicodeScalars.last == "\r" ? String($0.unicodeScalars.dropLast()) : $0 }
-        .filter { !$0.isEmpty }
+    defer { if path != "-" { fclose(file) } }
+    var bytes: [UInt8] = []
+    while case let byte = getc(file), byte != EOF { bytes.append(UInt8(byte)) }
+    guard ferror(file) == 0 else {
+        throw Failure("cannot read \(path): \(String(cString: strerror(errno)))")
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+        throw Failure("cannot read \(path): it is not UTF-8")
+    }
+    let marked = text.unicodeScalars
+    let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
+    var lines = scalars.split(separator: "\n", omittingEmptySubsequences: false)
+    if lines.last?.isEmpty == true { lines.removeLast() }  // what follows the last line's end
+    return lines.map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
 private func reason(of error: any Error) -> String {
@@ -102,71 +109,6 @@ private func reason(of error: any Error) -> String {
         return (error.underlying as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
             ?? "\(error.code)"
     }
-}
-
-/// JSON with its keys in the order in which they are written, and floats as short as they can be.
-enum JSON: CustomStringConvertible {
-    case null
-    case bool(Bool)
-    case integer(Int)
-    case float(Float)
-    case double(Double)
-    case string(String)
-    case array([JSON])
-    case object(KeyValuePairs<String, JSON>)
-
-    static func floats(_ values: some Sequence<Float>) -> JSON { .array(values.map { .float($0) }) }
-
-    var description: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .integer(let value): "\(value)"
-        case .float(let value): "\(value)"
-        case .double(let value): "\(value)"
-        case .string(let value): Self.quoted(value)
-        case .array(let values): "[" + values.map(\.description).joined(separator: ",") + "]"
-        case .object(let members):
-            "{" + members.map { "\(Self.quoted($0)):\($1)" }.joined(separator: ",") + "}"
-        }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case "\0"..<" ":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
-    }
-}
-
-/// NumPy's .npy, version 1.0: float32 in row-major order.
-///
-/// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
-    let sides = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sides)), }"
-    // The numbers start at a multiple of 64 bytes.
-    let padding = 63 - (10 + header.utf8.count) % 64
-    header += String(repeating: " ", count: padding) + "\n"
-    let length = header.utf8.count
-    var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
-    bytes += [UInt8(length & 0xFF), UInt8(length >> 8)] + Array(header.utf8)
-    bytes.reserveCapacity(bytes.count + 4 * values.count)
-    for value in values {
-        withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 }
-    }
-    return bytes
 }
 
 extension String {

@@ -41,7 +41,7 @@ struct Similarity: ParsableCommand {
         }
         guard !images.isEmpty else { throw ExitCode(1) }
 
-        let model = try self.model.load()
+        let model = try self.model.load(common)
         let texts = try model.encode(texts: text, truncating: truncate)
         let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {

@@ -20,7 +20,9 @@ struct Zeroshot: ParsableCommand {
 
     @Option(
         name: .customLong("labels"),
-        help: ArgumentHelp("More labels, one a line; - is standard input.", valueName: "file"))
+        help: ArgumentHelp(
+            "More labels, one a line, empty lines left out; - is standard input.", valueName: "file"
+        ))
     var labelFile: String?
 
     @Option(
@@ -58,13 +60,13 @@ struct Zeroshot: ParsableCommand {
     }
 
     func run() throws {
-        let labels = try labels + (labelFile.map(readLines) ?? [])
+        let labels = try labels + (labelFile.map(readLines) ?? []).filter { !$0.isEmpty }
         guard labels.count >= 2 else {
             throw Failure(
                 "give at least two labels after the picture, not \(labels.count)", status: 2)
         }
         let picture = try pictures.read(image)
-        let model = try self.model.load()
+        let model = try self.model.load(common)
         let prompts =
             switch templates {
             case .imagenet: PromptTemplates.imageNet

@@ -18,8 +18,9 @@ package struct DecodedImage: Sendable {
     package let alpha: [UInt8]?
     /// EXIF's orientation, 1...8; 1 where the file does not say.
     package let orientation: Int
-    /// Whether the file holds 16-bit greyscale, of which the high byte was taken.
-    package let isGrey16: Bool
+    /// "palette", "1-bit", "16-bit greyscale" or "CMYK", which Pillow keeps in modes of their own and
+    /// resizes there; nil for the kinds that are the same in RGB.
+    package let specialKind: String?
 }
 
 /// Why bytes are not a picture.
@@ -71,7 +72,7 @@ extension DecodedImage {
             alpha = nil
         }
         orientation = Int(picture.orientation)
-        isGrey16 = picture.was_grey16 != 0
+        specialKind = picture.special_kind.map { String(cString: $0) }
     }
 
     private static func colours(of rgba: UnsafeBufferPointer<UInt8>) -> [UInt8] {

@@ -40,6 +40,7 @@ extension DecodedImage {
         }
         return DecodedImage(
             width: newWidth, height: newHeight, pixels: turned(pixels, channels: 3),
-            alpha: alpha.map { turned($0, channels: 1) }, orientation: 1, isGrey16: isGrey16)
+            alpha: alpha.map { turned($0, channels: 1) }, orientation: 1,
+            specialKind: specialKind)
     }
 }

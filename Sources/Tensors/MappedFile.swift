@@ -14,13 +14,17 @@ package struct FileError: Error, Equatable {
 }
 
 /// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
+///
+/// A file that another process cuts shorter while it is mapped ends this one with SIGBUS.
 package final class MappedFile: @unchecked Sendable {
-    package let count: Int
-    let base: UnsafeRawPointer
+    private let buffer: UnsafeRawBufferPointer
+
+    package var count: Int { buffer.count }
 
     /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
     package init(path: String) throws(FileError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without O_NONBLOCK, opening a pipe would wait for a writer.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .last() }
         defer { close(descriptor) }
 
@@ -31,32 +35,42 @@ package final class MappedFile: @unchecked Sendable {
                 reason: status.st_mode & S_IFMT == S_IFDIR
                     ? "it is a directory" : "it is not a regular file")
         }
-        count = Int(status.st_size)
+        let count = Int(status.st_size)
         guard count > 0 else {
-            base = UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped  // never read
+            buffer = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
         guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0),
             address != MAP_FAILED
         else { throw .last() }
-        base = UnsafeRawPointer(address)
+        buffer = UnsafeRawBufferPointer(start: address, count: count)
     }
 
     deinit {
-        if count > 0 { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+        if let base = buffer.baseAddress {
+            munmap(UnsafeMutableRawPointer(mutating: base), buffer.count)
+        }
+    }
+
+    /// Where a range that lies within the file starts in memory.
+    func address(of range: Range<Int>) -> UnsafeRawPointer {
+        guard let base = buffer.baseAddress, range.lowerBound >= 0, range.upperBound <= count else {
+            preconditionFailure("bytes \(range) of \(count)")
+        }
+        return base + range.lowerBound
     }
 
     /// A copy of the bytes in a range that lies within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
-        return Array(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+        return Array(buffer[range])
     }
 }
 
 /// The whole of a file as bytes.
 ///
-/// Reads whatever can be read, pipes too, up to a limit.
-package func readFile(path: String, limit: Int = .max) throws(FileError) -> [UInt8] {
+/// Reads whatever can be read, pipes too. Of more than `limit` bytes nothing is kept.
+package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .last() }
     defer { close(descriptor) }
@@ -65,6 +79,8 @@ package func readFile(path: String, limit: Int = .max) throws(FileError) -> [UIn
     guard fstat(descriptor, &status) == 0 else { throw .last() }
     guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError(reason: "it is a directory") }
 
+    let tooLarge = FileError(reason: "it is larger than the \(limit) bytes that are read")
+    guard status.st_size <= limit else { throw tooLarge }
     var bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 1 << 16))
     var filled = 0
     while true {
@@ -78,9 +94,7 @@ package func readFile(path: String, limit: Int = .max) throws(FileError) -> [UIn
         }
         if n == 0 { break }
         filled += n
-        guard filled <= limit else {
-            throw FileError(reason: "it is larger than \(limit) bytes")
-        }
+        guard filled <= limit else { throw tooLarge }
     }
     bytes.removeLast(bytes.count - filled)
     return bytes

@@ -95,7 +95,7 @@ package struct ProductWeights: Sendable {
 
 /// Plain products of float32 matrices, on the calling thread.
 enum BLAS {
-    /// The threads are ours: OpenBLAS keeps to the one that calls it.
+    /// The threads are ours: OpenBLAS keeps to the one that calls it, in all of the process.
     private static let isSingleThreaded: Bool = {
         openblas_set_num_threads(1)
         return true
@@ -106,13 +106,12 @@ enum BLAS {
         rows: Int, columns: Int, depth: Int,
         _ a: UnsafePointer<Float>, _ strideA: Int,
         _ b: UnsafePointer<Float>, _ strideB: Int, transposed: Bool,
-        into c: UnsafeMutablePointer<Float>, _ strideC: Int, adding: Bool = false,
-        scale: Float = 1
+        into c: UnsafeMutablePointer<Float>, _ strideC: Int, adding: Bool = false
     ) {
         precondition(isSingleThreaded)
         cblas_sgemm(
             CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans,
-            blasint(rows), blasint(columns), blasint(depth), scale, a, blasint(strideA),
+            blasint(rows), blasint(columns), blasint(depth), 1, a, blasint(strideA),
             b, blasint(strideB), adding ? 1 : 0, c, blasint(strideC))
     }
 }

@@ -1,5 +1,3 @@
-internal import CKernels
-
 /// The number formats in which weights are stored.
 package enum StoredType: String, Sendable {
     case float32 = "F32"
@@ -31,7 +29,7 @@ package struct StoredTensor: Sendable {
 
     /// The numbers as float32: the mapped file itself where it holds aligned float32, else a copy.
     package func load() -> Tensor {
-        let start = file.base + byteRange.lowerBound
+        let start = file.address(of: byteRange)
         if type == .float32 && Int(bitPattern: start) % MemoryLayout<Float>.alignment == 0 {
             return Tensor(
                 shape: shape, elements: start.assumingMemoryBound(to: Float.self), owner: file)
@@ -45,9 +43,10 @@ package struct StoredTensor: Sendable {
     package func loadRows(_ indices: [Int], into target: Matrix, fromRow first: Int = 0) {
         let width = shape[1]
         precondition(target.columns == width && first + indices.count <= target.rows)
+        let table = file.address(of: byteRange)
         for (i, index) in indices.enumerated() {
             precondition(index >= 0 && index < shape[0], "row \(index) of \(shape)")
-            let start = file.base + byteRange.lowerBound + index * width * type.byteWidth
+            let start = table + index * width * type.byteWidth
             convert(start, count: width, to: target.row(first + i))
         }
     }
@@ -77,12 +76,4 @@ package struct StoredTensor: Sendable {
         case .bfloat16: widen(kernels.bfloat16_to_float32)
         }
     }
-}
-
-/// The instruction set in use.
-package enum Kernels {
-    static var current: clip_kernels { clip_kernels_current().pointee }
-
-    /// "scalar", "avx2", "avx512" or "neon".
-    package static var instructionSet: String { String(cString: current.name) }
 }

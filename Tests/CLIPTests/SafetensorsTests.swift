@@ -10,7 +10,7 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     /// A file of a header and as many bytes of data.
-    private func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> [UInt8] {
+    static func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> [UInt8] {
         let text = Array(header.utf8)
         let count = length ?? UInt64(text.count)
         return (0..<8).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) } + text
@@ -30,7 +30,7 @@ import Testing
     private static let good = #"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#
 
     @Test func readsAGoodFile() throws {
-        let path = try folder.write("good.safetensors", file(Self.good, data: 16))
+        let path = try folder.write("good.safetensors", Self.file(Self.good, data: 16))
         let entries = try SafetensorsFile(path: path).entries
         #expect(entries["a"]?.shape == [2, 2])
     }
@@ -46,7 +46,7 @@ import Testing
             (#"{"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, 8),
             (#"{"\u0061\ud83d\ude00":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 1),
         ] {
-            #expect(try reason(file(header, data: data)) == "accepted", "\(header)")
+            #expect(try reason(Self.file(header, data: data)) == "accepted", "\(header)")
         }
     }
 
@@ -118,12 +118,12 @@ import Testing
 
     @Test(arguments: attacks.indices) func refusesAttacks(_ index: Int) throws {
         let attack = Self.attacks[index]
-        let reason = try reason(file(attack.header, data: attack.data, length: attack.length))
+        let reason = try reason(Self.file(attack.header, data: attack.data, length: attack.length))
         #expect(reason.contains(attack.says), "\(attack.name): \(reason)")
     }
 
     @Test func refusesWhatIsNotUTF8() throws {
-        var bytes = file(Self.good, data: 16)
+        var bytes = Self.file(Self.good, data: 16)
         bytes[10] = 0xFF
         #expect(try reason(bytes).contains("not UTF-8"))
     }

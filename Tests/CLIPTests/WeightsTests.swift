@@ -94,7 +94,7 @@ import Testing
         #expect(loadError(path) == .unknownActivation(path: path))
         let model = try CLIPModel(path: path, activation: .gelu)
         #expect(model.configuration.activation == .gelu)
-        #expect(model.weights.activationSource == "the caller")
+        #expect(model.weights.activationSource == .caller)
         #expect(model.weights.types == ["BF16"])
         #expect(try model.encode(tokens: [[1, 9]]).values == [Float](repeating: 0, count: 24))
     }
@@ -144,6 +144,9 @@ import Testing
             ),
             (["\"bicubic\"": "\"random\""], "random"),
             (["\"head_width\": 16": "\"head_width\": 0"], "head_width"),
+            (["\"head_width\": 16": "\"head_width\": \"16\""], "not a whole number"),
+            (["\"quick_gelu\": true": "\"quick_gelu\": \"true\""], "not true or false"),
+            (["\"image_size\": 32": "\"image_size\": [32, 40]"], "not a square"),
             (["\"head_width\": 16": "\"head_width\": 5"], "heads"),
             (["\"heads\": 2": "\"heads\": -2"], "heads"),
             (["{": "["], "not JSON"),
@@ -152,6 +155,63 @@ import Testing
             let error = loadError(path)
             #expect("\(try #require(error))".contains(says), "\(changes): \(error as Any)")
         }
+    }
+
+    @Test func wholeNumbersMayBeWrittenWithAPoint() throws {
+        let path = try bareFile()
+        try writeConfiguration(["\"heads\": 2": "\"heads\": 4.0"])
+        #expect(try CLIPModel(path: path).configuration.text.heads == 4)
+    }
+
+    @Test func anUnrelatedFileOfTheSameNameIsPassedOver() throws {
+        let path = try bareFile()
+        try writeConfiguration()
+        try folder.write("bare.json", "{\"notes\": 1}".utf8)
+        #expect(try CLIPModel(path: path).configuration.activation == .quickGELU)
+    }
+
+    @Test func preprocessorsOfHuggingFaceAreRead() throws {
+        try folder.copy(Fixtures.path("models/vit-hf/model.safetensors"), as: "model.safetensors")
+        try folder.copy(Fixtures.path("models/vit-hf/config.json"), as: "config.json")
+        func load(_ json: String) throws -> ImagePreprocessor {
+            try folder.write("preprocessor_config.json", json.utf8)
+            return try CLIPModel(path: folder.path).preprocessor
+        }
+        let squash = try load(
+            #"{"size":{"height":28,"width":28},"resample":2,"image_mean":[0,0,0]}"#)
+        #expect(squash.resizeMode == .squash && squash.interpolation == .bilinear)
+        #expect(squash.mean == [0, 0, 0])
+        let shortest = try load(
+            #"{"size":{"shortest_edge":28},"crop_size":{"height":28,"width":28}}"#)
+        #expect(shortest == ImagePreprocessor(resolution: 28))
+        #expect(try load(#"{"size":28,"crop_size":28}"#) == shortest)
+        for bad in [
+            #"{"size":{"shortest_edge":32},"crop_size":28}"#, #"{"do_normalize":false}"#,
+            #"{"resample":"bilinear"}"#, #"{"image_std":[0,1,1]}"#,
+            #"{"size":{"longest_edge":28}}"#,
+            #"{"size":56,"crop_size":56}"#,
+        ] {
+            #expect(throws: CLIPError.self, "\(bad)") { try load(bad) }
+        }
+    }
+
+    @Test func refusesEmptyTensors() throws {
+        try writeConfiguration()
+        let path = try folder.write(
+            "bare.safetensors",
+            SafetensorsTests.file(
+                #"{"token_embedding.weight":{"dtype":"F16","shape":[4611686018427387903,0],"data_offsets":[0,0]}}"#
+            ))
+        #expect("\(loadError(path) as Any)".contains("is empty"))
+    }
+
+    @Test func aTowerIsReadWhenItIsUsed() throws {
+        let model = try CLIPModel(path: vit)
+        _ = try model.encode(images: [])
+        _ = try model.encode(tokens: [])
+        #expect(model.towersRead == (false, false))
+        _ = try model.encode(tokens: [[62, 63]])
+        #expect(model.towersRead == (false, true))
     }
 
     @Test func namesTensorsThatAreWrong() throws {

@@ -17,13 +17,17 @@ import Testing
         var text: String { String(decoding: output, as: UTF8.self) }
     }
 
-    /// The binary lies beside the tests.
+    /// It lies beside the tests.
+    private var binary: URL {
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appendingPathComponent("clip")
+    }
+
     private func clip(
         _ arguments: String..., input: String = "", environment: [String: String] = [:]
     ) throws -> Result {
         let process = Process()
-        let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("clip")
+        process.executableURL = binary
         process.arguments = arguments
         var variables = ProcessInfo.processInfo.environment
         for name in ["CLIP_MODEL", "CLIP_THREADS", "CLIP_HOME"] { variables[name] = nil }
@@ -238,6 +242,49 @@ import Testing
                 try clip("zeroshot", Self.picture, "a", "b", "--model", path), status: 1,
                 says: "not a whole safetensors file")
         }
+    }
+
+    @Test func textsKeepTheirLines() throws {
+        let texts = try folder.write("texts.txt", "\u{FEFF}a\r\n\nb".utf8)
+        let rows = try clip("encode", "--text-file", texts, "--model", Self.model).text
+        let found = try rows.split(separator: "\n").map {
+            try json(Data($0.utf8))["text"] as? String
+        }
+        #expect(found == ["a", "", "b"])
+        let piped = try clip("encode", "--text-file", "-", "--model", Self.model, input: "a\n\nb\n")
+        #expect(piped.text == rows)
+        let latin = try folder.write("latin.txt", [0x63, 0x61, 0x66, 0xE9])
+        expectFailure(
+            try clip("encode", "--text-file", latin, "--model", Self.model), status: 1,
+            says: "not UTF-8")
+    }
+
+    @Test func preprocessFollowsTheModel() throws {
+        let path = folder.path + "/picture.npy"
+        let result = try clip(
+            "preprocess", Self.picture, "-o", path, environment: ["CLIP_MODEL": Self.model])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
+    }
+
+    @Test func aFullDiskIsAnError() throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        let process = Process()
+        process.executableURL = binary
+        process.arguments = ["tokenize", "a"]
+        let errors = Pipe()
+        process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        let line = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+        #expect(process.terminationStatus == 1 && line.contains("No space left"), "\(line)")
+    }
+
+    @Test func weightsWithAnOfficialNameNeedNoConfiguration() throws {
+        let wrong = try clip(
+            "encode", "--text", "a", "--model", "ViT-B/32", "--activation", "gelu")
+        expectFailure(wrong, status: 2, says: "quickgelu")
     }
 
     @Test func outputIsAllOrNothing() throws {

@@ -43,7 +43,7 @@ import Testing
     ])
     func everyTruncationIsRefused(_ name: String) throws {
         let whole = try picture(name)
-        for count in stride(from: 0, to: whole.count - 12, by: 7) {
+        for count in stride(from: 0, to: whole.count - 16, by: 7) {
             #expect(throws: ImageDecodingError.self, "\(count) bytes") {
                 try DecodedImage(decoding: Array(whole.prefix(count)), maximumPixels: limit)
             }
@@ -60,6 +60,21 @@ import Testing
             damaged[position] ^= 0xFF
             _ = try? DecodedImage(decoding: damaged, maximumPixels: 1_000_000)
         }
+    }
+
+    @Test(arguments: [
+        ("palette.png", "palette"), ("one-bit.png", "1-bit"), ("grey16.png", "16-bit greyscale"),
+        ("cmyk.jpg", "CMYK"),
+    ]) func kindsThatTheReferenceReadsOtherwiseAreRefusedThere(_ name: String, kind: String) throws
+    {
+        let path = Fixtures.path("pictures/special/\(name)")
+        let image = try RGBImage(contentsOfFile: path)
+        #expect(image.width == 30 && image.height == 20)
+        #expect(
+            throws: CLIPError.unreadableImage(
+                path: path,
+                reason: "\(kind) pictures are not read as the reference reads them yet")
+        ) { try RGBImage(contentsOfFile: path, options: .reference) }
     }
 
     @Test func theLimitOnPixelsIsTheCallers() throws {
@@ -81,7 +96,7 @@ import Testing
         for (orientation, (width, order)) in zip(1...8, expected) {
             let image = DecodedImage(
                 width: 3, height: 2, pixels: pixels, alpha: [0, 1, 2, 3, 4, 5],
-                orientation: orientation, isGrey16: false
+                orientation: orientation, specialKind: nil
             ).upright()
             #expect(image.width == width && image.height == 6 / width, "\(orientation)")
             #expect(stride(from: 0, to: 18, by: 3).map { image.pixels[$0] } == order)

@@ -11,7 +11,7 @@ struct Goldens {
 
     init(_ name: String) throws {
         file = try SafetensorsFile(path: Fixtures.path(name))
-        bytes = try readFile(path: file.path)
+        bytes = try TestSupport.bytes(ofFile: file.path)
     }
 
     func shape(_ name: String) throws -> [Int] { try #require(file.entries[name], "\(name)").shape }

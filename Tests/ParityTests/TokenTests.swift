@@ -7,7 +7,7 @@ import Testing
 /// Ids against OpenAI's `SimpleTokenizer.encode`.
 @Suite struct TokenTests {
     private func cases(_ list: String) throws -> [(text: String, ids: [Int])] {
-        let json = try JSONValue(parsing: readFile(path: Fixtures.path("text/tokens.json")))
+        let json = try JSONValue(parsing: bytes(ofFile: Fixtures.path("text/tokens.json")))
         return try #require(json[list]?.array).map { entry in
             (
                 try #require(entry["text"]?.string),

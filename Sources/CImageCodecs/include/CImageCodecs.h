@@ -26,8 +26,9 @@ typedef struct {
     uint8_t *pixels;
     // EXIF's orientation, 1 to 8; 1 where the file does not say.
     int orientation;
-    // Whether the file holds 16-bit greyscale, of which the high byte was taken.
-    int was_grey16;
+    // What kind of picture it is, if Pillow keeps that kind in a mode of its own ("palette", "CMYK",
+    // ...) and resizes it there, while here it is RGB already; else NULL. A constant string.
+    const char *special_kind;
     char message[256];
 } clip_picture;
 

@@ -40,13 +40,22 @@ private func repairedOnce(_ line: [Unicode.Scalar], unescapes: Bool) -> [Unicode
 /// Replaces `&name;` and `&#number;`: whole ones, and names in capitals as well.
 private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("&") else { return text }
+    var text = text
     var result: [Unicode.Scalar] = []
     var position = 0
     while position < text.count {
         if text[position] == "&", let length = entityLength(in: text[(position + 1)...]) {
             let entity = text[position..<(position + length + 1)]
-            result += replacement(ofEntity: entity) ?? Array(entity)
+            let replacement = replacement(ofEntity: entity) ?? Array(entity)
             position = entity.endIndex
+            if replacement == ["&"] {
+                // It may begin an entity in its turn; left to the next round, a long row of these
+                // would take as many rounds.
+                position -= 1
+                text[position] = "&"
+            } else {
+                result += replacement
+            }
         } else {
             result.append(text[position])
             position += 1

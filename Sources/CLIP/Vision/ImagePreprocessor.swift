@@ -21,11 +21,19 @@ public struct ImagePreprocessor: Sendable, Equatable {
     }
 
     /// The side of the result, in pixels; at least 1.
-    public var resolution: Int
-    /// Of red, green and blue in 0...1, subtracted.
-    public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073]
-    /// Of red, green and blue in 0...1, divided by.
-    public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711]
+    public var resolution: Int {
+        didSet { precondition(resolution > 0, "a resolution of \(resolution)") }
+    }
+    /// Of red, green and blue in 0...1, subtracted; three.
+    public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073] {
+        didSet { precondition(mean.count == 3, "\(mean.count) means") }
+    }
+    /// Of red, green and blue in 0...1, divided by; three.
+    public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711] {
+        didSet {
+            precondition(standardDeviation.count == 3, "\(standardDeviation.count) deviations")
+        }
+    }
     /// OpenAI's is bicubic.
     public var interpolation = Interpolation.bicubic
     /// OpenAI's is the shortest side.

@@ -38,6 +38,9 @@ public struct RGBImage: Sendable, Equatable {
     /// Twice what Pillow warns at, where it refuses a "decompression bomb": 178,956,970.
     public static let defaultMaximumPixels = 178_956_970
 
+    /// No picture file is larger: 1 GiB.
+    private static let maximumFileSize = 1 << 30
+
     /// A picture from its pixels.
     ///
     /// - Parameters:
@@ -73,7 +76,7 @@ public struct RGBImage: Sendable, Equatable {
     ) throws(CLIPError) {
         let bytes: [UInt8]
         do {
-            bytes = try readFile(path: path)
+            bytes = try readFile(path: path, limit: Self.maximumFileSize)
         } catch {
             throw .unreadableFile(path: path, reason: error.reason)
         }
@@ -107,8 +110,8 @@ public struct RGBImage: Sendable, Equatable {
                 throw unreadable("there is no memory for \(width) x \(height) pixels")
             }
         }
-        if options.isReference && image.isGrey16 {
-            throw unreadable("16-bit greyscale is not decoded as the reference does it yet")
+        if options.isReference, let kind = image.specialKind {
+            throw unreadable("\(kind) pictures are not read as the reference reads them yet")
         }
         if options.appliesOrientation { image = image.upright() }
         width = image.width

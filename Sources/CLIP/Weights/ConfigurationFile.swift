@@ -41,14 +41,43 @@ struct ConfigurationFile: Equatable {
     mutating func readPreprocessor(path: String) throws(CLIPError) {
         let json = try Self.json(path: path)
         do throws(Refusal) {
-            try readNormalization(mean: json["image_mean"], deviation: json["image_std"])
-            switch json["resample"]?.integer {
-            case nil, 3: interpolation = .bicubic
-            case 2: interpolation = .bilinear
-            case .some(let other): throw Refusal("resample \(other) is not built")
+            for step in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"]
+            where json[step] == .bool(false) {
+                throw Refusal("its \(step) is false, which is not built")
             }
+            try readNormalization(mean: json["image_mean"], deviation: json["image_std"])
+            switch try json.integer("resample") ?? 3 {
+            case 3: interpolation = .bicubic
+            case 2: interpolation = .bilinear
+            case let other: throw Refusal("resample \(other) is not built")
+            }
+            try readSizes(json)
         } catch {
             throw .malformedConfiguration(path: path, reason: error.reason)
+        }
+    }
+
+    /// The size to resize to and the size to crop to, which must be those of CLIP.
+    private mutating func readSizes(_ json: JSONValue) throws(Refusal) {
+        /// A whole number, or two equal ones under `height` and `width`.
+        func side(_ key: String) throws(Refusal) -> (side: Int, isShortest: Bool)? {
+            guard let value = json[key], value != .null else { return nil }
+            if value.members == nil, let side = try json.integer(key) { return (side, true) }
+            if let side = try value.integer("shortest_edge") { return (side, true) }
+            let (height, width) = (try value.integer("height"), try value.integer("width"))
+            guard let height, height == width else {
+                throw Refusal("its \(key) is neither a shortest edge nor a square")
+            }
+            return (height, false)
+        }
+        let (size, crop) = (try side("size"), try side("crop_size"))
+        if let size {
+            resizeMode = size.isShortest ? .shortest : .squash
+            resolution = size.side
+        }
+        if let crop, let size, crop.side != size.side {
+            throw Refusal(
+                "it resizes to \(size.side) but crops to \(crop.side), which is not built")
         }
     }
 
@@ -64,11 +93,6 @@ struct ConfigurationFile: Equatable {
         } catch {
             throw .malformedConfiguration(path: path, reason: error.reason)
         }
-    }
-
-    private struct Refusal: Error {
-        let reason: String
-        init(_ reason: String) { self.reason = reason }
     }
 
     private mutating func readNormalization(
@@ -105,14 +129,22 @@ struct ConfigurationFile: Equatable {
             in: text,
             allowed: ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"])
 
-        activation = model["quick_gelu"] == .bool(true) ? .quickGELU : .gelu
-        embeddingDimension = model["embed_dim"]?.integer
-        textWidth = text["width"]?.integer ?? 512
-        textHeads = text["heads"]?.integer ?? 8
-        visionWidth = vision["width"]?.integer ?? 768
-        resolution = vision["image_size"]?.integer ?? vision["image_size"]?.array?.first?.integer
-        let headWidth = vision["head_width"]?.integer ?? 64
-        guard let visionWidth, headWidth > 0, visionWidth > 0, visionWidth < 1 << 20 else {
+        activation = try model.bool("quick_gelu") ?? false ? .quickGELU : .gelu
+        embeddingDimension = try model.integer("embed_dim")
+        textWidth = try text.integer("width") ?? 512
+        textHeads = try text.integer("heads") ?? 8
+        let visionWidth = try vision.integer("width") ?? 768
+        self.visionWidth = visionWidth
+        if let sides = vision["image_size"]?.array {
+            guard sides.count == 2, sides[0] == sides[1] else {
+                throw Refusal("its image_size is not a square")
+            }
+            resolution = sides[0].integer
+        } else {
+            resolution = try vision.integer("image_size")
+        }
+        let headWidth = try vision.integer("head_width") ?? 64
+        guard headWidth > 0, visionWidth > 0, visionWidth < 1 << 20 else {
             throw Refusal("the image tower's width or head_width is not positive")
         }
         // A ResNet's heads are those of its attention pool, which is 32 times as wide.
@@ -128,9 +160,9 @@ struct ConfigurationFile: Equatable {
     private func choice<Choice: RawRepresentable<String>>(
         _ value: JSONValue?, _ name: String
     ) throws(Refusal) -> Choice? {
-        guard let text = value?.string else { return nil }
-        guard let choice = Choice(rawValue: text) else {
-            throw Refusal("\(name) \"\(text)\" is not built")
+        guard let value, value != .null else { return nil }
+        guard let text = value.string, let choice = Choice(rawValue: text) else {
+            throw Refusal("\(name) \(value.string ?? "") is not built")
         }
         return choice
     }
@@ -157,13 +189,15 @@ struct ConfigurationFile: Equatable {
         case "gelu": activation = .gelu
         case let other: throw Refusal("hidden_act \(other ?? "") is not built")
         }
-        layerNormEpsilon = try same("layer_norm_eps", .number(1e-5)).number.map(Float.init)
-        visionHeads = vision?["num_attention_heads"]?.integer ?? 12
-        textHeads = text?["num_attention_heads"]?.integer ?? 8
-        visionWidth = vision?["hidden_size"]?.integer ?? 768
-        textWidth = text?["hidden_size"]?.integer ?? 512
-        resolution = vision?["image_size"]?.integer ?? 224
-        embeddingDimension = json["projection_dim"]?.integer ?? 512
+        let epsilon = try same("layer_norm_eps", .number(1e-5)).number ?? 0
+        guard epsilon > 0, epsilon < 1 else { throw Refusal("layer_norm_eps is \(epsilon)") }
+        layerNormEpsilon = Float(epsilon)
+        visionHeads = try vision?.integer("num_attention_heads") ?? 12
+        textHeads = try text?.integer("num_attention_heads") ?? 8
+        visionWidth = try vision?.integer("hidden_size") ?? 768
+        textWidth = try text?.integer("hidden_size") ?? 512
+        resolution = try vision?.integer("image_size") ?? 224
+        embeddingDimension = try json.integer("projection_dim") ?? 512
     }
 
     /// Refuses a file that describes other weights than those it lies beside.
@@ -188,5 +222,29 @@ struct ConfigurationFile: Equatable {
                         """)
             }
         }
+    }
+}
+
+/// Why a configuration cannot be used.
+private struct Refusal: Error {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
+}
+
+extension JSONValue {
+    /// A member that is a whole number (4.0 is one); nil if it is missing or null.
+    fileprivate func integer(_ key: String) throws(Refusal) -> Int? {
+        guard let value = self[key], value != .null else { return nil }
+        guard let number = value.integer ?? value.number.flatMap({ Int(exactly: $0) }) else {
+            throw Refusal("its \(key) is not a whole number")
+        }
+        return number
+    }
+
+    /// A member that is true or false; nil if it is missing or null.
+    fileprivate func bool(_ key: String) throws(Refusal) -> Bool? {
+        guard let value = self[key], value != .null else { return nil }
+        guard case .bool(let bool) = value else { throw Refusal("its \(key) is not true or false") }
+        return bool
     }
 }

@@ -3,8 +3,8 @@ internal import Tensors
 /// The files of a model: its weights and what lies beside them.
 struct ModelFiles {
     let weights: String
-    /// The configuration, if there is one.
-    var configuration: String?
+    /// What may be its configuration, the likeliest first.
+    let configurations: [String]
     /// transformers' `preprocessor_config.json`, if there is one.
     var preprocessor: String?
 
@@ -31,14 +31,9 @@ struct ModelFiles {
         }
         let name = weights.split(separator: "/").last.map(String.init) ?? weights
         let folder = String(weights.dropLast(name.count))
-        let configurations = Self.pairs.map(\.1)
-        let preferred = Self.pairs.first { $0.0 == name }?.1
-        let candidates =
-            [Self.stem(of: weights) + ".json"] + (preferred.map { [$0] } ?? []) + configurations
-        for candidate in candidates where fileExists(folder + candidate) {
-            configuration = folder + candidate
-            break
-        }
+        let preferred = Self.pairs.filter { $0.0 == name } + Self.pairs
+        let candidates = [Self.stem(of: weights) + ".json"] + preferred.map(\.1)
+        configurations = candidates.map { folder + $0 }.filter(fileExists)
         if fileExists(folder + "preprocessor_config.json") {
             preprocessor = folder + "preprocessor_config.json"
         }

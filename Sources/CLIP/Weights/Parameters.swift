@@ -90,6 +90,10 @@ extension Parameters {
                     path: file.path,
                     reason: "the tensor \(name) is \(entry.type); weights are F32, F16 or BF16")
             }
+            guard !entry.shape.contains(0) else {
+                throw .malformedWeights(
+                    path: file.path, reason: "the tensor \(name) is empty, \(entry.shape)")
+            }
             let part = canonical.part ?? 0
             guard found[canonical.name]?[part] == nil else {
                 throw .unexpectedTensor(

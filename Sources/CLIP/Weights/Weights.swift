@@ -19,10 +19,12 @@ struct Weights: Sendable {
                     """)
         }
         var stated = ConfigurationFile()
-        if let configuration = files.configuration {
-            if let found = try ConfigurationFile(path: configuration) {
-                stated = found
-            }
+        var configurationPath: String?
+        for path in files.configurations {
+            // A file of another kind may have the name of a configuration.
+            guard let found = try ConfigurationFile(path: path) else { continue }
+            (stated, configurationPath) = (found, path)
+            break
         }
         if let preprocessor = files.preprocessor, layout == .huggingFace {
             try stated.readPreprocessor(path: preprocessor)
@@ -33,26 +35,26 @@ struct Weights: Sendable {
             shapes: parameters.shapes, stated: stated, activation: .quickGELU, path: files.weights)
         try parameters.check(
             against: configuration.tensorShapes, layout: layout, path: files.weights)
-        if let path = files.configuration {
+        if let path = configurationPath {
             try stated.check(against: configuration, path: path)
         }
 
-        let source: String
+        let source: WeightsDescription.ActivationSource
         if let known = stated.activation {
             if let requested, requested != known {
                 throw .contradictoryActivation(
                     path: files.weights, stated: known, requested: requested)
             }
             configuration.activation = known
-            source = files.configuration ?? ""
+            source = .configuration(path: configurationPath ?? files.weights)
         } else if let requested {
             configuration.activation = requested
-            source = "the caller"
+            source = .caller
         } else if let official = OfficialModel.allCases.first(where: {
             $0.fileStem == ModelFiles.stem(of: files.weights)
         }), official.matches(configuration) {
             configuration.activation = .quickGELU
-            source = "its name, OpenAI's \(official.rawValue)"
+            source = .name(official)
         } else {
             throw .unknownActivation(path: files.weights)
         }
@@ -70,20 +72,4 @@ struct Weights: Sendable {
             path: files.weights, layout: layout, types: parameters.types.map(\.rawValue),
             parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source)
     }
-}
-
-/// What a file of weights is.
-public struct WeightsDescription: Sendable, Equatable {
-    /// The file itself, where a folder was given.
-    public let path: String
-    /// How its tensors are named.
-    public let layout: WeightLayout
-    /// The number formats in it, as safetensors names them: "F32", "F16", "BF16".
-    public let types: [String]
-    /// How many numbers the model has.
-    public let parameterCount: Int
-    /// The size of the file.
-    public let byteCount: Int
-    /// What said which activation the weights need.
-    public let activationSource: String
 }

@@ -1,0 +1,25 @@
+/// What a file of weights is.
+public struct WeightsDescription: Sendable, Equatable {
+    /// The file itself, where a folder was given.
+    public let path: String
+    /// How its tensors are named.
+    public let layout: WeightLayout
+    /// The number formats in it, as safetensors names them: "F32", "F16", "BF16".
+    public let types: [String]
+    /// How many numbers the model has.
+    public let parameterCount: Int
+    /// The size of the file.
+    public let byteCount: Int
+    /// What said which activation the weights need.
+    public let activationSource: ActivationSource
+
+    /// Who knows which activation weights need.
+    public enum ActivationSource: Sendable, Equatable {
+        /// A configuration beside them.
+        case configuration(path: String)
+        /// The name of their file, which is OpenAI's, and their sizes, which are too.
+        case name(OfficialModel)
+        /// Whoever loaded them.
+        case caller
+    }
+}
