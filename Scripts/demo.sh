@@ -2,6 +2,7 @@
 # Builds `clip` and classifies a picture with two sentences. Usage: Scripts/demo.sh [PICTURE]
 set -euo pipefail
 picture=$(realpath "${1:-$(dirname "$0")/../Examples/bike.jpg}")
+[ ! -e "${CLIP_MODEL:-}" ] || CLIP_MODEL=$(realpath "$CLIP_MODEL")
 cd "$(dirname "$0")/.."
 . Scripts/packages.sh
 install_packages

@@ -15,6 +15,11 @@ clip_picture_status clip_picture_allocate(clip_picture *out, uint32_t width, uin
     return out->pixels ? CLIP_PICTURE_OK : CLIP_PICTURE_OUT_OF_MEMORY;
 }
 
+void clip_picture_free(clip_picture *picture) {
+    free(picture->pixels);
+    picture->pixels = NULL;
+}
+
 clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count, uint64_t max_pixels,
                                         clip_picture *out) {
     memset(out, 0, sizeof *out);
@@ -29,9 +34,6 @@ clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count, uint
                memcmp(bytes + 8, "WEBP", 4) == 0) {
         status = clip_decode_webp(bytes, count, max_pixels, out);
     }
-    if (status != CLIP_PICTURE_OK) {
-        free(out->pixels);
-        out->pixels = NULL;
-    }
+    if (status != CLIP_PICTURE_OK) clip_picture_free(out);
     return status;
 }

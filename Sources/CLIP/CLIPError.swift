@@ -52,12 +52,12 @@ extension CLIPError: CustomStringConvertible {
         case .imageTooLarge(let path, let width, let height, let maximum):
             return """
                 the picture \(path) has \(width) x \(height) pixels, more than the \
-                \(maximum) that are allowed; raise the limit (--max-pixels) if it is to be trusted
+                \(maximum) that are allowed; raise the limit (--max-pixels, maximumPixels) if it is to be trusted
                 """
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) values of pixels, found \(found)"
         case .malformedWeights(let path, let reason):
-            return "\(path) is not a whole safetensors file: \(reason)"
+            return "\(path) is not a sound safetensors file: \(reason)"
         case .malformedConfiguration(let path, let reason):
             return "cannot use the configuration \(path): \(reason)"
         case .unknownArchitecture(let path, let reason):

@@ -33,9 +33,7 @@ struct Encode: ParsableCommand {
     @Flag(help: "Leave the vectors as the towers give them.")
     var noNormalize = false
 
-    @Flag(help: "Cut texts that are too long instead of refusing them.")
-    var truncate = false
-
+    @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
@@ -94,7 +92,7 @@ struct Encode: ParsableCommand {
                     (
                         text,
                         try model.tokenizer.tokenize(
-                            text, contextLength: limit, truncating: truncate)
+                            text, contextLength: limit, truncating: textOptions.truncate)
                     ))
             } catch {
                 report(error)

@@ -123,28 +123,6 @@ struct ModelOptions: ParsableArguments {
 
 extension Activation: ExpressibleByArgument {}
 
-/// How pictures are read.
-struct PictureOptions: ParsableArguments {
-    @Flag(help: "Read pictures exactly as OpenAI's Python does: EXIF's orientation is ignored.")
-    var reference = false
-
-    @Option(
-        help: ArgumentHelp("Refuse pictures of more pixels than this.", valueName: "n"))
-    var maxPixels = RGBImage.defaultMaximumPixels
-
-    func validate() throws {
-        if maxPixels < 1 {
-            throw ValidationError("--max-pixels must be at least 1, not \(maxPixels).")
-        }
-    }
-
-    func read(_ path: String) throws(CLIPError) -> RGBImage {
-        var options: RGBImage.DecodingOptions = reference ? .reference : .init()
-        options.maximumPixels = maxPixels
-        return try RGBImage(contentsOfFile: path, options: options)
-    }
-}
-
 /// The variables of the environment; an empty one counts as none.
 enum Environment {
     static subscript(name: String) -> String? {

@@ -18,12 +18,10 @@ struct Similarity: ParsableCommand {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
     var text: [String]
 
-    @Flag(help: "Cut texts that are too long instead of refusing them.")
-    var truncate = false
-
     @Flag(help: "Print JSON.")
     var json = false
 
+    @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
@@ -42,7 +40,7 @@ struct Similarity: ParsableCommand {
         guard !images.isEmpty else { throw ExitCode(1) }
 
         let model = try self.model.load(common)
-        let texts = try model.encode(texts: text, truncating: truncate)
+        let texts = try model.encode(texts: text, truncating: textOptions.truncate)
         let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {
             print(

@@ -38,12 +38,10 @@ struct Zeroshot: ParsableCommand {
     @Option(help: ArgumentHelp("Only the best so many labels.", valueName: "k"))
     var top: Int?
 
-    @Flag(help: "Cut labels that are too long instead of refusing them.")
-    var truncate = false
-
     @Flag(help: "Print JSON.")
     var json = false
 
+    @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
@@ -73,7 +71,7 @@ struct Zeroshot: ParsableCommand {
             case nil: template.isEmpty ? ["{}"] : template
             }
         let classifier = try ZeroShotClassifier(
-            model: model, labels: labels, templates: prompts, truncating: truncate)
+            model: model, labels: labels, templates: prompts, truncating: textOptions.truncate)
         let predictions = try classifier.classify([picture])[0].prefix(top ?? labels.count)
 
         guard !json else {

@@ -1,13 +1,5 @@
 internal import CImageCodecs
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
-
 /// A picture as its file holds it: 8-bit RGB, before EXIF's orientation is applied.
 package struct DecodedImage: Sendable {
     package let width: Int
@@ -47,7 +39,7 @@ extension DecodedImage {
             clip_picture_decode(
                 $0.baseAddress, $0.count, UInt64(max(0, maximumPixels)), &picture)
         }
-        defer { free(picture.pixels) }
+        defer { clip_picture_free(&picture) }
 
         let width = Int(picture.width)
         let height = Int(picture.height)

@@ -22,7 +22,7 @@ typedef struct {
     uint32_t width, height;
     // 3, or 4 if every pixel has its alpha.
     int channels;
-    // Interleaved, rows without padding. From malloc; the caller frees it.
+    // Interleaved, rows without padding; freed by clip_picture_free.
     uint8_t *pixels;
     // EXIF's orientation, 1 to 8; 1 where the file does not say.
     int orientation;
@@ -35,5 +35,7 @@ typedef struct {
 // Recognises the format by content. On failure `pixels` is NULL and nothing is left allocated.
 clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count, uint64_t max_pixels,
                                         clip_picture *out);
+
+void clip_picture_free(clip_picture *picture);
 
 #endif

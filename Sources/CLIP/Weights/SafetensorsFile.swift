@@ -14,8 +14,6 @@ struct SafetensorsFile {
     }
 
     let path: String
-    /// The free text that writers leave, under `__metadata__`.
-    let metadata: [String: String]
     let entries: [String: Entry]
     let byteCount: Int
     private let file: MappedFile
@@ -61,12 +59,11 @@ struct SafetensorsFile {
             throw malformed("its header is not a JSON object")
         }
 
-        var metadata: [String: String] = [:]
         var entries: [String: Entry] = [:]
         for (name, value) in members {
             if name == "__metadata__" {
-                for (key, text) in value.members ?? [] { metadata[key] = text.string }
-                guard value.members != nil, metadata.count == value.members?.count else {
+                // Free text that writers leave.
+                guard value.members?.allSatisfy({ $0.value.string != nil }) == true else {
                     throw malformed("its metadata is not an object of strings")
                 }
                 continue
@@ -81,7 +78,6 @@ struct SafetensorsFile {
             throw malformed(reason)
         }
         self.path = path
-        self.metadata = metadata
         self.entries = entries
         byteCount = file.count
     }
