@@ -45,11 +45,11 @@ package func scaledDotProductAttention(
     let scale = 1 / Float(headWidth).squareRoot()
     let kernels = Kernels.current
 
-    inParallel(queries.count * heads, threads: workspace.threads) { tasks in
-        let longest = zip(queries, keys).map { $0.count * $1.count }.max() ?? 0
-        let scratch = workspace.matrix(rows: 1, columns: longest)
-        let scores = scratch.elements
-        defer { withExtendedLifetime(scratch) {} }  // else it would be freed, and used by others
+    let longest = zip(queries, keys).map { $0.count * $1.count }.max() ?? 0
+    let scratch = workspace.matrix(rows: workspace.team.count, columns: longest)
+
+    workspace.inParallelParts(queries.count * heads) { part, tasks in
+        let scores = scratch.row(part)
         for task in tasks {
             let (rows, keyRows) = (queries[task / heads], keys[task / heads])
             let column = task % heads * headWidth

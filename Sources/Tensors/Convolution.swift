@@ -75,7 +75,7 @@ package struct FeatureMap {
         let channels = channels
         let result = matrix.workspace.matrix(
             rows: rows.count, columns: kernel * kernel * channels)
-        inParallel(rows.count, threads: matrix.workspace.threads) { range in
+        matrix.workspace.inParallel(rows.count) { range in
             for i in range {
                 let position = rows.lowerBound + i
                 let image = position / (newHeight * newWidth)
@@ -106,7 +106,7 @@ package struct FeatureMap {
         let output = matrix.workspace.matrix(
             rows: batch * newHeight * newWidth, columns: channels)
         let kernels = Kernels.current
-        inParallel(output.rows, threads: matrix.workspace.threads, unit: 16) { rows in
+        matrix.workspace.inParallel(output.rows, unit: 16) { rows in
             for position in rows {
                 let image = position / (newHeight * newWidth)
                 let top = position / newWidth % newHeight * size
@@ -156,7 +156,7 @@ package func patches(
     let result = workspace.matrix(rows: batch * grid * grid, columns: 3 * size * size)
     planes.withUnsafeBufferPointer { source in
         guard let base = source.baseAddress else { return }
-        inParallel(result.rows, threads: workspace.threads, unit: grid) { rows in
+        workspace.inParallel(result.rows, unit: grid) { rows in
             for patch in rows {
                 let image = patch / (grid * grid)
                 let (top, left) = (patch / grid % grid * size, patch % grid * size)

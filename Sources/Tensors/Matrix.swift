@@ -1,16 +1,14 @@
-internal import Synchronization
-
-/// Where a forward pass keeps its activations, and with how many threads it runs.
+/// Where a forward pass keeps its activations, and the threads it runs on; for one pass at a time.
 ///
 /// Blocks of released matrices are used again, so that after its first layer a pass takes no memory
-/// from the system.
-package final class Workspace: Sendable {
-    package let threads: Int
-    private let free = Mutex<[FloatBlock]>([])
+/// from the system. Matrices are made and released by the thread of the pass alone.
+package final class Workspace {
+    let team: ThreadTeam
+    private var free: [FloatBlock] = []
 
     package init(threads: Int) {
         precondition(threads > 0, "\(threads) threads")
-        self.threads = threads
+        team = ThreadTeam(threads: threads)
     }
 
     /// A matrix of undefined contents.
@@ -19,17 +17,14 @@ package final class Workspace: Sendable {
     }
 
     private func take(_ count: Int) -> FloatBlock {
-        let fitting = free.withLock { blocks -> FloatBlock? in
-            // The smallest that fits, unless most of it would lie idle.
-            let best = blocks.indices
-                .filter { blocks[$0].capacity >= count && blocks[$0].capacity <= 4 * count + 4096 }
-                .min { blocks[$0].capacity < blocks[$1].capacity }
-            return best.map { blocks.remove(at: $0) }
-        }
-        return fitting ?? FloatBlock(capacity: count)
+        // The smallest that fits, unless most of it would lie idle.
+        let best = free.indices
+            .filter { free[$0].capacity >= count && free[$0].capacity <= 4 * count + 4096 }
+            .min { free[$0].capacity < free[$1].capacity }
+        return best.map { free.remove(at: $0) } ?? FloatBlock(capacity: count)
     }
 
-    fileprivate func release(_ block: FloatBlock) { free.withLock { $0.append(block) } }
+    fileprivate func release(_ block: FloatBlock) { free.append(block) }
 }
 
 /// Activations: `rows` vectors of `columns` numbers, row-major.

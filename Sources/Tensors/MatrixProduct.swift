@@ -61,14 +61,13 @@ package struct ProductWeights: Sendable {
             "\(x.rows) x \(x.columns) by \(weight.shape) into \(y.rows) x \(y.columns)")
         // Each thread takes the same part of the weights or of the rows, whichever is longer, so
         // that the parts are large; a sum never runs over two threads.
-        let threads = x.workspace.threads
         let target = y.elements + first * outputs
         if outputs >= x.rows {
-            inParallel(outputs, threads: threads, unit: 16) { columns in
+            x.workspace.inParallel(outputs, unit: 16) { columns in
                 multiply(x, rows: 0..<x.rows, columns: columns, into: target, adding, activation)
             }
         } else {
-            inParallel(x.rows, threads: threads, unit: 16) { rows in
+            x.workspace.inParallel(x.rows, unit: 16) { rows in
                 multiply(x, rows: rows, columns: 0..<outputs, into: target, adding, activation)
             }
         }

@@ -8,7 +8,7 @@ extension Matrix {
             "\(weight.shape) and \(bias.shape) for rows of \(columns)")
         let result = workspace.matrix(rows: rows, columns: columns)
         let kernel = Kernels.current.layer_norm
-        inParallel(rows, threads: workspace.threads, unit: 8) { range in
+        workspace.inParallel(rows, unit: 8) { range in
             for row in range {
                 kernel(
                     self.row(row), weight.elements, bias.elements, epsilon, columns, result.row(row)

@@ -1,25 +1,61 @@
 internal import CKernels
-internal import Dispatch
 
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
 
-/// Splits 0..<count into one range a thread, each a multiple of `unit` long but the last, and runs
-/// `body` on all of them at once.
-func inParallel(
-    _ count: Int, threads: Int, unit: Int = 1, _ body: (_ range: Range<Int>) -> Void
-) {
-    let units = (count + unit - 1) / unit
-    let parts = min(threads, units)
-    guard parts > 1 else {
-        if count > 0 { body(0..<count) }
-        return
+/// Threads that wait for work as long as they live, which is as long as one call of the library.
+///
+/// Dispatch's threads sleep between two loops, and waking one was measured to take longer than most of
+/// the loops of a forward pass do.
+final class ThreadTeam: @unchecked Sendable {
+    private let team: OpaquePointer?
+    let count: Int
+
+    init(threads: Int) {
+        team = threads > 1 ? clip_team_create(Int32(clamping: threads)) : nil
+        count = team.map { Int(clip_team_threads($0)) } ?? 1
     }
-    // The call returns when all parts are done, so nothing outlives the closure.
-    nonisolated(unsafe) let body = body
-    DispatchQueue.concurrentPerform(iterations: parts) { part in
-        let lower = units * part / parts * unit
-        let upper = min(units * (part + 1) / parts * unit, count)
-        body(lower..<upper)
+
+    deinit { if let team { clip_team_destroy(team) } }
+
+    /// Runs `body` for 0..<parts, of which there are at most `count`, and returns when all are done.
+    func run(parts: Int, _ body: (_ part: Int) -> Void) {
+        precondition(parts <= count, "\(parts) parts for \(count) threads")
+        guard let team, parts > 1 else {
+            for part in 0..<parts { body(part) }
+            return
+        }
+        // The call returns when all parts are done, so nothing outlives the closure.
+        withoutActuallyEscaping(body) { body in
+            var job = body
+            withUnsafeMutablePointer(to: &job) { job in
+                clip_team_run(
+                    team, Int32(parts),
+                    { context, part in
+                        context.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(part))
+                    }, job)
+            }
+        }
+    }
+}
+
+extension Workspace {
+    /// Splits 0..<count into one range a thread, each a multiple of `unit` long but the last, and
+    /// runs `body` on all of them at once.
+    func inParallel(_ count: Int, unit: Int = 1, _ body: (_ range: Range<Int>) -> Void) {
+        inParallelParts(count, unit: unit) { _, range in body(range) }
+    }
+
+    /// The same, saying which of at most `team.count` parts a range is.
+    func inParallelParts(
+        _ count: Int, unit: Int = 1, _ body: (_ part: Int, _ range: Range<Int>) -> Void
+    ) {
+        let units = (count + unit - 1) / unit
+        let parts = min(team.count, units)
+        team.run(parts: parts) { part in
+            let lower = units * part / parts * unit
+            let upper = min(units * (part + 1) / parts * unit, count)
+            body(part, lower..<upper)
+        }
     }
 }

@@ -1,5 +1,6 @@
-import Tensors
 import Testing
+
+@testable import Tensors
 
 /// Operations on matrices against plain sums in Float64, at sizes with odd tails, for one thread and
 /// for several.
@@ -154,6 +155,23 @@ import Testing
         #expect(pooled.height == 2 && pooled.width == 2)
         #expect(pooled.matrix.values == [3, 28, 5, 30, 13, 38, 15, 40])
         #expect(Array(map.withMeanFirst().values.prefix(4)) == [12, 37, 0, 25])
+    }
+
+    @Test(arguments: [1, 2, 3, 8]) func teamsRunEveryPartOnce(threads: Int) {
+        for _ in 0..<20 {
+            let team = ThreadTeam(threads: threads)
+            #expect((1...threads).contains(team.count))
+            for round in 0..<200 {
+                let parts = round % team.count + 1
+                // Each part has a place of its own, so they need no lock.
+                let runs = UnsafeMutableBufferPointer<Int>.allocate(capacity: team.count)
+                defer { runs.deallocate() }
+                runs.initialize(repeating: 0)
+                team.run(parts: parts) { part in runs[part] += 1 }
+                let expected = (0..<team.count).map { $0 < parts ? 1 : 0 }
+                #expect(Array(runs) == expected)
+            }
+        }
     }
 
     @Test func workspacesReuseMemory() {

@@ -1,4 +1,5 @@
-// Fused loops over floats and bytes, one table of functions per instruction set.
+// Fused loops over floats and bytes, one table of functions per instruction set, and the threads to
+// run them on.
 //
 // scalar.c is the specification: it is written to be read, and every other file must agree with it.
 // Nothing here allocates, and no pointer needs more than its element's natural alignment.
@@ -74,6 +75,21 @@ const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
+
+// Threads that run the parts of one loop after another, for one caller at a time.
+typedef struct clip_team clip_team;
+
+// A team of at most `threads`, the caller's own among them; fewer if the system grants no more. NULL
+// if there is no memory for it.
+clip_team *CLIP_NULLABLE clip_team_create(int threads);
+int clip_team_threads(const clip_team *team);
+
+// Runs body(context, 0), body(context, 1), ... at once, and returns when all have.
+// 1 <= parts <= clip_team_threads(team).
+void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int part),
+                   void *context);
+
+void clip_team_destroy(clip_team *team);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end
