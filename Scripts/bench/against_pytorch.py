@@ -32,14 +32,13 @@ def python_zeroshot(folder, image):
     model.eval()
     tokens = open_clip.get_tokenizer("ViT-B-32")(LABELS)
     with torch.no_grad():
-        logits, _ = model(preprocess(Image.open(image)).unsqueeze(0), tokens)[:2]
-        image_row, text_rows = logits, _
+        image_row, text_rows = model(preprocess(Image.open(image)).unsqueeze(0), tokens)[:2]
         cosines = image_row @ text_rows.T
         probabilities = (model.logit_scale.exp() * cosines).softmax(dim=-1)
     print(json.dumps(probabilities[0].tolist()))
 
 
-def python_towers(folder, cases, repetitions):
+def python_towers(folder, repetitions):
     """Milliseconds of each case; one line of JSON a case, when a line asks for it."""
     import open_clip
     import torch
@@ -146,7 +145,7 @@ def main():
     if arguments.python_zeroshot:
         python_zeroshot(arguments.model, arguments.image)
     elif arguments.python_towers:
-        python_towers(arguments.model, None, 10)
+        python_towers(arguments.model, 10)
     else:
         import torch
 

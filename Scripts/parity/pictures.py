@@ -25,12 +25,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def reference(path, resolution):
-    """OpenAI's _transform up to ToTensor, as bytes; then the rest of it, as floats."""
+def reference(path, resolution, levels=None):
+    """OpenAI's _transform up to ToTensor, as bytes, if they are not given; then the rest, as floats."""
     picture = Image.open(path)
     mode = picture.mode
-    picture = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(picture))
-    levels = numpy.array(picture.convert("RGB"))
+    if levels is None:
+        picture = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(picture))
+        levels = numpy.array(picture.convert("RGB"))
     tensor = torch.from_numpy(levels).permute(2, 0, 1).float().div(255)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return mode, levels, ((tensor - mean) / std).numpy()
@@ -41,7 +42,11 @@ def main():
     parser.add_argument("paths", nargs="+", type=pathlib.Path)
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
+    parser.add_argument(
+        "--expected", help="a .npy of uint8 [pictures, r, r, 3], in the order given, to compare with "
+        "instead of Pillow's result")
     arguments = parser.parse_args()
+    given = numpy.load(arguments.expected) if arguments.expected else None
     files = []
     for path in arguments.paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -50,9 +55,10 @@ def main():
     modes, worst, worst_float, unread = collections.Counter(), 0, 0.0, 0
     with tempfile.TemporaryDirectory() as temporary:
         output = pathlib.Path(temporary) / "picture.npy"
-        for file in files:
+        for index, file in enumerate(files):
             try:
-                mode, levels, expected = reference(file, arguments.resolution)
+                mode, levels, expected = reference(
+                    file, arguments.resolution, None if given is None else given[index])
             except Exception as error:
                 print(f"Pillow: {file}: {error}")
                 unread += 1

@@ -67,10 +67,8 @@ struct Encode: ParsableCommand {
 
         var pending: [(name: String, image: RGBImage)] = []
         func encodePending() throws {
-            let embeddings = try model.encode(images: pending.map(\.image))
-            for (i, input) in pending.enumerated() {
-                rows.append("image", input.name, embeddings, row: i)
-            }
+            rows.append(
+                "image", pending.map(\.name), try model.encode(images: pending.map(\.image)))
             pending = []
         }
         for path in images {
@@ -99,10 +97,8 @@ struct Encode: ParsableCommand {
                 failures += 1
             }
         }
-        let embeddings = try model.encode(tokens: rowsOfText.map(\.tokens))
-        for (i, input) in rowsOfText.enumerated() {
-            rows.append("text", input.text, embeddings, row: i)
-        }
+        rows.append(
+            "text", rowsOfText.map(\.text), try model.encode(tokens: rowsOfText.map(\.tokens)))
 
         if format == .npy && failures > 0 {
             throw Failure(
@@ -133,19 +129,21 @@ private struct Rows {
 
     private(set) var isEmpty = true
 
-    mutating func append(_ kind: String, _ name: String, _ embeddings: Embeddings, row: Int) {
-        isEmpty = false
-        var vector = Embeddings(values: embeddings[row], dimension: embeddings.dimension)
-        if isNormalized { vector = vector.normalized() }
+    /// Takes the rows of some inputs of one kind, "image" or "text".
+    mutating func append(_ kind: String, _ names: [String], _ embeddings: Embeddings) {
+        isEmpty = isEmpty && names.isEmpty
+        let embeddings = isNormalized ? embeddings.normalized() : embeddings
         guard format != .npy else {
-            values += vector.values
+            values += embeddings.values
             return
         }
-        let object = JSON.object([kind: .string(name), "embedding": .floats(vector.values)])
-        if streams && format == .jsonl {
-            print(object)
-        } else {
-            objects.append(object)
+        for (row, name) in names.enumerated() {
+            let object = JSON.object([kind: .string(name), "embedding": .floats(embeddings[row])])
+            if streams && format == .jsonl {
+                print(object)
+            } else {
+                objects.append(object)
+            }
         }
     }
 

@@ -1,12 +1,6 @@
 internal import CKernels
 
-/// Pillow's resampling of 8-bit RGB, to the bit.
-///
-/// Two passes, horizontal then vertical, each a sum of 8-bit pixels by 22-bit weights that is
-/// rounded back to 8 bits. When the picture shrinks, the filter grows with the scale, which is what
-/// keeps fine detail from aliasing. Only the part of the result that is asked for is computed.
-///
-/// Source: `libImaging/Resample.c` of Pillow.
+/// How a pixel of the result weighs those of the source around it.
 package enum ResamplingFilter: Sendable {
     /// Linear between neighbours, support 1.
     case bilinear
@@ -67,13 +61,20 @@ private struct ResamplingWeights {
     }
 }
 
-/// Resizes a picture and crops the result, computing nothing outside the crop.
+/// Resizes a picture as Pillow does, to the bit, and crops the result, computing nothing outside the
+/// crop.
+///
+/// Two passes, one a side, each a sum of 8-bit pixels by 22-bit weights that is rounded back to
+/// 8 bits. When the picture shrinks, the filter grows with the scale, which is what keeps fine detail
+/// from aliasing.
 ///
 /// - Parameters:
 ///   - pixels: RGB, `3 * width * height` bytes.
 ///   - newWidth, newHeight: the size of the whole result.
 ///   - columns, rows: the part of the result that is kept.
 /// - Returns: RGB, `3 * columns.count * rows.count` bytes.
+///
+/// Source: `libImaging/Resample.c` of Pillow.
 package func resampled(
     _ pixels: [UInt8], width: Int, height: Int, newWidth: Int, newHeight: Int,
     columns: Range<Int>, rows: Range<Int>, filter: ResamplingFilter

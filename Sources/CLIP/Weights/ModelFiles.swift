@@ -31,8 +31,9 @@ struct ModelFiles {
         }
         let name = weights.split(separator: "/").last.map(String.init) ?? weights
         let folder = String(weights.dropLast(name.count))
-        let preferred = Self.pairs.filter { $0.0 == name } + Self.pairs
-        let candidates = [Self.stem(of: weights) + ".json"] + preferred.map(\.1)
+        let likeliestFirst =
+            Self.pairs.filter { $0.0 == name } + Self.pairs.filter { $0.0 != name }
+        let candidates = [Self.stem(of: weights) + ".json"] + likeliestFirst.map(\.1)
         configurations = candidates.map { folder + $0 }.filter(fileExists)
         if fileExists(folder + "preprocessor_config.json") {
             preprocessor = folder + "preprocessor_config.json"

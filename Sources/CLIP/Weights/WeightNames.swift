@@ -91,7 +91,7 @@ extension WeightLayout {
         return CanonicalName(name: name)  // reported as unexpected
     }
 
-    /// The towers' names there and here; the longer one of these first.
+    /// The towers' names there and here.
     private static let huggingFaceTowers = [
         ("vision_model", "visual.transformer"), ("text_model", "transformer"),
     ]

@@ -31,8 +31,10 @@ struct Weights: Sendable {
         }
 
         parameters = try Parameters(file, layout: layout)
-        var configuration = try CLIPConfiguration(
-            shapes: parameters.shapes, stated: stated, activation: .quickGELU, path: files.weights)
+        // QuickGELU where nobody says: it is used only if the name turns out to be OpenAI's.
+        configuration = try CLIPConfiguration(
+            shapes: parameters.shapes, stated: stated,
+            activation: stated.activation ?? requested ?? .quickGELU, path: files.weights)
         try parameters.check(
             against: configuration.tensorShapes, layout: layout, path: files.weights)
         if let path = configurationPath {
@@ -45,20 +47,16 @@ struct Weights: Sendable {
                 throw .contradictoryActivation(
                     path: files.weights, stated: known, requested: requested)
             }
-            configuration.activation = known
             source = .configuration(path: configurationPath ?? files.weights)
-        } else if let requested {
-            configuration.activation = requested
+        } else if requested != nil {
             source = .caller
         } else if let official = OfficialModel.allCases.first(where: {
             $0.fileStem == ModelFiles.stem(of: files.weights)
         }), official.matches(configuration) {
-            configuration.activation = .quickGELU
             source = .name(official)
         } else {
             throw .unknownActivation(path: files.weights)
         }
-        self.configuration = configuration
 
         var preprocessor = ImagePreprocessor(resolution: configuration.resolution)
         preprocessor.mean = stated.mean ?? preprocessor.mean
