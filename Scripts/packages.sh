@@ -1,8 +1,10 @@
-# Installs the Debian packages that the build needs and that are missing. Sourced by the other scripts.
+# Installs Debian packages that are missing: those given, or those that the build needs. Sourced by the
+# other scripts.
 
 install_packages() {
     local missing=() package
-    for package in libopenblas-dev libpng-dev libjpeg-dev libwebp-dev pkg-config; do
+    [ $# -gt 0 ] || set -- libopenblas-dev libpng-dev libjpeg-dev libwebp-dev pkg-config
+    for package in "$@"; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
             missing+=("$package")
     done

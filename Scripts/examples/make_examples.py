@@ -1,90 +1,115 @@
-"""Draws the pictures in Examples/ with Pillow.
+"""Draws the pictures in Examples/: pictograms of Noto Color Emoji in landscapes drawn with Pillow.
 
+    VENV/bin/pip install -r Scripts/training/requirements.txt
     VENV/bin/python Scripts/examples/make_examples.py
+
+Needs Debian's fonts-noto-color-emoji and unicode-cldr-core.
 """
 
 import math
 import pathlib
+import sys
 
 from PIL import Image, ImageDraw
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "Examples"
-SCALE = 3  # drawn larger and reduced, so that edges are smooth
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "Scripts/training"))
+import pictograms  # noqa: E402
+
+WIDTH, HEIGHT, SCALE = 640, 480, 3  # drawn larger and reduced, so that edges are smooth
 
 
-def landscape(width, height, horizon):
-    """Sky, hills and a meadow."""
-    picture = Image.new("RGB", (width, height))
+def canvas(top, bottom):
+    """A picture that fades from one colour to another, and what draws on it."""
+    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE))
     draw = ImageDraw.Draw(picture)
-    for y in range(height):
-        t = y / height
-        draw.line([(0, y), (width, y)], (int(110 + 110 * t), int(165 + 65 * t), int(225 + 20 * t)))
-    for shade, base, size in (((120, 150, 170), 0.95, 0.5), ((90, 135, 95), 1.0, 0.35)):
-        hills = [(x, horizon * base - horizon * size * (0.5 + 0.5 * math.sin(x / width * 7 + size * 9)))
-                 for x in range(0, width + 1, 8)]
-        draw.polygon([*hills, (width, height), (0, height)], shade)
-    draw.rectangle([0, horizon, width, height], (96, 158, 74))
-    draw.ellipse([width * 0.8, height * 0.07, width * 0.9, height * 0.07 + width * 0.1], (255, 236, 150))
+    for y in range(HEIGHT * SCALE):
+        t = y / (HEIGHT * SCALE)
+        draw.line([(0, y), (WIDTH * SCALE, y)], tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
     return picture, draw
 
 
-def bike():
-    width, height = 640 * SCALE, 480 * SCALE
-    picture, draw = landscape(width, height, 300 * SCALE)
-
-    def at(*points):
-        return [(x * SCALE, y * SCALE) for x, y in points]
-
-    def line(points, colour, thickness):
-        draw.line(at(*points), colour, thickness * SCALE, joint="curve")
-
-    draw.polygon(at((0, 415), (640, 385), (640, 450), (0, 480)), (92, 92, 98))
-    for x in range(20, 640, 80):
-        line([(x, 448 - x * 0.05), (x + 40, 446 - x * 0.05)], (235, 230, 200), 4)
-
-    black, red, skin = (25, 25, 30), (200, 40, 45), (224, 172, 130)
-    rear, front, pedal, saddle, head = (235, 365), (405, 365), (310, 368), (288, 272), (388, 270)
-    for x, y in (rear, front):
-        draw.ellipse([v * SCALE for v in (x - 58, y - 58, x + 58, y + 58)], outline=black, width=6 * SCALE)
-        for k in range(12):
-            angle = k * math.pi / 6
-            line([(x, y), (x + 55 * math.cos(angle), y + 55 * math.sin(angle))], (130, 130, 135), 1)
-    for a, b in ((rear, pedal), (rear, saddle), (saddle, pedal), (saddle, head), (pedal, head), (head, front)):
-        line([a, b], red, 6)
-    line([(270, 266), (308, 268)], black, 9)
-    line([head, (392, 245), (420, 250)], black, 5)
-    line([(318, 246), (352, 318), (318, 392), (336, 394)], (40, 60, 120), 17)
-    line([(318, 246), (300, 320), (296, 352), (314, 354)], (52, 76, 150), 15)
-    line([(318, 248), (356, 158)], (240, 190, 50), 34)
-    line([(352, 170), (384, 220), (414, 248)], skin, 12)
-    draw.ellipse([v * SCALE for v in (346, 92, 396, 146)], fill=skin)
-    draw.pieslice([v * SCALE for v in (342, 82, 400, 150)], 175, 350, fill=(60, 110, 190))
-    return picture.resize((640, 480), Image.LANCZOS)
+def at(*points):
+    return [(x * SCALE, y * SCALE) for x, y in points]
 
 
-def mountain():
-    width, height = 640 * SCALE, 480 * SCALE
-    picture, draw = landscape(width, height, 420 * SCALE)
-
-    def at(*points):
-        return [(x * SCALE, y * SCALE) for x, y in points]
-
-    draw.polygon(at((60, 480), (330, 60), (420, 150), (640, 480)), (112, 104, 104))
-    draw.polygon(at((330, 60), (420, 150), (640, 480), (430, 480)), (88, 82, 86))
-    draw.polygon(at((330, 60), (262, 166), (300, 150), (326, 182), (356, 142), (392, 158), (402, 132)),
-                 (245, 247, 250))
-    rope, skin = (235, 200, 60), (224, 172, 130)
-    draw.line(at((300, 108), (238, 250), (196, 330)), rope, 3 * SCALE)
-    draw.line(at((196, 318), (222, 268)), (205, 60, 50), 26 * SCALE)
-    for limb in (((216, 276), (232, 258), (246, 232)), ((214, 280), (238, 280), (250, 262))):
-        draw.line(at(*limb), skin, 9 * SCALE, joint="curve")
-    for limb in (((196, 316), (222, 322), (216, 352)), ((192, 318), (190, 350), (172, 374))):
-        draw.line(at(*limb), (45, 55, 90), 13 * SCALE, joint="curve")
-    draw.ellipse([v * SCALE for v in (212, 232, 240, 262)], fill=skin)
-    draw.pieslice([v * SCALE for v in (209, 226, 243, 264)], 180, 360, fill=(240, 240, 245))
-    return picture.resize((640, 480), Image.LANCZOS)
+def landscape(horizon, ground):
+    """Sky with a sun, hills and ground."""
+    picture, draw = canvas((110, 165, 225), (220, 230, 245))
+    for shade, base, size in (((120, 150, 170), 0.95, 0.5), ((90, 135, 95), 1.0, 0.35)):
+        crest = [(x, horizon * (base - size * (0.5 + 0.5 * math.sin(x / WIDTH * 7 + size * 9))))
+                 for x in range(0, WIDTH + 1, 4)]
+        draw.polygon(at(*crest, (WIDTH, HEIGHT), (0, HEIGHT)), shade)
+    draw.rectangle(at((0, horizon), (WIDTH, HEIGHT)), ground)
+    draw.ellipse(at((510, 34), (574, 98)), (255, 236, 150))
+    return picture, draw
 
 
-EXAMPLES.mkdir(exist_ok=True)
-for name, picture in (("bike.jpg", bike()), ("mountain.jpg", mountain())):
-    picture.save(EXAMPLES / name, quality=88, optimize=True)
+def road():
+    picture, draw = landscape(290, (96, 158, 74))
+    draw.polygon(at((0, 370), (WIDTH, 345), (WIDTH, 452), (0, 480)), (92, 92, 98))
+    for x in range(20, WIDTH, 80):
+        draw.line(at((x, 430 - x * 0.04), (x + 40, 428 - x * 0.04)), (235, 230, 200), 4 * SCALE)
+    return picture
+
+
+def mountains():
+    picture, draw = landscape(430, (110, 150, 95))
+    for summit, foot, colour, shade in (((170, 150), 300, (132, 136, 150), (108, 110, 126)),
+                                        ((400, 50), 380, (118, 112, 114), (92, 88, 92))):
+        x, y = summit
+        draw.polygon(at((x - foot, HEIGHT), summit, (x + foot, HEIGHT)), colour)
+        draw.polygon(at(summit, (x + foot, HEIGHT), (x + foot / 5, HEIGHT)), shade)
+        draw.polygon(at(summit, (x - 60, y + 86), (x - 20, y + 66), (x, y + 96), (x + 26, y + 64),
+                        (x + 60, y + 86)), (245, 247, 250))
+    return picture
+
+
+def meadow():
+    return landscape(300, (104, 170, 80))[0]
+
+
+def beach():
+    picture, draw = landscape(250, (60, 140, 205))
+    draw.polygon(at((0, 350), (WIDTH, 320), (WIDTH, HEIGHT), (0, HEIGHT)), (238, 218, 160))
+    return picture
+
+
+def room(wall=(232, 220, 198), floor=(168, 120, 78)):
+    picture, draw = canvas(wall, tuple(round(0.93 * c) for c in wall))
+    draw.rectangle(at((0, 330), (WIDTH, HEIGHT)), floor)
+    for y in range(330, HEIGHT, 30):
+        draw.line(at((0, y), (WIDTH, y)), tuple(round(0.85 * c) for c in floor), SCALE)
+    return picture
+
+
+# What stands where: the background, and of each pictogram the name, the centre and the size.
+SCENES = {
+    "bike": (road, [("man biking", 320, 270, 290)]),
+    "mountain": (mountains, [("man climbing", 310, 250, 290)]),
+    "cat": (room, [("cat", 320, 270, 300)]),
+    "fruit": (lambda: room((150, 190, 205), (205, 170, 125)),
+              [("red apple", 190, 270, 170), ("banana", 330, 240, 170), ("grapes", 460, 275, 170)]),
+    "traffic": (road, [("bus", 210, 280, 200), ("vertical traffic light", 340, 200, 150),
+                       ("automobile", 450, 310, 180)]),
+    "kitchen": (lambda: room((225, 228, 220), (190, 150, 110)),
+                [("cooking", 200, 260, 200), ("pot of food", 430, 260, 200)]),
+    "dog": (meadow, [("dog", 320, 270, 290)]),
+    "beach": (beach, [("palm tree", 200, 210, 260), ("sailboat", 440, 220, 170)]),
+}
+
+
+def main():
+    found, bitmaps = pictograms.load()
+    bitmap_of = {pictogram.name: bitmap for pictogram, bitmap in zip(found, bitmaps)}
+    for name, (background, objects) in SCENES.items():
+        picture = background().resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        for pictogram, x, y, side in objects:
+            ink = Image.fromarray(bitmap_of[pictogram]).convert("RGBa")
+            ink = ink.resize((side, side), Image.Resampling.BICUBIC).convert("RGBA")
+            picture.paste(ink, (x - side // 2, y - side // 2), ink)
+        picture.save(ROOT / "Examples" / f"{name}.jpg", quality=88, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
