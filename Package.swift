@@ -24,11 +24,14 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP",
+                "CLIP", "CBundledModel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        // Numbers: buffers, mapped files, every operation. The only Swift with pointers, beside codecs.
+        // The weights of `tiny`, compiled into the command; the library does without.
+        .target(name: "CBundledModel"),
+
+        // Numbers: buffers, mapped files, every operation. The library's only Swift with pointers, beside codecs.
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
         .target(name: "CKernels"),
         .systemLibrary(

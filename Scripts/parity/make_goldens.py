@@ -3,11 +3,12 @@
     python -m venv venv && venv/bin/pip install -r Scripts/parity/requirements.txt
     venv/bin/python Scripts/parity/make_goldens.py
 
-It needs no network and no downloaded model: every weight and picture is made from a fixed seed, and
-running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
+It needs no network and no downloaded model: weights and pictures are made from a fixed seed, but for
+those of the bundled model, with which models/tiny.json has to change. Running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
 With --check it writes to a temporary folder and compares, byte for byte.
 
-    models/     small models, and PyTorch's activations after every stage   (goldens_models.py)
+    models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
+                and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
     text/       hard strings and their token ids                            (goldens_text.py)
     pictures/   small pictures, decoded, resized and cropped by Pillow      (goldens_pictures.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
@@ -31,6 +32,7 @@ from torch.nn.functional import normalize
 import goldens_models
 import goldens_pictures
 import goldens_text
+import goldens_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
@@ -93,6 +95,7 @@ def make(target: Path) -> None:
     goldens_text.make(target / "text", SEED)
     outcome = expected(seeded, target / "pictures")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
+    goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))
     (target / "MANIFEST.json").unlink(missing_ok=True)
     contents = manifest(target)
     text = json.dumps(contents, indent=1) + "\n"

@@ -16,6 +16,8 @@ public enum CLIPError: Error, Equatable, Sendable {
 
     /// A file of weights breaks its format.
     case malformedWeights(path: String, reason: String)
+    /// A file of weights is not the one that its SHA-256 was taken of.
+    case damagedWeights(path: String, expected: String, found: String)
     /// A configuration beside the weights cannot be used.
     case malformedConfiguration(path: String, reason: String)
     /// The tensors' names are those of no CLIP model that is known.
@@ -58,6 +60,11 @@ extension CLIPError: CustomStringConvertible {
             return "expected \(expected) values of pixels, found \(found)"
         case .malformedWeights(let path, let reason):
             return "\(path) is not a sound safetensors file: \(reason)"
+        case .damagedWeights(let path, let expected, let found):
+            return """
+                \(path) is damaged or not the file it should be: its SHA-256 is \(found), not \
+                \(expected); get it anew
+                """
         case .malformedConfiguration(let path, let reason):
             return "cannot use the configuration \(path): \(reason)"
         case .unknownArchitecture(let path, let reason):

@@ -44,7 +44,8 @@ public struct CLIPModel: Sendable {
     ///
     /// - Parameters:
     ///   - path: a safetensors file in OpenAI's (open_clip's) or Hugging Face's layout, or a folder
-    ///     that holds one and its configuration.
+    ///     that holds one and its configuration. Where `sha256sum` left a file beside it
+    ///     (`tiny.sha256` beside `tiny.safetensors`), all bytes are read and checked against that.
     ///   - activation: of the MLPs, needed only where neither a configuration beside the weights
     ///     nor a name of OpenAI's says it.
     ///   - threads: how many a call may use; all cores of the process if nil.
@@ -52,7 +53,36 @@ public struct CLIPModel: Sendable {
     public init(
         path: String, activation: Activation? = nil, threads: Int? = nil
     ) throws(CLIPError) {
-        let loaded = try Weights(path: path, activation: activation)
+        try self.init(Weights(path: path, activation: activation), threads: threads)
+    }
+
+    /// Loads a model from bytes in memory, of which it keeps a copy.
+    ///
+    /// - Parameters:
+    ///   - safetensors: the bytes of a safetensors file, as above.
+    ///   - configuration: those of its `open_clip_config.json` or `config.json`.
+    ///   - name: what messages call the model.
+    ///   - sha256: of the weights, in hexadecimal digits, if they are to be checked.
+    ///   - activation: of the MLPs; another than the configuration's is refused.
+    ///   - threads: how many a call may use; all cores of the process if nil.
+    /// - Throws: `CLIPError` for whatever is wrong with the bytes.
+    public init(
+        safetensors: some Collection<UInt8>, configuration: some Collection<UInt8>, name: String,
+        sha256: String? = nil, activation: Activation? = nil, threads: Int? = nil
+    ) throws(CLIPError) {
+        let file: MappedFile
+        do {
+            file = try MappedFile(copying: safetensors)
+        } catch {
+            throw .unreadableFile(path: name, reason: error.reason)
+        }
+        let loaded = try Weights(
+            file, configuration: Array(configuration), sha256: sha256, name: name,
+            activation: activation)
+        try self.init(loaded, threads: threads)
+    }
+
+    private init(_ loaded: Weights, threads: Int?) throws(CLIPError) {
         configuration = loaded.configuration
         preprocessor = loaded.preprocessor
         weights = loaded.description

@@ -16,7 +16,7 @@ struct Info: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let model = try CLIPModel(path: ModelOptions.path(of: name), activation: activation)
+        let model = try ModelOptions.open(name, activation: activation)
         let (weights, configuration) = (model.weights, model.configuration)
         let preprocessor = model.preprocessor
         let text = configuration.text

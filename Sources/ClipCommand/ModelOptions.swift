@@ -12,8 +12,8 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            A file of weights, a folder with one, or a name of OpenAI's (ViT-B/32, RN50, …); the \
-            default is CLIP_MODEL in the environment.
+            A file of weights, a folder with one, a name of OpenAI's (ViT-B/32, RN50, …), or tiny, \
+            the small model that is built in; the default is CLIP_MODEL in the environment.
             """, valueName: "name|path"))
     var model: String?
 
@@ -50,8 +50,8 @@ struct ModelOptions: ParsableArguments {
         guard let name = model ?? Environment["CLIP_MODEL"] else {
             throw Failure(
                 """
-                no model: give --model a file of weights, a folder with one, or a name of OpenAI's, \
-                or set CLIP_MODEL
+                no model: give --model a file of weights, a folder with one, a name of OpenAI's, or \
+                tiny, the small one that is built in; or set CLIP_MODEL
                 """, status: 2)
         }
         return name
@@ -67,9 +67,8 @@ struct ModelOptions: ParsableArguments {
             threads = number
         }
         let name = try name()
-        let model = try CLIPModel(
-            path: Self.path(of: name), activation: activation ?? Self.knownActivation(of: name),
-            threads: threads)
+        let model = try Self.open(
+            name, activation: activation ?? Self.knownActivation(of: name), threads: threads)
         if case .name(let official) = model.weights.activationSource, !common.quiet {
             note(
                 "clip: activation \(model.configuration.activation.rawValue), since the file is named "
@@ -80,16 +79,26 @@ struct ModelOptions: ParsableArguments {
 
     /// The preprocessing of the model that is given, in which the activation has no part.
     func preprocessor() throws -> ImagePreprocessor {
-        let path = try Self.path(of: name())
-        do throws(CLIPError) {
-            return try CLIPModel(path: path, activation: activation).preprocessor
-        } catch .unknownActivation {
-            return try CLIPModel(path: path, activation: .gelu).preprocessor
+        let name = try name()
+        do {
+            return try Self.open(name, activation: activation).preprocessor
+        } catch CLIPError.unknownActivation {
+            return try Self.open(name, activation: .gelu).preprocessor
         }
     }
 
     /// Whether a model is given at all.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
+
+    /// Loads a model by path or name.
+    static func open(
+        _ name: String, activation: Activation?, threads: Int? = nil
+    ) throws -> CLIPModel {
+        guard name != BundledModel.name else {
+            return try BundledModel.load(activation: activation, threads: threads)
+        }
+        return try CLIPModel(path: path(of: name), activation: activation, threads: threads)
+    }
 
     /// OpenAI trained all of its own with QuickGELU.
     private static func knownActivation(of name: String) throws -> Activation? {
@@ -98,7 +107,7 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// The file or folder of a model that is given by path or by OpenAI's name.
-    static func path(of name: String) throws -> String {
+    private static func path(of name: String) throws -> String {
         let files = FileManager.default
         if files.fileExists(atPath: name) { return name }
         guard let official = OfficialModel(rawValue: name) else {
@@ -106,7 +115,7 @@ struct ModelOptions: ParsableArguments {
             throw Failure(
                 """
                 no model \(name): there is no such file or folder, and the names that are known \
-                are \(names)
+                are tiny, \(names)
                 """)
         }
         let home = Environment["CLIP_HOME"] ?? (Environment["HOME"] ?? "") + "/.cache/clip"
@@ -114,8 +123,10 @@ struct ModelOptions: ParsableArguments {
             .map { "\(home)/\($0)" }
         guard let found = candidates.first(where: { files.fileExists(atPath: $0) }) else {
             throw Failure(
-                "the weights of \(name) are not there: put them at \(candidates[0]), or set CLIP_HOME"
-            )
+                """
+                the weights of \(name) are not there: put them at \(candidates[0]), or set CLIP_HOME; \
+                --model tiny is built in
+                """)
         }
         return found
     }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -15,7 +17,8 @@ package struct FileError: Error, Equatable {
 
 /// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
 ///
-/// A file that another process cuts shorter while it is mapped ends this one with SIGBUS.
+/// A file that another process cuts shorter while it is mapped ends this one with SIGBUS. A file may
+/// also be a copy of bytes that were in memory already.
 package final class MappedFile: @unchecked Sendable {
     private let buffer: UnsafeRawBufferPointer
 
@@ -46,6 +49,24 @@ package final class MappedFile: @unchecked Sendable {
         buffer = UnsafeRawBufferPointer(start: address, count: count)
     }
 
+    /// A copy of bytes that did not come from a file of their own.
+    ///
+    /// - Throws: `FileError` if there is no memory for it.
+    package init(copying bytes: some Collection<UInt8>) throws(FileError) {
+        let count = bytes.count
+        guard count > 0 else {
+            buffer = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        let access = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+        guard let address = mmap(nil, count, access.0, access.1, -1, 0), address != MAP_FAILED
+        else { throw .last() }
+        let memory = UnsafeMutableRawBufferPointer(start: address, count: count)
+        memory.copyBytes(from: bytes)
+        mprotect(address, count, PROT_READ)
+        buffer = UnsafeRawBufferPointer(memory)
+    }
+
     deinit {
         if let base = buffer.baseAddress {
             munmap(UnsafeMutableRawPointer(mutating: base), buffer.count)
@@ -58,6 +79,19 @@ package final class MappedFile: @unchecked Sendable {
             preconditionFailure("bytes \(range) of \(count)")
         }
         return base + range.lowerBound
+    }
+
+    /// The SHA-256 of all bytes, as 64 hexadecimal digits.
+    package func sha256() -> String {
+        var digest = [UInt8](repeating: 0, count: 32)
+        let portably: Int32 = Kernels.instructionSet == "scalar" ? 1 : 0
+        clip_sha256(
+            buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), buffer.count, portably, &digest
+        )
+        return digest.map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 2 ? digits : "0" + digits
+        }.joined()
     }
 
     /// A copy of the bytes in a range that lies within the file.

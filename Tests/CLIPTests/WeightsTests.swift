@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -288,6 +289,66 @@ import Testing
         }
         // The other tower has no part in it.
         #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
+    }
+
+    @Test func bytesInMemoryAreAsGoodAsAFile() throws {
+        let weights = try bytes(ofFile: vit + "/open_clip_model.safetensors")
+        let configuration = try bytes(ofFile: vit + "/open_clip_config.json")
+        let model = try CLIPModel(
+            safetensors: weights, configuration: configuration, name: "the model")
+        let other = try CLIPModel(path: vit)
+        #expect(model.weights.path == "the model" && model.configuration == other.configuration)
+        let tokens = [[62, 5, 9, 63]]
+        #expect(try model.encode(tokens: tokens) == other.encode(tokens: tokens))
+
+        func error(
+            _ weights: some Collection<UInt8>, _ configuration: [UInt8], sha256: String? = nil
+        ) -> String {
+            do {
+                _ = try CLIPModel(
+                    safetensors: weights, configuration: configuration, name: "the model",
+                    sha256: sha256)
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        for count in [0, 7, 100, weights.count / 2, weights.count - 1] {
+            #expect(
+                error(weights.prefix(count), configuration).hasPrefix("the model is not a sound"))
+        }
+        #expect(error(weights, []).hasPrefix("cannot use the configuration the model"))
+        #expect(error(weights, Array("{}".utf8)).contains("neither open_clip's"))
+        let wrong = String(repeating: "0", count: 64)
+        #expect(error(weights, configuration, sha256: wrong).hasPrefix("the model is damaged"))
+    }
+
+    @Test func aChecksumBesideTheWeightsIsHonoured() throws {
+        var whole = try bytes(ofFile: Fixtures.root + "/Weights/tiny.safetensors")
+        let sum = try bytes(ofFile: Fixtures.root + "/Weights/tiny.sha256")
+        try folder.copy(Fixtures.root + "/Weights/tiny.json", as: "tiny.json")
+        try folder.write("tiny.sha256", sum)
+        let path = try folder.write("tiny.safetensors", whole)
+        #expect(loadError(path) == nil)
+
+        try folder.write("tiny.sha256", String(decoding: sum, as: UTF8.self).uppercased().utf8)
+        #expect(loadError(path) == nil)
+        try folder.write("tiny.sha256", "not a sum\n".utf8)
+        #expect("\(loadError(path) as Any)".contains("64 hexadecimal digits"))
+
+        try FileManager.default.moveItem(
+            atPath: folder.path + "/tiny.sha256", toPath: folder.path + "/tiny.safetensors.sha256")
+        #expect("\(loadError(path) as Any)".contains("64 hexadecimal digits"))
+        try folder.write("tiny.safetensors.sha256", sum)
+        whole[whole.count - 1] ^= 1
+        try folder.write("tiny.safetensors", whole)
+        guard case .damagedWeights(path, let expected, let found) = loadError(path) else {
+            Issue.record("\(loadError(path) as Any)")
+            return
+        }
+        #expect(sum.starts(with: expected.utf8) && found != expected)
+        try folder.write("tiny.safetensors", whole.dropLast())
+        #expect("\(loadError(path) as Any)".contains("not a sound safetensors file"))
     }
 
     @Test func foldersNeedWeights() {

@@ -10,60 +10,10 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    struct Result {
-        let status: Int32
-        let output: Data
-        let errors: String
-        var text: String { String(decoding: output, as: UTF8.self) }
-    }
-
-    /// It lies beside the tests.
-    private var binary: URL {
-        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-            .deletingLastPathComponent().appendingPathComponent("clip")
-    }
-
     private func clip(
         _ arguments: String..., input: String = "", environment: [String: String] = [:]
-    ) throws -> Result {
-        let process = Process()
-        process.executableURL = binary
-        process.arguments = arguments
-        var variables = ProcessInfo.processInfo.environment
-        for name in ["CLIP_MODEL", "CLIP_THREADS", "CLIP_HOME"] { variables[name] = nil }
-        process.environment = variables.merging(environment) { $1 }
-        // Files rather than pipes: nothing waits for a reader.
-        let standard = ["in", "out", "err"].map { folder.path + "/\(UUID().uuidString).\($0)" }
-        try Data(input.utf8).write(to: URL(fileURLWithPath: standard[0]))
-        for path in standard[1...] { try Data().write(to: URL(fileURLWithPath: path)) }
-        process.standardInput = FileHandle(forReadingAtPath: standard[0])
-        process.standardOutput = FileHandle(forWritingAtPath: standard[1])
-        process.standardError = FileHandle(forWritingAtPath: standard[2])
-        try process.run()
-        process.waitUntilExit()
-        return Result(
-            status: process.terminationStatus,
-            output: try Data(contentsOf: URL(fileURLWithPath: standard[1])),
-            errors: String(
-                decoding: try Data(contentsOf: URL(fileURLWithPath: standard[2])), as: UTF8.self))
-    }
-
-    /// One line on standard error that says what is wrong, nothing on standard output.
-    private func expectFailure(
-        _ result: Result, status: Int32, says: String,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) {
-        #expect(result.status == status, "\(result.errors)", sourceLocation: sourceLocation)
-        #expect(result.output.isEmpty, sourceLocation: sourceLocation)
-        #expect(
-            result.errors.hasPrefix("clip: error: ") && result.errors.contains(says),
-            "\(result.errors)", sourceLocation: sourceLocation)
-        let lines = result.errors.split(separator: "\n")
-        #expect(lines.count == 1, "\(result.errors)", sourceLocation: sourceLocation)
-    }
-
-    private func json(_ data: Data) throws -> [String: Any] {
-        try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+    ) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments, input: input, environment: environment)
     }
 
     @Test func zeroshotPrintsJSON() throws {
@@ -270,7 +220,7 @@ import Testing
     @Test func aFullDiskIsAnError() throws {
         guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
         let process = Process()
-        process.executableURL = binary
+        process.executableURL = ClipBinary.built
         process.arguments = ["tokenize", "a"]
         let errors = Pipe()
         process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")

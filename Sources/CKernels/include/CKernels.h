@@ -73,6 +73,10 @@ const clip_kernels *clip_kernels_current(void);
 // The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
 const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 
+// The SHA-256 of `count` bytes, 32 bytes; portably: without the CPU's own instructions for it. `bytes`
+// may be NULL if count is 0.
+void clip_sha256(const uint8_t *CLIP_NULLABLE bytes, size_t count, int portably, uint8_t *digest);
+
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
 

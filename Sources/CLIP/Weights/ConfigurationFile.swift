@@ -23,7 +23,12 @@ struct ConfigurationFile: Equatable {
 
     /// Reads one of the two kinds; nil if it is JSON of another kind.
     init?(path: String) throws(CLIPError) {
-        let json = try Self.json(path: path)
+        try self.init(Self.read(path), path: path)
+    }
+
+    /// The same of bytes that `path` names in messages.
+    init?(_ bytes: [UInt8], path: String) throws(CLIPError) {
+        let json = try Self.parse(bytes, path: path)
         do throws(Refusal) {
             if let model = json["model_cfg"] {
                 try readOpenCLIP(model: model, preprocessing: json["preprocess_cfg"])
@@ -39,7 +44,7 @@ struct ConfigurationFile: Equatable {
 
     /// Reads transformers' `preprocessor_config.json`.
     mutating func readPreprocessor(path: String) throws(CLIPError) {
-        let json = try Self.json(path: path)
+        let json = try Self.parse(Self.read(path), path: path)
         do throws(Refusal) {
             for step in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"]
             where json[step] == .bool(false) {
@@ -81,13 +86,15 @@ struct ConfigurationFile: Equatable {
         }
     }
 
-    private static func json(path: String) throws(CLIPError) -> JSONValue {
-        let bytes: [UInt8]
+    private static func read(_ path: String) throws(CLIPError) -> [UInt8] {
         do {
-            bytes = try readFile(path: path, limit: 1 << 24)
+            return try readFile(path: path, limit: 1 << 24)
         } catch {
             throw .unreadableFile(path: path, reason: error.reason)
         }
+    }
+
+    private static func parse(_ bytes: [UInt8], path: String) throws(CLIPError) -> JSONValue {
         do {
             return try JSONValue(parsing: bytes)
         } catch {

@@ -7,6 +7,8 @@ struct ModelFiles {
     let configurations: [String]
     /// transformers' `preprocessor_config.json`, if there is one.
     var preprocessor: String?
+    /// What `sha256sum` wrote of the weights, if it lies beside them.
+    var checksum: String?
 
     /// The weights that a folder may hold, each with its configuration.
     private static let pairs = [
@@ -38,6 +40,27 @@ struct ModelFiles {
         if fileExists(folder + "preprocessor_config.json") {
             preprocessor = folder + "preprocessor_config.json"
         }
+        checksum = [name, Self.stem(of: weights)].map { folder + $0 + ".sha256" }.first(
+            where: fileExists)
+    }
+
+    /// The 64 hexadecimal digits with which the file of the checksum begins.
+    static func readChecksum(path: String) throws(CLIPError) -> String {
+        let bytes: [UInt8]
+        do {
+            bytes = try readFile(path: path, limit: 1 << 16)
+        } catch {
+            throw .unreadableFile(path: path, reason: error.reason)
+        }
+        let digits = String(decoding: bytes.prefix { $0 > 0x20 }, as: UTF8.self)
+        guard digits.utf8.count == 64, digits.allSatisfy({ $0.isASCII && $0.isHexDigit }) else {
+            throw .unreadableFile(
+                path: path,
+                reason: """
+                    it is not what sha256sum writes of the weights beside it, 64 hexadecimal digits first
+                    """)
+        }
+        return digits
     }
 
     /// The last part of a path without its extension.

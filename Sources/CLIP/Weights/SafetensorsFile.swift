@@ -27,11 +27,17 @@ struct SafetensorsFile {
     ]
 
     init(path: String) throws(CLIPError) {
+        let file: MappedFile
         do {
             file = try MappedFile(path: path)
         } catch {
             throw .unreadableFile(path: path, reason: error.reason)
         }
+        try self.init(file, path: path)
+    }
+
+    /// - Parameter path: what messages call the file.
+    init(_ file: MappedFile, path: String) throws(CLIPError) {
         func malformed(_ reason: String) -> CLIPError {
             .malformedWeights(path: path, reason: reason)
         }
@@ -78,8 +84,18 @@ struct SafetensorsFile {
             throw malformed(reason)
         }
         self.path = path
+        self.file = file
         self.entries = entries
         byteCount = file.count
+    }
+
+    /// - Parameter sha256: what the file's SHA-256 should be, in hexadecimal digits.
+    /// - Throws: `CLIPError.damagedWeights` if it is another.
+    func check(sha256 expected: String) throws(CLIPError) {
+        let found = file.sha256()
+        guard found == expected.lowercased() else {
+            throw .damagedWeights(path: path, expected: expected.lowercased(), found: found)
+        }
     }
 
     /// A tensor to be read later; the name must be one of the entries.

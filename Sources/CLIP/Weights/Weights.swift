@@ -10,13 +10,8 @@ struct Weights: Sendable {
     init(path: String, activation requested: Activation?) throws(CLIPError) {
         let files = try ModelFiles(path: path)
         let file = try SafetensorsFile(path: files.weights)
-        guard let layout = WeightLayout(names: file.entries.keys) else {
-            throw .unknownArchitecture(
-                path: files.weights,
-                reason: """
-                    it has neither token_embedding.weight (OpenAI's layout) nor \
-                    text_model.embeddings.token_embedding.weight (Hugging Face's)
-                    """)
+        if let checksum = files.checksum {
+            try file.check(sha256: ModelFiles.readChecksum(path: checksum))
         }
         var stated = ConfigurationFile()
         var configurationPath: String?
@@ -26,17 +21,54 @@ struct Weights: Sendable {
             (stated, configurationPath) = (found, path)
             break
         }
-        if let preprocessor = files.preprocessor, layout == .huggingFace {
+        if let preprocessor = files.preprocessor, try Self.layout(of: file) == .huggingFace {
             try stated.readPreprocessor(path: preprocessor)
         }
+        try self.init(
+            file, stated: stated, configurationPath: configurationPath, activation: requested)
+    }
 
+    /// - Parameters:
+    ///   - file: the bytes of a safetensors file.
+    ///   - configuration: those of its configuration; `name` is what messages call both.
+    init(
+        _ file: MappedFile, configuration: [UInt8], sha256: String?, name: String,
+        activation requested: Activation?
+    ) throws(CLIPError) {
+        let file = try SafetensorsFile(file, path: name)
+        if let sha256 { try file.check(sha256: sha256) }
+        guard let stated = try ConfigurationFile(configuration, path: name) else {
+            throw .malformedConfiguration(
+                path: name, reason: "it is neither open_clip's nor transformers'")
+        }
+        try self.init(
+            file, stated: stated, configurationPath: name, activation: requested)
+    }
+
+    private static func layout(of file: SafetensorsFile) throws(CLIPError) -> WeightLayout {
+        guard let layout = WeightLayout(names: file.entries.keys) else {
+            throw .unknownArchitecture(
+                path: file.path,
+                reason: """
+                    it has neither token_embedding.weight (OpenAI's layout) nor \
+                    text_model.embeddings.token_embedding.weight (Hugging Face's)
+                    """)
+        }
+        return layout
+    }
+
+    private init(
+        _ file: SafetensorsFile, stated: ConfigurationFile, configurationPath: String?,
+        activation requested: Activation?
+    ) throws(CLIPError) {
+        let layout = try Self.layout(of: file)
         parameters = try Parameters(file, layout: layout)
         // QuickGELU where nobody says: it is used only if the name turns out to be OpenAI's.
         configuration = try CLIPConfiguration(
             shapes: parameters.shapes, stated: stated,
-            activation: stated.activation ?? requested ?? .quickGELU, path: files.weights)
+            activation: stated.activation ?? requested ?? .quickGELU, path: file.path)
         try parameters.check(
-            against: configuration.tensorShapes, layout: layout, path: files.weights)
+            against: configuration.tensorShapes, layout: layout, path: file.path)
         if let path = configurationPath {
             try stated.check(against: configuration, path: path)
         }
@@ -45,17 +77,17 @@ struct Weights: Sendable {
         if let known = stated.activation {
             if let requested, requested != known {
                 throw .contradictoryActivation(
-                    path: files.weights, stated: known, requested: requested)
+                    path: file.path, stated: known, requested: requested)
             }
-            source = .configuration(path: configurationPath ?? files.weights)
+            source = .configuration(path: configurationPath ?? file.path)
         } else if requested != nil {
             source = .caller
         } else if let official = OfficialModel.allCases.first(where: {
-            $0.fileStem == ModelFiles.stem(of: files.weights)
+            $0.fileStem == ModelFiles.stem(of: file.path)
         }), official.matches(configuration) {
             source = .name(official)
         } else {
-            throw .unknownActivation(path: files.weights)
+            throw .unknownActivation(path: file.path)
         }
 
         var preprocessor = ImagePreprocessor(resolution: configuration.resolution)
@@ -67,7 +99,7 @@ struct Weights: Sendable {
         self.preprocessor = preprocessor
 
         description = WeightsDescription(
-            path: files.weights, layout: layout, types: parameters.types.map(\.rawValue),
+            path: file.path, layout: layout, types: parameters.types.map(\.rawValue),
             parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source)
     }
 }

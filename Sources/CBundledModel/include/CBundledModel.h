@@ -1,0 +1,18 @@
+// The files of Weights/, as constants in the binary: `tiny`, its configuration and its checksum.
+
+#ifndef CBUNDLEDMODEL_H
+#define CBUNDLEDMODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const uint8_t *start;
+    size_t count;
+} clip_bundled_bytes;
+
+clip_bundled_bytes clip_tiny_weights(void);        // tiny.safetensors
+clip_bundled_bytes clip_tiny_configuration(void);  // tiny.json
+clip_bundled_bytes clip_tiny_checksum(void);       // tiny.sha256, as sha256sum writes it
+
+#endif

@@ -1,0 +1,29 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+/// The bundled model, from the file of a picture to its embedding, against PyTorch and open_clip.
+@Suite struct BundledModelTests {
+    private struct Expected: Decodable {
+        let pictures: [String]
+        let texts: [String]
+        let image_embeddings: [[Float]]
+        let text_embeddings: [[Float]]
+        let logit_scale: Float
+    }
+
+    @Test func equalsPyTorch() throws {
+        let expected = try JSONDecoder().decode(
+            Expected.self, from: Data(try bytes(ofFile: Fixtures.path("models/tiny.json"))))
+        let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors")
+        let images = try model.encode(
+            images: expected.pictures.map {
+                try RGBImage(contentsOfFile: Fixtures.root + "/Examples/" + $0)
+            })
+        let texts = try model.encode(texts: expected.texts)
+        #expect(relativeDifference(images.values, expected.image_embeddings.flatMap(\.self)) < 1e-5)
+        #expect(relativeDifference(texts.values, expected.text_embeddings.flatMap(\.self)) < 1e-5)
+        #expect(relativeDifference([model.logitScale], [expected.logit_scale]) < 1e-6)
+    }
+}
