@@ -9,6 +9,7 @@ With --check it writes to a temporary folder and compares, byte for byte.
 
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
+    formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py)
     pictures/   small pictures, decoded, resized and cropped by Pillow      (goldens_pictures.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
@@ -29,6 +30,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+import goldens_formats
 import goldens_models
 import goldens_pictures
 import goldens_text
@@ -36,7 +38,7 @@ import goldens_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
-LIMIT = 3_000_000
+LIMIT = 3_500_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
     "clip-anytorch", "safetensors", "numpy",
@@ -88,9 +90,10 @@ def expected(model: torch.nn.Module, pictures: Path) -> dict:
 def make(target: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    for name in ("models", "pictures", "text"):
+    for name in ("formats", "models", "pictures", "text"):
         shutil.rmtree(target / name, ignore_errors=True)
     seeded = goldens_models.make(target / "models", SEED)
+    goldens_formats.make(target / "formats", SEED)
     goldens_pictures.make(target / "pictures", SEED)
     goldens_text.make(target / "text", SEED)
     outcome = expected(seeded, target / "pictures")

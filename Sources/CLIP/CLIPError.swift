@@ -39,6 +39,10 @@ public enum CLIPError: Error, Equatable, Sendable {
     case invalidTokens(reason: String)
     /// Labels or prompts that make no classifier.
     case invalidLabels(reason: String)
+    /// A file cannot be written.
+    case unwritableFile(path: String, reason: String)
+    /// A number of the weights is too large for the format in which they are to be written.
+    case unrepresentableNumber(tensor: String, number: Float, format: String)
     /// A result is not a number, or infinite.
     case nonFiniteResult(path: String, stage: String)
 }
@@ -59,7 +63,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) values of pixels, found \(found)"
         case .malformedWeights(let path, let reason):
-            return "\(path) is not a sound safetensors file: \(reason)"
+            return "\(path) is not a sound file of weights: \(reason)"
         case .damagedWeights(let path, let expected, let found):
             return """
                 \(path) is damaged or not the file it should be: its SHA-256 is \(found), not \
@@ -97,6 +101,12 @@ extension CLIPError: CustomStringConvertible {
                 """
         case .invalidTokens(let reason): return "cannot use these tokens: \(reason)"
         case .invalidLabels(let reason): return reason
+        case .unwritableFile(let path, let reason):
+            return "cannot write \(path): \(reason)"
+        case .unrepresentableNumber(let tensor, let number, let format):
+            return """
+                the tensor \(tensor) has the number \(number), which \(format) cannot hold; bf16 and f32 can
+                """
         case .nonFiniteResult(let path, let stage):
             return "the result is not a finite number from \(stage) on, with the weights \(path)"
         }

@@ -36,15 +36,18 @@ public struct CLIPModel: Sendable {
     /// How many threads a call uses at most.
     public let threads: Int
 
-    private let parameters: Parameters
+    let parameters: Parameters
+    private let files: [(path: String, file: MappedFile)]
     private let visual: Lazy<any VisionEncoder>
     private let textual: Lazy<TextEncoder>
 
     /// Loads a model.
     ///
     /// - Parameters:
-    ///   - path: a safetensors file in OpenAI's (open_clip's) or Hugging Face's layout, or a folder
-    ///     that holds one and its configuration. Where `sha256sum` left a file beside it
+    ///   - path: a file of weights in OpenAI's (open_clip's) or Hugging Face's layout: safetensors, the
+    ///     `index.json` of several, or what PyTorch 1.6 and later writes (`torch.save` of a state dict,
+    ///     or TorchScript as OpenAI's own; nothing in it is run); or a folder that holds one and its
+    ///     configuration. Which it is, its first bytes say. Where `sha256sum` left a file beside it
     ///     (`tiny.sha256` beside `tiny.safetensors`), all bytes are read and checked against that.
     ///   - activation: of the MLPs, needed only where neither a configuration beside the weights
     ///     nor a name of OpenAI's says it.
@@ -54,6 +57,24 @@ public struct CLIPModel: Sendable {
         path: String, activation: Activation? = nil, threads: Int? = nil
     ) throws(CLIPError) {
         try self.init(Weights(path: path, activation: activation), threads: threads)
+    }
+
+    /// Loads a model whose configuration is known, whatever lies beside its weights.
+    ///
+    /// - Parameters:
+    ///   - path: as above.
+    ///   - configuration: the bytes of an `open_clip_config.json` or `config.json`.
+    ///   - name: what messages call the configuration.
+    ///   - activation: of the MLPs; another than the configuration's is refused.
+    ///   - threads: how many a call may use; all cores of the process if nil.
+    /// - Throws: `CLIPError` for whatever is wrong with the files.
+    public init(
+        path: String, configuration: some Collection<UInt8>, name: String,
+        activation: Activation? = nil, threads: Int? = nil
+    ) throws(CLIPError) {
+        let known = (bytes: Array(configuration), name: name)
+        try self.init(
+            Weights(path: path, known: known, activation: activation), threads: threads)
     }
 
     /// Loads a model from bytes in memory, of which it keeps a copy.
@@ -87,6 +108,7 @@ public struct CLIPModel: Sendable {
         preprocessor = loaded.preprocessor
         weights = loaded.description
         parameters = loaded.parameters
+        files = loaded.files
         logitScale = exp(parameters.tensor("logit_scale").values[0])
         self.threads = max(1, threads ?? availableCores())
         guard logitScale.isFinite else {
@@ -198,6 +220,11 @@ public struct CLIPModel: Sendable {
         return weights.map { $0 / sum }
     }
 
+    /// The SHA-256 of each file of weights, in hexadecimal digits; reads all their bytes.
+    public func checksums() -> [(path: String, sha256: String)] {
+        files.map { ($0.path, $0.file.sha256()) }
+    }
+
     /// The library behind matrix products, and the instruction set of everything else.
     public static var engine: (matrixProducts: String, instructionSet: String) {
         (matrixProductEngine(), Kernels.instructionSet)
@@ -270,6 +297,20 @@ extension CLIPModel {
         _ = visual.value(
             pixels[...], batch: pixels.count / size, workspace: Workspace(threads: threads),
             observer: observer)
+    }
+
+    /// What comes before a projection: the class token's or the pooled features, and those at the end tokens.
+    package func pooled(pixels: [Float]) -> [Float] {
+        var found: [Float] = []
+        observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
+        return found
+    }
+
+    /// The same of texts: [texts, width].
+    package func pooled(tokens: [[Int]]) -> [Float] {
+        var found: [Float] = []
+        observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }
+        return found
     }
 
     /// The same for rows of tokens that end with the end token.

@@ -1,5 +1,8 @@
+import CLIP
+
 /// JSON with its keys in the order in which they are written, and floats as short as they can be.
 enum JSON: CustomStringConvertible {
+    case null
     case bool(Bool)
     case integer(Int)
     case float(Float)
@@ -12,32 +15,15 @@ enum JSON: CustomStringConvertible {
 
     var description: String {
         switch self {
+        case .null: "null"
         case .bool(let value): "\(value)"
         case .integer(let value): "\(value)"
         case .float(let value): "\(value)"
         case .double(let value): "\(value)"
-        case .string(let value): Self.quoted(value)
+        case .string(let value): JSONValue.quoted(value)
         case .array(let values): "[" + values.map(\.description).joined(separator: ",") + "]"
         case .object(let members):
-            "{" + members.map { "\(Self.quoted($0)):\($1)" }.joined(separator: ",") + "}"
+            "{" + members.map { "\(JSONValue.quoted($0)):\($1)" }.joined(separator: ",") + "}"
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case "\0"..<" ":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

@@ -94,6 +94,12 @@ package final class MappedFile: @unchecked Sendable {
         }.joined()
     }
 
+    /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
+    package func number(_ offset: Int, _ width: Int) -> UInt64 {
+        guard offset >= 0, offset <= count - width else { return 0 }
+        return buffer[offset..<offset + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     /// A copy of the bytes in a range that lies within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")

@@ -11,16 +11,33 @@ package enum StoredType: String, Sendable {
 package struct StoredTensor: Sendable {
     package let type: StoredType
     package let shape: [Int]
+    /// How far apart neighbours of each dimension lie, in numbers; nil in row-major order.
+    private let strides: [Int]?
     private let file: MappedFile
     private let byteRange: Range<Int>
 
-    package init(type: StoredType, shape: [Int], file: MappedFile, byteRange: Range<Int>) {
+    /// - Parameters:
+    ///   - strides: as above, none negative.
+    ///   - byteRange: from the first number to the last.
+    package init(
+        type: StoredType, shape: [Int], strides: [Int]? = nil, file: MappedFile,
+        byteRange: Range<Int>
+    ) {
+        var rowMajor = [Int](repeating: 1, count: shape.count)
+        for i in shape.indices.dropLast().reversed() {
+            rowMajor[i] = rowMajor[i + 1] * shape[i + 1]
+        }
+        let isRowMajor = zip(shape, zip(strides ?? rowMajor, rowMajor)).allSatisfy {
+            $0 == 1 || $1.0 == $1.1
+        }
+        let span = 1 + zip(shape, strides ?? rowMajor).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
         precondition(
             byteRange.lowerBound >= 0 && byteRange.upperBound <= file.count
-                && byteRange.count == shape.reduce(1, *) * type.byteWidth,
+                && byteRange.count == (shape.contains(0) ? 0 : span * type.byteWidth),
             "\(byteRange) of \(file.count) for \(type) \(shape)")
         self.type = type
         self.shape = shape
+        self.strides = isRowMajor ? nil : strides
         self.file = file
         self.byteRange = byteRange
     }
@@ -30,6 +47,7 @@ package struct StoredTensor: Sendable {
     /// The numbers as float32: the mapped file itself where it holds aligned float32, else a copy.
     package func load() -> Tensor {
         let start = file.address(of: byteRange)
+        if let strides { return gathered(strides) }
         if type == .float32 && Int(bitPattern: start) % MemoryLayout<Float>.alignment == 0 {
             return Tensor(
                 shape: shape, elements: start.assumingMemoryBound(to: Float.self), owner: file)
@@ -46,9 +64,50 @@ package struct StoredTensor: Sendable {
         let table = file.address(of: byteRange)
         for (i, index) in indices.enumerated() {
             precondition(index >= 0 && index < shape[0], "row \(index) of \(shape)")
-            let start = table + index * width * type.byteWidth
-            convert(start, count: width, to: target.row(first + i))
+            guard let strides else {
+                let start = table + index * width * type.byteWidth
+                convert(start, count: width, to: target.row(first + i))
+                continue
+            }
+            for column in 0..<width {
+                let start = table + (index * strides[0] + column * strides[1]) * type.byteWidth
+                convert(start, count: 1, to: target.row(first + i) + column)
+            }
         }
+    }
+
+    /// The stored bytes themselves, for a copy that changes nothing; nil if they are in another order.
+    package func withBytes<Result>(
+        _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result? {
+        guard strides == nil else { return nil }
+        return try body(
+            UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
+    }
+
+    /// The numbers as float32 in row-major order, from any other.
+    private func gathered(_ strides: [Int]) -> Tensor {
+        let span = byteRange.count / type.byteWidth
+        let stored = Tensor(shape: [span]) { target in
+            convert(file.address(of: byteRange), count: span, to: target)
+        }
+        let result = Tensor(shape: shape) { target in
+            var place = [Int](repeating: 0, count: shape.count)
+            var source = 0
+            for index in 0..<count {
+                target[index] = stored.elements[source]
+                var dimension = shape.count - 1
+                while dimension >= 0 {
+                    place[dimension] += 1
+                    source += strides[dimension]
+                    if place[dimension] < shape[dimension] { break }
+                    source -= shape[dimension] * strides[dimension]
+                    place[dimension] = 0
+                    dimension -= 1
+                }
+            }
+        }
+        return withExtendedLifetime(stored) { result }
     }
 
     private func convert(

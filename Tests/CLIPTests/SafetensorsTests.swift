@@ -20,7 +20,7 @@ import Testing
     private func reason(_ bytes: [UInt8]) throws -> String {
         let path = try folder.write("attack.safetensors", bytes)
         do {
-            _ = try SafetensorsFile(path: path)
+            _ = try TensorArchive(path: path)
         } catch CLIPError.malformedWeights(path, let reason) {
             return reason
         }
@@ -31,7 +31,7 @@ import Testing
 
     @Test func readsAGoodFile() throws {
         let path = try folder.write("good.safetensors", Self.file(Self.good, data: 16))
-        let entries = try SafetensorsFile(path: path).entries
+        let entries = try TensorArchive(path: path).entries
         #expect(entries["a"]?.shape == [2, 2])
     }
 
@@ -150,10 +150,10 @@ import Testing
         #expect(
             throws: CLIPError.unreadableFile(path: "/no/such", reason: "No such file or directory")
         ) {
-            try SafetensorsFile(path: "/no/such")
+            try TensorArchive(path: "/no/such")
         }
         #expect(throws: CLIPError.unreadableFile(path: folder.path, reason: "it is a directory")) {
-            try SafetensorsFile(path: folder.path)
+            try TensorArchive(path: folder.path)
         }
     }
 }

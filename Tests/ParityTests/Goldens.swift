@@ -10,7 +10,8 @@ struct Goldens {
     private let bytes: [UInt8]
 
     init(_ name: String) throws {
-        file = try SafetensorsFile(path: Fixtures.path(name))
+        let path = Fixtures.path(name)
+        file = try SafetensorsFile(MappedFile(path: path), path: path)
         bytes = try TestSupport.bytes(ofFile: file.path)
     }
 

@@ -19,6 +19,9 @@ struct ConfigurationFile: Equatable {
     var visionWidth: Int?
     var textWidth: Int?
 
+    /// Under which key the metadata of a safetensors file may hold an `open_clip_config.json`.
+    static let metadataKey = "open_clip_config"
+
     init() {}
 
     /// Reads one of the two kinds; nil if it is JSON of another kind.
@@ -125,7 +128,8 @@ struct ConfigurationFile: Equatable {
             throw Refusal("it has no vision_cfg and text_cfg")
         }
         try refuseUnknown(
-            in: model, allowed: ["embed_dim", "vision_cfg", "text_cfg", "quick_gelu"])
+            in: model,
+            allowed: ["embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "layer_norm_eps"])
         try refuseUnknown(
             in: vision,
             allowed: [
@@ -137,6 +141,7 @@ struct ConfigurationFile: Equatable {
             allowed: ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"])
 
         activation = try model.bool("quick_gelu") ?? false ? .quickGELU : .gelu
+        try readEpsilon(model["layer_norm_eps"])  // not open_clip's own
         embeddingDimension = try model.integer("embed_dim")
         textWidth = try text.integer("width") ?? 512
         textHeads = try text.integer("heads") ?? 8
@@ -162,6 +167,13 @@ struct ConfigurationFile: Equatable {
         try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
         interpolation = try choice(preprocessing["interpolation"], "interpolation")
         resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
+    }
+
+    private mutating func readEpsilon(_ value: JSONValue?) throws(Refusal) {
+        guard let value, value != .null else { return }
+        let epsilon = value.number ?? 0
+        guard epsilon > 0, epsilon < 1 else { throw Refusal("layer_norm_eps is \(epsilon)") }
+        layerNormEpsilon = Float(epsilon)
     }
 
     private func choice<Choice: RawRepresentable<String>>(
@@ -196,9 +208,7 @@ struct ConfigurationFile: Equatable {
         case "gelu": activation = .gelu
         case let other: throw Refusal("hidden_act \(other ?? "") is not built")
         }
-        let epsilon = try same("layer_norm_eps", .number(1e-5)).number ?? 0
-        guard epsilon > 0, epsilon < 1 else { throw Refusal("layer_norm_eps is \(epsilon)") }
-        layerNormEpsilon = Float(epsilon)
+        try readEpsilon(same("layer_norm_eps", .number(1e-5)))
         visionHeads = try vision?.integer("num_attention_heads") ?? 12
         textHeads = try text?.integer("num_attention_heads") ?? 8
         visionWidth = try vision?.integer("hidden_size") ?? 768

@@ -2,7 +2,7 @@
 ///
 /// Foundation's decoders keep one of two equal keys without a word; in the header of a weights file
 /// that would be an attack, so here it is an error.
-enum JSONValue: Equatable {
+package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case integer(Int)
@@ -12,11 +12,11 @@ enum JSONValue: Equatable {
     /// In the order of the text.
     case object([(key: String, value: JSONValue)])
 
-    struct SyntaxError: Error, Equatable {
-        let reason: String
+    package struct SyntaxError: Error, Equatable {
+        package let reason: String
     }
 
-    init(parsing bytes: [UInt8]) throws(SyntaxError) {
+    package init(parsing bytes: [UInt8]) throws(SyntaxError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw SyntaxError(reason: "it is not UTF-8")
         }
@@ -24,17 +24,17 @@ enum JSONValue: Equatable {
         self = try parser.document()
     }
 
-    subscript(key: String) -> JSONValue? {
+    package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key == key }?.value
     }
 
-    var integer: Int? {
+    package var integer: Int? {
         if case .integer(let value) = self { return value }
         return nil
     }
 
-    var number: Double? {
+    package var number: Double? {
         switch self {
         case .integer(let value): return Double(value)
         case .number(let value): return value
@@ -42,22 +42,22 @@ enum JSONValue: Equatable {
         }
     }
 
-    var string: String? {
+    package var string: String? {
         if case .string(let value) = self { return value }
         return nil
     }
 
-    var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         if case .array(let values) = self { return values }
         return nil
     }
 
-    var members: [(key: String, value: JSONValue)]? {
+    package var members: [(key: String, value: JSONValue)]? {
         if case .object(let members) = self { return members }
         return nil
     }
 
-    static func == (a: JSONValue, b: JSONValue) -> Bool {
+    package static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
         case (.null, .null): true
         case (.bool(let a), .bool(let b)): a == b
@@ -68,6 +68,41 @@ enum JSONValue: Equatable {
         case (.object(let a), .object(let b)): a.elementsEqual(b) { $0 == $1 }
         default: false
         }
+    }
+}
+
+extension JSONValue: CustomStringConvertible {
+    /// As JSON.
+    package var description: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .integer(let value): "\(value)"
+        case .number(let value): "\(value)"
+        case .string(let text): Self.quoted(text)
+        case .array(let values): "[\(values.map(\.description).joined(separator: ", "))]"
+        case .object(let members):
+            "{\(members.map { "\(Self.quoted($0.key)): \($0.value)" }.joined(separator: ", "))}"
+        }
+    }
+
+    /// A text as JSON has it, in quotation marks.
+    package static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            case "\0"..<" ":
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
     }
 }
 

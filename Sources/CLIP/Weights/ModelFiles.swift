@@ -10,32 +10,30 @@ struct ModelFiles {
     /// What `sha256sum` wrote of the weights, if it lies beside them.
     var checksum: String?
 
-    /// The weights that a folder may hold, each with its configuration.
-    private static let pairs = [
-        ("open_clip_model.safetensors", "open_clip_config.json"),
-        ("model.safetensors", "config.json"),
+    /// The weights that a folder may hold, the likeliest first: open_clip's, then transformers'.
+    private static let names = [
+        "open_clip_model.safetensors", "model.safetensors", "model.safetensors.index.json",
+        "open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
 
     /// - Parameter path: a file of weights, or a folder that holds one and its configuration.
     init(path: String) throws(CLIPError) {
         if isDirectory(path) {
-            let found = Self.pairs.first { fileExists(path + "/" + $0.0) }
-            guard let found else {
+            guard let found = Self.names.first(where: { fileExists(path + "/" + $0) }) else {
                 throw .unreadableFile(
                     path: path,
-                    reason: """
-                        the folder holds neither open_clip_model.safetensors nor model.safetensors
-                        """)
+                    reason: "the folder holds none of \(Self.names.joined(separator: ", "))")
             }
-            weights = path + "/" + found.0
+            weights = path + "/" + found
         } else {
             weights = path
         }
         let name = weights.split(separator: "/").last.map(String.init) ?? weights
         let folder = String(weights.dropLast(name.count))
-        let likeliestFirst =
-            Self.pairs.filter { $0.0 == name } + Self.pairs.filter { $0.0 != name }
-        let candidates = [Self.stem(of: weights) + ".json"] + likeliestFirst.map(\.1)
+        let isHuggingFace = name.hasPrefix("model.") || name.hasPrefix("pytorch_model.")
+        let known = ["open_clip_config.json", "config.json"]
+        let candidates =
+            [Self.stem(of: weights) + ".json"] + (isHuggingFace ? known.reversed() : known)
         configurations = candidates.map { folder + $0 }.filter(fileExists)
         if fileExists(folder + "preprocessor_config.json") {
             preprocessor = folder + "preprocessor_config.json"

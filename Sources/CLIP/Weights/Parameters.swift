@@ -23,6 +23,11 @@ struct Parameters: Sendable {
             return [rows / parts.count] + shape.dropFirst()
         }
 
+        /// The number formats of the parts.
+        var types: [StoredType] {
+            Set(parts.map(\.tensor.type)).sorted { $0.rawValue < $1.rawValue }
+        }
+
         func load() -> Tensor {
             let tensors = parts.map { $0.tensor.load() }
             if isTransposed { return tensors[0].transposed() }
@@ -69,6 +74,9 @@ struct Parameters: Sendable {
         }
     }
 
+    /// Every tensor's name, in alphabetical order.
+    var names: [String] { stored.keys.sorted() }
+
     /// Every tensor's shape.
     var shapes: [String: [Int]] { stored.mapValues(\.shape) }
 
@@ -80,19 +88,19 @@ struct Parameters: Sendable {
 
 extension Parameters {
     /// Maps the names of a file; the shapes are still to be checked.
-    init(_ file: SafetensorsFile, layout: WeightLayout) throws(CLIPError) {
+    init(_ file: TensorArchive, layout: WeightLayout) throws(CLIPError) {
         var found: [String: [Int: (name: String, tensor: StoredTensor)]] = [:]
         var transposed: Set<String> = []
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             guard let canonical = layout.canonicalName(name) else { continue }
-            guard let tensor = file.storedTensor(entry) else {
-                throw .malformedWeights(
-                    path: file.path,
-                    reason: "the tensor \(name) is \(entry.type); weights are F32, F16 or BF16")
-            }
             guard !entry.shape.contains(0) else {
                 throw .malformedWeights(
                     path: file.path, reason: "the tensor \(name) is empty, \(entry.shape)")
+            }
+            guard let tensor = entry.tensor else {
+                throw .malformedWeights(
+                    path: file.path,
+                    reason: "the tensor \(name) is \(entry.type); weights are F32, F16 or BF16")
             }
             let part = canonical.part ?? 0
             guard found[canonical.name]?[part] == nil else {

@@ -15,26 +15,17 @@ struct SafetensorsFile {
 
     let path: String
     let entries: [String: Entry]
-    let byteCount: Int
+    /// Free text that the writer left.
+    let metadata: [String: String]
     private let file: MappedFile
 
     /// The same limit as the reference implementation's.
-    private static let headerLimit = 100_000_000
+    static let headerLimit = 100_000_000
 
-    private static let byteWidths = [
+    static let byteWidths = [
         "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2,
         "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
     ]
-
-    init(path: String) throws(CLIPError) {
-        let file: MappedFile
-        do {
-            file = try MappedFile(path: path)
-        } catch {
-            throw .unreadableFile(path: path, reason: error.reason)
-        }
-        try self.init(file, path: path)
-    }
 
     /// - Parameter path: what messages call the file.
     init(_ file: MappedFile, path: String) throws(CLIPError) {
@@ -42,9 +33,6 @@ struct SafetensorsFile {
             .malformedWeights(path: path, reason: reason)
         }
         guard file.count > 0 else { throw malformed("it is empty") }
-        if let other = Self.otherFormat(file.bytes(0..<min(8, file.count))) {
-            throw malformed(other)
-        }
         guard file.count >= 8 else { throw malformed("it is only \(file.count) bytes long") }
 
         let length = file.bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -66,11 +54,17 @@ struct SafetensorsFile {
         }
 
         var entries: [String: Entry] = [:]
+        var metadata: [String: String] = [:]
         for (name, value) in members {
             if name == "__metadata__" {
-                // Free text that writers leave.
-                guard value.members?.allSatisfy({ $0.value.string != nil }) == true else {
+                guard let texts = value.members else {
                     throw malformed("its metadata is not an object of strings")
+                }
+                for (key, text) in texts {
+                    guard let text = text.string else {
+                        throw malformed("its metadata is not an object of strings")
+                    }
+                    metadata[key] = text
                 }
                 continue
             }
@@ -86,16 +80,7 @@ struct SafetensorsFile {
         self.path = path
         self.file = file
         self.entries = entries
-        byteCount = file.count
-    }
-
-    /// - Parameter sha256: what the file's SHA-256 should be, in hexadecimal digits.
-    /// - Throws: `CLIPError.damagedWeights` if it is another.
-    func check(sha256 expected: String) throws(CLIPError) {
-        let found = file.sha256()
-        guard found == expected.lowercased() else {
-            throw .damagedWeights(path: path, expected: expected.lowercased(), found: found)
-        }
+        self.metadata = metadata
     }
 
     /// A tensor to be read later; the name must be one of the entries.
@@ -167,20 +152,5 @@ struct SafetensorsFile {
         }
         return position == fileEnd
             ? nil : "\(fileEnd - position) bytes at its end belong to no tensor"
-    }
-
-    /// What a file is that is not safetensors, where its first bytes tell.
-    private static func otherFormat(_ start: [UInt8]) -> String? {
-        if start.starts(with: Array("PK\u{3}\u{4}".utf8)) {
-            return "it is a zip archive, as PyTorch writes it; save it as safetensors"
-        }
-        if start.starts(with: [0x80, 0x02]) {
-            return "it is a pickle, as PyTorch wrote it before 1.6; save it as safetensors"
-        }
-        if start.starts(with: Array("GGUF".utf8)) { return "it is GGUF; use the original weights" }
-        if start.starts(with: Array("version ".utf8).prefix(8)) {
-            return "it is a pointer of Git LFS; fetch the file itself with git lfs pull"
-        }
-        return nil
     }
 }

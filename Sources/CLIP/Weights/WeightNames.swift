@@ -17,7 +17,9 @@ struct CanonicalName: Equatable {
 extension WeightLayout {
     /// The layout in which a file's tensors are named, if it is known.
     init?(names: some Collection<String>) {
-        if names.contains("token_embedding.weight") {
+        let names = Set(names.map { Self.withoutWrapper($0) })
+        if names.contains("token_embedding.weight") || names.contains("text.token_embedding.weight")
+        {
             self = .openAI
         } else if names.contains("text_model.embeddings.token_embedding.weight") {
             self = .huggingFace
@@ -30,10 +32,19 @@ extension WeightLayout {
     func canonicalName(_ name: String) -> CanonicalName? {
         let last = name.split(separator: ".").last.map(String.init) ?? name
         guard !Self.ignored.contains(last) else { return nil }
+        let name = Self.withoutWrapper(name)
         switch self {
-        case .openAI: return CanonicalName(name: name)
+        case .openAI:
+            // open_clip's models with a text tower of their own class keep it under this name.
+            let isText = name.hasPrefix("text.")
+            return CanonicalName(name: isText ? String(name.dropFirst("text.".count)) : name)
         case .huggingFace: return Self.fromHuggingFace(name)
         }
+    }
+
+    /// A name without what training on several devices puts before all names.
+    private static func withoutWrapper(_ name: String) -> String {
+        name.hasPrefix("module.") ? String(name.dropFirst("module.".count)) : name
     }
 
     /// Whether the layout keeps a tensor of OpenAI's as three: query, key, value.

@@ -6,46 +6,65 @@ struct Weights: Sendable {
     let configuration: CLIPConfiguration
     let preprocessor: ImagePreprocessor
     let parameters: Parameters
+    /// The files that the parameters lie in.
+    let files: [(path: String, file: MappedFile)]
 
-    init(path: String, activation requested: Activation?) throws(CLIPError) {
+    /// - Parameter known: a configuration that takes the place of any beside the weights, and what
+    ///   messages call it.
+    init(
+        path: String, known: (bytes: [UInt8], name: String)? = nil,
+        activation requested: Activation?
+    ) throws(CLIPError) {
         let files = try ModelFiles(path: path)
-        let file = try SafetensorsFile(path: files.weights)
+        let archive = try TensorArchive(path: files.weights)
         if let checksum = files.checksum {
-            try file.check(sha256: ModelFiles.readChecksum(path: checksum))
+            try archive.check(sha256: ModelFiles.readChecksum(path: checksum))
         }
         var stated = ConfigurationFile()
-        var configurationPath: String?
-        for path in files.configurations {
-            // A file of another kind may have the name of a configuration.
-            guard let found = try ConfigurationFile(path: path) else { continue }
-            (stated, configurationPath) = (found, path)
-            break
+        var statedBy: String?
+        let within = archive.metadata[ConfigurationFile.metadataKey]
+        if let known = known ?? within.map({ (Array($0.utf8), "the metadata of \(archive.path)") })
+        {
+            (stated, statedBy) = (try Self.configuration(known.bytes, known.name), known.name)
+        } else {
+            for path in files.configurations {
+                // A file of another kind may have the name of a configuration.
+                guard let found = try ConfigurationFile(path: path) else { continue }
+                (stated, statedBy) = (found, path)
+                break
+            }
+            if let preprocessor = files.preprocessor, try Self.layout(of: archive) == .huggingFace {
+                try stated.readPreprocessor(path: preprocessor)
+            }
         }
-        if let preprocessor = files.preprocessor, try Self.layout(of: file) == .huggingFace {
-            try stated.readPreprocessor(path: preprocessor)
-        }
-        try self.init(
-            file, stated: stated, configurationPath: configurationPath, activation: requested)
+        try self.init(archive, stated: stated, statedBy: statedBy, activation: requested)
     }
 
     /// - Parameters:
-    ///   - file: the bytes of a safetensors file.
+    ///   - file: the bytes of a file of weights.
     ///   - configuration: those of its configuration; `name` is what messages call both.
     init(
         _ file: MappedFile, configuration: [UInt8], sha256: String?, name: String,
         activation requested: Activation?
     ) throws(CLIPError) {
-        let file = try SafetensorsFile(file, path: name)
-        if let sha256 { try file.check(sha256: sha256) }
-        guard let stated = try ConfigurationFile(configuration, path: name) else {
+        let archive = try TensorArchive(file, path: name)
+        if let sha256 { try archive.check(sha256: sha256) }
+        try self.init(
+            archive, stated: Self.configuration(configuration, name), statedBy: name,
+            activation: requested)
+    }
+
+    private static func configuration(
+        _ bytes: [UInt8], _ name: String
+    ) throws(CLIPError) -> ConfigurationFile {
+        guard let stated = try ConfigurationFile(bytes, path: name) else {
             throw .malformedConfiguration(
                 path: name, reason: "it is neither open_clip's nor transformers'")
         }
-        try self.init(
-            file, stated: stated, configurationPath: name, activation: requested)
+        return stated
     }
 
-    private static func layout(of file: SafetensorsFile) throws(CLIPError) -> WeightLayout {
+    private static func layout(of file: TensorArchive) throws(CLIPError) -> WeightLayout {
         guard let layout = WeightLayout(names: file.entries.keys) else {
             throw .unknownArchitecture(
                 path: file.path,
@@ -58,7 +77,7 @@ struct Weights: Sendable {
     }
 
     private init(
-        _ file: SafetensorsFile, stated: ConfigurationFile, configurationPath: String?,
+        _ file: TensorArchive, stated: ConfigurationFile, statedBy: String?,
         activation requested: Activation?
     ) throws(CLIPError) {
         let layout = try Self.layout(of: file)
@@ -69,9 +88,7 @@ struct Weights: Sendable {
             activation: stated.activation ?? requested ?? .quickGELU, path: file.path)
         try parameters.check(
             against: configuration.tensorShapes, layout: layout, path: file.path)
-        if let path = configurationPath {
-            try stated.check(against: configuration, path: path)
-        }
+        if let statedBy { try stated.check(against: configuration, path: statedBy) }
 
         let source: WeightsDescription.ActivationSource
         if let known = stated.activation {
@@ -79,7 +96,7 @@ struct Weights: Sendable {
                 throw .contradictoryActivation(
                     path: file.path, stated: known, requested: requested)
             }
-            source = .configuration(path: configurationPath ?? file.path)
+            source = .configuration(path: statedBy ?? file.path)
         } else if requested != nil {
             source = .caller
         } else if let official = OfficialModel.allCases.first(where: {
@@ -97,9 +114,11 @@ struct Weights: Sendable {
         preprocessor.interpolation = stated.interpolation ?? preprocessor.interpolation
         preprocessor.resizeMode = stated.resizeMode ?? preprocessor.resizeMode
         self.preprocessor = preprocessor
+        files = file.files
 
         description = WeightsDescription(
-            path: file.path, layout: layout, types: parameters.types.map(\.rawValue),
+            path: file.path, format: file.format, layout: layout,
+            types: parameters.types.map(\.rawValue),
             parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source)
     }
 }

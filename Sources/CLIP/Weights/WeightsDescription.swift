@@ -1,21 +1,23 @@
 /// What a file of weights is.
 public struct WeightsDescription: Sendable, Equatable {
-    /// The file itself, where a folder was given.
+    /// The file itself, where a folder was given; the index, where it is several.
     public let path: String
+    /// The format of the file.
+    public let format: WeightFormat
     /// How its tensors are named.
     public let layout: WeightLayout
-    /// The number formats in it, as safetensors names them: "F32", "F16", "BF16".
+    /// The number formats in it, as safetensors names them: "F32", "F16", "BF16"; more than one if mixed.
     public let types: [String]
     /// How many numbers the model has.
     public let parameterCount: Int
-    /// The size of the file.
+    /// The size of the file, or of all.
     public let byteCount: Int
     /// What said which activation the weights need.
     public let activationSource: ActivationSource
 
     /// Who knows which activation weights need.
     public enum ActivationSource: Sendable, Equatable {
-        /// A configuration beside them.
+        /// A configuration beside or within them, or in the registry of models.
         case configuration(path: String)
         /// The name of their file, which is OpenAI's, and their sizes, which are too.
         case name(OfficialModel)

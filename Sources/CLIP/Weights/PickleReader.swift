@@ -1,0 +1,307 @@
+/// What a pickle describes, as data: nothing that it names is looked up, called or run.
+///
+/// Python's pickle is a program for a stack machine that builds objects by calling whatever it names.
+/// This is a closed interpreter of what state dicts need: containers, numbers, strings, and calls of
+/// the few functions that make tensors, which become records of such a call. Any other name is an
+/// error that says it. Containers lie in one list and refer to each other by index, so that no depth
+/// of nesting costs stack, and no sharing costs memory.
+///
+/// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and torch/serialization.py.
+struct PickleReader {
+    enum Value: Equatable {
+        case none
+        case bool(Bool)
+        case integer(Int)
+        case number(Double)
+        case string(String)
+        /// "module name", one of `isAllowed`.
+        case global(String)
+        /// A container or a call, by its index in `nodes`.
+        case node(Int)
+    }
+
+    enum Kind: Equatable {
+        case tuple, list
+        /// Keys and values by turns.
+        case dictionary
+        /// What is called, and with which arguments.
+        case call
+        /// A storage that lies in a record of its own: the parts of its id.
+        case persistent
+    }
+
+    struct Node: Equatable {
+        let kind: Kind
+        var values: [Value]
+        /// The dictionary that an object was given as its state.
+        var state: Value?
+    }
+
+    struct FormatError: Error, Equatable {
+        let reason: String
+        init(_ reason: String) { self.reason = reason }
+    }
+
+    private(set) var nodes: [Node] = []
+    /// What the whole pickle is.
+    private(set) var root = Value.none
+
+    private let bytes: [UInt8]
+    private var position = 0
+    private var stack: [Value] = []
+    /// Where in the stack the open groups begin.
+    private var marks: [Int] = []
+    private var memo: [Int: Value] = [:]
+    private var valueCount = 0
+
+    /// The most values that containers may hold; the largest models have some thousands.
+    private static let valueLimit = 1 << 22
+
+    init(_ bytes: [UInt8]) throws(FormatError) {
+        self.bytes = bytes
+        var isDone = false
+        while !isDone { isDone = try step() }
+        guard marks.isEmpty, stack.count == 1, let only = stack.popLast() else {
+            throw FormatError("its pickle ends with \(stack.count) values")
+        }
+        root = only
+        memo = [:]
+    }
+
+    /// What a value is, if it is a container or a call.
+    func node(_ value: Value?) -> Node? {
+        guard case .node(let index)? = value else { return nil }
+        return nodes[index]
+    }
+
+    // MARK: names
+
+    private static let storages = [
+        "Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool",
+    ]
+
+    private static let allowed: Set<String> = Set(
+        storages.map { "torch \($0)Storage" }
+            + [
+                "collections OrderedDict", "torch Size", "torch device",
+                "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2",
+                "torch._utils _rebuild_parameter", "torch.jit._pickle build_intlist",
+                "torch.jit._pickle build_doublelist", "torch.jit._pickle build_boollist",
+                "torch.jit._pickle build_tensorlist", "torch.jit._pickle restore_type_tag",
+            ])
+
+    /// Whether a pickle may name it; the classes of TorchScript are those of the archive itself.
+    private static func isAllowed(_ global: String) -> Bool {
+        allowed.contains(global) || global.hasPrefix("__torch__.") || global.hasPrefix("__torch__ ")
+    }
+
+    private func global(_ module: String, _ name: String) throws(FormatError) -> Value {
+        let global = "\(module) \(name)"
+        guard Self.isAllowed(global) else {
+            throw FormatError(
+                """
+                its pickle names \(module).\(name), which no state dict needs and which is not run; save \
+                the model's state_dict() alone, as safetensors if you can
+                """)
+        }
+        return .global(global)
+    }
+
+    // MARK: the stack machine
+
+    /// One opcode; true after the last.
+    private mutating func step() throws(FormatError) -> Bool {
+        let start = position
+        let opcode = try byte()
+        switch opcode {
+        case 0x80:  // PROTO
+            let version = try byte()
+            guard (2...5).contains(version) else {
+                throw FormatError("its pickle is of protocol \(version); 2 to 5 are read")
+            }
+        case 0x95: _ = try take(8)  // FRAME
+        case ascii("."): return true
+        case ascii("("): marks.append(stack.count)
+        case ascii("0"): _ = try pop()
+        case ascii("1"): _ = try popGroup()
+        case ascii("2"):
+            let top = try top()
+            stack.append(top)
+
+        case ascii("N"): stack.append(.none)
+        case 0x88: stack.append(.bool(true))
+        case 0x89: stack.append(.bool(false))
+        case ascii("J"):
+            let bits = UInt32(truncatingIfNeeded: try number(4))
+            stack.append(.integer(Int(Int32(bitPattern: bits))))
+        case ascii("K"): stack.append(.integer(Int(try number(1))))
+        case ascii("M"): stack.append(.integer(Int(try number(2))))
+        case 0x8A: try long(Int(try number(1)))
+        case ascii("G"):
+            let bits = try take(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            stack.append(.number(Double(bitPattern: bits)))
+        case ascii("X"): try string(length: 4)
+        case 0x8C: try string(length: 1)
+        case 0x8D: try string(length: 8)
+
+        case ascii(")"): push(.tuple, [])
+        case ascii("t"): push(.tuple, try popGroup())
+        case 0x85, 0x86, 0x87: push(.tuple, try pop(Int(opcode) - 0x84))
+        case ascii("]"): push(.list, [])
+        case ascii("l"): push(.list, try popGroup())
+        case ascii("}"): push(.dictionary, [])
+        case ascii("d"): push(.dictionary, try popGroup())
+        case ascii("a"): try extend(.list, with: try pop(1))
+        case ascii("e"): try extend(.list, with: try popGroup())
+        case ascii("s"): try extend(.dictionary, with: try pop(2))
+        case ascii("u"): try extend(.dictionary, with: try popGroup())
+
+        case ascii("q"): memo[Int(try number(1))] = try top()
+        case ascii("r"): memo[Int(try number(4))] = try top()
+        case 0x94: memo[memo.count] = try top()
+        case ascii("h"): try recall(Int(try number(1)))
+        case ascii("j"): try recall(Int(try number(4)))
+
+        case ascii("c"):
+            let (module, name) = (try line(), try line())
+            stack.append(try global(module, name))
+        case 0x93:
+            let names = try pop(2)
+            guard case (.string(let module), .string(let name)) = (names[0], names[1]) else {
+                throw FormatError("its pickle names something that is no string")
+            }
+            stack.append(try global(module, name))
+        case ascii("R"), 0x81:
+            let parts = try pop(2)
+            try call(parts[0], parts[1])
+        case ascii("b"):
+            let state = try pop()
+            // What OrderedDict is given beside its items does not matter.
+            if case .node(let index) = try top(), nodes[index].kind == .call {
+                nodes[index].state = state
+            }
+        case ascii("Q"):
+            guard let id = node(try pop()), id.kind == .tuple else {
+                throw FormatError("its pickle has a storage without an id")
+            }
+            push(.persistent, id.values)
+        default:
+            throw FormatError(
+                "its pickle has the opcode \(opcode) at byte \(start), which no state dict needs")
+        }
+        guard valueCount <= Self.valueLimit, stack.count <= Self.valueLimit,
+            memo.count <= Self.valueLimit
+        else {
+            throw FormatError("its pickle holds more than \(Self.valueLimit) values")
+        }
+        return false
+    }
+
+    private mutating func call(_ function: Value, _ arguments: Value) throws(FormatError) {
+        guard case .global(let name) = function, let values = node(arguments)?.values else {
+            throw FormatError("its pickle calls something that has no name")
+        }
+        guard name == "collections OrderedDict" else { return push(.call, [function, arguments]) }
+        var items: [Value] = []
+        for pair in node(values.first)?.values ?? [] {
+            guard let pair = node(pair)?.values, pair.count == 2 else {
+                throw FormatError("its pickle has an OrderedDict of something else than pairs")
+            }
+            items += pair
+        }
+        push(.dictionary, items)
+    }
+
+    private mutating func push(_ kind: Kind, _ values: [Value]) {
+        valueCount += 1 + values.count
+        nodes.append(Node(kind: kind, values: values))
+        stack.append(.node(nodes.count - 1))
+    }
+
+    private mutating func extend(_ kind: Kind, with values: [Value]) throws(FormatError) {
+        guard case .node(let index) = try top(), nodes[index].kind == kind,
+            kind == .list || values.count % 2 == 0
+        else { throw FormatError("its pickle fills something that is no container") }
+        valueCount += values.count
+        nodes[index].values += values
+    }
+
+    private mutating func recall(_ index: Int) throws(FormatError) {
+        guard let value = memo[index] else {
+            throw FormatError("its pickle recalls what it never kept")
+        }
+        stack.append(value)
+    }
+
+    private func top() throws(FormatError) -> Value {
+        guard stack.count > marks.last ?? 0, let top = stack.last else {
+            throw FormatError("its pickle takes from an empty stack")
+        }
+        return top
+    }
+
+    private mutating func pop() throws(FormatError) -> Value {
+        let value = try top()
+        stack.removeLast()
+        return value
+    }
+
+    private mutating func pop(_ count: Int) throws(FormatError) -> [Value] {
+        guard stack.count - (marks.last ?? 0) >= count else {
+            throw FormatError("its pickle takes from an empty stack")
+        }
+        defer { stack.removeLast(count) }
+        return Array(stack.suffix(count))
+    }
+
+    private mutating func popGroup() throws(FormatError) -> [Value] {
+        guard let mark = marks.popLast() else {
+            throw FormatError("its pickle ends a group that it did not begin")
+        }
+        defer { stack.removeLast(stack.count - mark) }
+        return Array(stack[mark...])
+    }
+
+    // MARK: bytes
+
+    private func ascii(_ scalar: Unicode.Scalar) -> UInt8 { UInt8(ascii: scalar) }
+
+    private mutating func take(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
+        guard count >= 0, count <= bytes.count - position else {
+            throw FormatError("its pickle is cut off")
+        }
+        defer { position += count }
+        return bytes[position..<position + count]
+    }
+
+    private mutating func byte() throws(FormatError) -> UInt8 { UInt8(try number(1)) }
+
+    private mutating func number(_ width: Int) throws(FormatError) -> UInt64 {
+        try take(width).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    private mutating func string(length width: Int) throws(FormatError) {
+        let length = try number(width)
+        guard length <= UInt64(bytes.count),
+            let text = String(validating: try take(Int(length)), as: UTF8.self)
+        else { throw FormatError("its pickle has a string that is cut off or not UTF-8") }
+        stack.append(.string(text))
+    }
+
+    /// An integer of so many bytes; those beyond 64 bits are of no use to anyone and become none.
+    private mutating func long(_ count: Int) throws(FormatError) {
+        let digits = try take(count)
+        guard count <= 8 else { return stack.append(.none) }
+        let sign: UInt64 = (digits.last ?? 0) & 0x80 == 0 ? 0 : .max
+        let bits = digits.reversed().reduce(sign) { $0 << 8 | UInt64($1) }
+        stack.append(.integer(Int(Int64(bitPattern: bits))))
+    }
+
+    private mutating func line() throws(FormatError) -> String {
+        guard let end = bytes[position...].prefix(1024).firstIndex(of: UInt8(ascii: "\n")),
+            let text = String(validating: bytes[position..<end], as: UTF8.self)
+        else { throw FormatError("its pickle has a name that is cut off or not UTF-8") }
+        position = end + 1
+        return text
+    }
+}

@@ -1,0 +1,206 @@
+internal import Tensors
+
+/// A file of PyTorch (1.6 and later): a zip archive of a pickle and of the tensors' bytes.
+///
+/// It is either what `torch.save` writes of a state dict, alone or among other things, or an archive of
+/// TorchScript, as OpenAI published its models; of that, the code and its constants are ignored and
+/// the tensors are named by the attributes that hold them, as `state_dict()` would.
+struct TorchCheckpoint {
+    let entries: [String: TensorArchive.Entry]
+    let isTorchScript: Bool
+
+    private static let pickleLimit = 1 << 24
+
+    struct FormatError: Error, Equatable {
+        let reason: String
+        init(_ reason: String) { self.reason = reason }
+    }
+
+    init(_ file: MappedFile) throws(FormatError) {
+        do {
+            let archive = try ZipArchive(file)
+            let pickles = archive.records.keys.filter {
+                $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2
+            }
+            guard let name = pickles.first, pickles.count == 1 else {
+                throw FormatError("it is a zip archive, but none of PyTorch: it has no data.pkl")
+            }
+            let root = String(name.dropLast("data.pkl".count))
+            if let order = try archive.bytes(root + "byteorder", limit: 64),
+                String(decoding: order, as: UTF8.self) != "little"
+            {
+                throw FormatError("its numbers are written big end first, which is not read")
+            }
+            let pickle = try archive.bytes(name, limit: Self.pickleLimit) ?? []
+            var reader = StateDictReader(
+                pickle: try PickleReader(pickle), archive: archive, file: file, root: root)
+            isTorchScript = archive.records.keys.contains { $0.hasPrefix(root + "code/") }
+            entries = try reader.read()
+        } catch let error as ZipArchive.FormatError {
+            throw FormatError(error.reason)
+        } catch let error as PickleReader.FormatError {
+            throw FormatError(error.reason)
+        } catch let error as FormatError {
+            throw error
+        } catch {
+            throw FormatError("\(error)")
+        }
+    }
+}
+
+/// Finds the tensors in what a pickle describes.
+private struct StateDictReader {
+    typealias FormatError = TorchCheckpoint.FormatError
+    typealias Value = PickleReader.Value
+
+    let pickle: PickleReader
+    let archive: ZipArchive
+    let file: MappedFile
+    let root: String
+    private var entries: [String: TensorArchive.Entry] = [:]
+    private var visits = 0
+
+    init(pickle: PickleReader, archive: ZipArchive, file: MappedFile, root: String) {
+        (self.pickle, self.archive, self.file, self.root) = (pickle, archive, file, root)
+    }
+
+    /// Where training programs put the state dict among other things.
+    private static let wrappers = ["state_dict", "model_state_dict", "model"]
+    private static let visitLimit = 1 << 20
+    private static let depthLimit = 64
+
+    /// How PyTorch calls number formats, and safetensors.
+    private static let types = [
+        "Float": "F32", "Half": "F16", "BFloat16": "BF16", "Double": "F64", "Long": "I64",
+        "Int": "I32", "Short": "I16", "Char": "I8", "Byte": "U8", "Bool": "BOOL",
+    ]
+
+    mutating func read() throws(FormatError) -> [String: TensorArchive.Entry] {
+        var top = pickle.root
+        for name in Self.wrappers {
+            if let inner = member(name, of: top), pickle.node(inner)?.kind == .dictionary {
+                top = inner
+                break
+            }
+        }
+        try collect(top, name: "", depth: 0)
+        guard !entries.isEmpty else { throw FormatError("it holds no tensors under names") }
+        return entries
+    }
+
+    /// The value under a key of a dictionary, or nil.
+    private func member(_ key: String, of value: Value) -> Value? {
+        guard let node = pickle.node(value), node.kind == .dictionary else { return nil }
+        return stride(from: 0, to: node.values.count, by: 2)
+            .first { node.values[$0] == .string(key) }.map { node.values[$0 + 1] }
+    }
+
+    /// Gathers the tensors of a state dict, or of an object of TorchScript and those that it holds.
+    private mutating func collect(
+        _ value: Value, name: String, depth: Int
+    ) throws(FormatError) {
+        visits += 1
+        guard depth <= Self.depthLimit, visits <= Self.visitLimit else {
+            throw FormatError("its objects are nested too deeply, or too many")
+        }
+        guard let node = pickle.node(value) else { return }
+        if let tensor = try tensor(node, name: name) {
+            guard entries.updateValue(tensor, forKey: name) == nil else {
+                throw FormatError("it has the tensor \(name) twice")
+            }
+            return
+        }
+        let isObject = node.kind == .call && node.state != nil
+        guard let members = isObject ? pickle.node(node.state) : node,
+            members.kind == .dictionary, isObject || depth == 0
+        else { return }
+        for index in stride(from: 0, to: members.values.count, by: 2) {
+            guard case .string(let key) = members.values[index] else { continue }
+            let path = name.isEmpty ? key : "\(name).\(key)"
+            try collect(members.values[index + 1], name: path, depth: depth + 1)
+        }
+    }
+
+    // MARK: tensors
+
+    /// The tensor that a call makes; nil if it makes something else.
+    private func tensor(
+        _ node: PickleReader.Node, name: String
+    ) throws(FormatError) -> TensorArchive.Entry? {
+        guard node.kind == .call, case .global(let function) = node.values[0],
+            let arguments = pickle.node(node.values[1])?.values
+        else { return nil }
+        switch function {
+        case "torch._utils _rebuild_parameter":
+            guard let inner = pickle.node(arguments.first), inner.values.first != node.values.first
+            else { throw FormatError("the parameter \(name) is made of no tensor") }
+            return try tensor(inner, name: name)
+        case "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2":
+            do {
+                return try tensor(arguments)
+            } catch {
+                throw FormatError("the tensor \(name) \(error.reason)")
+            }
+        default:
+            return nil
+        }
+    }
+
+    /// A tensor of a storage, an offset, sizes and strides, all counted in numbers.
+    private func tensor(_ arguments: [Value]) throws(FormatError) -> TensorArchive.Entry {
+        guard arguments.count >= 4, let storage = pickle.node(arguments[0]),
+            storage.kind == .persistent, storage.values.count >= 5,
+            storage.values[0] == .string("storage"), case .global(let kind) = storage.values[1],
+            case .string(let key) = storage.values[2]
+        else { throw FormatError("has no storage") }
+        let storageName = String(kind.dropFirst("torch ".count).dropLast("Storage".count))
+        guard kind == "torch \(storageName)Storage", let type = Self.types[storageName],
+            let width = SafetensorsFile.byteWidths[type]
+        else { throw FormatError("has a storage of \(kind), which is not read") }
+        guard let record = archive.records["\(root)data/\(key)"] else {
+            throw FormatError("lies in the record data/\(key), which is missing")
+        }
+        guard record.isPlain else {
+            throw FormatError("lies in the record data/\(key), which is compressed or encrypted")
+        }
+        guard case .integer(let offset) = arguments[1], offset >= 0,
+            let shape = integers(arguments[2]), let strides = integers(arguments[3]),
+            shape.count == strides.count, shape.count <= 16
+        else { throw FormatError("has sizes that are not whole numbers") }
+
+        let available = record.range.count / width
+        var (last, count) = (offset, 1)
+        for (side, stride) in zip(shape, strides) {
+            let (product, tooMany) = count.multipliedReportingOverflow(by: side)
+            let (reach, tooFar) = max(side - 1, 0).multipliedReportingOverflow(by: stride)
+            let (end, beyond) = last.addingReportingOverflow(reach)
+            guard !tooMany, !tooFar, !beyond else { throw FormatError("is too large to count") }
+            (count, last) = (product, end)
+        }
+        guard count == 0 || (last < available && count <= available) else {
+            throw FormatError(
+                "is \(type) \(shape) and reaches number \(last) of the \(available) that are there")
+        }
+        guard let stored = StoredType(rawValue: type), count > 0 else {
+            return .init(type: type, shape: shape, tensor: nil)
+        }
+        let start = record.range.lowerBound + offset * width
+        return .init(
+            type: type, shape: shape,
+            tensor: StoredTensor(
+                type: stored, shape: shape, strides: strides, file: file,
+                byteRange: start..<start + (last - offset + 1) * width))
+    }
+
+    /// A tuple or list of numbers that are not negative.
+    private func integers(_ value: Value) -> [Int]? {
+        guard let node = pickle.node(value) else { return nil }
+        // TorchScript and torch.Size wrap them in a call.
+        if node.kind == .call { return pickle.node(node.values[1])?.values.first.flatMap(integers) }
+        let numbers = node.values.compactMap { value -> Int? in
+            guard case .integer(let number) = value, number >= 0 else { return nil }
+            return number
+        }
+        return numbers.count == node.values.count ? numbers : nil
+    }
+}

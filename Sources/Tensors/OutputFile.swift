@@ -1,0 +1,142 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A file that gets its name when it is whole and on the disk; until then, and if it never is, nothing
+/// stands there that did not stand there before.
+package final class OutputFile {
+    private let path: String
+    private let partialPath: String
+    private let descriptor: Int32
+    private var pending: [UInt8] = []
+
+    /// - Throws: `FileError` if the folder is missing or may not be written.
+    package init(path: String) throws(FileError) {
+        self.path = path
+        partialPath = "\(path).\(getpid()).partial"
+        descriptor = open(partialPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw .last() }
+    }
+
+    deinit {
+        close(descriptor)
+        unlink(partialPath)  // fails where the file got its name
+    }
+
+    /// Appends bytes.
+    package func write(_ bytes: some Collection<UInt8>) throws(FileError) {
+        pending += bytes
+        if pending.count >= 1 << 20 { try flush() }
+    }
+
+    /// Appends a tensor's numbers in some format, rounded to nearest even.
+    ///
+    /// - Returns: the first number that the format cannot hold, after which nothing is to be written.
+    package func write(_ tensor: Tensor, as type: StoredType) throws(FileError) -> Float? {
+        for start in stride(from: 0, to: tensor.count, by: 1 << 16) {
+            let end = min(start + 1 << 16, tensor.count)
+            var encoded: [UInt8] = []
+            encoded.reserveCapacity((end - start) * type.byteWidth)
+            for index in start..<end {
+                let number = tensor.elements[index]
+                let bits = type.bits(of: number)
+                if type.isInfinite(bits) && number.isFinite { return number }
+                for byte in 0..<type.byteWidth {
+                    encoded.append(UInt8(truncatingIfNeeded: bits >> (8 * UInt32(byte))))
+                }
+            }
+            try write(encoded)
+        }
+        return withExtendedLifetime(tensor) { nil }
+    }
+
+    /// Appends a stored tensor's bytes as they are.
+    ///
+    /// - Returns: whether they are in row-major order; if not, nothing was written.
+    package func writeBytes(of tensor: StoredTensor) throws(FileError) -> Bool {
+        try flush()
+        var failure: FileError?
+        let isDone: Void? = tensor.withBytes { bytes in
+            do {
+                try write(all: bytes)
+            } catch let error as FileError {
+                failure = error
+            } catch {}
+        }
+        if let failure { throw failure }
+        return isDone != nil
+    }
+
+    /// Puts everything on the disk and gives the file its name.
+    package func finish() throws(FileError) {
+        try flush()
+        guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw .last() }
+    }
+
+    private func flush() throws(FileError) {
+        var failure: FileError?
+        pending.withUnsafeBytes { bytes in
+            do {
+                try write(all: bytes)
+            } catch let error as FileError {
+                failure = error
+            } catch {}
+        }
+        if let failure { throw failure }
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    private func write(all bytes: UnsafeRawBufferPointer) throws(FileError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = UnsafeRawBufferPointer(rebasing: rest)
+            #if canImport(Darwin)
+                let count = Darwin.write(descriptor, part.baseAddress, part.count)
+            #elseif canImport(Musl)
+                let count = Musl.write(descriptor, part.baseAddress, part.count)
+            #else
+                let count = Glibc.write(descriptor, part.baseAddress, part.count)
+            #endif
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .last()
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
+
+extension StoredType {
+    /// The bits of a number in this format, rounded to nearest even.
+    package func bits(of number: Float) -> UInt32 {
+        let bits = number.bitPattern
+        switch self {
+        case .float32: return bits
+        case .bfloat16:
+            guard !number.isNaN else { return bits >> 16 | 0x40 }
+            return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+        case .float16:
+            let sign = bits >> 16 & 0x8000
+            guard !number.isNaN else { return sign | 0x7E00 }
+            // Scaled so that the format's smallest step is 1, its subnormal numbers are whole.
+            let size = number.magnitude
+            if size < 0x1p-14 { return sign | UInt32((size * 0x1p24).rounded(.toNearestOrEven)) }
+            guard size < 65520 else { return sign | 0x7C00 }
+            let magnitude = size.bitPattern
+            let rounded = magnitude + 0xFFF + (magnitude >> 13 & 1)
+            return sign | ((rounded >> 13) - (112 << 10))
+        }
+    }
+
+    fileprivate func isInfinite(_ bits: UInt32) -> Bool {
+        switch self {
+        case .float32: bits & 0x7FFF_FFFF == 0x7F80_0000
+        case .float16: bits & 0x7FFF == 0x7C00
+        case .bfloat16: bits & 0x7FFF == 0x7F80
+        }
+    }
+}

@@ -1,0 +1,322 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// Files of PyTorch that are none, are damaged, or were made to break a reader.
+@Suite struct CheckpointTests {
+    private let folder: TemporaryFolder
+    private let good: [UInt8]
+
+    init() throws {
+        folder = try TemporaryFolder()
+        good = try bytes(ofFile: Fixtures.path("formats/state-dict.pt"))
+    }
+
+    /// Why a file is refused, or "accepted".
+    private func reason(_ bytes: [UInt8], as name: String = "attack.pt") throws -> String {
+        let path = try folder.write(name, bytes)
+        do {
+            _ = try TensorArchive(path: path)
+        } catch CLIPError.malformedWeights(path, let reason) {
+            return reason
+        }
+        return "accepted"
+    }
+
+    // MARK: archives
+
+    /// A zip archive of stored records, as the attack wants it.
+    struct Zip {
+        struct Record {
+            var name: String
+            var data: [UInt8]
+            var method = 0
+            var flags = 0
+            /// What the directory says instead of the truth.
+            var claimedSize: Int?
+            var claimedOffset: Int?
+            var ownName: String?
+        }
+
+        static func number(_ value: Int, _ width: Int) -> [UInt8] {
+            (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+        }
+
+        static func write(_ records: [Record], claimedCount: Int? = nil) -> [UInt8] {
+            var (file, directory): ([UInt8], [UInt8]) = ([], [])
+            for record in records {
+                let (own, name) = (
+                    Array((record.ownName ?? record.name).utf8), Array(record.name.utf8)
+                )
+                let size = record.claimedSize ?? record.data.count
+                let fields =
+                    number(record.flags, 2) + number(record.method, 2) + number(0, 8)
+                    + number(size, 4) + number(size, 4)
+                directory +=
+                    number(0x0201_4B50, 4) + number(20, 2) + number(20, 2) + fields
+                    + number(name.count, 2) + number(0, 12)
+                    + number(record.claimedOffset ?? file.count, 4) + name
+                file +=
+                    number(0x0403_4B50, 4) + number(20, 2) + fields + number(own.count, 2)
+                    + number(0, 2) + own + record.data
+            }
+            let end =
+                number(0x0605_4B50, 4) + number(0, 4) + number(claimedCount ?? records.count, 2)
+                + number(claimedCount ?? records.count, 2) + number(directory.count, 4)
+                + number(file.count, 4) + number(0, 2)
+            return file + directory + end
+        }
+    }
+
+    /// An archive like PyTorch's, with a pickle and a storage of 16 numbers.
+    private func archive(_ pickle: [UInt8], storage: [UInt8]? = nil) -> [UInt8] {
+        Zip.write([
+            .init(name: "a/data.pkl", data: pickle),
+            .init(name: "a/data/0", data: storage ?? [UInt8](repeating: 0, count: 64)),
+        ])
+    }
+
+    // MARK: pickles
+
+    private static func text(_ text: String) -> [UInt8] {
+        [UInt8(ascii: "X")] + Zip.number(text.utf8.count, 4) + Array(text.utf8)
+    }
+
+    private static func integer(_ value: Int) -> [UInt8] {
+        [0x8A, 8] + Zip.number(value, 8)
+    }
+
+    private static func tuple(_ parts: [[UInt8]]) -> [UInt8] {
+        [UInt8(ascii: "(")] + parts.joined() + [UInt8(ascii: "t")]
+    }
+
+    private static func global(_ name: String) -> [UInt8] { Array("c\(name)\n".utf8) }
+
+    /// A state dict of one tensor.
+    private static func stateDict(
+        kind: String = "FloatStorage", key: String = "0", offset: Int = 0, shape: [Int] = [2, 2],
+        strides: [Int] = [2, 1]
+    ) -> [UInt8] {
+        let storage =
+            tuple([
+                text("storage"), global("torch\n\(kind)"), text(key), text("cpu"), integer(16),
+            ]) + [UInt8(ascii: "Q")]
+        let tensor =
+            global("torch._utils\n_rebuild_tensor_v2")
+            + tuple([
+                storage, integer(offset), tuple(shape.map(integer)), tuple(strides.map(integer)),
+                [0x89], global("collections\nOrderedDict") + Array(")R".utf8),
+            ]) + Array("R".utf8)
+        return [0x80, 2] + Array("}".utf8) + text("w") + tensor + Array("s.".utf8)
+    }
+
+    @Test func readsAGoodArchive() throws {
+        let path = try folder.write("good.pt", archive(Self.stateDict()))
+        let archive = try TensorArchive(path: path)
+        #expect(archive.entries["w"]?.shape == [2, 2] && archive.format == .pyTorch)
+        #expect(
+            try reason(self.archive(Self.stateDict(shape: [0, 5], strides: [5, 1]))) == "accepted")
+        #expect(try reason(self.archive(Self.stateDict(shape: [], strides: []))) == "accepted")
+        #expect(try reason(self.archive(Self.stateDict(kind: "LongStorage"))) == "accepted")
+        #expect(
+            try reason(self.archive(Self.stateDict(shape: [3, 9], strides: [0, 1]))) != "accepted")
+    }
+
+    @Test func tensorsThatLieElsewhereAreRefused() throws {
+        for (pickle, says) in [
+            (Self.stateDict(key: "1"), "data/1, which is missing"),
+            (Self.stateDict(key: "../../etc/passwd"), "which is missing"),
+            (Self.stateDict(kind: "ComplexStorage"), "which is not run"),
+            (Self.stateDict(offset: 13), "reaches number 16 of the 16"),
+            (Self.stateDict(offset: -1), "whole numbers"),
+            (Self.stateDict(shape: [2, -2]), "whole numbers"),
+            (Self.stateDict(strides: [-2, 1]), "whole numbers"),
+            (Self.stateDict(shape: [2, 2], strides: [15, 1]), "reaches number 16"),
+            (Self.stateDict(shape: [.max, 2]), "too large to count"),
+            (Self.stateDict(shape: [2, 2], strides: [.max, 1]), "too large to count"),
+            (Self.stateDict(shape: [1 << 40, 1 << 20], strides: [0, 0]), "of the 16"),
+            (Self.stateDict(shape: [2]), "whole numbers"),
+            (
+                Self.stateDict(
+                    shape: .init(repeating: 1, count: 17), strides: .init(repeating: 1, count: 17)),
+                "whole numbers"
+            ),
+        ] {
+            let found = try reason(archive(pickle))
+            #expect(found.contains(says), "\(found), not \(says)")
+        }
+    }
+
+    @Test func nothingIsRunAndNamesAreTold() throws {
+        let gadget = try reason(bytes(ofFile: Fixtures.path("formats/gadget.pt")))
+        #expect(gadget.contains("system") && gadget.contains("not run"), "\(gadget)")
+        for name in ["builtins\neval", "numpy\nndarray", "argparse\nNamespace", "torch\nload"] {
+            let pickle = [0x80, 2] + Self.global(name) + Array(")R.".utf8)
+            let found = try reason(archive(pickle))
+            #expect(found.contains(name.replacing("\n", with: ".")), "\(found)")
+        }
+        let stacked =
+            [0x80, 4] + Self.text("os") + Self.text("system") + [0x93] + Array(")R.".utf8)
+        #expect(try reason(archive(stacked)).contains("os.system"))
+        for opcode in Array("iIoPV".utf8) + [0x82, 0x92, 0x97, 0xFF] {
+            let found = try reason(archive([0x80, 2, opcode] + Array("a\nb\n.".utf8)))
+            #expect(found.contains("opcode \(opcode)"), "\(found)")
+        }
+    }
+
+    @Test func bombsEndInTimeAndMemory() throws {
+        func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
+        let deep = [0x80, 2] + [UInt8](repeating: UInt8(ascii: "]"), count: 1_000_000)
+        for (name, pickle, says) in [
+            (
+                "lists in lists",
+                deep + [UInt8](repeating: UInt8(ascii: "a"), count: 999_999) + ascii("."),
+                "no tensors"
+            ),
+            (
+                "tuples in tuples",
+                [0x80, 2] + ascii(")") + [UInt8](repeating: 0x85, count: 1_000_000)
+                    + ascii("."), "no tensors"
+            ),
+            (
+                "values without end", deep + deep.dropFirst(2) + deep.dropFirst(2) + ascii("."),
+                "values"
+            ),
+            (
+                "more values than allowed",
+                [0x80, 2] + [UInt8](repeating: UInt8(ascii: "N"), count: 5_000_000)
+                    + ascii("."), "holds more than"
+            ),
+            (
+                "a long string", [0x80, 2, UInt8(ascii: "X"), 255, 255, 255, 255] + ascii("a."),
+                "cut off"
+            ),
+            (
+                "a longer string",
+                [0x80, 2, 0x8D] + [UInt8](repeating: 255, count: 8) + ascii("."), "cut off"
+            ),
+            (
+                "a huge memo index", [0x80, 2] + ascii("Nr") + [255, 255, 255, 255] + ascii("."),
+                "no tensors"
+            ),
+            ("a memo that is missing", [0x80, 2] + ascii("h") + [7] + ascii("."), "never kept"),
+            ("a stack that is empty", [0x80, 2] + ascii("0."), "empty stack"),
+            ("a mark that is missing", [0x80, 2] + ascii("t."), "did not begin"),
+            ("a mark that is left", [0x80, 2] + ascii("N(."), "ends with"),
+            ("no end", [0x80, 2] + ascii("N"), "cut off"),
+            ("text protocol", ascii("(dp0\n."), "opcode"),
+            ("an unknown protocol", [0x80, 9] + ascii("N."), "protocol 9"),
+            ("a dictionary of one", [0x80, 2] + ascii("}(Nu."), "no container"),
+        ] as [(String, [UInt8], String)] {
+            let found = try reason(archive(pickle))
+            #expect(found.contains(says), "\(name): \(found)")
+        }
+        // Objects that hold each other twice, fifty times over: 2^50 paths lead to the tensor.
+        var knot = [0x80, 2] + Self.text("leaf")
+        for level in 0..<50 {
+            let object = Self.global("__torch__\nA") + ascii(")") + [0x81] + ascii("}")
+            knot =
+                [0x80, 2] + knot.dropFirst(2) + [
+                    UInt8(ascii: "q"), UInt8(level), UInt8(ascii: "0"),
+                ]
+                + object
+            for key in ["a", "b"] {
+                knot += Self.text(key) + [UInt8(ascii: "h"), UInt8(level), UInt8(ascii: "s")]
+            }
+            knot += ascii("b")
+        }
+        let found = try reason(archive(knot + ascii(".")))
+        #expect(found.contains("nested too deeply"), "\(found)")
+    }
+
+    @Test func archivesThatLieAreRefused() throws {
+        let pickle = Self.stateDict()
+        let storage = [UInt8](repeating: 0, count: 64)
+        func zip(_ change: (inout [Zip.Record]) -> Void) -> [UInt8] {
+            var records = [
+                Zip.Record(name: "a/data.pkl", data: pickle),
+                Zip.Record(name: "a/data/0", data: storage),
+            ]
+            change(&records)
+            return Zip.write(records)
+        }
+        for (name, says, change) in [
+            ("up", "unsafe name", { $0[1].name = "a/../../0" }),
+            ("root", "unsafe name", { $0[1].name = "/etc/passwd" }),
+            ("windows", "unsafe name", { $0[1].name = "a\\data\\0" }),
+            ("nul", "unsafe name", { $0[1].name = "a/data/0\0" }),
+            ("twice", "twice", { $0[1].name = "a/data.pkl" }),
+            ("two names", "another name", { $0[1].ownName = "a/data/1" }),
+            ("overlap", "overlap", { $0[0].claimedSize = $0[0].data.count + 8 }),
+            ("overlap by offset", "another name", { $0[1].claimedOffset = 0 }),
+            ("beyond the end", "does not", { $0[1].claimedSize = 1 << 30 }),
+            ("begins nowhere", "does not", { $0[1].claimedOffset = 7 }),
+            ("compressed storage", "compressed", { $0[1].method = 8 }),
+            ("compressed pickle", "compressed", { $0[0].method = 8 }),
+            ("encrypted", "encrypted", { $0[1].flags = 1 }),
+            ("no pickle", "no data.pkl", { $0[0].name = "a/other.pkl" }),
+            ("two pickles", "no data.pkl", { $0.append(.init(name: "b/data.pkl", data: pickle)) }),
+            (
+                "big end first", "big end",
+                { $0.append(.init(name: "a/byteorder", data: Array("big".utf8))) }
+            ),
+        ] as [(String, String, (inout [Zip.Record]) -> Void)] {
+            let found = try reason(zip(change))
+            #expect(found.contains(says) && found != "accepted", "\(name): \(found)")
+        }
+        #expect(try reason(Zip.write([], claimedCount: 65535)) != "accepted")
+    }
+
+    @Test func cutFilesAreRefusedWhereverTheyAreCut() throws {
+        let cuts = Array(1..<min(4096, good.count)) + Array(max(0, good.count - 4096)..<good.count)
+        for cut in Set(cuts) {
+            #expect(try reason(Array(good[..<cut])) != "accepted", "\(cut) of \(good.count)")
+        }
+    }
+
+    @Test func changedBytesNeverCrash() throws {
+        // Every byte of the directory and of the pickle in turn; a tensor's numbers may change unseen.
+        let path = folder.path + "/changed.pt"
+        for position in Array(0..<4200) + Array((good.count - 5000)..<good.count) {
+            var changed = good
+            changed[position] ^= UInt8(truncatingIfNeeded: 1 << (position % 8))
+            try Data(changed).write(to: URL(fileURLWithPath: path))
+            _ = try? CLIPModel(path: path, activation: .gelu)
+        }
+    }
+
+    @Test func otherFormatsAreNamed() throws {
+        for (bytes, says) in [
+            (try bytes(ofFile: Fixtures.path("formats/legacy.pt")), "before 1.6"),
+            (Array("GGUF".utf8) + [3, 0, 0, 0], "GGUF"),
+            ([0x08, 0x07, 0x12, 0x07] + Array("pytorch".utf8), "ONNX"),
+            ([0x89] + Array("HDF\r\n\u{1A}\n".utf8), "HDF5"),
+            (Array("version https://git-lfs".utf8), "git lfs pull"),
+            (Array("<!doctype html>".utf8), "page of the web"),
+        ] {
+            let found = try reason(bytes)
+            #expect(found.contains(says), "\(found)")
+        }
+    }
+
+    @Test func indicesThatLieAreRefused() throws {
+        try folder.copy(
+            Fixtures.path("formats/hf-sharded/model-00001-of-00002.safetensors"),
+            as: "one.safetensors")
+        for (map, says) in [
+            (#"{"weight_map":{}}"#, "no weight_map"), (#"[]"#, "no weight_map"), ("{", "not JSON"),
+            (#"{"weight_map":{"a":"../one.safetensors"}}"#, "no file beside"),
+            (#"{"weight_map":{"a":"/etc/passwd"}}"#, "no file beside"),
+            (#"{"weight_map":{"a":"m.index.json"}}"#, "no file beside"),
+            (#"{"weight_map":{"a":7}}"#, "no file beside"),
+            (#"{"weight_map":{"no.such":"one.safetensors"}}"#, "lacks the tensor no.such"),
+            (#"{"weight_map":{"a":"missing.safetensors"}}"#, "No such file"),
+        ] {
+            let path = try folder.write("m.index.json", map.utf8)
+            let error = #expect(throws: CLIPError.self) { try TensorArchive(path: path) }
+            #expect("\(error as Any)".contains(says), "\(map): \(error as Any)")
+        }
+    }
+}
