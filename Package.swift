@@ -6,6 +6,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "CLIP", targets: ["CLIP"]),
+        .library(name: "CLIPHub", targets: ["CLIPHub"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [
@@ -24,9 +25,18 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP", "CBundledModel",
+                "CLIP", "CLIPHub", "CBundledModel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+
+        // Which models there are, and how to get them; the only networking.
+        .target(name: "CLIPHub", dependencies: ["CLIP", "Tensors", "CHTTP", "CModelRegistry"]),
+
+        // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
+        .target(name: "CHTTP"),
+
+        // The models that are known, compiled in.
+        .target(name: "CModelRegistry", exclude: ["models.json", "answers.json"]),
 
         // The weights of `tiny`, compiled into the command; the library does without.
         .target(name: "CBundledModel"),
@@ -60,6 +70,7 @@ let package = Package(
             name: "ImageCodecsTests", dependencies: ["CLIP", "ImageCodecs", "TestSupport"]),
         .testTarget(
             name: "CLIPTests", dependencies: ["CLIP", "Tensors", "CVocabulary", "TestSupport"]),
+        .testTarget(name: "CLIPHubTests", dependencies: ["CLIPHub", "CLIP", "TestSupport"]),
         .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
         .testTarget(
             name: "ClipCommandTests", dependencies: ["ClipCommand", "CLIP", "TestSupport"]),

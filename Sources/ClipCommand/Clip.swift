@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPHub
 
 /// The command `clip`: thin; everything it can do, the library does.
 @main
@@ -13,8 +14,8 @@ struct Clip: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Zeroshot.self, Encode.self, Similarity.self, Tokenize.self, Preprocess.self, Info.self,
-            Bench.self,
+            Zeroshot.self, Encode.self, Similarity.self, Tokenize.self, Preprocess.self,
+            Models.self, Pull.self, Info.self, Verify.self, Convert.self, Bench.self,
         ])
 
     static var version: String {
@@ -33,6 +34,9 @@ struct Clip: ParsableCommand {
             }
             try finishOutput()
         } catch let error as CLIPError {
+            report(error)
+            exit(withError: ExitCode(1))
+        } catch let error as HubError {
             report(error)
             exit(withError: ExitCode(1))
         } catch let error as Failure {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPHub
 
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Say what a file of weights is.")
@@ -16,14 +17,17 @@ struct Info: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let model = try ModelOptions.open(name, activation: activation)
+        let model = try ModelOptions.open(name, activation: activation, common, mayFetch: false)
         let (weights, configuration) = (model.weights, model.configuration)
         let preprocessor = model.preprocessor
         let text = configuration.text
+        let sums = model.checksums()
+        let license = HubModel.named(name)?.license
         if json {
             print(
                 JSON.object([
-                    "path": .string(weights.path), "layout": .string(weights.layout.rawValue),
+                    "path": .string(weights.path), "format": .string(weights.format.rawValue),
+                    "layout": .string(weights.layout.rawValue),
                     "types": .array(weights.types.map { .string($0) }),
                     "parameters": .integer(weights.parameterCount),
                     "bytes": .integer(weights.byteCount),
@@ -37,12 +41,15 @@ struct Info: ParsableCommand {
                     "interpolation": .string(preprocessor.interpolation.rawValue),
                     "resize_mode": .string(preprocessor.resizeMode.rawValue),
                     "logit_scale": .float(model.logitScale),
+                    "sha256": .array(sums.map { .string($0.sha256) }),
+                    "license": license.map { .string($0) } ?? .null,
                 ]))
             return
         }
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         for (key, value) in [
             ("file", weights.path),
+            ("format", weights.format.words),
             ("layout", weights.layout == .openAI ? "OpenAI, open_clip" : "Hugging Face"),
             ("numbers", weights.types.joined(separator: ", ")),
             ("parameters", "\(weights.parameterCount) in \(weights.byteCount) bytes"),
@@ -66,8 +73,20 @@ struct Info: ParsableCommand {
                 "\(preprocessor.interpolation.rawValue), \(preprocessor.resizeMode.rawValue)"
             ),
             ("logit scale", "\(model.logitScale)"),
+            ("licence", license ?? "unknown here"),
+            ("SHA-256", sums.map(\.sha256).joined(separator: ", ")),
         ] {
-            print((key + ":").padded(13), value)
+            print((key + ":").left(13), value)
+        }
+    }
+}
+
+extension WeightFormat {
+    fileprivate var words: String {
+        switch self {
+        case .safetensors: "safetensors"
+        case .pyTorch: "PyTorch checkpoint (zip)"
+        case .torchScript: "TorchScript archive (zip)"
         }
     }
 }
@@ -77,12 +96,5 @@ private func describe(_ source: WeightsDescription.ActivationSource) -> String {
     case .configuration(let path): path
     case .name(let official): "the file's name, which is that of OpenAI's \(official.rawValue)"
     case .caller: "the caller"
-    }
-}
-
-extension String {
-    /// Padded on the right to a width.
-    fileprivate func padded(_ width: Int) -> String {
-        self + String(repeating: " ", count: Swift.max(0, width - count))
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPHub
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -12,8 +13,9 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            A file of weights, a folder with one, a name of OpenAI's (ViT-B/32, RN50, …), or tiny, \
-            the small model that is built in; the default is CLIP_MODEL in the environment.
+            A file of weights, a folder with one, a name that clip models lists (ViT-B/32, \
+            ViT-B-32:laion2b_s34b_b79k), a repository of the hub (owner/name), or tiny, the small \
+            model that is built in; the default is CLIP_MODEL in the environment.
             """, valueName: "name|path"))
     var model: String?
 
@@ -50,8 +52,8 @@ struct ModelOptions: ParsableArguments {
         guard let name = model ?? Environment["CLIP_MODEL"] else {
             throw Failure(
                 """
-                no model: give --model a file of weights, a folder with one, a name of OpenAI's, or \
-                tiny, the small one that is built in; or set CLIP_MODEL
+                no model: give --model a file of weights, a folder with one, a name that clip models \
+                lists, or tiny, the small one that is built in; or set CLIP_MODEL
                 """, status: 2)
         }
         return name
@@ -67,8 +69,7 @@ struct ModelOptions: ParsableArguments {
             threads = number
         }
         let name = try name()
-        let model = try Self.open(
-            name, activation: activation ?? Self.knownActivation(of: name), threads: threads)
+        let model = try Self.open(name, activation: activation, common, threads: threads)
         if case .name(let official) = model.weights.activationSource, !common.quiet {
             note(
                 "clip: activation \(model.configuration.activation.rawValue), since the file is named "
@@ -78,12 +79,12 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// The preprocessing of the model that is given, in which the activation has no part.
-    func preprocessor() throws -> ImagePreprocessor {
+    func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
         let name = try name()
         do {
-            return try Self.open(name, activation: activation).preprocessor
+            return try Self.open(name, activation: activation, common).preprocessor
         } catch CLIPError.unknownActivation {
-            return try Self.open(name, activation: .gelu).preprocessor
+            return try Self.open(name, activation: .gelu, common).preprocessor
         }
     }
 
@@ -91,44 +92,37 @@ struct ModelOptions: ParsableArguments {
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
     /// Loads a model by path or name.
+    ///
+    /// - Parameter mayFetch: whether weights that are not here are fetched: at a terminal, where
+    ///   somebody sees it.
     static func open(
-        _ name: String, activation: Activation?, threads: Int? = nil
+        _ name: String, activation: Activation?, _ common: CommonOptions, threads: Int? = nil,
+        mayFetch: Bool = true
     ) throws -> CLIPModel {
         guard name != BundledModel.name else {
             return try BundledModel.load(activation: activation, threads: threads)
         }
-        return try CLIPModel(path: path(of: name), activation: activation, threads: threads)
+        if FileManager.default.fileExists(atPath: name) {
+            return try CLIPModel(path: name, activation: activation, threads: threads)
+        }
+        return try installed(name, common, mayFetch: mayFetch)
+            .load(activation: activation, threads: threads)
     }
 
-    /// OpenAI trained all of its own with QuickGELU.
-    private static func knownActivation(of name: String) throws -> Activation? {
-        FileManager.default.fileExists(atPath: name) || OfficialModel(rawValue: name) == nil
-            ? nil : .quickGELU
-    }
-
-    /// The file or folder of a model that is given by path or by OpenAI's name.
-    private static func path(of name: String) throws -> String {
-        let files = FileManager.default
-        if files.fileExists(atPath: name) { return name }
-        guard let official = OfficialModel(rawValue: name) else {
-            let names = OfficialModel.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Failure(
-                """
-                no model \(name): there is no such file or folder, and the names that are known \
-                are tiny, \(names)
-                """)
+    /// The weights of a name, fetched if need be.
+    private static func installed(
+        _ name: String, _ common: CommonOptions, mayFetch: Bool
+    ) throws -> CLIPHub.InstalledModel {
+        let hub = CLIPHub()
+        if let found = try hub.find(name) { return found }
+        let size = HubModel.named(name)?.byteCount
+        guard !hub.isOffline else { throw HubError.offline(name: name) }
+        guard mayFetch, errorsAreTerminal else {
+            throw HubError.notInstalled(name: name, bytes: size)
         }
-        let home = Environment["CLIP_HOME"] ?? (Environment["HOME"] ?? "") + "/.cache/clip"
-        let candidates = ["\(official.fileStem).safetensors", official.fileStem]
-            .map { "\(home)/\($0)" }
-        guard let found = candidates.first(where: { files.fileExists(atPath: $0) }) else {
-            throw Failure(
-                """
-                the weights of \(name) are not there: put them at \(candidates[0]), or set CLIP_HOME; \
-                --model tiny is built in
-                """)
-        }
-        return found
+        let words = size.map { ", about \(fixed(Double($0) / 1e6, 0)) MB" } ?? ""
+        note("clip: fetching the weights of \(name)\(words)")
+        return try Pull.fetch(name, common)
     }
 }
 

@@ -112,6 +112,11 @@ private func reason(of error: any Error) -> String {
 }
 
 extension String {
+    /// Padded on the right to a width.
+    func left(_ width: Int) -> String {
+        self + String(repeating: " ", count: Swift.max(0, width - count))
+    }
+
     /// Padded on the left to a width.
     func right(_ width: Int) -> String {
         String(repeating: " ", count: Swift.max(0, width - count)) + self

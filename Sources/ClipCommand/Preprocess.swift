@@ -30,7 +30,7 @@ struct Preprocess: ParsableCommand {
 
     func run() throws {
         let picture = try pictures.read(image)
-        var preprocessor = model.isGiven ? try model.preprocessor() : ImagePreprocessor()
+        var preprocessor = model.isGiven ? try model.preprocessor(common) : ImagePreprocessor()
         preprocessor.resolution = resolution ?? preprocessor.resolution
         let side = preprocessor.resolution
         try write(npy(preprocessor(picture), shape: [3, side, side]), to: output)

@@ -21,16 +21,24 @@ struct ClipBinary {
         var text: String { String(decoding: output, as: UTF8.self) }
     }
 
-    func run(
-        _ arguments: [String], input: String = "", environment: [String: String] = [:]
-    ) throws -> Result {
+    /// A process to be started, in an environment in which nothing points to models.
+    func process(_ arguments: [String], environment: [String: String] = [:]) -> Process {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
-        var variables = ProcessInfo.processInfo.environment
-        for name in ["CLIP_MODEL", "CLIP_THREADS", "CLIP_HOME"] { variables[name] = nil }
-        process.environment = variables.merging(environment) { $1 }
+        let variables = ProcessInfo.processInfo.environment.filter { name, _ in
+            !["CLIP_", "HF_", "HUGGING"].contains { name.hasPrefix($0) }
+        }
+        process.environment = variables.merging(["HOME": folder.path]) { $1 }
+            .merging(environment) { $1 }
+        return process
+    }
+
+    func run(
+        _ arguments: [String], input: String = "", environment: [String: String] = [:]
+    ) throws -> Result {
+        let process = process(arguments, environment: environment)
         // Files rather than pipes: nothing waits for a reader.
         let standard = ["in", "out", "err"].map { folder.path + "/\(UUID().uuidString).\($0)" }
         try Data(input.utf8).write(to: URL(fileURLWithPath: standard[0]))

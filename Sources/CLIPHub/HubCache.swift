@@ -1,0 +1,112 @@
+internal import Tensors
+
+#if canImport(FoundationEssentials)
+    internal import FoundationEssentials
+#else
+    internal import Foundation
+#endif
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// The folders in which weights lie: Hugging Face's, as its own libraries keep it, and OpenAI's.
+///
+/// Of a repository `owner/name` Hugging Face's has `models--owner--name` with `blobs` (files by their
+/// hash), `snapshots` (commits, with links to blobs) and `refs` (which commit a branch is at).
+struct HubCache: Sendable {
+    /// Hugging Face's.
+    let root: String
+    /// OpenAI's.
+    let official: String
+
+    init(environment: [String: String]) {
+        func value(_ name: String) -> String? {
+            environment[name].flatMap { $0.isEmpty ? nil : $0 }
+        }
+        let caches = value("XDG_CACHE_HOME") ?? (value("HOME") ?? "") + "/.cache"
+        root =
+            value("HF_HUB_CACHE") ?? value("HUGGINGFACE_HUB_CACHE")
+            ?? (value("HF_HOME") ?? caches + "/huggingface") + "/hub"
+        official = value("CLIP_HOME") ?? (value("HOME") ?? "") + "/.cache/clip"
+    }
+
+    func folder(of repository: String) -> String {
+        "\(root)/models--\(repository.replacing("/", with: "--"))"
+    }
+
+    /// The folders of the commits that are there, that of the main branch first.
+    func snapshots(of repository: String) -> [String] {
+        let folder = folder(of: repository)
+        var commits: [String] = []
+        if let bytes = try? readFile(path: folder + "/refs/main", limit: 1 << 10) {
+            commits.append(Substring(String(decoding: bytes, as: UTF8.self)).trimmed)
+        }
+        let others = try? FileManager.default.contentsOfDirectory(atPath: folder + "/snapshots")
+        commits += (others ?? []).sorted().filter { !commits.contains($0) }
+        return commits.map { "\(folder)/snapshots/\($0)" }
+    }
+
+    /// The first of some files that is there, in the newest snapshot that has one.
+    func file(of repository: String, among names: [String]) -> String? {
+        snapshots(of: repository).lazy.flatMap { folder in names.map { "\(folder)/\($0)" } }
+            .first(where: fileExists)
+    }
+
+    /// What OpenAI's own package keeps of a model, or what was put there by hand.
+    func official(_ file: HubModel.OfficialFile) -> String? {
+        let stem = file.file.hasSuffix(".pt") ? String(file.file.dropLast(3)) : file.file
+        return ["\(stem).safetensors", file.file, stem].map { "\(official)/\($0)" }
+            .first { fileExists($0) || isDirectory($0) }
+    }
+
+    // MARK: writing
+
+    /// Where a file of a repository goes, with the folders that it needs.
+    func place(for file: RemoteFile, of repository: String) throws(HubError) -> (
+        blob: String, lock: String, snapshot: String
+    ) {
+        let folder = folder(of: repository)
+        let locks = "\(root)/.locks/\(folder.split(separator: "/").last ?? "")"
+        let snapshot = "\(folder)/snapshots/\(file.commit)"
+        for path in ["\(folder)/blobs", "\(folder)/refs", snapshot, locks] { try makeFolder(path) }
+        return (
+            "\(folder)/blobs/\(file.etag)", "\(locks)/\(file.etag).lock", "\(snapshot)/\(file.name)"
+        )
+    }
+
+    /// Gives a blob its name in a snapshot, and the main branch that snapshot.
+    func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
+        let target = "../../blobs/\(file.etag)"
+        let made = "\(snapshot).\(getpid())"
+        unlink(made)
+        guard symlink(target, made) == 0, rename(made, snapshot) == 0 else {
+            throw .unwritable(path: snapshot, reason: SystemError.last().reason)
+        }
+        let reference = folder(of: repository) + "/refs/main"
+        do {
+            let output = try OutputFile(path: reference)
+            try output.write(Array(file.commit.utf8))
+            try output.finish()
+        } catch {
+            throw .unwritable(path: reference, reason: error.reason)
+        }
+    }
+}
+
+/// A file on the hub, as its server describes it.
+struct RemoteFile: Sendable, Equatable {
+    let name: String
+    let address: WebAddress
+    /// What the hub calls the contents: their SHA-256 for large files.
+    let etag: String
+    let commit: String
+    let size: Int?
+
+    var sha256: String? {
+        etag.utf8.count == 64 && etag.allSatisfy(\.isHexDigit) ? etag : nil
+    }
+}

@@ -1,0 +1,125 @@
+public import CLIP
+
+/// Pretrained weights that are known: whose, how they are built, and where they are.
+///
+/// The activation and the normalisation are those that the weights were trained with, whichever
+/// name of an architecture open_clip lists them under.
+public struct HubModel: Sendable {
+    /// `architecture:tag`, as in open_clip.
+    public let name: String
+    /// Other names of the same weights: OpenAI's own, and open_clip's with `-quickgelu`.
+    public let aliases: [String]
+    /// Where they are on the hub: `owner/name`.
+    public let repository: String
+    /// Where transformers has the same.
+    public let transformersRepository: String?
+    /// OpenAI's own file of them.
+    public let official: OfficialFile?
+    /// How many numbers they are.
+    public let parameterCount: Int
+    /// Under which licence they are given out, as far as it is known.
+    public let license: String
+    /// Published zero-shot top-1 accuracy on ImageNet-1k, in percent.
+    public let imageNetAccuracy: Double?
+    /// The length of an embedding.
+    public let embeddingDimension: Int
+    /// The side of the pictures that they see, in pixels.
+    public let resolution: Int
+    /// The activation of their MLPs.
+    public let activation: Activation
+
+    /// A file at OpenAI's.
+    public struct OfficialFile: Sendable, Equatable {
+        /// OpenAI's name of the model, such as `ViT-B/32`.
+        public let name: String
+        /// The file's name, such as `ViT-B-32.pt`.
+        public let file: String
+        /// Its SHA-256, which is also part of its address.
+        public let sha256: String
+        /// Its size, in units of 10⁶ bytes, rounded.
+        public let megabytes: Int
+    }
+
+    /// About how large the file on the hub is, in bytes: float32, as all of them are.
+    public var byteCount: Int { 4 * parameterCount }
+
+    /// Their `open_clip_config.json`.
+    package let configuration: [UInt8]
+
+    /// All that are known, in open_clip's order.
+    public static let all: [HubModel] = Registry.models.map { entry in
+        guard let model = HubModel(entry) else {
+            preconditionFailure("the registry has the entry \(entry)")
+        }
+        return model
+    }
+
+    /// The model of that name, whichever of its names it is.
+    public static func named(_ name: String) -> HubModel? {
+        all.first { $0.name == name || $0.aliases.contains(name) }
+    }
+
+    /// Names like one that is not known, at most three.
+    static func similar(to name: String) -> [String] {
+        func plain(_ text: String) -> [Character] {
+            text.lowercased().filter { $0.isLetter || $0.isNumber }.map { $0 }
+        }
+        let wanted = plain(name)
+        guard wanted.count > 2 else { return [] }
+        let scored = all.flatMap { [$0.name] + $0.aliases }.compactMap {
+            candidate -> (Int, String)? in
+            let other = plain(candidate)
+            let isPart = other.starts(with: wanted)
+            let distance = editDistance(wanted, other)
+            return isPart || distance <= max(1, wanted.count / 4)
+                ? (isPart ? 0 : distance, candidate) : nil
+        }
+        return scored.sorted { ($0.0, $0.1.count) < ($1.0, $1.1.count) }.prefix(3).map(\.1)
+    }
+
+    private static func editDistance(_ a: [Character], _ b: [Character]) -> Int {
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                let substituted = diagonal + (x == y ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
+            }
+        }
+        return row[b.count]
+    }
+}
+
+extension HubModel {
+    private init?(_ entry: JSONValue) {
+        guard let name = entry["name"]?.string, let repository = entry["repository"]?.string,
+            let parameterCount = entry["parameters"]?.integer,
+            let license = entry["license"]?.string, let configuration = entry["configuration"],
+            let dimension = configuration["model_cfg"]?["embed_dim"]?.integer,
+            let resolution = configuration["preprocess_cfg"]?["size"]?.integer
+        else { return nil }
+        self.name = name
+        aliases = entry["aliases"]?.array?.compactMap(\.string) ?? []
+        self.repository = repository
+        transformersRepository = entry["transformers"]?.string
+        self.parameterCount = parameterCount
+        self.license = license
+        imageNetAccuracy = entry["imagenet"]?.number
+        embeddingDimension = dimension
+        self.resolution = resolution
+        let isQuick = configuration["model_cfg"]?["quick_gelu"] == .bool(true)
+        activation = isQuick ? .quickGELU : .gelu
+        self.configuration = Array("\(configuration)".utf8)
+        guard let file = entry["official"] else {
+            official = nil
+            return
+        }
+        guard let officialName = file["name"]?.string, let path = file["file"]?.string,
+            let sha256 = file["sha256"]?.string, let megabytes = file["megabytes"]?.integer
+        else { return nil }
+        official = OfficialFile(
+            name: officialName, file: path, sha256: sha256, megabytes: megabytes)
+    }
+}

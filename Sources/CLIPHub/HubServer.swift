@@ -1,0 +1,100 @@
+/// The server of a hub: what it says of files.
+struct HubServer: Sendable {
+    let endpoint: String
+    let token: String?
+    var policy = TransferPolicy()
+
+    init(endpoint: String, token: String?) {
+        self.endpoint = String(endpoint.reversed().drop { $0 == "/" }.reversed())
+        self.token = token
+    }
+
+    /// Header lines for this server alone.
+    var credentials: [String] { token.map { ["Authorization: Bearer \($0)"] } ?? [] }
+
+    /// The first of some files that the repository has.
+    func describe(
+        anyOf names: [String], of repository: String, isCancelled: () -> Bool
+    ) throws(HubError) -> RemoteFile {
+        for name in names {
+            if let file = try describe(name, of: repository, isCancelled: isCancelled) {
+                return file
+            }
+        }
+        let url = "\(endpoint)/\(repository)/resolve/main/\(names[0])"
+        throw .refused(url: url, status: 404, hasToken: token != nil)
+    }
+
+    /// What the hub says of a file; nil if there is none of that name.
+    func describe(
+        _ name: String, of repository: String, isCancelled: () -> Bool
+    ) throws(HubError) -> RemoteFile? {
+        guard let start = WebAddress("\(endpoint)/\(repository)/resolve/main/\(name)") else {
+            throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is no address of HTTP")
+        }
+        var failures = 0
+        while true {
+            let error: HubError
+            do throws(HubError) {
+                return try describe(name, at: start, isCancelled: isCancelled)
+            } catch let failure {
+                error = failure
+            }
+            failures += 1
+            guard let wait = policy.wait(after: error, failures: failures) else { throw error }
+            try pause(wait, isCancelled: isCancelled)
+        }
+    }
+
+    private func describe(
+        _ name: String, at start: WebAddress, isCancelled: () -> Bool
+    ) throws(HubError) -> RemoteFile? {
+        var address = start
+        for _ in 0..<10 {
+            let request = try HTTPRequest(
+                address.url, isHead: true, headers: ["Accept-Encoding: identity"] + credentials,
+                stall: policy.stall)
+            let status = try request.status(isCancelled: isCancelled)
+            let etag = request.header("x-linked-etag") ?? request.header("etag")
+            switch status {
+            case 200, 301, 302, 303, 307, 308:
+                // A repository that was renamed redirects within the hub; a large file, out of it.
+                if status != 200, request.header("x-linked-etag") == nil {
+                    guard let next = request.header("location").flatMap(address.following),
+                        next.isSameOrigin(as: start)
+                    else {
+                        throw .badRedirect(
+                            url: address.url,
+                            reason: "it redirects elsewhere without saying what it is")
+                    }
+                    address = next
+                    continue
+                }
+                guard let hash = etag.flatMap(Self.hash),
+                    let commit = request.header("x-repo-commit").flatMap(Self.hash)
+                else {
+                    throw .badRedirect(
+                        url: address.url, reason: "the server does not describe it as a hub does")
+                }
+                let size = request.header("x-linked-size") ?? request.header("content-length")
+                return RemoteFile(
+                    name: name, address: address, etag: hash, commit: commit,
+                    size: size.flatMap { Int($0) })
+            case 404, 410: return nil
+            case 400..<429, 430..<500:
+                throw .refused(url: address.url, status: status, hasToken: token != nil)
+            default:
+                let wait = request.header("retry-after").flatMap { Int($0) }
+                throw .busy(url: address.url, status: status, seconds: wait)
+            }
+        }
+        throw .badRedirect(url: start.url, reason: "it redirects too often")
+    }
+
+    /// The hexadecimal digits of `W/"…"`; nil if it is anything that could not be the name of a file.
+    private static func hash(_ etag: String) -> String? {
+        let text = (etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...]).filter { $0 != "\"" }
+        let isName = (8...128).contains(text.utf8.count) && text.allSatisfy(\.isHexDigit)
+        return isName ? text.lowercased() : nil
+    }
+}

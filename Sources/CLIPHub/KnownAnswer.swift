@@ -1,0 +1,118 @@
+public import CLIP
+
+/// Something that a model is known to answer, because others measured it and published it.
+///
+/// A model that gives these numbers gives those of the papers and of the other libraries.
+public struct KnownAnswer: Sendable {
+    /// Whose answer: a name of OpenAI's, or `tiny`.
+    public let model: String
+    /// Who published it.
+    public let source: String
+    /// What is compared, in a few words.
+    public let description: String
+    /// The greatest difference that rounding and other arithmetic explain.
+    public let tolerance: Double
+
+    private let quantity: String
+    private let texts: [String]
+    private let ids: [[Int]]
+    private let pixels: [Float]
+    private let isNormalized: Bool
+    private let first: Int
+    private let expected: [Double]
+    private let measure: Measure
+
+    private enum Measure: String { case values, sum, norm }
+
+    /// How a model did.
+    public struct Outcome: Sendable, Equatable {
+        /// The numbers that are known, and those that the model gives.
+        public let expected, found: [Double]
+        /// The greatest difference between them.
+        public let difference: Double
+        /// Whether that is within the tolerance.
+        public let isRight: Bool
+    }
+
+    /// All that are known.
+    public static let all: [KnownAnswer] = Registry.answers.map { entry in
+        guard let answer = KnownAnswer(entry) else {
+            preconditionFailure("the registry has the answer \(entry)")
+        }
+        return answer
+    }
+
+    private init?(_ entry: JSONValue) {
+        guard let model = entry["model"]?.string, let source = entry["source"]?.string,
+            let quantity = entry["what"]?.string, let tolerance = entry["tolerance"]?.number,
+            let measure = [Measure.values, .sum, .norm].first(where: { entry[$0.rawValue] != nil })
+        else { return nil }
+        (self.model, self.source, self.quantity) = (model, source, quantity)
+        (self.tolerance, self.measure) = (tolerance, measure)
+        texts = entry["texts"]?.array?.compactMap(\.string) ?? []
+        ids = entry["ids"]?.array?.map { $0.array?.compactMap(\.integer) ?? [] } ?? []
+        pixels = entry["pixels"]?.array?.compactMap { $0.number.map(Float.init) } ?? []
+        isNormalized = entry["normalized"] == .bool(true)
+        first = entry["first"]?.integer ?? 0
+        expected =
+            entry[measure.rawValue]?.array?.flatMap { $0.array ?? [$0] }.compactMap(\.number) ?? []
+        let inputs =
+            texts.map { "\"\($0)\"" } + ids.map { "\($0.count) ids" }
+            + pixels.map { "pixels of \($0)" }
+        let kind = isNormalized ? "\(quantity) of length 1" : quantity
+        description =
+            "\(measure == .values ? "" : "\(measure.rawValue) of ")\(kind): \(inputs.joined(separator: ", "))"
+    }
+
+    /// Asks a model.
+    ///
+    /// - Throws: `CLIPError` if it cannot take the input.
+    public func check(_ model: CLIPModel) throws(CLIPError) -> Outcome {
+        let rows = try rows(of: model)
+        var found: [Double] = []
+        let width = expected.count / max(1, rows.count)
+        for row in rows {
+            switch measure {
+            case .values: found += row.dropFirst(first).prefix(width).map(Double.init)
+            case .sum: found.append(row.reduce(0) { $0 + Double($1) })
+            case .norm:
+                found.append(row.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot())
+            }
+        }
+        let differences = zip(expected, found).map { abs($0 - $1) }
+        let difference =
+            found.count == expected.count ? differences.max() ?? .infinity : .infinity
+        return Outcome(
+            expected: expected, found: found, difference: difference,
+            isRight: difference <= tolerance)
+    }
+
+    private func rows(of model: CLIPModel) throws(CLIPError) -> [[Float]] {
+        let side = model.configuration.resolution
+        let pictures = pixels.flatMap { [Float](repeating: $0, count: 3 * side * side) }
+        var tokens = ids
+        for text in texts {
+            tokens.append(
+                try model.tokenizer.tokenize(
+                    text, contextLength: model.configuration.text.contextLength))
+        }
+        func split(_ values: [Float], _ count: Int) -> [[Float]] {
+            let width = values.count / max(1, count)
+            return (0..<count).map { Array(values[($0 * width)..<(($0 + 1) * width)]) }
+        }
+        switch quantity {
+        case "pooled text": return split(model.pooled(tokens: tokens), tokens.count)
+        case "pooled image": return split(model.pooled(pixels: pictures), pixels.count)
+        case "logits":
+            let cosines = try model.encode(tokens: tokens).cosineSimilarities(
+                to: model.encode(pixels: pictures))
+            return cosines.map { row in row.map { $0 * model.logitScale } }
+        default:
+            let isText = quantity == "text"
+            var embeddings =
+                try isText ? model.encode(tokens: tokens) : model.encode(pixels: pictures)
+            if isNormalized { embeddings = embeddings.normalized() }
+            return split(embeddings.values, isText ? tokens.count : pixels.count)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import CLIP
+import CLIPHub
+
+struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare a model's answers with those that others published.",
+        discussion: """
+            Each known answer of the model is computed and compared: whether this program, with these \
+            weights on this machine, gives the numbers of the other libraries. Answers are known of \
+            \(Verify.names.joined(separator: ", ")).
+            """)
+
+    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"))
+    var name: String
+
+    @Option(
+        name: .customLong("as"),
+        help: ArgumentHelp(
+            "Whose answers to expect, if the name does not say it.", valueName: "model"))
+    var expected: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var common: CommonOptions
+
+    static var names: [String] {
+        KnownAnswer.all.map(\.model).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    func run() throws {
+        let model = try ModelOptions.open(
+            name, activation: OfficialModel(rawValue: expected ?? "").map { _ in .quickGELU },
+            common)
+        let whose = expected ?? identity(of: model)
+        guard let whose, Self.names.contains(whose) else {
+            throw Failure(
+                """
+                no answers of \(expected ?? name) are known, only of \
+                \(Self.names.joined(separator: ", ")); if the weights are one of these, say so with --as
+                """)
+        }
+        var rows: [JSON] = []
+        var wrong = 0
+        let answers = KnownAnswer.all.filter { $0.model == whose }
+        for answer in answers {
+            let outcome = try answer.check(model)
+            wrong += outcome.isRight ? 0 : 1
+            if json {
+                rows.append(
+                    .object([
+                        "answer": .string(answer.description), "source": .string(answer.source),
+                        "passed": .bool(outcome.isRight), "difference": .double(outcome.difference),
+                        "tolerance": .double(answer.tolerance),
+                        "expected": .array(outcome.expected.map { .double($0) }),
+                        "found": .array(outcome.found.map { .double($0) }),
+                    ]))
+            } else {
+                print(
+                    outcome.isRight ? "passed" : "FAILED",
+                    "difference \(scientific(outcome.difference)) of \(answer.tolerance) allowed ",
+                    "\(answer.description) (\(answer.source))")
+            }
+        }
+        if json {
+            print(
+                JSON.object([
+                    "model": .string(name), "as": .string(whose), "failed": .integer(wrong),
+                    "answers": .array(rows),
+                ]))
+        } else {
+            print("\(answers.count - wrong) of \(answers.count) answers of \(whose) are right")
+        }
+        if wrong > 0 { throw ExitCode(1) }
+    }
+
+    /// The model of which answers are known whose name it is, or whose file's name and sizes.
+    private func identity(of model: CLIPModel) -> String? {
+        if Self.names.contains(name) { return name }
+        if let official = HubModel.named(name)?.official { return official.name }
+        if case .name(let official) = model.weights.activationSource { return official.rawValue }
+        return nil
+    }
+
+    /// Two digits and an exponent.
+    private func scientific(_ value: Double) -> String {
+        guard value > 0, value.isFinite else { return "\(value)" }
+        var (digits, exponent) = (value, 0)
+        while digits < 1 { (digits, exponent) = (digits * 10, exponent - 1) }
+        while digits >= 10 { (digits, exponent) = (digits / 10, exponent + 1) }
+        return "\(fixed(digits, 1))e\(exponent)"
+    }
+}

@@ -1,0 +1,417 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import CLIPHub
+
+/// Downloads from a server that does everything wrong that servers do.
+@Suite struct DownloadTests {
+    /// A hub with one model, `me/model`, and how it answers.
+    final class Hub {
+        static let commit = "0123456789abcdef0123456789abcdef01234567"
+        static let name = "open_clip_model.safetensors"
+        static let size = 300_000
+
+        let contents: [UInt8]
+        let sha256: String
+        let folder: TemporaryFolder
+        let server: FaultServer
+        let hub: CLIPHub
+
+        init(
+            environment: [String: String] = [:],
+            _ change:
+                @escaping @Sendable (FaultServer.Request, [UInt8], inout FaultServer.Answer)
+                -> Void = { _, _, _ in }
+        ) throws {
+            let folder = try TemporaryFolder()
+            var random = SystemRandomNumberGenerator()
+            let contents = (0..<Self.size).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let path = try folder.write("contents", contents)
+            let sha256 = try sha256sum(path)
+            server = try FaultServer { request in
+                var answer = Self.good(request, contents, sha256)
+                change(request, contents, &answer)
+                return answer
+            }
+            var hub = CLIPHub(
+                environment: [
+                    "HF_ENDPOINT": server.url, "HF_HOME": folder.path + "/hf", "HOME": folder.path,
+                    "CLIP_OPENAI_ENDPOINT": server.url + "/models",
+                ].merging(environment) { $1 })
+            hub.policy = TransferPolicy(attempts: 3, delay: 0.01, longestWait: 1, stall: 2)
+            (self.folder, self.contents, self.sha256, self.hub) = (folder, contents, sha256, hub)
+        }
+
+        /// As the hub of Hugging Face answers: a description with a redirect, and then the bytes.
+        static func good(
+            _ request: FaultServer.Request, _ contents: [UInt8], _ sha256: String
+        ) -> FaultServer.Answer {
+            if request.path.hasPrefix("/me/model/resolve/main/") {
+                if request.path.hasSuffix("open_clip_config.json") {
+                    return .init(
+                        200, headers: ["ETag": "\"\(commit)\"", "X-Repo-Commit": commit],
+                        body: Array("{}".utf8))
+                }
+                guard request.path.hasSuffix(name) else { return .init(404) }
+                return .init(
+                    302,
+                    headers: [
+                        "Location": "/cdn/file", "X-Linked-ETag": "\"\(sha256)\"",
+                        "X-Linked-Size": "\(contents.count)", "X-Repo-Commit": commit,
+                    ])
+            }
+            guard request.path == "/cdn/file" || request.path.hasPrefix("/models/") else {
+                return .init(404)
+            }
+            guard let start = request.rangeStart else { return .init(200, body: contents) }
+            guard start < contents.count else {
+                return .init(416, headers: ["Content-Range": "bytes */\(contents.count)"])
+            }
+            return .init(
+                206,
+                headers: [
+                    "Content-Range": "bytes \(start)-\(contents.count - 1)/\(contents.count)"
+                ], body: Array(contents[start...]))
+        }
+
+        var cache: String { folder.path + "/hf/hub/models--me--model" }
+        var blob: String { "\(cache)/blobs/\(sha256)" }
+        var partial: String { blob + ".incomplete" }
+
+        func fetch() throws(HubError) -> CLIPHub.InstalledModel { try hub.fetch("me/model") }
+
+        func error() -> HubError? {
+            do {
+                _ = try fetch()
+                return nil
+            } catch {
+                return error
+            }
+        }
+
+        /// The file is there whole and right, or not at all.
+        func expectWhole(
+            _ isThere: Bool, sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            let snapshot = "\(cache)/snapshots/\(Self.commit)/\(Self.name)"
+            for path in [blob, snapshot] {
+                let found = try? bytes(ofFile: path)
+                #expect(
+                    found == (isThere ? contents : nil), "\(path)", sourceLocation: sourceLocation)
+            }
+        }
+
+        var bodies: Int { server.requests.count { $0.path == "/cdn/file" } }
+    }
+
+    @Test func fetchesIntoTheLayoutOfHuggingFace() throws {
+        let hub = try Hub()
+        #expect(try hub.hub.find("me/model") == nil)
+        let progress = Mutex<[DownloadProgress]>([])
+        let model = try hub.hub.fetch("me/model") { step in
+            progress.withLock { $0.append(step) }
+            return true
+        }
+        #expect(model.path == "\(hub.cache)/snapshots/\(Hub.commit)")
+        try hub.expectWhole(true)
+        #expect(try hub.hub.find("me/model") == model)
+        #expect(try String(contentsOfFile: hub.cache + "/refs/main", encoding: .utf8) == Hub.commit)
+        let link = try FileManager.default.destinationOfSymbolicLink(
+            atPath: "\(model.path)/\(Hub.name)")
+        #expect(link == "../../blobs/\(hub.sha256)")
+        #expect(!FileManager.default.fileExists(atPath: hub.partial))
+        let last = try #require(progress.withLock { $0.last })
+        #expect(last.received == Hub.size && last.total == Hub.size)
+        // A second time nothing is fetched.
+        let before = hub.bodies
+        _ = try hub.fetch()
+        #expect(hub.bodies == before)
+    }
+
+    @Test func goesOnAfterCutsAtRandomBytes() throws {
+        let cuts = (0..<8).map { _ in Int.random(in: 1..<60_000) }
+        let hub = try Hub { request, _, answer in
+            if request.path == "/cdn/file", request.repetition < cuts.count {
+                answer.cut = cuts[request.repetition]
+            }
+        }
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        let starts = hub.server.requests.filter { $0.path == "/cdn/file" }.map {
+            $0.rangeStart ?? 0
+        }
+        #expect(zip(starts, starts.dropFirst()).allSatisfy(<=), "\(starts)")
+        #expect(starts.count >= 2)
+    }
+
+    @Test func aSecondRunGoesOnWhereTheFirstStopped() throws {
+        let hub = try Hub { request, _, answer in
+            guard request.path == "/cdn/file", request.repetition < 3 else { return }
+            answer.cut = request.repetition == 0 ? 100_000 : 0
+        }
+        let error = hub.error()
+        #expect("\(error as Any)".contains("cannot fetch"), "\(error as Any)")
+        try hub.expectWhole(false)
+        #expect(try bytes(ofFile: hub.partial) == Array(hub.contents[..<100_000]))
+        let first = Mutex<DownloadProgress?>(nil)
+        _ = try hub.hub.fetch("me/model") { step in
+            first.withLock { if $0 == nil && step.file == Hub.name { $0 = step } }
+            return true
+        }
+        try hub.expectWhole(true)
+        #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == 100_000)
+        #expect(first.withLock { $0?.resumedFrom } == 100_000)
+    }
+
+    @Test func serversWithoutRangesSendAllAgain() throws {
+        let hub = try Hub { request, contents, answer in
+            guard request.path == "/cdn/file" else { return }
+            answer = .init(200, body: contents)
+            if request.repetition < 2 { answer.cut = 50_000 * (request.repetition + 1) }
+        }
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(hub.bodies == 3)
+    }
+
+    @Test func lengthsThatLieAreFound() throws {
+        // Shorter than it says, and longer; each against what the hub said first.
+        for (claimed, says) in [(400_000, "not the 300000"), (200_000, "200000 of 300000")] {
+            let hub = try Hub { request, contents, answer in
+                guard request.path == "/cdn/file" else { return }
+                answer = .init(200, body: contents + [UInt8](repeating: 7, count: 100_000))
+                answer.claimedLength = claimed
+            }
+            let error = hub.error()
+            #expect("\(error as Any)".contains(says), "\(claimed): \(error as Any)")
+            try hub.expectWhole(false)
+        }
+        let hub = try Hub { request, _, answer in
+            if request.path.hasSuffix(Hub.name) { answer.headers["X-Linked-Size"] = "299999" }
+        }
+        #expect(
+            hub.error()
+                == .wrongSize(
+                    url: hub.server.url + "/me/model/resolve/main/" + Hub.name, expected: 299_999,
+                    found: 300_000))
+        try hub.expectWhole(false)
+        #expect(!FileManager.default.fileExists(atPath: hub.partial))
+    }
+
+    @Test func wrongBytesAreFoundAndNotKept() throws {
+        let hub = try Hub { request, contents, answer in
+            guard request.path == "/cdn/file", request.repetition == 0 else { return }
+            answer.body[12_345] ^= 1
+        }
+        let error = hub.error()
+        guard case .wrongChecksum(_, hub.sha256, _) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        try hub.expectWhole(false)
+        #expect(!FileManager.default.fileExists(atPath: hub.partial))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+    }
+
+    @Test func aPartOfAnotherFileIsFetchedAgain() throws {
+        let hub = try Hub()
+        try FileManager.default.createDirectory(
+            atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
+        try Data(repeating: 9, count: 10_000).write(to: URL(fileURLWithPath: hub.partial))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        // And one that is as long as the file, or longer.
+        for count in [Hub.size, Hub.size + 5] {
+            let hub = try Hub()
+            try FileManager.default.createDirectory(
+                atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
+            try Data(repeating: 9, count: count).write(to: URL(fileURLWithPath: hub.partial))
+            _ = try hub.fetch()
+            try hub.expectWhole(true)
+        }
+    }
+
+    @Test func answersThatSayNoAreTold() throws {
+        for (status, says) in [
+            (401, "HF_TOKEN"), (403, "HF_TOKEN"), (418, "status 418"),
+        ] {
+            for place in ["HEAD", "GET"] {
+                let hub = try Hub { request, _, answer in
+                    if request.method == place { answer = .init(status) }
+                }
+                let error = hub.error()
+                #expect("\(error as Any)".contains(says), "\(status) \(place): \(error as Any)")
+                #expect(hub.server.requests.count { $0.method == place } == 1)
+                try hub.expectWhole(false)
+            }
+        }
+        let missing = try Hub { _, _, answer in answer = .init(404) }
+        #expect("\(missing.error() as Any)".contains("404"))
+        let gone = try Hub { request, _, answer in
+            if request.path == "/cdn/file" { answer = .init(404) }
+        }
+        #expect("\(gone.error() as Any)".contains("404"))
+    }
+
+    @Test func serversThatAreBusyAreAskedAgain() throws {
+        for status in [429, 500, 502, 503, 504] {
+            let hub = try Hub { request, _, answer in
+                guard request.repetition < 1 else { return }
+                answer = .init(status, headers: status == 429 ? ["Retry-After": "0"] : [:])
+            }
+            _ = try hub.fetch()
+            try hub.expectWhole(true)
+        }
+        let late = try Hub { request, _, answer in
+            answer = .init(429, headers: ["Retry-After": "3600"])
+        }
+        #expect("\(late.error() as Any)".contains("3600"))
+        #expect(late.server.requests.count == 1)
+        let never = try Hub { request, _, answer in answer = .init(503) }
+        #expect("\(never.error() as Any)".contains("503"))
+        #expect(never.server.requests.count == 3)
+    }
+
+    @Test func connectionsThatStallAreGivenUp() throws {
+        let hub = try Hub { request, _, answer in
+            guard request.path == "/cdn/file" else { return }
+            answer.cut = 70_000
+            answer.stall = 4
+        }
+        let start = ContinuousClock.now
+        let result = Result { () throws(HubError) in try hub.fetch() }
+        #expect(throws: Never.self) { try result.get() }
+        #expect(ContinuousClock.now - start < .seconds(60))
+        try hub.expectWhole(true)  // 70,000 bytes at each try
+    }
+
+    @Test func noServerIsAnError() throws {
+        let hub = try Hub(environment: ["HF_ENDPOINT": "http://127.0.0.1:1"])
+        #expect("\(hub.error() as Any)".contains("cannot fetch http://127.0.0.1:1/me/model"))
+        for nonsense in ["ftp://127.0.0.1", "no address", "http://user:word@127.0.0.1"] {
+            let hub = try Hub(environment: ["HF_ENDPOINT": nonsense])
+            #expect("\(hub.error() as Any)".contains("HF_ENDPOINT"), "\(nonsense)")
+        }
+    }
+
+    @Test func theTokenStaysWithItsServer() throws {
+        let other = try FaultServer { request in
+            .init(200, body: Array((request.headers["authorization"] ?? "none").utf8))
+        }
+        let address = other.url
+        let hub = try Hub(environment: ["HF_TOKEN": "secret"]) { request, _, answer in
+            if request.method == "GET" { answer.headers["Location"] = address + "/elsewhere" }
+        }
+        let error = hub.error()  // the other server has other bytes
+        #expect("\(error as Any)".contains("300000"), "\(error as Any)")
+        let own = hub.server.requests
+        #expect(!own.isEmpty && own.allSatisfy { $0.headers["authorization"] == "Bearer secret" })
+        #expect(!other.requests.isEmpty)
+        #expect(other.requests.allSatisfy { $0.headers["authorization"] == nil })
+    }
+
+    @Test func redirectsEndSomewhere() throws {
+        let circle = try Hub { request, _, answer in
+            if request.method == "GET" { answer = .init(302, headers: ["Location": request.path]) }
+        }
+        #expect("\(circle.error() as Any)".contains("too often"))
+        let nowhere = try Hub { request, _, answer in
+            if request.method == "GET" { answer = .init(302) }
+        }
+        #expect("\(nowhere.error() as Any)".contains("no address"))
+        let undescribed = try Hub { request, _, answer in answer.headers["X-Repo-Commit"] = nil }
+        #expect("\(undescribed.error() as Any)".contains("describe"))
+        let unsafe = try Hub { request, _, answer in answer.headers["X-Repo-Commit"] = "../../../x"
+        }
+        #expect("\(unsafe.error() as Any)".contains("describe"))
+        let https = try #require(WebAddress("https://a.b/c"))
+        #expect(https.following("//d/e")?.url == "https://d/e")
+        #expect(https.following("/e")?.url == "https://a.b/e")
+        #expect(WebAddress("https://user@host/") == nil && WebAddress("file:///etc") == nil)
+    }
+
+    @Test func aFullDiskIsAnError() throws {
+        let size = 1 << 60
+        let hub = try Hub { request, _, answer in
+            if request.method == "HEAD" { answer.headers["X-Linked-Size"] = "\(size)" }
+        }
+        guard case .diskFull(_, size, _) = hub.error() else {
+            Issue.record("\(hub.error() as Any)")
+            return
+        }
+        try hub.expectWhole(false)
+    }
+
+    @Test func folderThatMayNotBeWrittenIsAnError() throws {
+        let hub = try Hub(environment: ["HF_HOME": "/dev/null/hf"])
+        #expect("\(hub.error() as Any)".contains("cannot write /dev/null"))
+    }
+
+    @Test func itStopsWhenItIsTold() throws {
+        let hub = try Hub { request, _, answer in
+            if request.path == "/cdn/file" { answer.delay = 0.02 }
+        }
+        #expect(throws: HubError.cancelled) {
+            try hub.hub.fetch("me/model") { $0.received < 100_000 }
+        }
+        try hub.expectWhole(false)
+        #expect(try bytes(ofFile: hub.partial).count >= 100_000)
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect((hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart ?? 0) >= 100_000)
+    }
+
+    @Test func theNetworkCanBeForbidden() throws {
+        let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
+        #expect(hub.error() == .offline(name: "me/model"))
+        #expect(hub.server.requests.isEmpty)
+    }
+
+    @Test func twoAtOnceEndWithTheSameFile() async throws {
+        let hub = try Hub { request, _, answer in
+            if request.path == "/cdn/file" { answer.delay = 0.05 }
+        }
+        let client = hub.hub
+        let found = try await withThrowingTaskGroup(of: CLIPHub.InstalledModel.self) { group in
+            for _ in 0..<3 { group.addTask { try client.fetch("me/model") } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(found.count == 3 && Set(found.map(\.path)).count == 1)
+        #expect(hub.bodies == 1)
+        try hub.expectWhole(true)
+    }
+
+    @Test func officialFilesAreCheckedAgainstWhatOpenAISays() throws {
+        let hub = try Hub()
+        // The right bytes are not here, so the answer must be that these are wrong.
+        let error = #expect(throws: HubError.self) {
+            try hub.hub.fetch("ViT-B/32", official: true)
+        }
+        let sum = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+        guard case .wrongChecksum(_, sum, hub.sha256) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(hub.server.requests.map(\.path) == ["/models/\(sum)/ViT-B-32.pt"])
+        #expect(try hub.hub.find("ViT-B/32") == nil)
+        #expect(throws: HubError.self) {
+            try hub.hub.fetch("ViT-B-32:laion2b_s34b_b79k", official: true)
+        }
+    }
+}
+
+/// The SHA-256 of a file, by a program that is not this project's.
+func sha256sum(_ path: String) throws -> String {
+    let process = Process()
+    let pipe = Pipe()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
+    process.arguments = [path]
+    process.standardOutput = pipe
+    try process.run()
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return String(decoding: data.prefix(64), as: UTF8.self)
+}

@@ -1,0 +1,90 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPHub
+
+/// Which models are known, and which of them are found.
+@Suite struct RegistryTests {
+    @Test func knowsAllPlainModelsOfOpenCLIP() throws {
+        #expect(HubModel.all.count == 70)
+        #expect(HubModel.all.filter { $0.official != nil }.count == 9)
+        let names = HubModel.all.flatMap { [$0.name] + $0.aliases }
+        #expect(Set(names).count == names.count)
+        #expect(HubModel.all.map(\.parameterCount).max() == 2_539_567_105)  // ViT-bigG-14
+        for official in OfficialModel.allCases {
+            let model = try #require(HubModel.named(official.rawValue))
+            #expect(model.official?.name == official.rawValue && model.activation == .quickGELU)
+            #expect(model.official?.file == official.fileStem + ".pt")
+        }
+    }
+
+    /// The most common silent mistake with these weights: the activation of the architecture's name.
+    @Test func activationAndNormalisationFollowTheWeights() throws {
+        for (name, activation) in [
+            ("ViT-B-32:openai", .quickGELU), ("ViT-B-32:laion400m_e32", .quickGELU),
+            ("ViT-B-32:laion2b_s34b_b79k", .gelu), ("ViT-B-16:laion400m_e32", .gelu),
+            ("ViT-B-32:metaclip_400m", .quickGELU), ("ViT-H-14:metaclip_altogether", .gelu),
+            ("ViT-L-14:dfn2b", .quickGELU), ("ViT-L-14:dfn2b_s39b", .gelu),
+            ("RN50:yfcc15m", .quickGELU), ("ViT-bigG-14:laion2b_s39b_b160k", .gelu),
+            ("ViT-B-32-quickgelu:laion400m_e32", .quickGELU),
+        ] as [(String, Activation)] {
+            #expect(HubModel.named(name)?.activation == activation, "\(name)")
+        }
+        func text(_ name: String) -> String {
+            String(decoding: HubModel.named(name)?.configuration ?? [], as: UTF8.self)
+        }
+        #expect(text("ViT-L-14:laion2b_s32b_b82k").contains("\"mean\": [0.5, 0.5, 0.5]"))
+        #expect(text("ViT-H-14-378:dfn5b").contains("squash"))
+    }
+
+    @Test func unknownNamesComeWithSimilarOnes() {
+        for (name, similar) in [
+            ("ViT-B32", "ViT-B/32"), ("vit-b/32", "ViT-B/32"), ("RN-50", "RN50"),
+            ("ViT-B-32:laion2b_s34b_b79", "ViT-B-32:laion2b_s34b_b79k"),
+        ] {
+            #expect(
+                HubModel.similar(to: name).contains(similar),
+                "\(name): \(HubModel.similar(to: name))")
+        }
+        #expect(HubModel.similar(to: "chair").isEmpty)
+        #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
+            try CLIPHub(environment: [:]).find("chair")
+        }
+    }
+
+    /// Weights that other libraries fetched, in the layouts in which they keep them.
+    @Test func findsWhatOthersFetched() throws {
+        let folder = try TemporaryFolder()
+        let hub = CLIPHub(environment: ["HOME": folder.path])
+        func put(_ path: String, _ contents: String = "x") throws {
+            let url = URL(fileURLWithPath: "\(folder.path)/\(path)")
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(contents.utf8).write(to: url)
+        }
+        let name = "ViT-B/32"
+        #expect(try hub.find(name) == nil)
+        let cache = ".cache/huggingface/hub/models--"
+        try put(cache + "openai--clip-vit-base-patch32/snapshots/aaa/pytorch_model.bin")
+        #expect(try hub.find(name)?.path.hasSuffix("aaa/pytorch_model.bin") == true)
+        #expect(
+            try hub.find("openai/clip-vit-base-patch32")?.path.hasSuffix("snapshots/aaa") == true)
+        try put(
+            cache + "timm--vit_base_patch32_clip_224.openai/snapshots/b/open_clip_model.safetensors"
+        )
+        #expect(try hub.find(name)?.path.hasSuffix("b/open_clip_model.safetensors") == true)
+        try put(
+            cache + "timm--vit_base_patch32_clip_224.openai/snapshots/c/open_clip_model.safetensors"
+        )
+        try put(cache + "timm--vit_base_patch32_clip_224.openai/refs/main", "c\n")
+        #expect(try hub.find(name)?.path.hasSuffix("c/open_clip_model.safetensors") == true)
+        try put(".cache/clip/ViT-B-32.pt")
+        #expect(try hub.find(name)?.path == folder.path + "/.cache/clip/ViT-B-32.pt")
+        #expect(try hub.find("ViT-B-32-quickgelu:openai")?.path.hasSuffix("ViT-B-32.pt") == true)
+
+        let elsewhere = CLIPHub(environment: ["HOME": folder.path, "HF_HUB_CACHE": "/no/such"])
+        #expect(try elsewhere.find("openai/clip-vit-base-patch32") == nil)
+    }
+}

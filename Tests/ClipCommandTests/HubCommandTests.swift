@@ -1,0 +1,216 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// Models by name: listed, fetched, found, verified and written anew by the command.
+@Suite struct HubCommandTests {
+    private static let commit = "89abcdef0123456789abcdef0123456789abcdef"
+    private let folder: TemporaryFolder
+    private let server: FaultServer
+    private let weights: [UInt8]
+    /// Seconds before each 64 KB.
+    private let delay = Delay()
+
+    private final class Delay: Sendable {
+        let seconds = Mutex(0.0)
+    }
+
+    /// A hub with the repository me/model.
+    init() throws {
+        folder = try TemporaryFolder()
+        let model = Fixtures.path("models/seeded")
+        let contents = try bytes(ofFile: model + "/open_clip_model.safetensors")
+        let configuration = try bytes(ofFile: model + "/open_clip_config.json")
+        weights = contents
+        let sum = try Self.sha256(model + "/open_clip_model.safetensors")
+        let delay = delay
+        server = try FaultServer { request in
+            let name = request.path.split(separator: "/").last
+            let isConfiguration = name == "open_clip_config.json"
+            guard request.path.hasPrefix("/me/model/resolve/main/"),
+                isConfiguration || name == "open_clip_model.safetensors"
+            else { return .init(404) }
+            let headers = [
+                "ETag": isConfiguration ? "\"\(Self.commit)\"" : "\"\(sum)\"",
+                "X-Repo-Commit": Self.commit,
+            ]
+            guard !isConfiguration else { return .init(200, headers: headers, body: configuration) }
+            var answer = FaultServer.Answer(200, headers: headers, body: contents)
+            if let start = request.rangeStart {
+                answer.status = 206
+                answer.headers["Content-Range"] =
+                    "bytes \(start)-\(contents.count - 1)/\(contents.count)"
+                answer.body = Array(contents[start...])
+            }
+            answer.delay = delay.seconds.withLock { $0 }
+            return answer
+        }
+    }
+
+    private static func sha256(_ path: String) throws -> String {
+        let pipe = Pipe()
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
+        process.arguments = [path]
+        process.standardOutput = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: output.prefix(64), as: UTF8.self)
+    }
+
+    private var environment: [String: String] { ["HF_ENDPOINT": server.url] }
+    private var binary: ClipBinary { ClipBinary(folder: folder) }
+    private var cache: String { folder.path + "/.cache/huggingface/hub/models--me--model" }
+    private var partial: String? {
+        let blobs = try? FileManager.default.contentsOfDirectory(atPath: cache + "/blobs")
+        return blobs?.first { $0.hasSuffix(".incomplete") }.map { "\(cache)/blobs/\($0)" }
+    }
+
+    private func clip(
+        _ arguments: String..., variables: [String: String] = [:]
+    ) throws -> ClipBinary.Result {
+        try binary.run(arguments, environment: environment.merging(variables) { $1 })
+    }
+
+    @Test func pulledModelsAreFound() throws {
+        let before = try clip("encode", "--model", "me/model", "--text", "a cat")
+        expectFailure(before, status: 1, says: "clip pull me/model")
+        #expect(before.errors.contains("--model tiny"))
+        #expect(server.requests.isEmpty)
+
+        let pull = try clip("pull", "me/model")
+        #expect(pull.status == 0 && pull.errors.isEmpty, "\(pull.errors)")
+        #expect(pull.text == "\(cache)/snapshots/\(Self.commit)\n")
+        let found = try clip("encode", "--model", "me/model", "--text", "a cat", "--format", "json")
+        let direct = try clip(
+            "encode", "--model", Fixtures.path("models/seeded"), "--text", "a cat", "--format",
+            "json")
+        #expect(found.status == 0, "\(found.errors)")
+        let embedding = { (data: Data) in
+            ((try json(data)["embeddings"] as? [[String: Any]])?.first?["embedding"] as? [Double])
+        }
+        #expect(try embedding(found.output) == embedding(direct.output))
+        // What is here needs no network.
+        let offline = try clip(
+            "info", "me/model",
+            variables: ["HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"])
+        #expect(offline.status == 0, "\(offline.errors)")
+        expectFailure(
+            try clip("pull", "me/other", variables: ["HF_HUB_OFFLINE": "1"]), status: 1,
+            says: "HF_HUB_OFFLINE")
+        expectFailure(try clip("pull", "me/other"), status: 1, says: "404")
+        expectFailure(try clip("pull", "no model"), status: 1, says: "clip models")
+        expectFailure(try clip("pull", "ViT-B-32"), status: 1, says: "ViT-B/32")
+    }
+
+    @Test func killedDownloadsGoOn() throws {
+        delay.seconds.withLock { $0 = 0.15 }
+        let process = binary.process(["pull", "me/model"], environment: environment)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        var kept = 0
+        for _ in 0..<500 where kept < 150_000 {
+            Thread.sleep(forTimeInterval: 0.02)
+            kept = partial.flatMap { try? bytes(ofFile: $0).count } ?? 0
+        }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        let path = try #require(partial)
+        let start = try bytes(ofFile: path)
+        #expect(start.count >= 150_000 && start == Array(weights.prefix(start.count)))
+
+        delay.seconds.withLock { $0 = 0 }
+        let again = try clip("pull", "me/model")
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(server.requests.last?.rangeStart == start.count)
+        let file = "\(cache)/snapshots/\(Self.commit)/open_clip_model.safetensors"
+        #expect(try bytes(ofFile: file) == weights)
+        #expect(partial == nil)
+    }
+
+    @Test func twoProcessesEndWithTheSameFile() throws {
+        delay.seconds.withLock { $0 = 0.05 }
+        let processes = try (0..<2).map { _ in
+            let process = binary.process(["pull", "me/model"], environment: environment)
+            process.standardOutput = FileHandle.nullDevice
+            try process.run()
+            return process
+        }
+        for process in processes {
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+        }
+        let file = "\(cache)/snapshots/\(Self.commit)/open_clip_model.safetensors"
+        #expect(try bytes(ofFile: file) == weights)
+        let bodies = server.requests.count {
+            $0.method == "GET" && $0.path.hasSuffix("open_clip_model.safetensors")
+        }
+        #expect(bodies == 1)
+    }
+
+    @Test func atATerminalModelsAreFetchedWhenTheyAreNeeded() throws {
+        // script runs a command at a terminal of its own.
+        let command = "'\(binary.executable.path)' encode --model me/model --text 'a cat'"
+        let terminal = ClipBinary(
+            folder: folder, executable: URL(fileURLWithPath: "/usr/bin/script"))
+        let result = try terminal.run(
+            ["-q", "-e", "-c", command, "/dev/null"], environment: environment)
+        #expect(result.status == 0, "\(result.text)")
+        #expect(result.text.contains("fetching the weights of me/model"), "\(result.text)")
+        #expect(result.text.contains("100 %") && result.text.contains("embedding"))
+    }
+
+    @Test func modelsAreListed() throws {
+        let table = try clip("models")
+        #expect(table.status == 0 && table.text.split(separator: "\n").count == 72)
+        #expect(table.text.contains("ViT-B/32") && table.text.contains("tiny"))
+        let objects = try #require(
+            JSONSerialization.jsonObject(with: clip("models", "--json").output) as? [[String: Any]])
+        #expect(objects.count == 71)
+        let entry = try #require(objects.first { $0["name"] as? String == "ViT-B-32:openai" })
+        #expect(
+            entry["activation"] as? String == "quickgelu" && entry["installed"] as? Bool == false)
+        let none = try clip("models", "--installed")
+        #expect(none.text.split(separator: "\n").count == 2)
+    }
+
+    @Test func tinyGivesItsKnownAnswers() throws {
+        let result = try clip("verify", "tiny")
+        #expect(result.status == 0 && result.text.contains("3 of 3"), "\(result.text)")
+        let copy = folder.path + "/copy.safetensors"
+        #expect(try clip("convert", "tiny", copy, "--quiet").status == 0)
+        #expect(try clip("verify", copy, "--as", "tiny").status == 0)
+        // Numbers that are not the model's are found.
+        let other = try clip("verify", Fixtures.path("models/seeded"), "--as", "tiny", "--json")
+        #expect(other.status == 1)
+        #expect(try json(other.output)["failed"] as? Int == 3)
+        expectFailure(
+            try clip("verify", Fixtures.path("models/seeded")), status: 1, says: "only of ViT-B/32")
+    }
+
+    @Test func convertWritesWhatItIsAskedFor() throws {
+        let path = folder.path + "/out.safetensors"
+        for (dtype, type) in [("f32", "F32"), ("f16", "F16"), ("bf16", "BF16")] {
+            let result = try clip(
+                "convert", Fixtures.path("formats/hf-bin"), path, "--dtype", dtype)
+            #expect(result.status == 0 && result.output.isEmpty)
+            let info = try json(clip("info", path, "--json").output)
+            #expect(info["types"] as? [String] == [type] && info["layout"] as? String == "openai")
+            #expect(info["activation"] as? String == "quickgelu")
+        }
+        expectFailure(
+            try clip("convert", Fixtures.path("formats/hf-bin"), "/no/such/folder/x"), status: 1,
+            says: "cannot write /no/such/folder/x")
+        expectFailure(
+            try clip("convert", Fixtures.path("formats/gadget.pt"), path), status: 1,
+            says: "not run")
+        #expect(
+            try clip("convert", Fixtures.path("formats/hf-bin"), path, "--dtype", "int4").status
+                == 2)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!names.contains { $0.hasSuffix(".partial") })
+    }
+}
