@@ -1,8 +1,11 @@
+#define _POSIX_C_SOURCE 200809L  // signal masks
+
 #include "CHTTP.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +25,8 @@ static struct {
     CURLMcode (*multi_remove_handle)(CURLM *, CURL *);
     CURLMcode (*multi_perform)(CURLM *, int *);
     CURLMcode (*multi_wait)(CURLM *, struct curl_waitfd *, unsigned int, int, int *);
+    // From 7.66 on: it waits also where there is no descriptor yet.
+    CURLMcode (*multi_poll)(CURLM *, struct curl_waitfd *, unsigned int, int, int *);
     CURLMsg *(*multi_info_read)(CURLM *, int *);
     CURLMcode (*multi_cleanup)(CURLM *);
     struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
@@ -58,6 +63,8 @@ static void load(void) {
     FIND(slist_append);
     FIND(slist_free_all);
 #undef FIND
+    *(void **)&curl.multi_poll = dlsym(library, "curl_multi_poll");
+    if (curl.multi_poll == NULL) curl.multi_poll = curl.multi_wait;
     curl.is_there = found && curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
 
@@ -67,9 +74,44 @@ int clip_http_is_available(void) {
     return curl.is_there;
 }
 
+// MARK: signals
+
+// A connection that the other side closes may raise SIGPIPE in the libraries below, which would end the
+// process. It is held back for this thread, and dropped if it came meanwhile.
+typedef struct {
+    sigset_t before;
+    int was_pending;
+} held_signal;
+
+static held_signal hold_sigpipe(void) {
+    held_signal held;
+    sigset_t pending, pipe;
+    sigpending(&pending);
+    held.was_pending = sigismember(&pending, SIGPIPE);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &held.before);
+    return held;
+}
+
+static void release_sigpipe(held_signal held) {
+    sigset_t pending, pipe;
+    sigpending(&pending);
+    if (!held.was_pending && sigismember(&pending, SIGPIPE)) {
+        int signal;
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        sigwait(&pipe, &signal);
+    }
+    pthread_sigmask(SIG_SETMASK, &held.before, NULL);
+}
+
 // MARK: responses
 
 enum { HEADER_LIMIT = 1 << 16 };
+
+// These options have other names in libcurl's header from 7.85 on; the library that is found may be older.
+enum { PROTOCOLS = 181, PROTOCOLS_STR = 10318 };
 
 struct clip_http_response {
     CURL *easy;
@@ -82,6 +124,7 @@ struct clip_http_response {
     int is_paused;
     char *headers;
     size_t header_count;
+    int has_headers;  // all of them, up to the empty line
     int is_done;
     CURLcode outcome;
 };
@@ -106,8 +149,12 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
     clip_http_response *response = context;
     size_t total = size * count, length = total;
     // A new status line begins a new response (after 100 Continue, or a proxy's).
-    if (total > 5 && memcmp(bytes, "HTTP/", 5) == 0) response->header_count = 0;
+    if (total > 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        response->header_count = 0;
+        response->has_headers = 0;
+    }
     while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r')) length--;
+    if (length == 0) response->has_headers = 1;
     if (response->header_count + length + 2 > HEADER_LIMIT) return 0;
     char *headers = realloc(response->headers, response->header_count + length + 2);
     if (headers == NULL) return 0;
@@ -161,11 +208,8 @@ clip_http_response *clip_http_begin(const char *url, int head, const char *heade
     SET(CURLOPT_WRITEDATA, (void *)response);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, (void *)response);
-#if LIBCURL_VERSION_NUM >= 0x075500
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
+    if (curl.easy_setopt(response->easy, (CURLoption)PROTOCOLS_STR, "http,https") != CURLE_OK)
+        SET((CURLoption)PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #undef SET
     if (!ok || curl.multi_add_handle(response->multi, response->easy) != CURLM_OK) {
         clip_http_end(response);
@@ -178,6 +222,7 @@ clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, s
                                 size_t *count) {
     *count = 0;
     if (response->body_start == response->body_count && !response->is_done) {
+        held_signal held = hold_sigpipe();
         if (response->is_paused) {
             response->is_paused = 0;
             curl.easy_pause(response->easy, CURLPAUSE_CONT);
@@ -185,7 +230,7 @@ clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, s
         int running = 0;
         CURLMcode result = curl.multi_perform(response->multi, &running);
         if (result == CURLM_OK && running && response->body_start == response->body_count) {
-            result = curl.multi_wait(response->multi, NULL, 0, 200, NULL);
+            result = curl.multi_poll(response->multi, NULL, 0, 200, NULL);
             if (result == CURLM_OK) result = curl.multi_perform(response->multi, &running);
         }
         if (result != CURLM_OK) {
@@ -199,6 +244,7 @@ clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, s
             response->is_done = 1;
             response->outcome = message->data.result;
         }
+        release_sigpipe(held);
     }
     size_t available = response->body_count - response->body_start;
     if (available > 0) {
@@ -213,6 +259,7 @@ clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, s
 
 long clip_http_status(const clip_http_response *response) {
     long status = 0;
+    if (!response->has_headers) return 0;
     curl.easy_getinfo(response->easy, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
@@ -226,10 +273,12 @@ const char *clip_http_message(const clip_http_response *response) {
 }
 
 void clip_http_end(clip_http_response *response) {
+    held_signal held = hold_sigpipe();
     if (response->multi != NULL && response->easy != NULL)
         curl.multi_remove_handle(response->multi, response->easy);
     if (response->easy != NULL) curl.easy_cleanup(response->easy);
     if (response->multi != NULL) curl.multi_cleanup(response->multi);
+    release_sigpipe(held);
     curl.slist_free_all(response->request_headers);
     free(response->body);
     free(response->headers);

@@ -85,33 +85,40 @@ public struct CLIPHub: Sendable {
         if let model = HubModel.named(name) {
             let names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
             let path =
-                model.official.flatMap(cache.official)
-                ?? cache.file(of: model.repository, among: names)
+                cache.file(of: model.repository, among: names)
                 ?? model.transformersRepository.flatMap {
                     cache.file(of: $0, among: ["model.safetensors", "pytorch_model.bin"])
-                }
+                } ?? model.official.flatMap(cache.official)
             return path.map { InstalledModel(name: name, path: $0, known: model.name) }
         }
-        guard Self.isRepository(name) else {
-            throw .unknownModel(name: name, similar: HubModel.similar(to: name))
-        }
+        try Self.checkRepository(name)
         let weights = cache.file(of: name, among: Self.kinds.map(\.weights))
         return weights.map { path in
-            let folder = path.dropLast(path.split(separator: "/").last?.count ?? 0).dropLast()
-            return InstalledModel(name: name, path: String(folder), known: nil)
+            InstalledModel(
+                name: name, path: String(folder(of: path).dropLast()),
+                known: HubModel.inRepository(name)?.name)
         }
     }
 
-    /// Whether a name is `owner/name` of the hub.
-    private static func isRepository(_ name: String) -> Bool {
+    /// - Throws: `HubError.unknownModel` if a name is not `owner/name` of the hub, or is more likely a
+    ///   mistyped name of a model or a file that is missing.
+    private static func checkRepository(_ name: String) throws(HubError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        return parts.count == 2
+        let similar = HubModel.inRepository(name) == nil ? HubModel.similar(to: name) : []
+        let isFile = [".pt", ".pth", ".bin", ".safetensors", ".json"].contains {
+            name.hasSuffix($0)
+        }
+        let isRepository =
+            parts.count == 2
             && parts.allSatisfy { part in
                 !part.isEmpty && !part.hasPrefix(".") && part.utf8.count <= 96
                     && part.allSatisfy {
                         $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
                     }
             }
+        guard isRepository, !isFile, similar.isEmpty else {
+            throw .unknownModel(name: name, similar: similar)
+        }
     }
 
     /// The files that repositories have, the likeliest first.
@@ -121,11 +128,12 @@ public struct CLIPHub: Sendable {
         ("model.safetensors.index.json", ["config.json", "preprocessor_config.json"]),
         ("open_clip_pytorch_model.bin", ["open_clip_config.json"]),
         ("pytorch_model.bin", ["config.json", "preprocessor_config.json"]),
+        ("pytorch_model.bin.index.json", ["config.json", "preprocessor_config.json"]),
     ]
 
     // MARK: fetching
 
-    /// Fetches weights, or what of them is missing, and returns where they are.
+    /// Fetches weights, unless they are here already, and returns where they are.
     ///
     /// Several processes may fetch the same at once: one does, the others wait for it. It stops at the
     /// next opportunity when its task is cancelled or `progress` returns false; a later call goes on there.
@@ -133,12 +141,13 @@ public struct CLIPHub: Sendable {
     /// - Parameters:
     ///   - name: as above.
     ///   - official: OpenAI's own `.pt` file rather than the hub's safetensors.
-    ///   - progress: called several times a second; false stops it.
+    ///   - progress: called for every piece that comes, and while none does; false stops it.
     /// - Throws: `HubError`; the file under its final name is whole and right, or absent.
     public func fetch(
         _ name: String, official: Bool = false,
         progress: (DownloadProgress) -> Bool = { _ in true }
     ) throws(HubError) -> InstalledModel {
+        if let found = try find(name), !official, isSound(found) { return found }
         guard !isOffline else { throw .offline(name: name) }
         return try withoutActuallyEscaping(progress) { progress throws(HubError) in
             var isStopped = false
@@ -146,9 +155,6 @@ public struct CLIPHub: Sendable {
                 isCancelled: { isStopped || Task.isCancelled },
                 report: { if !progress($0) { isStopped = true } })
             guard let model = HubModel.named(name) else {
-                guard Self.isRepository(name) else {
-                    throw .unknownModel(name: name, similar: HubModel.similar(to: name))
-                }
                 return try fetch(repository: name, transfer)
             }
             if official {
@@ -163,7 +169,7 @@ public struct CLIPHub: Sendable {
             let names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
             let file = try server.describe(
                 anyOf: names, of: model.repository, isCancelled: transfer.isCancelled)
-            let path = try fetch(file, of: model.repository, transfer)
+            let path = try fetch(file, of: model.repository, transfer).snapshot
             return InstalledModel(name: name, path: path, known: model.name)
         }
     }
@@ -171,6 +177,14 @@ public struct CLIPHub: Sendable {
     private struct Transfer {
         let isCancelled: () -> Bool
         let report: (DownloadProgress) -> Void
+    }
+
+    /// Whether what was found is whole: OpenAI's own package leaves files that broke off under their name.
+    private func isSound(_ found: InstalledModel) -> Bool {
+        guard let file = found.known.flatMap(HubModel.named)?.official,
+            found.path == "\(cache.official)/\(file.file)"
+        else { return true }
+        return (try? MappedFile(path: found.path).sha256()) == file.sha256
     }
 
     /// OpenAI's own file, into OpenAI's own folder.
@@ -183,9 +197,9 @@ public struct CLIPHub: Sendable {
         try makeFolder(cache.official)
         let path = "\(cache.official)/\(file.file)"
         try Download(
-            name: file.file, address: address, credentials: [], destination: path, partial: path + ".incomplete",
-            lock: path + ".lock", size: nil, sha256: file.sha256, policy: policy,
-            isCancelled: transfer.isCancelled, report: transfer.report
+            name: file.file, address: address, credentials: [], destination: path,
+            partial: path + ".incomplete", lock: path + ".lock", size: nil, sha256: file.sha256,
+            policy: server.policy, isCancelled: transfer.isCancelled, report: transfer.report
         ).run()
         return path
     }
@@ -203,16 +217,20 @@ public struct CLIPHub: Sendable {
                 _ = try fetch(file, of: repository, transfer)
             }
         }
-        let path = try fetch(weights, of: repository, transfer)
-        if weights.name.hasSuffix(".index.json") {
-            for name in try shards(of: path) {
+        let isIndex = weights.name.hasSuffix(".index.json")
+        let place = try fetch(weights, of: repository, isLinked: !isIndex, transfer)
+        if isIndex {
+            for name in try shards(of: place.blob) {
                 let shard = try server.describe(
                     anyOf: [name], of: repository, isCancelled: transfer.isCancelled)
                 _ = try fetch(shard, of: repository, transfer)
             }
+            // Last: what has an index is complete.
+            try cache.link(weights, of: repository, as: place.snapshot)
         }
-        let folder = String(path.dropLast(weights.name.count + 1))
-        return InstalledModel(name: repository, path: folder, known: nil)
+        return InstalledModel(
+            name: repository, path: String(folder(of: place.snapshot).dropLast()),
+            known: HubModel.inRepository(repository)?.name)
     }
 
     private func shards(of index: String) throws(HubError) -> [String] {
@@ -221,21 +239,23 @@ public struct CLIPHub: Sendable {
             let names = Set((json["weight_map"]?.members ?? []).compactMap(\.value.string))
             return names.filter { !$0.contains("/") && !$0.hasPrefix(".") }.sorted()
         } catch {
-            throw .unwritable(path: index, reason: "it is no index of weights")
+            throw .unreachable(url: index, reason: "it is no index of weights")
         }
     }
 
+    /// A file of a repository, into the snapshot of its commit.
     private func fetch(
-        _ file: RemoteFile, of repository: String, _ transfer: Transfer
-    ) throws(HubError) -> String {
+        _ file: RemoteFile, of repository: String, isLinked: Bool = true, _ transfer: Transfer
+    ) throws(HubError) -> (blob: String, snapshot: String) {
         let place = try cache.place(for: file, of: repository)
         try Download(
-            name: file.name, address: file.address, credentials: server.credentials, destination: place.blob,
-            partial: place.blob + ".incomplete", lock: place.lock, size: file.size,
-            sha256: file.sha256, policy: policy, isCancelled: transfer.isCancelled,
-            report: transfer.report
-        ).run()
-        try cache.link(file, of: repository, as: place.snapshot)
-        return place.snapshot
+            name: file.name, address: file.address, credentials: server.credentials,
+            destination: place.blob, partial: place.blob + ".incomplete", lock: place.lock,
+            size: file.size, sha256: file.sha256, policy: server.policy,
+            isCancelled: transfer.isCancelled, report: transfer.report
+        ).run { () throws(HubError) in
+            if isLinked { try cache.link(file, of: repository, as: place.snapshot) }
+        }
+        return (place.blob, place.snapshot)
     }
 }

@@ -1,13 +1,5 @@
 internal import Tensors
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
-
 /// How far a download has come.
 public struct DownloadProgress: Sendable, Equatable {
     /// The file's name.
@@ -40,7 +32,8 @@ struct TransferPolicy: Sendable {
         guard failures < attempts else { return nil }
         let usual = delay * Double(1 << max(0, min(failures - 1, 10)))
         switch error {
-        case .unreachable: return usual
+        // A name that nobody knows is no passing trouble.
+        case .unreachable(_, let reason): return reason.hasPrefix("Could not resolve") ? nil : usual
         case .busy(_, _, let seconds?): return seconds <= longestWait ? Double(seconds) : nil
         case .busy: return usual
         default: return nil
@@ -68,28 +61,46 @@ struct Download {
     let isCancelled: () -> Bool
     let report: (DownloadProgress) -> Void
 
-    /// Fetches the file, unless it is there already.
-    func run() throws(HubError) {
+    /// Fetches the file, unless it is there already, and does the rest before others may.
+    func run(andThen rest: () throws(HubError) -> Void = {}) throws(HubError) {
         let holder = try FileLock(lock)
+        defer { withExtendedLifetime(holder) {} }
         while try !holder.acquire() {
             progress(0, total: size, resumedFrom: 0, isWaiting: true)
             try pause(0.2, isCancelled: isCancelled)
         }
-        if let present = fileSize(destination), size == nil || present == size { return }
+        if try !isThere() { try fetch() }
+        try rest()
+    }
 
+    /// Whether the file has its name; what others put there under it must be the right one.
+    private func isThere() throws(HubError) -> Bool {
+        guard let present = fileSize(destination) else { return false }
+        if let size { return present == size }
+        guard let sha256 else { return true }
+        return try checksum(of: destination) == sha256.lowercased()
+    }
+
+    private func fetch() throws(HubError) {
         let resumedFrom = fileSize(partial) ?? 0
-        var (failures, mayBeOfAnother) = (0, resumedFrom > 0)
+        var (failures, asksForParts, isSecondTime, mayBeOfAnother) = (0, true, false, false)
         while true {
             let before = fileSize(partial) ?? 0
+            if before > 0 { mayBeOfAnother = true }
             let error: HubError
             do throws(HubError) {
-                return try finish(total: attempt(resumedFrom: resumedFrom))
+                switch try attempt(from: asksForParts ? before : 0, resumedFrom: resumedFrom) {
+                case .complete(let total): return try finish(total: total)
+                case .noPart:
+                    asksForParts = false
+                    error = interrupted("the server does not give the part that was asked for")
+                }
             } catch let failure {
                 error = failure
             }
-            if case .wrongChecksum = error, mayBeOfAnother {
+            if case .wrongChecksum = error, mayBeOfAnother, !isSecondTime {
                 // What an earlier try left may have been of another file: once more from the start.
-                mayBeOfAnother = false
+                isSecondTime = true
                 continue
             }
             failures = (fileSize(partial) ?? 0) > before ? 1 : failures + 1
@@ -100,76 +111,92 @@ struct Download {
 
     // MARK: one try
 
+    private enum Outcome {
+        /// All is there; how much that is, if the server said it.
+        case complete(total: Int?)
+        /// The server has another part than was asked for.
+        case noPart
+    }
+
     /// Asks for what is missing and appends it.
-    ///
-    /// - Returns: the size of the whole file, as the server says.
-    private func attempt(resumedFrom: Int) throws(HubError) -> Int? {
-        let start = fileSize(partial) ?? 0
+    private func attempt(from start: Int, resumedFrom: Int) throws(HubError) -> Outcome {
+        if let size { try makeSureOfRoom(for: size - start) }
         let request = try follow(address, from: start)
         let status = try request.status(isCancelled: isCancelled)
-        var offset = 0
-        var total = size
+        var (offset, total) = (0, size)
         switch status {
         case 200:
-            total = total ?? request.header("content-length").flatMap { Int($0) }
+            let length = request.header("content-length").flatMap { Int($0) }
+            if let size, let length, length < size {
+                throw interrupted("the server offers \(length) of \(size) bytes")
+            }
+            total = size ?? length
         case 206:
             guard let range = Self.contentRange(request.header("content-range")),
-                range.start <= start
-            else {
-                try truncate(to: 0)
-                throw interrupted("the server answers with another part than was asked for")
-            }
-            offset = range.start
-            total = total ?? range.total
+                let first = range.start, first <= start
+            else { return .noPart }
+            offset = first
+            total = size ?? range.total
         case 416 where start > 0:
             // All is there, or more than all.
-            if size == start { return size }
-            try truncate(to: 0)
-            throw interrupted("the server does not have the part that was asked for")
-        case 401, 403, 404, 410, 400..<408, 409..<429, 430..<500:
-            throw .refused(
-                url: request.url, status: status, hasToken: !credentials.isEmpty)
+            let whole = size ?? Self.contentRange(request.header("content-range"))?.total
+            return whole == start ? .complete(total: whole) : .noPart
+        case 400..<500 where ![408, 429].contains(status):
+            throw .refused(url: request.shownURL, status: status, hasToken: !credentials.isEmpty)
         default:
             let wait = request.header("retry-after").flatMap { Int($0) }.map { max(0, $0) }
-            throw .busy(url: request.url, status: status, seconds: wait)
+            throw .busy(url: request.shownURL, status: status, seconds: wait)
         }
-        if let total, total < offset { throw tooLarge(offset, expected: total) }
-        if let total { try makeSureOfRoom(for: total - offset) }
+        guard total != nil || sha256 != nil else {
+            throw interrupted("the server does not say how long it is")
+        }
+        if let total {
+            guard total >= offset else { throw tooLarge(offset, expected: total) }
+            if size == nil { try makeSureOfRoom(for: total - offset) }
+        }
+        let problem: HubError?
+        do throws(FileError) {
+            problem = try receive(
+                request, from: offset, total: total, resumedFrom: min(resumedFrom, offset))
+        } catch {
+            guard error.isOutOfSpace else {
+                throw .unwritable(path: partial, reason: error.reason)
+            }
+            let left = freeBytes(in: folder(of: partial)) ?? 0
+            throw .diskFull(
+                path: folder(of: partial), needed: max(total ?? 0, left + 1), available: left)
+        }
+        if let problem { throw problem }
+        return .complete(total: total)
+    }
 
+    /// Appends what comes to the partial file.
+    ///
+    /// - Returns: why it is not all, if it is not.
+    private func receive(
+        _ request: HTTPRequest, from offset: Int, total: Int?, resumedFrom: Int
+    ) throws(FileError) -> HubError? {
         let file = try PartialFile(partial, from: offset)
         var received = offset
-        let resumed = min(resumedFrom, offset)
         while true {
             if isCancelled() {
                 try file.sync()
-                throw .cancelled
+                return .cancelled
             }
             switch request.read() {
             case .bytes(let count):
                 received += count
-                if let total, received > total {
-                    unlink(partial)
-                    throw tooLarge(received, expected: total)
-                }
-                do throws(SystemError) {
-                    try file.append(request.buffer[..<count])
-                } catch {
-                    if error.isOutOfSpace {
-                        throw outOfRoom(needed: (total ?? received) - received + count)
-                    }
-                    throw .unwritable(path: partial, reason: error.reason)
-                }
-                progress(received, total: total, resumedFrom: resumed)
+                if let total, received > total { return tooLarge(received, expected: total) }
+                try file.append(request.buffer[..<count])
+                progress(received, total: total, resumedFrom: resumedFrom)
             case .waiting:
-                progress(received, total: total, resumedFrom: resumed)
+                progress(received, total: total, resumedFrom: resumedFrom)
             case .failed(let reason):
-                throw interrupted(reason)
+                return interrupted(reason)
             case .end:
                 try file.sync()
-                if let total, received < total {
-                    throw interrupted("it ended after \(received) of \(total) bytes")
-                }
-                return total
+                guard let total, received < total else { return nil }
+                return interrupted("it ended after \(received) of \(total) bytes")
             }
         }
     }
@@ -183,85 +210,68 @@ struct Download {
             var headers = ["Accept-Encoding: identity"]
             if offset > 0 { headers.append("Range: bytes=\(offset)-") }
             if address.isSameOrigin(as: start) { headers += credentials }
-            let request = try HTTPRequest(address.url, headers: headers, stall: policy.stall)
+            let request = try HTTPRequest(address, headers: headers, stall: policy.stall)
             let status = try request.status(isCancelled: isCancelled)
             guard [301, 302, 303, 307, 308].contains(status) else { return request }
             guard let next = request.header("location").flatMap(address.following) else {
-                throw .badRedirect(url: address.url, reason: "it redirects to no address")
+                throw .badRedirect(url: address.shown, reason: "it redirects to no address")
             }
             guard next.scheme == "https" || address.scheme == "http" else {
                 throw .badRedirect(
-                    url: address.url, reason: "it redirects from https to \(next.authority) by http"
-                )
+                    url: address.shown,
+                    reason: "it redirects from https to \(next.authority) by http")
             }
             address = next
         }
-        throw .badRedirect(url: start.url, reason: "it redirects too often")
+        throw .badRedirect(url: start.shown, reason: "it redirects too often")
     }
 
-    /// `bytes 5-9/10`
-    static func contentRange(_ text: String?) -> (start: Int, total: Int?)? {
+    /// `bytes 5-9/10`, or `bytes */10`.
+    static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
-        let parts = text.dropFirst(6).split { "-/".contains($0) }
-        guard parts.count == 3, let start = Int(parts[0]), start >= 0 else { return nil }
-        return (start, Int(parts[2]))
+        let parts = text.dropFirst(6).split(separator: "/")
+        guard parts.count == 2, let range = parts[0].split(separator: "-").first else { return nil }
+        let numbers = (Int(range), Int(parts[1]))
+        return (numbers.0.flatMap { $0 < 0 ? nil : $0 }, numbers.1.flatMap { $0 < 0 ? nil : $0 })
     }
 
     // MARK: the end
 
     private func finish(total: Int?) throws(HubError) {
         let found = fileSize(partial) ?? 0
-        if let total, found != total {
-            unlink(partial)
-            throw .wrongSize(url: address.url, expected: total, found: found)
-        }
+        if let total, found != total { throw tooLarge(found, expected: total) }
         if let sha256 {
-            let sum: String
-            do {
-                sum = try MappedFile(path: partial).sha256()
-            } catch {
-                throw .unwritable(path: partial, reason: error.reason)
-            }
+            let sum = try checksum(of: partial)
             guard sum == sha256.lowercased() else {
-                unlink(partial)
-                throw .wrongChecksum(url: address.url, expected: sha256, found: sum)
+                removeFile(partial)
+                throw .wrongChecksum(url: address.shown, expected: sha256, found: sum)
             }
         }
-        guard rename(partial, destination) == 0 else {
-            throw .unwritable(path: destination, reason: SystemError.last().reason)
+        try renameFile(partial, to: destination)
+    }
+
+    private func checksum(of path: String) throws(HubError) -> String {
+        do {
+            return try MappedFile(path: path).sha256()
+        } catch {
+            throw .unwritable(path: path, reason: error.reason)
         }
-        syncFolder(of: destination)
     }
 
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
-        let folder = String(partial.dropLast(partial.split(separator: "/").last?.count ?? 0))
-        var status = statvfs()
-        guard statvfs(folder, &status) == 0 else { return }
-        let available = Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
-        if bytes > available {
-            throw .diskFull(path: folder, needed: bytes, available: available)
-        }
+        let folder = folder(of: partial)
+        guard let available = freeBytes(in: folder), bytes > available else { return }
+        throw .diskFull(path: folder, needed: bytes, available: available)
     }
 
-    private func outOfRoom(needed: Int) -> HubError {
-        do throws(HubError) {
-            try makeSureOfRoom(for: needed)
-        } catch {
-            return error
-        }
-        return .diskFull(path: partial, needed: needed, available: 0)
-    }
-
+    /// What is more than all is of no use.
     private func tooLarge(_ found: Int, expected: Int) -> HubError {
-        .wrongSize(url: address.url, expected: expected, found: found)
+        removeFile(partial)
+        return .wrongSize(url: address.shown, expected: expected, found: found)
     }
 
     private func interrupted(_ reason: String) -> HubError {
-        .unreachable(url: address.url, reason: reason)
-    }
-
-    private func truncate(to size: Int) throws(HubError) {
-        _ = try PartialFile(partial, from: size)
+        .unreachable(url: address.shown, reason: reason)
     }
 
     private func progress(_ received: Int, total: Int?, resumedFrom: Int, isWaiting: Bool = false) {

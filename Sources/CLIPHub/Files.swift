@@ -8,16 +8,6 @@ internal import Tensors
     internal import Darwin
 #endif
 
-/// What the system says of a file that cannot be used.
-struct SystemError: Error {
-    let code: Int32
-
-    static func last() -> SystemError { SystemError(code: errno) }
-
-    var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
-    var reason: String { String(cString: strerror(code)) }
-}
-
 /// The size of a file; nil if there is none.
 func fileSize(_ path: String) -> Int? {
     var status = stat()
@@ -29,19 +19,42 @@ func makeFolder(_ path: String) throws(HubError) {
     var made = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
         made += "/" + part
-        guard mkdir(made, 0o777) == 0 || errno == EEXIST || isDirectory(made) else {
-            throw .unwritable(path: made, reason: SystemError.last().reason)
-        }
+        guard mkdir(made, 0o777) != 0 else { continue }
+        let error = FileError.last()
+        guard isDirectory(made) else { throw .unwritable(path: made, reason: error.reason) }
     }
 }
 
-/// Makes what happened to names in a folder outlast a loss of power.
-func syncFolder(of path: String) {
-    let folder = String(path.dropLast(path.split(separator: "/").last?.count ?? 0))
-    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
+/// How many bytes may be written in a folder; nil if the system does not say.
+func freeBytes(in folder: String) -> Int? {
+    var status = statvfs()
+    guard statvfs(folder, &status) == 0 else { return nil }
+    let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(
+        by: UInt64(status.f_frsize))
+    return overflow ? .max : Int(clamping: bytes)
+}
+
+/// Gives a file another name, and makes that outlast a loss of power.
+func renameFile(_ path: String, to name: String) throws(HubError) {
+    guard rename(path, name) == 0 else {
+        throw .unwritable(path: name, reason: FileError.last().reason)
+    }
+    let descriptor = open(folder(of: name), O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     fsync(descriptor)
     close(descriptor)
+}
+
+/// Removes a file, if it is there.
+func removeFile(_ path: String) { unlink(path) }
+
+/// Makes a symbolic link, in the place of one that is there.
+func makeLink(_ path: String, to target: String) throws(HubError) {
+    let made = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36))"
+    guard symlink(target, made) == 0 else {
+        throw .unwritable(path: path, reason: FileError.last().reason)
+    }
+    try renameFile(made, to: path)
 }
 
 /// Waits, and looks every tenth of a second whether to go on waiting.
@@ -56,19 +69,27 @@ func pause(_ seconds: Double, isCancelled: () -> Bool) throws(HubError) {
 
 /// A file that only one process holds at a time, and that goes free with it.
 final class FileLock {
+    private let path: String
     private let descriptor: Int32
 
     init(_ path: String) throws(HubError) {
+        self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else {
-            throw .unwritable(path: path, reason: SystemError.last().reason)
+            throw .unwritable(path: path, reason: FileError.last().reason)
         }
     }
 
     deinit { close(descriptor) }
 
-    /// Whether it is held now.
-    func acquire() throws(HubError) -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+    /// Whether it is held now; false if another holds it.
+    func acquire() throws(HubError) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        guard errno == EWOULDBLOCK || errno == EINTR else {
+            throw .unwritable(path: path, reason: "no lock: \(FileError.last().reason)")
+        }
+        return false
+    }
 }
 
 /// A file that grows at its end.
@@ -76,30 +97,22 @@ final class PartialFile {
     private let descriptor: Int32
 
     /// - Parameter offset: what lies beyond it is dropped.
-    init(_ path: String, from offset: Int) throws(HubError) {
+    init(_ path: String, from offset: Int) throws(FileError) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0, ftruncate(descriptor, offset) == 0,
             lseek(descriptor, 0, SEEK_END) == offset
-        else { throw .unwritable(path: path, reason: SystemError.last().reason) }
+        else { throw .last() }
     }
 
     deinit { close(descriptor) }
 
-    func append(_ bytes: ArraySlice<UInt8>) throws(SystemError) {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw .last()
-            }
-            rest = rest.dropFirst(count)
+    func append(_ bytes: ArraySlice<UInt8>) throws(FileError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
+            try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
         }
     }
 
-    func sync() throws(HubError) {
-        guard fsync(descriptor) == 0 else {
-            throw .unwritable(path: "the partial file", reason: SystemError.last().reason)
-        }
+    func sync() throws(FileError) {
+        guard fsync(descriptor) == 0 else { throw .last() }
     }
 }

@@ -11,7 +11,9 @@ final class HTTPRequest {
         case failed(String)
     }
 
-    let url: String
+    private let address: WebAddress
+    /// The address as messages may show it.
+    var shownURL: String { address.shown }
     private let response: OpaquePointer
     private(set) var buffer = [UInt8](repeating: 0, count: 1 << 18)
     /// What the first read brought, before anyone asked for the body.
@@ -20,13 +22,13 @@ final class HTTPRequest {
     /// - Parameter stall: after how many seconds without a byte to give up.
     /// - Throws: `HubError.noTransport` if there is no libcurl.
     init(
-        _ url: String, isHead: Bool = false, headers: [String], stall: Int
+        _ address: WebAddress, isHead: Bool = false, headers: [String], stall: Int
     ) throws(HubError) {
-        self.url = url
+        self.address = address
         guard clip_http_is_available() != 0 else { throw .noTransport }
         let lines = headers.joined(separator: "\n")
-        guard let response = clip_http_begin(url, isHead ? 1 : 0, lines, stall) else {
-            throw .unreachable(url: url, reason: "it is no address of HTTP")
+        guard let response = clip_http_begin(address.url, isHead ? 1 : 0, lines, stall) else {
+            throw .unreachable(url: address.shown, reason: "libcurl does not take this address")
         }
         self.response = response
     }
@@ -42,10 +44,12 @@ final class HTTPRequest {
             let event = read()
             if case .waiting = event { continue }
             first = event
-            if case .failed(let reason) = event, clip_http_status(response) == 0 {
-                throw .unreachable(url: url, reason: reason)
+            let status = clip_http_status(response)
+            guard status == 0 else { return status }
+            if case .failed(let reason) = event {
+                throw .unreachable(url: shownURL, reason: reason)
             }
-            return clip_http_status(response)
+            throw .unreachable(url: shownURL, reason: "the answer is cut off or none of HTTP")
         }
     }
 

@@ -5,13 +5,6 @@ internal import Tensors
 #else
     internal import Foundation
 #endif
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
 /// The folders in which weights lie: Hugging Face's, as its own libraries keep it, and OpenAI's.
 ///
@@ -50,7 +43,7 @@ struct HubCache: Sendable {
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
-    /// The first of some files that is there, in the newest snapshot that has one.
+    /// The first of some files that is there: in the main branch's snapshot, else in any that has one.
     func file(of repository: String, among names: [String]) -> String? {
         snapshots(of: repository).lazy.flatMap { folder in names.map { "\(folder)/\($0)" } }
             .first(where: fileExists)
@@ -80,12 +73,7 @@ struct HubCache: Sendable {
 
     /// Gives a blob its name in a snapshot, and the main branch that snapshot.
     func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
-        let target = "../../blobs/\(file.etag)"
-        let made = "\(snapshot).\(getpid())"
-        unlink(made)
-        guard symlink(target, made) == 0, rename(made, snapshot) == 0 else {
-            throw .unwritable(path: snapshot, reason: SystemError.last().reason)
-        }
+        try makeLink(snapshot, to: "../../blobs/\(file.etag)")
         let reference = folder(of: repository) + "/refs/main"
         do {
             let output = try OutputFile(path: reference)

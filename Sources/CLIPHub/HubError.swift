@@ -10,6 +10,8 @@ public enum HubError: Error, Equatable, Sendable {
     case noTransport
     /// No connection, or one that broke off again and again.
     case unreachable(url: String, reason: String)
+    /// The repository is not there, or has none of the files that weights have.
+    case noWeights(url: String, files: [String])
     /// The server says no: 401, 403, 404 and the like.
     case refused(url: String, status: Int, hasToken: Bool)
     /// The server asks to come later, and later than is worth waiting for.
@@ -54,14 +56,16 @@ extension HubError: CustomStringConvertible {
         case .noTransport:
             return "downloads need libcurl, which is not there: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
+        case .noWeights(let url, let files):
+            return "\(url) is not there or has no \(files.joined(separator: ", ")) (status 404)"
         case .refused(let url, let status, let hasToken):
             switch status {
             case 401, 403:
                 return """
-                    \(url) is not given out (status \(status)): \
+                    \(url) is not given out (status \(status)): there is no such repository, or \
                     \(hasToken
                         ? "HF_TOKEN has no access to it; ask for access on the model's page"
-                        : "set HF_TOKEN to a token that has access to it")
+                        : "HF_TOKEN must be set to a token that has access to it")
                     """
             case 404, 410: return "\(url) is not there (status \(status))"
             default: return "cannot fetch \(url): the server answers with status \(status)"
@@ -80,7 +84,7 @@ extension HubError: CustomStringConvertible {
         case .diskFull(let path, let needed, let available):
             return """
                 too little room in \(path): \(megabytes(needed)) are needed, \(megabytes(available)) are \
-                free; make room, or set HF_HUB_CACHE to a folder on another disk
+                free; make room, or have HF_HUB_CACHE (or CLIP_HOME) name a folder on another disk
                 """
         case .unwritable(let path, let reason): return "cannot write \(path): \(reason)"
         case .cancelled:

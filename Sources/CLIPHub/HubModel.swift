@@ -59,6 +59,14 @@ public struct HubModel: Sendable {
         all.first { $0.name == name || $0.aliases.contains(name) }
     }
 
+    /// The model that a repository holds, in open_clip's layout or transformers', if it is one alone.
+    public static func inRepository(_ repository: String) -> HubModel? {
+        let models = all.filter {
+            $0.repository == repository || $0.transformersRepository == repository
+        }
+        return models.count == 1 ? models[0] : nil
+    }
+
     /// Names like one that is not known, at most three.
     static func similar(to name: String) -> [String] {
         func plain(_ text: String) -> [Character] {
@@ -71,7 +79,7 @@ public struct HubModel: Sendable {
             let other = plain(candidate)
             let isPart = other.starts(with: wanted)
             let distance = editDistance(wanted, other)
-            return isPart || distance <= max(1, wanted.count / 4)
+            return isPart || distance <= max(min(2, wanted.count - 3), wanted.count / 4)
                 ? (isPart ? 0 : distance, candidate) : nil
         }
         return scored.sorted { ($0.0, $0.1.count) < ($1.0, $1.1.count) }.prefix(3).map(\.1)

@@ -21,8 +21,7 @@ struct HubServer: Sendable {
                 return file
             }
         }
-        let url = "\(endpoint)/\(repository)/resolve/main/\(names[0])"
-        throw .refused(url: url, status: 404, hasToken: token != nil)
+        throw .noWeights(url: "\(endpoint)/\(repository)", files: names)
     }
 
     /// What the hub says of a file; nil if there is none of that name.
@@ -52,7 +51,7 @@ struct HubServer: Sendable {
         var address = start
         for _ in 0..<10 {
             let request = try HTTPRequest(
-                address.url, isHead: true, headers: ["Accept-Encoding: identity"] + credentials,
+                address, isHead: true, headers: ["Accept-Encoding: identity"] + credentials,
                 stall: policy.stall)
             let status = try request.status(isCancelled: isCancelled)
             let etag = request.header("x-linked-etag") ?? request.header("etag")
@@ -64,7 +63,7 @@ struct HubServer: Sendable {
                         next.isSameOrigin(as: start)
                     else {
                         throw .badRedirect(
-                            url: address.url,
+                            url: address.shown,
                             reason: "it redirects elsewhere without saying what it is")
                     }
                     address = next
@@ -74,21 +73,21 @@ struct HubServer: Sendable {
                     let commit = request.header("x-repo-commit").flatMap(Self.hash)
                 else {
                     throw .badRedirect(
-                        url: address.url, reason: "the server does not describe it as a hub does")
+                        url: address.shown, reason: "the server does not describe it as a hub does")
                 }
                 let size = request.header("x-linked-size") ?? request.header("content-length")
                 return RemoteFile(
                     name: name, address: address, etag: hash, commit: commit,
                     size: size.flatMap { Int($0) })
             case 404, 410: return nil
-            case 400..<429, 430..<500:
-                throw .refused(url: address.url, status: status, hasToken: token != nil)
+            case 400..<500 where ![408, 429].contains(status):
+                throw .refused(url: address.shown, status: status, hasToken: token != nil)
             default:
                 let wait = request.header("retry-after").flatMap { Int($0) }
-                throw .busy(url: address.url, status: status, seconds: wait)
+                throw .busy(url: address.shown, status: status, seconds: wait)
             }
         }
-        throw .badRedirect(url: start.url, reason: "it redirects too often")
+        throw .badRedirect(url: start.shown, reason: "it redirects too often")
     }
 
     /// The hexadecimal digits of `W/"…"`; nil if it is anything that could not be the name of a file.

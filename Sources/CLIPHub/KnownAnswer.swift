@@ -80,8 +80,8 @@ public struct KnownAnswer: Sendable {
             }
         }
         let differences = zip(expected, found).map { abs($0 - $1) }
-        let difference =
-            found.count == expected.count ? differences.max() ?? .infinity : .infinity
+        let isComparable = found.count == expected.count && found.allSatisfy(\.isFinite)
+        let difference = isComparable ? differences.max() ?? .infinity : .infinity
         return Outcome(
             expected: expected, found: found, difference: difference,
             isRight: difference <= tolerance)

@@ -7,6 +7,9 @@ struct WebAddress: Equatable {
 
     var url: String { "\(scheme)://\(authority)\(path)" }
 
+    /// Without its query, in which servers put signatures.
+    var shown: String { "\(scheme)://\(authority)\(path.prefix { !"?#".contains($0) })" }
+
     /// A URL of http or https without credentials in it.
     init?(_ url: String) {
         guard let separator = url.firstRange(of: "://") else { return nil }

@@ -17,12 +17,19 @@ struct Info: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let model = try ModelOptions.open(name, activation: activation, common, mayFetch: false)
+        var isActivationKnown = true
+        let model: CLIPModel
+        do {
+            model = try ModelOptions.open(name, activation: activation, common, mayFetch: false)
+        } catch CLIPError.unknownActivation {
+            isActivationKnown = false
+            model = try ModelOptions.open(name, activation: .gelu, common, mayFetch: false)
+        }
         let (weights, configuration) = (model.weights, model.configuration)
         let preprocessor = model.preprocessor
         let text = configuration.text
         let sums = model.checksums()
-        let license = HubModel.named(name)?.license
+        let license = (HubModel.named(name) ?? HubModel.inRepository(name))?.license
         if json {
             print(
                 JSON.object([
@@ -35,7 +42,8 @@ struct Info: ParsableCommand {
                     "resolution": .integer(configuration.resolution),
                     "context": .integer(text.contextLength),
                     "dimension": .integer(configuration.embeddingDimension),
-                    "activation": .string(configuration.activation.rawValue),
+                    "activation": isActivationKnown
+                        ? .string(configuration.activation.rawValue) : .null,
                     "mean": .floats(preprocessor.mean),
                     "std": .floats(preprocessor.standardDeviation),
                     "interpolation": .string(preprocessor.interpolation.rawValue),
@@ -64,7 +72,9 @@ struct Info: ParsableCommand {
             ("embedding", "\(configuration.embeddingDimension) numbers"),
             (
                 "activation",
-                "\(configuration.activation.rawValue), says \(describe(weights.activationSource))"
+                isActivationKnown
+                    ? "\(configuration.activation.rawValue), says \(describe(weights.activationSource))"
+                    : "unknown: quickgelu (OpenAI's weights and a few others) or gelu; nothing here says which"
             ),
             ("mean", list(preprocessor.mean)),
             ("std", list(preprocessor.standardDeviation)),

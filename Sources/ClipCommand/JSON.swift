@@ -18,8 +18,8 @@ enum JSON: CustomStringConvertible {
         case .null: "null"
         case .bool(let value): "\(value)"
         case .integer(let value): "\(value)"
-        case .float(let value): "\(value)"
-        case .double(let value): "\(value)"
+        case .float(let value): value.isFinite ? "\(value)" : "null"
+        case .double(let value): value.isFinite ? "\(value)" : "null"
         case .string(let value): JSONValue.quoted(value)
         case .array(let values): "[" + values.map(\.description).joined(separator: ",") + "]"
         case .object(let members):

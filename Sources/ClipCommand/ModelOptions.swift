@@ -82,9 +82,9 @@ struct ModelOptions: ParsableArguments {
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
         let name = try name()
         do {
-            return try Self.open(name, activation: activation, common).preprocessor
+            return try Self.open(name, activation: activation, common, mayFetch: false).preprocessor
         } catch CLIPError.unknownActivation {
-            return try Self.open(name, activation: .gelu, common).preprocessor
+            return try Self.open(name, activation: .gelu, common, mayFetch: false).preprocessor
         }
     }
 

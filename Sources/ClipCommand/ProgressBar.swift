@@ -24,6 +24,7 @@ final class ProgressBar {
         guard isShown else { return }
         let now = ContinuousClock.now
         if progress.file != file { (file, start, lastDrawn) = (progress.file, now, nil) }
+        if progress.isWaiting { start = now }
         let isLast = progress.received == progress.total
         if let lastDrawn, now - lastDrawn < .milliseconds(100), !isLast { return }
         lastDrawn = now

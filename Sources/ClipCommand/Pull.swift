@@ -6,7 +6,7 @@ struct Pull: ParsableCommand {
         abstract: "Fetch the weights of a model.",
         discussion: """
             Files go where Hugging Face's own libraries keep them (HF_HOME, HF_HUB_CACHE), so that \
-            nothing is fetched twice. Size and SHA-256 are checked before a file gets its name; a \
+            what those fetched is not fetched again. Size and SHA-256 are checked before a file gets its name; a \
             download that broke off goes on where it stopped. HF_ENDPOINT names another server, \
             HF_TOKEN gives access to files that are not for everybody. The path is printed.
 

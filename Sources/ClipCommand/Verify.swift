@@ -30,10 +30,7 @@ struct Verify: ParsableCommand {
     }
 
     func run() throws {
-        let model = try ModelOptions.open(
-            name, activation: OfficialModel(rawValue: expected ?? "").map { _ in .quickGELU },
-            common)
-        let whose = expected ?? identity(of: model)
+        let whose = expected ?? identity
         guard let whose, Self.names.contains(whose) else {
             throw Failure(
                 """
@@ -41,6 +38,9 @@ struct Verify: ParsableCommand {
                 \(Self.names.joined(separator: ", ")); if the weights are one of these, say so with --as
                 """)
         }
+        let official = OfficialModel(rawValue: whose)
+        let model = try ModelOptions.open(
+            name, activation: official.map { _ in .quickGELU }, common)
         var rows: [JSON] = []
         var wrong = 0
         let answers = KnownAnswer.all.filter { $0.model == whose }
@@ -75,12 +75,14 @@ struct Verify: ParsableCommand {
         if wrong > 0 { throw ExitCode(1) }
     }
 
-    /// The model of which answers are known whose name it is, or whose file's name and sizes.
-    private func identity(of model: CLIPModel) -> String? {
+    /// The model, among those of which answers are known, that the name is one of.
+    private var identity: String? {
         if Self.names.contains(name) { return name }
-        if let official = HubModel.named(name)?.official { return official.name }
-        if case .name(let official) = model.weights.activationSource { return official.rawValue }
-        return nil
+        if let model = HubModel.named(name) ?? HubModel.inRepository(name) {
+            return model.official?.name
+        }
+        let stem = name.split(separator: "/").last?.split(separator: ".").first.map(String.init)
+        return OfficialModel.allCases.first { $0.fileStem == stem }?.rawValue
     }
 
     /// Two digits and an exponent.

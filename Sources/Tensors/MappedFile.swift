@@ -8,11 +8,18 @@ internal import CKernels
     internal import Darwin
 #endif
 
-/// Why a file could not be read: the text of `errno`.
+/// Why a file could not be read or written: the text of `errno`.
 package struct FileError: Error, Equatable {
     package let reason: String
+    /// Whether the disk, or this user's share of it, is full.
+    package var isOutOfSpace = false
 
-    static func last() -> FileError { FileError(reason: String(cString: strerror(errno))) }
+    package static func last() -> FileError {
+        let code = errno
+        return FileError(
+            reason: String(cString: strerror(code)),
+            isOutOfSpace: code == ENOSPC || code == EDQUOT)
+    }
 }
 
 /// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
@@ -138,6 +145,27 @@ package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
     }
     bytes.removeLast(bytes.count - filled)
     return bytes
+}
+
+/// Writes all of some bytes to an open file.
+package func writeAll(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32
+) throws(FileError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let part = UnsafeRawBufferPointer(rebasing: rest)
+        let count = write(descriptor, part.baseAddress, part.count)
+        if count < 0 {
+            if errno == EINTR { continue }
+            throw .last()
+        }
+        rest = rest.dropFirst(count)
+    }
+}
+
+/// The folder that a path leads to, with its slash; empty if it names none.
+package func folder(of path: String) -> String {
+    String(path.dropLast(path.split(separator: "/").last?.count ?? 0))
 }
 
 /// Whether there is a file, or something else that is not a directory, at a path.

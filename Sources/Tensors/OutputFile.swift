@@ -13,18 +13,19 @@ package final class OutputFile {
     private let partialPath: String
     private let descriptor: Int32
     private var pending: [UInt8] = []
+    private var isFinished = false
 
     /// - Throws: `FileError` if the folder is missing or may not be written.
     package init(path: String) throws(FileError) {
         self.path = path
-        partialPath = "\(path).\(getpid()).partial"
-        descriptor = open(partialPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        partialPath = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).partial"
+        descriptor = open(partialPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw .last() }
     }
 
     deinit {
         close(descriptor)
-        unlink(partialPath)  // fails where the file got its name
+        if !isFinished { unlink(partialPath) }
     }
 
     /// Appends bytes.
@@ -54,59 +55,24 @@ package final class OutputFile {
         return withExtendedLifetime(tensor) { nil }
     }
 
-    /// Appends a stored tensor's bytes as they are.
-    ///
-    /// - Returns: whether they are in row-major order; if not, nothing was written.
-    package func writeBytes(of tensor: StoredTensor) throws(FileError) -> Bool {
+    /// Appends the bytes of a stored tensor in row-major order as they are.
+    package func writeBytes(of tensor: StoredTensor) throws(FileError) {
         try flush()
-        var failure: FileError?
-        let isDone: Void? = tensor.withBytes { bytes in
-            do {
-                try write(all: bytes)
-            } catch let error as FileError {
-                failure = error
-            } catch {}
-        }
-        if let failure { throw failure }
-        return isDone != nil
+        try tensor.withBytes { bytes throws(FileError) in try writeAll(bytes, to: descriptor) }
     }
 
     /// Puts everything on the disk and gives the file its name.
     package func finish() throws(FileError) {
         try flush()
         guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw .last() }
+        isFinished = true
     }
 
     private func flush() throws(FileError) {
-        var failure: FileError?
-        pending.withUnsafeBytes { bytes in
-            do {
-                try write(all: bytes)
-            } catch let error as FileError {
-                failure = error
-            } catch {}
+        try pending.withUnsafeBufferPointer { bytes throws(FileError) in
+            try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
         }
-        if let failure { throw failure }
         pending.removeAll(keepingCapacity: true)
-    }
-
-    private func write(all bytes: UnsafeRawBufferPointer) throws(FileError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            #if canImport(Darwin)
-                let count = Darwin.write(descriptor, part.baseAddress, part.count)
-            #elseif canImport(Musl)
-                let count = Musl.write(descriptor, part.baseAddress, part.count)
-            #else
-                let count = Glibc.write(descriptor, part.baseAddress, part.count)
-            #endif
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw .last()
-            }
-            rest = rest.dropFirst(count)
-        }
     }
 }
 

@@ -44,6 +44,9 @@ package struct StoredTensor: Sendable {
 
     package var count: Int { shape.reduce(1, *) }
 
+    /// Whether the file has the numbers in row-major order.
+    package var isRowMajor: Bool { strides == nil }
+
     /// The numbers as float32: the mapped file itself where it holds aligned float32, else a copy.
     package func load() -> Tensor {
         let start = file.address(of: byteRange)
@@ -76,12 +79,12 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// The stored bytes themselves, for a copy that changes nothing; nil if they are in another order.
-    package func withBytes<Result>(
-        _ body: (UnsafeRawBufferPointer) throws -> Result
-    ) rethrows -> Result? {
-        guard strides == nil else { return nil }
-        return try body(
+    /// The stored bytes themselves, which must be in row-major order, for a copy that changes nothing.
+    func withBytes<Failure>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(isRowMajor, "a copy of \(shape) with strides \(strides ?? [])")
+        try body(
             UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
     }
 

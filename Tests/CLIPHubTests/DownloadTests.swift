@@ -200,6 +200,80 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: hub.partial))
     }
 
+    @Test func answersCutInTheirHeadersAreNoAnswers() throws {
+        let hub = try Hub { request, _, answer in
+            if request.repetition == 0 { answer.headerCut = 40 }
+        }
+        try FileManager.default.createDirectory(
+            atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
+        try Data(hub.contents[..<200_000]).write(to: URL(fileURLWithPath: hub.partial))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        // What was there before is not lost by it.
+        let starts = hub.server.requests.filter { $0.path == "/cdn/file" }.map(\.rangeStart)
+        #expect(starts == [200_000, 200_000], "\(starts)")
+    }
+
+    @Test func anErrorPageDoesNotReplaceWhatIsThere() throws {
+        let hub = try Hub { request, _, answer in
+            guard request.path == "/cdn/file", request.repetition == 0 else { return }
+            answer = .init(200, body: Array("<html>please log in</html>".utf8))
+        }
+        try FileManager.default.createDirectory(
+            atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
+        try Data(hub.contents[..<200_000]).write(to: URL(fileURLWithPath: hub.partial))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == 200_000)
+    }
+
+    @Test func otherPartsThanWereAskedForAreNotTaken() throws {
+        let hub = try Hub { request, contents, answer in
+            guard request.path == "/cdn/file", request.rangeStart != nil else { return }
+            answer.headers["Content-Range"] = "bytes 250000-299999/300000"
+            answer.body = Array(contents[250_000...])
+        }
+        try FileManager.default.createDirectory(
+            atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
+        try Data(hub.contents[..<200_000]).write(to: URL(fileURLWithPath: hub.partial))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == nil)
+    }
+
+    @Test func shardsComeBeforeTheirIndex() throws {
+        let commit = Hub.commit
+        let one = Array("one".utf8)
+        let folder = try TemporaryFolder()
+        let sum = try sha256sum(folder.write("one", one))
+        let isBroken = Mutex(true)
+        let server = try FaultServer { request in
+            let name = request.path.split(separator: "/").last.map(String.init) ?? ""
+            let headers = ["X-Repo-Commit": commit]
+            switch name {
+            case "model.safetensors.index.json":
+                let index = Array(
+                    #"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#.utf8)
+                return .init(
+                    200, headers: headers.merging(["ETag": "\"\(commit)\""]) { $1 }, body: index)
+            case "two.safetensors" where isBroken.withLock { $0 }: return .init(404)
+            case "one.safetensors", "two.safetensors":
+                return .init(
+                    200, headers: headers.merging(["ETag": "\"\(sum)\""]) { $1 }, body: one)
+            default: return .init(404)
+            }
+        }
+        let hub = CLIPHub(environment: ["HF_ENDPOINT": server.url, "HOME": folder.path])
+        #expect(throws: HubError.self) { try hub.fetch("me/sharded") }
+        #expect(try hub.find("me/sharded") == nil)
+        isBroken.withLock { $0 = false }
+        let model = try hub.fetch("me/sharded")
+        for name in ["one.safetensors", "two.safetensors"] {
+            #expect(try bytes(ofFile: "\(model.path)/\(name)") == one)
+        }
+        #expect(try hub.find("me/sharded") == model)
+    }
+
     @Test func wrongBytesAreFoundAndNotKept() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
@@ -336,7 +410,7 @@ import Testing
     @Test func aFullDiskIsAnError() throws {
         let size = 1 << 60
         let hub = try Hub { request, _, answer in
-            if request.method == "HEAD" { answer.headers["X-Linked-Size"] = "\(size)" }
+            if request.path.hasSuffix(Hub.name) { answer.headers["X-Linked-Size"] = "\(size)" }
         }
         guard case .diskFull(_, size, _) = hub.error() else {
             Issue.record("\(hub.error() as Any)")
@@ -397,21 +471,14 @@ import Testing
         }
         #expect(hub.server.requests.map(\.path) == ["/models/\(sum)/ViT-B-32.pt"])
         #expect(try hub.hub.find("ViT-B/32") == nil)
+        // What broke off under its own name, as other programs leave it, is not taken for whole.
+        let path = hub.folder.path + "/.cache/clip/ViT-B-32.pt"
+        try Data(hub.contents[..<1000]).write(to: URL(fileURLWithPath: path))
+        for official in [true, false] {
+            #expect(throws: HubError.self) { try hub.hub.fetch("ViT-B/32", official: official) }
+        }
         #expect(throws: HubError.self) {
             try hub.hub.fetch("ViT-B-32:laion2b_s34b_b79k", official: true)
         }
     }
-}
-
-/// The SHA-256 of a file, by a program that is not this project's.
-func sha256sum(_ path: String) throws -> String {
-    let process = Process()
-    let pipe = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
-    process.arguments = [path]
-    process.standardOutput = pipe
-    try process.run()
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return String(decoding: data.prefix(64), as: UTF8.self)
 }

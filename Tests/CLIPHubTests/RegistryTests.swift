@@ -49,6 +49,11 @@ import Testing
                 "\(name): \(HubModel.similar(to: name))")
         }
         #expect(HubModel.similar(to: "chair").isEmpty)
+        for name in ["vit-b/32", "ViT-B/23", "weights/missing.pt"] {
+            #expect(throws: HubError.self, "\(name)") { try CLIPHub(environment: [:]).find(name) }
+        }
+        #expect(HubModel.inRepository("openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
+        #expect(HubModel.inRepository("me/model") == nil)
         #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
             try CLIPHub(environment: [:]).find("chair")
         }
@@ -80,9 +85,9 @@ import Testing
         )
         try put(cache + "timm--vit_base_patch32_clip_224.openai/refs/main", "c\n")
         #expect(try hub.find(name)?.path.hasSuffix("c/open_clip_model.safetensors") == true)
-        try put(".cache/clip/ViT-B-32.pt")
-        #expect(try hub.find(name)?.path == folder.path + "/.cache/clip/ViT-B-32.pt")
-        #expect(try hub.find("ViT-B-32-quickgelu:openai")?.path.hasSuffix("ViT-B-32.pt") == true)
+        try put(".cache/clip/RN50.pt")
+        #expect(try hub.find("RN50")?.path == folder.path + "/.cache/clip/RN50.pt")
+        #expect(try hub.find("RN50-quickgelu:openai")?.path.hasSuffix("RN50.pt") == true)
 
         let elsewhere = CLIPHub(environment: ["HOME": folder.path, "HF_HUB_CACHE": "/no/such"])
         #expect(try elsewhere.find("openai/clip-vit-base-patch32") == nil)

@@ -43,6 +43,9 @@ import Testing
                 4
             ),
             (#"{"empty":{"dtype":"F16","shape":[0,7],"data_offsets":[0,0]}}"#, 0),
+            (
+                #"{"x":{"dtype":"F32","shape":[0,4611686018427387904,4],"data_offsets":[0,0]}}"#, 0
+            ),
             (#"{"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, 8),
             (#"{"\u0061\ud83d\ude00":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 1),
         ] {

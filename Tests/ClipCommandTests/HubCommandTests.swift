@@ -23,7 +23,7 @@ import Testing
         let contents = try bytes(ofFile: model + "/open_clip_model.safetensors")
         let configuration = try bytes(ofFile: model + "/open_clip_config.json")
         weights = contents
-        let sum = try Self.sha256(model + "/open_clip_model.safetensors")
+        let sum = try sha256sum(model + "/open_clip_model.safetensors")
         let delay = delay
         server = try FaultServer { request in
             let name = request.path.split(separator: "/").last
@@ -46,18 +46,6 @@ import Testing
             answer.delay = delay.seconds.withLock { $0 }
             return answer
         }
-    }
-
-    private static func sha256(_ path: String) throws -> String {
-        let pipe = Pipe()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
-        process.arguments = [path]
-        process.standardOutput = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: output.prefix(64), as: UTF8.self)
     }
 
     private var environment: [String: String] { ["HF_ENDPOINT": server.url] }

@@ -14,7 +14,9 @@ import Testing
             if found == expected || number.isNaN && found & 0x7FFF > 0x7C00 { continue }
             Issue.record("\(number) is \(found), not \(expected)")
         }
-        for number: Float in [65504, 65519, 65520, 0x1p-24, 0x1p-25, 0x1.8p-24, 0x1.002p0, 0x1.006p0] {
+        for number: Float in [
+            65504, 65519, 65520, 0x1p-24, 0x1p-25, 0x1.8p-24, 0x1.002p0, 0x1.006p0,
+        ] {
             #expect(StoredType.float16.bits(of: number) == UInt32(Float16(number).bitPattern))
         }
     }
@@ -33,7 +35,9 @@ import Testing
         let folder = FileManager.default.temporaryDirectory.path + "/clip-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder) }
+        func names() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: folder)
+        }
 
         do {
             let file = try OutputFile(path: folder + "/a")

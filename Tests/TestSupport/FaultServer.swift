@@ -30,11 +30,16 @@ public final class FaultServer: Sendable {
 
     /// What it gets.
     public struct Answer: Sendable {
+        /// Such as 200.
         public var status: Int
+        /// Beside the length of the body.
         public var headers: [String: String]
+        /// What follows them.
         public var body: [UInt8]
         /// After how many bytes of the body to break off.
         public var cut: Int?
+        /// After how many bytes of the header to break off.
+        public var headerCut: Int?
         /// Whether to fall silent there, and for how long, rather than to break off.
         public var stall: Double?
         /// Before each 64 KB.
@@ -42,11 +47,13 @@ public final class FaultServer: Sendable {
         /// What to say instead of the body's length.
         public var claimedLength: Int?
 
+        /// An answer without a fault.
         public init(_ status: Int, headers: [String: String] = [:], body: [UInt8] = []) {
             (self.status, self.headers, self.body) = (status, headers, body)
         }
     }
 
+    /// What is answered to a request.
     public typealias Handler = @Sendable (Request) -> Answer
 
     /// Where it listens.
@@ -134,7 +141,10 @@ public final class FaultServer: Sendable {
         let head =
             "HTTP/1.1 \(answer.status) Answer\r\n"
             + fields.map { "\($0): \($1)\r\n" }.joined() + "\r\n"
-        guard send(Array(head.utf8)[...], connection), request.method != "HEAD" else { return }
+        let sent = Array(head.utf8).prefix(answer.headerCut ?? .max)
+        guard send(sent, connection), answer.headerCut == nil, request.method != "HEAD" else {
+            return
+        }
         var rest = answer.body.prefix(answer.cut ?? answer.body.count)
         while !rest.isEmpty {
             if answer.delay > 0 { Thread.sleep(forTimeInterval: answer.delay) }

@@ -21,7 +21,6 @@ typedef enum {
     CLIP_HTTP_WAITING,      // nothing has come yet; ask again
     CLIP_HTTP_END,          // the whole response has been read
     CLIP_HTTP_FAILED,       // clip_http_message says why
-    CLIP_HTTP_UNAVAILABLE,  // there is no libcurl here
 } clip_http_result;
 
 // Whether libcurl is there.
@@ -29,7 +28,7 @@ int clip_http_is_available(void);
 
 // Begins a GET (or HEAD) of a URL with header lines ("Name: value", each ended by a line feed) beside
 // libcurl's own. Redirects are not followed. Fails if no connection is made, or nothing comes, for so many seconds. NULL if there is
-// no libcurl, no memory, or the URL is none.
+// no libcurl, no memory, or libcurl does not take one of these.
 clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, const char *headers,
                                                   long stall_seconds);
 
@@ -38,7 +37,7 @@ clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, con
 clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, size_t capacity,
                                 size_t *count);
 
-// The status of the response, 0 before it is known.
+// The status of the response, 0 before its whole header is there.
 long clip_http_status(const clip_http_response *response);
 
 // The lines of its header, each ended by a line feed.

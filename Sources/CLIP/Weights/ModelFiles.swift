@@ -29,7 +29,7 @@ struct ModelFiles {
             weights = path
         }
         let name = weights.split(separator: "/").last.map(String.init) ?? weights
-        let folder = String(weights.dropLast(name.count))
+        let folder = folder(of: weights)
         let isHuggingFace = name.hasPrefix("model.") || name.hasPrefix("pytorch_model.")
         let known = ["open_clip_config.json", "config.json"]
         let candidates =

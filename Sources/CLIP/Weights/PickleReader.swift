@@ -4,7 +4,7 @@
 /// This is a closed interpreter of what state dicts need: containers, numbers, strings, and calls of
 /// the few functions that make tensors, which become records of such a call. Any other name is an
 /// error that says it. Containers lie in one list and refer to each other by index, so that no depth
-/// of nesting costs stack, and no sharing costs memory.
+/// of nesting costs stack.
 ///
 /// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and torch/serialization.py.
 struct PickleReader {
@@ -35,11 +35,6 @@ struct PickleReader {
         var values: [Value]
         /// The dictionary that an object was given as its state.
         var state: Value?
-    }
-
-    struct FormatError: Error, Equatable {
-        let reason: String
-        init(_ reason: String) { self.reason = reason }
     }
 
     private(set) var nodes: [Node] = []
@@ -96,6 +91,9 @@ struct PickleReader {
     }
 
     private func global(_ module: String, _ name: String) throws(FormatError) -> Value {
+        guard module.utf8.count + name.utf8.count <= 1024 else {
+            throw FormatError("its pickle has a name that is too long")
+        }
         let global = "\(module) \(name)"
         guard Self.isAllowed(global) else {
             throw FormatError(
@@ -150,7 +148,12 @@ struct PickleReader {
         case ascii("]"): push(.list, [])
         case ascii("l"): push(.list, try popGroup())
         case ascii("}"): push(.dictionary, [])
-        case ascii("d"): push(.dictionary, try popGroup())
+        case ascii("d"):
+            let items = try popGroup()
+            guard items.count % 2 == 0 else {
+                throw FormatError("its pickle has a key without a value")
+            }
+            push(.dictionary, items)
         case ascii("a"): try extend(.list, with: try pop(1))
         case ascii("e"): try extend(.list, with: try popGroup())
         case ascii("s"): try extend(.dictionary, with: try pop(2))

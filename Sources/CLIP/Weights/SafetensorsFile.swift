@@ -35,7 +35,7 @@ struct SafetensorsFile {
         guard file.count > 0 else { throw malformed("it is empty") }
         guard file.count >= 8 else { throw malformed("it is only \(file.count) bytes long") }
 
-        let length = file.bytes(0..<8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let length = file.number(0, 8)
         guard length <= Self.headerLimit else {
             throw malformed("its header would be \(length) bytes long")
         }
@@ -85,11 +85,13 @@ struct SafetensorsFile {
 
     /// A tensor to be read later; the name must be one of the entries.
     ///
-    /// - Returns: nil if its numbers are not of a type that weights have.
+    /// - Returns: nil if its numbers are not of a type that weights have, or if it has none.
     func storedTensor(_ entry: Entry) -> StoredTensor? {
-        StoredType(rawValue: entry.type).map {
-            StoredTensor(type: $0, shape: entry.shape, file: file, byteRange: entry.byteRange)
+        guard let type = StoredType(rawValue: entry.type), !entry.shape.contains(0) else {
+            return nil
         }
+        return StoredTensor(
+            type: type, shape: entry.shape, file: file, byteRange: entry.byteRange)
     }
 
     private struct EntryError: Error {

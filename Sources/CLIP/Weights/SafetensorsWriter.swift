@@ -31,12 +31,14 @@ extension CLIPModel {
     public func write(
         safetensors path: String, format: NumberFormat? = nil, source: String? = nil
     ) throws(CLIPError) {
+        let shapes = configuration.tensorShapes
         let tensors = parameters.names.map {
             name -> (name: String, type: StoredType, shape: [Int]) in
             let stored = parameters[name]
             // Of parts in several formats, the one that loses nothing.
             let own = stored.types.count == 1 ? stored.types[0] : StoredType.float32
-            return (name, format?.stored ?? own, stored.shape)
+            // Some writers give a lone number one dimension; OpenAI's layout has none.
+            return (name, format?.stored ?? own, shapes[name] ?? stored.shape)
         }
         var members = ["\"__metadata__\":{\(metadata(source: source ?? weights.path))}"]
         var offset = 0
@@ -59,12 +61,11 @@ extension CLIPModel {
             try file.write(header)
             for tensor in tensors {
                 let stored = parameters[tensor.name]
-                if !stored.isTransposed, stored.types == [tensor.type] {
-                    var copied = true
-                    for part in stored.parts where copied {
-                        copied = try file.writeBytes(of: part.tensor)
-                    }
-                    if copied { continue }
+                if !stored.isTransposed, stored.types == [tensor.type],
+                    stored.parts.allSatisfy({ $0.tensor.isRowMajor })
+                {
+                    for part in stored.parts { try file.writeBytes(of: part.tensor) }
+                    continue
                 }
                 if let number = try file.write(stored.load(), as: tensor.type) {
                     throw CLIPError.unrepresentableNumber(

@@ -73,7 +73,9 @@ struct TensorArchive {
             self.init(
                 path: path, format: checkpoint.isTorchScript ? .torchScript : .pyTorch,
                 entries: checkpoint.entries, metadata: [:], files: [(path, file)])
-        } else if file.number(0, 8) > SafetensorsFile.headerLimit, let other = Self.otherFormat(start) {
+        } else if file.number(0, 8) > SafetensorsFile.headerLimit,
+            let other = Self.otherFormat(start)
+        {
             throw .malformedWeights(path: path, reason: other)
         } else {
             let safetensors = try SafetensorsFile(file, path: path)
@@ -98,7 +100,8 @@ struct TensorArchive {
     /// - Parameter sha256: what the file's SHA-256 should be, in hexadecimal digits.
     /// - Throws: `CLIPError.damagedWeights` if it is another.
     func check(sha256 expected: String) throws(CLIPError) {
-        for (path, file) in files {
+        // Of several files there is no one sum.
+        for (path, file) in files where files.count == 1 {
             let found = file.sha256()
             guard found == expected.lowercased() else {
                 throw .damagedWeights(path: path, expected: expected.lowercased(), found: found)
@@ -129,8 +132,7 @@ struct TensorArchive {
             keys[name, default: []].append(key)
         }
         guard !keys.isEmpty else { throw malformed("it has no weight_map") }
-        let folder = path.dropLast(path.split(separator: "/").last?.count ?? 0)
-        return keys.sorted { $0.key < $1.key }.map { (folder + $0.key, $0.value) }
+        return keys.sorted { $0.key < $1.key }.map { (folder(of: path) + $0.key, $0.value) }
     }
 
     /// What a file is that cannot be read, where its first bytes tell, and what to do.

@@ -11,46 +11,36 @@ struct TorchCheckpoint {
 
     private static let pickleLimit = 1 << 24
 
-    struct FormatError: Error, Equatable {
-        let reason: String
-        init(_ reason: String) { self.reason = reason }
-    }
-
     init(_ file: MappedFile) throws(FormatError) {
-        do {
-            let archive = try ZipArchive(file)
-            let pickles = archive.records.keys.filter {
-                $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2
-            }
-            guard let name = pickles.first, pickles.count == 1 else {
-                throw FormatError("it is a zip archive, but none of PyTorch: it has no data.pkl")
-            }
-            let root = String(name.dropLast("data.pkl".count))
-            if let order = try archive.bytes(root + "byteorder", limit: 64),
-                String(decoding: order, as: UTF8.self) != "little"
-            {
-                throw FormatError("its numbers are written big end first, which is not read")
-            }
-            let pickle = try archive.bytes(name, limit: Self.pickleLimit) ?? []
-            var reader = StateDictReader(
-                pickle: try PickleReader(pickle), archive: archive, file: file, root: root)
-            isTorchScript = archive.records.keys.contains { $0.hasPrefix(root + "code/") }
-            entries = try reader.read()
-        } catch let error as ZipArchive.FormatError {
-            throw FormatError(error.reason)
-        } catch let error as PickleReader.FormatError {
-            throw FormatError(error.reason)
-        } catch let error as FormatError {
-            throw error
-        } catch {
-            throw FormatError("\(error)")
+        let archive = try ZipArchive(file)
+        let pickles = archive.records.keys.filter {
+            $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2
         }
+        guard let name = pickles.first, pickles.count == 1 else {
+            throw FormatError("it is a zip archive, but none of PyTorch: it has no data.pkl")
+        }
+        let root = String(name.dropLast("data.pkl".count))
+        if let order = try archive.bytes(root + "byteorder", limit: 64),
+            String(decoding: order, as: UTF8.self) != "little"
+        {
+            throw FormatError("its numbers are written big end first, which is not read")
+        }
+        let pickle = try archive.bytes(name, limit: Self.pickleLimit) ?? []
+        var reader = StateDictReader(
+            pickle: try PickleReader(pickle), archive: archive, file: file, root: root)
+        isTorchScript = archive.records.keys.contains { $0.hasPrefix(root + "code/") }
+        entries = try reader.read()
     }
+}
+
+/// Why a file is not of the format that it seems to be.
+struct FormatError: Error, Equatable {
+    let reason: String
+    init(_ reason: String) { self.reason = reason }
 }
 
 /// Finds the tensors in what a pickle describes.
 private struct StateDictReader {
-    typealias FormatError = TorchCheckpoint.FormatError
     typealias Value = PickleReader.Value
 
     let pickle: PickleReader
@@ -68,6 +58,7 @@ private struct StateDictReader {
     private static let wrappers = ["state_dict", "model_state_dict", "model"]
     private static let visitLimit = 1 << 20
     private static let depthLimit = 64
+    private static let nameLimit = 1024
 
     /// How PyTorch calls number formats, and safetensors.
     private static let types = [
@@ -85,6 +76,13 @@ private struct StateDictReader {
         }
         try collect(top, name: "", depth: 0)
         guard !entries.isEmpty else { throw FormatError("it holds no tensors under names") }
+        // One storage may serve several tensors, but not so that they outgrow the file.
+        let numbers = entries.values.reduce(0.0) { sum, entry in
+            sum + entry.shape.reduce(4.0) { $0 * Double($1) }
+        }
+        guard numbers <= 8 * Double(file.count) else {
+            throw FormatError("its tensors would be many times as large as the file itself")
+        }
         return entries
     }
 
@@ -115,7 +113,13 @@ private struct StateDictReader {
             members.kind == .dictionary, isObject || depth == 0
         else { return }
         for index in stride(from: 0, to: members.values.count, by: 2) {
-            guard case .string(let key) = members.values[index] else { continue }
+            visits += 1
+            guard case .string(let key) = members.values[index], visits <= Self.visitLimit,
+                pickle.node(members.values[index + 1]) != nil
+            else { continue }
+            guard name.utf8.count + key.utf8.count < Self.nameLimit else {
+                throw FormatError("it has a name of more than \(Self.nameLimit) bytes")
+            }
             let path = name.isEmpty ? key : "\(name).\(key)"
             try collect(members.values[index + 1], name: path, depth: depth + 1)
         }
@@ -194,9 +198,14 @@ private struct StateDictReader {
 
     /// A tuple or list of numbers that are not negative.
     private func integers(_ value: Value) -> [Int]? {
-        guard let node = pickle.node(value) else { return nil }
-        // TorchScript and torch.Size wrap them in a call.
-        if node.kind == .call { return pickle.node(node.values[1])?.values.first.flatMap(integers) }
+        guard var node = pickle.node(value) else { return nil }
+        if node.kind == .call {  // TorchScript and torch.Size wrap them in one
+            guard let list = pickle.node(pickle.node(node.values[1])?.values.first) else {
+                return nil
+            }
+            node = list
+        }
+        guard node.kind == .tuple || node.kind == .list else { return nil }
         let numbers = node.values.compactMap { value -> Int? in
             guard case .integer(let number) = value, number >= 0 else { return nil }
             return number

@@ -13,11 +13,6 @@ struct ZipArchive {
         let isPlain: Bool
     }
 
-    struct FormatError: Error, Equatable {
-        let reason: String
-        init(_ reason: String) { self.reason = reason }
-    }
-
     /// By the path that the archive gives it.
     private(set) var records: [String: Record] = [:]
     private let file: MappedFile
@@ -166,7 +161,7 @@ struct ZipArchive {
         return Entry(name: name, isPlain: isPlain, size: Int(stored), localHeader: Int(offset))
     }
 
-    /// Where a record's bytes lie, by its own header, which must say the same.
+    /// Where a record's bytes lie, by its own header, which must have the same name.
     private func data(of entry: Entry, end: Int) throws(FormatError) -> Range<Int> {
         let header = entry.localHeader
         guard header + 30 <= end, number(header, 4) == 0x0403_4B50 else {
