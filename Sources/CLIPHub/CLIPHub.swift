@@ -10,8 +10,7 @@ internal import Tensors
 /// Which models there are, where they lie, and how to get them: the library's only networking.
 ///
 ///     let hub = CLIPHub()
-///     let found = try hub.find("ViT-B/32") ?? hub.fetch("ViT-B/32") { print($0.received); return true }
-///     let model = try found.load()
+///     let model = try hub.fetch("ViT-B/32") { print($0.received); return true }.load()
 ///
 /// A name is OpenAI's (`ViT-B/32`), open_clip's (`ViT-B-32:laion2b_s34b_b79k`) or a repository of the
 /// hub (`openai/clip-vit-base-patch32`). Files lie where Hugging Face's own libraries keep them, so that
@@ -83,9 +82,8 @@ public struct CLIPHub: Sendable {
     /// - Throws: `HubError.unknownModel` if the name is none.
     public func find(_ name: String) throws(HubError) -> InstalledModel? {
         if let model = HubModel.named(name) {
-            let names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
             let path =
-                cache.file(of: model.repository, among: names)
+                cache.file(of: model.repository, among: Self.openCLIPNames)
                 ?? model.transformersRepository.flatMap {
                     cache.file(of: $0, among: ["model.safetensors", "pytorch_model.bin"])
                 } ?? model.official.flatMap(cache.official)
@@ -104,7 +102,8 @@ public struct CLIPHub: Sendable {
     ///   mistyped name of a model or a file that is missing.
     private static func checkRepository(_ name: String) throws(HubError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        let similar = HubModel.inRepository(name) == nil ? HubModel.similar(to: name) : []
+        let isLikeOpenAI =
+            parts[0].lowercased().hasPrefix("vit") && parts.last?.first?.isNumber == true
         let isFile = [".pt", ".pth", ".bin", ".safetensors", ".json"].contains {
             name.hasSuffix($0)
         }
@@ -116,10 +115,15 @@ public struct CLIPHub: Sendable {
                         $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
                     }
             }
-        guard isRepository, !isFile, similar.isEmpty else {
-            throw .unknownModel(name: name, similar: similar)
+        guard isRepository, !isFile, !isLikeOpenAI else {
+            throw .unknownModel(name: name, similar: HubModel.similar(to: name))
         }
     }
+
+    /// The files that open_clip's repositories have, the likelier first.
+    private static let openCLIPNames = [
+        "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
+    ]
 
     /// The files that repositories have, the likeliest first.
     private static let kinds: [(weights: String, beside: [String])] = [
@@ -166,9 +170,8 @@ public struct CLIPHub: Sendable {
                 let path = try fetch(file, transfer)
                 return InstalledModel(name: name, path: path, known: model.name)
             }
-            let names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
             let file = try server.describe(
-                anyOf: names, of: model.repository, isCancelled: transfer.isCancelled)
+                anyOf: Self.openCLIPNames, of: model.repository, isCancelled: transfer.isCancelled)
             let path = try fetch(file, of: model.repository, transfer).snapshot
             return InstalledModel(name: name, path: path, known: model.name)
         }

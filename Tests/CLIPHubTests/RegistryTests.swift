@@ -52,6 +52,7 @@ import Testing
         for name in ["vit-b/32", "ViT-B/23", "weights/missing.pt"] {
             #expect(throws: HubError.self, "\(name)") { try CLIPHub(environment: [:]).find(name) }
         }
+        #expect(throws: Never.self) { try CLIPHub(environment: [:]).find("me/rn50") }
         #expect(HubModel.inRepository("openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
         #expect(HubModel.inRepository("me/model") == nil)
         #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
