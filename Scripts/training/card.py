@@ -71,10 +71,11 @@ and preprocessed as any picture:
 ## How it was made
 
 `Scripts/training/train.sh`, with PyTorch {torch} and open_clip {open_clip}: {steps:,} steps of
-{batch} pictures, CLIP's symmetric contrastive loss, AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
+{batch} pictures, CLIP's symmetric contrastive loss, Muon and AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
 pictures are drawn as the training goes: no two are the same. The first are single pictograms on plain
-grounds; later about half of each batch are pairs of scenes whose captions differ in one thing, an object, a
-place, a number or a background: they are hard negatives of each other.
+grounds; later half of each batch are scenes in twos and fours whose captions differ in one thing, an object,
+a place, a number or a background, and half of the single pictograms are neighbours in Unicode, which often
+look alike: they are hard negatives of each other.
 
 The pictograms are drawn by Noto Color Emoji (Debian's fonts-noto-color-emoji {noto}; SIL Open Font License
 1.1), their names and keywords are from Unicode's CLDR (Debian's unicode-cldr-core {cldr}; Unicode License).

@@ -66,6 +66,8 @@ def trainable(tokens):
     weight = model.token_embedding.weight.detach()
     weight[0] = 0
     model.token_embedding = torch.nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=0)
+    # As large as the features beside them: what stands where is not learned from open_clip's 0.04.
+    torch.nn.init.normal_(model.visual.attnpool.positional_embedding, std=0.5)
     model.visual = model.visual.to(memory_format=torch.channels_last)
     return model
 
@@ -78,12 +80,19 @@ def encode_images(model, pictures):
 
 
 def encode_texts(model, rows, ends):
-    """Rows of tokens to embeddings of length 1; the tower is causal, so the rest is left out."""
-    length = rows.shape[1]
-    x = model.token_embedding(rows) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x)[torch.arange(len(rows)), ends] @ model.text_projection
-    return F.normalize(x.float(), dim=-1)
+    """Rows of tokens to embeddings of length 1, short ones and long ones apart.
+
+    The tower is causal, so what follows the end is left out.
+    """
+    order = ends.argsort()
+    embeddings = []
+    for part in order.chunk(4):
+        length = int(ends[part[-1]]) + 1
+        x = model.token_embedding(rows[part, :length]) + model.positional_embedding[:length]
+        x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+        x = model.ln_final(x)[torch.arange(len(part)), ends[part]] @ model.text_projection
+        embeddings.append(F.normalize(x.float(), dim=-1))
+    return torch.cat(embeddings)[order.argsort()]
 
 
 def preprocess(picture):

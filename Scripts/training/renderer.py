@@ -62,7 +62,24 @@ class Renderer:
                     for which in (1, 2))
                 mix = self.pattern(kind, len(rows), random)[:, None]
                 pictures[rows] = first + (second - first) * mix
+        if not self.unseen:
+            self.cluttered(pictures, random)
         return pictures
+
+    def cluttered(self, pictures, random):
+        """Some more to be ignored, on part of the pictures: colours that change, a second pattern, specks."""
+        count = len(pictures)
+        kinds = ("patched", "spotted", "striped", "zigzag", "rayed", "gridded", "wavy")
+        kind = kinds[int(torch.randint(0, len(kinds), (), generator=random))]
+        rows = (torch.rand(count, generator=random) < 0.25).nonzero()[:, 0]
+        colour = torch.rand(len(rows), 3, 1, 1, generator=random)
+        mix = self.pattern(kind, len(rows), random)[:, None] * uniform(random, 0.1, 0.6, len(rows))[:, None, None, None]
+        pictures[rows] = torch.lerp(pictures[rows], colour, mix.clamp(0, 1))
+        rows = (torch.rand(count, generator=random) < 0.25).nonzero()[:, 0]
+        shape = (len(rows), 3, int(torch.randint(3, 24, (), generator=random)))
+        noise = torch.randn(*shape, shape[2], generator=random) * uniform(random, 0.03, 0.2, len(rows))[:, None, None, None]
+        pictures[rows] += F.interpolate(noise, self.side, mode="bilinear", align_corners=False)
+        pictures.clamp_(0, 1)
 
     def pattern(self, kind, count, random):
         """How much of the second colour there is, [count, side, side] from 0 to 1."""
@@ -89,6 +106,17 @@ class Renderer:
             return ((along * frequency).sin() * (across * frequency).sin() > 0.6).float()
         if kind == "ringed":
             return (0.5 + ((along**2 + across**2).sqrt() * one(25, 60)).sin() * 2).clamp(0, 1)
+        if kind == "rayed":
+            rays = torch.randint(3, 12, (count, 1, 1), generator=random)
+            turn = torch.atan2(across - one(-0.4, 0.4), along - one(-0.4, 0.4))
+            return (0.5 + (turn * rays).sin() * one(0.5, 4)).clamp(0, 1)
+        if kind == "zigzag":
+            teeth = ((across * one(4, 14)) % 1 - 0.5).abs() * one(1, 8)
+            return (0.5 + (along * one(15, 60) + teeth).sin() * 2).clamp(0, 1)
+        if kind in ("patched", "lit"):
+            cells = int(torch.randint(2, 9 if kind == "patched" else 5, (), generator=random))
+            mode = {"mode": "nearest"} if kind == "patched" else {"mode": "bicubic", "align_corners": True}
+            return F.interpolate(torch.rand(count, 1, cells, cells, generator=random), self.side, **mode)[:, 0]
         cells = int(torch.randint(3, 16, (), generator=random))
         noise = torch.randn(count, 1, cells, cells, generator=random)
         noise = F.interpolate(noise, self.side, mode="bicubic", align_corners=False)[:, 0]
@@ -201,6 +229,13 @@ class Renderer:
             pictures = pictures * (1 - fall)[:, None]
             coarse = some(0.15)
             pictures[coarse] = (pictures[coarse] * 12).round() / 12
+        else:  # shadows and spots of light, and another curve
+            shaded = some(0.4).nonzero()[:, 0]
+            shade = self.pattern("lit", len(shaded), random) * uniform(random, 0.1, 0.7, len(shaded))[:, None, None]
+            pictures[shaded] *= (1.15 - shade)[:, None]
+            bent = some(0.3).nonzero()[:, 0]
+            gamma = uniform(random, 0.7, 1.4, len(bent), 3)[:, :, None, None]
+            pictures[bent] = pictures[bent].clamp(0.001, 1) ** gamma
         grey = some(0.04)
         pictures[grey] = pictures[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
         scale = self.side / 64

@@ -20,6 +20,9 @@ PLAIN = {
     "gridded": ["on a {0} and {1} background", "on a {0} background with a {1} grid"],
     "spotted": ["on a {0} and {1} background", "on {0} with {1} spots"],
     "striped": ["on a {0} and {1} background", "on {0} and {1} stripes", "on a striped background"],
+    "rayed": ["on a {0} and {1} background", "on {0} and {1} rays"],
+    "zigzag": ["on a {0} and {1} background", "on {0} and {1} zigzags"],
+    "patched": ["on a {0} and {1} background", "on {0} and {1} patches"],
 }
 # Drawn landscapes.
 LANDSCAPES = {
@@ -81,6 +84,7 @@ class Scene:
     relation: str | None = None  # what the sentence says: horizontal, vertical, place, count, name
     place: tuple | None = None  # the cell of GRID x GRID
     says_background: bool = False
+    simply: bool = False  # whether the sentence is one of the simplest, with names
 
 
 def single(rng, index, unseen=False):
@@ -174,12 +178,13 @@ class Writer:
         self.pictograms = pictograms
         self.plainly = plainly  # names alone, and all that the scene has
 
-    def phrase(self, rng, index):
-        """What a pictogram is called this time."""
+    def phrase(self, rng, index, names):
+        """What a pictogram is called this time: by its name in so many cases."""
         pictogram = self.pictograms[index]
         draw = rng.random()
-        if self.plainly or draw < 0.45:
+        if self.plainly or draw < names:
             return pictogram.name
+        draw = 1 - 0.55 * (1 - draw) / (1 - names)  # of the others, the same shares
         if pictogram.phrases and draw < 0.8:
             return rng.choice(pictogram.phrases)
         words = pictogram.keywords
@@ -191,8 +196,8 @@ class Writer:
             return f"{pictogram.name} {rng.choice(words)}"
         return " ".join(rng.sample(words, 2))
 
-    def noun(self, rng, index, article=True):
-        phrase = self.phrase(rng, index)
+    def noun(self, rng, index, names, article=True):
+        phrase = self.phrase(rng, index, names)
         many = phrase.split()[0].endswith("s") and " " not in phrase and not phrase.endswith("ss")
         if not article or many or phrase[0].isdigit() or rng.random() < (0 if self.plainly else 0.3):
             return phrase
@@ -200,49 +205,55 @@ class Writer:
             return phrase
         return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
-    def caption(self, scene, seed):
+    def caption(self, scene, seed, names=0.45):
         """A sentence; the same seed makes the same choices for scenes that differ little."""
         rng = random.Random(seed)
-        nouns = random.Random(seed + 1)
+        names = 1 if scene.simply else names
+
+        def noun(index, article=True):
+            return self.noun(random.Random(seed + 1 + index), index, names, article)
+
         objects = scene.objects
         if scene.relation == "count":
             text = rng.choice(NUMBERS[len(objects)]).format(plural(self.pictograms[objects[0]].name))
         elif len(objects) == 1:
-            text = self.one(rng, nouns, objects[0], scene)
+            text = self.one(rng, noun, objects[0], scene)
         elif len(objects) == 2:
             forms = {"horizontal": HORIZONTAL, "vertical": VERTICAL}.get(scene.relation, TOGETHER)
-            a, b = (self.noun(nouns, index) for index in objects)
+            forms = forms[0:3:2] if scene.simply else forms
+            a, b = (noun(index) for index in objects)
             if scene.relation is None and rng.random() < 0.5:
                 a, b = b, a
             text = rng.choice(forms).format(a, b)
         else:
-            a, b, c = (self.noun(nouns, index) for index in rng.sample(objects, 3))
+            a, b, c = (noun(index) for index in rng.sample(objects, 3))
             text = rng.choice(["{}, {} and {}", "{} and {} and {}", "{} with {} and {}"]).format(a, b, c)
         if scene.relation == "place":
             text += " " + rng.choice(PLACES[scene.place])
         if scene.says_background:
-            said = self.said(rng, scene.background)
+            said = self.said(rng, scene.background, scene.simply)
             text = f"{said}, {text}" if rng.random() < 0.1 else f"{text} {said}"
         if len(objects) > 1 and rng.random() < 0.3:
             text = rng.choice(["a photo of {}", "a picture of {}", "a drawing of {}", "{} in a scene"]).format(text)
         text = text.replace("a orange", "an orange")
         return text if self.plainly else punctuated(rng, text)
 
-    def one(self, rng, nouns, index, scene):
+    def one(self, rng, noun, index, scene):
         if scene.relation == "name":
             return rng.choice(["{}", "a {}", "a photo of a {}"]).format(self.pictograms[index].name)
         if rng.random() < 0.3 or scene.relation == "place":
-            return self.noun(nouns, index)
+            return noun(index)
         template = rng.choice(TEMPLATES)
         bare = any(word + "{}" in template for word in WITHOUT_ARTICLE[:-1])
-        return template.format(self.noun(nouns, index, article=not bare))
+        return template.format(noun(index, article=not bare))
 
     @staticmethod
-    def said(rng, background):
+    def said(rng, background, simply=False):
         kind, *colours = background
         for forms in (PLAIN, LANDSCAPES, UNSEEN_PLAIN, UNSEEN_LANDSCAPES):
             if kind in forms:
-                return rng.choice(forms[kind]).format(*colours)
+                form = rng.choice(forms[kind])
+                return (forms[kind][0] if simply else form).format(*colours)
         raise KeyError(kind)
 
 
