@@ -299,7 +299,12 @@ extension CLIPModel {
             observer: observer)
     }
 
-    /// What comes before a projection: the class token's or the pooled features, and those at the end tokens.
+    /// The same for rows of tokens that end with the end token.
+    func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
+        _ = textual.value(tokens, workspace: Workspace(threads: threads), observer: observer)
+    }
+
+    /// What comes before the projection of pictures, for a ViT: the class tokens' features, [pictures, width].
     package func pooled(pixels: [Float]) -> [Float] {
         var found: [Float] = []
         observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
@@ -311,11 +316,6 @@ extension CLIPModel {
         var found: [Float] = []
         observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }
         return found
-    }
-
-    /// The same for rows of tokens that end with the end token.
-    func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
-        _ = textual.value(tokens, workspace: Workspace(threads: threads), observer: observer)
     }
 }
 

@@ -17,14 +17,8 @@ struct Info: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        var isActivationKnown = true
-        let model: CLIPModel
-        do {
-            model = try ModelOptions.open(name, activation: activation, common, mayFetch: false)
-        } catch CLIPError.unknownActivation {
-            isActivationKnown = false
-            model = try ModelOptions.open(name, activation: .gelu, common, mayFetch: false)
-        }
+        let (model, isActivationKnown) = try ModelOptions.inspect(
+            name, activation: activation, common)
         let (weights, configuration) = (model.weights, model.configuration)
         let preprocessor = model.preprocessor
         let text = configuration.text

@@ -80,11 +80,17 @@ struct ModelOptions: ParsableArguments {
 
     /// The preprocessing of the model that is given, in which the activation has no part.
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
-        let name = try name()
+        try Self.inspect(name(), activation: activation, common).model.preprocessor
+    }
+
+    /// Loads a model to be looked at, not used: it need not be known which activation it has.
+    static func inspect(
+        _ name: String, activation: Activation?, _ common: CommonOptions
+    ) throws -> (model: CLIPModel, isActivationKnown: Bool) {
         do {
-            return try Self.open(name, activation: activation, common, mayFetch: false).preprocessor
+            return (try open(name, activation: activation, common, mayFetch: false), true)
         } catch CLIPError.unknownActivation {
-            return try Self.open(name, activation: .gelu, common, mayFetch: false).preprocessor
+            return (try open(name, activation: .gelu, common, mayFetch: false), false)
         }
     }
 
