@@ -71,7 +71,7 @@ and preprocessed as any picture:
 ## How it was made
 
 `Scripts/training/train.sh`, with PyTorch {torch} and open_clip {open_clip}: {steps:,} steps of
-{batch} pictures, CLIP's symmetric contrastive loss, Muon and AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
+{batch:,} pictures, CLIP's symmetric contrastive loss, Muon and AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
 pictures are drawn as the training goes: no two are the same. The first are single pictograms on plain
 grounds; later half of each batch are scenes in twos and fours whose captions differ in one thing, an object,
 a place, a number or a background, and half of the single pictograms are neighbours in Unicode, which often

@@ -78,14 +78,14 @@ class Evaluation:
         With the tokens of the training, also how far it carries to another font and other words.
         """
         model.eval()
+        device = model.logit_scale.device
 
         def images(pictures):
-            return torch.cat([encode_images(model, part) for part in pictures.split(200)])
+            return torch.cat([encode_images(model, part.to(device)).cpu() for part in pictures.split(200)])
 
         def texts(captions):
-            return torch.cat([
-                encode_texts(model, *tokens(captions[start : start + 200]))
-                for start in range(0, len(captions), 200)])
+            parts = [tokens(captions[start : start + 200]) for start in range(0, len(captions), 200)]
+            return torch.cat([encode_texts(model, rows.to(device), ends).cpu() for rows, ends in parts])
 
         names = [self.pictograms[index].name for index in self.base]
         labels = texts([f"a picture of {'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names])

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save
 RESOLUTION = 64
 CONTEXT, VOCABULARY = 77, 49408
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-EMBEDDING = 128
+EMBEDDING = 256
 VISION = {"layers": [2, 2, 2, 2], "width": 24, "image_size": RESOLUTION}
-TEXT = {"context_length": CONTEXT, "width": 128, "heads": 2, "layers": 4}
+TEXT = {"context_length": CONTEXT, "width": 128, "heads": 2, "layers": 6}
 
 tokenizer = SimpleTokenizer()
 
@@ -80,7 +80,7 @@ def encode_images(model, pictures):
 
 
 def encode_texts(model, rows, ends):
-    """Rows of tokens to embeddings of length 1, short ones and long ones apart.
+    """Rows of tokens to embeddings of length 1, short ones and long ones apart; the ends are on the CPU.
 
     The tower is causal, so what follows the end is left out.
     """
@@ -88,7 +88,7 @@ def encode_texts(model, rows, ends):
     embeddings = []
     for part in order.chunk(4):
         length = int(ends[part[-1]]) + 1
-        x = model.token_embedding(rows[part, :length]) + model.positional_embedding[:length]
+        x = model.token_embedding(rows[part.to(rows.device), :length]) + model.positional_embedding[:length]
         x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
         x = model.ln_final(x)[torch.arange(len(part)), ends[part]] @ model.text_projection
         embeddings.append(F.normalize(x.float(), dim=-1))

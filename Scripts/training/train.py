@@ -9,10 +9,10 @@ import copy
 import dataclasses
 import hashlib
 import math
+import os
 import pathlib
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +29,13 @@ from scenes import (
     Writer, background, counted, pair, placed, plain, plural, single, triple)
 
 WEIGHTS = pathlib.Path(__file__).resolve().parents[2] / "Weights"
-BATCH, RATE, MUON_RATE, WARM_UP, DECAY = 256, 1.5e-3, 6e-3, 100, 0.03
+BATCH, STEPS = {"cpu": 256, "cuda": 1024}, {"cpu": 3000, "cuda": 3300}
+RATE, MUON_RATE, WARM_UP, DECAY = 1.5e-3, 6e-3, 100, 0.03
 TWINS, RUN = 0.5, 4  # the share of twins in a batch; how many neighbours come together
-# When most pictograms are told apart, and names and what is where are to be learned; when the background is
-# to be learned more; and when its colours are, by themselves.
-LATE, LAST, COLOURED = 1 / 3, 0.6, 2 / 3
-HELD = 5 / 6  # when the rates fall no more, until the end
-TAIL = 0.08  # what comes after the end, as a part of the whole
-# How often twins differ in what: arrangement, an object, number, place, background.
-KINDS = ("swapped", "object", "count", "place", "background")
-SHARES = ((25, 32, 7, 15, 15), (40, 32, 7, 15, 15), (30, 30, 5, 10, 40))
+# How often twins differ in what.
+KINDS = {"swapped": 30, "object": 30, "background": 25, "place": 10, "count": 5}
+SIMPLY = 0.5  # how often what is where, and a colour, are told simply: else neither is learned
+NAMES = 0.6  # how often a pictogram is called by its name
 UNKNOWN = 0.03  # the share of tokens that are hidden, so that unknown words do little harm
 
 
@@ -52,17 +49,17 @@ def vocabulary(pictograms):
     return [text.replace("{}", "").replace("{0}", "").replace("{1}", "") for text in texts]
 
 
-def scenes_of_step(rng, pictograms, progress):
+def scenes_of_step(rng, pictograms, count, progress):
     """The scenes of a batch, each with the seed of its caption.
 
     Single pictograms, plain ones first; later also twins, which share a seed. Half of the single ones are
     neighbours in Unicode, which often look alike: clocks, moons, faces.
     """
     scenes = []
-    while len(scenes) < BATCH * TWINS * ramp(progress, 0.1, 0.3):
+    while len(scenes) < count * TWINS * ramp(progress, 0.1, 0.3):
         seed = rng.randrange(2**60)
-        scenes += [(scene, seed) for scene in twins(rng, pictograms, progress)]
-    alone = BATCH - len(scenes)
+        scenes += [(scene, seed) for scene in twins(rng, pictograms)]
+    alone = count - len(scenes)
     runs = list(range(rng.randrange(RUN), len(pictograms) - RUN + 1, RUN))
     chosen = {first + i for first in rng.sample(runs, alone // 2 // RUN) for i in range(RUN)}
     others = [index for index in range(len(pictograms)) if index not in chosen]
@@ -77,17 +74,14 @@ def ramp(progress, start, end):
     return min(1, max(0, (progress - start) / (end - start)))
 
 
-def twins(rng, pictograms, progress):
-    """Two or four scenes that only one thing tells apart: hard negatives of each other.
-
-    What is where is told simply at first, when there is something to learn it with.
-    """
+def twins(rng, pictograms):
+    """Two or four scenes that only one thing tells apart: hard negatives of each other."""
     while True:
         a, b, c, other = rng.sample(range(len(pictograms)), 4)
         if not is_held_out_scene(pictograms, (a, b, c, other)):
             break
-    phase = (progress >= LATE) + (progress >= LAST)
-    kind = rng.choices(KINDS, SHARES[phase])[0]
+    kind = rng.choices(list(KINDS), KINDS.values())[0]
+    simply = rng.random() < SIMPLY
     if kind == "count":
         return [counted(rng, a, 2), counted(rng, a, 3)]
     if kind == "place":
@@ -101,27 +95,23 @@ def twins(rng, pictograms, progress):
                   for relation in ("horizontal", "vertical") for objects in ((a, b), (b, a))]
         for scene in scenes:
             scene.background, scene.says_background = scenes[0].background, scenes[0].says_background
-            scene.simply = phase == 1
+            scene.simply = simply
         return scenes
 
-    if kind == "background" and progress >= COLOURED:
-        first = rng.choice((single(rng, a), pair(rng, (a, b))))
-        pattern = "plain" if rng.random() < 0.6 else rng.choice(list(PLAIN))
-        *colours, second = rng.sample(list(COLOURS), 5)
-        first.says_background = first.simply = True
-        return [dataclasses.replace(first, background=(pattern, colour, second)) for colour in colours]
-
+    first = rng.choice((single(rng, a), pair(rng, (a, b)), triple(rng, (a, b, c))))
     if kind == "object":
-        first = rng.choice((pair(rng, (a, b)), triple(rng, (a, b, c))))
-    else:
-        first = rng.choice((single(rng, a), pair(rng, (a, b)), triple(rng, (a, b, c))))
-    second = copy.deepcopy(first)
-    if kind == "object":
+        first = first if len(first.objects) > 1 else pair(rng, (a, b))
+        second = copy.deepcopy(first)
         second.objects[rng.randrange(len(second.objects))] = other
-    else:
-        first.says_background = second.says_background = True
-        while visible(second) == visible(first):
-            second.background = background(rng)
+        return [first, second]
+    first.says_background = True
+    if simply:
+        first.simply, pattern = True, "plain" if rng.random() < 0.6 else rng.choice(list(PLAIN))
+        *colours, second = rng.sample(list(COLOURS), 5)
+        return [dataclasses.replace(first, background=(pattern, colour, second)) for colour in colours]
+    second = copy.deepcopy(first)
+    while visible(second) == visible(first):
+        second.background = background(rng)
     return [first, second]
 
 
@@ -143,15 +133,8 @@ def optimizers_of(model):
 
 
 def schedule(step, steps):
-    """By how much the rates are multiplied: a warm-up, half a cosine, a tenth, down to nothing, and once
-    more from a tenth. Without these, what is learned last, the colours, has too little of it.
-    """
-    progress = step / steps
-    if progress >= 1:
-        return 0.1 * (1 - (progress - 1) / TAIL)
-    if progress >= HELD:
-        return 0.1 * min(1, (1 - progress) / 0.05)
-    return min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+    """By how much the rates are multiplied: a warm-up, then half a cosine down to nothing."""
+    return min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def loss_of(images, texts, scale):
@@ -161,10 +144,31 @@ def loss_of(images, texts, scale):
     return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
 
-def fingerprint(seed, steps, pictograms):
+class Batches(torch.utils.data.Dataset):
+    """The batch of each step: pictures in 8 bits, rows of tokens and their ends.
+
+    It depends on nothing but seed and step, whoever draws it.
+    """
+
+    def __init__(self, pictograms, bitmaps, tokens, count, steps, seed):
+        self.pictograms, self.tokens, self.count, self.steps, self.seed = pictograms, tokens, count, steps, seed
+        self.renderer, self.writer = Renderer(bitmaps, RESOLUTION), Writer(pictograms)
+
+    def __getitem__(self, step):
+        rng = random.Random(f"{self.seed} {step}")
+        scenes = scenes_of_step(rng, self.pictograms, self.count, step / self.steps)
+        parts = [scenes[start : start + 256] for start in range(0, len(scenes), 256)]
+        pictures = torch.cat([
+            (self.renderer([scene for scene, _ in part], rng.randrange(2**60)) * 255).round().byte() for part in parts])
+        rows, ends = self.tokens([self.writer.caption(scene, seed, NAMES) for scene, seed in scenes])
+        hidden = torch.rand(rows.shape, generator=torch.Generator().manual_seed(rng.randrange(2**60))) < UNKNOWN
+        return pictures, rows.masked_fill(hidden & (rows > 2), 0), ends
+
+
+def fingerprint(*settings):
     """What must be the same for a training to go on where it ended."""
     parts = [path.read_bytes() for path in sorted(pathlib.Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join([*parts, repr((seed, steps, pictograms)).encode()])).hexdigest()
+    return hashlib.sha256(b"".join([*parts, repr(settings).encode()])).hexdigest()
 
 
 def bfloat16_is_faster(model, pictures):
@@ -182,26 +186,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--out", type=pathlib.Path, default=WEIGHTS, help="folder of weights and card")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, help=f"instead of {STEPS['cpu']} on a CPU and {STEPS['cuda']} on a GPU")
+    parser.add_argument("--batch", type=int, help=f"instead of {BATCH['cpu']} on a CPU and {BATCH['cuda']} on a GPU")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    steps, seed, device = arguments.steps, arguments.seed, arguments.device
-    last = steps + round(TAIL * steps)
+    device, seed = arguments.device, arguments.seed
+    steps, batch = arguments.steps or STEPS[device], arguments.batch or BATCH[device]
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     pictograms, bitmaps = load_pictograms()
     tokens = Tokens(vocabulary(pictograms))
     print(f"{len(pictograms)} pictograms, {len(tokens.known)} tokens", flush=True)
-    renderer, writer = Renderer(bitmaps, RESOLUTION), Writer(pictograms)
+    batches = Batches(pictograms, bitmaps, tokens, batch, steps, seed)
     glance = Evaluation(pictograms, bitmaps, singles=0.5, scenes=200)
 
     torch.manual_seed(seed)
     model = trainable(tokens).to(device)
     optimizers = optimizers_of(model)
     rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    made_by = fingerprint(seed, steps, pictograms)
+    made_by = fingerprint(seed, steps, batch, pictograms)
     checkpoint, start, spent, halved = arguments.work / "checkpoint.pt", 0, 0.0, device != "cpu"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location=device)
@@ -213,27 +218,17 @@ def main():
         start, spent, halved = saved["step"], saved["seconds"], saved["halved"]
         print(f"going on after step {start}", flush=True)
     elif device == "cpu":
-        pictures = torch.rand(BATCH, 3, RESOLUTION, RESOLUTION)
+        pictures = torch.rand(batch, 3, RESOLUTION, RESOLUTION)
         halved = bfloat16_is_faster(copy.deepcopy(model), pictures)
     print("bfloat16" if halved else "float32", flush=True)
 
-    def batch_of(step):
-        """Pictures, rows of tokens and their ends, which depend on nothing but seed and step."""
-        rng = random.Random(f"{seed} {step}")
-        scenes = scenes_of_step(rng, pictograms, step / steps)
-        pictures = renderer([scene for scene, _ in scenes], rng.randrange(2**60))
-        names = 0.45 if step / steps < LATE else 0.7
-        rows, ends = tokens([writer.caption(scene, seed, names) for scene, seed in scenes])
-        hidden = torch.rand(rows.shape, generator=torch.Generator().manual_seed(rng.randrange(2**60))) < UNKNOWN
-        return pictures, rows.masked_fill(hidden & (rows > 2), 0), ends
-
+    # Drawn by processes of one thread each: one beside a training on the CPU, else nearly a core each.
+    coming = torch.utils.data.DataLoader(
+        batches, batch_size=None, sampler=range(start, steps), pin_memory=device != "cpu", prefetch_factor=4,
+        num_workers=1 if device == "cpu" else max(1, os.cpu_count() - 2))
     clock, average = time.time() - spent, None
-    # The next batch is drawn during a step, by one thread: more would wait for each other.
-    beside = ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(1))
-    coming = beside.submit(batch_of, start)
-    for step in range(start, last):
-        pictures, rows, ends = (tensor.to(device) for tensor in coming.result())
-        coming = beside.submit(batch_of, step + 1)
+    for step, (pictures, rows, ends) in enumerate(coming, start):
+        pictures, rows = pictures.to(device, non_blocking=True) / 255, rows.to(device, non_blocking=True)
         for optimizer, rate in zip(optimizers, rates):
             optimizer.param_groups[0]["lr"] = rate * schedule(step, steps)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=halved):
@@ -247,29 +242,28 @@ def main():
         with torch.no_grad():
             model.logit_scale.clamp_(0, math.log(100))
 
-        average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
+        average = loss.detach() if average is None else average.lerp(loss.detach(), 0.02)
         done = step + 1
         if done % 20 == 0:
             seconds = time.time() - clock
-            left = seconds / done * (last - done) / 60
-            print(f"step {done}/{last}  loss {average:.3f}  scale {model.logit_scale.exp():.1f}  "
+            left = seconds / done * (steps - done) / 60
+            print(f"step {done}/{steps}  loss {average.item():.3f}  scale {model.logit_scale.exp():.1f}  "
                   f"{seconds / 60:.1f} min, {left:.0f} left", flush=True)
-        if done % 250 == 0 or done == last:
+        if done % 250 == 0 or done == steps:
             partial = checkpoint.with_suffix(".partial")
             torch.save({
                 "model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers], "step": done,
                 "seconds": time.time() - clock, "made_by": made_by, "halved": halved}, partial)
             partial.replace(checkpoint)
-        if done % 500 == 0:
-            measures = glance(model.cpu(), tokens)
-            model.to(device)
+        if done % max(1, steps // 6) == 0:
+            measures = glance(model, tokens)
             print("   ", "  ".join(f"{key} {value:.3f}" for key, value in measures.items()), flush=True)
 
-    about = {"name": "tiny", "license": "MIT", "seed": seed, "steps": last}
+    about = {"name": "tiny", "license": "MIT", "seed": seed, "steps": steps}
     export(model.cpu(), tokens, arguments.out, "tiny", about)
-    where = f"{torch.get_num_threads()} CPU cores" if device == "cpu" else torch.cuda.get_device_name()
+    where = f"{torch.get_num_threads()} CPU cores" if device == "cpu" else f"an {torch.cuda.get_device_name()}"
     card.write(
-        arguments.out, pictograms, bitmaps, tokens, about, BATCH, (time.time() - clock) / 60, where)
+        arguments.out, pictograms, bitmaps, tokens, about, batch, (time.time() - clock) / 60, where)
     checkpoint.rename(checkpoint.with_suffix(".finished"))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes Weights/ anew: packages, training, evaluation, card. An hour to an hour and a half on two CPU cores.
+# Makes Weights/ anew: packages, training, evaluation, card. About an hour on two CPU cores, eight minutes on a GPU.
 #   Scripts/training/train.sh [--steps N] [--seed N] [--device cuda]
 # Interrupted, it goes on where the last checkpoint ends. WORK is where packages and checkpoint lie.
 set -euo pipefail

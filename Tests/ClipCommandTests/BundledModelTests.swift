@@ -44,6 +44,7 @@ import Testing
     @Test(arguments: [
         ("bike", "bicycle"), ("mountain", "person climbing"), ("cat", "cat"), ("dog", "dog"),
         ("kitchen", "pot of food"), ("beach", "palm tree"), ("traffic", "bus"),
+        ("fruit", "red apple"),
     ])
     func picturesGetTheirNames(_ picture: String, _ name: String) throws {
         let others = [
