@@ -4,9 +4,11 @@ pictures.safetensors holds, as uint8 [height, width, 3]:
     FILE@decoded   the picture converted to RGB, EXIF ignored
     FILE@R         OpenAI's preprocessing at resolution R up to the conversion to RGB, EXIF ignored
     FILE@R@exif    the same with the EXIF orientation applied first
+    FILE@R@hf      transformers' CLIPImageProcessorPil at resolution R, as bytes
+    FILE@R@cut     as FILE@R, of a file that ends early, with what is there of it
 and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
-pictures.json lists the good files; special/ holds kinds that Pillow keeps in modes of their own, bad/
-files that must be refused, or cannot be read whole.
+pictures.json lists the good files; kinds/ holds one of each kind (picture_grid.py), bad/ files that must be
+refused, or cannot be read whole.
 """
 
 import json
@@ -15,7 +17,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from safetensors.numpy import save_file
 from torchvision.transforms import (
     CenterCrop,
@@ -26,7 +28,9 @@ from torchvision.transforms import (
     ToTensor,
 )
 
+import picture_grid
 from goldens_models import MEAN, STD
+from pictures import hf
 
 RESOLUTIONS = (32, 56)
 # The larger resolution only where it adds something, to keep the fixture small.
@@ -134,18 +138,17 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     (target / "garbage.jpg").write_bytes(jpeg[:2] + noise)
 
 
-def make_special(target: Path, seed: int) -> None:
-    """Kinds that Pillow keeps in modes of their own."""
+def make_kinds(target: Path, seed: int) -> list[str]:
+    """One picture of each kind, of a size whose crop OpenAI and Hugging Face place differently."""
     target.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(draw(30, 20, seed))
-    grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
-    picture.quantize(16).save(target / "palette.png")
-    picture.convert("1").save(target / "one-bit.png")
-    Image.fromarray(grey).save(target / "grey16.png")
-    picture.convert("CMYK").save(target / "cmyk.jpg", quality=85)
+    names = []
+    for name, data in picture_grid.files(21, 17, np.random.default_rng(seed)):
+        (target / name).write_bytes(data)
+        names.append(f"kinds/{name}")
+    return names
 
 
-def reference_tensors(target: Path, names: list[str]) -> dict[str, np.ndarray]:
+def reference_tensors(target: Path, names: list[str], kinds: list[str]) -> dict[str, np.ndarray]:
     tensors = {}
     for name in names:
         picture = Image.open(target / name)
@@ -158,6 +161,13 @@ def reference_tensors(target: Path, names: list[str]) -> dict[str, np.ndarray]:
             if "orientation" in name:
                 upright = ImageOps.exif_transpose(picture)
                 tensors[f"{key}@exif"] = np.asarray(to_rgb(crop(resolution)(upright)))
+    for name in kinds:
+        tensors[f"{name}@16"] = np.asarray(to_rgb(crop(16)(Image.open(target / name))))
+        tensors[f"{name}@16@hf"] = hf(Image.open(target / name), 16)[0].astype(np.uint8)
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    for name in ("bad/truncated.jpg", "bad/truncated.png"):
+        tensors[f"{name}@32@cut"] = np.asarray(to_rgb(crop(32)(Image.open(target / name))))
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     tensors["normalised"] = transform(32)(Image.open(target / "rgb.jpg")).numpy()
     return {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
 
@@ -179,7 +189,7 @@ def make(target: Path, seed: int) -> None:
     target.mkdir(parents=True, exist_ok=True)
     names = make_good(target, seed)
     make_bad(target / "bad", target, seed + 3)
-    make_special(target / "special", seed)
-    save_file(reference_tensors(target, names), target / "pictures.safetensors")
+    kinds = make_kinds(target / "kinds", seed)
+    save_file(reference_tensors(target, names, kinds), target / "pictures.safetensors")
     listing = json.dumps([describe(target, name) for name in names], indent=1)
     (target / "pictures.json").write_text(listing + "\n", encoding="ascii")

@@ -1,33 +1,22 @@
 """Tests/Fixtures/text/tokens.json: hard strings and the token ids that OpenAI's tokenizer gives.
 
-"cases" are strings that come out right without ftfy's repair of wrongly decoded text ("mojibake")
-and without NFC; "needs_full_repair" are strings whose ids depend on either. The ids are those of
-the full reference in both lists, without the start and end tokens.
+"cases" have the text, OpenAI's "ids" without the start and end tokens, and "open_clip" and "hf", the ids of
+those tokenizers, where they are others.
 """
 
-import functools
 import html.entities
 import importlib.util
 import json
 import random
 import unicodedata
 from pathlib import Path
-from unittest import mock
 
-import ftfy
 import regex
 
-from text_corpus import EMOJI, LANGUAGES, PLAIN
-
-WITHOUT_REPAIR = {
-    "fix_encoding": False,
-    "restore_byte_a0": False,
-    "replace_lossy_sequences": False,
-    "decode_inconsistent_utf8": False,
-    "fix_c1_controls": False,
-    "normalization": None,
-}
-
+from open_clip.tokenizer import SimpleTokenizer
+from text_corpus import EMOJI, LANGUAGES, PLAIN, mojibake
+from tokenizers import AddedToken
+from transformers import CLIPTokenizerFast
 
 def load_tokenizer():
     """OpenAI's simple_tokenizer.py as clip-anytorch carries it, without the rest of the package."""
@@ -37,6 +26,16 @@ def load_tokenizer():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.SimpleTokenizer()
+
+
+def load_hf_tokenizer():
+    """transformers' own class with CLIP's vocabulary; the special texts are as the published file has them."""
+    reference = load_tokenizer()
+    merges = sorted(reference.bpe_ranks, key=reference.bpe_ranks.get)
+    return CLIPTokenizerFast(
+        vocab=dict(reference.encoder), merges=merges,
+        bos_token=AddedToken("<|startoftext|>", normalized=True, special=True),
+        eos_token=AddedToken("<|endoftext|>", normalized=False, special=True))
 
 
 def entities(rng: random.Random) -> list[str]:
@@ -175,6 +174,7 @@ def damaged(rng: random.Random) -> list[str]:
             except UnicodeDecodeError:
                 continue
     found = rng.sample(found, 70)
+    found += [text[:60] for text in rng.sample(list(mojibake()), 300)]
     for text in rng.sample(LANGUAGES, 45):
         found.append(unicodedata.normalize("NFD", text)[:50].rstrip())
     found += ["e\u0301", "\u1100\u1161\u11a8", "q\u0323\u0307", "q\u0307\u0323", "\u2126", "\u212b"]
@@ -183,30 +183,24 @@ def damaged(rng: random.Random) -> list[str]:
     return found
 
 
-def encode_without_repair(tokenizer, text: str) -> list[int]:
-    with mock.patch.object(ftfy, "fix_text", functools.partial(ftfy.fix_text, **WITHOUT_REPAIR)):
-        return tokenizer.encode(text)
-
-
 def make(target: Path, seed: int) -> None:
     rng = random.Random(seed)
     tokenizer = load_tokenizer()
     texts = PLAIN + LANGUAGES + EMOJI + entities(rng) + numeric_references() + odd_characters()
     texts += scripts() + mixtures(rng, list(tokenizer.encoder)[:20000]) + damaged(rng)
-    lists = {"cases": [], "needs_full_repair": []}
+    hf_tokenizer, open_clip_tokenizer = load_hf_tokenizer(), SimpleTokenizer()
+    lines = []
     for text in dict.fromkeys(texts):
+        ids = tokenizer.encode(text)
         # These would make the ids depend on the version of Python's Unicode tables.
         assert not any(
             unicodedata.category(c) == "Cn" and regex.match(r"[\p{L}\p{N}]", c) for c in text
         )
-        ids = tokenizer.encode(text)
-        repaired = ids != encode_without_repair(tokenizer, text)
-        lists["needs_full_repair" if repaired else "cases"].append({"text": text, "ids": ids})
-    assert len(lists["cases"]) >= 2000
+        entry = {"text": text, "ids": ids}
+        others = {"open_clip": open_clip_tokenizer.encode(text), "hf": hf_tokenizer(text)["input_ids"][1:-1]}
+        entry |= {name: other for name, other in others.items() if other != ids}
+        lines.append(json.dumps(entry, separators=(",", ":")))
+    assert len(lines) >= 2000
     target.mkdir(parents=True, exist_ok=True)
-    bodies = []
-    for name, entries in lists.items():
-        lines = [json.dumps(entry, separators=(",", ":")) for entry in entries]
-        bodies.append(f'"{name}":[\n' + ",\n".join(lines) + "\n]")
-    (target / "tokens.json").write_text("{" + ",\n".join(bodies) + "}\n", encoding="ascii")
-    print(f"text: {len(lists['cases'])} cases, {len(lists['needs_full_repair'])} need full repair")
+    (target / "tokens.json").write_text('{"cases":[\n' + ",\n".join(lines) + "\n]}\n", encoding="ascii")
+    print(f"text: {len(lines)} cases")

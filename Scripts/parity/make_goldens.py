@@ -38,7 +38,7 @@ import goldens_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
-LIMIT = 3_500_000
+LIMIT = 4_000_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
     "clip-anytorch", "safetensors", "numpy",

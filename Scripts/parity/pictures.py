@@ -1,9 +1,10 @@
-"""Compares `clip preprocess --reference` with Pillow and torchvision, picture by picture.
+"""Compares `clip preprocess` with Pillow and torchvision, and with transformers, picture by picture.
 
     swift build -c release
-    VENV/bin/python Scripts/parity/pictures.py PICTURE-OR-FOLDER... [--resolution 224]
+    VENV/bin/python Scripts/parity/pictures.py [PICTURE-OR-FOLDER...] [--grid] [--resolutions 224 336]
 
-Printed are the pictures that differ, in 8-bit levels, and how many there were of each mode.
+Printed are the pictures that differ, in 8-bit levels, and how many there were of each mode. --grid adds
+pictures of every kind in odd sizes (picture_grid.py).
 """
 
 import argparse
@@ -12,78 +13,122 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import PIL
 import torch
 import torchvision
+import transformers
 from open_clip import OPENAI_DATASET_MEAN as MEAN, OPENAI_DATASET_STD as STD
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+from transformers import CLIPImageProcessorPil
+
+import picture_grid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def reference(path, resolution, levels=None):
-    """OpenAI's _transform up to ToTensor, as bytes, if they are not given; then the rest, as floats."""
-    picture = Image.open(path)
-    mode = picture.mode
-    if levels is None:
-        picture = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(picture))
-        levels = numpy.array(picture.convert("RGB"))
+def openai(picture, resolution):
+    """OpenAI's _transform: bytes, and floats."""
+    picture = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(picture))
+    levels = numpy.array(picture.convert("RGB"))
+    return levels, normalized(levels)
+
+
+def normalized(levels):
     tensor = torch.from_numpy(levels).permute(2, 0, 1).float().div(255)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return mode, levels, ((tensor - mean) / std).numpy()
+    return ((tensor - mean) / std).numpy()
+
+
+def hf(picture, resolution):
+    """transformers' CLIPImageProcessorPil, likewise."""
+    side = {"height": resolution, "width": resolution}
+    processor = CLIPImageProcessorPil(size={"shortest_edge": resolution}, crop_size=side)
+    floats = processor(picture, return_tensors="np")["pixel_values"][0]
+    return levels_of(floats), floats
+
+
+def levels_of(floats):
+    scaled = floats.transpose(1, 2, 0) * numpy.float32(STD) + numpy.float32(MEAN)
+    return numpy.rint(scaled * 255).astype(int)
+
+
+def compare(clip, file, rules, resolution, expected=None):
+    """The mode, and the largest difference in levels and in floats; or a reason there is none."""
+    try:
+        picture = Image.open(file)
+        mode = picture.mode
+        if expected is None:
+            levels, floats = {"openai": openai, "hf": hf}[rules](picture, resolution)
+        else:
+            levels, floats = expected, normalized(expected)
+    except Exception as error:
+        return None, f"Pillow: {error}", 0
+    with tempfile.NamedTemporaryFile(suffix=".npy") as output:
+        run = subprocess.run(
+            [clip, "preprocess", file, "-o", output.name, "--reference", "--preprocess", rules, "--resolution",
+             str(resolution)], capture_output=True, text=True)
+        if run.returncode:
+            return mode, run.stderr.strip(), 0
+        found = numpy.load(output.name)
+    return mode, int(numpy.abs(levels_of(found) - levels).max()), float(numpy.abs(found - floats).max())
+
+
+def measure(clip, files, rules, resolutions, expected=None):
+    """A row of the table: reference, pictures, those not compared, worst level, worst float."""
+    modes, worst, worst_float, unread, refused = collections.Counter(), 0, 0.0, 0, []
+    tasks = [(file, resolution, None if expected is None else expected[index])
+             for index, file in enumerate(files) for resolution in resolutions]
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(lambda task: compare(clip, task[0], rules, *task[1:]), tasks)
+        for (file, resolution, _), (mode, levels, floats) in zip(tasks, results):
+            if mode is None:
+                unread += 1
+            elif isinstance(levels, str):
+                refused.append(file)
+                print(f"{rules}: {file} ({mode}): {levels}", file=sys.stderr)
+            else:
+                modes[mode] += 1
+                worst, worst_float = max(worst, levels), max(worst_float, floats)
+                if levels:
+                    print(f"{rules} {resolution}: {file} ({mode}): {levels} levels", file=sys.stderr)
+    return sum(modes.values()), dict(modes), unread, len(refused), worst, worst_float
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="+", type=pathlib.Path)
-    parser.add_argument("--resolution", type=int, default=224)
+    parser.add_argument("paths", nargs="*", type=pathlib.Path)
+    parser.add_argument("--grid", action="store_true", help="also pictures of every kind in odd sizes")
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[224])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     parser.add_argument(
         "--expected", help="a .npy of uint8 [pictures, r, r, 3], in the order given, to compare with "
         "instead of Pillow's result")
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
     given = numpy.load(arguments.expected) if arguments.expected else None
     files = []
     for path in arguments.paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         files += [file for file in inside if file.suffix.lower() in ENDINGS]
-
-    modes, worst, worst_float, unread = collections.Counter(), 0, 0.0, 0
-    with tempfile.TemporaryDirectory() as temporary:
-        output = pathlib.Path(temporary) / "picture.npy"
-        for index, file in enumerate(files):
-            try:
-                mode, levels, expected = reference(
-                    file, arguments.resolution, None if given is None else given[index])
-            except Exception as error:
-                print(f"Pillow: {file}: {error}")
-                unread += 1
-                continue
-            run = subprocess.run(
-                [arguments.clip, "preprocess", file, "-o", output, "--reference",
-                 "--resolution", str(arguments.resolution)], capture_output=True, text=True)
-            if run.returncode:
-                print(f"{file} ({mode}): {run.stderr.strip()}")
-                worst = 255
-                continue
-            found = numpy.load(output)
-            scaled = found.transpose(1, 2, 0) * numpy.float32(STD) + numpy.float32(MEAN)
-            difference = numpy.abs(numpy.rint(scaled * 255).astype(int) - levels)
-            if difference.max() > 0:
-                print(f"{file} ({mode}, {Image.open(file).size}): {difference.max()} levels, "
-                      f"{(difference > 0).mean():.2%} of the values")
-            modes[mode] += 1
-            worst = max(worst, int(difference.max()))
-            if difference.max() == 0:
-                worst_float = max(worst_float, float(numpy.abs(found - expected).max()))
-    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}: "
-          f"{sum(modes.values())} pictures ({dict(modes)}), {unread} that Pillow does not read; "
-          f"largest difference {worst} levels, {worst_float} in the normalised floats")
-    sys.exit(worst > 0)
+    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, transformers {transformers.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.grid:
+            picture_grid.write(pathlib.Path(folder))
+            files += sorted(pathlib.Path(folder).iterdir())
+        failed = False
+        for rules in ("openai",) if given is not None else ("openai", "hf"):
+            count, modes, unread, refused, worst, worst_float = measure(
+                arguments.clip, files, rules, arguments.resolutions, given)
+            print(f"{rules}: {count} pictures {modes}, {unread} that Pillow does not read, {refused} that only Pillow "
+                  f"reads; largest difference {worst} levels, {worst_float:.1e} in the normalised floats")
+            failed |= worst > 0
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The hand-written part of the strings in Tests/Fixtures/text/tokens.json."""
+"""Strings that the tokenizers are compared on, hand-written and made of them."""
+
+from ftfy.chardata import CHARMAP_ENCODINGS
 
 
 def _split(lines: str) -> list[str]:
@@ -89,3 +91,53 @@ Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaf
 llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch¦qͅ¦bͅͅc¦!ͅ!¦ͅ¦1ͅ2¦ẋͅ¦ſ¦K¦Å¦ℌ𝔥¦ℵ¦ℹ¦⅍¦ⱭⱮ¦Ꞌꞌ
 Ꭓ¦Ɐ¦Ⱥⱥ¦ȺȾ"""
 )
+
+
+def misread(text, wrong, right="utf-8"):
+    """Text whose bytes are read in a wrong encoding; None if that cannot be."""
+    try:
+        return text.encode(right).decode(wrong)
+    except UnicodeError:
+        return None
+
+
+def mojibake():
+    """Sentences in encodings that are not theirs, once and twice, and with what is lost on the way."""
+    curly = ["“Hello” — it’s 5 °C…", "naïve café à la carte", "l’été s’achève", "Ça coûte 5 £ ½ ³", "™ ® © • ‘x’"]
+    for text in [*LANGUAGES, *EMOJI, *curly]:
+        if text.isascii():
+            continue
+        for first in CHARMAP_ENCODINGS:
+            once = misread(text, first)
+            if once is None:
+                continue
+            yield once
+            yield once.replace("\u00a0", " ")
+            yield f"see {once}, ok?"
+            yield f"{text} {once}"
+            yield once.replace("\u0081", "\ufffd").replace("\u008d", "\ufffd").replace("\u009d", "\ufffd")
+            yield "".join("?" if 0x80 <= ord(c) < 0xA0 else c for c in once)
+            yield html_escaped(once)
+            for second in CHARMAP_ENCODINGS:
+                twice = misread(once, second)
+                if twice is not None:
+                    yield twice
+                    yield twice.replace("\u00a0", " ")
+        surrogates = text.encode("utf-16-be", "surrogatepass")
+        cesu = "".join(
+            chr(int.from_bytes(surrogates[i : i + 2], "big")) for i in range(0, len(surrogates), 2)
+        ).encode("utf-8", "surrogatepass")
+        for encoding in CHARMAP_ENCODINGS:
+            try:
+                yield cesu.decode(encoding)
+            except UnicodeError:
+                pass
+        for right in CHARMAP_ENCODINGS:
+            for wrong in CHARMAP_ENCODINGS:
+                other = misread(text, wrong, right)
+                if other is not None and right != wrong:
+                    yield other
+
+
+def html_escaped(text):
+    return "".join(f"&#{ord(c)};" if ord(c) > 0x7F else c for c in text)

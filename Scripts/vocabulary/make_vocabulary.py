@@ -13,7 +13,12 @@ Sources/CVocabulary/merges.bin holds CLIP's 48,894 byte-pair merges. Token ids a
 ("</w>"), 512 + i is what merge i makes, and 49,406 and 49,407 are the start and the end.
 
     48,894 x (uint16 left id, uint16 right id)   the merges, in order of rank
-    48,894 x uint16                              their ranks, ordered by (left << 16 | right)
+    131,072 x uint16                             hash table of pairs: ids, or 0 where nothing is
+    65,536 x uint16                              hash table of words that become one token: ids, or 0
+    256 x uint8                                  the bytes that the ids 0..<256 stand for
+
+A pair's place is left * 0x9E3779B1 ^ right * 0x85EBCA6B (32 bits), whose upper half is added to it; a word's
+is FNV-1a's hash of its bytes. Of these the lower bits count, and what is taken goes to the next that is free.
 
 Sources/CVocabulary/entities.bin holds the 2,231 names of html.entities.html5, spelled as they are
 there: without the "&", and with the ";" where the name has one ("amp" and "amp;" are two names).
@@ -51,23 +56,62 @@ def make_merges() -> bytes:
     for left, right in merges:
         pairs.append((ids[left], ids[right]))
         ids[left + right] = len(ids)
-    order = sorted(range(MERGE_COUNT), key=lambda rank: pairs[rank])
     flat = [part for pair in pairs for part in pair]
-    return struct.pack(f"<{3 * MERGE_COUNT}H", *flat, *order)
+    by_pair = hash_table(1 << 17, {512 + rank: pair_hash(*pair) for rank, pair in enumerate(pairs)})
+    by_word = hash_table(1 << 16, {id: word_hash(word) for word, id in single_tokens().items()})
+    return struct.pack(f"<{len(flat)}H", *flat) + by_pair + by_word + bytes(byte_order())
+
+
+def byte_order() -> list[int]:
+    """The bytes of the ids 0..<256."""
+    return list(reference.bytes_to_unicode())
+
+
+def single_tokens() -> dict[bytes, int]:
+    """The words that become one token, and its id."""
+    tokenizer = reference.SimpleTokenizer()
+    byte_of = {symbol: byte for byte, symbol in reference.bytes_to_unicode().items()}
+    words = {}
+    for token, index in tokenizer.encoder.items():
+        symbols = token.removesuffix("</w>")
+        if 512 <= index < 49406 and token.endswith("</w>") and tokenizer.bpe(symbols) == token:
+            words[bytes(byte_of[symbol] for symbol in symbols)] = index
+    return words
+
+
+def pair_hash(left: int, right: int) -> int:
+    mixed = (left * 0x9E3779B1 ^ right * 0x85EBCA6B) & 0xFFFFFFFF
+    return mixed + (mixed >> 16) & 0xFFFFFFFF
+
+
+def word_hash(word: bytes) -> int:
+    value = 0x811C9DC5
+    for byte in word:
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def hash_table(size: int, hashes: dict[int, int]) -> bytes:
+    slots, steps = [0] * size, 0
+    for index, value in hashes.items():
+        slot = value % size
+        while slots[slot]:
+            slot, steps = (slot + 1) % size, steps + 1
+        slots[slot] = index
+    print(f"{len(hashes)} of {size} slots, {steps / len(hashes):.2f} steps to one")
+    return struct.pack(f"<{size}H", *slots)
 
 
 def check_merges(data: bytes) -> None:
     """Rebuilds every token from the file and compares it with the reference's encoder."""
-    numbers = struct.unpack(f"<{3 * MERGE_COUNT}H", data)
-    pairs = list(zip(numbers[0 : 2 * MERGE_COUNT : 2], numbers[1 : 2 * MERGE_COUNT : 2]))
+    numbers = struct.unpack_from(f"<{2 * MERGE_COUNT}H", data)
+    pairs = list(zip(numbers[0::2], numbers[1::2]))
     tokens = byte_symbols()
     for left, right in pairs:
         tokens.append(tokens[left] + tokens[right])
     tokens += ["<start_of_text>", "<end_of_text>"]
     encoder = reference.SimpleTokenizer().encoder
     assert len(encoder) == 49408 and encoder == {token: i for i, token in enumerate(tokens)}
-    keys = [pairs[rank] for rank in numbers[2 * MERGE_COUNT :]]
-    assert all(a < b for a, b in zip(keys, keys[1:]))
 
 
 def make_entities() -> bytes:

@@ -13,8 +13,7 @@ typedef struct {
     struct jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
     jmp_buf escape;
     struct jpeg_decompress_struct info;
-    int truncated;
-    uint8_t *cmyk;
+    int truncated, allow_truncated;
     clip_picture *picture;
 } jpeg_decoder;
 
@@ -27,12 +26,12 @@ static void fail(j_common_ptr info) {
 }
 
 // libjpeg goes on after the end of the data and paints the rest grey. Pillow refuses such a file,
-// and so do we; its other warnings are survivable in both.
+// and so do we unless it is asked for; its other warnings are survivable in both.
 static void warn(j_common_ptr info, int level) {
     jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     if (level >= 0) return;
     info->err->num_warnings++;
-    if (info->err->msg_code == JWRN_JPEG_EOF) {
+    if (info->err->msg_code == JWRN_JPEG_EOF && !decoder->allow_truncated) {
         decoder->truncated = 1;
         longjmp(decoder->escape, 1);
     }
@@ -48,21 +47,8 @@ static void read_orientation(const struct jpeg_decompress_struct *info, clip_pic
     }
 }
 
-// Adobe's files hold inverted CMYK. The conversion is Pillow's: no colour profile is applied.
-static void cmyk_to_rgb(const uint8_t *cmyk, size_t n, int inverted, uint8_t *rgb) {
-    for (size_t i = 0; i < n; i++, cmyk += 4, rgb += 3) {
-        uint32_t white = inverted ? cmyk[3] : 255u - cmyk[3];
-        for (int c = 0; c < 3; c++) {
-            uint32_t ink = inverted ? 255u - cmyk[c] : cmyk[c];
-            uint32_t product = ink * white + 128;
-            int value = (int)white - (int)((product + (product >> 8)) >> 8);
-            rgb[c] = (uint8_t)(value < 0 ? 0 : value);
-        }
-    }
-}
-
 static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
-                                  uint64_t max_pixels) {
+                                  const clip_picture_options *options) {
     struct jpeg_decompress_struct *info = &decoder->info;
     clip_picture *out = decoder->picture;
     if (setjmp(decoder->escape)) {
@@ -75,36 +61,35 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     read_orientation(info, out);
 
     int is_cmyk = info->num_components == 4;
-    if (is_cmyk) out->special_kind = "CMYK";
     info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     info->dct_method = JDCT_ISLOW;
     info->do_fancy_upsampling = TRUE;
     clip_picture_status status =
-        clip_picture_allocate(out, info->image_width, info->image_height, 3, max_pixels);
+        clip_picture_allocate(out, info->image_width, info->image_height,
+                              is_cmyk ? CLIP_PICTURE_CMYK : CLIP_PICTURE_RGB, false, options);
     if (status != CLIP_PICTURE_OK) return status;
-    if (is_cmyk && !(decoder->cmyk = malloc((size_t)out->width * 4))) {
-        return CLIP_PICTURE_OUT_OF_MEMORY;
-    }
 
     jpeg_start_decompress(info);
+    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
     while (info->output_scanline < info->output_height) {
-        uint8_t *row = out->pixels + (size_t)info->output_scanline * out->width * 3;
-        JSAMPROW target = is_cmyk ? decoder->cmyk : row;
-        jpeg_read_scanlines(info, &target, 1);
-        if (is_cmyk) cmyk_to_rgb(decoder->cmyk, out->width, info->saw_Adobe_marker, row);
+        JSAMPROW row = out->pixels + info->output_scanline * stride;
+        jpeg_read_scanlines(info, &row, 1);
+        // Adobe's files hold inverted ink, and Pillow takes all for Adobe's.
+        if (is_cmyk) {
+            for (size_t i = 0; i < stride; i++) row[i] = 255 - row[i];
+        }
     }
     jpeg_finish_decompress(info);
     return CLIP_PICTURE_OK;
 }
 
-clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                     clip_picture *out) {
-    jpeg_decoder decoder = {.picture = out};
+clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
+                                     const clip_picture_options *options, clip_picture *out) {
+    jpeg_decoder decoder = {.picture = out, .allow_truncated = options->allow_truncated};
     decoder.info.err = jpeg_std_error(&decoder.manager);
     decoder.manager.error_exit = fail;
     decoder.manager.emit_message = warn;
-    clip_picture_status status = decode(&decoder, bytes, count, max_pixels);
-    free(decoder.cmyk);
+    clip_picture_status status = decode(&decoder, bytes, count, options);
     jpeg_destroy_decompress(&decoder.info);
     return status;
 }

@@ -26,6 +26,12 @@ static void read_bytes(png_structp png, png_bytep out, size_t n) {
     }
     memcpy(out, decoder->bytes + decoder->position, n);
     decoder->position += n;
+    // libpng asks for thousands of a chunk's bytes at once. Where pixels are said to go on after the
+    // end of the file, it is told what is there: that may be all of them, or wanted as it is.
+    size_t rest = decoder->count - decoder->position;
+    if (n == 8 && memcmp(out + 4, "IDAT", 4) == 0 && png_get_uint_32(out) > rest) {
+        png_save_uint_32(out, (png_uint_32)rest);
+    }
 }
 
 static void fail(png_structp png, png_const_charp text) {
@@ -50,39 +56,54 @@ static void read_orientation(png_structp png, png_infop info, clip_picture *out)
 #endif
 }
 
-static clip_picture_status decode(png_decoder *decoder, uint64_t max_pixels) {
+static clip_picture_kind kind_of(png_structp png, png_infop info) {
+    int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
+    if (colours & PNG_COLOR_MASK_PALETTE) return CLIP_PICTURE_INDEXED;
+    if (colours & PNG_COLOR_MASK_ALPHA) return CLIP_PICTURE_RGBA;
+    if (colours == PNG_COLOR_TYPE_GRAY && depth == 1) return CLIP_PICTURE_INDEXED;
+    if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) return CLIP_PICTURE_GREY16;
+    return CLIP_PICTURE_RGB;
+}
+
+static clip_picture_status decode(png_decoder *decoder, const clip_picture_options *options) {
     png_structp png = decoder->png;
     png_infop info = decoder->info;
     clip_picture *out = decoder->picture;
     if (setjmp(png_jmpbuf(png))) {
-        return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
+        if (!decoder->truncated) return CLIP_PICTURE_DAMAGED;
+        return decoder->rows && options->allow_truncated ? CLIP_PICTURE_OK : CLIP_PICTURE_TRUNCATED;
     }
     png_set_read_fn(png, decoder, read_bytes);
     // The limit on pixels is ours; libpng's own, on each side, would refuse long thin pictures.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_read_info(png, info);
+    // From here on only zlib's own check counts, as for Pillow.
+    png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
 
-    int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
-    if (colours & PNG_COLOR_MASK_PALETTE) out->special_kind = "palette";
-    if (colours == PNG_COLOR_TYPE_GRAY && depth == 1) out->special_kind = "1-bit";
-    if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) out->special_kind = "16-bit greyscale";
+    clip_picture_kind kind = kind_of(png, info);
     // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
-    int has_alpha = (colours & PNG_COLOR_MASK_ALPHA) != 0;
+    bool has_mask = (kind == CLIP_PICTURE_RGB || kind == CLIP_PICTURE_INDEXED) &&
+                    png_get_valid(png, info, PNG_INFO_tRNS);
     clip_picture_status status =
         clip_picture_allocate(out, png_get_image_width(png, info), png_get_image_height(png, info),
-                              has_alpha ? 4 : 3, max_pixels);
+                              kind, has_mask, options);
     if (status != CLIP_PICTURE_OK) return status;
 
-    png_set_expand(png);    // palettes and fewer than 8 bits to 8-bit samples
-    png_set_strip_16(png);  // the high byte, as Pillow takes it
-    if (!has_alpha) png_set_strip_alpha(png);
-    png_set_gray_to_rgb(png);
+    png_set_expand(png);  // palettes and fewer than 8 bits to 8-bit samples
+    if (kind == CLIP_PICTURE_GREY16) {
+        const uint16_t one = 1;
+        if (*(const uint8_t *)&one == 1) png_set_swap(png);
+    } else {
+        png_set_strip_16(png);  // the high byte, as Pillow takes it
+        png_set_gray_to_rgb(png);
+    }
+    if (kind != CLIP_PICTURE_RGBA && !has_mask) png_set_strip_alpha(png);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
 
     decoder->rows = malloc(sizeof(png_bytep) * out->height);
     if (!decoder->rows) return CLIP_PICTURE_OUT_OF_MEMORY;
-    size_t stride = (size_t)out->width * (size_t)out->channels;
+    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
     if (png_get_rowbytes(png, info) != stride) png_error(png, "rows of an unexpected size");
     for (uint32_t y = 0; y < out->height; y++) decoder->rows[y] = out->pixels + y * stride;
     png_read_image(png, decoder->rows);
@@ -94,13 +115,13 @@ static clip_picture_status decode(png_decoder *decoder, uint64_t max_pixels) {
     return CLIP_PICTURE_OK;
 }
 
-clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                    clip_picture *out) {
+clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
+                                    const clip_picture_options *options, clip_picture *out) {
     png_decoder decoder = {.bytes = bytes, .count = count, .picture = out};
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
     clip_picture_status status =
-        decoder.info ? decode(&decoder, max_pixels) : CLIP_PICTURE_OUT_OF_MEMORY;
+        decoder.info ? decode(&decoder, options) : CLIP_PICTURE_OUT_OF_MEMORY;
     free(decoder.rows);
     if (decoder.png) png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
     return status;

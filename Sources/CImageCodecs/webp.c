@@ -18,7 +18,8 @@ static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
     int timestamp = 0;
     clip_picture_status status = CLIP_PICTURE_DAMAGED;
     if (decoder && WebPAnimDecoderGetNext(decoder, &canvas, &timestamp)) {
-        size_t n = (size_t)out->width * out->height, channels = (size_t)out->channels;
+        size_t n = (size_t)out->width * out->height;
+        size_t channels = (size_t)clip_picture_pixel_size(out);
         for (size_t i = 0; i < n; i++) {
             memcpy(out->pixels + channels * i, canvas + 4 * i, channels);
         }
@@ -55,23 +56,23 @@ static clip_picture_status failure(VP8StatusCode code, clip_picture *out) {
     }
 }
 
-clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                     clip_picture *out) {
+clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
+                                     const clip_picture_options *options, clip_picture *out) {
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) return CLIP_PICTURE_UNSUPPORTED;
     VP8StatusCode code = WebPGetFeatures(bytes, count, &config.input);
     if (code != VP8_STATUS_OK) return failure(code, out);
     clip_picture_status status = clip_picture_allocate(
         out, (uint32_t)config.input.width, (uint32_t)config.input.height,
-        config.input.has_alpha ? 4 : 3, max_pixels);
+        config.input.has_alpha ? CLIP_PICTURE_RGBA : CLIP_PICTURE_RGB, false, options);
     if (status != CLIP_PICTURE_OK) return status;
 
     WebPData data = {.bytes = bytes, .size = count};
     read_orientation(&data, out);
     if (config.input.has_animation) return decode_animation(data, out);
 
-    size_t stride = (size_t)out->width * (size_t)out->channels;
-    config.output.colorspace = out->channels == 4 ? MODE_RGBA : MODE_RGB;
+    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
+    config.output.colorspace = out->kind == CLIP_PICTURE_RGBA ? MODE_RGBA : MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = out->pixels;
     config.output.u.RGBA.stride = (int)stride;
@@ -82,9 +83,9 @@ clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count, uint64_
 
 #else
 
-clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                     clip_picture *out) {
-    (void)bytes, (void)count, (void)max_pixels;
+clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
+                                     const clip_picture_options *options, clip_picture *out) {
+    (void)bytes, (void)count, (void)options;
     snprintf(out->message, sizeof out->message, "WebP (built without the trait WebP)");
     return CLIP_PICTURE_UNSUPPORTED;
 }

@@ -11,6 +11,8 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unreadableImage(path: String, reason: String)
     /// A picture has more pixels than allowed.
     case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
+    /// A resolution that the image tower cannot be used at.
+    case invalidResolution(reason: String)
     /// Pixels do not fit the size that they are said to have.
     case wrongPixelCount(expected: Int, found: Int)
 
@@ -60,6 +62,7 @@ extension CLIPError: CustomStringConvertible {
                 the picture \(path) has \(width) x \(height) pixels, more than the \
                 \(maximum) that are allowed; raise the limit (--max-pixels, maximumPixels) if it is to be trusted
                 """
+        case .invalidResolution(let reason): return reason
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) values of pixels, found \(found)"
         case .malformedWeights(let path, let reason):

@@ -23,11 +23,11 @@ internal import Tensors
 /// Matrix products run on the model's own threads; OpenBLAS is set to one for the whole process.
 public struct CLIPModel: Sendable {
     /// The hyperparameters, of which the shapes of the weights and a configuration tell.
-    public let configuration: CLIPConfiguration
+    public private(set) var configuration: CLIPConfiguration
     /// What the image tower expects of a picture.
-    public let preprocessor: ImagePreprocessor
+    public private(set) var preprocessor: ImagePreprocessor
     /// What the text tower expects of a text.
-    public let tokenizer = BPETokenizer()
+    public private(set) var tokenizer = BPETokenizer()
     /// What the file of weights is.
     public let weights: WeightsDescription
     /// What cosines are multiplied by to make logits: e to the power of the weights' `logit_scale`,
@@ -38,7 +38,7 @@ public struct CLIPModel: Sendable {
 
     let parameters: Parameters
     private let files: [(path: String, file: MappedFile)]
-    private let visual: Lazy<any VisionEncoder>
+    private var visual: Lazy<any VisionEncoder>
     private let textual: Lazy<TextEncoder>
 
     /// Loads a model.
@@ -116,7 +116,14 @@ public struct CLIPModel: Sendable {
         }
 
         let (parameters, configuration) = (parameters, configuration)
-        visual = Lazy {
+        visual = Self.imageTower(parameters, configuration)
+        textual = Lazy { TextEncoder(parameters, configuration) }
+    }
+
+    private static func imageTower(
+        _ parameters: Parameters, _ configuration: CLIPConfiguration
+    ) -> Lazy<any VisionEncoder> {
+        Lazy {
             let visual = parameters.scoped("visual")
             switch configuration.vision {
             case .visionTransformer(let vision):
@@ -125,7 +132,49 @@ public struct CLIPModel: Sendable {
                 return ModifiedResNet(visual, vision)
             }
         }
-        textual = Lazy { TextEncoder(parameters, configuration) }
+    }
+
+    /// The same model with texts and pictures treated by other rules than OpenAI's.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: whose rules texts are tokenized by.
+    ///   - preprocessing: whose order and crop of pictures.
+    public func following(
+        tokenizer: BPETokenizer.Rules, preprocessing: ImagePreprocessor.Rules = .openAI
+    ) -> CLIPModel {
+        var model = self
+        model.tokenizer = BPETokenizer(rules: tokenizer)
+        model.preprocessor.rules = preprocessing
+        return model
+    }
+
+    /// The same model for pictures of another size, its positional embeddings interpolated.
+    ///
+    /// As open_clip does it: bicubic, with antialiasing. Such a model has not been trained for that size,
+    /// and is a little worse.
+    ///
+    /// - Parameter resolution: the side of the picture, in pixels; at least one patch, at most 8192.
+    /// - Throws: `CLIPError.invalidResolution` if it is not, or the image tower is a ModifiedResNet, whose
+    ///   attention pool has positions for one size alone.
+    public func at(resolution: Int) throws(CLIPError) -> CLIPModel {
+        guard resolution != configuration.resolution else { return self }
+        guard case .visionTransformer(var vision) = configuration.vision else {
+            throw .invalidResolution(
+                reason: """
+                    this model's image tower is a ModifiedResNet, which takes pictures of \
+                    \(configuration.resolution) pixels a side and no others
+                    """)
+        }
+        guard (vision.patchSize...8192).contains(resolution) else {
+            throw .invalidResolution(
+                reason: "a resolution must be \(vision.patchSize) to 8192 pixels, not \(resolution)")
+        }
+        vision.resolution = resolution
+        var model = self
+        model.configuration.vision = .visionTransformer(vision)
+        model.preprocessor.resolution = resolution
+        model.visual = Self.imageTower(parameters, model.configuration)
+        return model
     }
 
     /// The embeddings of pictures, as the image tower gives them: not normalised.

@@ -1,13 +1,9 @@
-// Binary searches over the two embedded tables. Their layouts are described, and the files written,
-// by Scripts/vocabulary/make_vocabulary.py.
+// Searches in two embedded tables. Their layouts are described, and the files written, by
+// Scripts/vocabulary/make_vocabulary.py.
 
 #include "CVocabulary.h"
 
-#include <string.h>
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the embedded tables are little-endian and are read where they lie"
-#endif
+#include "load.h"
 
 // #embed is C23; clang has it in C17 too, as an extension that it would warn about.
 #pragma clang diagnostic push
@@ -26,21 +22,14 @@ _Alignas(4) static const uint8_t entities_file[] = {
 // Ids below this are single bytes; the merge of rank r makes the id first_merged + r.
 enum { first_merged = 512, merge_count = 48894 };
 
-_Static_assert(sizeof(merges_file) == merge_count * 3 * sizeof(uint16_t), "merges.bin");
+enum { pair_slots = 1 << 17, word_slots = 1 << 16, byte_count = 256 };
 
-// Bytes are read through memcpy, which compiles to one load: a cast of the byte array to a wider
-// type would break C's aliasing rules.
-static uint16_t load16(const uint8_t *at) {
-    uint16_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
+static const uint8_t *const pair_table = merges_file + merge_count * 4;
+static const uint8_t *const word_table = merges_file + merge_count * 4 + pair_slots * 2;
+static const uint8_t *const byte_table = merges_file + merge_count * 4 + (pair_slots + word_slots) * 2;
 
-static uint32_t load32(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
-}
+_Static_assert(sizeof(merges_file) == merge_count * 4 + (pair_slots + word_slots) * 2 + byte_count,
+               "merges.bin");
 
 void clip_vocabulary_parts(uint16_t id, uint16_t *left, uint16_t *right) {
     const uint8_t *pair = merges_file + (size_t)(id - first_merged) * 4;
@@ -49,22 +38,35 @@ void clip_vocabulary_parts(uint16_t id, uint16_t *left, uint16_t *right) {
 }
 
 int32_t clip_vocabulary_merge(uint16_t left, uint16_t right) {
-    const uint8_t *ranks = merges_file + (size_t)merge_count * 4;
-    const uint32_t key = (uint32_t)left << 16 | right;
-    size_t low = 0, high = merge_count;
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-        const uint16_t rank = load16(ranks + middle * 2);
-        const uint8_t *pair = merges_file + (size_t)rank * 4;
-        const uint32_t found = (uint32_t)load16(pair) << 16 | load16(pair + 2);
-        if (found == key) return first_merged + rank;
-        if (found < key) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    const uint32_t mixed = left * 0x9E3779B1u ^ right * 0x85EBCA6Bu;
+    uint32_t slot = mixed + (mixed >> 16);
+    for (;; slot++) {
+        const uint16_t id = load16(pair_table + (size_t)(slot % pair_slots) * 2);
+        if (id == 0) return -1;
+        uint16_t found_left, found_right;
+        clip_vocabulary_parts(id, &found_left, &found_right);
+        if (found_left == left && found_right == right) return id;
     }
-    return -1;
+}
+
+// Whether the token `id` stands for these bytes; how many there are it takes from the start, or 0.
+static size_t spelled(uint16_t id, const uint8_t *bytes, size_t count) {
+    if (id < first_merged) return count > 0 && byte_table[id % byte_count] == *bytes;
+    uint16_t left, right;
+    clip_vocabulary_parts(id, &left, &right);
+    const size_t start = spelled(left, bytes, count);
+    const size_t rest = start ? spelled(right, bytes + start, count - start) : 0;
+    return rest ? start + rest : 0;
+}
+
+int32_t clip_vocabulary_word(const uint8_t *bytes, size_t count) {
+    uint32_t slot = 0x811C9DC5u;
+    for (size_t i = 0; i < count; i++) slot = (slot ^ bytes[i]) * 0x01000193u;
+    for (;; slot++) {
+        const uint16_t id = load16(word_table + (size_t)(slot % word_slots) * 2);
+        if (id == 0) return -1;
+        if (spelled(id, bytes, count) == count) return id;
+    }
 }
 
 size_t clip_html_entity(const uint8_t *name, size_t length, uint32_t code_points[2]) {

@@ -60,7 +60,7 @@ struct Encode: ParsableCommand {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
         }
         let texts = try text + (textFile.map(readLines) ?? [])
-        let model = try self.model.load(common)
+        let model = try self.model.load(textOptions, pictures, common)
         var rows = Rows(
             format: format, isNormalized: !noNormalize, streams: isStandardOutput(output))
         var failures = 0
@@ -140,7 +140,7 @@ private struct Rows {
         for (row, name) in names.enumerated() {
             let object = JSON.object([kind: .string(name), "embedding": .floats(embeddings[row])])
             if streams && format == .jsonl {
-                print(object)
+                printLine(object)
             } else {
                 objects.append(object)
             }

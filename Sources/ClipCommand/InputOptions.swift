@@ -5,12 +5,45 @@ import CLIP
 struct TextOptions: ParsableArguments {
     @Flag(help: "Cut texts that are too long for the model instead of refusing them.")
     var truncate = false
+
+    @OptionGroup var tokenizerOptions: TokenizerOptions
+
+    var tokenizer: BPETokenizer { tokenizerOptions.tokenizer }
 }
+
+/// By whose rules texts are tokenized.
+struct TokenizerOptions: ParsableArguments {
+    @Option(
+        name: .customLong("tokenizer"),
+        help: ArgumentHelp(
+            """
+            Whose rules clean texts: openai; open_clip, which differs in the special texts alone; or hf, \
+            to match what transformers made.
+            """, valueName: "rules"))
+    var rules: BPETokenizer.Rules = .openAI
+
+    var tokenizer: BPETokenizer { BPETokenizer(rules: rules) }
+}
+
+extension BPETokenizer.Rules: ExpressibleByArgument {}
 
 /// How pictures are read.
 struct PictureOptions: ParsableArguments {
-    @Flag(help: "Read pictures exactly as OpenAI's Python does: EXIF's orientation is ignored.")
+    @Flag(
+        help: """
+            Read pictures exactly as OpenAI's Python does: EXIF's orientation is ignored, and grey of \
+            16 bits is clipped to white above 255.
+            """)
     var reference = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Whose order and crop: openai, or hf for what transformers does with Pillow.",
+            valueName: "rules"))
+    var preprocess: ImagePreprocessor.Rules = .openAI
+
+    @Flag(help: "Take what is there of a JPEG or PNG that ends early.")
+    var allowTruncated = false
 
     @Option(
         help: ArgumentHelp("Refuse pictures of more pixels than this.", valueName: "n"))
@@ -25,9 +58,12 @@ struct PictureOptions: ParsableArguments {
     func read(_ path: String) throws(CLIPError) -> RGBImage {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
+        options.allowsTruncated = allowTruncated
         return try RGBImage(contentsOfFile: path, options: options)
     }
 }
+
+extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
 /// What every subcommand takes.
 struct CommonOptions: ParsableArguments {

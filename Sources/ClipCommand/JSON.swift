@@ -13,17 +13,39 @@ enum JSON: CustomStringConvertible {
 
     static func floats(_ values: some Sequence<Float>) -> JSON { .array(values.map { .float($0) }) }
 
-    var description: String {
+    var description: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// In UTF-8.
+    var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        write(to: &bytes)
+        return bytes
+    }
+
+    private func write(to bytes: inout [UInt8]) {
         switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .integer(let value): "\(value)"
-        case .float(let value): value.isFinite ? "\(value)" : "null"
-        case .double(let value): value.isFinite ? "\(value)" : "null"
-        case .string(let value): JSONValue.quoted(value)
-        case .array(let values): "[" + values.map(\.description).joined(separator: ",") + "]"
+        case .null: bytes += "null".utf8
+        case .bool(let value): bytes += (value ? "true" : "false").utf8
+        case .integer(let value): bytes += String(value).utf8
+        case .float(let value): bytes += (value.isFinite ? "\(value)" : "null").utf8
+        case .double(let value): bytes += (value.isFinite ? "\(value)" : "null").utf8
+        case .string(let value): bytes += JSONValue.quoted(value).utf8
+        case .array(let values):
+            bytes.append(UInt8(ascii: "["))
+            for (index, value) in values.enumerated() {
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                value.write(to: &bytes)
+            }
+            bytes.append(UInt8(ascii: "]"))
         case .object(let members):
-            "{" + members.map { "\(JSONValue.quoted($0)):\($1)" }.joined(separator: ",") + "}"
+            bytes.append(UInt8(ascii: "{"))
+            for (index, member) in members.enumerated() {
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                bytes += JSONValue.quoted(member.key).utf8
+                bytes.append(UInt8(ascii: ":"))
+                member.value.write(to: &bytes)
+            }
+            bytes.append(UInt8(ascii: "}"))
         }
     }
 }

@@ -27,6 +27,14 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            """
+            Pictures of so many pixels a side, other than the model was trained for: a ViT's positional \
+            embeddings are interpolated.
+            """, valueName: "r"))
+    var resolution: Int?
+
+    @Option(
+        help: ArgumentHelp(
             "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
             valueName: "n"))
     var threads: Int?
@@ -41,6 +49,9 @@ struct ModelOptions: ParsableArguments {
         {
             throw ValidationError(
                 "\(model) was trained with quickgelu, not \(activation.rawValue).")
+        }
+        if let resolution, !(1...8192).contains(resolution) {
+            throw ValidationError("--resolution must be 1 to 8192, not \(resolution).")
         }
         if let threads, threads < 1 {
             throw ValidationError("--threads must be at least 1, not \(threads).")
@@ -59,6 +70,14 @@ struct ModelOptions: ParsableArguments {
         return name
     }
 
+    /// The model, with texts and pictures treated as is asked for.
+    func load(
+        _ texts: TextOptions, _ pictures: PictureOptions, _ common: CommonOptions
+    ) throws -> CLIPModel {
+        try load(common).following(
+            tokenizer: texts.tokenizer.rules, preprocessing: pictures.preprocess)
+    }
+
     func load(_ common: CommonOptions) throws -> CLIPModel {
         var threads = threads
         if threads == nil, let text = Environment["CLIP_THREADS"] {
@@ -69,7 +88,8 @@ struct ModelOptions: ParsableArguments {
             threads = number
         }
         let name = try name()
-        let model = try Self.open(name, activation: activation, common, threads: threads)
+        var model = try Self.open(name, activation: activation, common, threads: threads)
+        if let resolution { model = try model.at(resolution: resolution) }
         if case .name(let official) = model.weights.activationSource, !common.quiet {
             note(
                 "clip: activation \(model.configuration.activation.rawValue), since the file is named "

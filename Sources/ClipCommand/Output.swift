@@ -48,6 +48,12 @@ func finishOutput() throws {
     }
 }
 
+/// One line of JSON on standard output.
+func printLine(_ json: JSON) {
+    let line = json.bytes + [UInt8(ascii: "\n")]
+    _ = line.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
+}
+
 /// Whether a path means standard output.
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 
@@ -80,6 +86,25 @@ func write(_ bytes: [UInt8], to path: String?) throws {
 
 /// The lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
+    let marked = try readText(path).unicodeScalars
+    let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
+    return parts(of: scalars, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
+}
+
+/// What stands between the NUL bytes of a file, as `find -print0` writes them; - is standard input.
+func readNULTerminated(_ path: String) throws -> [String] {
+    parts(of: try readText(path).unicodeScalars[...], endingWith: "\0").map { String($0) }
+}
+
+private func parts(
+    of text: Substring.UnicodeScalarView, endingWith end: Unicode.Scalar
+) -> [Substring.UnicodeScalarView] {
+    var parts = text.split(separator: end, omittingEmptySubsequences: false)
+    if parts.last?.isEmpty == true { parts.removeLast() }  // what follows the last end
+    return parts
+}
+
+private func readText(_ path: String) throws -> String {
     guard let file = path == "-" ? stdin : fopen(path, "r") else {
         throw Failure("cannot read \(path): \(String(cString: strerror(errno)))")
     }
@@ -92,11 +117,7 @@ func readLines(_ path: String) throws -> [String] {
     guard let text = String(validating: bytes, as: UTF8.self) else {
         throw Failure("cannot read \(path): it is not UTF-8")
     }
-    let marked = text.unicodeScalars
-    let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
-    var lines = scalars.split(separator: "\n", omittingEmptySubsequences: false)
-    if lines.last?.isEmpty == true { lines.removeLast() }  // what follows the last line's end
-    return lines.map { String($0.last == "\r" ? $0.dropLast() : $0) }
+    return text
 }
 
 private func reason(of error: any Error) -> String {

@@ -39,7 +39,7 @@ struct Similarity: ParsableCommand {
         }
         guard !images.isEmpty else { throw ExitCode(1) }
 
-        let model = try self.model.load(common)
+        let model = try self.model.load(textOptions, pictures, common)
         let texts = try model.encode(texts: text, truncating: textOptions.truncate)
         let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {

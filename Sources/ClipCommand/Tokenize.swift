@@ -6,35 +6,47 @@ struct Tokenize: ParsableCommand {
         abstract: "Show the ids that texts become.",
         discussion: """
             One JSON array a text: start (49406), the text, end (49407). Without texts, the lines of \
-            standard input are taken.
+            standard input are taken, or with -0 what lies between its NUL bytes.
             """)
 
     @Argument(help: ArgumentHelp("Texts.", valueName: "text"))
     var texts: [String] = []
 
-    @Flag(help: "Fill up to 77 ids with 0.")
+    @Flag(help: "Fill up to 77 ids: with 0, or by Hugging Face's rules with 49407.")
     var pad = false
+
+    @Flag(name: .customShort("0"), help: "Texts of standard input end with NUL, not with the line.")
+    var nulTerminated = false
 
     @Flag(help: "Cut texts of more than 77 ids instead of refusing them.")
     var truncate = false
 
+    @Flag(help: "Show texts of any length, as no model takes them.")
+    var noLimit = false
+
+    @Flag(help: "Show how many ids each text has, start and end included, instead of them.")
+    var count = false
+
     @Flag(help: "Print an object of text and ids for each.")
     var json = false
 
+    @OptionGroup var tokenizerOptions: TokenizerOptions
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let tokenizer = BPETokenizer()
-        let contextLength = 77
+        let tokenizer = tokenizerOptions.tokenizer
+        let (contextLength, limit) = (77, noLimit ? Int.max : 77)
+        let (pad, truncate, count, json) = (pad, truncate, count, json)
         var failures = 0
 
         func show(_ text: String) {
             do throws(CLIPError) {
                 var ids = try tokenizer.tokenize(
-                    text, contextLength: contextLength, truncating: truncate)
-                if pad { ids += [Int](repeating: 0, count: contextLength - ids.count) }
-                let array = JSON.array(ids.map { .integer($0) })
-                print(json ? JSON.object(["text": .string(text), "ids": array]) : array)
+                    text, contextLength: limit, truncating: truncate)
+                if pad { ids += [Int](repeating: tokenizer.padding, count: max(0, contextLength - ids.count)) }
+                let shown = count ? JSON.integer(ids.count) : .array(ids.map { .integer($0) })
+                let key = count ? "count" : "ids"
+                printLine(json ? .object(["text": .string(text), key: shown]) : shown)
             } catch {
                 report(error)
                 failures += 1
@@ -42,7 +54,11 @@ struct Tokenize: ParsableCommand {
         }
         texts.forEach(show)
         if texts.isEmpty {
-            while let line = readLine() { show(line) }
+            if nulTerminated {
+                try readNULTerminated("-").forEach(show)
+            } else {
+                while let line = readLine() { show(line) }
+            }
         }
         if failures > 0 { throw ExitCode(1) }
     }

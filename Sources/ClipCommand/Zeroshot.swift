@@ -64,7 +64,7 @@ struct Zeroshot: ParsableCommand {
                 "give at least two labels after the picture, not \(labels.count)", status: 2)
         }
         let picture = try pictures.read(image)
-        let model = try self.model.load(common)
+        let model = try self.model.load(textOptions, pictures, common)
         let prompts =
             switch templates {
             case .imagenet: PromptTemplates.imageNet

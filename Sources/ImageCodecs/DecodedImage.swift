@@ -1,18 +1,33 @@
 internal import CImageCodecs
 
-/// A picture as its file holds it: 8-bit RGB, before EXIF's orientation is applied.
+/// A picture as its file holds it, before EXIF's orientation is applied.
 package struct DecodedImage: Sendable {
+    /// What the samples of a pixel are.
+    package enum Kind: Sendable {
+        /// Red, green, blue.
+        case rgb
+        /// Red, green, blue, alpha.
+        case rgba
+        /// Red, green, blue of a palette's entry, or of black or white.
+        case indexed
+        /// Cyan, magenta, yellow, black; 0 is no ink.
+        case cmyk
+        /// One number of two bytes, in the machine's order.
+        case grey16
+
+    }
+
     package let width: Int
     package let height: Int
-    /// Interleaved red, green, blue, row by row from the top: `3 * width * height` bytes.
-    package let pixels: [UInt8]
-    /// How opaque each pixel is, if the file says: `width * height` bytes.
-    package let alpha: [UInt8]?
+    package let kind: Kind
+    /// Whether each pixel has another byte, its opacity, which does not count where the picture is
+    /// resized.
+    package let hasMask: Bool
+    package let bytesPerPixel: Int
+    /// Interleaved, row by row from the top: `width * height * bytesPerPixel` bytes.
+    package let samples: [UInt8]
     /// EXIF's orientation, 1...8; 1 where the file does not say.
     package let orientation: Int
-    /// "palette", "1-bit", "16-bit greyscale" or "CMYK", which Pillow keeps in modes of their own and
-    /// resizes there; nil for the kinds that are the same in RGB.
-    package let specialKind: String?
 }
 
 /// Why bytes are not a picture.
@@ -32,17 +47,22 @@ extension DecodedImage {
     /// - Parameters:
     ///   - bytes: a whole file.
     ///   - maximumPixels: a larger picture is refused before memory is taken for it.
-    package init(decoding bytes: [UInt8], maximumPixels: Int) throws(ImageDecodingError) {
+    ///   - allowsTruncated: whether a JPEG or PNG that ends early is what is there of it, the rest of it
+    ///     grey or black.
+    package init(
+        decoding bytes: [UInt8], maximumPixels: Int, allowsTruncated: Bool = false
+    ) throws(ImageDecodingError) {
         guard !bytes.isEmpty else { throw .empty }
+        var options = clip_picture_options(
+            max_pixels: UInt64(max(0, maximumPixels)), allow_truncated: allowsTruncated)
         var picture = clip_picture()
         let status = bytes.withUnsafeBufferPointer {
-            clip_picture_decode(
-                $0.baseAddress, $0.count, UInt64(max(0, maximumPixels)), &picture)
+            clip_picture_decode($0.baseAddress, $0.count, &options, &picture)
         }
         defer { clip_picture_free(&picture) }
 
-        let width = Int(picture.width)
-        let height = Int(picture.height)
+        width = Int(picture.width)
+        height = Int(picture.height)
         switch status {
         case CLIP_PICTURE_OK: break
         case CLIP_PICTURE_UNKNOWN: throw .unknownFormat
@@ -52,29 +72,19 @@ extension DecodedImage {
         case CLIP_PICTURE_OUT_OF_MEMORY: throw .outOfMemory(width: width, height: height)
         default: throw .damaged(Self.message(of: picture))
         }
-        self.width = width
-        self.height = height
-        let channels = Int(picture.channels)
-        let all = UnsafeBufferPointer(start: picture.pixels, count: channels * width * height)
-        if channels == 4 {
-            pixels = Self.colours(of: all)
-            alpha = stride(from: 3, to: all.count, by: 4).map { all[$0] }
-        } else {
-            pixels = Array(all)
-            alpha = nil
-        }
-        orientation = Int(picture.orientation)
-        specialKind = picture.special_kind.map { String(cString: $0) }
-    }
-
-    private static func colours(of rgba: UnsafeBufferPointer<UInt8>) -> [UInt8] {
-        let count = rgba.count / 4 * 3
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            for pixel in 0..<(rgba.count / 4) {
-                for channel in 0..<3 { buffer[3 * pixel + channel] = rgba[4 * pixel + channel] }
+        kind =
+            switch picture.kind {
+            case CLIP_PICTURE_RGBA: .rgba
+            case CLIP_PICTURE_INDEXED: .indexed
+            case CLIP_PICTURE_CMYK: .cmyk
+            case CLIP_PICTURE_GREY16: .grey16
+            default: .rgb
             }
-            initialized = count
-        }
+        hasMask = picture.has_mask
+        bytesPerPixel = Int(clip_picture_pixel_size(&picture))
+        samples = Array(
+            UnsafeBufferPointer(start: picture.pixels, count: bytesPerPixel * width * height))
+        orientation = Int(picture.orientation)
     }
 
     private static func message(of picture: clip_picture) -> String {

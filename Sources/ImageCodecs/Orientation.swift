@@ -22,25 +22,21 @@ extension DecodedImage {
             case 7: (below + right, -width, -1)
             default: (right, width, -1)
             }
-        func turned(_ samples: [UInt8], channels: Int) -> [UInt8] {
-            [UInt8](unsafeUninitializedCapacity: samples.count) { buffer, initialized in
-                var target = 0
-                for y in 0..<newHeight {
-                    var source = channels * (start + y * stepY)
-                    for _ in 0..<newWidth {
-                        for channel in 0..<channels {
-                            buffer[target + channel] = samples[source + channel]
-                        }
-                        target += channels
-                        source += channels * stepX
-                    }
+        let size = bytesPerPixel
+        let turned = [UInt8](unsafeUninitializedCapacity: samples.count) { buffer, initialized in
+            var target = 0
+            for y in 0..<newHeight {
+                var source = size * (start + y * stepY)
+                for _ in 0..<newWidth {
+                    for i in 0..<size { buffer[target + i] = samples[source + i] }
+                    target += size
+                    source += size * stepX
                 }
-                initialized = samples.count
             }
+            initialized = samples.count
         }
         return DecodedImage(
-            width: newWidth, height: newHeight, pixels: turned(pixels, channels: 3),
-            alpha: alpha.map { turned($0, channels: 1) }, orientation: 1,
-            specialKind: specialKind)
+            width: newWidth, height: newHeight, kind: kind, hasMask: hasMask,
+            bytesPerPixel: size, samples: turned, orientation: 1)
     }
 }

@@ -23,15 +23,21 @@ package enum ResamplingFilter: Sendable {
 }
 
 /// The pixels that each position of the result is made of, along one side, with their weights.
-private struct ResamplingWeights {
+struct ResamplingWeights {
     var starts: [Int32] = []
     var counts: [Int32] = []
     /// `taps` weights a position, of which `counts` are used.
     var weights: [Int32] = []
     let taps: Int
 
+    /// The same as they are before they are rounded to 22 bits.
+    private(set) var exact: [Double] = []
+
     /// For the positions `range` of a side resized from `size` to `newSize`.
-    init(from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter) {
+    init(
+        from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter,
+        keepsExact: Bool = false
+    ) {
         let scale = Double(size) / Double(newSize)
         let filterScale = max(scale, 1)
         let support = filter.support * filterScale
@@ -51,6 +57,7 @@ private struct ResamplingWeights {
             counts.append(Int32(end - first))
             weights += row.map { Int32($0 * Double(1 << 22) + ($0 < 0 ? -0.5 : 0.5)) }
             weights += [Int32](repeating: 0, count: taps - row.count)
+            if keepsExact { exact += row + [Double](repeating: 0, count: taps - row.count) }
         }
     }
 
@@ -87,9 +94,7 @@ package func resampled(
         from: width, to: newWidth, range: columns, filter: filter)
     let vertical = ResamplingWeights(from: height, to: newHeight, range: rows, filter: filter)
 
-    // The pass that comes first decides what is rounded. Pillow 13 takes the vertical one where the
-    // height shrinks by more than twice as many pixels as the width; before, it was the horizontal.
-    if newHeight < height && height - newHeight > 2 * (width - newWidth) {
+    if isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight) {
         let needed = horizontal.source
         let low = verticalPass(pixels, width: width, columns: needed, firstRow: 0, vertical)
         return horizontalPass(
@@ -101,6 +106,14 @@ package func resampled(
     return verticalPass(
         narrow, width: columns.count, columns: 0..<columns.count, firstRow: needed.lowerBound,
         vertical)
+}
+
+/// Whether the columns are resized before the rows: the pass that comes first decides what is rounded.
+///
+/// Pillow 13 does so where the height shrinks by more than twice as many pixels as the width; before,
+/// the rows came first.
+func isVerticalFirst(width: Int, height: Int, newWidth: Int, newHeight: Int) -> Bool {
+    newHeight < height && height - newHeight > 2 * (width - newWidth)
 }
 
 /// Some rows of a picture, made as wide as there are weights.

@@ -40,6 +40,14 @@ import Testing
         #expect(tokenizer.decode(ids) == word + " ")
     }
 
+    @Test func longGarbleTakesNoTime() {
+        // Each of these could make a step of the repair begin again at every character.
+        for part in ["Ã¢â‚¬â„¢", "Ã ", "&amp;", "a\u{301}\u{327}", "â€", "\u{1A}Ã", "&", "ÃƒÂ"] {
+            let ids = tokenizer.encode(String(repeating: part, count: 20_000))
+            #expect(!ids.isEmpty)
+        }
+    }
+
     @Test func errorsShowTheTextOnOneLine() {
         let error = CLIPError.textTooLong(text: "a\nb\tc", tokens: 99, limit: 77)
         #expect(!"\(error)".contains("\n") && "\(error)".contains("99 tokens"))

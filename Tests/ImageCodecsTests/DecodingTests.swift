@@ -62,19 +62,36 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("palette.png", "palette"), ("one-bit.png", "1-bit"), ("grey16.png", "16-bit greyscale"),
-        ("cmyk.jpg", "CMYK"),
-    ]) func kindsThatTheReferenceReadsOtherwiseAreRefusedThere(_ name: String, kind: String) throws
-    {
-        let path = Fixtures.path("pictures/special/\(name)")
-        let image = try RGBImage(contentsOfFile: path)
-        #expect(image.width == 30 && image.height == 20)
-        #expect(
-            throws: CLIPError.unreadableImage(
-                path: path,
-                reason: "\(kind) pictures are not read as the reference reads them yet")
-        ) { try RGBImage(contentsOfFile: path, options: .reference) }
+    @Test func grey16IsScaledUnlessTheReferenceIsAsked() throws {
+        let path = Fixtures.path("pictures/kinds/grey-16.png")
+        let scaled = try RGBImage(contentsOfFile: path)
+        let clipped = try RGBImage(contentsOfFile: path, options: .reference)
+        #expect(Set(scaled.pixels).count > 100 && scaled.original == nil)
+        #expect(clipped.pixels.filter { $0 == 255 }.count > clipped.pixels.count * 9 / 10)
+    }
+
+    @Test func inksBecomeLight() {
+        #expect(withoutInk(0, 0, 0, 0) == (255, 255, 255))
+        #expect(withoutInk(255, 0, 128, 0) == (0, 255, 127))
+        #expect(withoutInk(0, 0, 0, 255) == (0, 0, 0))
+        #expect(withoutInk(255, 255, 255, 255) == (0, 0, 0))
+    }
+
+    @Test func whatIsThereOfACutFileIsTakenIfAsked() throws {
+        for name in ["truncated.jpg", "truncated.png"] {
+            let bytes = try picture("bad/\(name)")
+            #expect(throws: ImageDecodingError.truncated) {
+                try DecodedImage(decoding: bytes, maximumPixels: 1_000_000)
+            }
+            let part = try DecodedImage(
+                decoding: bytes, maximumPixels: 1_000_000, allowsTruncated: true)
+            #expect(part.width == 61 && part.height == 47)
+        }
+        // Nothing of the pixels is there.
+        let header = try Array(picture("rgb.png").prefix(40))
+        #expect(throws: ImageDecodingError.truncated) {
+            try DecodedImage(decoding: header, maximumPixels: 1_000_000, allowsTruncated: true)
+        }
     }
 
     @Test func theLimitOnPixelsIsTheCallers() throws {
@@ -87,7 +104,7 @@ import Testing
 
     @Test func orientations() {
         // Two rows of three pixels: a b c / d e f.
-        let pixels = (0..<6).flatMap { [UInt8($0), UInt8($0), UInt8($0)] }
+        let pixels = (0..<6).flatMap { [UInt8](repeating: UInt8($0), count: 4) }
         let expected: [(width: Int, order: [UInt8])] = [
             (3, [0, 1, 2, 3, 4, 5]), (3, [2, 1, 0, 5, 4, 3]), (3, [5, 4, 3, 2, 1, 0]),
             (3, [3, 4, 5, 0, 1, 2]), (2, [0, 3, 1, 4, 2, 5]), (2, [3, 0, 4, 1, 5, 2]),
@@ -95,12 +112,13 @@ import Testing
         ]
         for (orientation, (width, order)) in zip(1...8, expected) {
             let image = DecodedImage(
-                width: 3, height: 2, pixels: pixels, alpha: [0, 1, 2, 3, 4, 5],
-                orientation: orientation, specialKind: nil
+                width: 3, height: 2, kind: .rgba, hasMask: false, bytesPerPixel: 4,
+                samples: pixels, orientation: orientation
             ).upright()
             #expect(image.width == width && image.height == 6 / width, "\(orientation)")
-            #expect(stride(from: 0, to: 18, by: 3).map { image.pixels[$0] } == order)
-            #expect(image.alpha == order)
+            for channel in 0..<4 {
+                #expect(stride(from: channel, to: 24, by: 4).map { image.samples[$0] } == order)
+            }
         }
     }
 

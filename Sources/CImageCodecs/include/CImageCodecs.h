@@ -1,10 +1,11 @@
-// The bytes of a JPEG, PNG or WebP file to 8-bit RGB, or RGBA where the file has alpha.
+// The bytes of a JPEG, PNG or WebP file to pixels.
 //
 // libpng and libjpeg report errors by longjmp, which must not cross Swift frames: it stays in here.
 
 #ifndef CIMAGECODECS_H
 #define CIMAGECODECS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,23 +19,42 @@ typedef enum {
     CLIP_PICTURE_OUT_OF_MEMORY,  // width and height are set
 } clip_picture_status;
 
+// The kinds of pictures that are resized each in its own way.
+typedef enum {
+    CLIP_PICTURE_RGB,      // 3 bytes a pixel
+    CLIP_PICTURE_RGBA,     // 4
+    CLIP_PICTURE_INDEXED,  // 3, the RGB of a palette's entries, or of black and white
+    CLIP_PICTURE_CMYK,     // 4: ink, 0 being none
+    CLIP_PICTURE_GREY16,   // 2, one number in the machine's order
+} clip_picture_kind;
+
 typedef struct {
     uint32_t width, height;
-    // 3, or 4 if every pixel has its alpha.
-    int channels;
+    clip_picture_kind kind;
+    // Whether each pixel has another byte, its opacity, which does not count where the picture is
+    // resized: of RGB with a colour that is named as transparent, or of a palette.
+    bool has_mask;
     // Interleaved, rows without padding; freed by clip_picture_free.
     uint8_t *pixels;
     // EXIF's orientation, 1 to 8; 1 where the file does not say.
     int orientation;
-    // What kind of picture it is, if Pillow keeps that kind in a mode of its own ("palette", "CMYK",
-    // ...) and resizes it there, while here it is RGB already; else NULL. A constant string.
-    const char *special_kind;
     char message[256];
 } clip_picture;
 
+// How a file is decoded.
+typedef struct {
+    // Pictures of more pixels are refused before memory is taken for them.
+    uint64_t max_pixels;
+    // Whether a picture whose file ends early is what is there of it, and not an error.
+    bool allow_truncated;
+} clip_picture_options;
+
+// How many bytes a pixel has.
+int clip_picture_pixel_size(const clip_picture *picture);
+
 // Recognises the format by content. On failure `pixels` is NULL and nothing is left allocated.
-clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count, uint64_t max_pixels,
-                                        clip_picture *out);
+clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
+                                        const clip_picture_options *options, clip_picture *out);
 
 void clip_picture_free(clip_picture *picture);
 

@@ -1,10 +1,21 @@
-/// OpenAI's tokenizer: cleaned, lower-cased text to ids of a byte-pair vocabulary of 49,408.
+/// CLIP's tokenizer: cleaned, lower-cased text to ids of a byte-pair vocabulary of 49,408.
 ///
 /// Text is handled as integers, Unicode's scalars and then bytes: Swift's characters would join what
-/// the reference keeps apart.
+/// the references keep apart. Properties of characters are those of Unicode 17.
 ///
 /// Source: `simple_tokenizer.py` of openai/CLIP.
 public struct BPETokenizer: Sendable {
+    /// Whose rules clean a text and cut it into words; the byte pairs are the same.
+    public enum Rules: String, Sendable, CaseIterable {
+        /// Repairs with ftfy, unescapes HTML; `<|startoftext|>` and `<|endoftext|>` are special.
+        case openAI = "openai"
+        /// The same, but `<start_of_text>` and `<end_of_text>` are special.
+        case openCLIP = "open_clip"
+        /// Of transformers and its `tokenizer.json`: neither repairs nor unescapes, so that `don’t` and
+        /// `&amp;` become other ids; OpenAI's special texts, wherever they stand. Pads with 49407.
+        case huggingFace = "hf"
+    }
+
     /// The number of ids.
     public static let vocabularySize = 49_408
     /// The id that starts every row, `<|startoftext|>`.
@@ -12,20 +23,35 @@ public struct BPETokenizer: Sendable {
     /// The id that ends every row, `<|endoftext|>`; the largest of all.
     public static let endToken = 49_407
 
+    /// The rules that it follows.
+    public let rules: Rules
+    /// The id that fills rows up: 0, and the end's in Hugging Face's rules.
+    public var padding: Int { rules == .huggingFace ? Self.endToken : 0 }
+
     /// Makes a tokenizer; its vocabulary is compiled in.
-    public init() {}
+    public init(rules: Rules = .openAI) { self.rules = rules }
 
     /// The ids of a text, without start and end; empty for an empty text.
     public func encode(_ text: String) -> [Int] {
         var ids: [Int] = []
-        for word in words(of: cleaned(text)) {
-            switch word {
-            case .start: ids.append(Self.startToken)
-            case .end: ids.append(Self.endToken)
-            case .text(let scalars): appendTokens(of: scalars, to: &ids)
+        appendTokens(of: text, to: &ids)
+        return ids
+    }
+
+    private func appendTokens(of text: String, to ids: inout [Int]) {
+        var bytes: [UInt8] = []
+        for part in words(of: text, rules) {
+            for word in part.words {
+                switch word {
+                case .start: ids.append(Self.startToken)
+                case .end: ids.append(Self.endToken)
+                case .text(let range):
+                    bytes.removeAll(keepingCapacity: true)
+                    for scalar in part.text[range] { bytes.append(utf8: scalar) }
+                    appendTokens(ofWord: bytes, to: &ids)
+                }
             }
         }
-        return ids
     }
 
     /// The row of ids that a text tower takes: start, text, end; not padded.
@@ -40,7 +66,9 @@ public struct BPETokenizer: Sendable {
         _ text: String, contextLength: Int = 77, truncating: Bool = false
     ) throws(CLIPError) -> [Int] {
         precondition(contextLength >= 2, "a context of \(contextLength)")
-        var row = [Self.startToken] + encode(text) + [Self.endToken]
+        var row = [Self.startToken]
+        appendTokens(of: text, to: &row)
+        row.append(Self.endToken)
         if row.count > contextLength {
             guard truncating else {
                 throw .textTooLong(text: text, tokens: row.count, limit: contextLength)
@@ -74,109 +102,41 @@ public struct BPETokenizer: Sendable {
     }
 }
 
-// MARK: - Words
-
-extension BPETokenizer {
-    private enum Word {
-        case start, end
-        case text(ArraySlice<Unicode.Scalar>)
-    }
-
-    /// Splits text as the reference's pattern does, of which the first alternative that fits wins:
-    ///
-    ///     <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
-    private func words(of text: [Unicode.Scalar]) -> [Word] {
-        var words: [Word] = []
-        var position = 0
-        while position < text.count {
-            let rest = text[position...]
-            let kind = Kind(text[position])
-            if kind == .none {
-                position += 1
-                continue
-            }
-            if rest.starts(with: Self.startText) {
-                words.append(.start)
-                position += Self.startText.count
-                continue
-            }
-            if rest.starts(with: Self.endText) {
-                words.append(.end)
-                position += Self.endText.count
-                continue
-            }
-            let length =
-                if kind == .number {
-                    1
-                } else {
-                    wordOfPattern(in: rest) ?? rest.prefix { Kind($0) == kind }.count
-                }
-            words.append(.text(rest.prefix(length)))
-            position += length
-        }
-        return words
-    }
-
-    private static let startText = Array("<|startoftext|>".unicodeScalars)
-    private static let endText = Array("<|endoftext|>".unicodeScalars)
-    /// What else the pattern spells out. It ignores case, so the long s is an s to it: a special
-    /// text with one is a word, though not a special token.
-    private static let patternWords =
-        ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"]
-        .map { Array($0.unicodeScalars) } + [startText, endText]
-
-    /// The length of a contraction at the start of a text, or of a special text with a long s.
-    private func wordOfPattern(in text: ArraySlice<Unicode.Scalar>) -> Int? {
-        guard text.first == "'" || text.first == "<" else { return nil }
-        let start = text.prefix(Self.startText.count).map { $0 == "\u{17F}" ? "s" : $0 }
-        return Self.patternWords.first { start.starts(with: $0) }?.count
-    }
-
-    /// The classes of characters that the pattern tells apart.
-    private enum Kind {
-        case none, letter, number, other
-
-        init(_ scalar: Unicode.Scalar) {
-            switch scalar {
-            case "a"..."z", "A"..."Z": self = .letter
-            case "0"..."9": self = .number
-            // The pattern ignores case, and the case of this mark is that of a letter (ι), which it
-            // is not: no alternative takes it.
-            case "\u{345}": self = .none
-            case _ where scalar.isSpace: self = .none
-            case _ where scalar.isASCII: self = .other
-            default:
-                switch scalar.properties.generalCategory {
-                case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter,
-                    .otherLetter:
-                    self = .letter
-                case .decimalNumber, .letterNumber, .otherNumber: self = .number
-                default: self = .other
-                }
-            }
-        }
-    }
-}
-
 // MARK: - Byte pairs
 
 extension BPETokenizer {
     /// The ids of one word: its bytes, the last one marked as an end, merged pair by pair, the pair
-    /// of the lowest rank first, from left to right.
-    private func appendTokens(of word: ArraySlice<Unicode.Scalar>, to ids: inout [Int]) {
-        var symbols: [Int] = []
-        for scalar in word {
-            for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter {
-                symbols.append(Self.symbolOfByte[Int(byte)])
-            }
+    /// of the lowest rank first, from left to right. Of most words the outcome is in a table.
+    private func appendTokens(ofWord word: [UInt8], to ids: inout [Int]) {
+        let last = Self.symbolOfByte[Int(word[word.count - 1])] + 256
+        if word.count == 1 { return ids.append(last) }
+        if let id = Vocabulary.token(of: word) { return ids.append(id) }
+        var symbols = word.map { Self.symbolOfByte[Int($0)] }
+        symbols[symbols.count - 1] = last
+        if symbols.count <= 24 {
+            mergePairs(of: &symbols)
+            ids += symbols
+        } else {
+            ids += mergedPairs(ofMany: symbols)
         }
-        guard let last = symbols.indices.last else { return }
-        symbols[last] += 256
-        ids += mergedPairs(of: symbols)
     }
 
-    private func mergedPairs(of symbols: [Int]) -> [Int] {
-        guard symbols.count > 1 else { return symbols }
+    /// The simple way, for few symbols.
+    private func mergePairs(of symbols: inout [Int]) {
+        while true {
+            var (best, first) = (Int.max, 0)
+            for left in 0..<(symbols.count - 1) {
+                if let merged = Vocabulary.merge(symbols[left], symbols[left + 1]), merged < best {
+                    (best, first) = (merged, left)
+                }
+            }
+            if best == Int.max { return }
+            symbols[first] = best
+            symbols.remove(at: first + 1)
+        }
+    }
+
+    private func mergedPairs(ofMany symbols: [Int]) -> [Int] {
         // The symbols as a linked list, and the pairs that can merge in a heap: a word of a million
         // letters costs no more than its length times a logarithm.
         var symbols = symbols
@@ -218,6 +178,16 @@ extension BPETokenizer {
         for (symbol, byte) in byteOfSymbol.enumerated() { symbols[Int(byte)] = symbol }
         return symbols
     }()
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(utf8 scalar: Unicode.Scalar) {
+        if scalar.isASCII {
+            append(UInt8(scalar.value))
+        } else {
+            append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+        }
+    }
 }
 
 /// Pairs that may merge, the lowest rank first, of equal ranks the leftmost.

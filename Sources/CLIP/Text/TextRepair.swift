@@ -1,12 +1,11 @@
-/// What `ftfy.fix_text` does to a text with its defaults, but for two of its steps: the repair of
-/// mojibake (text decoded with the wrong encoding) and Unicode's normal form C.
+/// What `ftfy.fix_text` does to a text with its defaults.
 ///
-/// Entities, ligatures, the width of characters, curly quotes, line breaks, terminal escapes and
-/// control characters, line by line, until nothing changes.
+/// Entities, text in a wrong encoding, ligatures, the width of characters, curly quotes, line breaks,
+/// terminal escapes, control characters and Unicode's normal form C, line by line, until nothing
+/// changes.
 ///
 /// Source: the behaviour of ftfy 6.3.
 func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
-    if text.allSatisfy({ (" "..."~").contains($0) && $0 != "&" }) { return text }
     var result: [Unicode.Scalar] = []
     var unescapes = true
     var start = 0
@@ -31,8 +30,8 @@ func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 
 private func repairedOnce(_ line: [Unicode.Scalar], unescapes: Bool) -> [Unicode.Scalar] {
     var line = unescapes ? withEntitiesReplaced(line) : line
-    line = line.flatMap { widened($0).flatMap(plainQuote) }
-    return withoutControls(withoutEscapes(withPlainBreaks(line)))
+    line = withPlainCharacters(withoutC1Controls(decodedAnew(line)))
+    return composed(withoutControls(withoutEscapes(withPlainBreaks(line))))
 }
 
 // MARK: - Entities
@@ -99,12 +98,26 @@ private func replacement(ofEntity entity: ArraySlice<Unicode.Scalar>) -> [Unicod
 
 // MARK: - Characters
 
-/// Ligatures taken apart, and full-width and half-width forms in their usual width.
-private func widened(_ scalar: Unicode.Scalar) -> [Unicode.Scalar] {
-    guard scalar.value >= 0x132 else { return [scalar] }
-    if let parts = ligatures[scalar] { return Array(parts.unicodeScalars) }
-    guard scalar == "\u{3000}" || (0xFF01...0xFFEE).contains(scalar.value) else { return [scalar] }
-    return width(of: scalar.value).compactMap { Unicode.Scalar($0) }
+/// Ligatures taken apart, full-width and half-width forms in their usual width, and then straight
+/// quotes for curly ones. The low single quote, U+201A, stays.
+private func withPlainCharacters(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
+    guard text.contains(where: { $0.value >= 0x132 }) else { return text }
+    var result: [Unicode.Scalar] = []
+    result.reserveCapacity(text.count)
+    for scalar in text {
+        switch scalar.value {
+        case 0..<0x132: result.append(scalar)
+        case 0x201C...0x201F: result.append("\"")
+        case 0x2BC, 0x2018...0x201B: result.append("'")
+        case 0x3000, 0xFF01...0xFFEE:
+            result += width(of: scalar.value).compactMap { Unicode.Scalar($0) }
+        case 0x132...0x1F3, 0xFB00...0xFB06:
+            // Of these, ŉ alone has a quote in it.
+            result += ligatures[scalar]?.unicodeScalars.map { $0 == "\u{2BC}" ? "'" : $0 } ?? [scalar]
+        default: result.append(scalar)
+        }
+    }
+    return result
 }
 
 private let ligatures: [Unicode.Scalar: String] = [
@@ -157,17 +170,12 @@ private let halfWidthConsonants: [UInt32] = [
     0x110D, 0x110E, 0x110F, 0x1110, 0x1111, 0x1112,
 ]
 
-/// Straight quotes for curly ones. The low single quote, U+201A, stays.
-private func plainQuote(_ scalar: Unicode.Scalar) -> [Unicode.Scalar] {
-    switch scalar {
-    case "\u{201C}"..."\u{201F}": ["\""]
-    case "\u{2BC}", "\u{2018}"..."\u{201B}": ["'"]
-    default: [scalar]
-    }
-}
-
 /// A line feed for every way to break a line.
 private func withPlainBreaks(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
+    let isBroken = text.contains {
+        $0 == "\r" || $0 == "\u{85}" || $0 == "\u{2028}" || $0 == "\u{2029}"
+    }
+    guard isBroken else { return text }
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.count)
     for (i, scalar) in text.enumerated() {
@@ -207,10 +215,11 @@ private func withoutEscapes(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 
 /// Without characters that control devices or the layout of text.
 private func withoutControls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
-    text.filter { scalar in
+    func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
-        case 0...0x8, 0xB, 0xE...0x1F, 0x7F, 0x206A...0x206F, 0xFEFF, 0xFFF9...0xFFFC: false
-        default: true
+        case 0...0x8, 0xB, 0xE...0x1F, 0x7F, 0x206A...0x206F, 0xFEFF, 0xFFF9...0xFFFC: true
+        default: false
         }
     }
+    return text.contains(where: isControl) ? text.filter { !isControl($0) } : text
 }

@@ -11,6 +11,12 @@ enum Vocabulary {
         return merged < 0 ? nil : Int(merged)
     }
 
+    /// The id of the merged token that a whole word becomes; nil if it is one byte or becomes several.
+    static func token(of word: [UInt8]) -> Int? {
+        let id = clip_vocabulary_word(word, word.count)
+        return id < 0 ? nil : Int(id)
+    }
+
     /// The two tokens of which the merged token `id`, in 512..<49,406, is made.
     static func parts(of id: Int) -> (left: Int, right: Int) {
         var (left, right): (UInt16, UInt16) = (0, 0)

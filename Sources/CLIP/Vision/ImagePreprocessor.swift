@@ -2,7 +2,8 @@ internal import Tensors
 
 /// From a picture to what the image tower sees: resized, cropped at the centre, normalised.
 ///
-/// The pixels are those of Pillow and torchvision to the bit.
+/// The pixels are those of Pillow and torchvision to the bit: a picture is resized and cropped as what
+/// it is (a palette's entries, ink, with its alpha) and becomes RGB then.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
 public struct ImagePreprocessor: Sendable, Equatable {
@@ -18,6 +19,15 @@ public struct ImagePreprocessor: Sendable, Equatable {
         case shortest
         /// Both sides are brought to the resolution.
         case squash
+    }
+
+    /// Whose order and crop are followed.
+    public enum Rules: String, Sendable, CaseIterable {
+        /// Resize, crop, then RGB; half a pixel at the crop is rounded to even.
+        case openAI = "openai"
+        /// Of transformers' `CLIPImageProcessorPil` (5.24): RGB first, transparency on white; half a
+        /// pixel is rounded down.
+        case huggingFace = "hf"
     }
 
     /// The side of the result, in pixels; at least 1.
@@ -38,6 +48,8 @@ public struct ImagePreprocessor: Sendable, Equatable {
     public var interpolation = Interpolation.bicubic
     /// OpenAI's is the shortest side.
     public var resizeMode = ResizeMode.shortest
+    /// OpenAI's unless asked for.
+    public var rules = Rules.openAI
 
     /// OpenAI's preprocessing for a tower of that resolution.
     public init(resolution: Int = 224) {
@@ -55,26 +67,48 @@ public struct ImagePreprocessor: Sendable, Equatable {
             let scaled = Int(Double(resolution * long) / Double(short))
             size = image.width <= image.height ? (resolution, scaled) : (scaled, resolution)
         }
+        let (columns, rows) = (centre(of: size.width), centre(of: size.height))
+        let filter: ResamplingFilter = interpolation == .bicubic ? .bicubic : .bilinear
         func resized(_ pixels: [UInt8]) -> [UInt8] {
             resampled(
                 pixels, width: image.width, height: image.height, newWidth: size.width,
-                newHeight: size.height, columns: centre(of: size.width),
-                rows: centre(of: size.height),
-                filter: interpolation == .bicubic ? .bicubic : .bilinear)
+                newHeight: size.height, columns: columns, rows: rows, filter: filter)
+        }
+        guard rules == .openAI else { return resized(onWhite(image)) }
+        switch image.original {
+        case .opaque: return resized(image.pixels)
+        case .indexed:
+            return nearest(
+                image.pixels, width: image.width, height: image.height, newWidth: size.width,
+                newHeight: size.height, columns: columns, rows: rows)
+        case .inks(let inks):
+            let colours = resized(inks.everyFourth { cyan, magenta, yellow, _ in (cyan, magenta, yellow) })
+            let blacks = resized(inks.everyFourth { _, _, _, black in (black, black, black) })
+            return stride(from: 0, to: colours.count, by: 3).flatMap { i in
+                let light = withoutInk(colours[i], colours[i + 1], colours[i + 2], blacks[i])
+                return [light.0, light.1, light.2]
+            }
+        case .grey16(let values):
+            return clipped(
+                resampled(
+                    values, width: image.width, height: image.height, newWidth: size.width,
+                    newHeight: size.height, columns: columns, rows: rows, filter: filter))
+        case nil: break
         }
         guard let alpha = image.alpha, size != (image.width, image.height) else {
             return resized(image.pixels)
         }
         // As Pillow: colours are resized weighed by their alpha, and then divided by its mean.
-        let weighed = image.pixels.indices.map { premultiplied(image.pixels[$0], alpha[$0 / 3]) }
+        let weighed = image.pixels.indices.map { product(image.pixels[$0], alpha[$0 / 3]) }
         let colours = resized(weighed)
         let alphas = resized((0..<image.pixels.count).map { alpha[$0 / 3] })
         return zip(colours, alphas).map(unpremultiplied)
     }
 
-    /// The part of a side that is kept; half pixels are rounded to even, as Python rounds.
+    /// The part of a side that is kept.
     private func centre(of side: Int) -> Range<Int> {
-        let start = Int((Double(side - resolution) / 2).rounded(.toNearestOrEven))
+        let half = Double(side - resolution) / 2
+        let start = Int(half.rounded(rules == .openAI ? .toNearestOrEven : .down))
         return start..<(start + resolution)
     }
 
@@ -98,12 +132,6 @@ public struct ImagePreprocessor: Sendable, Equatable {
         }
         return planes
     }
-}
-
-/// colour * alpha / 255, rounded as Pillow rounds it.
-private func premultiplied(_ colour: UInt8, _ alpha: UInt8) -> UInt8 {
-    let product = UInt32(colour) * UInt32(alpha) + 128
-    return UInt8((product + product >> 8) >> 8)
 }
 
 /// colour * 255 / alpha, at most 255; where nothing is seen, the colour as it is.

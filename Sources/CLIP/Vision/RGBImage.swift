@@ -9,28 +9,31 @@ public struct RGBImage: Sendable, Equatable {
     public let height: Int
     /// Interleaved red, green, blue, row by row from the top: `3 * width * height` bytes.
     public let pixels: [UInt8]
-    /// How opaque each pixel is, if the picture says: `width * height` bytes. Where a picture is
-    /// resized, transparent pixels count less; the result is opaque.
+    /// How opaque each pixel is, if the picture says: `width * height` bytes. Where a picture with an
+    /// alpha channel is resized, transparent pixels count less; the result is opaque.
     public let alpha: [UInt8]?
+    /// What the picture was before, where it is resized as that; nil for all that is resized as RGB.
+    let original: OriginalPixels?
 
     /// How a file becomes pixels.
     public struct DecodingOptions: Sendable {
         /// Whether pictures are turned the way EXIF says their camera was held.
         public var appliesOrientation = true
-        /// Whether the result is what the reference's Python would see: EXIF is ignored, and a
-        /// picture whose kind is not decoded as there yet is refused.
-        public var isReference = false
+        /// Whether grey of 16 bits is scaled to 8, and not clipped to white above 255.
+        public var scales16Bits = true
+        /// Whether a JPEG or PNG that ends early is what is there of it, and not an error.
+        public var allowsTruncated = false
         /// Pictures with more pixels than this are refused.
         public var maximumPixels = RGBImage.defaultMaximumPixels
 
         /// The defaults.
         public init() {}
 
-        /// What the reference's Python would see.
+        /// What OpenAI's Python would see: EXIF is ignored, and 16 bits are clipped.
         public static var reference: DecodingOptions {
             var options = DecodingOptions()
             options.appliesOrientation = false
-            options.isReference = true
+            options.scales16Bits = false
             return options
         }
     }
@@ -66,6 +69,7 @@ public struct RGBImage: Sendable, Equatable {
         self.height = height
         self.pixels = pixels
         self.alpha = alpha
+        original = nil
     }
 
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
@@ -95,7 +99,9 @@ public struct RGBImage: Sendable, Equatable {
         }
         var image: DecodedImage
         do {
-            image = try DecodedImage(decoding: bytes, maximumPixels: options.maximumPixels)
+            image = try DecodedImage(
+                decoding: bytes, maximumPixels: options.maximumPixels,
+                allowsTruncated: options.allowsTruncated)
         } catch {
             switch error {
             case .empty: throw unreadable("the file is empty")
@@ -110,13 +116,27 @@ public struct RGBImage: Sendable, Equatable {
                 throw unreadable("there is no memory for \(width) x \(height) pixels")
             }
         }
-        if options.isReference, let kind = image.specialKind {
-            throw unreadable("\(kind) pictures are not read as the reference reads them yet")
-        }
         if options.appliesOrientation { image = image.upright() }
         width = image.width
         height = image.height
-        pixels = image.pixels
-        alpha = image.alpha
+        switch image.kind {
+        case .rgb, .rgba, .indexed:
+            if image.bytesPerPixel == 4 {
+                pixels = image.samples.everyFourth { red, green, blue, _ in (red, green, blue) }
+                alpha = stride(from: 3, to: image.samples.count, by: 4).map { image.samples[$0] }
+            } else {
+                (pixels, alpha) = (image.samples, nil)
+            }
+            original = image.kind == .indexed ? .indexed : image.hasMask ? .opaque : nil
+        case .cmyk:
+            pixels = image.samples.everyFourth(withoutInk)
+            (alpha, original) = (nil, .inks(image.samples))
+        case .grey16:
+            let values = numbers(of: image.samples)
+            pixels =
+                options.scales16Bits
+                ? values.flatMap { [UInt8](repeating: UInt8($0 >> 8), count: 3) } : clipped(values)
+            (alpha, original) = (nil, options.scales16Bits ? nil : .grey16(values))
+        }
     }
 }

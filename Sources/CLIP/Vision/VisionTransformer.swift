@@ -23,7 +23,8 @@ struct VisionTransformer: VisionEncoder {
         let patch = parameters.tensor("conv1.weight")  // [width, 3, patch, patch]
         conv1 = Linear(patch.reshaped([vision.width, 3 * vision.patchSize * vision.patchSize]))
         classEmbedding = parameters.tensor("class_embedding")
-        positionalEmbedding = parameters.tensor("positional_embedding")
+        positionalEmbedding = parameters.tensor("positional_embedding").interpolated(
+            toGrid: vision.grid)
         lnPre = LayerNorm(parameters.scoped("ln_pre"), epsilon: epsilon)
         transformer = Transformer(
             parameters.scoped("transformer"), name: "visual.transformer", layers: vision.layers,
@@ -63,5 +64,17 @@ struct VisionTransformer: VisionEncoder {
         y = proj(y)  // [batch, embedding dimension]
         observer?("image_embedding", y)
         return y
+    }
+}
+
+extension Tensor {
+    /// Positional embeddings [1 + grid², width] for another grid; the class token's stays as it is.
+    ///
+    /// Source: `resize_pos_embed` of open_clip.
+    fileprivate func interpolated(toGrid newGrid: Int) -> Tensor {
+        let grid = Int(Double(shape[0] - 1).squareRoot().rounded())
+        guard grid != newGrid else { return self }
+        let positions = rows(1..<shape[0]).resampled(fromGrid: grid, toGrid: newGrid)
+        return .stacked([rows(0..<1), positions])
     }
 }

@@ -1,0 +1,27 @@
+// Numbers of the embedded tables, which are little-endian and are read where they lie. Bytes are
+// read through memcpy, which compiles to one load: a cast to a wider type would break C's aliasing
+// rules.
+
+#ifndef CVOCABULARY_LOAD_H
+#define CVOCABULARY_LOAD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the embedded tables are little-endian"
+#endif
+
+static inline uint16_t load16(const uint8_t *at) {
+    uint16_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static inline uint32_t load32(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+#endif
