@@ -192,6 +192,19 @@ def hf_stages(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
     return stages
 
 
+def hf_hidden_states(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
+    """What diffusion models are conditioned on: every position, padded with 0 and with the end token."""
+    text = model.text_model
+    tokens = given["tokens"].clone()
+    for row, padding in zip(tokens, (0, 63)):
+        row[int(row.argmax()) + 1 :] = padding
+    with torch.no_grad():
+        states = text(input_ids=tokens, output_hidden_states=True).hidden_states
+        found = {"tokens": tokens, "last": states[-1], "penultimate": states[-2]}
+        found |= {f"{name}.ln_final": text.final_layer_norm(found[name]) for name in ("last", "penultimate")}
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="ascii")
 
@@ -238,7 +251,9 @@ def make_hf(target: Path, seed: int) -> None:
         "resample": 3, "size": 28,
     }  # fmt: skip
     write_json(folder / "preprocessor_config.json", settings)
-    save_file(hf_stages(model, inputs(28, 12, seed + 1)), folder / "stages.safetensors")
+    given = inputs(28, 12, seed + 1)
+    save_file(hf_stages(model, given), folder / "stages.safetensors")
+    save_file(hf_hidden_states(model, given), folder / "hidden_states.safetensors")
 
 
 def make_seeded(target: Path, seed: int) -> CLIP:

@@ -39,7 +39,7 @@ public struct CLIPModel: Sendable {
     let parameters: Parameters
     private let files: [(path: String, file: MappedFile)]
     private var visual: Lazy<any VisionEncoder>
-    private let textual: Lazy<TextEncoder>
+    let textual: Lazy<TextEncoder>
 
     /// Loads a model.
     ///
@@ -236,20 +236,8 @@ public struct CLIPModel: Sendable {
     public func encode(tokens: [[Int]]) throws(CLIPError) -> Embeddings {
         var rows: [ArraySlice<Int>] = []
         for row in tokens {
-            guard let largest = row.max(), let end = row.firstIndex(of: largest) else {
-                throw .invalidTokens(reason: "a row is empty")
-            }
-            guard row.count <= configuration.text.contextLength else {
-                throw .invalidTokens(
-                    reason: """
-                        a row has \(row.count), but the model takes \
-                        \(configuration.text.contextLength)
-                        """)
-            }
-            let ids = 0..<configuration.text.vocabularySize
-            if let id = row.first(where: { !ids.contains($0) }) {
-                throw .invalidTokens(reason: "\(id) is not in the vocabulary of \(ids.upperBound)")
-            }
+            try check(row)
+            guard let largest = row.max(), let end = row.firstIndex(of: largest) else { continue }
             rows.append(row[...end])
         }
         guard !rows.isEmpty else { return noEmbeddings }
@@ -288,14 +276,30 @@ extension CLIPModel {
     /// Which towers have been read, for tests.
     var towersRead: (image: Bool, text: Bool) { (visual.isMade, textual.isMade) }
 
-    private typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
+    typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
+
+    /// Whether a row of tokens is one that the model takes.
+    func check(_ row: [Int]) throws(CLIPError) {
+        guard !row.isEmpty else { throw .invalidTokens(reason: "a row is empty") }
+        guard row.count <= configuration.text.contextLength else {
+            throw .invalidTokens(
+                reason: """
+                    a row has \(row.count), but the model takes \
+                    \(configuration.text.contextLength)
+                    """)
+        }
+        let ids = 0..<configuration.text.vocabularySize
+        if let id = row.first(where: { !ids.contains($0) }) {
+            throw .invalidTokens(reason: "\(id) is not in the vocabulary of \(ids.upperBound)")
+        }
+    }
 
     /// Runs inputs through a tower, some at a time.
-    private func encode(
-        count: Int, groupSize: Int, _ pass: Pass
+    func encode(
+        count: Int, groupSize: Int, dimension: Int? = nil, _ pass: Pass
     ) throws(CLIPError) -> Embeddings {
         let workspace = Workspace(threads: threads)
-        let dimension = configuration.embeddingDimension
+        let dimension = dimension ?? configuration.embeddingDimension
         var values: [Float] = []
         values.reserveCapacity(count * dimension)
         for start in stride(from: 0, to: count, by: groupSize) {
@@ -369,7 +373,7 @@ extension CLIPModel {
 }
 
 /// A value that is made when it is first asked for, once, by whichever thread comes first.
-private final class Lazy<Value: Sendable>: Sendable {
+final class Lazy<Value: Sendable>: Sendable {
     private let made = Mutex<Value?>(nil)
     private let make: @Sendable () -> Value
 

@@ -8,6 +8,11 @@ struct Encode: ParsableCommand {
             One row an input in the order given, pictures first, divided by its L2 norm unless told \
             not to. A picture that cannot be read is reported and left out, with exit status 1; in \
             .npy, where rows have no names, nothing is written then.
+
+            With --hidden-states, texts alone: all 77 positions after the text tower's last block or the one \
+            before it, [texts, 77, width], as diffusion models are conditioned on. Stable Diffusion 1: \
+            last --padding 49407. Stable Diffusion 2: penultimate. SDXL: penultimate --no-final-norm, with \
+            --padding 49407 for its ViT-L/14.
             """)
 
     @Argument(help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "image"))
@@ -33,6 +38,18 @@ struct Encode: ParsableCommand {
     @Flag(help: "Leave the vectors as the towers give them.")
     var noNormalize = false
 
+    @Option(help: "Write what the text tower makes of every position: last or penultimate.")
+    var hiddenStates: HiddenStates.Layer?
+
+    @Flag(help: "Hidden states without the final LayerNorm.")
+    var noFinalNorm = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The id that fills texts up for hidden states: 0, or 49407 by Hugging Face's rules.",
+            valueName: "id"))
+    var padding: Int?
+
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
@@ -45,6 +62,15 @@ struct Encode: ParsableCommand {
     func validate() throws {
         if images.isEmpty && text.isEmpty && textFile == nil {
             throw ValidationError("Nothing to encode: give pictures, --text or --text-file.")
+        }
+        if hiddenStates != nil && !images.isEmpty {
+            throw ValidationError("--hidden-states is for texts, not for pictures.")
+        }
+        if hiddenStates == nil && (noFinalNorm || padding != nil) {
+            throw ValidationError("--no-final-norm and --padding go with --hidden-states.")
+        }
+        if hiddenStates != nil && noNormalize {
+            throw ValidationError("--no-normalize is for embeddings; hidden states never are.")
         }
     }
 
@@ -61,6 +87,9 @@ struct Encode: ParsableCommand {
         }
         let texts = try text + (textFile.map(readLines) ?? [])
         let model = try self.model.load(textOptions, pictures, common)
+        if let layer = hiddenStates {
+            return try writeHiddenStates(after: layer, of: texts, model, format)
+        }
         var rows = Rows(
             format: format, isNormalized: !noNormalize, streams: isStandardOutput(output))
         var failures = 0
@@ -109,6 +138,35 @@ struct Encode: ParsableCommand {
             to: output, model: try self.model.name(),
             dimension: model.configuration.embeddingDimension)
         if failures > 0 { throw ExitCode(1) }
+    }
+}
+
+extension HiddenStates.Layer: ExpressibleByArgument {}
+
+extension Encode {
+    private func writeHiddenStates(
+        after layer: HiddenStates.Layer, of texts: [String], _ model: CLIPModel, _ format: Format
+    ) throws {
+        let states = try model.hiddenStates(
+            of: texts, after: layer, finalNorm: !noFinalNorm, padding: padding,
+            truncating: textOptions.truncate)
+        guard format != .npy else {
+            let shape = [states.count, states.positions, states.width]
+            return try write(npy(states.values, shape: shape), to: output)
+        }
+        let rows = texts.enumerated().map { index, text in
+            JSON.object([
+                "text": .string(text), "hidden_states": .array(states[index].map { .floats($0) }),
+            ])
+        }
+        if format == .jsonl {
+            return try write(Array(rows.map { "\($0)\n" }.joined().utf8), to: output)
+        }
+        let all = JSON.object([
+            "model": .string(try self.model.name()), "width": .integer(states.width),
+            "hidden_states": .array(rows),
+        ])
+        try write(all.bytes + [UInt8(ascii: "\n")], to: output)
     }
 }
 

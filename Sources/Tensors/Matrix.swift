@@ -61,6 +61,9 @@ package final class Matrix {
             .update(fromContentsOf: values)
     }
 
+    /// Sets all to 0.
+    package func clear() { elements.update(repeating: 0, count: rows * columns) }
+
     /// Sets one row to a vector.
     package func setRow(_ index: Int, to vector: Tensor) {
         precondition(vector.count == columns, "\(vector.shape) into a row of \(columns)")

@@ -59,35 +59,65 @@ package struct ProductWeights: Sendable {
         precondition(
             x.columns == inputs && y.columns == outputs && first + x.rows <= y.rows,
             "\(x.rows) x \(x.columns) by \(weight.shape) into \(y.rows) x \(y.columns)")
-        // Each thread takes the same part of the weights or of the rows, whichever is longer, so
-        // that the parts are large; a sum never runs over two threads.
         let target = y.elements + first * outputs
-        if outputs >= x.rows {
-            x.workspace.inParallel(outputs, unit: 16) { columns in
-                multiply(x, rows: 0..<x.rows, columns: columns, into: target, adding, activation)
+        let fewest = BLAS.fewestRows(columns: outputs, depth: inputs)
+        guard x.rows < fewest else {
+            return inParts(x) { rows, columns in
+                multiply(x, rows: rows, columns: columns, into: target, adding)
+                finish(target, rows: rows, columns: columns, activation)
             }
-        } else {
-            x.workspace.inParallel(x.rows, unit: 16) { rows in
-                multiply(x, rows: rows, columns: 0..<outputs, into: target, adding, activation)
-            }
+        }
+        // Rows of zeros below, so that few rows are not summed in another order than many.
+        let padded = x.workspace.matrix(rows: fewest, columns: inputs)
+        padded.clear()
+        padded.setRows(from: 0, to: 0..<x.rows, of: x)
+        let result = x.workspace.matrix(rows: fewest, columns: outputs)
+        if adding {
+            result.clear()
+            result.setRows(from: 0, to: first..<(first + x.rows), of: y)
+        }
+        multiply(padded, rows: 0..<fewest, columns: 0..<outputs, into: result.elements, adding)
+        y.setRows(from: first, to: 0..<x.rows, of: result)
+        finish(target, rows: 0..<x.rows, columns: 0..<outputs, activation)
+    }
+
+    /// Each thread takes the same part of the weights or of the rows, whichever is longer, so that the
+    /// parts are large; a sum never runs over two threads. Fewer threads take part where their parts
+    /// would be so small that they are summed in another order.
+    private func inParts(_ x: Matrix, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void) {
+        let splitsColumns = outputs >= x.rows
+        let (long, short) = splitsColumns ? (outputs, x.rows) : (x.rows, outputs)
+        let units = (long + 15) / 16
+        let least = BLAS.fewestRows(columns: short, depth: inputs)  // of either
+        let most = min(x.workspace.team.count, units)
+        let parts = (1...most).last { $0 == 1 || units / $0 * 16 - 15 >= least } ?? 1
+        x.workspace.inParallel(long, unit: 16, parts: parts) { part in
+            if splitsColumns { body(0..<x.rows, part) } else { body(part, 0..<outputs) }
         }
     }
 
     private func multiply(
         _ x: Matrix, rows: Range<Int>, columns: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, _ adding: Bool, _ activation: Nonlinearity
+        into y: UnsafeMutablePointer<Float>, _ adding: Bool
     ) {
-        let target = y + rows.lowerBound * outputs + columns.lowerBound
         BLAS.multiply(
             rows: rows.count, columns: columns.count, depth: inputs,
             x.elements + rows.lowerBound * inputs, inputs,
             weight.elements + columns.lowerBound * inputs, inputs, transposed: true,
-            into: target, outputs, adding: adding)
+            into: y + rows.lowerBound * outputs + columns.lowerBound, outputs, adding: adding)
+    }
+
+    /// The bias and the activation of some rows and columns.
+    private func finish(
+        _ y: UnsafeMutablePointer<Float>, rows: Range<Int>, columns: Range<Int>,
+        _ activation: Nonlinearity
+    ) {
         guard bias != nil || activation != .identity else { return }
         let kernel = Kernels.current.bias_activation
         let offset = bias.map { $0.elements + columns.lowerBound }
-        for row in 0..<rows.count {
-            kernel(target + row * outputs, offset, columns.count, activation.code)
+        for row in rows {
+            kernel(
+                y + row * outputs + columns.lowerBound, offset, columns.count, activation.code)
         }
     }
 }
@@ -99,6 +129,13 @@ enum BLAS {
         openblas_set_num_threads(1)
         return true
     }()
+
+    /// The rows from which on a sum is taken in the same order, however many there are.
+    ///
+    /// OpenBLAS has other kernels for one row, and for products of up to a million multiplications.
+    static func fewestRows(columns: Int, depth: Int) -> Int {
+        max(2, 1_000_000 / (columns * depth) + 1)
+    }
 
     /// c = a b (+ c), or a bᵀ (+ c) where `transposed`; each with the distance between its rows.
     static func multiply(

@@ -59,6 +59,19 @@ import Testing
         }
     }
 
+    @Test(arguments: HiddenStates.Layer.allCases, [true, false])
+    func hiddenStates(_ layer: HiddenStates.Layer, finalNorm: Bool) throws {
+        let goldens = try Goldens("models/vit-hf/hidden_states.safetensors")
+        let model = try CLIPModel(path: Fixtures.path("models/vit-hf"))
+        let tokens = try goldens.integers("tokens")
+        let rows = stride(from: 0, to: tokens.count, by: 12).map { Array(tokens[$0..<($0 + 12)]) }
+        let states = try model.hiddenStates(ofTokens: rows, after: layer, finalNorm: finalNorm)
+        let expected = try goldens.floats(layer.rawValue + (finalNorm ? ".ln_final" : ""))
+        #expect(states.count == rows.count && states[1].count == 12 && states[1][11].count == 24)
+        #expect(relativeDifference(states.values, expected) < Self.tolerance)
+        #expect(throws: CLIPError.self) { try model.hiddenStates(ofTokens: [[1, 63]]) }
+    }
+
     @Test(arguments: models + ["vit-f16", "vit-bf16"]) func logits(_ name: String) throws {
         let goldens = try Goldens("models/\(name)/stages.safetensors")
         let model = try CLIPModel(path: Fixtures.path("models/\(name)"))

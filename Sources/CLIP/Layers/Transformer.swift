@@ -28,12 +28,19 @@ struct Transformer: Sendable {
     func callAsFunction(
         _ x: Matrix, sequences: [Range<Int>], pooledAt rows: [Int], observer: StageObserver?
     ) -> Matrix {
-        for (layer, block) in resblocks.dropLast().enumerated() {
-            block(x, sequences: sequences, name: "\(name).resblocks.\(layer)", observer: observer)
-        }
+        self(x, sequences: sequences, leavingOut: 1, observer: observer)
         guard let last = resblocks.last else { return x.gathered(rows) }
         return last.pooled(
             x, sequences: sequences, at: rows, name: "\(name).resblocks.\(resblocks.count - 1)",
             observer: observer)
+    }
+
+    /// Changes the residual stream x, [rows, width], in place by all blocks but the last few.
+    func callAsFunction(
+        _ x: Matrix, sequences: [Range<Int>], leavingOut count: Int, observer: StageObserver?
+    ) {
+        for (layer, block) in resblocks.dropLast(count).enumerated() {
+            block(x, sequences: sequences, name: "\(name).resblocks.\(layer)", observer: observer)
+        }
     }
 }

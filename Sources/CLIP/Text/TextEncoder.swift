@@ -31,6 +31,41 @@ struct TextEncoder: Sendable {
     func callAsFunction(
         _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {
+        let (x, sequences) = embedded(tokens, workspace)
+        observer?("embeddings", x)
+
+        let ends = sequences.map { $0.upperBound - 1 }
+        var y = transformer(x, sequences: sequences, pooledAt: ends, observer: observer)
+        y = lnFinal(y)  // [texts, width]
+        observer?("ln_final", y)
+        y = textProjection(y)  // [texts, embedding dimension]
+        observer?("text_embedding", y)
+        return y
+    }
+
+    /// The residual stream at every position, [texts * positions, width].
+    ///
+    /// - Parameters:
+    ///   - tokens: rows of ids of one length.
+    ///   - leavingOut: how many of the last blocks are not run.
+    ///   - normed: whether the final LayerNorm follows.
+    func hiddenStates(
+        _ tokens: [ArraySlice<Int>], leavingOut count: Int, normed: Bool, workspace: Workspace,
+        observer: StageObserver? = nil
+    ) -> Matrix {
+        let (x, sequences) = embedded(tokens, workspace)
+        observer?("embeddings", x)
+        transformer(x, sequences: sequences, leavingOut: count, observer: observer)
+        guard normed else { return x }
+        let y = lnFinal(x)
+        observer?("ln_final", y)
+        return y
+    }
+
+    /// The embeddings of tokens and positions, and which rows are which text's.
+    private func embedded(
+        _ tokens: [ArraySlice<Int>], _ workspace: Workspace
+    ) -> (Matrix, [Range<Int>]) {
         let positions = tokens.reduce(0) { $0 + $1.count }
         let x = workspace.matrix(rows: positions, columns: width)  // [positions, width]
         var sequences: [Range<Int>] = []
@@ -41,14 +76,6 @@ struct TextEncoder: Sendable {
             x.add(rowsOf: positionalEmbedding, to: sequence)
             sequences.append(sequence)
         }
-        observer?("embeddings", x)
-
-        let ends = sequences.map { $0.upperBound - 1 }
-        var y = transformer(x, sequences: sequences, pooledAt: ends, observer: observer)
-        y = lnFinal(y)  // [texts, width]
-        observer?("ln_final", y)
-        y = textProjection(y)  // [texts, embedding dimension]
-        observer?("text_embedding", y)
-        return y
+        return (x, sequences)
     }
 }

@@ -1,0 +1,81 @@
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// The embedding of an input is the same to the bit whatever else is in the batch, however large it is,
+/// and on however many threads.
+@Suite(.serialized) struct BatchTests {
+    static let models = ["models/vit", "models/vit-hf", "models/resnet", "models/seeded"]
+
+    /// Numbers that are the same every time and differ from input to input.
+    private struct Numbers: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return state ^ state >> 29
+        }
+    }
+
+    private func load(_ path: String, threads: Int) throws -> CLIPModel {
+        try CLIPModel(path: path.hasPrefix("/") ? path : Fixtures.path(path), threads: threads)
+    }
+
+    /// Rows of an encoding in batches of a size, in the order of the inputs.
+    private func inBatches<Input>(
+        of size: Int, _ inputs: [Input], order: [Int], _ encode: ([Input]) throws -> Embeddings
+    ) throws -> [[Float]] {
+        var rows = [[Float]](repeating: [], count: inputs.count)
+        for start in stride(from: 0, to: order.count, by: size) {
+            let indices = order[start..<min(start + size, order.count)]
+            let embeddings = try encode(indices.map { inputs[$0] })
+            for (row, index) in indices.enumerated() { rows[index] = Array(embeddings[row]) }
+        }
+        return rows
+    }
+
+    /// How many inputs have another embedding in some batch than the first time.
+    private func differing<Input>(
+        _ path: String, _ inputs: [Input], _ encode: (CLIPModel, [Input]) throws -> Embeddings
+    ) throws -> Int {
+        var numbers = Numbers(state: 1)
+        var first: [[Float]]?
+        var wrong: Set<Int> = []
+        for threads in [1, 2] {
+            let model = try load(path, threads: threads)
+            for size in [1, 2, 3, 7, inputs.count] {
+                let order = Array(inputs.indices).shuffled(using: &numbers)
+                let rows = try inBatches(of: size, inputs, order: order) { try encode(model, $0) }
+                guard let first else {
+                    first = rows
+                    continue
+                }
+                wrong.formUnion(inputs.indices.filter { rows[$0] != first[$0] })
+            }
+        }
+        return wrong.count
+    }
+
+    @Test(arguments: models) func images(_ path: String) throws {
+        let resolution = try load(path, threads: 1).configuration.resolution
+        var numbers = Numbers(state: 2)
+        let inputs = (0..<20).map { _ in
+            (0..<(3 * resolution * resolution)).map { _ in Float.random(in: -2...2, using: &numbers) }
+        }
+        let wrong = try differing(path, inputs) { try $0.encode(pixels: $1.flatMap { $0 }) }
+        #expect(wrong == 0)
+    }
+
+    @Test(arguments: models) func texts(_ path: String) throws {
+        let text = try load(path, threads: 1).configuration.text
+        var numbers = Numbers(state: 3)
+        let inputs = (0..<20).map { _ in
+            let count = Int.random(in: 0...(text.contextLength - 2), using: &numbers)
+            let end = text.vocabularySize - 1
+            let ids = (0..<count).map { _ in Int.random(in: 0..<(end - 1), using: &numbers) }
+            return [end - 1] + ids + [end]
+        }
+        let wrong = try differing(path, inputs) { try $0.encode(tokens: $1) }
+        #expect(wrong == 0)
+    }
+}
