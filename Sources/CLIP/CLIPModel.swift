@@ -167,7 +167,8 @@ public struct CLIPModel: Sendable {
         }
         guard (vision.patchSize...8192).contains(resolution) else {
             throw .invalidResolution(
-                reason: "a resolution must be \(vision.patchSize) to 8192 pixels, not \(resolution)")
+                reason: "a resolution must be \(vision.patchSize) to 8192 pixels, not \(resolution)"
+            )
         }
         vision.resolution = resolution
         var model = self

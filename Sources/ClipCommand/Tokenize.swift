@@ -43,7 +43,10 @@ struct Tokenize: ParsableCommand {
             do throws(CLIPError) {
                 var ids = try tokenizer.tokenize(
                     text, contextLength: limit, truncating: truncate)
-                if pad { ids += [Int](repeating: tokenizer.padding, count: max(0, contextLength - ids.count)) }
+                if pad {
+                    ids += [Int](
+                        repeating: tokenizer.padding, count: max(0, contextLength - ids.count))
+                }
                 let shown = count ? JSON.integer(ids.count) : .array(ids.map { .integer($0) })
                 let key = count ? "count" : "ids"
                 printLine(json ? .object(["text": .string(text), key: shown]) : shown)

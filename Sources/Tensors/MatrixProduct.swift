@@ -60,7 +60,9 @@ package struct ProductWeights: Sendable {
             x.columns == inputs && y.columns == outputs && first + x.rows <= y.rows,
             "\(x.rows) x \(x.columns) by \(weight.shape) into \(y.rows) x \(y.columns)")
         let target = y.elements + first * outputs
-        let fewest = BLAS.fewestRows(columns: outputs, depth: inputs)
+        var fewest = BLAS.fewestRows(columns: outputs, depth: inputs)
+        // Some more, where two threads can then share what one would do.
+        if x.rows >= fewest && x.workspace.team.count > 1 { fewest *= 2 }
         guard x.rows < fewest else {
             return inParts(x) { rows, columns in
                 multiply(x, rows: rows, columns: columns, into: target, adding)
@@ -76,7 +78,9 @@ package struct ProductWeights: Sendable {
             result.clear()
             result.setRows(from: 0, to: first..<(first + x.rows), of: y)
         }
-        multiply(padded, rows: 0..<fewest, columns: 0..<outputs, into: result.elements, adding)
+        inParts(padded) { rows, columns in
+            multiply(padded, rows: rows, columns: columns, into: result.elements, adding)
+        }
         y.setRows(from: first, to: 0..<x.rows, of: result)
         finish(target, rows: 0..<x.rows, columns: 0..<outputs, activation)
     }
@@ -89,8 +93,12 @@ package struct ProductWeights: Sendable {
         let (long, short) = splitsColumns ? (outputs, x.rows) : (x.rows, outputs)
         let units = (long + 15) / 16
         let least = BLAS.fewestRows(columns: short, depth: inputs)  // of either
-        let most = min(x.workspace.team.count, units)
-        let parts = (1...most).last { $0 == 1 || units / $0 * 16 - 15 >= least } ?? 1
+        var parts = min(x.workspace.team.count, units)
+        func smallest(of parts: Int) -> Int {
+            let whole = units / parts * 16
+            return whole - (units * 16 - long)  // the last may be a part of a unit
+        }
+        while parts > 1 && smallest(of: parts) < least { parts -= 1 }
         x.workspace.inParallel(long, unit: 16, parts: parts) { part in
             if splitsColumns { body(0..<x.rows, part) } else { body(part, 0..<outputs) }
         }

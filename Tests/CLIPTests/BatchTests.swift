@@ -60,7 +60,8 @@ import Testing
         let resolution = try load(path, threads: 1).configuration.resolution
         var numbers = Numbers(state: 2)
         let inputs = (0..<20).map { _ in
-            (0..<(3 * resolution * resolution)).map { _ in Float.random(in: -2...2, using: &numbers) }
+            (0..<(3 * resolution * resolution)).map { _ in Float.random(in: -2...2, using: &numbers)
+            }
         }
         let wrong = try differing(path, inputs) { try $0.encode(pixels: $1.flatMap { $0 }) }
         #expect(wrong == 0)

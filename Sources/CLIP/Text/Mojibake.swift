@@ -176,7 +176,9 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
     var position = 0
     while position < bytes.count {
         let next = bytes[(position + 1)...].prefix(5)
-        func bits(_ i: Int, _ count: Int) -> UInt32 { UInt32(bytes[position + i]) & (1 << count - 1) }
+        func bits(_ i: Int, _ count: Int) -> UInt32 {
+            UInt32(bytes[position + i]) & (1 << count - 1)
+        }
         let lead = bytes[position]
         if lead == 0xC0, next.first == 0x80 || next.elementsEqual([0x0A]) {
             // At the end of a text, ftfy takes 0xC0 and a line break for it too.
@@ -191,7 +193,9 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
             position += 6
         } else {
             let length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
-            guard let character = String(validating: bytes[position...].prefix(length), as: UTF8.self),
+            guard
+                let character = String(
+                    validating: bytes[position...].prefix(length), as: UTF8.self),
                 let scalar = character.unicodeScalars.first
             else { return nil }
             result.append(scalar)

@@ -11,7 +11,9 @@ func isMojibake(_ text: [Unicode.Scalar]) -> Bool {
         for start in max(next, index - 2)...index {
             var rules = MojibakeClues(text[start]).rules
             while rules != 0 {
-                if MojibakeRule.all[rules.trailingZeroBitCount].fits(text, at: start) { return true }
+                if MojibakeRule.all[rules.trailingZeroBitCount].fits(text, at: start) {
+                    return true
+                }
                 rules &= rules - 1
             }
         }

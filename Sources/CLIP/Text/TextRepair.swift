@@ -113,7 +113,8 @@ private func withPlainCharacters(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
             result += width(of: scalar.value).compactMap { Unicode.Scalar($0) }
         case 0x132...0x1F3, 0xFB00...0xFB06:
             // Of these, ŉ alone has a quote in it.
-            result += ligatures[scalar]?.unicodeScalars.map { $0 == "\u{2BC}" ? "'" : $0 } ?? [scalar]
+            result +=
+                ligatures[scalar]?.unicodeScalars.map { $0 == "\u{2BC}" ? "'" : $0 } ?? [scalar]
         default: result.append(scalar)
         }
     }

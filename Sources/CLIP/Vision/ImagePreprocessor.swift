@@ -82,7 +82,8 @@ public struct ImagePreprocessor: Sendable, Equatable {
                 image.pixels, width: image.width, height: image.height, newWidth: size.width,
                 newHeight: size.height, columns: columns, rows: rows)
         case .inks(let inks):
-            let colours = resized(inks.everyFourth { cyan, magenta, yellow, _ in (cyan, magenta, yellow) })
+            let colours = resized(
+                inks.everyFourth { cyan, magenta, yellow, _ in (cyan, magenta, yellow) })
             let blacks = resized(inks.everyFourth { _, _, _, black in (black, black, black) })
             return stride(from: 0, to: colours.count, by: 3).flatMap { i in
                 let light = withoutInk(colours[i], colours[i + 1], colours[i + 2], blacks[i])
