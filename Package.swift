@@ -60,8 +60,10 @@ let package = Package(
         .systemLibrary(
             name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
 
-        // CLIP's vocabulary and HTML's entities, compiled in.
-        .target(name: "CVocabulary", exclude: ["merges.bin", "entities.bin"]),
+        // CLIP's vocabulary and the tables of text repair, compiled in.
+        .target(
+            name: "CVocabulary",
+            exclude: ["merges.bin", "entities.bin", "mojibake.bin", "composition.bin"]),
 
         .target(
             name: "TestSupport", dependencies: ["CLIP", "Tensors"], path: "Tests/TestSupport"),

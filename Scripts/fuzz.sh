@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Feeds the parsers with what libFuzzer makes up, under AddressSanitizer and UndefinedBehaviorSanitizer.
+#   Scripts/fuzz.sh [SECONDS [TARGET...]]     600 seconds each of all targets, two at a time, if not told
+# What it finds lies in WORK/TARGET/found; its corpus, which begins with the tests' fixtures, beside that.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-fuzz}")
+seconds=${1:-600}
+shift || true
+targets=("${@:-}")
+[ -n "${targets[0]}" ] || targets=(jpeg png webp resize safetensors checkpoint tokenizer)
+. Scripts/packages.sh
+install_packages libopenblas-dev libpng-dev libjpeg-dev libwebp-dev pkg-config
+
+swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
+    -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \
+    -Xcc -fno-sanitize-recover=undefined -Xswiftc -use-ld=lld
+binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --show-bin-path)/Fuzz
+
+seeds() {
+    local fixtures=Tests/Fixtures
+    case $1 in
+        jpeg) find $fixtures/pictures -name '*.jpg' ;;
+        png) find $fixtures/pictures -name '*.png' ;;
+        webp) find $fixtures/pictures -name '*.webp' ;;
+        resize) find $fixtures/pictures -name 'small.png' -o -name 'rgb.jpg' ;;
+        safetensors) find $fixtures/formats -name '*.safetensors' ;;
+        checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
+        tokenizer) find $fixtures/text -name '*.txt' ;;
+    esac
+}
+
+run() {
+    local folder="$work/$1" path
+    mkdir -p "$folder/corpus" "$folder/found"
+    seeds "$1" | while read -r path; do cp "$path" "$folder/corpus/$(echo "$path" | tr / _)"; done
+    if [ "$1" = tokenizer ]; then
+        grep -o '"text":"[^"]*"' Tests/Fixtures/text/tokens.json | cut -c9- | split -l 40 - "$folder/corpus/line-"
+    fi
+    "$binary" "$1" -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
+        -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
+        "$folder/corpus" >"$folder/log" 2>&1 && echo "$1: nothing found" || echo "$1: see $folder/log"
+    grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY' "$folder/log" || true
+}
+
+export -f run seeds
+export work seconds binary
+printf '%s\n' "${targets[@]}" | xargs -P 2 -I {} bash -c 'run {}'

@@ -1,0 +1,108 @@
+import CLIP
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+// Runs libFuzzer on one of the parsers: Fuzz TARGET [libFuzzer's arguments]. Scripts/fuzz.sh builds it.
+
+/// What is fed with bytes; whatever it throws is fine.
+enum Target: String, CaseIterable {
+    case jpeg, png, webp, resize, safetensors, checkpoint, tokenizer
+
+    func feed(_ bytes: [UInt8]) {
+        switch self {
+        case .jpeg, .png, .webp: decode(bytes)
+        case .resize: resize(bytes)
+        case .safetensors:
+            _ = try? CLIPModel(
+                safetensors: bytes, configuration: [UInt8](), name: "fuzz", activation: .gelu)
+        case .checkpoint: load(bytes)
+        case .tokenizer: tokenize(bytes)
+        }
+    }
+
+    private func decode(_ bytes: [UInt8]) {
+        for truncated in [false, true] {
+            var options = RGBImage.DecodingOptions()
+            options.maximumPixels = 1 << 20
+            options.allowsTruncated = truncated
+            options.scales16Bits = truncated
+            guard let image = try? RGBImage(decoding: bytes, options: options) else { continue }
+            check(image, resolution: 33)
+        }
+    }
+
+    /// The bytes are a width, a height, a resolution, a kind of picture, and pixels again and again.
+    private func resize(_ bytes: [UInt8]) {
+        guard bytes.count > 8 else { return }
+        let width = 1 + (Int(bytes[0]) | Int(bytes[1]) << 8) % 600
+        let height = 1 + (Int(bytes[2]) | Int(bytes[3]) << 8) % 600
+        guard width * height < 60_000 else { return }
+        let pixels = (0..<(3 * width * height)).map { bytes[8 + $0 % (bytes.count - 8)] }
+        let alpha = bytes[4] & 1 == 0 ? nil : Array(pixels.prefix(width * height))
+        guard
+            let image = try? RGBImage(width: width, height: height, pixels: pixels, alpha: alpha)
+        else { fatalError("a picture of \(width) x \(height) was refused") }
+        check(image, resolution: 1 + Int(bytes[5]))
+    }
+
+    private func check(_ image: RGBImage, resolution: Int) {
+        // The result of a thin picture is long: the side that is not kept is not computed.
+        guard max(image.width, image.height) / min(image.width, image.height) < 2000 else { return }
+        for rules in ImagePreprocessor.Rules.allCases {
+            var preprocessor = ImagePreprocessor(resolution: resolution)
+            preprocessor.rules = rules
+            let pixels = preprocessor(image)
+            precondition(pixels.count == 3 * resolution * resolution && pixels.allSatisfy(\.isFinite))
+        }
+    }
+
+    private func load(_ bytes: [UInt8]) {
+        let path = "/dev/shm/clip-fuzz-\(getpid()).pt"
+        guard let file = fopen(path, "wb") else { fatalError("cannot write \(path)") }
+        fwrite(bytes, 1, bytes.count, file)
+        fclose(file)
+        _ = try? CLIPModel(path: path, activation: .gelu)
+        unlink(path)
+    }
+
+    private func tokenize(_ bytes: [UInt8]) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        for rules in BPETokenizer.Rules.allCases {
+            let tokenizer = BPETokenizer(rules: rules)
+            let ids = tokenizer.encode(text)
+            precondition(ids.allSatisfy((0..<BPETokenizer.vocabularySize).contains))
+            let row = try? tokenizer.tokenize(text, truncating: true)
+            precondition(row.map { $0.count <= 77 && $0.last == BPETokenizer.endToken } == true)
+            _ = tokenizer.decode(ids)
+        }
+    }
+}
+
+typealias Arguments = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+@_silgen_name("LLVMFuzzerRunDriver")
+func runDriver(
+    _ count: UnsafeMutablePointer<CInt>, _ arguments: UnsafeMutablePointer<Arguments>,
+    _ feed: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+nonisolated(unsafe) var target = Target.tokenizer
+
+guard CommandLine.arguments.count > 1, let named = Target(rawValue: CommandLine.arguments[1]) else {
+    fatalError("name one of \(Target.allCases.map(\.rawValue))")
+}
+target = named
+// libFuzzer sees the arguments without the target's name.
+var arguments = CommandLine.unsafeArgv
+arguments[1] = arguments[0]
+var rest = arguments + 1
+var count = CommandLine.argc - 1
+exit(
+    runDriver(&count, &rest) { start, count in
+        target.feed(Array(UnsafeBufferPointer(start: start, count: count)))
+        return 0
+    })
