@@ -2,25 +2,32 @@
 
 For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model from
 a seed, writes it as safetensors with its configuration, and encodes the same pictures and texts as
-`clip encode`. Printed are the least cosine and the greatest difference, relative to the greatest
-number of PyTorch's result.
+`clip encode`. Printed are the least cosine, the greatest difference, relative to the greatest number of
+PyTorch's result, and the greatest differences of PyTorch in float64 from it and from `clip`, likewise.
+
+A name may end in @LAYERS for towers of so many blocks, ^SIDE for pictures of another size than that of the
+weights, whose positional embeddings are interpolated, or +squash for the preprocessing of SigLIP and others
+(squashed, bilinear, 0.5).
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
     VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images PICTURE... [--models NAME...]
 
-The folder keeps the weights, up to 2 GB a model, so that a second run is quick.
+The folder keeps the weights, up to 4 GB a model, so that a second run is quick; with --remove it does not.
 """
 
 import argparse
+import copy
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
 import numpy
 import open_clip
+import open_clip.model
 import torch
 from open_clip.transform import image_transform
 from PIL import Image
@@ -28,15 +35,11 @@ from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = [
-    "ViT-B-32-quickgelu",
-    "ViT-B-32",
-    "ViT-B-16-quickgelu",
-    "ViT-L-14-quickgelu",
-    "RN50-quickgelu",
-    "RN101-quickgelu",
-    "RN50x4-quickgelu",
+    "RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu", "RN50x64-quickgelu",
+    "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu",
+    "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160", "ViT-B-32+squash",
     "hf:ViT-B-32",
-]
+]  # fmt: skip
 TEXTS = [
     "a man riding bicycle",
     "a man climbing mountain",
@@ -66,7 +69,16 @@ def randomise(model):
 
 
 def make_open_clip(name, folder):
-    model = open_clip.create_model(name, precision="fp32").eval()
+    """A model, the side of its pictures and their preprocessing."""
+    base, _, layers = name.replace("^", "@").replace("+", "@").partition("@")
+    configuration = copy.deepcopy(open_clip.get_model_config(base))
+    if "@" in name:
+        configuration["vision_cfg"]["layers"] = configuration["text_cfg"]["layers"] = int(layers)
+    preprocessing = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    if "+" in name:
+        half = (0.5, 0.5, 0.5)
+        preprocessing = {"mean": half, "std": half, "interpolation": "bilinear", "resize_mode": "squash"}
+    model = open_clip.model.CLIP(**configuration).eval()
     weights = folder / "open_clip_model.safetensors"
     if weights.exists():
         model.load_state_dict(load_file(weights))
@@ -74,50 +86,84 @@ def make_open_clip(name, folder):
         randomise(model)
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
-        configuration = {
-            "model_cfg": open_clip.get_model_config(name),
-            "preprocess_cfg": {
-                "mean": MEAN,
-                "std": STD,
-                "interpolation": "bicubic",
-                "resize_mode": "shortest",
-            },
-        }
-        (folder / "open_clip_config.json").write_text(json.dumps(configuration, indent=1))
-    size = model.visual.image_size
-    size = size[0] if isinstance(size, tuple) else size
-    return model.encode_image, model.encode_text, size
+        (folder / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": configuration, "preprocess_cfg": preprocessing}, indent=1))
+    size = configuration["vision_cfg"]["image_size"]
+    if "^" in name:
+        size = configuration["vision_cfg"]["image_size"] = int(layers)
+        state = model.state_dict()
+        model = open_clip.model.CLIP(**configuration).eval()
+        open_clip.model.resize_pos_embed(state, model)
+        model.load_state_dict(state)
+    return model, size, preprocessing
 
 
-def make_hugging_face(name, folder):
-    from transformers import CLIPConfig, CLIPModel
+class HuggingFace(torch.nn.Module):
+    """transformers' model with the functions of open_clip's."""
 
-    if (folder / "model.safetensors").exists():
-        model = CLIPModel.from_pretrained(folder).eval()
-    else:
-        assert name == "ViT-B-32", "transformers' defaults are those of ViT-B/32"
-        model = CLIPModel(CLIPConfig()).eval()
-        randomise(model)
-        model.save_pretrained(folder)
+    def __init__(self, folder):
+        super().__init__()
+        from transformers import CLIPConfig, CLIPModel
 
-    def encode_text(tokens):
+        if (folder / "model.safetensors").exists():
+            self.model = CLIPModel.from_pretrained(folder).eval()
+        else:
+            self.model = CLIPModel(CLIPConfig()).eval()  # the defaults are those of ViT-B/32
+            randomise(self.model)
+            self.model.save_pretrained(folder)
+
+    def encode_text(self, tokens):
         # The configuration's defaults ask for the first id 49407; the padding behind it is causal.
-        states = model.text_model(input_ids=tokens).last_hidden_state
+        states = self.model.text_model(input_ids=tokens).last_hidden_state
         pooled = states[torch.arange(len(tokens)), tokens.argmax(dim=-1)]
-        return model.text_projection(pooled)
+        return self.model.text_projection(pooled)
 
-    def encode_image(pixels):
-        return model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
-
-    return encode_image, encode_text, 224
+    def encode_image(self, pixels):
+        return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
 
 
 def difference(found, expected):
+    """1 - cosine at most, and the largest difference as a part of the largest number."""
     found, expected = found.astype("float64"), expected.astype("float64")
     cosines = (found * expected).sum(1) / (
-        numpy.linalg.norm(found, axis=1) * numpy.linalg.norm(expected, axis=1)
-    )
-    return cosines.min(), numpy.abs(found - expected).max() / numpy.abs(expected).max()
+        numpy.linalg.norm(found, axis=1) * numpy.linalg.norm(expected, axis=1))
+    return 1 - cosines.min(), numpy.abs(found - expected).max() / numpy.abs(expected).max()
+
+
+def reference(model, pixels, tokens):
+    with torch.no_grad():
+        images = torch.cat([model.encode_image(part) for part in pixels.split(1)])
+        return images.numpy(), model.encode_text(tokens).numpy()
+
+
+def clip_rows(clip, folder, images, options):
+    """What `clip encode` makes of the pictures and of the texts."""
+    with tempfile.TemporaryDirectory() as temporary:
+        output = pathlib.Path(temporary) / "rows.npy"
+        texts = [part for text in TEXTS for part in ("--text", text)]
+        subprocess.run(
+            [clip, "encode", *images, *texts, "--model", folder, "--reference", "--no-normalize", *options,
+             "-o", output], check=True)
+        rows = numpy.load(output)
+    return rows[: len(images)], rows[len(images) :]
+
+
+def measure(name, folder, images, clip):
+    """Four numbers each for pictures and texts: 1 - cosine, difference, PyTorch's and clip's from float64."""
+    torch.manual_seed(2026)
+    tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
+    if name.startswith("hf:"):
+        model, size, preprocessing = HuggingFace(folder), 224, {"mean": MEAN, "std": STD}
+    else:
+        model, size, preprocessing = make_open_clip(name, folder)
+    transform = image_transform(size, is_train=False, **preprocessing)
+    pixels = torch.stack([transform(Image.open(path)) for path in images])
+    single = reference(model, pixels, tokens)
+    double = reference(model.double(), pixels.double(), tokens)
+    found = clip_rows(clip, folder, images, ["--resolution", str(size)] if "^" in name else [])
+    return [
+        (*difference(rows, wanted), difference(wanted, exact)[1], difference(rows, exact)[1])
+        for rows, wanted, exact in zip(found, single, double)]
 
 
 def main():
@@ -125,57 +171,24 @@ def main():
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--images", nargs="+", required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--remove", action="store_true", help="remove each model's weights after it")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
-    tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     failed = False
-
     print(
         f"PyTorch {torch.__version__}, open_clip {open_clip.__version__}, float32, "
-        f"{len(arguments.images)} pictures, {len(TEXTS)} texts"
-    )
-    print(
-        "| model | image: 1 - cosine | image: max Δ / max | text: 1 - cosine | text: max Δ / max |"
-    )
-    print("|---|---|---|---|---|")
+        f"{len(arguments.images)} pictures, {len(TEXTS)} texts")
+    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - cosine | max Δ / max "
+          "| from float64: PyTorch | clip |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.models:
-        torch.manual_seed(2026)
         folder = arguments.weights / name.replace(":", "-")
-        make = make_hugging_face if name.startswith("hf:") else make_open_clip
-        encode_image, encode_text, size = make(name.removeprefix("hf:"), folder)
-        transform = image_transform(size, is_train=False, mean=MEAN, std=STD)
-        with torch.no_grad():
-            pixels = torch.stack([transform(Image.open(p)) for p in arguments.images])
-            expected = [encode_image(pixels).numpy(), encode_text(tokens).numpy()]
-
-        with tempfile.TemporaryDirectory() as temporary:
-            output = pathlib.Path(temporary) / "rows.npy"
-            texts = [part for text in TEXTS for part in ("--text", text)]
-            subprocess.run(
-                [
-                    arguments.clip,
-                    "encode",
-                    *arguments.images,
-                    *texts,
-                    "--model",
-                    folder,
-                    "--reference",
-                    "--no-normalize",
-                    "-o",
-                    output,
-                ],
-                check=True,
-            )
-            rows = numpy.load(output)
-        count = len(arguments.images)
-        results = [difference(rows[:count], expected[0]), difference(rows[count:], expected[1])]
-        print(
-            f"| {name} | "
-            + " | ".join(f"{1 - cosine:.1e} | {delta:.1e}" for cosine, delta in results)
-            + " |",
-            flush=True,
-        )
-        failed |= any(1 - cosine > 1e-6 or delta > 1e-5 for cosine, delta in results)
+        results = measure(name, folder, arguments.images, arguments.clip)
+        print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row) + " |", flush=True)
+        failed |= any(
+            angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs for angle, delta, theirs, ours in results)
+        if arguments.remove:
+            shutil.rmtree(folder)
     sys.exit(failed)
 
 

@@ -7,12 +7,13 @@ half precision only inputs and outputs are kept. `X.attn` is the residual stream
 the attention, X the one after the whole block; the residual network's stages are channels-last.
 """
 
+import copy
 import json
 import math
 from pathlib import Path
 
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, resize_pos_embed
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
@@ -229,6 +230,21 @@ def make_open_clip(target: Path, name: str, config: dict, seed: int, logit_scale
     return model
 
 
+def make_interpolated(target: Path, model: CLIP, seed: int) -> None:
+    """The image tower at other sizes than its own, as open_clip interpolates its positions."""
+    tensors = {}
+    for size in (24, 48, 56):
+        config = copy.deepcopy(VIT)
+        config["vision_cfg"]["image_size"] = size
+        other, state = open_clip_model(config), model.state_dict()
+        resize_pos_embed(state, other)
+        other.load_state_dict(state)
+        pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed + size))
+        with torch.no_grad():
+            tensors |= {f"pixels@{size}": pixels, f"image_embedding@{size}": other.eval().encode_image(pixels)}
+    save_file(tensors, target / "interpolated.safetensors")
+
+
 def make_half(target: Path, name: str, weights: dict, dtype: torch.dtype, seed: int) -> None:
     halves = {key: tensor.to(dtype) for key, tensor in weights.items()}
     model = open_clip_model(VIT)
@@ -271,6 +287,7 @@ def make(target: Path, seed: int) -> CLIP:
     """Writes all models and returns the one that the end-to-end fixture needs."""
     target.mkdir(parents=True, exist_ok=True)
     vit = make_open_clip(target, "vit", VIT, seed, 2.3)
+    make_interpolated(target / "vit", vit, seed)
     make_half(target, "vit-bf16", vit.state_dict(), torch.bfloat16, seed)
     make_half(target, "vit-f16", vit.state_dict(), torch.float16, seed)
     make_open_clip(target, "resnet", RESNET, seed + 10, 2.7)

@@ -111,27 +111,12 @@ struct Encode: ParsableCommand {
         }
         if !pending.isEmpty { try encodePending() }
 
-        var rowsOfText: [(text: String, tokens: [Int])] = []
-        for text in texts {
-            do throws(CLIPError) {
-                let limit = model.configuration.text.contextLength
-                rowsOfText.append(
-                    (
-                        text,
-                        try model.tokenizer.tokenize(
-                            text, contextLength: limit, truncating: textOptions.truncate)
-                    ))
-            } catch {
-                report(error)
-                failures += 1
-            }
-        }
+        let rowsOfText = tokenized(texts, model, &failures)
         rows.append(
             "text", rowsOfText.map(\.text), try model.encode(tokens: rowsOfText.map(\.tokens)))
 
         if format == .npy && failures > 0 {
-            throw Failure(
-                "nothing is written: the rows of .npy have no names, and \(failures) are missing")
+            throw Failure(Self.nothingWritten(failures))
         }
         if rows.isEmpty && failures > 0 { throw ExitCode(1) }
         try rows.finish(
@@ -144,12 +129,49 @@ struct Encode: ParsableCommand {
 extension HiddenStates.Layer: ExpressibleByArgument {}
 
 extension Encode {
+    /// The texts that the model can take, and their ids; the others are reported.
+    private func tokenized(
+        _ texts: [String], _ model: CLIPModel, _ failures: inout Int
+    ) -> [(text: String, tokens: [Int])] {
+        var rows: [(String, [Int])] = []
+        for text in texts {
+            do throws(CLIPError) {
+                let tokens = try model.tokenizer.tokenize(
+                    text, contextLength: model.configuration.text.contextLength,
+                    truncating: textOptions.truncate)
+                rows.append((text, tokens))
+            } catch {
+                report(error)
+                failures += 1
+            }
+        }
+        return rows
+    }
+
     private func writeHiddenStates(
         after layer: HiddenStates.Layer, of texts: [String], _ model: CLIPModel, _ format: Format
     ) throws {
+        var failures = 0
+        let rows = tokenized(texts, model, &failures)
+        let length = model.configuration.text.contextLength
+        let padding = padding ?? model.tokenizer.padding
         let states = try model.hiddenStates(
-            of: texts, after: layer, finalNorm: !noFinalNorm, padding: padding,
-            truncating: textOptions.truncate)
+            ofTokens: rows.map {
+                $0.tokens + [Int](repeating: padding, count: length - $0.tokens.count)
+            }, after: layer, finalNorm: !noFinalNorm)
+        if format == .npy && failures > 0 {
+            throw Failure(Self.nothingWritten(failures))
+        }
+        if rows.isEmpty && failures > 0 { throw ExitCode(1) }
+        try show(states, of: rows.map(\.text), format)
+        if failures > 0 { throw ExitCode(1) }
+    }
+
+    private static func nothingWritten(_ failures: Int) -> String {
+        "nothing is written: the rows of .npy have no names, and \(failures) are missing"
+    }
+
+    private func show(_ states: HiddenStates, of texts: [String], _ format: Format) throws {
         guard format != .npy else {
             let shape = [states.count, states.positions, states.width]
             return try write(npy(states.values, shape: shape), to: output)

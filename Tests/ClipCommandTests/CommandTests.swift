@@ -66,6 +66,67 @@ import Testing
         #expect(piped.output == data)
     }
 
+    @Test func hiddenStatesAreOfEveryPosition() throws {
+        let path = folder.path + "/states.npy"
+        let arguments = [
+            "encode", "--text", "a cat", "--text", "a dog", "--hidden-states", "penultimate",
+            "--no-final-norm", "--padding", "49407", "--model", Self.model,
+        ]
+        let binary = ClipBinary(folder: folder)
+        #expect(try binary.run(arguments + ["-o", path]).status == 0)
+        let data = try Data(contentsOf: URL(fileURLWithPath: path))
+        let header = String(decoding: data[10..<128], as: UTF8.self)
+        let shape = try #require(header.firstRange(of: "(2, 77, "))
+        let width = try #require(Int(header[shape.upperBound...].prefix { $0.isNumber }))
+        #expect(data.count == 128 + 2 * 77 * width * 4)
+        let lines = try binary.run(arguments).text.split(separator: "\n")
+        let rows = try #require(json(Data(lines[1].utf8))["hidden_states"] as? [[Double]])
+        #expect(lines.count == 2 && rows.count == 77 && rows.allSatisfy { $0.count == width })
+
+        // What can be done is done, and in .npy all or nothing.
+        let long = String(repeating: "a ", count: 90)
+        let some = try binary.run(arguments + ["--text", long])
+        #expect(some.status == 1 && some.text.split(separator: "\n").count == 2)
+        #expect(some.errors.contains("92 tokens"))
+        #expect(try binary.run(arguments + ["--text", long, "-o", folder.path + "/more.npy"]).status == 1)
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/more.npy"))
+        #expect(try binary.run(arguments + [Self.picture]).status == 2)
+    }
+
+    @Test func tokenizersHaveTheirOwnRules() throws {
+        func ids(_ arguments: String..., input: String = "") throws -> String {
+            try ClipBinary(folder: folder).run(["tokenize"] + arguments, input: input).text
+        }
+        #expect(try ids("don’t &amp; schÃ¶n") == "[49406,847,713,261,844,7255,333,49407]\n")
+        #expect(try ids("don’t", "--tokenizer", "hf") == "[49406,847,728,503,339,49407]\n")
+        #expect(try ids("<start_of_text>", "--tokenizer", "open_clip") == "[49406,49406,49407]\n")
+        #expect(try ids("a", "--tokenizer", "hf", "--pad").hasSuffix(",49407,49407]\n"))
+        #expect(
+            try ids("-0", input: "a cat\0two\nlines\0")
+                == "[49406,320,2368,49407]\n[49406,1237,3418,49407]\n")
+        let long = String(repeating: "a ", count: 90)
+        #expect(try ids(long, "--no-limit", "--count") == "92\n")
+    }
+
+    @Test func picturesThatEndEarlyAreTakenIfAsked() throws {
+        let cut = Fixtures.path("pictures/bad/truncated.png")
+        let arguments = ["preprocess", cut, "-o", folder.path + "/cut.npy"]
+        let binary = ClipBinary(folder: folder)
+        let refused = try binary.run(arguments)
+        #expect(refused.status == 1 && refused.errors.contains("ends before the picture"))
+        #expect(try binary.run(arguments + ["--allow-truncated"]).status == 0)
+    }
+
+    @Test func otherResolutionsAreForViTs() throws {
+        let larger = try clip(
+            "encode", Self.picture, "--model", Self.model, "--resolution", "64", "--format", "json")
+        #expect(larger.status == 0)
+        #expect(try json(larger.output)["dimension"] as? Int == 16)
+        let resnet = try clip(
+            "encode", Self.picture, "--model", Fixtures.path("models/resnet"), "--resolution", "96")
+        #expect(resnet.status == 1 && resnet.errors.contains("ModifiedResNet"))
+    }
+
     @Test func similarityIsAMatrix() throws {
         let result = try clip(
             "similarity", "--image", Self.picture, Self.picture, "--text", "a", "b", "c", "--json",

@@ -59,6 +59,15 @@ import Testing
         }
     }
 
+    @Test(arguments: [24, 48, 56]) func otherResolutions(_ resolution: Int) throws {
+        let goldens = try Goldens("models/vit/interpolated.safetensors")
+        let model = try CLIPModel(path: Fixtures.path("models/vit")).at(resolution: resolution)
+        let found = try model.encode(pixels: goldens.floats("pixels@\(resolution)")).values
+        let expected = try goldens.floats("image_embedding@\(resolution)")
+        #expect(relativeDifference(found, expected) < Self.tolerance)
+        #expect(model.preprocessor.resolution == resolution)
+    }
+
     @Test(arguments: HiddenStates.Layer.allCases, [true, false])
     func hiddenStates(_ layer: HiddenStates.Layer, finalNorm: Bool) throws {
         let goldens = try Goldens("models/vit-hf/hidden_states.safetensors")

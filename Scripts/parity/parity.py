@@ -1,0 +1,69 @@
+"""All of the parity in one table: tokens, pixels and embeddings, against Python.
+
+    python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
+    swift build -c release
+    VENV/bin/python Scripts/parity/parity.py [--models ViT-B-32-quickgelu RN50-quickgelu ...]
+
+It downloads nothing: strings and pictures are made from a seed, and weights are random, of full size. Each part
+is a program of its own as well: tokens.py, pictures.py, full_size.py, and bundled.py, formats.py and batches.py
+for what is not in the table.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import warnings
+
+import full_size
+import picture_grid
+import pictures
+import tokens
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAMES = {"open_clip": "open_clip `SimpleTokenizer`", "openai": "OpenAI `SimpleTokenizer`", "hf": "transformers `CLIPTokenizerFast`"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["ViT-B-32-quickgelu", "RN50-quickgelu"])
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[224, 336])
+    parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows, failed = [], False
+
+    counts = {}
+    for rules, _, count, differing in tokens.compare(arguments.clip):
+        before = counts.get(rules, (0, 0))
+        counts[rules] = (before[0] + count, before[1] + differing)
+    for rules, (count, differing) in counts.items():
+        rows.append(("tokens", NAMES[rules], f"{count:,} strings", f"{differing} differ"))
+        failed |= differing > 0
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        (folder / "pictures").mkdir()
+        picture_grid.write(folder / "pictures")
+        files = sorted((folder / "pictures").iterdir())
+        for rules, name in (("openai", "Pillow and torchvision"), ("hf", "transformers `CLIPImageProcessorPil`")):
+            count, _, _, refused, worst, floats = pictures.measure(arguments.clip, files, rules, arguments.resolutions)
+            rows.append(("pixels", name, f"{count:,} pictures", f"{worst} levels, {floats:.0e} in floats"))
+            failed |= worst > 0 or refused > 0
+        images = [path for path in files if path.name in ("641x479-rgb-420.jpg", "301x224-rgb.png", "225x640-progressive.jpg")]
+        for model in arguments.models:
+            results = full_size.measure(model, folder / model, images, arguments.clip)
+            for kind, (angle, delta, theirs, ours) in zip(("image", "text"), results):
+                rows.append((
+                    f"{kind} embeddings", f"PyTorch, {model}", f"{len(images if kind == 'image' else full_size.TEXTS)} inputs",
+                    f"1 - cosine {angle:.0e}, Δ / max {delta:.0e}; from float64 {ours:.0e}, PyTorch's own {theirs:.0e}"))
+                failed |= angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs
+
+    print("| what | against | cases | worst difference |\n|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
