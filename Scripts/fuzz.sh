@@ -26,7 +26,7 @@ seeds() {
         resize) find $fixtures/pictures -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
-        tokenizer) find $fixtures/text -name '*.txt' ;;
+        tokenizer) ;;  # its strings, below
     esac
 }
 
@@ -35,12 +35,19 @@ run() {
     mkdir -p "$folder/corpus" "$folder/found"
     seeds "$1" | while read -r path; do cp "$path" "$folder/corpus/$(echo "$path" | tr / _)"; done
     if [ "$1" = tokenizer ]; then
-        grep -o '"text":"[^"]*"' Tests/Fixtures/text/tokens.json | cut -c9- | split -l 40 - "$folder/corpus/line-"
+        python3 - "$folder/corpus" <<'PYTHON'
+import json, pathlib, sys
+cases = json.load(open("Tests/Fixtures/text/tokens.json"))["cases"]
+for index in range(0, len(cases), 3):
+    text = "\n".join(case["text"] for case in cases[index : index + 3])
+    (pathlib.Path(sys.argv[1]) / f"cases-{index}").write_text(text, encoding="utf-8", newline="")
+PYTHON
     fi
     "$binary" "$1" -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
         -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
-        "$folder/corpus" >"$folder/log" 2>&1 && echo "$1: nothing found" || echo "$1: see $folder/log"
-    grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY' "$folder/log" || true
+        "$folder/corpus" >"$folder/log" 2>&1 && outcome="nothing found" || outcome="FOUND something: $folder/log"
+    echo "$1: $outcome" $(grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY' "$folder/log")
+    [ "$outcome" = "nothing found" ]
 }
 
 export -f run seeds

@@ -7,7 +7,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     dependencies: [.package(name: "swift-clip", path: "../..")],
     targets: [
-        .executableTarget(name: "Fuzz", dependencies: [.product(name: "CLIP", package: "swift-clip")])
+        .executableTarget(
+            name: "Fuzz", dependencies: [.product(name: "CLIP", package: "swift-clip")])
     ],
     swiftLanguageModes: [.v6]
 )

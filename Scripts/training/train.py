@@ -211,7 +211,7 @@ def main():
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location=device)
         if saved["made_by"] != made_by:
-            raise SystemExit(f"{checkpoint} is of another seed, number of steps or program: remove it to begin anew")
+            raise SystemExit(f"{checkpoint} is of another seed, number of steps, batch or program: remove it to begin anew")
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(optimizers, saved["optimizers"]):
             optimizer.load_state_dict(state)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes Weights/ anew: packages, training, evaluation, card. About an hour on two CPU cores, eight minutes on a GPU.
-#   Scripts/training/train.sh [--steps N] [--seed N] [--device cuda]
+#   Scripts/training/train.sh [--steps N] [--batch N] [--seed N] [--device cuda]
 # Interrupted, it goes on where the last checkpoint ends. WORK is where packages and checkpoint lie.
 set -euo pipefail
 work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-training}")

@@ -137,14 +137,14 @@ public struct CLIPModel: Sendable {
     /// The same model with texts and pictures treated by other rules than OpenAI's.
     ///
     /// - Parameters:
-    ///   - tokenizer: whose rules texts are tokenized by.
-    ///   - preprocessing: whose order and crop of pictures.
+    ///   - tokenizer: whose rules texts are tokenized by; as they are if nil.
+    ///   - preprocessing: whose order and crop of pictures; as they are if nil.
     public func following(
-        tokenizer: BPETokenizer.Rules, preprocessing: ImagePreprocessor.Rules = .openAI
+        tokenizer: BPETokenizer.Rules? = nil, preprocessing: ImagePreprocessor.Rules? = nil
     ) -> CLIPModel {
         var model = self
-        model.tokenizer = BPETokenizer(rules: tokenizer)
-        model.preprocessor.rules = preprocessing
+        if let tokenizer { model.tokenizer = BPETokenizer(rules: tokenizer) }
+        if let preprocessing { model.preprocessor.rules = preprocessing }
         return model
     }
 
@@ -153,7 +153,7 @@ public struct CLIPModel: Sendable {
     /// As open_clip does it: bicubic, with antialiasing. Such a model has not been trained for that size,
     /// and is a little worse.
     ///
-    /// - Parameter resolution: the side of the picture, in pixels; at least one patch, at most 8192.
+    /// - Parameter resolution: the side of the picture, in pixels: 1 to 100 patches.
     /// - Throws: `CLIPError.invalidResolution` if it is not, or the image tower is a ModifiedResNet, whose
     ///   attention pool has positions for one size alone.
     public func at(resolution: Int) throws(CLIPError) -> CLIPModel {
@@ -165,10 +165,14 @@ public struct CLIPModel: Sendable {
                     \(configuration.resolution) pixels a side and no others
                     """)
         }
-        guard (vision.patchSize...8192).contains(resolution) else {
+        // Attention looks at every pair of patches.
+        let largest = vision.patchSize * 100
+        guard resolution >= vision.patchSize && resolution <= largest else {
             throw .invalidResolution(
-                reason: "a resolution must be \(vision.patchSize) to 8192 pixels, not \(resolution)"
-            )
+                reason: """
+                    a resolution must be \(vision.patchSize) to \(largest) pixels for this model's \
+                    patches of \(vision.patchSize), not \(resolution)
+                    """)
         }
         vision.resolution = resolution
         var model = self

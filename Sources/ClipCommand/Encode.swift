@@ -10,9 +10,9 @@ struct Encode: ParsableCommand {
             .npy, where rows have no names, nothing is written then.
 
             With --hidden-states, texts alone: all 77 positions after the text tower's last block or the one \
-            before it, [texts, 77, width], as diffusion models are conditioned on. Stable Diffusion 1: \
-            last --padding 49407. Stable Diffusion 2: penultimate. SDXL: penultimate --no-final-norm, with \
-            --padding 49407 for its ViT-L/14.
+            before it, [texts, 77, width], as diffusion models are conditioned on, with --tokenizer hf. \
+            Stable Diffusion 1: last --padding 49407. Stable Diffusion 2: penultimate --padding 0. SDXL: \
+            penultimate --no-final-norm, --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
             """)
 
     @Argument(help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "image"))
@@ -70,7 +70,8 @@ struct Encode: ParsableCommand {
             throw ValidationError("--no-final-norm and --padding go with --hidden-states.")
         }
         if hiddenStates != nil && noNormalize {
-            throw ValidationError("--no-normalize is for embeddings; hidden states never are.")
+            throw ValidationError(
+                "--no-normalize is for embeddings; hidden states are as they are.")
         }
     }
 
@@ -151,44 +152,57 @@ extension Encode {
     private func writeHiddenStates(
         after layer: HiddenStates.Layer, of texts: [String], _ model: CLIPModel, _ format: Format
     ) throws {
+        let text = model.configuration.text
+        if let padding, !(0..<text.vocabularySize).contains(padding) {
+            throw Failure("--padding must be 0 to \(text.vocabularySize - 1)", status: 2)
+        }
         var failures = 0
         let rows = tokenized(texts, model, &failures)
-        let length = model.configuration.text.contextLength
-        let padding = padding ?? model.tokenizer.padding
-        let states = try model.hiddenStates(
-            ofTokens: rows.map {
-                $0.tokens + [Int](repeating: padding, count: length - $0.tokens.count)
-            }, after: layer, finalNorm: !noFinalNorm)
         if format == .npy && failures > 0 {
             throw Failure(Self.nothingWritten(failures))
         }
         if rows.isEmpty && failures > 0 { throw ExitCode(1) }
-        try show(states, of: rows.map(\.text), format)
+
+        let streams = format == .jsonl && isStandardOutput(output)
+        var (values, bytes): ([Float], [UInt8]) = ([], [])
+        for start in stride(from: 0, to: rows.count, by: 8) {
+            let group = rows[start..<min(start + 8, rows.count)]
+            let states = try model.hiddenStates(
+                ofTokens: group.map {
+                    model.tokenizer.padded($0.tokens, to: text.contextLength, with: padding)
+                }, after: layer, finalNorm: !noFinalNorm)
+            guard format != .npy else {
+                values += states.values
+                continue
+            }
+            for (index, row) in group.enumerated() {
+                let object = JSON.object([
+                    "text": .string(row.text),
+                    "hidden_states": .array(states[index].map { .floats($0) }),
+                ])
+                if streams {
+                    printLine(object)
+                } else {
+                    if format == .json && !bytes.isEmpty { bytes.append(UInt8(ascii: ",")) }
+                    bytes += object.bytes + (format == .jsonl ? [UInt8(ascii: "\n")] : [])
+                }
+            }
+        }
+        switch format {
+        case .npy:
+            let shape = [rows.count, text.contextLength, text.width]
+            try write(npy(values, shape: shape), to: output)
+        case .json:
+            let name = JSON.string(try self.model.name())
+            let head = "{\"model\":\(name),\"width\":\(text.width),\"hidden_states\":["
+            try write(Array(head.utf8) + bytes + Array("]}\n".utf8), to: output)
+        case .jsonl: if !streams { try write(bytes, to: output) }
+        }
         if failures > 0 { throw ExitCode(1) }
     }
 
     private static func nothingWritten(_ failures: Int) -> String {
         "nothing is written: the rows of .npy have no names, and \(failures) are missing"
-    }
-
-    private func show(_ states: HiddenStates, of texts: [String], _ format: Format) throws {
-        guard format != .npy else {
-            let shape = [states.count, states.positions, states.width]
-            return try write(npy(states.values, shape: shape), to: output)
-        }
-        let rows = texts.enumerated().map { index, text in
-            JSON.object([
-                "text": .string(text), "hidden_states": .array(states[index].map { .floats($0) }),
-            ])
-        }
-        if format == .jsonl {
-            return try write(Array(rows.map { "\($0)\n" }.joined().utf8), to: output)
-        }
-        let all = JSON.object([
-            "model": .string(try self.model.name()), "width": .integer(states.width),
-            "hidden_states": .array(rows),
-        ])
-        try write(all.bytes + [UInt8(ascii: "\n")], to: output)
     }
 }
 

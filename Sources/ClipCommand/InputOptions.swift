@@ -38,7 +38,10 @@ struct PictureOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Whose order and crop: openai, or hf for what transformers does with Pillow.",
+            """
+            Whose order and crop: openai, or hf for what transformers does with Pillow, for which \
+            --reference is needed too.
+            """,
             valueName: "rules"))
     var preprocess: ImagePreprocessor.Rules = .openAI
 

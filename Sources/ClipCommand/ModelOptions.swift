@@ -28,7 +28,7 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Pictures of so many pixels a side, other than the model was trained for: a ViT's positional \
+            The side of pictures in pixels, where it is not to be the model's own: a ViT's positional \
             embeddings are interpolated.
             """, valueName: "r"))
     var resolution: Int?
@@ -100,7 +100,9 @@ struct ModelOptions: ParsableArguments {
 
     /// The preprocessing of the model that is given, in which the activation has no part.
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
-        try Self.inspect(name(), activation: activation, common).model.preprocessor
+        let model = try Self.inspect(name(), activation: activation, common).model
+        return try resolution.map { try model.at(resolution: $0) }?.preprocessor
+            ?? model.preprocessor
     }
 
     /// Loads a model to be looked at, not used: it need not be known which activation it has.

@@ -22,7 +22,9 @@ struct Preprocess: ParsableCommand {
     func run() throws {
         let picture = try pictures.read(image)
         var preprocessor = model.isGiven ? try model.preprocessor(common) : ImagePreprocessor()
-        preprocessor.resolution = model.resolution ?? preprocessor.resolution
+        if let resolution = model.resolution, !model.isGiven {
+            preprocessor.resolution = resolution
+        }
         preprocessor.rules = pictures.preprocess
         let side = preprocessor.resolution
         try write(npy(preprocessor(picture), shape: [3, side, side]), to: output)

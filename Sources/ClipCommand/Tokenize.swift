@@ -33,6 +33,15 @@ struct Tokenize: ParsableCommand {
     @OptionGroup var tokenizerOptions: TokenizerOptions
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+        if truncate && noLimit {
+            throw ValidationError("--truncate and --no-limit exclude each other.")
+        }
+        if nulTerminated && !texts.isEmpty {
+            throw ValidationError("-0 is for texts of standard input, not for those given.")
+        }
+    }
+
     func run() throws {
         let tokenizer = tokenizerOptions.tokenizer
         let (contextLength, limit) = (77, noLimit ? Int.max : 77)
@@ -43,10 +52,7 @@ struct Tokenize: ParsableCommand {
             do throws(CLIPError) {
                 var ids = try tokenizer.tokenize(
                     text, contextLength: limit, truncating: truncate)
-                if pad {
-                    ids += [Int](
-                        repeating: tokenizer.padding, count: max(0, contextLength - ids.count))
-                }
+                if pad { ids = tokenizer.padded(ids, to: contextLength) }
                 let shown = count ? JSON.integer(ids.count) : .array(ids.map { .integer($0) })
                 let key = count ? "count" : "ids"
                 printLine(json ? .object(["text": .string(text), key: shown]) : shown)

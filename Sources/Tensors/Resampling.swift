@@ -30,13 +30,13 @@ struct ResamplingWeights {
     var weights: [Int32] = []
     let taps: Int
 
-    /// The same as they are before they are rounded to 22 bits.
+    /// Instead of them, where asked for, what they are before they are rounded to 22 bits.
     private(set) var exact: [Double] = []
 
     /// For the positions `range` of a side resized from `size` to `newSize`.
     init(
         from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter,
-        keepsExact: Bool = false
+        exact isExact: Bool = false
     ) {
         let scale = Double(size) / Double(newSize)
         let filterScale = max(scale, 1)
@@ -55,9 +55,12 @@ struct ResamplingWeights {
 
             starts.append(Int32(first))
             counts.append(Int32(end - first))
-            weights += row.map { Int32($0 * Double(1 << 22) + ($0 < 0 ? -0.5 : 0.5)) }
-            weights += [Int32](repeating: 0, count: taps - row.count)
-            if keepsExact { exact += row + [Double](repeating: 0, count: taps - row.count) }
+            if isExact {
+                exact += row + [Double](repeating: 0, count: taps - row.count)
+            } else {
+                weights += row.map { Int32($0 * Double(1 << 22) + ($0 < 0 ? -0.5 : 0.5)) }
+                weights += [Int32](repeating: 0, count: taps - row.count)
+            }
         }
     }
 

@@ -7,9 +7,13 @@ package func nearest(
     _ pixels: [UInt8], width: Int, height: Int, newWidth: Int, newHeight: Int,
     columns: Range<Int>, rows: Range<Int>
 ) -> [UInt8] {
-    // Pillow adds the step up, with the rounding errors that this brings.
+    // Pillow adds the step up, with the rounding errors that this brings; it makes no picture that is
+    // longer than this.
     func sources(_ size: Int, _ newSize: Int, _ range: Range<Int>) -> [Int] {
         let step = Double(size) / Double(newSize)
+        guard newSize <= 1 << 24 else {
+            return range.map { min(Int((Double($0) + 0.5) * step), size - 1) }
+        }
         var position = step * 0.5
         var found: [Int] = []
         for target in 0..<range.upperBound {
@@ -36,23 +40,27 @@ package func resampled(
     _ values: [UInt16], width: Int, height: Int, newWidth: Int, newHeight: Int,
     columns: Range<Int>, rows: Range<Int>, filter: ResamplingFilter
 ) -> [UInt16] {
-    let horizontal = ResamplingWeights(
-        from: width, to: newWidth, range: columns, filter: filter, keepsExact: true)
-    let vertical = ResamplingWeights(
-        from: height, to: newHeight, range: rows, filter: filter, keepsExact: true)
     if width == newWidth && height == newHeight {
         return rows.flatMap { y in columns.map { x in values[y * width + x] } }
     }
-    func narrowed(_ values: [UInt16], rows: Int) -> [UInt16] {
-        (0..<rows).flatMap { y in horizontal.sums { values[y * width + $0] } }
+    let horizontal = ResamplingWeights(
+        from: width, to: newWidth, range: columns, filter: filter, exact: true)
+    let vertical = ResamplingWeights(
+        from: height, to: newHeight, range: rows, filter: filter, exact: true)
+    if isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight) {
+        // What of the columns is needed, made as high as the result; then each row of it.
+        let needed = horizontal.source
+        let low = needed.map { x in vertical.sums { values[$0 * width + x] } }
+        return rows.indices.flatMap { y in
+            horizontal.sums { low[$0 - needed.lowerBound][y - rows.lowerBound] }
+        }
     }
-    func lowered(_ values: [UInt16], width: Int) -> [UInt16] {
-        let columns = (0..<width).map { x in vertical.sums { values[$0 * width + x] } }
-        return rows.indices.flatMap { y in columns.map { $0[y - rows.lowerBound] } }
+    let needed = vertical.source
+    let narrow = needed.map { y in horizontal.sums { values[y * width + $0] } }
+    let high = columns.indices.map { x in
+        vertical.sums { narrow[$0 - needed.lowerBound][x - columns.lowerBound] }
     }
-    return isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight)
-        ? narrowed(lowered(values, width: width), rows: rows.count)
-        : lowered(narrowed(values, rows: height), width: columns.count)
+    return rows.indices.flatMap { y in high.map { $0[y - rows.lowerBound] } }
 }
 
 extension ResamplingWeights {
@@ -81,7 +89,7 @@ extension Tensor {
         precondition(shape.count == 2 && shape[0] == grid * grid, "\(shape) is no grid of \(grid)")
         let width = shape[1]
         let weights = ResamplingWeights(
-            from: grid, to: newGrid, range: 0..<newGrid, filter: .bicubic, keepsExact: true)
+            from: grid, to: newGrid, range: 0..<newGrid, filter: .bicubic, exact: true)
         let source = values
         var narrow = [Double](repeating: 0, count: grid * newGrid * width)
         for y in 0..<grid {

@@ -18,7 +18,7 @@ import Testing
     }
 
     private func load(_ path: String, threads: Int) throws -> CLIPModel {
-        try CLIPModel(path: path.hasPrefix("/") ? path : Fixtures.path(path), threads: threads)
+        try CLIPModel(path: Fixtures.path(path), threads: threads)
     }
 
     /// Rows of an encoding in batches of a size, in the order of the inputs.

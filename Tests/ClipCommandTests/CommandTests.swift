@@ -88,7 +88,9 @@ import Testing
         let some = try binary.run(arguments + ["--text", long])
         #expect(some.status == 1 && some.text.split(separator: "\n").count == 2)
         #expect(some.errors.contains("92 tokens"))
-        #expect(try binary.run(arguments + ["--text", long, "-o", folder.path + "/more.npy"]).status == 1)
+        #expect(
+            try binary.run(arguments + ["--text", long, "-o", folder.path + "/more.npy"]).status
+                == 1)
         #expect(!FileManager.default.fileExists(atPath: folder.path + "/more.npy"))
         #expect(try binary.run(arguments + [Self.picture]).status == 2)
     }

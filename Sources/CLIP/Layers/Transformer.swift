@@ -3,7 +3,7 @@ internal import Tensors
 /// Sees the activations after each stage of a tower, under the stage's name in PyTorch.
 typealias StageObserver = (_ stage: String, _ activations: Matrix) -> Void
 
-/// Residual attention blocks, of which one position a sequence is wanted.
+/// Residual attention blocks.
 struct Transformer: Sendable {
     private let resblocks: [ResidualAttentionBlock]
     private let name: String
@@ -28,7 +28,7 @@ struct Transformer: Sendable {
     func callAsFunction(
         _ x: Matrix, sequences: [Range<Int>], pooledAt rows: [Int], observer: StageObserver?
     ) -> Matrix {
-        self(x, sequences: sequences, leavingOut: 1, observer: observer)
+        run(x, sequences: sequences, leavingOut: 1, observer: observer)
         guard let last = resblocks.last else { return x.gathered(rows) }
         return last.pooled(
             x, sequences: sequences, at: rows, name: "\(name).resblocks.\(resblocks.count - 1)",
@@ -36,7 +36,7 @@ struct Transformer: Sendable {
     }
 
     /// Changes the residual stream x, [rows, width], in place by all blocks but the last few.
-    func callAsFunction(
+    func run(
         _ x: Matrix, sequences: [Range<Int>], leavingOut count: Int, observer: StageObserver?
     ) {
         for (layer, block) in resblocks.dropLast(count).enumerated() {

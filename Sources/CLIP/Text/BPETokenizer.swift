@@ -1,7 +1,8 @@
 /// CLIP's tokenizer: cleaned, lower-cased text to ids of a byte-pair vocabulary of 49,408.
 ///
 /// Text is handled as integers, Unicode's scalars and then bytes: Swift's characters would join what
-/// the references keep apart. Properties of characters are those of Unicode 17.
+/// the references keep apart. Properties of characters are those of the Unicode that Swift has (17 in
+/// Swift 6.3), the normal form C is that of Unicode 17.
 ///
 /// Source: `simple_tokenizer.py` of openai/CLIP.
 public struct BPETokenizer: Sendable {
@@ -77,6 +78,13 @@ public struct BPETokenizer: Sendable {
             row[contextLength - 1] = Self.endToken
         }
         return row
+    }
+
+    /// A row of ids, filled up to a length.
+    ///
+    /// - Parameter id: what fills it; `padding` if nil.
+    public func padded(_ row: [Int], to length: Int, with id: Int? = nil) -> [Int] {
+        row + [Int](repeating: id ?? padding, count: max(0, length - row.count))
     }
 
     /// The text that ids stand for, as the reference's `decode` gives it: a space after each word.

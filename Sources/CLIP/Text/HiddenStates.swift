@@ -31,9 +31,10 @@ public struct HiddenStates: Sendable, Equatable {
 extension CLIPModel {
     /// What the text tower makes of every position of texts, for models that are conditioned on it.
     ///
-    /// Stable Diffusion 1 takes the last block with the final norm, of texts padded with 49407; 2 the one
-    /// before it with the norm, padded with 0; SDXL the one before it without the norm, padded with 49407
-    /// for its first text tower (ViT-L/14) and with 0 for its second (ViT-bigG/14).
+    /// Of texts that Hugging Face's rules tokenize (`following(tokenizer: .huggingFace)`), Stable
+    /// Diffusion 1 takes the last block with the final norm, padded with 49407; 2 the one before it with the
+    /// norm, padded with 0; SDXL the one before it without the norm, padded with 49407 for its first text
+    /// tower (ViT-L/14) and with 0 for its second (ViT-bigG/14).
     ///
     /// - Parameters:
     ///   - texts: of any number.
@@ -50,8 +51,7 @@ extension CLIPModel {
         var rows: [[Int]] = []
         for text in texts {
             let row = try tokenizer.tokenize(text, contextLength: length, truncating: truncating)
-            let padding = padding ?? tokenizer.padding
-            rows.append(row + [Int](repeating: padding, count: length - row.count))
+            rows.append(tokenizer.padded(row, to: length, with: padding))
         }
         return try hiddenStates(ofTokens: rows, after: layer, finalNorm: finalNorm)
     }

@@ -6,9 +6,16 @@
 /// Source: the behaviour of `ftfy.fix_encoding` of ftfy 6.3.
 func decodedAnew(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var text = text
-    while let next = decodedOnce(text), next != text { text = next }
+    for _ in 0..<roundsOfRepair(text.count) {
+        guard let next = decodedOnce(text), next != text else { break }
+        text = next
+    }
     return text
 }
+
+/// How often a text of a length is repaired again, as long as something changes: a long one that is
+/// made to change by one character a round would take hours. What people have takes two or three.
+func roundsOfRepair(_ count: Int) -> Int { max(32, 500_000 / max(1, count)) }
 
 /// With Windows-1252's characters for C1 controls, as browsers read them.
 func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
@@ -185,7 +192,9 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
             result.append("\0")
             position += 2
         } else if lead == 0xED, next.count == 5, isSurrogate(next.prefix(2), 0xA0...0xAF),
-            next[position + 3] == 0xED, isSurrogate(next.dropFirst(3), 0xB0...0xBF)
+            next[position + 3] == 0xED,
+            isSurrogate(next.dropFirst(3), 0xB0...0xBF)
+                || (0xB0...0xBF).contains(next[position + 4]) && isFinalBreak(bytes, position + 5)
         {
             let value = bits(1, 4) << 16 | bits(2, 6) << 10 | bits(4, 4) << 6 | bits(5, 6)
             guard let scalar = Unicode.Scalar(0x10000 + value) else { return nil }
@@ -203,6 +212,11 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
         }
     }
     return result
+}
+
+/// ftfy takes a line break at the end of a text for the last byte of a pair too.
+private func isFinalBreak(_ bytes: [UInt8], _ position: Int) -> Bool {
+    position == bytes.count - 1 && bytes[position] == 0x0A
 }
 
 private let continuation: ClosedRange<UInt8> = 0x80...0xBF

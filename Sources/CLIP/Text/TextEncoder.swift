@@ -55,7 +55,7 @@ struct TextEncoder: Sendable {
     ) -> Matrix {
         let (x, sequences) = embedded(tokens, workspace)
         observer?("embeddings", x)
-        transformer(x, sequences: sequences, leavingOut: count, observer: observer)
+        transformer.run(x, sequences: sequences, leavingOut: count, observer: observer)
         guard normed else { return x }
         let y = lnFinal(x)
         observer?("ln_final", y)

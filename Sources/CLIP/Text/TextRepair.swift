@@ -17,7 +17,7 @@ func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
         var line = Array(text[start..<end])
         // What has a tag in it is HTML already, and so is what follows.
         if line.contains("<") { unescapes = false }
-        while true {
+        for _ in 0..<roundsOfRepair(line.count) {
             let next = repairedOnce(line, unescapes: unescapes)
             if next == line { break }
             line = next

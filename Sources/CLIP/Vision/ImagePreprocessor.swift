@@ -26,7 +26,7 @@ public struct ImagePreprocessor: Sendable, Equatable {
         /// Resize, crop, then RGB; half a pixel at the crop is rounded to even.
         case openAI = "openai"
         /// Of transformers' `CLIPImageProcessorPil` (5.24): RGB first, transparency on white; half a
-        /// pixel is rounded down.
+        /// pixel is rounded down. What is done with EXIF and 16 bits, `RGBImage.DecodingOptions` say.
         case huggingFace = "hf"
     }
 
