@@ -189,7 +189,7 @@ def main():
             angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs for angle, delta, theirs, ours in results)
         if arguments.remove:
             shutil.rmtree(folder)
-    sys.exit(failed)
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

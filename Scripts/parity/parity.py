@@ -48,7 +48,10 @@ def main():
         files = sorted((folder / "pictures").iterdir())
         for rules, name in (("openai", "Pillow and torchvision"), ("hf", "transformers `CLIPImageProcessorPil`")):
             count, _, _, refused, worst, floats = pictures.measure(arguments.clip, files, rules, arguments.resolutions)
-            rows.append(("pixels", name, f"{count:,} pictures", f"{worst} levels, {floats:.0e} in floats"))
+            sizes = " and ".join(map(str, arguments.resolutions))
+            rows.append((
+                "pixels", name, f"{count // len(arguments.resolutions)} pictures at {sizes}",
+                f"{worst} levels, {floats or 'none'} in floats"))
             failed |= worst > 0 or refused > 0
         images = [path for path in files if path.name in ("641x479-rgb-420.jpg", "301x224-rgb.png", "225x640-progressive.jpg")]
         for model in arguments.models:
@@ -62,7 +65,7 @@ def main():
     print("| what | against | cases | worst difference |\n|---|---|---|---|")
     for row in rows:
         print("| " + " | ".join(row) + " |")
-    sys.exit(failed)
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def main():
             print(f"{rules}: {count} pictures {modes}, {unread} that Pillow does not read, {refused} that only Pillow "
                   f"reads; largest difference {worst} levels, {worst_float:.1e} in the normalised floats")
             failed |= worst > 0
-    sys.exit(failed)
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":
