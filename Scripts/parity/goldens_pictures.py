@@ -129,6 +129,9 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     (target / "text.jpg").write_text("This is not a picture.\n", encoding="ascii")
     (target / "empty.png").write_bytes(b"")
     (target / "huge.png").write_bytes(png(60000, 60000, bytes(1000)))
+    small = (good / "small.png").read_bytes()
+    # Found by fuzzing: libpng took two gigabytes for a chunk that says it has them.
+    (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf" + small[33:])
     broken = bytearray((good / "small.png").read_bytes())
     broken[8 + 8 + 13] ^= 0xFF  # the first byte of IHDR's CRC
     (target / "ihdr-crc.png").write_bytes(broken)

@@ -10,7 +10,7 @@
 // All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
 typedef struct {
     const uint8_t *bytes;
-    size_t count, position;
+    size_t count, position, next_chunk;
     int truncated;
     png_structp png;
     png_infop info;
@@ -25,12 +25,21 @@ static void read_bytes(png_structp png, png_bytep out, size_t n) {
         png_error(png, "the file ends early");
     }
     memcpy(out, decoder->bytes + decoder->position, n);
+    const int is_header = n == 8 && decoder->position == decoder->next_chunk;
     decoder->position += n;
-    // libpng asks for thousands of a chunk's bytes at once. Where pixels are said to go on after the
-    // end of the file, it is told what is there: that may be all of them, or wanted as it is.
-    size_t rest = decoder->count - decoder->position;
-    if (n == 8 && memcmp(out + 4, "IDAT", 4) == 0 && png_get_uint_32(out) > rest) {
+    if (!is_header) return;
+
+    const size_t length = png_get_uint_32(out), rest = decoder->count - decoder->position;
+    decoder->next_chunk = decoder->position + length + 4;
+    if (length <= rest) return;
+    if (memcmp(out + 4, "IDAT", 4) == 0) {
+        // libpng asks for thousands of a chunk's bytes at once. It is told what is there: that may be
+        // all the pixels, or wanted as it is.
         png_save_uint_32(out, (png_uint_32)rest);
+    } else {
+        // It would take memory for all that the chunk says it has.
+        decoder->truncated = 1;
+        png_error(png, "a chunk goes on after the end of the file");
     }
 }
 
@@ -117,7 +126,7 @@ static clip_picture_status decode(png_decoder *decoder, const clip_picture_optio
 
 clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
                                     const clip_picture_options *options, clip_picture *out) {
-    png_decoder decoder = {.bytes = bytes, .count = count, .picture = out};
+    png_decoder decoder = {.bytes = bytes, .count = count, .next_chunk = 8, .picture = out};
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
     clip_picture_status status =

@@ -26,6 +26,7 @@ import Testing
         #expect(try error("text.jpg") == .unknownFormat)
         #expect(try error("truncated.jpg") == .truncated)
         #expect(try error("truncated.png") == .truncated)
+        #expect(try error("huge-chunk.png") == .truncated)
         #expect(try error("huge.png") == .tooLarge(width: 60_000, height: 60_000))
         for name in ["ihdr-crc.png", "zero-height.jpg", "garbage.jpg"] {
             #expect(try error(name) != nil, "\(name)")
