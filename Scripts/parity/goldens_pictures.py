@@ -13,7 +13,6 @@ refused, or cannot be read whole.
 
 import json
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -66,29 +65,6 @@ def draw(width: int, height: int, seed: int) -> np.ndarray:
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, rows: bytes, interlaced: bool = False) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, int(interlaced))
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
-def interlaced_png(pixels: np.ndarray) -> bytes:
-    """Adam7, which Pillow does not write; every row is unfiltered (type 0)."""
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
-    passes.append((0, 1, 1, 2))
-    rows = b""
-    for x, y, step_x, step_y in passes:
-        part = pixels[y::step_y, x::step_x]
-        if part.size:
-            rows += b"".join(b"\0" + row.tobytes() for row in part)
-    height, width, _ = pixels.shape
-    return png(width, height, rows, interlaced=True)
-
-
 def orientation(value: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = value
@@ -108,7 +84,8 @@ def make_good(target: Path, seed: int) -> list[str]:
     save("grey.jpg", picture.convert("L"), quality=85)
     save("orientation-6.jpg", turned, quality=85, exif=orientation(6))
     save("rgb.png", picture, optimize=True)
-    (target / "rgb-interlaced.png").write_bytes(interlaced_png(np.asarray(picture)))
+    interlaced = picture_grid.png(np.asarray(picture), 2, 8, interlaced=True, level=9)
+    (target / "rgb-interlaced.png").write_bytes(interlaced)
     save("grey.png", picture.convert("L"), optimize=True)
     save("orientation-3.png", turned, optimize=True, exif=orientation(3))
     sizes = {"tall": (37, 151), "wide": (200, 33), "square": (40, 40), "line": (1, 50)}
@@ -128,7 +105,7 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
         (target / name.replace("rgb", "truncated")).write_bytes(whole[: len(whole) * 6 // 10])
     (target / "text.jpg").write_text("This is not a picture.\n", encoding="ascii")
     (target / "empty.png").write_bytes(b"")
-    (target / "huge.png").write_bytes(png(60000, 60000, bytes(1000)))
+    (target / "huge.png").write_bytes(picture_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
     small = (good / "small.png").read_bytes()
     # Found by fuzzing: libpng took two gigabytes for a chunk that says it has them.
     (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf" + small[33:])

@@ -20,8 +20,8 @@ def pattern(rng, width, height, channels, depth=8):
     return (values.clip(0, 1) * (2**depth - 1)).round().astype(numpy.uint16 if depth > 8 else numpy.uint8)
 
 
-def png(values, colour_type, depth, interlaced=False):
-    """A PNG as Pillow does not write it: 16 bits of any kind, or interlaced."""
+def png(values, colour_type, depth, interlaced=False, level=-1):
+    """A PNG as Pillow does not write it: 16 bits of any kind, or interlaced; rows are unfiltered (type 0)."""
     height, width, _ = values.shape
 
     def packed(part):
@@ -34,11 +34,17 @@ def png(values, colour_type, depth, interlaced=False):
         parts = [values[y::dy, x::dx] for y, dy, x, dx in passes]
         data = b"".join(packed(part) for part in parts if part.size)
 
+    return png_of_rows(width, height, data, colour_type, depth, interlaced, level)
+
+
+def png_of_rows(width, height, rows, colour_type=2, depth=8, interlaced=False, level=-1):
+    """A PNG of bytes that need not be as many as its size says."""
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def without_adobe(data):

@@ -99,10 +99,7 @@ static clip_picture_status decode(png_decoder *decoder, const clip_picture_optio
     if (status != CLIP_PICTURE_OK) return status;
 
     png_set_expand(png);  // palettes and fewer than 8 bits to 8-bit samples
-    if (kind == CLIP_PICTURE_GREY16) {
-        const uint16_t one = 1;
-        if (*(const uint8_t *)&one == 1) png_set_swap(png);
-    } else {
+    if (kind != CLIP_PICTURE_GREY16) {
         png_set_strip_16(png);  // the high byte, as Pillow takes it
         png_set_gray_to_rgb(png);
     }

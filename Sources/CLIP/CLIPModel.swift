@@ -223,13 +223,18 @@ public struct CLIPModel: Sendable {
     /// - Throws: `CLIPError.textTooLong` if one is too long and not to be cut, `.nonFiniteResult` if
     ///   the weights make no number.
     public func encode(texts: [String], truncating: Bool = false) throws(CLIPError) -> Embeddings {
+        try encode(tokens: rows(of: texts, truncating: truncating))
+    }
+
+    /// The rows of ids of texts, none longer than the context.
+    func rows(of texts: [String], truncating: Bool) throws(CLIPError) -> [[Int]] {
         var rows: [[Int]] = []
         for text in texts {
             rows.append(
                 try tokenizer.tokenize(
                     text, contextLength: configuration.text.contextLength, truncating: truncating))
         }
-        return try encode(tokens: rows)
+        return rows
     }
 
     /// The embeddings of texts that are tokenized already: not normalised.

@@ -12,6 +12,9 @@
 #error "the embedded tables are little-endian"
 #endif
 
+// #embed is C23; clang has it in C17 too, as an extension that it would warn about.
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
 static inline uint16_t load16(const uint8_t *at) {
     uint16_t value;
     memcpy(&value, at, sizeof value);

@@ -5,9 +5,6 @@
 
 #include "load.h"
 
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wc23-extensions"
-
 _Alignas(4) static const uint8_t mojibake_file[] = {
 #embed "mojibake.bin"
 };
@@ -15,8 +12,6 @@ _Alignas(4) static const uint8_t mojibake_file[] = {
 _Alignas(4) static const uint8_t composition_file[] = {
 #embed "composition.bin"
 };
-
-#pragma clang diagnostic pop
 
 // The record of `size` bytes whose key, at its start, is the last that is not above `key`.
 static const uint8_t *record_at_most(const uint8_t *records, size_t count, size_t size,

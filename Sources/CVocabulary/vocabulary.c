@@ -5,10 +5,6 @@
 
 #include "load.h"
 
-// #embed is C23; clang has it in C17 too, as an extension that it would warn about.
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wc23-extensions"
-
 _Alignas(4) static const uint8_t merges_file[] = {
 #embed "merges.bin"
 };
@@ -16,8 +12,6 @@ _Alignas(4) static const uint8_t merges_file[] = {
 _Alignas(4) static const uint8_t entities_file[] = {
 #embed "entities.bin"
 };
-
-#pragma clang diagnostic pop
 
 // Ids below this are single bytes; the merge of rank r makes the id first_merged + r.
 enum { first_merged = 512, merge_count = 48894 };

@@ -12,7 +12,7 @@ package struct DecodedImage: Sendable {
         case indexed
         /// Cyan, magenta, yellow, black; 0 is no ink.
         case cmyk
-        /// One number of two bytes, in the machine's order.
+        /// One number of two bytes, the high one first.
         case grey16
 
     }

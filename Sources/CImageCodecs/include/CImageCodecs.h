@@ -25,7 +25,7 @@ typedef enum {
     CLIP_PICTURE_RGBA,     // 4
     CLIP_PICTURE_INDEXED,  // 3, the RGB of a palette's entries, or of black and white
     CLIP_PICTURE_CMYK,     // 4: ink, 0 being none
-    CLIP_PICTURE_GREY16,   // 2, one number in the machine's order
+    CLIP_PICTURE_GREY16,   // 2, one number, its high byte first
 } clip_picture_kind;
 
 typedef struct {

@@ -48,10 +48,8 @@ extension CLIPModel {
         padding: Int? = nil, truncating: Bool = false
     ) throws(CLIPError) -> HiddenStates {
         let length = configuration.text.contextLength
-        var rows: [[Int]] = []
-        for text in texts {
-            let row = try tokenizer.tokenize(text, contextLength: length, truncating: truncating)
-            rows.append(tokenizer.padded(row, to: length, with: padding))
+        let rows = try rows(of: texts, truncating: truncating).map {
+            tokenizer.padded($0, to: length, with: padding)
         }
         return try hiddenStates(ofTokens: rows, after: layer, finalNorm: finalNorm)
     }

@@ -26,7 +26,7 @@ func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 
 /// One step; nil if nothing looks wrong.
 private func decodedOnce(_ text: [Unicode.Scalar]) -> [Unicode.Scalar]? {
-    guard !text.allSatisfy(\.isASCII), isMojibake(text) else { return nil }
+    guard isMojibake(text) else { return nil }
     for encoding in SingleByteEncoding.allCases {
         guard var bytes = encoding.bytes(of: text) else { continue }
         // In MacRoman a dash before a space would look like a part of a character.
@@ -55,7 +55,7 @@ private func withPartsDecoded(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
             continue
         }
         let part = Array(text[position..<(position + length)])
-        result += length < text.count && isMojibake(part) ? decodedAnew(part) : part
+        result += length < text.count ? decodedAnew(part) : part
         position += length
     }
     return result

@@ -42,13 +42,9 @@ func clipped(_ values: [UInt16]) -> [UInt8] {
     values.flatMap { [UInt8](repeating: UInt8(min(255, $0)), count: 3) }
 }
 
-/// Numbers of two bytes in the machine's order.
+/// Numbers of two bytes, the high one first.
 func numbers(of bytes: [UInt8]) -> [UInt16] {
-    stride(from: 0, to: bytes.count, by: 2).map { i in
-        UInt16(littleEndian: 1) == 1
-            ? UInt16(bytes[i]) | UInt16(bytes[i + 1]) << 8
-            : UInt16(bytes[i]) << 8 | UInt16(bytes[i + 1])
-    }
+    stride(from: 0, to: bytes.count, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
 }
 
 extension [UInt8] {
