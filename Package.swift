@@ -42,10 +42,8 @@ let package = Package(
         .target(name: "CBundledModel"),
 
         // Numbers: buffers, mapped files, every operation. The library's only Swift with pointers, beside codecs.
-        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(name: "Tensors", dependencies: ["CKernels"]),
         .target(name: "CKernels"),
-        .systemLibrary(
-            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
 
         // Pictures: the bytes of a file to 8-bit RGB.
         .target(name: "ImageCodecs", dependencies: ["CImageCodecs"]),

@@ -274,6 +274,8 @@ const clip_kernels clip_kernels_avx2 = {
     .sum_of_squares = sum_of_squares,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
+    .pack = clip_pack_portable,
+    .multiply_float32 = clip_multiply_float32_avx2,
     .resize_horizontal = clip_resize_horizontal_avx2,
     .resize_vertical = clip_resize_vertical_avx2,
 };

@@ -1,85 +1,11 @@
 #if defined(__x86_64__)
 
-#include "polynomials.h"
-#include "tables.h"
+#include "avx512_product.h"
 
-#include <immintrin.h>
 #include <math.h>
 
 // The package is built for the oldest x86-64; only what stands here may use more.
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
-    apply_to = function)
-
-// The lanes that exist, for `n` floats to go. Loads and stores under the mask touch no others.
-static __mmask16 lanes(size_t n) {
-    return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xFFFF;
-}
-
-// MARK: Functions of one vector
-
-static __m512 exp_vector(__m512 x) {
-    // min and max return their second argument if one is NaN, so NaN passes through.
-    __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(EXP_SMALLEST), _CMP_NLT_UQ);
-    x = _mm512_min_ps(_mm512_set1_ps(EXP_LARGEST), x);
-    x = _mm512_max_ps(_mm512_set1_ps(EXP_SMALLEST), x);
-
-    __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(LOG2_E)),
-                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(LOG_2_HIGH), x);
-    r = _mm512_fnmadd_ps(k, _mm512_set1_ps(LOG_2_LOW), r);
-
-    __m512 p = _mm512_set1_ps(exp_coefficients[4]);
-    for (int i = 3; i >= 0; i--) {
-        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(exp_coefficients[i]));
-    }
-    p = _mm512_fmadd_ps(_mm512_mul_ps(r, r), p, r);
-    p = _mm512_add_ps(p, _mm512_set1_ps(1));
-    return _mm512_maskz_scalef_ps(normal, p, k);
-}
-
-static __m512 quick_gelu(__m512 x) {
-    __m512 e = exp_vector(_mm512_mul_ps(x, _mm512_set1_ps(-1.702f)));
-    return _mm512_div_ps(x, _mm512_add_ps(e, _mm512_set1_ps(1)));
-}
-
-static __m512 gelu(__m512 x) {
-    __m512 a = _mm512_min_ps(_mm512_set1_ps(TAIL_END), _mm512_abs_ps(x));
-
-    __m512 t = _mm512_fmadd_ps(a, _mm512_set1_ps(TAIL_SLOPE), _mm512_set1_ps(1));
-    t = _mm512_div_ps(_mm512_set1_ps(1), t);
-    __m512 p = _mm512_set1_ps(tail_coefficients[8]);
-    for (int i = 7; i >= 0; i--) {
-        p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(tail_coefficients[i]));
-    }
-    p = _mm512_mul_ps(p, t);
-
-    // exp(-a^2 / 2) magnifies the rounding error of a^2, so take that out again.
-    __m512 square = _mm512_mul_ps(a, a);
-    __m512 error = _mm512_fmsub_ps(a, a, square);
-    __m512 e = exp_vector(_mm512_mul_ps(square, _mm512_set1_ps(-0.5f)));
-    e = _mm512_fmadd_ps(_mm512_mul_ps(error, _mm512_set1_ps(-0.5f)), e, e);
-
-    // x times the weight of the normal distribution below x.
-    __m512 weight = _mm512_mul_ps(e, p);
-    __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
-    weight = _mm512_mask_sub_ps(weight, positive, _mm512_set1_ps(1), weight);
-    return _mm512_mul_ps(x, weight);
-}
-
-__attribute__((always_inline)) static inline __m512 activate(__m512 x, clip_activation activation) {
-    switch (activation) {
-    case CLIP_IDENTITY:
-        return x;
-    case CLIP_RELU:
-        return _mm512_max_ps(_mm512_setzero_ps(), x);
-    case CLIP_QUICK_GELU:
-        return quick_gelu(x);
-    case CLIP_GELU:
-        return gelu(x);
-    }
-    return x;
-}
+#pragma clang attribute push(__attribute__((target(AVX512_TARGET))), apply_to = function)
 
 // MARK: Rows of floats
 
@@ -214,20 +140,147 @@ static void bfloat16_to_float32(const uint16_t *x, size_t n, float *out) {
     }
 }
 
+static void float32_to_bfloat16(const float *x, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = lanes(n - i);
+        _mm256_mask_storeu_epi16(out + i, mask, to_bfloat16(_mm512_maskz_loadu_ps(mask, x + i)));
+    }
+}
+
+// MARK: Bytes
+
+// The smallest and the largest of x and 0; both NaN if any x is no finite number.
+static void range(const float *x, size_t n, float *smallest, float *largest) {
+    __m512 low = _mm512_setzero_ps(), high = low, zero = low;
+    __mmask16 bad = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 y = _mm512_maskz_loadu_ps(lanes(n - i), x + i);
+        low = _mm512_min_ps(low, y);
+        high = _mm512_max_ps(high, y);
+        bad |= _mm512_cmp_ps_mask(_mm512_sub_ps(y, y), zero, _CMP_NEQ_UQ);
+    }
+    *smallest = bad ? NAN : _mm512_reduce_min_ps(low);
+    *largest = bad ? NAN : _mm512_reduce_max_ps(high);
+}
+
+static void quantize(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero) {
+    float smallest, largest;
+    range(x, n, &smallest, &largest);
+    *scale = (largest - smallest) / 255;
+    float factor = *scale > 0 ? 1 / *scale : 0;
+    *zero = *scale > 0 ? (int32_t)lrintf(-smallest * factor) : 0;
+    __m512 f = _mm512_set1_ps(factor);
+    __m512i z = _mm512_set1_epi32(*zero);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = lanes(n - i);
+        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), f));
+        q = _mm512_max_epi32(_mm512_add_epi32(q, z), _mm512_setzero_si512());
+        _mm_mask_storeu_epi8(out + i, mask, _mm512_cvtusepi32_epi8(q));
+    }
+}
+
+static void quantize_symmetrically(const float *x, size_t n, int8_t *out, float *scale,
+                                   int32_t *total) {
+    float smallest, largest;
+    range(x, n, &smallest, &largest);
+    *scale = (largest > -smallest ? largest : -smallest) / 127;
+    if (isnan(smallest)) *scale = NAN;
+    __m512 f = _mm512_set1_ps(*scale > 0 ? 1 / *scale : 0);
+    __m512i all = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = lanes(n - i);
+        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), f));
+        all = _mm512_add_epi32(all, q);
+        _mm_mask_storeu_epi8(out + i, mask, _mm512_cvtsepi32_epi8(q));
+    }
+    *total = _mm512_reduce_add_epi32(all);
+}
+
+// MARK: Panels
+
+// Turns the rows of a 16 x 16 square into its columns.
+static void transpose(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 4) {
+        __m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        __m512i b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+        __m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]);
+        __m512i d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
+        t[i] = _mm512_unpacklo_epi64(a, c);
+        t[i + 1] = _mm512_unpackhi_epi64(a, c);
+        t[i + 2] = _mm512_unpacklo_epi64(b, d);
+        t[i + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+    for (int i = 0; i < 4; i++) {
+        __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
+        __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xDD);
+        __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
+        __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xDD);
+        r[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+        r[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
+        r[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
+    }
+}
+
+static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = lanes(n - i);
+        for (size_t half = 0; half < CLIP_PANEL_OUTPUTS; half += 16) {
+            __m512i r[16];
+            for (size_t row = 0; row < 16; row++) {
+                r[row] = half + row < rows
+                             ? _mm512_maskz_loadu_epi32(mask, x + (half + row) * stride + i)
+                             : _mm512_setzero_si512();
+            }
+            transpose(r);
+            for (size_t k = 0; k < 16 && i + k < n; k++) {
+                _mm512_storeu_si512(out + (i + k) * CLIP_PANEL_OUTPUTS + half, r[k]);
+            }
+        }
+    }
+}
+
 #pragma clang attribute pop
 
-const clip_kernels clip_kernels_avx512 = {
-    .name = "avx512",
-    .layer_norm = layer_norm,
-    .softmax = softmax,
-    .bias_activation = bias_activation,
-    .add = add,
-    .scale = scale,
-    .sum_of_squares = sum_of_squares,
-    .float16_to_float32 = float16_to_float32,
-    .bfloat16_to_float32 = bfloat16_to_float32,
-    .resize_horizontal = clip_resize_horizontal_avx512,
-    .resize_vertical = clip_resize_vertical_avx512,
+// What CPUs with AVX-512 have in common.
+#define AVX512_KERNELS \
+    .layer_norm = layer_norm,                           \
+    .softmax = softmax,                                 \
+    .bias_activation = bias_activation,                 \
+    .add = add,                                         \
+    .scale = scale,                                     \
+    .sum_of_squares = sum_of_squares,                   \
+    .float16_to_float32 = float16_to_float32,           \
+    .bfloat16_to_float32 = bfloat16_to_float32,         \
+    .resize_horizontal = clip_resize_horizontal_avx512, \
+    .resize_vertical = clip_resize_vertical_avx512,     \
+    .pack = pack,                                       \
+    .float32_to_bfloat16 = float32_to_bfloat16,         \
+    .quantize = quantize,                               \
+    .quantize_symmetrically = quantize_symmetrically,   \
+    .multiply_float32 = clip_multiply_float32_avx512
+
+const clip_kernels clip_kernels_avx512 = {.name = "avx512", AVX512_KERNELS};
+
+const clip_kernels clip_kernels_avx512_vnni = {
+    .name = "avx512-vnni",
+    AVX512_KERNELS,
+    .multiply_int8 = clip_multiply_int8_avx512,
+};
+
+const clip_kernels clip_kernels_avx512_bf16 = {
+    .name = "avx512-bf16",
+    AVX512_KERNELS,
+    .multiply_bfloat16 = clip_multiply_bfloat16_avx512,
+    .multiply_int8 = clip_multiply_int8_avx512,
+};
+
+const clip_kernels clip_kernels_amx = {
+    .name = "amx",
+    AVX512_KERNELS,
+    .multiply_bfloat16 = clip_multiply_bfloat16_amx,
+    .multiply_int8 = clip_multiply_int8_amx,
 };
 
 #endif

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "tables.h"
 
 #include <stdatomic.h>
@@ -5,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fastest_first[] = {"avx512", "avx2", "neon", "scalar"};
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+static const char *const fastest_first[] = {"amx", "avx512-bf16", "avx512-vnni", "avx512",
+                                            "avx2", "neon", "scalar"};
 
 #if defined(__x86_64__)
 // These look at what the operating system saves on a context switch, too.
@@ -19,6 +27,29 @@ static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+static bool has_vnni(void) {
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+static bool has_bf16(void) {
+    return has_vnni() && __builtin_cpu_supports("avx512bf16");
+}
+
+// A process has to ask for the registers of the matrix unit, once.
+static bool has_amx(void) {
+    unsigned a, b, c, d;
+    const unsigned wanted = 1u << 22 | 1u << 24 | 1u << 25;  // of bfloat16, tiles, bytes
+    if (!has_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & wanted) != wanted) {
+        return false;
+    }
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
 #endif
 
 const clip_kernels *clip_kernels_named(const char *name) {
@@ -26,6 +57,9 @@ const clip_kernels *clip_kernels_named(const char *name) {
 #if defined(__x86_64__)
     if (strcmp(name, "avx2") == 0) return has_avx2() ? &clip_kernels_avx2 : NULL;
     if (strcmp(name, "avx512") == 0) return has_avx512() ? &clip_kernels_avx512 : NULL;
+    if (strcmp(name, "avx512-vnni") == 0) return has_vnni() ? &clip_kernels_avx512_vnni : NULL;
+    if (strcmp(name, "avx512-bf16") == 0) return has_bf16() ? &clip_kernels_avx512_bf16 : NULL;
+    if (strcmp(name, "amx") == 0) return has_amx() ? &clip_kernels_amx : NULL;
 #elif defined(__aarch64__)
     if (strcmp(name, "neon") == 0) return &clip_kernels_neon;
 #endif

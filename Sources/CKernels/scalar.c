@@ -136,6 +136,8 @@ const clip_kernels clip_kernels_scalar = {
     .sum_of_squares = sum_of_squares,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
+    .pack = clip_pack_portable,
+    .multiply_float32 = clip_multiply_float32_portable,
     .resize_horizontal = resize_horizontal,
     .resize_vertical = resize_vertical,
 };

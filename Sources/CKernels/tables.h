@@ -7,9 +7,14 @@
 
 extern const clip_kernels clip_kernels_scalar;
 
+// For every instruction set that has no own: products by vectors of four floats, and packing.
+void clip_multiply_float32_portable(const clip_product *product);
+void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
+
 #if defined(__x86_64__)
 
 extern const clip_kernels clip_kernels_avx2;
+void clip_multiply_float32_avx2(const clip_product *product);
 void clip_resize_horizontal_avx2(const uint8_t *row, const int32_t *starts, const int32_t *counts,
                                  const int32_t *weights, size_t taps, size_t out_width,
                                  uint8_t *out);
@@ -17,6 +22,14 @@ void clip_resize_vertical_avx2(const uint8_t *rows, size_t stride, const int32_t
                                size_t taps, size_t n, uint8_t *out);
 
 extern const clip_kernels clip_kernels_avx512;
+extern const clip_kernels clip_kernels_avx512_vnni;
+extern const clip_kernels clip_kernels_avx512_bf16;
+extern const clip_kernels clip_kernels_amx;
+void clip_multiply_float32_avx512(const clip_product *product);
+void clip_multiply_bfloat16_avx512(const clip_product *product);
+void clip_multiply_int8_avx512(const clip_product *product);
+void clip_multiply_bfloat16_amx(const clip_product *product);
+void clip_multiply_int8_amx(const clip_product *product);
 void clip_resize_horizontal_avx512(const uint8_t *row, const int32_t *starts,
                                    const int32_t *counts, const int32_t *weights, size_t taps,
                                    size_t out_width, uint8_t *out);

@@ -19,8 +19,6 @@ internal import Tensors
 /// A model never changes, and any number of tasks may use it at once. Its weights are checked when
 /// it is made; a tower's are read from the mapped file when the tower is first used, so the file must
 /// stay as it is as long as the model: whoever cuts it shorter ends the process.
-///
-/// Matrix products run on the model's own threads; OpenBLAS is set to one for the whole process.
 public struct CLIPModel: Sendable {
     /// The hyperparameters, of which the shapes of the weights and a configuration tell.
     public private(set) var configuration: CLIPConfiguration
@@ -35,11 +33,13 @@ public struct CLIPModel: Sendable {
     public let logitScale: Float
     /// How many threads a call uses at most.
     public let threads: Int
+    /// The arithmetic in use.
+    public private(set) var precision = Precision.fp32
 
     let parameters: Parameters
-    private let files: [(path: String, file: MappedFile)]
-    private var visual: Lazy<any VisionEncoder>
-    let textual: Lazy<TextEncoder>
+    let files: [(path: String, file: MappedFile)]
+    private(set) var visual: Lazy<any VisionEncoder>
+    private(set) var textual: Lazy<TextEncoder>
 
     /// Loads a model.
     ///
@@ -115,23 +115,39 @@ public struct CLIPModel: Sendable {
             throw .nonFiniteResult(path: weights.path, stage: "the tensor logit_scale")
         }
 
-        let (parameters, configuration) = (parameters, configuration)
-        visual = Self.imageTower(parameters, configuration)
-        textual = Lazy { TextEncoder(parameters, configuration) }
+        visual = Self.imageTower(parameters, configuration, .fp32)
+        textual = Self.textTower(parameters, configuration, .fp32)
     }
 
     private static func imageTower(
-        _ parameters: Parameters, _ configuration: CLIPConfiguration
+        _ parameters: Parameters, _ configuration: CLIPConfiguration, _ precision: Precision
     ) -> Lazy<any VisionEncoder> {
         Lazy {
             let visual = parameters.scoped("visual")
             switch configuration.vision {
             case .visionTransformer(let vision):
-                return VisionTransformer(visual, vision, configuration)
+                return VisionTransformer(visual, vision, configuration, precision)
             case .modifiedResNet(let vision):
-                return ModifiedResNet(visual, vision)
+                return ModifiedResNet(visual, vision, precision)
             }
         }
+    }
+
+    private static func textTower(
+        _ parameters: Parameters, _ configuration: CLIPConfiguration, _ precision: Precision
+    ) -> Lazy<TextEncoder> {
+        Lazy { TextEncoder(parameters, configuration, precision) }
+    }
+
+    /// The same model with another arithmetic: fp32 where the CPU has no instructions for it.
+    public func at(precision: Precision) -> CLIPModel {
+        let possible = precision.isSupported ? precision : .fp32
+        guard possible != self.precision else { return self }
+        var model = self
+        model.precision = possible
+        model.visual = Self.imageTower(parameters, configuration, possible)
+        model.textual = Self.textTower(parameters, configuration, possible)
+        return model
     }
 
     /// The same model with texts and pictures treated by other rules than OpenAI's.
@@ -178,7 +194,7 @@ public struct CLIPModel: Sendable {
         var model = self
         model.configuration.vision = .visionTransformer(vision)
         model.preprocessor.resolution = resolution
-        model.visual = Self.imageTower(parameters, model.configuration)
+        model.visual = Self.imageTower(parameters, model.configuration, precision)
         return model
     }
 
@@ -186,14 +202,39 @@ public struct CLIPModel: Sendable {
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
-        var values: [Float] = []
-        // In groups, so that a long list does not lie in memory as floats.
-        let size = images.isEmpty ? 1 : visual.value.batchSize
-        for start in stride(from: 0, to: images.count, by: size) {
-            let group = images[start..<min(start + size, images.count)]
-            values += try encode(pixels: group.flatMap { preprocessor($0) }).values
+        try encode(pictures: images.count) { range in
+            range.flatMap { preprocessor(images[$0]) }[...]
         }
-        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+    }
+
+    /// The embeddings of pictures in files: not normalised.
+    ///
+    /// Each of the model's threads reads, decodes, preprocesses and encodes some pictures at a time, so
+    /// that no more of them than that are in memory.
+    ///
+    /// - Returns: of each file, its vector, or why it could not be read.
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
+    public func encode(
+        files: [String], options: RGBImage.DecodingOptions = .init()
+    ) throws(CLIPError) -> [Result<[Float], CLIPError>] {
+        let size = 3 * configuration.resolution * configuration.resolution
+        let errors = Mutex<[Int: CLIPError]>([:])
+        let embeddings = try encode(pictures: files.count) { range in
+            let pixels = range.flatMap { index in
+                do throws(CLIPError) {
+                    let image = try RGBImage(contentsOfFile: files[index], options: options)
+                    return preprocessor(image)
+                } catch {
+                    errors.withLock { $0[index] = error }
+                    return [Float](repeating: 0, count: size)  // takes the place of the picture
+                }
+            }
+            return pixels[...]
+        }
+        let failed = errors.withLock { $0 }
+        return files.indices.map { index in
+            failed[index].map { .failure($0) } ?? .success(Array(embeddings[index]))
+        }
     }
 
     /// The embeddings of pictures that are preprocessed already: not normalised.
@@ -207,13 +248,21 @@ public struct CLIPModel: Sendable {
             throw .wrongPixelCount(
                 expected: (pixels.count / size + 1) * size, found: pixels.count)
         }
-        guard !pixels.isEmpty else { return noEmbeddings }
+        return try encode(pictures: pixels.count / size) { range in
+            pixels[(range.lowerBound * size)..<(range.upperBound * size)]
+        }
+    }
+
+    /// - Parameter pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
+    private func encode(
+        pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>
+    ) throws(CLIPError) -> Embeddings {
+        guard count > 0 else { return noEmbeddings }
         let encoder = visual.value
-        return try encode(count: pixels.count / size, groupSize: encoder.batchSize) {
-            range, workspace, observer in
+        let groups = EncodingGroups(count: count, threads: threads, largest: encoder.batchSize)
+        return try encode(groups) { range, workspace, observer in
             encoder(
-                pixels[(range.lowerBound * size)..<(range.upperBound * size)], batch: range.count,
-                workspace: workspace, observer: observer)
+                pixels(range), batch: range.count, workspace: workspace, observer: observer)
         }
     }
 
@@ -251,10 +300,15 @@ public struct CLIPModel: Sendable {
             rows.append(row[...end])
         }
         guard !rows.isEmpty else { return noEmbeddings }
+        // Neighbours share what they begin with.
+        let order = rows.indices.sorted { rows[$0].lexicographicallyPrecedes(rows[$1]) }
+        let sorted = order.map { rows[$0] }
         let encoder = textual.value
-        return try encode(count: rows.count, groupSize: 64) { range, workspace, observer in
-            encoder(Array(rows[range]), workspace: workspace, observer: observer)
+        let groups = EncodingGroups(sorted, threads: threads)
+        let found = try encode(groups) { range, workspace, observer in
+            encoder(Array(sorted[range]), workspace: workspace, observer: observer)
         }
+        return found.moved(to: order)
     }
 
     /// Which of some labels fits, from the cosines of a picture with them: softmax(logitScale · cosine).
@@ -272,114 +326,8 @@ public struct CLIPModel: Sendable {
         files.map { ($0.path, $0.file.sha256()) }
     }
 
-    /// The library behind matrix products, and the instruction set of everything else.
-    public static var engine: (matrixProducts: String, instructionSet: String) {
-        (matrixProductEngine(), Kernels.instructionSet)
-    }
-}
-
-extension CLIPModel {
-    private var noEmbeddings: Embeddings {
-        Embeddings(values: [], dimension: configuration.embeddingDimension)
-    }
-
-    /// Which towers have been read, for tests.
-    var towersRead: (image: Bool, text: Bool) { (visual.isMade, textual.isMade) }
-
-    typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
-
-    /// Whether a row of tokens is one that the model takes.
-    func check(_ row: [Int]) throws(CLIPError) {
-        guard !row.isEmpty else { throw .invalidTokens(reason: "a row is empty") }
-        guard row.count <= configuration.text.contextLength else {
-            throw .invalidTokens(
-                reason: """
-                    a row has \(row.count), but the model takes \
-                    \(configuration.text.contextLength)
-                    """)
-        }
-        let ids = 0..<configuration.text.vocabularySize
-        if let id = row.first(where: { !ids.contains($0) }) {
-            throw .invalidTokens(reason: "\(id) is not in the vocabulary of \(ids.upperBound)")
-        }
-    }
-
-    /// Runs inputs through a tower, some at a time.
-    func encode(
-        count: Int, groupSize: Int, dimension: Int? = nil, _ pass: Pass
-    ) throws(CLIPError) -> Embeddings {
-        let workspace = Workspace(threads: threads)
-        let dimension = dimension ?? configuration.embeddingDimension
-        var values: [Float] = []
-        values.reserveCapacity(count * dimension)
-        for start in stride(from: 0, to: count, by: groupSize) {
-            let range = start..<min(start + groupSize, count)
-            let result = pass(range, workspace, nil)
-            guard result.isFinite else {
-                throw .nonFiniteResult(
-                    path: weights.path, stage: firstNonFiniteStage(range, pass, workspace))
-            }
-            values += result.values
-        }
-        return Embeddings(values: values, dimension: dimension)
-    }
-
-    /// Where a result stopped being finite: the pass again, looking at every stage.
-    private func firstNonFiniteStage(
-        _ range: Range<Int>, _ pass: Pass, _ workspace: Workspace
-    ) -> String {
-        var stage: String?
-        _ = pass(range, workspace) { name, activations in
-            if stage == nil && !activations.isFinite { stage = name }
-        }
-        let found = stage ?? "an unknown stage"
-        if let tensor = parameters.firstNonFinite(where: { Self.isPart($0, of: found) }) {
-            return "the tensor \(tensor)"
-        }
-        return found
-    }
-
-    /// Whether a tensor is used in a stage.
-    private static func isPart(_ tensor: String, of stage: String) -> Bool {
-        let block = stage.hasSuffix(".attn") ? String(stage.dropLast(".attn".count)) : stage
-        return switch block {
-        case "embeddings": tensor == "positional_embedding" || tensor.hasPrefix("token_embedding")
-        case "visual.embeddings":
-            ["visual.conv1.weight", "visual.class_embedding", "visual.positional_embedding"]
-                .contains(tensor)
-        case "visual.stem": tensor.hasPrefix("visual.conv") || tensor.hasPrefix("visual.bn")
-        case "image_embedding": tensor == "visual.proj" || tensor.hasPrefix("visual.attnpool")
-        case "text_embedding": tensor == "text_projection"
-        default: tensor.hasPrefix(block + ".")
-        }
-    }
-
-    /// The activations of a pass after every stage, for tests that look for the first that differs.
-    func observe(pixels: [Float], _ observer: @escaping StageObserver) {
-        let size = 3 * configuration.resolution * configuration.resolution
-        _ = visual.value(
-            pixels[...], batch: pixels.count / size, workspace: Workspace(threads: threads),
-            observer: observer)
-    }
-
-    /// The same for rows of tokens that end with the end token.
-    func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
-        _ = textual.value(tokens, workspace: Workspace(threads: threads), observer: observer)
-    }
-
-    /// What comes before the projection of pictures, for a ViT: the class tokens' features, [pictures, width].
-    package func pooled(pixels: [Float]) -> [Float] {
-        var found: [Float] = []
-        observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
-        return found
-    }
-
-    /// The same of texts: [texts, width].
-    package func pooled(tokens: [[Int]]) -> [Float] {
-        var found: [Float] = []
-        observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }
-        return found
-    }
+    /// The instruction set of all arithmetic.
+    public static var instructionSet: String { Kernels.instructionSet }
 }
 
 /// A value that is made when it is first asked for, once, by whichever thread comes first.

@@ -49,6 +49,17 @@ public struct Embeddings: Sendable, Equatable {
         }
     }
 
+    /// The rows in another order: row i becomes row `places[i]`.
+    func moved(to places: [Int]) -> Embeddings {
+        var result = self
+        for (row, place) in places.enumerated() {
+            result.values.replaceSubrange(
+                (place * dimension)..<((place + 1) * dimension),
+                with: values[(row * dimension)..<((row + 1) * dimension)])
+        }
+        return result
+    }
+
     /// The rows of both, one below the other.
     public static func + (a: Embeddings, b: Embeddings) -> Embeddings {
         precondition(a.dimension == b.dimension, "\(a.dimension) and \(b.dimension)")

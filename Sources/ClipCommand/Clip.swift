@@ -19,8 +19,8 @@ struct Clip: ParsableCommand {
         ])
 
     static var version: String {
-        let engine = CLIPModel.engine
-        return "clip 0.1.0 (\(engine.matrixProducts), \(engine.instructionSet))"
+        let precisions = Precision.allCases.filter(\.isSupported).map(\.rawValue)
+        return "clip 0.1.0 (\(CLIPModel.instructionSet): \(precisions.joined(separator: ", ")))"
     }
 
     static func main() {

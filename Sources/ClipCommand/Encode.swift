@@ -92,37 +92,34 @@ struct Encode: ParsableCommand {
             return try writeHiddenStates(after: layer, of: texts, model, format)
         }
         var rows = Rows(
-            format: format, isNormalized: !noNormalize, streams: isStandardOutput(output))
+            format: format, dimension: model.configuration.embeddingDimension,
+            isNormalized: !noNormalize, streams: isStandardOutput(output))
         var failures = 0
 
-        var pending: [(name: String, image: RGBImage)] = []
-        func encodePending() throws {
-            rows.append(
-                "image", pending.map(\.name), try model.encode(images: pending.map(\.image)))
-            pending = []
-        }
-        for path in images {
-            do throws(CLIPError) {
-                pending.append((path, try pictures.read(path)))
-            } catch {
-                report(error)
-                failures += 1
+        // Some at a time, so that rows come out while others are made.
+        for start in stride(from: 0, to: images.count, by: 128) {
+            let paths = Array(images[start..<min(start + 128, images.count)])
+            let results = try model.encode(files: paths, options: pictures.decoding)
+            for (path, result) in zip(paths, results) {
+                switch result {
+                case .success(let row): rows.append("image", [path], row)
+                case .failure(let error):
+                    report(error)
+                    failures += 1
+                }
             }
-            if pending.count == 8 { try encodePending() }
         }
-        if !pending.isEmpty { try encodePending() }
 
         let rowsOfText = tokenized(texts, model, &failures)
         rows.append(
-            "text", rowsOfText.map(\.text), try model.encode(tokens: rowsOfText.map(\.tokens)))
+            "text", rowsOfText.map(\.text),
+            try model.encode(tokens: rowsOfText.map(\.tokens)).values)
 
         if format == .npy && failures > 0 {
             throw Failure(Self.nothingWritten(failures))
         }
         if rows.isEmpty && failures > 0 { throw ExitCode(1) }
-        try rows.finish(
-            to: output, model: try self.model.name(),
-            dimension: model.configuration.embeddingDimension)
+        try rows.finish(to: output, model: try self.model.name())
         if failures > 0 { throw ExitCode(1) }
     }
 }
@@ -209,14 +206,16 @@ extension Encode {
 /// The rows of the output, printed as they come or kept until all are there.
 private struct Rows {
     let format: Encode.Format
+    let dimension: Int
     let isNormalized: Bool
     /// Whether rows of JSON Lines go to standard output at once.
     let streams: Bool
     private var values: [Float] = []
     private var objects: [JSON] = []
 
-    init(format: Encode.Format, isNormalized: Bool, streams: Bool) {
+    init(format: Encode.Format, dimension: Int, isNormalized: Bool, streams: Bool) {
         self.format = format
+        self.dimension = dimension
         self.isNormalized = isNormalized
         self.streams = streams
     }
@@ -224,9 +223,10 @@ private struct Rows {
     private(set) var isEmpty = true
 
     /// Takes the rows of some inputs of one kind, "image" or "text".
-    mutating func append(_ kind: String, _ names: [String], _ embeddings: Embeddings) {
+    mutating func append(_ kind: String, _ names: [String], _ numbers: [Float]) {
         isEmpty = isEmpty && names.isEmpty
-        let embeddings = isNormalized ? embeddings.normalized() : embeddings
+        var embeddings = Embeddings(values: numbers, dimension: dimension)
+        if isNormalized { embeddings = embeddings.normalized() }
         guard format != .npy else {
             values += embeddings.values
             return
@@ -241,7 +241,7 @@ private struct Rows {
         }
     }
 
-    func finish(to path: String?, model: String, dimension: Int) throws {
+    func finish(to path: String?, model: String) throws {
         switch format {
         case .npy:
             try write(npy(values, shape: [values.count / dimension, dimension]), to: path)

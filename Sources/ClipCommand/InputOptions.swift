@@ -58,11 +58,15 @@ struct PictureOptions: ParsableArguments {
         }
     }
 
-    func read(_ path: String) throws(CLIPError) -> RGBImage {
+    var decoding: RGBImage.DecodingOptions {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
         options.allowsTruncated = allowTruncated
-        return try RGBImage(contentsOfFile: path, options: options)
+        return options
+    }
+
+    func read(_ path: String) throws(CLIPError) -> RGBImage {
+        try RGBImage(contentsOfFile: path, options: decoding)
     }
 }
 

@@ -22,7 +22,7 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
     var activation: Activation?
 
-    @Option(help: "The arithmetic: fp32.")
+    @Option(help: "The arithmetic: fp32, or faster and less exact, bf16 or int8.")
     var precision: Precision = .fp32
 
     @Option(
@@ -38,10 +38,6 @@ struct ModelOptions: ParsableArguments {
             "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
             valueName: "n"))
     var threads: Int?
-
-    enum Precision: String, ExpressibleByArgument, CaseIterable {
-        case fp32
-    }
 
     func validate() throws {
         if let model, let activation, activation != .quickGELU,
@@ -90,6 +86,14 @@ struct ModelOptions: ParsableArguments {
         let name = try name()
         var model = try Self.open(name, activation: activation, common, threads: threads)
         if let resolution { model = try model.at(resolution: resolution) }
+        model = model.at(precision: precision)
+        if model.precision != precision && !common.quiet {
+            note(
+                """
+                clip: this CPU has no instructions for \(precision.rawValue), so it is \
+                \(model.precision.rawValue)
+                """)
+        }
         if case .name(let official) = model.weights.activationSource, !common.quiet {
             note(
                 "clip: activation \(model.configuration.activation.rawValue), since the file is named "
@@ -155,6 +159,7 @@ struct ModelOptions: ParsableArguments {
 }
 
 extension Activation: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
 
 /// The variables of the environment; an empty one counts as none.
 enum Environment {

@@ -14,7 +14,7 @@ package struct Columns {
     }
 
     func start(row: Int, column: Int) -> UnsafeMutablePointer<Float> {
-        matrix.elements + row * matrix.columns + range.lowerBound + column
+        matrix.row(row) + range.lowerBound + column
     }
 }
 
@@ -22,16 +22,16 @@ package struct Columns {
 ///
 /// - Parameters:
 ///   - query: [sum of query lengths, width].
-///   - key, value: [sum of key lengths, width].
+///   - key, value: [rows, width].
 ///   - heads: `width` is split into this many parts, each d wide.
 ///   - queries: the rows of each sequence in `query`.
-///   - keys: the rows of each sequence in `key` and `value`.
+///   - keys: the rows of each sequence in `key` and `value`, which sequences may share.
 ///   - causal: whether a query sees only the keys up to its own position. The queries of a sequence
 ///     are its last positions.
 /// - Returns: [sum of query lengths, width].
 package func scaledDotProductAttention(
     query: Columns, key: Columns, value: Columns, heads: Int,
-    queries: [Range<Int>], keys: [Range<Int>], causal: Bool
+    queries: [Range<Int>], keys: [[Range<Int>]], causal: Bool
 ) -> Matrix {
     let width = query.range.count
     let headWidth = width / heads
@@ -40,38 +40,130 @@ package func scaledDotProductAttention(
             && queries.count == keys.count,
         "\(heads) heads of \(width), \(queries.count) and \(keys.count) sequences")
     let workspace = query.matrix.workspace
-    let result = workspace.matrix(
-        rows: queries.reduce(0) { $0 + $1.count }, columns: width)
-    let scale = 1 / Float(headWidth).squareRoot()
-    let kernels = Kernels.current
-
-    let longest = zip(queries, keys).map { $0.count * $1.count }.max() ?? 0
-    let scratch = workspace.matrix(rows: workspace.team.count, columns: longest)
+    let result = workspace.matrix(rows: query.matrix.rows, columns: width)
+    let mostQueries = queries.map(\.count).max() ?? 0
+    let mostKeys = keys.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
+    let count = AttentionHead.scratchCount(mostQueries, mostKeys, headWidth)
+    let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: count)
 
     workspace.inParallelParts(queries.count * heads) { part, tasks in
-        let scores = scratch.row(part)
         for task in tasks {
-            let (rows, keyRows) = (queries[task / heads], keys[task / heads])
-            let column = task % heads * headWidth
-            let length = keyRows.count
-            BLAS.multiply(
-                rows: rows.count, columns: length, depth: headWidth,
-                query.start(row: rows.lowerBound, column: column), query.matrix.columns,
-                key.start(row: keyRows.lowerBound, column: column), key.matrix.columns,
-                transposed: true, into: scores, length)
-            for row in 0..<rows.count {
-                let seen = causal ? length - rows.count + row + 1 : length
-                let rowScores = scores + row * length
-                kernels.softmax(rowScores, seen, scale)
-                (rowScores + seen).update(repeating: 0, count: length - seen)
-            }
-            BLAS.multiply(
-                rows: rows.count, columns: headWidth, depth: length,
-                scores, length,
-                value.start(row: keyRows.lowerBound, column: column), value.matrix.columns,
-                transposed: false,
-                into: result.elements + rows.lowerBound * width + column, width)
+            let sequence = task / heads
+            guard !queries[sequence].isEmpty else { continue }
+            let head = AttentionHead(
+                query: query, key: key, value: value, column: task % heads * headWidth,
+                width: headWidth, queries: queries[sequence], keys: keys[sequence],
+                isCausal: causal)
+            head.attend(into: result, scratch.row(part))
         }
     }
     return result
+}
+
+/// One head of one sequence.
+private struct AttentionHead {
+    let query: Columns
+    let key: Columns
+    let value: Columns
+    /// Of the head, in all three.
+    let column: Int
+    let width: Int
+    let queries: Range<Int>
+    let keys: [Range<Int>]
+    let isCausal: Bool
+
+    private var length: Int { keys.reduce(0) { $0 + $1.count } }
+
+    private static func padded(_ count: Int) -> Int {
+        (count + Panels.width - 1) / Panels.width * Panels.width
+    }
+
+    /// The floats that `attend` needs.
+    static func scratchCount(_ queries: Int, _ keys: Int, _ width: Int) -> Int {
+        queries * padded(keys) + keys * width + padded(keys) * width + keys * padded(width)
+    }
+
+    func attend(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
+        let length = length
+        let stride = Self.padded(length)
+        let scores = scratch
+        let gathered = scores + queries.count * stride
+        let keyPanels = gathered + length * width
+        let valuePanels = keyPanels + stride * width
+        let kernels = Kernels.current
+
+        packKeys(gathered, into: keyPanels)
+        multiply(
+            query.start(row: queries.lowerBound, column: column), query.matrix.stride,
+            depth: width, by: keyPanels, outputs: length, into: scores, stride * 4)
+        let scale = 1 / Float(width).squareRoot()
+        for row in 0..<queries.count {
+            let seen = isCausal ? length - queries.count + row + 1 : length
+            kernels.softmax(scores + row * stride, seen, scale)
+            (scores + row * stride + seen).update(repeating: 0, count: length - seen)
+        }
+        packValues(into: valuePanels)
+        multiply(
+            scores, stride * 4, depth: length, by: valuePanels, outputs: width,
+            into: result.row(queries.lowerBound) + column, result.stride)
+    }
+
+    /// The keys as weights: panels of 32 keys.
+    private func packKeys(
+        _ gathered: UnsafeMutablePointer<Float>, into panels: UnsafeMutablePointer<Float>
+    ) {
+        var start = key.start(row: keys[0].lowerBound, column: column)
+        var stride = key.matrix.stride / 4
+        if keys.count > 1 {
+            var next = gathered
+            for row in keys.joined() {
+                next.update(from: key.start(row: row, column: column), count: width)
+                next += width
+            }
+            (start, stride) = (gathered, width)
+        }
+        let pack = Kernels.current.pack
+        let length = length
+        for first in Swift.stride(from: 0, to: length, by: Panels.width) {
+            let rows = min(Panels.width, length - first)
+            let source = UnsafeRawPointer(start + first * stride)
+            let target = UnsafeMutableRawPointer(panels + first * width)
+            pack(
+                source.assumingMemoryBound(to: UInt32.self), stride, rows, width,
+                target.assumingMemoryBound(to: UInt32.self))
+        }
+    }
+
+    /// The values as weights: panels of 32 of their columns.
+    private func packValues(into panels: UnsafeMutablePointer<Float>) {
+        var next = panels
+        for first in Swift.stride(from: 0, to: width, by: Panels.width) {
+            let columns = min(Panels.width, width - first)
+            for row in keys.joined() {
+                next.update(from: value.start(row: row, column: column + first), count: columns)
+                (next + columns).update(repeating: 0, count: Panels.width - columns)
+                next += Panels.width
+            }
+        }
+    }
+
+    private func multiply(
+        _ x: UnsafePointer<Float>, _ stride: Int, depth: Int,
+        by panels: UnsafePointer<Float>, outputs: Int,
+        into y: UnsafeMutablePointer<Float>, _ newStride: Int
+    ) {
+        var product = clip_product()
+        product.x = UnsafeRawPointer(x)
+        product.rows = queries.count
+        product.row_stride = stride
+        product.lines = 1
+        product.words = depth
+        product.segments = 1
+        product.panels = UnsafeRawPointer(panels)
+        product.outputs = outputs
+        product.y = UnsafeMutableRawPointer(y)
+        product.y_row_stride = newStride
+        product.activation = CLIP_IDENTITY
+        Kernels.multiply(&product, .float32)
+    }
 }

@@ -29,11 +29,10 @@ package struct FeatureMap {
         let matrix = workspace.matrix(rows: batch * area, columns: channels)
         planes.withUnsafeBufferPointer { source in
             for image in 0..<batch {
-                for channel in 0..<channels {
-                    let plane = (image * channels + channel) * area
-                    for position in 0..<area {
-                        matrix.elements[(image * area + position) * channels + channel] =
-                            source[plane + position]
+                for position in 0..<area {
+                    let target = matrix.row(image * area + position)
+                    for channel in 0..<channels {
+                        target[channel] = source[(image * channels + channel) * area + position]
                     }
                 }
             }
@@ -52,6 +51,21 @@ package struct FeatureMap {
         let output: Matrix
         if kernel == 1 && stride == 1 && padding == 0 {
             output = weights.apply(matrix, activation: activation)
+        } else if stride == 1 && weights.format == .float32 {
+            output = matrix.workspace.matrix(
+                rows: batch * newHeight * newWidth, columns: weights.outputs)
+            let bordered = bordered(padding)
+            // A row of the kernel sees pixels that lie side by side.
+            let line = bordered.width * channels
+            for image in 0..<batch {
+                var rows = ProductWeights.Rows(bordered.matrix)
+                rows.start += image * bordered.height * line * 4
+                (rows.count, rows.lines, rows.lineStride) = (newWidth, newHeight, line * 4)
+                (rows.words, rows.segments) = (kernel * channels, kernel)
+                rows.segmentStride = line * 4
+                weights.multiply(
+                    rows, into: output, fromRow: image * newHeight * newWidth, activation)
+            }
         } else {
             output = matrix.workspace.matrix(
                 rows: batch * newHeight * newWidth, columns: weights.outputs)
@@ -65,6 +79,31 @@ package struct FeatureMap {
             }
         }
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
+    }
+
+    /// The map with zeros around it, its positions without a gap between them.
+    private func bordered(_ padding: Int) -> FeatureMap {
+        let (newHeight, newWidth) = (height + 2 * padding, width + 2 * padding)
+        let result = matrix.workspace.compactMatrix(
+            rows: batch * newHeight * newWidth, columns: channels)
+        matrix.workspace.inParallel(batch * newHeight) { lines in
+            for line in lines {
+                let (image, y) = (line / newHeight, line % newHeight - padding)
+                let target = result.row(line * newWidth)
+                guard y >= 0 && y < height else {
+                    target.update(repeating: 0, count: newWidth * channels)
+                    continue
+                }
+                target.update(repeating: 0, count: padding * channels)
+                for x in 0..<width {
+                    (target + (padding + x) * channels).update(
+                        from: matrix.row((image * height + y) * width + x), count: channels)
+                }
+                (target + (padding + width) * channels).update(
+                    repeating: 0, count: padding * channels)
+            }
+        }
+        return FeatureMap(result, batch: batch, height: newHeight, width: newWidth)
     }
 
     /// The pixels that each of the given output positions sees: im2col.
@@ -86,8 +125,7 @@ package struct FeatureMap {
                     for column in x..<(x + kernel) {
                         if row >= 0 && row < height && column >= 0 && column < width {
                             let source = (image * height + row) * width + column
-                            target.update(
-                                from: matrix.elements + source * channels, count: channels)
+                            target.update(from: matrix.row(source), count: channels)
                         } else {
                             target.update(repeating: 0, count: channels)
                         }
@@ -131,11 +169,11 @@ package struct FeatureMap {
         let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)
         let kernels = Kernels.current
         for image in 0..<batch {
+            let positions = image * area..<(image + 1) * area
+            result.setRows(from: image * (1 + area) + 1, to: positions, of: matrix)
             let mean = result.row(image * (1 + area))
-            let first = matrix.row(image * area)
-            (mean + channels).update(from: first, count: area * channels)
             mean.update(repeating: 0, count: channels)
-            for position in 0..<area { kernels.add(mean, first + position * channels, channels) }
+            for position in positions { kernels.add(mean, matrix.row(position), channels) }
             kernels.scale(mean, 1 / Float(area), channels)
         }
         return result

@@ -28,6 +28,8 @@ package struct FileError: Error, Equatable {
 /// also be a copy of bytes that were in memory already.
 package final class MappedFile: @unchecked Sendable {
     private let buffer: UnsafeRawBufferPointer
+    /// Whether the pages can be read again from a file.
+    private let isFile: Bool
 
     package var count: Int { buffer.count }
 
@@ -48,12 +50,14 @@ package final class MappedFile: @unchecked Sendable {
         let count = Int(status.st_size)
         guard count > 0 else {
             buffer = UnsafeRawBufferPointer(start: nil, count: 0)
+            isFile = false
             return
         }
         guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0),
             address != MAP_FAILED
         else { throw .last() }
         buffer = UnsafeRawBufferPointer(start: address, count: count)
+        isFile = true
     }
 
     /// A copy of bytes that did not come from a file of their own.
@@ -61,6 +65,7 @@ package final class MappedFile: @unchecked Sendable {
     /// - Throws: `FileError` if there is no memory for it.
     package init(copying bytes: some Collection<UInt8>) throws(FileError) {
         let count = bytes.count
+        isFile = false
         guard count > 0 else {
             buffer = UnsafeRawBufferPointer(start: nil, count: 0)
             return
@@ -86,6 +91,16 @@ package final class MappedFile: @unchecked Sendable {
             preconditionFailure("bytes \(range) of \(count)")
         }
         return base + range.lowerBound
+    }
+
+    /// Gives back the memory of whole pages; they are read again when they are touched.
+    func forget(_ bytes: UnsafeRawBufferPointer) {
+        guard isFile, let base = bytes.baseAddress else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (Int(bitPattern: base) + page - 1) / page * page
+        let end = (Int(bitPattern: base) + bytes.count) / page * page
+        guard start < end else { return }
+        madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
 
     /// The SHA-256 of all bytes, as 64 hexadecimal digits.
@@ -181,4 +196,17 @@ package func isDirectory(_ path: String) -> Bool {
 private func fileMode(_ path: String) -> mode_t? {
     var status = stat()
     return stat(path, &status) == 0 ? status.st_mode : nil
+}
+
+/// Memory that starts at a cache line; of large blocks, in large pages where the system has them.
+func allocateAligned(byteCount: Int) -> UnsafeMutableRawPointer {
+    #if os(Linux)
+        let large = 2 << 20
+        if byteCount >= large {
+            let start = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: large)
+            madvise(start, byteCount / large * large, MADV_HUGEPAGE)
+            return start
+        }
+    #endif
+    return .allocate(byteCount: byteCount, alignment: 64)
 }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Where a forward pass keeps its activations, and the threads it runs on; for one pass at a time.
 ///
 /// Blocks of released matrices are used again, so that after its first layer a pass takes no memory
@@ -11,12 +13,26 @@ package final class Workspace {
         team = ThreadTeam(threads: threads)
     }
 
-    /// A matrix of undefined contents.
-    package func matrix(rows: Int, columns: Int) -> Matrix {
-        Matrix(rows: rows, columns: columns, block: take(rows * columns), workspace: self)
+    /// A matrix of undefined contents, whose rows may lie somewhat apart.
+    ///
+    /// Rows an odd number of cache lines apart, so that the lines of neighbours do not displace each
+    /// other: rows of 4096 bytes would all fall into one set of the cache.
+    package func matrix(
+        rows: Int, columns: Int, format: ElementFormat = .float32
+    ) -> Matrix {
+        let bytes = format.words(columns) * 4
+        let stride = bytes < 1024 ? bytes : ((bytes + 63) / 64 | 1) * 64
+        return Matrix(
+            rows: rows, columns: columns, stride: stride, format: format, workspace: self)
     }
 
-    private func take(_ count: Int) -> FloatBlock {
+    /// A matrix of undefined contents, whose rows follow each other without a gap.
+    package func compactMatrix(rows: Int, columns: Int) -> Matrix {
+        Matrix(
+            rows: rows, columns: columns, stride: columns * 4, format: .float32, workspace: self)
+    }
+
+    fileprivate func take(_ count: Int) -> FloatBlock {
         // The smallest that fits, unless most of it would lie idle.
         let best = free.indices
             .filter { free[$0].capacity >= count && free[$0].capacity <= 4 * count + 4096 }
@@ -27,42 +43,114 @@ package final class Workspace {
     fileprivate func release(_ block: FloatBlock) { free.append(block) }
 }
 
-/// Activations: `rows` vectors of `columns` numbers, row-major.
+/// Activations: `rows` vectors of `columns` numbers.
 package final class Matrix {
     package let rows: Int
     package let columns: Int
+    package let format: ElementFormat
     package let workspace: Workspace
-    let elements: UnsafeMutablePointer<Float>
+    /// Bytes from a row to the next.
+    let stride: Int
+    let bytes: UnsafeMutableRawPointer
     private let block: FloatBlock
+    /// Of bytes: the scale and the zero of each row.
+    private let scaleBlock: FloatBlock?
 
-    fileprivate init(rows: Int, columns: Int, block: FloatBlock, workspace: Workspace) {
+    fileprivate init(
+        rows: Int, columns: Int, stride: Int, format: ElementFormat, workspace: Workspace
+    ) {
         self.rows = rows
         self.columns = columns
-        self.block = block
+        self.stride = stride
+        self.format = format
         self.workspace = workspace
-        elements = block.elements
+        block = workspace.take((rows * stride + 3) / 4)
+        scaleBlock = format == .int8 ? workspace.take(2 * rows) : nil
+        bytes = UnsafeMutableRawPointer(block.elements)
     }
 
-    deinit { workspace.release(block) }
+    deinit {
+        workspace.release(block)
+        if let scaleBlock { workspace.release(scaleBlock) }
+    }
 
+    /// The first number of a row, of float32.
     func row(_ index: Int) -> UnsafeMutablePointer<Float> {
+        precondition(
+            index >= 0 && index < rows && format == .float32, "row \(index) of \(rows), \(format)")
+        return (bytes + index * stride).assumingMemoryBound(to: Float.self)
+    }
+
+    var isCompact: Bool { stride == columns * 4 && format == .float32 }
+
+    /// The scale of each row, of bytes.
+    var scales: UnsafeMutablePointer<Float>? { scaleBlock?.elements }
+
+    /// The zero of each row, of bytes.
+    var zeros: UnsafeMutablePointer<Int32>? {
+        scaleBlock.map {
+            UnsafeMutableRawPointer($0.elements + rows).assumingMemoryBound(to: Int32.self)
+        }
+    }
+
+    /// Sets a row of any format from float32.
+    func setRow(_ index: Int, from x: UnsafePointer<Float>) {
         precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
-        return elements + index * columns
+        let target = bytes + index * stride
+        let kernels = Kernels.current
+        switch format {
+        case .float32:
+            target.copyMemory(from: x, byteCount: columns * 4)
+        case .bfloat16:
+            kernels.float32_to_bfloat16?(
+                x, columns, target.assumingMemoryBound(to: UInt16.self))
+        case .int8:
+            guard let scales, let zeros else { return }
+            kernels.quantize?(
+                x, columns, target.assumingMemoryBound(to: UInt8.self), scales + index,
+                zeros + index)
+        }
+        clearPadding(index)
+    }
+
+    /// Sets what fills a row up to whole words of a product to zero.
+    func clearPadding(_ index: Int) {
+        let (used, all) = (columns * format.byteWidth, format.words(columns) * 4)
+        guard used < all else { return }
+        (bytes + index * stride + used).initializeMemory(
+            as: UInt8.self, repeating: 0, count: all - used)
+    }
+
+    /// The same numbers in another format.
+    func converted(to format: ElementFormat) -> Matrix {
+        guard format != self.format else { return self }
+        let result = workspace.matrix(rows: rows, columns: columns, format: format)
+        workspace.inParallel(rows, unit: 4) { range in
+            for row in range { result.setRow(row, from: self.row(row)) }
+        }
+        return result
     }
 
     package var values: [Float] {
-        Array(UnsafeBufferPointer(start: elements, count: rows * columns))
+        [Float](unsafeUninitializedCapacity: rows * columns) { target, initialized in
+            initialized = rows * columns
+            guard let base = target.baseAddress else { return }
+            for i in 0..<rows {
+                (base + i * columns).update(from: row(i), count: columns)
+            }
+        }
     }
 
     /// Copies numbers in, row after row.
     package func fill(_ values: some Collection<Float>) {
         precondition(values.count == rows * columns, "\(values.count) into \(rows) x \(columns)")
-        _ = UnsafeMutableBufferPointer(start: elements, count: rows * columns)
-            .update(fromContentsOf: values)
+        var rest = values[...]
+        for i in 0..<rows {
+            _ = UnsafeMutableBufferPointer(start: row(i), count: columns)
+                .update(fromContentsOf: rest.prefix(columns))
+            rest = rest.dropFirst(columns)
+        }
     }
-
-    /// Sets all to 0.
-    package func clear() { elements.update(repeating: 0, count: rows * columns) }
 
     /// Sets one row to a vector.
     package func setRow(_ index: Int, to vector: Tensor) {
@@ -76,21 +164,31 @@ package final class Matrix {
             other.columns == columns && first + range.count <= rows
                 && range.upperBound <= other.rows,
             "\(range) of \(other.rows) x \(other.columns) to \(first) of \(rows) x \(columns)")
-        guard !range.isEmpty else { return }
-        row(first).update(from: other.row(range.lowerBound), count: range.count * columns)
+        for (i, source) in range.enumerated() {
+            row(first + i).update(from: other.row(source), count: columns)
+        }
     }
 
     /// The given rows, in that order, as a matrix of their own.
     package func gathered(_ indices: [Int]) -> Matrix {
-        let result = workspace.matrix(rows: indices.count, columns: columns)
+        let result = workspace.matrix(rows: indices.count, columns: columns, format: format)
+        let count = format.words(columns) * 4
         for (i, index) in indices.enumerated() {
-            result.row(i).update(from: row(index), count: columns)
+            precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
+            (result.bytes + i * result.stride).copyMemory(
+                from: bytes + index * stride, byteCount: count)
+            if let scales, let zeros, let newScales = result.scales, let newZeros = result.zeros {
+                newScales[i] = scales[index]
+                newZeros[i] = zeros[index]
+            }
         }
         return result
     }
 
     /// Whether every number is finite.
     package var isFinite: Bool {
-        UnsafeBufferPointer(start: elements, count: rows * columns).allSatisfy(\.isFinite)
+        (0..<rows).allSatisfy {
+            UnsafeBufferPointer(start: row($0), count: columns).allSatisfy(\.isFinite)
+        }
     }
 }

@@ -1,5 +1,4 @@
 internal import CKernels
-internal import COpenBLAS
 
 /// What follows a matrix product.
 package enum Nonlinearity: Sendable {
@@ -17,25 +16,32 @@ package enum Nonlinearity: Sendable {
 
 /// The weights of y = activation(x Wᵀ + b): the one front of every matrix product with weights.
 ///
-/// W is [outputs, inputs], b is [outputs].
+/// W is [outputs, inputs], b is [outputs]. An element of y has the same bits whatever other rows x has,
+/// and on however many threads: each is one sum, taken in the order of the inputs.
 package struct ProductWeights: Sendable {
-    package let weight: Tensor
-    package let bias: Tensor?
+    private let weights: PackedWeights
+    private let bias: Tensor?
 
-    package var outputs: Int { weight.shape[0] }
-    package var inputs: Int { weight.shape[1] }
+    package var outputs: Int { weights.outputs }
+    package var inputs: Int { weights.inputs }
+    package var format: ElementFormat { weights.format }
 
-    package init(weight: Tensor, bias: Tensor? = nil) {
+    /// - Parameter format: how the weights, and x for their product, are held.
+    package init(weight: Tensor, bias: Tensor? = nil, format: ElementFormat = .float32) {
         precondition(
             weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
             "weight \(weight.shape), bias \(bias.map(\.shape) ?? [])")
-        self.weight = weight
+        weights = PackedWeights(weight, format: format)
         self.bias = bias
     }
 
     /// activation(x Wᵀ + b): [rows, inputs] -> [rows, outputs].
-    package func apply(_ x: Matrix, activation: Nonlinearity = .identity) -> Matrix {
-        let y = x.workspace.matrix(rows: x.rows, columns: outputs)
+    ///
+    /// - Parameter format: that of the result: float32 or bfloat16.
+    package func apply(
+        _ x: Matrix, activation: Nonlinearity = .identity, format: ElementFormat = .float32
+    ) -> Matrix {
+        let y = x.workspace.matrix(rows: x.rows, columns: outputs, format: format)
         apply(x, into: y, activation: activation)
         return y
     }
@@ -44,125 +50,126 @@ package struct ProductWeights: Sendable {
     package func apply(
         _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity
     ) {
-        multiply(x, into: y, fromRow: first, adding: false, activation: activation)
+        multiply(Rows(x.converted(to: weights.format)), into: y, fromRow: first, activation)
     }
 
     /// y = activation(y + x Wᵀ + b).
     package func apply(_ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity) {
         precondition(x.rows == y.rows, "\(x.rows) rows added to \(y.rows)")
-        multiply(x, into: y, fromRow: 0, adding: true, activation: activation)
+        multiply(Rows(x.converted(to: weights.format)), into: y, adding: true, activation)
     }
 
-    private func multiply(
-        _ x: Matrix, into y: Matrix, fromRow first: Int, adding: Bool, activation: Nonlinearity
-    ) {
-        precondition(
-            x.columns == inputs && y.columns == outputs && first + x.rows <= y.rows,
-            "\(x.rows) x \(x.columns) by \(weight.shape) into \(y.rows) x \(y.columns)")
-        let target = y.elements + first * outputs
-        var fewest = BLAS.fewestRows(columns: outputs, depth: inputs)
-        // Some more, where two threads can then share what one would do.
-        if x.rows >= fewest && x.workspace.team.count > 1 { fewest *= 2 }
-        guard x.rows < fewest else {
-            return inParts(x) { rows, columns in
-                multiply(x, rows: rows, columns: columns, into: target, adding)
-                finish(target, rows: rows, columns: columns, activation)
-            }
-        }
-        // Rows of zeros below, so that few rows are not summed in another order than many.
-        let padded = x.workspace.matrix(rows: fewest, columns: inputs)
-        padded.clear()
-        padded.setRows(from: 0, to: 0..<x.rows, of: x)
-        let result = x.workspace.matrix(rows: fewest, columns: outputs)
-        if adding {
-            result.clear()
-            result.setRows(from: 0, to: first..<(first + x.rows), of: y)
-        }
-        inParts(padded) { rows, columns in
-            multiply(padded, rows: rows, columns: columns, into: result.elements, adding)
-        }
-        y.setRows(from: first, to: 0..<x.rows, of: result)
-        finish(target, rows: 0..<x.rows, columns: 0..<outputs, activation)
-    }
+    /// Rows of words that lie at regular distances: `lines` times `count`, each of `segments` parts.
+    struct Rows {
+        let matrix: Matrix
+        var start: UnsafeMutableRawPointer
+        var count: Int
+        var lines = 1
+        var lineStride = 0
+        var stride: Int
+        var words: Int
+        var segments = 1
+        var segmentStride = 0
 
-    /// Each thread takes the same part of the weights or of the rows, whichever is longer, so that the
-    /// parts are large; a sum never runs over two threads. Fewer threads take part where their parts
-    /// would be so small that they are summed in another order.
-    private func inParts(_ x: Matrix, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void) {
-        let splitsColumns = outputs >= x.rows
-        let (long, short) = splitsColumns ? (outputs, x.rows) : (x.rows, outputs)
-        let units = (long + 15) / 16
-        let least = BLAS.fewestRows(columns: short, depth: inputs)  // of either
-        var parts = min(x.workspace.team.count, units)
-        func smallest(of parts: Int) -> Int {
-            let whole = units / parts * 16
-            return whole - (units * 16 - long)  // the last may be a part of a unit
-        }
-        while parts > 1 && smallest(of: parts) < least { parts -= 1 }
-        x.workspace.inParallel(long, unit: 16, parts: parts) { part in
-            if splitsColumns { body(0..<x.rows, part) } else { body(part, 0..<outputs) }
+        init(_ x: Matrix) {
+            matrix = x
+            start = x.bytes
+            count = x.rows
+            stride = x.stride
+            words = x.format.words(x.columns)
         }
     }
 
-    private func multiply(
-        _ x: Matrix, rows: Range<Int>, columns: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, _ adding: Bool
-    ) {
-        BLAS.multiply(
-            rows: rows.count, columns: columns.count, depth: inputs,
-            x.elements + rows.lowerBound * inputs, inputs,
-            weight.elements + columns.lowerBound * inputs, inputs, transposed: true,
-            into: y + rows.lowerBound * outputs + columns.lowerBound, outputs, adding: adding)
-    }
-
-    /// The bias and the activation of some rows and columns.
-    private func finish(
-        _ y: UnsafeMutablePointer<Float>, rows: Range<Int>, columns: Range<Int>,
+    func multiply(
+        _ x: Rows, into y: Matrix, fromRow first: Int = 0, adding: Bool = false,
         _ activation: Nonlinearity
     ) {
-        guard bias != nil || activation != .identity else { return }
-        let kernel = Kernels.current.bias_activation
-        let offset = bias.map { $0.elements + columns.lowerBound }
-        for row in rows {
-            kernel(
-                y + row * outputs + columns.lowerBound, offset, columns.count, activation.code)
+        precondition(
+            x.words * x.segments == weights.format.words(inputs) && y.columns == outputs
+                && first + x.lines * x.count <= y.rows && x.matrix.format == weights.format,
+            "\(x.count) x \(x.words) by \(outputs) x \(inputs) into \(y.rows) x \(y.columns)")
+        var product = clip_product()
+        product.x = UnsafeRawPointer(x.start)
+        product.rows = x.count
+        product.row_stride = x.stride
+        product.lines = x.lines
+        product.line_stride = x.lineStride
+        product.words = x.words
+        product.segments = x.segments
+        product.segment_stride = x.segmentStride
+        product.y = y.bytes + first * y.stride
+        product.y_row_stride = y.stride
+        product.y_line_stride = x.count * y.stride
+        product.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
+        product.adding = adding ? 1 : 0
+        product.activation = activation.code
+        product.row_scales = UnsafePointer(x.matrix.scales)
+        product.row_zeros = UnsafePointer(x.matrix.zeros)
+
+        let workspace = x.matrix.workspace
+        switch weights.content(for: workspace) {
+        case .packed(let panels):
+            inParts(x, workspace) { part, lines in
+                multiply(product, part: part, lines: lines, x, y, panels, panelsFrom: 0)
+            }
+        case .source(let weight):
+            let format = weights.format
+            inParts(x, workspace) { part, lines in
+                let panels = Panels(count: 1, inputs: inputs, format: format)
+                let rows = format == .float32 ? nil : Panels.rows(inputs, format)
+                for panel in part {
+                    panels.pack(weight, panel, at: 0, by: rows)
+                    multiply(
+                        product, part: panel..<(panel + 1), lines: lines, x, y, panels,
+                        panelsFrom: panel)
+                }
+            }
+        }
+        if y.format == .bfloat16 {
+            for row in first..<(first + x.lines * x.count) { y.clearPadding(row) }
         }
     }
-}
 
-/// Plain products of float32 matrices, on the calling thread.
-enum BLAS {
-    /// The threads are ours: OpenBLAS keeps to the one that calls it, in all of the process.
-    private static let isSingleThreaded: Bool = {
-        openblas_set_num_threads(1)
-        return true
-    }()
-
-    /// The rows from which on a sum is taken in the same order, however many there are.
-    ///
-    /// OpenBLAS has other kernels for one row, and for products of up to a million multiplications.
-    static func fewestRows(columns: Int, depth: Int) -> Int {
-        max(2, 1_000_000 / (columns * depth) + 1)
-    }
-
-    /// c = a b (+ c), or a bᵀ (+ c) where `transposed`; each with the distance between its rows.
-    static func multiply(
-        rows: Int, columns: Int, depth: Int,
-        _ a: UnsafePointer<Float>, _ strideA: Int,
-        _ b: UnsafePointer<Float>, _ strideB: Int, transposed: Bool,
-        into c: UnsafeMutablePointer<Float>, _ strideC: Int, adding: Bool = false
+    /// Each thread takes some of the panels, or of the lines where there are more of those.
+    private func inParts(
+        _ x: Rows, _ workspace: Workspace,
+        _ body: (_ panels: Range<Int>, _ lines: Range<Int>) -> Void
     ) {
-        precondition(isSingleThreaded)
-        cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans,
-            blasint(rows), blasint(columns), blasint(depth), 1, a, blasint(strideA),
-            b, blasint(strideB), adding ? 1 : 0, c, blasint(strideC))
+        if x.lines > weights.panelCount {
+            workspace.inParallel(x.lines) { body(0..<weights.panelCount, $0) }
+        } else {
+            workspace.inParallel(weights.panelCount) { body($0, 0..<x.lines) }
+        }
+    }
+
+    /// The outputs of some panels for some lines, on this thread.
+    private func multiply(
+        _ whole: clip_product, part: Range<Int>, lines: Range<Int>, _ x: Rows, _ y: Matrix,
+        _ panels: Panels, panelsFrom first: Int
+    ) {
+        let output = part.lowerBound * Panels.width
+        var product = whole
+        product.x = whole.x + lines.lowerBound * x.lineStride
+        product.lines = lines.count
+        product.panels = UnsafeRawPointer(panels.start(part.lowerBound - first))
+        product.outputs = min(part.upperBound * Panels.width, outputs) - output
+        product.output_scales = panels.scales(part.lowerBound - first)
+        product.output_sums = panels.sums(part.lowerBound - first)
+        product.bias = bias.map { $0.elements + output }
+        product.y =
+            whole.y + lines.lowerBound * whole.y_line_stride
+            + output * (y.format == .bfloat16 ? 2 : 4)
+        Kernels.multiply(&product, weights.format)
     }
 }
 
-/// The library behind matrix products, with its version and the CPU kernel it chose.
-package func matrixProductEngine() -> String {
-    let version =
-        String(cString: openblas_get_config()).split(separator: " ").dropFirst().first ?? ""
-    return "OpenBLAS \(version) \(String(cString: openblas_get_corename()))"
+extension Kernels {
+    /// Products of numbers of a kind that the CPU multiplies.
+    static func multiply(_ product: inout clip_product, _ format: ElementFormat) {
+        switch format {
+        case .float32: current.multiply_float32(&product)
+        case .bfloat16: current.multiply_bfloat16?(&product)
+        case .int8: current.multiply_int8?(&product)
+        }
+    }
 }

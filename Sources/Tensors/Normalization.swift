@@ -2,20 +2,38 @@ internal import CKernels
 
 extension Matrix {
     /// (x - mean) / √(variance + ε) · weight + bias, for each row by itself.
-    package func layerNormalized(weight: Tensor, bias: Tensor, epsilon: Float) -> Matrix {
+    ///
+    /// - Parameter format: that of the result.
+    package func layerNormalized(
+        weight: Tensor, bias: Tensor, epsilon: Float, format: ElementFormat = .float32
+    ) -> Matrix {
         precondition(
             weight.count == columns && bias.count == columns,
             "\(weight.shape) and \(bias.shape) for rows of \(columns)")
-        let result = workspace.matrix(rows: rows, columns: columns)
+        let result = workspace.matrix(rows: rows, columns: columns, format: format)
+        let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: columns)
         let kernel = Kernels.current.layer_norm
-        workspace.inParallel(rows, unit: 8) { range in
+        workspace.inParallelParts(rows, unit: 4) { part, range in
             for row in range {
+                let target = format == .float32 ? result.row(row) : scratch.row(part)
                 kernel(
-                    self.row(row), weight.elements, bias.elements, epsilon, columns, result.row(row)
-                )
+                    self.row(row), weight.elements, bias.elements, epsilon, columns, target)
+                if format != .float32 { result.setRow(row, from: target) }
             }
         }
         return result
+    }
+
+    /// Adds row `indices[i]` of `tensor` to row i, for all rows.
+    package func add(rowsOf tensor: Tensor, at indices: [Int]) {
+        precondition(
+            indices.count == rows && tensor.shape == [tensor.shape[0], columns],
+            "\(indices.count) of \(tensor.shape) to \(rows) x \(columns)")
+        let kernel = Kernels.current.add
+        for (row, index) in indices.enumerated() {
+            precondition(index >= 0 && index < tensor.shape[0], "\(index) of \(tensor.shape)")
+            kernel(self.row(row), tensor.elements + index * columns, columns)
+        }
     }
 
     /// Adds row i of `tensor` to the i-th of the rows given.
@@ -46,17 +64,9 @@ package func normalizeRows(_ values: inout [Float], dimension: Int) {
 ///
 /// - Returns: [rows of a, rows of b], row-major.
 package func dotProducts(_ a: [Float], _ b: [Float], dimension: Int) -> [Float] {
-    let (rows, columns) = (a.count / dimension, b.count / dimension)
-    return [Float](unsafeUninitializedCapacity: rows * columns) { target, initialized in
-        initialized = rows * columns
-        guard initialized > 0, let c = target.baseAddress else { return }
-        a.withUnsafeBufferPointer { a in
-            b.withUnsafeBufferPointer { b in
-                guard let a = a.baseAddress, let b = b.baseAddress else { return }
-                BLAS.multiply(
-                    rows: rows, columns: columns, depth: dimension, a, dimension, b, dimension,
-                    transposed: true, into: c, columns)
-            }
-        }
-    }
+    let workspace = Workspace(threads: 1)
+    let x = workspace.matrix(rows: a.count / dimension, columns: dimension)
+    x.fill(a)
+    let weights = ProductWeights(weight: Tensor(b, shape: [b.count / dimension, dimension]))
+    return weights.apply(x).values
 }

@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Synchronization
 
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
@@ -61,6 +62,23 @@ extension Workspace {
             let lower = units * part / parts * unit
             let upper = min(units * (part + 1) / parts * unit, count)
             body(part, lower..<upper)
+        }
+    }
+}
+
+/// Runs `body` for 0..<count, each on one of `threads` threads with a workspace of its own that has no
+/// other thread; the next index goes to whichever thread is free.
+package func inParallel(
+    _ count: Int, threads: Int, _ body: (_ index: Int, _ workspace: Workspace) -> Void
+) {
+    let team = ThreadTeam(threads: min(threads, count))
+    let next = Atomic(0)
+    team.run(parts: team.count) { _ in
+        let workspace = Workspace(threads: 1)
+        while true {
+            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+            guard index < count else { return }
+            body(index, workspace)
         }
     }
 }

@@ -91,6 +91,12 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
+    /// Gives back the memory of what lies in a mapped file, for it will not be read soon.
+    func forgetPages() {
+        (owner as? MappedFile)?.forget(
+            UnsafeRawBufferPointer(start: elements, count: count * MemoryLayout<Float>.stride))
+    }
+
     /// The place of the first NaN or infinity, if there is one.
     package var firstNonFinite: Int? {
         UnsafeBufferPointer(start: elements, count: count).firstIndex { !$0.isFinite }
@@ -104,9 +110,9 @@ final class FloatBlock: @unchecked Sendable {
 
     init(capacity: Int) {
         self.capacity = capacity
-        elements = UnsafeMutableRawPointer.allocate(
-            byteCount: max(64, capacity * MemoryLayout<Float>.stride), alignment: 64
-        ).assumingMemoryBound(to: Float.self)
+        let byteCount = max(64, capacity * MemoryLayout<Float>.stride)
+        let start = allocateAligned(byteCount: byteCount)
+        elements = start.assumingMemoryBound(to: Float.self)
     }
 
     deinit { UnsafeMutableRawPointer(elements).deallocate() }

@@ -7,6 +7,7 @@ import Testing
 /// and on however many threads.
 @Suite(.serialized) struct BatchTests {
     static let models = ["models/vit", "models/vit-hf", "models/resnet", "models/seeded"]
+    static let precisions = Precision.allCases.filter(\.isSupported)
 
     /// Numbers that are the same every time and differ from input to input.
     private struct Numbers: RandomNumberGenerator {
@@ -36,13 +37,14 @@ import Testing
 
     /// How many inputs have another embedding in some batch than the first time.
     private func differing<Input>(
-        _ path: String, _ inputs: [Input], _ encode: (CLIPModel, [Input]) throws -> Embeddings
+        _ path: String, _ precision: Precision, _ inputs: [Input],
+        _ encode: (CLIPModel, [Input]) throws -> Embeddings
     ) throws -> Int {
         var numbers = Numbers(state: 1)
         var first: [[Float]]?
         var wrong: Set<Int> = []
-        for threads in [1, 2] {
-            let model = try load(path, threads: threads)
+        for threads in [1, 2, 3] {
+            let model = try load(path, threads: threads).at(precision: precision)
             for size in [1, 2, 3, 7, inputs.count] {
                 let order = Array(inputs.indices).shuffled(using: &numbers)
                 let rows = try inBatches(of: size, inputs, order: order) { try encode(model, $0) }
@@ -56,27 +58,37 @@ import Testing
         return wrong.count
     }
 
-    @Test(arguments: models) func images(_ path: String) throws {
+    @Test(arguments: models, precisions)
+    func images(_ path: String, precision: Precision) throws {
         let resolution = try load(path, threads: 1).configuration.resolution
         var numbers = Numbers(state: 2)
         let inputs = (0..<20).map { _ in
             (0..<(3 * resolution * resolution)).map { _ in Float.random(in: -2...2, using: &numbers)
             }
         }
-        let wrong = try differing(path, inputs) { try $0.encode(pixels: $1.flatMap { $0 }) }
+        let wrong = try differing(path, precision, inputs) {
+            try $0.encode(pixels: $1.flatMap { $0 })
+        }
         #expect(wrong == 0)
     }
 
-    @Test(arguments: models) func texts(_ path: String) throws {
+    /// Half of them begin like the one before.
+    @Test(arguments: models, precisions)
+    func texts(_ path: String, precision: Precision) throws {
         let text = try load(path, threads: 1).configuration.text
         var numbers = Numbers(state: 3)
-        let inputs = (0..<20).map { _ in
+        let end = text.vocabularySize - 1
+        var inputs: [[Int]] = []
+        for index in 0..<20 {
             let count = Int.random(in: 0...(text.contextLength - 2), using: &numbers)
-            let end = text.vocabularySize - 1
-            let ids = (0..<count).map { _ in Int.random(in: 0..<(end - 1), using: &numbers) }
-            return [end - 1] + ids + [end]
+            var ids = (0..<count).map { _ in Int.random(in: 0..<(end - 1), using: &numbers) }
+            if index % 2 == 1, let last = inputs.last {
+                let common = last.dropFirst().dropLast().prefix(count * 2 / 3)
+                ids.replaceSubrange(0..<common.count, with: common)
+            }
+            inputs.append([end - 1] + ids + [end])
         }
-        let wrong = try differing(path, inputs) { try $0.encode(tokens: $1) }
+        let wrong = try differing(path, precision, inputs) { try $0.encode(tokens: $1) }
         #expect(wrong == 0)
     }
 }

@@ -50,8 +50,9 @@ import Testing
             guard shape.count == 3 else { return all }
             // Nothing behind the end token is computed, and in the last block nothing before it.
             let isLast = lastBlock.map { stage.hasPrefix($0.name) } ?? false
+            let own = TokenTrie(rows).sequences.own.map(\.count)
             return rows.enumerated().flatMap { text, row in
-                let positions = isLast ? (row.count - 1)..<row.count : 0..<row.count
+                let positions = (row.count - (isLast ? 1 : own[text]))..<row.count
                 return positions.flatMap { position in
                     all[((text * shape[1] + position) * shape[2])...].prefix(shape[2])
                 }

@@ -92,7 +92,7 @@ import Testing
         let parts = (0..<3).map { Columns(qkv, ($0 * width)..<(($0 + 1) * width)) }
         let found = scaledDotProductAttention(
             query: parts[0], key: parts[1], value: parts[2], heads: heads, queries: sequences,
-            keys: sequences, causal: causal)
+            keys: sequences.map { [$0] }, causal: causal)
         let isOff = differs(found.values, expected)
         #expect(!isOff)
     }

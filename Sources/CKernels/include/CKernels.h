@@ -7,27 +7,40 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
+#include "CProducts.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-// Swift sees no optional pointers, but for the one that may be NULL.
 #if defined(__clang__)
 #pragma clang assume_nonnull begin
-#define CLIP_NULLABLE _Nullable
-#else
-#define CLIP_NULLABLE
 #endif
 
-typedef enum {
-    CLIP_IDENTITY,    // x
-    CLIP_RELU,        // max(x, 0)
-    CLIP_QUICK_GELU,  // x / (1 + exp(-1.702 x))
-    CLIP_GELU,        // x / 2 * (1 + erf(x / sqrt(2)))
-} clip_activation;
-
 typedef struct {
-    // "scalar", "avx2", "avx512" or "neon".
+    // "scalar", "neon", "avx2", "avx512", and with instructions for products of bytes, of bfloat16
+    // too, or a matrix unit for both: "avx512-vnni", "avx512-bf16", "amx".
     const char *name;
+
+    // Products of floats; of bfloat16 and of bytes where the CPU has instructions for them, else NULL.
+    void (*multiply_float32)(const clip_product *product);
+    void (*CLIP_NULLABLE multiply_bfloat16)(const clip_product *product);
+    void (*CLIP_NULLABLE multiply_int8)(const clip_product *product);
+
+    // Packs words [rows <= 32][n], `stride` words apart, into a panel: out[32 i + row]; zero where
+    // there is no row.
+    void (*pack)(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
+
+    // These three only where there are products of bfloat16 or of bytes.
+    // Rounds to the nearest bfloat16, to even between two; NaN stays NaN.
+    void (*CLIP_NULLABLE float32_to_bfloat16)(const float *x, size_t n, uint16_t *out);
+
+    // The nearest bytes: x[i] is about scale * (out[i] - zero), where 0 is exact. scale is NaN if any
+    // x[i] is no finite number.
+    void (*CLIP_NULLABLE quantize)(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero);
+
+    // The nearest signed bytes, symmetrical: x[i] is about scale * out[i]; the bytes' sum too.
+    void (*CLIP_NULLABLE quantize_symmetrically)(const float *x, size_t n, int8_t *out, float *scale,
+                                   int32_t *sum);
 
     // out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i].
     // The variance is the mean of squared deviations (two passes). out may be x.

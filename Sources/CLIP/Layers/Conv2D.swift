@@ -14,9 +14,10 @@ struct Conv2D: Sendable {
     /// - Parameters:
     ///   - parameters: of the block that holds both.
     ///   - convolution, norm: their names in it.
+    ///   - format: how both factors of the product are held.
     init(
         _ parameters: Parameters, _ convolution: String, _ norm: String, stride: Int = 1,
-        activation: Nonlinearity
+        activation: Nonlinearity, format: ElementFormat
     ) {
         let epsilon: Float = 1e-5
         let weight = parameters.tensor("\(convolution).weight")
@@ -30,7 +31,7 @@ struct Conv2D: Sendable {
         ).map { bias, product in bias - product.0 * product.1 }
         weights = ProductWeights(
             weight: weight.convolutionRows(scaledBy: factors),
-            bias: Tensor(offsets, shape: [offsets.count]))
+            bias: Tensor(offsets, shape: [offsets.count]), format: format)
         kernel = weight.shape[2]
         self.stride = stride
         self.activation = activation

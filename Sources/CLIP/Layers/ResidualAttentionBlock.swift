@@ -8,19 +8,21 @@ struct ResidualAttentionBlock: Sendable {
     private let mlp: MLP
 
     init(
-        _ parameters: Parameters, heads: Int, isCausal: Bool, configuration: CLIPConfiguration
+        _ parameters: Parameters, heads: Int, isCausal: Bool, format: ElementFormat,
+        configuration: CLIPConfiguration
     ) {
         let epsilon = configuration.layerNormEpsilon
-        ln1 = LayerNorm(parameters.scoped("ln_1"), epsilon: epsilon)
+        ln1 = LayerNorm(parameters.scoped("ln_1"), epsilon: epsilon, format: format)
         attention = MultiHeadAttention(
-            parameters.scoped("attn"), heads: heads, isCausal: isCausal)
-        ln2 = LayerNorm(parameters.scoped("ln_2"), epsilon: epsilon)
-        mlp = MLP(parameters.scoped("mlp"), activation: configuration.activation)
+            parameters.scoped("attn"), heads: heads, isCausal: isCausal, format: format)
+        ln2 = LayerNorm(parameters.scoped("ln_2"), epsilon: epsilon, format: format)
+        mlp = MLP(
+            parameters.scoped("mlp"), activation: configuration.activation, format: format)
     }
 
     /// Changes the residual stream x, [rows, width], in place.
     func callAsFunction(
-        _ x: Matrix, sequences: [Range<Int>], name: String, observer: StageObserver?
+        _ x: Matrix, sequences: Sequences, name: String, observer: StageObserver?
     ) {
         attention(ln1(x), sequences: sequences, addedTo: x)
         observer?("\(name).attn", x)
@@ -32,7 +34,7 @@ struct ResidualAttentionBlock: Sendable {
     ///
     /// Nobody reads the other positions of the last block, so they are not computed.
     func pooled(
-        _ x: Matrix, sequences: [Range<Int>], at rows: [Int], name: String,
+        _ x: Matrix, sequences: Sequences, at rows: [Int], name: String,
         observer: StageObserver?
     ) -> Matrix {
         let y = x.gathered(rows)  // [sequences, width]

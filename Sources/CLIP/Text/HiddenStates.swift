@@ -75,8 +75,10 @@ extension CLIPModel {
         }
         let encoder = textual.value
         let skipped = layer == .last ? 0 : 1
-        let states = try encode(count: tokens.count, groupSize: 8, dimension: length * width) {
-            range, workspace, observer in
+        let states = try encode(
+            EncodingGroups(count: tokens.count, threads: threads, largest: 4),
+            dimension: length * width
+        ) { range, workspace, observer in
             encoder.hiddenStates(
                 tokens[range].map { $0[...] }, leavingOut: skipped, normed: finalNorm,
                 workspace: workspace, observer: observer)

@@ -2,8 +2,8 @@ internal import Tensors
 
 /// The text tower: a causal transformer, read at the end token.
 ///
-/// No position sees what follows it, so each text is computed up to its end token only, and the
-/// texts of a batch lie one below the other without padding.
+/// No position sees what follows it, so each text is computed up to its end token only, the texts of a
+/// batch lie one below the other without padding, and what neighbours begin with is computed once.
 ///
 /// Source: `CLIP.encode_text` in `model.py` of openai/CLIP.
 struct TextEncoder: Sendable {
@@ -14,14 +14,17 @@ struct TextEncoder: Sendable {
     private let textProjection: Linear
     private let width: Int
 
-    init(_ parameters: Parameters, _ configuration: CLIPConfiguration) {
+    init(
+        _ parameters: Parameters, _ configuration: CLIPConfiguration, _ precision: Precision
+    ) {
         let text = configuration.text
         width = text.width
         tokenEmbedding = parameters["token_embedding.weight"]
         positionalEmbedding = parameters.tensor("positional_embedding")
         transformer = Transformer(
             parameters.scoped("transformer"), name: "transformer", layers: text.layers,
-            heads: text.heads, isCausal: true, configuration: configuration)
+            heads: text.heads, isCausal: true, format: precision.format,
+            configuration: configuration)
         lnFinal = LayerNorm(
             parameters.scoped("ln_final"), epsilon: configuration.layerNormEpsilon)
         textProjection = Linear(parameters.projection("text_projection"))
@@ -31,11 +34,12 @@ struct TextEncoder: Sendable {
     func callAsFunction(
         _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {
-        let (x, sequences) = embedded(tokens, workspace)
+        let trie = TokenTrie(tokens)
+        let x = embedded(trie, workspace)  // [distinct beginnings, width]
         observer?("embeddings", x)
 
-        let ends = sequences.map { $0.upperBound - 1 }
-        var y = transformer(x, sequences: sequences, pooledAt: ends, observer: observer)
+        var y = transformer(
+            x, sequences: trie.sequences, pooledAt: trie.ends, observer: observer)
         y = lnFinal(y)  // [texts, width]
         observer?("ln_final", y)
         y = textProjection(y)  // [texts, embedding dimension]
@@ -53,29 +57,21 @@ struct TextEncoder: Sendable {
         _ tokens: [ArraySlice<Int>], leavingOut count: Int, normed: Bool, workspace: Workspace,
         observer: StageObserver? = nil
     ) -> Matrix {
-        let (x, sequences) = embedded(tokens, workspace)
+        let trie = TokenTrie(tokens, shares: false)
+        let x = embedded(trie, workspace)
         observer?("embeddings", x)
-        transformer.run(x, sequences: sequences, leavingOut: count, observer: observer)
+        transformer.run(x, sequences: trie.sequences, leavingOut: count, observer: observer)
         guard normed else { return x }
         let y = lnFinal(x)
         observer?("ln_final", y)
         return y
     }
 
-    /// The embeddings of tokens and positions, and which rows are which text's.
-    private func embedded(
-        _ tokens: [ArraySlice<Int>], _ workspace: Workspace
-    ) -> (Matrix, [Range<Int>]) {
-        let positions = tokens.reduce(0) { $0 + $1.count }
-        let x = workspace.matrix(rows: positions, columns: width)  // [positions, width]
-        var sequences: [Range<Int>] = []
-        for row in tokens {
-            let start = sequences.last?.upperBound ?? 0
-            let sequence = start..<(start + row.count)
-            tokenEmbedding.parts[0].tensor.loadRows(Array(row), into: x, fromRow: start)
-            x.add(rowsOf: positionalEmbedding, to: sequence)
-            sequences.append(sequence)
-        }
-        return (x, sequences)
+    /// The embeddings of tokens and positions: [rows of the trie, width].
+    private func embedded(_ trie: TokenTrie, _ workspace: Workspace) -> Matrix {
+        let x = workspace.matrix(rows: trie.ids.count, columns: width)
+        tokenEmbedding.parts[0].tensor.loadRows(trie.ids, into: x)
+        x.add(rowsOf: positionalEmbedding, at: trie.positions)
+        return x
     }
 }

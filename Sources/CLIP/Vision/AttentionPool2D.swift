@@ -7,21 +7,22 @@ struct AttentionPool2D: Sendable {
     private let positionalEmbedding: Tensor  // [1 + area, width]
     private let attention: MultiHeadAttention
 
-    init(_ parameters: Parameters, heads: Int) {
+    init(_ parameters: Parameters, heads: Int, format: ElementFormat) {
         positionalEmbedding = parameters.tensor("positional_embedding")
         let projections = ["q_proj", "k_proj", "v_proj"].map { parameters.scoped($0) }
         attention = MultiHeadAttention(
             weight: .stacked(projections.map { $0.tensor("weight") }),
             bias: .stacked(projections.map { $0.tensor("bias") }),
-            outProj: Linear(parameters.scoped("c_proj")), heads: heads, isCausal: false)
+            outProj: Linear(parameters.scoped("c_proj"), format: .float32), heads: heads,
+            isCausal: false, format: format)
     }
 
     /// [batch, height, width, channels] -> [batch, embedding dimension].
     func callAsFunction(_ map: FeatureMap) -> Matrix {
         let x = map.withMeanFirst()  // [batch * (1 + area), channels]
         let length = x.rows / map.batch
-        let sequences = (0..<map.batch).map { $0 * length..<($0 + 1) * length }
-        for sequence in sequences { x.add(rowsOf: positionalEmbedding, to: sequence) }
-        return attention.pooled(x, sequences: sequences, at: sequences.map(\.lowerBound))
+        let sequences = Sequences(count: map.batch, length: length)
+        for sequence in sequences.own { x.add(rowsOf: positionalEmbedding, to: sequence) }
+        return attention.pooled(x, sequences: sequences, at: sequences.own.map(\.lowerBound))
     }
 }

@@ -12,19 +12,23 @@ struct ModifiedResNet: VisionEncoder {
 
     let batchSize = 2
 
-    init(_ parameters: Parameters, _ vision: CLIPConfiguration.ModifiedResNet) {
+    init(
+        _ parameters: Parameters, _ vision: CLIPConfiguration.ModifiedResNet, _ precision: Precision
+    ) {
         stem = (1...3).map {
             Conv2D(
-                parameters, "conv\($0)", "bn\($0)", stride: $0 == 1 ? 2 : 1, activation: .relu)
+                parameters, "conv\($0)", "bn\($0)", stride: $0 == 1 ? 2 : 1, activation: .relu,
+                format: $0 == 1 ? precision.pixelFormat : precision.format)
         }
         layers = vision.layers.enumerated().map { stage, count in
             (0..<count).map { block in
                 Bottleneck(
                     parameters.scoped("layer\(stage + 1).\(block)"), isFirst: block == 0,
-                    stride: stage > 0 && block == 0 ? 2 : 1)
+                    stride: stage > 0 && block == 0 ? 2 : 1, format: precision.format)
             }
         }
-        attnpool = AttentionPool2D(parameters.scoped("attnpool"), heads: vision.heads)
+        attnpool = AttentionPool2D(
+            parameters.scoped("attnpool"), heads: vision.heads, format: precision.format)
         resolution = vision.resolution
     }
 
@@ -57,13 +61,15 @@ private struct Bottleneck: Sendable {
     private let downsample: Conv2D?
     private let stride: Int
 
-    init(_ parameters: Parameters, isFirst: Bool, stride: Int) {
-        conv1 = Conv2D(parameters, "conv1", "bn1", activation: .relu)
-        conv2 = Conv2D(parameters, "conv2", "bn2", activation: .relu)
-        conv3 = Conv2D(parameters, "conv3", "bn3", activation: .relu)
+    init(_ parameters: Parameters, isFirst: Bool, stride: Int, format: ElementFormat) {
+        conv1 = Conv2D(parameters, "conv1", "bn1", activation: .relu, format: format)
+        conv2 = Conv2D(parameters, "conv2", "bn2", activation: .relu, format: format)
+        conv3 = Conv2D(parameters, "conv3", "bn3", activation: .relu, format: format)
         downsample =
             isFirst
-            ? Conv2D(parameters, "downsample.0", "downsample.1", activation: .identity) : nil
+            ? Conv2D(
+                parameters, "downsample.0", "downsample.1", activation: .identity, format: format)
+            : nil
         self.stride = stride
     }
 

@@ -17,22 +17,25 @@ struct VisionTransformer: VisionEncoder {
 
     init(
         _ parameters: Parameters, _ vision: CLIPConfiguration.VisionTransformer,
-        _ configuration: CLIPConfiguration
+        _ configuration: CLIPConfiguration, _ precision: Precision
     ) {
         let epsilon = configuration.layerNormEpsilon
         let patch = parameters.tensor("conv1.weight")  // [width, 3, patch, patch]
-        conv1 = Linear(patch.reshaped([vision.width, 3 * vision.patchSize * vision.patchSize]))
+        conv1 = Linear(
+            patch.reshaped([vision.width, 3 * vision.patchSize * vision.patchSize]),
+            format: precision.pixelFormat)
         classEmbedding = parameters.tensor("class_embedding")
         positionalEmbedding = parameters.tensor("positional_embedding").interpolated(
             toGrid: vision.grid)
         lnPre = LayerNorm(parameters.scoped("ln_pre"), epsilon: epsilon)
         transformer = Transformer(
             parameters.scoped("transformer"), name: "visual.transformer", layers: vision.layers,
-            heads: vision.heads, isCausal: false, configuration: configuration)
+            heads: vision.heads, isCausal: false, format: precision.format,
+            configuration: configuration)
         lnPost = LayerNorm(parameters.scoped("ln_post"), epsilon: epsilon)
         proj = Linear(parameters.projection("proj"))
         self.vision = vision
-        batchSize = max(1, 512 / (1 + vision.grid * vision.grid))
+        batchSize = max(1, 256 / (1 + vision.grid * vision.grid))
     }
 
     func callAsFunction(
@@ -45,8 +48,8 @@ struct VisionTransformer: VisionEncoder {
                 workspace: workspace))  // [batch * area, width]
 
         let x = workspace.matrix(rows: batch * (1 + area), columns: vision.width)
-        let sequences = (0..<batch).map { $0 * (1 + area)..<($0 + 1) * (1 + area) }
-        for (image, sequence) in sequences.enumerated() {
+        let sequences = Sequences(count: batch, length: 1 + area)
+        for (image, sequence) in sequences.own.enumerated() {
             x.setRow(sequence.lowerBound, to: classEmbedding)
             x.setRows(
                 from: sequence.lowerBound + 1, to: image * area..<(image + 1) * area, of: patches)
@@ -56,7 +59,7 @@ struct VisionTransformer: VisionEncoder {
 
         let normed = lnPre(x)  // [batch * (1 + area), width]
         observer?("visual.ln_pre", normed)
-        let classRows = sequences.map(\.lowerBound)
+        let classRows = sequences.own.map(\.lowerBound)
         var y = transformer(
             normed, sequences: sequences, pooledAt: classRows, observer: observer)
         y = lnPost(y)  // [batch, width]

@@ -1,0 +1,100 @@
+#if defined(__x86_64__)
+
+#include "avx512_product.h"
+
+#define AMX_TARGET AVX512_TARGET ",amx-tile,amx-bf16,amx-int8"
+
+// What _tile_loadconfig reads.
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} configuration;
+
+// Tiles 0 to 3 are the sums of two bands of rows with the two halves of a panel, 4 and 5 the bands
+// of x, 6 and 7 the halves of the weights.
+enum { BAND = 16, HALF = 64 };
+
+#pragma clang attribute push(__attribute__((target(AMX_TARGET))), apply_to = function)
+
+static void configure(size_t upper, size_t lower) {
+    configuration c = {.palette = 1};
+    const uint8_t rows[8] = {upper, upper, lower, lower, upper, lower, BAND, BAND};
+    for (int i = 0; i < 8; i++) {
+        c.rows[i] = rows[i];
+        c.row_bytes[i] = HALF;
+    }
+    _tile_loadconfig(&c);
+}
+
+__attribute__((always_inline)) static inline void compute(const tile *t, int of_bytes, float *sums) {
+    const clip_product *p = t->product;
+    size_t upper = (t->rows + 1) / 2, lower = t->rows / 2, stride = p->row_stride;
+    int is_low = t->rows > BAND;
+    if (!is_low) upper = t->rows;
+    configure(upper, is_low ? lower : 1);
+
+    _tile_zero(0);
+    _tile_zero(1);
+    if (is_low) {
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    const char *x = t->x, *w = t->panel, *ahead = t->ahead;
+    size_t ahead_step = t->ahead_step * CLIP_WORDS_MULTIPLE;
+    for (size_t k = 0; k < p->words; k += CLIP_WORDS_MULTIPLE) {
+        for (size_t i = 0; i < ahead_step; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
+        ahead += ahead_step;
+        _tile_loadd(4, x, stride);
+        _tile_loadd(6, w, CLIP_PANEL_WORD);
+        _tile_loadd(7, w + HALF, CLIP_PANEL_WORD);
+        if (of_bytes) {
+            _tile_dpbusd(0, 4, 6);
+            _tile_dpbusd(1, 4, 7);
+        } else {
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (is_low) {
+            _tile_loadd(5, x + upper * stride, stride);
+            if (of_bytes) {
+                _tile_dpbusd(2, 5, 6);
+                _tile_dpbusd(3, 5, 7);
+            } else {
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+        x += 4 * CLIP_WORDS_MULTIPLE;
+        w += CLIP_WORDS_MULTIPLE * CLIP_PANEL_WORD;
+    }
+    _tile_stored(0, sums, CLIP_PANEL_WORD);
+    _tile_stored(1, sums + 16, CLIP_PANEL_WORD);
+    if (is_low) {
+        float *below = sums + upper * CLIP_PANEL_OUTPUTS;
+        _tile_stored(2, below, CLIP_PANEL_WORD);
+        _tile_stored(3, below + 16, CLIP_PANEL_WORD);
+    }
+}
+
+static void compute_bfloat16(const tile *t, float *sums) {
+    compute(t, 0, sums);
+}
+
+static void compute_int8(const tile *t, float *sums) {
+    compute(t, 1, sums);
+}
+
+void clip_multiply_bfloat16_amx(const clip_product *p) {
+    for_each_tile(p, 2 * BAND, compute_bfloat16, finish);
+    _tile_release();
+}
+
+void clip_multiply_int8_amx(const clip_product *p) {
+    for_each_tile(p, 2 * BAND, compute_int8, finish);
+    _tile_release();
+}
+
+#pragma clang attribute pop
+
+#endif

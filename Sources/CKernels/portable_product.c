@@ -1,0 +1,69 @@
+#include "product.h"
+
+// Four rows by eight outputs: sixteen registers of four floats hold the sums, two vectors of weights
+// and one of x, on every CPU.
+enum { HEIGHT = 4, WIDTH = 8 };
+
+typedef float vector __attribute__((vector_size(16), aligned(4)));
+
+__attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows, float *sums) {
+    const clip_product *p = t->product;
+    for (int column = 0; column < CLIP_PANEL_OUTPUTS; column += WIDTH) {
+        const float *w = (const float *)t->panel + column;
+        vector total[HEIGHT][2] = {{{0}}};
+        for (size_t segment = 0; segment < p->segments; segment++) {
+            const float *x = (const float *)(t->x + segment * p->segment_stride);
+            for (size_t first = 0; first < p->words; first += SUMMED_AT_ONCE) {
+                size_t rest = p->words - first;
+                size_t last = rest < SUMMED_AT_ONCE ? p->words : first + SUMMED_AT_ONCE;
+                vector s[HEIGHT][2] = {{{0}}};
+                for (size_t k = first; k < last; k++, w += CLIP_PANEL_OUTPUTS) {
+                    vector left = *(const vector *)w, right = *(const vector *)(w + 4);
+                    for (int i = 0; i < rows; i++) {
+                        float value = x[i * (p->row_stride / 4) + k];
+                        s[i][0] += value * left;
+                        s[i][1] += value * right;
+                    }
+                }
+                for (int i = 0; i < rows; i++) {
+                    total[i][0] += s[i][0];
+                    total[i][1] += s[i][1];
+                }
+            }
+        }
+        for (int i = 0; i < rows; i++) {
+            memcpy(sums + i * CLIP_PANEL_OUTPUTS + column, total[i], sizeof total[i]);
+        }
+    }
+}
+
+static void compute(const tile *t, float *sums) {
+    switch (t->rows) {
+    case 1:
+        return compute_rows(t, 1, sums);
+    case 2:
+        return compute_rows(t, 2, sums);
+    case 3:
+        return compute_rows(t, 3, sums);
+    case 4:
+        return compute_rows(t, 4, sums);
+    }
+}
+
+static void finish(const clip_product *p, float *sums, size_t line, size_t row, size_t rows,
+                   size_t output) {
+    const clip_kernels *kernels = clip_kernels_current();
+    finish_floats(p, sums, line, row, rows, output, kernels->add, kernels->bias_activation);
+}
+
+void clip_multiply_float32_portable(const clip_product *p) {
+    for_each_tile(p, HEIGHT, compute, finish);
+}
+
+void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t row = 0; row < CLIP_PANEL_OUTPUTS; row++) {
+            out[i * CLIP_PANEL_OUTPUTS + row] = row < rows ? x[row * stride + i] : 0;
+        }
+    }
+}

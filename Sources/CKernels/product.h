@@ -1,0 +1,80 @@
+// The order in which the tiles of a product are computed; the same on every instruction set.
+
+#ifndef PRODUCT_H
+#define PRODUCT_H
+
+#include "tables.h"
+
+#include <string.h>
+
+// A tile of raw sums: at most TILE_ROWS rows of x with one panel.
+enum { TILE_ROWS = 32 };
+
+typedef struct {
+    const clip_product *product;
+    const char *x;      // its first row
+    size_t rows;
+    const char *panel;
+    const char *ahead;  // what the caches should fetch meanwhile: `ahead_step` bytes each word
+    size_t ahead_step;
+} tile;
+
+// For loops over arrays of sums, which are registers only where all of these are gone.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// So many products of floats are added up by themselves, then these sums: less is lost to rounding
+// than in one long sum.
+enum { SUMMED_AT_ONCE = 256 };
+
+// About as much of x as stays in the second cache beside a panel.
+enum { CHUNK_BYTES = 512 * 1024 };
+
+// Rows in tiles of nearly the same height, at most `height` each; tiles of as many rows as fit the
+// cache with all panels in turn.
+__attribute__((always_inline)) static inline void for_each_tile(
+    const clip_product *p, size_t height, void (*compute)(const tile *t, float *sums),
+    void (*finish)(const clip_product *p, float *sums, size_t line, size_t row, size_t rows,
+                   size_t output)) {
+    _Alignas(64) float sums[TILE_ROWS * CLIP_PANEL_OUTPUTS];
+    size_t tiles_a_line = (p->rows + height - 1) / height;
+    size_t tiles = p->lines * tiles_a_line;
+    size_t words = p->segments * p->words;
+    size_t panel_bytes = words * CLIP_PANEL_WORD;
+    size_t panels = (p->outputs + CLIP_PANEL_OUTPUTS - 1) / CLIP_PANEL_OUTPUTS;
+    size_t chunk = CHUNK_BYTES / (height * words * 4) + 1;
+
+    for (size_t first = 0; first < tiles; first += chunk) {
+        size_t last = tiles - first < chunk ? tiles : first + chunk;
+        for (size_t panel = 0; panel < panels; panel++) {
+            const char *here = (const char *)p->panels + panel * panel_bytes;
+            const char *next = panel + 1 < panels ? here + panel_bytes : p->panels;
+            for (size_t i = first; i < last; i++) {
+                size_t line = i / tiles_a_line, at = i % tiles_a_line;
+                size_t row = p->rows * at / tiles_a_line;
+                size_t end = p->rows * (at + 1) / tiles_a_line;
+                tile t = {p, (const char *)p->x + line * p->line_stride + row * p->row_stride,
+                          end - row, here, next + panel_bytes * (i - first) / (last - first),
+                          CLIP_PANEL_WORD / (last - first)};
+                compute(&t, sums);
+                finish(p, sums, line, row, end - row, panel * CLIP_PANEL_OUTPUTS);
+            }
+        }
+    }
+}
+
+// Outputs of floats from their sums, a row of a panel at a time.
+__attribute__((always_inline)) static inline void finish_floats(
+    const clip_product *p, float *sums, size_t line, size_t row, size_t rows, size_t output,
+    void (*add)(float *x, const float *y, size_t n),
+    void (*bias_activation)(float *x, const float *bias, size_t n, clip_activation activation)) {
+    size_t there = p->outputs - output;
+    size_t n = there < CLIP_PANEL_OUTPUTS ? there : CLIP_PANEL_OUTPUTS;
+    for (size_t i = 0; i < rows; i++, sums += CLIP_PANEL_OUTPUTS) {
+        float *y = (float *)((char *)p->y + line * p->y_line_stride + (row + i) * p->y_row_stride);
+        if (p->adding) add(sums, y + output, n);
+        bias_activation(sums, p->bias ? p->bias + output : NULL, n, p->activation);
+        memcpy(y + output, sums, n * sizeof(float));
+    }
+}
+
+#endif

@@ -1,0 +1,32 @@
+internal import Tensors
+
+/// The arithmetic of the towers' matrix products.
+///
+/// Whatever it is, layer norms, softmax, residuals and sums are float32 (sums of bytes int32), and so are
+/// the embeddings.
+public enum Precision: String, Sendable, CaseIterable {
+    /// Weights and activations in float32: the reference's.
+    case fp32
+    /// Both rounded to bfloat16 for every product.
+    case bf16
+    /// Both rounded to bytes: weights with a scale for each output, activations with a scale and a zero
+    /// for each position, taken when they are there. The first convolution is bfloat16 where the CPU
+    /// has it, else float32, and so are the attention's scores and the projection.
+    case int8
+
+    /// Whether this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX, int8 AVX-512 VNNI or AMX.
+    public var isSupported: Bool { format.isSupported }
+
+    var format: ElementFormat {
+        switch self {
+        case .fp32: .float32
+        case .bf16: .bfloat16
+        case .int8: .int8
+        }
+    }
+
+    /// Of the convolution that sees the pixels.
+    var pixelFormat: ElementFormat {
+        self == .int8 ? (ElementFormat.bfloat16.isSupported ? .bfloat16 : .float32) : format
+    }
+}

@@ -1,0 +1,130 @@
+internal import CKernels
+internal import Synchronization
+
+/// A matrix of weights [outputs, inputs] in panels, as the kernels of products read them.
+///
+/// Packing costs about as much as a product with fifty rows and as much memory as the weights. So the
+/// first product packs a panel at a time into memory of its own and forgets it, and the second one
+/// packs all for good: whoever encodes once touches nothing but the mapped file.
+final class PackedWeights: Sendable {
+    let outputs: Int
+    let inputs: Int
+    let format: ElementFormat
+    private let state: Mutex<State>
+
+    private enum State: Sendable {
+        case source(Tensor, isUsed: Bool)
+        case packed(Panels)
+    }
+
+    /// What a product with some of the panels reads.
+    enum Content: Sendable {
+        case source(Tensor)
+        case packed(Panels)
+    }
+
+    init(_ weight: Tensor, format: ElementFormat) {
+        outputs = weight.shape[0]
+        inputs = weight.shape[1]
+        self.format = format
+        state = Mutex(.source(weight, isUsed: false))
+    }
+
+    /// For one product, after which it counts as used.
+    func content(for workspace: Workspace) -> Content {
+        state.withLock { state in
+            switch state {
+            case .packed(let panels): return .packed(panels)
+            case .source(let weight, isUsed: false):
+                state = .source(weight, isUsed: true)
+                return .source(weight)
+            case .source(let weight, isUsed: true):
+                let panels = Panels(count: panelCount, inputs: inputs, format: format)
+                workspace.inParallel(panelCount) { range in
+                    let rows = format == .float32 ? nil : Panels.rows(inputs, format)
+                    for panel in range { panels.pack(weight, panel, at: panel, by: rows) }
+                }
+                weight.forgetPages()
+                state = .packed(panels)
+                return .packed(panels)
+            }
+        }
+    }
+
+    var panelCount: Int { (outputs + Panels.width - 1) / Panels.width }
+}
+
+/// Weights in panels of 32 outputs.
+final class Panels: @unchecked Sendable {
+    static let width = Int(CLIP_PANEL_OUTPUTS)
+
+    let words: Int
+    private let block: FloatBlock
+    private let format: ElementFormat
+    /// Of bytes: the scale of each output, and after all of these the sum of its bytes.
+    private let scaleBlock: FloatBlock?
+    private let count: Int
+
+    init(count: Int, inputs: Int, format: ElementFormat) {
+        self.count = count
+        self.format = format
+        words = format.words(inputs)
+        block = FloatBlock(capacity: count * words * Self.width)
+        scaleBlock = format == .int8 ? FloatBlock(capacity: 2 * count * Self.width) : nil
+    }
+
+    func start(_ panel: Int) -> UnsafePointer<Float> {
+        UnsafePointer(block.elements + panel * words * Self.width)
+    }
+
+    func scales(_ panel: Int) -> UnsafePointer<Float>? {
+        scaleBlock.map { UnsafePointer($0.elements + panel * Self.width) }
+    }
+
+    func sums(_ panel: Int) -> UnsafePointer<Int32>? {
+        scaleBlock.map {
+            UnsafeRawPointer($0.elements + (count + panel) * Self.width)
+                .assumingMemoryBound(to: Int32.self)
+        }
+    }
+
+    /// Memory for the rows of a panel in a format that is not float32.
+    static func rows(_ inputs: Int, _ format: ElementFormat) -> FloatBlock {
+        let count = width * format.words(inputs)
+        let block = FloatBlock(capacity: count)
+        block.elements.update(repeating: 0, count: count)  // fills the rows up, too
+        return block
+    }
+
+    /// Packs 32 outputs of `weight`, those of its panel `source`, as the panel `target` of these.
+    ///
+    /// - Parameter rows: memory as above, for formats that are not float32.
+    func pack(_ weight: Tensor, _ source: Int, at target: Int, by rows: FloatBlock?) {
+        let inputs = weight.shape[1]
+        let first = source * Self.width
+        let outputs = min(Self.width, weight.shape[0] - first)
+        let kernels = Kernels.current
+        let panel = UnsafeMutableRawPointer(block.elements + target * words * Self.width)
+            .assumingMemoryBound(to: UInt32.self)
+        var words = UnsafeRawPointer(weight.elements + first * inputs)
+        if let rows {
+            words = UnsafeRawPointer(rows.elements)
+            for output in 0..<outputs {
+                let x = weight.elements + (first + output) * inputs
+                let row = UnsafeMutableRawPointer(rows.elements + output * self.words)
+                guard let scaleBlock else {
+                    kernels.float32_to_bfloat16?(
+                        x, inputs, row.assumingMemoryBound(to: UInt16.self))
+                    continue
+                }
+                let scale = scaleBlock.elements + target * Self.width + output
+                let sum = UnsafeMutableRawPointer(scale + count * Self.width)
+                kernels.quantize_symmetrically?(
+                    x, inputs, row.assumingMemoryBound(to: Int8.self), scale,
+                    sum.assumingMemoryBound(to: Int32.self))
+            }
+        }
+        kernels.pack(
+            words.assumingMemoryBound(to: UInt32.self), self.words, outputs, self.words, panel)
+    }
+}
