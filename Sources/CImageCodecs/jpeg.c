@@ -47,6 +47,16 @@ static void read_orientation(const struct jpeg_decompress_struct *info, clip_pic
     }
 }
 
+// The scaled decoding that is fastest and leaves enough of the picture.
+static void choose_scale(struct jpeg_decompress_struct *info, uint32_t smallest_side) {
+    uint32_t side = info->image_width < info->image_height ? info->image_width : info->image_height;
+    info->scale_num = info->scale_denom = 8;
+    while (smallest_side > 0 && info->scale_num > 1 &&
+           (uint64_t)side * (info->scale_num / 2) / 8 >= smallest_side) {
+        info->scale_num /= 2;
+    }
+}
+
 static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
                                   const clip_picture_options *options) {
     struct jpeg_decompress_struct *info = &decoder->info;
@@ -64,8 +74,10 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     info->dct_method = JDCT_ISLOW;
     info->do_fancy_upsampling = TRUE;
+    choose_scale(info, options->smallest_side);
+    jpeg_calc_output_dimensions(info);
     clip_picture_status status =
-        clip_picture_allocate(out, info->image_width, info->image_height,
+        clip_picture_allocate(out, info->output_width, info->output_height,
                               is_cmyk ? CLIP_PICTURE_CMYK : CLIP_PICTURE_RGB, false, options);
     if (status != CLIP_PICTURE_OK) return status;
 

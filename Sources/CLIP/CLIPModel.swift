@@ -36,6 +36,7 @@ public struct CLIPModel: Sendable {
     /// The arithmetic in use.
     public private(set) var precision = Precision.fp32
 
+    let workspaces: WorkspacePool
     let parameters: Parameters
     let files: [(path: String, file: MappedFile)]
     private(set) var visual: Lazy<any VisionEncoder>
@@ -111,6 +112,7 @@ public struct CLIPModel: Sendable {
         files = loaded.files
         logitScale = exp(parameters.tensor("logit_scale").values[0])
         self.threads = max(1, threads ?? availableCores())
+        workspaces = WorkspacePool(threads: self.threads)
         guard logitScale.isFinite else {
             throw .nonFiniteResult(path: weights.path, stage: "the tensor logit_scale")
         }

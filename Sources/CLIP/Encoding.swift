@@ -100,10 +100,9 @@ extension CLIPModel {
             let values = result.values
             results.withLock { $0[index] = values }
         }
-        inParallel(groups.separate, threads: threads, run)
-        if groups.separate < groups.ranges.count {
-            let workspace = Workspace(threads: threads)
-            for index in groups.separate..<groups.ranges.count { run(index, workspace) }
+        workspaces.inParallel(groups.separate, run)
+        for index in groups.separate..<groups.ranges.count {
+            workspaces.withWorkspace { run(index, $0) }
         }
         if let range = failed.withLock({ $0 }) {
             throw .nonFiniteResult(path: weights.path, stage: firstNonFiniteStage(range, pass))
@@ -114,8 +113,10 @@ extension CLIPModel {
     /// Where a result stopped being finite: the pass again, looking at every stage.
     private func firstNonFiniteStage(_ range: Range<Int>, _ pass: Pass) -> String {
         var stage: String?
-        _ = pass(range, Workspace(threads: threads)) { name, activations in
-            if stage == nil && !activations.isFinite { stage = name }
+        workspaces.withWorkspace { workspace in
+            _ = pass(range, workspace) { name, activations in
+                if stage == nil && !activations.isFinite { stage = name }
+            }
         }
         let found = stage ?? "an unknown stage"
         if let tensor = parameters.firstNonFinite(where: { Self.isPart($0, of: found) }) {
@@ -142,14 +143,17 @@ extension CLIPModel {
     /// The activations of a pass after every stage, for tests that look for the first that differs.
     func observe(pixels: [Float], _ observer: @escaping StageObserver) {
         let size = 3 * configuration.resolution * configuration.resolution
-        _ = visual.value(
-            pixels[...], batch: pixels.count / size, workspace: Workspace(threads: threads),
-            observer: observer)
+        workspaces.withWorkspace {
+            _ = visual.value(
+                pixels[...], batch: pixels.count / size, workspace: $0, observer: observer)
+        }
     }
 
     /// The same for rows of tokens that end with the end token.
     func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
-        _ = textual.value(tokens, workspace: Workspace(threads: threads), observer: observer)
+        workspaces.withWorkspace {
+            _ = textual.value(tokens, workspace: $0, observer: observer)
+        }
     }
 
     /// What comes before the projection of pictures, for a ViT: the class tokens' features, [pictures, width].

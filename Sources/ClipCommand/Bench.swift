@@ -14,8 +14,11 @@ struct Bench: ParsableCommand {
         abstract: "Measure a tower, in this process.",
         discussion: "Times are of a whole batch, tokenizing and preprocessing left out.")
 
-    @Option(help: "image or text.")
+    @Option(help: "image or text; or preprocess, of --image, on one thread.")
     var tower: Tower
+
+    @Option(help: ArgumentHelp("The picture for --tower preprocess.", valueName: "file"))
+    var image: String?
 
     @Option(help: ArgumentHelp("Pictures or texts at once.", valueName: "n"))
     var batch = 1
@@ -28,14 +31,23 @@ struct Bench: ParsableCommand {
             "Measure so often; without it at least 10 times and 2 seconds.", valueName: "n"))
     var repetitions: Int?
 
+    @Flag(
+        help: """
+            Measure once for every line of standard input and print the milliseconds, to alternate with \
+            other programs.
+            """)
+    var onRequest = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
 
+    @OptionGroup var pictures: PictureOptions
+
     enum Tower: String, ExpressibleByArgument, CaseIterable {
-        case image, text
+        case image, text, preprocess
     }
 
     func validate() throws {
@@ -43,14 +55,25 @@ struct Bench: ParsableCommand {
         where !(1...10_000).contains(value) {
             throw ValidationError("--\(name) must be 1 to 10000, not \(value).")
         }
+        if (tower == .preprocess) != (image != nil) {
+            throw ValidationError("--tower preprocess and --image go together.")
+        }
         if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
     }
 
     func run() throws {
+        guard tower != .preprocess else {
+            let preprocessor =
+                try self.model.isGiven ? self.model.preprocessor(common) : ImagePreprocessor()
+            return try measure(threads: 1, batch: 1, .fp32) {
+                _ = preprocessor(try pictures.read(image ?? "", for: preprocessor))
+            }
+        }
         let model = try self.model.load(common)
         let configuration = model.configuration
         let once: () throws -> Void
         switch tower {
+        case .preprocess: return
         case .image:
             let side = configuration.resolution
             // A pattern that is neither constant nor sparse; its values do not matter to the time.
@@ -68,28 +91,43 @@ struct Bench: ParsableCommand {
             }
             once = { _ = try model.encode(tokens: rows) }
         }
-        try once()
-        try once()
-        var times: [Double] = []
-        while repetitions.map({ times.count < $0 })
-            ?? (times.count < 10 || times.reduce(0, +) < 2)
-        {
+        try measure(threads: model.threads, batch: batch, model.precision, once)
+    }
+
+    private func measure(
+        threads: Int, batch: Int, _ precision: Precision, _ once: () throws -> Void
+    ) throws {
+        func milliseconds() throws -> Double {
             let start = ContinuousClock.now
             try once()
-            let taken = ContinuousClock.now - start
-            times.append(
-                Double(taken.components.seconds) + Double(taken.components.attoseconds) / 1e18)
+            let taken = (ContinuousClock.now - start).components
+            return 1000 * Double(taken.seconds) + Double(taken.attoseconds) / 1e15
+        }
+        try once()
+        try once()
+        if onRequest {
+            while readLine() != nil {
+                print(try milliseconds())
+                fflush(nil)
+            }
+            return
+        }
+        var times: [Double] = []
+        while repetitions.map({ times.count < $0 })
+            ?? (times.count < 10 || times.reduce(0, +) < 2000)
+        {
+            times.append(try milliseconds())
             if times.count >= 10_000 { break }
         }
         times.sort()
-        let (median, fastest) = (1000 * times[times.count / 2], 1000 * times[0])
+        let (median, fastest) = (times[times.count / 2], times[0])
         let perSecond = 1000 * Double(batch) / median
         let instructionSet = CLIPModel.instructionSet
         guard json else {
             print(
                 """
-                \(tower.rawValue) tower, batch \(batch), \(model.threads) threads, \
-                \(model.precision.rawValue): median \(fixed(median, 2)) ms, fastest \
+                \(tower.rawValue), batch \(batch), \(threads) threads, \
+                \(precision.rawValue): median \(fixed(median, 2)) ms, fastest \
                 \(fixed(fastest, 2)) ms, \(fixed(perSecond, 1)) a second, \
                 \(fixed(peakMegabytes, 0)) MB at most (\(instructionSet))
                 """)
@@ -98,8 +136,8 @@ struct Bench: ParsableCommand {
         print(
             JSON.object([
                 "tower": .string(tower.rawValue), "batch": .integer(batch),
-                "precision": .string(model.precision.rawValue),
-                "threads": .integer(model.threads), "median_ms": .double(median),
+                "precision": .string(precision.rawValue),
+                "threads": .integer(threads), "median_ms": .double(median),
                 "min_ms": .double(fastest), "per_second": .double(perSecond),
                 "peak_rss_mb": .double(peakMegabytes), "isa": .string(instructionSet),
                 "blas": .string("none"),

@@ -96,10 +96,11 @@ struct Encode: ParsableCommand {
             isNormalized: !noNormalize, streams: isStandardOutput(output))
         var failures = 0
 
+        let decoding = pictures.decoding(for: model.preprocessor)
         // Some at a time, so that rows come out while others are made.
         for start in stride(from: 0, to: images.count, by: 128) {
             let paths = Array(images[start..<min(start + 128, images.count)])
-            let results = try model.encode(files: paths, options: pictures.decoding)
+            let results = try model.encode(files: paths, options: decoding)
             for (path, result) in zip(paths, results) {
                 switch result {
                 case .success(let row): rows.append("image", [path], row)

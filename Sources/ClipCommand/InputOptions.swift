@@ -49,6 +49,13 @@ struct PictureOptions: ParsableArguments {
     var allowTruncated = false
 
     @Option(
+        help: """
+            exact, or fast: a JPEG much larger than the model needs is decoded at 1/2, 1/4 or 1/8 of its \
+            size; the cosine of the embeddings is about 0.999.
+            """)
+    var decode: Decoding = .exact
+
+    @Option(
         help: ArgumentHelp("Refuse pictures of more pixels than this.", valueName: "n"))
     var maxPixels = RGBImage.defaultMaximumPixels
 
@@ -58,15 +65,23 @@ struct PictureOptions: ParsableArguments {
         }
     }
 
-    var decoding: RGBImage.DecodingOptions {
+    enum Decoding: String, ExpressibleByArgument, CaseIterable {
+        case exact, fast
+    }
+
+    /// How pictures are decoded for a model's preprocessing.
+    func decoding(for preprocessor: ImagePreprocessor) -> RGBImage.DecodingOptions {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
         options.allowsTruncated = allowTruncated
+        options.smallestSide = decode == .fast ? preprocessor.fastDecodingSide : nil
         return options
     }
 
-    func read(_ path: String) throws(CLIPError) -> RGBImage {
-        try RGBImage(contentsOfFile: path, options: decoding)
+    func read(
+        _ path: String, for preprocessor: ImagePreprocessor
+    ) throws(CLIPError) -> RGBImage {
+        try RGBImage(contentsOfFile: path, options: decoding(for: preprocessor))
     }
 }
 

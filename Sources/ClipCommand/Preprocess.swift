@@ -20,12 +20,12 @@ struct Preprocess: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let picture = try pictures.read(image)
         var preprocessor = model.isGiven ? try model.preprocessor(common) : ImagePreprocessor()
         if let resolution = model.resolution, !model.isGiven {
             preprocessor.resolution = resolution
         }
         preprocessor.rules = pictures.preprocess
+        let picture = try pictures.read(image, for: preprocessor)
         let side = preprocessor.resolution
         try write(npy(preprocessor(picture), shape: [3, side, side]), to: output)
     }

@@ -27,11 +27,12 @@ struct Similarity: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        let model = try self.model.load(textOptions, pictures, common)
         var images: [(name: String, image: RGBImage)] = []
         var failures = 0
         for path in image {
             do throws(CLIPError) {
-                images.append((path, try pictures.read(path)))
+                images.append((path, try pictures.read(path, for: model.preprocessor)))
             } catch {
                 report(error)
                 failures += 1
@@ -39,7 +40,6 @@ struct Similarity: ParsableCommand {
         }
         guard !images.isEmpty else { throw ExitCode(1) }
 
-        let model = try self.model.load(textOptions, pictures, common)
         let texts = try model.encode(texts: text, truncating: textOptions.truncate)
         let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {

@@ -63,8 +63,8 @@ struct Zeroshot: ParsableCommand {
             throw Failure(
                 "give at least two labels after the picture, not \(labels.count)", status: 2)
         }
-        let picture = try pictures.read(image)
         let model = try self.model.load(textOptions, pictures, common)
+        let picture = try pictures.read(image, for: model.preprocessor)
         let prompts =
             switch templates {
             case .imagenet: PromptTemplates.imageNet

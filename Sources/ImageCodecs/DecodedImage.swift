@@ -49,12 +49,16 @@ extension DecodedImage {
     ///   - maximumPixels: a larger picture is refused before memory is taken for it.
     ///   - allowsTruncated: whether a JPEG or PNG that ends early is what is there of it, the rest of it
     ///     grey or black.
+    ///   - smallestSide: where given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as
+    ///     neither side gets shorter than this.
     package init(
-        decoding bytes: [UInt8], maximumPixels: Int, allowsTruncated: Bool = false
+        decoding bytes: [UInt8], maximumPixels: Int, allowsTruncated: Bool = false,
+        smallestSide: Int? = nil
     ) throws(ImageDecodingError) {
         guard !bytes.isEmpty else { throw .empty }
         var options = clip_picture_options(
-            max_pixels: UInt64(max(0, maximumPixels)), allow_truncated: allowsTruncated)
+            max_pixels: UInt64(max(0, maximumPixels)), allow_truncated: allowsTruncated,
+            smallest_side: UInt32(clamping: smallestSide ?? 0))
         var picture = clip_picture()
         let status = bytes.withUnsafeBufferPointer {
             clip_picture_decode($0.baseAddress, $0.count, &options, &picture)

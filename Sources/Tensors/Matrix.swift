@@ -4,13 +4,16 @@ internal import CKernels
 ///
 /// Blocks of released matrices are used again, so that after its first layer a pass takes no memory
 /// from the system. Matrices are made and released by the thread of the pass alone.
-package final class Workspace {
+package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
+    /// How many were asked for; the system may have granted fewer.
+    let wantedThreads: Int
     private var free: [FloatBlock] = []
 
     package init(threads: Int) {
         precondition(threads > 0, "\(threads) threads")
         team = ThreadTeam(threads: threads)
+        wantedThreads = threads
     }
 
     /// A matrix of undefined contents, whose rows may lie somewhat apart.

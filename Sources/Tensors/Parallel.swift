@@ -4,7 +4,7 @@ internal import Synchronization
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
 
-/// Threads that wait for work as long as they live, which is as long as one call of the library.
+/// Threads that wait for work as long as they live.
 ///
 /// Dispatch's threads sleep between two loops, and waking one was measured to take longer than most of
 /// the loops of a forward pass do.
@@ -66,19 +66,45 @@ extension Workspace {
     }
 }
 
-/// Runs `body` for 0..<count, each on one of `threads` threads with a workspace of its own that has no
-/// other thread; the next index goes to whichever thread is free.
-package func inParallel(
-    _ count: Int, threads: Int, _ body: (_ index: Int, _ workspace: Workspace) -> Void
-) {
-    let team = ThreadTeam(threads: min(threads, count))
-    let next = Atomic(0)
-    team.run(parts: team.count) { _ in
-        let workspace = Workspace(threads: 1)
-        while true {
-            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard index < count else { return }
-            body(index, workspace)
+/// Workspaces that wait for the next call, with their memory and their threads.
+///
+/// Of any number of calls at once, each has its own. Threads sleep between calls; the memory of the
+/// largest pass is kept, for to take it from the system anew was measured at a tenth of a small pass.
+package final class WorkspacePool: Sendable {
+    private let threads: Int
+    private let waiting = Mutex<[Workspace]>([])
+
+    package init(threads: Int) { self.threads = threads }
+
+    /// Runs `body` with a workspace of all threads.
+    package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
+        with(threads: threads, body)
+    }
+
+    /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone; the
+    /// next index goes to whichever thread is free.
+    package func inParallel(_ count: Int, _ body: (_ index: Int, _ workspace: Workspace) -> Void) {
+        guard count > 0 else { return }
+        let next = Atomic(0)
+        withWorkspace { all in
+            all.team.run(parts: min(count, all.team.count)) { _ in
+                with(threads: 1) { workspace in
+                    while true {
+                        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                        guard index < count else { return }
+                        body(index, workspace)
+                    }
+                }
+            }
         }
+    }
+
+    private func with<Result>(threads: Int, _ body: (Workspace) -> Result) -> Result {
+        let found = waiting.withLock { waiting in
+            waiting.lastIndex { $0.wantedThreads == threads }.map { waiting.remove(at: $0) }
+        }
+        let workspace = found ?? Workspace(threads: threads)
+        defer { waiting.withLock { $0.append(workspace) } }
+        return body(workspace)
     }
 }

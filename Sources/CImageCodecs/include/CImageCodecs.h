@@ -47,6 +47,9 @@ typedef struct {
     uint64_t max_pixels;
     // Whether a picture whose file ends early is what is there of it, and not an error.
     bool allow_truncated;
+    // Where not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side gets
+    // shorter than this.
+    uint32_t smallest_side;
 } clip_picture_options;
 
 // How many bytes a pixel has.

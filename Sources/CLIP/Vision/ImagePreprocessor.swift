@@ -51,6 +51,9 @@ public struct ImagePreprocessor: Sendable, Equatable {
     /// OpenAI's unless asked for.
     public var rules = Rules.openAI
 
+    /// What `RGBImage.DecodingOptions.smallestSide` may be so that embeddings hardly change.
+    public var fastDecodingSide: Int { 2 * resolution }
+
     /// OpenAI's preprocessing for a tower of that resolution.
     public init(resolution: Int = 224) {
         precondition(resolution > 0, "a resolution of \(resolution)")

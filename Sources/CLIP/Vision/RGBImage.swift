@@ -23,6 +23,10 @@ public struct RGBImage: Sendable, Equatable {
         public var scales16Bits = true
         /// Whether a JPEG or PNG that ends early is what is there of it, and not an error.
         public var allowsTruncated = false
+        /// Where given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster and a
+        /// little different, as long as neither side gets shorter than this. Twice the model's
+        /// resolution is `ImagePreprocessor.fastDecodingSide`.
+        public var smallestSide: Int?
         /// Pictures with more pixels than this are refused.
         public var maximumPixels = RGBImage.defaultMaximumPixels
 
@@ -101,7 +105,7 @@ public struct RGBImage: Sendable, Equatable {
         do {
             image = try DecodedImage(
                 decoding: bytes, maximumPixels: options.maximumPixels,
-                allowsTruncated: options.allowsTruncated)
+                allowsTruncated: options.allowsTruncated, smallestSide: options.smallestSide)
         } catch {
             switch error {
             case .empty: throw unreadable("the file is empty")

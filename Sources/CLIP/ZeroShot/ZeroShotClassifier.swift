@@ -50,25 +50,28 @@ public struct ZeroShotClassifier: Sendable {
         self.model = model
         self.labels = labels
 
+        var prompts: [[Int]] = []
+        prompts.reserveCapacity(labels.count * templates.count)
+        for label in labels {
+            let texts = templates.map { Self.prompt($0, label) }
+            prompts += try model.rows(of: texts, truncating: truncating)
+        }
+        // Sorted, so that prompts of one template, which begin alike, are encoded together.
+        let order = prompts.indices.sorted { prompts[$0].lexicographicallyPrecedes(prompts[$1]) }
         let dimension = model.configuration.embeddingDimension
-        var means: [Float] = []
-        means.reserveCapacity(labels.count * dimension)
-        // Many prompts at a time, and yet not those of a thousand labels at once.
-        let group = max(1, 512 / templates.count)
-        for start in stride(from: 0, to: labels.count, by: group) {
-            let prompts = labels[start..<min(start + group, labels.count)].flatMap { label in
-                templates.map { Self.prompt($0, label) }
-            }
-            let rows = try model.encode(texts: prompts, truncating: truncating).normalized()
-            for first in stride(from: 0, to: rows.count, by: templates.count) {
-                var mean = [Float](repeating: 0, count: dimension)
-                for row in first..<(first + templates.count) {
-                    for (i, value) in rows[row].enumerated() { mean[i] += value }
-                }
-                means += mean.map { $0 / Float(templates.count) }
+        var sums = [Float](repeating: 0, count: labels.count * dimension)
+        // Many at a time, and yet not the vectors of a hundred thousand at once.
+        for start in stride(from: 0, to: order.count, by: 8192) {
+            let group = order[start..<min(start + 8192, order.count)]
+            let rows = try model.encode(tokens: group.map { prompts[$0] }).normalized()
+            for (row, prompt) in group.enumerated() {
+                let sum = prompt / templates.count * dimension
+                for (i, value) in rows[row].enumerated() { sums[sum + i] += value }
             }
         }
-        labelEmbeddings = Embeddings(values: means, dimension: dimension).normalized()
+        let count = Float(templates.count)
+        let means = Embeddings(values: sums.map { $0 / count }, dimension: dimension)
+        labelEmbeddings = means.normalized()
     }
 
     /// What each of some pictures is taken for, best first.

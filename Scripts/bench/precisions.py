@@ -1,0 +1,71 @@
+"""What bf16 and int8 cost and bring: cosines, decisions, speed and memory beside float32.
+
+    swift build -c release
+    VENV/bin/python Scripts/bench/precisions.py --folder FOLDER
+
+FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out renders:
+which of all its names fits each picture best. Needs the Debian packages of Scripts/training/train.sh.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "Scripts/parity"), str(ROOT / "Scripts/training")]
+from bundled import held_out, normalized  # noqa: E402
+from full_size import make_open_clip  # noqa: E402
+import pictograms  # noqa: E402
+
+
+def encode(clip, model, precision, pictures, texts, folder):
+    """The normalised rows of pictures and of texts."""
+    (folder / "texts").write_text("\n".join(texts) + "\n")
+    subprocess.run(
+        [clip, "encode", *pictures, "--text-file", folder / "texts", "--model", model, "--precision",
+         precision, "-o", folder / "rows.npy"], check=True)
+    rows = numpy.load(folder / "rows.npy").astype("float64")
+    return normalized(rows[: len(pictures)]), normalized(rows[len(pictures):])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
+    arguments = parser.parse_args()
+    torch.manual_seed(2026)
+    large = arguments.folder / "ViT-B-32-quickgelu"
+    make_open_clip("ViT-B-32-quickgelu", large)
+    names = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
+    print("| precision | ViT-B/32 against float32: least cosine of pictures | of texts | tiny: top-1 of "
+          f"{len(names)} names agree | least cosine | pictures a second (batch 8) | peak MB |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        pictures, captions = held_out(arguments.count, folder)
+        exact = {}
+        for precision in ["fp32", "bf16", "int8"]:
+            rows = {
+                "large": encode(arguments.clip, large, precision, pictures[:100], captions[:100], folder),
+                "tiny": encode(arguments.clip, "tiny", precision, pictures, names, folder)}
+            exact = exact or rows
+            cosines = {model: [(a * b).sum(1).min() for a, b in zip(rows[model], exact[model])]
+                       for model in rows}
+            best = [(images @ texts.T).argmax(1) for images, texts in (rows["tiny"], exact["tiny"])]
+            bench = json.loads(subprocess.run(
+                [arguments.clip, "bench", "--tower", "image", "--batch", "8", "--model", large, "--json",
+                 "--precision", precision], check=True, capture_output=True).stdout)
+            print(f"| {precision} | {cosines['large'][0]:.6f} | {cosines['large'][1]:.6f} | "
+                  f"{100 * (best[0] == best[1]).mean():.1f} % | {min(cosines['tiny']):.4f} | "
+                  f"{8000 / bench['min_ms']:.1f} | {bench['peak_rss_mb']:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
