@@ -42,7 +42,7 @@ __attribute__((always_inline)) static inline void compute(const tile *t, int of_
     }
     const char *x = t->x, *w = t->panel, *ahead = t->ahead;
     size_t ahead_step = t->ahead_step * CLIP_WORDS_MULTIPLE;
-    for (size_t k = 0; k < p->words; k += CLIP_WORDS_MULTIPLE) {
+    for (size_t k = 0; k < t->words; k += CLIP_WORDS_MULTIPLE) {
         for (size_t i = 0; i < ahead_step; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
         ahead += ahead_step;
         _tile_loadd(4, x, stride);

@@ -11,7 +11,7 @@ enum { HEIGHT = 6, WIDTH = 16 };
 
 __attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows, float *sums) {
     const clip_product *p = t->product;
-    size_t stride = p->row_stride / 4, words = p->words;
+    size_t stride = p->row_stride / 4, words = t->words;
     const char *ahead = t->ahead;
     for (int column = 0; column < CLIP_PANEL_OUTPUTS; column += WIDTH) {
         const float *w = (const float *)t->panel + column;
@@ -76,7 +76,7 @@ static void finish(const clip_product *p, float *sums, size_t line, size_t row, 
 }
 
 void clip_multiply_float32_avx2(const clip_product *p) {
-    for_each_tile(p, HEIGHT, compute, finish);
+    for_each_tile_of_floats(p, HEIGHT, compute, finish);
 }
 
 #pragma clang attribute pop

@@ -62,7 +62,7 @@ static __m256i load_four_pixels(const uint8_t *p) {
     return _mm256_broadcastsi128_si256(_mm_insert_epi32(pixels, load32(p + 8), 2));
 }
 
-void clip_resize_horizontal_avx2(const uint8_t *row, const int32_t *starts, const int32_t *counts,
+static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t *counts,
                                  const int32_t *weights, size_t taps, size_t out_width,
                                  uint8_t *out) {
     for (size_t i = 0; i < out_width; i++) {
@@ -105,6 +105,15 @@ void clip_resize_horizontal_avx2(const uint8_t *row, const int32_t *starts, cons
         rgb = _mm_packs_epi32(rgb, rgb);
         int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(rgb, rgb));
         memcpy(out + 3 * i, &bytes, 3);
+    }
+}
+
+void clip_resize_horizontal_avx2(
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
+    size_t out_width, uint8_t *out) {
+    for (size_t i = 0; i < count; i++) {
+        resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
+                   out + i * 3 * out_width);
     }
 }
 

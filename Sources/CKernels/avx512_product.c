@@ -33,7 +33,7 @@ __attribute__((target(INT8_TARGET))) static inline __m512 accumulate_int8(__m512
 // `rows` is a constant wherever this is inlined, so that the sums are registers.
 static inline void compute_rows(const tile *t, int rows, accumulate add, size_t run, float *sums) {
     const clip_product *p = t->product;
-    size_t stride = p->row_stride / 4, words = p->words;
+    size_t stride = p->row_stride / 4, words = t->words;
     const char *w = t->panel, *ahead = t->ahead;
     for (size_t segment = 0; segment < p->segments; segment++) {
         const int32_t *x = (const int32_t *)(t->x + segment * p->segment_stride);
@@ -82,16 +82,16 @@ static inline void compute(const tile *t, accumulate add, size_t run, float *sum
 
 #pragma clang attribute pop
 
-#define PRODUCT(name, isa, run)                                                               \
+#define PRODUCT(name, isa, run, each)                                                            \
     __attribute__((target(isa))) static void compute_##name(const tile *t, float *sums) {     \
         compute(t, accumulate_##name, run, sums);                                             \
     }                                                                                         \
     __attribute__((target(isa))) void clip_multiply_##name##_avx512(const clip_product *p) {  \
-        for_each_tile(p, HEIGHT, compute_##name, finish);                                     \
+        each(p, HEIGHT, compute_##name, finish);                                              \
     }
 
-PRODUCT(float32, AVX512_TARGET, SUMMED_AT_ONCE)
-PRODUCT(bfloat16, BFLOAT16_TARGET, SIZE_MAX)
-PRODUCT(int8, INT8_TARGET, SIZE_MAX)
+PRODUCT(float32, AVX512_TARGET, SUMMED_AT_ONCE, for_each_tile_of_floats)
+PRODUCT(bfloat16, BFLOAT16_TARGET, SIZE_MAX, for_each_tile)
+PRODUCT(int8, INT8_TARGET, SIZE_MAX, for_each_tile)
 
 #endif

@@ -48,41 +48,65 @@ static __m512i interleave(__m256i pixels) {
     return _mm512_shuffle_epi8(lanes, _mm512_broadcast_i64x4(order));
 }
 
-static void add_eight_taps(sums *s, __m256i pixels, __m256i weights) {
-    // Lane by lane: w0 w1 w0 w1 | w2 w3 w2 w3 | ...
-    __m512i pairs = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
-                                             _mm512_castsi256_si512(weights));
-    add_products(s, interleave(pixels), high_parts(pairs), low_parts(pairs));
-}
+// Rows that share the work on their weights.
+enum { TOGETHER = 4 };
 
-void clip_resize_horizontal_avx512(const uint8_t *row, const int32_t *starts,
-                                   const int32_t *counts, const int32_t *weights, size_t taps,
-                                   size_t out_width, uint8_t *out) {
-    for (size_t i = 0; i < out_width; i++) {
-        const uint8_t *p = row + 3 * (size_t)starts[i];
-        const int32_t *w = weights + i * taps;
-        size_t count = (size_t)counts[i];
-        sums s = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        size_t j = 0;
+// One pixel of each of `rows` rows, in 32 bits each.
+__attribute__((always_inline)) static inline __m128i resize_pixel(
+    const uint8_t *p, size_t stride, int rows, const int32_t *w, size_t count) {
+    sums s[TOGETHER] = {0};
+    for (size_t j = 0; j < count; j += 8) {
+        size_t rest = count - j;
+        __mmask8 weights = rest < 8 ? (__mmask8)((1u << rest) - 1) : 0xFF;
         // A load of 32 bytes touches eleven pixels.
-        for (; j + 11 <= count; j += 8) {
-            add_eight_taps(&s, _mm256_loadu_si256((const __m256i *)(p + 3 * j)),
-                           _mm256_loadu_si256((const __m256i *)(w + j)));
+        __mmask32 bytes = rest < 8 ? (1u << 3 * rest) - 1 : 0xFFFFFF;
+        __m256i eight = _mm256_maskz_loadu_epi32(weights, w + j);
+        // Lane by lane: w0 w1 w0 w1 | w2 w3 w2 w3 | ...
+        __m512i pairs = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
+                                                 _mm512_castsi256_si512(eight));
+        __m512i high = high_parts(pairs), low = low_parts(pairs);
+        for (int k = 0; k < rows; k++) {
+            __m256i pixels = _mm256_maskz_loadu_epi8(bytes, p + k * stride + 3 * j);
+            add_products(&s[k], interleave(pixels), high, low);
         }
-        for (; j < count; j += 8) {
-            unsigned rest = count - j < 8 ? (unsigned)(count - j) : 8;
-            add_eight_taps(&s, _mm256_maskz_loadu_epi8((1u << 3 * rest) - 1, p + 3 * j),
-                           _mm256_maskz_loadu_epi32((__mmask8)((1u << rest) - 1), w + j));
-        }
-        __m512i all = total(s);
+    }
+    __m128i rgb[TOGETHER] = {0};
+    for (int k = 0; k < rows; k++) {
+        __m512i all = total(s[k]);
         __m256i two = _mm256_add_epi32(_mm512_castsi512_si256(all),
                                        _mm512_extracti64x4_epi64(all, 1));
-        __m128i rgb = _mm_add_epi32(_mm256_castsi256_si128(two),
-                                    _mm256_extracti128_si256(two, 1));
-        rgb = _mm_srai_epi32(_mm_add_epi32(rgb, _mm_set1_epi32(1 << 21)), 22);
-        rgb = _mm_packs_epi32(rgb, rgb);
-        int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(rgb, rgb));
-        memcpy(out + 3 * i, &bytes, 3);
+        rgb[k] = _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
+        rgb[k] = _mm_srai_epi32(_mm_add_epi32(rgb[k], _mm_set1_epi32(1 << 21)), 22);
+    }
+    return _mm_packus_epi16(_mm_packs_epi32(rgb[0], rgb[1]), _mm_packs_epi32(rgb[2], rgb[3]));
+}
+
+__attribute__((always_inline)) static inline void resize_rows(
+    const uint8_t *rows, size_t stride, int count, const int32_t *starts, const int32_t *counts,
+    const int32_t *weights, size_t taps, size_t out_width, uint8_t *out) {
+    for (size_t i = 0; i < out_width; i++) {
+        _Alignas(16) uint8_t bytes[16];
+        _mm_store_si128((__m128i *)bytes,
+                        resize_pixel(rows + 3 * (size_t)starts[i], stride, count,
+                                     weights + i * taps, (size_t)counts[i]));
+        for (int k = 0; k < count; k++) {
+            memcpy(out + 3 * ((size_t)k * out_width + i), bytes + 4 * k, 3);
+        }
+    }
+}
+
+void clip_resize_horizontal_avx512(const uint8_t *rows, size_t stride, size_t count,
+                                   const int32_t *starts, const int32_t *counts,
+                                   const int32_t *weights, size_t taps, size_t out_width,
+                                   uint8_t *out) {
+    size_t i = 0;
+    for (; i + TOGETHER <= count; i += TOGETHER) {
+        resize_rows(rows + i * stride, stride, TOGETHER, starts, counts, weights, taps, out_width,
+                    out + 3 * i * out_width);
+    }
+    for (; i < count; i++) {
+        resize_rows(rows + i * stride, stride, 1, starts, counts, weights, taps, out_width,
+                    out + 3 * i * out_width);
     }
 }
 

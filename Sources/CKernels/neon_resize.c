@@ -17,7 +17,7 @@ static int32x4_t add_products(int32x4_t sums, uint8x8_t bytes, int32x4_t low, in
     return vmlaq_s32(sums, vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(wide))), high);
 }
 
-void clip_resize_horizontal_neon(const uint8_t *row, const int32_t *starts, const int32_t *counts,
+static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t *counts,
                                  const int32_t *weights, size_t taps, size_t out_width,
                                  uint8_t *out) {
     for (size_t i = 0; i < out_width; i++) {
@@ -38,6 +38,15 @@ void clip_resize_horizontal_neon(const uint8_t *row, const int32_t *starts, cons
             for (size_t c = 0; c < 3; c++) rgb[c] += p[3 * j + c] * w[j];
         }
         for (size_t c = 0; c < 3; c++) out[3 * i + c] = clip8(rgb[c] + (1 << 21));
+    }
+}
+
+void clip_resize_horizontal_neon(
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
+    size_t out_width, uint8_t *out) {
+    for (size_t i = 0; i < count; i++) {
+        resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
+                   out + i * 3 * out_width);
     }
 }
 

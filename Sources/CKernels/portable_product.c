@@ -13,9 +13,9 @@ __attribute__((always_inline)) static inline void compute_rows(const tile *t, in
         vector total[HEIGHT][2] = {{{0}}};
         for (size_t segment = 0; segment < p->segments; segment++) {
             const float *x = (const float *)(t->x + segment * p->segment_stride);
-            for (size_t first = 0; first < p->words; first += SUMMED_AT_ONCE) {
-                size_t rest = p->words - first;
-                size_t last = rest < SUMMED_AT_ONCE ? p->words : first + SUMMED_AT_ONCE;
+            for (size_t first = 0; first < t->words; first += SUMMED_AT_ONCE) {
+                size_t rest = t->words - first;
+                size_t last = rest < SUMMED_AT_ONCE ? t->words : first + SUMMED_AT_ONCE;
                 vector s[HEIGHT][2] = {{{0}}};
                 for (size_t k = first; k < last; k++, w += CLIP_PANEL_OUTPUTS) {
                     vector left = *(const vector *)w, right = *(const vector *)(w + 4);
@@ -57,7 +57,7 @@ static void finish(const clip_product *p, float *sums, size_t line, size_t row, 
 }
 
 void clip_multiply_float32_portable(const clip_product *p) {
-    for_each_tile(p, HEIGHT, compute, finish);
+    for_each_tile_of_floats(p, HEIGHT, compute, finish);
 }
 
 void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {

@@ -12,8 +12,8 @@ enum { TILE_ROWS = 32 };
 
 typedef struct {
     const clip_product *product;
-    const char *x;      // its first row
-    size_t rows;
+    const char *x;  // its first row, from the first of its words on
+    size_t rows, words;
     const char *panel;
     const char *ahead;  // what the caches should fetch meanwhile: `ahead_step` bytes each word
     size_t ahead_step;
@@ -26,39 +26,73 @@ typedef struct {
 // than in one long sum.
 enum { SUMMED_AT_ONCE = 256 };
 
-// About as much of x as stays in the second cache beside a panel.
-enum { CHUNK_BYTES = 512 * 1024 };
+// Of longer rows of floats so many words are taken at a time, and y is added to, where nothing but
+// a sum is wanted: the rows' parts stay in the cache while all panels' parts pass.
+enum { WORDS_AT_ONCE = 1024 };
 
-// Rows in tiles of nearly the same height, at most `height` each; tiles of as many rows as fit the
+typedef void (*compute_tile)(const tile *t, float *sums);
+typedef void (*finish_tile)(const clip_product *p, float *sums, size_t line, size_t row,
+                            size_t rows, size_t output);
+
+// Rows in tiles of nearly the same height, at most `height` each; as many tiles as stay in the second
 // cache with all panels in turn.
-__attribute__((always_inline)) static inline void for_each_tile(
-    const clip_product *p, size_t height, void (*compute)(const tile *t, float *sums),
-    void (*finish)(const clip_product *p, float *sums, size_t line, size_t row, size_t rows,
-                   size_t output)) {
+__attribute__((always_inline)) static inline void for_each_tile_of_words(
+    const clip_product *p, size_t first_word, size_t words, size_t height, compute_tile compute,
+    finish_tile finish) {
     _Alignas(64) float sums[TILE_ROWS * CLIP_PANEL_OUTPUTS];
     size_t tiles_a_line = (p->rows + height - 1) / height;
     size_t tiles = p->lines * tiles_a_line;
-    size_t words = p->segments * p->words;
-    size_t panel_bytes = words * CLIP_PANEL_WORD;
+    size_t panel_bytes = p->segments * p->words * CLIP_PANEL_WORD;
+    size_t part_bytes = p->segments * words * CLIP_PANEL_WORD;
     size_t panels = (p->outputs + CLIP_PANEL_OUTPUTS - 1) / CLIP_PANEL_OUTPUTS;
-    size_t chunk = CHUNK_BYTES / (height * words * 4) + 1;
+    // Lines of several segments have most of their bytes in common.
+    size_t tile_bytes = p->segments > 1 ? p->line_stride / tiles_a_line : height * words * 4;
+    size_t chunk = clip_cache_bytes() / 2 / tile_bytes + 1;
 
     for (size_t first = 0; first < tiles; first += chunk) {
         size_t last = tiles - first < chunk ? tiles : first + chunk;
         for (size_t panel = 0; panel < panels; panel++) {
-            const char *here = (const char *)p->panels + panel * panel_bytes;
+            const char *here = (const char *)p->panels + panel * panel_bytes +
+                               first_word * CLIP_PANEL_WORD;
             const char *next = panel + 1 < panels ? here + panel_bytes : p->panels;
             for (size_t i = first; i < last; i++) {
                 size_t line = i / tiles_a_line, at = i % tiles_a_line;
                 size_t row = p->rows * at / tiles_a_line;
                 size_t end = p->rows * (at + 1) / tiles_a_line;
-                tile t = {p, (const char *)p->x + line * p->line_stride + row * p->row_stride,
-                          end - row, here, next + panel_bytes * (i - first) / (last - first),
+                const char *x = (const char *)p->x + line * p->line_stride + row * p->row_stride;
+                tile t = {p, x + 4 * first_word, end - row, words, here,
+                          next + part_bytes * (i - first) / (last - first),
                           CLIP_PANEL_WORD / (last - first)};
                 compute(&t, sums);
                 finish(p, sums, line, row, end - row, panel * CLIP_PANEL_OUTPUTS);
             }
         }
+    }
+}
+
+__attribute__((always_inline)) static inline void for_each_tile(const clip_product *p,
+                                                                size_t height,
+                                                                compute_tile compute,
+                                                                finish_tile finish) {
+    for_each_tile_of_words(p, 0, p->words, height, compute, finish);
+}
+
+// The same for floats.
+__attribute__((always_inline)) static inline void for_each_tile_of_floats(const clip_product *p,
+                                                                          size_t height,
+                                                                          compute_tile compute,
+                                                                          finish_tile finish) {
+    size_t at_once = p->words;
+    if (p->segments == 1 && p->activation == CLIP_IDENTITY && !p->y_is_bfloat16 &&
+        p->words > 3 * WORDS_AT_ONCE / 2) {
+        at_once = WORDS_AT_ONCE;
+    }
+    clip_product part = *p;
+    for (size_t first = 0; first < p->words; first += at_once) {
+        size_t words = p->words - first < at_once ? p->words - first : at_once;
+        for_each_tile_of_words(&part, first, words, height, compute, finish);
+        part.adding = 1;
+        part.bias = NULL;
     }
 }
 

@@ -102,7 +102,7 @@ static uint8_t clip8(int32_t sum) {
     return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
 }
 
-static void resize_horizontal(const uint8_t *row, const int32_t *starts, const int32_t *counts,
+static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t *counts,
                               const int32_t *weights, size_t taps, size_t out_width,
                               uint8_t *out) {
     for (size_t i = 0; i < out_width; i++) {
@@ -114,6 +114,15 @@ static void resize_horizontal(const uint8_t *row, const int32_t *starts, const i
             }
             out[3 * i + c] = clip8(sum);
         }
+    }
+}
+
+static void resize_horizontal(
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
+    size_t out_width, uint8_t *out) {
+    for (size_t i = 0; i < count; i++) {
+        resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
+                   out + i * 3 * out_width);
     }
 }
 

@@ -5,6 +5,9 @@
 
 #include "CKernels.h"
 
+// The size of a core's second cache.
+size_t clip_cache_bytes(void);
+
 extern const clip_kernels clip_kernels_scalar;
 
 // For every instruction set that has no own: products by vectors of four floats, and packing.
@@ -15,9 +18,10 @@ void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n,
 
 extern const clip_kernels clip_kernels_avx2;
 void clip_multiply_float32_avx2(const clip_product *product);
-void clip_resize_horizontal_avx2(const uint8_t *row, const int32_t *starts, const int32_t *counts,
-                                 const int32_t *weights, size_t taps, size_t out_width,
-                                 uint8_t *out);
+void clip_resize_horizontal_avx2(const uint8_t *rows, size_t stride, size_t count,
+                                  const int32_t *starts, const int32_t *counts,
+                                  const int32_t *weights, size_t taps, size_t out_width,
+                                  uint8_t *out);
 void clip_resize_vertical_avx2(const uint8_t *rows, size_t stride, const int32_t *weights,
                                size_t taps, size_t n, uint8_t *out);
 
@@ -30,18 +34,20 @@ void clip_multiply_bfloat16_avx512(const clip_product *product);
 void clip_multiply_int8_avx512(const clip_product *product);
 void clip_multiply_bfloat16_amx(const clip_product *product);
 void clip_multiply_int8_amx(const clip_product *product);
-void clip_resize_horizontal_avx512(const uint8_t *row, const int32_t *starts,
-                                   const int32_t *counts, const int32_t *weights, size_t taps,
-                                   size_t out_width, uint8_t *out);
+void clip_resize_horizontal_avx512(const uint8_t *rows, size_t stride, size_t count,
+                                  const int32_t *starts, const int32_t *counts,
+                                  const int32_t *weights, size_t taps, size_t out_width,
+                                  uint8_t *out);
 void clip_resize_vertical_avx512(const uint8_t *rows, size_t stride, const int32_t *weights,
                                  size_t taps, size_t n, uint8_t *out);
 
 #elif defined(__aarch64__)
 
 extern const clip_kernels clip_kernels_neon;
-void clip_resize_horizontal_neon(const uint8_t *row, const int32_t *starts, const int32_t *counts,
-                                 const int32_t *weights, size_t taps, size_t out_width,
-                                 uint8_t *out);
+void clip_resize_horizontal_neon(const uint8_t *rows, size_t stride, size_t count,
+                                  const int32_t *starts, const int32_t *counts,
+                                  const int32_t *weights, size_t taps, size_t out_width,
+                                  uint8_t *out);
 void clip_resize_vertical_neon(const uint8_t *rows, size_t stride, const int32_t *weights,
                                size_t taps, size_t n, uint8_t *out);
 

@@ -1,6 +1,10 @@
 internal import Synchronization
 internal import Tensors
 
+/// Lets the process keep memory that is freed, up to 256 MB, instead of giving it back to the system at
+/// once; for programs that are nothing but this library.
+package func keepFreedMemory() { Kernels.keepFreedMemory() }
+
 /// Inputs in groups, each of which goes through a tower at once.
 ///
 /// A thread that takes a group for itself never waits for another, and what it works on stays in its

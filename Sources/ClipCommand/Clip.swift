@@ -24,6 +24,8 @@ struct Clip: ParsableCommand {
     }
 
     static func main() {
+        // Pictures come and go: pages of the system cost as much as to resize them.
+        keepFreedMemory()
         do {
             var command = try parseAsRoot()
             do {

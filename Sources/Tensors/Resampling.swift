@@ -132,11 +132,9 @@ private func horizontalPass(
         count = rows.count * rowBytes
         pixels.withUnsafeBufferPointer { source in
             guard let source = source.baseAddress, let target = target.baseAddress else { return }
-            for (i, y) in rows.enumerated() {
-                kernel(
-                    source + 3 * y * width, starts, weights.counts, weights.weights, weights.taps,
-                    starts.count, target + i * rowBytes)
-            }
+            kernel(
+                source + 3 * rows.lowerBound * width, 3 * width, rows.count, starts,
+                weights.counts, weights.weights, weights.taps, starts.count, target)
         }
     }
 }

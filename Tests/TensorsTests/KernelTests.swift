@@ -225,7 +225,8 @@ import Testing
     func resizeHorizontal(name: String, taps: Int) throws {
         var random = Random(seed: taps)
         let width = taps + 21
-        let row = random.bytes(3 * width)
+        let (rows, stride) = (6, 3 * width + 5)
+        let bytes = random.bytes((rows - 1) * stride + 3 * width)
         // The last output pixel ends where the row does.
         let counts = (0..<40).map { Int32($0 < 20 ? taps : 1 + $0 % taps) }
         let starts = counts.indices.map { i in
@@ -233,17 +234,20 @@ import Testing
         }
         let weights = random.weights(40 * taps, taps: taps)
         var expected: [UInt8] = []
-        for i in 0..<40 {
-            for channel in 0..<3 {
-                let sum = (0..<Int(counts[i])).reduce(0) { sum, j in
-                    let byte = row[3 * (Int(starts[i]) + j) + channel]
-                    return sum + Int(byte) * Int(weights[i * taps + j])
+        for row in 0..<rows {
+            for i in 0..<40 {
+                for channel in 0..<3 {
+                    let sum = (0..<Int(counts[i])).reduce(0) { sum, j in
+                        let byte = bytes[row * stride + 3 * (Int(starts[i]) + j) + channel]
+                        return sum + Int(byte) * Int(weights[i * taps + j])
+                    }
+                    expected.append(clip8(sum))
                 }
-                expected.append(clip8(sum))
             }
         }
-        var out = [UInt8](repeating: 0, count: 120)
-        try kernels(name).resize_horizontal(row, starts, counts, weights, taps, 40, &out)
+        var out = [UInt8](repeating: 0, count: rows * 120)
+        try kernels(name).resize_horizontal(
+            bytes, stride, rows, starts, counts, weights, taps, 40, &out)
         #expect(out == expected)
     }
 

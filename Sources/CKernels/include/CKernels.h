@@ -66,12 +66,14 @@ typedef struct {
     void (*float16_to_float32)(const uint16_t *x, size_t n, float *out);
     void (*bfloat16_to_float32)(const uint16_t *x, size_t n, float *out);
 
-    // One row of Pillow's 8-bit resampling, horizontally: `out_width` RGB pixels, where
+    // Rows of Pillow's 8-bit resampling, horizontally: `count` rows of RGB, `stride` bytes apart, to
+    // rows of `out_width` pixels without a gap, where
     //   out[3 i + c] = clip8((2^21 + sum over j < counts[i] of
     //                         row[3 (starts[i] + j) + c] * weights[i * taps + j]) >> 22).
     // counts[i] <= taps, and no byte outside pixels starts[i] ..< starts[i] + counts[i] is read.
-    void (*resize_horizontal)(const uint8_t *row, const int32_t *starts, const int32_t *counts,
-                              const int32_t *weights, size_t taps, size_t out_width, uint8_t *out);
+    void (*resize_horizontal)(const uint8_t *rows, size_t stride, size_t count,
+                              const int32_t *starts, const int32_t *counts, const int32_t *weights,
+                              size_t taps, size_t out_width, uint8_t *out);
 
     // One row of the same, vertically: `n` bytes from `taps` rows that lie `stride` bytes apart:
     //   out[i] = clip8((2^21 + sum over j < taps of rows[j * stride + i] * weights[j]) >> 22).
@@ -89,6 +91,9 @@ const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 // The SHA-256 of `count` bytes, 32 bytes; portably: without the CPU's own instructions for it. `bytes`
 // may be NULL if count is 0.
 void clip_sha256(const uint8_t *CLIP_NULLABLE bytes, size_t count, int portably, uint8_t *digest);
+
+// Lets malloc keep freed memory, up to 256 MB, where the C library can be told to.
+void clip_keep_freed_memory(void);
 
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);

@@ -119,22 +119,11 @@ public struct ImagePreprocessor: Sendable, Equatable {
     /// The picture as the image tower sees it: float32 [3, resolution, resolution], planes of red,
     /// green and blue.
     public func callAsFunction(_ image: RGBImage) -> [Float] {
-        let bytes = resizedAndCropped(image)
-        let area = resolution * resolution
-        var planes: [Float] = []
-        planes.reserveCapacity(3 * area)
-        for channel in 0..<3 {
-            // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
-            let levels = (0...255).map {
-                (Float($0) / 255 - mean[channel]) / standardDeviation[channel]
-            }
-            var index = channel
-            for _ in 0..<area {
-                planes.append(levels[Int(bytes[index])])
-                index += 3
-            }
+        // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
+        let levels = (0..<3).map { channel in
+            (0...255).map { (Float($0) / 255 - mean[channel]) / standardDeviation[channel] }
         }
-        return planes
+        return planes(of: resizedAndCropped(image), levels: levels)
     }
 }
 
