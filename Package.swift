@@ -7,6 +7,8 @@ let package = Package(
     products: [
         .library(name: "CLIP", targets: ["CLIP"]),
         .library(name: "CLIPHub", targets: ["CLIPHub"]),
+        // For Benchmarks/ alone, which measures the kernels by themselves.
+        .library(name: "CKernels", targets: ["CKernels"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [

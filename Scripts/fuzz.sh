@@ -10,7 +10,7 @@ shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(jpeg png webp resize safetensors checkpoint tokenizer)
 . Scripts/packages.sh
-install_packages libopenblas-dev libpng-dev libjpeg-dev libwebp-dev pkg-config
+install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
 
 swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
     -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \

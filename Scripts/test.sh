@@ -17,7 +17,7 @@ swift test --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
 
 step Debug
 swift test 2>&1 | quietly
-for isa in scalar avx2; do
+for isa in scalar avx2 avx512 avx512-bf16; do
     step "Debug, on $isa"
     CLIP_ISA=$isa swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' 2>&1 | quietly
 done

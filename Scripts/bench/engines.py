@@ -171,6 +171,9 @@ def openvino(precision, folder, tower, x):
 
 
 def main():
+    if sys.argv[1] == "prepare":
+        folder = pathlib.Path(sys.argv[2])
+        return prepare(folder.name, folder, quantised=False)
     engine, precision, folder, tower, batch, tokens = sys.argv[1:]
     folder = pathlib.Path(folder)
     import torch

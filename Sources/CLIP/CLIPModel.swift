@@ -214,28 +214,42 @@ public struct CLIPModel: Sendable {
     /// Each of the model's threads reads, decodes, preprocesses and encodes some pictures at a time, so
     /// that no more of them than that are in memory.
     ///
-    /// - Returns: of each file, its vector, or why it could not be read.
+    /// - Parameter receive: takes the vector of each file, or why it could not be read, in the order of
+    ///   the files; called by one thread at a time, which need not be the caller's.
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func encode(
-        files: [String], options: RGBImage.DecodingOptions = .init()
-    ) throws(CLIPError) -> [Result<[Float], CLIPError>] {
+        files: [String], options: RGBImage.DecodingOptions = .init(),
+        receive: (_ index: Int, _ result: Result<[Float], CLIPError>) -> Void
+    ) throws(CLIPError) {
+        guard !files.isEmpty else { return }
         let size = 3 * configuration.resolution * configuration.resolution
+        let encoder = visual.value
         let errors = Mutex<[Int: CLIPError]>([:])
-        let embeddings = try encode(pictures: files.count) { range in
-            let pixels = range.flatMap { index in
-                do throws(CLIPError) {
-                    let image = try RGBImage(contentsOfFile: files[index], options: options)
-                    return preprocessor(image)
-                } catch {
-                    errors.withLock { $0[index] = error }
-                    return [Float](repeating: 0, count: size)  // takes the place of the picture
+        func pixels(_ index: Int) -> [Float] {
+            do throws(CLIPError) {
+                return preprocessor(
+                    try RGBImage(contentsOfFile: files[index], options: options))
+            } catch {
+                errors.withLock { $0[index] = error }
+                return [Float](repeating: 0, count: size)  // takes the place of the picture
+            }
+        }
+        let groups = EncodingGroups(
+            count: files.count, threads: threads, largest: encoder.batchSize)
+        let pass: Pass = { range, workspace, observer in
+            encoder(
+                range.flatMap(pixels)[...], batch: range.count, workspace: workspace,
+                observer: observer)
+        }
+        let dimension = configuration.embeddingDimension
+        try encode(groups, pass) { range, values in
+            for (row, index) in range.enumerated() {
+                if let error = errors.withLock({ $0.removeValue(forKey: index) }) {
+                    receive(index, .failure(error))
+                } else {
+                    receive(index, .success(Array(values[(row * dimension)...].prefix(dimension))))
                 }
             }
-            return pixels[...]
-        }
-        let failed = errors.withLock { $0 }
-        return files.indices.map { index in
-            failed[index].map { .failure($0) } ?? .success(Array(embeddings[index]))
         }
     }
 

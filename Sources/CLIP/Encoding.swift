@@ -93,25 +93,48 @@ extension CLIPModel {
         _ groups: EncodingGroups, dimension: Int? = nil, _ pass: Pass
     ) throws(CLIPError) -> Embeddings {
         let dimension = dimension ?? configuration.embeddingDimension
-        let results = Mutex<[[Float]]>(Array(repeating: [], count: groups.ranges.count))
-        let failed = Mutex<Range<Int>?>(nil)
+        var values: [Float] = []
+        values.reserveCapacity((groups.ranges.last?.upperBound ?? 0) * dimension)
+        try encode(groups, pass) { _, group in values += group }
+        return Embeddings(values: values, dimension: dimension)
+    }
+
+    /// The same, handing over each group's numbers as soon as those of all groups before it are there.
+    ///
+    /// - Parameter receive: called in the order of the groups, by one thread at a time.
+    func encode(
+        _ groups: EncodingGroups, _ pass: Pass, receive: (_ range: Range<Int>, [Float]) -> Void
+    ) throws(CLIPError) {
+        let progress = Mutex(Progress())
         func run(_ index: Int, _ workspace: Workspace) {
-            guard failed.withLock({ $0 == nil }) else { return }
+            guard progress.withLock({ $0.failed == nil }) else { return }
             let result = pass(groups.ranges[index], workspace, nil)
             guard result.isFinite else {
-                return failed.withLock { $0 = groups.ranges[index] }
+                return progress.withLock { $0.failed = groups.ranges[index] }
             }
             let values = result.values
-            results.withLock { $0[index] = values }
+            progress.withLock { progress in
+                progress.waiting[index] = values
+                while let next = progress.waiting.removeValue(forKey: progress.next) {
+                    receive(groups.ranges[progress.next], next)
+                    progress.next += 1
+                }
+            }
         }
         workspaces.inParallel(groups.separate, run)
         for index in groups.separate..<groups.ranges.count {
             workspaces.withWorkspace { run(index, $0) }
         }
-        if let range = failed.withLock({ $0 }) {
+        if let range = progress.withLock({ $0.failed }) {
             throw .nonFiniteResult(path: weights.path, stage: firstNonFiniteStage(range, pass))
         }
-        return Embeddings(values: results.withLock { $0.flatMap(\.self) }, dimension: dimension)
+    }
+
+    /// What has been handed over, and what waits for others before it.
+    private struct Progress {
+        var next = 0
+        var waiting: [Int: [Float]] = [:]
+        var failed: Range<Int>?
     }
 
     /// Where a result stopped being finite: the pass again, looking at every stage.

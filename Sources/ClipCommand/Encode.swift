@@ -97,17 +97,12 @@ struct Encode: ParsableCommand {
         var failures = 0
 
         let decoding = pictures.decoding(for: model.preprocessor)
-        // Some at a time, so that rows come out while others are made.
-        for start in stride(from: 0, to: images.count, by: 128) {
-            let paths = Array(images[start..<min(start + 128, images.count)])
-            let results = try model.encode(files: paths, options: decoding)
-            for (path, result) in zip(paths, results) {
-                switch result {
-                case .success(let row): rows.append("image", [path], row)
-                case .failure(let error):
-                    report(error)
-                    failures += 1
-                }
+        try model.encode(files: images, options: decoding) { index, result in
+            switch result {
+            case .success(let row): rows.append("image", [images[index]], row)
+            case .failure(let error):
+                report(error)
+                failures += 1
             }
         }
 

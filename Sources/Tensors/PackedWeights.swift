@@ -24,6 +24,7 @@ final class PackedWeights: Sendable {
     }
 
     init(_ weight: Tensor, format: ElementFormat) {
+        precondition(format.isSupported, "this CPU does not multiply \(format)")
         outputs = weight.shape[0]
         inputs = weight.shape[1]
         self.format = format

@@ -100,6 +100,22 @@ import Testing
             status: 1, says: "the bundled model tiny is damaged")
     }
 
+    /// Whatever the arithmetic, or the size at which a JPEG is decoded.
+    @Test(arguments: [["--precision", "bf16"], ["--precision", "int8"], ["--decode", "fast"]])
+    func lessExactAnswersAreTheSame(_ options: [String]) throws {
+        let labels = ["a man riding bicycle", "a man climbing mountain"]
+        for (picture, label) in zip(["bike", "mountain"], labels) {
+            let result = try clip(
+                ["zeroshot", Self.example(picture), "--json", "--quiet"] + labels + options)
+            let predictions = try json(result.output)["predictions"] as? [[String: Any]]
+            #expect(predictions?.first?["label"] as? String == label)
+        }
+        let plain = try clip(["encode", Self.example("bike"), "--quiet"])
+        let other = try clip(["encode", Self.example("bike"), "--quiet"] + options)
+        #expect(plain.status == 0 && other.status == 0)
+        #expect(options[0] == "--precision" || plain.text != other.text)
+    }
+
     @Test func infoSaysWhatItIs() throws {
         let info = try ClipBinary(folder: folder).run(["info", "tiny"])
         #expect(info.text.contains("quickgelu") && info.text.contains("64 pixels"))

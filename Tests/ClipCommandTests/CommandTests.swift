@@ -174,6 +174,34 @@ import Testing
         }
     }
 
+    @Test func benchOnRequest() throws {
+        let twice = try clip(
+            "bench", "--tower", "text", "--tokens", "9", "--on-request", "--model", Self.model,
+            input: "\n\n")
+        let times = twice.text.split(separator: "\n").compactMap { Double($0) }
+        #expect(times.count == 2 && times.allSatisfy { $0 > 0 })
+        expectFailure(
+            try clip("bench", "--tower", "preprocess"), status: 2, says: "--image")
+    }
+
+    /// Without the instructions, the answer is float32's, and one line says so.
+    @Test func precisionsFallBack() throws {
+        let arguments = ["encode", "--text", "a", "--model", Self.model]
+        let binary = ClipBinary(folder: folder)
+        let scalar = ["CLIP_ISA": "scalar"]
+        let exact = try binary.run(arguments, environment: scalar)
+        #expect(exact.status == 0 && exact.errors.isEmpty)
+        for precision in ["bf16", "int8"] {
+            let result = try binary.run(
+                arguments + ["--precision", precision], environment: scalar)
+            #expect(result.status == 0 && result.text == exact.text)
+            #expect(result.errors.split(separator: "\n").count == 1)
+            #expect(result.errors.contains("no instructions for \(precision)"))
+        }
+        expectFailure(
+            try binary.run(arguments + ["--precision", "fp64"]), status: 2, says: "fp64")
+    }
+
     @Test func environmentGivesDefaults() throws {
         let environment = ["CLIP_MODEL": Self.model, "CLIP_THREADS": "1"]
         #expect(try clip("encode", "--text", "a", environment: environment).status == 0)

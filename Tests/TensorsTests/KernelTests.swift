@@ -273,7 +273,7 @@ private func largestError(_ values: [Float], _ expected: [Double]) -> Double {
     zip(values, expected).reduce(0) { max($0, abs(Double($1.0) - $1.1) / max(1, abs($1.1))) }
 }
 
-private struct Random: RandomNumberGenerator {
+struct Random: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: Int) {
