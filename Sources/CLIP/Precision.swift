@@ -10,8 +10,9 @@ public enum Precision: String, Sendable, CaseIterable {
     /// Both rounded to bfloat16 for every product.
     case bf16
     /// Both rounded to bytes: weights with a scale for each output, activations with a scale and a zero
-    /// for each position, taken when they are there. The first convolution is bfloat16 where the CPU
-    /// has it, else float32, and so are the attention's scores and the projection.
+    /// for each position, taken when they are there. What sees the pixels, and a ResNet's attention pool,
+    /// is bfloat16 where the CPU has it, else float32: in bytes they were measured to change most. The
+    /// attention's scores and the projection are float32.
     case int8
 
     /// Whether this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX, int8 AVX-512 VNNI or AMX.
@@ -25,8 +26,8 @@ public enum Precision: String, Sendable, CaseIterable {
         }
     }
 
-    /// Of the convolution that sees the pixels.
-    var pixelFormat: ElementFormat {
+    /// Of the convolutions that see the pixels, and of a ResNet's attention pool.
+    var firstAndLastFormat: ElementFormat {
         self == .int8 ? (ElementFormat.bfloat16.isSupported ? .bfloat16 : .float32) : format
     }
 }

@@ -18,7 +18,7 @@ struct ModifiedResNet: VisionEncoder {
         stem = (1...3).map {
             Conv2D(
                 parameters, "conv\($0)", "bn\($0)", stride: $0 == 1 ? 2 : 1, activation: .relu,
-                format: $0 == 1 ? precision.pixelFormat : precision.format)
+                format: precision.firstAndLastFormat)
         }
         layers = vision.layers.enumerated().map { stage, count in
             (0..<count).map { block in
@@ -28,7 +28,8 @@ struct ModifiedResNet: VisionEncoder {
             }
         }
         attnpool = AttentionPool2D(
-            parameters.scoped("attnpool"), heads: vision.heads, format: precision.format)
+            parameters.scoped("attnpool"), heads: vision.heads, format: precision.firstAndLastFormat
+        )
         resolution = vision.resolution
     }
 
