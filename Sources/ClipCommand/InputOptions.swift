@@ -51,7 +51,7 @@ struct PictureOptions: ParsableArguments {
     @Option(
         help: """
             exact, or fast: a JPEG much larger than the model needs is decoded at 1/2, 1/4 or 1/8 of its \
-            size; the cosine of the embeddings is about 0.999.
+            size; the cosine of the embeddings is 0.999 or more.
             """)
     var decode: Decoding = .exact
 
