@@ -2,8 +2,11 @@
 
     VENV/bin/python Scripts/bench/engines.py ENGINE PRECISION FOLDER TOWER BATCH TOKENS
 
-runs the tower once for every line of standard input and prints the milliseconds. `prepare` makes what the
-engines need: the weights with every bias and norm randomised, ONNX of both towers, and quantised ones.
+runs the tower once for every line of standard input and prints the milliseconds.
+
+    VENV/bin/python Scripts/bench/engines.py weights FOLDER
+
+writes the weights of the model that the folder is named after, seeded, every bias and norm randomised.
 """
 
 import json
@@ -35,6 +38,18 @@ class Engine:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def alternate(engines, rounds, pause=0.0):
+    """Runs each engine once in every round, and ends them all; `pause` seconds after each."""
+    for engine in engines.values():
+        engine.run()
+    for _ in range(rounds):
+        for engine in engines.values():
+            engine.times.append(engine.run())
+            time.sleep(pause)
+    for engine in engines.values():
+        engine.close()
 
 
 def tower_module(model, tower):
@@ -81,15 +96,22 @@ def load(folder):
     return open_clip.create_model(f"local-dir:{folder}").eval()
 
 
-def prepare(name, folder, quantised):
-    """Writes the weights, and the towers as ONNX, ONNX of bytes and OpenVINO of bytes."""
+def make_weights(folder):
+    """The model that the folder is named after, and the side of its pictures."""
     import torch
 
     sys.path.insert(0, str(ROOT / "Scripts/parity"))
     from full_size import make_open_clip
 
     torch.manual_seed(2026)
-    model, size, _ = make_open_clip(name, folder)
+    return make_open_clip(folder.name, folder)[:2]
+
+
+def prepare(folder, quantised):
+    """Writes the weights, and the towers as ONNX, ONNX of bytes and OpenVINO of bytes."""
+    import torch
+
+    model, size = make_weights(folder)
     torch.backends.mha.set_fastpath_enabled(False)  # it has no ONNX
     for stem, tower, tokens in [("image", "image", 0)] + [(f"text{n}", "text", n) for n in LENGTHS]:
         path = folder / f"{stem}.onnx"
@@ -171,9 +193,9 @@ def openvino(precision, folder, tower, x):
 
 
 def main():
-    if sys.argv[1] == "prepare":
-        folder = pathlib.Path(sys.argv[2])
-        return prepare(folder.name, folder, quantised=False)
+    if sys.argv[1] == "weights":
+        make_weights(pathlib.Path(sys.argv[2]))
+        return
     engine, precision, folder, tower, batch, tokens = sys.argv[1:]
     folder = pathlib.Path(folder)
     import torch

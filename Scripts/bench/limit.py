@@ -14,7 +14,7 @@ import time
 import numpy
 import torch
 
-from engines import ROOT, THREADS, Engine, prepare
+from engines import ROOT, THREADS, Engine, make_weights
 
 
 def tower_flops(batch, width=768, layers=12, patches=49, patch=3 * 32 * 32, dimension=512):
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     folder = arguments.folder / "ViT-B-32-quickgelu"
-    prepare("ViT-B-32-quickgelu", folder, quantised=False)
+    make_weights(folder)
     torch.set_num_threads(THREADS)
     size = 3200  # about as many operations as the tower, so that both meet as much of what else runs
     a, b = torch.rand(size, size), torch.rand(size, size)

@@ -18,9 +18,8 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 
-from engines import ROOT, Engine, prepare
+from engines import ROOT, Engine, alternate, prepare
 
 NAMES = {"pytorch": "PyTorch", "transformers": "transformers", "onnxruntime": "ONNX Runtime",
          "openvino": "OpenVINO"}
@@ -51,14 +50,7 @@ def measure(arguments, model, precision, tower, batch, ours, theirs):
         engines[name] = Engine(
             [sys.executable, ROOT / "Scripts/bench/engines.py", name, precision, folder, tower, str(batch),
              str(theirs)])
-    for engine in engines.values():
-        engine.run()
-    for _ in range(arguments.rounds):
-        for engine in engines.values():
-            engine.times.append(engine.run())
-            time.sleep(0.02)  # until its threads sleep
-    for engine in engines.values():
-        engine.close()
+    alternate(engines, arguments.rounds, pause=0.02)  # until its threads sleep
     fastest = {name: min(engine.times) for name, engine in engines.items()}
     clip = fastest.pop("clip")
     best = min(fastest, key=fastest.get)
@@ -80,7 +72,7 @@ def main():
         case for case in cases()
         if all(word in [str(part) for part in case] for word in arguments.only.split())]
     for model in dict.fromkeys(case[0] for case in chosen):
-        prepare(model, arguments.folder / model, quantised="B-32" in model)
+        prepare(arguments.folder / model, quantised="B-32" in model)
 
     processor = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     versions = ", ".join(

@@ -4,7 +4,8 @@
     VENV/bin/python Scripts/bench/precisions.py --folder FOLDER
 
 FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out renders:
-which of all its names fits each picture best; every third picture has one object, so that one name is right. Needs the Debian packages of Scripts/training/train.sh.
+which of all its names fits each picture best; every third picture has one object, so that one name is right.
+Needs the Debian packages of Scripts/training/train.sh.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def main():
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     large = arguments.folder / "ViT-B-32-quickgelu"
-    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "prepare", large], check=True)
+    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", large], check=True)
     names = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
     print("| precision | ViT-B/32 against float32: least cosine of pictures | of texts | tiny: top-1 of "
           f"{len(names)} names agrees, of one object (of scenes too) | least cosine | pictures a second (batch 8) | peak MB |")

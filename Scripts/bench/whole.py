@@ -20,7 +20,7 @@ import time
 
 import numpy
 
-from engines import ROOT, Engine
+from engines import ROOT, Engine, alternate
 from python_user import LABELS
 
 USER = [sys.executable, str(ROOT / "Scripts/bench/python_user.py")]
@@ -57,14 +57,8 @@ def preprocessing(arguments, name, picture, rounds=20):
         "exact": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", picture]),
         "fast": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", picture,
                         "--decode", "fast"])}
-    for engine in engines.values():
-        engine.run()
-    for _ in range(rounds):
-        for engine in engines.values():
-            engine.times.append(engine.run())
+    alternate(engines, rounds)
     best = {key: min(engine.times) for key, engine in engines.items()}
-    for engine in engines.values():
-        engine.close()
     for key in ("exact", "fast"):
         print(f"| {name}, --decode {key} | {best[key]:.2f} ms | {best['python']:.2f} ms | "
               f"{best['python'] / best[key]:.2f} times faster |", flush=True)
@@ -130,7 +124,7 @@ def main():
     arguments = parser.parse_args()
     model = arguments.folder / "ViT-B-32-quickgelu"
     # In a process of its own: the system counts a parent's memory to its children's.
-    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "prepare", model], check=True)
+    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model], check=True)
 
     print("| | clip | Python | |\n|---|---|---|---|")
     if arguments.jpegs:

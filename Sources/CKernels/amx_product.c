@@ -27,12 +27,14 @@ static void configure(size_t upper, size_t lower) {
     _tile_loadconfig(&c);
 }
 
+// The numbers of tiles have to be constants.
+#define ADD_PRODUCT(sum, x, w) \
+    (of_bytes ? _tile_dpbusd(sum, x, w) : _tile_dpbf16ps(sum, x, w))
+
 __attribute__((always_inline)) static inline void compute(const tile *t, int of_bytes, float *sums) {
-    const clip_product *p = t->product;
-    size_t upper = (t->rows + 1) / 2, lower = t->rows / 2, stride = p->row_stride;
     int is_low = t->rows > BAND;
-    if (!is_low) upper = t->rows;
-    configure(upper, is_low ? lower : 1);
+    size_t upper = is_low ? (t->rows + 1) / 2 : t->rows, stride = t->row_stride;
+    configure(upper, is_low ? t->rows - upper : 1);
 
     _tile_zero(0);
     _tile_zero(1);
@@ -48,22 +50,12 @@ __attribute__((always_inline)) static inline void compute(const tile *t, int of_
         _tile_loadd(4, x, stride);
         _tile_loadd(6, w, CLIP_PANEL_WORD);
         _tile_loadd(7, w + HALF, CLIP_PANEL_WORD);
-        if (of_bytes) {
-            _tile_dpbusd(0, 4, 6);
-            _tile_dpbusd(1, 4, 7);
-        } else {
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-        }
+        ADD_PRODUCT(0, 4, 6);
+        ADD_PRODUCT(1, 4, 7);
         if (is_low) {
             _tile_loadd(5, x + upper * stride, stride);
-            if (of_bytes) {
-                _tile_dpbusd(2, 5, 6);
-                _tile_dpbusd(3, 5, 7);
-            } else {
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
+            ADD_PRODUCT(2, 5, 6);
+            ADD_PRODUCT(3, 5, 7);
         }
         x += 4 * CLIP_WORDS_MULTIPLE;
         w += CLIP_WORDS_MULTIPLE * CLIP_PANEL_WORD;
@@ -86,12 +78,12 @@ static void compute_int8(const tile *t, float *sums) {
 }
 
 void clip_multiply_bfloat16_amx(const clip_product *p) {
-    for_each_tile(p, 2 * BAND, compute_bfloat16, finish);
+    for_each_tile(p, (tile_kernel){2 * BAND, SIZE_MAX, compute_bfloat16, finish});
     _tile_release();
 }
 
 void clip_multiply_int8_amx(const clip_product *p) {
-    for_each_tile(p, 2 * BAND, compute_int8, finish);
+    for_each_tile(p, (tile_kernel){2 * BAND, SIZE_MAX, compute_int8, finish});
     _tile_release();
 }
 

@@ -31,49 +31,42 @@ __attribute__((target(INT8_TARGET))) static inline __m512 accumulate_int8(__m512
                              apply_to = function)
 
 // `rows` is a constant wherever this is inlined, so that the sums are registers.
-static inline void compute_rows(const tile *t, int rows, accumulate add, size_t run, float *sums) {
-    const clip_product *p = t->product;
-    size_t stride = p->row_stride / 4, words = t->words;
+static inline void compute_rows(const tile *t, int rows, accumulate add, float *sums) {
+    const int32_t *x = (const int32_t *)t->x;
+    size_t stride = t->row_stride / 4, words = t->words;
     const char *w = t->panel, *ahead = t->ahead;
-    for (size_t segment = 0; segment < p->segments; segment++) {
-        const int32_t *x = (const int32_t *)(t->x + segment * p->segment_stride);
-        for (size_t first = 0; first < words; first += run) {
-            size_t last = words - first < run ? words : first + run;
-            __m512 s[HEIGHT][2];
-            UNROLL
-            for (int i = 0; i < rows; i++) s[i][0] = s[i][1] = _mm512_setzero_ps();
-            for (size_t k = first; k < last; k++, w += CLIP_PANEL_WORD, ahead += t->ahead_step) {
-                __m512i left = _mm512_loadu_si512(w), right = _mm512_loadu_si512(w + 64);
-                _mm_prefetch(w + NEAR_AHEAD, _MM_HINT_T0);
-                _mm_prefetch(w + NEAR_AHEAD + 64, _MM_HINT_T0);
-                _mm_prefetch(ahead, _MM_HINT_T1);
-                UNROLL
-                for (int i = 0; i < rows; i++) {
-                    __m512i value = _mm512_set1_epi32(x[i * stride + k]);
-                    s[i][0] = add(s[i][0], value, left);
-                    s[i][1] = add(s[i][1], value, right);
-                    // Row by row: to load all values first would take more registers than there are.
-                    __asm__ volatile("" : "+v"(s[i][0]), "+v"(s[i][1]) : : "memory");
-                }
-            }
-            int is_first = segment == 0 && first == 0;
-            UNROLL
-            for (int i = 0; i < rows; i++) {
-                float *total = sums + i * CLIP_PANEL_OUTPUTS;
-                if (!is_first) {
-                    s[i][0] = _mm512_add_ps(_mm512_load_ps(total), s[i][0]);
-                    s[i][1] = _mm512_add_ps(_mm512_load_ps(total + 16), s[i][1]);
-                }
-                _mm512_store_ps(total, s[i][0]);
-                _mm512_store_ps(total + 16, s[i][1]);
-            }
+    __m512 s[HEIGHT][2];
+    UNROLL
+    for (int i = 0; i < rows; i++) s[i][0] = s[i][1] = _mm512_setzero_ps();
+    for (size_t k = 0; k < words; k++, w += CLIP_PANEL_WORD, ahead += t->ahead_step) {
+        __m512i left = _mm512_loadu_si512(w), right = _mm512_loadu_si512(w + 64);
+        _mm_prefetch(w + NEAR_AHEAD, _MM_HINT_T0);
+        _mm_prefetch(w + NEAR_AHEAD + 64, _MM_HINT_T0);
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            __m512i value = _mm512_set1_epi32(x[i * stride + k]);
+            s[i][0] = add(s[i][0], value, left);
+            s[i][1] = add(s[i][1], value, right);
+            // Row by row: to load all values first would take more registers than there are.
+            __asm__ volatile("" : "+v"(s[i][0]), "+v"(s[i][1]) : : "memory");
         }
+    }
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        float *total = sums + i * CLIP_PANEL_OUTPUTS;
+        if (!t->is_first) {
+            s[i][0] = _mm512_add_ps(_mm512_load_ps(total), s[i][0]);
+            s[i][1] = _mm512_add_ps(_mm512_load_ps(total + 16), s[i][1]);
+        }
+        _mm512_store_ps(total, s[i][0]);
+        _mm512_store_ps(total + 16, s[i][1]);
     }
 }
 
-static inline void compute(const tile *t, accumulate add, size_t run, float *sums) {
+static inline void compute(const tile *t, accumulate add, float *sums) {
     switch (t->rows) {
-#define CASE(n) case n: return compute_rows(t, n, add, run, sums);
+#define CASE(n) case n: return compute_rows(t, n, add, sums);
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
     CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
 #undef CASE
@@ -82,12 +75,13 @@ static inline void compute(const tile *t, accumulate add, size_t run, float *sum
 
 #pragma clang attribute pop
 
-#define PRODUCT(name, isa, run, each)                                                            \
-    __attribute__((target(isa))) static void compute_##name(const tile *t, float *sums) {     \
-        compute(t, accumulate_##name, run, sums);                                             \
-    }                                                                                         \
-    __attribute__((target(isa))) void clip_multiply_##name##_avx512(const clip_product *p) {  \
-        each(p, HEIGHT, compute_##name, finish);                                              \
+// Of bytes and bfloat16 all words are one run: only sums of floats can be parts.
+#define PRODUCT(name, isa, run, each)                                                        \
+    __attribute__((target(isa))) static void compute_##name(const tile *t, float *sums) {    \
+        compute(t, accumulate_##name, sums);                                                 \
+    }                                                                                        \
+    __attribute__((target(isa))) void clip_multiply_##name##_avx512(const clip_product *p) { \
+        each(p, (tile_kernel){HEIGHT, run, compute_##name, finish});                         \
     }
 
 PRODUCT(float32, AVX512_TARGET, SUMMED_AT_ONCE, for_each_tile_of_floats)

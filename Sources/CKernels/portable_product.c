@@ -7,32 +7,22 @@ enum { HEIGHT = 4, WIDTH = 8 };
 typedef float vector __attribute__((vector_size(16), aligned(4)));
 
 __attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows, float *sums) {
-    const clip_product *p = t->product;
+    const float *x = (const float *)t->x;
     for (int column = 0; column < CLIP_PANEL_OUTPUTS; column += WIDTH) {
         const float *w = (const float *)t->panel + column;
-        vector total[HEIGHT][2] = {{{0}}};
-        for (size_t segment = 0; segment < p->segments; segment++) {
-            const float *x = (const float *)(t->x + segment * p->segment_stride);
-            for (size_t first = 0; first < t->words; first += SUMMED_AT_ONCE) {
-                size_t rest = t->words - first;
-                size_t last = rest < SUMMED_AT_ONCE ? t->words : first + SUMMED_AT_ONCE;
-                vector s[HEIGHT][2] = {{{0}}};
-                for (size_t k = first; k < last; k++, w += CLIP_PANEL_OUTPUTS) {
-                    vector left = *(const vector *)w, right = *(const vector *)(w + 4);
-                    for (int i = 0; i < rows; i++) {
-                        float value = x[i * (p->row_stride / 4) + k];
-                        s[i][0] += value * left;
-                        s[i][1] += value * right;
-                    }
-                }
-                for (int i = 0; i < rows; i++) {
-                    total[i][0] += s[i][0];
-                    total[i][1] += s[i][1];
-                }
+        vector s[HEIGHT][2] = {{{0}}};
+        for (size_t k = 0; k < t->words; k++, w += CLIP_PANEL_OUTPUTS) {
+            vector left = *(const vector *)w, right = *(const vector *)(w + 4);
+            for (int i = 0; i < rows; i++) {
+                float value = x[i * (t->row_stride / 4) + k];
+                s[i][0] += value * left;
+                s[i][1] += value * right;
             }
         }
         for (int i = 0; i < rows; i++) {
-            memcpy(sums + i * CLIP_PANEL_OUTPUTS + column, total[i], sizeof total[i]);
+            vector *total = (vector *)(sums + i * CLIP_PANEL_OUTPUTS + column);
+            total[0] = t->is_first ? s[i][0] : total[0] + s[i][0];
+            total[1] = t->is_first ? s[i][1] : total[1] + s[i][1];
         }
     }
 }
@@ -57,7 +47,7 @@ static void finish(const clip_product *p, float *sums, size_t line, size_t row, 
 }
 
 void clip_multiply_float32_portable(const clip_product *p) {
-    for_each_tile_of_floats(p, HEIGHT, compute, finish);
+    for_each_tile_of_floats(p, (tile_kernel){HEIGHT, SUMMED_AT_ONCE, compute, finish});
 }
 
 void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {

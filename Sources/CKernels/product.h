@@ -7,14 +7,15 @@
 
 #include <string.h>
 
-// A tile of raw sums: at most TILE_ROWS rows of x with one panel.
+// A tile of raw sums: at most TILE_ROWS rows of x with one panel; or a part of each sum, over words
+// that lie one after the other.
 enum { TILE_ROWS = 32 };
 
 typedef struct {
-    const clip_product *product;
-    const char *x;  // its first row, from the first of its words on
-    size_t rows, words;
+    const char *x;  // the first row, from the first of the words on
+    size_t rows, row_stride, words;
     const char *panel;
+    int is_first;       // part of the sums; the others are added to it
     const char *ahead;  // what the caches should fetch meanwhile: `ahead_step` bytes each word
     size_t ahead_step;
 } tile;
@@ -34,19 +35,47 @@ typedef void (*compute_tile)(const tile *t, float *sums);
 typedef void (*finish_tile)(const clip_product *p, float *sums, size_t line, size_t row,
                             size_t rows, size_t output);
 
-// Rows in tiles of nearly the same height, at most `height` each; as many tiles as stay in the second
-// cache with all panels in turn.
-__attribute__((always_inline)) static inline void for_each_tile_of_words(
-    const clip_product *p, size_t first_word, size_t words, size_t height, compute_tile compute,
-    finish_tile finish) {
+// How the tiles of an instruction set are computed: at most `height` rows, `run` words at once.
+typedef struct {
+    size_t height, run;
+    compute_tile compute;
+    finish_tile finish;
+} tile_kernel;
+
+// All parts of the sums of a tile, whose first part this is.
+__attribute__((always_inline)) static inline void compute_parts(const clip_product *p, tile t,
+                                                                size_t words, tile_kernel kernel,
+                                                                float *sums) {
+    const char *rows = t.x;
+    t.is_first = 1;
+    for (size_t segment = 0; segment < p->segments; segment++) {
+        t.x = rows + segment * p->segment_stride;
+        for (size_t first = 0; first < words; first += kernel.run) {
+            t.words = words - first < kernel.run ? words - first : kernel.run;
+            kernel.compute(&t, sums);
+            t.is_first = 0;
+            t.x += 4 * t.words;
+            t.panel += t.words * CLIP_PANEL_WORD;
+            t.ahead += t.words * t.ahead_step;
+        }
+    }
+}
+
+// Rows in tiles of nearly the same height; as many tiles as stay in the second cache with all panels
+// in turn.
+__attribute__((always_inline)) static inline void for_each_tile_of_words(const clip_product *p,
+                                                                         size_t first_word,
+                                                                         size_t words,
+                                                                         tile_kernel kernel) {
     _Alignas(64) float sums[TILE_ROWS * CLIP_PANEL_OUTPUTS];
-    size_t tiles_a_line = (p->rows + height - 1) / height;
+    size_t tiles_a_line = (p->rows + kernel.height - 1) / kernel.height;
     size_t tiles = p->lines * tiles_a_line;
     size_t panel_bytes = p->segments * p->words * CLIP_PANEL_WORD;
     size_t part_bytes = p->segments * words * CLIP_PANEL_WORD;
     size_t panels = (p->outputs + CLIP_PANEL_OUTPUTS - 1) / CLIP_PANEL_OUTPUTS;
     // Lines of several segments have most of their bytes in common.
-    size_t tile_bytes = p->segments > 1 ? p->line_stride / tiles_a_line : height * words * 4;
+    size_t tile_bytes =
+        p->segments > 1 ? p->line_stride / tiles_a_line : kernel.height * words * 4;
     size_t chunk = clip_cache_bytes() / 2 / tile_bytes + 1;
 
     for (size_t first = 0; first < tiles; first += chunk) {
@@ -58,30 +87,31 @@ __attribute__((always_inline)) static inline void for_each_tile_of_words(
             for (size_t i = first; i < last; i++) {
                 size_t line = i / tiles_a_line, at = i % tiles_a_line;
                 size_t row = p->rows * at / tiles_a_line;
-                size_t end = p->rows * (at + 1) / tiles_a_line;
+                size_t rows = p->rows * (at + 1) / tiles_a_line - row;
                 const char *x = (const char *)p->x + line * p->line_stride + row * p->row_stride;
-                tile t = {p, x + 4 * first_word, end - row, words, here,
-                          next + part_bytes * (i - first) / (last - first),
-                          CLIP_PANEL_WORD / (last - first)};
-                compute(&t, sums);
-                finish(p, sums, line, row, end - row, panel * CLIP_PANEL_OUTPUTS);
+                tile t = {
+                    .x = x + 4 * first_word,
+                    .rows = rows,
+                    .row_stride = p->row_stride,
+                    .panel = here,
+                    .ahead = next + part_bytes * (i - first) / (last - first),
+                    .ahead_step = CLIP_PANEL_WORD / (last - first),
+                };
+                compute_parts(p, t, words, kernel, sums);
+                kernel.finish(p, sums, line, row, rows, panel * CLIP_PANEL_OUTPUTS);
             }
         }
     }
 }
 
 __attribute__((always_inline)) static inline void for_each_tile(const clip_product *p,
-                                                                size_t height,
-                                                                compute_tile compute,
-                                                                finish_tile finish) {
-    for_each_tile_of_words(p, 0, p->words, height, compute, finish);
+                                                                tile_kernel kernel) {
+    for_each_tile_of_words(p, 0, p->words, kernel);
 }
 
 // The same for floats.
 __attribute__((always_inline)) static inline void for_each_tile_of_floats(const clip_product *p,
-                                                                          size_t height,
-                                                                          compute_tile compute,
-                                                                          finish_tile finish) {
+                                                                          tile_kernel kernel) {
     size_t at_once = p->words;
     if (p->segments == 1 && p->activation == CLIP_IDENTITY && !p->y_is_bfloat16 &&
         p->words > 3 * WORDS_AT_ONCE / 2) {
@@ -90,7 +120,7 @@ __attribute__((always_inline)) static inline void for_each_tile_of_floats(const 
     clip_product part = *p;
     for (size_t first = 0; first < p->words; first += at_once) {
         size_t words = p->words - first < at_once ? p->words - first : at_once;
-        for_each_tile_of_words(&part, first, words, height, compute, finish);
+        for_each_tile_of_words(&part, first, words, kernel);
         part.adding = 1;
         part.bias = NULL;
     }

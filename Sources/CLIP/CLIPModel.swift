@@ -221,9 +221,7 @@ public struct CLIPModel: Sendable {
         files: [String], options: RGBImage.DecodingOptions = .init(),
         receive: (_ index: Int, _ result: Result<[Float], CLIPError>) -> Void
     ) throws(CLIPError) {
-        guard !files.isEmpty else { return }
         let size = 3 * configuration.resolution * configuration.resolution
-        let encoder = visual.value
         let errors = Mutex<[Int: CLIPError]>([:])
         func pixels(_ index: Int) -> [Float] {
             do throws(CLIPError) {
@@ -234,15 +232,8 @@ public struct CLIPModel: Sendable {
                 return [Float](repeating: 0, count: size)  // takes the place of the picture
             }
         }
-        let groups = EncodingGroups(
-            count: files.count, threads: threads, largest: encoder.batchSize)
-        let pass: Pass = { range, workspace, observer in
-            encoder(
-                range.flatMap(pixels)[...], batch: range.count, workspace: workspace,
-                observer: observer)
-        }
         let dimension = configuration.embeddingDimension
-        try encode(groups, pass) { range, values in
+        try encode(pictures: files.count, pixels: { $0.flatMap(pixels)[...] }) { range, values in
             for (row, index) in range.enumerated() {
                 if let error = errors.withLock({ $0.removeValue(forKey: index) }) {
                     receive(index, .failure(error))
@@ -269,17 +260,29 @@ public struct CLIPModel: Sendable {
         }
     }
 
-    /// - Parameter pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
     private func encode(
         pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>
     ) throws(CLIPError) -> Embeddings {
-        guard count > 0 else { return noEmbeddings }
+        var values: [Float] = []
+        try encode(pictures: count, pixels: pixels) { _, group in values += group }
+        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+    }
+
+    /// - Parameters:
+    ///   - pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
+    ///   - receive: takes the vectors of a range, the ranges in their order.
+    private func encode(
+        pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>,
+        receive: (_ range: Range<Int>, [Float]) -> Void
+    ) throws(CLIPError) {
+        guard count > 0 else { return }
         let encoder = visual.value
         let groups = EncodingGroups(count: count, threads: threads, largest: encoder.batchSize)
-        return try encode(groups) { range, workspace, observer in
+        let pass: Pass = { range, workspace, observer in
             encoder(
                 pixels(range), batch: range.count, workspace: workspace, observer: observer)
         }
+        try encode(groups, pass, receive: receive)
     }
 
     /// The embeddings of texts, as the text tower gives them: not normalised.

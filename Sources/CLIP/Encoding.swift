@@ -45,19 +45,17 @@ struct EncodingGroups: Sendable {
         let (most, least) = (320, 24)
         var groups = (total + most - 1) / most
         groups = (groups + threads - 1) / threads * threads
-        guard threads > 1, total / groups >= least else {
+        guard total / groups >= least else {
             ranges = [0..<texts.count]
             return
         }
         var start = 0
-        for group in 1...groups {
-            let end =
-                group == groups
-                ? texts.count
-                : positions.firstIndex { $0 * groups > total * group } ?? texts.count
-            if end > start { ranges.append(start..<end) }
-            start = max(start, end)
+        for (text, upTo) in positions.enumerated()
+        where text > start && upTo * groups > total * (ranges.count + 1) {
+            ranges.append(start..<text)
+            start = text
         }
+        ranges.append(start..<texts.count)
         separate = ranges.count
     }
 }

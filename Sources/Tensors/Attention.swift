@@ -75,7 +75,7 @@ private struct AttentionHead {
     private var length: Int { keys.reduce(0) { $0 + $1.count } }
 
     private static func padded(_ count: Int) -> Int {
-        (count + Panels.width - 1) / Panels.width * Panels.width
+        Panels.count(of: count) * Panels.width
     }
 
     /// The floats that `attend` needs.

@@ -84,8 +84,6 @@ package final class Matrix {
         return (bytes + index * stride).assumingMemoryBound(to: Float.self)
     }
 
-    var isCompact: Bool { stride == columns * 4 && format == .float32 }
-
     /// The scale of each row, of bytes.
     var scales: UnsafeMutablePointer<Float>? { scaleBlock?.elements }
 

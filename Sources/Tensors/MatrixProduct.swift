@@ -116,7 +116,7 @@ package struct ProductWeights: Sendable {
             let format = weights.format
             inParts(x, workspace) { part, lines in
                 let panels = Panels(count: 1, inputs: inputs, format: format)
-                let rows = format == .float32 ? nil : Panels.rows(inputs, format)
+                let rows = Panels.rows(inputs, format)
                 for panel in part {
                     panels.pack(weight, panel, at: 0, by: rows)
                     multiply(

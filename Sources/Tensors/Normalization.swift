@@ -35,16 +35,6 @@ extension Matrix {
             kernel(self.row(row), tensor.elements + index * columns, columns)
         }
     }
-
-    /// Adds row i of `tensor` to the i-th of the rows given.
-    package func add(rowsOf tensor: Tensor, to range: Range<Int>) {
-        precondition(
-            tensor.count >= range.count * columns, "\(tensor.shape) to \(range) of \(columns)")
-        let kernel = Kernels.current.add
-        for (i, row) in range.enumerated() {
-            kernel(self.row(row), tensor.elements + i * columns, columns)
-        }
-    }
 }
 
 /// Divides each vector of `dimension` numbers by its L2 norm; a vector of zeros stays as it is.

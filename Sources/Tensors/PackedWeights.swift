@@ -10,14 +10,9 @@ final class PackedWeights: Sendable {
     let outputs: Int
     let inputs: Int
     let format: ElementFormat
-    private let state: Mutex<State>
+    private let state: Mutex<(content: Content, isUsed: Bool)>
 
-    private enum State: Sendable {
-        case source(Tensor, isUsed: Bool)
-        case packed(Panels)
-    }
-
-    /// What a product with some of the panels reads.
+    /// What a product reads.
     enum Content: Sendable {
         case source(Tensor)
         case packed(Panels)
@@ -28,47 +23,44 @@ final class PackedWeights: Sendable {
         outputs = weight.shape[0]
         inputs = weight.shape[1]
         self.format = format
-        state = Mutex(.source(weight, isUsed: false))
+        state = Mutex((.source(weight), isUsed: false))
     }
 
-    /// For one product, after which it counts as used.
+    /// For one product, after which they count as used.
     func content(for workspace: Workspace) -> Content {
         state.withLock { state in
-            switch state {
-            case .packed(let panels): return .packed(panels)
-            case .source(let weight, isUsed: false):
-                state = .source(weight, isUsed: true)
-                return .source(weight)
-            case .source(let weight, isUsed: true):
+            if case .source(let weight) = state.content, state.isUsed {
                 let panels = Panels(count: panelCount, inputs: inputs, format: format)
                 workspace.inParallel(panelCount) { range in
-                    let rows = format == .float32 ? nil : Panels.rows(inputs, format)
+                    let rows = Panels.rows(inputs, format)
                     for panel in range { panels.pack(weight, panel, at: panel, by: rows) }
                 }
                 weight.forgetPages()
-                state = .packed(panels)
-                return .packed(panels)
+                state.content = .packed(panels)
             }
+            state.isUsed = true
+            return state.content
         }
     }
 
-    var panelCount: Int { (outputs + Panels.width - 1) / Panels.width }
+    var panelCount: Int { Panels.count(of: outputs) }
 }
 
 /// Weights in panels of 32 outputs.
 final class Panels: @unchecked Sendable {
     static let width = Int(CLIP_PANEL_OUTPUTS)
 
+    /// How many hold so many outputs.
+    static func count(of outputs: Int) -> Int { (outputs + width - 1) / width }
+
     let words: Int
     private let block: FloatBlock
-    private let format: ElementFormat
     /// Of bytes: the scale of each output, and after all of these the sum of its bytes.
     private let scaleBlock: FloatBlock?
     private let count: Int
 
     init(count: Int, inputs: Int, format: ElementFormat) {
         self.count = count
-        self.format = format
         words = format.words(inputs)
         block = FloatBlock(capacity: count * words * Self.width)
         scaleBlock = format == .int8 ? FloatBlock(capacity: 2 * count * Self.width) : nil
@@ -89,8 +81,9 @@ final class Panels: @unchecked Sendable {
         }
     }
 
-    /// Memory for the rows of a panel in a format that is not float32.
-    static func rows(_ inputs: Int, _ format: ElementFormat) -> FloatBlock {
+    /// Memory for the rows of a panel in another format than float32, which needs none.
+    static func rows(_ inputs: Int, _ format: ElementFormat) -> FloatBlock? {
+        guard format != .float32 else { return nil }
         let count = width * format.words(inputs)
         let block = FloatBlock(capacity: count)
         block.elements.update(repeating: 0, count: count)  // fills the rows up, too
@@ -99,7 +92,7 @@ final class Panels: @unchecked Sendable {
 
     /// Packs 32 outputs of `weight`, those of its panel `source`, as the panel `target` of these.
     ///
-    /// - Parameter rows: memory as above, for formats that are not float32.
+    /// - Parameter rows: memory as above.
     func pack(_ weight: Tensor, _ source: Int, at target: Int, by rows: FloatBlock?) {
         let inputs = weight.shape[1]
         let first = source * Self.width

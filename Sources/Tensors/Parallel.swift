@@ -43,21 +43,16 @@ final class ThreadTeam: @unchecked Sendable {
 extension Workspace {
     /// Splits 0..<count into one range a thread, each a multiple of `unit` long but the last, and
     /// runs `body` on all of them at once.
-    ///
-    /// - Parameter parts: how many ranges at most.
-    func inParallel(
-        _ count: Int, unit: Int = 1, parts: Int = .max, _ body: (_ range: Range<Int>) -> Void
-    ) {
-        inParallelParts(count, unit: unit, parts: parts) { _, range in body(range) }
+    func inParallel(_ count: Int, unit: Int = 1, _ body: (_ range: Range<Int>) -> Void) {
+        inParallelParts(count, unit: unit) { _, range in body(range) }
     }
 
     /// The same, saying which of at most `team.count` parts a range is.
     func inParallelParts(
-        _ count: Int, unit: Int = 1, parts: Int = .max,
-        _ body: (_ part: Int, _ range: Range<Int>) -> Void
+        _ count: Int, unit: Int = 1, _ body: (_ part: Int, _ range: Range<Int>) -> Void
     ) {
         let units = (count + unit - 1) / unit
-        let parts = min(team.count, units, parts)
+        let parts = min(team.count, units)
         team.run(parts: parts) { part in
             let lower = units * part / parts * unit
             let upper = min(units * (part + 1) / parts * unit, count)

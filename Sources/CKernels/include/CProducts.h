@@ -3,8 +3,8 @@
 //
 // Numbers are read in words of four bytes: one float, two bfloat16 or four bytes. Weights are packed in
 // panels of 32 outputs: for each word of the inputs, those of the 32 outputs side by side. An element
-// of y is one sum over the words in their order, whatever else is computed beside it and on however
-// many threads, so that the result has the same bits in every batch.
+// of y is a sum over the words in an order that their number alone decides, whatever else is computed
+// beside it and on however many threads, so that the result has the same bits in every batch.
 
 #ifndef CPRODUCTS_H
 #define CPRODUCTS_H
@@ -39,8 +39,8 @@ enum { CLIP_WORDS_MULTIPLE = 16 };
 typedef struct {
     // The rows of x: `lines` times `rows`, `row_stride` and `line_stride` bytes apart. Each is
     // `segments` times `words` words, `segment_stride` bytes apart. A plain matrix is one line of one
-    // segment; a convolution over a map with the channels last has a segment for each row of its
-    // kernel.
+    // segment; a convolution of floats over a map with the channels last has a segment for each row
+    // of its kernel.
     const void *CLIP_TO_BE_SET x;
     size_t rows, row_stride;
     size_t lines, line_stride;

@@ -22,7 +22,7 @@ struct AttentionPool2D: Sendable {
         let x = map.withMeanFirst()  // [batch * (1 + area), channels]
         let length = x.rows / map.batch
         let sequences = Sequences(count: map.batch, length: length)
-        for sequence in sequences.own { x.add(rowsOf: positionalEmbedding, to: sequence) }
+        x.add(rowsOf: positionalEmbedding, at: sequences.own.flatMap { _ in 0..<length })
         return attention.pooled(x, sequences: sequences, at: sequences.own.map(\.lowerBound))
     }
 }

@@ -53,8 +53,8 @@ struct VisionTransformer: VisionEncoder {
             x.setRow(sequence.lowerBound, to: classEmbedding)
             x.setRows(
                 from: sequence.lowerBound + 1, to: image * area..<(image + 1) * area, of: patches)
-            x.add(rowsOf: positionalEmbedding, to: sequence)
         }
+        x.add(rowsOf: positionalEmbedding, at: sequences.own.flatMap { _ in 0...area })
         observer?("visual.embeddings", x)
 
         let normed = lnPre(x)  // [batch * (1 + area), width]
