@@ -61,6 +61,20 @@ __attribute__((always_inline)) static inline void compute_parts(const clip_produ
     }
 }
 
+// Asks for the outputs of a tile while its sums are computed: their rows are too far apart for the CPU
+// to guess them.
+__attribute__((always_inline)) static inline void fetch_outputs(const clip_product *p, size_t line,
+                                                                size_t row, size_t rows,
+                                                                size_t output) {
+    size_t bytes = p->y_is_bfloat16 ? 2 : 4;
+    const char *y = (const char *)p->y + line * p->y_line_stride + row * p->y_row_stride +
+                    output * bytes;
+    for (size_t i = 0; i < rows; i++, y += p->y_row_stride) {
+        __builtin_prefetch(y, 1);
+        if (bytes == 4) __builtin_prefetch(y + 64, 1);
+    }
+}
+
 // Rows in tiles of nearly the same height; as many tiles as stay in the second cache with all panels
 // in turn.
 __attribute__((always_inline)) static inline void for_each_tile_of_words(const clip_product *p,
@@ -97,6 +111,12 @@ __attribute__((always_inline)) static inline void for_each_tile_of_words(const c
                     .ahead = next + part_bytes * (i - first) / (last - first),
                     .ahead_step = CLIP_PANEL_WORD / (last - first),
                 };
+                if (panel == 0) {
+                    // The rows of the next tile, which the other panels will find in the cache.
+                    t.ahead = t.x + rows * p->row_stride;
+                    t.ahead_step = rows * p->row_stride / words;
+                }
+                fetch_outputs(p, line, row, rows, panel * CLIP_PANEL_OUTPUTS);
                 compute_parts(p, t, words, kernel, sums);
                 kernel.finish(p, sums, line, row, rows, panel * CLIP_PANEL_OUTPUTS);
             }

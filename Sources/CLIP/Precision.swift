@@ -7,12 +7,12 @@ internal import Tensors
 public enum Precision: String, Sendable, CaseIterable {
     /// Weights and activations in float32: the reference's.
     case fp32
-    /// Both rounded to bfloat16 for every product.
+    /// Both rounded to bfloat16 for every product, but for a ResNet's attention pool, which is float32.
     case bf16
     /// Both rounded to bytes: weights with a scale for each output, activations with a scale and a zero
-    /// for each position, taken when they are there. What sees the pixels, and a ResNet's attention pool,
-    /// is bfloat16 where the CPU has it, else float32: in bytes they were measured to change most. The
-    /// attention's scores and the projection are float32.
+    /// for each position, taken when they are there. What sees the pixels is bfloat16 where the CPU has
+    /// it, else float32, and a ResNet's attention pool is float32: in bytes they were measured to change
+    /// most. The attention's scores and the projection are float32.
     case int8
 
     /// Whether this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX, int8 AVX-512 VNNI or AMX.
@@ -26,8 +26,8 @@ public enum Precision: String, Sendable, CaseIterable {
         }
     }
 
-    /// Of the convolutions that see the pixels, and of a ResNet's attention pool.
-    var firstAndLastFormat: ElementFormat {
+    /// Of the convolutions that see the pixels.
+    var firstFormat: ElementFormat {
         self == .int8 ? (ElementFormat.bfloat16.isSupported ? .bfloat16 : .float32) : format
     }
 }

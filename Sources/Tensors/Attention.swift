@@ -18,7 +18,7 @@ package struct Columns {
     }
 }
 
-/// softmax(q kᵀ / √d) v, for every head of every sequence by itself.
+/// softmax(scale q kᵀ) v, for every head of every sequence by itself.
 ///
 /// - Parameters:
 ///   - query: [sum of query lengths, width].
@@ -28,10 +28,11 @@ package struct Columns {
 ///   - keys: the rows of each sequence in `key` and `value`, which sequences may share.
 ///   - causal: whether a query sees only the keys up to its own position. The queries of a sequence
 ///     are its last positions.
+///   - scale: 1 / √d unless another is told.
 /// - Returns: [sum of query lengths, width].
 package func scaledDotProductAttention(
     query: Columns, key: Columns, value: Columns, heads: Int,
-    queries: [Range<Int>], keys: [[Range<Int>]], causal: Bool
+    queries: [Range<Int>], keys: [[Range<Int>]], causal: Bool, scale: Float? = nil
 ) -> Matrix {
     let width = query.range.count
     let headWidth = width / heads
@@ -53,7 +54,7 @@ package func scaledDotProductAttention(
             let head = AttentionHead(
                 query: query, key: key, value: value, column: task % heads * headWidth,
                 width: headWidth, queries: queries[sequence], keys: keys[sequence],
-                isCausal: causal)
+                isCausal: causal, scale: scale ?? 1 / Float(headWidth).squareRoot())
             head.attend(into: result, scratch.row(part))
         }
     }
@@ -71,6 +72,7 @@ private struct AttentionHead {
     let queries: Range<Int>
     let keys: [Range<Int>]
     let isCausal: Bool
+    let scale: Float
 
     private var length: Int { keys.reduce(0) { $0 + $1.count } }
 
@@ -96,7 +98,6 @@ private struct AttentionHead {
         multiply(
             query.start(row: queries.lowerBound, column: column), query.matrix.stride,
             depth: width, by: keyPanels, outputs: length, into: scores, stride * 4)
-        let scale = 1 / Float(width).squareRoot()
         for row in 0..<queries.count {
             let seen = isCausal ? length - queries.count + row + 1 : length
             kernels.softmax(scores + row * stride, seen, scale)

@@ -64,7 +64,7 @@ package struct FeatureMap {
                 (rows.words, rows.segments) = (kernel * channels, kernel)
                 rows.segmentStride = line * 4
                 weights.multiply(
-                    rows, into: output, fromRow: image * newHeight * newWidth, activation)
+                    rows, into: output, at: .init(row: image * newHeight * newWidth), activation)
             }
         } else {
             output = matrix.workspace.matrix(

@@ -50,7 +50,8 @@ package struct ProductWeights: Sendable {
     package func apply(
         _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity
     ) {
-        multiply(Rows(x.converted(to: weights.format)), into: y, fromRow: first, activation)
+        multiply(
+            Rows(x.converted(to: weights.format)), into: y, at: Place(row: first), activation)
     }
 
     /// y = activation(y + x Wᵀ + b).
@@ -80,13 +81,24 @@ package struct ProductWeights: Sendable {
         }
     }
 
+    /// Where outputs go: every `step`th row from `row` on, from `column` on.
+    struct Place {
+        var row = 0
+        var step = 1
+        var column = 0
+    }
+
     func multiply(
-        _ x: Rows, into y: Matrix, fromRow first: Int = 0, adding: Bool = false,
+        _ x: Rows, into y: Matrix, at place: Place = Place(), adding: Bool = false,
         _ activation: Nonlinearity
     ) {
+        let count = x.lines * x.count
         precondition(
-            x.words * x.segments == weights.format.words(inputs) && y.columns == outputs
-                && first + x.lines * x.count <= y.rows && x.matrix.format == weights.format,
+            x.words * x.segments == weights.format.words(inputs)
+                && place.column + outputs <= y.columns
+                && (y.columns == outputs || y.format == .float32)
+                && place.row + (count - 1) * place.step < y.rows
+                && x.matrix.format == weights.format,
             "\(x.count) x \(x.words) by \(outputs) x \(inputs) into \(y.rows) x \(y.columns)")
         var product = clip_product()
         product.x = UnsafeRawPointer(x.start)
@@ -97,9 +109,9 @@ package struct ProductWeights: Sendable {
         product.words = x.words
         product.segments = x.segments
         product.segment_stride = x.segmentStride
-        product.y = y.bytes + first * y.stride
-        product.y_row_stride = y.stride
-        product.y_line_stride = x.count * y.stride
+        product.y = y.bytes + place.row * y.stride + place.column * y.format.byteWidth
+        product.y_row_stride = place.step * y.stride
+        product.y_line_stride = x.count * product.y_row_stride
         product.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
         product.adding = adding ? 1 : 0
         product.activation = activation.code
@@ -109,8 +121,17 @@ package struct ProductWeights: Sendable {
         let workspace = x.matrix.workspace
         switch weights.content(for: workspace) {
         case .packed(let panels):
-            inParts(x, workspace) { part, lines in
-                multiply(product, part: part, lines: lines, x, y, panels, panelsFrom: 0)
+            if x.lines == 1 && x.count > outputs {
+                // The rows are more to read than the weights: no thread reads another's.
+                workspace.inParallel(x.count) { rows in
+                    multiply(
+                        product.of(rows), part: 0..<weights.panelCount, lines: 0..<1, x, y,
+                        panels, panelsFrom: 0)
+                }
+            } else {
+                inParts(x, workspace) { part, lines in
+                    multiply(product, part: part, lines: lines, x, y, panels, panelsFrom: 0)
+                }
             }
         case .source(let weight):
             let format = weights.format
@@ -126,7 +147,7 @@ package struct ProductWeights: Sendable {
             }
         }
         if y.format == .bfloat16 {
-            for row in first..<(first + x.lines * x.count) { y.clearPadding(row) }
+            for i in 0..<count { y.clearPadding(place.row + i * place.step) }
         }
     }
 
@@ -171,5 +192,18 @@ extension Kernels {
         case .bfloat16: current.multiply_bfloat16?(&product)
         case .int8: current.multiply_int8?(&product)
         }
+    }
+}
+
+extension clip_product {
+    /// Some rows of every line.
+    fileprivate func of(_ rows: Range<Int>) -> clip_product {
+        var part = self
+        part.x += rows.lowerBound * row_stride
+        part.y += rows.lowerBound * y_row_stride
+        part.rows = rows.count
+        part.row_scales = row_scales.map { $0 + rows.lowerBound }
+        part.row_zeros = row_zeros.map { $0 + rows.lowerBound }
+        return part
     }
 }

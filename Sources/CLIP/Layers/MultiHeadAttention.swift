@@ -11,27 +11,16 @@ struct MultiHeadAttention: Sendable {
     private let heads: Int
     private let isCausal: Bool
 
-    /// - Parameters:
-    ///   - weight: [3 * width, width], query first, then key and value.
-    ///   - bias: [3 * width].
-    init(
-        weight: Tensor, bias: Tensor, outProj: Linear, heads: Int, isCausal: Bool,
-        format: ElementFormat
-    ) {
+    init(_ parameters: Parameters, heads: Int, isCausal: Bool, format: ElementFormat) {
+        let weight = parameters.tensor("in_proj_weight")  // query first, then key and value
+        let bias = parameters.tensor("in_proj_bias")
         width = weight.shape[1]
         self.heads = heads
         self.isCausal = isCausal
-        self.outProj = outProj
         query = Linear(weight.rows(0..<width), bias: bias.rows(0..<width), format: format)
         keyValue = Linear(
             weight.rows(width..<3 * width), bias: bias.rows(width..<3 * width), format: format)
-    }
-
-    init(_ parameters: Parameters, heads: Int, isCausal: Bool, format: ElementFormat) {
-        self.init(
-            weight: parameters.tensor("in_proj_weight"), bias: parameters.tensor("in_proj_bias"),
-            outProj: Linear(parameters.scoped("out_proj"), format: format), heads: heads,
-            isCausal: isCausal, format: format)
+        outProj = Linear(parameters.scoped("out_proj"), format: format)
     }
 
     /// y += attention(x), every position looking at its whole sequence (or at what lies before it).
@@ -44,17 +33,9 @@ struct MultiHeadAttention: Sendable {
     ///
     /// - Parameter rows: the row of each sequence's position; its last one if this is causal.
     func pooled(_ x: Matrix, sequences: Sequences, at rows: [Int], addedTo y: Matrix) {
-        outProj(attended(x, sequences: sequences, at: rows), addedTo: y)
-    }
-
-    /// attention(x) at one position of each sequence: [sequences, outputs].
-    func pooled(_ x: Matrix, sequences: Sequences, at rows: [Int]) -> Matrix {
-        outProj(attended(x, sequences: sequences, at: rows))
-    }
-
-    private func attended(_ x: Matrix, sequences: Sequences, at rows: [Int]) -> Matrix {
-        attended(
+        let attended = attended(
             x, queries: x.gathered(rows), of: rows.indices.map { $0..<($0 + 1) }, sequences)
+        outProj(attended, addedTo: y)
     }
 
     private func attended(

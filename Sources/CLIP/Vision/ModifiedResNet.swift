@@ -10,7 +10,7 @@ struct ModifiedResNet: VisionEncoder {
     private let attnpool: AttentionPool2D
     private let resolution: Int
 
-    let batchSize = 2
+    let batchSize = 1
 
     init(
         _ parameters: Parameters, _ vision: CLIPConfiguration.ModifiedResNet, _ precision: Precision
@@ -18,7 +18,7 @@ struct ModifiedResNet: VisionEncoder {
         stem = (1...3).map {
             Conv2D(
                 parameters, "conv\($0)", "bn\($0)", stride: $0 == 1 ? 2 : 1, activation: .relu,
-                format: precision.firstAndLastFormat)
+                format: precision.firstFormat)
         }
         layers = vision.layers.enumerated().map { stage, count in
             (0..<count).map { block in
@@ -27,9 +27,7 @@ struct ModifiedResNet: VisionEncoder {
                     stride: stage > 0 && block == 0 ? 2 : 1, format: precision.format)
             }
         }
-        attnpool = AttentionPool2D(
-            parameters.scoped("attnpool"), heads: vision.heads, format: precision.firstAndLastFormat
-        )
+        attnpool = AttentionPool2D(parameters.scoped("attnpool"), heads: vision.heads)
         resolution = vision.resolution
     }
 

@@ -23,7 +23,7 @@ struct VisionTransformer: VisionEncoder {
         let patch = parameters.tensor("conv1.weight")  // [width, 3, patch, patch]
         conv1 = Linear(
             patch.reshaped([vision.width, 3 * vision.patchSize * vision.patchSize]),
-            format: precision.firstAndLastFormat)
+            format: precision.firstFormat)
         classEmbedding = parameters.tensor("class_embedding")
         positionalEmbedding = parameters.tensor("positional_embedding").interpolated(
             toGrid: vision.grid)
