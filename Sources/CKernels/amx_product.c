@@ -17,6 +17,16 @@ enum { BAND = 16, HALF = 64 };
 
 #pragma clang attribute push(__attribute__((target(AMX_TARGET))), apply_to = function)
 
+// The vector units finish a tile while the matrix unit computes the next one. For each thread, the
+// tile that waits for it, and what the matrix unit is configured for.
+static _Thread_local struct {
+    const clip_product *product;
+    _Alignas(64) float sums[2][TILE_ROWS * CLIP_PANEL_OUTPUTS];
+    int which;  // of the two has the sums that wait
+    size_t line, row, rows, output;
+    size_t configured_rows;
+} waiting;
+
 static void configure(size_t upper, size_t lower) {
     configuration c = {.palette = 1};
     const uint8_t rows[8] = {upper, upper, lower, lower, upper, lower, BAND, BAND};
@@ -27,14 +37,25 @@ static void configure(size_t upper, size_t lower) {
     _tile_loadconfig(&c);
 }
 
+// Some rows of the tile that waits.
+__attribute__((always_inline)) static inline void finish_waiting(size_t from, size_t to,
+                                                                 clip_activation activation) {
+    finish_rows(waiting.product, waiting.sums[waiting.which] + from * CLIP_PANEL_OUTPUTS, waiting.line,
+                waiting.row + from, to - from, waiting.output, activation);
+}
+
 // The numbers of tiles have to be constants.
 #define ADD_PRODUCT(sum, x, w) \
     (of_bytes ? _tile_dpbusd(sum, x, w) : _tile_dpbf16ps(sum, x, w))
 
-__attribute__((always_inline)) static inline void compute(const tile *t, int of_bytes, float *sums) {
+__attribute__((always_inline)) static inline void compute(const tile *t, int of_bytes,
+                                                          clip_activation activation) {
     int is_low = t->rows > BAND;
     size_t upper = is_low ? (t->rows + 1) / 2 : t->rows, stride = t->row_stride;
-    configure(upper, is_low ? t->rows - upper : 1);
+    if (waiting.configured_rows != t->rows) {
+        configure(upper, is_low ? t->rows - upper : 1);
+        waiting.configured_rows = t->rows;
+    }
 
     _tile_zero(0);
     _tile_zero(1);
@@ -43,7 +64,7 @@ __attribute__((always_inline)) static inline void compute(const tile *t, int of_
         _tile_zero(3);
     }
     const char *x = t->x, *w = t->panel, *ahead = t->ahead;
-    size_t ahead_step = t->ahead_step * CLIP_WORDS_MULTIPLE;
+    size_t ahead_step = t->ahead_step * CLIP_WORDS_MULTIPLE, finished = 0;
     for (size_t k = 0; k < t->words; k += CLIP_WORDS_MULTIPLE) {
         for (size_t i = 0; i < ahead_step; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
         ahead += ahead_step;
@@ -59,7 +80,13 @@ __attribute__((always_inline)) static inline void compute(const tile *t, int of_
         }
         x += 4 * CLIP_WORDS_MULTIPLE;
         w += CLIP_WORDS_MULTIPLE * CLIP_PANEL_WORD;
+        size_t next = finished + 2 < waiting.rows ? finished + 2 : waiting.rows;
+        finish_waiting(finished, next, activation);
+        finished = next;
     }
+    finish_waiting(finished, waiting.rows, activation);
+
+    float *sums = waiting.sums[!waiting.which];
     _tile_stored(0, sums, CLIP_PANEL_WORD);
     _tile_stored(1, sums + 16, CLIP_PANEL_WORD);
     if (is_low) {
@@ -69,22 +96,51 @@ __attribute__((always_inline)) static inline void compute(const tile *t, int of_
     }
 }
 
+__attribute__((always_inline)) static inline void compute_any(const tile *t, int of_bytes) {
+    switch (waiting.product->activation) {
+    case CLIP_IDENTITY:
+        return compute(t, of_bytes, CLIP_IDENTITY);
+    case CLIP_RELU:
+        return compute(t, of_bytes, CLIP_RELU);
+    case CLIP_QUICK_GELU:
+        return compute(t, of_bytes, CLIP_QUICK_GELU);
+    case CLIP_GELU:
+        return compute(t, of_bytes, CLIP_GELU);
+    }
+}
+
 static void compute_bfloat16(const tile *t, float *sums) {
-    compute(t, 0, sums);
+    compute_any(t, 0);
 }
 
 static void compute_int8(const tile *t, float *sums) {
-    compute(t, 1, sums);
+    compute_any(t, 1);
+}
+
+static void finish_later(const clip_product *p, float *sums, size_t line, size_t row, size_t rows,
+                         size_t output) {
+    waiting.line = line;
+    waiting.row = row;
+    waiting.rows = rows;
+    waiting.output = output;
+    waiting.which = !waiting.which;
+}
+
+__attribute__((always_inline)) static inline void multiply(const clip_product *p, compute_tile compute) {
+    waiting.product = p;
+    waiting.rows = 0;
+    waiting.configured_rows = 0;
+    for_each_tile(p, (tile_kernel){2 * BAND, SIZE_MAX, compute, finish_later});
+    finish(p, waiting.sums[waiting.which], waiting.line, waiting.row, waiting.rows, waiting.output);
+    _tile_release();
 }
 
 void clip_multiply_bfloat16_amx(const clip_product *p) {
-    for_each_tile(p, (tile_kernel){2 * BAND, SIZE_MAX, compute_bfloat16, finish});
-    _tile_release();
+    multiply(p, compute_bfloat16);
 }
 
 void clip_multiply_int8_amx(const clip_product *p) {
-    for_each_tile(p, (tile_kernel){2 * BAND, SIZE_MAX, compute_int8, finish});
-    _tile_release();
+    multiply(p, compute_int8);
 }
 
 #pragma clang attribute pop
