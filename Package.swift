@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .library(name: "CLIP", targets: ["CLIP"]),
         .library(name: "CLIPHub", targets: ["CLIPHub"]),
+        .library(name: "CLIPSearch", targets: ["CLIPSearch"]),
         // For Benchmarks/ alone, which measures the kernels by themselves.
         .library(name: "CKernels", targets: ["CKernels"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
@@ -27,12 +28,15 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP", "CLIPHub", "CBundledModel",
+                "CLIP", "CLIPHub", "CLIPSearch", "CBundledModel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         // Which models there are, and how to get them; the only networking.
         .target(name: "CLIPHub", dependencies: ["CLIP", "Tensors", "CHTTP", "CModelRegistry"]),
+
+        // Collections of pictures and texts, and the files of their embeddings.
+        .target(name: "CLIPSearch", dependencies: ["CLIP", "Tensors", "ImageCodecs"]),
 
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),
@@ -73,6 +77,8 @@ let package = Package(
         .testTarget(
             name: "CLIPTests", dependencies: ["CLIP", "Tensors", "CVocabulary", "TestSupport"]),
         .testTarget(name: "CLIPHubTests", dependencies: ["CLIPHub", "CLIP", "TestSupport"]),
+        .testTarget(
+            name: "CLIPSearchTests", dependencies: ["CLIPSearch", "CLIP", "Tensors", "TestSupport"]),
         .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
         .testTarget(
             name: "ClipCommandTests", dependencies: ["ClipCommand", "CLIP", "TestSupport"]),

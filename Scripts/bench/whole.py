@@ -97,7 +97,7 @@ def folder_of_jpegs(arguments, model):
     bench = [arguments.clip, "bench", "--tower", "image", "--batch", str(len(files)), "--model", model,
              "--repetitions", "1", "--json"]
     runs, towers = [], []
-    for _ in range(4):
+    for _ in range(8):
         runs.append(child([*command, *files]))
         towers.append(json.loads(child(bench)[2])["min_ms"] / 1000)
     seconds, memory = (min(run[i] for run in runs) for i in (0, 1))

@@ -33,20 +33,30 @@ void clip_picture_free(clip_picture *picture) {
     picture->pixels = NULL;
 }
 
+typedef clip_picture_status (*decoder)(const uint8_t *bytes, size_t count,
+                                       const clip_picture_options *options, clip_picture *out);
+
+static decoder decoder_for(const uint8_t *bytes, size_t count) {
+    if (count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0) return clip_decode_jpeg;
+    if (count >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0) return clip_decode_png;
+    if (count >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) {
+        return clip_decode_webp;
+    }
+    return NULL;
+}
+
+bool clip_picture_recognized(const uint8_t *bytes, size_t count) {
+    return decoder_for(bytes, count) != NULL;
+}
+
 clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
                                         const clip_picture_options *options, clip_picture *out) {
     memset(out, 0, sizeof *out);
     out->orientation = 1;
 
-    clip_picture_status status = CLIP_PICTURE_UNKNOWN;
-    if (count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0) {
-        status = clip_decode_jpeg(bytes, count, options, out);
-    } else if (count >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0) {
-        status = clip_decode_png(bytes, count, options, out);
-    } else if (count >= 12 && memcmp(bytes, "RIFF", 4) == 0 &&
-               memcmp(bytes + 8, "WEBP", 4) == 0) {
-        status = clip_decode_webp(bytes, count, options, out);
-    }
+    decoder decode = decoder_for(bytes, count);
+    clip_picture_status status =
+        decode ? decode(bytes, count, options, out) : CLIP_PICTURE_UNKNOWN;
     if (status != CLIP_PICTURE_OK) clip_picture_free(out);
     return status;
 }

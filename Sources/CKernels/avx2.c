@@ -152,6 +152,28 @@ static float sum_of_squares(const float *x, size_t n) {
     return sum_of_squared_deviations(x, n, 0);
 }
 
+static void dot_rows(const float *x, const float *rows, size_t stride, size_t count, size_t n,
+                     float *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        __m256 sums[4] = {0};
+        size_t i = 0;
+        for (; i + 32 <= n; i += 32) {
+            for (int k = 0; k < 4; k++) {
+                sums[k] = _mm256_fmadd_ps(_mm256_loadu_ps(x + i + 8 * k),
+                                          _mm256_loadu_ps(rows + i + 8 * k), sums[k]);
+            }
+        }
+        for (; i + 8 <= n; i += 8) {
+            sums[0] = _mm256_fmadd_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(rows + i), sums[0]);
+        }
+        if (i < n) {
+            sums[1] = _mm256_fmadd_ps(load_some(x + i, n - i), load_some(rows + i, n - i), sums[1]);
+        }
+        out[row] = sum_lanes(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]),
+                                           _mm256_add_ps(sums[2], sums[3])));
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -272,6 +294,7 @@ const clip_kernels clip_kernels_avx2 = {
     .add = add,
     .scale = scale,
     .sum_of_squares = sum_of_squares,
+    .dot_rows = dot_rows,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

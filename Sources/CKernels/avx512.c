@@ -47,6 +47,27 @@ static float sum_of_squares(const float *x, size_t n) {
     return sum_of_squared_deviations(x, n, 0);
 }
 
+static void dot_rows(const float *x, const float *rows, size_t stride, size_t count, size_t n,
+                     float *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        __m512 sums[4] = {0};
+        size_t i = 0;
+        for (; i + 64 <= n; i += 64) {
+            for (int k = 0; k < 4; k++) {
+                sums[k] = _mm512_fmadd_ps(_mm512_loadu_ps(x + i + 16 * k),
+                                          _mm512_loadu_ps(rows + i + 16 * k), sums[k]);
+            }
+        }
+        for (; i < n; i += 16) {
+            __mmask16 mask = lanes(n - i);
+            sums[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + i),
+                                      _mm512_maskz_loadu_ps(mask, rows + i), sums[0]);
+        }
+        out[row] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]),
+                                                      _mm512_add_ps(sums[2], sums[3])));
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -251,6 +272,7 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
     .add = add,                                         \
     .scale = scale,                                     \
     .sum_of_squares = sum_of_squares,                   \
+    .dot_rows = dot_rows,                               \
     .float16_to_float32 = float16_to_float32,           \
     .bfloat16_to_float32 = bfloat16_to_float32,         \
     .resize_horizontal = clip_resize_horizontal_avx512, \

@@ -131,6 +131,23 @@ static float sum_of_squares(const float *x, size_t n) {
     return sum_of_squared_deviations(x, n, 0);
 }
 
+static void dot_rows(const float *x, const float *rows, size_t stride, size_t count, size_t n,
+                     float *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        float32x4_t sums[4] = {0};
+        size_t i = 0;
+        for (; i + 16 <= n; i += 16) {
+            for (int k = 0; k < 4; k++) {
+                sums[k] = vfmaq_f32(sums[k], vld1q_f32(x + i + 4 * k), vld1q_f32(rows + i + 4 * k));
+            }
+        }
+        float rest = 0;
+        for (; i < n; i++) rest += x[i] * rows[i];
+        out[row] = rest + vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]),
+                                               vaddq_f32(sums[2], sums[3])));
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -248,6 +265,7 @@ const clip_kernels clip_kernels_neon = {
     .add = add,
     .scale = scale,
     .sum_of_squares = sum_of_squares,
+    .dot_rows = dot_rows,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

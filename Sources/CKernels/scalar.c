@@ -71,6 +71,15 @@ static float sum_of_squares(const float *x, size_t n) {
     return (float)sum;
 }
 
+static void dot_rows(const float *x, const float *rows, size_t stride, size_t count, size_t n,
+                     float *out) {
+    for (size_t i = 0; i < count; i++, rows += stride) {
+        double sum = 0;
+        for (size_t j = 0; j < n; j++) sum += (double)x[j] * rows[j];
+        out[i] = (float)sum;
+    }
+}
+
 static void float16_to_float32(const uint16_t *x, size_t n, float *out) {
     for (size_t i = 0; i < n; i++) {
         uint32_t sign = x[i] >> 15;
@@ -143,6 +152,7 @@ const clip_kernels clip_kernels_scalar = {
     .add = add,
     .scale = scale,
     .sum_of_squares = sum_of_squares,
+    .dot_rows = dot_rows,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

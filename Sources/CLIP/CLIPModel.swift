@@ -209,41 +209,6 @@ public struct CLIPModel: Sendable {
         }
     }
 
-    /// The embeddings of pictures in files: not normalised.
-    ///
-    /// Each of the model's threads reads, decodes, preprocesses and encodes some pictures at a time, so
-    /// that no more of them than that are in memory.
-    ///
-    /// - Parameter receive: takes the vector of each file, or why it could not be read, in the order of
-    ///   the files; called by one thread at a time, which need not be the caller's.
-    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
-    public func encode(
-        files: [String], options: RGBImage.DecodingOptions = .init(),
-        receive: (_ index: Int, _ result: Result<[Float], CLIPError>) -> Void
-    ) throws(CLIPError) {
-        let size = 3 * configuration.resolution * configuration.resolution
-        let errors = Mutex<[Int: CLIPError]>([:])
-        func pixels(_ index: Int) -> [Float] {
-            do throws(CLIPError) {
-                return preprocessor(
-                    try RGBImage(contentsOfFile: files[index], options: options))
-            } catch {
-                errors.withLock { $0[index] = error }
-                return [Float](repeating: 0, count: size)  // takes the place of the picture
-            }
-        }
-        let dimension = configuration.embeddingDimension
-        try encode(pictures: files.count, pixels: { $0.flatMap(pixels)[...] }) { range, values in
-            for (row, index) in range.enumerated() {
-                if let error = errors.withLock({ $0.removeValue(forKey: index) }) {
-                    receive(index, .failure(error))
-                } else {
-                    receive(index, .success(Array(values[(row * dimension)...].prefix(dimension))))
-                }
-            }
-        }
-    }
-
     /// The embeddings of pictures that are preprocessed already: not normalised.
     ///
     /// - Parameter pixels: [count, 3, resolution, resolution].
@@ -260,29 +225,17 @@ public struct CLIPModel: Sendable {
         }
     }
 
+    /// - Parameter pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
     private func encode(
         pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>
     ) throws(CLIPError) -> Embeddings {
-        var values: [Float] = []
-        try encode(pictures: count, pixels: pixels) { _, group in values += group }
-        return Embeddings(values: values, dimension: configuration.embeddingDimension)
-    }
-
-    /// - Parameters:
-    ///   - pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
-    ///   - receive: takes the vectors of a range, the ranges in their order.
-    private func encode(
-        pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>,
-        receive: (_ range: Range<Int>, [Float]) -> Void
-    ) throws(CLIPError) {
-        guard count > 0 else { return }
+        guard count > 0 else { return noEmbeddings }
         let encoder = visual.value
         let groups = EncodingGroups(count: count, threads: threads, largest: encoder.batchSize)
-        let pass: Pass = { range, workspace, observer in
+        return try encode(groups) { range, workspace, observer in
             encoder(
                 pixels(range), batch: range.count, workspace: workspace, observer: observer)
         }
-        try encode(groups, pass, receive: receive)
     }
 
     /// The embeddings of texts, as the text tower gives them: not normalised.
@@ -343,6 +296,20 @@ public struct CLIPModel: Sendable {
     /// The SHA-256 of each file of weights, in hexadecimal digits; reads all their bytes.
     public func checksums() -> [(path: String, sha256: String)] {
         files.map { ($0.path, $0.file.sha256()) }
+    }
+
+    /// What tells models apart whose embeddings cannot be compared: 64 hexadecimal digits.
+    ///
+    /// It is made of the configuration and of some bytes of every tensor, as the file holds them.
+    public var fingerprint: String {
+        var bytes = Array("\(configuration)".utf8)
+        for name in parameters.names {
+            for part in parameters[name].parts {
+                bytes += "\(name) \(part.tensor.type) \(part.tensor.shape)".utf8
+                bytes += part.tensor.sample
+            }
+        }
+        return hexadecimal(sha256(bytes))
     }
 
     /// The instruction set of all arithmetic.

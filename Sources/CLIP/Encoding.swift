@@ -91,55 +91,34 @@ extension CLIPModel {
         _ groups: EncodingGroups, dimension: Int? = nil, _ pass: Pass
     ) throws(CLIPError) -> Embeddings {
         let dimension = dimension ?? configuration.embeddingDimension
-        var values: [Float] = []
-        values.reserveCapacity((groups.ranges.last?.upperBound ?? 0) * dimension)
-        try encode(groups, pass) { _, group in values += group }
-        return Embeddings(values: values, dimension: dimension)
-    }
-
-    /// The same, handing over each group's numbers as soon as those of all groups before it are there.
-    ///
-    /// - Parameter receive: called in the order of the groups, by one thread at a time.
-    func encode(
-        _ groups: EncodingGroups, _ pass: Pass, receive: (_ range: Range<Int>, [Float]) -> Void
-    ) throws(CLIPError) {
-        let progress = Mutex(Progress())
+        let found = Mutex<[Int: [Float]]>([:])
         func run(_ index: Int, _ workspace: Workspace) {
-            guard progress.withLock({ $0.failed == nil }) else { return }
             let result = pass(groups.ranges[index], workspace, nil)
-            guard result.isFinite else {
-                return progress.withLock { $0.failed = groups.ranges[index] }
-            }
-            let values = result.values
-            progress.withLock { progress in
-                progress.waiting[index] = values
-                while let next = progress.waiting.removeValue(forKey: progress.next) {
-                    receive(groups.ranges[progress.next], next)
-                    progress.next += 1
-                }
-            }
+            if result.isFinite { found.withLock { $0[index] = result.values } }
         }
         workspaces.inParallel(groups.separate, run)
         for index in groups.separate..<groups.ranges.count {
             workspaces.withWorkspace { run(index, $0) }
         }
-        if let range = progress.withLock({ $0.failed }) {
-            throw .nonFiniteResult(path: weights.path, stage: firstNonFiniteStage(range, pass))
+        let groupsFound = found.withLock { $0 }
+        var values: [Float] = []
+        values.reserveCapacity((groups.ranges.last?.upperBound ?? 0) * dimension)
+        for (index, range) in groups.ranges.enumerated() {
+            guard let group = groupsFound[index] else {
+                throw .nonFiniteResult(
+                    path: weights.path,
+                    stage: firstNonFiniteStage { pass(range, $0, $1) })
+            }
+            values += group
         }
-    }
-
-    /// What has been handed over, and what waits for others before it.
-    private struct Progress {
-        var next = 0
-        var waiting: [Int: [Float]] = [:]
-        var failed: Range<Int>?
+        return Embeddings(values: values, dimension: dimension)
     }
 
     /// Where a result stopped being finite: the pass again, looking at every stage.
-    private func firstNonFiniteStage(_ range: Range<Int>, _ pass: Pass) -> String {
+    func firstNonFiniteStage(_ pass: (Workspace, StageObserver?) -> Matrix) -> String {
         var stage: String?
         workspaces.withWorkspace { workspace in
-            _ = pass(range, workspace) { name, activations in
+            _ = pass(workspace) { name, activations in
                 if stage == nil && !activations.isFinite { stage = name }
             }
         }

@@ -75,6 +75,9 @@ public struct CLIPHub: Sendable {
         }
     }
 
+    /// The folder of what this project keeps: CLIP_HOME, or .cache/clip in the home folder.
+    public var home: String { cache.official }
+
     // MARK: finding
 
     /// The weights of that name, if they are on this machine.

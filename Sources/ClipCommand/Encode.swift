@@ -1,13 +1,19 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turn pictures and texts into vectors.",
         discussion: """
             One row an input in the order given, pictures first, divided by its L2 norm unless told \
-            not to. A picture that cannot be read is reported and left out, with exit status 1; in \
-            .npy, where rows have no names, nothing is written then.
+            not to. An input is a picture; a folder, of which all pictures are taken; a WebDataset, as a \
+            .tar; a pattern such as "photos/*.jpg"; or -, standard input, which may be a .tar, a picture, \
+            or names. What cannot be read is listed at the end and left out, with exit status 1.
+
+            With -o x.npy, x.npy has the vectors and x.names.jsonl the names, row by row; with -o folder/, \
+            a pair of such files for every --shard-size rows. Until the job is done, files end in \
+            .partial; after a crash, --resume goes on with them.
 
             With --hidden-states, texts alone: all 77 positions after the text tower's last block or the one \
             before it, [texts, 77, width], as diffusion models are conditioned on, with --tokenizer hf. \
@@ -15,8 +21,8 @@ struct Encode: ParsableCommand {
             penultimate --no-final-norm, --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
             """)
 
-    @Argument(help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "image"))
-    var images: [String] = []
+    @Argument(help: ArgumentHelp("Pictures, folders, .tar files, patterns.", valueName: "input"))
+    var inputs: [String] = []
 
     @Option(parsing: .unconditionalSingleValue, help: "A text; may be given several times.")
     var text: [String] = []
@@ -25,60 +31,78 @@ struct Encode: ParsableCommand {
     var textFile: String?
 
     @Option(
+        help: ArgumentHelp(
+            "The column of --text-file that has the texts, where that is .csv, .tsv or .jsonl.",
+            valueName: "name"))
+    var textColumn: String?
+
+    @Option(
         help: """
-            jsonl (an object a row), json (one object), or npy (float32 [rows, dimension]); the \
-            default follows the name given to -o.
+            jsonl (an object a row), json (one object), npy (float32 [rows, dimension]) or shards (a \
+            folder of npy); the default follows the name given to -o.
             """)
     var format: Format?
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("Write there, all or nothing.", valueName: "file"))
+        name: .shortAndLong,
+        help: ArgumentHelp("Write there, all or nothing.", valueName: "file|folder/"))
     var output: String?
+
+    @Option(help: ArgumentHelp("Rows of a shard.", valueName: "n"))
+    var shardSize = 100_000
+
+    @Flag(help: "Go on with what an earlier run with the same options left.")
+    var resume = false
 
     @Flag(help: "Leave the vectors as the towers give them.")
     var noNormalize = false
 
-    @Option(help: "Write what the text tower makes of every position: last or penultimate.")
-    var hiddenStates: HiddenStates.Layer?
-
-    @Flag(help: "Hidden states without the final LayerNorm.")
-    var noFinalNorm = false
-
-    @Option(
-        help: ArgumentHelp(
-            "The id that fills texts up for hidden states: 0, or 49407 by Hugging Face's rules.",
-            valueName: "id"))
-    var padding: Int?
-
+    @OptionGroup var hidden: HiddenStatesOptions
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
-        case jsonl, json, npy
+        case jsonl, json, npy, shards
     }
 
     func validate() throws {
-        if images.isEmpty && text.isEmpty && textFile == nil {
+        let hasPictures = !inputs.isEmpty || !collection.filesFrom.isEmpty
+        if !hasPictures && text.isEmpty && textFile == nil {
             throw ValidationError("Nothing to encode: give pictures, --text or --text-file.")
         }
-        if hiddenStates != nil && !images.isEmpty {
-            throw ValidationError("--hidden-states is for texts, not for pictures.")
+        if hidden.hiddenStates != nil && (hasPictures || resume || chosenFormat == .shards) {
+            throw ValidationError(
+                "--hidden-states is for texts, not for pictures, and for one file.")
         }
-        if hiddenStates == nil && (noFinalNorm || padding != nil) {
-            throw ValidationError("--no-final-norm and --padding go with --hidden-states.")
-        }
-        if hiddenStates != nil && noNormalize {
+        if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
                 "--no-normalize is for embeddings; hidden states are as they are.")
+        }
+        if textColumn != nil && captionFormat == nil {
+            throw ValidationError("--text-column needs a --text-file .csv, .tsv or .jsonl.")
+        }
+        if shardSize < 1 { throw ValidationError("--shard-size must be at least 1.") }
+        if chosenFormat == .shards && isStandardOutput(output) {
+            throw ValidationError("shards need a folder: give -o FOLDER.")
+        }
+        if resume && (isStandardOutput(output) || chosenFormat == .json) {
+            throw ValidationError("--resume needs -o with .jsonl, .npy or a folder of shards.")
         }
     }
 
     /// The format asked for, or the one that the output's name ends in.
-    private var chosenFormat: Format {
-        let ending = output?.split(separator: ".").last.map(String.init) ?? ""
-        return format ?? Format(rawValue: ending) ?? .jsonl
+    var chosenFormat: Format {
+        if let format { return format }
+        guard let output, output.last != "/" else { return output == nil ? .jsonl : .shards }
+        return Format(rawValue: FilePath(output).pathExtension) ?? .jsonl
+    }
+
+    private var captionFormat: TextCollection.Format? {
+        guard let textColumn else { return .lines }
+        return textFile.flatMap { TextCollection.Format(column: textColumn, of: FilePath($0)) }
     }
 
     func run() throws {
@@ -86,170 +110,150 @@ struct Encode: ParsableCommand {
         if format == .npy && isStandardOutput(output) && outputIsTerminal {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
         }
-        let texts = try text + (textFile.map(readLines) ?? [])
+        var captions = try textFile.map {
+            try TextCollection(FilePath(argument: $0), format: captionFormat ?? .lines)
+        }
         let model = try self.model.load(textOptions, pictures, common)
-        if let layer = hiddenStates {
-            return try writeHiddenStates(after: layer, of: texts, model, format)
-        }
-        var rows = Rows(
-            format: format, dimension: model.configuration.embeddingDimension,
-            isNormalized: !noNormalize, streams: isStandardOutput(output))
-        var failures = 0
-
-        let decoding = pictures.decoding(for: model.preprocessor)
-        try model.encode(files: images, options: decoding) { index, result in
-            switch result {
-            case .success(let row): rows.append("image", [images[index]], row)
-            case .failure(let error):
-                report(error)
-                failures += 1
-            }
+        let job = try CollectionJob(collection, common, name: "encode")
+        if hidden.hiddenStates != nil {
+            var texts = text
+            while let text = try captions?.next() { texts.append(text) }
+            return try writeHiddenStates(of: texts, model, job)
         }
 
-        let rowsOfText = tokenized(texts, model, &failures)
-        rows.append(
-            "text", rowsOfText.map(\.text),
-            try model.encode(tokens: rowsOfText.map(\.tokens)).values)
-
-        if format == .npy && failures > 0 {
-            throw Failure(Self.nothingWritten(failures))
-        }
-        if rows.isEmpty && failures > 0 { throw ExitCode(1) }
-        try rows.finish(to: output, model: try self.model.name())
-        if failures > 0 { throw ExitCode(1) }
-    }
-}
-
-extension HiddenStates.Layer: ExpressibleByArgument {}
-
-extension Encode {
-    /// The texts that the model can take, and their ids; the others are reported.
-    private func tokenized(
-        _ texts: [String], _ model: CLIPModel, _ failures: inout Int
-    ) -> [(text: String, tokens: [Int])] {
-        var rows: [(String, [Int])] = []
-        for text in texts {
-            do throws(CLIPError) {
-                let tokens = try model.tokenizer.tokenize(
-                    text, contextLength: model.configuration.text.contextLength,
-                    truncating: textOptions.truncate)
-                rows.append((text, tokens))
-            } catch {
-                report(error)
-                failures += 1
-            }
-        }
-        return rows
-    }
-
-    private func writeHiddenStates(
-        after layer: HiddenStates.Layer, of texts: [String], _ model: CLIPModel, _ format: Format
-    ) throws {
-        let text = model.configuration.text
-        if let padding, !(0..<text.vocabularySize).contains(padding) {
-            throw Failure("--padding must be 0 to \(text.vocabularySize - 1)", status: 2)
-        }
-        var failures = 0
-        let rows = tokenized(texts, model, &failures)
-        if format == .npy && failures > 0 {
-            throw Failure(Self.nothingWritten(failures))
-        }
-        if rows.isEmpty && failures > 0 { throw ExitCode(1) }
-
-        let streams = format == .jsonl && isStandardOutput(output)
-        var (values, bytes): ([Float], [UInt8]) = ([], [])
-        for start in stride(from: 0, to: rows.count, by: 8) {
-            let group = rows[start..<min(start + 8, rows.count)]
-            let states = try model.hiddenStates(
-                ofTokens: group.map {
-                    model.tokenizer.padded($0.tokens, to: text.contextLength, with: padding)
-                }, after: layer, finalNorm: !noFinalNorm)
-            guard format != .npy else {
-                values += states.values
-                continue
-            }
-            for (index, row) in group.enumerated() {
-                let object = JSON.object([
-                    "text": .string(row.text),
-                    "hidden_states": .array(states[index].map { .floats($0) }),
-                ])
-                if streams {
-                    printLine(object)
-                } else {
-                    if format == .json && !bytes.isEmpty { bytes.append(UInt8(ascii: ",")) }
-                    bytes += object.bytes + (format == .jsonl ? [UInt8(ascii: "\n")] : [])
-                }
-            }
-        }
-        switch format {
-        case .npy:
-            let shape = [rows.count, text.contextLength, text.width]
-            try write(npy(values, shape: shape), to: output)
-        case .json:
-            let name = JSON.string(try self.model.name())
-            let head = "{\"model\":\(name),\"width\":\(text.width),\"hidden_states\":["
-            try write(Array(head.utf8) + bytes + Array("]}\n".utf8), to: output)
-        case .jsonl: if !streams { try write(bytes, to: output) }
-        }
-        if failures > 0 { throw ExitCode(1) }
-    }
-
-    private static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: the rows of .npy have no names, and \(failures) are missing"
-    }
-}
-
-/// The rows of the output, printed as they come or kept until all are there.
-private struct Rows {
-    let format: Encode.Format
-    let dimension: Int
-    let isNormalized: Bool
-    /// Whether rows of JSON Lines go to standard output at once.
-    let streams: Bool
-    private var values: [Float] = []
-    private var objects: [JSON] = []
-
-    init(format: Encode.Format, dimension: Int, isNormalized: Bool, streams: Bool) {
-        self.format = format
-        self.dimension = dimension
-        self.isNormalized = isNormalized
-        self.streams = streams
-    }
-
-    private(set) var isEmpty = true
-
-    /// Takes the rows of some inputs of one kind, "image" or "text".
-    mutating func append(_ kind: String, _ names: [String], _ numbers: [Float]) {
-        isEmpty = isEmpty && names.isEmpty
-        var embeddings = Embeddings(values: numbers, dimension: dimension)
-        if isNormalized { embeddings = embeddings.normalized() }
-        guard format != .npy else {
-            values += embeddings.values
+        let rows = try makeRows(format, model)
+        if rows.isWhole {
+            if !common.quiet { note("clip: \(output ?? "") is whole already") }
             return
         }
-        for (row, name) in names.enumerated() {
-            let object = JSON.object([kind: .string(name), "embedding": .floats(embeddings[row])])
-            if streams && format == .jsonl {
-                printLine(object)
-            } else {
-                objects.append(object)
+        let decoding = pictures.decoding(for: model.preprocessor)
+        try job.run(
+            collection.sources(inputs), model, decoding,
+            isDone: { rows.hasRow("image", $0.name) },
+            receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
+        var rest = text[...]
+        func nextText() throws(CLIPError) -> String? {
+            if let text = rest.popFirst() { return text }
+            return try captions?.next()
+        }
+        try encode(nextText, model, job, rows)
+
+        try job.report()
+        let hasFailed = job.failures > 0
+        if hasFailed && collection.strict {
+            try rows.flush()
+            throw Failure("stopped at the first input that failed, as --strict says")
+        }
+        if hasFailed && (rows.count == 0 || format == .npy && isStandardOutput(output)) {
+            try rows.discard()
+            throw rows.count == 0 ? ExitCode(1) : Failure(Self.nothingWritten(job.failures))
+        }
+        try rows.finish()
+        if hasFailed { throw ExitCode(1) }
+    }
+
+    /// Texts, some thousands at a time, neighbours of which share what they begin with.
+    private func encode(
+        _ next: () throws(CLIPError) -> String?, _ model: CLIPModel, _ job: CollectionJob,
+        _ rows: any RowOutput
+    ) throws {
+        var isAtEnd = false
+        while !isAtEnd && !job.isStopped {
+            var group: [(text: String, tokens: [Int])] = []
+            while group.count < 4096 && !job.isStopped {
+                guard let text = try next() else {
+                    isAtEnd = true
+                    break
+                }
+                guard job.takesNext(), !rows.hasRow("text", FilePath(text)) else { continue }
+                if let tokens = tokens(of: text, model, job) { group.append((text, tokens)) }
             }
+            let vectors = try model.encode(tokens: group.map(\.tokens))
+            for (row, text) in group.map(\.text).enumerated() {
+                job.finishInput {
+                    try rows.append("text", FilePath(text), fields: [], vectors[row])
+                }
+            }
+            try job.checkStopped()
         }
     }
 
-    func finish(to path: String?, model: String) throws {
-        switch format {
-        case .npy:
-            try write(npy(values, shape: [values.count / dimension, dimension]), to: path)
-        case .json:
-            let all = JSON.object([
-                "model": .string(model), "dimension": .integer(dimension),
-                "normalized": .bool(isNormalized), "embeddings": .array(objects),
-            ])
-            try write(Array("\(all)\n".utf8), to: path)
-        case .jsonl:
-            guard !streams else { return }
-            try write(Array(objects.map { "\($0)\n" }.joined().utf8), to: path)
+    /// The ids of a text, nil if the model cannot take it.
+    func tokens(of text: String, _ model: CLIPModel, _ job: CollectionJob) -> [Int]? {
+        do throws(CLIPError) {
+            return try model.tokenizer.tokenize(
+                text, contextLength: model.configuration.text.contextLength,
+                truncating: textOptions.truncate)
+        } catch {
+            job.fail(FilePath(text), error)
+            return nil
         }
+    }
+
+    static func nothingWritten(_ failures: Int) -> String {
+        "nothing is written: rows of .npy have no names here, and \(failures) are missing"
+    }
+
+    /// Where rows go.
+    private func makeRows(_ format: Format, _ model: CLIPModel) throws -> any RowOutput {
+        let dimension = model.configuration.embeddingDimension
+        if let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) {
+            let layout: EmbeddingWriter.Layout =
+                switch format {
+                case .npy: .npy
+                case .shards: .shards(rows: shardSize)
+                case .jsonl, .json: .jsonLines
+                }
+            return WrittenRows(
+                try EmbeddingWriter(
+                    path: FilePath(argument: output), layout: layout, dimension: dimension,
+                    job: description(of: model), resuming: resume),
+                isNormalized: !noNormalize)
+        }
+        return CollectedRows(
+            format: format, dimension: dimension, isNormalized: !noNormalize, output: output,
+            model: try self.model.name())
+    }
+
+    /// What makes the vectors what they are.
+    private func description(of model: CLIPModel) -> String {
+        let options = JSON.object([
+            "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),
+            "normalized": .bool(!noNormalize), "reference": .bool(pictures.reference),
+            "preprocess": .string(pictures.preprocess.rawValue),
+            "decode": .string(pictures.decode.rawValue),
+            "allow_truncated": .bool(pictures.allowTruncated),
+            "tokenizer": .string(textOptions.tokenizer.rules.rawValue),
+            "truncate": .bool(textOptions.truncate),
+            "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
+        ])
+        return "\(options)"
+    }
+}
+
+extension Sample {
+    /// What a WebDataset says beside the picture.
+    fileprivate var fieldsForJSON: [(key: String, value: [UInt8])] {
+        fields.sorted { $0.key < $1.key }.map { key, bytes in
+            let text = String(decoding: bytes, as: UTF8.self)
+            let trimmed = String(text.trimming(while: \.isWhitespace))
+            let value: JSON =
+                switch key {
+                case "cls": Int(trimmed).map { .integer($0) } ?? .string(trimmed)
+                case "json":
+                    (try? JSONValue(parsing: bytes)).map { .raw(Array("\($0)".utf8)) }
+                        ?? .string(text)
+                default: .string(text)
+                }
+            return (key, value.bytes)
+        }
+    }
+}
+
+extension String {
+    fileprivate func trimming(while isDropped: (Character) -> Bool) -> Substring {
+        var part = drop(while: isDropped)
+        while let last = part.last, isDropped(last) { part.removeLast() }
+        return part
     }
 }

@@ -1,4 +1,5 @@
 import CLIP
+import CLIPSearch
 
 /// JSON with its keys in the order in which they are written, and floats as short as they can be.
 enum JSON: CustomStringConvertible {
@@ -8,6 +9,9 @@ enum JSON: CustomStringConvertible {
     case float(Float)
     case double(Double)
     case string(String)
+    case path(FilePath)
+    /// JSON that is written already.
+    case raw([UInt8])
     case array([JSON])
     case object(KeyValuePairs<String, JSON>)
 
@@ -30,6 +34,8 @@ enum JSON: CustomStringConvertible {
         case .float(let value): bytes += (value.isFinite ? "\(value)" : "null").utf8
         case .double(let value): bytes += (value.isFinite ? "\(value)" : "null").utf8
         case .string(let value): bytes += JSONValue.quoted(value).utf8
+        case .path(let value): bytes += value.quoted
+        case .raw(let value): bytes += value
         case .array(let values):
             bytes.append(UInt8(ascii: "["))
             for (index, value) in values.enumerated() {

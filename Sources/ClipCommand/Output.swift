@@ -1,5 +1,6 @@
 @preconcurrency import ArgumentParser
 import CLIP
+import CLIPSearch
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -49,13 +50,51 @@ func finishOutput() throws {
 }
 
 /// One line of JSON on standard output.
-func printLine(_ json: JSON) {
-    let line = json.bytes + [UInt8(ascii: "\n")]
-    _ = line.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
+func printLine(_ json: JSON) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
+
+/// Bytes on standard output.
+func printBytes(_ bytes: [UInt8]) {
+    _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
 }
 
 /// Whether a path means standard output.
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
+
+/// Whether a file can be written beside a path and take its place: there is none, or a regular one or a
+/// folder, not a device or a pipe.
+func mayBeReplaced(_ path: String) -> Bool {
+    let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+    return type == nil || type == .typeRegular || type == .typeDirectory
+}
+
+/// A file that is written line by line.
+final class LineFile {
+    private let path: FilePath
+    private let file: UnsafeMutablePointer<FILE>
+
+    init(_ path: FilePath) throws {
+        self.path = path
+        let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
+        guard let file = fopen(name, "w") else {
+            throw Failure("cannot write \(path): \(String(cString: strerror(errno)))")
+        }
+        self.file = file
+    }
+
+    deinit { fclose(file) }
+
+    func write(_ line: [UInt8]) throws {
+        guard fwrite(line, 1, line.count, file) == line.count else { throw failure }
+    }
+
+    func flush() throws {
+        guard fflush(file) == 0 else { throw failure }
+    }
+
+    private var failure: Failure {
+        Failure("cannot write \(path): \(String(cString: strerror(errno)))")
+    }
+}
 
 /// Writes bytes to a file, all or nothing, or to standard output.
 func write(_ bytes: [UInt8], to path: String?) throws {

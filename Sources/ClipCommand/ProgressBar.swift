@@ -11,9 +11,42 @@ import CLIPHub
 /// Whether standard error is a terminal.
 var errorsAreTerminal: Bool { isatty(2) == 1 }
 
-/// A line on the terminal that says how far a download is: drawn on standard error, only if that is one.
+/// A line on the terminal that is drawn anew, on standard error.
+final class TerminalLine {
+    private var isDrawn = false
+
+    /// Draws it, cut to the width of the terminal.
+    func draw(_ text: String) {
+        fputs("\r\u{1B}[K" + text.prefix(max(0, Self.columns - 1)), stderr)
+        isDrawn = true
+    }
+
+    /// Removes it.
+    func clear() {
+        if isDrawn { fputs("\r\u{1B}[K", stderr) }
+        isDrawn = false
+    }
+
+    private static var columns: Int {
+        var size = winsize()
+        let isKnown = ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return isKnown ? Int(size.ws_col) : 80
+    }
+}
+
+/// "1:05 left"
+func timeLeft(_ seconds: Double) -> String {
+    let left = Int(min(seconds, 1e9))
+    let minutes = left / 60 % 60
+    let digits = { (number: Int) in (number < 10 ? "0" : "") + "\(number)" }
+    let hours = left / 3600
+    return (hours > 0 ? "\(hours):\(digits(minutes))" : "\(minutes)") + ":\(digits(left % 60)) left"
+}
+
+/// How far a download is, on a terminal.
 final class ProgressBar {
     private let isShown: Bool
+    private let bar = TerminalLine()
     private var file = ""
     private var start = ContinuousClock.now
     private var lastDrawn: ContinuousClock.Instant?
@@ -28,25 +61,17 @@ final class ProgressBar {
         let isLast = progress.received == progress.total
         if let lastDrawn, now - lastDrawn < .milliseconds(100), !isLast { return }
         lastDrawn = now
-        draw(Self.line(progress, seconds: Double(secondsOf: now - start), columns: columns))
+        bar.draw(Self.line(progress, seconds: Double(secondsOf: now - start)))
     }
 
     /// Removes the line.
     func clear() {
-        if lastDrawn != nil { draw("") }
+        bar.clear()
         lastDrawn = nil
     }
 
-    private func draw(_ line: String) { fputs("\r\u{1B}[K" + line, stderr) }
-
-    private var columns: Int {
-        var size = winsize()
-        let isKnown = ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return isKnown ? Int(size.ws_col) : 80
-    }
-
     /// "model.safetensors  45 %  272 of 605 MB  12.3 MB/s  0:27 left"
-    static func line(_ progress: DownloadProgress, seconds: Double, columns: Int) -> String {
+    static func line(_ progress: DownloadProgress, seconds: Double) -> String {
         var parts = [progress.file]
         if progress.isWaiting {
             parts.append("another process fetches it; waiting")
@@ -63,17 +88,16 @@ final class ProgressBar {
             if seconds > 0.5 {
                 parts.append("\(fixed(rate, 1)) MB/s")
                 if let total = progress.total, rate > 0 {
-                    let left = Int(min(Double(total) / 1e6 - received, 1e9) / rate)
-                    parts.append("\(left / 60):\(left % 60 < 10 ? "0" : "")\(left % 60) left")
+                    parts.append(timeLeft((Double(total) / 1e6 - received) / rate))
                 }
             }
         }
-        return String(parts.joined(separator: "  ").prefix(max(0, columns - 1)))
+        return parts.joined(separator: "  ")
     }
 }
 
 extension Double {
-    fileprivate init(secondsOf duration: Duration) {
+    init(secondsOf duration: Duration) {
         self =
             Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }

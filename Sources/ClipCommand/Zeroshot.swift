@@ -1,5 +1,7 @@
 import ArgumentParser
 import CLIP
+import CLIPHub
+import CLIPSearch
 
 struct Zeroshot: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -9,20 +11,24 @@ struct Zeroshot: ParsableCommand {
             with each other, not with 1. The probability is among the labels given, the softmax of \
             the cosines times the model's scale; that product, the logit, is in the JSON too.
 
-            Example: clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
+            With --labels, every argument is a picture, a folder, a WebDataset (.tar), a pattern, or - for \
+            standard input, and more than one picture makes a line of JSON each, or of CSV. Vectors of \
+            many labels are kept in CLIP_HOME, by model and templates.
+
+            Examples: clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
+            clip zeroshot photos --labels labels.txt --templates imagenet --format csv
             """)
 
-    @Argument(help: "A JPEG, PNG or WebP file.")
-    var image: String
-
-    @Argument(help: ArgumentHelp("What it may show.", valueName: "label"))
-    var labels: [String] = []
+    @Argument(
+        help: ArgumentHelp(
+            "A picture, then what it may show; with --labels, pictures, folders, .tar files, patterns.",
+            valueName: "input"))
+    var arguments: [String] = []
 
     @Option(
         name: .customLong("labels"),
         help: ArgumentHelp(
-            "More labels, one a line, empty lines left out; - is standard input.", valueName: "file"
-        ))
+            "Labels, one a line, empty lines left out; - is standard input.", valueName: "file"))
     var labelFile: String?
 
     @Option(
@@ -35,12 +41,19 @@ struct Zeroshot: ParsableCommand {
     @Option(help: "A list of prompts: imagenet, the 80 of OpenAI.")
     var templates: TemplateList?
 
-    @Option(help: ArgumentHelp("Only the best so many labels.", valueName: "k"))
+    @Option(
+        help: ArgumentHelp(
+            "Only the best so many labels; the default is all for one picture, 1 for several.",
+            valueName: "k"))
     var top: Int?
 
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Option(help: "jsonl or csv, for any number of pictures.")
+    var format: Format?
+
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
@@ -50,41 +63,68 @@ struct Zeroshot: ParsableCommand {
         case imagenet
     }
 
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case jsonl, csv
+    }
+
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
         if !template.isEmpty && templates != nil {
             throw ValidationError("--template and --templates exclude each other.")
         }
+        if arguments.isEmpty && collection.filesFrom.isEmpty {
+            throw ValidationError("Nothing to classify: give a picture (image) and labels.")
+        }
+        if labelFile == nil && !collection.filesFrom.isEmpty {
+            throw ValidationError("--files-from needs --labels.")
+        }
     }
 
     func run() throws {
-        let labels = try labels + (labelFile.map(readLines) ?? []).filter { !$0.isEmpty }
+        let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
+        let labels =
+            try labelFile.map(readLines)?.filter { !$0.isEmpty } ?? Array(arguments.dropFirst())
         guard labels.count >= 2 else {
             throw Failure(
                 "give at least two labels after the picture, not \(labels.count)", status: 2)
         }
         let model = try self.model.load(textOptions, pictures, common)
-        let picture = try pictures.read(image, for: model.preprocessor)
+        if let path = onlyPicture(inputs) {
+            let picture = try pictures.read(path, for: model.preprocessor)
+            let predictions = try classifier(model, labels).classify([picture])[0]
+            show(predictions.prefix(top ?? labels.count), of: path, try self.model.name())
+        } else {
+            try classifyAll(inputs, labels, model)
+        }
+    }
+
+    /// The picture, if no more are asked for.
+    private func onlyPicture(_ inputs: [String]) -> String? {
+        guard inputs.count == 1, format == nil, collection.filesFrom.isEmpty else { return nil }
+        return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
+    }
+
+    private func classifier(_ model: CLIPModel, _ labels: [String]) throws -> ZeroShotClassifier {
         let prompts =
             switch templates {
             case .imagenet: PromptTemplates.imageNet
             case nil: template.isEmpty ? ["{}"] : template
             }
-        let classifier = try ZeroShotClassifier(
+        // A few are computed sooner than looked for.
+        guard labels.count * prompts.count >= 256 else {
+            return try ZeroShotClassifier(
+                model: model, labels: labels, templates: prompts, truncating: textOptions.truncate)
+        }
+        return try LabelCache(folder: FilePath(CLIPHub().home + "/labels")).classifier(
             model: model, labels: labels, templates: prompts, truncating: textOptions.truncate)
-        let predictions = try classifier.classify([picture])[0].prefix(top ?? labels.count)
+    }
 
+    private func show(_ predictions: ArraySlice<Prediction>, of picture: String, _ model: String) {
         guard !json else {
             print(
                 JSON.object([
-                    "image": .string(image), "model": .string(try self.model.name()),
-                    "predictions": .array(
-                        predictions.map {
-                            .object([
-                                "label": .string($0.label), "probability": .float($0.probability),
-                                "logit": .float($0.logit), "cosine": .float($0.cosine),
-                            ])
-                        }),
+                    "image": .path(FilePath(argument: picture)), "model": .string(model),
+                    "predictions": Self.json(predictions),
                 ]))
             return
         }
@@ -95,4 +135,49 @@ struct Zeroshot: ParsableCommand {
                 fixed(prediction.cosine, 4).right(8), "", prediction.label)
         }
     }
+
+    private static func json(_ predictions: ArraySlice<Prediction>) -> JSON {
+        .array(
+            predictions.map {
+                .object([
+                    "label": .string($0.label), "probability": .float($0.probability),
+                    "logit": .float($0.logit), "cosine": .float($0.cosine),
+                ])
+            })
+    }
+
+    /// A line for each picture, or for each of its best labels.
+    private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
+        let classifier = try classifier(model, labels)
+        let job = try CollectionJob(collection, common, name: "zeroshot")
+        if format == .csv { print("image,rank,label,probability,logit,cosine") }
+        try job.run(
+            collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
+        ) { sample, vector in
+            let embedding = Embeddings(values: vector, dimension: vector.count)
+            let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
+            guard format == .csv else {
+                return printLine(
+                    .object([
+                        "image": .path(sample.name), "predictions": Self.json(predictions),
+                    ]))
+            }
+            for (rank, prediction) in predictions.enumerated() {
+                let numbers = [prediction.probability, prediction.logit, prediction.cosine]
+                printBytes(
+                    csvField(sample.name.bytes) + ",\(rank + 1),".utf8
+                        + csvField(Array(prediction.label.utf8))
+                        + numbers.map { ",\($0)" }.joined().utf8 + "\n".utf8)
+            }
+        }
+        try job.report()
+        if job.failures > 0 { throw ExitCode(1) }
+    }
+}
+
+/// A field of RFC 4180, in quotation marks where it needs them.
+private func csvField(_ bytes: [UInt8]) -> [UInt8] {
+    let quote = UInt8(ascii: "\"")
+    guard bytes.contains(where: { $0 == quote || ",\r\n".utf8.contains($0) }) else { return bytes }
+    return [quote] + bytes.flatMap { $0 == quote ? [quote, quote] : [$0] } + [quote]
 }

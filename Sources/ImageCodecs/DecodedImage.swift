@@ -97,3 +97,9 @@ extension DecodedImage {
         }
     }
 }
+
+/// Whether bytes begin as a picture does that can be read.
+package func isPicture(_ bytes: some Collection<UInt8>) -> Bool {
+    let beginning = Array(bytes.prefix(16))
+    return beginning.withUnsafeBufferPointer { clip_picture_recognized($0.baseAddress, $0.count) }
+}

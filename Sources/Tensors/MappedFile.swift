@@ -14,6 +14,11 @@ package struct FileError: Error, Equatable {
     /// Whether the disk, or this user's share of it, is full.
     package var isOutOfSpace = false
 
+    package init(reason: String, isOutOfSpace: Bool = false) {
+        self.reason = reason
+        self.isOutOfSpace = isOutOfSpace
+    }
+
     package static func last() -> FileError {
         let code = errno
         return FileError(
@@ -104,17 +109,7 @@ package final class MappedFile: @unchecked Sendable {
     }
 
     /// The SHA-256 of all bytes, as 64 hexadecimal digits.
-    package func sha256() -> String {
-        var digest = [UInt8](repeating: 0, count: 32)
-        let portably: Int32 = Kernels.instructionSet == "scalar" ? 1 : 0
-        clip_sha256(
-            buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), buffer.count, portably, &digest
-        )
-        return digest.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 2 ? digits : "0" + digits
-        }.joined()
-    }
+    package func sha256() -> String { hexadecimal(digest(of: buffer)) }
 
     /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
     package func number(_ offset: Int, _ width: Int) -> UInt64 {
@@ -133,7 +128,12 @@ package final class MappedFile: @unchecked Sendable {
 ///
 /// Reads whatever can be read, pipes too. Of more than `limit` bytes nothing is kept.
 package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    try readFile(path: Array(path.utf8), limit: limit)
+}
+
+/// The same of a path of any bytes.
+package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
+    let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC) }
     guard descriptor >= 0 else { throw .last() }
     defer { close(descriptor) }
 
@@ -209,4 +209,20 @@ func allocateAligned(byteCount: Int) -> UnsafeMutableRawPointer {
         }
     #endif
     return .allocate(byteCount: byteCount, alignment: 64)
+}
+
+/// The SHA-256 of bytes: 32 bytes.
+package func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes(digest) }
+
+/// Two digits a byte.
+package func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+}
+
+private func digest(of bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: 32)
+    let portably: Int32 = Kernels.instructionSet == "scalar" ? 1 : 0
+    clip_sha256(
+        bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, portably, &digest)
+    return digest
 }

@@ -81,16 +81,19 @@ package final class WorkspacePool: Sendable {
     package func inParallel(_ count: Int, _ body: (_ index: Int, _ workspace: Workspace) -> Void) {
         guard count > 0 else { return }
         let next = Atomic(0)
-        withWorkspace { all in
-            all.team.run(parts: min(count, all.team.count)) { _ in
-                with(threads: 1) { workspace in
-                    while true {
-                        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                        guard index < count else { return }
-                        body(index, workspace)
-                    }
-                }
+        onThreads(atMost: count) { workspace in
+            while true {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < count else { return }
+                body(index, workspace)
             }
+        }
+    }
+
+    /// Runs `body` on every thread, or on so many of them, at once, each with a workspace of its own.
+    package func onThreads(atMost count: Int = .max, _ body: (_ workspace: Workspace) -> Void) {
+        withWorkspace { all in
+            all.team.run(parts: min(count, all.team.count)) { _ in with(threads: 1, body) }
         }
     }
 

@@ -127,6 +127,15 @@ import Testing
 
         let squares = x.reduce(0) { $0 + Double($1) * Double($1) }
         #expect(abs(Double(try kernels(name).sum_of_squares(x, n)) - squares) <= 1e-6 * squares)
+
+        // Three rows, of which each begins a number after the one before.
+        var dots = [Float](repeating: .nan, count: 3)
+        let rows = x + [1, 2]
+        try kernels(name).dot_rows(x, rows, 1, 3, n, &dots)
+        for row in 0..<3 {
+            let expected = (0..<n).reduce(0) { $0 + Double(x[$1]) * Double(rows[row + $1]) }
+            #expect(abs(Double(dots[row]) - expected) <= 1e-6 * squares)
+        }
     }
 
     // MARK: NaN, infinity and huge numbers

@@ -55,6 +55,9 @@ typedef struct {
 // How many bytes a pixel has.
 int clip_picture_pixel_size(const clip_picture *picture);
 
+// Whether bytes begin as one of the formats does.
+bool clip_picture_recognized(const uint8_t *bytes, size_t count);
+
 // Recognises the format by content. On failure `pixels` is NULL and nothing is left allocated.
 clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
                                         const clip_picture_options *options, clip_picture *out);

@@ -62,6 +62,10 @@ typedef struct {
     // The sum of x[i] * x[i].
     float (*sum_of_squares)(const float *x, size_t n);
 
+    // out[i] = the sum of x[j] * rows[i * stride + j] over j < n, for i < count.
+    void (*dot_rows)(const float *x, const float *rows, size_t stride, size_t count, size_t n,
+                     float *out);
+
     // Widening of IEEE binary16 and of bfloat16, exact for every bit pattern but the payload of NaN.
     void (*float16_to_float32)(const uint16_t *x, size_t n, float *out);
     void (*bfloat16_to_float32)(const uint16_t *x, size_t n, float *out);

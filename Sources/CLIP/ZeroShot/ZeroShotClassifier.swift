@@ -22,8 +22,8 @@ public struct ZeroShotClassifier: Sendable {
     /// What pictures are told apart by, in the order given.
     public let labels: [String]
     private let model: CLIPModel
-    /// One row a label, normalised.
-    private let labelEmbeddings: Embeddings
+    /// One row a label, normalised: what another classifier of the same model can be made from.
+    public let labelEmbeddings: Embeddings
 
     /// Encodes the labels.
     ///
@@ -36,13 +36,7 @@ public struct ZeroShotClassifier: Sendable {
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) throws(CLIPError) {
-        guard labels.count >= 2 else {
-            throw .invalidLabels(
-                reason: """
-                    give at least two labels, not \(labels.count): a probability says how much \
-                    better one fits than the others
-                    """)
-        }
+        try Self.check(labels)
         guard !templates.isEmpty else { throw .invalidLabels(reason: "give at least one template") }
         if let bad = templates.first(where: { !$0.contains("{}") }) {
             throw .invalidLabels(reason: "the template \"\(bad)\" has no {} for the label")
@@ -74,20 +68,51 @@ public struct ZeroShotClassifier: Sendable {
         labelEmbeddings = means.normalized()
     }
 
+    /// Takes embeddings of labels that were computed before.
+    ///
+    /// - Parameter labelEmbeddings: of the same model, one row a label, normalised.
+    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels.
+    public init(
+        model: CLIPModel, labels: [String], labelEmbeddings: Embeddings
+    ) throws(CLIPError) {
+        precondition(
+            labels.count == labelEmbeddings.count
+                && labelEmbeddings.dimension == model.configuration.embeddingDimension,
+            "\(labels.count) labels, \(labelEmbeddings.count) rows of \(labelEmbeddings.dimension)")
+        try Self.check(labels)
+        self.model = model
+        self.labels = labels
+        self.labelEmbeddings = labelEmbeddings
+    }
+
+    private static func check(_ labels: [String]) throws(CLIPError) {
+        guard labels.count >= 2 else {
+            throw .invalidLabels(
+                reason: """
+                    give at least two labels, not \(labels.count): a probability says how much \
+                    better one fits than the others
+                    """)
+        }
+    }
+
     /// What each of some pictures is taken for, best first.
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func classify(_ images: [RGBImage]) throws(CLIPError) -> [[Prediction]] {
-        try model.encode(images: images).cosineSimilarities(to: labelEmbeddings).map { cosines in
+        predictions(of: try model.encode(images: images))
+    }
+
+    /// What pictures of some embeddings are taken for, best first.
+    public func predictions(of embeddings: Embeddings) -> [[Prediction]] {
+        embeddings.cosineSimilarities(to: labelEmbeddings).map { cosines in
             let probabilities = model.probabilities(ofCosines: cosines)
-            return labels.indices.map { i in
-                Prediction(
-                    label: labels[i], probability: probabilities[i],
-                    logit: model.logitScale * cosines[i], cosine: cosines[i])
-            }
-            .enumerated()
-            .sorted { ($1.element.cosine, $0.offset) < ($0.element.cosine, $1.offset) }
-            .map(\.element)
+            return labels.indices
+                .sorted { (cosines[$1], $0) < (cosines[$0], $1) }
+                .map { i in
+                    Prediction(
+                        label: labels[i], probability: probabilities[i],
+                        logit: model.logitScale * cosines[i], cosine: cosines[i])
+                }
         }
     }
 

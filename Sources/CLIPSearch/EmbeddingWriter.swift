@@ -1,0 +1,366 @@
+public import CLIP
+internal import Tensors
+
+/// Embeddings on their way to files, a row at a time.
+///
+/// While rows come, the files have `.partial` behind their names, and a file `.job` beside them says what is
+/// being done. If the process ends before its time, another writer goes on after the last whole row.
+public final class EmbeddingWriter {
+    /// How rows are kept.
+    public enum Layout: Sendable, Equatable {
+        /// JSON Lines: an object a row, with its name and its vector.
+        case jsonLines
+        /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl` beside `x.npy`.
+        case npy
+        /// A folder of such pairs, `00000.npy` and so on, of so many rows each.
+        case shards(rows: Int)
+
+        var description: String {
+            switch self {
+            case .jsonLines: "jsonl"
+            case .npy: "npy"
+            case .shards(let rows): "shards of \(rows)"
+            }
+        }
+    }
+
+    /// Whether another writer finished all this before.
+    public let isWhole: Bool
+    /// How many rows are there.
+    public private(set) var count = 0
+
+    private let path: FilePath
+    private let layout: Layout
+    private let dimension: Int
+    private var done = RowCounts()
+    private var part: Part?
+
+    /// - Parameters:
+    ///   - path: of the file, or of the folder of shards.
+    ///   - dimension: of the vectors.
+    ///   - job: what tells jobs apart whose rows do not belong together: the model, how vectors are made.
+    ///   - resuming: whether to go on with what is there of such a job.
+    /// - Throws: `CLIPError.unwritableFile`, also if there is something of a job that is not to be resumed, or of
+    ///   another one.
+    public init(
+        path: FilePath, layout: Layout, dimension: Int, job: String, resuming: Bool
+    ) throws(CLIPError) {
+        self.path = path
+        self.layout = layout
+        self.dimension = dimension
+        let jobFile = Self.jobFile(path, layout)
+        let description = Array("\(job), \(layout.description)\n".utf8)
+        do throws(FileError) {
+            if case .shards = layout { try makeFolder(path.bytes) }
+            let first = Self.file(path, layout, number: 0)
+            let isThere = (try? FileStatus(path: first.bytes)) != nil
+            let isBegun = GrowingFile.isBegun(path: first.bytes)
+            guard let old = try? readFile(path: jobFile.bytes, limit: 1 << 20) else {
+                isWhole = resuming && isThere && !isBegun
+                if !isWhole { try begin(description, isThere: isThere) }
+                return
+            }
+            guard resuming else {
+                throw FileError(
+                    reason: """
+                        it was begun and not finished: go on with it (--resume), or remove it and \
+                        \(jobFile)
+                        """)
+            }
+            guard old == description else {
+                throw FileError(
+                    reason: """
+                        it was begun with another model or other options (\(jobFile) says which); give \
+                        the same, or remove both
+                        """)
+            }
+            if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
+            if isWhole { try removeFile(jobFile.bytes) } else { try readRows() }
+        } catch {
+            throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Begins anew, whatever is there of something else.
+    private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
+        if case .shards = layout, isThere {
+            throw FileError(reason: "it holds embeddings already: give another folder")
+        }
+        // The file that says so comes last: with it, what has grown belongs to the job.
+        try openPart(number: 0).clear()
+        let file = try GrowingFile(path: Self.jobFile(path, layout).bytes)
+        try file.truncate(to: 0)
+        try file.append(job)
+        try file.finish()
+    }
+
+    /// Whether a row of this name is there from an earlier writer; each such row counts once.
+    ///
+    /// - Parameter kind: "image" or "text".
+    public func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+        done.remove(Self.beginning(kind, name))
+    }
+
+    /// Appends a row.
+    ///
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - fields: more that is known of it: keys, and values that are JSON already.
+    public func append(
+        _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
+        vector: [Float]
+    ) throws(CLIPError) {
+        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+        do throws(FileError) {
+            var line = Self.beginning(kind, name)
+            for (key, value) in fields { line += ",\"\(key)\":".utf8 + value }
+            if case .jsonLines = layout {
+                line += ",\"embedding\":[".utf8
+                for (index, number) in vector.enumerated() {
+                    if index > 0 { line.append(UInt8(ascii: ",")) }
+                    line += "\(number)".utf8
+                }
+                line.append(UInt8(ascii: "]"))
+            }
+            let part = try currentPart()
+            try part.append(line + "}\n".utf8, vector)
+            count += 1
+            try finishFullShard(part)
+        } catch {
+            throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    private func finishFullShard(_ part: Part) throws(FileError) {
+        guard case .shards(let rows) = layout, part.rows == rows else { return }
+        try part.finish()
+        self.part = nil
+        try openPart(number: count / rows)
+    }
+
+    /// Hands all rows to the system, which keeps them should the process end.
+    public func flush() throws(CLIPError) {
+        do throws(FileError) {
+            try part?.flush()
+        } catch {
+            throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Gives the files their names.
+    public func finish() throws(CLIPError) {
+        do throws(FileError) {
+            let part = try currentPart()
+            if case .shards = layout, part.rows == 0, count > 0 {
+                try part.remove()
+            } else {
+                try part.finish()
+            }
+            self.part = nil
+            try removeFile(Self.jobFile(path, layout).bytes)
+        } catch {
+            throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Removes what is there of a job without a row.
+    public func discard() throws(CLIPError) {
+        do throws(FileError) {
+            try part?.remove()
+            part = nil
+            try removeFile(Self.jobFile(path, layout).bytes)
+        } catch {
+            throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Reads which rows earlier writers left, and opens what they had begun last.
+    private func readRows() throws(FileError) {
+        var number = 0
+        if case .shards = layout {
+            while let names = try? InputFile(path: Part.names(file(number)).bytes),
+                (try? FileStatus(path: file(number).bytes)) != nil
+            {
+                while let line = try names.read(upTo: UInt8(ascii: "\n")) { add(line) }
+                number += 1
+            }
+        }
+        let part = try openPart(number: number)
+        try part.readRows { add($0) }
+        try finishFullShard(part)
+    }
+
+    private func add(_ line: [UInt8]) {
+        done.add(Self.beginning(ofLine: line))
+        count += 1
+    }
+
+    private func currentPart() throws(FileError) -> Part {
+        if let part { return part }
+        return try openPart(number: 0)
+    }
+
+    @discardableResult
+    private func openPart(number: Int) throws(FileError) -> Part {
+        let opened = try Part(file(number), hasVectors: layout != .jsonLines, dimension)
+        part = opened
+        return opened
+    }
+
+    private func file(_ number: Int) -> FilePath { Self.file(path, layout, number: number) }
+
+    private static func file(_ path: FilePath, _ layout: Layout, number: Int) -> FilePath {
+        guard case .shards = layout else { return path }
+        let digits = String(number)
+        return path.appending(
+            "\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).npy".utf8)
+    }
+
+    private static func jobFile(_ path: FilePath, _ layout: Layout) -> FilePath {
+        if case .shards = layout { return path.appending(".job".utf8) }
+        return FilePath(path.bytes + ".job".utf8)
+    }
+
+    /// `{"image":"a.jpg"`
+    private static func beginning(_ kind: String, _ name: FilePath) -> [UInt8] {
+        Array("{\"\(kind)\":".utf8) + name.quoted
+    }
+
+    /// The same of a line that was written.
+    private static func beginning(ofLine line: [UInt8]) -> [UInt8] {
+        var isEscaped = false
+        var quotes = 0
+        for (index, byte) in line.enumerated() {
+            if isEscaped {
+                isEscaped = false
+            } else if byte == UInt8(ascii: "\\") {
+                isEscaped = true
+            } else if byte == UInt8(ascii: "\"") {
+                quotes += 1
+                if quotes == 4 { return Array(line[...index]) }
+            }
+        }
+        return line
+    }
+}
+
+/// A file of rows: of JSON Lines, or of vectors with its names.
+private final class Part {
+    private let names: GrowingFile
+    private let vectors: GrowingFile?
+    private let dimension: Int
+    private(set) var rows = 0
+
+    /// As long as the header of any number of rows.
+    private static let headerCount = 128
+
+    init(_ path: FilePath, hasVectors: Bool, _ dimension: Int) throws(FileError) {
+        self.dimension = dimension
+        guard hasVectors else {
+            names = try GrowingFile(path: path.bytes)
+            vectors = nil
+            return
+        }
+        let names = Self.names(path).bytes
+        if GrowingFile.isBegun(path: path.bytes) && !GrowingFile.isBegun(path: names) {
+            // `finish` had come half way.
+            try? renameFile(names, to: names + ".partial".utf8)
+        }
+        vectors = try GrowingFile(path: path.bytes)
+        self.names = try GrowingFile(path: names)
+        if let vectors, vectors.count < Self.headerCount { try clear() }
+    }
+
+    /// Drops everything that is there.
+    func clear() throws(FileError) {
+        try names.truncate(to: 0)
+        try vectors?.truncate(to: 0)
+        try vectors?.append(npyHeader(shape: [0, dimension]))
+    }
+
+    /// `x.names.jsonl` for `x.npy`.
+    static func names(_ path: FilePath) -> FilePath {
+        let ending = Array(".npy".utf8)
+        let base = path.bytes.suffix(4) == ending[...] ? path.bytes.dropLast(4) : path.bytes[...]
+        return FilePath(base + ".names.jsonl".utf8)
+    }
+
+    func append(_ line: [UInt8], _ vector: [Float]) throws(FileError) {
+        // A name without its vector is dropped by who goes on, as is a vector without its name.
+        try vectors?.append(vector)
+        try names.append(line)
+        rows += 1
+    }
+
+    func flush() throws(FileError) {
+        try vectors?.flush()
+        try names.flush()
+    }
+
+    /// Calls with each whole row that is there, and drops what follows the last.
+    func readRows(_ body: ([UInt8]) -> Void) throws(FileError) {
+        let most = vectors.map { ($0.count - Self.headerCount) / (4 * dimension) } ?? .max
+        let lines = try InputFile(path: names.partialPath)
+        var end = 0
+        while rows < most, let line = try lines.read(upTo: UInt8(ascii: "\n")),
+            end + line.count < names.count
+        {
+            end += line.count + 1
+            rows += 1
+            body(line)
+        }
+        try names.truncate(to: end)
+        try vectors?.truncate(to: Self.headerCount + 4 * dimension * rows)
+    }
+
+    func finish() throws(FileError) {
+        try vectors?.setBeginning(npyHeader(shape: [rows, dimension]))
+        try names.finish()
+        try vectors?.finish()
+    }
+
+    func remove() throws(FileError) {
+        try removeFile(names.partialPath)
+        if let vectors { try removeFile(vectors.partialPath) }
+    }
+}
+
+/// How often each of many rows is there, of which only digests are kept.
+private struct RowCounts {
+    private var counts: [Digest: Int] = [:]
+
+    private struct Digest: Hashable {
+        let high: UInt64
+        let low: UInt64
+
+        init(_ bytes: [UInt8]) {
+            let all = sha256(bytes)
+            high = all[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
+            low = all[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+        }
+    }
+
+    mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
+
+    /// Whether it was there.
+    mutating func remove(_ row: [UInt8]) -> Bool {
+        guard !counts.isEmpty else { return false }
+        let digest = Digest(row)
+        guard let count = counts[digest] else { return false }
+        counts[digest] = count == 1 ? nil : count - 1
+        return true
+    }
+}
+
+/// The header of NumPy's .npy, version 1.0, for float32 in row-major order: 128 bytes for any matrix.
+///
+/// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+public func npyHeader(shape: [Int]) -> [UInt8] {
+    let sides = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sides)), }"
+    // The numbers start at a multiple of 64 bytes.
+    let length = max(118, (header.utf8.count + 1 + 10 + 63) / 64 * 64 - 10)
+    header += String(repeating: " ", count: length - 1 - header.utf8.count) + "\n"
+    return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)]
+        + Array(header.utf8)
+}

@@ -1,0 +1,93 @@
+/// Where a file is: bytes, as the system has them, which need not be UTF-8.
+public struct FilePath: Hashable, Sendable, Comparable {
+    /// All but 0.
+    public var bytes: [UInt8]
+
+    /// A path of any bytes.
+    public init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    /// A path of UTF-8.
+    public init(_ path: String) { bytes = Array(path.utf8) }
+
+    /// In the order of the bytes.
+    public static func < (a: FilePath, b: FilePath) -> Bool {
+        a.bytes.lexicographicallyPrecedes(b.bytes)
+    }
+
+    /// What follows the last slash.
+    public var lastComponent: ArraySlice<UInt8> {
+        let end = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        return bytes[end...]
+    }
+
+    /// What follows the last dot of the last component, in lower case; empty if there is none.
+    public var pathExtension: String {
+        let name = lastComponent
+        guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else {
+            return ""
+        }
+        return String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
+    }
+
+    /// A path in this folder.
+    func appending(_ name: some Sequence<UInt8>) -> FilePath {
+        let slash = UInt8(ascii: "/")
+        return FilePath(bytes + (bytes.last == slash ? [] : [slash]) + name)
+    }
+
+    /// The path in quotation marks, as JSON has texts.
+    ///
+    /// A byte that is not UTF-8 becomes the escape of half a surrogate pair, \udc80 to \udcff, as Python's
+    /// `json.dumps` writes what `os.fsdecode` made of the name: `os.fsencode(json.loads(x))` is the path.
+    public var quoted: [UInt8] {
+        var result = [UInt8(ascii: "\"")]
+        var rest = bytes[...]
+        while let first = rest.first {
+            let length = Self.lengthOfScalar(rest)
+            if length == 0 {
+                result += "\\udc".utf8 + Array(String(first, radix: 16).utf8)
+                rest = rest.dropFirst()
+                continue
+            }
+            switch first {
+            case UInt8(ascii: "\""): result += "\\\"".utf8
+            case UInt8(ascii: "\\"): result += "\\\\".utf8
+            case UInt8(ascii: "\n"): result += "\\n".utf8
+            case UInt8(ascii: "\r"): result += "\\r".utf8
+            case UInt8(ascii: "\t"): result += "\\t".utf8
+            case 0..<0x20, 0x7F:
+                let digits = String(first, radix: 16)
+                result += "\\u00".utf8
+                result += (digits.count == 1 ? "0" + digits : digits).utf8
+            default: result += rest.prefix(length)
+            }
+            rest = rest.dropFirst(length)
+        }
+        return result + [UInt8(ascii: "\"")]
+    }
+
+    /// The bytes of the first scalar; 0 if they are not UTF-8.
+    private static func lengthOfScalar(_ bytes: ArraySlice<UInt8>) -> Int {
+        guard let first = bytes.first else { return 0 }
+        let length =
+            switch first {
+            case 0..<0x80: 1
+            case 0xC2..<0xE0: 2
+            case 0xE0..<0xF0: 3
+            case 0xF0..<0xF5: 4
+            default: 0
+            }
+        let part = bytes.prefix(length)
+        return part.count == length && String(validating: part, as: UTF8.self) != nil ? length : 0
+    }
+}
+
+extension FilePath: CustomStringConvertible {
+    /// For people: what is not UTF-8 becomes U+FFFD.
+    public var description: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension FilePath: ExpressibleByStringLiteral {
+    /// A path of UTF-8.
+    public init(stringLiteral path: String) { self.init(path) }
+}

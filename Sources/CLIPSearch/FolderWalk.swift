@@ -1,0 +1,58 @@
+internal import Tensors
+
+/// The pictures in a folder and all folders in it, in the order of their paths.
+///
+/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over. Links are
+/// followed, but no folder is entered twice. What cannot be listed is an error of its own.
+public struct FolderWalk: Sequence, IteratorProtocol {
+    /// The names' endings, in lower case.
+    public static let pictureExtensions: Set<String> = [
+        "jpg", "jpeg", "jpe", "jfif", "png", "webp",
+    ]
+
+    /// What is found.
+    public enum Element: Sendable, Equatable {
+        case file(FilePath)
+        case unreadable(FilePath, reason: String)
+    }
+
+    /// What is to be looked at, the next at the end.
+    private var waiting: [(path: FilePath, isFolder: Bool?)]
+    private var entered: Set<Folder> = []
+
+    private struct Folder: Hashable {
+        let device: UInt64
+        let inode: UInt64
+    }
+
+    /// - Parameter root: a folder.
+    public init(_ root: FilePath) { waiting = [(root, isFolder: true)] }
+
+    /// The next picture or error.
+    public mutating func next() -> Element? {
+        while let (path, isFolder) = waiting.popLast() {
+            let isPicture = Self.pictureExtensions.contains(path.pathExtension)
+            if isFolder == false {
+                if isPicture { return .file(path) }
+                continue
+            }
+            do throws(FileError) {
+                let status = try FileStatus(path: path.bytes)
+                guard status.isFolder else {
+                    if isPicture && status.isRegular { return .file(path) }
+                    continue
+                }
+                let folder = Folder(device: status.device, inode: status.inode)
+                guard entered.insert(folder).inserted else { continue }
+                let entries = try folderEntries(path.bytes)
+                for entry in entries.reversed() where entry.name.first != UInt8(ascii: ".") {
+                    waiting.append((path.appending(entry.name), entry.isFolder))
+                }
+            } catch {
+                if isFolder == nil && !isPicture { continue }  // a link that leads nowhere
+                return .unreadable(path, reason: error.reason)
+            }
+        }
+        return nil
+    }
+}

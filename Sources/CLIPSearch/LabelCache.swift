@@ -1,0 +1,59 @@
+public import CLIP
+internal import Tensors
+
+/// Embeddings of labels that are computed once for a model, its options and the templates.
+public struct LabelCache: Sendable {
+    private let folder: FilePath
+
+    /// - Parameter folder: where they are kept; made when it is needed.
+    public init(folder: FilePath) { self.folder = folder }
+
+    /// A classifier from labels that were encoded before, or else now. What cannot be kept is computed anew the
+    /// next time.
+    ///
+    /// - Throws: as `ZeroShotClassifier.init`.
+    public func classifier(
+        model: CLIPModel, labels: [String], templates: [String], truncating: Bool
+    ) throws(CLIPError) -> ZeroShotClassifier {
+        let dimension = model.configuration.embeddingDimension
+        let path = file(model, labels, templates, truncating)
+        if let bytes = try? readFile(path: path.bytes, limit: 4 * labels.count * dimension),
+            bytes.count == 4 * labels.count * dimension
+        {
+            let values = stride(from: 0, to: bytes.count, by: 4).map { start in
+                let bits = bytes[start..<(start + 4)].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+                return Float(bitPattern: bits)
+            }
+            if values.allSatisfy(\.isFinite) {
+                return try ZeroShotClassifier(
+                    model: model, labels: labels,
+                    labelEmbeddings: Embeddings(values: values, dimension: dimension))
+            }
+        }
+        let classifier = try ZeroShotClassifier(
+            model: model, labels: labels, templates: templates, truncating: truncating)
+        try? keep(classifier.labelEmbeddings.values, path)
+        return classifier
+    }
+
+    private func keep(_ values: [Float], _ path: FilePath) throws(FileError) {
+        try makeFolder(folder.bytes)
+        let file = try GrowingFile(path: path.bytes)
+        try file.truncate(to: 0)
+        try file.append(values)
+        try file.finish()
+    }
+
+    private func file(
+        _ model: CLIPModel, _ labels: [String], _ templates: [String], _ truncating: Bool
+    ) -> FilePath {
+        let parts =
+            [
+                model.fingerprint, model.precision.rawValue, model.tokenizer.rules.rawValue,
+                "\(truncating)", "\(templates.count)",
+            ] + templates + labels
+        // A NUL stands in no text that a command or a line can give.
+        let key = sha256(Array(parts.joined(separator: "\0").utf8))
+        return folder.appending("\(hexadecimal(key)).f32".utf8)
+    }
+}

@@ -1,0 +1,171 @@
+public import CLIP
+internal import ImageCodecs
+internal import Tensors
+
+/// Pictures from wherever they are named: files, folders, patterns, lists and archives, one after the other.
+public struct PictureCollection: Sequence, IteratorProtocol {
+    /// A place that pictures come from.
+    public enum Source: Sendable, Equatable {
+        /// A picture; a folder, with all folders in it; a tar archive; or, if there is none of that name, a
+        /// pattern of the shell such as `photos/*.jpg`.
+        case path(FilePath)
+        /// What a file names, one a line or, if told, ended by NUL; each name is a path as above.
+        case list(FilePath, isNULTerminated: Bool)
+        /// Standard input: a tar archive, a picture, or names.
+        case standardInput(isNULTerminated: Bool)
+    }
+
+    private var sources: [Source]
+    private var current: Current?
+    private var lists: [(InputFile, name: FilePath, end: UInt8)] = []
+
+    /// What is being read.
+    private enum Current {
+        case folder(FolderWalk)
+        case archive(WebDataset)
+        case paths([FilePath])
+    }
+
+    /// - Parameter sources: in their order.
+    public init(_ sources: [Source]) { self.sources = sources.reversed() }
+
+    /// Whether a path can be nothing but one picture.
+    public static func isOnePicture(_ path: FilePath) -> Bool {
+        guard path != "-", path.pathExtension != "tar" else { return false }
+        guard let status = try? FileStatus(path: path.bytes) else {
+            return !path.bytes.contains { "*?[".utf8.contains($0) }
+        }
+        return !status.isFolder
+    }
+
+    /// Whether how many pictures there are can be found out without reading archives and standard input.
+    public static func canBeCounted(_ sources: [Source]) -> Bool {
+        sources.allSatisfy { source in
+            switch source {
+            case .path(let path): path.pathExtension != "tar"
+            case .list(let path, _): (try? FileStatus(path: path.bytes).isRegular) == true
+            case .standardInput: false
+            }
+        }
+    }
+
+    /// The next picture, or what cannot be read.
+    public mutating func next() -> Sample? {
+        while true {
+            if let sample = nextOfCurrent() { return sample }
+            if let list = lists.last {
+                do throws(FileError) {
+                    if let line = try list.0.read(upTo: list.end) {
+                        let name = Self.name(line, list.end)
+                        if !name.isEmpty, let failed = open(FilePath(name)) { return failed }
+                    } else {
+                        lists.removeLast()
+                    }
+                } catch {
+                    lists.removeLast()
+                    return Sample(list.name, .unreadable(reason: error.reason))
+                }
+                continue
+            }
+            guard let source = sources.popLast() else { return nil }
+            if let failed = open(source) { return failed }
+        }
+    }
+
+    private mutating func nextOfCurrent() -> Sample? {
+        switch current {
+        case nil: return nil
+        case .folder(var walk):
+            let found = walk.next()
+            current = found == nil ? nil : .folder(walk)
+            switch found {
+            case nil: return nil
+            case .file(let path): return Sample(path)
+            case .unreadable(let path, let reason):
+                return Sample(path, .unreadable(reason: reason))
+            }
+        case .archive(var archive):
+            let sample = archive.next()
+            current = sample == nil ? nil : .archive(archive)
+            return sample
+        case .paths(var paths):
+            let path = paths.popLast()
+            current = path == nil ? nil : .paths(paths)
+            return path.map { Sample($0) }
+        }
+    }
+
+    /// Begins to read a source; what is wrong with it, if anything is.
+    private mutating func open(_ source: Source) -> Sample? {
+        switch source {
+        case .path(let path): return open(path)
+        case .list(let path, let isNULTerminated):
+            do throws(FileError) {
+                lists.append((try InputFile(path: path.bytes), path, isNULTerminated ? 0 : 10))
+            } catch {
+                return Sample(path, .unreadable(reason: error.reason))
+            }
+        case .standardInput(let isNULTerminated):
+            let file = InputFile()
+            let name: FilePath = "-"
+            do throws(FileError) {
+                let beginning = try file.peek(512)
+                if TarReader.recognizes(beginning) {
+                    current = .archive(WebDataset(name, file))
+                } else if isPicture(beginning) {
+                    return Sample(name, .bytes(try file.read(1 << 30)))
+                } else {
+                    lists.append((file, name, isNULTerminated ? 0 : 10))
+                }
+            } catch {
+                return Sample(name, .unreadable(reason: error.reason))
+            }
+        }
+        return nil
+    }
+
+    private mutating func open(_ path: FilePath) -> Sample? {
+        do throws(FileError) {
+            guard !(try FileStatus(path: path.bytes)).isFolder else {
+                current = .folder(FolderWalk(path))
+                return nil
+            }
+            guard path.pathExtension == "tar" else { return Sample(path) }
+            current = .archive(WebDataset(path, try InputFile(path: path.bytes)))
+            return nil
+        } catch {
+            let isPattern = path.bytes.contains { "*?[".utf8.contains($0) }
+            let paths = isPattern ? pathsMatching(path.bytes) : []
+            guard !paths.isEmpty else { return Sample(path, .unreadable(reason: error.reason)) }
+            current = .paths(paths.reversed().map { FilePath($0) })
+            return nil
+        }
+    }
+
+    /// A line without what Windows ends it with.
+    private static func name(_ line: [UInt8], _ end: UInt8) -> ArraySlice<UInt8> {
+        end == 10 && line.last == 13 ? line.dropLast() : line[...]
+    }
+}
+
+extension Sample {
+    /// The picture.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
+    public func picture(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
+        switch content {
+        case .file:
+            let bytes: [UInt8]
+            do throws(FileError) {
+                bytes = try readFile(path: name.bytes, limit: 1 << 30)
+            } catch {
+                throw .unreadableFile(path: name.description, reason: error.reason)
+            }
+            return try RGBImage(decoding: bytes, path: name.description, options: options)
+        case .bytes(let bytes):
+            return try RGBImage(decoding: bytes, path: name.description, options: options)
+        case .unreadable(let reason):
+            throw .unreadableFile(path: name.description, reason: reason)
+        }
+    }
+}

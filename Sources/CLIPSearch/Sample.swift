@@ -1,0 +1,25 @@
+/// One picture of a collection: a file, or a member of a tar archive.
+public struct Sample: Sendable {
+    /// The path of the file, or that of the archive and in it.
+    public let name: FilePath
+    /// Where its bytes are.
+    public let content: Content
+    /// What a WebDataset says beside the picture, by the file's ending: `cls`, `txt`, `json`.
+    public let fields: [String: [UInt8]]
+
+    /// Where the bytes of a picture are.
+    public enum Content: Sendable {
+        /// In a file of its own.
+        case file
+        /// Here.
+        case bytes([UInt8])
+        /// Nowhere: something on the way to them failed.
+        case unreadable(reason: String)
+    }
+
+    init(_ name: FilePath, _ content: Content = .file, fields: [String: [UInt8]] = [:]) {
+        self.name = name
+        self.content = content
+        self.fields = fields
+    }
+}

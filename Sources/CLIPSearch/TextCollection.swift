@@ -1,0 +1,133 @@
+public import CLIP
+internal import Tensors
+
+/// Texts from a file, one after the other: its lines, or a column of CSV, TSV or JSON Lines.
+public struct TextCollection {
+    /// How a file holds texts.
+    public enum Format: Sendable, Equatable {
+        case lines
+        /// Records of RFC 4180, whose first says the columns' names.
+        case separated(by: UInt8, column: String)
+        /// An object a line.
+        case jsonLines(key: String)
+
+        /// A column of a file, whose name ends in .csv, .tsv or .jsonl; nil if in another.
+        public init?(column: String, of path: FilePath) {
+            switch path.pathExtension {
+            case "csv": self = .separated(by: UInt8(ascii: ","), column: column)
+            case "tsv": self = .separated(by: UInt8(ascii: "\t"), column: column)
+            case "jsonl", "ndjson": self = .jsonLines(key: column)
+            default: return nil
+            }
+        }
+    }
+
+    private let path: FilePath
+    private let file: InputFile
+    private let format: Format
+    private var column = 0
+    private var line = 0
+
+    /// - Parameter path: - is standard input.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
+    public init(_ path: FilePath, format: Format = .lines) throws(CLIPError) {
+        self.path = path
+        self.format = format
+        do throws(FileError) {
+            file = path == "-" ? InputFile() : try InputFile(path: path.bytes)
+            if try Array(file.peek(3)) == [0xEF, 0xBB, 0xBF] { _ = try file.skip(3) }
+            if case .separated(let separator, let name) = format {
+                let names = try record(separator) ?? []
+                guard let column = names.firstIndex(of: name) else {
+                    let there = names.map { "\"\($0)\"" }.joined(separator: ", ")
+                    throw FileError(reason: "it has no column \"\(name)\", but \(there)")
+                }
+                self.column = column
+            }
+        } catch {
+            throw .unreadableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// The next text, nil at the end.
+    ///
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read on, or breaks its format.
+    public mutating func next() throws(CLIPError) -> String? {
+        do throws(FileError) {
+            switch format {
+            case .lines:
+                return try nextLine()
+            case .separated(let separator, let name):
+                guard let record = try record(separator) else { return nil }
+                guard record.indices.contains(column) else {
+                    throw FileError(
+                        reason: "the record that ends in line \(line) has no \"\(name)\"")
+                }
+                return record[column]
+            case .jsonLines(let key):
+                var text = try nextLine()
+                while text?.allSatisfy(\.isWhitespace) == true { text = try nextLine() }
+                guard let text else { return nil }
+                let object = try? JSONValue(parsing: Array(text.utf8))
+                guard case .string(let value) = object?[key] else {
+                    throw FileError(reason: "line \(line) is no JSON object with a text \"\(key)\"")
+                }
+                return value
+            }
+        } catch {
+            throw .unreadableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    private mutating func nextLine() throws(FileError) -> String? {
+        guard var bytes = try file.read(upTo: UInt8(ascii: "\n")) else { return nil }
+        line += 1
+        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        return try text(bytes)
+    }
+
+    private func text(_ bytes: [UInt8]) throws(FileError) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw FileError(reason: "line \(line) is not UTF-8")
+        }
+        return text
+    }
+
+    /// The fields of the next record; in quotation marks they may hold separators and line ends.
+    private mutating func record(_ separator: UInt8) throws(FileError) -> [String]? {
+        let quote = UInt8(ascii: "\"")
+        var fields: [String] = []
+        var field: [UInt8] = []
+        var isQuoted = false
+        while var bytes = try file.read(upTo: UInt8(ascii: "\n")) {
+            line += 1
+            if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+            if bytes.isEmpty && fields.isEmpty && field.isEmpty && !isQuoted { continue }
+            var index = 0
+            while index < bytes.count {
+                let byte = bytes[index]
+                index += 1
+                if byte == quote {
+                    if isQuoted && index < bytes.count && bytes[index] == quote {
+                        field.append(quote)
+                        index += 1
+                    } else {
+                        isQuoted.toggle()
+                    }
+                } else if byte == separator && !isQuoted {
+                    fields.append(try text(field))
+                    field = []
+                } else {
+                    field.append(byte)
+                }
+            }
+            guard isQuoted else { return fields + [try text(field)] }
+            field.append(UInt8(ascii: "\n"))
+            guard field.count < 1 << 24 else {
+                throw FileError(reason: "a quoted field that ends in no line up to \(line)")
+            }
+        }
+        guard !isQuoted else { throw FileError(reason: "it ends within a quoted field") }
+        return nil
+    }
+}

@@ -1,0 +1,89 @@
+internal import Tensors
+
+/// The samples of a WebDataset shard, a tar archive in which neighbours of one name but for what follows the
+/// first dot belong together: `0001.jpg`, `0001.cls`, `0001.txt`, `0001.json`.
+///
+/// It is read as a stream. Of an archive that breaks off, all whole samples before the break are given (whole
+/// is what has the files that the first one has), and an unreadable one that says what was lost.
+///
+/// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+public struct WebDataset: Sequence, IteratorProtocol {
+    private let name: FilePath
+    private var reader: TarReader
+    private var waiting: [(key: FilePath, ending: String, name: FilePath, bytes: [UInt8])] = []
+    private var isFinished = false
+    private var ready: [Sample] = []
+    private var count = 0
+    /// The endings of the files of the first sample.
+    private var firstEndings: Set<String>?
+
+    private static let fields: Set<String> = ["cls", "txt", "json"]
+    private static let largestField = 1 << 24
+    private static let largestPicture = 1 << 30
+
+    init(_ name: FilePath, _ file: InputFile) {
+        self.name = name
+        reader = TarReader(file)
+    }
+
+    /// The next sample.
+    public mutating func next() -> Sample? {
+        while ready.isEmpty && !isFinished {
+            do throws(TarReader.Failure) {
+                guard let member = try reader.next() else {
+                    finishSample()
+                    isFinished = true
+                    break
+                }
+                let (key, ending) = Self.split(member.name)
+                if let last = waiting.last, last.key != key { finishSample() }
+                let isPicture = FolderWalk.pictureExtensions.contains(ending)
+                guard isPicture || Self.fields.contains(ending) else { continue }
+                guard member.size <= (isPicture ? Self.largestPicture : Self.largestField) else {
+                    let reason = "it has \(member.size) bytes, more than are read"
+                    ready.append(
+                        Sample(name.appending(member.name.bytes), .unreadable(reason: reason)))
+                    continue
+                }
+                let bytes = try reader.content(of: member)
+                waiting.append((key, ending, member.name, bytes))
+            } catch {
+                isFinished = true
+                if error.isBetweenFiles && isLikeFirst { finishSample() }
+                let lost = waiting.last.map { "; \($0.key) is lost" } ?? ""
+                let reason = "\(error.reason), after \(count) whole samples\(lost)"
+                ready.append(Sample(name, .unreadable(reason: reason)))
+            }
+        }
+        return ready.isEmpty ? nil : ready.removeFirst()
+    }
+
+    private var endings: Set<String> { Set(waiting.map(\.ending)) }
+
+    /// Whether no file of a sample is missing, as far as one can tell.
+    private var isLikeFirst: Bool { firstEndings == nil || endings == firstEndings }
+
+    /// Makes a sample of what has been read of it.
+    private mutating func finishSample() {
+        firstEndings = firstEndings ?? endings
+        var fields: [String: [UInt8]] = [:]
+        for part in waiting where Self.fields.contains(part.ending) {
+            fields[part.ending] = part.bytes
+        }
+        for part in waiting where FolderWalk.pictureExtensions.contains(part.ending) {
+            ready.append(
+                Sample(name.appending(part.name.bytes), .bytes(part.bytes), fields: fields))
+            count += 1
+        }
+        waiting = []
+    }
+
+    /// What files of one sample share, and the last ending in lower case.
+    private static func split(_ name: FilePath) -> (key: FilePath, ending: String) {
+        let base = name.lastComponent
+        guard let dot = base.dropFirst().firstIndex(of: UInt8(ascii: ".")) else {
+            return (name, "")
+        }
+        return (FilePath(name.bytes[..<dot]), name.pathExtension)
+    }
+}

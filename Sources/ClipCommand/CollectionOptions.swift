@@ -1,0 +1,203 @@
+import ArgumentParser
+import CLIP
+import CLIPSearch
+import Synchronization
+
+/// Which pictures of a collection, and what becomes of those that fail.
+struct CollectionOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Files, folders and archives that a file names, one a line; - is standard input.",
+            valueName: "file"))
+    var filesFrom: [String] = []
+
+    @Flag(
+        name: [.customShort("0"), .customLong("null")],
+        help: "Names of --files-from and standard input end with NUL, not with the line.")
+    var isNULTerminated = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Only every Nth input, from the Ith on, as one of N machines: 1/4 to 4/4.",
+            valueName: "i/n"))
+    var shard: Shard?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write what failed there too, an object a line with its name and the reason.",
+            valueName: "file"))
+    var errors: String?
+
+    @Flag(help: "Stop at the first input that fails.")
+    var strict = false
+
+    struct Shard: ExpressibleByArgument {
+        let index: Int
+        let count: Int
+
+        init?(argument: String) {
+            let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 2, let index = Int(parts[0]), let count = Int(parts[1]),
+                count > 0, (1...count).contains(index)
+            else { return nil }
+            (self.index, self.count) = (index, count)
+        }
+
+        /// Whether it has the input of an ordinal number, from 0 on.
+        func contains(_ number: Int) -> Bool { number % count == index - 1 }
+    }
+
+    /// Where pictures come from.
+    func sources(_ inputs: [String]) -> [PictureCollection.Source] {
+        inputs.map { input in
+            input == "-"
+                ? .standardInput(isNULTerminated: isNULTerminated)
+                : .path(FilePath(argument: input))
+        }
+            + filesFrom.map { file in
+                file == "-"
+                    ? .standardInput(isNULTerminated: isNULTerminated)
+                    : .list(FilePath(argument: file), isNULTerminated: isNULTerminated)
+            }
+    }
+}
+
+extension FilePath {
+    /// A path as it was given to the command: its own bytes, which Swift repairs if they are not UTF-8.
+    init(argument: String) {
+        if argument.unicodeScalars.contains("\u{FFFD}") {
+            for index in 1..<Int(CommandLine.argc) {
+                guard let raw = CommandLine.unsafeArgv[index] else { continue }
+                if String(cString: raw) == argument {
+                    var bytes: [UInt8] = []
+                    var next = raw
+                    while next.pointee != 0 {
+                        bytes.append(UInt8(bitPattern: next.pointee))
+                        next += 1
+                    }
+                    self.init(bytes)
+                    return
+                }
+            }
+        }
+        self.init(argument)
+    }
+}
+
+/// A job over a collection: how far it is, and what failed.
+final class CollectionJob {
+    let options: CollectionOptions
+    private let progress: JobProgress
+    private(set) var failures = 0
+    /// What failed, as long as it is not too much to list.
+    private var listed: [String] = []
+    private var log: FailureLog?
+    /// How many inputs came, those of other machines included.
+    private var number = 0
+    /// Why the job cannot go on.
+    private var stopped: (any Error)?
+
+    private static let listLimit = 1000
+
+    init(_ options: CollectionOptions, _ common: CommonOptions, name: String) throws {
+        self.options = options
+        progress = JobProgress(name, isQuiet: common.quiet)
+        log = try options.errors.map { try FailureLog(FilePath(argument: $0)) }
+    }
+
+    /// Whether the job is to end here.
+    var isStopped: Bool { stopped != nil || options.strict && failures > 0 }
+
+    /// Whether the next input is for this machine.
+    func takesNext() -> Bool {
+        number += 1
+        return options.shard?.contains(number - 1) ?? true
+    }
+
+    func fail(_ name: FilePath, _ error: CLIPError) {
+        failures += 1
+        if listed.count < Self.listLimit { listed.append("\(error)") }
+        do {
+            try log?.write(name, "\(error)")
+        } catch {
+            stopped = error
+        }
+        progress.advance()
+    }
+
+    /// Does something with an input that did not fail, once it has gone through the model.
+    func finishInput(_ body: () throws -> Void) {
+        guard stopped == nil else { return }
+        do {
+            try body()
+            progress.advance()
+        } catch {
+            stopped = error
+        }
+    }
+
+    /// The vectors of all pictures, in order.
+    ///
+    /// - Parameters:
+    ///   - isDone: whether a picture needs no vector any more.
+    ///   - receive: takes each picture with its vector.
+    func run(
+        _ sources: [PictureCollection.Source], _ model: CLIPModel,
+        _ decoding: RGBImage.DecodingOptions, isDone: (Sample) -> Bool = { _ in false },
+        receive: (Sample, [Float]) throws -> Void
+    ) throws {
+        progress.count(sources)
+        var collection = PictureCollection(sources)
+        try model.encode(
+            inputs: {
+                while !isStopped, let sample = collection.next() {
+                    guard takesNext() else { continue }
+                    if !isDone(sample) { return sample }
+                    progress.skip()
+                }
+                return nil
+            },
+            picture: { sample throws(CLIPError) in try sample.picture(decoding) },
+            receive: { sample, result in
+                switch result {
+                case .success(let vector): finishInput { try receive(sample, vector) }
+                case .failure(let error): fail(sample.name, error)
+                }
+            })
+        try checkStopped()
+    }
+
+    /// Ends the command with what a job cannot go on after.
+    func checkStopped() throws {
+        if let stopped { throw stopped }
+    }
+
+    /// Says what failed.
+    func report() throws {
+        progress.finish()
+        for line in listed { ClipCommand.report(line) }
+        if failures > listed.count {
+            let rest = failures - listed.count
+            note("clip: and \(rest) more" + (log == nil ? "; --errors FILE lists all" : ""))
+        }
+        try log?.finish()
+    }
+}
+
+/// The inputs that failed, in JSON Lines.
+private final class FailureLog {
+    private let path: FilePath
+    private let file: LineFile
+
+    init(_ path: FilePath) throws {
+        self.path = path
+        file = try LineFile(path)
+    }
+
+    func write(_ name: FilePath, _ reason: String) throws {
+        let object = JSON.object(["path": .path(name), "reason": .string(reason)])
+        try file.write(object.bytes + [UInt8(ascii: "\n")])
+    }
+
+    func finish() throws { try file.flush() }
+}

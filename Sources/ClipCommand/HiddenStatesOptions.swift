@@ -1,0 +1,82 @@
+import ArgumentParser
+import CLIP
+
+/// What `clip encode` writes in place of embeddings.
+struct HiddenStatesOptions: ParsableArguments {
+    @Option(help: "Write what the text tower makes of every position: last or penultimate.")
+    var hiddenStates: HiddenStates.Layer?
+
+    @Flag(help: "Hidden states without the final LayerNorm.")
+    var noFinalNorm = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The id that fills texts up for hidden states: 0, or 49407 by Hugging Face's rules.",
+            valueName: "id"))
+    var padding: Int?
+
+    func validate() throws {
+        if hiddenStates == nil && (noFinalNorm || padding != nil) {
+            throw ValidationError("--no-final-norm and --padding go with --hidden-states.")
+        }
+    }
+}
+
+extension HiddenStates.Layer: ExpressibleByArgument {}
+
+extension Encode {
+    /// What the text tower makes of every position of texts.
+    func writeHiddenStates(of texts: [String], _ model: CLIPModel, _ job: CollectionJob) throws {
+        let (text, format) = (model.configuration.text, chosenFormat)
+        guard let layer = hidden.hiddenStates else { return }
+        if let padding = hidden.padding, !(0..<text.vocabularySize).contains(padding) {
+            throw Failure("--padding must be 0 to \(text.vocabularySize - 1)", status: 2)
+        }
+        let rows = texts.compactMap { text in
+            tokens(of: text, model, job).map { (text: text, tokens: $0) }
+        }
+        let failures = job.failures
+        try job.report()
+        if failures > 0 && (format == .npy || collection.strict) {
+            throw Failure(Self.nothingWritten(failures))
+        }
+        if rows.isEmpty && failures > 0 { throw ExitCode(1) }
+
+        let streams = format == .jsonl && isStandardOutput(output)
+        var (values, bytes): ([Float], [UInt8]) = ([], [])
+        for start in stride(from: 0, to: rows.count, by: 8) {
+            let group = rows[start..<min(start + 8, rows.count)]
+            let states = try model.hiddenStates(
+                ofTokens: group.map {
+                    model.tokenizer.padded($0.tokens, to: text.contextLength, with: hidden.padding)
+                }, after: layer, finalNorm: !hidden.noFinalNorm)
+            guard format != .npy else {
+                values += states.values
+                continue
+            }
+            for (index, row) in group.enumerated() {
+                let object = JSON.object([
+                    "text": .string(row.text),
+                    "hidden_states": .array(states[index].map { .floats($0) }),
+                ])
+                if streams {
+                    printLine(object)
+                } else {
+                    if format == .json && !bytes.isEmpty { bytes.append(UInt8(ascii: ",")) }
+                    bytes += object.bytes + (format == .jsonl ? [UInt8(ascii: "\n")] : [])
+                }
+            }
+        }
+        switch format {
+        case .npy, .shards:
+            let shape = [rows.count, text.contextLength, text.width]
+            try write(npy(values, shape: shape), to: output)
+        case .json:
+            let name = JSON.string(try self.model.name())
+            let head = "{\"model\":\(name),\"width\":\(text.width),\"hidden_states\":["
+            try write(Array(head.utf8) + bytes + Array("]}\n".utf8), to: output)
+        case .jsonl: if !streams { try write(bytes, to: output) }
+        }
+        if failures > 0 { throw ExitCode(1) }
+    }
+}

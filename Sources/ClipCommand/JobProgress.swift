@@ -1,0 +1,85 @@
+import CLIPSearch
+import Synchronization
+
+/// How far a job is: a line that is drawn anew on a terminal, one now and then elsewhere.
+final class JobProgress {
+    private let name: String
+    private let isQuiet: Bool
+    private let line = TerminalLine()
+    private var start = ContinuousClock.now
+    private var lastShown: ContinuousClock.Instant?
+    private var done = 0
+    private var skipped = 0
+    private let total = Total()
+
+    /// How many inputs there are, once they have been counted.
+    private final class Total: Sendable {
+        let value = Mutex<Int?>(nil)
+    }
+
+    init(_ name: String, isQuiet: Bool) {
+        self.name = name
+        self.isQuiet = isQuiet
+    }
+
+    /// Begins to count the inputs, where that can be done without reading them.
+    func count(_ sources: [PictureCollection.Source]) {
+        start = .now
+        lastShown = errorsAreTerminal ? nil : start
+        guard !isQuiet, PictureCollection.canBeCounted(sources) else { return }
+        let total = total
+        Task.detached(priority: .background) {
+            let count = PictureCollection(sources).reduce(0) { count, _ in count + 1 }
+            total.value.withLock { $0 = count }
+        }
+    }
+
+    /// One more input is done.
+    func advance() {
+        done += 1
+        show()
+    }
+
+    /// One more was done before.
+    func skip() {
+        skipped += 1
+        show()
+    }
+
+    private func show() {
+        guard !isQuiet else { return }
+        let now = ContinuousClock.now
+        let pause: Duration = errorsAreTerminal ? .milliseconds(100) : .seconds(30)
+        if let lastShown, now - lastShown < pause { return }
+        lastShown = now
+        let text = Self.line(
+            name, done: done, skipped: skipped, total: total.value.withLock { $0 },
+            seconds: Double(secondsOf: now - start))
+        if errorsAreTerminal { line.draw(text) } else { note("clip: \(text)") }
+    }
+
+    /// Removes the line.
+    func finish() { line.clear() }
+
+    /// "encode  45 %  900 of 2000  35.2 a second  0:31 left"
+    static func line(
+        _ name: String, done: Int, skipped: Int, total: Int?, seconds: Double
+    ) -> String {
+        let all = done + skipped
+        var parts = [name]
+        if let total, total >= all {
+            parts.append("\(total > 0 ? 100 * all / total : 100) %".right(5))
+            parts.append("\(all) of \(total)")
+        } else {
+            parts.append("\(all)")
+        }
+        if seconds > 0.5 && done > 0 {
+            let rate = Double(done) / seconds
+            parts.append("\(fixed(rate, 1)) a second")
+            if let total, total >= all {
+                parts.append(timeLeft(Double(total - all) / rate))
+            }
+        }
+        return parts.joined(separator: "  ")
+    }
+}

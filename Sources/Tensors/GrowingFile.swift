@@ -1,0 +1,123 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A file that is written over hours, under a name of its own until it is whole; what it holds survives
+/// the end of the process, and the next one may go on with it.
+package final class GrowingFile {
+    package let path: [UInt8]
+    /// Where it grows.
+    package var partialPath: [UInt8] { path + ".partial".utf8 }
+    /// How many bytes it has.
+    package private(set) var count: Int
+    private let descriptor: Int32
+    private var pending: [UInt8] = []
+
+    /// Opens what is there of a file, or an empty one.
+    ///
+    /// - Throws: `FileError` if the folder may not be written, or another process writes the file.
+    package init(path: [UInt8]) throws(FileError) {
+        self.path = path
+        descriptor = withPath(path + ".partial".utf8) {
+            open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        }
+        count = 0
+        guard descriptor >= 0 else { throw .last() }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw errno == EWOULDBLOCK
+                ? FileError(reason: "another process is writing it") : .last()
+        }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        count = Int(status.st_size)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Whether something is there of a file that is not whole.
+    package static func isBegun(path: [UInt8]) -> Bool {
+        withPath(path + ".partial".utf8) { access($0, F_OK) } == 0
+    }
+
+    /// Drops what lies behind the first bytes.
+    package func truncate(to newCount: Int) throws(FileError) {
+        try flush()
+        guard ftruncate(descriptor, off_t(newCount)) == 0 else { throw .last() }
+        count = newCount
+    }
+
+    /// Appends bytes, which reach the system at the latest with `flush`.
+    package func append(_ bytes: some Collection<UInt8>) throws(FileError) {
+        pending += bytes
+        count += bytes.count
+        if pending.count >= 1 << 20 { try flush() }
+    }
+
+    /// Appends numbers, their lowest bytes first.
+    package func append(_ numbers: [Float]) throws(FileError) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(4 * numbers.count)
+        for number in numbers {
+            withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
+        }
+        try append(bytes)
+    }
+
+    /// Hands everything to the system, which keeps it should this process end.
+    package func flush() throws(FileError) {
+        guard !pending.isEmpty, lseek(descriptor, 0, SEEK_END) >= 0 else { return }
+        try write(pending)
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes over what stands at the beginning.
+    package func setBeginning(_ bytes: [UInt8]) throws(FileError) {
+        try flush()
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last() }
+        try write(bytes)
+    }
+
+    private func write(_ bytes: [UInt8]) throws(FileError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
+            try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
+        }
+    }
+
+    /// Puts everything on the disk and gives the file its name.
+    package func finish() throws(FileError) {
+        try flush()
+        var status = stat()
+        if withPath(path, { stat($0, &status) }) == 0 {
+            fchmod(descriptor, status.st_mode & 0o7777)  // as what it replaces
+        }
+        guard fsync(descriptor) == 0 else { throw .last() }
+        try renameFile(partialPath, to: path)
+    }
+}
+
+/// Gives a file another name, in place of whatever had it.
+package func renameFile(_ path: [UInt8], to newPath: [UInt8]) throws(FileError) {
+    guard withPath(path, { path in withPath(newPath) { rename(path, $0) } }) == 0 else {
+        throw .last()
+    }
+}
+
+/// Removes a file.
+package func removeFile(_ path: [UInt8]) throws(FileError) {
+    guard withPath(path, { unlink($0) }) == 0 else { throw .last() }
+}
+
+/// Makes a folder and those it lies in, if they are not there.
+package func makeFolder(_ path: [UInt8]) throws(FileError) {
+    guard withPath(path, { mkdir($0, 0o777) }) != 0, errno != EEXIST else { return }
+    let error = FileError.last()
+    guard errno == ENOENT, let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0 else {
+        throw error
+    }
+    try makeFolder(Array(path[..<slash]))
+    guard withPath(path, { mkdir($0, 0o777) }) == 0 || errno == EEXIST else { throw .last() }
+}

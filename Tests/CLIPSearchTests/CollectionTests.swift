@@ -1,0 +1,232 @@
+import CLIP
+import CLIPSearch
+import Foundation
+import TestSupport
+import Testing
+
+/// Where pictures and texts come from.
+@Suite struct CollectionTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// Makes empty files, with the folders they lie in.
+    private func touch(_ names: String...) throws {
+        for name in names {
+            let path = "\(folder.path)/\(name)"
+            try FileManager.default.createDirectory(
+                atPath: (path as NSString).deletingLastPathComponent,
+                withIntermediateDirectories: true)
+            try Data().write(to: URL(fileURLWithPath: path))
+        }
+    }
+
+    /// What is found, without the folder's path, and why what is not is not.
+    private func names(_ sources: PictureCollection.Source...) -> [String] {
+        PictureCollection(sources).map { sample in
+            let name = sample.name.description.replacingOccurrences(of: folder.path + "/", with: "")
+            guard case .unreadable(let reason) = sample.content else { return name }
+            return "\(name): \(reason)"
+        }
+    }
+
+    private func run(_ program: String, _ arguments: String..., at path: String? = nil) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: path ?? folder.path)
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, "\(program) \(arguments)")
+    }
+
+    @Test func foldersAreWalkedInOrder() throws {
+        try touch(
+            "b.jpg", "a/z.PNG", "a/é\n\".webp", "a/.hidden.jpg", ".git/x.jpg", "notes.txt",
+            "c/d/e.JPEG",
+            "no-ending")
+        let expected = ["a/z.PNG", "a/é\n\".webp", "b.jpg", "c/d/e.JPEG"]
+        #expect(names(.path(FilePath(folder.path))) == expected)
+        #expect(names(.path(FilePath(folder.path + "/c"))) == ["c/d/e.JPEG"])
+    }
+
+    @Test func linksDoNotLoop() throws {
+        try touch("a/x.jpg", "b/y.jpg")
+        let files = FileManager.default
+        try files.createSymbolicLink(
+            atPath: folder.path + "/a/up", withDestinationPath: folder.path)
+        try files.createSymbolicLink(
+            atPath: folder.path + "/a/again", withDestinationPath: folder.path + "/a")
+        try files.createSymbolicLink(atPath: folder.path + "/a/z.jpg", withDestinationPath: "x.jpg")
+        try files.createSymbolicLink(atPath: folder.path + "/nowhere", withDestinationPath: "none")
+        try files.createSymbolicLink(atPath: folder.path + "/q.jpg", withDestinationPath: "none")
+        #expect(
+            names(.path(FilePath(folder.path)))
+                == ["a/x.jpg", "a/z.jpg", "b/y.jpg", "q.jpg: No such file or directory"])
+    }
+
+    @Test func namesOfAnyBytes() throws {
+        let name = FilePath(Array("\(folder.path)/".utf8) + [0x66, 0xFF, 0xC3, 0x2E] + "jpg".utf8)
+        let descriptor = (name.bytes + [0]).map { CChar(bitPattern: $0) }
+            .withUnsafeBufferPointer { open($0.baseAddress!, O_CREAT | O_WRONLY, 0o644) }
+        #expect(descriptor >= 0)
+        close(descriptor)
+        let found = PictureCollection([.path(FilePath(folder.path))]).map(\.name)
+        #expect(found == [name])
+        let quoted = String(decoding: name.quoted, as: UTF8.self)
+        #expect(quoted.hasSuffix("/f\\udcff\\udcc3.jpg\""))
+        let odd = FilePath(Array("a\"\\\n\u{1}\u{7F}é🙂".utf8) + [0x80, 0xED, 0xA0, 0x80])
+        #expect(
+            String(decoding: odd.quoted, as: UTF8.self)
+                == "\"a\\\"\\\\\\n\\u0001\\u007fé🙂\\udc80\\udced\\udca0\\udc80\"")
+    }
+
+    @Test func patternsAndLists() throws {
+        try touch("x/1.jpg", "x/2.png", "x/sub/3.jpg", "[odd].jpg")
+        #expect(names(.path(FilePath(folder.path + "/x/*.jpg"))) == ["x/1.jpg"])
+        #expect(names(.path(FilePath(folder.path + "/[odd].jpg"))) == ["[odd].jpg"])
+        #expect(
+            names(.path(FilePath(folder.path + "/x/*.gif"))) == [
+                "x/*.gif: No such file or directory"
+            ])
+        let lines = "\(folder.path)/x/sub\r\n\n\(folder.path)/x/1.jpg\nnone.jpg"
+        let list = FilePath(try folder.write("list.txt", lines.utf8))
+        #expect(
+            names(.list(list, isNULTerminated: false))
+                == ["x/sub/3.jpg", "x/1.jpg", "none.jpg: No such file or directory"])
+        let ended = FilePath(
+            try folder.write("list.bin", lines.replacingOccurrences(of: "\n", with: "\0").utf8))
+        #expect(names(.list(ended, isNULTerminated: true)).last?.hasPrefix("none.jpg") == true)
+        #expect(
+            names(.list("no-list", isNULTerminated: false)) == [
+                "no-list: No such file or directory"
+            ])
+    }
+
+    @Test func unreadableFoldersAreSaid() throws {
+        guard geteuid() != 0 else { return }  // root reads everything
+        try touch("a/x.jpg", "b/y.jpg")
+        chmod(folder.path + "/a", 0)
+        defer { chmod(folder.path + "/a", 0o755) }
+        #expect(names(.path(FilePath(folder.path))) == ["a: Permission denied", "b/y.jpg"])
+    }
+
+    // MARK: archives
+
+    /// A folder of samples for an archive.
+    private func makeSamples(_ count: Int, prefix: String = "") throws -> String {
+        let path = "\(folder.path)/samples\(prefix)"
+        try FileManager.default.createDirectory(
+            atPath: path + prefix, withIntermediateDirectories: true)
+        for index in 0..<count {
+            let key = "\(path)\(prefix)/s\(index)"
+            let picture = [UInt8](repeating: UInt8(index), count: 700 + index)
+            try Data(picture).write(to: URL(fileURLWithPath: key + ".jpg"))
+            try Data("\(index)".utf8).write(to: URL(fileURLWithPath: key + ".cls"))
+            try Data("sample \(index)".utf8).write(to: URL(fileURLWithPath: key + ".txt"))
+            try Data("{\"n\": \(index)}".utf8).write(to: URL(fileURLWithPath: key + ".json"))
+            try Data().write(to: URL(fileURLWithPath: key + ".other"))
+        }
+        return path
+    }
+
+    @Test(arguments: ["ustar", "pax", "gnu", "v7"])
+    func archivesOfEveryKind(_ kind: String) throws {
+        // A name longer than the 100 bytes of the first field, but in v7, which has no other.
+        let long = kind == "v7" ? "" : "/" + String(repeating: "deep/", count: 25) + "end"
+        let path = try makeSamples(3, prefix: long)
+        let archive = folder.path + "/0.tar"
+        try run("/usr/bin/tar", "--format=\(kind)", "--sort=name", "-cf", archive, ".", at: path)
+        let samples = PictureCollection([.path(FilePath(archive))]).map { $0 }
+        #expect(samples.count == 3)
+        for (index, sample) in samples.enumerated() {
+            #expect(sample.name.description.hasSuffix("/s\(index).jpg"))
+            guard case .bytes(let bytes) = sample.content else {
+                Issue.record("\(sample.content)")
+                continue
+            }
+            #expect(bytes == [UInt8](repeating: UInt8(index), count: 700 + index))
+            #expect(sample.fields["cls"] == Array("\(index)".utf8))
+            #expect(sample.fields["txt"] == Array("sample \(index)".utf8))
+            #expect(sample.fields["json"] == Array("{\"n\": \(index)}".utf8))
+        }
+    }
+
+    @Test func archivesThatBreakOff() throws {
+        let path = try makeSamples(4)
+        let archive = folder.path + "/whole.tar"
+        try run(
+            "/usr/bin/tar", "--format=ustar", "--sort=name", "-cf", archive, "s0.cls", "s0.jpg",
+            "s1.cls", "s1.jpg", "s2.cls", "s2.jpg", "s3.cls", "s3.jpg", at: path)
+        let whole = try bytes(ofFile: archive)
+        // Each sample: two headers, a block of a class, two of a picture.
+        for cut in stride(from: 0, through: 4 * 5 * 512 + 512, by: 128) {
+            let cutPath = try folder.write("cut.tar", whole.prefix(cut))
+            var samples = PictureCollection([.path(FilePath(cutPath))]).map { $0 }
+            let last = try #require(samples.last)
+            samples.removeLast()
+            if cut >= 4 * 5 * 512 + 512 {
+                #expect(samples.count == 3)
+                continue
+            }
+            guard case .unreadable(let reason) = last.content else {
+                Issue.record("cut at \(cut): \(last.name)")
+                continue
+            }
+            let whole = (0..<4).count { cut >= $0 * 2560 + 1536 + 700 + $0 }
+            #expect(samples.count == whole, "cut at \(cut): \(reason)")
+            #expect(reason.contains("ends") && reason.contains("\(samples.count) whole samples"))
+        }
+        var damaged = whole
+        damaged[5 * 512 + 3] ^= 0xFF
+        let damagedPath = try folder.write("damaged.tar", damaged)
+        let samples = PictureCollection([.path(FilePath(damagedPath))]).map { $0 }
+        #expect(samples.count == 2)
+        guard case .unreadable(let reason) = samples.last?.content else {
+            Issue.record("damage is not seen")
+            return
+        }
+        #expect(reason.contains("at byte 2560 there is no header"))
+    }
+
+    // MARK: texts
+
+    private func texts(_ name: String, _ content: String, column: String? = nil) throws -> [String]
+    {
+        let path = FilePath(try folder.write(name, content.utf8))
+        let format = column.flatMap { TextCollection.Format(column: $0, of: path) } ?? .lines
+        var collection = try TextCollection(path, format: format)
+        var found: [String] = []
+        while let text = try collection.next() { found.append(text) }
+        return found
+    }
+
+    @Test func textsInEveryFormat() throws {
+        #expect(try texts("a.txt", "\u{FEFF}one\r\n\ntwo") == ["one", "", "two"])
+        let csv =
+            "\u{FEFF}id,caption\r\n1,\"a \"\"big\"\" cat, asleep\"\r\n\r\n2,\"two\nlines\"\n3,plain"
+        #expect(
+            try texts("a.csv", csv, column: "caption")
+                == ["a \"big\" cat, asleep", "two\nlines", "plain"])
+        #expect(try texts("a.tsv", "x\ty\n1\ta, b\n", column: "y") == ["a, b"])
+        let lines = "{\"caption\": \"é\\n\", \"n\": 1}\n\n{\"n\": 2, \"caption\": \"two\"}\n"
+        #expect(try texts("a.jsonl", lines, column: "caption") == ["é\n", "two"])
+    }
+
+    @Test(arguments: [
+        ("a.csv", "id,caption\n1,x", "text", "no column \"text\", but \"id\", \"caption\""),
+        ("a.csv", "id,caption\n1,x\n2\n", "caption", "ends in line 3 has no \"caption\""),
+        ("a.csv", "id,caption\n1,\"x\n", "caption", "within a quoted field"),
+        (
+            "a.jsonl", "{\"a\": \"x\"}\n{\"a\": 5}\n", "a",
+            "line 2 is no JSON object with a text \"a\""
+        ),
+        ("a.jsonl", "[1\n", "a", "line 1"),
+    ])
+    func brokenTexts(_ name: String, _ content: String, _ column: String, _ says: String) throws {
+        let error = #expect(throws: CLIPError.self) {
+            try texts(name, content, column: column)
+        }
+        #expect("\(try #require(error))".contains(says), "\(error as Any)")
+    }
+}

@@ -1,0 +1,186 @@
+import CLIP
+import CLIPSearch
+import Foundation
+import TestSupport
+import Testing
+
+/// Files of embeddings that survive the end of the process.
+@Suite struct EmbeddingWriterTests {
+    private let folder: TemporaryFolder
+    private static let dimension = 3
+    private static let names: [FilePath] =
+        (0..<7).map { FilePath("pictures/\($0).jpg") } + [
+            "pictures/\"odd\"\n.jpg", "pictures/0.jpg",
+        ]
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private static func vector(_ index: Int) -> [Float] {
+        [Float(index), 1 / Float(index + 1), -0.1]
+    }
+
+    private func writer(
+        _ path: String, _ layout: EmbeddingWriter.Layout, resuming: Bool = false,
+        job: String = "job"
+    ) throws -> EmbeddingWriter {
+        try EmbeddingWriter(
+            path: FilePath(path), layout: layout, dimension: Self.dimension, job: job,
+            resuming: resuming)
+    }
+
+    /// Writes what is not there yet, up to some row; how many rows that were.
+    @discardableResult
+    private func write(_ writer: EmbeddingWriter, upTo end: Int = names.count) throws -> Int {
+        var written = 0
+        for (index, name) in Self.names[..<end].enumerated() where !writer.hasRow("image", name) {
+            try writer.append(
+                "image", name, fields: [("cls", Array("\(index)".utf8))], vector: Self.vector(index)
+            )
+            written += 1
+        }
+        try writer.flush()
+        return written
+    }
+
+    /// All files of a folder but those that begin with a dot.
+    private func files(_ path: String) throws -> [String: [UInt8]] {
+        var found: [String: [UInt8]] = [:]
+        for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
+            var isFolder: ObjCBool = false
+            FileManager.default.fileExists(atPath: "\(path)/\(name)", isDirectory: &isFolder)
+            if !isFolder.boolValue { found[name] = try bytes(ofFile: "\(path)/\(name)") }
+        }
+        return found
+    }
+
+    private func made(_ name: String) throws -> String {
+        let path = "\(folder.path)/\(name)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        return path
+    }
+
+    private static let layouts: [(String, EmbeddingWriter.Layout)] = [
+        ("x.jsonl", .jsonLines), ("x.npy", .npy), ("x", .shards(rows: 4)),
+    ]
+
+    @Test func whatIsWritten() throws {
+        let path = try made("out")
+        for (name, layout) in Self.layouts {
+            let writer = try writer("\(path)/\(name)", layout)
+            #expect(try write(writer) == 9)
+            try writer.finish()
+        }
+        let found = try files(path)
+        #expect(
+            found.keys.sorted() == [
+                "x.jsonl", "x.names.jsonl", "x.npy", "x/00000.names.jsonl", "x/00000.npy",
+                "x/00001.names.jsonl", "x/00001.npy", "x/00002.names.jsonl", "x/00002.npy",
+            ])
+        let lines = String(decoding: try #require(found["x.jsonl"]), as: UTF8.self).split(
+            separator: "\n")
+        #expect(lines[1] == "{\"image\":\"pictures/1.jpg\",\"cls\":1,\"embedding\":[1.0,0.5,-0.1]}")
+        let npy = try #require(found["x.npy"])
+        #expect(npy.count == 128 + 9 * 3 * 4)
+        #expect(String(decoding: npy[10..<70], as: UTF8.self).contains("'shape': (9, 3), }"))
+        let names = String(decoding: try #require(found["x.names.jsonl"]), as: UTF8.self)
+        #expect(names.hasPrefix("{\"image\":\"pictures/0.jpg\",\"cls\":0}\n"))
+        // Shards are the same rows.
+        let shards = ["0", "1", "2"].flatMap { found["x/0000\($0).npy"]?.dropFirst(128) ?? [] }
+        #expect(Array(npy.dropFirst(128)) == shards)
+    }
+
+    /// A process may end at any byte of what it has written.
+    @Test(arguments: 0..<3)
+    func anyBreakIsGoneOnFrom(_ kind: Int) throws {
+        let (name, layout) = Self.layouts[kind]
+        let whole = try made("whole")
+        let first = try writer("\(whole)/\(name)", layout)
+        try write(first)
+        try first.finish()
+        let expected = try files(whole)
+
+        for end in 0...Self.names.count {
+            for lost in [0, 1, 5, 12, 13, 60, 129, 1000] {
+                for isOfNames in [true, false] {
+                    let path = try made("broken")
+                    defer { try? FileManager.default.removeItem(atPath: path) }
+                    do {
+                        let writer = try writer("\(path)/\(name)", layout)
+                        try write(writer, upTo: end)
+                    }
+                    let growing = try files(path).keys.filter {
+                        $0.hasSuffix(".partial") && $0.contains("names") == isOfNames
+                    }
+                    for file in growing {
+                        let handle = try #require(FileHandle(forWritingAtPath: "\(path)/\(file)"))
+                        let size = try handle.seekToEnd()
+                        try handle.truncate(atOffset: size - min(size, UInt64(lost)))
+                    }
+                    #expect(throws: CLIPError.self) { try writer("\(path)/\(name)", layout) }
+                    #expect(throws: CLIPError.self) {
+                        try writer("\(path)/\(name)", layout, resuming: true, job: "other")
+                    }
+                    let next = try writer("\(path)/\(name)", layout, resuming: true)
+                    try write(next)
+                    try next.finish()
+                    let found = try files(path)
+                    #expect(
+                        found == expected, "\(end) rows, \(lost) bytes lost: \(found.keys.sorted())"
+                    )
+                }
+            }
+        }
+    }
+
+    /// And between the two steps in which a pair of files gets its names.
+    @Test func halfFinishedPairs() throws {
+        let path = try made("half")
+        let first = try writer(path + "/x.npy", .npy)
+        try write(first)
+        try first.finish()
+        let expected = try files(path)
+        try Data("job, npy\n".utf8).write(to: URL(fileURLWithPath: path + "/x.npy.job"))
+        let whole = try writer(path + "/x.npy", .npy, resuming: true)
+        #expect(whole.isWhole)
+        #expect(try files(path) == expected)
+
+        try Data("job, npy\n".utf8).write(to: URL(fileURLWithPath: path + "/x.npy.job"))
+        rename(path + "/x.npy", path + "/x.npy.partial")
+        let next = try writer(path + "/x.npy", .npy, resuming: true)
+        #expect(try !next.isWhole && write(next) == 0)
+        try next.finish()
+        #expect(try files(path) == expected)
+    }
+
+    /// A shard may be full and not finished.
+    @Test func fullShards() throws {
+        let path = try made("full")
+        let first = try writer(path, .shards(rows: 3))
+        try write(first)
+        try first.finish()
+        let expected = try files(path)
+        try Data("job, shards of 3\n".utf8).write(to: URL(fileURLWithPath: path + "/.job"))
+        for name in ["00001.npy", "00001.names.jsonl"] {
+            rename("\(path)/\(name)", "\(path)/\(name).partial")
+        }
+        for name in ["00002.npy", "00002.names.jsonl"] {
+            try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+        }
+        let next = try writer(path, .shards(rows: 3), resuming: true)
+        #expect(try write(next) == 3)
+        try next.finish()
+        #expect(try files(path) == expected)
+    }
+
+    @Test func twoWritersDoNotMeet() throws {
+        let path = folder.path + "/x.jsonl"
+        let first = try writer(path, .jsonLines)
+        let error = #expect(throws: CLIPError.self) {
+            try writer(path, .jsonLines, resuming: true)
+        }
+        #expect("\(try #require(error))".contains("another process is writing it"))
+        try write(first)
+        try first.finish()
+        #expect(try writer(path, .jsonLines, resuming: true).isWhole)
+    }
+}

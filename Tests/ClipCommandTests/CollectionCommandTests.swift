@@ -1,0 +1,208 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Whole collections through the built binary.
+@Suite struct CollectionCommandTests {
+    private let folder: TemporaryFolder
+    private static let model = CommandTests.model
+    private static let pictures = ["rgb.jpg", "rgb.png"].map { Fixtures.path("pictures/\($0)") }
+    private static let bad = ["text.jpg", "truncated.png", "empty.png"]
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(_ arguments: [String], input: String = "") throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments + ["--model", Self.model], input: input)
+    }
+
+    /// A folder of pictures that can be read, and of some that cannot.
+    private func collection(_ count: Int, bad: [String] = []) throws -> String {
+        let path = folder.path + "/photos"
+        try FileManager.default.createDirectory(
+            atPath: path + "/sub", withIntermediateDirectories: true)
+        for index in 0..<count {
+            let source = Self.pictures[index % 2]
+            let place = index % 3 == 0 ? "sub/" : ""
+            let name = "\(place)picture \(index).\((source as NSString).pathExtension)"
+            try FileManager.default.copyItem(atPath: source, toPath: "\(path)/\(name)")
+        }
+        for name in bad {
+            try FileManager.default.copyItem(
+                atPath: Fixtures.path("pictures/bad/\(name)"), toPath: "\(path)/\(name)")
+        }
+        return path
+    }
+
+    private func lines(_ text: String) throws -> [[String: Any]] {
+        try text.split(separator: "\n").map { try json(Data($0.utf8)) }
+    }
+
+    @Test func foldersAreEncodedWhatFailsIsListed() throws {
+        let path = try collection(7, bad: Self.bad)
+        let errors = folder.path + "/errors.jsonl"
+        let result = try clip(["encode", path, "--errors", errors])
+        let rows = try lines(result.text)
+        #expect(result.status == 1 && rows.count == 7)
+        let names = rows.compactMap { $0["image"] as? String }
+        #expect(names == names.sorted() && names.allSatisfy { $0.hasPrefix(path) })
+        #expect(result.errors.split(separator: "\n").count == 3)
+        let failed = try lines(String(decoding: bytes(ofFile: errors), as: UTF8.self))
+        #expect(
+            failed.compactMap { $0["path"] as? String } == Self.bad.sorted().map { "\(path)/\($0)" }
+        )
+        #expect(failed.allSatisfy { ($0["reason"] as? String)?.isEmpty == false })
+
+        // Two machines have all of it between them.
+        let halves = try ["1/2", "2/2"].map {
+            try lines(clip(["encode", path, "--shard", $0, "-q"]).text)
+        }
+        #expect(abs(halves[0].count - halves[1].count) <= 3)
+        #expect(
+            Set(halves.joined().compactMap { $0["image"] as? String }) == Set(names)
+                && halves.joined().count == 7)
+
+        let strict = try clip(["encode", path, "--strict", "-o", folder.path + "/strict.npy"])
+        #expect(strict.status == 1 && strict.errors.contains("--strict"))
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/strict.npy"))
+    }
+
+    @Test func listsAndArchivesFromStandardInput() throws {
+        let path = try collection(4)
+        let names = try FileManager.default.subpathsOfDirectory(atPath: path)
+            .filter { $0.contains(".") }.sorted().map { "\(path)/\($0)" }
+        let given = try clip(["encode"] + names)
+        #expect(given.status == 0)
+        #expect(try clip(["encode", "-"], input: names.joined(separator: "\n")).text == given.text)
+        let ended = try clip(
+            ["encode", "--files-from", "-", "-0"], input: names.joined(separator: "\0"))
+        #expect(ended.text == given.text)
+        #expect(try clip(["encode", path + "/*.png"]).text.split(separator: "\n").count == 1)
+
+        for (index, name) in names.enumerated() {
+            let kind = (name as NSString).pathExtension
+            try folder.write("s\(index).\(kind)", bytes(ofFile: name))
+            try folder.write("s\(index).cls", "\(index)\n".utf8)
+            try folder.write("s\(index).txt", "a \"thing\"".utf8)
+            try folder.write("s\(index).json", "{\"a\": [1, null]}".utf8)
+        }
+        let tar = Process()
+        tar.executableURL = URL(fileURLWithPath: "/usr/bin/tar")
+        tar.currentDirectoryURL = URL(fileURLWithPath: folder.path)
+        let parts = (0..<4).flatMap { index in
+            [
+                "cls", (names[index] as NSString).pathExtension, "json", "txt",
+            ].map { "s\(index).\($0)" }
+        }
+        tar.arguments = ["-cf", "data.tar"] + parts
+        try tar.run()
+        tar.waitUntilExit()
+        let archived = try lines(clip(["encode", folder.path + "/data.tar"]).text)
+        let rows = try lines(given.text)
+        #expect(archived.count == 4)
+        for (index, row) in archived.enumerated() {
+            #expect(row["image"] as? String == "\(folder.path)/data.tar/\(parts[4 * index + 1])")
+            #expect(row["cls"] as? Int == index && row["txt"] as? String == "a \"thing\"")
+            #expect((row["json"] as? [String: [Any]])?["a"]?.count == 2)
+            #expect(row["embedding"] as? [Double] == rows[index]["embedding"] as? [Double])
+        }
+    }
+
+    @Test func captionsFromColumns() throws {
+        let csv = try folder.write("c.csv", "id,caption\n1,\"a cat, asleep\"\n2,a dog\n".utf8)
+        let found = try clip(["encode", "--text-file", csv, "--text-column", "caption"])
+        let expected = try clip(["encode", "--text", "a cat, asleep", "--text", "a dog"])
+        #expect(found.text == expected.text && found.status == 0)
+        let none = try clip(["encode", "--text-file", csv, "--text-column", "title"])
+        #expect(none.status == 1 && none.errors.contains("no column \"title\""))
+        #expect(try clip(["encode", "--text-file", "x.txt", "--text-column", "y"]).status == 2)
+    }
+
+    /// `kill -9` at some moments, and the job gone on with.
+    @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
+    func killedJobsAreResumed(_ name: String) throws {
+        let path = try collection(300, bad: Self.bad)
+        let output = "\(folder.path)/\(name)"
+        let arguments = [
+            "encode", path, "--text", "a", "--shard-size", "50", "--model", Self.model, "-o",
+        ]
+        let expected = folder.path + "/whole-\(name)"
+        #expect(try ClipBinary(folder: folder).run(arguments + [expected]).status == 1)
+
+        var interrupted = 0
+        for round in 0..<6 {
+            let resumed = interrupted > 0 ? ["--resume"] : []
+            let process = ClipBinary(folder: folder).process(arguments + [output] + resumed)
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            Thread.sleep(forTimeInterval: 0.05 + 0.06 * Double(round))
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            guard FileManager.default.fileExists(atPath: output + ".job") else { continue }
+            interrupted += 1
+            let again = try ClipBinary(folder: folder).run(arguments + [output])
+            #expect(again.status == 1 && again.errors.contains("--resume"))
+        }
+        #expect(interrupted > 0)
+        let isWhole = !FileManager.default.fileExists(atPath: output + ".job")
+        let last = try ClipBinary(folder: folder).run(arguments + [output, "--resume"])
+        #expect(last.status == (isWhole ? 0 : 1), "\(last.errors)")
+        for file in ["", "00000.npy", "00000.names.jsonl", "00006.npy", "00006.names.jsonl"] {
+            guard name.hasSuffix("/") != file.isEmpty else { continue }
+            #expect(try bytes(ofFile: output + file) == bytes(ofFile: expected + file), "\(file)")
+        }
+        if name == "x.npy" {
+            #expect(
+                try bytes(ofFile: folder.path + "/x.names.jsonl")
+                    == bytes(ofFile: folder.path + "/whole-x.names.jsonl"))
+        }
+    }
+
+    @Test func foldersAreClassified() throws {
+        let path = try collection(3, bad: ["text.jpg"])
+        let labels = try folder.write(
+            "labels.txt", "a cat\na \"big\" dog, asleep\n\na house\n".utf8)
+        let result = try clip(["zeroshot", "--labels", labels, path, "--top", "2"])
+        let rows = try lines(result.text)
+        #expect(result.status == 1 && rows.count == 3 && result.errors.contains("text.jpg"))
+        for row in rows {
+            let name = try #require(row["image"] as? String)
+            let one = try json(
+                clip(["zeroshot", name, "--labels", labels, "--top", "2", "--json"]).output)
+            #expect(row["predictions"] as? NSArray == one["predictions"] as? NSArray)
+        }
+        let csv = try clip([
+            "zeroshot", "--labels", labels, path, "--format", "csv", "--top", "3", "-q",
+        ])
+        .text.split(separator: "\n")
+        #expect(csv.count == 10 && csv[0] == "image,rank,label,probability,logit,cosine")
+        #expect(csv.contains { $0.contains(",\"a \"\"big\"\" dog, asleep\",") })
+    }
+
+    @Test func vectorsOfManyLabelsAreKept() throws {
+        let labels = try folder.write(
+            "labels.txt", (0..<300).map { "label \($0)" }.joined(separator: "\n").utf8)
+        let arguments = ["zeroshot", "--labels", labels, Self.pictures[0], "--json"]
+        let first = try clip(arguments)
+        let kept = folder.path + "/.cache/clip/labels"
+        let files = try FileManager.default.contentsOfDirectory(atPath: kept)
+        #expect(first.status == 0 && files.count == 1)
+        #expect(try clip(arguments).text == first.text)
+        // What is damaged is computed anew.
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: "\(kept)/\(files[0])"))
+        #expect(try clip(arguments).text == first.text)
+        #expect(try bytes(ofFile: "\(kept)/\(files[0])").count == 300 * 16 * 4)
+    }
+
+    @Test func wrongUse() throws {
+        for (arguments, says) in [
+            (["encode", "x", "--shard", "3/2"], "i/n"), (["encode", "x", "--shard", "x"], "i/n"),
+            (["encode", "x", "--resume"], "--resume needs -o"),
+            (["encode", "x", "--format", "shards"], "-o FOLDER"),
+            (["encode", "x", "--shard-size", "0", "-o", "d/"], "at least 1"),
+            (["zeroshot", "--files-from", "x"], "needs --labels"),
+        ] {
+            let result = try clip(arguments)
+            #expect(result.status == 2 && result.errors.contains(says), "\(result.errors)")
+        }
+    }
+}
