@@ -175,6 +175,7 @@ final class CollectionJob {
     /// Says what failed.
     func report() throws {
         progress.finish()
+        if number == 0 { progress.say("nothing was found") }
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {
             let rest = failures - listed.count

@@ -58,6 +58,11 @@ final class JobProgress {
         if errorsAreTerminal { line.draw(text) } else { note("clip: \(text)") }
     }
 
+    /// A line of its own, unless the user wants none.
+    func say(_ text: String) {
+        if !isQuiet { note("clip: \(name): \(text)") }
+    }
+
     /// Removes the line.
     func finish() { line.clear() }
 
