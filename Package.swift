@@ -36,7 +36,9 @@ let package = Package(
         .target(name: "CLIPHub", dependencies: ["CLIP", "Tensors", "CHTTP", "CModelRegistry"]),
 
         // Collections of pictures and texts, and the files of their embeddings.
-        .target(name: "CLIPSearch", dependencies: ["CLIP", "Tensors", "ImageCodecs"]),
+        .target(name: "CLIPSearch", dependencies: ["CLIP", "Tensors", "ImageCodecs", "CSQLite"]),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
 
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),

@@ -38,6 +38,13 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         return !status.isFolder
     }
 
+    /// Whether a word means a picture: a file with a slash in its name, or one that is there.
+    public static func meansPicture(_ word: FilePath) -> Bool {
+        let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
+        let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false
+        return isThere || names && FolderWalk.pictureExtensions.contains(word.pathExtension)
+    }
+
     /// Whether how many pictures there are can be found out without reading archives and standard input.
     public static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in

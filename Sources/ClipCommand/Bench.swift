@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 #if canImport(Glibc)
     import Glibc
@@ -14,11 +15,17 @@ struct Bench: ParsableCommand {
         abstract: "Measure a tower, in this process.",
         discussion: "Times are of a whole batch, tokenizing and preprocessing left out.")
 
-    @Option(help: "image or text; or preprocess, of --image, on one thread.")
+    @Option(
+        help:
+            "image or text; preprocess, of --image, on one thread; or search, of --index, for the best 10."
+    )
     var tower: Tower
 
     @Option(help: ArgumentHelp("The picture for --tower preprocess.", valueName: "file"))
     var image: String?
+
+    @Option(help: ArgumentHelp("The indexed folder for --tower search.", valueName: "folder"))
+    var index: String?
 
     @Option(help: ArgumentHelp("Pictures or texts at once.", valueName: "n"))
     var batch = 1
@@ -47,7 +54,7 @@ struct Bench: ParsableCommand {
     @OptionGroup var pictures: PictureOptions
 
     enum Tower: String, ExpressibleByArgument, CaseIterable {
-        case image, text, preprocess
+        case image, text, preprocess, search
     }
 
     func validate() throws {
@@ -57,6 +64,9 @@ struct Bench: ParsableCommand {
         }
         if (tower == .preprocess) != (image != nil) {
             throw ValidationError("--tower preprocess and --image go together.")
+        }
+        if (tower == .search) != (index != nil) {
+            throw ValidationError("--tower search and --index go together.")
         }
         if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
     }
@@ -69,11 +79,21 @@ struct Bench: ParsableCommand {
                 _ = preprocessor(try pictures.read(image ?? "", for: preprocessor))
             }
         }
+        if let index {
+            let found = try EmbeddingIndex(
+                folder: FilePath(argument: index), threads: self.model.threads)
+            let query = (0..<found.dimension).map { Float($0 % 17) - 8 }
+            return try measure(
+                threads: self.model.threads ?? found.threads, batch: 1, found.precision
+            ) {
+                _ = try found.search(query, top: 10)
+            }
+        }
         let model = try self.model.load(common)
         let configuration = model.configuration
         let once: () throws -> Void
         switch tower {
-        case .preprocess: return
+        case .preprocess, .search: return
         case .image:
             let side = configuration.resolution
             // A pattern that is neither constant nor sparse; its values do not matter to the time.

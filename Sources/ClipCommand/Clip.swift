@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPHub
+import CLIPSearch
 
 /// The command `clip`: thin; everything it can do, the library does.
 @main
@@ -14,7 +15,8 @@ struct Clip: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Zeroshot.self, Encode.self, Similarity.self, Tokenize.self, Preprocess.self,
+            Zeroshot.self, Encode.self, Index.self, Search.self, Similarity.self, Tokenize.self,
+            Preprocess.self,
             Models.self, Pull.self, Info.self, Verify.self, Convert.self, Bench.self,
         ])
 
@@ -39,6 +41,9 @@ struct Clip: ParsableCommand {
             report(error)
             exit(withError: ExitCode(1))
         } catch let error as HubError {
+            report(error)
+            exit(withError: ExitCode(1))
+        } catch let error as IndexError {
             report(error)
             exit(withError: ExitCode(1))
         } catch let error as Failure {

@@ -37,9 +37,9 @@ final class WrittenRows: RowOutput {
     ) throws {
         try writer.append(
             kind, name, fields: fields, vector: isNormalized ? normalized(vector) : vector)
-        // At most a second of work is lost.
+        // No more work than that is lost.
         let now = ContinuousClock.now
-        if now - lastFlushed > .seconds(1) {
+        if now - lastFlushed > .milliseconds(200) {
             try writer.flush()
             lastFlushed = now
         }

@@ -11,7 +11,7 @@
 package final class GrowingFile {
     package let path: [UInt8]
     /// Where it grows.
-    package var partialPath: [UInt8] { path + ".partial".utf8 }
+    package let partialPath: [UInt8]
     /// How many bytes it has.
     package private(set) var count: Int
     private let descriptor: Int32
@@ -19,17 +19,17 @@ package final class GrowingFile {
 
     /// Opens what is there of a file, or an empty one.
     ///
+    /// - Parameter isAlwaysWhole: whether it has its own name from the beginning.
     /// - Throws: `FileError` if the folder may not be written, or another process writes the file.
-    package init(path: [UInt8]) throws(FileError) {
+    package init(path: [UInt8], isAlwaysWhole: Bool = false) throws(FileError) {
         self.path = path
-        descriptor = withPath(path + ".partial".utf8) {
-            open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        }
+        partialPath = isAlwaysWhole ? path : path + ".partial".utf8
+        descriptor = withPath(partialPath) { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
         count = 0
         guard descriptor >= 0 else { throw .last() }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw errno == EWOULDBLOCK
-                ? FileError(reason: "another process is writing it") : .last()
+                ? FileError(reason: "another process is writing it", isBusy: true) : .last()
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .last() }
@@ -85,6 +85,12 @@ package final class GrowingFile {
         try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
             try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
         }
+    }
+
+    /// Puts everything on the disk.
+    package func synchronize() throws(FileError) {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw .last() }
     }
 
     /// Puts everything on the disk and gives the file its name.

@@ -13,10 +13,13 @@ package struct FileError: Error, Equatable {
     package let reason: String
     /// Whether the disk, or this user's share of it, is full.
     package var isOutOfSpace = false
+    /// Whether another process has the file.
+    package var isBusy = false
 
-    package init(reason: String, isOutOfSpace: Bool = false) {
+    package init(reason: String, isOutOfSpace: Bool = false, isBusy: Bool = false) {
         self.reason = reason
         self.isOutOfSpace = isOutOfSpace
+        self.isBusy = isBusy
     }
 
     package static func last() -> FileError {
@@ -39,9 +42,14 @@ package final class MappedFile: @unchecked Sendable {
     package var count: Int { buffer.count }
 
     /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
-    package init(path: String) throws(FileError) {
+    package convenience init(path: String) throws(FileError) {
+        try self.init(path: Array(path.utf8))
+    }
+
+    /// The same of a path of any bytes.
+    package init(path: [UInt8]) throws(FileError) {
         // Without O_NONBLOCK, opening a pipe would wait for a writer.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else { throw .last() }
         defer { close(descriptor) }
 

@@ -134,7 +134,14 @@ import Testing
             let process = ClipBinary(folder: folder).process(arguments + [output] + resumed)
             process.standardError = FileHandle.nullDevice
             try process.run()
-            Thread.sleep(forTimeInterval: 0.05 + 0.06 * Double(round))
+            // Some time after it has begun.
+            let began = Date()
+            while !FileManager.default.fileExists(atPath: output + ".job"),
+                process.isRunning, Date().timeIntervalSince(began) < 10
+            {
+                usleep(500)
+            }
+            usleep(UInt32(20_000 * round))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
             guard FileManager.default.fileExists(atPath: output + ".job") else { continue }
@@ -203,6 +210,101 @@ import Testing
         ] {
             let result = try clip(arguments)
             #expect(result.status == 2 && result.errors.contains(says), "\(result.errors)")
+        }
+    }
+}
+
+/// `clip index` and `clip search`.
+@Suite struct SearchCommandTests {
+    private let folder: TemporaryFolder
+    private static let model = CommandTests.model
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments)
+    }
+
+    private func makePhotos(_ count: Int) throws -> String {
+        let path = folder.path + "/photos"
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true)
+        let sources = ["rgb.jpg", "rgb.png", "grey.jpg", "rgba.png", "palette.png"]
+            .map { Fixtures.path("pictures/\($0)") }
+            .filter { FileManager.default.fileExists(atPath: $0) }
+        for index in 0..<count {
+            let source = sources[index % sources.count]
+            try FileManager.default.copyItem(
+                atPath: source, toPath: "\(path)/\(index) é.\((source as NSString).pathExtension)")
+        }
+        return path
+    }
+
+    @Test func searchesByTextPictureAndArithmetic() throws {
+        let path = try makePhotos(4)
+        let made = try clip("index", path, "--model", Self.model, "--json")
+        #expect(made.status == 0 && made.errors.isEmpty)
+        #expect(try json(made.output)["encoded"] as? Int == 4)
+
+        let lines = try clip("search", "a cat", "--index", path).text.split(separator: "\n")
+        #expect(lines.count == 4 && lines.allSatisfy { $0.split(separator: "\t").count == 2 })
+        let first = "\(path)/0 é.jpg"
+        let like = try clip("search", first, "--index", path, "--top", "1", "--paths")
+        #expect(like.text == first + "\n")
+        #expect(try clip("search", first, "--index", path, "--top", "1", "-0").text == first + "\0")
+        let object = try json(
+            clip("search", first, "--index", path, "--top", "1", "--json").output)
+        #expect(object["path"] as? String == first)
+        #expect(abs((object["cosine"] as? Double ?? 0) - 1) < 1e-5)
+
+        // Twice a picture less itself is the picture.
+        let sum = try clip(
+            "search", "2:\(first)", "-", first, "--index", path, "--top", "1", "--paths")
+        #expect(sum.text == first + "\n")
+        let none = try clip("search", "a cat", "--index", path, "--threshold", "1")
+        #expect(none.status == 1 && none.output.isEmpty && none.errors.isEmpty)
+    }
+
+    @Test func wrongUse() throws {
+        let path = try makePhotos(1)
+        _ = try clip("index", path, "--model", Self.model, "-q")
+        expectFailure(
+            try clip("search", "a", "b", "--index", path), status: 2,
+            says: "is missing before \"b\"")
+        expectFailure(
+            try clip("search", "a", "+", "--index", path), status: 2, says: "ends with a sign")
+        expectFailure(
+            try clip("search", "a", "--index", folder.path), status: 1, says: "clip index")
+        expectFailure(
+            try clip("search", "a", "--index", path, "--model", Fixtures.path("models/vit")),
+            status: 1,
+            says: "cannot be compared")
+        expectFailure(
+            try clip("index", folder.path + "/none", "--model", Self.model), status: 1,
+            says: "No such file")
+    }
+
+    /// `kill -9` at some moments: the index ends as if nothing had happened.
+    @Test func killedUpdatesAreGoneOnWith() throws {
+        let path = try makePhotos(300)
+        let arguments = ["index", path, "--model", Self.model, "-q"]
+        let whole = try ClipBinary(folder: folder).run(arguments)
+        #expect(whole.status == 0, "\(whole.errors)")
+        let expected = try bytes(ofFile: path + "/.clip-index/vectors.f32")
+        let listed = try clip("search", "x", "--index", path, "--top", "300").text
+
+        for attempt in 0..<3 {
+            try FileManager.default.removeItem(atPath: path + "/.clip-index")
+            for round in 0..<5 {
+                let process = ClipBinary(folder: folder).process(arguments)
+                try process.run()
+                Thread.sleep(forTimeInterval: 0.03 + 0.07 * Double(round) + 0.02 * Double(attempt))
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            #expect(try ClipBinary(folder: folder).run(arguments).status == 0)
+            #expect(try bytes(ofFile: path + "/.clip-index/vectors.f32") == expected)
+            #expect(try clip("search", "x", "--index", path, "--top", "300").text == listed)
         }
     }
 }

@@ -1,0 +1,97 @@
+"""Measures `EmbeddingIndex.search` and `clip search` against faiss and NumPy on random vectors.
+
+    swift build -c release
+    VENV/bin/pip install numpy faiss-cpu
+    VENV/bin/python Scripts/bench/search.py --folder FOLDER
+
+FOLDER gets an index of a million vectors that belong to no pictures (2 GB). In every round each engine
+searches once; the table has the fastest and the median.
+"""
+
+import argparse
+import pathlib
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+
+import faiss
+import numpy
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def make(folder, clip, model, count):
+    """An index of random vectors, by way of one of a single picture."""
+    (folder / "x").mkdir(parents=True)
+    subprocess.run(["cp", ROOT / "Examples/bike.jpg", folder / "x/0.jpg"], check=True)
+    subprocess.run([clip, "index", folder, "--model", model, "-q"], check=True)
+    place = folder / ".clip-index"
+    database = sqlite3.connect(place / "files.sqlite")
+    dimension = int(database.execute("SELECT value FROM facts WHERE name = 'dimension'").fetchone()[0])
+    chance = numpy.random.default_rng(1)
+    with open(place / "vectors.f32", "wb") as file:
+        for _ in range(0, count, 10_000):
+            block = chance.standard_normal((10_000, dimension), numpy.float32)
+            (block / numpy.linalg.norm(block, axis=1, keepdims=True)).astype("<f4").tofile(file)
+    database.execute("DELETE FROM files")
+    database.executemany("INSERT INTO files(path, size, modified, row, width, height) VALUES (?, 0, 0, ?, 1, 1)",
+                         ((f"{row:07}.jpg".encode(), row) for row in range(count)))
+    database.execute("UPDATE facts SET value = ? WHERE name = 'rows'", (str(count),))
+    database.commit()
+    database.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--model", required=True, help="seeded weights with embeddings of 512")
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
+    arguments = parser.parse_args()
+    folder = arguments.folder / "index"
+    if not folder.exists():
+        make(folder, arguments.clip, arguments.model, arguments.count)
+    dimension = (folder / ".clip-index/vectors.f32").stat().st_size // 4 // arguments.count
+    vectors = numpy.fromfile(folder / ".clip-index/vectors.f32", "<f4").reshape(-1, dimension)
+
+    texts = ["a dog", "a cat on a mat", "two bicycles", "the sea at night"]
+    command = [arguments.clip, "encode", "--format", "npy", "--model", arguments.model]
+    for text in texts:
+        command += ["--text", text]
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    queries = numpy.frombuffer(output[128:], "<f4").reshape(-1, dimension)
+    for text, query in zip(texts, queries):
+        cosines = vectors @ query
+        expected = [f"{folder}/{row:07}.jpg" for row in numpy.lexsort((numpy.arange(len(cosines)), -cosines))[:10]]
+        found = subprocess.run([arguments.clip, "search", text, "--index", folder, "--paths", "--model",
+                                arguments.model], stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")[:-1]
+        assert found == expected, (found, expected)
+    print(f"the first 10 of {len(vectors)} are NumPy's, in that order, for {len(texts)} texts")
+
+    index = faiss.IndexFlatIP(dimension)
+    index.add(vectors)
+    bench = subprocess.Popen([arguments.clip, "bench", "--tower", "search", "--index", folder, "--on-request"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    times = {"clip": [], "faiss": [], "NumPy": [], "one pass": [], "clip search, the process": []}
+    for _ in range(arguments.rounds):
+        print(file=bench.stdin, flush=True)
+        times["clip"].append(float(bench.stdout.readline()))
+        for name, body in [("faiss", lambda: index.search(queries[:1], 10)), ("NumPy", lambda: vectors @ queries[0]),
+                           ("one pass", lambda: vectors.sum()),
+                           ("clip search, the process", lambda: subprocess.run(
+                               [arguments.clip, "search", texts[0], "--index", folder, "--model", arguments.model],
+                               stdout=subprocess.DEVNULL, check=True))]:
+            start = time.perf_counter()
+            body()
+            times[name].append(1000 * (time.perf_counter() - start))
+    bench.stdin.close()
+    print(f"\n| {len(vectors)} x {dimension}, top 10, {faiss.omp_get_max_threads()} threads | fastest, ms | median, ms |\n"
+          "|---|---|---|")
+    for name, values in times.items():
+        print(f"| {name} | {min(values):.0f} | {statistics.median(values):.0f} |")
+
+
+main()

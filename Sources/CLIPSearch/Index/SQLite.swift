@@ -1,0 +1,123 @@
+internal import CSQLite
+
+/// A database of SQLite, for one caller at a time.
+final class SQLite: @unchecked Sendable {
+    /// What a column or a parameter holds.
+    enum Value: Equatable {
+        case null
+        case integer(Int)
+        case text(String)
+        case blob([UInt8])
+
+        var integer: Int? { if case .integer(let value) = self { value } else { nil } }
+        var text: String? { if case .text(let value) = self { value } else { nil } }
+        var blob: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
+    }
+
+    /// Why something failed, in SQLite's words.
+    struct Failure: Error {
+        let reason: String
+        let isBusy: Bool
+    }
+
+    private let connection: OpaquePointer
+    private var statements: [String: OpaquePointer] = [:]
+
+    /// - Parameter isForWriting: whether the file is made if there is none, and may be changed.
+    init(path: FilePath, isForWriting: Bool) throws(Failure) {
+        var opened: OpaquePointer?
+        let flags =
+            isForWriting ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
+        let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
+        let status = sqlite3_open_v2(name, &opened, flags, nil)
+        guard let opened else { throw Failure(reason: "there is no memory", isBusy: false) }
+        guard status == SQLITE_OK else {
+            let reason = String(cString: sqlite3_errmsg(opened))
+            sqlite3_close_v2(opened)
+            throw Failure(reason: reason, isBusy: false)
+        }
+        connection = opened
+        sqlite3_busy_timeout(opened, 10_000)
+    }
+
+    deinit {
+        for statement in statements.values { sqlite3_finalize(statement) }
+        sqlite3_close_v2(connection)
+    }
+
+    /// Runs a statement; its rows.
+    @discardableResult
+    func run(_ sql: String, _ values: [Value] = []) throws(Failure) -> [[Value]] {
+        let statement = try prepared(sql)
+        defer {
+            sqlite3_reset(statement)
+            sqlite3_clear_bindings(statement)
+        }
+        for (index, value) in values.enumerated() { bind(value, at: Int32(index + 1), statement) }
+        var rows: [[Value]] = []
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW:
+                rows.append((0..<sqlite3_column_count(statement)).map { column($0, statement) })
+            case SQLITE_DONE: return rows
+            default: throw failure
+            }
+        }
+    }
+
+    /// Runs all of `body` or nothing of it.
+    func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
+        try run("BEGIN IMMEDIATE")
+        do throws(Failure) {
+            try body()
+            try run("COMMIT")
+        } catch {
+            _ = try? run("ROLLBACK")
+            throw error
+        }
+    }
+
+    private func prepared(_ sql: String) throws(Failure) -> OpaquePointer {
+        if let statement = statements[sql] { return statement }
+        var statement: OpaquePointer?
+        guard sqlite3_prepare_v2(connection, sql, -1, &statement, nil) == SQLITE_OK, let statement
+        else { throw failure }
+        statements[sql] = statement
+        return statement
+    }
+
+    private func bind(_ value: Value, at index: Int32, _ statement: OpaquePointer) {
+        // SQLite copies what it is handed.
+        let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+        switch value {
+        case .null: sqlite3_bind_null(statement, index)
+        case .integer(let value): sqlite3_bind_int64(statement, index, Int64(value))
+        case .text(let value): sqlite3_bind_text(statement, index, value, -1, copied)
+        case .blob(let value):
+            _ = value.withUnsafeBytes {
+                sqlite3_bind_blob64(statement, index, $0.baseAddress, UInt64($0.count), copied)
+            }
+        }
+    }
+
+    private func column(_ index: Int32, _ statement: OpaquePointer) -> Value {
+        switch sqlite3_column_type(statement, index) {
+        case SQLITE_INTEGER: return .integer(Int(sqlite3_column_int64(statement, index)))
+        case SQLITE_TEXT:
+            return .text(sqlite3_column_text(statement, index).map { String(cString: $0) } ?? "")
+        case SQLITE_BLOB:
+            let count = Int(sqlite3_column_bytes(statement, index))
+            return .blob(
+                Array(
+                    UnsafeRawBufferPointer(
+                        start: sqlite3_column_blob(statement, index), count: count)))
+        default: return .null
+        }
+    }
+
+    private var failure: Failure {
+        let code = sqlite3_errcode(connection)
+        return Failure(
+            reason: String(cString: sqlite3_errmsg(connection)), isBusy: code == SQLITE_BUSY)
+    }
+}

@@ -1,0 +1,130 @@
+import ArgumentParser
+import CLIP
+import CLIPSearch
+
+struct Search: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Find pictures in an index, by words or by pictures.",
+        discussion: """
+            A query is a text, a picture's file, or several with + and - between them; a number and a \
+            colon before one makes it count for more. Prints the cosine and the path of each picture, best \
+            first; with none, the exit status is 1. CLIP's cosines with texts are low, 0.2 to 0.35 for what fits.
+
+            Examples: clip search "a dog on a beach"
+            clip search ./photo.jpg --index photos --top 5
+            clip search "2:golden retriever" + ./pool.jpg - fruit --paths
+            """)
+
+    @Argument(help: ArgumentHelp("Texts and files, + and - between them.", valueName: "query"))
+    var query: [String]
+
+    @Option(help: ArgumentHelp("The folder that clip index was told.", valueName: "folder"))
+    var index = "."
+
+    @Option(help: ArgumentHelp("At most so many pictures.", valueName: "k"))
+    var top = 10
+
+    @Option(help: ArgumentHelp("Only pictures of this cosine or more.", valueName: "cosine"))
+    var threshold: Float = -1
+
+    @Flag(help: "Print paths alone, one a line.")
+    var paths = false
+
+    @Flag(
+        name: [.customShort("0"), .customLong("null")],
+        help: "Print paths alone, each ended by NUL, for xargs -0.")
+    var isNULTerminated = false
+
+    @Flag(help: "Print an object a line.")
+    var json = false
+
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
+        _ = try terms()
+    }
+
+    /// A part of a query.
+    struct Term: Equatable {
+        var weight: Float
+        var operand: String
+    }
+
+    func terms() throws -> [Term] {
+        var terms: [Term] = []
+        var sign: Float? = 1
+        for word in query {
+            if word == "+" || word == "-" {
+                guard sign == nil || terms.isEmpty && sign == 1 else {
+                    throw ValidationError("Two signs stand side by side in the query.")
+                }
+                sign = word == "+" ? 1 : -1
+                continue
+            }
+            guard let current = sign else {
+                throw ValidationError(
+                    "A + or - is missing before \"\(word)\"; quote a text of several words.")
+            }
+            var term = Term(weight: current, operand: word)
+            let parts = word.split(separator: ":", maxSplits: 1)
+            if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
+                term = Term(weight: current * factor, operand: String(parts[1]))
+            }
+            terms.append(term)
+            sign = nil
+        }
+        guard sign == nil, !terms.isEmpty else {
+            throw ValidationError("The query ends with a sign.")
+        }
+        return terms
+    }
+
+    func run() throws {
+        let folder = FilePath(argument: index)
+        let found = try EmbeddingIndex(folder: folder, threads: model.threads)
+        var options = model
+        if !options.isGiven { options.model = found.modelName }
+        options.precision = found.precision
+        let model = try options.load(textOptions, pictures, common)
+        guard model.fingerprint == found.fingerprint else {
+            throw IndexError.otherModel(
+                folder: folder, stored: found.modelName, given: try options.name())
+        }
+        let matches = try found.search(try vector(model), top: top, threshold: threshold)
+        for match in matches {
+            if isNULTerminated {
+                printBytes(match.path.bytes + [0])
+            } else if json {
+                printLine(.object(["path": .path(match.path), "cosine": .float(match.cosine)]))
+            } else {
+                let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
+                printBytes(cosine + match.path.bytes + [UInt8(ascii: "\n")])
+            }
+        }
+        if matches.isEmpty { throw ExitCode(1) }
+    }
+
+    /// The sum of what the terms mean, each of length one times its weight.
+    private func vector(_ model: CLIPModel) throws -> [Float] {
+        var sum = [Float](repeating: 0, count: model.configuration.embeddingDimension)
+        for term in try terms() {
+            let path = FilePath(argument: term.operand)
+            let embedding: Embeddings
+            if PictureCollection.meansPicture(path) {
+                embedding = try model.encode(
+                    images: [pictures.read(term.operand, for: model.preprocessor)])
+            } else {
+                embedding = try model.encode(
+                    texts: [term.operand], truncating: textOptions.truncate)
+            }
+            for (i, value) in embedding.normalized()[0].enumerated() {
+                sum[i] += term.weight * value
+            }
+        }
+        return sum
+    }
+}

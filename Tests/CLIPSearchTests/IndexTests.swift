@@ -1,0 +1,220 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+@testable import Tensors
+
+/// The index of a folder.
+@Suite struct IndexTests {
+    private let folder: TemporaryFolder
+    private let model: CLIPModel
+    private var path: FilePath { FilePath(folder.path + "/photos") }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
+        model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
+    }
+
+    /// A small picture of its own for every seed, as a PPM would be, but PNG.
+    private func add(_ name: String, seed: Int) throws {
+        try Data(Self.png(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+
+    /// A PNG of 8 x 8 pixels, stored without compression.
+    private static func png(_ seed: Int) -> [UInt8] {
+        func crc(_ bytes: [UInt8]) -> UInt32 {
+            ~bytes.reduce(~UInt32(0)) { crc, byte in
+                (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in
+                    value >> 1 ^ (value & 1 == 1 ? 0xEDB8_8320 : 0)
+                }
+            }
+        }
+        func big(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }
+        func chunk(_ name: String, _ data: [UInt8]) -> [UInt8] {
+            let body = Array(name.utf8) + data
+            return big(UInt32(data.count)) + body + big(crc(body))
+        }
+        var random = UInt32(truncatingIfNeeded: seed) &* 2_654_435_761 | 1
+        var raw: [UInt8] = []
+        for _ in 0..<8 {
+            raw.append(0)
+            for _ in 0..<24 {
+                random = random &* 1_664_525 &+ 1_013_904_223
+                raw.append(UInt8(random >> 24))
+            }
+        }
+        let (a, b) = raw.reduce((UInt32(1), UInt32(0))) { sums, byte in
+            let a = (sums.0 + UInt32(byte)) % 65521
+            return (a, (sums.1 + a) % 65521)
+        }
+        let count = UInt16(raw.count)
+        let zlib: [UInt8] =
+            [
+                0x78, 1, 1, UInt8(count & 255), UInt8(count >> 8), UInt8(~count & 255),
+                UInt8(~count >> 8),
+            ]
+            + raw + big(b << 16 | a)
+        return [0x89] + Array("PNG\r\n\u{1A}\n".utf8)
+            + chunk("IHDR", big(8) + big(8) + [8, 2, 0, 0, 0]) + chunk("IDAT", zlib)
+            + chunk("IEND", [])
+    }
+
+    @discardableResult
+    private func update(_ model: CLIPModel? = nil) throws -> IndexUpdate.Summary {
+        try IndexUpdate(
+            folder: path, model: model ?? self.model, modelName: "seeded",
+            decoding: .init()
+        ).run()
+    }
+
+    private func names(_ matches: [EmbeddingIndex.Match]) -> [String] {
+        matches.map { String($0.path.description.dropFirst(path.bytes.count + 1)) }
+    }
+
+    @Test func searchFindsWhatBruteForceFinds() throws {
+        for seed in 0..<40 {
+            try add(seed % 2 == 0 ? "\(seed).png" : "sub/\(seed).png", seed: seed)
+        }
+        try add("copy.png", seed: 7)  // the same cosine as sub/7.png
+        #expect(try update().encoded == 41)
+        let index = try EmbeddingIndex(folder: path)
+        #expect(index.count == 41 && index.modelName == "seeded")
+
+        let files = try PictureCollection([.path(path)]).map { try #require($0).name.description }
+        let all = try model.encode(images: files.map { try RGBImage(contentsOfFile: $0) })
+        for text in ["a cat", "a dog", "x"] {
+            let query = try model.encode(texts: [text])
+            let cosines = all.cosineSimilarities(to: query).map { $0[0] }
+            let expected = files.indices.sorted {
+                (cosines[$1], files[$0]) < (cosines[$0], files[$1])
+            }
+            for top in [1, 7, 41, 100] {
+                let found = try index.search(query.values, top: top)
+                #expect(found.map(\.path.description) == expected.prefix(top).map { files[$0] })
+                for (match, place) in zip(found, expected) {
+                    #expect(abs(match.cosine - cosines[place]) < 1e-6)
+                }
+            }
+            let half = (cosines.max()! + cosines.min()!) / 2
+            let found = try index.search(query.values, top: 100, threshold: half)
+            #expect(found.count == cosines.count { $0 >= half })
+        }
+    }
+
+    @Test func whatChangedIsSeen() throws {
+        for seed in 0..<6 { try add("\(seed).png", seed: seed) }
+        try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
+        let first = try update()
+        #expect(first.encoded == 6 && first.failures.count == 1)
+        let again = try update()
+        #expect(again.encoded == 0 && again.unchanged == 6 && again.failures.count == 1)
+
+        let files = FileManager.default
+        try files.moveItem(atPath: "\(path)/0.png", toPath: "\(path)/sub/moved.png")
+        try files.removeItem(atPath: "\(path)/1.png")
+        try add("2.png", seed: 100)  // changed
+        try add("twin.png", seed: 3)  // new, though its content is known
+        try files.removeItem(atPath: "\(path)/bad.jpg")
+        let third = try update()
+        #expect(
+            third.encoded == 2 && third.moved == 1 && third.deleted == 2 && third.unchanged == 3
+                && third.failures.isEmpty)
+        let index = try EmbeddingIndex(folder: path)
+        let query = try model.encode(images: [RGBImage(decoding: Self.png(0))]).values
+        let found = try index.search(query, top: 10)
+        #expect(names(found).first == "sub/moved.png" && abs(found[0].cosine - 1) < 1e-6)
+        #expect(
+            Set(names(found)) == ["sub/moved.png", "2.png", "3.png", "4.png", "5.png", "twin.png"])
+        // What is gone does not take the place of what is there.
+        #expect(
+            try index.search(model.encode(images: [RGBImage(decoding: Self.png(1))]).values, top: 6)
+                .count == 6)
+    }
+
+    @Test func namesOfAnyBytes() throws {
+        let odd: [[UInt8]] = [[0x61, 0xFF], Array("a b\n\"é🙂".utf8)]
+        for (seed, name) in odd.enumerated() {
+            let full = path.appending(name + ".png".utf8)
+            let file = try OutputFile(path: folder.path + "/new")
+            try file.write(Self.png(seed))
+            try file.finish()
+            try renameFile(Array("\(folder.path)/new".utf8), to: full.bytes)
+        }
+        #expect(try update().encoded == 2)
+        let found = try EmbeddingIndex(folder: path)
+            .search([Float](repeating: 1, count: 16), top: 5).map(\.path)
+        #expect(Set(found) == Set(odd.map { path.appending($0 + ".png".utf8) }))
+    }
+
+    @Test func anotherModelIsRefused() throws {
+        try add("1.png", seed: 1)
+        try update()
+        let other = try CLIPModel(path: Fixtures.path("models/vit"))
+        for model in [other, model.at(precision: .bf16), try model.at(resolution: 64)]
+        where model.fingerprint != self.model.fingerprint || model.precision != .fp32 {
+            let error = #expect(throws: IndexError.self) { try update(model) }
+            guard case .otherModel = error else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
+        }
+        #expect(try update().unchanged == 1)
+    }
+
+    @Test func writersDoNotMeetReadersGoOn() throws {
+        for seed in 0..<4 { try add("\(seed).png", seed: seed) }
+        try update()
+        try add("new.png", seed: 9)
+        let writer = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init())
+        #expect(throws: IndexError.busy(folder: path)) { try update() }
+        let query = [Float](repeating: 1, count: 16)
+        let reader = try EmbeddingIndex(folder: path)
+        #expect(try reader.search(query, top: 9).count == 4)
+        #expect(try writer.run().encoded == 1)
+        #expect(try reader.search(query, top: 9).count == 4)
+        #expect(try EmbeddingIndex(folder: path).search(query, top: 9).count == 5)
+    }
+
+    @Test func damageIsSaid() throws {
+        #expect(throws: IndexError.missing(folder: path)) { try EmbeddingIndex(folder: path) }
+        try add("1.png", seed: 1)
+        try update()
+        let vectors = "\(path)/.clip-index/vectors.f32"
+        let whole = try bytes(ofFile: vectors)
+        try Data(whole.dropLast()).write(to: URL(fileURLWithPath: vectors))
+        for attempt in [{ _ = try EmbeddingIndex(folder: path) }, { _ = try update() }] {
+            let error = #expect(throws: IndexError.self) { try attempt() }
+            #expect("\(try #require(error))".contains("cut off"), "\(String(describing: error))")
+        }
+        // A tail that no row speaks of is what an interrupted update leaves.
+        try Data(whole + [1, 2, 3]).write(to: URL(fileURLWithPath: vectors))
+        #expect(try update().unchanged == 1)
+        #expect(try bytes(ofFile: vectors) == whole)
+        try Data("no database, but long enough to be taken for one".utf8).write(
+            to: URL(fileURLWithPath: "\(path)/.clip-index/files.sqlite"))
+        let error = #expect(throws: IndexError.self) { try EmbeddingIndex(folder: path) }
+        #expect("\(try #require(error))".contains("not a database"))
+    }
+
+    @Test(arguments: [1, 2, 10, 100, 1000]) func placesOfTheLargest(_ count: Int) {
+        var random: UInt32 = 7
+        let numbers = (0..<500).map { _ -> Float in
+            random = random &* 1_664_525 &+ 1_013_904_223
+            return Float(random >> 26)  // many are equal
+        }
+        let sorted = numbers.indices.sorted { (numbers[$1], $0) < (numbers[$0], $1) }
+        let found = placesOfLargest(count, of: numbers, atLeast: 5)
+        let expected = sorted.filter { numbers[$0] >= 5 }
+        #expect(found.count >= min(count, expected.count))
+        #expect(found == Array(expected.prefix(found.count)))
+        if found.count < expected.count {
+            #expect(numbers[expected[found.count]] < numbers[found[found.count - 1]])
+        }
+        #expect(placesOfLargest(0, of: numbers, atLeast: 0).isEmpty)
+    }
+}
