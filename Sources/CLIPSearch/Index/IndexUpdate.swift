@@ -9,19 +9,17 @@ internal import Tensors
 /// index that was interrupted is one of fewer files.
 public final class IndexUpdate {
     /// What became of the files.
-    public struct Summary: Sendable, Equatable {
+    public struct Summary: Sendable {
+        /// As they were when they were encoded.
         public var unchanged = 0
         /// New ones and changed ones.
         public var encoded = 0
+        /// New paths of what was known.
         public var moved = 0
+        /// Gone.
         public var deleted = 0
         /// What could not be read, now or before.
         public var failures: [(path: FilePath, reason: String)] = []
-
-        public static func == (a: Summary, b: Summary) -> Bool {
-            a.unchanged == b.unchanged && a.encoded == b.encoded && a.moved == b.moved
-                && a.deleted == b.deleted && a.failures.map(\.path) == b.failures.map(\.path)
-        }
     }
 
     private let folder: FilePath
