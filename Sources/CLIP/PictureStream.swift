@@ -115,6 +115,7 @@ private struct PictureStream<Input: Sendable>: Sendable {
                 isAtEnd = true
             }
         }
+        if first.isEmpty { first = [] }  // lets go of what it was cut from
         taken += 1
         return (taken - 1, inputs)
     }

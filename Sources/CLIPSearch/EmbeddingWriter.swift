@@ -34,6 +34,7 @@ public final class EmbeddingWriter {
     private let dimension: Int
     private var done = RowCounts()
     private var part: Part?
+    private var partNumber = 0
 
     /// - Parameters:
     ///   - path: of the file, or of the folder of shards.
@@ -53,7 +54,11 @@ public final class EmbeddingWriter {
         do throws(FileError) {
             if case .shards = layout { try makeFolder(path.bytes) }
             let first = Self.file(path, layout, number: 0)
-            let isThere = (try? FileStatus(path: first.bytes)) != nil
+            let status = try? FileStatus(path: first.bytes)
+            let isThere = status != nil
+            guard status?.isFolder != true else {
+                throw FileError(reason: "it is a directory; give its name with a / for shards")
+            }
             let isBegun = GrowingFile.isBegun(path: first.bytes)
             guard let old = try? readFile(path: jobFile.bytes, limit: 1 << 20) else {
                 isWhole = resuming && isThere && !isBegun
@@ -63,15 +68,15 @@ public final class EmbeddingWriter {
             guard resuming else {
                 throw FileError(
                     reason: """
-                        it was begun and not finished: go on with it (--resume), or remove it and \
-                        \(jobFile)
+                        it was begun and not finished: go on with it (--resume), or remove \(jobFile) to begin \
+                        anew
                         """)
             }
             guard old == description else {
                 throw FileError(
                     reason: """
                         it was begun with another model or other options (\(jobFile) says which); give \
-                        the same, or remove both
+                        the same, or remove that file to begin anew
                         """)
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
@@ -135,7 +140,7 @@ public final class EmbeddingWriter {
         guard case .shards(let rows) = layout, part.rows == rows else { return }
         try part.finish()
         self.part = nil
-        try openPart(number: count / rows)
+        try openPart(number: partNumber + 1)
     }
 
     /// Hands all rows to the system, which keeps them should the process end.
@@ -166,9 +171,9 @@ public final class EmbeddingWriter {
     /// Removes what is there of a job without a row.
     public func discard() throws(CLIPError) {
         do throws(FileError) {
+            try removeFile(Self.jobFile(path, layout).bytes)
             try part?.remove()
             part = nil
-            try removeFile(Self.jobFile(path, layout).bytes)
         } catch {
             throw .unwritableFile(path: path.description, reason: error.reason)
         }
@@ -181,11 +186,20 @@ public final class EmbeddingWriter {
             while let names = try? InputFile(path: Part.names(file(number)).bytes),
                 (try? FileStatus(path: file(number).bytes)) != nil
             {
-                while let line = try names.read(upTo: UInt8(ascii: "\n")) { add(line) }
+                var lines: [[UInt8]] = []
+                while let line = try names.read(upTo: UInt8(ascii: "\n")) { lines.append(line) }
+                if case .shards(let rows) = layout, lines.count < rows {
+                    // The last one of a run that ended before the job's file was gone: it grows on.
+                    for name in [file(number), Part.names(file(number))] {
+                        try renameFile(name.bytes, to: name.bytes + ".partial".utf8)
+                    }
+                    break
+                }
+                lines.forEach(add)
                 number += 1
             }
         }
-        let part = try openPart(number: number)
+        let part = try openPart(number: number, isResumed: true)
         try part.readRows { add($0) }
         try finishFullShard(part)
     }
@@ -201,9 +215,11 @@ public final class EmbeddingWriter {
     }
 
     @discardableResult
-    private func openPart(number: Int) throws(FileError) -> Part {
-        let opened = try Part(file(number), hasVectors: layout != .jsonLines, dimension)
+    private func openPart(number: Int, isResumed: Bool = false) throws(FileError) -> Part {
+        let opened = try Part(
+            file(number), hasVectors: layout != .jsonLines, dimension, isResumed: isResumed)
         part = opened
+        partNumber = number
         return opened
     }
 
@@ -254,7 +270,10 @@ private final class Part {
     /// As long as the header of any number of rows.
     private static let headerCount = 128
 
-    init(_ path: FilePath, hasVectors: Bool, _ dimension: Int) throws(FileError) {
+    /// - Parameter isResumed: whether what is there is of the same job.
+    init(
+        _ path: FilePath, hasVectors: Bool, _ dimension: Int, isResumed: Bool
+    ) throws(FileError) {
         self.dimension = dimension
         guard hasVectors else {
             names = try GrowingFile(path: path.bytes)
@@ -262,11 +281,12 @@ private final class Part {
             return
         }
         let names = Self.names(path).bytes
-        if GrowingFile.isBegun(path: path.bytes) && !GrowingFile.isBegun(path: names) {
+        let hasVectors = GrowingFile.isBegun(path: path.bytes)
+        vectors = try GrowingFile(path: path.bytes)  // from here on nobody else writes
+        if isResumed && hasVectors && !GrowingFile.isBegun(path: names) {
             // `finish` had come half way.
             try? renameFile(names, to: names + ".partial".utf8)
         }
-        vectors = try GrowingFile(path: path.bytes)
         self.names = try GrowingFile(path: names)
         if let vectors, vectors.count < Self.headerCount { try clear() }
     }

@@ -15,19 +15,29 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         case standardInput(isNULTerminated: Bool)
     }
 
+    /// The next at the end.
     private var sources: [Source]
-    private var current: Current?
+    // What is being read: at most one of the first two, which the last list has named.
+    private var folder: FolderWalk?
+    private var archive: WebDataset?
     private var lists: [(InputFile, name: FilePath, end: UInt8)] = []
-
-    /// What is being read.
-    private enum Current {
-        case folder(FolderWalk)
-        case archive(WebDataset)
-        case paths([FilePath])
-    }
+    /// Paths that a pattern named, the next at the end.
+    private var matches: [FilePath] = []
 
     /// - Parameter sources: in their order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
+
+    /// How many pictures there are; nil if that takes reading archives or standard input.
+    public static func count(_ sources: [Source]) -> Int? {
+        guard canBeCounted(sources) else { return nil }
+        var collection = PictureCollection(sources)
+        var count = 0
+        while collection.next() != nil {
+            guard collection.archive == nil else { return nil }
+            count += 1
+        }
+        return count
+    }
 
     /// Whether a path can be nothing but one picture.
     public static func isOnePicture(_ path: FilePath) -> Bool {
@@ -46,7 +56,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     }
 
     /// Whether how many pictures there are can be found out without reading archives and standard input.
-    public static func canBeCounted(_ sources: [Source]) -> Bool {
+    private static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source {
             case .path(let path): path.pathExtension != "tar"
@@ -60,6 +70,10 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     public mutating func next() -> Sample? {
         while true {
             if let sample = nextOfCurrent() { return sample }
+            if let path = matches.popLast() {
+                if let sample = open(path) { return sample }
+                continue
+            }
             if let list = lists.last {
                 do throws(FileError) {
                     if let line = try list.0.read(upTo: list.end) {
@@ -80,26 +94,15 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     }
 
     private mutating func nextOfCurrent() -> Sample? {
-        switch current {
-        case nil: return nil
-        case .folder(var walk):
-            let found = walk.next()
-            current = found == nil ? nil : .folder(walk)
-            switch found {
-            case nil: return nil
-            case .file(let path): return Sample(path)
-            case .unreadable(let path, let reason):
-                return Sample(path, .unreadable(reason: reason))
-            }
-        case .archive(var archive):
-            let sample = archive.next()
-            current = sample == nil ? nil : .archive(archive)
-            return sample
-        case .paths(var paths):
-            let path = paths.popLast()
-            current = path == nil ? nil : .paths(paths)
-            return path.map { Sample($0) }
+        // In place: a copy of a walk is one of all that it has yet to look at.
+        switch folder?.next() {
+        case .file(let path): return Sample(path)
+        case .unreadable(let path, let reason): return Sample(path, .unreadable(reason: reason))
+        case nil: folder = nil
         }
+        if let sample = archive?.next() { return sample }
+        archive = nil
+        return nil
     }
 
     /// Begins to read a source; what is wrong with it, if anything is.
@@ -118,7 +121,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
             do throws(FileError) {
                 let beginning = try file.peek(512)
                 if TarReader.recognizes(beginning) {
-                    current = .archive(WebDataset(name, file))
+                    archive = WebDataset(name, file)
                 } else if isPicture(beginning) {
                     return Sample(name, .bytes(try file.read(1 << 30)))
                 } else {
@@ -134,17 +137,17 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     private mutating func open(_ path: FilePath) -> Sample? {
         do throws(FileError) {
             guard !(try FileStatus(path: path.bytes)).isFolder else {
-                current = .folder(FolderWalk(path))
+                folder = FolderWalk(path)
                 return nil
             }
             guard path.pathExtension == "tar" else { return Sample(path) }
-            current = .archive(WebDataset(path, try InputFile(path: path.bytes)))
+            archive = WebDataset(path, try InputFile(path: path.bytes))
             return nil
         } catch {
             let isPattern = path.bytes.contains { "*?[".utf8.contains($0) }
             let paths = isPattern ? pathsMatching(path.bytes) : []
             guard !paths.isEmpty else { return Sample(path, .unreadable(reason: error.reason)) }
-            current = .paths(paths.reversed().map { FilePath($0) })
+            matches = paths.reversed().map { FilePath($0) }
             return nil
         }
     }

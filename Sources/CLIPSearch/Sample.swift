@@ -17,6 +17,9 @@ public struct Sample: Sendable {
         case unreadable(reason: String)
     }
 
+    /// A file of its own.
+    public init(file: FilePath) { self.init(file) }
+
     init(_ name: FilePath, _ content: Content = .file, fields: [String: [UInt8]] = [:]) {
         self.name = name
         self.content = content

@@ -50,14 +50,18 @@ struct TarReader {
                     reason: "at byte \(place) there is no header of a tar archive",
                     isBetweenFiles: true)
             }
-            let size = extended["size"].flatMap { Int(String(decoding: $0, as: UTF8.self)) }
-            unread = (size ?? header.size).roundedUp(to: Self.blockSize)
+            let stated = extended["size"].flatMap { Int(String(decoding: $0, as: UTF8.self)) }
+            let size = stated ?? header.size
+            guard (0...(1 << 60)).contains(size) else {
+                throw Failure(reason: "a file in it would have \(size) bytes", isBetweenFiles: true)
+            }
+            unread = size.roundedUp(to: Self.blockSize)
             switch header.type {
             case UInt8(ascii: "L"): longName = Array(try metadata(header).prefix { $0 != 0 })
             case UInt8(ascii: "x"): extended = Self.records(try metadata(header))
             case UInt8(ascii: "0"), 0, UInt8(ascii: "7"):
                 let name = extended["path"] ?? longName ?? header.name
-                return Member(name: FilePath(name), size: size ?? header.size)
+                return Member(name: FilePath(name), size: size)
             default: (longName, extended) = (nil, [:])  // folders, links, devices
             }
         }

@@ -27,6 +27,7 @@ public struct TextCollection {
     private let format: Format
     private var column = 0
     private var line = 0
+    private var hasEnded = false
 
     /// - Parameter path: - is standard input.
     /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
@@ -51,7 +52,8 @@ public struct TextCollection {
 
     /// The next text, nil at the end.
     ///
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read on, or breaks its format.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read on, or a text breaks its format; those
+    ///   after it can be had.
     public mutating func next() throws(CLIPError) -> String? {
         do throws(FileError) {
             switch format {
@@ -79,8 +81,19 @@ public struct TextCollection {
         }
     }
 
+    /// Nothing follows what could not be read.
+    private mutating func readLine() throws(FileError) -> [UInt8]? {
+        guard !hasEnded else { return nil }
+        do throws(FileError) {
+            return try file.read(upTo: UInt8(ascii: "\n"))
+        } catch {
+            hasEnded = true
+            throw error
+        }
+    }
+
     private mutating func nextLine() throws(FileError) -> String? {
-        guard var bytes = try file.read(upTo: UInt8(ascii: "\n")) else { return nil }
+        guard var bytes = try readLine() else { return nil }
         line += 1
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
         return try text(bytes)
@@ -99,7 +112,7 @@ public struct TextCollection {
         var fields: [String] = []
         var field: [UInt8] = []
         var isQuoted = false
-        while var bytes = try file.read(upTo: UInt8(ascii: "\n")) {
+        while var bytes = try readLine() {
             line += 1
             if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
             if bytes.isEmpty && fields.isEmpty && field.isEmpty && !isQuoted { continue }
@@ -107,7 +120,8 @@ public struct TextCollection {
             while index < bytes.count {
                 let byte = bytes[index]
                 index += 1
-                if byte == quote {
+                // A quote opens only where a field begins: 12" is twelve inches.
+                if byte == quote && (isQuoted || field.isEmpty) {
                     if isQuoted && index < bytes.count && bytes[index] == quote {
                         field.append(quote)
                         index += 1
@@ -124,6 +138,7 @@ public struct TextCollection {
             guard isQuoted else { return fields + [try text(field)] }
             field.append(UInt8(ascii: "\n"))
             guard field.count < 1 << 24 else {
+                hasEnded = true
                 throw FileError(reason: "a quoted field that ends in no line up to \(line)")
             }
         }

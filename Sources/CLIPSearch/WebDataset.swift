@@ -14,6 +14,7 @@ public struct WebDataset: Sequence, IteratorProtocol {
     private var isFinished = false
     private var ready: [Sample] = []
     private var count = 0
+    private var reading: FilePath = ""
     /// The endings of the files of the first sample.
     private var firstEndings: Set<String>?
 
@@ -36,7 +37,12 @@ public struct WebDataset: Sequence, IteratorProtocol {
                     break
                 }
                 let (key, ending) = Self.split(member.name)
-                if let last = waiting.last, last.key != key { finishSample() }
+                guard member.name.lastComponent.first != UInt8(ascii: ".") else { continue }
+                // A second file of one kind is one of another sample, whatever their names share.
+                if waiting.contains(where: { $0.key != key || $0.ending == ending }) {
+                    finishSample()
+                }
+                reading = member.name
                 let isPicture = FolderWalk.pictureExtensions.contains(ending)
                 guard isPicture || Self.fields.contains(ending) else { continue }
                 guard member.size <= (isPicture ? Self.largestPicture : Self.largestField) else {
@@ -50,7 +56,8 @@ public struct WebDataset: Sequence, IteratorProtocol {
             } catch {
                 isFinished = true
                 if error.isBetweenFiles && isLikeFirst { finishSample() }
-                let lost = waiting.last.map { "; \($0.key) is lost" } ?? ""
+                let parts = waiting.map(\.name) + (error.isBetweenFiles ? [] : [reading])
+                let lost = parts.last.map { "; the sample of \($0) is lost" } ?? ""
                 let reason = "\(error.reason), after \(count) whole samples\(lost)"
                 ready.append(Sample(name, .unreadable(reason: reason)))
             }

@@ -47,6 +47,9 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ number: Int) -> Bool { number % count == index - 1 }
     }
 
+    /// Whether nothing is asked for that one picture has no use for.
+    var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
+
     /// Where pictures come from.
     func sources(_ inputs: [String]) -> [PictureCollection.Source] {
         inputs.map { input in
@@ -99,10 +102,22 @@ final class CollectionJob {
 
     private static let listLimit = 1000
 
-    init(_ options: CollectionOptions, _ common: CommonOptions, name: String) throws {
+    init(_ options: CollectionOptions, _ common: CommonOptions, name: String) {
         self.options = options
         progress = JobProgress(name, isQuiet: common.quiet)
+    }
+
+    /// Begins the list of failures, once it is certain that there is something to do; does it; says what
+    /// failed, however it ends.
+    func perform(_ body: () throws -> Void) throws {
         log = try options.errors.map { try FailureLog(FilePath(argument: $0)) }
+        do {
+            try body()
+        } catch {
+            try? report()
+            throw error
+        }
+        try report()
     }
 
     /// Whether the job is to end here.
@@ -127,7 +142,7 @@ final class CollectionJob {
 
     /// Does something with an input that did not fail, once it has gone through the model.
     func finishInput(_ body: () throws -> Void) {
-        guard stopped == nil else { return }
+        guard !isStopped else { return }
         do {
             try body()
             progress.advance()
@@ -146,7 +161,7 @@ final class CollectionJob {
         _ decoding: RGBImage.DecodingOptions, isDone: (Sample) -> Bool = { _ in false },
         receive: (Sample, [Float]) throws -> Void
     ) throws {
-        progress.count(sources)
+        progress.count(sources, share: options.shard?.count ?? 1)
         var collection = PictureCollection(sources)
         try model.encode(
             inputs: {
@@ -159,6 +174,8 @@ final class CollectionJob {
             },
             picture: { sample throws(CLIPError) in try sample.picture(decoding) },
             receive: { sample, result in
+                // What comes after the first failure is left to the next run.
+                guard !isStopped else { return }
                 switch result {
                 case .success(let vector): finishInput { try receive(sample, vector) }
                 case .failure(let error): fail(sample.name, error)
@@ -172,10 +189,9 @@ final class CollectionJob {
         if let stopped { throw stopped }
     }
 
-    /// Says what failed.
-    func report() throws {
+    private func report() throws {
         progress.finish()
-        if number == 0 { progress.say("nothing was found") }
+        if number == 0 && failures == 0 { progress.say("nothing was found") }
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {
             let rest = failures - listed.count

@@ -114,12 +114,20 @@ struct Encode: ParsableCommand {
             try TextCollection(FilePath(argument: $0), format: captionFormat ?? .lines)
         }
         let model = try self.model.load(textOptions, pictures, common)
-        let job = try CollectionJob(collection, common, name: "encode")
-        if hidden.hiddenStates != nil {
-            var texts = text
-            while let text = try captions?.next() { texts.append(text) }
-            return try writeHiddenStates(of: texts, model, job)
+        let job = CollectionJob(collection, common, name: "encode")
+        var rest = text[...]
+        func nextText() -> String? {
+            if let text = rest.popFirst() { return text }
+            while !job.isStopped {
+                do throws(CLIPError) {
+                    return try captions?.next()
+                } catch {
+                    job.fail(FilePath(argument: textFile ?? ""), error)
+                }
+            }
+            return nil
         }
+        if hidden.hiddenStates != nil { return try writeHiddenStates(of: nextText, model, job) }
 
         let rows = try makeRows(format, model)
         if rows.isWhole {
@@ -127,21 +135,16 @@ struct Encode: ParsableCommand {
             return
         }
         let decoding = pictures.decoding(for: model.preprocessor)
-        try job.run(
-            collection.sources(inputs), model, decoding,
-            isDone: { rows.hasRow("image", $0.name) },
-            receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
-        var rest = text[...]
-        func nextText() throws(CLIPError) -> String? {
-            if let text = rest.popFirst() { return text }
-            return try captions?.next()
+        try job.perform {
+            defer { try? rows.flush() }
+            try job.run(
+                collection.sources(inputs), model, decoding,
+                isDone: { rows.hasRow("image", $0.name) },
+                receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
+            try encode(nextText, model, job, rows)
         }
-        try encode(nextText, model, job, rows)
-
-        try job.report()
         let hasFailed = job.failures > 0
         if hasFailed && collection.strict {
-            try rows.flush()
             throw Failure("stopped at the first input that failed, as --strict says")
         }
         if hasFailed && (rows.count == 0 || format == .npy && isStandardOutput(output)) {
@@ -154,14 +157,14 @@ struct Encode: ParsableCommand {
 
     /// Texts, some thousands at a time, neighbours of which share what they begin with.
     private func encode(
-        _ next: () throws(CLIPError) -> String?, _ model: CLIPModel, _ job: CollectionJob,
+        _ next: () -> String?, _ model: CLIPModel, _ job: CollectionJob,
         _ rows: any RowOutput
     ) throws {
         var isAtEnd = false
         while !isAtEnd && !job.isStopped {
             var group: [(text: String, tokens: [Int])] = []
             while group.count < 4096 && !job.isStopped {
-                guard let text = try next() else {
+                guard let text = next() else {
                     isAtEnd = true
                     break
                 }
@@ -206,7 +209,8 @@ struct Encode: ParsableCommand {
                 }
             return WrittenRows(
                 try EmbeddingWriter(
-                    path: FilePath(argument: output), layout: layout, dimension: dimension,
+                    path: FilePath(argument: resolved(output)), layout: layout,
+                    dimension: dimension,
                     job: description(of: model), resuming: resume),
                 isNormalized: !noNormalize)
         }

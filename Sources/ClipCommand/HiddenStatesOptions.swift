@@ -26,17 +26,21 @@ extension HiddenStates.Layer: ExpressibleByArgument {}
 
 extension Encode {
     /// What the text tower makes of every position of texts.
-    func writeHiddenStates(of texts: [String], _ model: CLIPModel, _ job: CollectionJob) throws {
+    func writeHiddenStates(
+        of next: () -> String?, _ model: CLIPModel, _ job: CollectionJob
+    ) throws {
         let (text, format) = (model.configuration.text, chosenFormat)
         guard let layer = hidden.hiddenStates else { return }
         if let padding = hidden.padding, !(0..<text.vocabularySize).contains(padding) {
             throw Failure("--padding must be 0 to \(text.vocabularySize - 1)", status: 2)
         }
-        let rows = texts.compactMap { text in
-            tokens(of: text, model, job).map { (text: text, tokens: $0) }
+        var rows: [(text: String, tokens: [Int])] = []
+        try job.perform {
+            while let text = next() {
+                if let tokens = tokens(of: text, model, job) { rows.append((text, tokens)) }
+            }
         }
         let failures = job.failures
-        try job.report()
         if failures > 0 && (format == .npy || collection.strict) {
             throw Failure(Self.nothingWritten(failures))
         }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 /// How texts are read.
 struct TextOptions: ParsableArguments {
@@ -81,7 +82,7 @@ struct PictureOptions: ParsableArguments {
     func read(
         _ path: String, for preprocessor: ImagePreprocessor
     ) throws(CLIPError) -> RGBImage {
-        try RGBImage(contentsOfFile: path, options: decoding(for: preprocessor))
+        try Sample(file: FilePath(argument: path)).picture(decoding(for: preprocessor))
     }
 }
 

@@ -23,14 +23,16 @@ final class JobProgress {
     }
 
     /// Begins to count the inputs, where that can be done without reading them.
-    func count(_ sources: [PictureCollection.Source]) {
+    ///
+    /// - Parameter share: only every so manieth is for this job.
+    func count(_ sources: [PictureCollection.Source], share: Int = 1) {
         start = .now
         lastShown = errorsAreTerminal ? nil : start
-        guard !isQuiet, PictureCollection.canBeCounted(sources) else { return }
+        guard !isQuiet else { return }
         let total = total
         Task.detached(priority: .background) {
-            let count = PictureCollection(sources).reduce(0) { count, _ in count + 1 }
-            total.value.withLock { $0 = count }
+            let count = PictureCollection.count(sources)
+            total.value.withLock { $0 = count.map { $0 / share } }
         }
     }
 

@@ -63,8 +63,23 @@ func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 /// Whether a file can be written beside a path and take its place: there is none, or a regular one or a
 /// folder, not a device or a pipe.
 func mayBeReplaced(_ path: String) -> Bool {
-    let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+    let files = FileManager.default
+    let type = try? files.attributesOfItem(atPath: resolved(path))[.type] as? FileAttributeType
     return type == nil || type == .typeRegular || type == .typeDirectory
+}
+
+/// Where a link leads, whether anything is there or not; any other path as it is.
+func resolved(_ path: String) -> String {
+    var path = path
+    for _ in 0..<40 {
+        let link = path.hasSuffix("/") ? String(path.dropLast()) : path
+        guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: link) else {
+            break
+        }
+        let folder = link.lastIndex(of: "/").map { link[...$0] } ?? ""
+        path = (target.hasPrefix("/") ? "" : folder) + target + path.dropFirst(link.count)
+    }
+    return path
 }
 
 /// A file that is written line by line.

@@ -100,7 +100,7 @@ struct Zeroshot: ParsableCommand {
 
     /// The picture, if no more are asked for.
     private func onlyPicture(_ inputs: [String]) -> String? {
-        guard inputs.count == 1, format == nil, collection.filesFrom.isEmpty else { return nil }
+        guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
         return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
     }
 
@@ -149,28 +149,29 @@ struct Zeroshot: ParsableCommand {
     /// A line for each picture, or for each of its best labels.
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
         let classifier = try classifier(model, labels)
-        let job = try CollectionJob(collection, common, name: "zeroshot")
+        let job = CollectionJob(collection, common, name: "zeroshot")
         if format == .csv { print("image,rank,label,probability,logit,cosine") }
-        try job.run(
-            collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
-        ) { sample, vector in
-            let embedding = Embeddings(values: vector, dimension: vector.count)
-            let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
-            guard format == .csv else {
-                return printLine(
-                    .object([
-                        "image": .path(sample.name), "predictions": Self.json(predictions),
-                    ]))
-            }
-            for (rank, prediction) in predictions.enumerated() {
-                let numbers = [prediction.probability, prediction.logit, prediction.cosine]
-                printBytes(
-                    csvField(sample.name.bytes) + ",\(rank + 1),".utf8
-                        + csvField(Array(prediction.label.utf8))
-                        + numbers.map { ",\($0)" }.joined().utf8 + "\n".utf8)
+        try job.perform {
+            try job.run(
+                collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
+            ) { sample, vector in
+                let embedding = Embeddings(values: vector, dimension: vector.count)
+                let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
+                guard format == .csv else {
+                    return printLine(
+                        .object([
+                            "image": .path(sample.name), "predictions": Self.json(predictions),
+                        ]))
+                }
+                for (rank, prediction) in predictions.enumerated() {
+                    let numbers = [prediction.probability, prediction.logit, prediction.cosine]
+                    printBytes(
+                        csvField(sample.name.bytes) + ",\(rank + 1),".utf8
+                            + csvField(Array(prediction.label.utf8))
+                            + numbers.map { ",\($0)" }.joined().utf8 + "\n".utf8)
+                }
             }
         }
-        try job.report()
         if job.failures > 0 { throw ExitCode(1) }
     }
 }

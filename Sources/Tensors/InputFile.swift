@@ -140,7 +140,8 @@ package struct FileStatus: Sendable, Equatable {
         #else
             let time = status.st_mtim
         #endif
-        modified = time.tv_sec * 1_000_000_000 + time.tv_nsec
+        let (seconds, overflow) = Int(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        modified = overflow ? .max : seconds &+ Int(time.tv_nsec)
         device = UInt64(truncatingIfNeeded: status.st_dev)
         inode = UInt64(truncatingIfNeeded: status.st_ino)
     }

@@ -152,6 +152,50 @@ import Testing
         }
     }
 
+    @Test func patternsOfFoldersAndArchives() throws {
+        let path = try makeSamples(2)
+        try run("/usr/bin/tar", "--sort=name", "-cf", folder.path + "/0.tar", ".", at: path)
+        let matched = PictureCollection([.path(FilePath(folder.path + "/[0s]*"))]).map(
+            \.name.description)
+        #expect(
+            matched.map { $0.dropFirst(folder.path.count + 1) } == [
+                "0.tar/./s0.jpg", "0.tar/./s1.jpg", "samples/s0.jpg", "samples/s1.jpg",
+            ])
+        #expect(PictureCollection.count([.path(FilePath(path))]) == 2)
+        #expect(PictureCollection.count([.path(FilePath(folder.path + "/*"))]) == nil)
+    }
+
+    /// The first dot ends what the files of a sample share, even where that is a year.
+    @Test func namesWithDotsInArchives() throws {
+        try touch("t/2024.01.jpg", "t/2024.02.jpg", "t/._2024.02.jpg", "t/2024.02.txt")
+        try run(
+            "/usr/bin/tar", "-cf", folder.path + "/t.tar", "2024.01.jpg", "._2024.02.jpg",
+            "2024.02.jpg", "2024.02.txt", at: folder.path + "/t")
+        let samples = PictureCollection([.path(FilePath(folder.path + "/t.tar"))]).map { $0 }
+        #expect(
+            samples.map { String(decoding: $0.name.lastComponent, as: UTF8.self) } == [
+                "2024.01.jpg", "2024.02.jpg",
+            ])
+        #expect(samples[1].fields.keys.sorted() == ["txt"])
+    }
+
+    /// Sizes that no file has end the archive, not the process.
+    @Test func archivesWithImpossibleSizes() throws {
+        try touch("x.jpg")
+        let archive = folder.path + "/x.tar"
+        for size in ["9223372036854775807", "-5"] {
+            try run(
+                "/usr/bin/tar", "--format=pax", "--pax-option=size:=\(size)", "-cf", archive,
+                "x.jpg")
+            let samples = PictureCollection([.path(FilePath(archive))]).map { $0 }
+            guard case .unreadable(let reason) = samples.last?.content else {
+                Issue.record("\(size) is taken")
+                continue
+            }
+            #expect(reason.contains("would have \(size) bytes"))
+        }
+    }
+
     @Test func archivesThatBreakOff() throws {
         let path = try makeSamples(4)
         let archive = folder.path + "/whole.tar"
@@ -208,6 +252,7 @@ import Testing
         #expect(
             try texts("a.csv", csv, column: "caption")
                 == ["a \"big\" cat, asleep", "two\nlines", "plain"])
+        #expect(try texts("b.csv", "a,b\n12\" pizza,x\n1,y\n", column: "b") == ["x", "y"])
         #expect(try texts("a.tsv", "x\ty\n1\ta, b\n", column: "y") == ["a, b"])
         let lines = "{\"caption\": \"é\\n\", \"n\": 1}\n\n{\"n\": 2, \"caption\": \"two\"}\n"
         #expect(try texts("a.jsonl", lines, column: "caption") == ["é\n", "two"])

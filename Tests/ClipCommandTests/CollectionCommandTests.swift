@@ -117,6 +117,44 @@ import Testing
         #expect(try clip(["encode", "--text-file", "x.txt", "--text-column", "y"]).status == 2)
     }
 
+    @Test func oneBadTextDoesNotStopTheRest() throws {
+        let csv = try folder.write("c.csv", "id,caption\n1,a cat\n2\n3,a dog\n".utf8)
+        let output = folder.path + "/c.jsonl"
+        let found = try clip([
+            "encode", "--text-file", csv, "--text-column", "caption", "-o", output,
+        ])
+        #expect(found.status == 1 && found.errors.contains("line 3"))
+        let rows = try lines(String(decoding: bytes(ofFile: output), as: UTF8.self))
+        #expect(rows.compactMap { $0["text"] as? String } == ["a cat", "a dog"])
+    }
+
+    /// What --strict stops at comes first when it is mended.
+    @Test func strictJobsAreGoneOnWithInOrder() throws {
+        let path = try collection(20)
+        let whole = folder.path + "/whole.jsonl"
+        #expect(try clip(["encode", path, "-o", whole]).status == 0)
+        let third = path + "/picture 10.jpg"
+        let good = try bytes(ofFile: third)
+        try Data("broken".utf8).write(to: URL(fileURLWithPath: third))
+        let output = folder.path + "/strict.jsonl"
+        let stopped = try clip(["encode", path, "-o", output, "--strict"])
+        #expect(stopped.status == 1 && stopped.errors.split(separator: "\n").count == 2)
+        try Data(good).write(to: URL(fileURLWithPath: third))
+        #expect(try clip(["encode", path, "-o", output, "--strict", "--resume"]).status == 0)
+        #expect(try bytes(ofFile: output) == bytes(ofFile: whole))
+    }
+
+    @Test func linksAreFollowedToTheOutput() throws {
+        let path = try collection(2, bad: ["text.jpg"])
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path + "/latest.npy", withDestinationPath: folder.path + "/real.npy")
+        #expect(try clip(["encode", path, "-o", folder.path + "/latest.npy"]).status == 1)
+        #expect(try bytes(ofFile: folder.path + "/real.npy").count == 128 + 2 * 16 * 4)
+        #expect(FileManager.default.fileExists(atPath: folder.path + "/real.names.jsonl"))
+        let folderGiven = try clip(["encode", path, "--format", "npy", "-o", path])
+        #expect(folderGiven.status == 1 && folderGiven.errors.contains("directory"))
+    }
+
     /// `kill -9` at some moments, and the job gone on with.
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
     func killedJobsAreResumed(_ name: String) throws {
