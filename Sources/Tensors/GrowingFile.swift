@@ -27,8 +27,14 @@ package final class GrowingFile {
         descriptor = withPath(partialPath) { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
         count = 0
         guard descriptor >= 0 else { throw .last() }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw errno == EWOULDBLOCK
+        // A process that is just being started holds its parent's locks for a moment.
+        var attempts = 0
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK, attempts < 20 {
+            usleep(25_000)
+            attempts += 1
+        }
+        guard attempts < 20, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw attempts == 20 || errno == EWOULDBLOCK
                 ? FileError(reason: "another process is writing it", isBusy: true) : .last()
         }
         var status = stat()
