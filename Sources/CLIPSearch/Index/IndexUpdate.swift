@@ -275,7 +275,7 @@ public final class IndexUpdate {
             case .failure(let error): file.failure = "\(error)"
             }
             waiting.append((file, input.id))
-            if waiting.count >= 1000 || ContinuousClock.now - lastCommit > .seconds(1) {
+            if waiting.count >= 1000 || ContinuousClock.now - lastCommit > .milliseconds(200) {
                 try commit()
             }
         }
