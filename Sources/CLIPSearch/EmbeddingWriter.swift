@@ -116,21 +116,19 @@ public final class EmbeddingWriter {
         vector: [Float]
     ) throws(CLIPError) {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
-        do throws(FileError) {
-            var line = Self.beginning(kind, name)
-            for (key, value) in fields { line += ",\"\(key)\":".utf8 + value }
-            if case .jsonLines = layout {
-                line += ",\"embedding\":[".utf8
-                for (index, number) in vector.enumerated() {
-                    if index > 0 { line.append(UInt8(ascii: ",")) }
-                    line += "\(number)".utf8
-                }
-                line.append(UInt8(ascii: "]"))
-            }
+        let line = Self.object(
+            kind, name, fields: fields, vector: layout == .jsonLines ? vector : nil)
+        try writing { () throws(FileError) in
             let part = try currentPart()
-            try part.append(line + "}\n".utf8, vector)
+            try part.append(line + "\n".utf8, vector)
             count += 1
             try finishFullShard(part)
+        }
+    }
+
+    private func writing(_ body: () throws(FileError) -> Void) throws(CLIPError) {
+        do throws(FileError) {
+            try body()
         } catch {
             throw .unwritableFile(path: path.description, reason: error.reason)
         }
@@ -145,16 +143,12 @@ public final class EmbeddingWriter {
 
     /// Hands all rows to the system, which keeps them should the process end.
     public func flush() throws(CLIPError) {
-        do throws(FileError) {
-            try part?.flush()
-        } catch {
-            throw .unwritableFile(path: path.description, reason: error.reason)
-        }
+        try writing { () throws(FileError) in try part?.flush() }
     }
 
     /// Gives the files their names.
     public func finish() throws(CLIPError) {
-        do throws(FileError) {
+        try writing { () throws(FileError) in
             let part = try currentPart()
             if case .shards = layout, part.rows == 0, count > 0 {
                 try part.remove()
@@ -163,19 +157,15 @@ public final class EmbeddingWriter {
             }
             self.part = nil
             try removeFile(Self.jobFile(path, layout).bytes)
-        } catch {
-            throw .unwritableFile(path: path.description, reason: error.reason)
         }
     }
 
     /// Removes what is there of a job without a row.
     public func discard() throws(CLIPError) {
-        do throws(FileError) {
+        try writing { () throws(FileError) in
             try removeFile(Self.jobFile(path, layout).bytes)
             try part?.remove()
             part = nil
-        } catch {
-            throw .unwritableFile(path: path.description, reason: error.reason)
         }
     }
 
@@ -237,6 +227,25 @@ public final class EmbeddingWriter {
         return FilePath(path.bytes + ".job".utf8)
     }
 
+    /// A row as JSON: `{"image":"a.jpg","cls":1,"embedding":[0.5,-0.1]}`.
+    ///
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - fields: keys, and values that are JSON already.
+    ///   - vector: left out if nil.
+    public static func object(
+        _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], vector: [Float]?
+    ) -> [UInt8] {
+        var object = beginning(kind, name)
+        for (key, value) in fields { object += ",\"\(key)\":".utf8 + value }
+        if let vector {
+            object += ",\"embedding\":[".utf8
+            object += vector.map { "\($0)" }.joined(separator: ",").utf8
+            object.append(UInt8(ascii: "]"))
+        }
+        return object + "}".utf8
+    }
+
     /// `{"image":"a.jpg"`
     private static func beginning(_ kind: String, _ name: FilePath) -> [UInt8] {
         Array("{\"\(kind)\":".utf8) + name.quoted
@@ -281,9 +290,9 @@ private final class Part {
             return
         }
         let names = Self.names(path).bytes
-        let hasVectors = GrowingFile.isBegun(path: path.bytes)
+        let isBegun = GrowingFile.isBegun(path: path.bytes)
         vectors = try GrowingFile(path: path.bytes)  // from here on nobody else writes
-        if isResumed && hasVectors && !GrowingFile.isBegun(path: names) {
+        if isResumed && isBegun && !GrowingFile.isBegun(path: names) {
             // `finish` had come half way.
             try? renameFile(names, to: names + ".partial".utf8)
         }
@@ -307,7 +316,7 @@ private final class Part {
 
     func append(_ line: [UInt8], _ vector: [Float]) throws(FileError) {
         // A name without its vector is dropped by who goes on, as is a vector without its name.
-        try vectors?.append(vector)
+        try vectors?.append(littleEndianBytes(of: vector))
         try names.append(line)
         rows += 1
     }
@@ -370,17 +379,4 @@ private struct RowCounts {
         counts[digest] = count == 1 ? nil : count - 1
         return true
     }
-}
-
-/// The header of NumPy's .npy, version 1.0, for float32 in row-major order: 128 bytes for any matrix.
-///
-/// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-public func npyHeader(shape: [Int]) -> [UInt8] {
-    let sides = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sides)), }"
-    // The numbers start at a multiple of 64 bytes.
-    let length = max(118, (header.utf8.count + 1 + 10 + 63) / 64 * 64 - 10)
-    header += String(repeating: " ", count: length - 1 - header.utf8.count) + "\n"
-    return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)]
-        + Array(header.utf8)
 }

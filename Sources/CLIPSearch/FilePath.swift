@@ -1,3 +1,5 @@
+internal import CLIP
+
 /// Where a file is: bytes, as the system has them, which need not be UTF-8.
 public struct FilePath: Hashable, Sendable, Comparable {
     /// All but 0.
@@ -40,30 +42,27 @@ public struct FilePath: Hashable, Sendable, Comparable {
     /// A byte that is not UTF-8 becomes the escape of half a surrogate pair, \udc80 to \udcff, as Python's
     /// `json.dumps` writes what `os.fsdecode` made of the name: `os.fsencode(json.loads(x))` is the path.
     public var quoted: [UInt8] {
-        var result = [UInt8(ascii: "\"")]
+        let quote = UInt8(ascii: "\"")
+        var result = [quote]
+        var plain: [UInt8] = []  // what JSON quotes as any text
+        func quotePlain() {
+            result += JSONValue.quoted(String(decoding: plain, as: UTF8.self)).utf8
+                .dropFirst().dropLast()
+            plain = []
+        }
         var rest = bytes[...]
         while let first = rest.first {
             let length = Self.lengthOfScalar(rest)
-            if length == 0 {
-                result += "\\udc".utf8 + Array(String(first, radix: 16).utf8)
-                rest = rest.dropFirst()
-                continue
+            if length > 0 && first != 0x7F {
+                plain += rest.prefix(length)
+            } else {
+                quotePlain()
+                result += "\(length > 0 ? "\\u00" : "\\udc")\(String(first, radix: 16))".utf8
             }
-            switch first {
-            case UInt8(ascii: "\""): result += "\\\"".utf8
-            case UInt8(ascii: "\\"): result += "\\\\".utf8
-            case UInt8(ascii: "\n"): result += "\\n".utf8
-            case UInt8(ascii: "\r"): result += "\\r".utf8
-            case UInt8(ascii: "\t"): result += "\\t".utf8
-            case 0..<0x20, 0x7F:
-                let digits = String(first, radix: 16)
-                result += "\\u00".utf8
-                result += (digits.count == 1 ? "0" + digits : digits).utf8
-            default: result += rest.prefix(length)
-            }
-            rest = rest.dropFirst(length)
+            rest = rest.dropFirst(max(1, length))
         }
-        return result + [UInt8(ascii: "\"")]
+        quotePlain()
+        return result + [quote]
     }
 
     /// The bytes of the first scalar; 0 if they are not UTF-8.

@@ -17,13 +17,10 @@ public struct LabelCache: Sendable {
     ) throws(CLIPError) -> ZeroShotClassifier {
         let dimension = model.configuration.embeddingDimension
         let path = file(model, labels, templates, truncating)
-        if let bytes = try? readFile(path: path.bytes, limit: 4 * labels.count * dimension),
-            bytes.count == 4 * labels.count * dimension
+        if let file = try? MappedFile(path: path.bytes), file.count == 4 * labels.count * dimension,
+            let rows = MappedVectors(file, dimension: dimension, count: labels.count)
         {
-            let values = stride(from: 0, to: bytes.count, by: 4).map { start in
-                let bits = bytes[start..<(start + 4)].reversed().reduce(0) { $0 << 8 | UInt32($1) }
-                return Float(bitPattern: bits)
-            }
+            let values = (0..<rows.count).flatMap { rows[$0] }
             if values.allSatisfy(\.isFinite) {
                 return try ZeroShotClassifier(
                     model: model, labels: labels,
@@ -40,7 +37,7 @@ public struct LabelCache: Sendable {
         try makeFolder(folder.bytes)
         let file = try GrowingFile(path: path.bytes)
         try file.truncate(to: 0)
-        try file.append(values)
+        try file.append(littleEndianBytes(of: values))
         try file.finish()
     }
 

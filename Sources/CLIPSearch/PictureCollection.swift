@@ -43,7 +43,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     public static func isOnePicture(_ path: FilePath) -> Bool {
         guard path != "-", path.pathExtension != "tar" else { return false }
         guard let status = try? FileStatus(path: path.bytes) else {
-            return !path.bytes.contains { "*?[".utf8.contains($0) }
+            return !path.isPattern
         }
         return !status.isFolder
     }
@@ -123,7 +123,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
                 if TarReader.recognizes(beginning) {
                     archive = WebDataset(name, file)
                 } else if isPicture(beginning) {
-                    return Sample(name, .bytes(try file.read(1 << 30)))
+                    return Sample(name, .bytes(try file.read(RGBImage.maximumFileSize)))
                 } else {
                     lists.append((file, name, isNULTerminated ? 0 : 10))
                 }
@@ -144,8 +144,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
             archive = WebDataset(path, try InputFile(path: path.bytes))
             return nil
         } catch {
-            let isPattern = path.bytes.contains { "*?[".utf8.contains($0) }
-            let paths = isPattern ? pathsMatching(path.bytes) : []
+            let paths = path.isPattern ? pathsMatching(path.bytes) : []
             guard !paths.isEmpty else { return Sample(path, .unreadable(reason: error.reason)) }
             matches = paths.reversed().map { FilePath($0) }
             return nil
@@ -165,17 +164,28 @@ extension Sample {
     public func picture(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
         switch content {
         case .file:
-            let bytes: [UInt8]
-            do throws(FileError) {
-                bytes = try readFile(path: name.bytes, limit: 1 << 30)
-            } catch {
-                throw .unreadableFile(path: name.description, reason: error.reason)
-            }
-            return try RGBImage(decoding: bytes, path: name.description, options: options)
+            return try RGBImage(
+                decoding: name.contents(), path: name.description, options: options)
         case .bytes(let bytes):
             return try RGBImage(decoding: bytes, path: name.description, options: options)
         case .unreadable(let reason):
             throw .unreadableFile(path: name.description, reason: reason)
         }
     }
+}
+
+extension FilePath {
+    /// The bytes of the file of a picture.
+    ///
+    /// - Throws: `CLIPError.unreadableFile`.
+    func contents() throws(CLIPError) -> [UInt8] {
+        do throws(FileError) {
+            return try readFile(path: bytes, limit: RGBImage.maximumFileSize)
+        } catch {
+            throw .unreadableFile(path: description, reason: error.reason)
+        }
+    }
+
+    /// Whether the shell would look for names that fit.
+    fileprivate var isPattern: Bool { bytes.contains { "*?[".utf8.contains($0) } }
 }

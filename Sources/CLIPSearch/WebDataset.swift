@@ -1,3 +1,4 @@
+internal import CLIP
 internal import Tensors
 
 /// The samples of a WebDataset shard, a tar archive in which neighbours of one name but for what follows the
@@ -20,7 +21,6 @@ public struct WebDataset: Sequence, IteratorProtocol {
 
     private static let fields: Set<String> = ["cls", "txt", "json"]
     private static let largestField = 1 << 24
-    private static let largestPicture = 1 << 30
 
     init(_ name: FilePath, _ file: InputFile) {
         self.name = name
@@ -45,7 +45,8 @@ public struct WebDataset: Sequence, IteratorProtocol {
                 reading = member.name
                 let isPicture = FolderWalk.pictureExtensions.contains(ending)
                 guard isPicture || Self.fields.contains(ending) else { continue }
-                guard member.size <= (isPicture ? Self.largestPicture : Self.largestField) else {
+                guard member.size <= (isPicture ? RGBImage.maximumFileSize : Self.largestField)
+                else {
                     let reason = "it has \(member.size) bytes, more than are read"
                     ready.append(
                         Sample(name.appending(member.name.bytes), .unreadable(reason: reason)))

@@ -81,11 +81,9 @@ struct Bench: ParsableCommand {
         }
         if let index {
             let found = try EmbeddingIndex(
-                folder: FilePath(argument: index), threads: self.model.threads)
+                folder: FilePath(argument: index), threads: self.model.wantedThreads())
             let query = (0..<found.dimension).map { Float($0 % 17) - 8 }
-            return try measure(
-                threads: self.model.threads ?? found.threads, batch: 1, found.precision
-            ) {
+            return try measure(threads: found.threads, batch: 1, found.precision) {
                 _ = try found.search(query, top: 10)
             }
         }

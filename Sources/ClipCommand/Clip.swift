@@ -16,8 +16,8 @@ struct Clip: ParsableCommand {
         version: version,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Similarity.self, Tokenize.self,
-            Preprocess.self,
-            Models.self, Pull.self, Info.self, Verify.self, Convert.self, Bench.self,
+            Preprocess.self, Models.self, Pull.self, Info.self, Verify.self, Convert.self,
+            Bench.self,
         ])
 
     static var version: String {
@@ -37,14 +37,8 @@ struct Clip: ParsableCommand {
                 throw status
             }
             try finishOutput()
-        } catch let error as CLIPError {
-            report(error)
-            exit(withError: ExitCode(1))
-        } catch let error as HubError {
-            report(error)
-            exit(withError: ExitCode(1))
-        } catch let error as IndexError {
-            report(error)
+        } catch  where error is CLIPError || error is HubError || error is IndexError {
+            report("\(error)")
             exit(withError: ExitCode(1))
         } catch let error as Failure {
             report(error)

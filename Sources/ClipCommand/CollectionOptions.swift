@@ -1,7 +1,6 @@
 import ArgumentParser
 import CLIP
 import CLIPSearch
-import Synchronization
 
 /// Which pictures of a collection, and what becomes of those that fail.
 struct CollectionOptions: ParsableArguments {
@@ -94,7 +93,8 @@ final class CollectionJob {
     private(set) var failures = 0
     /// What failed, as long as it is not too much to list.
     private var listed: [String] = []
-    private var log: FailureLog?
+    /// All that failed, in JSON Lines.
+    private var log: LineFile?
     /// How many inputs came, those of other machines included.
     private var number = 0
     /// Why the job cannot go on.
@@ -110,7 +110,7 @@ final class CollectionJob {
     /// Begins the list of failures, once it is certain that there is something to do; does it; says what
     /// failed, however it ends.
     func perform(_ body: () throws -> Void) throws {
-        log = try options.errors.map { try FailureLog(FilePath(argument: $0)) }
+        log = try options.errors.map { try LineFile(FilePath(argument: $0)) }
         do {
             try body()
         } catch {
@@ -133,7 +133,8 @@ final class CollectionJob {
         failures += 1
         if listed.count < Self.listLimit { listed.append("\(error)") }
         do {
-            try log?.write(name, "\(error)")
+            let object = JSON.object(["path": .path(name), "reason": .string("\(error)")])
+            try log?.write(object.bytes + [UInt8(ascii: "\n")])
         } catch {
             stopped = error
         }
@@ -197,24 +198,6 @@ final class CollectionJob {
             let rest = failures - listed.count
             note("clip: and \(rest) more" + (log == nil ? "; --errors FILE lists all" : ""))
         }
-        try log?.finish()
+        try log?.flush()
     }
-}
-
-/// The inputs that failed, in JSON Lines.
-private final class FailureLog {
-    private let path: FilePath
-    private let file: LineFile
-
-    init(_ path: FilePath) throws {
-        self.path = path
-        file = try LineFile(path)
-    }
-
-    func write(_ name: FilePath, _ reason: String) throws {
-        let object = JSON.object(["path": .path(name), "reason": .string(reason)])
-        try file.write(object.bytes + [UInt8(ascii: "\n")])
-    }
-
-    func finish() throws { try file.flush() }
 }

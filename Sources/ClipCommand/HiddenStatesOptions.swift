@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 /// What `clip encode` writes in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {

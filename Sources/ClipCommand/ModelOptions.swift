@@ -74,17 +74,18 @@ struct ModelOptions: ParsableArguments {
             tokenizer: texts.tokenizer.rules, preprocessing: pictures.preprocess)
     }
 
-    func load(_ common: CommonOptions) throws -> CLIPModel {
-        var threads = threads
-        if threads == nil, let text = Environment["CLIP_THREADS"] {
-            guard let number = Int(text), number > 0 else {
-                throw Failure(
-                    "CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
-            }
-            threads = number
+    /// How many cores are asked for; nil if nobody says.
+    func wantedThreads() throws -> Int? {
+        guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
+        guard let number = Int(text), number > 0 else {
+            throw Failure("CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
         }
-        let name = try name()
-        var model = try Self.open(name, activation: activation, common, threads: threads)
+        return number
+    }
+
+    func load(_ common: CommonOptions) throws -> CLIPModel {
+        let threads = try wantedThreads()
+        var model = try Self.open(name(), activation: activation, common, threads: threads)
         if let resolution { model = try model.at(resolution: resolution) }
         model = model.at(precision: precision)
         if model.precision != precision && !common.quiet {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 struct Preprocess: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -83,10 +83,8 @@ final class CollectedRows: RowOutput {
             values += row
             return
         }
-        var bytes = Array("{\"\(kind)\":".utf8) + name.quoted
-        for (key, value) in fields { bytes += ",\"\(key)\":".utf8 + value }
         let object = JSON.raw(
-            bytes + ",\"embedding\":".utf8 + JSON.floats(row).bytes + [UInt8(ascii: "}")])
+            EmbeddingWriter.object(kind, name, fields: fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
             printLine(object)
         } else {

@@ -85,7 +85,7 @@ struct Search: ParsableCommand {
 
     func run() throws {
         let folder = FilePath(argument: index)
-        let found = try EmbeddingIndex(folder: folder, threads: model.threads)
+        let found = try EmbeddingIndex(folder: folder, threads: model.wantedThreads())
         var options = model
         if !options.isGiven { options.model = found.modelName }
         options.precision = found.precision

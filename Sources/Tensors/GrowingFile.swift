@@ -28,13 +28,13 @@ package final class GrowingFile {
         count = 0
         guard descriptor >= 0 else { throw .last() }
         // A process that is just being started holds its parent's locks for a moment.
-        var attempts = 0
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK, attempts < 20 {
+        var isLocked = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        for _ in 0..<20 where !isLocked && errno == EWOULDBLOCK {
             usleep(25_000)
-            attempts += 1
+            isLocked = flock(descriptor, LOCK_EX | LOCK_NB) == 0
         }
-        guard attempts < 20, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw attempts == 20 || errno == EWOULDBLOCK
+        guard isLocked else {
+            throw errno == EWOULDBLOCK
                 ? FileError(reason: "another process is writing it", isBusy: true) : .last()
         }
         var status = stat()
@@ -61,16 +61,6 @@ package final class GrowingFile {
         pending += bytes
         count += bytes.count
         if pending.count >= 1 << 20 { try flush() }
-    }
-
-    /// Appends numbers, their lowest bytes first.
-    package func append(_ numbers: [Float]) throws(FileError) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(4 * numbers.count)
-        for number in numbers {
-            withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
-        }
-        try append(bytes)
     }
 
     /// Hands everything to the system, which keeps it should this process end.

@@ -97,24 +97,9 @@ package final class InputFile {
         }
         if buffer.count < count { buffer += [UInt8](repeating: 0, count: count - buffer.count) }
         guard unread.count < buffer.count else { return true }
-        while true {
-            let end = unread.upperBound
-            let got = buffer.withUnsafeMutableBytes { buffer in
-                #if canImport(Darwin)
-                    Darwin.read(descriptor, buffer.baseAddress.map { $0 + end }, buffer.count - end)
-                #elseif canImport(Musl)
-                    Musl.read(descriptor, buffer.baseAddress.map { $0 + end }, buffer.count - end)
-                #else
-                    Glibc.read(descriptor, buffer.baseAddress.map { $0 + end }, buffer.count - end)
-                #endif
-            }
-            if got < 0 {
-                if errno == EINTR { continue }
-                throw .last()
-            }
-            unread = unread.lowerBound..<(end + got)
-            return got > 0
-        }
+        let got = try readSome(of: descriptor, into: &buffer, from: unread.upperBound)
+        unread = unread.lowerBound..<(unread.upperBound + got)
+        return got > 0
     }
 }
 
@@ -186,7 +171,7 @@ package func pathsMatching(_ pattern: [UInt8]) -> [[UInt8]] {
 }
 
 /// Calls with a path as C has it.
-func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
+package func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
     let terminated = path.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } + [0]
     return terminated.withUnsafeBufferPointer { buffer in
         guard let base = buffer.baseAddress else { preconditionFailure("a path without its end") }

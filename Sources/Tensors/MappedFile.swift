@@ -155,19 +155,26 @@ package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
     var filled = 0
     while true {
         if filled == bytes.count { bytes += [UInt8](repeating: 0, count: bytes.count) }
-        let n = bytes.withUnsafeMutableBytes { buffer in
-            read(descriptor, buffer.baseAddress.map { $0 + filled }, buffer.count - filled)
-        }
-        if n < 0 {
-            if errno == EINTR { continue }
-            throw .last()
-        }
+        let n = try readSome(of: descriptor, into: &bytes, from: filled)
         if n == 0 { break }
         filled += n
         guard filled <= limit else { throw tooLarge }
     }
     bytes.removeLast(bytes.count - filled)
     return bytes
+}
+
+/// Reads as much as there is at once into bytes from a place on; 0 where the file has ended.
+func readSome(
+    of descriptor: Int32, into bytes: inout [UInt8], from start: Int
+) throws(FileError) -> Int {
+    while true {
+        let count = bytes.withUnsafeMutableBytes { buffer in
+            read(descriptor, buffer.baseAddress.map { $0 + start }, buffer.count - start)
+        }
+        if count >= 0 { return count }
+        guard errno == EINTR else { throw .last() }
+    }
 }
 
 /// Writes all of some bytes to an open file.
@@ -233,4 +240,14 @@ private func digest(of bytes: UnsafeRawBufferPointer) -> [UInt8] {
     clip_sha256(
         bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, portably, &digest)
     return digest
+}
+
+/// Numbers as files have them, the lowest bytes first.
+package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(4 * numbers.count)
+    for number in numbers {
+        withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
+    }
+    return bytes
 }

@@ -14,13 +14,11 @@ package struct MappedVectors: Sendable {
 
     package subscript(row: Int) -> [Float] {
         precondition(row >= 0 && row < count, "row \(row) of \(count)")
-        let start = rows.start + row * dimension
-        return Array(UnsafeBufferPointer(start: start, count: dimension))
+        return Array(UnsafeBufferPointer(start: start + row * dimension, count: dimension))
     }
 
-    private var rows: (start: UnsafePointer<Float>, count: Int) {
-        let address = file.address(of: 0..<(4 * dimension * count))
-        return (address.assumingMemoryBound(to: Float.self), count)
+    private var start: UnsafePointer<Float> {
+        file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
     /// The dot product of every row with a vector; each is one sum, whatever is computed beside it.
@@ -28,7 +26,7 @@ package struct MappedVectors: Sendable {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
         guard count > 0 else { return [] }
         let kernels = Kernels.current
-        let rows = rows
+        let start = start
         let strip = 4096
         return [Float](unsafeUninitializedCapacity: count) { products, initialized in
             initialized = count
@@ -36,7 +34,7 @@ package struct MappedVectors: Sendable {
             pool.inParallel((count + strip - 1) / strip) { index, _ in
                 let first = index * strip
                 kernels.dot_rows(
-                    vector, rows.start + first * dimension, dimension,
+                    vector, start + first * dimension, dimension,
                     min(strip, count - first), dimension, target + first)
             }
         }

@@ -46,7 +46,7 @@ public struct RGBImage: Sendable, Equatable {
     public static let defaultMaximumPixels = 178_956_970
 
     /// No picture file is larger: 1 GiB.
-    private static let maximumFileSize = 1 << 30
+    package static let maximumFileSize = 1 << 30
 
     /// A picture from its pixels.
     ///

@@ -47,7 +47,7 @@ public struct EmbeddingIndex: Sendable {
         guard (try? FileStatus(path: place.appending("files.sqlite".utf8).bytes)) != nil else {
             throw .missing(folder: folder)
         }
-        do throws(SQLite.Failure) {
+        do throws(FileError) {
             database = try IndexDatabase(
                 path: place.appending("files.sqlite".utf8), isForWriting: false)
             guard try database.fact("version") == Self.version,
@@ -56,7 +56,7 @@ public struct EmbeddingIndex: Sendable {
                 let precision = try database.fact("precision").flatMap(Precision.init),
                 let dimension = try database.fact("dimension").flatMap({ Int($0) })
             else {
-                throw SQLite.Failure(reason: "it is of another version of clip", isBusy: false)
+                throw FileError(reason: "it is of another version of clip")
             }
             let rows = try database.fact("rows").flatMap { Int($0) } ?? 0
             (self.fingerprint, self.precision, modelName) = (fingerprint, precision, name)
@@ -64,9 +64,8 @@ public struct EmbeddingIndex: Sendable {
             let file = try? MappedFile(path: place.appending("vectors.f32".utf8).bytes)
             guard let file, let vectors = MappedVectors(file, dimension: dimension, count: rows)
             else {
-                throw SQLite.Failure(
-                    reason: "its vectors are missing or cut off: remove \(place) and make it anew",
-                    isBusy: false)
+                throw FileError(
+                    reason: "its vectors are missing or cut off: remove \(place) and make it anew")
             }
             self.vectors = vectors
         } catch {
@@ -92,7 +91,7 @@ public struct EmbeddingIndex: Sendable {
         // Rows of files that are gone count for nothing, so as many more are looked at.
         let gone = max(0, vectors.count - count)
         var matches: [Match] = []
-        do throws(SQLite.Failure) {
+        do throws(FileError) {
             let places = placesOfLargest(
                 min(top, vectors.count) + gone, of: cosines, atLeast: threshold - 1e-6)
             for row in places {

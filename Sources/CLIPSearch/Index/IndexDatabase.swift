@@ -1,3 +1,5 @@
+internal import Tensors
+
 /// The part of an index that SQLite keeps: which files there are, and which row of the vectors each has.
 struct IndexDatabase: Sendable {
     /// A file that was looked at.
@@ -20,12 +22,12 @@ struct IndexDatabase: Sendable {
 
     private let database: SQLite
 
-    init(path: FilePath, isForWriting: Bool) throws(SQLite.Failure) {
+    init(path: FilePath, isForWriting: Bool) throws(FileError) {
         database = try SQLite(path: path, isForWriting: isForWriting)
         guard isForWriting else { return }
         // Readers go on while rows are added.
         try database.run("PRAGMA journal_mode = WAL")
-        try database.transaction { () throws(SQLite.Failure) in
+        try database.transaction { () throws(FileError) in
             try database.run(
                 """
                 CREATE TABLE IF NOT EXISTS facts(
@@ -46,17 +48,17 @@ struct IndexDatabase: Sendable {
         try database.run("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
     }
 
-    func transaction(_ body: () throws(SQLite.Failure) -> Void) throws(SQLite.Failure) {
+    func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
         try database.transaction(body)
     }
 
     // MARK: facts
 
-    func fact(_ name: String) throws(SQLite.Failure) -> String? {
+    func fact(_ name: String) throws(FileError) -> String? {
         try database.run("SELECT value FROM facts WHERE name = ?", [.text(name)]).first?[0].text
     }
 
-    func setFact(_ name: String, _ value: String) throws(SQLite.Failure) {
+    func setFact(_ name: String, _ value: String) throws(FileError) {
         try database.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [.text(name), .text(value)])
     }
 
@@ -66,7 +68,7 @@ struct IndexDatabase: Sendable {
 
     private func files(
         where condition: String, _ values: [SQLite.Value]
-    ) throws(SQLite.Failure) -> [(id: Int, file: File)] {
+    ) throws(FileError) -> [(id: Int, file: File)] {
         try database.run("SELECT \(Self.columns) FROM files WHERE \(condition)", values).map {
             (
                 $0[0].integer ?? 0,
@@ -78,38 +80,38 @@ struct IndexDatabase: Sendable {
         }
     }
 
-    func file(at path: FilePath) throws(SQLite.Failure) -> (id: Int, file: File)? {
+    func file(at path: FilePath) throws(FileError) -> (id: Int, file: File)? {
         try files(where: "path = ?", [.blob(path.bytes)]).first
     }
 
     /// Whether a file of so many bytes has a vector.
-    func hasVector(ofSize size: Int) throws(SQLite.Failure) -> Bool {
+    func hasVector(ofSize size: Int) throws(FileError) -> Bool {
         let sql = "SELECT 1 FROM files WHERE size = ? AND row IS NOT NULL LIMIT 1"
         return try !database.run(sql, [.integer(size)]).isEmpty
     }
 
-    func files(of digest: [UInt8]) throws(SQLite.Failure) -> [(id: Int, file: File)] {
+    func files(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
         try files(where: "digest = ? AND row IS NOT NULL ORDER BY path", [.blob(digest)])
     }
 
-    func files(atRow row: Int) throws(SQLite.Failure) -> [File] {
+    func files(atRow row: Int) throws(FileError) -> [File] {
         try files(where: "row = ? ORDER BY path", [.integer(row)]).map(\.file)
     }
 
     /// What could not be read, by path.
-    func failures() throws(SQLite.Failure) -> [(path: FilePath, reason: String)] {
+    func failures() throws(FileError) -> [(path: FilePath, reason: String)] {
         try files(where: "failure IS NOT NULL ORDER BY path", []).map {
             ($0.file.path, $0.file.failure ?? "")
         }
     }
 
     /// How many files have vectors.
-    func count() throws(SQLite.Failure) -> Int {
+    func count() throws(FileError) -> Int {
         try database.run("SELECT count(row) FROM files").first?[0].integer ?? 0
     }
 
     /// Writes a file, in place of the file `id` if that is given, and marks it as seen.
-    func set(_ file: File, id: Int? = nil) throws(SQLite.Failure) {
+    func set(_ file: File, id: Int? = nil) throws(FileError) {
         let values: [SQLite.Value] = [
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),
             file.digest.map { .blob($0) } ?? .null, file.row.map { .integer($0) } ?? .null,
@@ -134,12 +136,12 @@ struct IndexDatabase: Sendable {
 
     // MARK: what was found in the folder
 
-    func markSeen(_ ids: [Int]) throws(SQLite.Failure) {
+    func markSeen(_ ids: [Int]) throws(FileError) {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
     /// Removes the files that were not found; how many those were.
-    func removeUnseen() throws(SQLite.Failure) -> Int {
+    func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING id")
         return removed.count

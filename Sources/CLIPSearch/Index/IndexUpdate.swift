@@ -57,57 +57,43 @@ public final class IndexUpdate {
             throw error.isBusy
                 ? .busy(folder: folder) : .unusable(folder: folder, reason: error.reason)
         }
-        let identity = [
-            "version": EmbeddingIndex.version, "fingerprint": model.fingerprint,
-            "precision": model.precision.rawValue, "dimension": "\(dimension)",
-            "decoding": Self.description(of: decoding, model.preprocessor),
+        let identity = [  // the first that differs is the one that is said
+            ("fingerprint", model.fingerprint),
+            ("decoding", Self.description(of: decoding, model.preprocessor)),
+            ("dimension", "\(dimension)"), ("precision", model.precision.rawValue),
+            ("version", EmbeddingIndex.version),
         ]
-        do {
+        var other: (stored: String, given: String)?
+        do throws(FileError) {
             let database = try IndexDatabase(
                 path: place.appending("files.sqlite".utf8), isForWriting: true)
             self.database = database
-            if try database.fact("fingerprint") != nil {
-                let others = try identity.sorted { $0.key < $1.key }.filter {
-                    try database.fact($0.key) != $0.value
-                }
-                if let (name, value) = others.first(where: { $0.key == "fingerprint" })
-                    ?? others.first
-                {
-                    let isModel = name == "fingerprint"
-                    let old = try database.fact(name) ?? "?"
-                    let stored = try database.fact("model") ?? "?"
-                    throw OtherModel(
-                        stored: isModel ? stored : "\(stored) with \(name) \(old)",
-                        given: isModel ? modelName : "\(modelName) with \(name) \(value)")
-                }
-            } else {
-                try database.transaction { () throws(SQLite.Failure) in
+            if try database.fact("fingerprint") == nil {
+                try database.transaction { () throws(FileError) in
                     for (name, value) in identity { try database.setFact(name, value) }
                     try database.setFact("model", modelName)
                     try database.setFact("rows", "0")
                 }
             }
+            for (name, value) in identity where other == nil {
+                let old = try database.fact(name) ?? "?"
+                guard old != value else { continue }
+                let stored = try database.fact("model") ?? "?"
+                other =
+                    name == "fingerprint"
+                    ? (stored, modelName)
+                    : ("\(stored) with \(name) \(old)", "\(modelName) with \(name) \(value)")
+            }
             rows = try database.fact("rows").flatMap { Int($0) } ?? 0
-        } catch let other as OtherModel {
-            throw .otherModel(folder: folder, stored: other.stored, given: other.given)
-        } catch {
-            let reason = (error as? SQLite.Failure)?.reason ?? "\(error)"
-            throw .unusable(folder: folder, reason: reason)
-        }
-        do throws(FileError) {
-            guard vectors.count >= 4 * dimension * rows else {
+            guard vectors.count >= 4 * dimension * rows || other != nil else {
                 throw FileError(reason: "its vectors are cut off: remove \(place) and make it anew")
             }
-            try vectors.truncate(to: 4 * dimension * rows)  // what was not spoken of
+            // What lies behind was not spoken of.
+            if other == nil { try vectors.truncate(to: 4 * dimension * rows) }
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
-    }
-
-    /// What the index was made with, where it is not what is given.
-    private struct OtherModel: Error {
-        let stored: String
-        let given: String
+        if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
     }
 
     /// How pictures become pixels.
@@ -126,6 +112,8 @@ public final class IndexUpdate {
         let path: FilePath
         let id: Int?
         let status: FileStatus?
+        /// Its content, if it was read to see whether it was moved.
+        let bytes: [UInt8]?
         let known = Mutex(Known())
 
         struct Known {
@@ -135,10 +123,14 @@ public final class IndexUpdate {
             var failure: String?
         }
 
-        init(_ path: FilePath, id: Int? = nil, status: FileStatus? = nil, failure: String? = nil) {
+        init(
+            _ path: FilePath, id: Int? = nil, status: FileStatus? = nil, bytes: [UInt8]? = nil,
+            failure: String? = nil
+        ) {
             self.path = path
             self.id = id
             self.status = status
+            self.bytes = bytes
             if let failure { known.withLock { $0.failure = failure } }
         }
     }
@@ -162,11 +154,11 @@ public final class IndexUpdate {
                 self.take(input, result)
                 progress(true)
             })
-        attempt { () throws(SQLite.Failure) in
+        attempt { () throws(FileError) in
             try commit()
             let database = database
             var deleted = 0
-            try database.transaction { () throws(SQLite.Failure) in
+            try database.transaction { () throws(FileError) in
                 deleted = try database.removeUnseen()
             }
             summary.deleted = deleted
@@ -179,9 +171,9 @@ public final class IndexUpdate {
     }
 
     /// Keeps why the database cannot be used, after which nothing more is done.
-    private func attempt(_ body: () throws(SQLite.Failure) -> Void) {
+    private func attempt(_ body: () throws(FileError) -> Void) {
         guard stopped == nil else { return }
-        do throws(SQLite.Failure) {
+        do throws(FileError) {
             try body()
         } catch {
             stopped = .unusable(folder: folder, reason: error.reason)
@@ -205,7 +197,7 @@ public final class IndexUpdate {
         }
         let path = relative(full)
         var result: Input?
-        attempt { () throws(SQLite.Failure) in
+        attempt { () throws(FileError) in
             let known = try database.file(at: path)
             guard let status = try? FileStatus(path: full.bytes) else {
                 result = Input(path, id: known?.id, failure: "it has gone")
@@ -219,13 +211,14 @@ public final class IndexUpdate {
             }
             result = Input(path, id: known?.id, status: status)
             guard known == nil, try database.hasVector(ofSize: status.size),
-                let bytes = try? readFile(path: full.bytes, limit: 1 << 30)
+                let bytes = try? full.contents()
             else { return }
-            let digest = sha256(bytes)
-            let old = try database.files(of: digest).first {
+            result = Input(path, status: status, bytes: bytes)
+            let old = try database.files(of: sha256(bytes)).first {
                 (try? FileStatus(path: folder.appending($0.file.path.bytes).bytes)) == nil
             }
-            guard var (id, file) = old else { return }
+            guard let (id, known) = old else { return }
+            var file = known
             (file.path, file.size, file.modified) = (path, status.size, status.modified)
             waiting.append((file, id))
             // The next file of this content must not find it again.
@@ -242,12 +235,7 @@ public final class IndexUpdate {
         if let failure = input.known.withLock({ $0.failure }) {
             throw .unreadableFile(path: full.description, reason: failure)
         }
-        let bytes: [UInt8]
-        do throws(FileError) {
-            bytes = try readFile(path: full.bytes, limit: 1 << 30)
-        } catch {
-            throw .unreadableFile(path: full.description, reason: error.reason)
-        }
+        let bytes = if let bytes = input.bytes { bytes } else { try full.contents() }
         let digest = sha256(bytes)
         input.known.withLock { $0.digest = digest }
         let image = try RGBImage(decoding: bytes, path: full.description, options: decoding)
@@ -260,15 +248,11 @@ public final class IndexUpdate {
         var file = IndexDatabase.File(
             path: input.path, size: input.status?.size ?? -1, modified: input.status?.modified ?? 0,
             digest: known.digest, width: known.width, height: known.height)
-        attempt { () throws(SQLite.Failure) in
+        attempt { () throws(FileError) in
             switch result {
             case .success(let vector):
                 let row = Embeddings(values: vector, dimension: vector.count).normalized().values
-                do throws(FileError) {
-                    try vectors.append(row)
-                } catch {
-                    throw SQLite.Failure(reason: error.reason, isBusy: false)
-                }
+                try vectors.append(littleEndianBytes(of: row))
                 file.row = rows
                 rows += 1
                 summary.encoded += 1
@@ -282,14 +266,10 @@ public final class IndexUpdate {
     }
 
     /// Makes everything so far last.
-    private func commit() throws(SQLite.Failure) {
-        do throws(FileError) {
-            try vectors.synchronize()
-        } catch {
-            throw SQLite.Failure(reason: error.reason, isBusy: false)
-        }
+    private func commit() throws(FileError) {
+        try vectors.synchronize()
         let (database, waiting, seen, rows) = (database, waiting, seen, rows)
-        try database.transaction { () throws(SQLite.Failure) in
+        try database.transaction { () throws(FileError) in
             for (file, id) in waiting { try database.set(file, id: id) }
             try database.markSeen(seen)
             try database.setFact("rows", "\(rows)")

@@ -1,9 +1,10 @@
 internal import CSQLite
+internal import Tensors
 
 /// A database of SQLite, for one caller at a time.
 final class SQLite: @unchecked Sendable {
     /// What a column or a parameter holds.
-    enum Value: Equatable {
+    enum Value {
         case null
         case integer(Int)
         case text(String)
@@ -14,27 +15,20 @@ final class SQLite: @unchecked Sendable {
         var blob: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
     }
 
-    /// Why something failed, in SQLite's words.
-    struct Failure: Error {
-        let reason: String
-        let isBusy: Bool
-    }
-
     private let connection: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
     /// - Parameter isForWriting: whether the file is made if there is none, and may be changed.
-    init(path: FilePath, isForWriting: Bool) throws(Failure) {
+    init(path: FilePath, isForWriting: Bool) throws(FileError) {
         var opened: OpaquePointer?
         let flags =
             isForWriting ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
-        let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
-        let status = sqlite3_open_v2(name, &opened, flags, nil)
-        guard let opened else { throw Failure(reason: "there is no memory", isBusy: false) }
+        let status = withPath(path.bytes) { sqlite3_open_v2($0, &opened, flags, nil) }
+        guard let opened else { throw FileError(reason: "there is no memory") }
         guard status == SQLITE_OK else {
             let reason = String(cString: sqlite3_errmsg(opened))
             sqlite3_close_v2(opened)
-            throw Failure(reason: reason, isBusy: false)
+            throw FileError(reason: reason)
         }
         connection = opened
         sqlite3_busy_timeout(opened, 10_000)
@@ -47,7 +41,7 @@ final class SQLite: @unchecked Sendable {
 
     /// Runs a statement; its rows.
     @discardableResult
-    func run(_ sql: String, _ values: [Value] = []) throws(Failure) -> [[Value]] {
+    func run(_ sql: String, _ values: [Value] = []) throws(FileError) -> [[Value]] {
         let statement = try prepared(sql)
         defer {
             sqlite3_reset(statement)
@@ -66,9 +60,9 @@ final class SQLite: @unchecked Sendable {
     }
 
     /// Runs all of `body` or nothing of it.
-    func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
+    func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
         try run("BEGIN IMMEDIATE")
-        do throws(Failure) {
+        do throws(FileError) {
             try body()
             try run("COMMIT")
         } catch {
@@ -77,7 +71,7 @@ final class SQLite: @unchecked Sendable {
         }
     }
 
-    private func prepared(_ sql: String) throws(Failure) -> OpaquePointer {
+    private func prepared(_ sql: String) throws(FileError) -> OpaquePointer {
         if let statement = statements[sql] { return statement }
         var statement: OpaquePointer?
         guard sqlite3_prepare_v2(connection, sql, -1, &statement, nil) == SQLITE_OK, let statement
@@ -115,9 +109,7 @@ final class SQLite: @unchecked Sendable {
         }
     }
 
-    private var failure: Failure {
-        let code = sqlite3_errcode(connection)
-        return Failure(
-            reason: String(cString: sqlite3_errmsg(connection)), isBusy: code == SQLITE_BUSY)
+    private var failure: FileError {
+        FileError(reason: String(cString: sqlite3_errmsg(connection)))
     }
 }

@@ -1,0 +1,19 @@
+internal import Tensors
+
+/// NumPy's .npy: float32 in row-major order.
+public func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
+    npyHeader(shape: shape) + littleEndianBytes(of: values)
+}
+
+/// The header of NumPy's .npy, version 1.0, for float32 in row-major order: 128 bytes for any matrix.
+///
+/// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+func npyHeader(shape: [Int]) -> [UInt8] {
+    let sides = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sides)), }"
+    // The numbers start at a multiple of 64 bytes.
+    let length = max(118, (header.utf8.count + 1 + 10 + 63) / 64 * 64 - 10)
+    header += String(repeating: " ", count: length - 1 - header.utf8.count) + "\n"
+    return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)]
+        + Array(header.utf8)
+}
