@@ -36,11 +36,18 @@ def encode(clip, model, precision, pictures, texts, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     large = arguments.folder / "ViT-B-32-quickgelu"
     subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", large], check=True)
+    # By way of a shell: the system counts a parent's memory to its children's, and this one has PyTorch's.
+    shell = ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
+    benches = {
+        precision: json.loads(subprocess.run(
+            [*shell, arguments.clip, "bench", "--tower", "image", "--batch", "8", "--model", large, "--json",
+             "--precision", precision], check=True, capture_output=True).stdout)
+        for precision in ["fp32", "bf16", "int8"]}
     names = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
     print("| precision | ViT-B/32 against float32: least cosine of pictures | of texts | tiny: top-1 of "
           f"{len(names)} names agrees, of one object (of scenes too) | least cosine | pictures a second (batch 8) | peak MB |")
@@ -49,7 +56,7 @@ def main():
         folder = pathlib.Path(temporary)
         pictures, captions = held_out(arguments.count, folder)
         exact = {}
-        for precision in ["fp32", "bf16", "int8"]:
+        for precision, bench in benches.items():
             rows = {
                 "large": encode(arguments.clip, large, precision, pictures[:100], captions[:100], folder),
                 "tiny": encode(arguments.clip, "tiny", precision, pictures, names, folder)}
@@ -58,9 +65,6 @@ def main():
                        for model in rows}
             best = [(images @ texts.T).argmax(1) for images, texts in (rows["tiny"], exact["tiny"])]
             same = best[0] == best[1]
-            bench = json.loads(subprocess.run(
-                [arguments.clip, "bench", "--tower", "image", "--batch", "8", "--model", large, "--json",
-                 "--precision", precision], check=True, capture_output=True).stdout)
             print(f"| {precision} | {cosines['large'][0]:.6f} | {cosines['large'][1]:.6f} | "
                   f"{100 * same[::3].mean():.1f} % ({100 * same.mean():.1f} %) | {min(cosines['tiny']):.4f} | "
                   f"{8000 / bench['min_ms']:.1f} | {bench['peak_rss_mb']:.0f} |", flush=True)
