@@ -4,14 +4,15 @@
     VENV/bin/pip install numpy faiss-cpu
     VENV/bin/python Scripts/bench/search.py --folder FOLDER
 
-FOLDER gets an index of a million vectors that belong to no pictures (2 GB). In every round each engine
-searches once; the table has the fastest and the median.
+FOLDER gets an index of a million vectors that belong to no pictures (2 GB, and 0.5 GB rounded). In every round
+each engine searches once; the table has the fastest and the median.
 """
 
 import argparse
 import pathlib
 import sqlite3
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -43,6 +44,19 @@ def make(folder, clip, model, count):
     database.close()
 
 
+def quantize(place, vectors):
+    """The rounded vectors that `clip index` would have made, whose format Sources/Tensors/QuantizedVectors.swift tells."""
+    scales = (numpy.abs(vectors).max(0) / 127).astype("<f4")
+    rows = numpy.empty(vectors.shape, numpy.int8)
+    error = 0
+    for start in range(0, len(vectors), 10_000):
+        block = vectors[start:start + 10_000]
+        rows[start:start + 10_000] = numpy.rint(block / scales)
+        error = max(error, numpy.linalg.norm(block - rows[start:start + 10_000] * scales, axis=1).max())
+    header = b"clip i8\n" + struct.pack("<QQQf", *vectors.shape, 0, error * 1.001) + scales.tobytes()
+    (place / "vectors.i8").write_bytes(header + bytes(-len(header) % 64) + rows.tobytes())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
@@ -57,37 +71,54 @@ def main():
     dimension = (folder / ".clip-index/vectors.f32").stat().st_size // 4 // arguments.count
     vectors = numpy.fromfile(folder / ".clip-index/vectors.f32", "<f4").reshape(-1, dimension)
 
+    place = folder / ".clip-index"
     texts = ["a dog", "a cat on a mat", "two bicycles", "the sea at night"]
     command = [arguments.clip, "encode", "--format", "npy", "--model", arguments.model]
     for text in texts:
         command += ["--text", text]
     output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     queries = numpy.frombuffer(output[128:], "<f4").reshape(-1, dimension)
-    for text, query in zip(texts, queries):
-        cosines = vectors @ query
-        expected = [f"{folder}/{row:07}.jpg" for row in numpy.lexsort((numpy.arange(len(cosines)), -cosines))[:10]]
-        found = subprocess.run([arguments.clip, "search", text, "--index", folder, "--paths", "--model",
-                                arguments.model], stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")[:-1]
-        assert found == expected, (found, expected)
-    print(f"the first 10 of {len(vectors)} are NumPy's, in that order, for {len(texts)} texts")
+    # Without the rounded vectors, then with them.
+    for is_rounded in [False, True]:
+        (place / "vectors.i8").unlink(missing_ok=True)
+        if is_rounded:
+            quantize(place, vectors)
+        for text, query in zip(texts, queries):
+            cosines = vectors @ query
+            expected = [f"{folder}/{row:07}.jpg" for row in numpy.lexsort((numpy.arange(len(cosines)), -cosines))[:10]]
+            found = subprocess.run([arguments.clip, "search", text, "--index", folder, "--paths", "--model",
+                                    arguments.model], stdout=subprocess.PIPE, check=True, text=True)
+            assert found.stdout.split("\n")[:-1] == expected, (found.stdout, expected)
+        print(f"the first 10 of {len(vectors)} are NumPy's, in that order, for {len(texts)} texts, "
+              f"{'with' if is_rounded else 'without'} rounded vectors")
 
     index = faiss.IndexFlatIP(dimension)
     index.add(vectors)
-    bench = subprocess.Popen([arguments.clip, "bench", "--tower", "search", "--index", folder, "--on-request"],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    times = {"clip": [], "faiss": [], "NumPy": [], "one pass": [], "clip search, the process": []}
-    for _ in range(arguments.rounds):
+    hidden = place / "vectors.i8.hidden"
+    benches = {}
+    for name in ["clip, float32", "clip, rounded first"]:
+        source, target = (place / "vectors.i8", hidden) if name == "clip, float32" else (hidden, place / "vectors.i8")
+        source.rename(target)
+        bench = subprocess.Popen([arguments.clip, "bench", "--tower", "search", "--index", folder, "--on-request"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         print(file=bench.stdin, flush=True)
-        times["clip"].append(float(bench.stdout.readline()))
-        for name, body in [("faiss", lambda: index.search(queries[:1], 10)), ("NumPy", lambda: vectors @ queries[0]),
-                           ("one pass", lambda: vectors.sum()),
-                           ("clip search, the process", lambda: subprocess.run(
-                               [arguments.clip, "search", texts[0], "--index", folder, "--model", arguments.model],
-                               stdout=subprocess.DEVNULL, check=True))]:
+        bench.stdout.readline()  # it has opened the index
+        benches[name] = bench
+    process = [arguments.clip, "search", texts[0], "--index", folder, "--model", arguments.model]
+    bodies = {"faiss": lambda: index.search(queries[:1], 10), "NumPy": lambda: vectors @ queries[0],
+              "one pass, NumPy's sum": lambda: vectors.sum(),
+              "clip search, the process": lambda: subprocess.run(process, stdout=subprocess.DEVNULL, check=True)}
+    times = {name: [] for name in [*benches, *bodies]}
+    for _ in range(arguments.rounds):
+        for name, bench in benches.items():
+            print(file=bench.stdin, flush=True)
+            times[name].append(float(bench.stdout.readline()))
+        for name, body in bodies.items():
             start = time.perf_counter()
             body()
             times[name].append(1000 * (time.perf_counter() - start))
-    bench.stdin.close()
+    for bench in benches.values():
+        bench.stdin.close()
     print(f"\n| {len(vectors)} x {dimension}, top 10, {faiss.omp_get_max_threads()} threads | fastest, ms | median, ms |\n"
           "|---|---|---|")
     for name, values in times.items():

@@ -174,6 +174,25 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
+                          int32_t *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        __m256i sums = _mm256_setzero_si256();
+        size_t i = 0;
+        for (; i + 16 <= n; i += 16) {
+            __m256i bytes = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(rows + i)));
+            __m256i factors = _mm256_loadu_si256((const __m256i *)(x + i));
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(bytes, factors));
+        }
+        int32_t rest = 0;
+        for (; i < n; i++) rest += x[i] * rows[i];
+        int32_t parts[8];
+        _mm256_storeu_si256((__m256i *)parts, sums);
+        for (int k = 0; k < 8; k++) rest += parts[k];
+        out[row] = rest;
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -295,6 +314,7 @@ const clip_kernels clip_kernels_avx2 = {
     .scale = scale,
     .sum_of_squares = sum_of_squares,
     .dot_rows = dot_rows,
+    .dot_rows_int8 = dot_rows_int8,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

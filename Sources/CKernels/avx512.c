@@ -68,6 +68,31 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
+                          int32_t *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        __m512i sums[2] = {0};
+        size_t i = 0;
+        for (; i + 64 <= n; i += 64) {
+            // Rows are read once, from memory: what is a few of them ahead is asked for.
+            _mm_prefetch((const char *)rows + i + 4 * stride, _MM_HINT_T0);
+            for (int k = 0; k < 2; k++) {
+                __m512i bytes = _mm512_cvtepi8_epi16(
+                    _mm256_loadu_si256((const __m256i *)(rows + i + 32 * k)));
+                __m512i products = _mm512_madd_epi16(bytes, _mm512_loadu_si512(x + i + 32 * k));
+                sums[k] = _mm512_add_epi32(sums[k], products);
+            }
+        }
+        for (; i < n; i += 32) {
+            __mmask32 mask = n - i < 32 ? ((__mmask32)1 << (n - i)) - 1 : ~(__mmask32)0;
+            __m512i bytes = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(mask, rows + i));
+            __m512i products = _mm512_madd_epi16(bytes, _mm512_maskz_loadu_epi16(mask, x + i));
+            sums[0] = _mm512_add_epi32(sums[0], products);
+        }
+        out[row] = _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]));
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -273,6 +298,7 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
     .scale = scale,                                     \
     .sum_of_squares = sum_of_squares,                   \
     .dot_rows = dot_rows,                               \
+    .dot_rows_int8 = dot_rows_int8,                     \
     .float16_to_float32 = float16_to_float32,           \
     .bfloat16_to_float32 = bfloat16_to_float32,         \
     .resize_horizontal = clip_resize_horizontal_avx512, \

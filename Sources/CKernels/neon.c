@@ -148,6 +148,23 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
+                          int32_t *out) {
+    for (size_t row = 0; row < count; row++, rows += stride) {
+        int32x4_t sums[2] = {0};
+        size_t i = 0;
+        for (; i + 8 <= n; i += 8) {
+            int16x8_t bytes = vmovl_s8(vld1_s8(rows + i));
+            int16x8_t factors = vld1q_s16(x + i);
+            sums[0] = vmlal_s16(sums[0], vget_low_s16(bytes), vget_low_s16(factors));
+            sums[1] = vmlal_high_s16(sums[1], bytes, factors);
+        }
+        int32_t rest = 0;
+        for (; i < n; i++) rest += x[i] * rows[i];
+        out[row] = rest + vaddvq_s32(vaddq_s32(sums[0], sums[1]));
+    }
+}
+
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                        size_t n, float *out) {
     float mean = sum(x, n) / n;
@@ -266,6 +283,7 @@ const clip_kernels clip_kernels_neon = {
     .scale = scale,
     .sum_of_squares = sum_of_squares,
     .dot_rows = dot_rows,
+    .dot_rows_int8 = dot_rows_int8,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

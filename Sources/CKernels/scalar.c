@@ -80,6 +80,15 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
+                          int32_t *out) {
+    for (size_t i = 0; i < count; i++, rows += stride) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < n; j++) sum += x[j] * rows[j];
+        out[i] = sum;
+    }
+}
+
 static void float16_to_float32(const uint16_t *x, size_t n, float *out) {
     for (size_t i = 0; i < n; i++) {
         uint32_t sign = x[i] >> 15;
@@ -153,6 +162,7 @@ const clip_kernels clip_kernels_scalar = {
     .scale = scale,
     .sum_of_squares = sum_of_squares,
     .dot_rows = dot_rows,
+    .dot_rows_int8 = dot_rows_int8,
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,

@@ -343,7 +343,7 @@ private final class Part {
     }
 
     func finish() throws(FileError) {
-        try vectors?.setBeginning(npyHeader(shape: [rows, dimension]))
+        try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
         try names.finish()
         try vectors?.finish()
     }

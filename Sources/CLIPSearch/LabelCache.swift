@@ -20,7 +20,7 @@ public struct LabelCache: Sendable {
         if let file = try? MappedFile(path: path.bytes), file.count == 4 * labels.count * dimension,
             let rows = MappedVectors(file, dimension: dimension, count: labels.count)
         {
-            let values = (0..<rows.count).flatMap { rows[$0] }
+            let values = rows.values(ofRows: Array(labels.indices))
             if values.allSatisfy(\.isFinite) {
                 return try ZeroShotClassifier(
                     model: model, labels: labels,

@@ -70,10 +70,11 @@ package final class GrowingFile {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// Writes over what stands at the beginning.
-    package func setBeginning(_ bytes: [UInt8]) throws(FileError) {
+    /// Writes over what stands at a place.
+    package func overwrite(_ bytes: [UInt8], at offset: Int = 0) throws(FileError) {
+        precondition(offset + bytes.count <= count, "\(bytes.count) at \(offset) of \(count)")
         try flush()
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last() }
+        guard lseek(descriptor, off_t(offset), SEEK_SET) == offset else { throw .last() }
         try write(bytes)
     }
 

@@ -12,39 +12,110 @@ package struct MappedVectors: Sendable {
         self.count = count
     }
 
-    package subscript(row: Int) -> [Float] {
-        precondition(row >= 0 && row < count, "row \(row) of \(count)")
-        return Array(UnsafeBufferPointer(start: start + row * dimension, count: dimension))
+    /// Some rows, one after the other.
+    package func values(ofRows rows: [Int]) -> [Float] {
+        var values: [Float] = []
+        values.reserveCapacity(rows.count * dimension)
+        for row in rows {
+            precondition(row >= 0 && row < count, "row \(row) of \(count)")
+            values += UnsafeBufferPointer(start: start + row * dimension, count: dimension)
+        }
+        return values
     }
 
-    private var start: UnsafePointer<Float> {
+    var start: UnsafePointer<Float> {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
-    /// The dot product of every row with a vector; each is one sum, whatever is computed beside it.
-    package func dotProducts(with vector: [Float], on pool: WorkspacePool) -> [Float] {
+    /// The rows whose dot products with a vector are largest, best first, the lower row first among equals:
+    /// at least `wanted`, and all that equal the last of these.
+    ///
+    /// - Parameter quantized: the first rows rounded, which say what of them need not be looked at; the answer
+    ///   is the same without them.
+    package func nearest(
+        _ wanted: Int, to vector: [Float], atLeast threshold: Float,
+        quantized: QuantizedVectors? = nil, on pool: WorkspacePool
+    ) -> [(row: Int, product: Float)] {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
-        guard count > 0 else { return [] }
-        let kernels = Kernels.current
-        let start = start
-        let strip = 4096
-        return [Float](unsafeUninitializedCapacity: count) { products, initialized in
-            initialized = count
-            guard let target = products.baseAddress else { return }
-            pool.inParallel((count + strip - 1) / strip) { index, _ in
-                let first = index * strip
-                kernels.dot_rows(
-                    vector, start + first * dimension, dimension,
-                    min(strip, count - first), dimension, target + first)
+        if let quantized, wanted < count / 16,
+            let found = nearest(
+                wanted, to: vector, atLeast: threshold, by: quantized, on: pool)
+        {
+            return found
+        }
+        let products = dotProducts(with: vector, rows: 0..<count, on: pool)
+        guard let least = largest(wanted, of: products, atLeast: threshold) else { return [] }
+        return sorted(products.indices.filter { products[$0] >= least }.map { ($0, products[$0]) })
+    }
+
+    /// The same, nil if the rounded vectors leave too much open.
+    private func nearest(
+        _ wanted: Int, to vector: [Float], atLeast threshold: Float,
+        by quantized: QuantizedVectors, on pool: WorkspacePool
+    ) -> [(row: Int, product: Float)]? {
+        let known = min(count, quantized.count)
+        let (rounded, error) = quantized.dotProducts(with: vector, count: known, on: pool)
+        let estimates = rounded + dotProducts(with: vector, rows: known..<count, on: pool)
+        guard let last = largest(wanted, of: estimates, atLeast: threshold - error) else {
+            return []
+        }
+        // What is in truth among the first is estimated no more than two errors below the last of them.
+        let least = max(last - 2 * error, threshold - error)
+        let candidates = estimates.indices.filter { estimates[$0] >= least }
+        guard candidates.count <= count / 8 else { return nil }
+        let products = dotProducts(with: vector, rows: candidates, on: pool)
+        // Rows that were written over since they were rounded may have pushed others aside.
+        guard let exact = largest(wanted, of: products, atLeast: -.infinity), exact >= last - error
+        else { return nil }
+        return sorted(zip(candidates, products).filter { $0.1 >= max(exact, threshold) })
+    }
+
+    private func sorted(_ found: [(row: Int, product: Float)]) -> [(row: Int, product: Float)] {
+        found.sorted { ($1.product, $0.row) < ($0.product, $1.row) }
+    }
+
+    /// The dot products of rows with a vector; each is one sum, whatever is computed beside it.
+    private func dotProducts(
+        with vector: [Float], rows: Range<Int>, on pool: WorkspacePool
+    ) -> [Float] {
+        inStrips(of: rows.count, on: pool) { strip, target in
+            Kernels.current.dot_rows(
+                vector, start + (rows.lowerBound + strip.lowerBound) * dimension, dimension,
+                strip.count, dimension, target)
+        }
+    }
+
+    private func dotProducts(
+        with vector: [Float], rows: [Int], on pool: WorkspacePool
+    ) -> [Float] {
+        inStrips(of: rows.count, on: pool) { strip, target in
+            for (place, row) in rows[strip].enumerated() {
+                Kernels.current.dot_rows(
+                    vector, start + row * dimension, dimension, 1, dimension, target + place)
             }
         }
     }
 }
 
-/// The places of the largest numbers, best first, the lower place first among equals: at least `count`, and
-/// all that equal the last of these.
-package func placesOfLargest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> [Int] {
-    guard count > 0 else { return [] }
+/// Numbers that are computed by all threads, a strip at a time; `body` gets where the strip's go.
+func inStrips(
+    of count: Int, on pool: WorkspacePool,
+    _ body: (_ strip: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
+) -> [Float] {
+    let length = 4096
+    return [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+        initialized = count
+        guard let target = numbers.baseAddress else { return }
+        pool.inParallel((count + length - 1) / length) { index, _ in
+            let strip = index * length..<min(count, (index + 1) * length)
+            body(strip, target + strip.lowerBound)
+        }
+    }
+}
+
+/// The `count`th of the largest numbers that reach a threshold, or the last of fewer; nil if none does.
+func largest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> Float? {
+    guard count > 0 else { return nil }
     // The largest so far, the smallest of them first: a heap.
     var heap: [Float] = []
     for number in numbers where number >= threshold {
@@ -70,7 +141,5 @@ package func placesOfLargest(_ count: Int, of numbers: [Float], atLeast threshol
             }
         }
     }
-    guard let last = heap.first else { return [] }
-    return numbers.indices.filter { numbers[$0] >= last }
-        .sorted { (numbers[$1], $0) < (numbers[$0], $1) }
+    return heap.first
 }

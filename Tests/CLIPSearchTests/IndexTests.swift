@@ -201,20 +201,65 @@ import Testing
         #expect("\(try #require(error))".contains("not a database"))
     }
 
-    @Test(arguments: [1, 2, 10, 100, 1000]) func placesOfTheLargest(_ count: Int) {
-        var random: UInt32 = 7
-        let numbers = (0..<500).map { _ -> Float in
-            random = random &* 1_664_525 &+ 1_013_904_223
-            return Float(random >> 26)  // many are equal
+    @Test func rowsOfDeletedFilesAreGivenToOthers() throws {
+        for seed in 0..<20 { try add("\(seed).png", seed: seed) }
+        try update()
+        let reader = try EmbeddingIndex(folder: path)
+        for seed in 4..<20 { try FileManager.default.removeItem(atPath: "\(path)/\(seed).png") }
+        #expect(try update().deleted == 16)
+        let query = [Float](repeating: 1, count: 16)
+        #expect(
+            Set(names(try reader.search(query, top: 9))) == ["0.png", "1.png", "2.png", "3.png"])
+        for seed in 30..<50 { try add("\(seed).png", seed: seed) }
+        #expect(try update().encoded == 20)
+        #expect(try bytes(ofFile: "\(path)/.clip-index/vectors.f32").count == 24 * 16 * 4)
+        let (pictures, embeddings) = try EmbeddingIndex(folder: path).contents()
+        #expect(pictures.count == 24 && embeddings.count == 24)
+        let all = try model.encode(
+            images: pictures.map { try RGBImage(contentsOfFile: $0.path.description) })
+        #expect(embeddings == all.normalized())
+        // Whoever opened the index before finds what it knows of, and nothing wrong.
+        for match in try reader.search(query, top: 24) {
+            let row = try #require(pictures.firstIndex { $0.path == match.path })
+            let cosine = Embeddings(values: all[row], dimension: 16)
+                .cosineSimilarities(to: Embeddings(values: query, dimension: 16))[0][0]
+            #expect(abs(match.cosine - cosine) < 1e-6)
         }
-        let sorted = numbers.indices.sorted { (numbers[$1], $0) < (numbers[$0], $1) }
-        let found = placesOfLargest(count, of: numbers, atLeast: 5)
-        let expected = sorted.filter { numbers[$0] >= 5 }
-        #expect(found.count >= min(count, expected.count))
-        #expect(found == Array(expected.prefix(found.count)))
-        if found.count < expected.count {
-            #expect(numbers[expected[found.count]] < numbers[found[found.count - 1]])
+    }
+
+    @Test func manyVectorsAreRounded() throws {
+        func quantized() throws -> QuantizedVectors? {
+            QuantizedVectors(try MappedFile(path: "\(path)/.clip-index/vectors.i8"))
         }
-        #expect(placesOfLargest(0, of: numbers, atLeast: 0).isEmpty)
+        func update() throws {
+            let update = try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init())
+            update.quantizingFrom = 64
+            _ = try update.run()
+        }
+        for seed in 0..<63 { try add("\(seed).png", seed: seed) }
+        try update()
+        #expect(throws: FileError.self) { try quantized() }
+        try add("63.png", seed: 63)
+        try update()
+        #expect(try quantized()?.count == 64)
+        for seed in 64..<70 { try add("\(seed).png", seed: seed) }
+        try update()
+        #expect(try quantized()?.count == 64)  // so few more are looked at by themselves
+        for top in [1, 3] {
+            let index = try EmbeddingIndex(folder: path)
+            for seed in [0, 5, 63, 68] {
+                let query = try model.encode(images: [RGBImage(decoding: Self.png(seed))]).values
+                let found = try index.search(query, top: top)
+                #expect(names(found).first == "\(seed).png" && found.count == top)
+            }
+        }
+        for seed in 0..<40 { try FileManager.default.removeItem(atPath: "\(path)/\(seed).png") }
+        try update()
+        try add("again.png", seed: 5)
+        try update()  // written over a row that was rounded
+        let query = try model.encode(images: [RGBImage(decoding: Self.png(5))]).values
+        #expect(try quantized()?.generation == 1)
+        #expect(names(try EmbeddingIndex(folder: path).search(query, top: 1)) == ["again.png"])
     }
 }

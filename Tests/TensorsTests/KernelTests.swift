@@ -138,6 +138,26 @@ import Testing
         }
     }
 
+    @Test(arguments: names, sizes)
+    func dotProductsOfBytes(name: String, n: Int) throws {
+        var random = Random(seed: n)
+        let largest = Float(min(8191, Int(Int32.max) / 127 / n))
+        var x = random.floats(n, in: -largest...largest).map { Int16($0) }
+        var rows = random.floats(n + 2, in: -127...127).map { Int8($0) }
+        for isExtreme in [false, true] {
+            if isExtreme {
+                x = x.map { _ in Int16(largest) }
+                rows = rows.map { _ in -127 }
+            }
+            var dots = [Int32](repeating: 1, count: 3)
+            try kernels(name).dot_rows_int8(x, rows, 1, 3, n, &dots)
+            for row in 0..<3 {
+                #expect(
+                    Int(dots[row]) == (0..<n).reduce(0) { $0 + Int(x[$1]) * Int(rows[row + $1]) })
+            }
+        }
+    }
+
     // MARK: NaN, infinity and huge numbers
 
     @Test(arguments: names, sizes)

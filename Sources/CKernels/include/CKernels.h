@@ -66,6 +66,10 @@ typedef struct {
     void (*dot_rows)(const float *x, const float *rows, size_t stride, size_t count, size_t n,
                      float *out);
 
+    // The same of bytes, exactly; no sum of |x[j]| * 127 may reach 2^31.
+    void (*dot_rows_int8)(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
+                          int32_t *out);
+
     // Widening of IEEE binary16 and of bfloat16, exact for every bit pattern but the payload of NaN.
     void (*float16_to_float32)(const uint16_t *x, size_t n, float *out);
     void (*bfloat16_to_float32)(const uint16_t *x, size_t n, float *out);

@@ -32,6 +32,7 @@ public struct EmbeddingIndex: Sendable {
 
     private let database: IndexDatabase
     private let vectors: MappedVectors
+    private let quantized: QuantizedVectors?
     private let pool: WorkspacePool
 
     /// Where an index lies in a folder.
@@ -68,6 +69,10 @@ public struct EmbeddingIndex: Sendable {
                     reason: "its vectors are missing or cut off: remove \(place) and make it anew")
             }
             self.vectors = vectors
+            // One of another dimension is of another index, or none.
+            quantized = Self.quantizedVectors(folder).flatMap {
+                $0.dimension == dimension ? $0 : nil
+            }
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
@@ -87,24 +92,87 @@ public struct EmbeddingIndex: Sendable {
         _ vector: [Float], top: Int, threshold: Float = -1
     ) throws(IndexError) -> [Match] {
         let query = Embeddings(values: vector, dimension: vectors.dimension).normalized().values
-        let cosines = vectors.dotProducts(with: query, on: pool)
-        // Rows of files that are gone count for nothing, so as many more are looked at.
-        let gone = max(0, vectors.count - count)
-        var matches: [Match] = []
-        do throws(FileError) {
-            let places = placesOfLargest(
-                min(top, vectors.count) + gone, of: cosines, atLeast: threshold - 1e-6)
-            for row in places {
-                let cosine = min(1, max(-1, cosines[row]))
-                if matches.count >= top, let last = matches.last, cosine < last.cosine { break }
-                guard cosine >= threshold else { continue }
-                for file in try database.files(atRow: row) {
-                    matches.append(Match(path: folder.appending(file.path.bytes), cosine: cosine))
+        return try consistently { generation throws(FileError) in
+            let quantized = quantized?.generation == generation ? quantized : nil
+            var wanted = min(vectors.count, vectors.count > count ? 2 * top : top)
+            while true {
+                let found = vectors.nearest(
+                    wanted, to: query, atLeast: threshold - 1e-6, quantized: quantized, on: pool)
+                var matches: [Match] = []
+                for (row, product) in found {
+                    let cosine = min(1, max(-1, product))
+                    if matches.count >= top, let last = matches.last, cosine < last.cosine { break }
+                    guard cosine >= threshold else { continue }
+                    for file in try database.files(atRow: row) {
+                        let path = folder.appending(file.path.bytes)
+                        matches.append(Match(path: path, cosine: cosine))
+                    }
                 }
+                // Rows of files that are gone are found as well.
+                if matches.count >= top || found.count < wanted || wanted == vectors.count {
+                    matches.sort { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
+                    return Array(matches.prefix(top))
+                }
+                wanted = min(vectors.count, 4 * wanted)
+            }
+        }
+    }
+
+    /// All pictures, in the order of their paths, and their vectors, L2-normalised.
+    ///
+    /// - Throws: `IndexError.unusable`.
+    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
+        try consistently { _ throws(FileError) in
+            // What came after the file was mapped is left out.
+            let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
+            let pictures = files.map { file in
+                IndexedPicture(
+                    path: folder.appending(file.path.bytes), width: file.width, height: file.height,
+                    size: file.size, modified: file.modified, digest: file.digest ?? [])
+            }
+            let values = vectors.values(ofRows: files.compactMap(\.row))
+            return (pictures, Embeddings(values: values, dimension: vectors.dimension))
+        }
+    }
+
+    /// Does something again if rows were written over meanwhile, which may have had other files than was thought.
+    private func consistently<Result>(
+        _ body: (_ generation: Int) throws(FileError) -> Result
+    ) throws(IndexError) -> Result {
+        do throws(FileError) {
+            while true {
+                let generation = try database.generation()
+                let result = try body(generation)
+                if try database.generation() == generation { return result }
             }
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
-        return Array(matches.sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }.prefix(top))
     }
+
+    /// Whether nearly all of so many rows are there rounded.
+    static func isQuantized(_ rows: Int, _ generation: Int, _ folder: FilePath) -> Bool {
+        guard let quantized = quantizedVectors(folder) else { return false }
+        return quantized.generation == generation && quantized.count >= rows - rows / 8
+    }
+
+    private static func quantizedVectors(_ folder: FilePath) -> QuantizedVectors? {
+        let path = folder.appending(location).appending("vectors.i8".utf8)
+        return (try? MappedFile(path: path.bytes)).flatMap { QuantizedVectors($0) }
+    }
+}
+
+/// A picture of an index.
+public struct IndexedPicture: Sendable {
+    /// The folder's path, then that of the file in it.
+    public let path: FilePath
+    /// In pixels.
+    public let width: Int
+    public let height: Int
+    /// Of the file, in bytes, when it was encoded.
+    public let size: Int
+    /// Of the file, in nanoseconds since 1970, when it was encoded.
+    public let modified: Int
+    /// SHA-256 of the file.
+    public let digest: [UInt8]
 }

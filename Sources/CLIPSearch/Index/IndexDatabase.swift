@@ -62,6 +62,11 @@ struct IndexDatabase: Sendable {
         try database.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [.text(name), .text(value)])
     }
 
+    /// How often rows of files that are gone have been given to others.
+    func generation() throws(FileError) -> Int {
+        try fact("generation").flatMap { Int($0) } ?? 0
+    }
+
     // MARK: files
 
     private static let columns = "id, path, size, modified, digest, row, width, height, failure"
@@ -103,6 +108,20 @@ struct IndexDatabase: Sendable {
         try files(where: "failure IS NOT NULL ORDER BY path", []).map {
             ($0.file.path, $0.file.failure ?? "")
         }
+    }
+
+    /// All that have vectors, by path.
+    func filesWithVectors() throws(FileError) -> [File] {
+        try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
+    }
+
+    /// Which of the first rows no file has, in falling order.
+    func freeRows(of count: Int) throws(FileError) -> [Int] {
+        var isFree = [Bool](repeating: true, count: count)
+        for row in try database.run("SELECT row FROM files WHERE row IS NOT NULL") {
+            if let row = row[0].integer, row < count { isFree[row] = false }
+        }
+        return isFree.indices.reversed().filter { isFree[$0] }
     }
 
     /// How many files have vectors.

@@ -28,11 +28,17 @@ public final class IndexUpdate {
     private let database: IndexDatabase
     private let vectors: GrowingFile
     private var rows: Int
+    /// Rows of files that are gone, the next to be written over at the end.
+    private var free: [Int] = []
+    private var generation: Int
+    private var hasWrittenOver = false
     private var summary = Summary()
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
     private var seen: [Int] = []
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
+    /// From how many rows on a search gains by rounded vectors.
+    var quantizingFrom = 16_384
 
     /// - Parameters:
     ///   - modelName: under which the model is found again.
@@ -88,8 +94,12 @@ public final class IndexUpdate {
             guard vectors.count >= 4 * dimension * rows || other != nil else {
                 throw FileError(reason: "its vectors are cut off: remove \(place) and make it anew")
             }
-            // What lies behind was not spoken of.
-            if other == nil { try vectors.truncate(to: 4 * dimension * rows) }
+            generation = try database.generation()
+            if other == nil {
+                // What lies behind was not spoken of.
+                try vectors.truncate(to: 4 * dimension * rows)
+                if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
+            }
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
@@ -165,9 +175,26 @@ public final class IndexUpdate {
             summary.failures = try database.failures().map {
                 (folder.appending($0.path.bytes), $0.reason)
             }
+            try quantize()
         }
         if let stopped { throw stopped }
         return summary
+    }
+
+    /// Rounds the vectors once there are many, and again when there are many more.
+    private func quantize() throws(FileError) {
+        guard rows >= quantizingFrom, !EmbeddingIndex.isQuantized(rows, generation, folder) else {
+            return
+        }
+        let place = folder.appending(EmbeddingIndex.location)
+        let file = try MappedFile(path: vectors.path)
+        guard
+            let mapped = MappedVectors(
+                file, dimension: model.configuration.embeddingDimension, count: rows)
+        else { return }
+        try QuantizedVectors.write(
+            mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
+            on: WorkspacePool(threads: model.threads))
     }
 
     /// Keeps why the database cannot be used, after which nothing more is done.
@@ -252,9 +279,15 @@ public final class IndexUpdate {
             switch result {
             case .success(let vector):
                 let row = Embeddings(values: vector, dimension: vector.count).normalized().values
-                try vectors.append(littleEndianBytes(of: row))
-                file.row = rows
-                rows += 1
+                if let place = free.popLast() {
+                    try vectors.overwrite(littleEndianBytes(of: row), at: 4 * place * row.count)
+                    file.row = place
+                    hasWrittenOver = true
+                } else {
+                    try vectors.append(littleEndianBytes(of: row))
+                    file.row = rows
+                    rows += 1
+                }
                 summary.encoded += 1
             case .failure(let error): file.failure = "\(error)"
             }
@@ -268,11 +301,15 @@ public final class IndexUpdate {
     /// Makes everything so far last.
     private func commit() throws(FileError) {
         try vectors.synchronize()
+        if hasWrittenOver { generation += 1 }
+        hasWrittenOver = false
         let (database, waiting, seen, rows) = (database, waiting, seen, rows)
+        let generation = generation
         try database.transaction { () throws(FileError) in
             for (file, id) in waiting { try database.set(file, id: id) }
             try database.markSeen(seen)
             try database.setFact("rows", "\(rows)")
+            try database.setFact("generation", "\(generation)")
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
     }

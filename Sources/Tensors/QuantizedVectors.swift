@@ -1,0 +1,152 @@
+/// The rows of a file of vectors rounded to signed bytes, with a scale for each column: a quarter of the
+/// memory to go through, and a bound on how far a dot product can be from the exact one.
+///
+/// The file: "clip i8\n", the number of rows, of columns and of the generation (8 bytes each), the largest error
+/// (float32), the scales (float32 each), zeros up to a multiple of 64 bytes, the rows. Little end first.
+package struct QuantizedVectors: Sendable {
+    private let file: MappedFile
+    package let dimension: Int
+    package let count: Int
+    /// What the writer says that the exact rows are of.
+    package let generation: Int
+    /// The L2 norm of the most that any row loses.
+    private let rowError: Float
+    private let scales: [Float]
+
+    private static let magic = Array("clip i8\n".utf8)
+
+    private static func headerSize(_ dimension: Int) -> Int { (36 + 4 * dimension + 63) / 64 * 64 }
+
+    /// - Returns: nil of any other file, or one that is cut off.
+    package init?(_ file: MappedFile) {
+        guard file.count >= 36, file.bytes(0..<8) == Self.magic,
+            let count = Int(exactly: file.number(8, 8)),
+            let dimension = Int(exactly: file.number(16, 8)), dimension > 0, dimension < 1 << 20,
+            let generation = Int(exactly: file.number(24, 8)),
+            file.count >= Self.headerSize(dimension),
+            count == (file.count - Self.headerSize(dimension)) / dimension
+        else { return nil }
+        self.file = file
+        self.count = count
+        self.dimension = dimension
+        self.generation = generation
+        func float(_ offset: Int) -> Float {
+            Float(bitPattern: UInt32(file.number(offset, 4)))
+        }
+        rowError = float(32)
+        scales = (0..<dimension).map { float(36 + 4 * $0) }
+    }
+
+    /// What the first rows' dot products with a vector are about, and how far the exact ones may be from that.
+    func dotProducts(
+        with vector: [Float], count: Int, on pool: WorkspacePool
+    ) -> (products: [Float], error: Float) {
+        precondition(vector.count == dimension && count <= self.count, "\(count) of \(self.count)")
+        // The vector is rounded as well, as finely as a sum of 32 bits allows.
+        let scaled = zip(vector, scales).map { $0 * $1 }
+        let levels = min(8191, Float(Int32.max / 127 / Int32(dimension)))
+        let step = max((scaled.map(abs).max() ?? 0) / levels, .leastNormalMagnitude)
+        let factors = scaled.map { Int16(($0 / step).rounded()) }
+        let vectorError = zip(scaled, factors).reduce(Float(0)) {
+            $0 + abs($1.0 - Float($1.1) * step)
+        }
+        let norm = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let rows =
+            file.address(of: 0..<file.count).assumingMemoryBound(to: Int8.self)
+            + Self.headerSize(dimension)
+        let products = inStrips(of: count, on: pool) { strip, target in
+            var sums = [Int32](repeating: 0, count: strip.count)
+            Kernels.current.dot_rows_int8(
+                factors, rows + strip.lowerBound * dimension, dimension, strip.count, dimension,
+                &sums)
+            for (place, sum) in sums.enumerated() { target[place] = Float(sum) * step }
+        }
+        // The last is for the roundings of the sums in float32, this one's and the exact one's.
+        return (products, norm * rowError + 127 * vectorError + 1e-5 * norm)
+    }
+
+    /// Rounds all rows of a file of vectors and writes them to another.
+    ///
+    /// - Throws: `FileError`.
+    package static func write(
+        _ vectors: MappedVectors, generation: Int, to path: [UInt8], on pool: WorkspacePool
+    ) throws(FileError) {
+        let (count, dimension) = (vectors.count, vectors.dimension)
+        let strips = (count + 4095) / 4096
+        func rows(_ strip: Int) -> Range<Int> { strip * 4096..<min(count, (strip + 1) * 4096) }
+
+        // The largest of each column, of every strip by itself.
+        let maxima = inRows(of: strips, dimension, on: pool) { strip, maxima in
+            for row in rows(strip) {
+                let x = vectors.start + row * dimension
+                for i in 0..<dimension where abs(x[i]) > maxima[i] && x[i].isFinite {
+                    maxima[i] = abs(x[i])
+                }
+            }
+        }
+        let scales = (0..<dimension).map { column in
+            (0..<strips).reduce(Float(0)) { max($0, maxima[$1 * dimension + column]) } / 127
+        }
+        let inverses = scales.map { $0 > 0 ? 1 / $0 : 0 }
+
+        let file = try GrowingFile(path: path)
+        try file.truncate(to: 0)
+        func header(_ error: Float) -> [UInt8] {
+            var header = magic
+            for number in [count, dimension, generation] {
+                header += (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+            }
+            header += littleEndianBytes(of: [error] + scales)
+            return header + [UInt8](repeating: 0, count: headerSize(dimension) - header.count)
+        }
+        try file.append(header(0))
+        var largestError: Float = 0
+        for first in stride(from: 0, to: strips, by: 16) {
+            let group = first..<min(strips, first + 16)
+            var bytes = [UInt8](
+                repeating: 0,
+                count: (rows(group.upperBound - 1).upperBound - first * 4096) * dimension)
+            var errors = [Float](repeating: 0, count: group.count)
+            bytes.withUnsafeMutableBufferPointer { bytes in
+                errors.withUnsafeMutableBufferPointer { errors in
+                    nonisolated(unsafe) let (bytes, errors) = (bytes, errors)
+                    pool.inParallel(group.count) { place, _ in
+                        for row in rows(first + place) {
+                            let x = vectors.start + row * dimension
+                            let offset = (row - first * 4096) * dimension
+                            var sum: Float = 0
+                            for i in 0..<dimension {
+                                let level = (x[i] * inverses[i]).rounded()
+                                // What is no number is never found, whatever stands for it here.
+                                let byte = level.isFinite ? Int8(max(-127, min(127, level))) : 0
+                                let lost = x[i] - Float(byte) * scales[i]
+                                sum += lost * lost
+                                bytes[offset + i] = UInt8(bitPattern: byte)
+                            }
+                            if sum.isFinite { errors[place] = max(errors[place], sum.squareRoot()) }
+                        }
+                    }
+                }
+            }
+            largestError = max(largestError, errors.max() ?? 0)
+            try file.append(bytes)
+        }
+        // A little more, for the roundings of the error itself.
+        try file.overwrite(header(largestError * 1.001))
+        try file.finish()
+    }
+}
+
+/// Rows of zeros that are filled by all threads.
+private func inRows(
+    of count: Int, _ dimension: Int, on pool: WorkspacePool,
+    _ body: (_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Void
+) -> [Float] {
+    var rows = [Float](repeating: 0, count: count * dimension)
+    rows.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return }
+        nonisolated(unsafe) let start = base
+        pool.inParallel(count) { row, _ in body(row, start + row * dimension) }
+    }
+    return rows
+}
