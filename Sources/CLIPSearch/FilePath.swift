@@ -65,6 +65,42 @@ public struct FilePath: Hashable, Sendable, Comparable {
         return result + [quote]
     }
 
+    /// The path that `quoted` begins with, as that writes it; nil of anything else.
+    init?(quoted: some Collection<UInt8>) {
+        var bytes: [UInt8] = []
+        var rest = quoted[...]
+        guard rest.popFirst() == UInt8(ascii: "\"") else { return nil }
+        while let byte = rest.popFirst() {
+            guard byte != UInt8(ascii: "\"") else {
+                self.init(bytes)
+                return
+            }
+            guard byte == UInt8(ascii: "\\") else {
+                bytes.append(byte)
+                continue
+            }
+            switch rest.popFirst() {
+            case UInt8(ascii: "n"): bytes.append(10)
+            case UInt8(ascii: "r"): bytes.append(13)
+            case UInt8(ascii: "t"): bytes.append(9)
+            case UInt8(ascii: "u"):
+                let digits = String(decoding: rest.prefix(4), as: UTF8.self)
+                rest = rest.dropFirst(4)
+                guard digits.count == 4, let value = UInt32(digits, radix: 16) else { return nil }
+                if (0xDC80...0xDCFF).contains(value) {
+                    bytes.append(UInt8(value - 0xDC00))
+                } else if let scalar = Unicode.Scalar(value) {
+                    bytes += String(Character(scalar)).utf8
+                } else {
+                    return nil
+                }
+            case let other?: bytes.append(other)
+            case nil: return nil
+            }
+        }
+        return nil
+    }
+
     /// The bytes of the first scalar; 0 if they are not UTF-8.
     private static func lengthOfScalar(_ bytes: ArraySlice<UInt8>) -> Int {
         guard let first = bytes.first else { return 0 }

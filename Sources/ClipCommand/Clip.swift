@@ -15,8 +15,9 @@ struct Clip: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            Zeroshot.self, Encode.self, Index.self, Search.self, Similarity.self, Tokenize.self,
-            Preprocess.self, Models.self, Pull.self, Info.self, Verify.self, Convert.self,
+            Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
+            Map.self, Similarity.self, Score.self, Tokenize.self, Preprocess.self, Models.self,
+            Pull.self, Info.self, Verify.self, Convert.self,
             Bench.self,
         ])
 

@@ -13,7 +13,18 @@ enum JSON: CustomStringConvertible {
     /// JSON that is written already.
     case raw([UInt8])
     case array([JSON])
-    case object(KeyValuePairs<String, JSON>)
+    case members([Member])
+
+    struct Member {
+        let key: String
+        let value: JSON
+
+        init(_ key: String, _ value: JSON) { (self.key, self.value) = (key, value) }
+    }
+
+    static func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
+        .members(members.map { Member($0.key, $0.value) })
+    }
 
     static func floats(_ values: some Sequence<Float>) -> JSON { .array(values.map { .float($0) }) }
 
@@ -43,7 +54,7 @@ enum JSON: CustomStringConvertible {
                 value.write(to: &bytes)
             }
             bytes.append(UInt8(ascii: "]"))
-        case .object(let members):
+        case .members(let members):
             bytes.append(UInt8(ascii: "{"))
             for (index, member) in members.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }

@@ -38,6 +38,10 @@ struct Search: ParsableCommand {
     @Flag(help: "Print an object a line.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp("Write a page with the pictures there too.", valueName: "file"))
+    var html: String?
+
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
@@ -86,14 +90,8 @@ struct Search: ParsableCommand {
     func run() throws {
         let folder = FilePath(argument: index)
         let found = try EmbeddingIndex(folder: folder, threads: model.wantedThreads())
-        var options = model
-        if !options.isGiven { options.model = found.modelName }
-        options.precision = found.precision
-        let model = try options.load(textOptions, pictures, common)
-        guard model.fingerprint == found.fingerprint else {
-            throw IndexError.otherModel(
-                folder: folder, stored: found.modelName, given: try options.name())
-        }
+        let model = try model.load(for: found, common).following(
+            tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)
         let matches = try found.search(try vector(model), top: top, threshold: threshold)
         for match in matches {
             if isNULTerminated {
@@ -104,6 +102,13 @@ struct Search: ParsableCommand {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
                 printBytes(cosine + match.path.bytes + [UInt8(ascii: "\n")])
             }
+        }
+        if let html {
+            var page = Page(title: query.joined(separator: " "))
+            page.gallery(
+                matches.map { ($0.path, fixed($0.cosine, 4)) },
+                thumbnails(of: matches.map(\.path), side: Page.thumbnailSide))
+            try write(page.bytes, to: html)
         }
         if matches.isEmpty { throw ExitCode(1) }
     }

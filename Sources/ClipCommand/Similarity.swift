@@ -21,10 +21,22 @@ struct Similarity: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"))
+    var heatmap: String?
+
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        let endings = [".svg", ".html"]
+        if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
+            throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
+        }
+    }
 
     func run() throws {
         let model = try self.model.load(textOptions, pictures, common)
@@ -52,6 +64,18 @@ struct Similarity: ParsableCommand {
                 ]))
         } else {
             printTable(cosines, images: images.map(\.name))
+        }
+        if let heatmap {
+            let drawing = Heatmap(
+                images: images.map { ($0.name, $0.image.thumbnail(side: 192)) }, texts: text,
+                cosines: cosines)
+            if heatmap.lowercased().hasSuffix(".svg") {
+                try write(Array(drawing.svg.utf8), to: heatmap)
+            } else {
+                var page = Page(title: "\(images.count) pictures and \(text.count) texts")
+                page.append(drawing.svg)
+                try write(page.bytes, to: heatmap)
+            }
         }
         if failures > 0 { throw ExitCode(1) }
     }

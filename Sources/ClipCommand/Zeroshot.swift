@@ -32,16 +32,6 @@ struct Zeroshot: ParsableCommand {
     var labelFile: String?
 
     @Option(
-        parsing: .unconditionalSingleValue,
-        help: ArgumentHelp(
-            "A prompt with {} for the label, such as \"a photo of a {}\"; give several to average.",
-            valueName: "prompt"))
-    var template: [String] = []
-
-    @Option(help: "A list of prompts: imagenet, the 80 of OpenAI.")
-    var templates: TemplateList?
-
-    @Option(
         help: ArgumentHelp(
             "Only the best so many labels; the default is all for one picture, 1 for several.",
             valueName: "k"))
@@ -53,15 +43,12 @@ struct Zeroshot: ParsableCommand {
     @Option(help: "jsonl or csv, for any number of pictures.")
     var format: Format?
 
+    @OptionGroup var prompts: PromptOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
-
-    enum TemplateList: String, ExpressibleByArgument, CaseIterable {
-        case imagenet
-    }
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, csv
@@ -69,9 +56,6 @@ struct Zeroshot: ParsableCommand {
 
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
-        if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates exclude each other.")
-        }
         if arguments.isEmpty && collection.filesFrom.isEmpty {
             throw ValidationError("Nothing to classify: give a picture (image) and labels.")
         }
@@ -91,7 +75,8 @@ struct Zeroshot: ParsableCommand {
         let model = try self.model.load(textOptions, pictures, common)
         if let path = onlyPicture(inputs) {
             let picture = try pictures.read(path, for: model.preprocessor)
-            let predictions = try classifier(model, labels).classify([picture])[0]
+            let predictions = try prompts.classifier(model, labels, textOptions).classify([picture]
+            )[0]
             show(predictions.prefix(top ?? labels.count), of: path, try self.model.name())
         } else {
             try classifyAll(inputs, labels, model)
@@ -102,21 +87,6 @@ struct Zeroshot: ParsableCommand {
     private func onlyPicture(_ inputs: [String]) -> String? {
         guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
         return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
-    }
-
-    private func classifier(_ model: CLIPModel, _ labels: [String]) throws -> ZeroShotClassifier {
-        let prompts =
-            switch templates {
-            case .imagenet: PromptTemplates.imageNet
-            case nil: template.isEmpty ? ["{}"] : template
-            }
-        // A few are computed sooner than looked for.
-        guard labels.count * prompts.count >= 256 else {
-            return try ZeroShotClassifier(
-                model: model, labels: labels, templates: prompts, truncating: textOptions.truncate)
-        }
-        return try LabelCache(folder: FilePath(CLIPHub().home + "/labels")).classifier(
-            model: model, labels: labels, templates: prompts, truncating: textOptions.truncate)
     }
 
     private func show(_ predictions: ArraySlice<Prediction>, of picture: String, _ model: String) {
@@ -148,7 +118,7 @@ struct Zeroshot: ParsableCommand {
 
     /// A line for each picture, or for each of its best labels.
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
-        let classifier = try classifier(model, labels)
+        let classifier = try prompts.classifier(model, labels, textOptions)
         let job = CollectionJob(collection, common, name: "zeroshot")
         if format == .csv { print("image,rank,label,probability,logit,cosine") }
         try job.perform {

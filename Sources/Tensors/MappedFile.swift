@@ -125,6 +125,16 @@ package final class MappedFile: @unchecked Sendable {
         return buffer[offset..<offset + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// The float32 numbers, little end first, from an offset on; there must be so many.
+    package func floats(at offset: Int, count: Int) -> [Float] {
+        let bytes = UnsafeRawBufferPointer(
+            start: address(of: offset..<(offset + 4 * count)), count: 4 * count)
+        return [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+            UnsafeMutableRawBufferPointer(numbers).copyMemory(from: bytes)
+            initialized = count
+        }
+    }
+
     /// A copy of the bytes in a range that lies within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")

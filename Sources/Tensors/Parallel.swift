@@ -90,6 +90,18 @@ package final class WorkspacePool: Sendable {
         }
     }
 
+    /// What `body` makes of 0..<count, in that order.
+    package func map<Result: Sendable>(
+        _ count: Int, _ body: (_ index: Int) -> Result
+    ) -> [Result] {
+        let results = Mutex([Result?](repeating: nil, count: count))
+        inParallel(count) { index, _ in
+            let result = body(index)
+            results.withLock { $0[index] = result }
+        }
+        return results.withLock { $0.compactMap(\.self) }
+    }
+
     /// Runs `body` on every thread, or on so many of them, at once, each with a workspace of its own.
     package func onThreads(atMost count: Int = .max, _ body: (_ workspace: Workspace) -> Void) {
         withWorkspace { all in

@@ -64,4 +64,9 @@ clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
 
 void clip_picture_free(clip_picture *picture);
 
+// A JPEG file of RGB pixels, rows without padding; `quality` is 1 to 100. To be freed; NULL if there is no memory for it
+// or a side is longer than JPEG's 65500.
+uint8_t *clip_encode_jpeg(const uint8_t *pixels, uint32_t width, uint32_t height, int quality,
+                          size_t *count);
+
 #endif

@@ -76,6 +76,21 @@ public struct RGBImage: Sendable, Equatable {
         original = nil
     }
 
+    /// A small square of the middle of the picture, as a JPEG file.
+    ///
+    /// - Parameters:
+    ///   - side: in pixels, 1...4096.
+    ///   - quality: of JPEG, 1...100.
+    public func thumbnail(side: Int, quality: Int = 80) -> [UInt8] {
+        precondition(
+            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+        var preprocessor = ImagePreprocessor(resolution: side)
+        preprocessor.rules = .huggingFace  // what is transparent is white
+        return jpegFile(
+            pixels: preprocessor.resizedAndCropped(self), width: side, height: side,
+            quality: quality)
+    }
+
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
     ///
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.

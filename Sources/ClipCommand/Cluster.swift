@@ -1,0 +1,138 @@
+import ArgumentParser
+import CLIP
+import CLIPSearch
+
+struct Cluster: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Put pictures that are alike into groups.",
+        discussion: """
+            Spherical k-means: each picture belongs to the centre that it is most like. Prints, tab between \
+            them, the number of the cluster, its label if labels are given, the picture's cosine with the \
+            centre and its path: the largest cluster first, the most typical pictures first.
+
+            Example: clip cluster photos -k 20 --labels labels.txt --html clusters.html
+            """)
+
+    @OptionGroup var vectors: VectorOptions
+
+    @Option(name: .short, help: ArgumentHelp("How many clusters.", valueName: "k"))
+    var k: Int
+
+    @Option(
+        help: ArgumentHelp(
+            "Name each cluster by the best of these labels, one a line.", valueName: "file"))
+    var labels: String?
+
+    @Option(help: ArgumentHelp("Another one may find other clusters.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    @Flag(help: "Print an object for each cluster.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Write a page with pictures of each cluster there too.", valueName: "file"))
+    var html: String?
+
+    @OptionGroup var prompts: PromptOptions
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if k < 1 { throw ValidationError("-k must be at least 1, not \(k).") }
+    }
+
+    func run() throws {
+        let found = try vectors.load(model)
+        let names = try labels.map { labels in
+            try found.classifier(readLabels(labels), prompts, textOptions, model, common)
+        }
+        let clusters = try Clusters(found, k, seed: seed, classifier: names, model)
+        for (number, cluster) in clusters.all.enumerated() {
+            if json {
+                printLine(cluster.json(number + 1, found))
+                continue
+            }
+            for member in cluster.members {
+                let label = cluster.label.map { "\t\($0.label)" } ?? ""
+                let beginning = "\(number + 1)\(label)\t\(fixed(member.cosine, 4))\t"
+                printBytes(
+                    Array(beginning.utf8) + found.names[member.row].bytes + [UInt8(ascii: "\n")])
+            }
+        }
+        guard let html else { return }
+        let shown = clusters.all.map { $0.members.prefix(60) }
+        var pictures = thumbnails(
+            of: shown.joined().map { found.names[$0.row] }, side: Page.thumbnailSide,
+            threads: try model.wantedThreads())[...]
+        var page = Page(title: "\(found.names.count) pictures in \(clusters.all.count) clusters")
+        for (number, (cluster, members)) in zip(clusters.all, shown).enumerated() {
+            page.heading(cluster.title(number + 1))
+            page.gallery(
+                members.map { (found.names[$0.row], fixed($0.cosine, 4)) },
+                Array(pictures.prefix(members.count)))
+            pictures = pictures.dropFirst(members.count)
+        }
+        try write(page.bytes, to: html)
+    }
+}
+
+/// Clusters, the largest first.
+struct Clusters {
+    struct Cluster {
+        /// The rows, those most like the centre first.
+        var members: [(row: Int, cosine: Float)] = []
+        /// The best of the labels, if there are any.
+        var label: Prediction?
+
+        func title(_ number: Int) -> String {
+            "\(number): \(label.map { $0.label + ", " } ?? "")\(members.count) pictures"
+        }
+
+        func json(_ number: Int, _ vectors: Vectors) -> JSON {
+            let members = JSON.array(
+                members.map {
+                    .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
+                })
+            guard let label else {
+                return .object([
+                    "cluster": .integer(number), "size": .integer(self.members.count),
+                    "members": members,
+                ])
+            }
+            return .object([
+                "cluster": .integer(number), "label": .string(label.label),
+                "label_cosine": .float(label.cosine), "size": .integer(self.members.count),
+                "members": members,
+            ])
+        }
+    }
+
+    let all: [Cluster]
+    /// The cluster of each row.
+    let assignments: [Int]
+
+    init(
+        _ vectors: Vectors, _ k: Int, seed: UInt64 = 0, classifier: ZeroShotClassifier?,
+        _ model: ModelOptions
+    ) throws {
+        guard k <= vectors.names.count else {
+            throw Failure(
+                "\(k) clusters of \(vectors.names.count) pictures cannot be made", status: 2)
+        }
+        let means = SphericalKMeans(
+            vectors.embeddings, clusters: k, seed: seed, threads: try model.wantedThreads())
+        var all = [Cluster](repeating: Cluster(), count: k)
+        for (row, cluster) in means.assignments.enumerated() {
+            all[cluster].members.append((row, means.cosines[row]))
+        }
+        let labels = classifier?.predictions(of: means.centroids)
+        for cluster in all.indices {
+            all[cluster].members.sort { ($1.cosine, $0.row) < ($0.cosine, $1.row) }
+            all[cluster].label = labels?[cluster].first
+        }
+        self.all = all.filter { !$0.members.isEmpty }
+        assignments = means.assignments
+    }
+}

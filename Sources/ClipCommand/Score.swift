@@ -1,0 +1,323 @@
+import ArgumentParser
+import CLIP
+import CLIPSearch
+
+struct Score: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say how well captions fit pictures: CLIPScore, rankings, InfoNCE.",
+        discussion: """
+            With --image and --text, ranks the texts for each picture, or with --by text the pictures for \
+            each text. With --pairs, scores each picture with its own caption, and says the mean CLIPScore, \
+            CLIP's contrastive loss (InfoNCE, in nats) and how often the own partner is among the best 1 and \
+            5 of all.
+
+            CLIPScore is 2.5 times the cosine, or 0; its authors put "\(CaptionScores.prefix)" before captions, and so \
+            does this, for all numbers, unless --prefix says otherwise. With references, captions that people \
+            wrote, RefCLIPScore is the harmonic mean of CLIPScore and the best cosine with these.
+
+            Examples: clip score --image bike.jpg --text "a man on a bike" "a red car"
+            clip score --pairs captions.jsonl --json
+            """)
+
+    @Option(
+        parsing: .upToNextOption, help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "file"))
+    var image: [String] = []
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Captions.", valueName: "text"))
+    var text: [String] = []
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Captions that people wrote of the picture.", valueName: "text"))
+    var references: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Pairs: a CSV or TSV file with columns image, text and perhaps reference, or JSON Lines with image, \
+            text and perhaps references, a list.
+            """, valueName: "file"))
+    var pairs: String?
+
+    @Option(help: "What rankings are of: image, the texts of each picture, or text.")
+    var by: Side = .image
+
+    @Option(help: ArgumentHelp("Only the best so many of each ranking.", valueName: "k"))
+    var top: Int?
+
+    @Option(help: ArgumentHelp("What stands before every caption.", valueName: "text"))
+    var prefix = CaptionScores.prefix
+
+    @Flag(help: "Print an object a line.")
+    var json = false
+
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+
+    enum Side: String, ExpressibleByArgument, CaseIterable {
+        case image, text
+    }
+
+    func validate() throws {
+        guard (pairs == nil) != (image.isEmpty && text.isEmpty) else {
+            throw ValidationError("Give --image and --text, or --pairs.")
+        }
+        if pairs == nil && (image.isEmpty || text.isEmpty) {
+            throw ValidationError("--image and --text go together.")
+        }
+        if !references.isEmpty && (pairs != nil || image.count > 1) {
+            throw ValidationError("--references are for one --image; pairs have their own.")
+        }
+        if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
+    }
+
+    func run() throws {
+        let list = try pairs.map { try CaptionPair.read(FilePath(argument: $0)) }
+        let model = try self.model.load(textOptions, pictures, common)
+        let failures = try list.map { try scorePairs($0, model) } ?? rank(model)
+        if failures > 0 { throw ExitCode(1) }
+    }
+
+    private func encode(_ texts: [String], _ model: CLIPModel) throws -> Embeddings {
+        try model.encode(texts: texts.map { prefix + $0 }, truncating: textOptions.truncate)
+            .normalized()
+    }
+
+    /// The vectors of pictures that can be read, with their places; how many cannot.
+    private func encode(
+        _ images: [FilePath], _ model: CLIPModel
+    ) throws -> (places: [Int], embeddings: Embeddings, failures: Int) {
+        var (places, values, failures): ([Int], [Float], Int) = ([], [], 0)
+        var indices = images.indices.makeIterator()
+        let decoding = pictures.decoding(for: model.preprocessor)
+        let progress = JobProgress("score", isQuiet: common.quiet)
+        progress.count(images.map { .path($0) })
+        try model.encode(
+            inputs: { indices.next() },
+            picture: { index throws(CLIPError) in
+                try Sample(file: images[index]).picture(decoding)
+            },
+            receive: { index, result in
+                switch result {
+                case .success(let vector):
+                    places.append(index)
+                    values += vector
+                case .failure(let error):
+                    report(error)
+                    failures += 1
+                }
+                progress.advance()
+            })
+        progress.finish()
+        guard !places.isEmpty else { throw ExitCode(1) }
+        let dimension = model.configuration.embeddingDimension
+        return (places, Embeddings(values: values, dimension: dimension).normalized(), failures)
+    }
+
+    // MARK: rankings
+
+    private func rank(_ model: CLIPModel) throws -> Int {
+        let files = image.map { FilePath(argument: $0) }
+        let (places, images, failures) = try encode(files, model)
+        let texts = try encode(text, model)
+        let written = try references.isEmpty ? nil : encode(references, model)
+        let cosines = images.cosineSimilarities(to: texts)
+        let withReferences = written.map { texts.cosineSimilarities(to: $0) }
+        let (rows, columns) = (places.indices, text.indices)
+        for own in by == .image ? rows : columns {
+            let others = (by == .image ? columns : rows).map { other in
+                Line(
+                    image: files[places[by == .image ? own : other]],
+                    text: text[by == .image ? other : own],
+                    cosine: by == .image ? cosines[own][other] : cosines[other][own],
+                    references: withReferences?[by == .image ? other : own])
+            }
+            let ranked = others.enumerated()
+                .sorted { ($1.element.cosine, $0.offset) < ($0.element.cosine, $1.offset) }
+                .map(\.element).prefix(top ?? .max)
+            guard let first = ranked.first else { continue }
+            if json {
+                printLine(
+                    by == .image
+                        ? .object([
+                            "image": .path(first.image),
+                            "texts": .array(ranked.map { $0.json(["text": .string($0.text)]) }),
+                        ])
+                        : .object([
+                            "text": .string(first.text),
+                            "images": .array(ranked.map { $0.json(["image": .path($0.image)]) }),
+                        ]))
+                continue
+            }
+            let heading = by == .image ? first.image.bytes : Array(first.text.utf8)
+            printBytes(heading + [UInt8(ascii: "\n")])
+            for line in ranked {
+                printBytes(
+                    Array("\(line.numbers)  ".utf8)
+                        + (by == .image ? Array(line.text.utf8) : line.image.bytes)
+                        + [UInt8(ascii: "\n")])
+            }
+        }
+        if !json && !common.quiet { note(Line.explanation(hasReferences: written != nil)) }
+        return failures
+    }
+
+    /// A picture with a caption.
+    private struct Line {
+        let image: FilePath
+        let text: String
+        let cosine: Float
+        /// The caption's cosines with captions that people wrote.
+        let references: [Float]?
+
+        var clipScore: Float { CaptionScores.clipScore(cosine: cosine) }
+        var refCLIPScore: Float? {
+            references.map {
+                CaptionScores.refCLIPScore(clipScore: clipScore, referenceCosines: $0)
+            }
+        }
+
+        var numbers: String {
+            ([clipScore] + [refCLIPScore].compactMap(\.self) + [cosine])
+                .map { fixed($0, 4).right(8) }.joined()
+        }
+
+        static func explanation(hasReferences: Bool) -> String {
+            "clip: score: CLIPScore\(hasReferences ? ", RefCLIPScore" : "") and cosine of each"
+        }
+
+        func json(_ names: KeyValuePairs<String, JSON>) -> JSON {
+            var members = names.map { JSON.Member($0.key, $0.value) }
+            members.append(.init("clip_score", .float(clipScore)))
+            if let refCLIPScore { members.append(.init("ref_clip_score", .float(refCLIPScore))) }
+            members.append(.init("cosine", .float(cosine)))
+            return .members(members)
+        }
+    }
+
+    // MARK: pairs
+
+    private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
+        // A picture with several captions is encoded once.
+        let files = Array(Set(pairs.map(\.image))).sorted()
+        let (places, vectors, failures) = try encode(files, model)
+        let rows = Dictionary(
+            uniqueKeysWithValues: places.enumerated().map { (files[$1], $0) })
+        let scored = pairs.filter { rows[$0.image] != nil }
+        let images = Embeddings(
+            values: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)
+        let texts = try encode(scored.map(\.text), model)
+        let written = scored.flatMap(\.references)
+        let references = try written.isEmpty ? nil : encode(written, model)
+        var next = 0
+        var lines: [Line] = []
+        for (row, pair) in scored.enumerated() {
+            let own = next..<(next + pair.references.count)
+            next = own.upperBound
+            let text = texts[row]
+            lines.append(
+                Line(
+                    image: pair.image, text: pair.text, cosine: dot(images[row], text),
+                    references: own.isEmpty
+                        ? nil : references.map { all in own.map { dot(all[$0], text) } }))
+        }
+        for line in lines {
+            if json {
+                printLine(line.json(["image": .path(line.image), "text": .string(line.text)]))
+            } else {
+                printBytes(
+                    Array("\(line.numbers)  ".utf8) + line.image.bytes + "\t\(line.text)\n".utf8)
+            }
+        }
+        let evaluation = PairEvaluation(images: images, texts: texts, logitScale: model.logitScale)
+        func mean(_ values: [Float]) -> Double {
+            values.reduce(0) { $0 + Double($1) } / Double(max(1, values.count))
+        }
+        let score = mean(lines.map(\.clipScore))
+        let referenced = lines.compactMap(\.refCLIPScore)
+        let (toText, toImage) = (evaluation.imageToText, evaluation.textToImage)
+        if json {
+            printLine(
+                .object([
+                    "pairs": .integer(lines.count), "mean_clip_score": .double(score),
+                    "mean_ref_clip_score": referenced.isEmpty ? .null : .double(mean(referenced)),
+                    "loss": .double(evaluation.loss), "image_loss": .double(toText.loss),
+                    "text_loss": .double(toImage.loss),
+                    "image_to_text_recall": .object([
+                        "1": .double(toText.recall(at: 1)), "5": .double(toText.recall(at: 5)),
+                    ]),
+                    "text_to_image_recall": .object([
+                        "1": .double(toImage.recall(at: 1)), "5": .double(toImage.recall(at: 5)),
+                    ]),
+                ]))
+            return failures
+        }
+        print("\(lines.count) pairs: CLIPScore \(fixed(score, 4))", terminator: "")
+        if !referenced.isEmpty {
+            print(", RefCLIPScore \(fixed(mean(referenced), 4))", terminator: "")
+        }
+        print("; loss \(fixed(evaluation.loss, 4))", terminator: "")
+        print(" (image \(fixed(toText.loss, 4)), text \(fixed(toImage.loss, 4)))", terminator: "")
+        for (name, direction) in [("image to text", toText), ("text to image", toImage)] {
+            let shares = [1, 5].map { "\(fixed(100 * direction.recall(at: $0), 1)) %" }
+            print("; \(name) \(shares[0]) in 1, \(shares[1]) in 5", terminator: "")
+        }
+        print()
+        return failures
+    }
+
+    private func dot(_ a: [Float], _ b: [Float]) -> Float {
+        min(1, max(-1, zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }))
+    }
+}
+
+/// A picture, a caption of it, and captions that people wrote.
+struct CaptionPair {
+    let image: FilePath
+    let text: String
+    let references: [String]
+
+    /// Pairs from the columns of a table or from JSON Lines.
+    static func read(_ path: FilePath) throws -> [CaptionPair] {
+        let pairs =
+            path.pathExtension == "csv" || path.pathExtension == "tsv"
+            ? try readTable(path) : try readObjects(path)
+        guard !pairs.isEmpty else { throw Failure("\(path) has no pairs") }
+        return pairs
+    }
+
+    private static func readTable(_ path: FilePath) throws -> [CaptionPair] {
+        func column(_ name: String) throws -> [String] {
+            guard let format = TextCollection.Format(column: name, of: path) else { return [] }
+            var texts = try TextCollection(path, format: format)
+            var all: [String] = []
+            while let text = try texts.next() { all.append(text) }
+            return all
+        }
+        let (images, texts) = (try column("image"), try column("text"))
+        let references = try? column("reference")
+        return zip(images, texts).enumerated().map { row, pair in
+            CaptionPair(
+                image: FilePath(pair.0), text: pair.1,
+                references: references.map { [$0[row]] }?.filter { !$0.isEmpty } ?? [])
+        }
+    }
+
+    private static func readObjects(_ path: FilePath) throws -> [CaptionPair] {
+        var pairs: [CaptionPair] = []
+        for (number, line) in try readLines(path.description).enumerated()
+        where !line.allSatisfy(\.isWhitespace) {
+            let object = try? JSONValue(parsing: Array(line.utf8))
+            guard let image = object?["image"]?.string, let text = object?["text"]?.string else {
+                throw Failure(
+                    "line \(number + 1) of \(path) is no JSON object with texts \"image\" and \"text\""
+                )
+            }
+            let references = object?["references"]?.array?.compactMap(\.string) ?? []
+            pairs.append(CaptionPair(image: FilePath(image), text: text, references: references))
+        }
+        return pairs
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import CLIP
+import CLIPSearch
+
+/// Vectors that are looked at together.
+struct VectorOptions: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp(
+            "A folder that clip index was told, or the .npy of clip encode.", valueName: "vectors"))
+    var source: String
+
+    func load(_ model: ModelOptions) throws -> Vectors {
+        let path = FilePath(argument: source)
+        if path.pathExtension == "npy" {
+            let stored = try StoredEmbeddings(npy: path)
+            return Vectors(names: stored.names, embeddings: stored.embeddings)
+        }
+        let index = try EmbeddingIndex(folder: path, threads: model.wantedThreads())
+        let (pictures, embeddings) = try index.contents()
+        guard !pictures.isEmpty else { throw Failure("the index of \(path) has no pictures") }
+        return Vectors(
+            names: pictures.map(\.path), embeddings: embeddings, pictures: pictures, index: index)
+    }
+}
+
+/// Vectors with the names of what they are of.
+struct Vectors {
+    let names: [FilePath]
+    let embeddings: Embeddings
+    /// What an index knows of them.
+    var pictures: [IndexedPicture]?
+    var index: EmbeddingIndex?
+
+    /// The model that labels are encoded with, and the classifier of them.
+    func classifier(
+        _ labels: [String], _ prompts: PromptOptions, _ texts: TextOptions, _ model: ModelOptions,
+        _ common: CommonOptions
+    ) throws -> ZeroShotClassifier {
+        let loaded =
+            try index.map { try model.load(for: $0, common) } ?? model.load(common)
+        guard loaded.configuration.embeddingDimension == embeddings.dimension else {
+            throw Failure(
+                """
+                the vectors have \(embeddings.dimension) numbers, those of \(try model.name()) \
+                \(loaded.configuration.embeddingDimension): give the model that made them
+                """)
+        }
+        return try prompts.classifier(
+            loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)
+    }
+}
+
+extension ModelOptions {
+    /// The model that an index was made with.
+    ///
+    /// - Throws: `IndexError.otherModel` if another one is given.
+    func load(for index: EmbeddingIndex, _ common: CommonOptions) throws -> CLIPModel {
+        var options = self
+        if !isGiven { options.model = index.modelName }
+        options.precision = index.precision
+        let model = try options.load(common)
+        guard model.fingerprint == index.fingerprint else {
+            throw IndexError.otherModel(
+                folder: index.folder, stored: index.modelName, given: try options.name())
+        }
+        return model
+    }
+}
+
+/// Labels from a file, one a line.
+func readLabels(_ path: String) throws -> [String] {
+    let labels = try readLines(path).filter { !$0.isEmpty }
+    guard labels.count >= 2 else {
+        throw Failure("\(path) is to have two labels or more, one a line, not \(labels.count)")
+    }
+    return labels
+}

@@ -1,0 +1,304 @@
+import Foundation
+#if canImport(FoundationXML)
+    import FoundationXML
+#endif
+import TestSupport
+import Testing
+
+/// `clip index` and `clip search`.
+@Suite struct SearchCommandTests {
+    private let folder: TemporaryFolder
+    private static let model = CommandTests.model
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments)
+    }
+
+    private func makePhotos(_ count: Int) throws -> String { try folder.makePhotos(count) }
+
+    @Test func searchesByTextPictureAndArithmetic() throws {
+        let path = try makePhotos(4)
+        let made = try clip("index", path, "--model", Self.model, "--json")
+        #expect(made.status == 0 && made.errors.isEmpty)
+        #expect(try json(made.output)["encoded"] as? Int == 4)
+
+        let lines = try clip("search", "a cat", "--index", path).text.split(separator: "\n")
+        #expect(lines.count == 4 && lines.allSatisfy { $0.split(separator: "\t").count == 2 })
+        let first = "\(path)/0 é.jpg"
+        let like = try clip("search", first, "--index", path, "--top", "1", "--paths")
+        #expect(like.text == first + "\n")
+        #expect(try clip("search", first, "--index", path, "--top", "1", "-0").text == first + "\0")
+        let object = try json(
+            clip("search", first, "--index", path, "--top", "1", "--json").output)
+        #expect(object["path"] as? String == first)
+        #expect(abs((object["cosine"] as? Double ?? 0) - 1) < 1e-5)
+
+        // Twice a picture less itself is the picture.
+        let sum = try clip(
+            "search", "2:\(first)", "-", first, "--index", path, "--top", "1", "--paths")
+        #expect(sum.text == first + "\n")
+        let none = try clip("search", "a cat", "--index", path, "--threshold", "1")
+        #expect(none.status == 1 && none.output.isEmpty && none.errors.isEmpty)
+    }
+
+    @Test func wrongUse() throws {
+        let path = try makePhotos(1)
+        _ = try clip("index", path, "--model", Self.model, "-q")
+        expectFailure(
+            try clip("search", "a", "b", "--index", path), status: 2,
+            says: "is missing before \"b\"")
+        expectFailure(
+            try clip("search", "a", "+", "--index", path), status: 2, says: "ends with a sign")
+        expectFailure(
+            try clip("search", "a", "--index", folder.path), status: 1, says: "clip index")
+        expectFailure(
+            try clip("search", "a", "--index", path, "--model", Fixtures.path("models/vit")),
+            status: 1,
+            says: "cannot be compared")
+        expectFailure(
+            try clip("index", folder.path + "/none", "--model", Self.model), status: 1,
+            says: "No such file")
+    }
+
+    /// `kill -9` at some moments: the index ends as if nothing had happened.
+    @Test func killedUpdatesAreGoneOnWith() throws {
+        let path = try makePhotos(300)
+        let arguments = ["index", path, "--model", Self.model, "-q"]
+        let whole = try ClipBinary(folder: folder).run(arguments)
+        #expect(whole.status == 0, "\(whole.errors)")
+        let expected = try bytes(ofFile: path + "/.clip-index/vectors.f32")
+        let listed = try clip("search", "x", "--index", path, "--top", "300").text
+
+        for attempt in 0..<3 {
+            try FileManager.default.removeItem(atPath: path + "/.clip-index")
+            for round in 0..<5 {
+                let process = ClipBinary(folder: folder).process(arguments)
+                try process.run()
+                Thread.sleep(forTimeInterval: 0.03 + 0.07 * Double(round) + 0.02 * Double(attempt))
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            #expect(try ClipBinary(folder: folder).run(arguments).status == 0)
+            #expect(try bytes(ofFile: path + "/.clip-index/vectors.f32") == expected)
+            #expect(try clip("search", "x", "--index", path, "--top", "300").text == listed)
+        }
+    }
+}
+
+extension TemporaryFolder {
+    /// A folder of pictures of a few kinds, some the same.
+    fileprivate func makePhotos(_ count: Int) throws -> String {
+        let path = self.path + "/photos"
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true)
+        let sources = ["rgb.jpg", "rgb.png", "grey.jpg", "rgba.png", "palette.png"]
+            .map { Fixtures.path("pictures/\($0)") }
+            .filter { FileManager.default.fileExists(atPath: $0) }
+        for index in 0..<count {
+            let source = sources[index % sources.count]
+            try FileManager.default.copyItem(
+                atPath: source, toPath: "\(path)/\(index) é.\((source as NSString).pathExtension)")
+        }
+        return path
+    }
+}
+
+/// `clip cluster`, `dedupe`, `map` and `score`, and pages.
+@Suite struct AnalysisCommandTests {
+    private let folder: TemporaryFolder
+    private let photos: String
+    private static let model = CommandTests.model
+
+    init() throws {
+        folder = try TemporaryFolder()
+        photos = try folder.makePhotos(12)
+        // Names that no page may take for its own.
+        try FileManager.default.createDirectory(
+            atPath: photos + "/<", withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            atPath: Fixtures.path("pictures/rgb.png"), toPath: photos + "/</script><b>&\"'.png")
+        _ = try clip("index", photos, "--model", Self.model, "-q")
+        try Data("a cat\na dog\n".utf8).write(to: URL(fileURLWithPath: folder.path + "/labels"))
+    }
+
+    @discardableResult
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments)
+    }
+
+    private func lines(_ result: ClipBinary.Result) throws -> [[String: Any]] {
+        #expect(result.status == 0, "\(result.errors)")
+        return try result.output.split(separator: 10).map { try json(Data($0)) }
+    }
+
+    private func text(_ name: String) throws -> String {
+        String(decoding: try bytes(ofFile: folder.path + "/" + name), as: UTF8.self)
+    }
+
+    @Test func picturesAreClustered() throws {
+        let clusters = try lines(
+            clip("cluster", photos, "-k", "3", "--labels", "labels", "--json", "--html", "c.html"))
+        #expect(clusters.count == 3)
+        let members = clusters.flatMap { $0["members"] as? [[String: Any]] ?? [] }
+        #expect(Set(members.compactMap { $0["path"] as? String }).count == 13)
+        for cluster in clusters {
+            #expect(["a cat", "a dog"].contains(cluster["label"] as? String))
+            let own = cluster["members"] as? [[String: Any]] ?? []
+            #expect(own.count == cluster["size"] as? Int)
+            let cosines = own.compactMap { $0["cosine"] as? Double }
+            #expect(cosines == cosines.sorted(by: >))
+        }
+        let page = try text("c.html")
+        #expect(page.components(separatedBy: "<figure").count == 14)
+        #expect(page.contains("&lt;/script&gt;&lt;b&gt;&amp;&quot;&#39;.png"))
+        #expect(page.components(separatedBy: "data:image/jpeg;base64,").count == 14)
+        #expect(!page.contains("http"))
+
+        let table = try clip("cluster", photos, "-k", "3").text.split(separator: "\n")
+        #expect(table.count == 13 && table[0].split(separator: "\t").count == 3)
+        expectFailure(try clip("cluster", photos, "-k", "14"), status: 2, says: "14 clusters of 13")
+        expectFailure(
+            try clip("cluster", folder.path, "-k", "2"), status: 1, says: "clip index")
+    }
+
+    @Test func duplicatesAreListedMovedAndDeleted() throws {
+        let found = try clip("dedupe", photos, "--threshold", "0.9999", "-q")
+        #expect(found.status == 0 && found.errors.isEmpty)
+        let groups = try lines(clip("dedupe", photos, "--threshold", "0.9999", "--json", "-q"))
+        let duplicates = groups.flatMap { $0["duplicates"] as? [[String: Any]] ?? [] }
+        #expect(duplicates.allSatisfy { ($0["cosine"] as? Double ?? 0) >= 0.9999 })
+        #expect(duplicates.contains { $0["identical"] as? Bool == true })
+        let paths = try clip("dedupe", photos, "--threshold", "0.9999", "-0", "-q").text
+            .split(separator: "\0").map(String.init)
+        #expect(paths == duplicates.compactMap { $0["path"] as? String } && !paths.isEmpty)
+
+        // What has changed since stays; the rest is moved, and nothing is lost.
+        let files = FileManager.default
+        func pictures(_ path: String) throws -> Set<String> {
+            Set(try files.subpathsOfDirectory(atPath: path).filter { $0.hasSuffix("g") })
+        }
+        let before = try pictures(photos)
+        try Data(contentsOf: URL(fileURLWithPath: paths[0])).dropLast()
+            .write(to: URL(fileURLWithPath: paths[0]))
+        let away = folder.path + "/away"
+        let moved = try clip("dedupe", photos, "--threshold", "0.9999", "--move-to", "away")
+        #expect(moved.status == 1 && moved.errors.contains("has changed since it was indexed"))
+        let names = Set(paths.dropFirst().map { String($0.dropFirst(photos.count + 1)) })
+        #expect(try pictures(away) == names && pictures(photos) == before.subtracting(names))
+
+        for name in names {
+            try files.moveItem(atPath: "\(away)/\(name)", toPath: "\(photos)/\(name)")
+        }
+        try clip("index", photos, "--model", Self.model, "-q")
+        let deleted = try clip("dedupe", photos, "--threshold", "0.9999", "--delete", "-q")
+        #expect(deleted.status == 0, "\(deleted.errors)")
+        #expect(try pictures(photos).isDisjoint(with: names))
+        try clip("index", photos, "--model", Self.model, "-q")
+        #expect(try clip("dedupe", photos, "--threshold", "0.9999", "-q").output.isEmpty)
+
+        try clip(
+            "encode", photos, "--model", Self.model, "-o", folder.path + "/x.npy", "-q")
+        expectFailure(
+            try clip("dedupe", "x.npy", "--delete"), status: 2, says: "only by an index")
+        #expect(try clip("dedupe", "x.npy", "--threshold", "0.2", "-q").status == 0)
+    }
+
+    @Test func mapsAreOnePage() throws {
+        let points = try lines(clip("map", photos, "-o", "m.html", "--json", "-k", "2", "-q"))
+        #expect(points.count == 13 && points.allSatisfy { $0["x"] is Double && $0["y"] is Double })
+        #expect(Set(points.compactMap { $0["cluster"] as? Int }) == [1, 2])
+        let page = try text("m.html")
+        #expect(page.components(separatedBy: "</script>").count == 3)
+        #expect(!page.contains("http"))
+        let start = try #require(page.range(of: "id=\"data\">")).upperBound
+        let end = try #require(page.range(of: "</script>")).lowerBound
+        let data = try json(Data(page[start..<end].utf8))
+        #expect((data["names"] as? [String])?.contains("\(photos)/</script><b>&\"'.png") == true)
+        #expect((data["pictures"] as? [String])?.count == 13)
+
+        let some = try clip("map", photos, "--json", "--most", "5")
+        #expect(some.text.split(separator: "\n").count == 5 && some.errors.contains("5 of 13"))
+        expectFailure(try clip("map", photos), status: 2, says: "-o FILE")
+    }
+
+    @Test func matricesAreDrawn() throws {
+        let pictures = ["rgb.jpg", "grey.jpg"].map { Fixtures.path("pictures/\($0)") }
+        for name in ["h.svg", "h.html"] {
+            let result = try clip(
+                "similarity", "--model", Self.model, "--image", pictures[0], pictures[1], "--text",
+                "a <cat> & \u{1}", "a dog", "--heatmap", name)
+            #expect(result.status == 0, "\(result.errors)")
+            let drawing = try text(name)
+            #expect(drawing.components(separatedBy: "<image ").count == 3)
+            #expect(drawing.contains("a &lt;cat&gt; &amp; \u{FFFD}"))
+        }
+        #expect(XMLParser(data: Data(try bytes(ofFile: folder.path + "/h.svg"))).parse())
+        expectFailure(
+            try clip(
+                "similarity", "--model", Self.model, "--image", pictures[0], "--text", "x",
+                "--heatmap", "h.png"), status: 2, says: ".svg or .html")
+        let found = try clip("search", "a cat", "--index", photos, "--html", "s.html", "--top", "4")
+        #expect(found.status == 0)
+        #expect(try text("s.html").components(separatedBy: "<figure").count == 5)
+    }
+
+    @Test func captionsAreScored() throws {
+        let (a, b) = (Fixtures.path("pictures/rgb.jpg"), Fixtures.path("pictures/grey.jpg"))
+        func score(_ arguments: String...) throws -> ClipBinary.Result {
+            try ClipBinary(folder: folder).run(["score", "--model", Self.model] + arguments)
+        }
+        let ranked = try lines(
+            score(
+                "--image", a, "--text", "a cat", "a dog", "--references", "a dog", "--prefix", "",
+                "--json"))
+        let texts = try #require(ranked.first?["texts"] as? [[String: Any]])
+        #expect(ranked.count == 1 && texts.count == 2)
+        let cosines =
+            try json(
+                clip(
+                    "similarity", "--model", Self.model, "--image", a, "--text", "a cat", "a dog",
+                    "--json"
+                ).output)["cosines"] as? [[Double]]
+        for text in texts {
+            let index = text["text"] as? String == "a cat" ? 0 : 1
+            let cosine = try #require(text["cosine"] as? Double)
+            #expect(abs(cosine - (cosines?[0][index] ?? 2)) < 1e-6)
+            let clipScore = 2.5 * max(0, cosine)
+            #expect(abs((text["clip_score"] as? Double ?? -1) - clipScore) < 1e-5)
+            if index == 1 {  // its own reference
+                let expected = clipScore > 0 ? 2 * clipScore / (clipScore + 1) : 0
+                #expect(abs((text["ref_clip_score"] as? Double ?? -1) - expected) < 1e-5)
+            }
+        }
+        let byText = try lines(
+            score("--image", a, b, "--text", "x", "--by", "text", "--top", "1", "--json"))
+        #expect((byText.first?["images"] as? [[String: Any]])?.count == 1)
+
+        // The same pairs as a table and as objects.
+        try Data("image,text,reference\n\(a),a cat,\n\(b),a dog,the dog\n".utf8)
+            .write(to: URL(fileURLWithPath: folder.path + "/p.csv"))
+        try Data(
+            """
+            {"image": "\(a)", "text": "a cat"}
+
+            {"image": "\(b)", "text": "a dog", "references": ["the dog"]}
+            """.utf8
+        ).write(to: URL(fileURLWithPath: folder.path + "/p.jsonl"))
+        let table = try lines(score("--pairs", "p.csv", "--json"))
+        let objects = try lines(score("--pairs", "p.jsonl", "--json"))
+        #expect(table.count == 3 && NSArray(array: table) == NSArray(array: objects))
+        #expect(table[2]["pairs"] as? Int == 2 && table[2]["loss"] is Double)
+        #expect(table[0]["ref_clip_score"] == nil && table[1]["ref_clip_score"] is Double)
+
+        try Data("{\"image\": \"nowhere.png\", \"text\": \"x\"}\n".utf8)
+            .write(to: URL(fileURLWithPath: folder.path + "/none.jsonl"))
+        expectFailure(try score("--pairs", "none.jsonl"), status: 1, says: "nowhere.png")
+        try Data("{\"image\": \"x.png\"}\n".utf8)
+            .write(to: URL(fileURLWithPath: folder.path + "/bad.jsonl"))
+        expectFailure(try score("--pairs", "bad.jsonl"), status: 1, says: "line 1")
+        expectFailure(try score("--image", a), status: 2, says: "go together")
+        expectFailure(try score(), status: 2, says: "--pairs")
+    }
+}
