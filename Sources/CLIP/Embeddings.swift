@@ -26,6 +26,11 @@ public struct Embeddings: Sendable, Equatable {
         Array(values[(row * dimension)..<((row + 1) * dimension)])
     }
 
+    /// Some rows, one after the other.
+    package func values(ofRows rows: some Sequence<Int>) -> [Float] {
+        rows.reduce(into: []) { $0 += values[($1 * dimension)..<(($1 + 1) * dimension)] }
+    }
+
     /// The rows divided by their L2 norms; a row of zeros stays as it is.
     public func normalized() -> Embeddings {
         var result = self

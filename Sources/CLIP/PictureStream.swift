@@ -25,6 +25,8 @@ extension CLIPModel {
         let stream = Mutex(PictureStream<Input>(first: first))
 
         func run(_ workspace: Workspace, atMost count: Int) -> Bool {
+            // One picture that takes long must not let results pile up behind it.
+            while stream.withLock({ $0.isFarAhead }) { pauseBriefly() }
             let (number, inputs) = stream.withLock { $0.take(count, next) }
             guard !inputs.isEmpty else { return false }
             var pixels: [Float] = []
@@ -102,6 +104,9 @@ private struct PictureStream<Input: Sendable>: Sendable {
     private var isAtEnd = false
     /// The pixels of what made no number, after which nothing is taken.
     var failed: [Float]?
+
+    /// Whether very much is done that waits for something before it.
+    var isFarAhead: Bool { taken - handed > 256 && failed == nil }
 
     init(first: [Input]) { self.first = first[...] }
 

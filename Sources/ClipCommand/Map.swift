@@ -92,7 +92,8 @@ struct Map: ParsableCommand {
         }
         guard let output else { return }
         let page = MapPage(
-            title: "\(vectors.source): \(found.names.count) pictures", names: found.names, points: layout.points,
+            title: "\(vectors.source): \(found.names.count) pictures", names: found.names,
+            points: layout.points,
             thumbnails: thumbnails(
                 of: found.names, side: found.names.count > 2000 ? 64 : 128,
                 threads: try model.wantedThreads()),
@@ -110,7 +111,7 @@ extension Vectors {
         return Vectors(
             names: rows.map { names[$0] },
             embeddings: Embeddings(
-                values: rows.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
+                values: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
             pictures: pictures.map { pictures in rows.map { pictures[$0] } }, index: index)
     }
 }

@@ -18,7 +18,10 @@ struct Search: ParsableCommand {
     @Argument(help: ArgumentHelp("Texts and files, + and - between them.", valueName: "query"))
     var query: [String]
 
-    @Option(help: ArgumentHelp("The folder that clip index was told.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "The folder that clip index was told, or the .npy of clip encode.", valueName: "folder")
+    )
     var index = "."
 
     @Option(help: ArgumentHelp("At most so many pictures.", valueName: "k"))
@@ -88,11 +91,7 @@ struct Search: ParsableCommand {
     }
 
     func run() throws {
-        let folder = FilePath(argument: index)
-        let found = try EmbeddingIndex(folder: folder, threads: model.wantedThreads())
-        let model = try model.load(for: found, common).following(
-            tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)
-        let matches = try found.search(try vector(model), top: top, threshold: threshold)
+        let matches = try self.matches()
         for match in matches {
             if isNULTerminated {
                 printBytes(match.path.bytes + [0])
@@ -111,6 +110,23 @@ struct Search: ParsableCommand {
             try write(page.bytes, to: html)
         }
         if matches.isEmpty { throw ExitCode(1) }
+    }
+
+    private func matches() throws -> [EmbeddingIndex.Match] {
+        let path = FilePath(argument: index)
+        func following(_ model: CLIPModel) -> CLIPModel {
+            model.following(
+                tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)
+        }
+        if path.pathExtension == "npy" {
+            let stored = try NamedEmbeddings(npy: path)
+            let model = following(try model.load(forVectorsOf: stored.dimension, common))
+            return stored.search(
+                try vector(model), top: top, threshold: threshold, threads: model.threads)
+        }
+        let found = try EmbeddingIndex(folder: path, threads: model.wantedThreads())
+        let model = following(try model.load(for: found, common))
+        return try found.search(try vector(model), top: top, threshold: threshold)
     }
 
     /// The sum of what the terms mean, each of length one times its weight.

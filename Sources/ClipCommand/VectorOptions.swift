@@ -12,7 +12,7 @@ struct VectorOptions: ParsableArguments {
     func load(_ model: ModelOptions) throws -> Vectors {
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
-            let stored = try StoredEmbeddings(npy: path)
+            let stored = try NamedEmbeddings(npy: path)
             return Vectors(names: stored.names, embeddings: stored.embeddings)
         }
         let index = try EmbeddingIndex(folder: path, threads: model.wantedThreads())
@@ -37,14 +37,8 @@ struct Vectors {
         _ common: CommonOptions
     ) throws -> ZeroShotClassifier {
         let loaded =
-            try index.map { try model.load(for: $0, common) } ?? model.load(common)
-        guard loaded.configuration.embeddingDimension == embeddings.dimension else {
-            throw Failure(
-                """
-                the vectors have \(embeddings.dimension) numbers, those of \(try model.name()) \
-                \(loaded.configuration.embeddingDimension): give the model that made them
-                """)
-        }
+            try index.map { try model.load(for: $0, common) }
+            ?? model.load(forVectorsOf: embeddings.dimension, common)
         return try prompts.classifier(
             loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)
     }
@@ -62,6 +56,21 @@ extension ModelOptions {
         guard model.fingerprint == index.fingerprint else {
             throw IndexError.otherModel(
                 folder: index.folder, stored: index.modelName, given: try options.name())
+        }
+        return model
+    }
+}
+
+extension ModelOptions {
+    /// The model that is given, which must make vectors of so many numbers.
+    func load(forVectorsOf dimension: Int, _ common: CommonOptions) throws -> CLIPModel {
+        let model = try load(common)
+        guard model.configuration.embeddingDimension == dimension else {
+            throw Failure(
+                """
+                the vectors have \(dimension) numbers, those of \(try name()) \
+                \(model.configuration.embeddingDimension): give the model that made them
+                """)
         }
         return model
     }

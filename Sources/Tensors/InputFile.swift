@@ -132,6 +132,9 @@ package struct FileStatus: Sendable, Equatable {
     }
 }
 
+/// Whether this process may write a file, or into a folder.
+package func mayWrite(_ path: [UInt8]) -> Bool { withPath(path) { access($0, W_OK) } == 0 }
+
 /// A name in a folder, and whether it is one of a folder itself, if that is known without a look.
 package struct FolderEntry {
     package let name: [UInt8]

@@ -1,8 +1,19 @@
 internal import CKernels
 internal import Synchronization
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
+
+/// Lets a millisecond pass.
+package func pauseBriefly() { usleep(1000) }
 
 /// Threads that wait for work as long as they live.
 ///

@@ -35,6 +35,7 @@ package struct QuantizedVectors: Sendable {
         }
         rowError = float(32)
         scales = (0..<dimension).map { float(36 + 4 * $0) }
+        guard rowError.isFinite, scales.allSatisfy(\.isFinite) else { return nil }
     }
 
     /// What the first rows' dot products with a vector are about, and how far the exact ones may be from that.

@@ -114,7 +114,7 @@ func inStrips(
 }
 
 /// The `count`th of the largest numbers that reach a threshold, or the last of fewer; nil if none does.
-func largest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> Float? {
+package func largest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> Float? {
     guard count > 0 else { return nil }
     // The largest so far, the smallest of them first: a heap.
     var heap: [Float] = []

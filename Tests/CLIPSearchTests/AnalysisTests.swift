@@ -309,11 +309,11 @@ import Testing
             try writer.append(row == 3 ? "text" : "image", name, fields: [], vector: vectors[row])
         }
         try writer.finish()
-        let stored = try StoredEmbeddings(npy: path)
+        let stored = try NamedEmbeddings(npy: path)
         #expect(stored.names == odd && stored.embeddings == vectors)
         // Without names, rows have numbers.
         try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
-        #expect(try StoredEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
+        #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
 
         let whole = try bytes(ofFile: path.description)
         func replacing(_ old: String, _ new: String) -> [UInt8] {
@@ -331,13 +331,39 @@ import Testing
             (Array(nan), "not finite"),
         ] as [([UInt8], String)] {
             try Data(bad).write(to: URL(fileURLWithPath: path.description))
-            let error = #expect(throws: CLIPError.self) { try StoredEmbeddings(npy: path) }
+            let error = #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
             #expect("\(try #require(error))".contains(reason), "\(String(describing: error))")
         }
         try Data(whole).write(to: URL(fileURLWithPath: path.description))
         try Data("{\"image\":\"a\"}\n".utf8).write(
             to: URL(fileURLWithPath: folder.path + "/x.names.jsonl"))
-        #expect(throws: CLIPError.self) { try StoredEmbeddings(npy: path) }
+        #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
+    }
+
+    @Test func namedVectorsAreSearchedAndWritten() throws {
+        let vectors = planted(4, each: 25)
+        var named = NamedEmbeddings(dimension: 24)
+        #expect(named.search(vectors[0], top: 3).isEmpty)
+        for row in 0..<100 { named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
+        named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
+        let cosines = (vectors + Embeddings(values: vectors[50], dimension: 24))
+            .cosineSimilarities(to: Embeddings(values: vectors[50], dimension: 24)).map { $0[0] }
+        let found = named.search(vectors[50], top: 7, threads: 1)
+        let expected = cosines.indices.sorted {
+            (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])
+        }
+        #expect(
+            found.map(\.path).dropFirst(2)
+                == expected.prefix(7).map { named.names[$0] }.dropFirst(2))
+        #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
+        #expect(
+            named.search(vectors[50], top: 200, threshold: 0.9).count == cosines.count { $0 >= 0.9 }
+        )
+
+        let folder = try TemporaryFolder()
+        try named.write(npy: FilePath(folder.path + "/n.npy"))
+        let read = try NamedEmbeddings(npy: FilePath(folder.path + "/n.npy"))
+        #expect(read.names == named.names && read.embeddings == named.embeddings)
     }
 
     @Test func thumbnailsArePictures() throws {

@@ -227,6 +227,21 @@ import Testing
         }
     }
 
+    /// On a disk that cannot be written, SQLite must leave no marks beside its file.
+    @Test func fixedDatabasesAreRead() throws {
+        let odd = FilePath(folder.path).appending(
+            [0x61, 0xFF, 0x25, 0x3F, 0x23] + " é.sqlite".utf8)
+        do {
+            let database = try IndexDatabase(path: odd, isForWriting: true)
+            try database.setFact("a", "b")
+        }
+        let database = try SQLite(path: odd, isForWriting: false, isFixed: true)
+        #expect(try database.run("SELECT value FROM facts").first?[0].text == "b")
+        #expect(throws: FileError.self) { try database.run("DELETE FROM facts") }
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!names.contains { $0.hasSuffix("-shm") })
+    }
+
     @Test func manyVectorsAreRounded() throws {
         func quantized() throws -> QuantizedVectors? {
             QuantizedVectors(try MappedFile(path: "\(path)/.clip-index/vectors.i8"))

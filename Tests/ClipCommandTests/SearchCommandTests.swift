@@ -200,6 +200,12 @@ extension TemporaryFolder {
 
         try clip(
             "encode", photos, "--model", Self.model, "-o", folder.path + "/x.npy", "-q")
+        let byFile = try clip(
+            "search", "a cat", "--index", "x.npy", "--model", Self.model, "--paths")
+        let byIndex = try clip("search", "a cat", "--index", photos, "--paths")
+        #expect(byFile.status == 0 && byFile.output == byIndex.output)
+        expectFailure(
+            try clip("search", "a cat", "--index", "x.npy"), status: 2, says: "no model")
         expectFailure(
             try clip("dedupe", "x.npy", "--delete"), status: 2, says: "only by an index")
         #expect(try clip("dedupe", "x.npy", "--threshold", "0.2", "-q").status == 0)

@@ -62,7 +62,7 @@ public struct PairEvaluation: Sendable {
         for start in stride(from: 0, to: rows.count, by: 256) {
             let some = start..<min(rows.count, start + 256)
             let cosines = dotProducts(
-                some.flatMap { rows[$0] }, partners.values, dimension: dimension)
+                rows.values(ofRows: some), partners.values, dimension: dimension)
             for (place, row) in some.enumerated() {
                 let cosines = cosines[(place * rows.count)..<((place + 1) * rows.count)]
                 let own = cosines[place * rows.count + row]

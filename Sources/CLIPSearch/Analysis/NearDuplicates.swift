@@ -38,7 +38,7 @@ public struct NearDuplicates: Sendable, Equatable {
         // Some rows at a time: what is kept of them, then what of all others is like that.
         while !rest.isEmpty {
             let some = Array(rest.prefix(2048))
-            let vectors = some.flatMap { unit[$0] }
+            let vectors = unit.values(ofRows: some)
             let cosines = dotProducts(vectors, vectors, dimension: unit.dimension)
             var kept: [Int] = []
             for place in some.indices {
@@ -52,7 +52,8 @@ public struct NearDuplicates: Sendable, Equatable {
             }
             let others = Array(rest.dropFirst(some.count))
             let nearest = nearestRows(
-                1, of: others.flatMap { unit[$0] }, among: kept.flatMap { unit[some[$0]] },
+                1, of: unit.values(ofRows: others),
+                among: unit.values(ofRows: kept.map { some[$0] }),
                 dimension: unit.dimension, on: pool)
             var open: [Int] = []
             for (row, found) in zip(others, nearest) {

@@ -65,7 +65,7 @@ public struct SphericalKMeans: Sendable {
         var places = [Int](repeating: 0, count: clusters)
         for (place, cluster) in order.enumerated() { places[cluster] = place }
         centroids = Embeddings(
-            values: order.flatMap { state.centroids[$0] }, dimension: unit.dimension)
+            values: state.centroids.values(ofRows: order), dimension: unit.dimension)
         assignments = rows.map { places[$0] }
         cosines = state.nearest.map { min(1, max(-1, $0.product)) }
         meanCosine = state.meanCosine
@@ -152,7 +152,7 @@ public struct SphericalKMeans: Sendable {
             chosen.append(best.row)
             nearest = best.distances
         }
-        return Embeddings(values: chosen.flatMap { unit[$0] }, dimension: unit.dimension)
+        return Embeddings(values: unit.values(ofRows: chosen), dimension: unit.dimension)
     }
 }
 

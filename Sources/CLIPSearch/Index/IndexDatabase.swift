@@ -23,8 +23,17 @@ struct IndexDatabase: Sendable {
     private let database: SQLite
 
     init(path: FilePath, isForWriting: Bool) throws(FileError) {
-        database = try SQLite(path: path, isForWriting: isForWriting)
-        guard isForWriting else { return }
+        guard isForWriting else {
+            let folder = Array(path.bytes.dropLast(path.lastComponent.count))
+            let isFixed = !mayWrite(folder)
+            if isFixed, let log = try? FileStatus(path: path.bytes + "-wal".utf8), log.size > 0 {
+                throw FileError(
+                    reason: "its folder cannot be written, and an update has not ended there")
+            }
+            database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
+            return
+        }
+        database = try SQLite(path: path, isForWriting: true)
         // Readers go on while rows are added.
         try database.run("PRAGMA journal_mode = WAL")
         try database.transaction { () throws(FileError) in

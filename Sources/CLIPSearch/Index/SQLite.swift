@@ -18,12 +18,17 @@ final class SQLite: @unchecked Sendable {
     private let connection: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
-    /// - Parameter isForWriting: whether the file is made if there is none, and may be changed.
-    init(path: FilePath, isForWriting: Bool) throws(FileError) {
+    /// - Parameters:
+    ///   - isForWriting: whether the file is made if there is none, and may be changed.
+    ///   - isFixed: whether nobody can write it, its folder neither, where readers leave marks.
+    init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
         var opened: OpaquePointer?
+        let name = isFixed ? Self.address(ofFixed: path) : path.bytes
         let flags =
-            isForWriting ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE
-        let status = withPath(path.bytes) { sqlite3_open_v2($0, &opened, flags, nil) }
+            isForWriting
+            ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+            : isFixed ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE
+        let status = withPath(name) { sqlite3_open_v2($0, &opened, flags, nil) }
         guard let opened else { throw FileError(reason: "there is no memory") }
         guard status == SQLITE_OK else {
             let reason = String(cString: sqlite3_errmsg(opened))
@@ -32,6 +37,17 @@ final class SQLite: @unchecked Sendable {
         }
         connection = opened
         sqlite3_busy_timeout(opened, 10_000)
+    }
+
+    /// file:PATH?immutable=1, as SQLite takes it for a file that does not change.
+    private static func address(ofFixed path: FilePath) -> [UInt8] {
+        let plain = Array("/._-".utf8)
+        let name = path.bytes.flatMap { byte -> [UInt8] in
+            let isPlain = plain.contains(byte) || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte
+            let hex = String(byte, radix: 16)
+            return isPlain ? [byte] : Array("%\(byte < 16 ? "0" : "")\(hex)".utf8)
+        }
+        return "file:".utf8 + name + "?immutable=1".utf8
     }
 
     deinit {

@@ -1,23 +1,75 @@
 public import CLIP
 internal import Tensors
 
-/// Vectors that NumPy or `EmbeddingWriter` wrote, with their names.
-public struct StoredEmbeddings: Sendable {
-    /// One a row; the row's number where nothing names it.
-    public let names: [FilePath]
-    /// As they are in the file.
-    public let embeddings: Embeddings
+/// Vectors with names, in memory: for those that no folder of pictures keeps.
+public struct NamedEmbeddings: Sendable {
+    /// One a row.
+    public private(set) var names: [FilePath] = []
+    /// As they came.
+    public var embeddings: Embeddings { Embeddings(values: values, dimension: dimension) }
+    /// Of the vectors.
+    public let dimension: Int
+    private var values: [Float] = []
 
-    /// Reads NumPy's `.npy`, float32 [rows, dimension], and the names that lie beside it: `x.names.jsonl` beside `x.npy`.
+    /// None yet.
+    public init(dimension: Int) {
+        precondition(dimension > 0, "vectors of \(dimension) numbers")
+        self.dimension = dimension
+    }
+
+    /// Adds a vector, of any length.
+    public mutating func append(_ name: FilePath, _ vector: [Float]) {
+        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+        names.append(name)
+        values += vector
+    }
+
+    /// The vectors most like another, best first, those of one cosine in the order of their names.
+    ///
+    /// - Parameters:
+    ///   - vector: of any length.
+    ///   - top: how many at most.
+    ///   - threshold: the least cosine.
+    ///   - threads: all cores of the process if nil.
+    public func search(
+        _ vector: [Float], top: Int, threshold: Float = -1, threads: Int? = nil
+    ) -> [EmbeddingIndex.Match] {
+        let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
+        let query = Embeddings(values: vector, dimension: dimension).normalized().values
+        let cosines = dotProducts(of: embeddings.normalized().values, with: query, on: pool)
+            .map { min(1, max(-1, $0)) }
+        guard let least = largest(top, of: cosines, atLeast: threshold) else { return [] }
+        let found = cosines.indices.filter { cosines[$0] >= least }
+            .map { EmbeddingIndex.Match(path: names[$0], cosine: cosines[$0]) }
+            .sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
+        return Array(found.prefix(top))
+    }
+
+    /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside `x.npy`.
+    ///
+    /// - Throws: `CLIPError.unwritableFile`.
+    public func write(npy path: FilePath) throws(CLIPError) {
+        let writer = try EmbeddingWriter(
+            path: path, layout: .npy, dimension: dimension, job: "named", resuming: false)
+        for (row, name) in names.enumerated() {
+            let place = row * dimension
+            try writer.append(
+                "image", name, fields: [], vector: Array(values[place..<(place + dimension)]))
+        }
+        try writer.finish()
+    }
+
+    /// Reads what NumPy or `EmbeddingWriter` wrote: `.npy`, float32 [rows, dimension], and the names that lie beside it;
+    /// where there are none, rows have their numbers.
     ///
     /// - Throws: `CLIPError.unreadableFile` of any other array, and if there are not as many names as rows.
     public init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
             let file = try MappedFile(path: path.bytes)
             let (offset, rows, dimension) = try Self.shape(of: file)
-            embeddings = Embeddings(
-                values: file.floats(at: offset, count: rows * dimension), dimension: dimension)
-            guard embeddings.values.allSatisfy(\.isFinite) else {
+            self.dimension = dimension
+            values = file.floats(at: offset, count: rows * dimension)
+            guard values.allSatisfy(\.isFinite) else {
                 throw FileError(reason: "it has numbers that are not finite")
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
@@ -26,7 +78,6 @@ public struct StoredEmbeddings: Sendable {
                 return
             }
             let lines = try InputFile(path: beside.bytes)
-            var names: [FilePath] = []
             while let line = try lines.read(upTo: UInt8(ascii: "\n")) {
                 guard let colon = line.firstIndex(of: UInt8(ascii: ":")),
                     let name = FilePath(quoted: line[(colon + 1)...])
@@ -36,7 +87,6 @@ public struct StoredEmbeddings: Sendable {
             guard names.count == rows else {
                 throw FileError(reason: "it has \(rows) rows, but \(beside) \(names.count) names")
             }
-            self.names = names
         } catch {
             throw .unreadableFile(path: path.description, reason: error.reason)
         }
