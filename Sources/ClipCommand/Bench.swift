@@ -81,7 +81,7 @@ struct Bench: ParsableCommand {
         }
         if let index {
             let found = try EmbeddingIndex(
-                folder: FilePath(argument: index), threads: self.model.wantedThreads())
+                folder: FilePath(argument: index), threads: self.model.threading.wanted())
             let query = (0..<found.dimension).map { Float($0 % 17) - 8 }
             return try measure(threads: found.threads, batch: 1, found.precision) {
                 _ = try found.search(query, top: 10)

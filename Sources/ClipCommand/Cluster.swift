@@ -44,7 +44,7 @@ struct Cluster: ParsableCommand {
     }
 
     func run() throws {
-        let found = try vectors.load(model)
+        let found = try vectors.load(model.threading)
         let names = try labels.map { labels in
             try found.classifier(readLabels(labels), prompts, textOptions, model, common)
         }
@@ -65,7 +65,7 @@ struct Cluster: ParsableCommand {
         let shown = clusters.all.map { $0.members.prefix(60) }
         var pictures = thumbnails(
             of: shown.joined().map { found.names[$0.row] }, side: Page.thumbnailSide,
-            threads: try model.wantedThreads())[...]
+            threads: try model.threading.wanted())[...]
         var page = Page(title: "\(found.names.count) pictures in \(clusters.all.count) clusters")
         for (number, (cluster, members)) in zip(clusters.all, shown).enumerated() {
             page.heading(cluster.title(number + 1))
@@ -122,7 +122,7 @@ struct Clusters {
                 "\(k) clusters of \(vectors.names.count) pictures cannot be made", status: 2)
         }
         let means = SphericalKMeans(
-            vectors.embeddings, clusters: k, seed: seed, threads: try model.wantedThreads())
+            vectors.embeddings, clusters: k, seed: seed, threads: try model.threading.wanted())
         var all = [Cluster](repeating: Cluster(), count: k)
         for (row, cluster) in means.assignments.enumerated() {
             all[cluster].members.append((row, means.cosines[row]))

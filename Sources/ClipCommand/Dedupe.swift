@@ -43,7 +43,7 @@ struct Dedupe: ParsableCommand {
     @Flag(help: "Delete the duplicates.")
     var delete = false
 
-    @OptionGroup var model: ModelOptions
+    @OptionGroup var threading: ThreadOptions
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -56,7 +56,7 @@ struct Dedupe: ParsableCommand {
     }
 
     func run() throws {
-        let found = try vectors.load(model)
+        let found = try vectors.load(threading)
         guard found.pictures != nil || moveTo == nil && !delete else {
             throw Failure(
                 "files are moved and deleted only by an index, which knows what they were",
@@ -65,13 +65,17 @@ struct Dedupe: ParsableCommand {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
         let groups = NearDuplicates.groups(
             in: found.embeddings, preference: preference, threshold: threshold,
-            threads: try model.wantedThreads())
+            threads: try threading.wanted())
         for (number, group) in groups.enumerated() {
             show(group, found, isFirst: number == 0)
         }
         let count = groups.reduce(0) { $0 + $1.duplicates.count }
         if !common.quiet {
-            note("clip: dedupe: \(count) duplicates of \(groups.count) pictures")
+            note(
+                """
+                clip: dedupe: of \(found.names.count) pictures \(count) are duplicates of \
+                \(groups.count) others
+                """)
         }
         try finishOutput()
         guard let pictures = found.pictures, let folder = found.index?.folder else { return }

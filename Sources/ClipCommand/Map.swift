@@ -56,7 +56,7 @@ struct Map: ParsableCommand {
     }
 
     func run() throws {
-        let all = try vectors.load(model)
+        let all = try vectors.load(model.threading)
         let found = all.some(most)
         if found.names.count < all.names.count && !common.quiet {
             note(
@@ -70,7 +70,7 @@ struct Map: ParsableCommand {
         let progress = TerminalLine()
         var drawing = TSNE()
         drawing.perplexity = perplexity
-        drawing.threads = try model.wantedThreads()
+        drawing.threads = try model.threading.wanted()
         let layout = drawing.layout(of: found.embeddings) { share in
             if !common.quiet && errorsAreTerminal {
                 progress.draw("map  \("\(Int(100 * share)) %".right(5))")
@@ -96,7 +96,7 @@ struct Map: ParsableCommand {
             points: layout.points,
             thumbnails: thumbnails(
                 of: found.names, side: found.names.count > 2000 ? 64 : 128,
-                threads: try model.wantedThreads()),
+                threads: try model.threading.wanted()),
             assignments: clusters.assignments,
             clusters: clusters.all.enumerated().map { $1.title($0 + 1) })
         try write(page.bytes, to: output)

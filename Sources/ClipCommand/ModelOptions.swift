@@ -8,6 +8,30 @@ import CLIPHub
     import Foundation
 #endif
 
+/// On how many cores something runs.
+struct ThreadOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
+            valueName: "n"))
+    var threads: Int?
+
+    func validate() throws {
+        if let threads, threads < 1 {
+            throw ValidationError("--threads must be at least 1, not \(threads).")
+        }
+    }
+
+    /// How many are asked for; nil if nobody says.
+    func wanted() throws -> Int? {
+        guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
+        guard let number = Int(text), number > 0 else {
+            throw Failure("CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
+        }
+        return number
+    }
+}
+
 /// Which model runs, and how.
 struct ModelOptions: ParsableArguments {
     @Option(
@@ -33,11 +57,7 @@ struct ModelOptions: ParsableArguments {
             """, valueName: "r"))
     var resolution: Int?
 
-    @Option(
-        help: ArgumentHelp(
-            "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
-            valueName: "n"))
-    var threads: Int?
+    @OptionGroup var threading: ThreadOptions
 
     func validate() throws {
         if let model, let activation, activation != .quickGELU,
@@ -48,9 +68,6 @@ struct ModelOptions: ParsableArguments {
         }
         if let resolution, !(1...8192).contains(resolution) {
             throw ValidationError("--resolution must be 1 to 8192, not \(resolution).")
-        }
-        if let threads, threads < 1 {
-            throw ValidationError("--threads must be at least 1, not \(threads).")
         }
     }
 
@@ -74,17 +91,8 @@ struct ModelOptions: ParsableArguments {
             tokenizer: texts.tokenizer.rules, preprocessing: pictures.preprocess)
     }
 
-    /// How many cores are asked for; nil if nobody says.
-    func wantedThreads() throws -> Int? {
-        guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
-        guard let number = Int(text), number > 0 else {
-            throw Failure("CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
-        }
-        return number
-    }
-
     func load(_ common: CommonOptions) throws -> CLIPModel {
-        let threads = try wantedThreads()
+        let threads = try threading.wanted()
         var model = try Self.open(name(), activation: activation, common, threads: threads)
         if let resolution { model = try model.at(resolution: resolution) }
         model = model.at(precision: precision)

@@ -231,93 +231,49 @@ struct Score: ParsableCommand {
                     Array("\(line.numbers)  ".utf8) + line.image.bytes + "\t\(line.text)\n".utf8)
             }
         }
-        let evaluation = PairEvaluation(images: images, texts: texts, logitScale: model.logitScale)
+        summarize(
+            lines, PairEvaluation(images: images, texts: texts, logitScale: model.logitScale))
+        return failures
+    }
+
+    private func summarize(_ lines: [Line], _ evaluation: PairEvaluation) {
         func mean(_ values: [Float]) -> Double {
             values.reduce(0) { $0 + Double($1) } / Double(max(1, values.count))
         }
         let score = mean(lines.map(\.clipScore))
         let referenced = lines.compactMap(\.refCLIPScore)
         let (toText, toImage) = (evaluation.imageToText, evaluation.textToImage)
-        if json {
-            printLine(
-                .object([
-                    "pairs": .integer(lines.count), "mean_clip_score": .double(score),
-                    "mean_ref_clip_score": referenced.isEmpty ? .null : .double(mean(referenced)),
-                    "loss": .double(evaluation.loss), "image_loss": .double(toText.loss),
-                    "text_loss": .double(toImage.loss),
-                    "image_to_text_recall": .object([
-                        "1": .double(toText.recall(at: 1)), "5": .double(toText.recall(at: 5)),
-                    ]),
-                    "text_to_image_recall": .object([
-                        "1": .double(toImage.recall(at: 1)), "5": .double(toImage.recall(at: 5)),
-                    ]),
-                ]))
-            return failures
+        guard json else {
+            func shares(_ direction: PairEvaluation.Direction) -> String {
+                [1, 5].map { "\(fixed(100 * direction.recall(at: $0), 1)) % in \($0)" }
+                    .joined(separator: ", ")
+            }
+            let reference =
+                referenced.isEmpty ? "" : ", RefCLIPScore \(fixed(mean(referenced), 4))"
+            return print(
+                """
+                \(lines.count) pairs: CLIPScore \(fixed(score, 4))\(reference); loss \
+                \(fixed(evaluation.loss, 4)) (image \(fixed(toText.loss, 4)), text \
+                \(fixed(toImage.loss, 4))); image to text \(shares(toText)); text to image \
+                \(shares(toImage))
+                """)
         }
-        print("\(lines.count) pairs: CLIPScore \(fixed(score, 4))", terminator: "")
-        if !referenced.isEmpty {
-            print(", RefCLIPScore \(fixed(mean(referenced), 4))", terminator: "")
+        func recalls(_ direction: PairEvaluation.Direction) -> JSON {
+            .object([
+                "1": .double(direction.recall(at: 1)), "5": .double(direction.recall(at: 5)),
+            ])
         }
-        print("; loss \(fixed(evaluation.loss, 4))", terminator: "")
-        print(" (image \(fixed(toText.loss, 4)), text \(fixed(toImage.loss, 4)))", terminator: "")
-        for (name, direction) in [("image to text", toText), ("text to image", toImage)] {
-            let shares = [1, 5].map { "\(fixed(100 * direction.recall(at: $0), 1)) %" }
-            print("; \(name) \(shares[0]) in 1, \(shares[1]) in 5", terminator: "")
-        }
-        print()
-        return failures
+        printLine(
+            .object([
+                "pairs": .integer(lines.count), "mean_clip_score": .double(score),
+                "mean_ref_clip_score": referenced.isEmpty ? .null : .double(mean(referenced)),
+                "loss": .double(evaluation.loss), "image_loss": .double(toText.loss),
+                "text_loss": .double(toImage.loss), "image_to_text_recall": recalls(toText),
+                "text_to_image_recall": recalls(toImage),
+            ]))
     }
 
     private func dot(_ a: [Float], _ b: [Float]) -> Float {
         min(1, max(-1, zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }))
-    }
-}
-
-/// A picture, a caption of it, and captions that people wrote.
-struct CaptionPair {
-    let image: FilePath
-    let text: String
-    let references: [String]
-
-    /// Pairs from the columns of a table or from JSON Lines.
-    static func read(_ path: FilePath) throws -> [CaptionPair] {
-        let pairs =
-            path.pathExtension == "csv" || path.pathExtension == "tsv"
-            ? try readTable(path) : try readObjects(path)
-        guard !pairs.isEmpty else { throw Failure("\(path) has no pairs") }
-        return pairs
-    }
-
-    private static func readTable(_ path: FilePath) throws -> [CaptionPair] {
-        func column(_ name: String) throws -> [String] {
-            guard let format = TextCollection.Format(column: name, of: path) else { return [] }
-            var texts = try TextCollection(path, format: format)
-            var all: [String] = []
-            while let text = try texts.next() { all.append(text) }
-            return all
-        }
-        let (images, texts) = (try column("image"), try column("text"))
-        let references = try? column("reference")
-        return zip(images, texts).enumerated().map { row, pair in
-            CaptionPair(
-                image: FilePath(pair.0), text: pair.1,
-                references: references.map { [$0[row]] }?.filter { !$0.isEmpty } ?? [])
-        }
-    }
-
-    private static func readObjects(_ path: FilePath) throws -> [CaptionPair] {
-        var pairs: [CaptionPair] = []
-        for (number, line) in try readLines(path.description).enumerated()
-        where !line.allSatisfy(\.isWhitespace) {
-            let object = try? JSONValue(parsing: Array(line.utf8))
-            guard let image = object?["image"]?.string, let text = object?["text"]?.string else {
-                throw Failure(
-                    "line \(number + 1) of \(path) is no JSON object with texts \"image\" and \"text\""
-                )
-            }
-            let references = object?["references"]?.array?.compactMap(\.string) ?? []
-            pairs.append(CaptionPair(image: FilePath(image), text: text, references: references))
-        }
-        return pairs
     }
 }

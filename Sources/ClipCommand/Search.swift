@@ -124,7 +124,7 @@ struct Search: ParsableCommand {
             return stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
         }
-        let found = try EmbeddingIndex(folder: path, threads: model.wantedThreads())
+        let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
         let model = following(try model.load(for: found, common))
         return try found.search(try vector(model), top: top, threshold: threshold)
     }

@@ -9,13 +9,13 @@ struct VectorOptions: ParsableArguments {
             "A folder that clip index was told, or the .npy of clip encode.", valueName: "vectors"))
     var source: String
 
-    func load(_ model: ModelOptions) throws -> Vectors {
+    func load(_ threading: ThreadOptions) throws -> Vectors {
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
             return Vectors(names: stored.names, embeddings: stored.embeddings)
         }
-        let index = try EmbeddingIndex(folder: path, threads: model.wantedThreads())
+        let index = try EmbeddingIndex(folder: path, threads: threading.wanted())
         let (pictures, embeddings) = try index.contents()
         guard !pictures.isEmpty else { throw Failure("the index of \(path) has no pictures") }
         return Vectors(

@@ -46,6 +46,13 @@ public struct EmbeddingIndex: Sendable {
     public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         let place = folder.appending(Self.location)
         guard (try? FileStatus(path: place.appending("files.sqlite".utf8).bytes)) != nil else {
+            do throws(FileError) {
+                guard try FileStatus(path: folder.bytes).isFolder else {
+                    throw FileError(reason: "it is no folder")
+                }
+            } catch {
+                throw .unusable(folder: folder, reason: error.reason)
+            }
             throw .missing(folder: folder)
         }
         do throws(FileError) {
