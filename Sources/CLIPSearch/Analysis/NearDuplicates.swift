@@ -10,6 +10,7 @@ public struct NearDuplicates: Sendable, Equatable {
 
     /// A row that is like another.
     public struct Duplicate: Sendable, Equatable {
+        /// Which one.
         public let row: Int
         /// With the row that is kept.
         public let cosine: Float

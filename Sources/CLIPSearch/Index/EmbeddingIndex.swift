@@ -175,6 +175,7 @@ public struct IndexedPicture: Sendable {
     public let path: FilePath
     /// In pixels.
     public let width: Int
+    /// In pixels.
     public let height: Int
     /// Of the file, in bytes, when it was encoded.
     public let size: Int
