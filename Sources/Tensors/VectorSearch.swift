@@ -64,8 +64,9 @@ package struct MappedVectors: Sendable {
         let candidates = estimates.indices.filter { estimates[$0] >= least }
         guard candidates.count <= count / 8 else { return nil }
         let products = dotProducts(with: vector, rows: candidates, on: pool)
-        // Rows that were written over since they were rounded may have pushed others aside.
-        guard let exact = largest(wanted, of: products, atLeast: -.infinity), exact >= last - error
+        // Rows that were written over since they were rounded, or are no numbers, may have pushed others aside.
+        guard !products.contains(where: \.isNaN),
+            let exact = largest(wanted, of: products, atLeast: -.infinity), exact >= last - error
         else { return nil }
         return sorted(zip(candidates, products).filter { $0.1 >= max(exact, threshold) })
     }
