@@ -17,15 +17,19 @@ struct CaptionPair {
     }
 
     private static func readTable(_ path: FilePath) throws -> [CaptionPair] {
-        func column(_ name: String) throws -> [String] {
-            guard let format = TextCollection.Format(column: name, of: path) else { return [] }
-            var texts = try TextCollection(path, format: format)
+        func open(_ name: String) throws -> TextCollection? {
+            try TextCollection.Format(column: name, of: path)
+                .map { try TextCollection(path, format: $0) }
+        }
+        func all(_ texts: TextCollection?) throws -> [String] {
+            guard var texts else { return [] }
             var all: [String] = []
             while let text = try texts.next() { all.append(text) }
             return all
         }
-        let (images, texts) = (try column("image"), try column("text"))
-        let references = try? column("reference")
+        let (images, texts) = (try all(open("image")), try all(open("text")))
+        // A table may do without the column, but not a record of one that has it.
+        let references = try (try? open("reference")).map { try all($0) }
         return zip(images, texts).enumerated().map { row, pair in
             CaptionPair(
                 image: FilePath(pair.0), text: pair.1,
@@ -38,13 +42,19 @@ struct CaptionPair {
         for (number, line) in try readLines(path.description).enumerated()
         where !line.allSatisfy(\.isWhitespace) {
             let object = try? JSONValue(parsing: Array(line.utf8))
-            guard let image = object?["image"]?.string, let text = object?["text"]?.string else {
+            let references = object?["references"] ?? .array([])
+            guard let image = object?["image"]?.string, let text = object?["text"]?.string,
+                let texts = references.array?.map(\.string), !texts.contains(nil)
+            else {
                 throw Failure(
-                    "line \(number + 1) of \(path) is no JSON object with texts \"image\" and \"text\""
-                )
+                    """
+                    line \(number + 1) of \(path) is no JSON object with texts "image" and "text" and, if \
+                    there are any, a list of texts "references"
+                    """)
             }
-            let references = object?["references"]?.array?.compactMap(\.string) ?? []
-            pairs.append(CaptionPair(image: FilePath(image), text: text, references: references))
+            pairs.append(
+                CaptionPair(
+                    image: FilePath(image), text: text, references: texts.compactMap(\.self)))
         }
         return pairs
     }

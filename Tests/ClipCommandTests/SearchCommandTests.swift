@@ -301,9 +301,18 @@ extension TemporaryFolder {
         try Data("{\"image\": \"nowhere.png\", \"text\": \"x\"}\n".utf8)
             .write(to: URL(fileURLWithPath: folder.path + "/none.jsonl"))
         expectFailure(try score("--pairs", "none.jsonl"), status: 1, says: "nowhere.png")
-        try Data("{\"image\": \"x.png\"}\n".utf8)
-            .write(to: URL(fileURLWithPath: folder.path + "/bad.jsonl"))
-        expectFailure(try score("--pairs", "bad.jsonl"), status: 1, says: "line 1")
+        for (name, content, says) in [
+            ("bad.jsonl", "{\"image\": \"x.png\"}", "line 1"),
+            (
+                "bad.jsonl", "{\"image\": \"x\", \"text\": \"y\", \"references\": \"z\"}",
+                "list of texts"
+            ),
+            ("bad.csv", "image,text,reference\nx,y\n", "has no \"reference\""),
+            ("bad.csv", "image,caption\nx,y\n", "no column \"text\""),
+        ] {
+            try Data(content.utf8).write(to: URL(fileURLWithPath: "\(folder.path)/\(name)"))
+            expectFailure(try score("--pairs", name), status: 1, says: says)
+        }
         expectFailure(try score("--image", a), status: 2, says: "go together")
         expectFailure(try score(), status: 2, says: "--pairs")
     }
