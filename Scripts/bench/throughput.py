@@ -5,15 +5,13 @@
 
 FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cut out of the pictures in PHOTOS. The pipeline in
 Python is what one writes first and keeps: workers that decode and preprocess, batches of 64, `inference_mode`, vectors
-normalised and saved; with any number of workers, of which the fastest counts. With --retrieval, clip-retrieval (2.45)
-too, as it is by default, but for the weights; it has dependencies that need an environment of their own. All start anew
-each time, and the time is that of the whole process.
+normalised and saved; with any number of workers, of which the fastest counts. All start anew each time, and the time
+is that of the whole process.
 """
 
 import argparse
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -45,15 +43,6 @@ numpy.save(output, torch.cat(rows).numpy())
 '''
 
 
-RETRIEVAL = '''
-import sys
-from clip_retrieval.clip_inference.main import main
-if __name__ == "__main__":
-    main(input_dataset=sys.argv[1], output_folder=sys.argv[3], enable_text=False,
-         clip_model="open_clip:ViT-B-32-quickgelu/" + sys.argv[2])
-'''
-
-
 def cut(photos, folder, count):
     """Pieces of photos, all different."""
     folder.mkdir(parents=True)
@@ -76,7 +65,6 @@ def main():
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--retrieval", type=pathlib.Path, help="a Python that has clip-retrieval")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     model, pictures = arguments.folder / "ViT-B-32-quickgelu", arguments.folder / f"jpegs-{arguments.count}"
@@ -94,22 +82,13 @@ def main():
         for workers in arguments.workers:
             runs[f"PyTorch, {precision}, {workers} workers"] = [
                 sys.executable, "-c", PIPELINE, pictures, weights, output, str(workers), precision]
-    program = arguments.folder / "retrieval.py"  # its workers import it
-    program.write_text(RETRIEVAL)
-    if arguments.retrieval:
-        runs["clip-retrieval, fp32"] = [
-            arguments.retrieval, program, pictures, weights.absolute(), arguments.folder / "retrieval"]
     times, exact = {name: [] for name in runs}, None
     for _ in range(arguments.rounds):
         for name, command in runs.items():
             output.unlink(missing_ok=True)
-            shutil.rmtree(arguments.folder / "retrieval", ignore_errors=True)
             start = time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             times[name].append(time.perf_counter() - start)
-            if "retrieval" in name:
-                print(f"{name}: {times[name][-1]:.1f} s", flush=True)
-                continue
             rows = numpy.load(output)
             exact = rows if exact is None else exact
             least = (rows * exact).sum(1).min()
