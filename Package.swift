@@ -13,8 +13,9 @@ let package = Package(
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [
-        .trait(name: "WebP", description: "Reads WebP pictures, by libwebp."),
-        .default(enabledTraits: ["WebP"]),
+        .trait(name: "WebP", description: "Reads WebP images, by libwebp."),
+        .trait(name: "BLAS", description: "Offers matrix products by OpenBLAS or Accelerate."),
+        .default(enabledTraits: ["WebP", "BLAS"]),
     ],
     dependencies: [
         // Subcommands, options, help and shell completions of `clip`; the library does not use it.
@@ -50,8 +51,16 @@ let package = Package(
         .target(name: "CBundledModel"),
 
         // Numbers: buffers, mapped files, every operation. The library's only Swift with pointers, beside codecs.
-        .target(name: "Tensors", dependencies: ["CKernels"]),
+        .target(name: "Tensors", dependencies: ["CKernels", "CBLAS"]),
         .target(name: "CKernels"),
+
+        // Products by OpenBLAS, of which only the header is needed to build: it is loaded when it is first used.
+        .target(
+            name: "CBLAS", cSettings: [.define("CLIP_BLAS", .when(traits: ["BLAS"]))],
+            linkerSettings: [
+                .linkedFramework(
+                    "Accelerate", .when(platforms: [.macOS, .iOS, .tvOS, .watchOS, .visionOS]))
+            ]),
 
         // Pictures: the bytes of a file to 8-bit RGB.
         .target(name: "ImageCodecs", dependencies: ["CImageCodecs"]),

@@ -3,7 +3,8 @@
 
 install_packages() {
     local missing=() package
-    [ $# -gt 0 ] || set -- libpng-dev libjpeg-dev libwebp-dev libcurl4-openssl-dev libsqlite3-dev pkg-config
+    [ $# -gt 0 ] || set -- libpng-dev libjpeg-dev libwebp-dev libcurl4-openssl-dev libsqlite3-dev \
+        libopenblas-dev pkg-config
     for package in "$@"; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
             missing+=("$package")

@@ -81,3 +81,16 @@ const clip_kernels *clip_kernels_current(void) {
     const clip_kernels *first = NULL;
     return atomic_compare_exchange_strong(&chosen, &first, table) ? table : first;
 }
+
+int clip_products_are_portable(void) {
+    return clip_kernels_current()->multiply_float32 == clip_multiply_float32_portable;
+}
+
+int clip_cpu_is_basic(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return !__builtin_cpu_supports("avx");
+#else
+    return 0;
+#endif
+}

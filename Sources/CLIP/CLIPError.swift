@@ -45,6 +45,8 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unwritableFile(path: String, reason: String)
     /// A number of the weights is too large for the format in which they are to be written.
     case unrepresentableNumber(tensor: String, number: Float, format: String)
+    /// An engine cannot compute the products of a model.
+    case unavailableEngine(Engine, reason: String)
     /// A result is not a number, or infinite.
     case nonFiniteResult(path: String, stage: String)
 }
@@ -110,6 +112,8 @@ extension CLIPError: CustomStringConvertible {
             return """
                 the tensor \(tensor) has the number \(number), which \(format) cannot hold; bf16 and f32 can
                 """
+        case .unavailableEngine(let engine, let reason):
+            return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):
             return "the result is not a finite number from \(stage) on, with the weights \(path)"
         }

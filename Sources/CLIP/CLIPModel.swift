@@ -35,8 +35,14 @@ public struct CLIPModel: Sendable {
     public let threads: Int
     /// The arithmetic in use.
     public private(set) var precision = Precision.fp32
+    /// The engine of the matrix products: `native` in any precision but fp32, and where the BLAS is not
+    /// installed.
+    public var engine: Engine {
+        precision == .fp32 && wantedEngine.isAvailable ? wantedEngine : .native
+    }
 
-    let workspaces: WorkspacePool
+    private var wantedEngine = Engine.preferred
+    private(set) var workspaces: WorkspacePool
     let parameters: Parameters
     let files: [(path: String, file: MappedFile)]
     private(set) var visual: Lazy<any VisionEncoder>
@@ -112,7 +118,7 @@ public struct CLIPModel: Sendable {
         files = loaded.files
         logitScale = exp(parameters.tensor("logit_scale").values[0])
         self.threads = max(1, threads ?? availableCores())
-        workspaces = WorkspacePool(threads: self.threads)
+        workspaces = WorkspacePool(threads: self.threads, engine: wantedEngine.products)
         guard logitScale.isFinite else {
             throw .nonFiniteResult(path: weights.path, stage: "the tensor logit_scale")
         }
@@ -145,10 +151,37 @@ public struct CLIPModel: Sendable {
     public func at(precision: Precision) -> CLIPModel {
         let possible = precision.isSupported ? precision : .fp32
         guard possible != self.precision else { return self }
+        return computing(in: possible, by: wantedEngine)
+    }
+
+    /// The same model with another engine for its matrix products.
+    ///
+    /// - Throws: `CLIPError.unavailableEngine` if the engine is not installed, or if it is a BLAS and the
+    ///   precision is not fp32.
+    public func at(engine: Engine) throws(CLIPError) -> CLIPModel {
+        guard engine.isAvailable else {
+            throw .unavailableEngine(
+                engine,
+                reason: Engine.isBLASBuilt
+                    ? "OpenBLAS was not found (Debian package libopenblas0)"
+                    : "the library was built without the trait BLAS")
+        }
+        guard engine == .native || precision == .fp32 else {
+            throw .unavailableEngine(
+                engine, reason: "it computes in fp32, and the precision is \(precision.rawValue)")
+        }
+        return engine == wantedEngine ? self : computing(in: precision, by: engine)
+    }
+
+    /// The same model with towers of their own: an engine keeps weights in a form of its own.
+    private func computing(in precision: Precision, by engine: Engine) -> CLIPModel {
         var model = self
-        model.precision = possible
-        model.visual = Self.imageTower(parameters, configuration, possible)
-        model.textual = Self.textTower(parameters, configuration, possible)
+        model.precision = precision
+        model.wantedEngine = engine
+        model.workspaces = WorkspacePool(
+            threads: threads, engine: precision == .fp32 ? engine.products : .native)
+        model.visual = Self.imageTower(parameters, configuration, precision)
+        model.textual = Self.textTower(parameters, configuration, precision)
         return model
     }
 

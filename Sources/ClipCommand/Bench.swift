@@ -75,7 +75,7 @@ struct Bench: ParsableCommand {
         guard tower != .preprocess else {
             let preprocessor =
                 try self.model.isGiven ? self.model.preprocessor(common) : ImagePreprocessor()
-            return try measure(threads: 1, batch: 1, .fp32) {
+            return try measure(threads: 1, batch: 1, .fp32, nil) {
                 _ = preprocessor(try pictures.read(image ?? "", for: preprocessor))
             }
         }
@@ -83,7 +83,7 @@ struct Bench: ParsableCommand {
             let found = try EmbeddingIndex(
                 folder: FilePath(argument: index), threads: self.model.threading.wanted())
             let query = (0..<found.dimension).map { Float($0 % 17) - 8 }
-            return try measure(threads: found.threads, batch: 1, found.precision) {
+            return try measure(threads: found.threads, batch: 1, found.precision, nil) {
                 _ = try found.search(query, top: 10)
             }
         }
@@ -109,11 +109,13 @@ struct Bench: ParsableCommand {
             }
             once = { _ = try model.encode(tokens: rows) }
         }
-        try measure(threads: model.threads, batch: batch, model.precision, once)
+        try measure(
+            threads: model.threads, batch: batch, model.precision, model.engine, once)
     }
 
     private func measure(
-        threads: Int, batch: Int, _ precision: Precision, _ once: () throws -> Void
+        threads: Int, batch: Int, _ precision: Precision, _ engine: Engine?,
+        _ once: () throws -> Void
     ) throws {
         func milliseconds() throws -> Double {
             let start = ContinuousClock.now
@@ -141,13 +143,15 @@ struct Bench: ParsableCommand {
         let (median, fastest) = (times[times.count / 2], times[0])
         let perSecond = 1000 * Double(batch) / median
         let instructionSet = CLIPModel.instructionSet
+        let blas = engine == .native ? nil : engine.flatMap { _ in Engine.blasLibrary }
         guard json else {
+            let words = blas.map { ", \(engine?.rawValue ?? ""): \($0.version) \($0.core)" } ?? ""
             print(
                 """
                 \(tower.rawValue), batch \(batch), \(threads) threads, \
                 \(precision.rawValue): median \(fixed(median, 2)) ms, fastest \
                 \(fixed(fastest, 2)) ms, \(fixed(perSecond, 1)) a second, \
-                \(fixed(peakMegabytes, 0)) MB at most (\(instructionSet))
+                \(fixed(peakMegabytes, 0)) MB at most (\(instructionSet)\(words))
                 """)
             return
         }
@@ -158,7 +162,9 @@ struct Bench: ParsableCommand {
                 "threads": .integer(threads), "median_ms": .double(median),
                 "min_ms": .double(fastest), "per_second": .double(perSecond),
                 "peak_rss_mb": .double(peakMegabytes), "isa": .string(instructionSet),
-                "blas": .string("none"),
+                "engine": engine.map { .string($0.rawValue) } ?? .null,
+                "blas": .string(blas.map { $0.version } ?? "none"),
+                "blas_core": blas.map { .string($0.core) } ?? .null,
             ]))
     }
 

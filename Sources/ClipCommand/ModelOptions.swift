@@ -58,8 +58,10 @@ struct ModelOptions: ParsableArguments {
     var resolution: Int?
 
     @OptionGroup var threading: ThreadOptions
+    @OptionGroup var engineOptions: EngineOptions
 
     func validate() throws {
+        try engineOptions.check(precision)
         if let model, let activation, activation != .quickGELU,
             OfficialModel(rawValue: model) != nil
         {
@@ -96,6 +98,7 @@ struct ModelOptions: ParsableArguments {
         var model = try Self.open(name(), activation: activation, common, threads: threads)
         if let resolution { model = try model.at(resolution: resolution) }
         model = model.at(precision: precision)
+        model = try engineOptions.applied(to: model, common)
         if model.precision != precision && !common.quiet {
             note(
                 """

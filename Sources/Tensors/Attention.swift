@@ -1,3 +1,4 @@
+internal import CBLAS
 internal import CKernels
 
 /// Some columns of a matrix.
@@ -44,7 +45,13 @@ package func scaledDotProductAttention(
     let result = workspace.matrix(rows: query.matrix.rows, columns: width)
     let mostQueries = queries.map(\.count).max() ?? 0
     let mostKeys = keys.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
-    let count = AttentionHead.scratchCount(mostQueries, mostKeys, headWidth)
+    // The rows of a text that are computed depend on the texts beside it; those of an image do not.
+    let usesBLAS =
+        workspace.engine != .native && !causal && mostQueries >= 2 * ProductEngine.filledUp(1)
+        && query.matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
+        && queries.allSatisfy { $0.count == mostQueries } && keys.allSatisfy { $0.count == 1 }
+    let count = AttentionHead.scratchCount(
+        usesBLAS ? ProductEngine.filledUp(mostQueries) : mostQueries, mostKeys, headWidth)
     let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: count)
 
     workspace.inParallelParts(queries.count * heads) { part, tasks in
@@ -55,7 +62,11 @@ package func scaledDotProductAttention(
                 query: query, key: key, value: value, column: task % heads * headWidth,
                 width: headWidth, queries: queries[sequence], keys: keys[sequence],
                 isCausal: causal, scale: scale ?? 1 / Float(headWidth).squareRoot())
-            head.attend(into: result, scratch.row(part))
+            if usesBLAS {
+                head.attendByBLAS(into: result, scratch.row(part))
+            } else {
+                head.attend(into: result, scratch.row(part))
+            }
         }
     }
     return result
@@ -82,7 +93,8 @@ private struct AttentionHead {
 
     /// The floats that `attend` needs.
     static func scratchCount(_ queries: Int, _ keys: Int, _ width: Int) -> Int {
-        queries * padded(keys) + keys * width + padded(keys) * width + keys * padded(width)
+        queries * (padded(keys) + width) + keys * width + padded(keys) * width
+            + keys * padded(width)
     }
 
     func attend(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
@@ -107,6 +119,33 @@ private struct AttentionHead {
         multiply(
             scores, stride * 4, depth: length, by: valuePanels, outputs: width,
             into: result.row(queries.lowerBound) + column, result.stride)
+    }
+
+    /// The same by a BLAS, for keys that lie together and queries that see all of them.
+    ///
+    /// Each product has the same shape in every batch, so that its bits are the same whichever kernel it gets.
+    func attendByBLAS(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
+        let (length, rows) = (length, ProductEngine.filledUp(queries.count))
+        let scores = scratch  // [rows, length]
+        let sums = scores + rows * length  // [rows, width]
+        var product = clip_blas_product(
+            x: query.start(row: queries.lowerBound, column: column), rows: rows, inputs: width,
+            x_stride: query.matrix.stride / 4,
+            w: key.start(row: keys[0].lowerBound, column: column), outputs: length,
+            w_stride: key.matrix.stride / 4, is_transposed: 1, y: scores, y_stride: length)
+        clip_blas_multiply(&product)
+        for row in 0..<queries.count {
+            Kernels.current.softmax(scores + row * length, length, scale)
+        }
+        product = clip_blas_product(
+            x: scores, rows: rows, inputs: length, x_stride: length,
+            w: value.start(row: keys[0].lowerBound, column: column), outputs: width,
+            w_stride: value.matrix.stride / 4, is_transposed: 0, y: sums, y_stride: width)
+        clip_blas_multiply(&product)
+        for row in 0..<queries.count {
+            let target = result.row(queries.lowerBound + row) + column
+            target.update(from: sums + row * width, count: width)
+        }
     }
 
     /// The keys as weights: panels of 32 keys.

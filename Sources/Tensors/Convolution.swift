@@ -48,10 +48,13 @@ package struct FeatureMap {
     ) -> FeatureMap {
         let newHeight = (height + 2 * padding - kernel) / stride + 1
         let newWidth = (width + 2 * padding - kernel) / stride + 1
+        let area = newHeight * newWidth
         let output: Matrix
         if kernel == 1 && stride == 1 && padding == 0 {
-            output = weights.apply(matrix, activation: activation)
-        } else if stride == 1 && weights.format == .float32 {
+            output = weights.apply(matrix, activation: activation, rowsTogether: area)
+        } else if stride == 1 && weights.format == .float32
+            && !weights.usesBLAS(matrix.workspace, rowsTogether: area)
+        {
             output = matrix.workspace.matrix(
                 rows: batch * newHeight * newWidth, columns: weights.outputs)
             let bordered = bordered(padding)
@@ -75,7 +78,9 @@ package struct FeatureMap {
                 let rows = start..<min(start + strip, output.rows)
                 let unfolded = self.unfolded(
                     rows, newHeight, newWidth, kernel: kernel, stride: stride, padding: padding)
-                weights.apply(unfolded, into: output, fromRow: start, activation: activation)
+                weights.apply(
+                    unfolded, into: output, fromRow: start, activation: activation,
+                    rowsTogether: area)
             }
         }
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)

@@ -8,12 +8,16 @@ package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
     /// How many were asked for; the system may have granted fewer.
     let wantedThreads: Int
+    /// The engine of its float32 products.
+    let engine: ProductEngine
     private var free: [FloatBlock] = []
 
-    package init(threads: Int) {
+    /// - Parameter engine: loaded here if it is a library; `native` where that is missing.
+    package init(threads: Int, engine: ProductEngine = .native) {
         precondition(threads > 0, "\(threads) threads")
         team = ThreadTeam(threads: threads)
         wantedThreads = threads
+        self.engine = engine.isAvailable ? engine : .native
     }
 
     /// A matrix of undefined contents, whose rows may lie somewhat apart.
@@ -26,13 +30,15 @@ package final class Workspace: @unchecked Sendable {
         let bytes = format.words(columns) * 4
         let stride = bytes < 1024 ? bytes : ((bytes + 63) / 64 | 1) * 64
         return Matrix(
-            rows: rows, columns: columns, stride: stride, format: format, workspace: self)
+            rows: rows, columns: columns, stride: stride, format: format,
+            rowsBeyond: engine == .native ? 0 : ProductEngine.rowsReadBeyond, workspace: self)
     }
 
     /// A matrix of undefined contents, whose rows follow each other without a gap.
     package func compactMatrix(rows: Int, columns: Int) -> Matrix {
         Matrix(
-            rows: rows, columns: columns, stride: columns * 4, format: .float32, workspace: self)
+            rows: rows, columns: columns, stride: columns * 4, format: .float32, rowsBeyond: 0,
+            workspace: self)
     }
 
     fileprivate func take(_ count: Int) -> FloatBlock {
@@ -58,16 +64,20 @@ package final class Matrix {
     private let block: FloatBlock
     /// Of bytes: the scale and the zero of each row.
     private let scaleBlock: FloatBlock?
+    /// The number of rows of undefined contents that may be read after the last one.
+    let rowsBeyond: Int
 
     fileprivate init(
-        rows: Int, columns: Int, stride: Int, format: ElementFormat, workspace: Workspace
+        rows: Int, columns: Int, stride: Int, format: ElementFormat, rowsBeyond: Int,
+        workspace: Workspace
     ) {
+        self.rowsBeyond = rowsBeyond
         self.rows = rows
         self.columns = columns
         self.stride = stride
         self.format = format
         self.workspace = workspace
-        block = workspace.take((rows * stride + 3) / 4)
+        block = workspace.take(((rows + rowsBeyond) * stride + 3) / 4)
         scaleBlock = format == .int8 ? workspace.take(2 * rows) : nil
         bytes = UnsafeMutableRawPointer(block.elements)
     }

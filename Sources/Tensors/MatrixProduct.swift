@@ -19,8 +19,8 @@ package enum Nonlinearity: Sendable {
 /// W is [outputs, inputs], b is [outputs]. An element of y has the same bits whatever other rows x has,
 /// and on however many threads: each is one sum, taken in the order of the inputs.
 package struct ProductWeights: Sendable {
-    private let weights: PackedWeights
-    private let bias: Tensor?
+    let weights: PackedWeights
+    let bias: Tensor?
 
     package var outputs: Int { weights.outputs }
     package var inputs: Int { weights.inputs }
@@ -37,27 +37,36 @@ package struct ProductWeights: Sendable {
 
     /// activation(x Wᵀ + b): [rows, inputs] -> [rows, outputs].
     ///
-    /// - Parameter format: that of the result: float32 or bfloat16.
+    /// - Parameters:
+    ///   - format: that of the result: float32 or bfloat16.
+    ///   - rowsTogether: see `usesBLAS`.
     package func apply(
-        _ x: Matrix, activation: Nonlinearity = .identity, format: ElementFormat = .float32
+        _ x: Matrix, activation: Nonlinearity = .identity, format: ElementFormat = .float32,
+        rowsTogether: Int = 1
     ) -> Matrix {
         let y = x.workspace.matrix(rows: x.rows, columns: outputs, format: format)
-        apply(x, into: y, activation: activation)
+        apply(x, into: y, activation: activation, rowsTogether: rowsTogether)
         return y
     }
 
     /// The same, into rows `first`... of a matrix that is there already.
     package func apply(
-        _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity
+        _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity,
+        rowsTogether: Int = 1
     ) {
         multiply(
-            Rows(x.converted(to: weights.format)), into: y, at: Place(row: first), activation)
+            Rows(x.converted(to: weights.format)), into: y, at: Place(row: first), activation,
+            rowsTogether: rowsTogether)
     }
 
     /// y = activation(y + x Wᵀ + b).
-    package func apply(_ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity) {
+    package func apply(
+        _ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity, rowsTogether: Int = 1
+    ) {
         precondition(x.rows == y.rows, "\(x.rows) rows added to \(y.rows)")
-        multiply(Rows(x.converted(to: weights.format)), into: y, adding: true, activation)
+        multiply(
+            Rows(x.converted(to: weights.format)), into: y, adding: true, activation,
+            rowsTogether: rowsTogether)
     }
 
     /// Rows of words that lie at regular distances: `lines` times `count`, each of `segments` parts.
@@ -79,6 +88,12 @@ package struct ProductWeights: Sendable {
             stride = x.stride
             words = x.format.words(x.columns)
         }
+
+        /// Whether they are rows of the matrix, or of some of its columns, one after the other.
+        var isPlain: Bool {
+            lines == 1 && segments == 1 && stride == matrix.stride
+                && matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
+        }
     }
 
     /// Where outputs go: every `step`th row from `row` on, from `column` on.
@@ -90,7 +105,7 @@ package struct ProductWeights: Sendable {
 
     func multiply(
         _ x: Rows, into y: Matrix, at place: Place = Place(), adding: Bool = false,
-        _ activation: Nonlinearity
+        _ activation: Nonlinearity, rowsTogether: Int = 1
     ) {
         let count = x.lines * x.count
         precondition(
@@ -100,6 +115,9 @@ package struct ProductWeights: Sendable {
                 && place.row + (count - 1) * place.step < y.rows
                 && x.matrix.format == weights.format,
             "\(x.count) x \(x.words) by \(outputs) x \(inputs) into \(y.rows) x \(y.columns)")
+        if x.isPlain && usesBLAS(x.matrix.workspace, rowsTogether: rowsTogether) {
+            return multiplyByBLAS(x, into: y, at: place, adding: adding, activation)
+        }
         var product = clip_product()
         product.x = UnsafeRawPointer(x.start)
         product.rows = x.count

@@ -44,6 +44,14 @@ final class PackedWeights: Sendable {
     }
 
     var panelCount: Int { Panels.count(of: outputs) }
+
+    /// The matrix as it was given: [outputs, inputs]. Nil once it has been packed.
+    var source: Tensor? {
+        state.withLock { state in
+            guard case .source(let weight) = state.content else { return nil }
+            return weight
+        }
+    }
 }
 
 /// Weights in panels of 32 outputs.

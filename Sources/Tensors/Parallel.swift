@@ -78,9 +78,13 @@ extension Workspace {
 /// largest pass is kept, for to take it from the system anew was measured at a tenth of a small pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
+    private let engine: ProductEngine
     private let waiting = Mutex<[Workspace]>([])
 
-    package init(threads: Int) { self.threads = threads }
+    package init(threads: Int, engine: ProductEngine = .native) {
+        self.threads = threads
+        self.engine = engine
+    }
 
     /// Runs `body` with a workspace of all threads.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
@@ -124,7 +128,7 @@ package final class WorkspacePool: Sendable {
         let found = waiting.withLock { waiting in
             waiting.lastIndex { $0.wantedThreads == threads }.map { waiting.remove(at: $0) }
         }
-        let workspace = found ?? Workspace(threads: threads)
+        let workspace = found ?? Workspace(threads: threads, engine: engine)
         defer { waiting.withLock { $0.append(workspace) } }
         return body(workspace)
     }

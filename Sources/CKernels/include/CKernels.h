@@ -96,6 +96,12 @@ const clip_kernels *clip_kernels_current(void);
 // The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
 const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 
+// Whether the products of floats in use are portable C, for want of kernels for the instruction set.
+int clip_products_are_portable(void);
+
+// Whether the CPU is an x86-64 without AVX.
+int clip_cpu_is_basic(void);
+
 // The SHA-256 of `count` bytes, 32 bytes; portably: without the CPU's own instructions for it. `bytes`
 // may be NULL if count is 0.
 void clip_sha256(const uint8_t *CLIP_NULLABLE bytes, size_t count, int portably, uint8_t *digest);

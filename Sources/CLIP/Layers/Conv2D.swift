@@ -45,7 +45,8 @@ struct Conv2D: Sendable {
 
     /// y = activation(y + x W + b), for a kernel of one position.
     func callAsFunction(_ x: FeatureMap, addedTo y: FeatureMap) -> FeatureMap {
-        weights.apply(x.matrix, addedTo: y.matrix, activation: activation)
+        weights.apply(
+            x.matrix, addedTo: y.matrix, activation: activation, rowsTogether: x.height * x.width)
         return y
     }
 }

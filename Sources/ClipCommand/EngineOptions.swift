@@ -1,0 +1,54 @@
+import ArgumentParser
+import CLIP
+
+/// The code that computes the matrix products.
+struct EngineOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            """
+            The matrix products: native, blas (OpenBLAS) or blas-fast, whose last bits may depend on the \
+            batch. (default: CLIP_ENGINE, else the faster of native and blas on this CPU)
+            """, valueName: "engine"))
+    var engine: Engine?
+
+    /// Refuses a BLAS for a precision that it does not compute.
+    func check(_ precision: Precision) throws {
+        guard let engine, engine != .native else { return }
+        if precision != .fp32 {
+            throw ValidationError(
+                "--engine \(engine.rawValue) computes in fp32, not in \(precision.rawValue).")
+        }
+        if !Engine.isBLASBuilt {
+            throw ValidationError("--engine \(engine.rawValue): this clip was built without BLAS.")
+        }
+    }
+
+    /// The engine that is asked for; nil for the default of the CPU.
+    private func wanted() throws -> Engine? {
+        guard engine == nil, let name = Environment["CLIP_ENGINE"] else { return engine }
+        guard let named = Engine(rawValue: name) else {
+            let names = Engine.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Failure("CLIP_ENGINE must be one of \(names), not \"\(name)\"", status: 2)
+        }
+        return named
+    }
+
+    /// The model with that engine, or with `native` and a note where the BLAS is not installed.
+    func applied(to model: CLIPModel, _ common: CommonOptions) throws -> CLIPModel {
+        let engine = try wanted() ?? .preferred
+        guard model.precision == .fp32 else { return model }
+        guard engine.isAvailable else {
+            if !common.quiet {
+                note(
+                    """
+                    clip: OpenBLAS was not found, so the engine is native; the Debian package is \
+                    libopenblas0
+                    """)
+            }
+            return try model.at(engine: .native)
+        }
+        return try model.at(engine: engine)
+    }
+}
+
+extension Engine: ExpressibleByArgument {}
