@@ -90,7 +90,7 @@ import Testing
             says: "HF_HUB_OFFLINE")
         expectFailure(try clip("pull", "me/other"), status: 1, says: "404")
         expectFailure(try clip("pull", "no model"), status: 1, says: "clip models")
-        expectFailure(try clip("pull", "ViT-B-32"), status: 1, says: "ViT-B/32")
+        expectFailure(try clip("pull", "ViT-B-33"), status: 1, says: "ViT-B/32")
     }
 
     @Test func killedDownloadsGoOn() throws {
