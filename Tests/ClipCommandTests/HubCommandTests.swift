@@ -190,7 +190,7 @@ import Testing
             #expect(info["activation"] as? String == "quickgelu")
         }
         expectFailure(
-            try clip("convert", Fixtures.path("formats/hf-bin"), "/no/such/folder/x"), status: 1,
+            try clip("convert", Fixtures.path("formats/hf-bin"), "/no/such/folder/x"), status: 2,
             says: "cannot write /no/such/folder/x")
         expectFailure(
             try clip("convert", Fixtures.path("formats/gadget.pt"), path), status: 1,
