@@ -8,17 +8,24 @@ import CLIPSearch
 struct Clip: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clip",
-        abstract: "Pictures and texts to vectors, and pictures classified with words alone.",
+        abstract: "Turn images and texts into vectors, and classify images with words alone.",
         discussion: """
             Data goes to standard output, everything else to standard error. The exit status is 0 \
             when all is done, 1 when something failed (the rest was done), 2 for wrong usage.
+
+            Examples:
+              clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
+              clip encode bike.jpg
+              clip index . --model tiny
+              clip search "a dog on a beach" --top 3
+              clip bench --tower text --model tiny --repetitions 3
             """,
         version: version,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
             Map.self, Similarity.self, Score.self, Tokenize.self, Preprocess.self, Models.self,
             Pull.self, Info.self, Verify.self, Convert.self,
-            Bench.self,
+            Bench.self, Version.self,
         ])
 
     static var version: String {
@@ -29,8 +36,10 @@ struct Clip: ParsableCommand {
     static func main() {
         // Pictures come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
+        let arguments = CommandLine.arguments.dropFirst().map { $0 }
         do {
-            var command = try parseAsRoot()
+            try UsageErrors.checkCommand(in: arguments)
+            var command = try parseAsRoot(arguments == ["-V"] ? ["--version"] : arguments)
             do {
                 try command.run()
             } catch let status as ExitCode {
@@ -42,7 +51,7 @@ struct Clip: ParsableCommand {
             report("\(error)")
             exit(withError: ExitCode(1))
         } catch let error as Failure {
-            report(error)
+            report(error.status == 2 ? UsageErrors.line("\(error)", arguments) : "\(error)")
             exit(withError: ExitCode(error.status))
         } catch {
             // Help and version are errors to the parser as well, with status 0.
@@ -50,7 +59,7 @@ struct Clip: ParsableCommand {
                 exit(withError: error)
             }
             let lines = message(for: error).split(separator: "\n")
-            report("\(lines.first ?? "wrong usage") (see clip --help)")
+            report(UsageErrors.line(String(lines.first ?? "wrong usage"), arguments))
             exit(withError: ExitCode(2))
         }
     }

@@ -27,7 +27,7 @@ final class JobProgress {
     /// - Parameter share: only every so manieth is for this job.
     func count(_ sources: [PictureCollection.Source], share: Int = 1) {
         start = .now
-        lastShown = errorsAreTerminal ? nil : start
+        lastShown = errorsCanBeRedrawn ? nil : start
         guard !isQuiet else { return }
         let total = total
         Task.detached(priority: .background) {
@@ -51,13 +51,13 @@ final class JobProgress {
     private func show() {
         guard !isQuiet else { return }
         let now = ContinuousClock.now
-        let pause: Duration = errorsAreTerminal ? .milliseconds(100) : .seconds(30)
+        let pause: Duration = errorsCanBeRedrawn ? .milliseconds(100) : .seconds(30)
         if let lastShown, now - lastShown < pause { return }
         lastShown = now
         let text = Self.line(
             name, done: done, skipped: skipped, total: total.value.withLock { $0 },
             seconds: Double(secondsOf: now - start))
-        if errorsAreTerminal { line.draw(text) } else { note("clip: \(text)") }
+        if errorsCanBeRedrawn { line.draw(text) } else { note("clip: \(text)") }
     }
 
     /// A line of its own, unless the user wants none.

@@ -21,11 +21,14 @@ protocol RowOutput: AnyObject {
 final class WrittenRows: RowOutput {
     private let writer: EmbeddingWriter
     private let isNormalized: Bool
+    private let model: String?
     private var lastFlushed = ContinuousClock.now
 
-    init(_ writer: EmbeddingWriter, isNormalized: Bool) {
+    /// - Parameter model: the name that each row gets, if rows are objects.
+    init(_ writer: EmbeddingWriter, isNormalized: Bool, model: String?) {
         self.writer = writer
         self.isNormalized = isNormalized
+        self.model = model
     }
 
     var isWhole: Bool { writer.isWhole }
@@ -36,7 +39,8 @@ final class WrittenRows: RowOutput {
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws {
         try writer.append(
-            kind, name, fields: fields, vector: isNormalized ? normalized(vector) : vector)
+            kind, name, fields: model.map { naming($0, fields) } ?? fields,
+            vector: isNormalized ? normalized(vector) : vector)
         // No more work than that is lost.
         let now = ContinuousClock.now
         if now - lastFlushed > .milliseconds(200) {
@@ -84,7 +88,8 @@ final class CollectedRows: RowOutput {
             return
         }
         let object = JSON.raw(
-            EmbeddingWriter.object(kind, name, fields: fields, vector: row))
+            EmbeddingWriter.object(
+                kind, name, fields: format == .jsonl ? naming(model, fields) : fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
             printLine(object)
         } else {
@@ -110,6 +115,14 @@ final class CollectedRows: RowOutput {
             try write(objects.flatMap { $0.bytes + [UInt8(ascii: "\n")] }, to: output)
         }
     }
+}
+
+/// The fields of a row that stands by itself, which names the model; a field of that name stays.
+private func naming(
+    _ model: String, _ fields: [(key: String, value: [UInt8])]
+) -> [(key: String, value: [UInt8])] {
+    guard !fields.contains(where: { $0.key == "model" }) else { return fields }
+    return [("model", JSON.string(model).bytes)] + fields
 }
 
 private func normalized(_ vector: [Float]) -> [Float] {

@@ -3,42 +3,56 @@ import CLIP
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare pictures with texts.",
+        abstract: "Compare images with texts.",
         discussion: """
-            A matrix of cosines, -1 to 1: pictures down, texts across. CLIP's are low, 0.2 to 0.35 for \
-            what fits.
+            Prints a matrix of cosines, -1 to 1: images down, texts across. CLIP's cosines are low, \
+            0.2 to 0.35 for what fits.
 
-            Example: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
+            Examples:
+              clip similarity --image bike.jpg dog.jpg --text "a bicycle" "a dog"
+              clip similarity --image *.jpg --text bike dog --heatmap matrix.svg
             """)
 
     @Option(
-        parsing: .upToNextOption, help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "file"))
-    var image: [String]
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "JPEG, PNG or WebP files; give several at once, or repeat the option.",
+            valueName: "file"))
+    var image: [String] = []
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
-    var text: [String]
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Texts; give several at once, or repeat the option.", valueName: "text"))
+    var text: [String] = []
 
     @Flag(help: "Print JSON.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"))
+            "Also draw the matrix, with the images, as .svg or .html.", valueName: "file"))
     var heatmap: String?
 
-    @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var pictures: PictureOptions
 
     func validate() throws {
         let endings = [".svg", ".html"]
         if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
             throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
         }
+        try InputHints.check(image, streamedBy: nil)
     }
 
     func run() throws {
+        // Not in validate(), so that a mistyped option is reported first.
+        guard !image.isEmpty, !text.isEmpty else {
+            throw Failure("give images with --image and texts with --text", status: 2)
+        }
+        try OutputChecks.checkPlace(of: heatmap)
         let model = try self.model.load(textOptions, pictures, common)
         var images: [(name: String, image: RGBImage)] = []
         var failures = 0
@@ -55,8 +69,8 @@ struct Similarity: ParsableCommand {
         let texts = try model.encode(texts: text, truncating: textOptions.truncate)
         let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {
-            print(
-                JSON.object([
+            printLine(
+                .object([
                     "model": .string(try self.model.name()),
                     "images": .array(images.map { .string($0.name) }),
                     "texts": .array(text.map { .string($0) }),
@@ -85,7 +99,7 @@ struct Similarity: ParsableCommand {
         for (i, text) in text.enumerated() { print("[\(i + 1)] \(text)") }
         print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
         for (row, name) in zip(cosines, images) {
-            print(row.map { fixed($0, 4).right(8) }.joined(), "", name)
+            print(row.map { fixed($0, 4).right(8) }.joined(), "", TerminalText.shown(name))
         }
     }
 }
