@@ -1,9 +1,10 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let commit = Context.gitInformation.map {
-    $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "")
-} ?? ""
+let commit =
+    Context.gitInformation.map {
+        $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "")
+    } ?? ""
 
 let package = Package(
     name: "swift-clip",

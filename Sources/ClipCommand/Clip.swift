@@ -20,7 +20,6 @@ struct Clip: ParsableCommand {
               clip search "a dog on a beach" --top 3
               clip bench --tower text --model tiny --repetitions 3
             """,
-        version: version,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
             Map.self, Similarity.self, Score.self, Tokenize.self, Preprocess.self, Models.self,
@@ -28,18 +27,21 @@ struct Clip: ParsableCommand {
             Bench.self, Version.self,
         ])
 
-    static var version: String {
-        let precisions = Precision.allCases.filter(\.isSupported).map(\.rawValue)
-        return "clip 0.1.0 (\(CLIPModel.instructionSet): \(precisions.joined(separator: ", ")))"
+    /// The arguments of the process; `--version` is spelt as the subcommand that it means, whose answer would
+    /// otherwise be computed at every start.
+    private static var arguments: [String] {
+        let given = Array(CommandLine.arguments.dropFirst())
+        return given.first == "--version" || given.first == "-V"
+            ? ["version"] + given.dropFirst() : given
     }
 
     static func main() {
         // Pictures come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
-        let arguments = CommandLine.arguments.dropFirst().map { $0 }
+        let arguments = arguments
         do {
             try UsageErrors.checkCommand(in: arguments)
-            var command = try parseAsRoot(arguments == ["-V"] ? ["--version"] : arguments)
+            var command = try parseAsRoot(arguments)
             do {
                 try command.run()
             } catch let status as ExitCode {

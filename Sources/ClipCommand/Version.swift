@@ -8,5 +8,10 @@ struct Version: ParsableCommand {
               clip version
             """)
 
-    func run() { print(Clip.version) }
+    @Flag(help: "Print JSON, with the instruction sets, engines and libraries found.")
+    var json = false
+
+    func run() {
+        if json { printLine(VersionReport.json) } else { print(VersionReport.line) }
+    }
 }
