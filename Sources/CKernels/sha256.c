@@ -91,8 +91,6 @@ void clip_sha256(const uint8_t *bytes, size_t count, int portably, uint8_t *dige
     void (*add)(uint32_t[8], const uint8_t *, size_t) = add_blocks;
 #if defined(__x86_64__)
     if (!portably && has_sha()) add = add_blocks_sha;
-#else
-    (void)portably;  // there is no other way
 #endif
     uint32_t state[8];
     memcpy(state, initial, sizeof state);

@@ -79,5 +79,6 @@ void check_products(const clip_kernels *table);  // matrix products
 void check_dispatch(void);
 void check_threads(void);
 void check_sha256(void);
+void check_blas(void);  // in builds with CLIP_BLAS
 
 #endif

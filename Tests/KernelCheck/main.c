@@ -1,10 +1,11 @@
-// Checks every table of kernels that the CPU can run. The last line is "N cases, 0 different"; if
-// some are different the exit status is 1.
+// Checks every table of kernels that the CPU can run, or products by a BLAS if the argument is
+// "blas". The last line is "N cases, 0 different"; if some are different, the status is 1.
 
 #include "check.h"
 
-int main(void) {
-    begin_checks();
+#include <string.h>
+
+static void check_kernels(void) {
     check_dispatch();
     check_threads();
     check_sha256();
@@ -20,6 +21,15 @@ int main(void) {
         bool is_shared = previous && previous->multiply_float32 == table->multiply_float32;
         if (!is_shared) check_products(table);
         previous = table;
+    }
+}
+
+int main(int count, char **arguments) {
+    begin_checks();
+    if (count > 1 && strcmp(arguments[1], "blas") == 0) {
+        check_blas();
+    } else {
+        check_kernels();
     }
     return end_checks();
 }

@@ -24,6 +24,15 @@ void check_dispatch(void) {
     begin_case("mmx");
     require(clip_kernels_named("mmx") == NULL, "expected NULL");
 
+    begin_case("portable products");
+    require(clip_products_are_portable() ==
+                (clip_kernels_current()->multiply_float32 == clip_multiply_float32_portable),
+            "does not agree with the table in use");
+#if defined(__aarch64__)
+    require(clip_products_are_portable() && !clip_cpu_is_basic(),
+            "expected portable products, and no CPU that is too basic for a BLAS");
+#endif
+
     begin_function("all", "clip_kernels_current", 0);
     const char *wanted = getenv("CLIP_ISA");
     const clip_kernels *current = clip_kernels_current();
