@@ -12,7 +12,7 @@
 void check_dispatch(void) {
     begin_function("all", "clip_kernels_named", 0);
     static const char *const names[] = {"scalar", "neon", "avx2", "avx512", "avx512-vnni",
-                                        "avx512-bf16", "amx"};
+                                        "avx512-bf16", "amx", "avx-vnni"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         begin_case("%s", names[i]);
         const clip_kernels *table = clip_kernels_named(names[i]);
