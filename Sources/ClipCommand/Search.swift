@@ -8,8 +8,8 @@ struct Search: ParsableCommand {
         discussion: """
             A query is a text, an image file, or several with + and - between them; a number and a \
             colon before a term is its weight. Prints the cosine and the path of each image, best \
-            first; if none is found, the exit status is 1. CLIP's cosines with texts are low, 0.2 to \
-            0.35 for what fits.
+            first; if none is found, the exit status is 1. The model is the one that the index was \
+            made with. CLIP's cosines with texts are low, 0.2 to 0.35 for what fits.
 
             Examples:
               clip search "a dog on a beach"
@@ -100,15 +100,19 @@ struct Search: ParsableCommand {
 
     func run() throws {
         // Not in validate(), so that a mistyped option is reported first.
-        _ = try terms()
+        try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let matches = try self.matches()
+        let (matches, model) = try self.matches()
         for match in matches {
             if isNULTerminated {
                 printBytes(match.path.bytes + [0])
             } else if json {
-                printLine(.object(["path": .path(match.path), "cosine": .float(match.cosine)]))
+                printLine(
+                    .object([
+                        "path": .path(match.path), "cosine": .float(match.cosine),
+                        "model": .string(model),
+                    ]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
                 printBytes(cosine + TerminalText.shown(match.path) + [UInt8(ascii: "\n")])
@@ -124,7 +128,8 @@ struct Search: ParsableCommand {
         if matches.isEmpty { throw ExitCode(1) }
     }
 
-    private func matches() throws -> [EmbeddingIndex.Match] {
+    /// The images that are found, and the name of the model that encoded the query.
+    private func matches() throws -> ([EmbeddingIndex.Match], model: String) {
         let path = FilePath(argument: index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
@@ -133,12 +138,14 @@ struct Search: ParsableCommand {
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
             let model = following(try model.load(forVectorsOf: stored.dimension, common))
-            return stored.search(
+            let matches = stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
+            return (matches, try self.model.name())
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
         let model = following(try model.load(for: found, common))
-        return try found.search(try vector(model), top: top, threshold: threshold)
+        let matches = try found.search(try vector(model), top: top, threshold: threshold)
+        return (matches, found.modelName)
     }
 
     /// The sum of what the terms mean, each of length one times its weight.

@@ -77,7 +77,8 @@ struct Similarity: ParsableCommand {
                     "cosines": .array(cosines.map { .floats($0) }),
                 ]))
         } else {
-            printTable(cosines, images: images.map(\.name))
+            CosineTable(images: images.map(\.name), texts: text, cosines: cosines)
+                .lines(fitting: terminalColumns(of: 1) ?? 80).forEach { print($0) }
         }
         if let heatmap {
             let drawing = Heatmap(
@@ -92,14 +93,5 @@ struct Similarity: ParsableCommand {
             }
         }
         if failures > 0 { throw ExitCode(1) }
-    }
-
-    private func printTable(_ cosines: [[Float]], images: [String]) {
-        // Texts may be long: the columns are numbered and spelt out above.
-        for (i, text) in text.enumerated() { print("[\(i + 1)] \(text)") }
-        print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
-        for (row, name) in zip(cosines, images) {
-            print(row.map { fixed($0, 4).right(8) }.joined(), "", TerminalText.shown(name))
-        }
     }
 }
