@@ -103,7 +103,7 @@ struct Search: ParsableCommand {
         _ = try terms()
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let matches = try self.matches()
+        let (matches, searched) = try self.matches()
         for match in matches {
             if isNULTerminated {
                 printBytes(match.path.bytes + [0])
@@ -115,16 +115,34 @@ struct Search: ParsableCommand {
             }
         }
         if let html {
-            var page = Page(title: query.joined(separator: " "))
-            page.gallery(
-                matches.map { ($0.path, fixed($0.cosine, 4)) },
-                thumbnails(of: matches.map(\.path), side: Page.thumbnailSide))
-            try write(page.bytes, to: html)
+            try write(page(matches, searched), to: html)
         }
         if matches.isEmpty { throw ExitCode(1) }
     }
 
-    private func matches() throws -> [EmbeddingIndex.Match] {
+    /// The vectors that were searched, for the page.
+    private struct Searched {
+        let count: Int
+        let model: String
+    }
+
+    private func page(_ matches: [EmbeddingIndex.Match], _ searched: Searched) -> [UInt8] {
+        let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
+        var about = [
+            "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
+                + sourceWords(index),
+            searched.model,
+        ]
+        if threshold > -1 { about.append("cosine \(threshold) or more") }
+        var page = Page(
+            title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
+        page.gallery(
+            matches.map { ($0.path, fixed($0.cosine, 4)) },
+            thumbnails(of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192))
+        return page.bytes
+    }
+
+    private func matches() throws -> ([EmbeddingIndex.Match], Searched) {
         let path = FilePath(argument: index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
@@ -133,12 +151,21 @@ struct Search: ParsableCommand {
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
             let model = following(try model.load(forVectorsOf: stored.dimension, common))
-            return stored.search(
+            let found = stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
+            return (
+                found,
+                Searched(
+                    count: stored.names.count,
+                    model: modelWords(try self.model.name(), model.precision))
+            )
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
         let model = following(try model.load(for: found, common))
-        return try found.search(try vector(model), top: top, threshold: threshold)
+        return (
+            try found.search(try vector(model), top: top, threshold: threshold),
+            Searched(count: found.count, model: modelWords(found.modelName, found.precision))
+        )
     }
 
     /// The sum of what the terms mean, each of length one times its weight.
