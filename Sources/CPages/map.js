@@ -65,10 +65,11 @@ function picture(i) {
   return image.complete && image.naturalWidth ? image : null;
 }
 
-// Where thumbnails go: if few images are in sight, or most have room, those that do not cover one another.
+// Where thumbnails go: if few images are in sight, most have room, or the map is enlarged, those that do not cover
+// one another.
 function placeTiles(visible) {
   if (visible.length > 400) return [];
-  if (visible.length > 60) {
+  if (visible.length > 60 && scale < 3 * wholeScale) {
     const squares = [];
     for (const i of visible) {
       const square = { x: atX(i) - 25, y: atY(i) - 25, w: 50, h: 50 };

@@ -102,9 +102,11 @@ struct Map: ParsableCommand {
         let count = counted(found.names.count, "image")
         let divergence = "KL divergence \(fixed(layout.divergence, 4))"
         if let output {
-            let whole = found.names.count < all.names.count ? " of \(grouped(all.names.count))" : ""
+            let shown =
+                found.names.count < all.names.count ? "\(grouped(found.names.count)) of " : ""
             let page = MapPage(
-                title: "Map of \(count)\(whole) in \(sourceWords(vectors.source))",
+                title:
+                    "Map of \(shown)\(counted(all.names.count, "image")) in \(sourceWords(vectors.source))",
                 about: found.modelWords(given: model)
                     + [counted(clusters.all.count, "cluster"), "t-SNE, \(divergence)"],
                 names: found.names, points: layout.points,

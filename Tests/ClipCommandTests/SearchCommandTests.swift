@@ -258,7 +258,8 @@ extension TemporaryFolder {
         #expect(
             printed.text.contains("\"file:///"), "links of a page that is not a file are absolute")
 
-        let some = try clip("map", photos, "--json", "--most", "5")
+        let some = try clip("map", photos, "--json", "--most", "5", "-o", "some.html")
+        #expect(try text("some.html").contains("<h1>Map of 5 of 13 images in \(photos)</h1>"))
         #expect(some.text.split(separator: "\n").count == 5 && some.errors.contains("5 of 13"))
         expectFailure(try clip("map", photos), status: 2, says: "-o FILE")
     }
