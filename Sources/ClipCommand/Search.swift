@@ -103,7 +103,7 @@ struct Search: ParsableCommand {
         try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let (matches, model) = try self.matches()
+        let (matches, searched) = try self.matches()
         for match in matches {
             if isNULTerminated {
                 printBytes(match.path.bytes + [0])
@@ -111,7 +111,7 @@ struct Search: ParsableCommand {
                 printLine(
                     .object([
                         "path": .path(match.path), "cosine": .float(match.cosine),
-                        "model": .string(model),
+                        "model": .string(searched.model),
                     ]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
@@ -119,17 +119,35 @@ struct Search: ParsableCommand {
             }
         }
         if let html {
-            var page = Page(title: query.joined(separator: " "))
-            page.gallery(
-                matches.map { ($0.path, fixed($0.cosine, 4)) },
-                thumbnails(of: matches.map(\.path), side: Page.thumbnailSide))
-            try write(page.bytes, to: html)
+            try write(page(matches, searched), to: html)
         }
         if matches.isEmpty { throw ExitCode(1) }
     }
 
-    /// The images that are found, and the name of the model that encoded the query.
-    private func matches() throws -> ([EmbeddingIndex.Match], model: String) {
+    /// The vectors that were searched.
+    private struct Searched {
+        let count: Int
+        let model: String
+        let precision: Precision
+    }
+
+    private func page(_ matches: [EmbeddingIndex.Match], _ searched: Searched) -> [UInt8] {
+        let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
+        var about = [
+            "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
+                + sourceWords(index),
+            modelWords(searched.model, searched.precision),
+        ]
+        if threshold > -1 { about.append("cosine \(threshold) or more") }
+        var page = Page(
+            title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
+        page.gallery(
+            matches.map { ($0.path, fixed($0.cosine, 4)) },
+            thumbnails(of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192))
+        return page.bytes
+    }
+
+    private func matches() throws -> ([EmbeddingIndex.Match], Searched) {
         let path = FilePath(argument: index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
@@ -138,14 +156,22 @@ struct Search: ParsableCommand {
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
             let model = following(try model.load(forVectorsOf: stored.dimension, common))
-            let matches = stored.search(
+            let found = stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
-            return (matches, try self.model.name())
+            return (
+                found,
+                Searched(
+                    count: stored.names.count,
+                    model: try self.model.name(), precision: model.precision)
+            )
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
         let model = following(try model.load(for: found, common))
-        let matches = try found.search(try vector(model), top: top, threshold: threshold)
-        return (matches, found.modelName)
+        return (
+            try found.search(try vector(model), top: top, threshold: threshold),
+            Searched(
+                count: found.count, model: found.modelName, precision: found.precision)
+        )
     }
 
     /// The sum of what the terms mean, each of length one times its weight.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -82,15 +83,16 @@ struct Similarity: ParsableCommand {
         }
         if let heatmap {
             let drawing = Heatmap(
-                images: images.map { ($0.name, $0.image.thumbnail(side: 192)) }, texts: text,
-                cosines: cosines)
-            if heatmap.lowercased().hasSuffix(".svg") {
-                try write(Array(drawing.svg.utf8), to: heatmap)
-            } else {
-                var page = Page(title: "\(images.count) pictures and \(text.count) texts")
-                page.append(drawing.svg)
-                try write(page.bytes, to: heatmap)
-            }
+                images: images.map {
+                    Heatmap.Image(
+                        name: FilePath(argument: $0.name),
+                        thumbnail: $0.image.thumbnail(fitting: 192))
+                }, texts: text, cosines: cosines,
+                model: modelWords(try self.model.name(), model.precision))
+            let bytes =
+                heatmap.lowercased().hasSuffix(".svg")
+                ? Array(drawing.svg.utf8) : drawing.page(PageLocation(page: heatmap))
+            try write(bytes, to: heatmap)
         }
         if failures > 0 { throw ExitCode(1) }
     }

@@ -32,6 +32,14 @@ struct Vectors {
     var pictures: [IndexedPicture]?
     var index: EmbeddingIndex?
 
+    /// The words of a page for the model that made the vectors; none if it is not known.
+    func modelWords(given options: ModelOptions) -> [String] {
+        if let index { return [ClipCommand.modelWords(index.modelName, index.precision)] }
+        return options.isGiven
+            ? ((try? options.name()).map { [ClipCommand.modelWords($0, options.precision)] } ?? [])
+            : []
+    }
+
     /// The model that labels are encoded with, and the classifier of them.
     func classifier(
         _ labels: [String], _ prompts: PromptOptions, _ texts: TextOptions, _ model: ModelOptions,
