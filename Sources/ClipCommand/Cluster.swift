@@ -120,17 +120,19 @@ struct Clusters {
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
+            // A file of vectors does not say what made it.
+            let model = vectors.index.map { JSON.string($0.modelName) } ?? .null
             guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),
-                    "members": members,
+                    "model": model, "members": members,
                 ])
             }
             return .object([
                 "cluster": .integer(number), "label": .string(label.label),
                 "label_cosine": .float(label.cosine), "size": .integer(self.members.count),
                 "members": members, "name": .string(name.text),
-                "name_cosine": .float(name.cosine),
+                "name_cosine": .float(name.cosine), "model": model,
             ])
         }
     }

@@ -89,6 +89,9 @@ struct Search: ParsableCommand {
             if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
                 term = Term(weight: current * factor, operand: String(parts[1]))
             }
+            if term.operand.allSatisfy(\.isWhitespace) {
+                throw ValidationError("a text of the query is empty; is a variable unset?")
+            }
             terms.append(term)
             sign = nil
         }
@@ -149,6 +152,7 @@ struct Search: ParsableCommand {
 
     private func matches() throws -> ([EmbeddingIndex.Match], Searched) {
         let path = FilePath(argument: index)
+        try VectorOptions.checkExists(index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
                 tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)

@@ -2,6 +2,12 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// Vectors of an index or a file.
 struct VectorOptions: ParsableArguments {
     @Argument(
@@ -10,7 +16,21 @@ struct VectorOptions: ParsableArguments {
             valueName: "vectors"))
     var source: String
 
+    /// Refuses what is neither a folder nor a file, as if it were an index.
+    static func checkExists(_ source: String) throws {
+        // A name that is not UTF-8 is left to the index itself.
+        guard !source.unicodeScalars.contains("\u{FFFD}"),
+            !FileManager.default.fileExists(atPath: source)
+        else { return }
+        throw Failure(
+            """
+            cannot read \(source): No such file or directory; give a folder that clip index has \
+            indexed, or the .npy of clip encode
+            """)
+    }
+
     func load(_ threading: ThreadOptions) throws -> Vectors {
+        try Self.checkExists(source)
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)

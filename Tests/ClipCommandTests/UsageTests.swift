@@ -249,9 +249,19 @@ import Testing
         #expect(try clip("index", photos, "-q").status == 0)
         let found = try json(clip("search", "a dog", "--index", photos, "--json").output)
         #expect(found["model"] as? String == "tiny" && found["path"] != nil, "\(found)")
-        expectFailure(
-            try clip("search", "https://example.org/a.jpg", "--index", photos), status: 2,
-            says: "is a URL")
+        let clusters = try json(clip("cluster", photos, "-k", "1", "--json").output)
+        #expect(clusters["model"] as? String == "tiny", "\(clusters)")
+        for (query, says) in [
+            (["https://example.org/a.jpg"], "is a URL"), ([""], "is empty"),
+            (["a dog", "+", " "], "is empty"),
+        ] {
+            expectFailure(
+                try clip(["search"] + query + ["--index", photos]), status: 2, says: says)
+        }
+        for arguments in [["search", "a", "--index", "nope"], ["dedupe", "nope"]] {
+            expectFailure(
+                try clip(arguments), status: 1, says: "cannot read nope: No such file or directory")
+        }
     }
 
     @Test func shortOptionsAreTheSame() throws {
