@@ -1,10 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let commit =
-    Context.gitInformation.map {
-        $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "")
-    } ?? ""
+// Set by the scripts: Context.gitInformation is cached with the manifest, and would name an older commit.
+let commit = Context.environment["CLIP_COMMIT"] ?? ""
 
 let package = Package(
     name: "swift-clip",

@@ -1,5 +1,5 @@
-# Installs Debian packages that are missing: those given, or those that the build needs. Sourced by the
-# other scripts.
+# Sourced by the other scripts: installs Debian packages that are missing, those given or those that the
+# build needs, and names the commit.
 
 install_packages() {
     local missing=() package
@@ -17,3 +17,8 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends \
         "${missing[@]}" >/dev/null
 }
+
+# The commit that is built, for `clip --version`; a + behind it if files have been changed.
+CLIP_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true)
+[ -z "$CLIP_COMMIT" ] || [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || CLIP_COMMIT+=+
+export CLIP_COMMIT
