@@ -135,13 +135,17 @@ struct Encode: ParsableCommand {
             return
         }
         let decoding = pictures.decoding(for: model.preprocessor)
-        try job.perform {
-            defer { try? rows.flush() }
-            try job.run(
-                collection.sources(inputs), model, decoding,
-                isDone: { rows.hasRow("image", $0.name) },
-                receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
-            try encode(nextText, model, job, rows)
+        try Interruption.during {
+            try job.perform {
+                defer { try? rows.flush() }
+                try job.run(
+                    collection.sources(inputs), model, decoding,
+                    isDone: { rows.hasRow("image", $0.name) },
+                    receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
+                try encode(nextText, model, job, rows)
+            }
+        } keep: {
+            rows.keep()
         }
         let hasFailed = job.failures > 0
         if hasFailed && collection.strict {
@@ -198,7 +202,9 @@ struct Encode: ParsableCommand {
     }
 
     /// Where rows go.
-    private func makeRows(_ format: Format, _ model: CLIPModel) throws -> any RowOutput {
+    private func makeRows(
+        _ format: Format, _ model: CLIPModel
+    ) throws -> any RowOutput & Sendable {
         let dimension = model.configuration.embeddingDimension
         if let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) {
             let layout: EmbeddingWriter.Layout =
@@ -211,8 +217,11 @@ struct Encode: ParsableCommand {
                 try EmbeddingWriter(
                     path: FilePath(argument: resolved(output)), layout: layout,
                     dimension: dimension,
-                    job: description(of: model), resuming: resume),
-                isNormalized: !noNormalize)
+                    job: description(of: model),
+                    model: ModelRecord(
+                        model, name: ModelOptions.storedName(of: try self.model.name())),
+                    resuming: resume),
+                isNormalized: !noNormalize, output: output)
         }
         return CollectedRows(
             format: format, dimension: dimension, isNormalized: !noNormalize, output: output,
@@ -232,32 +241,5 @@ struct Encode: ParsableCommand {
             "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
         ])
         return "\(options)"
-    }
-}
-
-extension Sample {
-    /// What a WebDataset says beside the picture.
-    fileprivate var fieldsForJSON: [(key: String, value: [UInt8])] {
-        fields.sorted { $0.key < $1.key }.map { key, bytes in
-            let text = String(decoding: bytes, as: UTF8.self)
-            let trimmed = String(text.trimming(while: \.isWhitespace))
-            let value: JSON =
-                switch key {
-                case "cls": Int(trimmed).map { .integer($0) } ?? .string(trimmed)
-                case "json":
-                    (try? JSONValue(parsing: bytes)).map { .raw(Array("\($0)".utf8)) }
-                        ?? .string(text)
-                default: .string(text)
-                }
-            return (key, value.bytes)
-        }
-    }
-}
-
-extension String {
-    fileprivate func trimming(while isDropped: (Character) -> Bool) -> Substring {
-        var part = drop(while: isDropped)
-        while let last = part.last, isDropped(last) { part.removeLast() }
-        return part
     }
 }

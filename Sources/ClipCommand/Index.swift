@@ -10,10 +10,21 @@ struct Index: ParsableCommand {
             the folder, keeps their vectors. Run it again after changes: what is new or changed is encoded, \
             what was moved is recognised by its content, what is gone is forgotten. It may be interrupted at \
             any moment. What cannot be read is listed, with exit status 1.
+
+            The index keeps the path or name of its model and the model's options: later runs and searches \
+            take them from there, and CLIP_MODEL does not matter to them. A model that was moved is given with \
+            --model. To change the model, use --rebuild.
             """)
 
     @Argument(help: "The folder.")
     var folder: String
+
+    @Flag(
+        help: """
+            Make the index anew; the old one is searched until the new one is complete. After an \
+            interruption, give it again to go on.
+            """)
+    var rebuild = false
 
     @Flag(help: "Print what was done as JSON.")
     var json = false
@@ -24,14 +35,30 @@ struct Index: ParsableCommand {
 
     func run() throws {
         let folder = FilePath(argument: folder)
-        let model = try self.model.load(common).following(preprocessing: pictures.preprocess)
+        let (loaded, name) = try load(folder)
+        let model = loaded.following(preprocessing: pictures.preprocess)
         let update = try IndexUpdate(
-            folder: folder, model: model, modelName: try self.model.name(),
-            decoding: pictures.decoding(for: model.preprocessor))
+            folder: folder, model: model, modelName: name,
+            decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild)
+        if !rebuild && !common.quiet && EmbeddingIndex.hasUnfinishedRebuild(in: folder) {
+            note(
+                """
+                clip: index: a rebuild of this index was interrupted: run clip index --rebuild \
+                \(folder) to go on with it
+                """)
+        }
         let progress = JobProgress("index", isQuiet: common.quiet)
         progress.count([.path(folder)])
-        let summary = try update.run { isEncoded in
-            if isEncoded { progress.advance() } else { progress.skip() }
+        // `keep` may be called by any thread while `run` goes on: a lock is in it.
+        nonisolated(unsafe) let running = update
+        let (command, total) = (rebuild ? "index: the rebuild" : "index", progress.total)
+        let summary = try Interruption.during {
+            try update.run { isEncoded in
+                if isEncoded { progress.advance() } else { progress.skip() }
+            }
+        } keep: {
+            let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
+            return "\(command): \(grouped(running.keep()))\(all) are kept; run it again to go on"
         }
         progress.finish()
         for failure in summary.failures { report(failure.reason) }
@@ -42,6 +69,9 @@ struct Index: ParsableCommand {
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
                     "failed": .integer(summary.failures.count),
+                    "skipped": .integer(summary.skipped.total),
+                    "skipped_formats": .members(
+                        summary.skipped.sorted.map { .init($0.format, .integer($0.count)) }),
                 ]))
         } else if !common.quiet {
             note(
@@ -50,6 +80,23 @@ struct Index: ParsableCommand {
                 \(summary.moved) moved, \(summary.deleted) deleted, \(summary.failures.count) failed
                 """)
         }
+        if summary.skipped.total > 0 && !common.quiet {
+            note("clip: index: \(summary.skipped)")
+        }
         if !summary.failures.isEmpty { throw ExitCode(1) }
+    }
+
+    /// The model of the index that is there, or the model that is given, and the name that finds it again.
+    private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
+        let vectors = StoredVectors.index(of: folder)
+        guard let record = try EmbeddingIndex.model(ofIndexIn: folder),
+            !rebuild || model.model == nil
+        else {
+            return (try model.load(common), ModelOptions.storedName(of: try model.name()))
+        }
+        guard rebuild else { return try model.load(record, of: vectors, common) }
+        // Its options may be other ones.
+        let name = ModelOptions.place(of: record, near: vectors)
+        return (try model.load(record, from: name, common), ModelOptions.storedName(of: name))
     }
 }

@@ -46,8 +46,9 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
     var activation: Activation?
 
-    @Option(help: "The arithmetic: fp32, or faster and less exact, bf16 or int8.")
-    var precision: Precision = .fp32
+    @Option(
+        help: "The arithmetic: fp32, or faster and less exact, bf16 or int8. (default: fp32)")
+    var precision: Precision?
 
     @Option(
         help: ArgumentHelp(
@@ -61,7 +62,7 @@ struct ModelOptions: ParsableArguments {
     @OptionGroup var engineOptions: EngineOptions
 
     func validate() throws {
-        try engineOptions.check(precision)
+        try engineOptions.check(precision ?? .fp32)
         if let model, let activation, activation != .quickGELU,
             OfficialModel(rawValue: model) != nil
         {
@@ -97,6 +98,7 @@ struct ModelOptions: ParsableArguments {
         let threads = try threading.wanted()
         var model = try Self.open(name(), activation: activation, common, threads: threads)
         if let resolution { model = try model.at(resolution: resolution) }
+        let precision = precision ?? .fp32
         model = model.at(precision: precision)
         model = try engineOptions.applied(to: model, common)
         if model.precision != precision && !common.quiet {

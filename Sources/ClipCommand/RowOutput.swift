@@ -1,5 +1,6 @@
 import CLIP
 import CLIPSearch
+import Synchronization
 
 /// Where the rows of `clip encode` go.
 protocol RowOutput: AnyObject {
@@ -15,17 +16,26 @@ protocol RowOutput: AnyObject {
     func flush() throws
     func finish() throws
     func discard() throws
+    /// Makes sure that what is there can be gone on with, for a process that is about to end, and returns what to
+    /// tell the user; called by any thread.
+    func keep() -> String?
 }
 
 /// Rows that are in a file as soon as they are there.
-final class WrittenRows: RowOutput {
+///
+/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
+final class WrittenRows: RowOutput, @unchecked Sendable {
     private let writer: EmbeddingWriter
     private let isNormalized: Bool
+    private let output: String
+    private let gate = Mutex(())
     private var lastFlushed = ContinuousClock.now
+    private var isFinished = false
 
-    init(_ writer: EmbeddingWriter, isNormalized: Bool) {
+    init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String) {
         self.writer = writer
         self.isNormalized = isNormalized
+        self.output = output
     }
 
     var isWhole: Bool { writer.isWhole }
@@ -35,23 +45,39 @@ final class WrittenRows: RowOutput {
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws {
-        try writer.append(
-            kind, name, fields: fields, vector: isNormalized ? normalized(vector) : vector)
-        // No more work than that is lost.
-        let now = ContinuousClock.now
-        if now - lastFlushed > .milliseconds(200) {
-            try writer.flush()
-            lastFlushed = now
+        let vector = isNormalized ? normalized(vector) : vector
+        try gate.withLock { _ in
+            guard !isFinished else { return }
+            try writer.append(kind, name, fields: fields, vector: vector)
+            // No more work than that is lost.
+            let now = ContinuousClock.now
+            if now - lastFlushed > .milliseconds(200) {
+                try writer.flush()
+                lastFlushed = now
+            }
         }
     }
 
-    func flush() throws { try writer.flush() }
-    func finish() throws { try writer.finish() }
-    func discard() throws { try writer.discard() }
+    func flush() throws { try gate.withLock { _ in try writer.flush() } }
+    func finish() throws { try gate.withLock { _ in try writer.finish() } }
+    func discard() throws { try gate.withLock { _ in try writer.discard() } }
+
+    func keep() -> String? {
+        gate.withLock { _ in
+            isFinished = true
+            guard (try? writer.flush()) != nil else { return nil }
+            let place = output.hasSuffix("/") ? output : "\(output).partial"
+            return """
+                encode: \(grouped(writer.count)) rows are kept in \(place); run it again with --resume to go on
+                """
+        }
+    }
 }
 
 /// Rows that are printed as they come, or kept until all are there.
-final class CollectedRows: RowOutput {
+///
+/// One thread alone has them: there is nothing to keep.
+final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int
     private let isNormalized: Bool
@@ -94,6 +120,7 @@ final class CollectedRows: RowOutput {
 
     func flush() {}
     func discard() {}
+    func keep() -> String? { nil }
 
     func finish() throws {
         switch format {

@@ -109,7 +109,27 @@ struct Search: ParsableCommand {
                 thumbnails(of: matches.map(\.path), side: Page.thumbnailSide))
             try write(page.bytes, to: html)
         }
-        if matches.isEmpty { throw ExitCode(1) }
+        if matches.isEmpty {
+            try sayNothingFound()
+            throw ExitCode(1)
+        }
+    }
+
+    /// Says why there is no hit: nothing was indexed, or nothing reaches the threshold.
+    private func sayNothingFound() throws {
+        guard !common.quiet else { return }
+        var nearest = self
+        nearest.threshold = -1
+        nearest.top = 1
+        nearest.common.quiet = true
+        guard let best = try nearest.matches().first else {
+            return note("clip: search: \(index) has no images")
+        }
+        note(
+            """
+            clip: search: no image has a cosine of \(threshold) or more; the best has \
+            \(fixed(best.cosine, 4))
+            """)
     }
 
     private func matches() throws -> [EmbeddingIndex.Match] {
@@ -120,12 +140,16 @@ struct Search: ParsableCommand {
         }
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
-            let model = following(try model.load(forVectorsOf: stored.dimension, common))
+            let loaded =
+                try stored.model.map { try self.model.load($0, of: .npy(path), common).model }
+                ?? self.model.load(forVectorsOf: stored.dimension, common)
+            let model = following(loaded)
             return stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
-        let model = following(try model.load(for: found, common))
+        let model = following(
+            try model.load(found.model, of: .index(of: path), common).model)
         return try found.search(try vector(model), top: top, threshold: threshold)
     }
 
@@ -139,6 +163,10 @@ struct Search: ParsableCommand {
                 embedding = try model.encode(
                     images: [pictures.read(term.operand, for: model.preprocessor)])
             } else {
+                if !common.quiet && path.isLikeImageName {
+                    note(
+                        "clip: search: there is no file \(path): it is searched for as a text")
+                }
                 embedding = try model.encode(
                     texts: [term.operand], truncating: textOptions.truncate)
             }
@@ -147,5 +175,13 @@ struct Search: ParsableCommand {
             }
         }
         return sum
+    }
+}
+
+extension FilePath {
+    /// Whether it is one word that ends as the name of an image does.
+    fileprivate var isLikeImageName: Bool {
+        FolderWalk.pictureExtensions.contains(pathExtension)
+            && !bytes.contains(UInt8(ascii: " "))
     }
 }
