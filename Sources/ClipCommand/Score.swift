@@ -20,11 +20,11 @@ struct Score: ParsableCommand {
             """)
 
     @Option(
-        parsing: .upToNextOption, help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "file"))
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"))
     var image: [String] = []
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Captions.", valueName: "text"))
-    var text: [String] = []
+    @OptionGroup var texts: TextInputs
 
     @Option(
         parsing: .upToNextOption,
@@ -51,6 +51,7 @@ struct Score: ParsableCommand {
     @Flag(help: "Print an object a line.")
     var json = false
 
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
@@ -61,10 +62,11 @@ struct Score: ParsableCommand {
     }
 
     func validate() throws {
-        guard (pairs == nil) != (image.isEmpty && text.isEmpty) else {
+        let hasImages = !image.isEmpty || !collection.filesFrom.isEmpty
+        guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
             throw ValidationError("Give --image and --text, or --pairs.")
         }
-        if pairs == nil && (image.isEmpty || text.isEmpty) {
+        if pairs == nil && (!hasImages || texts.isEmpty) {
             throw ValidationError("--image and --text go together.")
         }
         if !references.isEmpty && (pairs != nil || image.count > 1) {
@@ -85,51 +87,47 @@ struct Score: ParsableCommand {
             .normalized()
     }
 
-    /// The vectors of pictures that can be read, with their places; how many cannot.
+    /// The vectors of images that can be read, with their names, and the number of images that cannot.
     private func encode(
-        _ images: [FilePath], _ model: CLIPModel
-    ) throws -> (places: [Int], embeddings: Embeddings, failures: Int) {
-        var (places, values, failures): ([Int], [Float], Int) = ([], [], 0)
-        var indices = images.indices.makeIterator()
+        _ sources: [PictureCollection.Source], _ model: CLIPModel
+    ) throws -> (names: [FilePath], embeddings: Embeddings, failures: Int) {
+        var (names, values): ([FilePath], [Float]) = ([], [])
+        let job = CollectionJob(collection, common, name: "score")
         let decoding = pictures.decoding(for: model.preprocessor)
-        let progress = JobProgress("score", isQuiet: common.quiet)
-        progress.count(images.map { .path($0) })
-        try model.encode(
-            inputs: { indices.next() },
-            picture: { index throws(CLIPError) in
-                try Sample(file: images[index]).picture(decoding)
-            },
-            receive: { index, result in
-                switch result {
-                case .success(let vector):
-                    places.append(index)
-                    values += vector
-                case .failure(let error):
-                    report(error)
-                    failures += 1
-                }
-                progress.advance()
-            })
-        progress.finish()
-        guard !places.isEmpty else { throw ExitCode(1) }
+        try job.perform {
+            try job.run(sources, model, decoding) { sample, vector in
+                try MatrixLimit.check(images: names.count + 1, texts: vector.count, isDrawn: false)
+                names.append(sample.name)
+                values += vector
+            }
+        }
+        guard !names.isEmpty else { throw ExitCode(1) }
         let dimension = model.configuration.embeddingDimension
-        return (places, Embeddings(values: values, dimension: dimension).normalized(), failures)
+        return (
+            names, Embeddings(values: values, dimension: dimension).normalized(), job.failures
+        )
     }
 
     // MARK: rankings
 
     private func rank(_ model: CLIPModel) throws -> Int {
-        let files = image.map { FilePath(argument: $0) }
-        let (places, images, failures) = try encode(files, model)
+        let text = try self.texts.read()
+        let (names, images, failures) = try encode(collection.sources(image), model)
+        guard references.isEmpty || names.count == 1 else {
+            throw Failure(
+                "--references are for one image, not \(names.count); pairs have their own",
+                status: 2)
+        }
+        try MatrixLimit.check(images: names.count, texts: text.count, isDrawn: false)
         let texts = try encode(text, model)
         let written = try references.isEmpty ? nil : encode(references, model)
         let cosines = images.cosineSimilarities(to: texts)
         let withReferences = written.map { texts.cosineSimilarities(to: $0) }
-        let (rows, columns) = (places.indices, text.indices)
+        let (rows, columns) = (names.indices, text.indices)
         for own in by == .image ? rows : columns {
             let others = (by == .image ? columns : rows).map { other in
                 Line(
-                    image: files[places[by == .image ? own : other]],
+                    image: names[by == .image ? own : other],
                     text: text[by == .image ? other : own],
                     cosine: by == .image ? cosines[own][other] : cosines[other][own],
                     references: withReferences?[by == .image ? other : own])
@@ -201,10 +199,11 @@ struct Score: ParsableCommand {
 
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
         // A picture with several captions is encoded once.
-        let files = Array(Set(pairs.map(\.image))).sorted()
-        let (places, vectors, failures) = try encode(files, model)
-        let rows = Dictionary(
-            uniqueKeysWithValues: places.enumerated().map { (files[$1], $0) })
+        let files = Array(Set(pairs.map(\.image))).sorted().map {
+            PictureCollection.Source.path($0)
+        }
+        let (names, vectors, failures) = try encode(files, model)
+        let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         let scored = pairs.filter { rows[$0.image] != nil }
         let images = Embeddings(
             values: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)

@@ -1,22 +1,28 @@
 import ArgumentParser
 import CLIP
+import CLIPSearch
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compare pictures with texts.",
         discussion: """
             A matrix of cosines, -1 to 1: pictures down, texts across. CLIP's are low, 0.2 to 0.35 for \
-            what fits.
+            what fits. Images are given as to clip encode: files, folders, .tar files, patterns, or - for \
+            standard input.
 
-            Example: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
+            Examples: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
+            clip similarity --image photos.tar --sample 10 --text-file labels.txt --heatmap map.svg
             """)
 
     @Option(
-        parsing: .upToNextOption, help: ArgumentHelp("JPEG, PNG or WebP files.", valueName: "file"))
-    var image: [String]
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"))
+    var image: [String] = []
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
-    var text: [String]
+    @OptionGroup var texts: TextInputs
+
+    @Argument(help: .hidden)
+    var unnamed: [String] = []
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -26,12 +32,27 @@ struct Similarity: ParsableCommand {
             "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"))
     var heatmap: String?
 
+    @OptionGroup var sampling: SampleOptions
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if !unnamed.isEmpty {
+            throw ValidationError(
+                """
+                Images and texts are told apart by --image and --text here: clip similarity --image \
+                \(unnamed[0]) --text \(unnamed.count > 1 ? "\"\(unnamed[1])\"" : "TEXT").
+                """)
+        }
+        if image.isEmpty && collection.filesFrom.isEmpty {
+            throw ValidationError("Images are missing: give --image or --files-from.")
+        }
+        if texts.isEmpty {
+            throw ValidationError("Texts are missing: give --text or --text-file.")
+        }
         let endings = [".svg", ".html"]
         if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
             throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
@@ -40,34 +61,39 @@ struct Similarity: ParsableCommand {
 
     func run() throws {
         let model = try self.model.load(textOptions, pictures, common)
-        var images: [(name: String, image: RGBImage)] = []
-        var failures = 0
-        for path in image {
-            do throws(CLIPError) {
-                images.append((path, try pictures.read(path, for: model.preprocessor)))
-            } catch {
-                report(error)
-                failures += 1
+        let text = try texts.read()
+        let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
+        let job = CollectionJob(collection, common, name: "similarity")
+        let decoding = pictures.decoding(for: model.preprocessor)
+        var images: [(name: FilePath, thumbnail: [UInt8]?)] = []
+        var cosines: [[Float]] = []
+        try job.perform {
+            try job.run(collection.sources(image), model, decoding, sample: sampling) {
+                sample, vector in
+                try MatrixLimit.check(
+                    images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)
+                let thumbnail =
+                    heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(side: 192)
+                images.append((sample.name, thumbnail))
+                cosines += Embeddings(values: vector, dimension: vector.count)
+                    .cosineSimilarities(to: textVectors)
             }
         }
         guard !images.isEmpty else { throw ExitCode(1) }
-
-        let texts = try model.encode(texts: text, truncating: textOptions.truncate)
-        let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {
             print(
                 JSON.object([
                     "model": .string(try self.model.name()),
-                    "images": .array(images.map { .string($0.name) }),
+                    "images": .array(images.map { .path($0.name) }),
                     "texts": .array(text.map { .string($0) }),
                     "cosines": .array(cosines.map { .floats($0) }),
                 ]))
         } else {
-            printTable(cosines, images: images.map(\.name))
+            printTable(cosines, images: images.map(\.name), text)
         }
         if let heatmap {
             let drawing = Heatmap(
-                images: images.map { ($0.name, $0.image.thumbnail(side: 192)) }, texts: text,
+                images: images.map { ("\($0.name)", $0.thumbnail) }, texts: text,
                 cosines: cosines)
             if heatmap.lowercased().hasSuffix(".svg") {
                 try write(Array(drawing.svg.utf8), to: heatmap)
@@ -77,15 +103,17 @@ struct Similarity: ParsableCommand {
                 try write(page.bytes, to: heatmap)
             }
         }
-        if failures > 0 { throw ExitCode(1) }
+        if job.failures > 0 { throw ExitCode(1) }
     }
 
-    private func printTable(_ cosines: [[Float]], images: [String]) {
+    private func printTable(_ cosines: [[Float]], images: [FilePath], _ text: [String]) {
         // Texts may be long: the columns are numbered and spelt out above.
         for (i, text) in text.enumerated() { print("[\(i + 1)] \(text)") }
         print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
         for (row, name) in zip(cosines, images) {
-            print(row.map { fixed($0, 4).right(8) }.joined(), "", name)
+            printBytes(
+                Array((row.map { fixed($0, 4).right(8) }.joined() + "  ").utf8) + name.bytes
+                    + [UInt8(ascii: "\n")])
         }
     }
 }

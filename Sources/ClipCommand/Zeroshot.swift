@@ -43,6 +43,12 @@ struct Zeroshot: ParsableCommand {
     @Option(help: "jsonl or csv, for any number of pictures.")
     var format: Format?
 
+    @Option(
+        help: ArgumentHelp(
+            "Add this file of a WebDataset's samples as a column of CSV; may be given several times.",
+            valueName: "field"))
+    var column: [Column] = []
+
     @OptionGroup var prompts: PromptOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
@@ -54,6 +60,11 @@ struct Zeroshot: ParsableCommand {
         case jsonl, csv
     }
 
+    /// What a WebDataset may have beside an image.
+    enum Column: String, ExpressibleByArgument, CaseIterable {
+        case cls, txt, json
+    }
+
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
         if arguments.isEmpty && collection.filesFrom.isEmpty {
@@ -61,6 +72,10 @@ struct Zeroshot: ParsableCommand {
         }
         if labelFile == nil && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels.")
+        }
+        if !column.isEmpty && format != .csv {
+            throw ValidationError(
+                "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
         }
     }
 
@@ -120,7 +135,10 @@ struct Zeroshot: ParsableCommand {
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
         let classifier = try prompts.classifier(model, labels, textOptions)
         let job = CollectionJob(collection, common, name: "zeroshot")
-        if format == .csv { print("image,rank,label,probability,logit,cosine") }
+        if format == .csv {
+            let added = column.map { ",\($0.rawValue)" }.joined()
+            print("image,rank,label,probability,logit,cosine\(added)")
+        }
         try job.perform {
             try job.run(
                 collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
@@ -128,17 +146,20 @@ struct Zeroshot: ParsableCommand {
                 let embedding = Embeddings(values: vector, dimension: vector.count)
                 let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
                 guard format == .csv else {
-                    return printLine(
-                        .object([
-                            "image": .path(sample.name), "predictions": Self.json(predictions),
-                        ]))
+                    var members = [JSON.Member("image", .path(sample.name))]
+                    members += sample.fieldsForJSON.map { .init($0.key, .raw($0.value)) }
+                    members.append(.init("predictions", Self.json(predictions)))
+                    return printLine(.members(members))
+                }
+                let added = column.flatMap {
+                    [UInt8(ascii: ",")] + csvField(sample.trimmedField($0.rawValue))
                 }
                 for (rank, prediction) in predictions.enumerated() {
                     let numbers = [prediction.probability, prediction.logit, prediction.cosine]
                     printBytes(
                         csvField(sample.name.bytes) + ",\(rank + 1),".utf8
                             + csvField(Array(prediction.label.utf8))
-                            + numbers.map { ",\($0)" }.joined().utf8 + "\n".utf8)
+                            + numbers.map { ",\($0)" }.joined().utf8 + added + "\n".utf8)
                 }
             }
         }
