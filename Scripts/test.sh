@@ -22,6 +22,9 @@ for isa in scalar avx2 avx512 avx512-bf16; do
     CLIP_ISA=$isa swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' 2>&1 | quietly
 done
 
+step 'Completions in the shells that are installed'
+Scripts/completions.sh .build/debug/clip
+
 step Release
 # The command as users build it, then the tests, which need to see what is internal.
 swift build -c release --product clip

@@ -101,6 +101,11 @@ public struct CLIPHub: Sendable {
         }
     }
 
+    /// The repositories of the hub that are on this machine and hold weights: `owner/name`.
+    public var installedRepositories: [String] {
+        cache.repositories.filter { cache.file(of: $0, among: Self.kinds.map(\.weights)) != nil }
+    }
+
     /// - Throws: `HubError.unknownModel` if a name is not `owner/name` of the hub, or is more likely a
     ///   mistyped name of a model or a file that is missing.
     private static func checkRepository(_ name: String) throws(HubError) {

@@ -20,7 +20,8 @@ struct Cluster: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of these labels, one a line.", valueName: "file"))
+            "Name each cluster by the best of these labels, one a line.", valueName: "file"),
+        completion: .file())
     var labels: String?
 
     @Option(help: ArgumentHelp("Another one may find other clusters.", valueName: "n"))
@@ -31,7 +32,8 @@ struct Cluster: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Write a page with pictures of each cluster there too.", valueName: "file"))
+            "Write a page with pictures of each cluster there too.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @OptionGroup var prompts: PromptOptions

@@ -7,7 +7,7 @@ struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Files, folders and archives that a file names, one a line; - is standard input.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
@@ -24,7 +24,7 @@ struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Write what failed there too, an object a line with its name and the reason.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var errors: String?
 
     @Flag(help: "Stop at the first input that fails.")

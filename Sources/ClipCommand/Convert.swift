@@ -9,10 +9,12 @@ struct Convert: ParsableCommand {
             architecture, and what it was made of. Without --dtype every number stays as it is.
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
     var input: String
 
-    @Argument(help: ArgumentHelp("The safetensors file to write.", valueName: "out"))
+    @Argument(
+        help: ArgumentHelp("The safetensors file to write.", valueName: "out"),
+        completion: .file(extensions: ["safetensors"]))
     var output: String
 
     @Option(help: "f32, f16 or bf16, for all numbers.")

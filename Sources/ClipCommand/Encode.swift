@@ -21,13 +21,17 @@ struct Encode: ParsableCommand {
             penultimate --no-final-norm, --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
             """)
 
-    @Argument(help: ArgumentHelp("Pictures, folders, .tar files, patterns.", valueName: "input"))
+    @Argument(
+        help: ArgumentHelp("Pictures, folders, .tar files, patterns.", valueName: "input"),
+        completion: .file())
     var inputs: [String] = []
 
     @Option(parsing: .unconditionalSingleValue, help: "A text; may be given several times.")
     var text: [String] = []
 
-    @Option(help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"),
+        completion: .file())
     var textFile: String?
 
     @Option(
@@ -45,7 +49,8 @@ struct Encode: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Write there, all or nothing.", valueName: "file|folder/"))
+        help: ArgumentHelp("Write there, all or nothing.", valueName: "file|folder/"),
+        completion: .file())
     var output: String?
 
     @Option(help: ArgumentHelp("Rows of a shard.", valueName: "n"))
@@ -106,6 +111,7 @@ struct Encode: ParsableCommand {
     }
 
     func run() throws {
+        Interruption.prepare()
         let format = chosenFormat
         if format == .npy && isStandardOutput(output) && outputIsTerminal {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)

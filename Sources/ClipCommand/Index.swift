@@ -16,7 +16,7 @@ struct Index: ParsableCommand {
             --model. To change the model, use --rebuild.
             """)
 
-    @Argument(help: "The folder.")
+    @Argument(help: "The folder.", completion: .directory)
     var folder: String
 
     @Flag(
@@ -34,6 +34,7 @@ struct Index: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        Interruption.prepare()
         let folder = FilePath(argument: folder)
         let (loaded, name) = try load(folder)
         let model = loaded.following(preprocessing: pictures.preprocess)

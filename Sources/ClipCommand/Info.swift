@@ -5,7 +5,7 @@ import CLIPHub
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Say what a file of weights is.")
 
-    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")

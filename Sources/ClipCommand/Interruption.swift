@@ -25,13 +25,17 @@ enum Interruption {
     static func during<Result>(
         _ body: () throws -> Result, keep: @escaping @Sendable () -> String?
     ) rethrows -> Result {
-        startWaiting()
+        prepare()
         jobs.withLock { $0.append(keep) }
         defer { jobs.withLock { _ = $0.popLast() } }
         return try body()
     }
 
-    private static func startWaiting() {
+    /// Begins to wait for signals, which do what they did until there is a job.
+    ///
+    /// To be called before the first other thread starts: a signal goes to any thread that does not block it, and
+    /// OpenBLAS has threads as soon as a model is loaded.
+    static func prepare() {
         let isFirst = isWaiting.withLock { isWaiting in
             defer { isWaiting = true }
             return !isWaiting

@@ -15,7 +15,9 @@ struct Map: ParsableCommand {
 
     @OptionGroup var vectors: VectorOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Where the page goes.", valueName: "file"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("Where the page goes.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var output: String?
 
     @Option(name: .short, help: ArgumentHelp("How many clusters are coloured.", valueName: "k"))
@@ -23,7 +25,8 @@ struct Map: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of these labels, one a line.", valueName: "file"))
+            "Name each cluster by the best of these labels, one a line.", valueName: "file"),
+        completion: .file())
     var labels: String?
 
     @Option(

@@ -40,7 +40,7 @@ struct ModelOptions: ParsableArguments {
             A file of weights, a folder with one, a name that clip models lists (ViT-B/32, \
             ViT-B-32:laion2b_s34b_b79k), a repository of the hub (owner/name), or tiny, the small \
             model that is built in; the default is CLIP_MODEL in the environment.
-            """, valueName: "name|path"))
+            """, valueName: "name|path"), completion: .model)
     var model: String?
 
     @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")

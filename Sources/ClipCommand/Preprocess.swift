@@ -10,10 +10,12 @@ struct Preprocess: ParsableCommand {
             with OpenAI's mean and standard deviation, at 224 pixels.
             """)
 
-    @Argument(help: "A JPEG, PNG or WebP file.")
+    @Argument(help: "A JPEG, PNG or WebP file.", completion: .file())
     var image: String
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The .npy file to write.", valueName: "file"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("The .npy file to write.", valueName: "file"),
+        completion: .file(extensions: ["npy"]))
     var output: String
 
     @OptionGroup var pictures: PictureOptions

@@ -17,7 +17,7 @@ struct Pull: ParsableCommand {
     @Argument(
         help: ArgumentHelp(
             "A name that clip models lists, or a repository of the hub (owner/name).",
-            valueName: "name"))
+            valueName: "name"), completion: .modelName)
     var name: String
 
     @Flag(help: "OpenAI's own file, into ~/.cache/clip (CLIP_HOME), rather than the hub's.")

@@ -24,7 +24,9 @@ struct TextInputs: ParsableArguments {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
     var text: [String] = []
 
-    @Option(help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"),
+        completion: .file())
     var textFile: String?
 
     @Option(
@@ -64,6 +66,20 @@ struct TextInputs: ParsableArguments {
 enum MatrixLimit {
     static let cells = 100_000_000
     static let drawnCells = 10_000
+
+    /// The most numbers of vectors that are held in memory: 4 GB.
+    private static let numbers = 1_000_000_000
+
+    /// - Throws: `Failure` if the vectors of so many images are too large.
+    static func check(vectors count: Int, dimension: Int) throws {
+        guard count <= numbers / dimension else {
+            throw Failure(
+                """
+                too large: the vectors of more than \(grouped(numbers / dimension)) images: use clip index and \
+                clip search
+                """)
+        }
+    }
 
     /// - Throws: `Failure` if a matrix of so many images and texts is too large.
     static func check(images: Int, texts: Int, isDrawn: Bool) throws {

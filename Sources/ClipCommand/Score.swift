@@ -19,9 +19,14 @@ struct Score: ParsableCommand {
             clip score --pairs captions.jsonl --json
             """)
 
+    @Argument(
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        completion: .file())
+    var inputs: [String] = []
+
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"))
+        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
     var image: [String] = []
 
     @OptionGroup var texts: TextInputs
@@ -36,7 +41,8 @@ struct Score: ParsableCommand {
             """
             Pairs: a CSV or TSV file with columns image, text and perhaps reference, or JSON Lines with image, \
             text and perhaps references, a list.
-            """, valueName: "file"))
+            """, valueName: "file"),
+        completion: .file(extensions: ["csv", "tsv", "jsonl", "ndjson"]))
     var pairs: String?
 
     @Option(help: "What rankings are of: image, the texts of each picture, or text.")
@@ -62,7 +68,7 @@ struct Score: ParsableCommand {
     }
 
     func validate() throws {
-        let hasImages = !image.isEmpty || !collection.filesFrom.isEmpty
+        let hasImages = !inputs.isEmpty || !image.isEmpty || !collection.filesFrom.isEmpty
         guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
             throw ValidationError("Give --image and --text, or --pairs.")
         }
@@ -96,7 +102,7 @@ struct Score: ParsableCommand {
         let decoding = pictures.decoding(for: model.preprocessor)
         try job.perform {
             try job.run(sources, model, decoding) { sample, vector in
-                try MatrixLimit.check(images: names.count + 1, texts: vector.count, isDrawn: false)
+                try MatrixLimit.check(vectors: names.count + 1, dimension: vector.count)
                 names.append(sample.name)
                 values += vector
             }
@@ -112,7 +118,7 @@ struct Score: ParsableCommand {
 
     private func rank(_ model: CLIPModel) throws -> Int {
         let text = try self.texts.read()
-        let (names, images, failures) = try encode(collection.sources(image), model)
+        let (names, images, failures) = try encode(collection.sources(inputs + image), model)
         guard references.isEmpty || names.count == 1 else {
             throw Failure(
                 "--references are for one image, not \(names.count); pairs have their own",

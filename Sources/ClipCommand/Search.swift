@@ -15,13 +15,15 @@ struct Search: ParsableCommand {
             clip search "2:golden retriever" + ./pool.jpg - fruit --paths
             """)
 
-    @Argument(help: ArgumentHelp("Texts and files, + and - between them.", valueName: "query"))
+    @Argument(
+        help: ArgumentHelp("Texts and files, + and - between them.", valueName: "query"),
+        completion: .file())
     var query: [String]
 
     @Option(
         help: ArgumentHelp(
-            "The folder that clip index was told, or the .npy of clip encode.", valueName: "folder")
-    )
+            "The folder that clip index was told, or the .npy of clip encode.", valueName: "folder"),
+        completion: .file(extensions: ["npy"]))
     var index = "."
 
     @Option(help: ArgumentHelp("At most so many pictures.", valueName: "k"))
@@ -42,7 +44,8 @@ struct Search: ParsableCommand {
     var json = false
 
     @Option(
-        help: ArgumentHelp("Write a page with the pictures there too.", valueName: "file"))
+        help: ArgumentHelp("Write a page with the pictures there too.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @OptionGroup var textOptions: TextOptions

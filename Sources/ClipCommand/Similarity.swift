@@ -11,25 +11,28 @@ struct Similarity: ParsableCommand {
             standard input.
 
             Examples: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
-            clip similarity --image photos.tar --sample 10 --text-file labels.txt --heatmap map.svg
+            clip similarity photos.tar --sample 10 --text-file labels.txt --heatmap map.svg
             """)
+
+    @Argument(
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        completion: .file())
+    var inputs: [String] = []
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"))
+        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
     var image: [String] = []
 
     @OptionGroup var texts: TextInputs
-
-    @Argument(help: .hidden)
-    var unnamed: [String] = []
 
     @Flag(help: "Print JSON.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"))
+            "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"),
+        completion: .file(extensions: ["svg", "html"]))
     var heatmap: String?
 
     @OptionGroup var sampling: SampleOptions
@@ -40,14 +43,14 @@ struct Similarity: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if !unnamed.isEmpty {
+        if inputs.count > 1 && image.isEmpty && texts.isEmpty {
             throw ValidationError(
                 """
-                Images and texts are told apart by --image and --text here: clip similarity --image \
-                \(unnamed[0]) --text \(unnamed.count > 1 ? "\"\(unnamed[1])\"" : "TEXT").
+                Texts are missing: images and texts are told apart by --image and --text here, as in clip \
+                similarity --image \(inputs[0]) --text "\(inputs[1])".
                 """)
         }
-        if image.isEmpty && collection.filesFrom.isEmpty {
+        if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
             throw ValidationError("Images are missing: give --image or --files-from.")
         }
         if texts.isEmpty {
@@ -68,7 +71,7 @@ struct Similarity: ParsableCommand {
         var images: [(name: FilePath, thumbnail: [UInt8]?)] = []
         var cosines: [[Float]] = []
         try job.perform {
-            try job.run(collection.sources(image), model, decoding, sample: sampling) {
+            try job.run(collection.sources(inputs + image), model, decoding, sample: sampling) {
                 sample, vector in
                 try MatrixLimit.check(
                     images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)

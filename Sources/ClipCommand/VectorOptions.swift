@@ -6,7 +6,8 @@ import CLIPSearch
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "A folder that clip index was told, or the .npy of clip encode.", valueName: "vectors"))
+            "A folder that clip index was told, or the .npy of clip encode.", valueName: "vectors"),
+        completion: .file(extensions: ["npy"]))
     var source: String
 
     func load(_ threading: ThreadOptions) throws -> Vectors {

@@ -11,13 +11,14 @@ struct Verify: ParsableCommand {
             \(Verify.names.joined(separator: ", ")).
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
-            "Whose answers to expect, if the name does not say it.", valueName: "model"))
+            "Whose answers to expect, if the name does not say it.", valueName: "model"),
+        completion: .list(Verify.names))
     var expected: String?
 
     @Flag(help: "Print JSON.")

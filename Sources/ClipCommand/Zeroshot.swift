@@ -22,13 +22,14 @@ struct Zeroshot: ParsableCommand {
     @Argument(
         help: ArgumentHelp(
             "A picture, then what it may show; with --labels, pictures, folders, .tar files, patterns.",
-            valueName: "input"))
+            valueName: "input"), completion: .file())
     var arguments: [String] = []
 
     @Option(
         name: .customLong("labels"),
         help: ArgumentHelp(
-            "Labels, one a line, empty lines left out; - is standard input.", valueName: "file"))
+            "Labels, one a line, empty lines left out; - is standard input.", valueName: "file"),
+        completion: .file())
     var labelFile: String?
 
     @Option(

@@ -66,7 +66,11 @@ import Testing
         #expect(rows.count == 6 && rows.allSatisfy { $0.count == 2 })
         try folder.write("list", Self.names.joined(separator: "\n").utf8)
         let inputs: [([String], String)] = [
-            (["--image", "photos"], ""),
+            (["--image", "photos"], ""), (["photos"], ""),
+            (
+                ["photos/grey.jpg", "photos/rgb.jpg", "--image", "photos/sub", "photos/wide.png"],
+                ""
+            ),
             (["--image", "photos/*.jpg", "photos/sub", "photos/wide.png"], ""),
             (["--image", "-"], Self.names.joined(separator: "\n")),
             (["--files-from", "list"], ""),
@@ -98,7 +102,7 @@ import Testing
 
     @Test func similaritySaysWhatIsMeant() throws {
         for (arguments, says) in [
-            (["photos/rgb.jpg", "cat"], "--image photos/rgb.jpg --text \"cat\""),
+            (["photos/rgb.jpg", "cat"], "similarity --image photos/rgb.jpg --text \"cat\""),
             (["--text", "cat"], "give --image or --files-from"),
             (["--image", "photos"], "give --text or --text-file"),
             (["--image", "photos", "--text", "a", "--sample", "0"], "at least 1"),
