@@ -95,7 +95,7 @@ struct Index: ParsableCommand {
         else {
             return (try model.load(common), ModelOptions.storedName(of: try model.name()))
         }
-        guard rebuild else { return try model.load(record, of: vectors, common) }
+        guard rebuild else { return try model.load(record, of: vectors, isUpdate: true, common) }
         // Its options may be other ones.
         let name = ModelOptions.place(of: record, near: vectors)
         return (try model.load(record, from: name, common), ModelOptions.storedName(of: name))

@@ -65,17 +65,20 @@ extension ModelOptions {
     /// Loads the model that made stored vectors.
     ///
     /// `CLIP_MODEL` is only a default, and yields to the record. `--model` may name another place of the same
-    /// weights.
+    /// weights. The precision is the record's, unless other vectors are to be added to these.
     ///
     /// - Throws: `IndexError.otherModel` or `Failure` if another model is given.
     /// - Returns: the model, and the name that finds it again.
     func load(
-        _ record: ModelRecord, of vectors: StoredVectors, _ common: CommonOptions
+        _ record: ModelRecord, of vectors: StoredVectors, isUpdate: Bool = false,
+        _ common: CommonOptions
     ) throws -> (model: CLIPModel, name: String) {
         let name = model ?? Self.place(of: record, near: vectors)
+        var options = self
+        if !isUpdate { options.precision = record.precision }
         let found: CLIPModel
         do {
-            found = try load(record, from: name, common)
+            found = try options.load(record, from: name, common)
         } catch HubError.unknownModel where model == nil {
             throw Failure(
                 """

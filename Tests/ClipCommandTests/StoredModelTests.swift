@@ -158,6 +158,14 @@ import Testing
         expectFailure(
             try clip("search", "a cat", "--index", "photos", "--resolution", "32"), status: 1,
             says: "48 pixels a side")
+
+        // Where the CPU has no instructions for it, int8 is fp32.
+        let rounded = try clip(
+            "index", "photos", "--rebuild", "--model", Self.model, "--precision", "int8", "-q")
+        #expect(rounded.status == 0, "\(rounded.errors)")
+        #expect(try updated(clip("index", "photos", "--json"))["encoded"] == 0)
+        #expect(try clip("search", "a cat", "--index", "photos").status == 0)
+        #expect(try updated(clip("index", "photos", "--rebuild", "--json"))["encoded"] == 16)
     }
 
     @Test func relativePathsOfModelsAreStoredAbsolute() throws {
