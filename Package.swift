@@ -1,6 +1,11 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let commit =
+    Context.gitInformation.map {
+        $0.currentCommit.prefix(12) + ($0.hasUncommittedChanges ? "+" : "")
+    } ?? ""
+
 let package = Package(
     name: "swift-clip",
     platforms: [.macOS(.v15)],
@@ -29,7 +34,7 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP", "CLIPHub", "CLIPSearch", "CBundledModel",
+                "CLIP", "CLIPHub", "CLIPSearch", "ImageCodecs", "CBundledModel", "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -43,6 +48,9 @@ let package = Package(
 
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),
+
+        // The commit that is built, which changes with every build: a target of its own.
+        .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),
 
         // The models that are known, compiled in.
         .target(name: "CModelRegistry", exclude: ["models.json", "answers.json"]),

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -197,7 +198,7 @@ static size_t measure_reproducible_rows(void) {
         }
     }
     float expected[PROBE_VECTORS] = {0};
-    size_t most = SIZE_MAX;
+    size_t most = INT_MAX;
     for (size_t rows = CLIP_BLAS_ROWS; rows <= PROBE_ROWS; rows += CLIP_BLAS_ROWS) {
         if (depends_on_place(rows, x, w, y, expected)) most = CLIP_BLAS_ROWS;
     }

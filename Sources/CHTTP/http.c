@@ -29,6 +29,7 @@ static struct {
     CURLMcode (*multi_poll)(CURLM *, struct curl_waitfd *, unsigned int, int, int *);
     CURLMsg *(*multi_info_read)(CURLM *, int *);
     CURLMcode (*multi_cleanup)(CURLM *);
+    char *(*version)(void);
     struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
     void (*slist_free_all)(struct curl_slist *);
 } curl;
@@ -58,6 +59,7 @@ static void load(void) {
     FIND(multi_remove_handle);
     FIND(multi_perform);
     FIND(multi_wait);
+    FIND(version);
     FIND(multi_info_read);
     FIND(multi_cleanup);
     FIND(slist_append);
@@ -72,6 +74,10 @@ int clip_http_is_available(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
     return curl.is_there;
+}
+
+const char *clip_http_version(void) {
+    return clip_http_is_available() ? curl.version() : NULL;
 }
 
 // MARK: signals

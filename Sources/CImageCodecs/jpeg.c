@@ -13,7 +13,7 @@ typedef struct {
     struct jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
     jmp_buf escape;
     struct jpeg_decompress_struct info;
-    int truncated, allow_truncated;
+    int truncated, allow_truncated, unsupported;
     clip_picture *picture;
 } jpeg_decoder;
 
@@ -21,6 +21,18 @@ static void fail(j_common_ptr info) {
     jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     char text[JMSG_LENGTH_MAX];
     info->err->format_message(info, text);
+    // A kind of JPEG that libjpeg does not decode is not damaged.
+    int code = info->err->msg_code, value = info->err->msg_parm.i[0];
+    decoder->unsupported = 1;
+    if (code == JERR_SOF_UNSUPPORTED) {
+        snprintf(text, sizeof text, "lossless or hierarchical JPEG (SOF type 0x%02x)", value);
+    } else if (code == JERR_BAD_PRECISION) {
+        snprintf(text, sizeof text, "JPEG of %d bits", value);
+    } else if (code == JERR_ARITH_NOTIMPL) {
+        snprintf(text, sizeof text, "JPEG with arithmetic coding");
+    } else {
+        decoder->unsupported = 0;
+    }
     snprintf(decoder->picture->message, sizeof decoder->picture->message, "%s", text);
     longjmp(decoder->escape, 1);
 }
@@ -62,6 +74,7 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     struct jpeg_decompress_struct *info = &decoder->info;
     clip_picture *out = decoder->picture;
     if (setjmp(decoder->escape)) {
+        if (decoder->unsupported) return CLIP_PICTURE_UNSUPPORTED;
         return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
     }
     jpeg_create_decompress(info);

@@ -305,22 +305,43 @@ static void bfloat16_to_float32(const uint16_t *x, size_t n, float *out) {
 
 #pragma clang attribute pop
 
+// What CPUs with AVX2 have in common.
+#define AVX2_KERNELS                                           \
+    .layer_norm = layer_norm,                                  \
+    .softmax = softmax,                                        \
+    .bias_activation = bias_activation,                        \
+    .add = add,                                                \
+    .scale = scale,                                            \
+    .sum_of_squares = sum_of_squares,                          \
+    .dot_rows = dot_rows,                                      \
+    .dot_rows_int8 = dot_rows_int8,                            \
+    .float16_to_float32 = float16_to_float32,                  \
+    .bfloat16_to_float32 = bfloat16_to_float32,                \
+    .resize_horizontal = clip_resize_horizontal_avx2,          \
+    .resize_vertical = clip_resize_vertical_avx2,              \
+    .pack = clip_pack_portable,                                \
+    .quantize_symmetrically = clip_quantize_symmetrically_avx2, \
+    .multiply_float32 = clip_multiply_float32_avx2
+
 const clip_kernels clip_kernels_avx2 = {
     .name = "avx2",
-    .layer_norm = layer_norm,
-    .softmax = softmax,
-    .bias_activation = bias_activation,
-    .add = add,
-    .scale = scale,
-    .sum_of_squares = sum_of_squares,
-    .dot_rows = dot_rows,
-    .dot_rows_int8 = dot_rows_int8,
-    .float16_to_float32 = float16_to_float32,
-    .bfloat16_to_float32 = bfloat16_to_float32,
-    .pack = clip_pack_portable,
-    .multiply_float32 = clip_multiply_float32_avx2,
-    .resize_horizontal = clip_resize_horizontal_avx2,
-    .resize_vertical = clip_resize_vertical_avx2,
+    AVX2_KERNELS,
+    .quantize = clip_quantize_seven_bits_avx2,
+    .multiply_int8 = clip_multiply_int8_avx2,
+};
+
+const clip_kernels clip_kernels_avx_vnni = {
+    .name = "avx-vnni",
+    AVX2_KERNELS,
+    .quantize = clip_quantize_avx2,
+    .multiply_int8 = clip_multiply_int8_avx_vnni,
+};
+
+const clip_kernels clip_kernels_avx512_vnni_256 = {
+    .name = "avx512-vnni-256",
+    AVX2_KERNELS,
+    .quantize = clip_quantize_avx2,
+    .multiply_int8 = clip_multiply_int8_avx512_vnni_256,
 };
 
 #endif

@@ -13,7 +13,7 @@
 #endif
 
 static const char *const fastest_first[] = {"amx", "avx512-bf16", "avx512-vnni", "avx512",
-                                            "avx2", "neon", "scalar"};
+                                            "avx-vnni", "avx2", "neon", "scalar"};
 
 #if defined(__x86_64__)
 // These look at what the operating system saves on a context switch, too.
@@ -21,6 +21,12 @@ static bool has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
            __builtin_cpu_supports("f16c");
+}
+
+// By the encoding of AVX, which CPUs without AVX-512 have.
+static bool has_avx_vnni(void) {
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4) != 0;
 }
 
 static bool has_avx512(void) {
@@ -56,6 +62,10 @@ const clip_kernels *clip_kernels_named(const char *name) {
     if (strcmp(name, "scalar") == 0) return &clip_kernels_scalar;
 #if defined(__x86_64__)
     if (strcmp(name, "avx2") == 0) return has_avx2() ? &clip_kernels_avx2 : NULL;
+    if (strcmp(name, "avx-vnni") == 0) return has_avx_vnni() ? &clip_kernels_avx_vnni : NULL;
+    if (strcmp(name, "avx512-vnni-256") == 0) {
+        return has_vnni() ? &clip_kernels_avx512_vnni_256 : NULL;
+    }
     if (strcmp(name, "avx512") == 0) return has_avx512() ? &clip_kernels_avx512 : NULL;
     if (strcmp(name, "avx512-vnni") == 0) return has_vnni() ? &clip_kernels_avx512_vnni : NULL;
     if (strcmp(name, "avx512-bf16") == 0) return has_bf16() ? &clip_kernels_avx512_bf16 : NULL;
@@ -80,6 +90,11 @@ const clip_kernels *clip_kernels_current(void) {
     // Threads that come here together must agree, even if one of them changes the environment.
     const clip_kernels *first = NULL;
     return atomic_compare_exchange_strong(&chosen, &first, table) ? table : first;
+}
+
+const char *clip_kernels_name(size_t place) {
+    size_t count = sizeof fastest_first / sizeof *fastest_first;
+    return place < count ? fastest_first[place] : NULL;
 }
 
 int clip_products_are_portable(void) {

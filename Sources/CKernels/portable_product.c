@@ -30,13 +30,17 @@ __attribute__((always_inline)) static inline void compute_rows(const tile *t, in
 static void compute(const tile *t, float *sums) {
     switch (t->rows) {
     case 1:
-        return compute_rows(t, 1, sums);
+        compute_rows(t, 1, sums);
+        break;
     case 2:
-        return compute_rows(t, 2, sums);
+        compute_rows(t, 2, sums);
+        break;
     case 3:
-        return compute_rows(t, 3, sums);
+        compute_rows(t, 3, sums);
+        break;
     case 4:
-        return compute_rows(t, 4, sums);
+        compute_rows(t, 4, sums);
+        break;
     }
 }
 

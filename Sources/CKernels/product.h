@@ -87,9 +87,9 @@ __attribute__((always_inline)) static inline void for_each_tile_of_words(const c
     size_t panel_bytes = p->segments * p->words * CLIP_PANEL_WORD;
     size_t part_bytes = p->segments * words * CLIP_PANEL_WORD;
     size_t panels = (p->outputs + CLIP_PANEL_OUTPUTS - 1) / CLIP_PANEL_OUTPUTS;
-    // Lines of several segments have most of their bytes in common.
-    size_t tile_bytes =
-        p->segments > 1 ? p->line_stride / tiles_a_line : kernel.height * words * 4;
+    // Lines of several segments have most of their bytes in common. A single line has no stride.
+    size_t tile_bytes = kernel.height * words * 4;
+    if (p->segments > 1 && p->lines > 1) tile_bytes = p->line_stride / tiles_a_line + 1;
     size_t chunk = clip_cache_bytes() / 2 / tile_bytes + 1;
 
     for (size_t first = 0; first < tiles; first += chunk) {

@@ -17,6 +17,17 @@ void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n,
 #if defined(__x86_64__)
 
 extern const clip_kernels clip_kernels_avx2;
+extern const clip_kernels clip_kernels_avx_vnni;
+// The same by another encoding, for CPUs with AVX-512, where it is there to be tested.
+extern const clip_kernels clip_kernels_avx512_vnni_256;
+void clip_multiply_int8_avx2(const clip_product *product);
+void clip_multiply_int8_avx_vnni(const clip_product *product);
+void clip_multiply_int8_avx512_vnni_256(const clip_product *product);
+void clip_quantize_avx2(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero);
+void clip_quantize_seven_bits_avx2(const float *x, size_t n, uint8_t *out, float *scale,
+                                   int32_t *zero);
+void clip_quantize_symmetrically_avx2(const float *x, size_t n, int8_t *out, float *scale,
+                                      int32_t *sum);
 void clip_multiply_float32_avx2(const clip_product *product);
 void clip_resize_horizontal_avx2(const uint8_t *rows, size_t stride, size_t count,
                                   const int32_t *starts, const int32_t *counts,

@@ -347,6 +347,10 @@ public struct CLIPModel: Sendable {
 
     /// The instruction set of all arithmetic.
     public static var instructionSet: String { Kernels.instructionSet }
+
+    /// The instruction sets that this CPU can run and the library has kernels for, the fastest first. The
+    /// environment variable CLIP_ISA chooses one of them.
+    public static var instructionSets: [String] { Kernels.available }
 }
 
 /// A value that is made when it is first asked for, once, by whichever thread comes first.

@@ -13,7 +13,7 @@ internal import Tensors
 ///     let model = try hub.fetch("ViT-B/32") { print($0.received); return true }.load()
 ///
 /// A name is OpenAI's (`ViT-B/32`), open_clip's (`ViT-B-32:laion2b_s34b_b79k`) or a repository of the
-/// hub (`openai/clip-vit-base-patch32`). Files lie where Hugging Face's own libraries keep them, so that
+/// hub (`openai/clip-vit-base-patch32`, also written `hf-hub:openai/clip-vit-base-patch32`). Files lie where Hugging Face's own libraries keep them, so that
 /// what those have fetched is found, and the other way round.
 public struct CLIPHub: Sendable {
     private let cache: HubCache
@@ -92,18 +92,25 @@ public struct CLIPHub: Sendable {
                 } ?? model.official.flatMap(cache.official)
             return path.map { InstalledModel(name: name, path: $0, known: model.name) }
         }
-        try Self.checkRepository(name)
-        let weights = cache.file(of: name, among: Self.kinds.map(\.weights))
+        let repository = Self.repository(name)
+        try Self.checkRepository(repository)
+        let weights = cache.file(of: repository, among: Self.kinds.map(\.weights))
         return weights.map { path in
             InstalledModel(
                 name: name, path: String(folder(of: path).dropLast()),
-                known: HubModel.inRepository(name)?.name)
+                known: HubModel.inRepository(repository)?.name)
         }
     }
 
     /// The repositories of the hub that are on this machine and hold weights: `owner/name`.
     public var installedRepositories: [String] {
         cache.repositories.filter { cache.file(of: $0, among: Self.kinds.map(\.weights)) != nil }
+    }
+
+    /// A repository's name without the prefix that open_clip writes before it.
+    private static func repository(_ name: String) -> String {
+        let prefix = "hf-hub:"
+        return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }
 
     /// - Throws: `HubError.unknownModel` if a name is not `owner/name` of the hub, or is more likely a
@@ -167,7 +174,7 @@ public struct CLIPHub: Sendable {
                 isCancelled: { isStopped || Task.isCancelled },
                 report: { if !progress($0) { isStopped = true } })
             guard let model = HubModel.named(name) else {
-                return try fetch(repository: name, transfer)
+                return try fetch(repository: Self.repository(name), transfer)
             }
             if official {
                 guard let file = model.official else {

@@ -1,5 +1,13 @@
 internal import CHTTP
 
+/// The version of libcurl, such as "7.88.1"; nil if it is not installed. Loads it.
+package func libcurlVersion() -> String? {
+    clip_http_version().map {
+        let name = String(cString: $0).prefix { $0 != " " }
+        return String(name.drop { $0 != "/" }.dropFirst())
+    }
+}
+
 /// One request and its response, read piece by piece: the only place that knows libcurl's shim.
 final class HTTPRequest {
     enum Event {

@@ -62,7 +62,7 @@ struct HubCache: Sendable {
 
     /// What OpenAI's own package keeps of a model, or what was put there by hand.
     func official(_ file: HubModel.OfficialFile) -> String? {
-        let stem = file.file.hasSuffix(".pt") ? String(file.file.dropLast(3)) : file.file
+        let stem = file.stem
         return ["\(stem).safetensors", file.file, stem].map { "\(official)/\($0)" }
             .first { fileExists($0) || isDirectory($0) }
     }

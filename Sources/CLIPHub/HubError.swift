@@ -43,7 +43,7 @@ extension HubError: CustomStringConvertible {
                 (\(hint); tiny is built in)
                 """
         case .notInstalled(let name, let bytes):
-            let size = bytes.map { " (about \(megabytes($0)))" } ?? ""
+            let size = bytes.map { " (about \(($0 + 500_000) / 1_000_000) MB)" } ?? ""
             return """
                 the weights of \(name) are not on this machine: clip pull \(name) fetches them\(size); \
                 --model tiny is built in

@@ -34,6 +34,8 @@ public struct HubModel: Sendable {
         public let name: String
         /// The file's name, such as `ViT-B-32.pt`.
         public let file: String
+        /// The file's name without its extension.
+        var stem: String { file.hasSuffix(".pt") ? String(file.dropLast(3)) : file }
         /// Its SHA-256, which is also part of its address.
         public let sha256: String
         /// Its size, in units of 10⁶ bytes, rounded.
@@ -55,9 +57,31 @@ public struct HubModel: Sendable {
     }
 
     /// The model of that name, whichever of its names it is.
+    ///
+    /// Upper and lower case are the same (`vit-b/32`). An architecture alone (`ViT-B-32`) means OpenAI's
+    /// weights of it, as their file is named, else the only weights of it that are known.
     public static func named(_ name: String) -> HubModel? {
-        all.first { $0.name == name || $0.aliases.contains(name) }
+        if let exact = all.first(where: { $0.name == name || $0.aliases.contains(name) }) {
+            return exact
+        }
+        let wanted = name.lowercased()
+        let spelled = all.first { model in
+            model.name.lowercased() == wanted
+                || model.aliases.contains { $0.lowercased() == wanted }
+        }
+        if let spelled { return spelled }
+        let suffix = "-quickgelu"
+        let architecture = wanted.hasSuffix(suffix) ? wanted.dropLast(suffix.count) : wanted[...]
+        let models = all.filter { model in
+            [model.architecture, model.official?.stem ?? ""].contains {
+                $0.lowercased() == architecture
+            }
+        }
+        return models.first { $0.official != nil } ?? (models.count == 1 ? models[0] : nil)
     }
+
+    /// The part of the name before the colon.
+    private var architecture: String { String(name.prefix { $0 != ":" }) }
 
     /// The model that a repository holds, in open_clip's layout or transformers', if it is one alone.
     public static func inRepository(_ repository: String) -> HubModel? {

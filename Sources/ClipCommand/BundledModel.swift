@@ -6,6 +6,8 @@ enum BundledModel {
     /// What `--model` calls it; a file of that name is `./tiny`.
     static let name = "tiny"
 
+    static let license = "MIT"
+
     /// - Throws: `CLIPError.damagedWeights` if the bytes in the binary are not those of Weights/.
     static func load(activation: Activation? = nil, threads: Int? = nil) throws -> CLIPModel {
         let checksum = String(decoding: bytes(clip_tiny_checksum()), as: UTF8.self)

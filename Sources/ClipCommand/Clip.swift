@@ -8,32 +8,43 @@ import CLIPSearch
 struct Clip: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clip",
-        abstract: "Pictures and texts to vectors, and pictures classified with words alone.",
+        abstract: "Turn images and texts into vectors, and classify images with words alone.",
         discussion: """
             Data goes to standard output, everything else to standard error. The exit status is 0 \
             when all is done, 1 when something failed (the rest was done), 2 for wrong usage.
 
             Completions: clip --generate-completion-script bash|zsh|fish prints the script of a shell; the \
             README says where it goes.
+
+            Examples:
+              clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
+              clip encode bike.jpg
+              clip index . --model tiny
+              clip search "a dog on a beach" --top 3
+              clip bench --tower text --model tiny --repetitions 3
             """,
-        version: version,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
             Map.self, Similarity.self, Score.self, Tokenize.self, Preprocess.self, Models.self,
             Pull.self, Info.self, Verify.self, Convert.self,
-            Bench.self,
+            Bench.self, Version.self,
         ])
 
-    static var version: String {
-        let precisions = Precision.allCases.filter(\.isSupported).map(\.rawValue)
-        return "clip 0.1.0 (\(CLIPModel.instructionSet): \(precisions.joined(separator: ", ")))"
+    /// The arguments of the process; `--version` is spelt as the subcommand that it means, whose answer would
+    /// otherwise be computed at every start.
+    private static var arguments: [String] {
+        let given = Array(CommandLine.arguments.dropFirst())
+        return given.first == "--version" || given.first == "-V"
+            ? ["version"] + given.dropFirst() : given
     }
 
     static func main() {
         // Pictures come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
+        let arguments = arguments
         do {
-            var command = try parseAsRoot()
+            try UsageErrors.checkCommand(in: arguments)
+            var command = try parseAsRoot(arguments)
             do {
                 try command.run()
             } catch let status as ExitCode {
@@ -45,7 +56,7 @@ struct Clip: ParsableCommand {
             report("\(error)")
             exit(withError: ExitCode(1))
         } catch let error as Failure {
-            report(error)
+            report(error.status == 2 ? UsageErrors.line("\(error)", arguments) : "\(error)")
             exit(withError: ExitCode(error.status))
         } catch {
             // Help and version are errors to the parser as well, with status 0.
@@ -53,7 +64,7 @@ struct Clip: ParsableCommand {
                 exit(withError: error)
             }
             let lines = message(for: error).split(separator: "\n")
-            report("\(lines.first ?? "wrong usage") (see clip --help)")
+            report(UsageErrors.line(String(lines.first ?? "wrong usage"), arguments))
             exit(withError: ExitCode(2))
         }
     }

@@ -4,51 +4,59 @@ import CLIPSearch
 
 struct Cluster: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Put pictures that are alike into groups.",
+        abstract: "Group similar images into clusters.",
         discussion: """
-            Spherical k-means: each picture belongs to the centre that it is most like. Prints, tab between \
-            them, the number of the cluster, its label if labels are given, the picture's cosine with the \
-            centre and its path: the largest cluster first, the most typical pictures first.
+            Spherical k-means: each image belongs to the centroid with the largest cosine. Prints, \
+            separated by tabs, the number of the cluster, its label if labels are given, the image's \
+            cosine with the centroid and its path: the largest cluster first, the most typical images \
+            first.
 
-            Example: clip cluster photos -k 20 --labels labels.txt --html clusters.html
+            Examples:
+              clip cluster . -k 3
+              clip cluster . -k 3 --labels labels.txt --html clusters.html
             """)
 
     @OptionGroup var vectors: VectorOptions
 
-    @Option(name: .short, help: ArgumentHelp("How many clusters.", valueName: "k"))
+    @Option(
+        name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
+        help: ArgumentHelp("The number of clusters.", valueName: "k"))
     var k: Int
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of these labels, one a line.", valueName: "file"),
+            "Name each cluster by the best of the labels in FILE, one a line.",
+            valueName: "file"),
         completion: .file())
     var labels: String?
 
-    @Option(help: ArgumentHelp("Another one may find other clusters.", valueName: "n"))
+    @Option(help: ArgumentHelp("The seed of the first centroids.", valueName: "n"))
     var seed: UInt64 = 0
 
-    @Flag(help: "Print an object for each cluster.")
+    @Flag(help: "Print a JSON object for each cluster.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Write a page with pictures of each cluster there too.", valueName: "file"),
+            "Also write a page with images of each cluster to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
     @OptionGroup var prompts: PromptOptions
-    @OptionGroup var textOptions: TextOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var textOptions: TextOptions
 
     func validate() throws {
         if k < 1 { throw ValidationError("-k must be at least 1, not \(k).") }
     }
 
     func run() throws {
+        try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
+        try OutputChecks.checkPlace(of: html)
         let found = try vectors.load(model.threading)
         let names = try labels.map { labels in
-            try found.classifier(readLabels(labels), prompts, textOptions, model, common)
+            try found.classifier(Labels.read(labels, common), prompts, textOptions, model, common)
         }
         let clusters = try Clusters(found, k, seed: seed, classifier: names, model)
         for (number, cluster) in clusters.all.enumerated() {
@@ -60,7 +68,8 @@ struct Cluster: ParsableCommand {
                 let label = cluster.label.map { "\t\($0.label)" } ?? ""
                 let beginning = "\(number + 1)\(label)\t\(fixed(member.cosine, 4))\t"
                 printBytes(
-                    Array(beginning.utf8) + found.names[member.row].bytes + [UInt8(ascii: "\n")])
+                    Array(beginning.utf8) + TerminalText.shown(found.names[member.row])
+                        + [UInt8(ascii: "\n")])
             }
         }
         guard let html else { return }
@@ -121,7 +130,7 @@ struct Clusters {
     ) throws {
         guard k <= vectors.names.count else {
             throw Failure(
-                "\(k) clusters of \(vectors.names.count) pictures cannot be made", status: 2)
+                "-k \(k) is too many: there are only \(vectors.names.count) images", status: 2)
         }
         let means = SphericalKMeans(
             vectors.embeddings, clusters: k, seed: seed, threads: try model.threading.wanted())

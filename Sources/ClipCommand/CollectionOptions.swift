@@ -2,29 +2,33 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Which pictures of a collection, and what becomes of those that fail.
+/// The images of a collection, and what becomes of those that fail.
 struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Files, folders and archives that a file names, one a line; - is standard input.",
-            valueName: "file"), completion: .file())
+            """
+            Take the inputs that a file names, one a line; - is standard input. Repeat the option \
+            for more.
+            """, valueName: "file"),
+        completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Names of --files-from and standard input end with NUL, not with the line.")
+        help: "Names in --files-from and standard input end with NUL, as find -print0 writes.")
     var isNULTerminated = false
 
     @Option(
         help: ArgumentHelp(
-            "Only every Nth input, from the Ith on, as one of N machines: 1/4 to 4/4.",
+            "Take one in every N inputs, from the Ith on, as one of N machines: 1/4 to 4/4.",
             valueName: "i/n"))
     var shard: Shard?
 
     @Option(
         help: ArgumentHelp(
-            "Write what failed there too, an object a line with its name and the reason.",
-            valueName: "file"), completion: .file())
+            "Also write each failure to FILE, as a JSON object with path and reason.",
+            valueName: "file"),
+        completion: .file())
     var errors: String?
 
     @Flag(help: "Stop at the first input that fails.")

@@ -5,8 +5,11 @@ struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write weights as safetensors in OpenAI's layout.",
         discussion: """
-            The file's metadata says all that is needed to use it: activation, normalisation, \
-            architecture, and what it was made of. Without --dtype every number stays as it is.
+            The file's metadata holds all that is needed to use it: activation, normalisation, \
+            architecture, and its source. Without --dtype every number stays as it is.
+
+            Examples:
+              clip convert tiny tiny-f16.safetensors --dtype f16
             """)
 
     @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
@@ -17,10 +20,10 @@ struct Convert: ParsableCommand {
         completion: .file(extensions: ["safetensors"]))
     var output: String
 
-    @Option(help: "f32, f16 or bf16, for all numbers.")
+    @Option(help: "The type of all numbers: f32, f16 or bf16. (default: as they are)")
     var dtype: NumberFormat?
 
-    @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
+    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
     var activation: Activation?
 
     @OptionGroup var common: CommonOptions
@@ -30,6 +33,9 @@ struct Convert: ParsableCommand {
     }
 
     func run() throws {
+        try OutputChecks.checkSuffix(
+            of: output, "the output", is: ["safetensors"], format: "safetensors")
+        try OutputChecks.checkPlace(of: output)
         let model = try ModelOptions.open(input, activation: activation, common)
         try model.write(safetensors: output, format: dtype, source: input)
         if !common.quiet {

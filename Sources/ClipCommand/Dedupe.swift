@@ -11,16 +11,17 @@ struct Dedupe: ParsableCommand {
             with its cosine to that. Nothing is changed unless --move-to or --delete is given, which leave \
             alone what has changed since it was indexed.
 
-            Examples: clip dedupe photos
-            clip dedupe photos --threshold 0.99 --move-to duplicates
-            clip dedupe photos -0 | xargs -0 ls -l
+            Examples:
+              clip dedupe .
+              clip dedupe . --threshold 0.99 --move-to duplicates
+              clip dedupe . -0 | xargs -0 ls -l
             """)
 
     @OptionGroup var vectors: VectorOptions
 
     @Option(
         help: ArgumentHelp(
-            "From which cosine on two pictures count as the same.", valueName: "cosine"))
+            "Count two images of this cosine or more as the same.", valueName: "cosine"))
     var threshold: Float = 0.97
 
     @Flag(help: "Print the paths of duplicates alone, one a line.")
@@ -129,8 +130,10 @@ struct Dedupe: ParsableCommand {
         }
         if isNULTerminated || paths {
             for duplicate in group.duplicates {
-                let end = isNULTerminated ? 0 : UInt8(ascii: "\n")
-                printBytes(vectors.names[duplicate.row].bytes + [end])
+                let name = vectors.names[duplicate.row]
+                printBytes(
+                    isNULTerminated
+                        ? name.bytes + [0] : TerminalText.shown(name) + [UInt8(ascii: "\n")])
             }
         } else if json {
             printLine(
@@ -142,7 +145,8 @@ struct Dedupe: ParsableCommand {
             func line(_ word: String, _ row: Int) {
                 let size = size(row).map { "\t\($0)" } ?? ""
                 printBytes(
-                    Array("\(word)\(size)\t".utf8) + vectors.names[row].bytes + [UInt8(ascii: "\n")]
+                    Array("\(word)\(size)\t".utf8) + TerminalText.shown(vectors.names[row])
+                        + [UInt8(ascii: "\n")]
                 )
             }
             if !isFirst { print() }

@@ -4,70 +4,84 @@ import CLIPSearch
 
 struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Turn pictures and texts into vectors.",
+        abstract: "Turn images and texts into vectors.",
         discussion: """
-            One row an input in the order given, pictures first, divided by its L2 norm unless told \
-            not to. An input is a picture; a folder, of which all pictures are taken; a WebDataset, as a \
-            .tar; a pattern such as "photos/*.jpg"; or -, standard input, which may be a .tar, a picture, \
-            or names. What cannot be read is listed at the end and left out, with exit status 1.
+            One row an input in the order given, images first, divided by its L2 norm. An input is an \
+            image; a folder, of which all images are taken; a WebDataset (.tar); a pattern such as \
+            "photos/*.jpg"; or -, standard input, which may be a .tar, an image, or names. Inputs \
+            that cannot be read are listed at the end and left out, with exit status 1.
 
-            With -o x.npy, x.npy has the vectors and x.names.jsonl the names, row by row; with -o folder/, \
-            a pair of such files for every --shard-size rows. Until the job is done, files end in \
-            .partial; after a crash, --resume goes on with them.
+            With -o x.npy, x.npy has the vectors and x.names.jsonl the names, row by row; with \
+            -o folder/, there is a pair of such files for every --shard-size rows. Until the job is \
+            done, files end in .partial; after a crash, --resume goes on with them. Files need \
+            --model or an installed model: clip pull ViT-B/32 gets one.
 
-            With --hidden-states, texts alone: all 77 positions after the text tower's last block or the one \
-            before it, [texts, 77, width], as diffusion models are conditioned on, with --tokenizer hf. \
-            Stable Diffusion 1: last --padding 49407. Stable Diffusion 2: penultimate --padding 0. SDXL: \
-            penultimate --no-final-norm, --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
+            With --hidden-states, the output has all 77 positions after the text tower's last block \
+            or the one before it, [texts, 77, width], which condition diffusion models, with \
+            --tokenizer hf. Stable Diffusion 1: last --padding 49407. Stable Diffusion 2: \
+            penultimate --padding 0. SDXL: penultimate --no-final-norm, --padding 49407 for its \
+            ViT-L/14 and 0 for its ViT-bigG/14.
+
+            Examples:
+              clip encode bike.jpg
+              clip encode --text "a dog" --text "a cat" --format json
+              clip encode . -o images.npy --model tiny
+              clip encode --text "a dog" --hidden-states last -o dog.npy -m tiny
             """)
 
     @Argument(
-        help: ArgumentHelp("Pictures, folders, .tar files, patterns.", valueName: "input"),
+        help: ArgumentHelp("Images, folders, .tar files, patterns, or -.", valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
-    @Option(parsing: .unconditionalSingleValue, help: "A text; may be given several times.")
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("A text; repeat the option for more.", valueName: "text"))
     var text: [String] = []
 
     @Option(
-        help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"),
+        help: ArgumentHelp(
+            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
         completion: .file())
     var textFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "The column of --text-file that has the texts, where that is .csv, .tsv or .jsonl.",
+            "The column with the texts in a --text-file that is .csv, .tsv or .jsonl.",
             valueName: "name"))
     var textColumn: String?
 
     @Option(
         help: """
-            jsonl (an object a row), json (one object), npy (float32 [rows, dimension]) or shards (a \
-            folder of npy); the default follows the name given to -o.
+            The format: jsonl (an object a row), json (one object), npy (float32 \
+            [rows, dimension]) or shards (a folder of npy). (default: by the suffix of -o, else \
+            jsonl)
             """)
     var format: Format?
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Write there, all or nothing.", valueName: "file|folder/"),
+        help: ArgumentHelp(
+            "Write to a .jsonl, .json or .npy file, or to a folder.", valueName: "file|folder/"),
         completion: .file())
     var output: String?
 
-    @Option(help: ArgumentHelp("Rows of a shard.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The rows of a shard.", valueName: "n"))
     var shardSize = 100_000
 
-    @Flag(help: "Go on with what an earlier run with the same options left.")
+    @Flag(help: "Continue an interrupted run that had the same options.")
     var resume = false
 
-    @Flag(help: "Leave the vectors as the towers give them.")
+    @Flag(help: "Do not divide vectors by their L2 norm.")
     var noNormalize = false
 
-    @OptionGroup var hidden: HiddenStatesOptions
-    @OptionGroup var collection: CollectionOptions
-    @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var collection: CollectionOptions
+    @OptionGroup var hidden: HiddenStatesOptions
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var pictures: PictureOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, json, npy, shards
@@ -76,11 +90,12 @@ struct Encode: ParsableCommand {
     func validate() throws {
         let hasPictures = !inputs.isEmpty || !collection.filesFrom.isEmpty
         if !hasPictures && text.isEmpty && textFile == nil {
-            throw ValidationError("Nothing to encode: give pictures, --text or --text-file.")
+            throw ValidationError("nothing to encode: give images, --text or --text-file")
         }
+        try InputHints.check(inputs, streamedBy: "encode")
         if hidden.hiddenStates != nil && (hasPictures || resume || chosenFormat == .shards) {
             throw ValidationError(
-                "--hidden-states is for texts, not for pictures, and for one file.")
+                "--hidden-states is for texts, not for images, and for one file.")
         }
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
@@ -116,10 +131,13 @@ struct Encode: ParsableCommand {
         if format == .npy && isStandardOutput(output) && outputIsTerminal {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
         }
+        try checkOutput(format)
+        noteTexts()
         var captions = try textFile.map {
             try TextCollection(FilePath(argument: $0), format: captionFormat ?? .lines)
         }
-        let model = try self.model.load(textOptions, pictures, common)
+        let use = isStandardOutput(output) ? ModelUse.answer : .record(output ?? "")
+        let model = try self.model.load(textOptions, pictures, common, for: use)
         let job = CollectionJob(collection, common, name: "encode")
         var rest = text[...]
         func nextText() -> String? {
@@ -207,6 +225,36 @@ struct Encode: ParsableCommand {
         "nothing is written: rows of .npy have no names here, and \(failures) are missing"
     }
 
+    /// Refuses an output of another format, or in a place where nothing can be written.
+    private func checkOutput(_ format: Format) throws {
+        let accepted =
+            switch format {
+            case .jsonl: ["jsonl", "ndjson"] + (self.format == nil ? [] : ["txt"])
+            case .json: ["json"]
+            case .npy: ["npy"]
+            case .shards: [String]()
+            }
+        if format != .shards, let output, output.last == "/" {
+            throw Failure(
+                "-o \(output) is a folder, but --format \(format.rawValue) is one file", status: 2)
+        }
+        try OutputChecks.checkSuffix(of: output, "-o", is: accepted, format: format.rawValue)
+        try OutputChecks.checkPlace(of: output, isFolder: format == .shards)
+        try OutputChecks.checkPlace(of: collection.errors)
+    }
+
+    /// Says how several texts are given, if an input is more likely one of them.
+    private func noteTexts() {
+        guard let first = text.first, let word = inputs.first(where: InputHints.isText) else {
+            return
+        }
+        note(
+            """
+            clip: encode: "\(word)" is no file; if it is a text, repeat the option: \
+            --text "\(first)" --text "\(word)"
+            """)
+    }
+
     /// Where rows go.
     private func makeRows(
         _ format: Format, _ model: CLIPModel
@@ -227,7 +275,8 @@ struct Encode: ParsableCommand {
                     model: ModelRecord(
                         model, name: ModelOptions.storedName(of: try self.model.name())),
                     resuming: resume),
-                isNormalized: !noNormalize, output: output)
+                isNormalized: !noNormalize, output: output,
+                model: layout == .jsonLines ? try self.model.name() : nil)
         }
         return CollectedRows(
             format: format, dimension: dimension, isNormalized: !noNormalize, output: output,

@@ -2,18 +2,21 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// What `clip encode` writes in place of embeddings.
+/// Options of the hidden states that `clip encode` writes in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {
-    @Option(help: "Write what the text tower makes of every position: last or penultimate.")
+    @Option(help: "Write the text tower's hidden states after a block: last or penultimate.")
     var hiddenStates: HiddenStates.Layer?
 
-    @Flag(help: "Hidden states without the final LayerNorm.")
+    @Flag(help: "Leave out the final LayerNorm of hidden states.")
     var noFinalNorm = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "The id that fills texts up for hidden states: 0, or 49407 by Hugging Face's rules.",
-            valueName: "id"))
+            """
+            The id that pads texts for hidden states. (default: 0, or 49407 by Hugging Face's \
+            rules)
+            """, valueName: "id"))
     var padding: Int?
 
     func validate() throws {
@@ -26,7 +29,7 @@ struct HiddenStatesOptions: ParsableArguments {
 extension HiddenStates.Layer: ExpressibleByArgument {}
 
 extension Encode {
-    /// What the text tower makes of every position of texts.
+    /// Writes the text tower's hidden states of texts.
     func writeHiddenStates(
         of next: () -> String?, _ model: CLIPModel, _ job: CollectionJob
     ) throws {
@@ -38,6 +41,7 @@ extension Encode {
         var rows: [(text: String, tokens: [Int])] = []
         try job.perform {
             while let text = next() {
+                guard job.takesNext() else { continue }
                 if let tokens = tokens(of: text, model, job) { rows.append((text, tokens)) }
             }
         }
@@ -47,6 +51,7 @@ extension Encode {
         }
         if rows.isEmpty && failures > 0 { throw ExitCode(1) }
 
+        let modelName = try self.model.name()
         let streams = format == .jsonl && isStandardOutput(output)
         var (values, bytes): ([Float], [UInt8]) = ([], [])
         for start in stride(from: 0, to: rows.count, by: 8) {
@@ -60,10 +65,14 @@ extension Encode {
                 continue
             }
             for (index, row) in group.enumerated() {
-                let object = JSON.object([
-                    "text": .string(row.text),
-                    "hidden_states": .array(states[index].map { .floats($0) }),
-                ])
+                let vectors = JSON.array(states[index].map { .floats($0) })
+                let object =
+                    format == .json
+                    ? JSON.object(["text": .string(row.text), "hidden_states": vectors])
+                    : .object([
+                        "text": .string(row.text), "model": .string(modelName),
+                        "hidden_states": vectors,
+                    ])
                 if streams {
                     printLine(object)
                 } else {
@@ -77,7 +86,7 @@ extension Encode {
             let shape = [rows.count, text.contextLength, text.width]
             try write(npy(values, shape: shape), to: output)
         case .json:
-            let name = JSON.string(try self.model.name())
+            let name = JSON.string(modelName)
             let head = "{\"model\":\(name),\"width\":\(text.width),\"hidden_states\":["
             try write(Array(head.utf8) + bytes + Array("]}\n".utf8), to: output)
         case .jsonl: if !streams { try write(bytes, to: output) }

@@ -2,40 +2,47 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 struct Index: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make or update the index of a folder of pictures, for clip search.",
+        abstract: "Make or update the index of a folder of images, for clip search.",
         discussion: """
-            All pictures in the folder and the folders in it are encoded once; the index, .clip-index in \
-            the folder, keeps their vectors. Run it again after changes: what is new or changed is encoded, \
-            what was moved is recognised by its content, what is gone is forgotten. It may be interrupted at \
-            any moment. What cannot be read is listed, with exit status 1.
+            All images in the folder and its subfolders are encoded once; the index, .clip-index in \
+            the folder, keeps their vectors. Run it again after changes: new and changed images are \
+            encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
+            be interrupted at any moment. Images that cannot be read are listed, with exit status 1.
 
-            The index keeps the path or name of its model and the model's options: later runs and searches \
-            take them from there, and CLIP_MODEL does not matter to them. A model that was moved is given with \
-            --model. To change the model, use --rebuild.
+            Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
+            index keeps the path or name of its model and the model's options; later runs and searches \
+            take them from there. --model names the new place of a model that was moved.
+
+            Examples:
+              clip index . --model tiny
+              clip index --rebuild . --model tiny
             """)
 
-    @Argument(help: "The folder.", completion: .directory)
+    @Argument(help: "The folder of images.", completion: .directory)
     var folder: String
 
-    @Flag(
-        help: """
-            Make the index anew; the old one is searched until the new one is complete. After an \
-            interruption, give it again to go on.
-            """)
+    @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
     var rebuild = false
 
-    @Flag(help: "Print what was done as JSON.")
+    @Flag(help: "Print a summary as JSON.")
     var json = false
 
-    @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var pictures: PictureOptions
 
     func run() throws {
         Interruption.prepare()
         let folder = FilePath(argument: folder)
+        try Self.checkFolder(self.folder)
         let (loaded, name) = try load(folder)
         let model = loaded.following(preprocessing: pictures.preprocess)
         let update = try IndexUpdate(
@@ -66,7 +73,8 @@ struct Index: ParsableCommand {
         if json {
             printLine(
                 .object([
-                    "folder": .path(folder), "unchanged": .integer(summary.unchanged),
+                    "folder": .path(folder), "model": .string(name),
+                    "unchanged": .integer(summary.unchanged),
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
                     "failed": .integer(summary.failures.count),
@@ -93,11 +101,27 @@ struct Index: ParsableCommand {
         guard let record = try EmbeddingIndex.model(ofIndexIn: folder),
             !rebuild || model.model == nil
         else {
-            return (try model.load(common), ModelOptions.storedName(of: try model.name()))
+            return (
+                try model.load(common, for: .record("the index")),
+                ModelOptions.storedName(of: try model.name())
+            )
         }
         guard rebuild else { return try model.load(record, of: vectors, isUpdate: true, common) }
         // Its options may be other ones.
         let name = ModelOptions.place(of: record, near: vectors)
         return (try model.load(record, from: name, common), ModelOptions.storedName(of: name))
+    }
+
+    private static func checkFolder(_ folder: String) throws {
+        // A name that is not UTF-8 is left to the index itself.
+        guard !folder.unicodeScalars.contains("\u{FFFD}") else { return }
+        guard FileManager.default.fileExists(atPath: folder) else {
+            throw Failure("cannot index \(folder): No such file or directory")
+        }
+        let attributes = try? FileManager.default.attributesOfItem(atPath: resolved(folder))
+        let type = attributes?[.type] as? FileAttributeType
+        guard type == nil || type == .typeDirectory else {
+            throw Failure("cannot index \(folder): it is a file; give the folder of the images")
+        }
     }
 }

@@ -3,12 +3,17 @@ import CLIP
 import CLIPHub
 
 struct Info: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Say what a file of weights is.")
+    static let configuration = CommandConfiguration(
+        abstract: "Describe a model: format, architecture, normalisation, licence, SHA-256.",
+        discussion: """
+            Examples:
+              clip info tiny
+            """)
 
     @Argument(help: ArgumentHelp("A model.", valueName: "name|path"), completion: .model)
     var name: String
 
-    @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
+    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
     var activation: Activation?
 
     @Flag(help: "Print JSON.")
@@ -23,7 +28,8 @@ struct Info: ParsableCommand {
         let preprocessor = model.preprocessor
         let text = configuration.text
         let sums = model.checksums()
-        let license = (HubModel.named(name) ?? HubModel.inRepository(name))?.license
+        let known = HubModel.named(name) ?? HubModel.inRepository(name)
+        let license = name == BundledModel.name ? BundledModel.license : known?.license
         if json {
             print(
                 JSON.object([
@@ -77,7 +83,7 @@ struct Info: ParsableCommand {
                 "\(preprocessor.interpolation.rawValue), \(preprocessor.resizeMode.rawValue)"
             ),
             ("logit scale", "\(model.logitScale)"),
-            ("licence", license ?? "unknown here"),
+            ("licence", license ?? "unknown"),
             ("SHA-256", sums.map(\.sha256).joined(separator: ", ")),
         ] {
             print((key + ":").left(13), value)

@@ -2,7 +2,7 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// How texts are read.
+/// Options of texts.
 struct TextOptions: ParsableArguments {
     @Flag(help: "Cut texts that are too long for the model instead of refusing them.")
     var truncate = false
@@ -12,14 +12,14 @@ struct TextOptions: ParsableArguments {
     var tokenizer: BPETokenizer { tokenizerOptions.tokenizer }
 }
 
-/// By whose rules texts are tokenized.
+/// The rules that texts are tokenized by.
 struct TokenizerOptions: ParsableArguments {
     @Option(
         name: .customLong("tokenizer"),
         help: ArgumentHelp(
             """
-            Whose rules clean texts: openai; open_clip, which differs in the special texts alone; or hf, \
-            to match what transformers made.
+            The rules for cleaning texts: openai; open_clip, which differs only in how it reads \
+            special tokens; or hf, as transformers does.
             """, valueName: "rules"))
     var rules: BPETokenizer.Rules = .openAI
 
@@ -28,36 +28,36 @@ struct TokenizerOptions: ParsableArguments {
 
 extension BPETokenizer.Rules: ExpressibleByArgument {}
 
-/// How pictures are read.
+/// Options of images.
 struct PictureOptions: ParsableArguments {
     @Flag(
         help: """
-            Read pictures exactly as OpenAI's Python does: EXIF's orientation is ignored, and grey of \
-            16 bits is clipped to white above 255.
+            Read images exactly as OpenAI's Python does: the EXIF orientation is ignored, and \
+            16-bit grey is clipped to white above 255.
             """)
     var reference = false
 
     @Option(
         help: ArgumentHelp(
             """
-            Whose order and crop: openai, or hf for what transformers does with Pillow, for which \
-            --reference is needed too.
-            """,
-            valueName: "rules"))
+            The order of resizing and cropping: openai, or hf, as transformers does with Pillow; \
+            together with --reference it gives exactly the same pixels.
+            """, valueName: "rules"))
     var preprocess: ImagePreprocessor.Rules = .openAI
 
-    @Flag(help: "Take what is there of a JPEG or PNG that ends early.")
+    @Flag(help: "Accept a JPEG or PNG that ends early, with what is there.")
     var allowTruncated = false
 
     @Option(
         help: """
-            exact, or fast: a JPEG much larger than the model needs is decoded at 1/2, 1/4 or 1/8 of its \
-            size; the cosine of the embeddings is 0.999 or more.
+            Decode exactly, or fast: a JPEG much larger than the model needs is decoded at 1/2, \
+            1/4 or 1/8 of its size; the embedding keeps a cosine of 0.999 or more.
             """)
     var decode: Decoding = .exact
 
     @Option(
-        help: ArgumentHelp("Refuse pictures of more pixels than this.", valueName: "n"))
+        parsing: .unconditional,
+        help: ArgumentHelp("Refuse images of more than N pixels.", valueName: "n"))
     var maxPixels = RGBImage.defaultMaximumPixels
 
     func validate() throws {
@@ -70,7 +70,7 @@ struct PictureOptions: ParsableArguments {
         case exact, fast
     }
 
-    /// How pictures are decoded for a model's preprocessing.
+    /// The decoding that fits a model's preprocessing.
     func decoding(for preprocessor: ImagePreprocessor) -> RGBImage.DecodingOptions {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
@@ -88,7 +88,7 @@ struct PictureOptions: ParsableArguments {
 
 extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
-/// What every subcommand takes.
+/// Options of every subcommand.
 struct CommonOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Print nothing but data and errors.")
     var quiet = false

@@ -61,7 +61,7 @@ enum Interruption {
     ) {
         Thread.start {
             if let line = keep?() {
-                if errorsAreTerminal { fputs("\r\u{1B}[K", stderr) }
+                if errorsCanBeRedrawn { fputs("\r\u{1B}[K", stderr) }
                 note("clip: \(line)")
             }
             raise(number, set)

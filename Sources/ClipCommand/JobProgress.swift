@@ -56,13 +56,13 @@ final class JobProgress {
     private func show() {
         guard !isQuiet else { return }
         let now = ContinuousClock.now
-        let pause: Duration = errorsAreTerminal ? .milliseconds(100) : .seconds(30)
+        let pause: Duration = errorsCanBeRedrawn ? .milliseconds(100) : .seconds(30)
         if let lastShown, now - lastShown < pause { return }
         lastShown = now
         let text = Self.line(
             name, done: done, skipped: skipped, total: total.value.withLock { $0 },
             seconds: Double(secondsOf: now - begin))
-        if errorsAreTerminal { line.draw(text) } else { note("clip: \(text)") }
+        if errorsCanBeRedrawn { line.draw(text) } else { note("clip: \(text)") }
     }
 
     /// A line of its own, unless the user wants none.

@@ -4,52 +4,60 @@ import CLIPSearch
 
 struct Map: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Draw the pictures of an index as a map, what is alike side by side.",
+        abstract: "Draw the images of an index as a map, with similar ones side by side.",
         discussion: """
-            The vectors are laid out in the plane by t-SNE, which begins with their first two principal \
-            components. The page needs no other file and no network: point at a dot to see its picture. The \
-            colours are those of clip cluster. The same vectors make the same map.
+            The vectors are laid out in the plane by t-SNE, which begins with their first two \
+            principal components. The page needs no other file and no network: point at a dot to see \
+            its image. The colours are those of clip cluster. The same vectors make the same map.
 
-            Example: clip map photos -o map.html -k 20 --labels labels.txt
+            Examples:
+              clip map . -o map.html -k 3 --labels labels.txt
             """)
 
     @OptionGroup var vectors: VectorOptions
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("Where the page goes.", valueName: "file"),
+        name: .shortAndLong,
+        help: ArgumentHelp("Write the page to FILE, .html.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var output: String?
 
-    @Option(name: .short, help: ArgumentHelp("How many clusters are coloured.", valueName: "k"))
+    @Option(
+        name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
+        help: ArgumentHelp(
+            "The number of clusters, each of which gets a colour.", valueName: "k"))
     var k: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of these labels, one a line.", valueName: "file"),
+            "Name each cluster by the best of the labels in FILE, one a line.",
+            valueName: "file"),
         completion: .file())
     var labels: String?
 
     @Option(
-        help: ArgumentHelp("About how many neighbours a picture is to have.", valueName: "n"))
+        parsing: .unconditional,
+        help: ArgumentHelp("The perplexity of t-SNE: about N neighbours an image.", valueName: "n"))
     var perplexity: Double = 30
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "Of more pictures than this only so many are taken, at regular distances.",
+            "Draw at most N images; of more, N at regular distances are taken.",
             valueName: "n"))
     var most = 10_000
 
-    @Flag(help: "Print the coordinates, an object a line.")
+    @Flag(help: "Print the coordinates, a JSON object a line.")
     var json = false
 
     @OptionGroup var prompts: PromptOptions
-    @OptionGroup var textOptions: TextOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var textOptions: TextOptions
 
     func validate() throws {
         if output == nil && !json {
-            throw ValidationError("Nothing to do: give -o FILE for a page, or --json.")
+            throw ValidationError("nothing to do: give -o FILE for a page, or --json")
         }
         if let k, k < 1 { throw ValidationError("-k must be at least 1, not \(k).") }
         if !(perplexity >= 1 && perplexity <= 1000) {
@@ -59,6 +67,8 @@ struct Map: ParsableCommand {
     }
 
     func run() throws {
+        try OutputChecks.checkSuffix(of: output, "-o", is: ["html", "htm"], format: "HTML")
+        try OutputChecks.checkPlace(of: output)
         let all = try vectors.load(model.threading)
         let found = all.some(most)
         if found.names.count < all.names.count && !common.quiet {
@@ -66,7 +76,7 @@ struct Map: ParsableCommand {
                 "clip: map: \(found.names.count) of \(all.names.count) pictures; --most takes more")
         }
         let classifier = try labels.map { labels in
-            try found.classifier(readLabels(labels), prompts, textOptions, model, common)
+            try found.classifier(Labels.read(labels, common), prompts, textOptions, model, common)
         }
         let clusters = try Clusters(
             found, k ?? min(12, found.names.count), classifier: classifier, model)
@@ -75,7 +85,7 @@ struct Map: ParsableCommand {
         drawing.perplexity = perplexity
         drawing.threads = try model.threading.wanted()
         let layout = drawing.layout(of: found.embeddings) { share in
-            if !common.quiet && errorsAreTerminal {
+            if !common.quiet && errorsCanBeRedrawn {
                 progress.draw("map  \("\(Int(100 * share)) %".right(5))")
             }
             return true

@@ -8,12 +8,12 @@ import CLIPHub
     import Foundation
 #endif
 
-/// On how many cores something runs.
+/// The number of threads.
 struct ThreadOptions: ParsableArguments {
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "How many cores to use; CLIP_THREADS in the environment is the default, then all.",
-            valueName: "n"))
+            "Use N threads. (default: CLIP_THREADS, else all cores)", valueName: "n"))
     var threads: Int?
 
     func validate() throws {
@@ -22,7 +22,7 @@ struct ThreadOptions: ParsableArguments {
         }
     }
 
-    /// How many are asked for; nil if nobody says.
+    /// The number asked for; nil if neither the option nor CLIP_THREADS says.
     func wanted() throws -> Int? {
         guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
         guard let number = Int(text), number > 0 else {
@@ -32,18 +32,20 @@ struct ThreadOptions: ParsableArguments {
     }
 }
 
-/// Which model runs, and how.
+/// The model, and how it runs.
 struct ModelOptions: ParsableArguments {
     @Option(
+        name: [.customShort("m"), .long],
         help: ArgumentHelp(
             """
-            A file of weights, a folder with one, a name that clip models lists (ViT-B/32, \
-            ViT-B-32:laion2b_s34b_b79k), a repository of the hub (owner/name), or tiny, the small \
-            model that is built in; the default is CLIP_MODEL in the environment.
+            A name that clip models lists (ViT-B/32, ViT-B-32:laion2b_s34b_b79k), a repository of \
+            the hub (owner/name), a file of weights, a folder with one, or tiny, the small model \
+            that is built in. (default: CLIP_MODEL, else what clip pull --default set, else \
+            ViT-B/32 if it is installed, else tiny)
             """, valueName: "name|path"), completion: .model)
     var model: String?
 
-    @Option(help: "quickgelu or gelu, where nothing beside the weights says which.")
+    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
     var activation: Activation?
 
     @Option(
@@ -51,10 +53,11 @@ struct ModelOptions: ParsableArguments {
     var precision: Precision?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             """
-            The side of pictures in pixels, where it is not to be the model's own: a ViT's positional \
-            embeddings are interpolated.
+            Run a ViT at another resolution, in pixels; its positional embeddings are \
+            interpolated. (default: the model's own)
             """, valueName: "r"))
     var resolution: Int?
 
@@ -74,29 +77,40 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// The name under which outputs speak of the model.
-    func name() throws -> String {
-        guard let name = model ?? Environment["CLIP_MODEL"] else {
-            throw Failure(
-                """
-                no model: give --model a file of weights, a folder with one, a name that clip models \
-                lists, or tiny, the small one that is built in; or set CLIP_MODEL
-                """, status: 2)
+    /// The model, and what named it.
+    func choice() throws -> ModelChoice {
+        if let model { return ModelChoice(name: model, origin: .option) }
+        if let name = Environment["CLIP_MODEL"] {
+            return ModelChoice(name: name, origin: .environment)
         }
-        return name
+        return try DefaultModel.choose()
     }
 
-    /// The model, with texts and pictures treated as is asked for.
+    /// The name under which outputs speak of the model.
+    func name() throws -> String { try choice().name }
+
+    /// The model, with texts and images treated as the options say.
     func load(
-        _ texts: TextOptions, _ pictures: PictureOptions, _ common: CommonOptions
+        _ texts: TextOptions, _ pictures: PictureOptions, _ common: CommonOptions,
+        for use: ModelUse = .answer
     ) throws -> CLIPModel {
-        try load(common).following(
+        try load(common, for: use).following(
             tokenizer: texts.tokenizer.rules, preprocessing: pictures.preprocess)
     }
 
-    func load(_ common: CommonOptions) throws -> CLIPModel {
+    /// The model.
+    ///
+    /// - Throws: `Failure` with status 2 if the result is kept and only the demonstration model is there.
+    func load(_ common: CommonOptions, for use: ModelUse = .answer) throws -> CLIPModel {
         let threads = try threading.wanted()
-        var model = try Self.open(name(), activation: activation, common, threads: threads)
+        let choice = try choice()
+        if choice.origin == .demonstration {
+            if case .record(let what) = use { throw DefaultModel.refusal(toKeep: what) }
+            if !common.quiet { note(DefaultModel.demonstrationNote) }
+        }
+        var model = try choice.explaining {
+            try Self.open(choice.name, activation: activation, common, threads: threads)
+        }
         if let resolution { model = try model.at(resolution: resolution) }
         let precision = precision ?? .fp32
         model = model.at(precision: precision)
@@ -116,14 +130,17 @@ struct ModelOptions: ParsableArguments {
         return model
     }
 
-    /// The preprocessing of the model that is given, in which the activation has no part.
+    /// The preprocessing of the chosen model, in which the activation has no part.
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
-        let model = try Self.inspect(name(), activation: activation, common).model
+        let choice = try choice()
+        let model = try choice.explaining {
+            try Self.inspect(choice.name, activation: activation, common).model
+        }
         return try resolution.map { try model.at(resolution: $0) }?.preprocessor
             ?? model.preprocessor
     }
 
-    /// Loads a model to be looked at, not used: it need not be known which activation it has.
+    /// Loads a model for inspection only, so that its activation may be unknown.
     static func inspect(
         _ name: String, activation: Activation?, _ common: CommonOptions
     ) throws -> (model: CLIPModel, isActivationKnown: Bool) {
@@ -134,13 +151,13 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Whether a model is given at all.
+    /// Whether the user names a model, by option or environment.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
     /// Loads a model by path or name.
     ///
-    /// - Parameter mayFetch: whether weights that are not here are fetched: at a terminal, where
-    ///   somebody sees it.
+    /// - Parameter mayFetch: fetches missing weights if standard error is a terminal, where somebody
+    ///   sees it.
     static func open(
         _ name: String, activation: Activation?, _ common: CommonOptions, threads: Int? = nil,
         mayFetch: Bool = true
@@ -149,13 +166,16 @@ struct ModelOptions: ParsableArguments {
             return try BundledModel.load(activation: activation, threads: threads)
         }
         if FileManager.default.fileExists(atPath: name) {
+            if let kind = ForeignFile.kind(of: name) {
+                throw Failure("\(name) is no file of weights: it is \(kind)")
+            }
             return try CLIPModel(path: name, activation: activation, threads: threads)
         }
         return try installed(name, common, mayFetch: mayFetch)
             .load(activation: activation, threads: threads)
     }
 
-    /// The weights of a name, fetched if need be.
+    /// The installed weights of a name, fetched first if need be.
     private static func installed(
         _ name: String, _ common: CommonOptions, mayFetch: Bool
     ) throws -> CLIPHub.InstalledModel {

@@ -2,15 +2,35 @@ import ArgumentParser
 import CLIP
 import CLIPHub
 
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
 struct Models: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the pretrained models that are known.",
+        abstract: "List the pretrained models that --model takes by name.",
         discussion: """
-            Accuracy is the published zero-shot top-1 on ImageNet-1k. Beside these, --model takes any \
-            file or folder of CLIP weights, and any repository of the hub (owner/name) with such.
+            The accuracy is the published zero-shot top-1 on ImageNet-1k. Beside these, --model takes \
+            any file or folder of CLIP weights, and any repository of the hub (owner/name) with such. \
+            The default is the model that runs if neither --model nor CLIP_MODEL names one.
+
+            Examples:
+              clip models
+              clip models ViT-B
+              clip models --installed --json
             """)
 
-    @Flag(help: "Only those that are on this machine.")
+    @Argument(
+        help: ArgumentHelp(
+            "List only models whose name or repository contains this, or matches it if it has * or ?.",
+            valueName: "pattern"))
+    var pattern: String?
+
+    @Flag(help: "List only models that are on this machine.")
     var installed = false
 
     @Flag(help: "Print JSON.")
@@ -18,61 +38,140 @@ struct Models: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    /// A line of the list.
+    private struct Row {
+        let name: String
+        var parameterCount: Int?
+        var byteCount: Int?
+        var dimension: Int?
+        var accuracy: Double?
+        var license = ""
+        let isInstalled: Bool
+        let isDefault: Bool
+        /// All keys but `default`.
+        let members: [JSON.Member]
+    }
+
     func run() throws {
-        let hub = CLIPHub()
-        var rows: [(model: HubModel, path: String?)] = []
-        for model in HubModel.all {
-            let path = try hub.find(model.name)?.path
-            if !installed || path != nil { rows.append((model, path)) }
-        }
-        let tiny = try BundledModel.load()
+        let rows = try allRows().filter { !installed || $0.isInstalled }
         if json {
-            let bundled = JSON.object([
-                "name": .string(BundledModel.name),
-                "parameters": .integer(tiny.weights.parameterCount),
-                "bytes": .integer(tiny.weights.byteCount),
-                "dimension": .integer(tiny.configuration.embeddingDimension),
-                "resolution": .integer(tiny.configuration.resolution),
-                "activation": .string(tiny.configuration.activation.rawValue),
-                "license": .string("MIT"), "installed": .bool(true), "path": .null,
-            ])
-            print(JSON.array([bundled] + rows.map { object($0, $1) }))
-            return
+            printLine(
+                .array(
+                    rows.map { .members($0.members + [.init("default", .bool($0.isDefault))]) }))
+        } else if !rows.isEmpty {
+            table(rows).lines(fitting: terminalColumns(of: 1)).forEach { print($0) }
         }
-        let names = [BundledModel.name] + rows.map { $0.model.official?.name ?? $0.model.name }
-        let width = (names.map(\.count).max() ?? 0) + 2
-        print(
-            "name".left(width), "params".right(8), "size".right(8), "embedding".right(9),
-            "accuracy".right(8), "", "licence".left(28), "installed")
-        print(
-            BundledModel.name.left(width), millions(tiny.weights.parameterCount).right(8),
-            megabytes(tiny.weights.byteCount).right(8),
-            "\(tiny.configuration.embeddingDimension)".right(9), "".right(8), "", "MIT".left(28),
-            "built in")
-        for (name, (model, path)) in zip(names.dropFirst(), rows) {
-            print(
-                name.left(width), millions(model.parameterCount).right(8),
-                megabytes(model.byteCount).right(8),
-                "\(model.embeddingDimension)".right(9),
-                (model.imageNetAccuracy.map { "\(fixed($0, 1)) %" } ?? "").right(8), "",
-                model.license.left(28), path == nil ? "" : "yes")
+        if rows.isEmpty, let pattern {
+            if !common.quiet { note("clip: no model matches \(pattern)") }
+            throw ExitCode(1)
         }
     }
 
-    private func millions(_ count: Int) -> String { "\(fixed(Double(count) / 1e6, 1)) M" }
+    private func allRows() throws -> [Row] {
+        let hub = CLIPHub()
+        let stored = try DefaultModel.stored()
+        let recommended = try hub.find(DefaultModel.recommended) != nil
+        let name = stored ?? (recommended ? DefaultModel.recommended : BundledModel.name)
+        let known = HubModel.named(name)?.name
+        var rows: [Row] = []
+        if matches([BundledModel.name]) {
+            rows.append(try bundled(isDefault: name == BundledModel.name))
+        }
+        for model in HubModel.all where matches([model.name, model.repository] + model.aliases) {
+            rows.append(
+                row(model, try hub.find(model.name)?.path, isDefault: model.name == known))
+        }
+        // A repository that the registry does not have.
+        if known == nil, name != BundledModel.name, matches([name]) {
+            let path = try? hub.find(name)?.path
+            let members: [JSON.Member] = [
+                .init("name", .string(name)), .init("repository", .string(name)),
+                .init("installed", .bool(path != nil)),
+                .init("path", path.map { .string($0) } ?? .null),
+            ]
+            rows.append(
+                Row(name: name, isInstalled: path != nil, isDefault: true, members: members))
+        }
+        return rows
+    }
 
-    private func megabytes(_ bytes: Int) -> String { "\(fixed(Double(bytes) / 1e6, 0)) MB" }
+    private func matches(_ names: [String]) -> Bool {
+        guard let pattern = pattern?.lowercased() else { return true }
+        let isGlob = pattern.contains { "*?".contains($0) }
+        return names.contains { name in
+            let name = name.lowercased()
+            return isGlob ? fnmatch(pattern, name, 0) == 0 : name.contains(pattern)
+        }
+    }
 
-    private func object(_ model: HubModel, _ path: String?) -> JSON {
-        .object([
-            "name": .string(model.name), "aliases": .array(model.aliases.map { .string($0) }),
-            "repository": .string(model.repository), "parameters": .integer(model.parameterCount),
-            "bytes": .integer(model.byteCount), "dimension": .integer(model.embeddingDimension),
-            "resolution": .integer(model.resolution),
-            "activation": .string(model.activation.rawValue),
-            "imagenet_top1": model.imageNetAccuracy.map { .double($0) } ?? .null,
-            "license": .string(model.license), "installed": .bool(path != nil),
-            "path": path.map { .string($0) } ?? .null,
+    private func bundled(isDefault: Bool) throws -> Row {
+        let tiny = try BundledModel.load()
+        let (weights, configuration) = (tiny.weights, tiny.configuration)
+        return Row(
+            name: BundledModel.name, parameterCount: weights.parameterCount,
+            byteCount: weights.byteCount, dimension: configuration.embeddingDimension,
+            license: BundledModel.license, isInstalled: true, isDefault: isDefault,
+            members: [
+                .init("name", .string(BundledModel.name)),
+                .init("parameters", .integer(weights.parameterCount)),
+                .init("bytes", .integer(weights.byteCount)),
+                .init("dimension", .integer(configuration.embeddingDimension)),
+                .init("resolution", .integer(configuration.resolution)),
+                .init("activation", .string(configuration.activation.rawValue)),
+                .init("license", .string(BundledModel.license)), .init("installed", .bool(true)),
+                .init("path", .null),
+            ])
+    }
+
+    private func row(_ model: HubModel, _ path: String?, isDefault: Bool) -> Row {
+        Row(
+            name: model.official?.name ?? model.name, parameterCount: model.parameterCount,
+            byteCount: model.byteCount, dimension: model.embeddingDimension,
+            accuracy: model.imageNetAccuracy, license: model.license, isInstalled: path != nil,
+            isDefault: isDefault,
+            members: [
+                .init("name", .string(model.name)),
+                .init("aliases", .array(model.aliases.map { .string($0) })),
+                .init("repository", .string(model.repository)),
+                .init("parameters", .integer(model.parameterCount)),
+                .init("bytes", .integer(model.byteCount)),
+                .init("dimension", .integer(model.embeddingDimension)),
+                .init("resolution", .integer(model.resolution)),
+                .init("activation", .string(model.activation.rawValue)),
+                .init("imagenet_top1", model.imageNetAccuracy.map { .double($0) } ?? .null),
+                .init("license", .string(model.license)), .init("installed", .bool(path != nil)),
+                .init("path", path.map { .string($0) } ?? .null),
+            ])
+    }
+
+    private func table(_ rows: [Row]) -> TextTable {
+        func millions(_ count: Int) -> String { "\(fixed(Double(count) / 1e6, 1)) M" }
+        func megabytes(_ bytes: Int) -> String { "\(fixed(Double(bytes) / 1e6, 0)) MB" }
+        func status(_ row: Row) -> String {
+            let words = row.name == BundledModel.name ? "built in" : row.isInstalled ? "yes" : ""
+            return words + (row.isDefault ? words.isEmpty ? "no, default" : ", default" : "")
+        }
+        return TextTable(columns: [
+            .init(
+                title: "name", width: rows.map(\.name.count).max() ?? 0, values: rows.map(\.name)),
+            .init(
+                title: "params", width: 8, isNumber: true, dropOrder: 2,
+                values: rows.map { $0.parameterCount.map(millions) ?? "" }),
+            .init(
+                title: "size", width: 8, isNumber: true, dropOrder: 5,
+                values: rows.map { $0.byteCount.map(megabytes) ?? "" }),
+            .init(
+                title: "embedding", width: 9, isNumber: true, dropOrder: 1,
+                values: rows.map { $0.dimension.map { "\($0)" } ?? "" }),
+            .init(
+                title: "accuracy", width: 8, isNumber: true, dropOrder: 4,
+                values: rows.map { $0.accuracy.map { "\(fixed($0, 1)) %" } ?? "" }),
+            .init(
+                title: "licence", width: rows.map(\.license.count).max() ?? 0, dropOrder: 3,
+                minimumWidth: 12, values: rows.map(\.license)),
+            .init(
+                title: "installed", width: max(9, rows.map { status($0).count }.max() ?? 0),
+                values: rows.map(status)),
         ])
     }
 }

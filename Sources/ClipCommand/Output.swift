@@ -31,11 +31,8 @@ func report(_ error: some CustomStringConvertible) {
     note("clip: error: \(error)")
 }
 
-/// One line on standard error, of whatever a message holds.
-func note(_ line: String) {
-    let oneLine = line.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }
-    fputs(String(String.UnicodeScalarView(oneLine)) + "\n", stderr)
-}
+/// One line on standard error, whatever control characters the message holds.
+func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }
 
 /// Whether standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
@@ -52,8 +49,9 @@ func finishOutput() throws {
 /// One line of JSON on standard output.
 func printLine(_ json: JSON) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 
-/// Bytes on standard output.
+/// Bytes on standard output, at a terminal without control characters.
 func printBytes(_ bytes: [UInt8]) {
+    let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
     _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
 }
 

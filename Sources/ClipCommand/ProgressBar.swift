@@ -11,13 +11,18 @@ import CLIPHub
 /// Whether standard error is a terminal.
 var errorsAreTerminal: Bool { isatty(2) == 1 }
 
+/// Whether a line on standard error can be drawn over: a terminal that is not `TERM=dumb`.
+var errorsCanBeRedrawn: Bool { errorsAreTerminal && Environment["TERM"] != "dumb" }
+
 /// A line on the terminal that is drawn anew, on standard error.
 final class TerminalLine {
     private var isDrawn = false
 
     /// Draws it, cut to the width of the terminal.
     func draw(_ text: String) {
-        fputs("\r\u{1B}[K" + text.prefix(max(0, Self.columns - 1)), stderr)
+        guard errorsCanBeRedrawn else { return }
+        let line = TerminalText.oneLine(text).prefix(max(0, Self.columns - 1))
+        fputs("\r\u{1B}[K" + line, stderr)
         isDrawn = true
     }
 
@@ -27,11 +32,14 @@ final class TerminalLine {
         isDrawn = false
     }
 
-    private static var columns: Int {
-        var size = winsize()
-        let isKnown = ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return isKnown ? Int(size.ws_col) : 80
-    }
+    private static var columns: Int { terminalColumns(of: 2) ?? 80 }
+}
+
+/// The width of the terminal that a file descriptor leads to; nil if it leads to none or that does not say.
+func terminalColumns(of descriptor: Int32) -> Int? {
+    var size = winsize()
+    let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+    return isKnown ? Int(size.ws_col) : nil
 }
 
 /// "1:05 left"
@@ -51,7 +59,7 @@ final class ProgressBar {
     private var start = ContinuousClock.now
     private var lastDrawn: ContinuousClock.Instant?
 
-    init(isQuiet: Bool) { isShown = !isQuiet && errorsAreTerminal }
+    init(isQuiet: Bool) { isShown = !isQuiet && errorsCanBeRedrawn }
 
     func show(_ progress: DownloadProgress) {
         guard isShown else { return }

@@ -3,16 +3,18 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// What is said around labels.
+/// The prompts that labels are put into.
 struct PromptOptions: ParsableArguments {
     @Option(
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
-            "A prompt with {} for the label, such as \"a photo of a {}\"; give several to average.",
-            valueName: "prompt"))
+            """
+            A prompt with {} in place of the label, such as "a photo of a {}"; repeat the option to \
+            average several.
+            """, valueName: "prompt"))
     var template: [String] = []
 
-    @Option(help: "A list of prompts: imagenet, the 80 of OpenAI.")
+    @Option(help: "A list of prompts: imagenet, OpenAI's 80.")
     var templates: TemplateList?
 
     enum TemplateList: String, ExpressibleByArgument, CaseIterable {
@@ -22,6 +24,10 @@ struct PromptOptions: ParsableArguments {
     func validate() throws {
         if !template.isEmpty && templates != nil {
             throw ValidationError("--template and --templates exclude each other.")
+        }
+        if let prompt = template.first(where: { !$0.contains("{}") }) {
+            throw ValidationError(
+                "--template \"\(prompt)\" has no {}, which stands for the label.")
         }
     }
 

@@ -4,14 +4,16 @@ import Synchronization
 
 struct Pull: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Fetch the weights of a model.",
+        abstract: "Download the weights of a model.",
         discussion: """
             Files go where Hugging Face's own libraries keep them (HF_HOME, HF_HUB_CACHE), so that \
-            what those fetched is not fetched again. Size and SHA-256 are checked before a file gets its name; a \
-            download that broke off goes on where it stopped. HF_ENDPOINT names another server, \
-            HF_TOKEN gives access to files that are not for everybody. The path is printed.
+            what those downloaded is not downloaded again. Size and SHA-256 are checked before a file \
+            gets its name; an interrupted download is resumed. HF_ENDPOINT names another server, \
+            HF_TOKEN gives access to gated repositories. Prints the path.
 
-            Example: clip pull ViT-B/32
+            Examples:
+              clip pull ViT-B/32
+              clip pull ViT-L/14 --default
             """)
 
     @Argument(
@@ -20,20 +22,28 @@ struct Pull: ParsableCommand {
             valueName: "name"), completion: .modelName)
     var name: String
 
-    @Flag(help: "OpenAI's own file, into ~/.cache/clip (CLIP_HOME), rather than the hub's.")
+    @Flag(help: "Download OpenAI's own file into ~/.cache/clip (CLIP_HOME), not the hub's.")
     var official = false
+
+    @Flag(
+        name: .customLong("default"),
+        help: "Make it the model that runs if neither --model nor CLIP_MODEL names one.")
+    var isDefault = false
 
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        guard name != BundledModel.name else {
-            note("clip: \(name) is built in; there is nothing to fetch")
-            return
+        if name == BundledModel.name {
+            note("clip: \(name) is built in; there is nothing to download")
+        } else {
+            print(try Self.fetch(name, official: official, common).path)
         }
-        print(try Self.fetch(name, official: official, common).path)
+        guard isDefault else { return }
+        try DefaultModel.store(name)
+        if !common.quiet { note("clip: \(name) is the default model now") }
     }
 
-    /// Fetches a model and shows how far it is.
+    /// Downloads a model and shows the progress.
     static func fetch(
         _ name: String, official: Bool = false, _ common: CommonOptions
     ) throws -> CLIPHub.InstalledModel {

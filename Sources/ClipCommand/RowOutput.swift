@@ -29,12 +29,15 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let isNormalized: Bool
     private let output: String
     private let gate = Mutex(())
+    private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
 
-    init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String) {
+    /// - Parameter model: the name that each row gets, if rows are objects.
+    init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
         self.writer = writer
         self.isNormalized = isNormalized
+        self.model = model
         self.output = output
     }
 
@@ -45,6 +48,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws {
+        let fields = model.map { naming($0, fields) } ?? fields
         let vector = isNormalized ? normalized(vector) : vector
         try gate.withLock { _ in
             guard !isFinished else { return }
@@ -110,7 +114,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             return
         }
         let object = JSON.raw(
-            EmbeddingWriter.object(kind, name, fields: fields, vector: row))
+            EmbeddingWriter.object(
+                kind, name, fields: format == .jsonl ? naming(model, fields) : fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
             printLine(object)
         } else {
@@ -137,6 +142,14 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             try write(objects.flatMap { $0.bytes + [UInt8(ascii: "\n")] }, to: output)
         }
     }
+}
+
+/// The fields of a row that stands by itself, which names the model; a field of that name stays.
+private func naming(
+    _ model: String, _ fields: [(key: String, value: [UInt8])]
+) -> [(key: String, value: [UInt8])] {
+    guard !fields.contains(where: { $0.key == "model" }) else { return fields }
+    return [("model", JSON.string(model).bytes)] + fields
 }
 
 private func normalized(_ vector: [Float]) -> [Float] {

@@ -4,6 +4,7 @@ import CLIPSearch
 /// A random choice among the inputs.
 struct SampleOptions: ParsableArguments {
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Take N of the inputs at random, in their order; the same ones for the same --seed.",
             valueName: "n"))
@@ -21,11 +22,15 @@ struct SampleOptions: ParsableArguments {
 
 /// Texts from options and a file.
 struct TextInputs: ParsableArguments {
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Texts.", valueName: "text"))
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Texts; give several at once, or repeat the option.", valueName: "text"))
     var text: [String] = []
 
     @Option(
-        help: ArgumentHelp("Texts, one a line; - is standard input.", valueName: "file"),
+        help: ArgumentHelp(
+            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
         completion: .file())
     var textFile: String?
 

@@ -4,19 +4,21 @@ import CLIPSearch
 
 struct Score: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say how well captions fit pictures: CLIPScore, rankings, InfoNCE.",
+        abstract: "Score how well captions fit images: CLIPScore, rankings, InfoNCE.",
         discussion: """
-            With --image and --text, ranks the texts for each picture, or with --by text the pictures for \
-            each text. With --pairs, scores each picture with its own caption, and says the mean CLIPScore, \
-            CLIP's contrastive loss (InfoNCE, in nats) and how often the own partner is among the best 1 and \
-            5 of all.
+            With --image and --text, ranks the texts for each image, or with --by text the images for \
+            each text. With --pairs, scores each image with its own caption, and prints the mean \
+            CLIPScore, CLIP's contrastive loss (InfoNCE, in nats) and the recall at 1 and 5.
 
-            CLIPScore is 2.5 times the cosine, or 0; its authors put "\(CaptionScores.prefix)" before captions, and so \
-            does this, for all numbers, unless --prefix says otherwise. With references, captions that people \
-            wrote, RefCLIPScore is the harmonic mean of CLIPScore and the best cosine with these.
+            CLIPScore is 2.5 times the cosine, at least 0. Its authors put \
+            "\(CaptionScores.prefix)" before captions; --prefix changes that for all numbers. With \
+            references, captions that people wrote, RefCLIPScore is the harmonic mean of CLIPScore \
+            and the best cosine with these.
 
-            Examples: clip score --image bike.jpg --text "a man on a bike" "a red car"
-            clip score --pairs captions.jsonl --json
+            Examples:
+              clip score --image bike.jpg --text "a man on a bike" "a red car"
+              clip score --image *.jpg --text "a dog" --by text --top 3
+              clip score --pairs captions.csv --json
             """)
 
     @Argument(
@@ -33,55 +35,68 @@ struct Score: ParsableCommand {
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Captions that people wrote of the picture.", valueName: "text"))
+        help: ArgumentHelp(
+            """
+            Captions that people wrote of the image; give several at once, or repeat the option.
+            """, valueName: "text"))
     var references: [String] = []
 
     @Option(
         help: ArgumentHelp(
             """
-            Pairs: a CSV or TSV file with columns image, text and perhaps reference, or JSON Lines with image, \
-            text and perhaps references, a list.
+            A CSV or TSV file with the columns image, text and optionally reference, or JSON Lines \
+            with image, text and optionally references, a list.
             """, valueName: "file"),
         completion: .file(extensions: ["csv", "tsv", "jsonl", "ndjson"]))
     var pairs: String?
 
-    @Option(help: "What rankings are of: image, the texts of each picture, or text.")
+    @Option(help: "Rank the texts of each image, or the images of each text.")
     var by: Side = .image
 
-    @Option(help: ArgumentHelp("Only the best so many of each ranking.", valueName: "k"))
+    @Option(
+        name: [.customShort("t"), .long], parsing: .unconditional,
+        help: ArgumentHelp("Print only the K best of each ranking.", valueName: "k"))
     var top: Int?
 
-    @Option(help: ArgumentHelp("What stands before every caption.", valueName: "text"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The text before every caption.", valueName: "text"))
     var prefix = CaptionScores.prefix
 
-    @Flag(help: "Print an object a line.")
+    @Flag(help: "Print a JSON object a line.")
     var json = false
 
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var common: CommonOptions
 
     enum Side: String, ExpressibleByArgument, CaseIterable {
         case image, text
     }
 
     func validate() throws {
-        let hasImages = !inputs.isEmpty || !image.isEmpty || !collection.filesFrom.isEmpty
-        guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
-            throw ValidationError("Give --image and --text, or --pairs.")
-        }
-        if pairs == nil && (!hasImages || texts.isEmpty) {
-            throw ValidationError("--image and --text go together.")
-        }
+        try InputHints.check(inputs + image, streamedBy: "score --image")
         if !references.isEmpty && (pairs != nil || image.count > 1) {
             throw ValidationError("--references are for one --image; pairs have their own.")
         }
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
+    /// Not in `validate()`, so that a mistyped option is reported first.
+    private func checkInputs() throws {
+        let hasImages = !inputs.isEmpty || !image.isEmpty || !collection.filesFrom.isEmpty
+        guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
+            throw Failure("give --image and --text, or --pairs", status: 2)
+        }
+        if pairs == nil && (!hasImages || texts.isEmpty) {
+            throw Failure("--image and --text go together", status: 2)
+        }
+    }
+
     func run() throws {
+        try checkInputs()
         let list = try pairs.map { try CaptionPair.read(FilePath(argument: $0)) }
         let model = try self.model.load(textOptions, pictures, common)
         let failures = try list.map { try scorePairs($0, model) } ?? rank(model)
@@ -130,6 +145,7 @@ struct Score: ParsableCommand {
         let cosines = images.cosineSimilarities(to: texts)
         let withReferences = written.map { texts.cosineSimilarities(to: $0) }
         let (rows, columns) = (names.indices, text.indices)
+        let name = try self.model.name()
         for own in by == .image ? rows : columns {
             let others = (by == .image ? columns : rows).map { other in
                 Line(
@@ -146,21 +162,21 @@ struct Score: ParsableCommand {
                 printLine(
                     by == .image
                         ? .object([
-                            "image": .path(first.image),
+                            "image": .path(first.image), "model": .string(name),
                             "texts": .array(ranked.map { $0.json(["text": .string($0.text)]) }),
                         ])
                         : .object([
-                            "text": .string(first.text),
+                            "text": .string(first.text), "model": .string(name),
                             "images": .array(ranked.map { $0.json(["image": .path($0.image)]) }),
                         ]))
                 continue
             }
             let heading = by == .image ? first.image.bytes : Array(first.text.utf8)
-            printBytes(heading + [UInt8(ascii: "\n")])
+            printBytes(TerminalText.shown(heading) + [UInt8(ascii: "\n")])
             for line in ranked {
+                let other = by == .image ? Array(line.text.utf8) : line.image.bytes
                 printBytes(
-                    Array("\(line.numbers)  ".utf8)
-                        + (by == .image ? Array(line.text.utf8) : line.image.bytes)
+                    Array("\(line.numbers)  ".utf8) + TerminalText.shown(other)
                         + [UInt8(ascii: "\n")])
             }
         }
@@ -233,15 +249,16 @@ struct Score: ParsableCommand {
                 printLine(line.json(["image": .path(line.image), "text": .string(line.text)]))
             } else {
                 printBytes(
-                    Array("\(line.numbers)  ".utf8) + line.image.bytes + "\t\(line.text)\n".utf8)
+                    Array("\(line.numbers)  ".utf8) + TerminalText.shown(line.image)
+                        + "\t\(TerminalText.shown(line.text))\n".utf8)
             }
         }
-        summarize(
+        try summarize(
             lines, PairEvaluation(images: images, texts: texts, logitScale: model.logitScale))
         return failures
     }
 
-    private func summarize(_ lines: [Line], _ evaluation: PairEvaluation) {
+    private func summarize(_ lines: [Line], _ evaluation: PairEvaluation) throws {
         func mean(_ values: [Float]) -> Double {
             values.reduce(0) { $0 + Double($1) } / Double(max(1, values.count))
         }
@@ -270,7 +287,8 @@ struct Score: ParsableCommand {
         }
         printLine(
             .object([
-                "pairs": .integer(lines.count), "mean_clip_score": .double(score),
+                "pairs": .integer(lines.count), "model": .string(try model.name()),
+                "mean_clip_score": .double(score),
                 "mean_ref_clip_score": referenced.isEmpty ? .null : .double(mean(referenced)),
                 "loss": .double(evaluation.loss), "image_loss": .double(toText.loss),
                 "text_loss": .double(toImage.loss), "image_to_text_recall": recalls(toText),

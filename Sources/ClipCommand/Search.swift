@@ -4,58 +4,66 @@ import CLIPSearch
 
 struct Search: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find pictures in an index, by words or by pictures.",
+        abstract: "Find images in an index, by words or by images.",
         discussion: """
-            A query is a text, a picture's file, or several with + and - between them; a number and a \
-            colon before one makes it count for more. Prints the cosine and the path of each picture, best \
-            first; with none, the exit status is 1. CLIP's cosines with texts are low, 0.2 to 0.35 for what fits.
+            A query is a text, an image file, or several with + and - between them; a number and a \
+            colon before a term is its weight. Prints the cosine and the path of each image, best \
+            first; if none is found, the exit status is 1. CLIP's cosines with texts are low, 0.2 to \
+            0.35 for what fits.
 
-            Examples: clip search "a dog on a beach"
-            clip search ./photo.jpg --index photos --top 5
-            clip search "2:golden retriever" + ./pool.jpg - fruit --paths
+            Examples:
+              clip search "a dog on a beach"
+              clip search ./bike.jpg --index . --top 5
+              clip search "2:a dog" + ./beach.jpg - fruit --paths
+              clip search "a dog" --html dogs.html
             """)
 
     @Argument(
-        help: ArgumentHelp("Texts and files, + and - between them.", valueName: "query"),
+        help: ArgumentHelp("Texts and files, with + or - between them.", valueName: "query"),
         completion: .file())
     var query: [String]
 
     @Option(
         help: ArgumentHelp(
-            "The folder that clip index was told, or the .npy of clip encode.", valueName: "folder"),
+            "A folder that clip index has indexed, or the .npy of clip encode.",
+            valueName: "folder"),
         completion: .file(extensions: ["npy"]))
     var index = "."
 
-    @Option(help: ArgumentHelp("At most so many pictures.", valueName: "k"))
+    @Option(
+        name: [.customShort("t"), .long], parsing: .unconditional,
+        help: ArgumentHelp("Print at most K images.", valueName: "k"))
     var top = 10
 
-    @Option(help: ArgumentHelp("Only pictures of this cosine or more.", valueName: "cosine"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Print only images of this cosine or more; -1 is all.", valueName: "cosine"))
     var threshold: Float = -1
 
-    @Flag(help: "Print paths alone, one a line.")
+    @Flag(help: "Print only paths, one a line.")
     var paths = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Print paths alone, each ended by NUL, for xargs -0.")
+        help: "Print only paths, each ended by NUL, for xargs -0.")
     var isNULTerminated = false
 
-    @Flag(help: "Print an object a line.")
+    @Flag(help: "Print a JSON object a line.")
     var json = false
 
     @Option(
-        help: ArgumentHelp("Write a page with the pictures there too.", valueName: "file"),
+        help: ArgumentHelp("Also write a page with the images to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
-    @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var pictures: PictureOptions
 
     func validate() throws {
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
-        _ = try terms()
     }
 
     /// A part of a query.
@@ -94,6 +102,10 @@ struct Search: ParsableCommand {
     }
 
     func run() throws {
+        // Not in validate(), so that a mistyped option is reported first.
+        _ = try terms()
+        try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
+        try OutputChecks.checkPlace(of: html)
         let matches = try self.matches()
         for match in matches {
             if isNULTerminated {
@@ -102,7 +114,7 @@ struct Search: ParsableCommand {
                 printLine(.object(["path": .path(match.path), "cosine": .float(match.cosine)]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
-                printBytes(cosine + match.path.bytes + [UInt8(ascii: "\n")])
+                printBytes(cosine + TerminalText.shown(match.path) + [UInt8(ascii: "\n")])
             }
         }
         if let html {

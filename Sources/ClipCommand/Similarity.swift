@@ -4,14 +4,16 @@ import CLIPSearch
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare pictures with texts.",
+        abstract: "Compare images with texts.",
         discussion: """
-            A matrix of cosines, -1 to 1: pictures down, texts across. CLIP's are low, 0.2 to 0.35 for \
-            what fits. Images are given as to clip encode: files, folders, .tar files, patterns, or - for \
-            standard input.
+            Prints a matrix of cosines, -1 to 1: images down, texts across. CLIP's cosines are low, \
+            0.2 to 0.35 for what fits. An input is an image, a folder, a WebDataset (.tar), a pattern \
+            or -, as for clip encode.
 
-            Examples: clip similarity --image bike.jpg hill.jpg --text "a bicycle" "a mountain"
-            clip similarity photos.tar --sample 10 --text-file labels.txt --heatmap map.svg
+            Examples:
+              clip similarity --image bike.jpg dog.jpg --text "a bicycle" "a dog"
+              clip similarity --image *.jpg --text bike dog --heatmap matrix.svg
+              clip similarity . --sample 2 --text "a bicycle" "a dog"
             """)
 
     @Argument(
@@ -31,38 +33,46 @@ struct Similarity: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Draw the matrix there too, with the pictures: .svg, or .html.", valueName: "file"),
+            "Also draw the matrix, with the images, as .svg or .html.", valueName: "file"),
         completion: .file(extensions: ["svg", "html"]))
     var heatmap: String?
 
     @OptionGroup var sampling: SampleOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if inputs.count > 1 && image.isEmpty && texts.isEmpty {
-            throw ValidationError(
-                """
-                Texts are missing: images and texts are told apart by --image and --text here, as in clip \
-                similarity --image \(inputs[0]) --text "\(inputs[1])".
-                """)
-        }
-        if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
-            throw ValidationError("Images are missing: give --image or --files-from.")
-        }
-        if texts.isEmpty {
-            throw ValidationError("Texts are missing: give --text or --text-file.")
-        }
         let endings = [".svg", ".html"]
         if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
             throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
         }
+        try InputHints.check(inputs + image, streamedBy: "similarity --image")
+    }
+
+    /// Not in `validate()`, so that a mistyped option is reported first.
+    private func checkInputs() throws {
+        if inputs.count > 1 && image.isEmpty && texts.isEmpty {
+            throw Failure(
+                """
+                texts are missing: --image and --text tell images and texts apart, as in clip \
+                similarity --image \(inputs[0]) --text "\(inputs[1])"
+                """, status: 2)
+        }
+        if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
+            throw Failure(
+                "give images with --image or --files-from, and texts with --text", status: 2)
+        }
+        if texts.isEmpty {
+            throw Failure("texts are missing: give --text or --text-file", status: 2)
+        }
     }
 
     func run() throws {
+        try checkInputs()
+        try OutputChecks.checkPlace(of: heatmap)
         let model = try self.model.load(textOptions, pictures, common)
         let text = try texts.read()
         let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
@@ -84,8 +94,8 @@ struct Similarity: ParsableCommand {
         }
         guard !images.isEmpty else { throw ExitCode(1) }
         if json {
-            print(
-                JSON.object([
+            printLine(
+                .object([
                     "model": .string(try self.model.name()),
                     "images": .array(images.map { .path($0.name) }),
                     "texts": .array(text.map { .string($0) }),
@@ -115,7 +125,8 @@ struct Similarity: ParsableCommand {
         print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
         for (row, name) in zip(cosines, images) {
             printBytes(
-                Array((row.map { fixed($0, 4).right(8) }.joined() + "  ").utf8) + name.bytes
+                Array((row.map { fixed($0, 4).right(8) }.joined() + "  ").utf8)
+                    + TerminalText.shown(name)
                     + [UInt8(ascii: "\n")])
         }
     }

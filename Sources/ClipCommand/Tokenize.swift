@@ -3,31 +3,37 @@ import CLIP
 
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the ids that texts become.",
+        abstract: "Print the token ids of texts.",
         discussion: """
             One JSON array a text: start (49406), the text, end (49407). Without texts, the lines of \
-            standard input are taken, or with -0 what lies between its NUL bytes.
+            standard input are taken, or with -0 the parts that end with NUL.
+
+            Examples:
+              clip tokenize "a photo of a cat"
+              clip tokenize --count "a photo of a cat" "a photo of a dog"
             """)
 
     @Argument(help: ArgumentHelp("Texts.", valueName: "text"))
     var texts: [String] = []
 
-    @Flag(help: "Fill up to 77 ids: with 0, or by Hugging Face's rules with 49407.")
+    @Flag(help: "Pad to 77 ids: with 0, or by Hugging Face's rules with 49407.")
     var pad = false
 
-    @Flag(name: .customShort("0"), help: "Texts of standard input end with NUL, not with the line.")
+    @Flag(
+        name: [.customShort("0"), .customLong("null")],
+        help: "Texts of standard input end with NUL, as find -print0 writes.")
     var nulTerminated = false
 
     @Flag(help: "Cut texts of more than 77 ids instead of refusing them.")
     var truncate = false
 
-    @Flag(help: "Show texts of any length, as no model takes them.")
+    @Flag(help: "Allow texts of any length, longer than models take.")
     var noLimit = false
 
-    @Flag(help: "Show how many ids each text has, start and end included, instead of them.")
+    @Flag(help: "Print the number of ids, start and end included, instead of the ids.")
     var count = false
 
-    @Flag(help: "Print an object of text and ids for each.")
+    @Flag(help: "Print a JSON object with text and ids for each text.")
     var json = false
 
     @OptionGroup var tokenizerOptions: TokenizerOptions

@@ -2,11 +2,12 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Vectors that are looked at together.
+/// Vectors of an index or a file.
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "A folder that clip index was told, or the .npy of clip encode.", valueName: "vectors"),
+            "A folder that clip index has indexed, or the .npy of clip encode.",
+            valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String
 
@@ -51,8 +52,15 @@ struct Vectors {
 }
 
 extension ModelOptions {
-    /// The model that is given, which must make vectors of so many numbers.
+    /// The model that the user names for a file of vectors, which does not say what made them.
+    ///
+    /// - Throws: `Failure` if no model is named, or one of another dimension.
     func load(forVectorsOf dimension: Int, _ common: CommonOptions) throws -> CLIPModel {
+        guard isGiven else {
+            throw Failure(
+                "no model: a file of vectors does not say what made it; give that with --model",
+                status: 2)
+        }
         let model = try load(common)
         guard model.configuration.embeddingDimension == dimension else {
             throw Failure(
@@ -63,13 +71,4 @@ extension ModelOptions {
         }
         return model
     }
-}
-
-/// Labels from a file, one a line.
-func readLabels(_ path: String) throws -> [String] {
-    let labels = try readLines(path).filter { !$0.isEmpty }
-    guard labels.count >= 2 else {
-        throw Failure("\(path) is to have two labels or more, one a line, not \(labels.count)")
-    }
-    return labels
 }

@@ -4,11 +4,13 @@ import CLIPHub
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare a model's answers with those that others published.",
+        abstract: "Compare a model's numbers with those that others published.",
         discussion: """
-            Each known answer of the model is computed and compared: whether this program, with these \
-            weights on this machine, gives the numbers of the other libraries. Answers are known of \
-            \(Verify.names.joined(separator: ", ")).
+            Checks that this program, with these weights on this machine, gives the numbers of the \
+            other libraries. Published numbers are known for \(Verify.names.joined(separator: ", ")).
+
+            Examples:
+              clip verify tiny
             """)
 
     @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
@@ -17,7 +19,8 @@ struct Verify: ParsableCommand {
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
-            "Whose answers to expect, if the name does not say it.", valueName: "model"),
+            "The model whose numbers are expected, if the name does not say it.",
+            valueName: "model"),
         completion: .list(Verify.names))
     var expected: String?
 

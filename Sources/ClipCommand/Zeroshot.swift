@@ -5,43 +5,48 @@ import CLIPSearch
 
 struct Zeroshot: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say which of some labels fits a picture best.",
+        abstract: "Classify images with labels of your choice (zero-shot).",
         discussion: """
-            The cosine of picture and label is low even where they fit, 0.2 to 0.35: compare cosines \
-            with each other, not with 1. The probability is among the labels given, the softmax of \
-            the cosines times the model's scale; that product, the logit, is in the JSON too.
+            The cosine of an image and its label is low even where they fit, 0.2 to 0.35: compare \
+            cosines with each other, not with 1. The probability is the softmax of the logits among \
+            the labels given; a logit is the cosine times the model's scale.
 
-            With --labels, every argument is a picture, a folder, a WebDataset (.tar), a pattern, or - for \
-            standard input, and more than one picture makes a line of JSON each, or of CSV. Vectors of \
-            many labels are kept in CLIP_HOME, by model and templates.
+            With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, or \
+            - for standard input. Several images give a table at a terminal and a JSON object a line \
+            elsewhere. Embeddings of many labels are cached in CLIP_HOME, by model and prompts.
 
-            Examples: clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
-            clip zeroshot photos --labels labels.txt --templates imagenet --format csv
+            Examples:
+              clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
+              clip zeroshot bike.jpg bicycle mountain --template "a photo of a {}"
+              clip zeroshot *.jpg --labels labels.txt
+              clip zeroshot . --labels labels.txt --top 3 --format csv
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "A picture, then what it may show; with --labels, pictures, folders, .tar files, patterns.",
-            valueName: "input"), completion: .file())
+            "An image, then labels; with --labels, images, folders, .tar files, patterns, or -.",
+            valueName: "input"),
+        completion: .file())
     var arguments: [String] = []
 
     @Option(
         name: .customLong("labels"),
         help: ArgumentHelp(
-            "Labels, one a line, empty lines left out; - is standard input.", valueName: "file"),
+            "Read labels from FILE, one a line; - is standard input.", valueName: "file"),
         completion: .file())
     var labelFile: String?
 
     @Option(
+        name: [.customShort("t"), .long], parsing: .unconditional,
         help: ArgumentHelp(
-            "Only the best so many labels; the default is all for one picture, 1 for several.",
+            "Print only the K best labels. (default: all for one image, 1 for several)",
             valueName: "k"))
     var top: Int?
 
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Option(help: "jsonl or csv, for any number of pictures.")
+    @Option(help: "Print jsonl or csv, for any number of images.")
     var format: Format?
 
     @Option(
@@ -51,11 +56,11 @@ struct Zeroshot: ParsableCommand {
     var column: [Column] = []
 
     @OptionGroup var prompts: PromptOptions
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var common: CommonOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, csv
@@ -69,7 +74,7 @@ struct Zeroshot: ParsableCommand {
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
         if arguments.isEmpty && collection.filesFrom.isEmpty {
-            throw ValidationError("Nothing to classify: give a picture (image) and labels.")
+            throw ValidationError("nothing to classify: give an image and labels")
         }
         if labelFile == nil && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels.")
@@ -78,16 +83,16 @@ struct Zeroshot: ParsableCommand {
             throw ValidationError(
                 "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
         }
+        let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
+        try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
     }
 
     func run() throws {
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         let labels =
-            try labelFile.map(readLines)?.filter { !$0.isEmpty } ?? Array(arguments.dropFirst())
-        guard labels.count >= 2 else {
-            throw Failure(
-                "give at least two labels after the picture, not \(labels.count)", status: 2)
-        }
+            try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
+        if labelFile == nil { try Labels.check(labels, common) }
+        try OutputChecks.checkPlace(of: collection.errors)
         let model = try self.model.load(textOptions, pictures, common)
         if let path = onlyPicture(inputs) {
             let picture = try pictures.read(path, for: model.preprocessor)
@@ -99,7 +104,7 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    /// The picture, if no more are asked for.
+    /// The image, if no more are asked for.
     private func onlyPicture(_ inputs: [String]) -> String? {
         guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
         return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
@@ -107,18 +112,17 @@ struct Zeroshot: ParsableCommand {
 
     private func show(_ predictions: ArraySlice<Prediction>, of picture: String, _ model: String) {
         guard !json else {
-            print(
-                JSON.object([
+            return printLine(
+                .object([
                     "image": .path(FilePath(argument: picture)), "model": .string(model),
                     "predictions": Self.json(predictions),
                 ]))
-            return
         }
         print("probability   cosine  label")
         for prediction in predictions {
             print(
                 (fixed(100 * prediction.probability, 2) + " %").right(11),
-                fixed(prediction.cosine, 4).right(8), "", prediction.label)
+                fixed(prediction.cosine, 4).right(8), "", TerminalText.shown(prediction.label))
         }
     }
 
@@ -132,7 +136,7 @@ struct Zeroshot: ParsableCommand {
             })
     }
 
-    /// A line for each picture, or for each of its best labels.
+    /// A line for each image, or for each of its best labels.
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
         let classifier = try prompts.classifier(model, labels, textOptions)
         let job = CollectionJob(collection, common, name: "zeroshot")
@@ -140,14 +144,24 @@ struct Zeroshot: ParsableCommand {
             let added = column.map { ",\($0.rawValue)" }.joined()
             print("image,rank,label,probability,logit,cosine\(added)")
         }
+        let name = try self.model.name()
+        let isTable = format == nil && !json && outputIsTerminal
+        let width = labels.map { TerminalText.shown($0).count }.max() ?? 0
+        if isTable { print("probability   cosine  \("label".left(width))  image") }
         try job.perform {
             try job.run(
                 collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
             ) { sample, vector in
                 let embedding = Embeddings(values: vector, dimension: vector.count)
                 let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
+                guard !isTable else {
+                    return Self.printRows(predictions, of: sample.name, labelWidth: width)
+                }
                 guard format == .csv else {
-                    var members = [JSON.Member("image", .path(sample.name))]
+                    var members = [
+                        JSON.Member("image", .path(sample.name)),
+                        JSON.Member("model", .string(name)),
+                    ]
                     members += sample.fieldsForJSON.map { .init($0.key, .raw($0.value)) }
                     members.append(.init("predictions", Self.json(predictions)))
                     return printLine(.members(members))
@@ -165,6 +179,18 @@ struct Zeroshot: ParsableCommand {
             }
         }
         if job.failures > 0 { throw ExitCode(1) }
+    }
+
+    /// Rows of the table of several images.
+    private static func printRows(
+        _ predictions: ArraySlice<Prediction>, of image: FilePath, labelWidth: Int
+    ) {
+        for prediction in predictions {
+            let probability = (fixed(100 * prediction.probability, 2) + " %").right(11)
+            let label = TerminalText.shown(prediction.label).left(labelWidth)
+            let row = "\(probability) \(fixed(prediction.cosine, 4).right(8))  \(label)  "
+            printBytes(Array(row.utf8) + TerminalText.shown(image) + "\n".utf8)
+        }
     }
 }
 

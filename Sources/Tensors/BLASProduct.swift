@@ -28,7 +28,7 @@ extension ProductWeights {
         let isByRows = x.count > outputs
         let most =
             workspace.engine == .fastBLAS
-            ? Self.mostRows : min(Self.mostRows, Int(clamping: clip_blas_reproducible_rows()))
+            ? Self.mostRows : min(Self.mostRows, clip_blas_reproducible_rows())
         let scratch = workspace.compactMatrix(
             rows: workspace.team.count,
             columns: min(most, ProductEngine.filledUp(x.count)) * outputs)

@@ -7,6 +7,17 @@ package enum Kernels {
     /// See `clip_keep_freed_memory`.
     package static func keepFreedMemory() { clip_keep_freed_memory() }
 
-    /// "scalar", "avx2", "avx512" or "neon".
+    /// The name of the instruction set in use: "scalar", "neon", "avx2", "avx512", …
     package static var instructionSet: String { String(cString: current.name) }
+
+    /// The names of the instruction sets that this CPU can run, the fastest first.
+    package static var available: [String] {
+        var names: [String] = []
+        var place = 0
+        while let name = clip_kernels_name(place) {
+            if clip_kernels_named(name) != nil { names.append(String(cString: name)) }
+            place += 1
+        }
+        return names
+    }
 }

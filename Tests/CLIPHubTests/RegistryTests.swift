@@ -49,7 +49,7 @@ import Testing
                 "\(name): \(HubModel.similar(to: name))")
         }
         #expect(HubModel.similar(to: "chair").isEmpty)
-        for name in ["vit-b/32", "ViT-B/23", "weights/missing.pt"] {
+        for name in ["vit-b/33", "ViT-B/23", "weights/missing.pt"] {
             #expect(throws: HubError.self, "\(name)") { try CLIPHub(environment: [:]).find(name) }
         }
         #expect(throws: Never.self) { try CLIPHub(environment: [:]).find("me/rn50") }
@@ -58,6 +58,36 @@ import Testing
         #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
             try CLIPHub(environment: [:]).find("chair")
         }
+    }
+
+    @Test(arguments: [
+        ("vit-b/32", "ViT-B-32:openai"), ("ViT-B-32", "ViT-B-32:openai"),
+        ("vit-b-32-quickgelu", "ViT-B-32:openai"), ("rn50", "RN50:openai"),
+        ("ViT-L-14-336px", "ViT-L-14-336:openai"), ("ViT-L-14-336", "ViT-L-14-336:openai"),
+        ("VIT-B-32:LAION2B_S34B_B79K", "ViT-B-32:laion2b_s34b_b79k"),
+        ("ViT-H-14-378", "ViT-H-14-378:dfn5b"), ("vit-b-32-256", "ViT-B-32-256:datacomp_s34b_b86k"),
+    ])
+    func namesAreFoundInOtherSpellings(_ name: String, expected: String) {
+        #expect(HubModel.named(name)?.name == expected, "\(name)")
+    }
+
+    @Test func anArchitectureOfSeveralWeightsIsNoName() {
+        for name in ["ViT-H-14", "ViT-g-14", "ViT-B", "-quickgelu", ""] {
+            #expect(HubModel.named(name) == nil, "\(name): \(HubModel.named(name)?.name ?? "")")
+        }
+    }
+
+    @Test func repositoriesAreFoundWithOpenCLIPsPrefix() throws {
+        let folder = try TemporaryFolder()
+        let snapshot = folder.path + "/.cache/huggingface/hub/models--me--model/snapshots/c"
+        try FileManager.default.createDirectory(
+            atPath: snapshot, withIntermediateDirectories: true)
+        try Data("x".utf8).write(to: URL(fileURLWithPath: snapshot + "/model.safetensors"))
+        let hub = CLIPHub(environment: ["HOME": folder.path])
+        for name in ["me/model", "hf-hub:me/model"] {
+            #expect(try hub.find(name)?.path == snapshot, "\(name)")
+        }
+        #expect(throws: HubError.self) { try hub.find("hf-hub:model") }
     }
 
     /// Weights that other libraries fetched, in the layouts in which they keep them.

@@ -152,7 +152,7 @@ import Testing
         #expect(try bytes(ofFile: folder.path + "/real.npy").count == 128 + 2 * 16 * 4)
         #expect(FileManager.default.fileExists(atPath: folder.path + "/real.names.jsonl"))
         let folderGiven = try clip(["encode", path, "--format", "npy", "-o", path])
-        #expect(folderGiven.status == 1 && folderGiven.errors.contains("directory"))
+        #expect(folderGiven.status == 2 && folderGiven.errors.contains("directory"))
     }
 
     /// `kill -9` at some moments, and the job gone on with.

@@ -97,7 +97,7 @@ import Testing
         for (line, ending) in [
             ("\"clip zeroshot\" -ge 1'", "-F"), ("clip zeroshot\" labels'", "-rF"),
             ("\"clip index\" -eq 1'", "-fa '(__clip_complete_directories)'"),
-            ("clip encode\" model'", "---completion encode -- --model"),
+            ("clip encode\" m model'", "---completion encode -- --model"),
         ] {
             let lines = fish.split(separator: "\n").filter { $0.contains(line) }
             #expect(lines.count == 1 && lines[0].contains(ending), "\(line): \(lines)")

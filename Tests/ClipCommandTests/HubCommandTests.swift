@@ -90,7 +90,7 @@ import Testing
             says: "HF_HUB_OFFLINE")
         expectFailure(try clip("pull", "me/other"), status: 1, says: "404")
         expectFailure(try clip("pull", "no model"), status: 1, says: "clip models")
-        expectFailure(try clip("pull", "ViT-B-32"), status: 1, says: "ViT-B/32")
+        expectFailure(try clip("pull", "ViT-B-33"), status: 1, says: "ViT-B/32")
     }
 
     @Test func killedDownloadsGoOn() throws {
@@ -213,7 +213,7 @@ import Testing
             #expect(info["activation"] as? String == "quickgelu")
         }
         expectFailure(
-            try clip("convert", Fixtures.path("formats/hf-bin"), "/no/such/folder/x"), status: 1,
+            try clip("convert", Fixtures.path("formats/hf-bin"), "/no/such/folder/x"), status: 2,
             says: "cannot write /no/such/folder/x")
         expectFailure(
             try clip("convert", Fixtures.path("formats/gadget.pt"), path), status: 1,

@@ -103,7 +103,7 @@ import Testing
     @Test func similaritySaysWhatIsMeant() throws {
         for (arguments, says) in [
             (["photos/rgb.jpg", "cat"], "similarity --image photos/rgb.jpg --text \"cat\""),
-            (["--text", "cat"], "give --image or --files-from"),
+            (["--text", "cat"], "--image or --files-from"),
             (["--image", "photos"], "give --text or --text-file"),
             (["--image", "photos", "--text", "a", "--sample", "0"], "at least 1"),
         ] {

@@ -159,7 +159,7 @@ extension TemporaryFolder {
 
         let table = try clip("cluster", photos, "-k", "3").text.split(separator: "\n")
         #expect(table.count == 13 && table[0].split(separator: "\t").count == 3)
-        expectFailure(try clip("cluster", photos, "-k", "14"), status: 2, says: "14 clusters of 13")
+        expectFailure(try clip("cluster", photos, "-k", "14"), status: 2, says: "only 13 images")
         expectFailure(
             try clip("cluster", folder.path, "-k", "2"), status: 1, says: "clip index")
     }

@@ -313,9 +313,9 @@ import Testing
         #expect(word.status == 0 && word.errors.isEmpty, "\(word.errors)")
         expectFailure(
             try clip("index", "nope", "--model", Self.model), status: 1,
-            says: "cannot read the folder nope: No such file")
+            says: "cannot index nope: No such file")
         expectFailure(
             try clip("index", "photos/rgb.jpg", "--model", Self.model), status: 1,
-            says: "expected a folder, found a file")
+            says: "it is a file; give the folder")
     }
 }

@@ -123,6 +123,26 @@ import Testing
         }
     }
 
+    /// What libjpeg does not decode is not damaged.
+    @Test func kindsOfJPEGThatAreNotDecodedAreUnsupported() throws {
+        let whole = try picture("rgb.jpg")
+        let header = try #require(
+            whole.indices.dropLast().first { whole[$0] == 0xFF && whole[$0 + 1] == 0xC0 })
+        for (offset, value, says) in [
+            (1, UInt8(0xC3), "lossless or hierarchical JPEG (SOF type 0xc3)"),
+            (4, UInt8(12), "JPEG of 12 bits"),
+        ] {
+            var changed = whole
+            changed[header + offset] = value
+            let expected = ImageDecodingError.unsupported(says)
+            #expect(throws: expected) {
+                try DecodedImage(decoding: changed, maximumPixels: limit)
+            }
+            let message = CLIPError.unreadableImage(path: "x.jpg", reason: "unsupported: \(says)")
+            #expect(throws: message) { try RGBImage(decoding: changed, path: "x.jpg") }
+        }
+    }
+
     @Test func picturesFromPixelsAreChecked() throws {
         #expect(throws: CLIPError.wrongPixelCount(expected: 12, found: 3)) {
             try RGBImage(width: 2, height: 2, pixels: [1, 2, 3])

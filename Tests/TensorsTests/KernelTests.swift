@@ -5,10 +5,11 @@ import Testing
 /// Every table of kernels that this CPU can run, against a reference in `Double`.
 @Suite struct KernelTests {
     static let names =
-        (["scalar", "neon", "avx2", "avx512", "avx512-vnni", "avx512-bf16", "amx"] as [String])
-        .filter {
-            clip_kernels_named($0) != nil
-        }
+        ([
+            "scalar", "neon", "avx2", "avx-vnni", "avx512-vnni-256", "avx512", "avx512-vnni",
+            "avx512-bf16", "amx",
+        ] as [String])
+        .filter { clip_kernels_named($0) != nil }
     static let sizes = [1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 48, 63, 64, 65, 100, 127, 768, 1664]
 
     func kernels(_ name: String) throws -> clip_kernels {

@@ -36,7 +36,7 @@ int clip_blas_is_built(void);
 // OPENBLAS_CORETYPE overrides.
 int clip_blas_load(int is_fast);
 
-// The most rows that one product may have for the bits of a row not to depend on its place: SIZE_MAX, or
+// The most rows that one product may have for the bits of a row not to depend on its place: INT_MAX, or
 // CLIP_BLAS_ROWS for a library whose kernels have the trait above. The library must be loaded.
 size_t clip_blas_reproducible_rows(void);
 

@@ -26,6 +26,9 @@ typedef enum {
 // Whether libcurl is there.
 int clip_http_is_available(void);
 
+// The version of libcurl and of what it uses, such as "libcurl/7.88.1 OpenSSL/3.0"; NULL if it is missing.
+const char *CLIP_NULLABLE clip_http_version(void);
+
 // Begins a GET (or HEAD) of a URL with header lines ("Name: value", each ended by a line feed) beside
 // libcurl's own. Redirects are not followed. Fails if no connection is made, or nothing comes, for so many seconds. NULL if there is
 // no libcurl, no memory, or libcurl does not take one of these.

@@ -19,6 +19,11 @@ typedef enum {
     CLIP_PICTURE_OUT_OF_MEMORY,  // width and height are set
 } clip_picture_status;
 
+// The versions of the libraries in use; that of libwebp as three bytes, 0 if it was left out.
+const char *clip_jpeg_version(void);
+const char *clip_png_version(void);
+int clip_webp_version(void);
+
 // The kinds of pictures that are resized each in its own way.
 typedef enum {
     CLIP_PICTURE_RGB,      // 3 bytes a pixel

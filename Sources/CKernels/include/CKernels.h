@@ -18,7 +18,8 @@
 
 typedef struct {
     // "scalar", "neon", "avx2", "avx512", and with instructions for products of bytes, of bfloat16
-    // too, or a matrix unit for both: "avx512-vnni", "avx512-bf16", "amx".
+    // too, or a matrix unit for both: "avx-vnni", "avx512-vnni", "avx512-bf16", "amx". For tests there is
+    // "avx512-vnni-256", which is "avx-vnni" in the encoding of AVX-512.
     const char *name;
 
     // Products of floats; of bfloat16 and of bytes where the CPU has instructions for them, else NULL.
@@ -35,7 +36,7 @@ typedef struct {
     void (*CLIP_NULLABLE float32_to_bfloat16)(const float *x, size_t n, uint16_t *out);
 
     // The nearest bytes: x[i] is about scale * (out[i] - zero), where 0 is exact. scale is NaN if any
-    // x[i] is no finite number.
+    // x[i] is no finite number. The largest byte is 255, or 127 where multiply_int8 needs that ("avx2").
     void (*CLIP_NULLABLE quantize)(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero);
 
     // The nearest signed bytes, symmetrical: x[i] is about scale * out[i]; the bytes' sum too.
@@ -95,6 +96,10 @@ const clip_kernels *clip_kernels_current(void);
 
 // The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
 const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
+
+// The name of the table at a place in the list of all that are built, from the fastest on; NULL after the
+// last one.
+const char *CLIP_NULLABLE clip_kernels_name(size_t place);
 
 // Whether the products of floats in use are portable C, for want of kernels for the instruction set.
 int clip_products_are_portable(void);

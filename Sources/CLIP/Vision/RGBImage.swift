@@ -127,7 +127,7 @@ public struct RGBImage: Sendable, Equatable {
             case .unknownFormat: throw unreadable("it is not a JPEG, PNG or WebP file")
             case .truncated: throw unreadable("the file ends before the picture does")
             case .damaged(let how): throw unreadable("the file is damaged (\(how))")
-            case .unsupported(let what): throw unreadable("it needs \(what)")
+            case .unsupported(let what): throw unreadable("unsupported: \(what)")
             case .tooLarge(let width, let height):
                 throw .imageTooLarge(
                     path: path, width: width, height: height, maximumPixels: options.maximumPixels)

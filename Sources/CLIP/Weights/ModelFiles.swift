@@ -16,13 +16,29 @@ struct ModelFiles {
         "open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
 
+    /// The weights of one of OpenAI's models that a folder may hold.
+    private static let officialNames = OfficialModel.allCases.flatMap {
+        ["\($0.fileStem).safetensors", "\($0.fileStem).pt"]
+    }
+
+    /// The name of the weights in a folder: a usual one, else that of a single model of OpenAI's.
+    private static func weights(in folder: String) -> String? {
+        func isThere(_ name: String) -> Bool { fileExists(folder + "/" + name) }
+        if let found = names.first(where: isThere) { return found }
+        let found = officialNames.filter(isThere)
+        return Set(found.map(stem)).count == 1 ? found[0] : nil
+    }
+
     /// - Parameter path: a file of weights, or a folder that holds one and its configuration.
     init(path: String) throws(CLIPError) {
         if isDirectory(path) {
-            guard let found = Self.names.first(where: { fileExists(path + "/" + $0) }) else {
+            guard let found = Self.weights(in: path) else {
                 throw .unreadableFile(
                     path: path,
-                    reason: "the folder holds none of \(Self.names.joined(separator: ", "))")
+                    reason: """
+                        the folder holds none of \(Self.names.joined(separator: ", ")), and no single \
+                        file that is named as one of OpenAI's, such as ViT-B-32.safetensors
+                        """)
             }
             weights = path + "/" + found
         } else {

@@ -1,6 +1,9 @@
 internal import CSQLite
 internal import Tensors
 
+/// The version of SQLite, such as "3.40.1".
+package func sqliteVersion() -> String { String(cString: sqlite3_libversion()) }
+
 /// A database of SQLite, for one caller at a time.
 final class SQLite: @unchecked Sendable {
     /// What a column or a parameter holds.

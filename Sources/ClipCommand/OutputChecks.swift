@@ -1,0 +1,102 @@
+import CLIPSearch
+
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
+/// Checks of an output's name and place, made before any work is done.
+enum OutputChecks {
+    /// Suffixes that name a format, so that a file of another one would mislead.
+    private static let suffixes: Set<String> = [
+        "arrow", "avif", "bin", "bmp", "csv", "db", "f32", "gif", "gz", "h5", "hdf5", "heic", "htm",
+        "html", "jpeg", "jpg", "json", "jsonl", "mat", "md", "ndjson", "npy", "npz", "onnx",
+        "parquet", "pdf", "pickle", "pkl", "png", "pt", "pth", "safetensors", "sqlite", "svg",
+        "tar", "tif", "tiff", "tsv", "txt", "webp", "xml", "zip",
+    ]
+
+    /// Refuses a name whose suffix says another format than the one that is written.
+    ///
+    /// - Parameters:
+    ///   - option: the option that gave the name, for the message.
+    ///   - accepted: the suffixes of the format, without a dot, the usual one first.
+    static func checkSuffix(
+        of path: String?, _ option: String, is accepted: [String], format: String
+    ) throws {
+        guard let path, !isStandardOutput(path) else { return }
+        let suffix = FilePath(argument: path).pathExtension
+        guard suffixes.contains(suffix), !accepted.contains(suffix) else { return }
+        let wanted = accepted.first.map { "a name that ends in .\($0)" } ?? "a folder"
+        throw Failure(
+            "\(option) \(path): its suffix contradicts the format, \(format); give \(wanted)",
+            status: 2)
+    }
+
+    /// Refuses a place where nothing can be written.
+    ///
+    /// - Parameter isFolder: a folder is made there, and those above it, rather than a file.
+    static func checkPlace(of path: String?, isFolder: Bool = false) throws {
+        guard let path, !isStandardOutput(path) else { return }
+        func refuse(_ reason: String) -> Failure {
+            Failure("cannot write \(path): \(reason)", status: 2)
+        }
+        let bytes = FilePath(argument: path).bytes
+        switch kind(of: bytes) {
+        case .folder:
+            guard isFolder else { throw refuse("it is a directory") }
+            guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+        case .other:
+            guard !isFolder else { throw refuse("it is no directory") }
+            guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+        case .file:
+            guard !isFolder else { throw refuse("it is no directory") }
+            try checkFolder(above: bytes, isMade: false, refuse)
+        case .missing:
+            try checkFolder(above: bytes, isMade: isFolder, refuse)
+        }
+    }
+
+    /// - Parameter isMade: a folder that is missing will be made.
+    private static func checkFolder(
+        above path: [UInt8], isMade: Bool, _ refuse: (String) -> Failure
+    ) throws {
+        var folder = parent(of: path)
+        while isMade, kind(of: folder) == .missing { folder = parent(of: folder) }
+        let name = FilePath(folder)
+        switch kind(of: folder) {
+        case .missing: throw refuse("there is no folder \(name)")
+        case .file, .other: throw refuse("\(name) is no directory")
+        case .folder:
+            guard isWritable(folder) else {
+                throw refuse("\(String(cString: strerror(errno))) in \(name)")
+            }
+        }
+    }
+
+    private enum Kind { case missing, file, folder, other }
+
+    private static func kind(of path: [UInt8]) -> Kind {
+        var status = stat()
+        guard stat(path.map { CChar(bitPattern: $0) } + [0], &status) == 0 else { return .missing }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: return .folder
+        case S_IFREG: return .file
+        default: return .other
+        }
+    }
+
+    private static func isWritable(_ path: [UInt8]) -> Bool {
+        access(path.map { CChar(bitPattern: $0) } + [0], W_OK) == 0
+    }
+
+    private static func parent(of path: [UInt8]) -> [UInt8] {
+        let slash = UInt8(ascii: "/")
+        var path = path[...]
+        while path.count > 1, path.last == slash { path.removeLast() }
+        guard let end = path.lastIndex(of: slash) else { return [UInt8(ascii: ".")] }
+        return end == path.startIndex ? [slash] : Array(path[..<end])
+    }
+}

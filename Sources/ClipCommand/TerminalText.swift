@@ -1,0 +1,77 @@
+import CLIPSearch
+
+/// Text that may hold control characters, such as the name of a file, for a terminal.
+enum TerminalText {
+    /// A name as standard output gets it: at a terminal, one with control characters or bytes that are not
+    /// UTF-8 is quoted as the shell writes it, so that it can be pasted and colours nothing.
+    static func shown(_ name: [UInt8], atTerminal isTerminal: Bool = outputIsTerminal) -> [UInt8] {
+        guard isTerminal, needsQuotes(name) else { return name }
+        var quoted = Array("$'".utf8)
+        for byte in name {
+            switch byte {
+            case UInt8(ascii: "\n"): quoted += "\\n".utf8
+            case UInt8(ascii: "\t"): quoted += "\\t".utf8
+            case UInt8(ascii: "'"), UInt8(ascii: "\\"): quoted += [UInt8(ascii: "\\"), byte]
+            case 0x20..<0x7F: quoted.append(byte)
+            default:
+                let octal = String(byte, radix: 8)
+                quoted += ("\\" + String(repeating: "0", count: 3 - octal.count) + octal).utf8
+            }
+        }
+        return quoted + "'".utf8
+    }
+
+    static func shown(_ path: FilePath) -> [UInt8] { shown(path.bytes) }
+
+    static func shown(_ text: String) -> String {
+        String(decoding: shown(Array(text.utf8)), as: UTF8.self)
+    }
+
+    private static func needsQuotes(_ name: [UInt8]) -> Bool {
+        guard let text = String(validating: name, as: UTF8.self) else { return true }
+        return text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    }
+
+    /// Text in which control characters other than NUL, tab and line feed are visible, as JSON writes them.
+    static func withoutControls(_ bytes: [UInt8]) -> [UInt8] {
+        guard bytes.contains(where: isSuspect) else { return bytes }
+        var shown: [UInt8] = []
+        for (index, byte) in bytes.enumerated() {
+            let isSecond = byte & 0xE0 == 0x80 && index > 0 && bytes[index - 1] == 0xC2
+            if isSecond { shown.removeLast() }
+            if isSecond || isSuspect(byte) && byte != 0xC2 {
+                shown += escape(Unicode.Scalar(byte)).utf8
+            } else {
+                shown.append(byte)
+            }
+        }
+        return shown
+    }
+
+    /// Whether a byte is a control character of ASCII, or begins one of those that follow it in Unicode.
+    private static func isSuspect(_ byte: UInt8) -> Bool {
+        byte < 0x20 && ![0, 9, 10].contains(byte) || byte == 0x7F || byte == 0xC2
+    }
+
+    /// `\u001b`
+    private static func escape(_ scalar: Unicode.Scalar) -> String {
+        let digits = String(scalar.value, radix: 16)
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    }
+
+    /// One line in which control characters are visible: `\u001b` for the escape character, a space for
+    /// line breaks and tabs.
+    static func oneLine(_ text: String) -> String {
+        var line = ""
+        for scalar in text.unicodeScalars {
+            if scalar.properties.generalCategory != .control {
+                line.unicodeScalars.append(scalar)
+            } else if "\n\r\t".unicodeScalars.contains(scalar) {
+                line += " "
+            } else {
+                line += escape(scalar)
+            }
+        }
+        return line
+    }
+}

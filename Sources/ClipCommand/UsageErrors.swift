@@ -1,0 +1,78 @@
+import ArgumentParser
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Messages for wrong command lines.
+enum UsageErrors {
+    private static var commands: [String] {
+        Clip.configuration.subcommands.map { $0._commandName } + ["help"]
+    }
+
+    /// Refuses a first word that is no subcommand, before its options are parsed as the root's.
+    static func checkCommand(in arguments: [String]) throws {
+        guard let first = arguments.first, !first.hasPrefix("-") else { return }
+        let named = first == "help" ? arguments.dropFirst().first { !$0.hasPrefix("-") } : first
+        guard let named, !commands.contains(named) else { return }
+        throw Failure(unknown(named), status: 2)
+    }
+
+    private static func unknown(_ name: String) -> String {
+        if let nearest = Spelling.nearest(to: name, among: commands) {
+            return "unknown command '\(name)'; did you mean '\(nearest)'?"
+        }
+        if FileManager.default.fileExists(atPath: name) {
+            return "unknown command '\(name)'; did you mean clip encode \(name)?"
+        }
+        return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
+    }
+
+    /// A message with a pointer to the help of the subcommand that the arguments name.
+    static func line(_ message: String, _ arguments: [String]) -> String {
+        let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
+        return "\(plain(message)) (see clip \(named.map { $0 + " " } ?? "")--help)"
+    }
+
+    /// A message in the form of all others: no capital at its beginning, no full stop at its end.
+    private static func plain(_ message: String) -> String {
+        var message = Substring(message)
+        if message.last == ".", !message.hasSuffix("..") { message = message.dropLast() }
+        let word = message.prefix { $0 != " " }
+        let isOrdinary =
+            word.first?.isUppercase == true && word.dropFirst().allSatisfy(\.isLowercase)
+        guard isOrdinary, let first = word.first else { return String(message) }
+        return first.lowercased() + message.dropFirst()
+    }
+}
+
+/// Suggestions for mistyped words.
+enum Spelling {
+    /// The word that differs least from a mistyped one; nil if all differ much.
+    static func nearest(to word: String, among words: [String]) -> String? {
+        let wanted = Array(word.lowercased())
+        let limit = max(1, min(3, wanted.count / 3))
+        return words.map { (distance(wanted, Array($0.lowercased())), $0) }
+            .filter { $0.0 <= limit }.min { $0.0 < $1.0 }?.1
+    }
+
+    /// The number of insertions, deletions, substitutions and swaps of neighbours between two words.
+    static func distance(_ a: [Character], _ b: [Character]) -> Int {
+        var rows = [Array(0...b.count)]
+        for i in 0..<a.count {
+            var row = [i + 1]
+            for j in 0..<b.count {
+                var least = min(
+                    rows[i][j] + (a[i] == b[j] ? 0 : 1), row[j] + 1, rows[i][j + 1] + 1)
+                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] {
+                    least = min(least, rows[i - 1][j - 1] + 1)
+                }
+                row.append(least)
+            }
+            rows.append(row)
+        }
+        return rows[a.count][b.count]
+    }
+}

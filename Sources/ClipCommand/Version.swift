@@ -1,0 +1,17 @@
+import ArgumentParser
+
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print the version, as clip --version does.",
+        discussion: """
+            Examples:
+              clip version
+            """)
+
+    @Flag(help: "Print JSON, with the instruction sets, engines and libraries found.")
+    var json = false
+
+    func run() {
+        if json { printLine(VersionReport.json) } else { print(VersionReport.line) }
+    }
+}

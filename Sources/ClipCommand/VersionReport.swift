@@ -1,0 +1,50 @@
+import CLIP
+import CLIPHub
+import CLIPSearch
+import CVersion
+import ImageCodecs
+
+/// The version of the command and what it found on this machine.
+enum VersionReport {
+    static let number = "0.1.0"
+
+    private static var precisions: [String] {
+        Precision.allCases.filter(\.isSupported).map(\.rawValue)
+    }
+
+    /// "clip 0.1.0 (28b399d7e517; avx2: fp32, int8; engine native; OpenBLAS 0.3.21 Haswell)"
+    static var line: String {
+        let commit = String(cString: clip_commit())
+        let parts = [
+            commit.isEmpty ? nil : commit,
+            "\(CLIPModel.instructionSet): \(precisions.joined(separator: ", "))",
+            "engine \(engine.rawValue)",
+            Engine.blasLibrary.map { "\($0.version) \($0.core)" },
+        ]
+        return "clip \(number) (\(parts.compactMap(\.self).joined(separator: "; ")))"
+    }
+
+    /// The engine of a model that is told nothing else.
+    private static var engine: Engine { Engine.preferred.isAvailable ? .preferred : .native }
+
+    static var json: JSON {
+        let commit = String(cString: clip_commit())
+        func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
+        return .object([
+            "version": .string(number), "commit": commit.isEmpty ? .null : .string(commit),
+            "instruction_set": .string(CLIPModel.instructionSet),
+            "instruction_sets": .array(CLIPModel.instructionSets.map { .string($0) }),
+            "precisions": .array(precisions.map { .string($0) }),
+            "engine": .string(engine.rawValue),
+            "engines": .array(
+                Engine.allCases.filter(\.isAvailable).map { .string($0.rawValue) }),
+            "libraries": .object([
+                "blas": text(Engine.blasLibrary?.version),
+                "blas_core": text(Engine.blasLibrary?.core),
+                "libjpeg": .string(CodecVersions.jpeg), "libpng": .string(CodecVersions.png),
+                "libwebp": text(CodecVersions.webP), "sqlite": .string(sqliteVersion()),
+                "libcurl": text(libcurlVersion()),
+            ]),
+        ])
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The texts that --help prints, and the examples in them.
+@Suite struct HelpTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// The subcommands, in the order of `clip --help`.
+    private func commands() throws -> [String] {
+        let help = try ClipBinary(folder: folder).run(["--help"]).text
+        let list = try #require(help.components(separatedBy: "SUBCOMMANDS:\n").last)
+        return list.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
+            .compactMap { $0.split(separator: " ").first.map(String.init) }
+            .filter { $0 != "See" && $0 != "help" }
+    }
+
+    /// The lines below "Examples:", up to the next empty one.
+    private func examples(in help: String) -> [String] {
+        let lines = help.components(separatedBy: "\n")
+        guard let start = lines.firstIndex(of: "Examples:") else { return [] }
+        return lines[(start + 1)...].prefix { !$0.isEmpty }.map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }
+    }
+
+    @Test func everyCommandHasAnExample() throws {
+        let commands = try commands()
+        #expect(commands.count >= 17 && commands.first == "zeroshot", "\(commands)")
+        let general = examples(in: try ClipBinary(folder: folder).run(["--help"]).text)
+        for command in commands {
+            let help = try ClipBinary(folder: folder).run([command, "--help"]).text
+            let own = (examples(in: help) + general).filter { $0.hasPrefix("clip \(command)") }
+            #expect(!own.isEmpty, "clip \(command) --help has no example:\n\(help)")
+        }
+    }
+
+    @Test func helpFitsInto80Columns() throws {
+        for command in try [""] + commands() {
+            let help = try ClipBinary(folder: folder)
+                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            for line in help.split(separator: "\n") where !line.hasPrefix("USAGE:") {
+                #expect(line.count <= 80, "clip \(command) --help: \(line)")
+            }
+        }
+    }
+
+    /// Every example, pasted into a shell in a folder with the files of Examples/, in the order of the
+    /// helps. Only `clip pull` is left out, which needs the network.
+    @Test func everyExampleButPullRunsAsItStands() throws {
+        let photos = folder.path + "/photos"
+        try FileManager.default.copyItem(
+            atPath: Fixtures.root + "/Examples", toPath: photos)
+        var count = 0
+        for command in try [""] + commands() {
+            let help = try ClipBinary(folder: folder)
+                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            for example in examples(in: help) {
+                #expect(example.hasPrefix("clip "), "clip \(command) --help: \(example)")
+                guard !example.hasPrefix("clip pull ") else { continue }
+                count += 1
+                let result = try shell(example, in: photos)
+                #expect(result.status == 0, "\(example)\n\(result.errors)")
+                let isSaid = result.errors.split(separator: "\n").allSatisfy {
+                    $0.hasPrefix("clip: ") && !$0.hasPrefix("clip: error")
+                }
+                #expect(isSaid, "\(example)\n\(result.errors)")
+            }
+        }
+        #expect(count >= 30, "\(count) examples")
+    }
+
+    private func shell(_ line: String, in place: String) throws -> ClipBinary.Result {
+        let binary = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/bash"))
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        let tools = ClipBinary.built.deletingLastPathComponent().path
+        return try binary.run(
+            ["-c", "cd '\(place)' && { \(line)\n}"], environment: ["PATH": "\(tools):\(path)"])
+    }
+
+    @Test func versionsArePrinted() throws {
+        let expected = try ClipBinary(folder: folder).run(["--version"]).text
+        for arguments in [["version"], ["-V"]] {
+            let result = try ClipBinary(folder: folder).run(arguments)
+            #expect(result.status == 0 && result.text == expected, "\(arguments): \(result.text)")
+        }
+    }
+
+    @Test func imagesAreNotCalledPictures() throws {
+        // The lines of bench and dedupe have not been worded anew.
+        for command in try [""] + commands() where !["bench", "dedupe"].contains(command) {
+            let help = try ClipBinary(folder: folder)
+                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            let lines = help.split(separator: "\n").filter {
+                $0.lowercased().contains("picture") && !$0.contains("dedupe")
+            }
+            #expect(lines.isEmpty, "clip \(command) --help: \(lines)")
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What --model takes, and `clip models`.
+@Suite struct ModelNameTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments)
+    }
+
+    @Test func otherSpellingsOfNamesAreKnown() throws {
+        for name in ["vit-b/32", "ViT-B-32", "ViT-B-32-quickgelu"] {
+            expectFailure(
+                try clip("encode", "--text", "a", "--model", name), status: 1,
+                says: "the weights of \(name) are not on this machine: clip pull \(name)")
+        }
+        expectFailure(
+            try clip("encode", "--text", "a", "--model", "hf-hub:me/model"), status: 1,
+            says: "clip pull hf-hub:me/model")
+    }
+
+    @Test func foldersMayHoldAFileWithOpenAIsName() throws {
+        let model = Fixtures.path("models/seeded")
+        try folder.copy(model + "/open_clip_model.safetensors", as: "ViT-B-32.safetensors")
+        try folder.copy(model + "/open_clip_config.json", as: "open_clip_config.json")
+        let found = try clip("encode", "--text", "a", "--model", folder.path)
+        let expected = try clip("encode", "--text", "a", "--model", model)
+        #expect(found.status == 0, "\(found.errors)")
+        let embedding = { (data: Data) in try json(data)["embedding"] as? [Double] }
+        #expect(try embedding(found.output) == embedding(expected.output))
+
+        // Of two nobody knows which is meant.
+        try folder.copy(model + "/open_clip_model.safetensors", as: "RN50.safetensors")
+        expectFailure(
+            try clip("encode", "--text", "a", "--model", folder.path), status: 1,
+            says: "no single file that is named as one of OpenAI's")
+    }
+
+    @Test func filesThatAreNoWeightsAreNamed() throws {
+        let jpeg = Fixtures.root + "/Examples/bike.jpg"
+        let page = try folder.write("a.safetensors", "<!DOCTYPE html><html></html>".utf8)
+        let pointer = try folder.write(
+            "b.safetensors", "version https://git-lfs.github.com/spec/v1\n".utf8)
+        let packed = try folder.write("c.pt", [0x1F, 0x8B, 8, 0])
+        for (path, says) in [
+            (jpeg, "is no file of weights: it is a JPEG image"),
+            (Fixtures.path("pictures/rgb.png"), "a PNG image"), (page, "an HTML page"),
+            (pointer, "git lfs pull"), (packed, "a gzip archive"),
+        ] {
+            expectFailure(
+                try clip("encode", "--text", "a", "--model", path), status: 1, says: says)
+        }
+    }
+
+    @Test func modelsAreFiltered() throws {
+        func names(_ pattern: String) throws -> [String] {
+            let result = try clip("models", pattern, "--json")
+            let all = try JSONSerialization.jsonObject(with: result.output) as? [[String: Any]]
+            return try #require(all).compactMap { $0["name"] as? String }
+        }
+        let large = try names("vit-l")
+        #expect(large.count == 13 && large.allSatisfy { $0.hasPrefix("ViT-L") }, "\(large)")
+        #expect(try names("RN50x*") == ["RN50x4:openai", "RN50x16:openai", "RN50x64:openai"])
+        #expect(try names("tiny") == ["tiny"])
+        #expect(try names("laion/CLIP-ViT-g").count == 2)
+        let none = try clip("models", "nope")
+        #expect(none.status == 1 && none.output.isEmpty)
+        #expect(none.errors == "clip: no model matches nope\n")
+        // A pipe gets every column, whatever its reader's width.
+        let lines = try clip("models").text.split(separator: "\n")
+        #expect(lines.count == 72 && lines[0].contains("embedding"))
+    }
+
+    @Test func theLicenceOfTheBundledModelIsKnown() throws {
+        let info = try json(clip("info", "tiny", "--json").output)
+        #expect(info["license"] as? String == "MIT")
+        #expect(try clip("info", "tiny").text.contains("licence:      MIT"))
+    }
+
+    @Test func sizesAreRoundedTheSameWayEverywhere() throws {
+        let listed = try clip("models", "ViT-B-32:openai").text
+        let missing = try clip("encode", "--text", "a", "--model", "ViT-B/32").errors
+        #expect(listed.contains("605 MB") && missing.contains("605 MB"), "\(listed)\(missing)")
+    }
+}

@@ -1,0 +1,242 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Wrong command lines: what they are told.
+@Suite struct UsageTests {
+    private static let bike = Fixtures.root + "/Examples/bike.jpg"
+    private static let dog = Fixtures.root + "/Examples/dog.jpg"
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(
+        _ arguments: [String], input: String = ""
+    ) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(
+            arguments, input: input, environment: ["CLIP_MODEL": "tiny"])
+    }
+
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result { try clip(arguments) }
+
+    @Test(arguments: [
+        (["encdoe", bike], "unknown command 'encdoe'; did you mean 'encode'? (see clip --help)"),
+        (["help", "zeroshto"], "unknown command 'zeroshto'; did you mean 'zeroshot'?"),
+        (["Search", "dog"], "unknown command 'Search'; did you mean 'search'?"),
+        (["xyzzy"], "unknown command 'xyzzy'; the commands are zeroshot, encode"),
+        ([bike], "did you mean clip encode \(bike)?"),
+    ])
+    func unknownCommandsAreNamed(_ arguments: [String], says: String) throws {
+        expectFailure(try clip(arguments), status: 2, says: says)
+    }
+
+    @Test func helpOfACommandIsPrinted() throws {
+        let help = try clip("help", "zeroshot")
+        #expect(help.status == 0 && help.text.contains("--template"))
+        #expect(try clip().text.contains("SUBCOMMANDS"))
+    }
+
+    @Test(arguments: [
+        (["zeroshot", bike, "a", "b", "--bogus"], "clip zeroshot --help"),
+        (["zeroshot", bike], "clip zeroshot --help"),
+        (["search", "dog", "--top", "0"], "clip search --help"),
+        (["map", "."], "clip map --help"),
+        (["encode", "--text", "a", "--threads", "0"], "clip encode --help"),
+        (["encode"], "clip encode --help"), (["--bogus"], "clip --help"),
+    ])
+    func usageErrorsPointToTheHelpOfTheCommand(_ arguments: [String], help: String) throws {
+        expectFailure(try clip(arguments), status: 2, says: "(see \(help))")
+    }
+
+    @Test func mistypedOptionsAreReportedFirst() throws {
+        for (arguments, says) in [
+            (["search", "dog", "--limit", "3"], "unknown option '--limit'"),
+            (["similarity", "--images", Self.bike, "--text", "a"], "did you mean '--image'"),
+            (["score", "--imgae", Self.bike, "--text", "a"], "'--image'"),
+        ] {
+            let result = try clip(arguments)
+            #expect(
+                result.status == 2 && result.errors.lowercased().contains(says),
+                "\(arguments): \(result.errors)")
+        }
+        expectFailure(
+            try clip("search", "dog", "--top", "-1"), status: 2,
+            says: "--top must be at least 1, not -1")
+    }
+
+    // MARK: labels and templates
+
+    @Test(arguments: [
+        (["", "dog"], "label 1 is empty"), (["dog", "  "], "label 2 is empty"),
+        (["cat", "dog", "cat"], "the label \"cat\" is given twice"),
+        ([dog, "cat", "dog"], "\(dog) is an image file, not a label; to classify several images"),
+        (["dog", "cat", "--template", "a photo"], "--template \"a photo\" has no {}"),
+        (["dog"], "at least two labels after the image, not 1"),
+    ])
+    func labelsThatCannotBeMeantAreRefused(_ labels: [String], says: String) throws {
+        expectFailure(try clip(["zeroshot", Self.bike] + labels), status: 2, says: says)
+    }
+
+    @Test func duplicatesInAFileAreAWarning() throws {
+        let file = try folder.write("labels", "cat\ndog\n\ncat\n".utf8)
+        let result = try clip("zeroshot", Self.bike, "--labels", file, "--json")
+        #expect(result.status == 0)
+        #expect((try json(result.output)["predictions"] as? [Any])?.count == 3)
+        #expect(
+            result.errors.contains("warning: \(file) has \"cat\" more than once"),
+            "\(result.errors)")
+        let quiet = try clip("zeroshot", Self.bike, "--labels", file, "-q")
+        #expect(quiet.status == 0 && quiet.errors.isEmpty)
+        expectFailure(
+            try clip("zeroshot", Self.bike, "--labels", "/dev/null"), status: 2,
+            says: "/dev/null has 0 labels; at least two are needed")
+    }
+
+    @Test func aSecondTemplateThatBecomesALabelIsAWarning() throws {
+        let result = try clip(
+            "zeroshot", Self.bike, "--template", "a {}", "the {}", "cat", "dog")
+        #expect(result.status == 0)
+        #expect(result.errors.contains("needs its own --template"), "\(result.errors)")
+    }
+
+    // MARK: outputs
+
+    @Test(arguments: [
+        ["encode", bike, "-o", "x.parquet"], ["encode", bike, "-o", "x.txt"],
+        ["encode", bike, "-o", "x.npy", "--format", "jsonl"],
+        ["encode", bike, "-o", "x.jsonl", "--format", "npy"],
+        ["encode", bike, "-o", "x.npy", "--format", "shards"],
+        ["preprocess", bike, "-o", "x.png"], ["map", ".", "-o", "x.png"],
+        ["convert", "tiny", "x.bin"], ["search", "a", "--html", "x.json"],
+        ["cluster", ".", "-k", "2", "--html", "x.svg"],
+    ])
+    func suffixesOfOtherFormatsAreRefused(_ arguments: [String]) throws {
+        let result = try clip(arguments)
+        expectFailure(result, status: 2, says: "its suffix contradicts the format")
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!files.contains { $0.hasPrefix("x.") }, "\(files)")
+    }
+
+    @Test func suffixesThatSayNothingAreAccepted() throws {
+        for arguments in [
+            ["encode", Self.bike, "-o", "x.2026"], ["encode", Self.bike, "-o", "x"],
+            ["encode", Self.bike, "-o", "x.txt", "--format", "jsonl"],
+            ["encode", Self.bike, "-o", "/dev/null"], ["preprocess", Self.bike, "-o", "y"],
+            ["convert", "tiny", "z"],
+        ] {
+            let result = try clip(arguments + ["-q"])
+            #expect(result.status == 0, "\(arguments): \(result.errors)")
+        }
+    }
+
+    /// Noticed before any work: the index and the image of these are not there either.
+    @Test(arguments: [
+        ["map", "none", "-o", "/nope/m.html"], ["encode", "none.jpg", "-o", "/nope/x.npy"],
+        ["encode", "none.jpg", "-o", "/dev/null/x/"],
+        ["encode", "none.jpg", "--errors", "/nope/e"],
+        ["convert", "none", "/nope/x"], ["search", "a", "--html", "/nope/x.html"],
+        ["cluster", "none", "-k", "2", "--html", "/nope/x.html"],
+        ["similarity", "--image", "none.jpg", "--text", "a", "--heatmap", "/nope/h.svg"],
+        ["zeroshot", "none.jpg", "a", "b", "--errors", "/nope/e"],
+        ["preprocess", "none.jpg", "-o", "/nope/x.npy"],
+    ])
+    func outputsThatCannotBeWrittenAreNoticedFirst(_ arguments: [String]) throws {
+        expectFailure(try clip(arguments), status: 2, says: "cannot write /")
+    }
+
+    // MARK: several values
+
+    @Test func everyOptionOfSeveralValuesMayBeRepeated() throws {
+        let (a, b) = (Self.bike, Self.dog)
+        for (together, repeated) in [
+            (
+                ["similarity", "--json", "--image", a, b, "--text", "x", "y"],
+                ["similarity", "--json", "--image", a, "--text", "x", "--image", b, "--text", "y"]
+            ),
+            (
+                ["score", "--json", "--image", a, "--text", "x", "y", "--references", "z", "w"],
+                [
+                    "score", "--json", "--text", "x", "--references", "z", "--image", a, "--text",
+                    "y", "--references", "w",
+                ]
+            ),
+        ] {
+            let (one, other) = (try clip(together), try clip(repeated))
+            #expect(one.status == 0 && one.output == other.output, "\(one.text)\n\(other.text)")
+        }
+        for name in ["a", "b"] { try folder.write(name, "\(name == "a" ? a : b)\n".utf8) }
+        let encoded = try clip("encode", "--files-from", "a", "--files-from", "b", "-q")
+        #expect(encoded.text.split(separator: "\n").count == 2, "\(encoded.errors)")
+        for command in ["encode", "zeroshot", "similarity", "score"] {
+            let help = try clip(command, "--help").text
+                .split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(help.lowercased().contains("repeat the option"), "\(help)")
+        }
+    }
+
+    @Test func aTextThatIsTakenForAFileGetsAHint() throws {
+        let result = try clip("encode", "--text", "a cat", "a dog")
+        #expect(result.status == 1)
+        #expect(
+            result.errors.contains("--text \"a cat\" --text \"a dog\""), "\(result.errors)")
+        let missing = try clip("encode", "--text", "a cat", "dog.jpg")
+        #expect(missing.status == 1 && !missing.errors.contains("repeat"), "\(missing.errors)")
+    }
+
+    // MARK: inputs
+
+    @Test(arguments: [
+        (
+            ["encode", "https://example.org/a.jpg"],
+            "is a URL, and clip reads files: curl -sL https://example.org/a.jpg | clip encode -"
+        ),
+        (["preprocess", "http://example.org/a.jpg", "-o", "x.npy"], "curl -LO http://example.org"),
+        (["encode", "my data.tar.gz"], "zcat 'my data.tar.gz' | clip encode -"),
+        (["zeroshot", "x.tgz", "--labels", "l"], "zcat x.tgz | clip zeroshot --labels FILE -"),
+    ])
+    func inputsThatCannotBeReadAsTheyAreGetACommand(_ arguments: [String], says: String) throws {
+        expectFailure(try clip(arguments), status: 2, says: says)
+    }
+
+    @Test func hiddenStatesDoNotSayThatNothingWasFound() throws {
+        let result = try clip("encode", "--hidden-states", "last", "--text", "a dog")
+        #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+        #expect(try json(result.output)["model"] as? String == "tiny")
+    }
+
+    @Test func linesOfCollectionsNameTheModel() throws {
+        let labels = try folder.write("labels", "a bicycle\na dog\n".utf8)
+        for arguments in [
+            ["encode", Self.bike, Self.dog], ["encode", Self.bike, Self.dog, "-o", "x.jsonl"],
+            ["zeroshot", Self.bike, Self.dog, "--labels", labels],
+            ["score", "--json", "--image", Self.bike, Self.dog, "--text", "x"],
+            ["score", "--json", "--image", Self.bike, "--text", "x", "y", "--by", "text"],
+        ] {
+            var text = try clip(arguments).text
+            if arguments.contains("-o") {
+                text = try String(contentsOfFile: folder.path + "/x.jsonl", encoding: .utf8)
+            }
+            let lines = text.split(separator: "\n")
+            #expect(lines.count == 2, "\(arguments): \(text)")
+            for line in lines {
+                let model = try json(Data(line.utf8))["model"] as? String
+                #expect(model == "tiny", "\(arguments): \(line)")
+            }
+        }
+    }
+
+    @Test func shortOptionsAreTheSame() throws {
+        let labels = ["a bicycle", "a dog", "a cat"]
+        let long = try clip(["zeroshot", Self.bike] + labels + ["--model", "tiny", "--top", "1"])
+        let short = try clip(["zeroshot", Self.bike] + labels + ["-m", "tiny", "-t", "1"])
+        #expect(short.status == 0 && short.output == long.output, "\(short.errors)")
+        let ended = try clip(["tokenize", "--null"], input: "a cat\0a dog\0")
+        #expect(ended.text.split(separator: "\n").count == 2, "\(ended.errors)")
+    }
+
+    @Test func foldersThatCannotBeIndexedAreNamed() throws {
+        expectFailure(try clip("index", "nope"), status: 1, says: "cannot index nope: No such file")
+        expectFailure(
+            try clip("index", Self.bike), status: 1, says: "it is a file; give the folder")
+    }
+}
