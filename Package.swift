@@ -34,7 +34,8 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP", "CLIPHub", "CLIPSearch", "ImageCodecs", "CBundledModel", "CVersion",
+                "CLIP", "CLIPHub", "CLIPSearch", "ImageCodecs", "CBundledModel", "CPages",
+                "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -57,6 +58,14 @@ let package = Package(
 
         // The weights of `tiny`, compiled into the command; the library does without.
         .target(name: "CBundledModel"),
+
+        // The frames, styles and scripts of the pages that the command writes, compiled in.
+        .target(
+            name: "CPages",
+            exclude: [
+                "page.html", "page.css", "map.html", "map.css", "map.js", "heatmap.css",
+                "table.css",
+            ]),
 
         // Numbers: buffers, mapped files, every operation. The library's only Swift with pointers, beside codecs.
         .target(name: "Tensors", dependencies: ["CKernels", "CBLAS"]),
@@ -100,7 +109,8 @@ let package = Package(
             name: "CLIPSearchTests", dependencies: ["CLIPSearch", "CLIP", "Tensors", "TestSupport"]),
         .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
         .testTarget(
-            name: "ClipCommandTests", dependencies: ["ClipCommand", "CLIP", "TestSupport"]),
+            name: "ClipCommandTests",
+            dependencies: ["ClipCommand", "CLIP", "CLIPSearch", "CPages", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

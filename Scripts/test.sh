@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, builds with and without the default
-# traits, tests in debug and release and on every instruction set that the CPU has.
+# traits, tests in debug and release, on every instruction set that the CPU has and with every engine, and
+# the kernels for ARM under an emulator.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . Scripts/packages.sh
@@ -17,10 +18,21 @@ swift test --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
 
 step Debug
 swift test 2>&1 | quietly
-for isa in scalar avx2 avx512 avx512-bf16; do
+sets=$(.build/debug/clip --version --json | sed 's/.*"instruction_sets":\[\([^]]*\)\].*/\1/; s/[",]/ /g')
+for isa in $sets; do
     step "Debug, on $isa"
-    CLIP_ISA=$isa swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' 2>&1 | quietly
+    CLIP_ISA=$isa CLIP_ENGINE=native swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' \
+        --skip EngineTests 2>&1 | quietly
 done
+step "Debug, products by a BLAS"
+CLIP_ENGINE=blas swift test --skip-build --filter 'ParityTests|CLIPTests' 2>&1 | quietly
+for core in Nehalem Sandybridge Haswell; do
+    step "Debug, products by OpenBLAS with the kernels for $core"
+    OPENBLAS_CORETYPE=$core swift test --skip-build --filter EngineTests 2>&1 | quietly
+done
+
+step "ARM, under an emulator"
+Scripts/arm.sh
 
 step 'Completions in the shells that are installed'
 Scripts/completions.sh .build/debug/clip

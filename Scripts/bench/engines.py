@@ -25,9 +25,12 @@ LENGTHS = [12, 77]
 class Engine:
     """A process that runs a tower when it is asked."""
 
-    def __init__(self, command):
+    def __init__(self, command, variables={}):
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=environment | variables)
         self.times = []
 
     def run(self):

@@ -43,9 +43,11 @@ def cases():
 
 def measure(arguments, model, precision, tower, batch, ours, theirs):
     folder = arguments.folder / model
-    engines = {"clip": Engine(
-        [arguments.clip, "bench", "--on-request", "--model", folder, "--precision", precision, "--tower",
-         tower, "--batch", str(batch), "--tokens", str(ours)])}
+    command = [arguments.clip, "bench", "--on-request", "--model", folder, "--precision", precision,
+               "--tower", tower, "--batch", str(batch), "--tokens", str(ours)]
+    engines = {"clip": Engine(command + ["--engine", "native"])}
+    if precision == "fp32":
+        engines["blas"] = Engine(command + ["--engine", "blas"])
     for name in (IMAGE if tower == "image" else TEXT)[precision]:
         engines[name] = Engine(
             [sys.executable, ROOT / "Scripts/bench/engines.py", name, precision, folder, tower, str(batch),
@@ -53,12 +55,13 @@ def measure(arguments, model, precision, tower, batch, ours, theirs):
     alternate(engines, arguments.rounds, pause=0.02)  # until its threads sleep
     fastest = {name: min(engine.times) for name, engine in engines.items()}
     clip = fastest.pop("clip")
+    fastest.pop("blas", None)
     best = min(fastest, key=fastest.get)
-    cells = [f"{min(e.times):.1f} ({statistics.median(e.times):.1f})" for e in engines.values()]
-    others = ", ".join(f"{NAMES[name]} {cell}" for name, cell in zip(fastest, cells[1:]))
+    cells = {name: f"{min(e.times):.1f} ({statistics.median(e.times):.1f})" for name, e in engines.items()}
+    others = ", ".join(f"{NAMES[name]} {cells[name]}" for name in fastest)
     ids = "" if tower == "image" else f" of {ours} ids" + (f" (others {theirs})" if ours != theirs else "")
-    print(f"| {model.removesuffix('-quickgelu')} {tower}, {precision}, batch {batch}{ids} | {cells[0]} | "
-          f"{others} | {fastest[best] / clip:.2f} |", flush=True)
+    print(f"| {model.removesuffix('-quickgelu')} {tower}, {precision}, batch {batch}{ids} | {cells['clip']} | "
+          f"{cells.get('blas', '')} | {others} | {fastest[best] / clip:.2f} |", flush=True)
 
 
 def main():
@@ -82,7 +85,7 @@ def main():
     clip = subprocess.run([arguments.clip, "--version"], capture_output=True, text=True).stdout.strip()
     print(f"{processor[0]}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, {versions}; "
           f"{clip}; {arguments.rounds} rounds\n")
-    print("| milliseconds a batch: fastest (median) | clip | others | ratio |\n|---|---|---|---|")
+    print("| milliseconds a batch: fastest (median) | clip, native | clip, blas | others | ratio |\n|---|---|---|---|---|")
     for case in chosen:
         measure(arguments, *case)
 

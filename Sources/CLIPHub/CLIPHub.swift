@@ -108,7 +108,7 @@ public struct CLIPHub: Sendable {
     }
 
     /// A repository's name without the prefix that open_clip writes before it.
-    private static func repository(_ name: String) -> String {
+    static func repository(_ name: String) -> String {
         let prefix = "hf-hub:"
         return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }

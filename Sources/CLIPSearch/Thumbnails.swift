@@ -1,19 +1,19 @@
 internal import CLIP
 internal import Tensors
 
-/// Small squares of the middle of pictures, as JPEG files, for pages that show many.
+/// Small copies of whole images, as JPEG files, for pages that show many.
 ///
 /// - Parameters:
 ///   - files: read by several threads at once.
-///   - side: in pixels, 1...4096.
+///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
 ///   - threads: all cores of the process if nil.
 /// - Returns: in the order of the files; nil where one cannot be read as a picture.
-public func thumbnails(of files: [FilePath], side: Int, threads: Int? = nil) -> [[UInt8]?] {
+public func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? = nil) -> [[UInt8]?] {
     var options = RGBImage.DecodingOptions()
     options.smallestSide = 2 * side
     options.allowsTruncated = true
     let decoding = options
     return WorkspacePool(threads: max(1, threads ?? availableCores())).map(files.count) { index in
-        try? Sample(file: files[index]).picture(decoding).thumbnail(side: side)
+        try? Sample(file: files[index]).picture(decoding).thumbnail(fitting: side)
     }
 }

@@ -73,19 +73,29 @@ struct Cluster: ParsableCommand {
             }
         }
         guard let html else { return }
+        try write(page(clusters, found), to: html)
+    }
+
+    private func page(_ clusters: Clusters, _ found: Vectors) throws -> [UInt8] {
         let shown = clusters.all.map { $0.members.prefix(60) }
         var pictures = thumbnails(
-            of: shown.joined().map { found.names[$0.row] }, side: Page.thumbnailSide,
+            of: shown.joined().map { found.names[$0.row] }, fitting: 192,
             threads: try model.threading.wanted())[...]
-        var page = Page(title: "\(found.names.count) pictures in \(clusters.all.count) clusters")
+        var page = Page(
+            title: "\(counted(found.names.count, "image")) in "
+                + counted(clusters.all.count, "cluster"),
+            about: [sourceWords(vectors.source)] + found.modelWords(given: model)
+                + ["the cosine of each image with the centre of its cluster"],
+            location: PageLocation(page: html))
         for (number, (cluster, members)) in zip(clusters.all, shown).enumerated() {
-            page.heading(cluster.title(number + 1))
+            page.heading(
+                cluster.name?.text ?? "Cluster \(number + 1)", cluster.remark(members.count))
             page.gallery(
                 members.map { (found.names[$0.row], fixed($0.cosine, 4)) },
                 Array(pictures.prefix(members.count)))
             pictures = pictures.dropFirst(members.count)
         }
-        try write(page.bytes, to: html)
+        return page.bytes
     }
 }
 
@@ -96,9 +106,15 @@ struct Clusters {
         var members: [(row: Int, cosine: Float)] = []
         /// The best of the labels, if there are any.
         var label: Prediction?
+        /// The name on pages, which no other cluster has; nil without labels.
+        var name: ClusterName?
 
-        func title(_ number: Int) -> String {
-            "\(number): \(label.map { $0.label + ", " } ?? "")\(members.count) pictures"
+        /// What a page says beside the name, if it shows so many members.
+        func remark(_ shown: Int) -> String {
+            var words = [counted(members.count, "image")]
+            if let name { words.append("cosine of the name \(fixed(name.cosine, 3))") }
+            if shown < members.count { words.append("the \(shown) most typical are shown") }
+            return words.joined(separator: " · ")
         }
 
         func json(_ number: Int, _ vectors: Vectors) -> JSON {
@@ -106,16 +122,19 @@ struct Clusters {
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
-            guard let label else {
+            // A file of vectors does not say what made it.
+            let model = vectors.index.map { JSON.string($0.modelName) } ?? .null
+            guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),
-                    "members": members,
+                    "model": model, "members": members,
                 ])
             }
             return .object([
                 "cluster": .integer(number), "label": .string(label.label),
                 "label_cosine": .float(label.cosine), "size": .integer(self.members.count),
-                "members": members,
+                "members": members, "name": .string(name.text),
+                "name_cosine": .float(name.cosine), "model": model,
             ])
         }
     }
@@ -143,7 +162,14 @@ struct Clusters {
             all[cluster].members.sort { ($1.cosine, $0.row) < ($0.cosine, $1.row) }
             all[cluster].label = labels?[cluster].first
         }
-        self.all = all.filter { !$0.members.isEmpty }
+        // Of vectors that are all alike some clusters are empty: the last ones.
+        all.removeAll(where: \.members.isEmpty)
+        if let labels {
+            let names = ClusterName.distinct(
+                labels.prefix(all.count).map { $0.map { ($0.label, $0.cosine) } })
+            for (cluster, name) in names.enumerated() { all[cluster].name = name }
+        }
+        self.all = all
         assignments = means.assignments
     }
 }

@@ -4,6 +4,7 @@ import CLIP
 struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write weights as safetensors in OpenAI's layout.",
+        usage: "clip convert [<options>] <name|path> <out>",
         discussion: """
             The file's metadata holds all that is needed to use it: activation, normalisation, \
             architecture, and its source. Without --dtype every number stays as it is.

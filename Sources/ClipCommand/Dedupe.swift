@@ -4,12 +4,13 @@ import CLIPSearch
 
 struct Dedupe: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find pictures that are nearly the same.",
+        abstract: "Find images that are nearly the same.",
+        usage: "clip dedupe [<options>] <vectors>",
         discussion: """
-            Of each group the picture of most pixels is kept; of these the largest file, then the first path. \
-            Prints groups with an empty line between them: the picture that is kept, then each duplicate \
-            with its cosine to that. Nothing is changed unless --move-to or --delete is given, which leave \
-            alone what has changed since it was indexed.
+            In each group the image with the most pixels is kept; of these the largest file, then the \
+            first path. Prints groups with an empty line between them: the image that is kept, then \
+            each duplicate with its cosine to that. Nothing is changed unless --move-to or --delete is \
+            given; files that have changed since they were indexed stay.
 
             Examples:
               clip dedupe .
@@ -24,20 +25,20 @@ struct Dedupe: ParsableCommand {
             "Count two images of this cosine or more as the same.", valueName: "cosine"))
     var threshold: Float = 0.97
 
-    @Flag(help: "Print the paths of duplicates alone, one a line.")
+    @Flag(help: "Print only the paths of duplicates, one a line.")
     var paths = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Print the paths of duplicates alone, each ended by NUL, for xargs -0.")
+        help: "Print only the paths of duplicates, each ended by NUL, for xargs -0.")
     var isNULTerminated = false
 
-    @Flag(help: "Print an object for each group.")
+    @Flag(help: "Print a JSON object for each group.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Move the duplicates into this folder, under the paths they have.", valueName: "folder"),
+            "Move the duplicates into FOLDER, under the paths they have.", valueName: "folder"),
         completion: .directory)
     var moveTo: String?
 

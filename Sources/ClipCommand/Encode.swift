@@ -136,7 +136,9 @@ struct Encode: ParsableCommand {
         var captions = try textFile.map {
             try TextCollection(FilePath(argument: $0), format: captionFormat ?? .lines)
         }
-        let use = isStandardOutput(output) ? ModelUse.answer : .record(output ?? "")
+        // A device or a pipe keeps nothing.
+        let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
+        let use = isKept ? ModelUse.record(output ?? "") : .answer
         let model = try self.model.load(textOptions, pictures, common, for: use)
         let job = CollectionJob(collection, common, name: "encode")
         var rest = text[...]

@@ -7,8 +7,9 @@ struct Map: ParsableCommand {
         abstract: "Draw the images of an index as a map, with similar ones side by side.",
         discussion: """
             The vectors are laid out in the plane by t-SNE, which begins with their first two \
-            principal components. The page needs no other file and no network: point at a dot to see \
-            its image. The colours are those of clip cluster. The same vectors make the same map.
+            principal components. The page needs no other file and no network: point at a dot or tap \
+            it to see its image, click it or tap it again to open the file. The colours are those of \
+            clip cluster. The same vectors make the same map.
 
             Examples:
               clip map . -o map.html -k 3 --labels labels.txt
@@ -100,19 +101,37 @@ struct Map: ParsableCommand {
                     ]))
             }
         }
-        if !common.quiet {
-            note("clip: map: divergence \(fixed(layout.divergence, 4))")
+        let count = counted(found.names.count, "image")
+        let divergence = "KL divergence \(fixed(layout.divergence, 4))"
+        if let output {
+            let shown =
+                found.names.count < all.names.count ? "\(grouped(found.names.count)) of " : ""
+            let page = MapPage(
+                title:
+                    "Map of \(shown)\(counted(all.names.count, "image")) in \(sourceWords(vectors.source))",
+                about: found.modelWords(given: model)
+                    + [counted(clusters.all.count, "cluster"), "t-SNE, \(divergence)"],
+                names: found.names, points: layout.points,
+                thumbnails: thumbnails(
+                    of: found.names, fitting: Self.thumbnailSide(found.names.count),
+                    threads: try model.threading.wanted()),
+                assignments: clusters.assignments, clusters: clusters.all,
+                location: PageLocation(page: output))
+            try write(page.bytes, to: output)
         }
-        guard let output else { return }
-        let page = MapPage(
-            title: "\(vectors.source): \(found.names.count) pictures", names: found.names,
-            points: layout.points,
-            thumbnails: thumbnails(
-                of: found.names, side: found.names.count > 2000 ? 64 : 128,
-                threads: try model.threading.wanted()),
-            assignments: clusters.assignments,
-            clusters: clusters.all.enumerated().map { $1.title($0 + 1) })
-        try write(page.bytes, to: output)
+        if !common.quiet {
+            let what = isStandardOutput(output) ? "map" : "wrote \(output ?? "")"
+            note("clip: \(what): \(count), \(divergence)")
+        }
+    }
+
+    /// The side of the thumbnails of a map, in pixels: smaller ones of many, so that the page stays small.
+    private static func thumbnailSide(_ count: Int) -> Int {
+        switch count {
+        case ...300: 240
+        case ...2000: 128
+        default: 64
+        }
     }
 }
 

@@ -151,6 +151,7 @@ struct Models: ParsableCommand {
             let words = row.name == BundledModel.name ? "built in" : row.isInstalled ? "yes" : ""
             return words + (row.isDefault ? words.isEmpty ? "no, default" : ", default" : "")
         }
+        let sizes = rows.map { $0.byteCount.map(megabytes) ?? "" }
         return TextTable(columns: [
             .init(
                 title: "name", width: rows.map(\.name.count).max() ?? 0, values: rows.map(\.name)),
@@ -158,8 +159,8 @@ struct Models: ParsableCommand {
                 title: "params", width: 8, isNumber: true, dropOrder: 2,
                 values: rows.map { $0.parameterCount.map(millions) ?? "" }),
             .init(
-                title: "size", width: 8, isNumber: true, dropOrder: 5,
-                values: rows.map { $0.byteCount.map(megabytes) ?? "" }),
+                title: "size", width: max(4, sizes.map(\.count).max() ?? 0), isNumber: true,
+                dropOrder: 5, values: sizes),
             .init(
                 title: "embedding", width: 9, isNumber: true, dropOrder: 1,
                 values: rows.map { $0.dimension.map { "\($0)" } ?? "" }),
@@ -168,7 +169,7 @@ struct Models: ParsableCommand {
                 values: rows.map { $0.accuracy.map { "\(fixed($0, 1)) %" } ?? "" }),
             .init(
                 title: "licence", width: rows.map(\.license.count).max() ?? 0, dropOrder: 3,
-                minimumWidth: 12, values: rows.map(\.license)),
+                minimumWidth: 7, values: rows.map(\.license)),
             .init(
                 title: "installed", width: max(9, rows.map { status($0).count }.max() ?? 0),
                 values: rows.map(status)),

@@ -196,15 +196,6 @@ extension String {
     }
 }
 
-/// A count with commas between groups of three digits: 12,345.
-func grouped(_ count: Int) -> String {
-    let digits = Array(String(count.magnitude))
-    let groups = digits.enumerated().map { index, digit in
-        index > 0 && (digits.count - index) % 3 == 0 ? ",\(digit)" : "\(digit)"
-    }
-    return (count < 0 ? "-" : "") + groups.joined()
-}
-
 /// A number with a fixed count of decimals.
 func fixed(_ value: some BinaryFloatingPoint, _ decimals: Int) -> String {
     let value = Double(value)

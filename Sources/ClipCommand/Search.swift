@@ -8,8 +8,8 @@ struct Search: ParsableCommand {
         discussion: """
             A query is a text, an image file, or several with + and - between them; a number and a \
             colon before a term is its weight. Prints the cosine and the path of each image, best \
-            first; if none is found, the exit status is 1. CLIP's cosines with texts are low, 0.2 to \
-            0.35 for what fits.
+            first; if none is found, the exit status is 1. The model is the one that the index was \
+            made with. CLIP's cosines with texts are low, 0.2 to 0.35 for what fits.
 
             Examples:
               clip search "a dog on a beach"
@@ -92,6 +92,9 @@ struct Search: ParsableCommand {
             if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
                 term = Term(weight: current * factor, operand: String(parts[1]))
             }
+            if term.operand.allSatisfy(\.isWhitespace) {
+                throw ValidationError("a text of the query is empty; is a variable unset?")
+            }
             terms.append(term)
             sign = nil
         }
@@ -103,26 +106,26 @@ struct Search: ParsableCommand {
 
     func run() throws {
         // Not in validate(), so that a mistyped option is reported first.
-        _ = try terms()
+        try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
-        let matches = try self.matches()
+        let (matches, searched) = try self.matches()
         for match in matches {
             if isNULTerminated {
                 printBytes(match.path.bytes + [0])
             } else if json {
-                printLine(.object(["path": .path(match.path), "cosine": .float(match.cosine)]))
+                printLine(
+                    .object([
+                        "path": .path(match.path), "cosine": .float(match.cosine),
+                        "model": .string(searched.model),
+                    ]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
                 printBytes(cosine + TerminalText.shown(match.path) + [UInt8(ascii: "\n")])
             }
         }
         if let html {
-            var page = Page(title: query.joined(separator: " "))
-            page.gallery(
-                matches.map { ($0.path, fixed($0.cosine, 4)) },
-                thumbnails(of: matches.map(\.path), side: Page.thumbnailSide))
-            try write(page.bytes, to: html)
+            try write(page(matches, searched), to: html)
         }
         if matches.isEmpty {
             try sayNothingFound()
@@ -137,7 +140,7 @@ struct Search: ParsableCommand {
         nearest.threshold = -1
         nearest.top = 1
         nearest.common.quiet = true
-        guard let best = try nearest.matches().first else {
+        guard let best = try nearest.matches().0.first else {
             return note("clip: search: \(index) has no images")
         }
         note(
@@ -147,8 +150,32 @@ struct Search: ParsableCommand {
             """)
     }
 
-    private func matches() throws -> [EmbeddingIndex.Match] {
+    /// The vectors that were searched.
+    private struct Searched {
+        let count: Int
+        let model: String
+        let precision: Precision
+    }
+
+    private func page(_ matches: [EmbeddingIndex.Match], _ searched: Searched) -> [UInt8] {
+        let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
+        var about = [
+            "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
+                + sourceWords(index),
+            modelWords(searched.model, searched.precision),
+        ]
+        if threshold > -1 { about.append("cosine \(threshold) or more") }
+        var page = Page(
+            title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
+        page.gallery(
+            matches.map { ($0.path, fixed($0.cosine, 4)) },
+            thumbnails(of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192))
+        return page.bytes
+    }
+
+    private func matches() throws -> ([EmbeddingIndex.Match], Searched) {
         let path = FilePath(argument: index)
+        try VectorOptions.checkExists(index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
                 tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)
@@ -159,13 +186,24 @@ struct Search: ParsableCommand {
                 try stored.model.map { try self.model.load($0, of: .npy(path), common).model }
                 ?? self.model.load(forVectorsOf: stored.dimension, common)
             let model = following(loaded)
-            return stored.search(
+            let found = stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
+            return (
+                found,
+                Searched(
+                    count: stored.names.count,
+                    model: try stored.model?.name ?? self.model.name(),
+                    precision: model.precision)
+            )
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
         let model = following(
             try model.load(found.model, of: .index(of: path), common).model)
-        return try found.search(try vector(model), top: top, threshold: threshold)
+        return (
+            try found.search(try vector(model), top: top, threshold: threshold),
+            Searched(
+                count: found.count, model: found.modelName, precision: found.precision)
+        )
     }
 
     /// The sum of what the terms mean, each of length one times its weight.

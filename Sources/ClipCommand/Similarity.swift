@@ -78,7 +78,7 @@ struct Similarity: ParsableCommand {
         let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
         let job = CollectionJob(collection, common, name: "similarity")
         let decoding = pictures.decoding(for: model.preprocessor)
-        var images: [(name: FilePath, thumbnail: [UInt8]?)] = []
+        var images: [Heatmap.Image] = []
         var cosines: [[Float]] = []
         try job.perform {
             try job.run(collection.sources(inputs + image), model, decoding, sample: sampling) {
@@ -86,8 +86,8 @@ struct Similarity: ParsableCommand {
                 try MatrixLimit.check(
                     images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)
                 let thumbnail =
-                    heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(side: 192)
-                images.append((sample.name, thumbnail))
+                    heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(fitting: 192)
+                images.append(Heatmap.Image(name: sample.name, thumbnail: thumbnail))
                 cosines += Embeddings(values: vector, dimension: vector.count)
                     .cosineSimilarities(to: textVectors)
             }
@@ -102,32 +102,18 @@ struct Similarity: ParsableCommand {
                     "cosines": .array(cosines.map { .floats($0) }),
                 ]))
         } else {
-            printTable(cosines, images: images.map(\.name), text)
+            CosineTable(images: images.map { "\($0.name)" }, texts: text, cosines: cosines)
+                .lines(fitting: terminalColumns(of: 1) ?? 80).forEach { print($0) }
         }
         if let heatmap {
             let drawing = Heatmap(
-                images: images.map { ("\($0.name)", $0.thumbnail) }, texts: text,
-                cosines: cosines)
-            if heatmap.lowercased().hasSuffix(".svg") {
-                try write(Array(drawing.svg.utf8), to: heatmap)
-            } else {
-                var page = Page(title: "\(images.count) pictures and \(text.count) texts")
-                page.append(drawing.svg)
-                try write(page.bytes, to: heatmap)
-            }
+                images: images, texts: text, cosines: cosines,
+                model: modelWords(try self.model.name(), model.precision))
+            let bytes =
+                heatmap.lowercased().hasSuffix(".svg")
+                ? Array(drawing.svg.utf8) : drawing.page(PageLocation(page: heatmap))
+            try write(bytes, to: heatmap)
         }
         if job.failures > 0 { throw ExitCode(1) }
-    }
-
-    private func printTable(_ cosines: [[Float]], images: [FilePath], _ text: [String]) {
-        // Texts may be long: the columns are numbered and spelt out above.
-        for (i, text) in text.enumerated() { print("[\(i + 1)] \(text)") }
-        print(text.indices.map { "[\($0 + 1)]".right(8) }.joined(), " cosine of")
-        for (row, name) in zip(cosines, images) {
-            printBytes(
-                Array((row.map { fixed($0, 4).right(8) }.joined() + "  ").utf8)
-                    + TerminalText.shown(name)
-                    + [UInt8(ascii: "\n")])
-        }
     }
 }

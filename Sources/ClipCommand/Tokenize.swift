@@ -4,6 +4,7 @@ import CLIP
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print the token ids of texts.",
+        usage: "clip tokenize [<options>] [<text> ...]",
         discussion: """
             One JSON array a text: start (49406), the text, end (49407). Without texts, the lines of \
             standard input are taken, or with -0 the parts that end with NUL.

@@ -2,6 +2,12 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// Vectors of an index or a file.
 struct VectorOptions: ParsableArguments {
     @Argument(
@@ -11,7 +17,21 @@ struct VectorOptions: ParsableArguments {
         completion: .file(extensions: ["npy"]))
     var source: String
 
+    /// Refuses what is neither a folder nor a file, as if it were an index.
+    static func checkExists(_ source: String) throws {
+        // A name that is not UTF-8 is left to the index itself.
+        guard !source.unicodeScalars.contains("\u{FFFD}"),
+            !FileManager.default.fileExists(atPath: source)
+        else { return }
+        throw Failure(
+            """
+            cannot read \(source): No such file or directory; give a folder that clip index has \
+            indexed, or the .npy of clip encode
+            """)
+    }
+
     func load(_ threading: ThreadOptions) throws -> Vectors {
+        try Self.checkExists(source)
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
@@ -37,6 +57,17 @@ struct Vectors {
     var index: EmbeddingIndex?
     /// The model that made them, where that is known.
     var made: (by: ModelRecord, vectors: StoredVectors)?
+
+    /// The words of a page for the model that made the vectors; none if it is not known.
+    func modelWords(given options: ModelOptions) -> [String] {
+        if let index { return [ClipCommand.modelWords(index.modelName, index.precision)] }
+        if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }
+        return options.isGiven
+            ? ((try? options.name()).map {
+                [ClipCommand.modelWords($0, options.precision ?? .fp32)]
+            } ?? [])
+            : []
+    }
 
     /// The model that labels are encoded with, and the classifier of them.
     func classifier(

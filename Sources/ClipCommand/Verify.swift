@@ -38,7 +38,7 @@ struct Verify: ParsableCommand {
         guard let whose, Self.names.contains(whose) else {
             throw Failure(
                 """
-                no answers of \(expected ?? name) are known, only of \
+                no published numbers are known for \(expected ?? name), only for \
                 \(Self.names.joined(separator: ", ")); if the weights are one of these, say so with --as
                 """)
         }

@@ -73,13 +73,13 @@ package struct FeatureMap {
             output = matrix.workspace.matrix(
                 rows: batch * newHeight * newWidth, columns: weights.outputs)
             // Strips of rows, so that the unfolded pixels stay in the cache.
-            let strip = max(1, min(output.rows, 1 << 18 / weights.inputs))
-            for start in Swift.stride(from: 0, to: output.rows, by: strip) {
-                let rows = start..<min(start + strip, output.rows)
+            let strips = max(1, output.rows * weights.inputs >> 18)
+            for strip in 0..<strips {
+                let rows = output.rows * strip / strips..<output.rows * (strip + 1) / strips
                 let unfolded = self.unfolded(
                     rows, newHeight, newWidth, kernel: kernel, stride: stride, padding: padding)
                 weights.apply(
-                    unfolded, into: output, fromRow: start, activation: activation,
+                    unfolded, into: output, fromRow: rows.lowerBound, activation: activation,
                     rowsTogether: area)
             }
         }

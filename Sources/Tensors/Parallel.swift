@@ -59,11 +59,14 @@ extension Workspace {
     }
 
     /// The same, saying which of at most `team.count` parts a range is.
+    ///
+    /// - Parameter most: the most parts, each of which is then not small.
     func inParallelParts(
-        _ count: Int, unit: Int = 1, _ body: (_ part: Int, _ range: Range<Int>) -> Void
+        _ count: Int, unit: Int = 1, atMost most: Int = .max,
+        _ body: (_ part: Int, _ range: Range<Int>) -> Void
     ) {
         let units = (count + unit - 1) / unit
-        let parts = min(team.count, units)
+        let parts = min(team.count, units, most)
         team.run(parts: parts) { part in
             let lower = units * part / parts * unit
             let upper = min(units * (part + 1) / parts * unit, count)

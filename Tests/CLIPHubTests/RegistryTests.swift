@@ -54,6 +54,8 @@ import Testing
         }
         #expect(throws: Never.self) { try CLIPHub(environment: [:]).find("me/rn50") }
         #expect(HubModel.inRepository("openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
+        #expect(
+            HubModel.inRepository("hf-hub:openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
         #expect(HubModel.inRepository("me/model") == nil)
         #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
             try CLIPHub(environment: [:]).find("chair")

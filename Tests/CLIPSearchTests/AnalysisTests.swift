@@ -366,11 +366,11 @@ import Testing
         #expect(read.names == named.names && read.embeddings == named.embeddings)
     }
 
-    @Test func thumbnailsArePictures() throws {
+    @Test func thumbnailsShowWholeImages() throws {
         let files = [
             FilePath(Fixtures.path("pictures")), FilePath("nowhere.png"),
         ]
-        #expect(thumbnails(of: files, side: 16) == [nil, nil])
+        #expect(thumbnails(of: files, fitting: 16) == [nil, nil])
         let image = try RGBImage(
             width: 40, height: 20, pixels: (0..<800).flatMap { _ in [200, 100, 50] as [UInt8] })
         let small = try RGBImage(decoding: image.thumbnail(side: 16))
@@ -378,5 +378,23 @@ import Testing
         for (place, value) in small.pixels.enumerated() {
             #expect(abs(Int(value) - [200, 100, 50][place % 3]) < 6)
         }
+        for (width, height, side, expected) in [
+            (40, 20, 16, (16, 8)), (20, 40, 16, (8, 16)), (40, 20, 100, (40, 20)),
+            (1000, 1, 16, (16, 1)),
+        ] {
+            let image = try RGBImage(
+                width: width, height: height,
+                pixels: [UInt8](repeating: 90, count: 3 * width * height))
+            let whole = try RGBImage(decoding: image.thumbnail(fitting: side))
+            #expect(
+                (whole.width, whole.height) == expected,
+                "\(width) x \(height) in \(side): \(whole.width) x \(whole.height)")
+        }
+        // The edges of a wide image are kept: its left half is black, its right half white.
+        let halves = try RGBImage(
+            width: 80, height: 20,
+            pixels: (0..<4800).map { $0 / 3 % 80 < 40 ? 0 : 255 as UInt8 })
+        let wide = try RGBImage(decoding: halves.thumbnail(fitting: 16))
+        #expect(wide.pixels[0] < 20 && wide.pixels[3 * 15] > 235, "\(wide.pixels.prefix(48))")
     }
 }

@@ -169,7 +169,7 @@ import Testing
             #expect(
                 Set(bench.keys) == [
                     "tower", "batch", "precision", "threads", "median_ms", "min_ms", "per_second",
-                    "peak_rss_mb", "isa", "blas",
+                    "peak_rss_mb", "isa", "engine", "blas", "blas_core",
                 ])
         }
     }

@@ -199,7 +199,8 @@ import Testing
         #expect(other.status == 1)
         #expect(try json(other.output)["failed"] as? Int == 3)
         expectFailure(
-            try clip("verify", Fixtures.path("models/seeded")), status: 1, says: "only of ViT-B/32")
+            try clip("verify", Fixtures.path("models/seeded")), status: 1, says: "only for ViT-B/32"
+        )
     }
 
     @Test func convertWritesWhatItIsAskedFor() throws {

@@ -163,7 +163,8 @@ import Testing
         try makeArchive()
         let result = try clip(
             ["similarity", "--image", "data.tar", "--sample", "3", "--heatmap", "h.svg"] + texts)
-        #expect(result.status == 0 && result.text.split(separator: "\n").count == 6)
+        let rowsShown = result.text.split(separator: "\n").filter { $0.contains("data.tar/") }
+        #expect(result.status == 0 && rowsShown.count == 3, "\(result.text)")
         let drawing = String(decoding: try bytes(ofFile: folder.path + "/h.svg"), as: UTF8.self)
         #expect(drawing.components(separatedBy: "<image ").count == 4)
     }

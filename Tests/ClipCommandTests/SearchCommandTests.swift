@@ -5,6 +5,8 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import ClipCommand
+
 /// `clip index` and `clip search`.
 @Suite struct SearchCommandTests {
     private let folder: TemporaryFolder
@@ -155,7 +157,19 @@ extension TemporaryFolder {
         #expect(page.components(separatedBy: "<figure").count == 14)
         #expect(page.contains("&lt;/script&gt;&lt;b&gt;&amp;&quot;&#39;.png"))
         #expect(page.components(separatedBy: "data:image/jpeg;base64,").count == 14)
-        #expect(!page.contains("http"))
+        #expect(!page.contains("://"))
+        #expect(page.contains("href=\"photos/%3C/script%3E%3Cb%3E%26%22%27.png\""))
+        #expect(page.contains("<h1>13 images in 3 clusters</h1>"))
+        #expect(page.contains("\(photos) · model \(Self.model) · "))
+        // No name twice, each with its cosine; the labels of JSON are as before.
+        let names = clusters.compactMap { $0["name"] as? String }
+        #expect(Set(names).count == 3, "\(names)")
+        for cluster in clusters {
+            let name = try #require(cluster["name"] as? String)
+            let cosine = try #require(cluster["name_cosine"] as? Double)
+            #expect(page.contains("<h2>\(name) <small>"), "\(name)")
+            #expect(page.contains("cosine of the name \(fixed(cosine, 3))"), "\(cosine)")
+        }
 
         let table = try clip("cluster", photos, "-k", "3").text.split(separator: "\n")
         #expect(table.count == 13 && table[0].split(separator: "\t").count == 3)
@@ -219,14 +233,35 @@ extension TemporaryFolder {
         #expect(Set(points.compactMap { $0["cluster"] as? Int }) == [1, 2])
         let page = try text("m.html")
         #expect(page.components(separatedBy: "</script>").count == 3)
-        #expect(!page.contains("http"))
+        #expect(!page.contains("://"))
+        #expect(page.contains("<h1>Map of 13 images in \(photos)</h1>"))
+        #expect(page.contains("model \(Self.model) · 2 clusters · t-SNE, KL divergence "))
         let start = try #require(page.range(of: "id=\"data\">")).upperBound
         let end = try #require(page.range(of: "</script>")).lowerBound
         let data = try json(Data(page[start..<end].utf8))
         #expect((data["names"] as? [String])?.contains("\(photos)/</script><b>&\"'.png") == true)
-        #expect((data["pictures"] as? [String])?.count == 13)
+        #expect((data["images"] as? [String])?.count == 13)
+        let links = try #require(data["links"] as? [String])
+        #expect(links.contains("photos/%3C/script%3E%3Cb%3E%26%22%27.png"), "\(links)")
+        #expect(links.contains("photos/0%20%C3%A9.jpg"), "\(links)")
+        for link in links {
+            let path = try #require(link.removingPercentEncoding)
+            #expect(FileManager.default.fileExists(atPath: folder.path + "/" + path), "\(path)")
+        }
+        let clusters = try #require(data["clusters"] as? [[String: Any]])
+        #expect(clusters.compactMap { $0["size"] as? Int }.reduce(0, +) == 13)
 
-        let some = try clip("map", photos, "--json", "--most", "5")
+        let said = try clip("map", photos, "-o", "n.html")
+        #expect(said.status == 0 && said.output.isEmpty)
+        #expect(
+            said.errors.hasPrefix("clip: wrote n.html: 13 images, KL divergence "), "\(said.errors)"
+        )
+        let printed = try clip("map", photos, "-o", "-", "-q")
+        #expect(
+            printed.text.contains("\"file:///"), "links of a page that is not a file are absolute")
+
+        let some = try clip("map", photos, "--json", "--most", "5", "-o", "some.html")
+        #expect(try text("some.html").contains("<h1>Map of 5 of 13 images in \(photos)</h1>"))
         #expect(some.text.split(separator: "\n").count == 5 && some.errors.contains("5 of 13"))
         expectFailure(try clip("map", photos), status: 2, says: "-o FILE")
     }
@@ -239,7 +274,10 @@ extension TemporaryFolder {
                 "a <cat> & \u{1}", "a dog", "--heatmap", name)
             #expect(result.status == 0, "\(result.errors)")
             let drawing = try text(name)
-            #expect(drawing.components(separatedBy: "<image ").count == 3)
+            let image = name == "h.svg" ? "<image " : "<img "
+            #expect(drawing.components(separatedBy: image).count == 3)
+            #expect(drawing.contains("Cosines of 2 images and 2 texts"))
+            #expect(drawing.contains("model \(Self.model)"))
             #expect(drawing.contains("a &lt;cat&gt; &amp; \u{FFFD}"))
         }
         #expect(XMLParser(data: Data(try bytes(ofFile: folder.path + "/h.svg"))).parse())
@@ -249,7 +287,16 @@ extension TemporaryFolder {
                 "--heatmap", "h.png"), status: 2, says: ".svg or .html")
         let found = try clip("search", "a cat", "--index", photos, "--html", "s.html", "--top", "4")
         #expect(found.status == 0)
-        #expect(try text("s.html").components(separatedBy: "<figure").count == 5)
+        let page = try text("s.html")
+        #expect(page.components(separatedBy: "<figure").count == 5)
+        #expect(page.components(separatedBy: "href=\"photos/").count == 5)
+        #expect(page.contains("<h1>a cat</h1>") && !page.contains("://"))
+        #expect(
+            page.contains("The best 4 of 13 images in \(photos) · model \(Self.model)</p>"),
+            "\(page.prefix(4000))")
+        for path in found.text.split(separator: "\n").map({ $0.split(separator: "\t")[1] }) {
+            #expect(page.contains("<div class=\"whole\">\(escaped(String(path)))</div>"), "\(path)")
+        }
     }
 
     @Test func captionsAreScored() throws {

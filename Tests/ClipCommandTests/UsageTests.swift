@@ -225,6 +225,45 @@ import Testing
         }
     }
 
+    @Test func shortTextsAreTheHeadingsOfCosines() throws {
+        try folder.copy(Self.bike, as: "bike.jpg")
+        func lines(_ texts: String...) throws -> [String] {
+            try clip(["similarity", "--image", "bike.jpg", "--text"] + texts).text
+                .split(separator: "\n").map(String.init)
+        }
+        let columns = try lines("a bicycle", "a dog")
+        #expect(columns.count == 2 && columns[0] == "  a bicycle   a dog  image", "\(columns)")
+        #expect(columns.last?.hasSuffix("  bike.jpg") == true, "\(columns)")
+        let long = String(repeating: "a very long text ", count: 3)
+        let numbered = try lines("a bicycle", long)
+        #expect(
+            numbered.prefix(3) == ["[1] a bicycle", "[2] \(long)", "     [1]     [2]  image"],
+            "\(numbered)")
+    }
+
+    @Test func resultsOfASearchNameTheModel() throws {
+        let photos = folder.path + "/photos"
+        try FileManager.default.createDirectory(
+            atPath: photos, withIntermediateDirectories: false)
+        try FileManager.default.copyItem(atPath: Self.dog, toPath: photos + "/dog.jpg")
+        #expect(try clip("index", photos, "-q").status == 0)
+        let found = try json(clip("search", "a dog", "--index", photos, "--json").output)
+        #expect(found["model"] as? String == "tiny" && found["path"] != nil, "\(found)")
+        let clusters = try json(clip("cluster", photos, "-k", "1", "--json").output)
+        #expect(clusters["model"] as? String == "tiny", "\(clusters)")
+        for (query, says) in [
+            (["https://example.org/a.jpg"], "is a URL"), ([""], "is empty"),
+            (["a dog", "+", " "], "is empty"),
+        ] {
+            expectFailure(
+                try clip(["search"] + query + ["--index", photos]), status: 2, says: says)
+        }
+        for arguments in [["search", "a", "--index", "nope"], ["dedupe", "nope"]] {
+            expectFailure(
+                try clip(arguments), status: 1, says: "cannot read nope: No such file or directory")
+        }
+    }
+
     @Test func shortOptionsAreTheSame() throws {
         let labels = ["a bicycle", "a dog", "a cat"]
         let long = try clip(["zeroshot", Self.bike] + labels + ["--model", "tiny", "--top", "1"])

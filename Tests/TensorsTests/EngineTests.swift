@@ -38,7 +38,7 @@ import Testing
         #expect(ProductEngine.blas.isAvailable == ProductEngine.isBLASBuilt)
     }
 
-    @Test(arguments: engines, [1, 7, 8, 50, 401])
+    @Test(arguments: engines, [1, 7, 50, 401])
     func productsAreThoseOfFloat64(engine: ProductEngine, rows: Int) {
         var random = Random(seed: rows)
         let x = random.floats(rows * Self.inputs, in: -1...1)
@@ -56,7 +56,7 @@ import Testing
             let sums = y.values
             var worst = (plain: 0.0, added: 0.0)
             for row in 0..<rows {
-                for output in stride(from: 0, to: Self.outputs, by: 7) {
+                for output in stride(from: 0, to: Self.outputs, by: 29) {
                     let exact = (0..<Self.inputs).reduce(Double(bias[output])) {
                         $0 + Double(x[row * Self.inputs + $1])
                             * Double(weight[output * Self.inputs + $1])
@@ -67,7 +67,10 @@ import Testing
                     worst.added = max(worst.added, abs(Double(sums[at]) - added))
                 }
             }
-            #expect(worst.plain < 2e-5 && worst.added < 2e-5, "\(engine), \(rows): \(worst)")
+            // 4e-7 of the sum of the products' magnitudes, a quarter of `inputs` on average.
+            let limit = 4e-7 * Double(Self.inputs) / 4
+            #expect(
+                worst.plain < limit && worst.added < limit, "\(engine), \(rows): \(worst)")
         }
     }
 
@@ -76,13 +79,13 @@ import Testing
         engine: ProductEngine
     ) {
         var random = Random(seed: 3)
-        let rows = 130
+        let rows = 61
         let x = random.floats(rows * Self.inputs, in: -1...1)
         let weights = weights()
         let expected = weights.apply(
             matrix(x, columns: Self.inputs, threads: 1, engine), activation: .quickGELU
         ).values
-        for (threads, sizes) in [(1, [1, 5, 8, 13, 50]), (2, [1, 12, 50, 130]), (3, [7, 64])] {
+        for (threads, sizes) in [(1, [1, 5, 13, 50]), (2, [1, 50, 61]), (7, [7, 61])] {
             for size in sizes {
                 for start in stride(from: 0, to: rows, by: size) {
                     let part = start..<min(start + size, rows)

@@ -91,6 +91,23 @@ public struct RGBImage: Sendable, Equatable {
             quality: quality)
     }
 
+    /// A small copy of the whole image, as a JPEG file. Transparent parts are white.
+    ///
+    /// - Parameters:
+    ///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
+    ///   - quality: The quality of JPEG, 1...100.
+    public func thumbnail(fitting side: Int, quality: Int = 80) -> [UInt8] {
+        precondition(
+            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+        let ratio = min(1, Double(side) / Double(max(width, height)))
+        let columns = max(1, Int((Double(width) * ratio).rounded()))
+        let rows = max(1, Int((Double(height) * ratio).rounded()))
+        let pixels = resampled(
+            onWhite(self), width: width, height: height, newWidth: columns, newHeight: rows,
+            columns: 0..<columns, rows: 0..<rows, filter: .bicubic)
+        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality)
+    }
+
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
     ///
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.

@@ -1,92 +1,144 @@
-/// A matrix of cosines as a drawing: pictures down, texts across, the numbers in the cells.
+import CLIPSearch
+import CPages
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A matrix of cosines as a drawing: images down, texts across, the numbers in the cells.
 struct Heatmap {
-    let images: [(name: String, thumbnail: [UInt8]?)]
+    struct Image {
+        let name: FilePath
+        /// A JPEG file; nil if there is none.
+        let thumbnail: [UInt8]?
+    }
+
+    let images: [Image]
     let texts: [String]
+    /// One row per image, one column per text.
     let cosines: [[Float]]
+    /// What is said about the model: its name, and its precision.
+    let model: String
+    /// The least and the largest cosine.
+    let range: (least: Float, most: Float)
 
-    /// The side of pictures and cells, in pixels.
-    private static let cell = 96
-    /// How many letters of names are shown, and how wide a letter is at most.
-    private static let longest = 40
-    private static let letter = 7.5
+    init(images: [Image], texts: [String], cosines: [[Float]], model: String) {
+        self.images = images
+        self.texts = texts
+        self.cosines = cosines
+        self.model = model
+        let all = cosines.joined().filter(\.isFinite)
+        range = (all.min() ?? 0, all.max() ?? 0)
+    }
 
-    var svg: String {
-        let cell = Self.cell
-        let names = images.map { Self.short($0.name) }
-        let words = texts.map(Self.short)
-        let left = 24 + Int(Self.letter * Double(names.map(\.count).max() ?? 0)) + 8 + cell + 8
-        // Texts lean to the right, so that long ones do not meet.
-        let longestWord = Double(words.map(\.count).max() ?? 0) * Self.letter
-        let top = 24 + Int(longestWord * 0.64)
-        let width = left + texts.count * cell + 24 + Int(longestWord * 0.77)
-        let height = top + images.count * cell + 16
+    var title: String {
+        "Cosines of \(counted(images.count, "image")) and \(counted(texts.count, "text"))"
+    }
+
+    /// A cosine's place between the least and the largest, 0...1; in the middle if all are the same.
+    func share(of cosine: Float) -> Float {
         let (least, most) = range
-        var parts = [
-            """
-            <svg xmlns="http://www.w3.org/2000/svg" width="\(width)" height="\(height)" \
-            viewBox="0 0 \(width) \(height)" font-family="system-ui, sans-serif" font-size="13">
-            <rect width="100%" height="100%" fill="#fff"/>
-            """
-        ]
-        for (column, word) in words.enumerated() {
-            let x = left + column * cell + cell / 2
-            parts.append(
-                """
-                <text x="\(x)" y="\(top - 8)" transform="rotate(-40 \(x) \(top - 8))" \
-                fill="#222">\(escaped(word))<title>\(escaped(texts[column]))</title></text>
-                """)
-        }
-        for (row, image) in images.enumerated() {
-            let y = top + row * cell
-            parts.append(
-                """
-                <text x="\(left - cell - 16)" y="\(y + cell / 2 + 4)" text-anchor="end" \
-                fill="#222">\(escaped(names[row]))<title>\(escaped(image.name))</title></text>
-                """)
-            if let thumbnail = image.thumbnail {
-                parts.append(
-                    """
-                    <image x="\(left - cell - 6)" y="\(y + 2)" width="\(cell - 4)" \
-                    height="\(cell - 4)" href="\(dataURI(thumbnail))"/>
-                    """)
-            }
-            for (column, cosine) in cosines[row].enumerated() {
-                let x = left + column * cell
-                let share = most > least ? (cosine - least) / (most - least) : 0.5
-                parts.append(
-                    """
-                    <rect x="\(x)" y="\(y)" width="\(cell)" height="\(cell)" \
-                    fill="\(Self.colour(share))"/>
-                    <text x="\(x + cell / 2)" y="\(y + cell / 2 + 5)" text-anchor="middle" \
-                    fill="\(share < 0.55 ? "#fff" : "#111")">\(fixed(cosine, 3))</text>
-                    """)
-            }
-        }
-        return parts.joined(separator: "\n") + "\n</svg>\n"
+        return most > least && cosine.isFinite ? (cosine - least) / (most - least) : 0.5
     }
 
-    private var range: (least: Float, most: Float) {
-        let all = cosines.joined()
-        return (all.min() ?? 0, all.max() ?? 0)
+    /// The largest cosine of a row that has something to choose from.
+    func best(_ row: Int) -> Float? {
+        texts.count > 1 ? cosines[row].filter(\.isFinite).max() : nil
     }
 
-    private static func short(_ text: String) -> String {
-        text.count <= longest ? text : text.prefix(longest - 1) + "…"
+    // MARK: colours
+
+    /// From dark blue by green to yellow, as lightness grows.
+    private static let stops: [(red: Float, green: Float, blue: Float)] = [
+        (48, 18, 90), (44, 82, 139), (32, 144, 140), (94, 201, 98), (253, 231, 37),
+    ]
+
+    /// The colours of the scale from the least to the largest, equally far apart.
+    static var scale: [String] {
+        stops.indices.map { colour(Float($0) / Float(stops.count - 1)) }
     }
 
-    /// From dark blue by green to yellow, as lightness grows: 0...1.
-    private static func colour(_ share: Float) -> String {
-        let stops: [(red: Float, green: Float, blue: Float)] = [
-            (48, 18, 90), (44, 82, 139), (32, 144, 140), (94, 201, 98), (253, 231, 37),
-        ]
+    private static func channels(_ share: Float) -> [Float] {
         let place = min(max(share, 0), 1) * Float(stops.count - 1)
         let lower = min(Int(place), stops.count - 2)
         let part = place - Float(lower)
-        func mixed(_ channel: (Int) -> Float) -> Int {
-            Int((channel(lower) * (1 - part) + channel(lower + 1) * part).rounded())
+        let (a, b) = (stops[lower], stops[lower + 1])
+        return [(a.red, b.red), (a.green, b.green), (a.blue, b.blue)].map {
+            ($0 * (1 - part) + $1 * part).rounded()
         }
+    }
+
+    /// The colour of a share, 0...1.
+    static func colour(_ share: Float) -> String {
+        "rgb(\(channels(share).map { String(Int($0)) }.joined(separator: ",")))"
+    }
+
+    /// White or black, whichever has more contrast on the colour of a share.
+    ///
+    /// Source: relative luminance as WCAG 2 defines it; the two contrasts are equal at 0.179.
+    static func ink(_ share: Float) -> String {
+        let linear = channels(share).map { channel in
+            let part = channel / 255
+            return part <= 0.03928 ? part / 12.92 : powf((part + 0.055) / 1.055, 2.4)
+        }
+        let luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        return luminance < 0.179 ? "#fff" : "#000"
+    }
+}
+
+// MARK: the page
+
+extension Heatmap {
+    /// The greatest number of characters of a text in the page that is not shortened.
+    private static let longestInPage = 48
+
+    /// A page with the matrix as a table, whose first column and row stay in sight.
+    func page(_ location: PageLocation) -> [UInt8] {
+        var page = Page(title: title, about: [model], location: location)
+        page.append(style: clip_table_css())
+        page.append(legend)
+        page.append("<div class=\"scroll\"><table>\n<thead><tr><th>cosine</th>")
+        for (text, short) in zip(texts, shortened(texts, to: Self.longestInPage)) {
+            let words =
+                text == short
+                ? "<div>\(escaped(text))</div>"
+                : """
+                <details class="text"><summary>\(escaped(short))</summary>\(escaped(text))</details>
+                """
+            page.append("<th scope=\"col\" title=\"\(escaped(text))\">\(words)</th>")
+        }
+        page.append("</tr></thead>\n<tbody>")
+        for (row, image) in images.enumerated() {
+            page.append(
+                """
+                <tr><th scope="row">\(page.frame(image.name, image.thumbnail))\
+                \(pathDetails(image.name))</th>
+                """)
+            let best = best(row)
+            for cosine in cosines[row] {
+                let share = share(of: cosine)
+                page.append(
+                    """
+                    <td\(cosine == best ? " class=\"best\"" : "") style="background:\
+                    \(Self.colour(share));color:\(Self.ink(share))">\(fixed(cosine, 3))</td>
+                    """)
+            }
+            page.append("</tr>")
+        }
+        page.append("</tbody>\n</table></div>")
+        return page.bytes
+    }
+
+    private var legend: String {
+        let best = texts.count > 1 ? "<b>0</b> the best of its row" : ""
         return """
-            rgb(\(mixed { stops[$0].red }),\(mixed { stops[$0].green }),\(mixed { stops[$0].blue }))
+            <p class="scale"><span>\(fixed(range.least, 3))</span><i style="background:\
+            linear-gradient(to right,\(Self.scale.joined(separator: ",")))"></i>\
+            <span>\(fixed(range.most, 3))</span>\(best)</p>
             """
     }
 }

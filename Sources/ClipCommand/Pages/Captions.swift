@@ -1,0 +1,51 @@
+import CLIPSearch
+
+/// Shortens texts in the middle, so that both ends are seen and no two different texts look the same.
+///
+/// - Parameter longest: The greatest number of characters of a result; at least 16.
+func shortened(_ texts: [String], to longest: Int) -> [String] {
+    var results = texts.map { shortened($0, to: longest) }
+    for group in groups(of: results, texts) {
+        // What they have in common is left out, but for the beginning.
+        let characters = group.map { Array(texts[$0]) }
+        let least = characters.map(\.count).min() ?? 0
+        let common =
+            (0..<least).first { i in characters.contains { $0[i] != characters[0][i] } } ?? least
+        for (row, text) in zip(group, characters) {
+            let rest = text[max(8, min(common, text.count) - 4)...]
+            let room = longest - 9
+            results[row] =
+                String(text[..<8]) + "…"
+                + (rest.count <= room ? String(rest) : String(rest.prefix(room - 1)) + "…")
+        }
+    }
+    for group in groups(of: results, texts) {
+        for row in group {
+            results[row] = shortened("\(row + 1): " + texts[row], to: longest)
+        }
+    }
+    return results
+}
+
+/// The rows of different texts that have the same result.
+private func groups(of results: [String], _ texts: [String]) -> [[Int]] {
+    Dictionary(grouping: results.indices) { results[$0] }.values
+        .filter { rows in Set(rows.map { texts[$0] }).count > 1 }
+        .sorted { $0[0] < $1[0] }
+}
+
+/// A text with an ellipsis in the middle if it is longer than asked for.
+func shortened(_ text: String, to longest: Int) -> String {
+    guard text.count > longest else { return text }
+    let head = longest / 2
+    return text.prefix(head) + "…" + text.suffix(longest - 1 - head)
+}
+
+/// A path that keeps its file name: the folder is cut first.
+func shortened(_ path: FilePath, to longest: Int) -> String {
+    let whole = path.description
+    guard whole.count > longest else { return whole }
+    let name = String(decoding: path.lastComponent, as: UTF8.self)
+    guard name.count + 2 < longest else { return shortened(name, to: longest) }
+    return "…" + whole.suffix(longest - 1)
+}

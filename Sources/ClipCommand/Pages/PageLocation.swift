@@ -1,0 +1,111 @@
+import CLIPSearch
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The place of a page, which decides how it links to files.
+struct PageLocation {
+    private let current: [ArraySlice<UInt8>]
+    /// The components of the page's folder; nil if the page is not a file.
+    private let folder: [ArraySlice<UInt8>]?
+    /// The number of components of `folder` up to and with the last that is a symbolic link.
+    private let linkedDepth: Int
+
+    /// - Parameters:
+    ///   - page: The file that the page is written to; nil or "-" is standard output.
+    ///   - currentFolder: The folder that relative paths start at.
+    init(page: String?, currentFolder: FilePath = .currentFolder) {
+        current = Self.components(currentFolder.bytes, from: [])
+        guard let page, !isStandardOutput(page), mayBeReplaced(page) else {
+            folder = nil
+            linkedDepth = 0
+            return
+        }
+        let folder = Array(
+            Self.components(FilePath(argument: page).bytes, from: current).dropLast())
+        self.folder = folder
+        linkedDepth =
+            folder.indices.last { index in
+                let path = "/" + Self.joined(folder[...index])
+                return (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) != nil
+            }.map { $0 + 1 } ?? 0
+    }
+
+    /// A link to a file, percent-encoded byte for byte: relative to the page, so that both can be moved together.
+    ///
+    /// It is an absolute file: URL if the page is not a file, or if the way to the file leaves a folder that is a
+    /// symbolic link: `..` would lead elsewhere when the page is opened by another path.
+    func link(to file: FilePath) -> String {
+        let target = Self.components(file.bytes, from: current)
+        if let folder {
+            let common = zip(folder, target.dropLast()).prefix { $0 == $1 }.count
+            if common == folder.count || common >= linkedDepth {
+                let up = [ArraySlice<UInt8>](
+                    repeating: ArraySlice("..".utf8), count: folder.count - common)
+                return Self.encoded(up + target[common...])
+            }
+        }
+        return "file:///" + Self.encoded(target)
+    }
+
+    /// The absolute path of a file or folder.
+    func absolute(_ file: FilePath) -> FilePath {
+        FilePath(
+            Array("/".utf8) + Self.components(file.bytes, from: current).joined(separator: [0x2F]))
+    }
+
+    /// The components of a path, without empty ones, `.` and `..`.
+    private static func components(
+        _ path: [UInt8], from current: [ArraySlice<UInt8>]
+    ) -> [ArraySlice<UInt8>] {
+        var result = path.first == UInt8(ascii: "/") ? [] : current
+        for component in path.split(separator: UInt8(ascii: "/")) {
+            if component.elementsEqual("..".utf8) {
+                _ = result.popLast()
+            } else if !component.elementsEqual(".".utf8) {
+                result.append(component)
+            }
+        }
+        return result
+    }
+
+    private static func joined(_ components: some Sequence<ArraySlice<UInt8>>) -> String {
+        components.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "/")
+    }
+
+    /// Components with every byte but the unreserved ones of RFC 3986 as %XX.
+    private static func encoded(_ components: [ArraySlice<UInt8>]) -> String {
+        components.map { component in
+            component.map { byte in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                    UInt8(ascii: "_"), UInt8(ascii: "~"):
+                    return String(UnicodeScalar(byte))
+                default:
+                    let digits = String(byte, radix: 16, uppercase: true)
+                    return "%" + (digits.count < 2 ? "0" : "") + digits
+                }
+            }.joined()
+        }.joined(separator: "/")
+    }
+}
+
+extension FilePath {
+    /// The process's current folder; "/" if it is gone.
+    static var currentFolder: FilePath {
+        guard let path = getcwd(nil, 0) else { return "/" }
+        defer { free(path) }
+        return FilePath(UnsafeRawBufferPointer(start: path, count: strlen(path)))
+    }
+}

@@ -1,0 +1,31 @@
+import CPages
+
+/// A file of Sources/CPages with places, {{name}}, that are filled in.
+struct PageTemplate {
+    let bytes: [UInt8]
+
+    init(_ file: clip_page_bytes) { bytes = Self.bytes(of: file) }
+
+    /// The content of a file that needs no filling.
+    static func bytes(of file: clip_page_bytes) -> [UInt8] {
+        Array(UnsafeBufferPointer(start: file.start, count: file.count))
+    }
+
+    /// The template with its places filled. The values are not searched for places.
+    func filled(_ values: [String: [UInt8]]) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = bytes[...]
+        while let start = rest.firstRange(of: "{{".utf8),
+            let end = rest[start.upperBound...].firstRange(of: "}}".utf8)
+        {
+            let name = String(decoding: rest[start.upperBound..<end.lowerBound], as: UTF8.self)
+            guard let value = values[name] else {
+                preconditionFailure("{{\(name)}} has no value; there are \(values.keys.sorted())")
+            }
+            result += rest[..<start.lowerBound]
+            result += value
+            rest = rest[end.upperBound...]
+        }
+        return result + rest
+    }
+}

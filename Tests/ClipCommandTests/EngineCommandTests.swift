@@ -1,0 +1,112 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+/// `--engine`, and what the command says about engines.
+@Suite struct EngineCommandTests {
+    private let folder: TemporaryFolder
+    private var binary: ClipBinary { ClipBinary(folder: folder) }
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func embedding(
+        _ options: [String], environment: [String: String] = [:]
+    ) throws -> (values: [Double], errors: String) {
+        let result = try binary.run(
+            ["encode", "--text", "a red apple", "--model", "tiny"] + options,
+            environment: environment)
+        #expect(result.status == 0, "\(options): \(result.errors)")
+        let row = try json(result.output)
+        return (try #require(row["embedding"] as? [Double]), result.errors)
+    }
+
+    @Test func enginesAgree() throws {
+        let native = try embedding(["--engine", "native"])
+        for (options, environment) in [
+            (["--engine", "blas"], [:]), (["--engine", "blas-fast"], [:]),
+            ([], ["CLIP_ENGINE": "blas"]),
+        ] as [([String], [String: String])] where Engine.isBLASBuilt {
+            let found = try embedding(options, environment: environment)
+            #expect(found.errors.isEmpty, "\(found.errors)")
+            let worst = zip(found.values, native.values).map { abs($0 - $1) }.max() ?? 1
+            #expect(worst < 1e-6, "\(options), \(environment): \(worst)")
+        }
+    }
+
+    @Test func unusableEnginesAreRefused() throws {
+        let encode = ["encode", "--text", "a", "--model", "tiny"]
+        expectFailure(
+            try binary.run(encode + ["--engine", "mkl"]), status: 2, says: "native, blas, blas-fast"
+        )
+        expectFailure(
+            try binary.run(encode, environment: ["CLIP_ENGINE": "mkl"]), status: 2,
+            says: "CLIP_ENGINE must be one of native, blas, blas-fast, not \"mkl\"")
+        for precision in ["bf16", "int8"] {
+            expectFailure(
+                try binary.run(encode + ["--engine", "blas", "--precision", precision]), status: 2,
+                says: "--engine blas computes in fp32, not in \(precision)")
+            // A default is no wish.
+            let result = try binary.run(
+                encode + ["--precision", precision, "--quiet"], environment: ["CLIP_ENGINE": "blas"]
+            )
+            #expect(result.status == 0, "\(result.errors)")
+        }
+    }
+
+    /// Where OpenBLAS cannot be loaded, the answer is the native engine's, and one line names the package.
+    @Test(.enabled(if: Engine.isBLASBuilt)) func missingLibraryIsSaid() throws {
+        for name in ["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0"] {
+            try Data("no library".utf8).write(to: URL(fileURLWithPath: folder.path + "/" + name))
+        }
+        let paths = [folder.path, ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"]]
+        let environment = ["LD_LIBRARY_PATH": paths.compactMap(\.self).joined(separator: ":")]
+        let native = try embedding(["--engine", "native"])
+        let found = try embedding(["--engine", "blas"], environment: environment)
+        #expect(found.values == native.values)
+        #expect(found.errors.contains("libopenblas0"), "\(found.errors)")
+        #expect(found.errors.split(separator: "\n").count == 1, "\(found.errors)")
+        let quiet = try embedding(["--engine", "blas", "--quiet"], environment: environment)
+        #expect(quiet.errors.isEmpty, "\(quiet.errors)")
+        let version = try json(
+            binary.run(["--version", "--json"], environment: environment).output)
+        #expect(version["engines"] as? [String] == ["native"])
+    }
+
+    @Test func benchAndVersionNameTheEngine() throws {
+        func bench(_ engine: String) throws -> [String: Any] {
+            try json(
+                binary.run([
+                    "bench", "--tower", "text", "--tokens", "9", "--repetitions", "1", "--json",
+                    "--model", "tiny", "--engine", engine,
+                ]).output)
+        }
+        let native = try bench("native")
+        #expect(native["engine"] as? String == "native" && native["blas"] as? String == "none")
+        let version = try json(binary.run(["--version", "--json"]).output)
+        let libraries = try #require(version["libraries"] as? [String: Any])
+        #expect(version["version"] as? String == "0.1.0" && version["commit"] != nil)
+        let sets = try #require(version["instruction_sets"] as? [String])
+        #expect(sets == CLIPModel.instructionSets && sets.last == "scalar")
+        #expect(libraries["libpng"] is String && libraries["sqlite"] is String)
+        guard Engine.isBLASBuilt else {
+            #expect(version["engines"] as? [String] == ["native"])
+            return
+        }
+        let blas = try bench("blas")
+        #expect(blas["engine"] as? String == "blas")
+        #expect(blas["blas"] as? String == libraries["blas"] as? String)
+        #expect(blas["blas_core"] as? String == libraries["blas_core"] as? String)
+        #expect(version["engines"] as? [String] == ["native", "blas", "blas-fast"])
+        let line = try binary.run(["--version"]).text
+        #expect(line.contains("engine ") && line.contains("OpenBLAS "), "\(line)")
+    }
+
+    /// No library is loaded and no thread started by what multiplies nothing.
+    @Test func tokenizingLoadsNoBLAS() throws {
+        let result = try binary.run(
+            ["tokenize", "hello"], environment: ["CLIP_ENGINE": "blas", "LD_DEBUG": "libs"])
+        #expect(result.status == 0 && !result.errors.contains("openblas"))
+        #expect(result.errors.contains("libc.so"), "LD_DEBUG printed nothing")
+    }
+}
