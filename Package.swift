@@ -22,7 +22,7 @@ let package = Package(
     ],
     dependencies: [
         // Subcommands, options, help and shell completions of `clip`; the library does not use it.
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0")
     ],
     targets: [
         // The library: text or pixels in, embeddings out.

@@ -34,6 +34,9 @@ done
 step "ARM, under an emulator"
 Scripts/arm.sh
 
+step 'Completions in the shells that are installed'
+Scripts/completions.sh .build/debug/clip
+
 step Release
 # The command as users build it, then the tests, which need to see what is internal.
 swift build -c release --product clip

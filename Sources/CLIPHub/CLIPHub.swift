@@ -102,6 +102,11 @@ public struct CLIPHub: Sendable {
         }
     }
 
+    /// The repositories of the hub that are on this machine and hold weights: `owner/name`.
+    public var installedRepositories: [String] {
+        cache.repositories.filter { cache.file(of: $0, among: Self.kinds.map(\.weights)) != nil }
+    }
+
     /// A repository's name without the prefix that open_clip writes before it.
     static func repository(_ name: String) -> String {
         let prefix = "hf-hub:"

@@ -43,6 +43,17 @@ struct HubCache: Sendable {
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
+    /// The repositories of models of which something is there: `owner/name`.
+    var repositories: [String] {
+        let folders = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        return folders.sorted().compactMap { folder in
+            let parts = folder.replacing("--", with: "/").split(separator: "/")
+            guard parts.count >= 3, parts[0] == "models" else { return nil }
+            // A name may have two dashes of its own, an owner not.
+            return "\(parts[1])/\(parts[2...].joined(separator: "--"))"
+        }
+    }
+
     /// The first of some files that is there: in the main branch's snapshot, else in any that has one.
     func file(of repository: String, among names: [String]) -> String? {
         snapshots(of: repository).lazy.flatMap { folder in names.map { "\(folder)/\($0)" } }

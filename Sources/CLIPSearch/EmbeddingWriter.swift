@@ -4,7 +4,8 @@ internal import Tensors
 /// Embeddings on their way to files, a row at a time.
 ///
 /// While rows come, the files have `.partial` behind their names, and a file `.job` beside them says what is
-/// being done. If the process ends before its time, another writer goes on after the last whole row.
+/// being done. If the process ends before its time, another writer goes on after the last whole row. Beside `.npy`,
+/// `x.model.json`, in a folder of shards `model.json`, says which model made the vectors.
 public final class EmbeddingWriter {
     /// How rows are kept.
     public enum Layout: Sendable, Equatable {
@@ -32,6 +33,7 @@ public final class EmbeddingWriter {
     private let path: FilePath
     private let layout: Layout
     private let dimension: Int
+    private let model: ModelRecord?
     private var done = RowCounts()
     private var part: Part?
     private var partNumber = 0
@@ -40,13 +42,16 @@ public final class EmbeddingWriter {
     ///   - path: of the file, or of the folder of shards.
     ///   - dimension: of the vectors.
     ///   - job: what tells jobs apart whose rows do not belong together: the model, how vectors are made.
+    ///   - model: the model that makes the vectors, to be written beside `.npy`.
     ///   - resuming: whether to go on with what is there of such a job.
     /// - Throws: `CLIPError.unwritableFile`, also if there is something of a job that is not to be resumed, or of
     ///   another one.
     public init(
-        path: FilePath, layout: Layout, dimension: Int, job: String, resuming: Bool
+        path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
+        resuming: Bool
     ) throws(CLIPError) {
         self.path = path
+        self.model = model
         self.layout = layout
         self.dimension = dimension
         let jobFile = Self.jobFile(path, layout)
@@ -80,7 +85,12 @@ public final class EmbeddingWriter {
                         """)
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
-            if isWhole { try removeFile(jobFile.bytes) } else { try readRows() }
+            if isWhole {
+                try writeModel()
+                try removeFile(jobFile.bytes)
+            } else {
+                try readRows()
+            }
         } catch {
             throw .unwritableFile(path: path.description, reason: error.reason)
         }
@@ -150,14 +160,32 @@ public final class EmbeddingWriter {
     public func finish() throws(CLIPError) {
         try writing { () throws(FileError) in
             let part = try currentPart()
+            // Vectors without a record are read; with that of others they would be compared wrongly.
+            if let file = modelFile, (try? FileStatus(path: file.bytes)) != nil {
+                try removeFile(file.bytes)
+            }
             if case .shards = layout, part.rows == 0, count > 0 {
                 try part.remove()
             } else {
                 try part.finish()
             }
             self.part = nil
+            try writeModel()
             try removeFile(Self.jobFile(path, layout).bytes)
         }
+    }
+
+    private var modelFile: FilePath? {
+        switch layout {
+        case .jsonLines: nil
+        case .npy: ModelRecord.file(besideNPY: path)
+        case .shards: ModelRecord.file(inFolder: path)
+        }
+    }
+
+    private func writeModel() throws(FileError) {
+        guard let model, let modelFile else { return }
+        try model.write(to: modelFile)
     }
 
     /// Removes what is there of a job without a row.
@@ -351,32 +379,5 @@ private final class Part {
     func remove() throws(FileError) {
         try removeFile(names.partialPath)
         if let vectors { try removeFile(vectors.partialPath) }
-    }
-}
-
-/// How often each of many rows is there, of which only digests are kept.
-private struct RowCounts {
-    private var counts: [Digest: Int] = [:]
-
-    private struct Digest: Hashable {
-        let high: UInt64
-        let low: UInt64
-
-        init(_ bytes: [UInt8]) {
-            let all = sha256(bytes)
-            high = all[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
-            low = all[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
-        }
-    }
-
-    mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
-
-    /// Whether it was there.
-    mutating func remove(_ row: [UInt8]) -> Bool {
-        guard !counts.isEmpty else { return false }
-        let digest = Digest(row)
-        guard let count = counts[digest] else { return false }
-        counts[digest] = count == 1 ? nil : count - 1
-        return true
     }
 }

@@ -16,6 +16,9 @@ public struct FolderWalk: Sequence, IteratorProtocol {
         case unreadable(FilePath, reason: String)
     }
 
+    /// The image files so far whose format is not read.
+    public private(set) var skipped = SkippedFormats()
+
     /// What is to be looked at, the next at the end.
     private var waiting: [(path: FilePath, isFolder: Bool?)]
     private var entered: Set<Folder> = []
@@ -31,15 +34,18 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     /// The next picture or error.
     public mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
-            let isPicture = Self.pictureExtensions.contains(path.pathExtension)
+            let ending = path.pathExtension
+            let isPicture = Self.pictureExtensions.contains(ending)
             if isFolder == false {
                 if isPicture { return .file(path) }
+                skipped.count(ending)
                 continue
             }
             do throws(FileError) {
                 let status = try FileStatus(path: path.bytes)
                 guard status.isFolder else {
                     if isPicture && status.isRegular { return .file(path) }
+                    if status.isRegular { skipped.count(ending) }
                     continue
                 }
                 let folder = Folder(device: status.device, inode: status.inode)

@@ -9,6 +9,8 @@ public struct NamedEmbeddings: Sendable {
     public var embeddings: Embeddings { Embeddings(values: values, dimension: dimension) }
     /// Of the vectors.
     public let dimension: Int
+    /// The model that made the vectors, if a file says so.
+    public private(set) var model: ModelRecord?
     private var values: [Float] = []
 
     /// None yet.
@@ -71,6 +73,14 @@ public struct NamedEmbeddings: Sendable {
             values = file.floats(at: offset, count: rows * dimension)
             guard values.allSatisfy(\.isFinite) else {
                 throw FileError(reason: "it has numbers that are not finite")
+            }
+            model = try ModelRecord.read(besideNPY: path)
+            if let model, model.dimension != dimension {
+                throw FileError(
+                    reason: """
+                        its vectors have \(dimension) numbers, but \(ModelRecord.file(besideNPY: path)) is of \
+                        a model with \(model.dimension): it belongs to other vectors; remove it
+                        """)
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
             guard path.pathExtension == "npy", (try? FileStatus(path: beside.bytes)) != nil else {

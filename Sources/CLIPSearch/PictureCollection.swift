@@ -23,6 +23,16 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     private var lists: [(InputFile, name: FilePath, end: UInt8)] = []
     /// Paths that a pattern named, the next at the end.
     private var matches: [FilePath] = []
+    /// Those of folders and archives that have been read to their ends.
+    private var skippedBefore = SkippedFormats()
+
+    /// The image files in folders and archives so far whose format is not read.
+    public var skipped: SkippedFormats {
+        var all = skippedBefore
+        if let folder { all += folder.skipped }
+        if let archive { all += archive.skipped }
+        return all
+    }
 
     /// - Parameter sources: in their order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
@@ -98,9 +108,12 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         switch folder?.next() {
         case .file(let path): return Sample(path)
         case .unreadable(let path, let reason): return Sample(path, .unreadable(reason: reason))
-        case nil: folder = nil
+        case nil:
+            if let folder { skippedBefore += folder.skipped }
+            folder = nil
         }
         if let sample = archive?.next() { return sample }
+        if let archive { skippedBefore += archive.skipped }
         archive = nil
         return nil
     }

@@ -9,6 +9,9 @@ internal import Tensors
 ///
 /// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 public struct WebDataset: Sequence, IteratorProtocol {
+    /// The image files so far whose format is not read.
+    public private(set) var skipped = SkippedFormats()
+
     private let name: FilePath
     private var reader: TarReader
     private var waiting: [(key: FilePath, ending: String, name: FilePath, bytes: [UInt8])] = []
@@ -44,7 +47,10 @@ public struct WebDataset: Sequence, IteratorProtocol {
                 }
                 reading = member.name
                 let isPicture = FolderWalk.pictureExtensions.contains(ending)
-                guard isPicture || Self.fields.contains(ending) else { continue }
+                guard isPicture || Self.fields.contains(ending) else {
+                    skipped.count(ending)
+                    continue
+                }
                 guard member.size <= (isPicture ? RGBImage.maximumFileSize : Self.largestField)
                 else {
                     let reason = "it has \(member.size) bytes, more than are read"

@@ -21,10 +21,14 @@ struct Bench: ParsableCommand {
     )
     var tower: Tower
 
-    @Option(help: ArgumentHelp("The picture for --tower preprocess.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The picture for --tower preprocess.", valueName: "file"),
+        completion: .file())
     var image: String?
 
-    @Option(help: ArgumentHelp("The indexed folder for --tower search.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp("The indexed folder for --tower search.", valueName: "folder"),
+        completion: .directory)
     var index: String?
 
     @Option(help: ArgumentHelp("Pictures or texts at once.", valueName: "n"))

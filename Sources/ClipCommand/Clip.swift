@@ -13,6 +13,9 @@ struct Clip: ParsableCommand {
             Data goes to standard output, everything else to standard error. The exit status is 0 \
             when all is done, 1 when something failed (the rest was done), 2 for wrong usage.
 
+            Completions: clip --generate-completion-script bash|zsh|fish prints the script of a shell; the \
+            README says where it goes.
+
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
               clip encode bike.jpg

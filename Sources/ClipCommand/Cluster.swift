@@ -26,7 +26,8 @@ struct Cluster: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Name each cluster by the best of the labels in FILE, one a line.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file())
     var labels: String?
 
     @Option(help: ArgumentHelp("The seed of the first centroids.", valueName: "n"))
@@ -37,7 +38,8 @@ struct Cluster: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Also write a page with images of each cluster to FILE.", valueName: "file"))
+            "Also write a page with images of each cluster to FILE.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @OptionGroup var prompts: PromptOptions

@@ -9,7 +9,8 @@ struct CollectionOptions: ParsableArguments {
             """
             Take the inputs that a file names, one a line; - is standard input. Repeat the option \
             for more.
-            """, valueName: "file"))
+            """, valueName: "file"),
+        completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
@@ -26,7 +27,8 @@ struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Also write each failure to FILE, as a JSON object with path and reason.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file())
     var errors: String?
 
     @Flag(help: "Stop at the first input that fails.")
@@ -93,6 +95,8 @@ final class CollectionJob {
     let options: CollectionOptions
     private let progress: JobProgress
     private(set) var failures = 0
+    /// Image files of formats that are not read.
+    private var skipped = SkippedFormats()
     /// What failed, as long as it is not too much to list.
     private var listed: [String] = []
     /// All that failed, in JSON Lines.
@@ -157,17 +161,28 @@ final class CollectionJob {
     /// The vectors of all pictures, in order.
     ///
     /// - Parameters:
+    ///   - sample: how many of the inputs to take at random, if not all of them.
     ///   - isDone: whether a picture needs no vector any more.
     ///   - receive: takes each picture with its vector.
     func run(
         _ sources: [PictureCollection.Source], _ model: CLIPModel,
-        _ decoding: RGBImage.DecodingOptions, isDone: (Sample) -> Bool = { _ in false },
-        receive: (Sample, [Float]) throws -> Void
+        _ decoding: RGBImage.DecodingOptions, sample: SampleOptions? = nil,
+        isDone: (Sample) -> Bool = { _ in false }, receive: (Sample, [Float]) throws -> Void
     ) throws {
-        progress.count(sources, share: options.shard?.count ?? 1)
         var collection = PictureCollection(sources)
+        var drawn: ArraySlice<Sample>?
+        if let sample, let size = sample.sample {
+            var reservoir = Reservoir<Sample>(size: size, seed: sample.seed)
+            while let input = collection.next() { if takesNext() { reservoir.add(input) } }
+            drawn = reservoir.elements[...]
+            progress.start()
+        } else {
+            progress.count(sources, share: options.shard?.count ?? 1)
+        }
+        defer { skipped = collection.skipped }
         try model.encode(
             inputs: {
+                if drawn != nil { return isStopped ? nil : drawn?.popFirst() }
                 while !isStopped, let sample = collection.next() {
                     guard takesNext() else { continue }
                     if !isDone(sample) { return sample }
@@ -195,6 +210,7 @@ final class CollectionJob {
     private func report() throws {
         progress.finish()
         if number == 0 && failures == 0 { progress.say("nothing was found") }
+        if skipped.total > 0 { progress.say("\(skipped)") }
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {
             let rest = failures - listed.count

@@ -13,10 +13,12 @@ struct Convert: ParsableCommand {
               clip convert tiny tiny-f16.safetensors --dtype f16
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
     var input: String
 
-    @Argument(help: ArgumentHelp("The safetensors file to write.", valueName: "out"))
+    @Argument(
+        help: ArgumentHelp("The safetensors file to write.", valueName: "out"),
+        completion: .file(extensions: ["safetensors"]))
     var output: String
 
     @Option(help: "The type of all numbers: f32, f16 or bf16. (default: as they are)")

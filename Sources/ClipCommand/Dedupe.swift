@@ -38,8 +38,8 @@ struct Dedupe: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Move the duplicates into FOLDER, under the paths they have.", valueName: "folder")
-    )
+            "Move the duplicates into FOLDER, under the paths they have.", valueName: "folder"),
+        completion: .directory)
     var moveTo: String?
 
     @Flag(help: "Delete the duplicates.")

@@ -30,7 +30,8 @@ struct Encode: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Images, folders, .tar files, patterns, or -.", valueName: "input"))
+        help: ArgumentHelp("Images, folders, .tar files, patterns, or -.", valueName: "input"),
+        completion: .file())
     var inputs: [String] = []
 
     @Option(
@@ -40,7 +41,8 @@ struct Encode: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Read texts from FILE, one a line; - is standard input.", valueName: "file"))
+            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
+        completion: .file())
     var textFile: String?
 
     @Option(
@@ -60,7 +62,8 @@ struct Encode: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Write to a .jsonl, .json or .npy file, or to a folder.", valueName: "file|folder/"))
+            "Write to a .jsonl, .json or .npy file, or to a folder.", valueName: "file|folder/"),
+        completion: .file())
     var output: String?
 
     @Option(
@@ -123,6 +126,7 @@ struct Encode: ParsableCommand {
     }
 
     func run() throws {
+        Interruption.prepare()
         let format = chosenFormat
         if format == .npy && isStandardOutput(output) && outputIsTerminal {
             throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
@@ -157,13 +161,17 @@ struct Encode: ParsableCommand {
             return
         }
         let decoding = pictures.decoding(for: model.preprocessor)
-        try job.perform {
-            defer { try? rows.flush() }
-            try job.run(
-                collection.sources(inputs), model, decoding,
-                isDone: { rows.hasRow("image", $0.name) },
-                receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
-            try encode(nextText, model, job, rows)
+        try Interruption.during {
+            try job.perform {
+                defer { try? rows.flush() }
+                try job.run(
+                    collection.sources(inputs), model, decoding,
+                    isDone: { rows.hasRow("image", $0.name) },
+                    receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
+                try encode(nextText, model, job, rows)
+            }
+        } keep: {
+            rows.keep()
         }
         let hasFailed = job.failures > 0
         if hasFailed && collection.strict {
@@ -250,7 +258,9 @@ struct Encode: ParsableCommand {
     }
 
     /// Where rows go.
-    private func makeRows(_ format: Format, _ model: CLIPModel) throws -> any RowOutput {
+    private func makeRows(
+        _ format: Format, _ model: CLIPModel
+    ) throws -> any RowOutput & Sendable {
         let dimension = model.configuration.embeddingDimension
         if let output, !isStandardOutput(output), format != .json, mayBeReplaced(output) {
             let layout: EmbeddingWriter.Layout =
@@ -263,8 +273,11 @@ struct Encode: ParsableCommand {
                 try EmbeddingWriter(
                     path: FilePath(argument: resolved(output)), layout: layout,
                     dimension: dimension,
-                    job: description(of: model), resuming: resume),
-                isNormalized: !noNormalize,
+                    job: description(of: model),
+                    model: ModelRecord(
+                        model, name: ModelOptions.storedName(of: try self.model.name())),
+                    resuming: resume),
+                isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
         }
         return CollectedRows(
@@ -285,32 +298,5 @@ struct Encode: ParsableCommand {
             "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
         ])
         return "\(options)"
-    }
-}
-
-extension Sample {
-    /// What a WebDataset says beside the picture.
-    fileprivate var fieldsForJSON: [(key: String, value: [UInt8])] {
-        fields.sorted { $0.key < $1.key }.map { key, bytes in
-            let text = String(decoding: bytes, as: UTF8.self)
-            let trimmed = String(text.trimming(while: \.isWhitespace))
-            let value: JSON =
-                switch key {
-                case "cls": Int(trimmed).map { .integer($0) } ?? .string(trimmed)
-                case "json":
-                    (try? JSONValue(parsing: bytes)).map { .raw(Array("\($0)".utf8)) }
-                        ?? .string(text)
-                default: .string(text)
-                }
-            return (key, value.bytes)
-        }
-    }
-}
-
-extension String {
-    fileprivate func trimming(while isDropped: (Character) -> Bool) -> Substring {
-        var part = drop(while: isDropped)
-        while let last = part.last, isDropped(last) { part.removeLast() }
-        return part
     }
 }

@@ -17,14 +17,20 @@ struct Index: ParsableCommand {
             encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
             be interrupted at any moment. Images that cannot be read are listed, with exit status 1.
 
-            Without --model, the index needs an installed model: clip pull ViT-B/32 gets one.
+            Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
+            index keeps the path or name of its model and the model's options; later runs and searches \
+            take them from there. --model names the new place of a model that was moved.
 
             Examples:
               clip index . --model tiny
+              clip index --rebuild . --model tiny
             """)
 
-    @Argument(help: "The folder of images.")
+    @Argument(help: "The folder of images.", completion: .directory)
     var folder: String
+
+    @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
+    var rebuild = false
 
     @Flag(help: "Print a summary as JSON.")
     var json = false
@@ -34,28 +40,47 @@ struct Index: ParsableCommand {
     @OptionGroup var pictures: PictureOptions
 
     func run() throws {
+        Interruption.prepare()
         let folder = FilePath(argument: folder)
         try Self.checkFolder(self.folder)
-        let model = try self.model.load(common, for: .record("the index"))
-            .following(preprocessing: pictures.preprocess)
+        let (loaded, name) = try load(folder)
+        let model = loaded.following(preprocessing: pictures.preprocess)
         let update = try IndexUpdate(
-            folder: folder, model: model, modelName: try self.model.name(),
-            decoding: pictures.decoding(for: model.preprocessor))
+            folder: folder, model: model, modelName: name,
+            decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild)
+        if !rebuild && !common.quiet && EmbeddingIndex.hasUnfinishedRebuild(in: folder) {
+            note(
+                """
+                clip: index: a rebuild of this index was interrupted: run clip index --rebuild \
+                \(folder) to go on with it
+                """)
+        }
         let progress = JobProgress("index", isQuiet: common.quiet)
         progress.count([.path(folder)])
-        let summary = try update.run { isEncoded in
-            if isEncoded { progress.advance() } else { progress.skip() }
+        // `keep` may be called by any thread while `run` goes on: a lock is in it.
+        nonisolated(unsafe) let running = update
+        let (command, total) = (rebuild ? "index: the rebuild" : "index", progress.total)
+        let summary = try Interruption.during {
+            try update.run { isEncoded in
+                if isEncoded { progress.advance() } else { progress.skip() }
+            }
+        } keep: {
+            let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
+            return "\(command): \(grouped(running.keep()))\(all) are kept; run it again to go on"
         }
         progress.finish()
         for failure in summary.failures { report(failure.reason) }
         if json {
             printLine(
                 .object([
-                    "folder": .path(folder), "model": .string(try self.model.name()),
+                    "folder": .path(folder), "model": .string(name),
                     "unchanged": .integer(summary.unchanged),
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
                     "failed": .integer(summary.failures.count),
+                    "skipped": .integer(summary.skipped.total),
+                    "skipped_formats": .members(
+                        summary.skipped.sorted.map { .init($0.format, .integer($0.count)) }),
                 ]))
         } else if !common.quiet {
             note(
@@ -64,7 +89,27 @@ struct Index: ParsableCommand {
                 \(summary.moved) moved, \(summary.deleted) deleted, \(summary.failures.count) failed
                 """)
         }
+        if summary.skipped.total > 0 && !common.quiet {
+            note("clip: index: \(summary.skipped)")
+        }
         if !summary.failures.isEmpty { throw ExitCode(1) }
+    }
+
+    /// The model of the index that is there, or the model that is given, and the name that finds it again.
+    private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
+        let vectors = StoredVectors.index(of: folder)
+        guard let record = try EmbeddingIndex.model(ofIndexIn: folder),
+            !rebuild || model.model == nil
+        else {
+            return (
+                try model.load(common, for: .record("the index")),
+                ModelOptions.storedName(of: try model.name())
+            )
+        }
+        guard rebuild else { return try model.load(record, of: vectors, isUpdate: true, common) }
+        // Its options may be other ones.
+        let name = ModelOptions.place(of: record, near: vectors)
+        return (try model.load(record, from: name, common), ModelOptions.storedName(of: name))
     }
 
     private static func checkFolder(_ folder: String) throws {

@@ -10,7 +10,7 @@ struct Info: ParsableCommand {
               clip info tiny
             """)
 
-    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")

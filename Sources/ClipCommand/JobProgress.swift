@@ -6,14 +6,14 @@ final class JobProgress {
     private let name: String
     private let isQuiet: Bool
     private let line = TerminalLine()
-    private var start = ContinuousClock.now
+    private var begin = ContinuousClock.now
     private var lastShown: ContinuousClock.Instant?
     private var done = 0
     private var skipped = 0
-    private let total = Total()
+    let total = Total()
 
     /// How many inputs there are, once they have been counted.
-    private final class Total: Sendable {
+    final class Total: Sendable {
         let value = Mutex<Int?>(nil)
     }
 
@@ -26,14 +26,19 @@ final class JobProgress {
     ///
     /// - Parameter share: only every so manieth is for this job.
     func count(_ sources: [PictureCollection.Source], share: Int = 1) {
-        start = .now
-        lastShown = errorsCanBeRedrawn ? nil : start
+        start()
         guard !isQuiet else { return }
         let total = total
         Task.detached(priority: .background) {
             let count = PictureCollection.count(sources)
             total.value.withLock { $0 = count.map { $0 / share } }
         }
+    }
+
+    /// Begins to measure the time.
+    func start() {
+        begin = .now
+        lastShown = errorsAreTerminal ? nil : begin
     }
 
     /// One more input is done.
@@ -56,7 +61,7 @@ final class JobProgress {
         lastShown = now
         let text = Self.line(
             name, done: done, skipped: skipped, total: total.value.withLock { $0 },
-            seconds: Double(secondsOf: now - start))
+            seconds: Double(secondsOf: now - begin))
         if errorsCanBeRedrawn { line.draw(text) } else { note("clip: \(text)") }
     }
 

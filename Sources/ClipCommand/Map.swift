@@ -18,8 +18,9 @@ struct Map: ParsableCommand {
     @OptionGroup var vectors: VectorOptions
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("Write the page to FILE, .html.", valueName: "file")
-    )
+        name: .shortAndLong,
+        help: ArgumentHelp("Write the page to FILE, .html.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var output: String?
 
     @Option(
@@ -31,7 +32,8 @@ struct Map: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Name each cluster by the best of the labels in FILE, one a line.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file())
     var labels: String?
 
     @Option(
@@ -142,6 +144,7 @@ extension Vectors {
             names: rows.map { names[$0] },
             embeddings: Embeddings(
                 values: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
-            pictures: pictures.map { pictures in rows.map { pictures[$0] } }, index: index)
+            pictures: pictures.map { pictures in rows.map { pictures[$0] } }, index: index,
+            made: made)
     }
 }

@@ -42,14 +42,15 @@ struct ModelOptions: ParsableArguments {
             the hub (owner/name), a file of weights, a folder with one, or tiny, the small model \
             that is built in. (default: CLIP_MODEL, else what clip pull --default set, else \
             ViT-B/32 if it is installed, else tiny)
-            """, valueName: "name|path"))
+            """, valueName: "name|path"), completion: .model)
     var model: String?
 
     @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
     var activation: Activation?
 
-    @Option(help: "The arithmetic: fp32, or faster and less exact, bf16 or int8.")
-    var precision: Precision = .fp32
+    @Option(
+        help: "The arithmetic: fp32, or faster and less exact, bf16 or int8. (default: fp32)")
+    var precision: Precision?
 
     @Option(
         parsing: .unconditional,
@@ -64,7 +65,7 @@ struct ModelOptions: ParsableArguments {
     @OptionGroup var engineOptions: EngineOptions
 
     func validate() throws {
-        try engineOptions.check(precision)
+        try engineOptions.check(precision ?? .fp32)
         if let model, let activation, activation != .quickGELU,
             OfficialModel(rawValue: model) != nil
         {
@@ -111,6 +112,7 @@ struct ModelOptions: ParsableArguments {
             try Self.open(choice.name, activation: activation, common, threads: threads)
         }
         if let resolution { model = try model.at(resolution: resolution) }
+        let precision = precision ?? .fp32
         model = model.at(precision: precision)
         model = try engineOptions.applied(to: model, common)
         if model.precision != precision && !common.quiet {

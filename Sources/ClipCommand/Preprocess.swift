@@ -14,12 +14,13 @@ struct Preprocess: ParsableCommand {
               clip preprocess bike.jpg -o bike.npy
             """)
 
-    @Argument(help: "A JPEG, PNG or WebP file.")
+    @Argument(help: "A JPEG, PNG or WebP file.", completion: .file())
     var image: String
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The .npy file to write; - is standard output.", valueName: "file"))
+        help: ArgumentHelp("The .npy file to write; - is standard output.", valueName: "file"),
+        completion: .file(extensions: ["npy"]))
     var output: String
 
     @OptionGroup var model: ModelOptions

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIPHub
+import Synchronization
 
 struct Pull: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,7 +19,7 @@ struct Pull: ParsableCommand {
     @Argument(
         help: ArgumentHelp(
             "A name that clip models lists, or a repository of the hub (owner/name).",
-            valueName: "name"))
+            valueName: "name"), completion: .modelName)
     var name: String
 
     @Flag(help: "Download OpenAI's own file into ~/.cache/clip (CLIP_HOME), not the hub's.")
@@ -48,9 +49,23 @@ struct Pull: ParsableCommand {
     ) throws -> CLIPHub.InstalledModel {
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
-        return try CLIPHub().fetch(name, official: official) { progress in
-            bar.show(progress)
-            return true
+        let kept = Kept()
+        return try Interruption.during {
+            try CLIPHub().fetch(name, official: official) { progress in
+                kept.bytes.withLock {
+                    $0[progress.file] = progress.isWaiting ? 0 : progress.received
+                }
+                bar.show(progress)
+                return true
+            }
+        } keep: {
+            let bytes = kept.bytes.withLock { $0.values.reduce(0, +) }
+            return "pull: \(fixed(Double(bytes) / 1e6, 0)) MB are kept; run it again to resume"
         }
+    }
+
+    /// The bytes of each file that are on this machine.
+    private final class Kept: Sendable {
+        let bytes = Mutex<[String: Int]>([:])
     }
 }

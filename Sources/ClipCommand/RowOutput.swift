@@ -1,5 +1,6 @@
 import CLIP
 import CLIPSearch
+import Synchronization
 
 /// Where the rows of `clip encode` go.
 protocol RowOutput: AnyObject {
@@ -15,20 +16,29 @@ protocol RowOutput: AnyObject {
     func flush() throws
     func finish() throws
     func discard() throws
+    /// Makes sure that what is there can be gone on with, for a process that is about to end, and returns what to
+    /// tell the user; called by any thread.
+    func keep() -> String?
 }
 
 /// Rows that are in a file as soon as they are there.
-final class WrittenRows: RowOutput {
+///
+/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
+final class WrittenRows: RowOutput, @unchecked Sendable {
     private let writer: EmbeddingWriter
     private let isNormalized: Bool
+    private let output: String
+    private let gate = Mutex(())
     private let model: String?
     private var lastFlushed = ContinuousClock.now
+    private var isFinished = false
 
     /// - Parameter model: the name that each row gets, if rows are objects.
-    init(_ writer: EmbeddingWriter, isNormalized: Bool, model: String?) {
+    init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
         self.writer = writer
         self.isNormalized = isNormalized
         self.model = model
+        self.output = output
     }
 
     var isWhole: Bool { writer.isWhole }
@@ -38,24 +48,40 @@ final class WrittenRows: RowOutput {
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws {
-        try writer.append(
-            kind, name, fields: model.map { naming($0, fields) } ?? fields,
-            vector: isNormalized ? normalized(vector) : vector)
-        // No more work than that is lost.
-        let now = ContinuousClock.now
-        if now - lastFlushed > .milliseconds(200) {
-            try writer.flush()
-            lastFlushed = now
+        let fields = model.map { naming($0, fields) } ?? fields
+        let vector = isNormalized ? normalized(vector) : vector
+        try gate.withLock { _ in
+            guard !isFinished else { return }
+            try writer.append(kind, name, fields: fields, vector: vector)
+            // No more work than that is lost.
+            let now = ContinuousClock.now
+            if now - lastFlushed > .milliseconds(200) {
+                try writer.flush()
+                lastFlushed = now
+            }
         }
     }
 
-    func flush() throws { try writer.flush() }
-    func finish() throws { try writer.finish() }
-    func discard() throws { try writer.discard() }
+    func flush() throws { try gate.withLock { _ in try writer.flush() } }
+    func finish() throws { try gate.withLock { _ in try writer.finish() } }
+    func discard() throws { try gate.withLock { _ in try writer.discard() } }
+
+    func keep() -> String? {
+        gate.withLock { _ in
+            isFinished = true
+            guard (try? writer.flush()) != nil else { return nil }
+            let place = output.hasSuffix("/") ? output : "\(output).partial"
+            return """
+                encode: \(grouped(writer.count)) rows are kept in \(place); run it again with --resume to go on
+                """
+        }
+    }
 }
 
 /// Rows that are printed as they come, or kept until all are there.
-final class CollectedRows: RowOutput {
+///
+/// One thread alone has them: there is nothing to keep.
+final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int
     private let isNormalized: Bool
@@ -99,6 +125,7 @@ final class CollectedRows: RowOutput {
 
     func flush() {}
     func discard() {}
+    func keep() -> String? { nil }
 
     func finish() throws {
         switch format {

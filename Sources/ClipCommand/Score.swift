@@ -21,18 +21,17 @@ struct Score: ParsableCommand {
               clip score --pairs captions.csv --json
             """)
 
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "JPEG, PNG or WebP files; give several at once, or repeat the option.",
-            valueName: "file"))
-    var image: [String] = []
+    @Argument(
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        completion: .file())
+    var inputs: [String] = []
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Captions; give several at once, or repeat the option.", valueName: "text"))
-    var text: [String] = []
+        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
+    var image: [String] = []
+
+    @OptionGroup var texts: TextInputs
 
     @Option(
         parsing: .upToNextOption,
@@ -47,7 +46,8 @@ struct Score: ParsableCommand {
             """
             A CSV or TSV file with the columns image, text and optionally reference, or JSON Lines \
             with image, text and optionally references, a list.
-            """, valueName: "file"))
+            """, valueName: "file"),
+        completion: .file(extensions: ["csv", "tsv", "jsonl", "ndjson"]))
     var pairs: String?
 
     @Option(help: "Rank the texts of each image, or the images of each text.")
@@ -68,6 +68,7 @@ struct Score: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
 
@@ -76,7 +77,7 @@ struct Score: ParsableCommand {
     }
 
     func validate() throws {
-        try InputHints.check(image, streamedBy: nil)
+        try InputHints.check(inputs + image, streamedBy: "score --image")
         if !references.isEmpty && (pairs != nil || image.count > 1) {
             throw ValidationError("--references are for one --image; pairs have their own.")
         }
@@ -85,10 +86,11 @@ struct Score: ParsableCommand {
 
     /// Not in `validate()`, so that a mistyped option is reported first.
     private func checkInputs() throws {
-        guard (pairs == nil) != (image.isEmpty && text.isEmpty) else {
+        let hasImages = !inputs.isEmpty || !image.isEmpty || !collection.filesFrom.isEmpty
+        guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
             throw Failure("give --image and --text, or --pairs", status: 2)
         }
-        if pairs == nil && (image.isEmpty || text.isEmpty) {
+        if pairs == nil && (!hasImages || texts.isEmpty) {
             throw Failure("--image and --text go together", status: 2)
         }
     }
@@ -106,52 +108,48 @@ struct Score: ParsableCommand {
             .normalized()
     }
 
-    /// The vectors of pictures that can be read, with their places; how many cannot.
+    /// The vectors of images that can be read, with their names, and the number of images that cannot.
     private func encode(
-        _ images: [FilePath], _ model: CLIPModel
-    ) throws -> (places: [Int], embeddings: Embeddings, failures: Int) {
-        var (places, values, failures): ([Int], [Float], Int) = ([], [], 0)
-        var indices = images.indices.makeIterator()
+        _ sources: [PictureCollection.Source], _ model: CLIPModel
+    ) throws -> (names: [FilePath], embeddings: Embeddings, failures: Int) {
+        var (names, values): ([FilePath], [Float]) = ([], [])
+        let job = CollectionJob(collection, common, name: "score")
         let decoding = pictures.decoding(for: model.preprocessor)
-        let progress = JobProgress("score", isQuiet: common.quiet)
-        progress.count(images.map { .path($0) })
-        try model.encode(
-            inputs: { indices.next() },
-            picture: { index throws(CLIPError) in
-                try Sample(file: images[index]).picture(decoding)
-            },
-            receive: { index, result in
-                switch result {
-                case .success(let vector):
-                    places.append(index)
-                    values += vector
-                case .failure(let error):
-                    report(error)
-                    failures += 1
-                }
-                progress.advance()
-            })
-        progress.finish()
-        guard !places.isEmpty else { throw ExitCode(1) }
+        try job.perform {
+            try job.run(sources, model, decoding) { sample, vector in
+                try MatrixLimit.check(vectors: names.count + 1, dimension: vector.count)
+                names.append(sample.name)
+                values += vector
+            }
+        }
+        guard !names.isEmpty else { throw ExitCode(1) }
         let dimension = model.configuration.embeddingDimension
-        return (places, Embeddings(values: values, dimension: dimension).normalized(), failures)
+        return (
+            names, Embeddings(values: values, dimension: dimension).normalized(), job.failures
+        )
     }
 
     // MARK: rankings
 
     private func rank(_ model: CLIPModel) throws -> Int {
-        let files = image.map { FilePath(argument: $0) }
-        let (places, images, failures) = try encode(files, model)
+        let text = try self.texts.read()
+        let (names, images, failures) = try encode(collection.sources(inputs + image), model)
+        guard references.isEmpty || names.count == 1 else {
+            throw Failure(
+                "--references are for one image, not \(names.count); pairs have their own",
+                status: 2)
+        }
+        try MatrixLimit.check(images: names.count, texts: text.count, isDrawn: false)
         let texts = try encode(text, model)
         let written = try references.isEmpty ? nil : encode(references, model)
         let cosines = images.cosineSimilarities(to: texts)
         let withReferences = written.map { texts.cosineSimilarities(to: $0) }
-        let (rows, columns) = (places.indices, text.indices)
+        let (rows, columns) = (names.indices, text.indices)
         let name = try self.model.name()
         for own in by == .image ? rows : columns {
             let others = (by == .image ? columns : rows).map { other in
                 Line(
-                    image: files[places[by == .image ? own : other]],
+                    image: names[by == .image ? own : other],
                     text: text[by == .image ? other : own],
                     cosine: by == .image ? cosines[own][other] : cosines[other][own],
                     references: withReferences?[by == .image ? other : own])
@@ -223,10 +221,11 @@ struct Score: ParsableCommand {
 
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
         // A picture with several captions is encoded once.
-        let files = Array(Set(pairs.map(\.image))).sorted()
-        let (places, vectors, failures) = try encode(files, model)
-        let rows = Dictionary(
-            uniqueKeysWithValues: places.enumerated().map { (files[$1], $0) })
+        let files = Array(Set(pairs.map(\.image))).sorted().map {
+            PictureCollection.Source.path($0)
+        }
+        let (names, vectors, failures) = try encode(files, model)
+        let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         let scored = pairs.filter { rows[$0.image] != nil }
         let images = Embeddings(
             values: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)

@@ -18,14 +18,16 @@ struct Search: ParsableCommand {
               clip search "a dog" --html dogs.html
             """)
 
-    @Argument(help: ArgumentHelp("Texts and files, with + or - between them.", valueName: "query"))
+    @Argument(
+        help: ArgumentHelp("Texts and files, with + or - between them.", valueName: "query"),
+        completion: .file())
     var query: [String]
 
     @Option(
         help: ArgumentHelp(
             "A folder that clip index has indexed, or the .npy of clip encode.",
-            valueName: "folder")
-    )
+            valueName: "folder"),
+        completion: .file(extensions: ["npy"]))
     var index = "."
 
     @Option(
@@ -51,7 +53,8 @@ struct Search: ParsableCommand {
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write a page with the images to FILE.", valueName: "file"))
+        help: ArgumentHelp("Also write a page with the images to FILE.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @OptionGroup var model: ModelOptions
@@ -124,7 +127,27 @@ struct Search: ParsableCommand {
         if let html {
             try write(page(matches, searched), to: html)
         }
-        if matches.isEmpty { throw ExitCode(1) }
+        if matches.isEmpty {
+            try sayNothingFound()
+            throw ExitCode(1)
+        }
+    }
+
+    /// Says why there is no hit: nothing was indexed, or nothing reaches the threshold.
+    private func sayNothingFound() throws {
+        guard !common.quiet else { return }
+        var nearest = self
+        nearest.threshold = -1
+        nearest.top = 1
+        nearest.common.quiet = true
+        guard let best = try nearest.matches().0.first else {
+            return note("clip: search: \(index) has no images")
+        }
+        note(
+            """
+            clip: search: no image has a cosine of \(threshold) or more; the best has \
+            \(fixed(best.cosine, 4))
+            """)
     }
 
     /// The vectors that were searched.
@@ -159,18 +182,23 @@ struct Search: ParsableCommand {
         }
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
-            let model = following(try model.load(forVectorsOf: stored.dimension, common))
+            let loaded =
+                try stored.model.map { try self.model.load($0, of: .npy(path), common).model }
+                ?? self.model.load(forVectorsOf: stored.dimension, common)
+            let model = following(loaded)
             let found = stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
             return (
                 found,
                 Searched(
                     count: stored.names.count,
-                    model: try self.model.name(), precision: model.precision)
+                    model: try stored.model?.name ?? self.model.name(),
+                    precision: model.precision)
             )
         }
         let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
-        let model = following(try model.load(for: found, common))
+        let model = following(
+            try model.load(found.model, of: .index(of: path), common).model)
         return (
             try found.search(try vector(model), top: top, threshold: threshold),
             Searched(
@@ -188,6 +216,10 @@ struct Search: ParsableCommand {
                 embedding = try model.encode(
                     images: [pictures.read(term.operand, for: model.preprocessor)])
             } else {
+                if !common.quiet && path.isLikeImageName {
+                    note(
+                        "clip: search: there is no file \(path): it is searched for as a text")
+                }
                 embedding = try model.encode(
                     texts: [term.operand], truncating: textOptions.truncate)
             }
@@ -196,5 +228,13 @@ struct Search: ParsableCommand {
             }
         }
         return sum
+    }
+}
+
+extension FilePath {
+    /// Whether it is one word that ends as the name of an image does.
+    fileprivate var isLikeImageName: Bool {
+        FolderWalk.pictureExtensions.contains(pathExtension)
+            && !bytes.contains(UInt8(ascii: " "))
     }
 }

@@ -7,36 +7,40 @@ struct Similarity: ParsableCommand {
         abstract: "Compare images with texts.",
         discussion: """
             Prints a matrix of cosines, -1 to 1: images down, texts across. CLIP's cosines are low, \
-            0.2 to 0.35 for what fits.
+            0.2 to 0.35 for what fits. An input is an image, a folder, a WebDataset (.tar), a pattern \
+            or -, as for clip encode.
 
             Examples:
               clip similarity --image bike.jpg dog.jpg --text "a bicycle" "a dog"
               clip similarity --image *.jpg --text bike dog --heatmap matrix.svg
+              clip similarity . --sample 2 --text "a bicycle" "a dog"
             """)
 
-    @Option(
-        parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "JPEG, PNG or WebP files; give several at once, or repeat the option.",
-            valueName: "file"))
-    var image: [String] = []
+    @Argument(
+        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        completion: .file())
+    var inputs: [String] = []
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "Texts; give several at once, or repeat the option.", valueName: "text"))
-    var text: [String] = []
+        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
+    var image: [String] = []
+
+    @OptionGroup var texts: TextInputs
 
     @Flag(help: "Print JSON.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Also draw the matrix, with the images, as .svg or .html.", valueName: "file"))
+            "Also draw the matrix, with the images, as .svg or .html.", valueName: "file"),
+        completion: .file(extensions: ["svg", "html"]))
     var heatmap: String?
 
+    @OptionGroup var sampling: SampleOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
+    @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
     @OptionGroup var pictures: PictureOptions
 
@@ -45,55 +49,71 @@ struct Similarity: ParsableCommand {
         if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
             throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
         }
-        try InputHints.check(image, streamedBy: nil)
+        try InputHints.check(inputs + image, streamedBy: "similarity --image")
+    }
+
+    /// Not in `validate()`, so that a mistyped option is reported first.
+    private func checkInputs() throws {
+        if inputs.count > 1 && image.isEmpty && texts.isEmpty {
+            throw Failure(
+                """
+                texts are missing: --image and --text tell images and texts apart, as in clip \
+                similarity --image \(inputs[0]) --text "\(inputs[1])"
+                """, status: 2)
+        }
+        if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
+            throw Failure(
+                "give images with --image or --files-from, and texts with --text", status: 2)
+        }
+        if texts.isEmpty {
+            throw Failure("texts are missing: give --text or --text-file", status: 2)
+        }
     }
 
     func run() throws {
-        // Not in validate(), so that a mistyped option is reported first.
-        guard !image.isEmpty, !text.isEmpty else {
-            throw Failure("give images with --image and texts with --text", status: 2)
-        }
+        try checkInputs()
         try OutputChecks.checkPlace(of: heatmap)
         let model = try self.model.load(textOptions, pictures, common)
-        var images: [(name: String, image: RGBImage)] = []
-        var failures = 0
-        for path in image {
-            do throws(CLIPError) {
-                images.append((path, try pictures.read(path, for: model.preprocessor)))
-            } catch {
-                report(error)
-                failures += 1
+        let text = try texts.read()
+        let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
+        let job = CollectionJob(collection, common, name: "similarity")
+        let decoding = pictures.decoding(for: model.preprocessor)
+        var images: [Heatmap.Image] = []
+        var cosines: [[Float]] = []
+        try job.perform {
+            try job.run(collection.sources(inputs + image), model, decoding, sample: sampling) {
+                sample, vector in
+                try MatrixLimit.check(
+                    images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)
+                let thumbnail =
+                    heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(fitting: 192)
+                images.append(Heatmap.Image(name: sample.name, thumbnail: thumbnail))
+                cosines += Embeddings(values: vector, dimension: vector.count)
+                    .cosineSimilarities(to: textVectors)
             }
         }
         guard !images.isEmpty else { throw ExitCode(1) }
-
-        let texts = try model.encode(texts: text, truncating: textOptions.truncate)
-        let cosines = try model.encode(images: images.map(\.image)).cosineSimilarities(to: texts)
         if json {
             printLine(
                 .object([
                     "model": .string(try self.model.name()),
-                    "images": .array(images.map { .string($0.name) }),
+                    "images": .array(images.map { .path($0.name) }),
                     "texts": .array(text.map { .string($0) }),
                     "cosines": .array(cosines.map { .floats($0) }),
                 ]))
         } else {
-            CosineTable(images: images.map(\.name), texts: text, cosines: cosines)
+            CosineTable(images: images.map { "\($0.name)" }, texts: text, cosines: cosines)
                 .lines(fitting: terminalColumns(of: 1) ?? 80).forEach { print($0) }
         }
         if let heatmap {
             let drawing = Heatmap(
-                images: images.map {
-                    Heatmap.Image(
-                        name: FilePath(argument: $0.name),
-                        thumbnail: $0.image.thumbnail(fitting: 192))
-                }, texts: text, cosines: cosines,
+                images: images, texts: text, cosines: cosines,
                 model: modelWords(try self.model.name(), model.precision))
             let bytes =
                 heatmap.lowercased().hasSuffix(".svg")
                 ? Array(drawing.svg.utf8) : drawing.page(PageLocation(page: heatmap))
             try write(bytes, to: heatmap)
         }
-        if failures > 0 { throw ExitCode(1) }
+        if job.failures > 0 { throw ExitCode(1) }
     }
 }

@@ -13,7 +13,8 @@ struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
             "A folder that clip index has indexed, or the .npy of clip encode.",
-            valueName: "vectors"))
+            valueName: "vectors"),
+        completion: .file(extensions: ["npy"]))
     var source: String
 
     /// Refuses what is neither a folder nor a file, as if it were an index.
@@ -34,13 +35,16 @@ struct VectorOptions: ParsableArguments {
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
-            return Vectors(names: stored.names, embeddings: stored.embeddings)
+            return Vectors(
+                names: stored.names, embeddings: stored.embeddings,
+                made: stored.model.map { ($0, .npy(path)) })
         }
         let index = try EmbeddingIndex(folder: path, threads: threading.wanted())
         let (pictures, embeddings) = try index.contents()
         guard !pictures.isEmpty else { throw Failure("the index of \(path) has no pictures") }
         return Vectors(
-            names: pictures.map(\.path), embeddings: embeddings, pictures: pictures, index: index)
+            names: pictures.map(\.path), embeddings: embeddings, pictures: pictures, index: index,
+            made: (index.model, .index(of: path)))
     }
 }
 
@@ -51,12 +55,17 @@ struct Vectors {
     /// What an index knows of them.
     var pictures: [IndexedPicture]?
     var index: EmbeddingIndex?
+    /// The model that made them, where that is known.
+    var made: (by: ModelRecord, vectors: StoredVectors)?
 
     /// The words of a page for the model that made the vectors; none if it is not known.
     func modelWords(given options: ModelOptions) -> [String] {
         if let index { return [ClipCommand.modelWords(index.modelName, index.precision)] }
+        if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }
         return options.isGiven
-            ? ((try? options.name()).map { [ClipCommand.modelWords($0, options.precision)] } ?? [])
+            ? ((try? options.name()).map {
+                [ClipCommand.modelWords($0, options.precision ?? .fp32)]
+            } ?? [])
             : []
     }
 
@@ -66,27 +75,10 @@ struct Vectors {
         _ common: CommonOptions
     ) throws -> ZeroShotClassifier {
         let loaded =
-            try index.map { try model.load(for: $0, common) }
+            try made.map { try model.load($0.by, of: $0.vectors, common).model }
             ?? model.load(forVectorsOf: embeddings.dimension, common)
         return try prompts.classifier(
             loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)
-    }
-}
-
-extension ModelOptions {
-    /// The model that an index was made with.
-    ///
-    /// - Throws: `IndexError.otherModel` if another one is given.
-    func load(for index: EmbeddingIndex, _ common: CommonOptions) throws -> CLIPModel {
-        var options = self
-        if !isGiven { options.model = index.modelName }
-        options.precision = index.precision
-        let model = try options.load(common)
-        guard model.fingerprint == index.fingerprint else {
-            throw IndexError.otherModel(
-                folder: index.folder, stored: index.modelName, given: try options.name())
-        }
-        return model
     }
 }
 

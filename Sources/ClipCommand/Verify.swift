@@ -13,14 +13,15 @@ struct Verify: ParsableCommand {
               clip verify tiny
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"))
+    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
             "The model whose numbers are expected, if the name does not say it.",
-            valueName: "model"))
+            valueName: "model"),
+        completion: .list(Verify.names))
     var expected: String?
 
     @Flag(help: "Print JSON.")

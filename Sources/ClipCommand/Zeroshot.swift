@@ -25,13 +25,15 @@ struct Zeroshot: ParsableCommand {
     @Argument(
         help: ArgumentHelp(
             "An image, then labels; with --labels, images, folders, .tar files, patterns, or -.",
-            valueName: "input"))
+            valueName: "input"),
+        completion: .file())
     var arguments: [String] = []
 
     @Option(
         name: .customLong("labels"),
         help: ArgumentHelp(
-            "Read labels from FILE, one a line; - is standard input.", valueName: "file"))
+            "Read labels from FILE, one a line; - is standard input.", valueName: "file"),
+        completion: .file())
     var labelFile: String?
 
     @Option(
@@ -47,6 +49,12 @@ struct Zeroshot: ParsableCommand {
     @Option(help: "Print jsonl or csv, for any number of images.")
     var format: Format?
 
+    @Option(
+        help: ArgumentHelp(
+            "Add this file of a WebDataset's samples as a column of CSV; may be given several times.",
+            valueName: "field"))
+    var column: [Column] = []
+
     @OptionGroup var prompts: PromptOptions
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
@@ -58,6 +66,11 @@ struct Zeroshot: ParsableCommand {
         case jsonl, csv
     }
 
+    /// What a WebDataset may have beside an image.
+    enum Column: String, ExpressibleByArgument, CaseIterable {
+        case cls, txt, json
+    }
+
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
         if arguments.isEmpty && collection.filesFrom.isEmpty {
@@ -65,6 +78,10 @@ struct Zeroshot: ParsableCommand {
         }
         if labelFile == nil && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels.")
+        }
+        if !column.isEmpty && format != .csv {
+            throw ValidationError(
+                "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
         }
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
@@ -123,10 +140,13 @@ struct Zeroshot: ParsableCommand {
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
         let classifier = try prompts.classifier(model, labels, textOptions)
         let job = CollectionJob(collection, common, name: "zeroshot")
+        if format == .csv {
+            let added = column.map { ",\($0.rawValue)" }.joined()
+            print("image,rank,label,probability,logit,cosine\(added)")
+        }
         let name = try self.model.name()
         let isTable = format == nil && !json && outputIsTerminal
         let width = labels.map { TerminalText.shown($0).count }.max() ?? 0
-        if format == .csv { print("image,rank,label,probability,logit,cosine") }
         if isTable { print("probability   cosine  \("label".left(width))  image") }
         try job.perform {
             try job.run(
@@ -138,18 +158,23 @@ struct Zeroshot: ParsableCommand {
                     return Self.printRows(predictions, of: sample.name, labelWidth: width)
                 }
                 guard format == .csv else {
-                    return printLine(
-                        .object([
-                            "image": .path(sample.name), "model": .string(name),
-                            "predictions": Self.json(predictions),
-                        ]))
+                    var members = [
+                        JSON.Member("image", .path(sample.name)),
+                        JSON.Member("model", .string(name)),
+                    ]
+                    members += sample.fieldsForJSON.map { .init($0.key, .raw($0.value)) }
+                    members.append(.init("predictions", Self.json(predictions)))
+                    return printLine(.members(members))
+                }
+                let added = column.flatMap {
+                    [UInt8(ascii: ",")] + csvField(sample.trimmedField($0.rawValue))
                 }
                 for (rank, prediction) in predictions.enumerated() {
                     let numbers = [prediction.probability, prediction.logit, prediction.cosine]
                     printBytes(
                         csvField(sample.name.bytes) + ",\(rank + 1),".utf8
                             + csvField(Array(prediction.label.utf8))
-                            + numbers.map { ",\($0)" }.joined().utf8 + "\n".utf8)
+                            + numbers.map { ",\($0)" }.joined().utf8 + added + "\n".utf8)
                 }
             }
         }

@@ -37,8 +37,12 @@ package final class GrowingFile {
             throw errno == EWOULDBLOCK
                 ? FileError(reason: "another process is writing it", isBusy: true) : .last()
         }
-        var status = stat()
+        var (status, named) = (stat(), stat())
         guard fstat(descriptor, &status) == 0 else { throw .last() }
+        // While this process waited, another may have put a new file in the place of this one.
+        guard withPath(partialPath, { stat($0, &named) }) == 0, named.st_ino == status.st_ino,
+            named.st_dev == status.st_dev
+        else { throw FileError(reason: "another process is writing it", isBusy: true) }
         count = Int(status.st_size)
     }
 
@@ -123,4 +127,9 @@ package func makeFolder(_ path: [UInt8]) throws(FileError) {
     }
     try makeFolder(Array(path[..<slash]))
     guard withPath(path, { mkdir($0, 0o777) }) == 0 || errno == EEXIST else { throw .last() }
+}
+
+/// Removes an empty folder.
+package func removeFolder(_ path: [UInt8]) throws(FileError) {
+    guard withPath(path, { rmdir($0) }) == 0 else { throw .last() }
 }

@@ -275,3 +275,39 @@ import Testing
         #expect("\(try #require(error))".contains(says), "\(error as Any)")
     }
 }
+
+/// Random samples.
+@Suite struct ReservoirTests {
+    /// Algorithm R by hand, with the generator written out.
+    @Test func samplesAreThoseOfAlgorithmR() {
+        for (size, count, seed) in [(10, 1000, 0), (1, 7, 3), (5, 5, 1), (5, 3, 1), (3, 100, 9)] {
+            var state = UInt64(seed)
+            func next() -> UInt64 {
+                state &+= 0x9E37_79B9_7F4A_7C15
+                var z = state
+                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+                return z ^ (z >> 31)
+            }
+            var expected = Array(0..<min(size, count))
+            for element in expected.count..<count {
+                let place = Int(next().multipliedFullWidth(by: UInt64(element + 1)).high)
+                if place < size { expected[place] = element }
+            }
+            var reservoir = Reservoir<Int>(size: size, seed: UInt64(seed))
+            for element in 0..<count { reservoir.add(element) }
+            #expect(reservoir.elements == expected.sorted(), "\(size) of \(count), seed \(seed)")
+        }
+    }
+
+    @Test func everyElementIsAsLikely() {
+        var counts = [Int](repeating: 0, count: 20)
+        for seed in 0..<4000 {
+            var reservoir = Reservoir<Int>(size: 5, seed: UInt64(seed))
+            for element in counts.indices { reservoir.add(element) }
+            for element in reservoir.elements { counts[element] += 1 }
+        }
+        // 1,000 expected each, with a standard deviation of 27.
+        #expect(counts.allSatisfy { (865...1135).contains($0) }, "\(counts)")
+    }
+}

@@ -36,9 +36,13 @@ struct ClipBinary {
     }
 
     func run(
-        _ arguments: [String], input: String = "", environment: [String: String] = [:]
+        _ arguments: [String], input: String = "", in place: String? = nil,
+        environment: [String: String] = [:]
     ) throws -> Result {
         let process = process(arguments, environment: environment)
+        if let place {
+            process.currentDirectoryURL = URL(fileURLWithPath: "\(folder.path)/\(place)")
+        }
         // Files rather than pipes: nothing waits for a reader.
         let standard = ["in", "out", "err"].map { folder.path + "/\(UUID().uuidString).\($0)" }
         try Data(input.utf8).write(to: URL(fileURLWithPath: standard[0]))

@@ -91,7 +91,9 @@ import Testing
         let vectors = try clip(
             "encode", photos, "-o", "y.npy", environment: ["CLIP_MODEL": "tiny"])
         #expect(vectors.status == 0 && vectors.errors.isEmpty, "\(vectors.errors)")
-        // A file of vectors does not say what made it, so no default is good enough.
+        #expect(try clip("search", "a dog", "--index", "y.npy").status == 0)
+        // Vectors without the file that says what made them: no default is good enough.
+        try FileManager.default.removeItem(atPath: folder.path + "/y.model.json")
         expectFailure(
             try clip("search", "a dog", "--index", "y.npy"), status: 2, says: "--model")
     }

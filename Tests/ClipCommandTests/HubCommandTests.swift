@@ -119,6 +119,29 @@ import Testing
         #expect(partial == nil)
     }
 
+    @Test func interruptedDownloadsSayHowToGoOn() throws {
+        delay.seconds.withLock { $0 = 0.15 }
+        let process = binary.process(["pull", "me/model"], environment: environment)
+        let errors = folder.path + "/errors"
+        try Data().write(to: URL(fileURLWithPath: errors))
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle(forWritingAtPath: errors)
+        try process.run()
+        for _ in 0..<500 where (partial.flatMap { try? bytes(ofFile: $0).count } ?? 0) < 100_000 {
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+        process.interrupt()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGINT)
+        let line = String(decoding: try bytes(ofFile: errors), as: UTF8.self)
+        #expect(
+            line.hasPrefix("clip: pull: ") && line.hasSuffix("run it again to resume\n"), "\(line)")
+        let kept = try bytes(ofFile: #require(partial)).count
+        delay.seconds.withLock { $0 = 0 }
+        #expect(try clip("pull", "me/model").status == 0)
+        #expect(server.requests.last?.rangeStart == kept)
+    }
+
     @Test func twoProcessesEndWithTheSameFile() throws {
         delay.seconds.withLock { $0 = 0.05 }
         let processes = try (0..<2).map { _ in

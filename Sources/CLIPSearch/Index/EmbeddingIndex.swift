@@ -17,12 +17,14 @@ public struct EmbeddingIndex: Sendable {
 
     /// The folder that was indexed.
     public let folder: FilePath
-    /// The name that the model had.
-    public let modelName: String
+    /// The model that made the vectors.
+    public let model: ModelRecord
+    /// The name or path of the model.
+    public var modelName: String { model.name }
     /// The model's `fingerprint`.
-    public let fingerprint: String
+    public var fingerprint: String { model.fingerprint }
     /// The arithmetic of its vectors.
-    public let precision: Precision
+    public var precision: Precision { model.precision }
     /// How many pictures it has.
     public let count: Int
     /// Of its vectors.
@@ -35,8 +37,6 @@ public struct EmbeddingIndex: Sendable {
     private let quantized: QuantizedVectors?
     private let pool: WorkspacePool
 
-    /// Where an index lies in a folder.
-    static let location = Array(".clip-index".utf8)
     static let version = "1"
 
     /// Opens the index of a folder.
@@ -44,48 +44,75 @@ public struct EmbeddingIndex: Sendable {
     /// - Parameter threads: how many a search uses; all cores of the process if nil.
     /// - Throws: `IndexError`.
     public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
-        let place = folder.appending(Self.location)
-        guard (try? FileStatus(path: place.appending("files.sqlite".utf8).bytes)) != nil else {
-            do throws(FileError) {
-                guard try FileStatus(path: folder.bytes).isFolder else {
-                    throw FileError(reason: "it is no folder")
-                }
-            } catch {
-                throw .unusable(folder: folder, reason: error.reason)
-            }
-            throw .missing(folder: folder)
-        }
+        try Self.checkIsFolder(folder)
+        let opened: Files?
         do throws(FileError) {
-            database = try IndexDatabase(
-                path: place.appending("files.sqlite".utf8), isForWriting: false)
-            guard try database.fact("version") == Self.version,
-                let fingerprint = try database.fact("fingerprint"),
-                let name = try database.fact("model"),
-                let precision = try database.fact("precision").flatMap(Precision.init),
-                let dimension = try database.fact("dimension").flatMap({ Int($0) })
-            else {
-                throw FileError(reason: "it is of another version of clip")
-            }
-            let rows = try database.fact("rows").flatMap { Int($0) } ?? 0
-            (self.fingerprint, self.precision, modelName) = (fingerprint, precision, name)
-            count = try database.count()
-            let file = try? MappedFile(path: place.appending("vectors.f32".utf8).bytes)
-            guard let file, let vectors = MappedVectors(file, dimension: dimension, count: rows)
-            else {
-                throw FileError(
-                    reason: "its vectors are missing or cut off: remove \(place) and make it anew")
-            }
-            self.vectors = vectors
-            // One of another dimension is of another index, or none.
-            quantized = Self.quantizedVectors(folder).flatMap {
-                $0.dimension == dimension ? $0 : nil
-            }
+            opened = try Files.open(in: folder)
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
+        guard let opened else { throw .missing(folder: folder) }
+        (database, model, vectors) = (opened.database, opened.model, opened.vectors)
+        (quantized, count) = (opened.quantized, opened.count)
         self.folder = folder
         self.threads = max(1, threads ?? availableCores())
         pool = WorkspacePool(threads: self.threads)
+    }
+
+    /// The files of an index, all of the same one.
+    private struct Files {
+        let database: IndexDatabase
+        let model: ModelRecord
+        let vectors: MappedVectors
+        let quantized: QuantizedVectors?
+        /// How many pictures it has.
+        let count: Int
+
+        /// Opens the files of the index of a folder; nil if there is none.
+        ///
+        /// A rebuild may put others in their place meanwhile: then it is done again.
+        static func open(in folder: FilePath) throws(FileError) -> Files? {
+            while let place = EmbeddingIndex.place(in: folder) {
+                let path = place.appending("files.sqlite".utf8)
+                func identity() -> [UInt64] {
+                    (try? FileStatus(path: path.bytes)).map { [$0.device, $0.inode] } ?? []
+                }
+                let before = identity()
+                do throws(FileError) {
+                    let files = try Files(place, path, folder)
+                    if identity() == before { return files }
+                } catch {
+                    if identity() == before { throw error }
+                }
+            }
+            return nil
+        }
+
+        private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(FileError) {
+            database = try IndexDatabase(path: path, isForWriting: false)
+            guard try database.fact("version") == EmbeddingIndex.version,
+                let model = try database.modelRecord()
+            else {
+                throw FileError(
+                    reason: "another version of clip wrote it: \(EmbeddingIndex.rebuilding(folder))"
+                )
+            }
+            let rows = try database.fact("rows").flatMap { Int($0) } ?? 0
+            let file = try? MappedFile(path: place.appending("vectors.f32".utf8).bytes)
+            guard let file,
+                let vectors = MappedVectors(file, dimension: model.dimension, count: rows)
+            else {
+                throw FileError(
+                    reason: """
+                        its vectors are missing or cut off: \(EmbeddingIndex.rebuilding(folder))
+                        """)
+            }
+            (self.model, self.vectors, count) = (model, vectors, try database.count())
+            // One of another dimension is of another index, or none.
+            quantized = EmbeddingIndex.quantizedVectors(place).flatMap {
+                $0.dimension == model.dimension ? $0 : nil
+            }
+        }
     }
 
     /// The pictures most like a vector, best first, those of one cosine in the order of their paths.
@@ -158,13 +185,13 @@ public struct EmbeddingIndex: Sendable {
     }
 
     /// Whether nearly all of so many rows are there rounded.
-    static func isQuantized(_ rows: Int, _ generation: Int, _ folder: FilePath) -> Bool {
-        guard let quantized = quantizedVectors(folder) else { return false }
+    static func isQuantized(_ rows: Int, _ generation: Int, _ place: FilePath) -> Bool {
+        guard let quantized = quantizedVectors(place) else { return false }
         return quantized.generation == generation && quantized.count >= rows - rows / 8
     }
 
-    private static func quantizedVectors(_ folder: FilePath) -> QuantizedVectors? {
-        let path = folder.appending(location).appending("vectors.i8".utf8)
+    fileprivate static func quantizedVectors(_ place: FilePath) -> QuantizedVectors? {
+        let path = place.appending("vectors.i8".utf8)
         return (try? MappedFile(path: path.bytes)).flatMap { QuantizedVectors($0) }
     }
 }

@@ -61,6 +61,17 @@ struct IndexDatabase: Sendable {
         try database.transaction(body)
     }
 
+    /// Forgets everything.
+    func clear() throws(FileError) {
+        try database.run("DELETE FROM files")
+        try database.run("DELETE FROM facts")
+    }
+
+    /// Writes the log of changes into the database file itself.
+    func mergeLog() throws(FileError) {
+        try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
     // MARK: facts
 
     func fact(_ name: String) throws(FileError) -> String? {

@@ -2,6 +2,8 @@
 public enum IndexError: Error, Equatable, Sendable {
     /// There is no index in a folder.
     case missing(folder: FilePath)
+    /// The folder itself cannot be read.
+    case unreadableFolder(folder: FilePath, reason: String)
     /// An index cannot be read or written.
     case unusable(folder: FilePath, reason: String)
     /// An index holds embeddings that the model's cannot be compared with.
@@ -16,11 +18,14 @@ extension IndexError: CustomStringConvertible {
         switch self {
         case .missing(let folder):
             "\(folder) has no index: make one with clip index \(folder)"
+        case .unreadableFolder(let folder, let reason):
+            "cannot read the folder \(folder): \(reason)"
         case .unusable(let folder, let reason): "cannot use the index of \(folder): \(reason)"
         case .otherModel(let folder, let stored, let given):
             """
-            the index of \(folder) is of \(stored), which \(given) cannot be compared with: give that \
-            model, or remove the index and make it anew
+            the index of \(folder) was made with \(stored), and vectors of \(given) cannot be compared \
+            with its vectors: leave --model and its options out, or run clip index --rebuild \(folder) \
+            to make it anew with another model
             """
         case .busy(let folder): "another process updates the index of \(folder); wait for it"
         }

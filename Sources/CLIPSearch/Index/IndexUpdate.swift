@@ -20,13 +20,20 @@ public final class IndexUpdate {
         public var deleted = 0
         /// What could not be read, now or before.
         public var failures: [(path: FilePath, reason: String)] = []
+        /// Image files of formats that are not read.
+        public var skipped = SkippedFormats()
     }
 
     private let folder: FilePath
     private let model: CLIPModel
     private let decoding: RGBImage.DecodingOptions
+    private let place: FilePath
     private let database: IndexDatabase
     private let vectors: GrowingFile
+    /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
+    private let replaced: GrowingFile?
+    /// Held by whoever changes anything below, so that `keep` may be called at any moment.
+    private let gate = Mutex(())
     private var rows: Int
     /// Rows of files that are gone, the next to be written over at the end.
     private var free: [Int] = []
@@ -40,70 +47,92 @@ public final class IndexUpdate {
     /// From how many rows on a search gains by rounded vectors.
     var quantizingFrom = 16_384
 
+    /// Opens the index of a folder for writing, or begins it.
+    ///
     /// - Parameters:
-    ///   - modelName: under which the model is found again.
-    /// - Throws: `IndexError.busy` if another process updates the index, `.otherModel`, `.unusable`.
+    ///   - modelName: the name or absolute path under which the model is found again.
+    ///   - isRebuild: whether to make the index anew; the old one is searched until `run` has ended, and an
+    ///     interrupted rebuild with the same model is gone on with.
+    /// - Throws: `IndexError.busy` if another process updates the index, `.otherModel`, `.unreadableFolder`,
+    ///   `.unusable`.
     public init(
-        folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions
+        folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
+        isRebuild: Bool = false
     ) throws(IndexError) {
         self.folder = folder
         self.model = model
         self.decoding = decoding
+        try EmbeddingIndex.checkIsFolder(folder)
         let place = folder.appending(EmbeddingIndex.location)
-        let dimension = model.configuration.embeddingDimension
         do throws(FileError) {
-            guard try FileStatus(path: folder.bytes).isFolder else {
-                throw FileError(reason: "it is no folder")
-            }
-            try makeFolder(place.bytes)
-            // Whoever has the vectors is the one that writes.
-            vectors = try GrowingFile(
-                path: place.appending("vectors.f32".utf8).bytes, isAlwaysWhole: true)
+            try EmbeddingIndex.recover(in: folder)
+            let isThere = (try? FileStatus(path: place.bytes)) != nil
+            replaced = isRebuild && isThere ? try EmbeddingIndex.vectors(in: place) : nil
+            self.place = replaced == nil ? place : EmbeddingIndex.newPlace(in: folder)
+            try makeFolder(self.place.bytes)
+            vectors = try EmbeddingIndex.vectors(in: self.place)
         } catch {
             throw error.isBusy
                 ? .busy(folder: folder) : .unusable(folder: folder, reason: error.reason)
         }
+        let record = ModelRecord(model, name: modelName)
         let identity = [  // the first that differs is the one that is said
-            ("fingerprint", model.fingerprint),
+            ("fingerprint", record.fingerprint),
             ("decoding", Self.description(of: decoding, model.preprocessor)),
-            ("dimension", "\(dimension)"), ("precision", model.precision.rawValue),
+            ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
             ("version", EmbeddingIndex.version),
         ]
         var other: (stored: String, given: String)?
         do throws(FileError) {
             let database = try IndexDatabase(
-                path: place.appending("files.sqlite".utf8), isForWriting: true)
+                path: self.place.appending("files.sqlite".utf8), isForWriting: true)
             self.database = database
-            if try database.fact("fingerprint") == nil {
+            let isBegun = try database.fact("fingerprint") != nil
+            if isBegun {
+                other = try Self.difference(of: identity, record, from: database)
+            }
+            if !isBegun || other != nil && replaced != nil {
+                // What a rebuild of another kind left is of no use.
                 try database.transaction { () throws(FileError) in
+                    try database.clear()
                     for (name, value) in identity { try database.setFact(name, value) }
-                    try database.setFact("model", modelName)
                     try database.setFact("rows", "0")
                 }
+                other = nil
             }
-            for (name, value) in identity where other == nil {
-                let old = try database.fact(name) ?? "?"
-                guard old != value else { continue }
-                let stored = try database.fact("model") ?? "?"
-                other =
-                    name == "fingerprint"
-                    ? (stored, modelName)
-                    : ("\(stored) with \(name) \(old)", "\(modelName) with \(name) \(value)")
-            }
+            if other == nil { try database.setModel(record) }
             rows = try database.fact("rows").flatMap { Int($0) } ?? 0
-            guard vectors.count >= 4 * dimension * rows || other != nil else {
-                throw FileError(reason: "its vectors are cut off: remove \(place) and make it anew")
+            guard vectors.count >= 4 * record.dimension * rows || other != nil else {
+                throw FileError(
+                    reason: "its vectors are cut off: \(EmbeddingIndex.rebuilding(folder))")
             }
             generation = try database.generation()
             if other == nil {
                 // What lies behind was not spoken of.
-                try vectors.truncate(to: 4 * dimension * rows)
+                try vectors.truncate(to: 4 * record.dimension * rows)
                 if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
             }
         } catch {
             throw .unusable(folder: folder, reason: error.reason)
         }
         if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
+    }
+
+    /// Says how an index and what is to update it differ; nil if they do not.
+    private static func difference(
+        of identity: [(String, String)], _ record: ModelRecord, from database: IndexDatabase
+    ) throws(FileError) -> (stored: String, given: String)? {
+        for (name, value) in identity {
+            let old = try database.fact(name) ?? "?"
+            guard old != value else { continue }
+            let stored = try database.modelRecord()
+            guard name != "fingerprint", let stored else {
+                let names = stored?.names(comparedTo: record)
+                return (names?.own ?? "another model", names?.other ?? record.name)
+            }
+            return ("\(stored.name) with \(name) \(old)", "\(record.name) with \(name) \(value)")
+        }
+        return nil
     }
 
     /// How pictures become pixels.
@@ -145,48 +174,78 @@ public final class IndexUpdate {
         }
     }
 
-    /// Does it.
+    /// Scans the folder, encodes new and changed images, and commits the result.
     ///
-    /// - Parameter progress: called for every file that was looked at, with what it was.
+    /// - Parameter progress: called for every file that was looked at, with whether it was encoded.
     /// - Throws: `IndexError`, or `CLIPError.nonFiniteResult` if the weights make no number.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
         var walk = FolderWalk(folder)
         try model.encode(
             inputs: {
                 while self.stopped == nil, let found = walk.next() {
-                    if let input = self.input(for: found) { return input }
+                    if let input = self.gate.withLock({ _ in self.input(for: found) }) {
+                        return input
+                    }
                     progress(false)
                 }
                 return nil
             },
             picture: { input throws(CLIPError) in try self.picture(of: input) },
             receive: { input, result in
-                self.take(input, result)
+                self.gate.withLock { _ in self.take(input, result) }
                 progress(true)
             })
-        attempt { () throws(FileError) in
-            try commit()
-            let database = database
-            var deleted = 0
-            try database.transaction { () throws(FileError) in
-                deleted = try database.removeUnseen()
-            }
-            summary.deleted = deleted
-            summary.failures = try database.failures().map {
-                (folder.appending($0.path.bytes), $0.reason)
-            }
-            try quantize()
-        }
+        gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
+        attempt { () throws(FileError) in try quantize() }
+        gate.withLock { _ in attempt { () throws(FileError) in try replace() } }
         if let stopped { throw stopped }
+        summary.skipped = walk.skipped
         return summary
+    }
+
+    /// Commits what has been done, of an update that is running; for a process that is about to end.
+    ///
+    /// It may be called by any thread at any moment. After it, `run` does no more.
+    ///
+    /// - Returns: the number of images that the index has.
+    public func keep() -> Int {
+        gate.withLock { _ in
+            attempt { () throws(FileError) in try commit() }
+            let count = (try? database.count()) ?? 0
+            if stopped == nil {
+                stopped = .unusable(folder: folder, reason: "the update was interrupted")
+            }
+            return count
+        }
+    }
+
+    /// Forgets what is gone.
+    private func finish() throws(FileError) {
+        try commit()
+        let database = database
+        var deleted = 0
+        try database.transaction { () throws(FileError) in
+            deleted = try database.removeUnseen()
+        }
+        summary.deleted = deleted
+        summary.failures = try database.failures().map {
+            (folder.appending($0.path.bytes), $0.reason)
+        }
+    }
+
+    /// Ends a rebuild: the new index takes the place of the old one.
+    private func replace() throws(FileError) {
+        guard replaced != nil else { return }
+        // SQLite removes its log under the name that the log had, which is another one from here on.
+        try database.mergeLog()
+        try EmbeddingIndex.replace(in: folder)
     }
 
     /// Rounds the vectors once there are many, and again when there are many more.
     private func quantize() throws(FileError) {
-        guard rows >= quantizingFrom, !EmbeddingIndex.isQuantized(rows, generation, folder) else {
+        guard rows >= quantizingFrom, !EmbeddingIndex.isQuantized(rows, generation, place) else {
             return
         }
-        let place = folder.appending(EmbeddingIndex.location)
         let file = try MappedFile(path: vectors.path)
         guard
             let mapped = MappedVectors(

@@ -1,0 +1,144 @@
+public import CLIP
+internal import Tensors
+
+/// The model that made stored vectors, and how to load it again.
+public struct ModelRecord: Sendable, Equatable {
+    /// The absolute path of the weights, or a name such as `ViT-B/32`.
+    ///
+    /// Version 0.1.0 stored a path as it was typed, which may be relative.
+    public var name: String
+    /// The model's `fingerprint`: vectors are comparable only if fingerprints are equal.
+    public var fingerprint: String
+    /// The number of dimensions of each vector.
+    public var dimension: Int
+    /// The arithmetic that computed the vectors.
+    public var precision: Precision
+    /// The activation of the MLPs; nil in files of version 0.1.0, which did not store it.
+    public var activation: Activation?
+    /// The side of the images, in pixels; nil in files of version 0.1.0.
+    public var resolution: Int?
+
+    /// Describes a model.
+    ///
+    /// - Parameter name: the name or absolute path that loads the model again.
+    public init(_ model: CLIPModel, name: String) {
+        self.name = name
+        fingerprint = model.fingerprint
+        dimension = model.configuration.embeddingDimension
+        precision = model.precision
+        activation = model.configuration.activation
+        resolution = model.configuration.resolution
+    }
+
+    init(
+        name: String, fingerprint: String, dimension: Int, precision: Precision,
+        activation: Activation?, resolution: Int?
+    ) {
+        self.name = name
+        self.fingerprint = fingerprint
+        self.dimension = dimension
+        self.precision = precision
+        self.activation = activation
+        self.resolution = resolution
+    }
+
+    /// Names this model and another one so that a reader sees how they differ.
+    package func names(comparedTo other: ModelRecord) -> (own: String, other: String) {
+        func describe(_ record: ModelRecord) -> String {
+            var parts = [record.name]
+            if let activation = record.activation, self.activation != other.activation {
+                parts.append("activation \(activation.rawValue)")
+            }
+            if let resolution = record.resolution, self.resolution != other.resolution {
+                parts.append("\(resolution) pixels a side")
+            }
+            return parts.joined(separator: ", ")
+        }
+        let (own, others) = (describe(self), describe(other))
+        return own == others ? ("another file \(own)", others) : (own, others)
+    }
+}
+
+// MARK: beside .npy files
+
+extension ModelRecord {
+    /// The file beside `x.npy` that says which model made its vectors: `x.model.json`.
+    static func file(besideNPY path: FilePath) -> FilePath {
+        let base = path.pathExtension == "npy" ? path.bytes.dropLast(4) : path.bytes[...]
+        return FilePath(base + ".model.json".utf8)
+    }
+
+    /// The file in a folder of shards that says which model made their vectors.
+    static func file(inFolder folder: FilePath) -> FilePath {
+        folder.appending("model.json".utf8)
+    }
+
+    /// Reads the record of the vectors in a `.npy` file; nil if there is none.
+    ///
+    /// - Throws: `FileError` if it cannot be read.
+    static func read(besideNPY path: FilePath) throws(FileError) -> ModelRecord? {
+        let beside = file(besideNPY: path)
+        if (try? FileStatus(path: beside.bytes)) != nil { return try ModelRecord(beside) }
+        // A shard is named by its number.
+        let name = path.lastComponent
+        guard name.dropLast(4).allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        let folder = path.bytes.dropLast(name.count)
+        let shared = FilePath(folder + "model.json".utf8)
+        return (try? FileStatus(path: shared.bytes)) == nil ? nil : try ModelRecord(shared)
+    }
+
+    private init(_ path: FilePath) throws(FileError) {
+        let bytes = try readFile(path: path.bytes, limit: 1 << 20)
+        let object = try? JSONValue(parsing: bytes)
+        guard let object, let name = object["model"]?.string,
+            let fingerprint = object["fingerprint"]?.string,
+            let dimension = object["dimension"]?.integer,
+            let precision = object["precision"]?.string.flatMap(Precision.init)
+        else {
+            throw FileError(
+                reason: """
+                    \(path), which says the model of its vectors, is damaged: remove that file and give \
+                    --model
+                    """)
+        }
+        self.init(
+            name: name, fingerprint: fingerprint, dimension: dimension, precision: precision,
+            activation: object["activation"]?.string.flatMap(Activation.init),
+            resolution: object["resolution"]?.integer)
+    }
+
+    /// Writes the record to a file, all or nothing.
+    func write(to path: FilePath) throws(FileError) {
+        var text = "{\"model\":\(JSONValue.quoted(name)),\"fingerprint\":\"\(fingerprint)\""
+        text += ",\"dimension\":\(dimension),\"precision\":\"\(precision.rawValue)\""
+        if let activation { text += ",\"activation\":\"\(activation.rawValue)\"" }
+        if let resolution { text += ",\"resolution\":\(resolution)" }
+        let file = try GrowingFile(path: path.bytes)
+        try file.truncate(to: 0)
+        try file.append("\(text)}\n".utf8)
+        try file.finish()
+    }
+}
+
+// MARK: in an index
+
+extension IndexDatabase {
+    /// The model of the index; nil if the index has not been begun.
+    func modelRecord() throws(FileError) -> ModelRecord? {
+        guard let fingerprint = try fact("fingerprint"), let name = try fact("model"),
+            let precision = try fact("precision").flatMap(Precision.init),
+            let dimension = try fact("dimension").flatMap({ Int($0) })
+        else { return nil }
+        return ModelRecord(
+            name: name, fingerprint: fingerprint, dimension: dimension, precision: precision,
+            activation: try fact("activation").flatMap(Activation.init),
+            resolution: try fact("resolution").flatMap { Int($0) })
+    }
+
+    /// Stores how to load the model again, which version 0.1.0 did not store in full.
+    func setModel(_ record: ModelRecord) throws(FileError) {
+        try setFact("model", record.name)
+        if let activation = record.activation { try setFact("activation", activation.rawValue) }
+        if let resolution = record.resolution { try setFact("resolution", "\(resolution)") }
+    }
+}

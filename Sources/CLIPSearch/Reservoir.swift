@@ -1,0 +1,37 @@
+/// A random sample of a sequence of any length, of which only the sample is kept in memory.
+///
+/// Algorithm R: of the nth element, counted from 1, a random number below n is drawn; if it is below `size`, the
+/// element takes that place. Random numbers are SplitMix64's from the seed, each multiplied by n, the upper 64 of
+/// the 128 bits taken. The first `size` elements draw none. So the sample depends on the seed and on the number of
+/// elements alone, on every machine.
+///
+/// Source: Vitter 1985, "Random Sampling with a Reservoir".
+public struct Reservoir<Element> {
+    private let size: Int
+    private var random: SplitMix64
+    private var seen = 0
+    private var kept: [(number: Int, element: Element)] = []
+
+    /// - Parameters:
+    ///   - size: the number of elements to keep; all of a shorter sequence.
+    ///   - seed: another one gives another sample.
+    public init(size: Int, seed: UInt64) {
+        precondition(size > 0, "a sample of \(size)")
+        self.size = size
+        random = SplitMix64(state: seed)
+    }
+
+    /// Takes the next element of the sequence.
+    public mutating func add(_ element: Element) {
+        seen += 1
+        guard kept.count == size else {
+            kept.append((seen, element))
+            return
+        }
+        let place = Int(random.next().multipliedFullWidth(by: UInt64(seen)).high)
+        if place < size { kept[place] = (seen, element) }
+    }
+
+    /// The sample, in the order of the sequence.
+    public var elements: [Element] { kept.sorted { $0.number < $1.number }.map(\.element) }
+}

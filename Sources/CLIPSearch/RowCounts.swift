@@ -1,0 +1,28 @@
+internal import Tensors
+
+/// How often each of many rows is there, of which only digests are kept.
+struct RowCounts {
+    private var counts: [Digest: Int] = [:]
+
+    private struct Digest: Hashable {
+        let high: UInt64
+        let low: UInt64
+
+        init(_ bytes: [UInt8]) {
+            let all = sha256(bytes)
+            high = all[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
+            low = all[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+        }
+    }
+
+    mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
+
+    /// Whether it was there.
+    mutating func remove(_ row: [UInt8]) -> Bool {
+        guard !counts.isEmpty else { return false }
+        let digest = Digest(row)
+        guard let count = counts[digest] else { return false }
+        counts[digest] = count == 1 ? nil : count - 1
+        return true
+    }
+}

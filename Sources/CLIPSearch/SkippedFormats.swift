@@ -1,0 +1,60 @@
+/// The number of image files that were passed over because their format is not read, by format.
+public struct SkippedFormats: Sendable, Equatable {
+    /// The number of files of each format, such as `["HEIC": 3, "GIF": 2]`.
+    public private(set) var counts: [String: Int] = [:]
+
+    /// No files.
+    public init() {}
+
+    /// The number of files of all formats.
+    public var total: Int { counts.values.reduce(0, +) }
+
+    /// The formats with their counts, most files first, then by name.
+    public var sorted: [(format: String, count: Int)] {
+        counts.map { ($0.key, $0.value) }.sorted { ($1.count, $0.format) < ($0.count, $1.format) }
+    }
+
+    /// Counts a file if the ending of its name is that of an image format that is not read.
+    ///
+    /// - Parameter pathExtension: in lower case.
+    mutating func count(_ pathExtension: String) {
+        if let format = Self.formats[pathExtension] { counts[format, default: 0] += 1 }
+    }
+
+    /// Adds other counts.
+    static func += (total: inout SkippedFormats, other: SkippedFormats) {
+        total.counts.merge(other.counts, uniquingKeysWith: +)
+    }
+
+    /// The endings of names of image formats that are not read, in lower case.
+    private static let formats: [String: String] = {
+        let groups: [(format: String, endings: String)] = [
+            ("HEIC", "heic heics"), ("HEIF", "heif heifs hif"), ("AVIF", "avif avifs"),
+            ("GIF", "gif"), ("TIFF", "tif tiff"), ("BMP", "bmp dib"),
+            ("JP2", "jp2 j2k j2c jpf jpx jpm"), ("JPEG XL", "jxl"), ("JPEG XR", "jxr wdp hdp"),
+            (
+                "RAW",
+                """
+                3fr ari arw bay cap cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef \
+                ptx raf raw rw2 rwl sr2 srf srw x3f
+                """
+            ),
+            ("SVG", "svg svgz"), ("PSD", "psd psb"), ("ICO", "ico cur icns"), ("TGA", "tga"),
+            ("PNM", "ppm pgm pbm pnm pam"), ("PCX", "pcx"), ("EXR", "exr"), ("XCF", "xcf"),
+            ("QOI", "qoi"), ("DDS", "dds"),
+        ]
+        var formats: [String: String] = [:]
+        for (format, endings) in groups {
+            for ending in endings.split(separator: " ") { formats[String(ending)] = format }
+        }
+        return formats
+    }()
+}
+
+extension SkippedFormats: CustomStringConvertible {
+    /// "5 files skipped: HEIC 3, GIF 2"
+    public var description: String {
+        let list = sorted.map { "\($0.format) \($0.count)" }.joined(separator: ", ")
+        return "\(total) \(total == 1 ? "file" : "files") skipped: \(list)"
+    }
+}

@@ -1,0 +1,132 @@
+import Synchronization
+
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
+/// Ctrl-C (SIGINT) and SIGTERM during jobs that keep what they have done: one line on standard error says what
+/// is kept and how to go on, then the process ends as the signal ends it.
+///
+/// The signals are blocked, and a thread of its own waits for them, so that what is done about them is not done
+/// in a signal handler, where little is allowed.
+enum Interruption {
+    /// What is to be done for the jobs that are running, the innermost at the end.
+    private static let jobs = Mutex<[@Sendable () -> String?]>([])
+    private static let isWaiting = Mutex(false)
+
+    /// Runs a job.
+    ///
+    /// - Parameter keep: makes sure that nothing is lost, and returns the line, or nil if there is nothing to say;
+    ///   called by another thread while the job is running. The process ends after it.
+    static func during<Result>(
+        _ body: () throws -> Result, keep: @escaping @Sendable () -> String?
+    ) rethrows -> Result {
+        prepare()
+        jobs.withLock { $0.append(keep) }
+        defer { jobs.withLock { _ = $0.popLast() } }
+        return try body()
+    }
+
+    /// Begins to wait for signals, which do what they did until there is a job.
+    ///
+    /// To be called before the first other thread starts: a signal goes to any thread that does not block it, and
+    /// OpenBLAS has threads as soon as a model is loaded.
+    static func prepare() {
+        let isFirst = isWaiting.withLock { isWaiting in
+            defer { isWaiting = true }
+            return !isWaiting
+        }
+        guard isFirst else { return }
+        // A signal that is ignored, as nohup has it, stays so.
+        let handled = [SIGINT, SIGTERM].filter { !isIgnored($0) }
+        guard !handled.isEmpty else { return }
+        // Threads that are made from here on have this mask too.
+        var set = signalSet(handled)
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        Thread.start {
+            var set = signalSet(handled)
+            var number: Int32 = 0
+            while sigwait(&set, &number) != 0 {}
+            // A second signal does not wait for what is done about the first.
+            end(by: number, after: jobs.withLock { $0.last }, set)
+        }
+    }
+
+    private static func end(
+        by number: Int32, after keep: (@Sendable () -> String?)?, _ set: sigset_t
+    ) {
+        Thread.start {
+            if let line = keep?() {
+                if errorsCanBeRedrawn { fputs("\r\u{1B}[K", stderr) }
+                note("clip: \(line)")
+            }
+            raise(number, set)
+        }
+        var (set, again): (sigset_t, Int32) = (set, 0)
+        while sigwait(&set, &again) != 0 {}
+        raise(again, set)
+    }
+
+    /// Ends the process as a signal does that nobody waits for: a shell sees 128 and its number.
+    private static func raise(_ number: Int32, _ set: sigset_t) {
+        var set = set
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+        kill(getpid(), number)
+    }
+
+    private static func signalSet(_ numbers: [Int32]) -> sigset_t {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in numbers { sigaddset(&set, number) }
+        return set
+    }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        #if canImport(Glibc)
+            let handler = action.__sigaction_handler.sa_handler
+        #elseif canImport(Musl)
+            let handler = action.__sa_handler.sa_handler
+        #else
+            let handler = action.__sigaction_u.__sa_handler
+        #endif
+        // SIG_IGN is the address 1.
+        return handler.map { Int(bitPattern: unsafeBitCast($0, to: UnsafeRawPointer.self)) } == 1
+    }
+}
+
+/// A thread of the system.
+private enum Thread {
+    private final class Body {
+        let run: () -> Void
+        init(_ run: @escaping () -> Void) { self.run = run }
+    }
+
+    static func start(_ run: @escaping @Sendable () -> Void) {
+        let body = Unmanaged.passRetained(Body(run)).toOpaque()
+        #if canImport(Darwin)
+            var thread: pthread_t?
+            pthread_create(
+                &thread, nil,
+                { argument in
+                    Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                    return nil
+                }, body)
+        #else
+            var thread = pthread_t()
+            pthread_create(
+                &thread, nil,
+                { argument in
+                    if let argument {
+                        Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+                    }
+                    return nil
+                }, body)
+        #endif
+    }
+}

@@ -1,0 +1,37 @@
+import CLIP
+import CLIPSearch
+
+extension Sample {
+    /// What a WebDataset says beside the picture.
+    var fieldsForJSON: [(key: String, value: [UInt8])] {
+        fields.sorted { $0.key < $1.key }.map { key, bytes in
+            let text = String(decoding: bytes, as: UTF8.self)
+            let trimmed = String(text.trimming(while: \.isWhitespace))
+            let value: JSON =
+                switch key {
+                case "cls": Int(trimmed).map { .integer($0) } ?? .string(trimmed)
+                case "json":
+                    (try? JSONValue(parsing: bytes)).map { .raw(Array("\($0)".utf8)) }
+                        ?? .string(text)
+                default: .string(text)
+                }
+            return (key, value.bytes)
+        }
+    }
+}
+
+extension Sample {
+    /// What a WebDataset says beside the image, without white space at the ends; empty if nothing.
+    func trimmedField(_ key: String) -> [UInt8] {
+        let text = String(decoding: fields[key] ?? [], as: UTF8.self)
+        return Array(text.trimming(while: \.isWhitespace).utf8)
+    }
+}
+
+extension String {
+    fileprivate func trimming(while isDropped: (Character) -> Bool) -> Substring {
+        var part = drop(while: isDropped)
+        while let last = part.last, isDropped(last) { part.removeLast() }
+        return part
+    }
+}

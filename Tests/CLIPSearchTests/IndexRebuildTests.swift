@@ -1,0 +1,100 @@
+import CLIP
+import CLIPSearch
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// An index that is made anew while it is used.
+@Suite struct IndexRebuildTests {
+    private let folder: TemporaryFolder
+    private let models: [CLIPModel]
+    private var path: FilePath { FilePath(folder.path) }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        for name in ["rgb.jpg", "grey.jpg", "tall.png", "wide.png", "square.png"] {
+            try folder.copy(Fixtures.path("pictures/\(name)"), as: name)
+        }
+        let model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 1)
+        // Vectors of the same dimension that cannot be compared.
+        models = [model, try model.at(resolution: 48)]
+    }
+
+    private func update(_ model: Int, isRebuild: Bool = true) throws -> IndexUpdate.Summary {
+        try IndexUpdate(
+            folder: path, model: models[model], modelName: "\(model)", decoding: .init(),
+            isRebuild: isRebuild
+        ).run()
+    }
+
+    /// Every search sees the old index or the new one, whole.
+    @Test func searchesDuringRebuildsSeeOneIndex() throws {
+        let query = try models[0].encode(texts: ["a cat"]).values
+        let expected = try models.indices.map { model in
+            #expect(try update(model).encoded == 5)
+            return try EmbeddingIndex(folder: path).search(query, top: 5)
+        }
+        #expect(expected[0] != expected[1])
+
+        let failure = Mutex<String?>(nil)
+        let isDone = Mutex(false)
+        let finished = DispatchSemaphore(value: 0)
+        nonisolated(unsafe) let tests = self  // the models are Sendable, the folder is only read
+        Thread.detachNewThread {
+            for round in 0..<30 {
+                do {
+                    _ = try tests.update(round % 2)
+                } catch {
+                    failure.withLock { $0 = "round \(round): \(error)" }
+                }
+            }
+            isDone.withLock { $0 = true }
+            finished.signal()
+        }
+        var seen = [0, 0]
+        while !isDone.withLock({ $0 }) {
+            let index = try EmbeddingIndex(folder: path)
+            let model = try #require(Int(index.modelName))
+            let found = try index.search(query, top: 5)
+            #expect(found == expected[model], "model \(model)")
+            seen[model] += 1
+        }
+        finished.wait()
+        #expect(failure.withLock { $0 } == nil)
+        #expect(seen.allSatisfy { $0 > 0 }, "\(seen)")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(names.filter { $0.hasPrefix(".clip") } == [".clip-index"])
+    }
+
+    @Test func twoWritersDoNotMeet() throws {
+        _ = try update(0)
+        let rebuild = try IndexUpdate(
+            folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
+        #expect(throws: IndexError.busy(folder: path)) { try update(0, isRebuild: false) }
+        #expect(throws: IndexError.busy(folder: path)) { try update(0) }
+        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+        #expect(try rebuild.run().encoded == 5)
+        #expect(try EmbeddingIndex(folder: path).modelName == "1")
+    }
+
+    /// What a rebuild with another model left is of no use to this one.
+    @Test func rebuildsGoOnWithTheSameModelAlone() throws {
+        _ = try update(0)
+        var isFirst = true
+        do {
+            let rebuild = try IndexUpdate(
+                folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
+            _ = try? rebuild.run { _ in
+                if isFirst { _ = rebuild.keep() }
+                isFirst = false
+            }
+        }
+        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+        let summary = try update(0)
+        #expect(summary.encoded == 5 && summary.unchanged == 0)
+        #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        #expect(try EmbeddingIndex(folder: path).model.resolution == 32)
+    }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Ctrl-C and `kill`: what is said, and that nothing is lost.
+@Suite struct InterruptionTests {
+    private let folder: TemporaryFolder
+    private let files = FileManager.default
+    private static let model = "tiny"
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try files.createDirectory(
+            atPath: folder.path + "/photos", withIntermediateDirectories: true)
+        for index in 0..<60 {
+            try folder.copy(
+                Fixtures.path("pictures/\(index % 2 == 0 ? "tall" : "wide").png"),
+                as: "photos/\(index).png")
+        }
+    }
+
+    /// Runs a job, and sends it a signal once a file has some rows.
+    ///
+    /// - Parameter begin: makes everything as it was, for another try if a job had ended before.
+    private func interrupt(
+        _ arguments: [String], by number: Int32, once path: String,
+        begin: () throws -> Void
+    ) throws -> (status: Int32, errors: String) {
+        for _ in 0..<5 {
+            try begin()
+            let process = ClipBinary(folder: folder).process(
+                arguments + ["--model", Self.model], environment: ["CLIP_THREADS": "1"])
+            let errors = folder.path + "/errors"
+            try Data().write(to: URL(fileURLWithPath: errors))
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle(forWritingAtPath: errors)
+            try process.run()
+            while process.isRunning {
+                let attributes = try? files.attributesOfItem(atPath: "\(folder.path)/\(path)")
+                if (attributes?[.size] as? Int ?? 0) > 2048 { break }
+                usleep(1000)
+            }
+            kill(process.processIdentifier, number)
+            process.waitUntilExit()
+            guard process.terminationReason == .uncaughtSignal else { continue }
+            return (
+                process.terminationStatus,
+                String(decoding: try bytes(ofFile: errors), as: UTF8.self)
+            )
+        }
+        Issue.record("\(arguments) ended five times before the signal came")
+        return (0, "")
+    }
+
+    private func remove(_ names: String...) throws {
+        for name in names where files.fileExists(atPath: "\(folder.path)/\(name)") {
+            try files.removeItem(atPath: "\(folder.path)/\(name)")
+        }
+    }
+
+    /// The lines but those of progress, which a slow machine may see.
+    private func lines(_ errors: String) -> [Substring] {
+        errors.split(separator: "\n").filter { !$0.contains(" of 60  ") }
+    }
+
+    /// The number that a line begins with after some words.
+    private func number(in errors: String, after words: String) throws -> Int {
+        let start = try #require(errors.range(of: words), "\(errors)").upperBound
+        let digits = errors[start...].prefix { $0.isNumber || $0 == "," }
+        return try #require(Int(digits.filter { $0 != "," }), "\(errors)")
+    }
+
+    @Test(arguments: [SIGINT, SIGTERM])
+    func interruptedIndexesSayWhatIsKept(_ signal: Int32) throws {
+        let result = try interrupt(
+            ["index", "photos"], by: signal, once: "photos/.clip-index/vectors.f32",
+            begin: { try remove("photos/.clip-index") })
+        #expect(result.status == signal)  // a shell says 128 and the number
+        #expect(lines(result.errors).count == 1, "\(result.errors)")
+        #expect(result.errors.contains("are kept; run it again to go on"), "\(result.errors)")
+        let kept = try number(in: result.errors, after: "clip: index: ")
+        #expect(kept > 0 && kept < 60)
+        let again = try ClipBinary(folder: folder).run(
+            ["index", "photos", "--json"], environment: [:])
+        let summary = try json(again.output)
+        #expect(summary["unchanged"] as? Int == kept, "\(result.errors) \(summary)")
+        #expect(summary["encoded"] as? Int == 60 - kept)
+    }
+
+    @Test func interruptedRebuildsAreGoneOnWith() throws {
+        let result = try interrupt(
+            ["index", "--rebuild", "photos"], by: SIGINT,
+            once: "photos/.clip-index.new/vectors.f32"
+        ) {
+            try remove("photos/.clip-index", "photos/.clip-index.new")
+            _ = try ClipBinary(folder: folder).run([
+                "index", "photos", "--model", Fixtures.path("models/seeded"), "-q",
+            ])
+        }
+        let kept = try number(in: result.errors, after: "the rebuild: ")
+        #expect(result.errors.contains("run it again to go on"), "\(result.errors)")
+        #expect(
+            try ClipBinary(folder: folder).run(["search", "a cat", "--index", "photos"]).status == 0
+        )
+        let again = try json(
+            ClipBinary(folder: folder).run(
+                ["index", "--rebuild", "photos", "--model", Self.model, "--json"]
+            ).output)
+        #expect(again["unchanged"] as? Int == kept && again["encoded"] as? Int == 60 - kept)
+    }
+
+    @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
+    func interruptedJobsAreResumed(_ output: String) throws {
+        let growing = output == "shards/" ? "shards/00000.npy.partial" : output + ".partial"
+        let result = try interrupt(
+            ["encode", "photos", "-o", output], by: SIGINT, once: growing,
+            begin: {
+                try remove("shards", output, "\(output).job", growing)
+                try remove("x.names.jsonl", "x.names.jsonl.partial")
+            })
+        #expect(lines(result.errors).count == 1, "\(result.errors)")
+        #expect(result.errors.contains("run it again with --resume"), "\(result.errors)")
+        let kept = try number(in: result.errors, after: "clip: encode: ")
+        let names =
+            output == "x.jsonl"
+            ? growing : growing.replacingOccurrences(of: ".npy", with: ".names.jsonl")
+        let rows = try bytes(ofFile: "\(folder.path)/\(names)").count { $0 == 10 }
+        #expect(kept == rows && kept < 60, "\(result.errors)")
+        let again = try ClipBinary(folder: folder).run(
+            ["encode", "photos", "-o", output, "--resume", "--model", Self.model])
+        #expect(again.status == 0, "\(again.errors)")
+        let last = output == "shards/" ? "shards/00000.npy" : output
+        if output != "x.jsonl" {
+            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count == 128 + 60 * 1024)
+        } else {
+            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count { $0 == 10 } == 60)
+        }
+    }
+
+    /// `nohup`, and jobs that a script sends to the background, ignore the signal.
+    @Test func ignoredSignalsStayIgnored() throws {
+        let binary = ClipBinary(
+            folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try binary.run([
+            "-c",
+            """
+            trap '' INT
+            '\(ClipBinary.built.path)' index photos --model '\(Self.model)' &
+            job=$!
+            while [ ! -s photos/.clip-index/vectors.f32 ]; do sleep 0.01; done
+            kill -INT $job
+            wait $job
+            """,
+        ])
+        #expect(result.status == 0 && result.errors.contains("60 encoded"), "\(result.errors)")
+    }
+}
