@@ -64,7 +64,7 @@ static struct {
     // Of a build with OpenMP, in which each thread that calls has a number of threads of its own.
     int (*omp_get_max_threads)(void);
     void (*omp_set_num_threads)(int);
-    int most_at_once, now;
+    int most_at_once, now, has_avx;
     pthread_mutex_t mutex;
     pthread_cond_t freed;
 } openblas = {.mutex = PTHREAD_MUTEX_INITIALIZER, .freed = PTHREAD_COND_INITIALIZER};
@@ -74,6 +74,10 @@ static void compute(const clip_blas_product *p) {
                    (blasint)p->rows, (blasint)p->outputs, (blasint)p->inputs, 1, p->x,
                    (blasint)p->x_stride, p->w, (blasint)p->w_stride, 0, p->y,
                    (blasint)p->y_stride);
+#if defined(__x86_64__)
+    // Some kernels for AVX leave the upper halves of registers in use, with which SSE code is slower.
+    if (openblas.has_avx) __asm__ volatile("vzeroupper");
+#endif
 }
 
 static void compute_on_one_thread(const clip_blas_product *p) {
@@ -146,6 +150,10 @@ static int find_library(int is_fast) {
     *(void **)&core = dlsym(handle, "openblas_get_corename");
     *(void **)&parallel = dlsym(handle, "openblas_get_parallel");
     if (!openblas.sgemm || !config || !core || !parallel) return 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    openblas.has_avx = __builtin_cpu_supports("avx");
+#endif
     library.version = config();
     library.core = core();
     enum { SERIAL = 0, OPENMP = 2 };
