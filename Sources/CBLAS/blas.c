@@ -18,8 +18,10 @@
 #else
 #if __has_include(<cblas.h>)
 #include <cblas.h>
-#else
+#elif __has_include(<openblas/cblas.h>)
 #include <openblas/cblas.h>
+#else
+#error "cblas.h is missing: install libopenblas-dev, or build with --disable-default-traits"
 #endif
 #include <dlfcn.h>
 #include <unistd.h>

@@ -305,21 +305,28 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
     .resize_vertical = clip_resize_vertical_avx512,     \
     .pack = pack,                                       \
     .float32_to_bfloat16 = float32_to_bfloat16,         \
-    .quantize = quantize,                               \
     .quantize_symmetrically = quantize_symmetrically,   \
     .multiply_float32 = clip_multiply_float32_avx512
 
-const clip_kernels clip_kernels_avx512 = {.name = "avx512", AVX512_KERNELS};
+// Without VNNI, products of bytes are those of AVX2, for which activations have seven bits.
+const clip_kernels clip_kernels_avx512 = {
+    .name = "avx512",
+    AVX512_KERNELS,
+    .quantize = clip_quantize_seven_bits_avx2,
+    .multiply_int8 = clip_multiply_int8_avx2,
+};
 
 const clip_kernels clip_kernels_avx512_vnni = {
     .name = "avx512-vnni",
     AVX512_KERNELS,
+    .quantize = quantize,
     .multiply_int8 = clip_multiply_int8_avx512,
 };
 
 const clip_kernels clip_kernels_avx512_bf16 = {
     .name = "avx512-bf16",
     AVX512_KERNELS,
+    .quantize = quantize,
     .multiply_bfloat16 = clip_multiply_bfloat16_avx512,
     .multiply_int8 = clip_multiply_int8_avx512,
 };
@@ -327,6 +334,7 @@ const clip_kernels clip_kernels_avx512_bf16 = {
 const clip_kernels clip_kernels_amx = {
     .name = "amx",
     AVX512_KERNELS,
+    .quantize = quantize,
     .multiply_bfloat16 = clip_multiply_bfloat16_amx,
     .multiply_int8 = clip_multiply_int8_amx,
 };

@@ -5,7 +5,7 @@ internal import Tensors
 ///
 /// While rows come, the files have `.partial` behind their names, and a file `.job` beside them says what is
 /// being done. If the process ends before its time, another writer goes on after the last whole row. Beside `.npy`,
-/// `x.model.json`, in a folder of shards `model.json`, says which model made the vectors.
+/// `x.model.json`, in a folder of shards `clip-model.json`, says which model made the vectors.
 public final class EmbeddingWriter {
     /// How rows are kept.
     public enum Layout: Sendable, Equatable {
@@ -58,6 +58,12 @@ public final class EmbeddingWriter {
         let description = Array("\(job), \(layout.description)\n".utf8)
         do throws(FileError) {
             if case .shards = layout { try makeFolder(path.bytes) }
+            if let file = Self.modelFile(path, layout),
+                (try? FileStatus(path: file.bytes)) != nil, (try? ModelRecord(file)) == nil
+            {
+                throw FileError(
+                    reason: "\(file), where the model of the vectors is written, is another file")
+            }
             let first = Self.file(path, layout, number: 0)
             let status = try? FileStatus(path: first.bytes)
             let isThere = status != nil
@@ -161,7 +167,7 @@ public final class EmbeddingWriter {
         try writing { () throws(FileError) in
             let part = try currentPart()
             // Vectors without a record are read; with that of others they would be compared wrongly.
-            if let file = modelFile, (try? FileStatus(path: file.bytes)) != nil {
+            if let file = Self.modelFile(path, layout), (try? FileStatus(path: file.bytes)) != nil {
                 try removeFile(file.bytes)
             }
             if case .shards = layout, part.rows == 0, count > 0 {
@@ -175,7 +181,7 @@ public final class EmbeddingWriter {
         }
     }
 
-    private var modelFile: FilePath? {
+    private static func modelFile(_ path: FilePath, _ layout: Layout) -> FilePath? {
         switch layout {
         case .jsonLines: nil
         case .npy: ModelRecord.file(besideNPY: path)
@@ -184,8 +190,8 @@ public final class EmbeddingWriter {
     }
 
     private func writeModel() throws(FileError) {
-        guard let model, let modelFile else { return }
-        try model.write(to: modelFile)
+        guard let model, let file = Self.modelFile(path, layout) else { return }
+        try model.write(to: file)
     }
 
     /// Removes what is there of a job without a row.

@@ -5,7 +5,7 @@ internal import Tensors
 public struct ModelRecord: Sendable, Equatable {
     /// The absolute path of the weights, or a name such as `ViT-B/32`.
     ///
-    /// Version 0.1.0 stored a path as it was typed, which may be relative.
+    /// The first format stored a path as it was typed, which may be relative.
     public var name: String
     /// The model's `fingerprint`: vectors are comparable only if fingerprints are equal.
     public var fingerprint: String
@@ -13,9 +13,9 @@ public struct ModelRecord: Sendable, Equatable {
     public var dimension: Int
     /// The arithmetic that computed the vectors.
     public var precision: Precision
-    /// The activation of the MLPs; nil in files of version 0.1.0, which did not store it.
+    /// The activation of the MLPs; nil in files of the first format, which did not store it.
     public var activation: Activation?
-    /// The side of the images, in pixels; nil in files of version 0.1.0.
+    /// The side of the images, in pixels; nil in files of the first format.
     public var resolution: Int?
 
     /// Describes a model.
@@ -70,7 +70,7 @@ extension ModelRecord {
 
     /// The file in a folder of shards that says which model made their vectors.
     static func file(inFolder folder: FilePath) -> FilePath {
-        folder.appending("model.json".utf8)
+        folder.appending("clip-model.json".utf8)
     }
 
     /// Reads the record of the vectors in a `.npy` file; nil if there is none.
@@ -81,13 +81,16 @@ extension ModelRecord {
         if (try? FileStatus(path: beside.bytes)) != nil { return try ModelRecord(beside) }
         // A shard is named by its number.
         let name = path.lastComponent
-        guard name.dropLast(4).allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        let number = name.dropLast(4)
+        guard number.count >= 5, number.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         let folder = path.bytes.dropLast(name.count)
-        let shared = FilePath(folder + "model.json".utf8)
+        let shared = FilePath(folder + "clip-model.json".utf8)
         return (try? FileStatus(path: shared.bytes)) == nil ? nil : try ModelRecord(shared)
     }
 
-    private init(_ path: FilePath) throws(FileError) {
+    init(_ path: FilePath) throws(FileError) {
         let bytes = try readFile(path: path.bytes, limit: 1 << 20)
         let object = try? JSONValue(parsing: bytes)
         guard let object, let name = object["model"]?.string,
@@ -135,7 +138,7 @@ extension IndexDatabase {
             resolution: try fact("resolution").flatMap { Int($0) })
     }
 
-    /// Stores how to load the model again, which version 0.1.0 did not store in full.
+    /// Stores how to load the model again, which the first format did not store in full.
     func setModel(_ record: ModelRecord) throws(FileError) {
         try setFact("model", record.name)
         if let activation = record.activation { try setFact("activation", activation.rawValue) }

@@ -9,6 +9,8 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         /// A picture; a folder, with all folders in it; a tar archive; or, if there is none of that name, a
         /// pattern of the shell such as `photos/*.jpg`.
         case path(FilePath)
+        /// One image file, whatever its name looks like.
+        case file(FilePath)
         /// What a file names, one a line or, if told, ended by NUL; each name is a path as above.
         case list(FilePath, isNULTerminated: Bool)
         /// Standard input: a tar archive, a picture, or names.
@@ -70,6 +72,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         sources.allSatisfy { source in
             switch source {
             case .path(let path): path.pathExtension != "tar"
+            case .file: true
             case .list(let path, _): (try? FileStatus(path: path.bytes).isRegular) == true
             case .standardInput: false
             }
@@ -122,6 +125,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     private mutating func open(_ source: Source) -> Sample? {
         switch source {
         case .path(let path): return open(path)
+        case .file(let path): return Sample(path)
         case .list(let path, let isNULTerminated):
             do throws(FileError) {
                 lists.append((try InputFile(path: path.bytes), path, isNULTerminated ? 0 : 10))

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// How often each of many rows is there, of which only digests are kept.
+/// Counts of equal rows, of which only digests are kept.
 struct RowCounts {
     private var counts: [Digest: Int] = [:]
 
@@ -17,7 +17,7 @@ struct RowCounts {
 
     mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
 
-    /// Whether it was there.
+    /// Removes one row; returns false if there was none.
     mutating func remove(_ row: [UInt8]) -> Bool {
         guard !counts.isEmpty else { return false }
         let digest = Digest(row)

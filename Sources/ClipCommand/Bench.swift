@@ -22,7 +22,7 @@ struct Bench: ParsableCommand {
     var tower: Tower
 
     @Option(
-        help: ArgumentHelp("The picture for --tower preprocess.", valueName: "file"),
+        help: ArgumentHelp("The image for --tower preprocess.", valueName: "file"),
         completion: .file())
     var image: String?
 
@@ -31,7 +31,7 @@ struct Bench: ParsableCommand {
         completion: .directory)
     var index: String?
 
-    @Option(help: ArgumentHelp("Pictures or texts at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("Images or texts at once.", valueName: "n"))
     var batch = 1
 
     @Option(help: ArgumentHelp("Ids a text, start and end included.", valueName: "n"))

@@ -30,6 +30,9 @@ struct CaptionPair {
         let (images, texts) = (try all(open("image")), try all(open("text")))
         // A table may do without the column, but not a record of one that has it.
         let references = try (try? open("reference")).map { try all($0) }
+        if let row = images.firstIndex(where: \.isEmpty) {
+            throw Failure("record \(row + 1) of \(path) has no image")
+        }
         return zip(images, texts).enumerated().map { row, pair in
             CaptionPair(
                 image: FilePath(pair.0), text: pair.1,
@@ -43,7 +46,8 @@ struct CaptionPair {
         where !line.allSatisfy(\.isWhitespace) {
             let object = try? JSONValue(parsing: Array(line.utf8))
             let references = object?["references"] ?? .array([])
-            guard let image = object?["image"]?.string, let text = object?["text"]?.string,
+            guard let image = object?["image"]?.string, !image.isEmpty,
+                let text = object?["text"]?.string,
                 let texts = references.array?.map(\.string), !texts.contains(nil)
             else {
                 throw Failure(

@@ -122,8 +122,7 @@ struct Clusters {
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
-            // A file of vectors does not say what made it.
-            let model = vectors.index.map { JSON.string($0.modelName) } ?? .null
+            let model = vectors.made.map { JSON.string($0.by.name) } ?? .null
             guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),

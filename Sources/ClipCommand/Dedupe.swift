@@ -75,8 +75,8 @@ struct Dedupe: ParsableCommand {
         if !common.quiet {
             note(
                 """
-                clip: dedupe: of \(found.names.count) pictures \(count) are duplicates of \
-                \(groups.count) others
+                clip: dedupe: \(count) of \(found.names.count) images are similar to \
+                \(groups.count) that are kept
                 """)
         }
         try finishOutput()

@@ -252,7 +252,7 @@ struct Encode: ParsableCommand {
         }
         note(
             """
-            clip: encode: "\(word)" is no file; if it is a text, repeat the option: \
+            clip: encode: "\(word)" is not a file; if it is a text, repeat the option: \
             --text "\(first)" --text "\(word)"
             """)
     }

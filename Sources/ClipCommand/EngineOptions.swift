@@ -6,8 +6,8 @@ struct EngineOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            The matrix products: native, blas (OpenBLAS) or blas-fast, whose last bits may depend on the \
-            batch. (default: CLIP_ENGINE, else the faster of native and blas on this CPU)
+            Compute matrix products with native, blas (OpenBLAS) or blas-fast, whose last bits may depend \
+            on the batch. (default: CLIP_ENGINE, else the faster of native and blas)
             """, valueName: "engine"))
     var engine: Engine?
 
@@ -23,9 +23,9 @@ struct EngineOptions: ParsableArguments {
         }
     }
 
-    /// The engine that is asked for; nil for the default of the CPU.
-    private func wanted() throws -> Engine? {
-        guard engine == nil, let name = Environment["CLIP_ENGINE"] else { return engine }
+    /// The engine that CLIP_ENGINE names; nil if it is not set.
+    static func inEnvironment() throws -> Engine? {
+        guard let name = Environment["CLIP_ENGINE"] else { return nil }
         guard let named = Engine(rawValue: name) else {
             let names = Engine.allCases.map(\.rawValue).joined(separator: ", ")
             throw Failure("CLIP_ENGINE must be one of \(names), not \"\(name)\"", status: 2)
@@ -35,15 +35,15 @@ struct EngineOptions: ParsableArguments {
 
     /// The model with that engine, or with `native` and a note where the BLAS is not installed.
     func applied(to model: CLIPModel, _ common: CommonOptions) throws -> CLIPModel {
-        let engine = try wanted() ?? .preferred
+        try check(model.precision)  // an index has a precision of its own
+        let engine = try engine ?? Self.inEnvironment() ?? .preferred
         guard model.precision == .fp32 else { return model }
         guard engine.isAvailable else {
             if !common.quiet {
                 note(
-                    """
-                    clip: OpenBLAS was not found, so the engine is native; the Debian package is \
-                    libopenblas0
-                    """)
+                    Engine.isBLASBuilt
+                        ? "clip: OpenBLAS was not found (Debian package libopenblas0); the engine is native"
+                        : "clip: this clip was built without BLAS; the engine is native")
             }
             return try model.at(engine: .native)
         }

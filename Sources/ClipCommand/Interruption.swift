@@ -33,8 +33,7 @@ enum Interruption {
 
     /// Begins to wait for signals, which do what they did until there is a job.
     ///
-    /// To be called before the first other thread starts: a signal goes to any thread that does not block it, and
-    /// OpenBLAS has threads as soon as a model is loaded.
+    /// To be called before the first other thread starts: a signal goes to any thread that does not block it.
     static func prepare() {
         let isFirst = isWaiting.withLock { isWaiting in
             defer { isWaiting = true }

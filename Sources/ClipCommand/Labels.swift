@@ -16,7 +16,7 @@ enum Labels {
         let name = path == "-" ? "standard input" : path
         guard labels.count >= 2 else {
             throw Failure(
-                "\(name) has \(labels.count) labels; at least two are needed, one a line",
+                "\(name) must have at least two labels, one a line; it has \(labels.count)",
                 status: 2)
         }
         if let label = firstDuplicate(labels), !common.quiet {

@@ -167,7 +167,7 @@ struct ModelOptions: ParsableArguments {
         }
         if FileManager.default.fileExists(atPath: name) {
             if let kind = ForeignFile.kind(of: name) {
-                throw Failure("\(name) is no file of weights: it is \(kind)")
+                throw Failure("\(name) is not a file of weights: it is \(kind)")
             }
             return try CLIPModel(path: name, activation: activation, threads: threads)
         }

@@ -49,10 +49,10 @@ enum OutputChecks {
             guard isFolder else { throw refuse("it is a directory") }
             guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
         case .other:
-            guard !isFolder else { throw refuse("it is no directory") }
+            guard !isFolder else { throw refuse("it is not a directory") }
             guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
         case .file:
-            guard !isFolder else { throw refuse("it is no directory") }
+            guard !isFolder else { throw refuse("it is not a directory") }
             try checkFolder(above: bytes, isMade: false, refuse)
         case .missing:
             try checkFolder(above: bytes, isMade: isFolder, refuse)
@@ -68,7 +68,7 @@ enum OutputChecks {
         let name = FilePath(folder)
         switch kind(of: folder) {
         case .missing: throw refuse("there is no folder \(name)")
-        case .file, .other: throw refuse("\(name) is no directory")
+        case .file, .other: throw refuse("\(name) is not a directory")
         case .folder:
             guard isWritable(folder) else {
                 throw refuse("\(String(cString: strerror(errno))) in \(name)")

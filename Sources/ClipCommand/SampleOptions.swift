@@ -42,6 +42,7 @@ struct TextInputs: ParsableArguments {
 
     /// Whether no text is given.
     var isEmpty: Bool { text.isEmpty && textFile == nil }
+    var readsStandardInput: Bool { textFile == "-" }
 
     func validate() throws {
         if textColumn != nil && format == nil {
@@ -87,19 +88,21 @@ enum MatrixLimit {
     }
 
     /// - Throws: `Failure` if a matrix of so many images and texts is too large.
-    static func check(images: Int, texts: Int, isDrawn: Bool) throws {
+    static func check(
+        images: Int, texts: Int, isDrawn: Bool, advice: String = "use --sample"
+    ) throws {
         if isDrawn && images * texts > drawnCells {
             throw Failure(
                 """
                 too large to draw: --heatmap draws up to \(grouped(drawnCells)) cosines, and there are more \
-                with \(grouped(texts)) texts and \(grouped(images)) images or more: use --sample
+                with \(grouped(texts)) texts and \(grouped(images)) images or more: \(advice)
                 """)
         }
         if images * texts > cells {
             throw Failure(
                 """
                 too large: a matrix of more than \(grouped(cells)) cosines, of \(grouped(texts)) texts and \
-                \(grouped(images)) images or more: use --sample, or clip index and clip search
+                \(grouped(images)) images or more: \(advice), or clip index and clip search
                 """)
         }
     }

@@ -28,7 +28,8 @@ struct Score: ParsableCommand {
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
+        help: ArgumentHelp("Add images, folders, .tar files or patterns.", valueName: "input"),
+        completion: .file())
     var image: [String] = []
 
     @OptionGroup var texts: TextInputs
@@ -139,7 +140,8 @@ struct Score: ParsableCommand {
                 "--references are for one image, not \(names.count); pairs have their own",
                 status: 2)
         }
-        try MatrixLimit.check(images: names.count, texts: text.count, isDrawn: false)
+        try MatrixLimit.check(
+            images: names.count, texts: text.count, isDrawn: false, advice: "use --shard")
         let texts = try encode(text, model)
         let written = try references.isEmpty ? nil : encode(references, model)
         let cosines = images.cosineSimilarities(to: texts)
@@ -222,7 +224,7 @@ struct Score: ParsableCommand {
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
         // A picture with several captions is encoded once.
         let files = Array(Set(pairs.map(\.image))).sorted().map {
-            PictureCollection.Source.path($0)
+            PictureCollection.Source.file($0)
         }
         let (names, vectors, failures) = try encode(files, model)
         let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })

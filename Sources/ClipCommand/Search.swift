@@ -63,6 +63,9 @@ struct Search: ParsableCommand {
     @OptionGroup var pictures: PictureOptions
 
     func validate() throws {
+        if !(threshold >= -1 && threshold <= 1) {
+            throw ValidationError("--threshold must be -1 to 1, not \(threshold).")
+        }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
@@ -125,7 +128,7 @@ struct Search: ParsableCommand {
             }
         }
         if let html {
-            try write(page(matches, searched), to: html)
+            try write(try page(matches, searched), to: html)
         }
         if matches.isEmpty {
             try sayNothingFound()
@@ -157,7 +160,9 @@ struct Search: ParsableCommand {
         let precision: Precision
     }
 
-    private func page(_ matches: [EmbeddingIndex.Match], _ searched: Searched) -> [UInt8] {
+    private func page(
+        _ matches: [EmbeddingIndex.Match], _ searched: Searched
+    ) throws -> [UInt8] {
         let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
         var about = [
             "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
@@ -169,7 +174,9 @@ struct Search: ParsableCommand {
             title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
         page.gallery(
             matches.map { ($0.path, fixed($0.cosine, 4)) },
-            thumbnails(of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192))
+            thumbnails(
+                of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192,
+                threads: try model.threading.wanted()))
         return page.bytes
     }
 

@@ -23,7 +23,8 @@ struct Similarity: ParsableCommand {
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("More of them.", valueName: "input"), completion: .file())
+        help: ArgumentHelp("Add images, folders, .tar files or patterns.", valueName: "input"),
+        completion: .file())
     var image: [String] = []
 
     @OptionGroup var texts: TextInputs
@@ -47,7 +48,7 @@ struct Similarity: ParsableCommand {
     func validate() throws {
         let endings = [".svg", ".html"]
         if let heatmap, !endings.contains(where: { heatmap.lowercased().hasSuffix($0) }) {
-            throw ValidationError("--heatmap is to end in .svg or .html, not \(heatmap).")
+            throw ValidationError("--heatmap must end in .svg or .html, not \(heatmap).")
         }
         try InputHints.check(inputs + image, streamedBy: "similarity --image")
     }
@@ -64,6 +65,10 @@ struct Similarity: ParsableCommand {
         if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
             throw Failure(
                 "give images with --image or --files-from, and texts with --text", status: 2)
+        }
+        if texts.readsStandardInput && (inputs + image + collection.filesFrom).contains("-") {
+            throw Failure(
+                "standard input (-) can be the images or --text-file, not both", status: 2)
         }
         if texts.isEmpty {
             throw Failure("texts are missing: give --text or --text-file", status: 2)

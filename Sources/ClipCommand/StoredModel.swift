@@ -35,7 +35,7 @@ enum StoredVectors {
         }
     }
 
-    /// The folders that a relative path of version 0.1.0 may start from, the likeliest first.
+    /// The folders that a relative path of the first format may start from, the likeliest first.
     fileprivate var ancestors: [String] {
         let path =
             switch self {
@@ -114,7 +114,7 @@ extension ModelOptions {
         do {
             return try load()
         } catch CLIPError.unknownActivation where activation == nil {
-            // Version 0.1.0 stored no activation, but the fingerprint depends on it.
+            // The first format stored no activation, but the fingerprint depends on it.
             for candidate in record.activation.map({ [$0] }) ?? Activation.allCases {
                 options.activation = candidate
                 let model = try load()
@@ -130,7 +130,7 @@ extension ModelOptions {
         let files = FileManager.default
         guard name != BundledModel.name, !name.hasPrefix("/"), !files.fileExists(atPath: name)
         else { return name }
-        // A relative path, as version 0.1.0 stored it, starts from a folder above the vectors, as a rule.
+        // A relative path, as the first format stored it, starts from a folder above the vectors, as a rule.
         return vectors.ancestors.map { "\($0)/\(name)" }.first(where: files.fileExists) ?? name
     }
 }

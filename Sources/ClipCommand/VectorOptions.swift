@@ -41,7 +41,7 @@ struct VectorOptions: ParsableArguments {
         }
         let index = try EmbeddingIndex(folder: path, threads: threading.wanted())
         let (pictures, embeddings) = try index.contents()
-        guard !pictures.isEmpty else { throw Failure("the index of \(path) has no pictures") }
+        guard !pictures.isEmpty else { throw Failure("the index of \(path) has no images") }
         return Vectors(
             names: pictures.map(\.path), embeddings: embeddings, pictures: pictures, index: index,
             made: (index.model, .index(of: path)))
@@ -60,7 +60,6 @@ struct Vectors {
 
     /// The words of a page for the model that made the vectors; none if it is not known.
     func modelWords(given options: ModelOptions) -> [String] {
-        if let index { return [ClipCommand.modelWords(index.modelName, index.precision)] }
         if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }
         return options.isGiven
             ? ((try? options.name()).map {

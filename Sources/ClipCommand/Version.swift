@@ -11,7 +11,9 @@ struct Version: ParsableCommand {
     @Flag(help: "Print JSON, with the instruction sets, engines and libraries found.")
     var json = false
 
-    func run() {
+    func run() throws {
+        // An unknown CLIP_ENGINE is refused here as everywhere.
+        _ = try EngineOptions.inEnvironment()
         if json { printLine(VersionReport.json) } else { print(VersionReport.line) }
     }
 }

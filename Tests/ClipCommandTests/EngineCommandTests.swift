@@ -37,7 +37,8 @@ import Testing
     @Test func unusableEnginesAreRefused() throws {
         let encode = ["encode", "--text", "a", "--model", "tiny"]
         expectFailure(
-            try binary.run(encode + ["--engine", "mkl"]), status: 2, says: "native, blas, blas-fast"
+            try binary.run(encode + ["--engine", "mkl"]), status: 2,
+            says: "'native', 'blas' or 'blas-fast'"
         )
         expectFailure(
             try binary.run(encode, environment: ["CLIP_ENGINE": "mkl"]), status: 2,
@@ -45,7 +46,8 @@ import Testing
         for precision in ["bf16", "int8"] {
             expectFailure(
                 try binary.run(encode + ["--engine", "blas", "--precision", precision]), status: 2,
-                says: "--engine blas computes in fp32, not in \(precision)")
+                says: Engine.isBLASBuilt
+                    ? "--engine blas computes in fp32, not in \(precision)" : "built without BLAS")
             // A default is no wish.
             let result = try binary.run(
                 encode + ["--precision", precision, "--quiet"], environment: ["CLIP_ENGINE": "blas"]

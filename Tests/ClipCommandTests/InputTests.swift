@@ -12,9 +12,10 @@ import Testing
         folder = try TemporaryFolder()
         try files.createDirectory(
             atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
-        for (index, name) in ["rgb.jpg", "rgb.png", "grey.jpg", "tall.png", "wide.png", "rgb.webp"]
-            .enumerated()
-        {
+        for (index, name) in [
+            "rgb.jpg", "rgb.png", "grey.jpg", "tall.png", "wide.png", "small.png",
+        ]
+        .enumerated() {
             try folder.copy(
                 Fixtures.path("pictures/\(name)"),
                 as: index % 2 == 0 ? "photos/\(name)" : "photos/sub/\(name)")
@@ -22,7 +23,7 @@ import Testing
     }
 
     private static let names = [
-        "photos/grey.jpg", "photos/rgb.jpg", "photos/sub/rgb.png", "photos/sub/rgb.webp",
+        "photos/grey.jpg", "photos/rgb.jpg", "photos/sub/rgb.png", "photos/sub/small.png",
         "photos/sub/tall.png", "photos/wide.png",
     ]
 
@@ -228,5 +229,39 @@ import Testing
         #expect(archived.errors.contains("2 files skipped: RAW 1, TIFF 1"), "\(archived.errors)")
         // A file that is named is an error, not skipped.
         expectFailure(try clip(["encode", "photos/a.heic"]), status: 1, says: "photos/a.heic")
+    }
+
+    /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is said.
+    @Test func pairsOfFoldersAndPatternsFail() throws {
+        try folder.write(
+            "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)
+        let result = try clip(["score", "--pairs", "pairs.csv"])
+        #expect(result.status == 1 && result.text.contains("1 pairs"), "\(result.text)")
+        let lines = result.errors.split(separator: "\n").filter { $0.contains("error") }
+        #expect(lines.count == 2, "\(result.errors)")
+        try folder.write("empty.csv", "image,text\n,a\n".utf8)
+        expectFailure(
+            try clip(["score", "--pairs", "empty.csv"]), status: 1, says: "record 1 of empty.csv")
+    }
+
+    /// A file that is not a record of a model is neither replaced nor taken for one.
+    @Test func filesOfOthersBesideVectorsStay() throws {
+        try files.createDirectory(
+            atPath: folder.path + "/out", withIntermediateDirectories: false)
+        try folder.write("out/model.json", "{\"mine\": 1}".utf8)
+        #expect(try clip(["encode", "photos", "-o", "out/"]).status == 0)
+        let kept = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/out/model.json"))
+        #expect(String(decoding: kept, as: UTF8.self) == "{\"mine\": 1}")
+        #expect(try clip(["search", "a cat", "--index", "out/00000.npy"]).status == 0)
+        try folder.write("x.model.json", "{\"mine\": 1}".utf8)
+        expectFailure(
+            try clip(["encode", "photos", "-o", "x.npy"]), status: 1, says: "x.model.json")
+        #expect(!files.fileExists(atPath: folder.path + "/x.npy"))
+    }
+
+    @Test func standardInputIsReadOnce() throws {
+        expectFailure(
+            try clip(["similarity", "-", "--text-file", "-"], input: "a\n"), status: 2,
+            says: "not both")
     }
 }

@@ -47,7 +47,7 @@ import Testing
             "b.safetensors", "version https://git-lfs.github.com/spec/v1\n".utf8)
         let packed = try folder.write("c.pt", [0x1F, 0x8B, 8, 0])
         for (path, says) in [
-            (jpeg, "is no file of weights: it is a JPEG image"),
+            (jpeg, "is not a file of weights: it is a JPEG image"),
             (Fixtures.path("pictures/rgb.png"), "a PNG image"), (page, "an HTML page"),
             (pointer, "git lfs pull"), (packed, "a gzip archive"),
         ] {

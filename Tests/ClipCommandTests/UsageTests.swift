@@ -89,7 +89,7 @@ import Testing
         #expect(quiet.status == 0 && quiet.errors.isEmpty)
         expectFailure(
             try clip("zeroshot", Self.bike, "--labels", "/dev/null"), status: 2,
-            says: "/dev/null has 0 labels; at least two are needed")
+            says: "/dev/null must have at least two labels, one a line; it has 0")
     }
 
     @Test func aSecondTemplateThatBecomesALabelIsAWarning() throws {

@@ -1,5 +1,5 @@
-// Products of float matrices by a BLAS: OpenBLAS, which is loaded when the first product is computed, so
-// that a program that computes none neither links nor loads it; on Apple systems Accelerate.
+// Products of float matrices by a BLAS: OpenBLAS, which is loaded when it is first asked for, so that
+// a program that computes none neither links nor loads it; on Apple systems Accelerate.
 //
 // The BLAS runs on the calling thread alone and starts no thread of its own.
 

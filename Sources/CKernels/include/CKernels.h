@@ -36,7 +36,7 @@ typedef struct {
     void (*CLIP_NULLABLE float32_to_bfloat16)(const float *x, size_t n, uint16_t *out);
 
     // The nearest bytes: x[i] is about scale * (out[i] - zero), where 0 is exact. scale is NaN if any
-    // x[i] is no finite number. The largest byte is 255, or 127 where multiply_int8 needs that ("avx2").
+    // x[i] is no finite number. The largest byte is 255, or 127 where multiply_int8 needs that ("avx2", "avx512").
     void (*CLIP_NULLABLE quantize)(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero);
 
     // The nearest signed bytes, symmetrical: x[i] is about scale * out[i]; the bytes' sum too.
@@ -97,8 +97,8 @@ const clip_kernels *clip_kernels_current(void);
 // The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
 const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 
-// The name of the table at a place in the list of all that are built, from the fastest on; NULL after the
-// last one.
+// The name of the table at a place in the list that the fastest is chosen from, which comes first; NULL after
+// the last one. Not every table is built for every architecture.
 const char *CLIP_NULLABLE clip_kernels_name(size_t place);
 
 // Whether the products of floats in use are portable C, for want of kernels for the instruction set.

@@ -61,7 +61,7 @@ struct IndexDatabase: Sendable {
         try database.transaction(body)
     }
 
-    /// Forgets everything.
+    /// Deletes all files and facts.
     func clear() throws(FileError) {
         try database.run("DELETE FROM files")
         try database.run("DELETE FROM facts")

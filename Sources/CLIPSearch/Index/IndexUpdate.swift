@@ -92,7 +92,9 @@ public final class IndexUpdate {
                 other = try Self.difference(of: identity, record, from: database)
             }
             if !isBegun || other != nil && replaced != nil {
-                // What a rebuild of another kind left is of no use.
+                // The files of an interrupted rebuild with another model.
+                let rounded = self.place.appending("vectors.i8".utf8)
+                if (try? FileStatus(path: rounded.bytes)) != nil { try removeFile(rounded.bytes) }
                 try database.transaction { () throws(FileError) in
                     try database.clear()
                     for (name, value) in identity { try database.setFact(name, value) }
@@ -182,7 +184,7 @@ public final class IndexUpdate {
         var walk = FolderWalk(folder)
         try model.encode(
             inputs: {
-                while self.stopped == nil, let found = walk.next() {
+                while self.gate.withLock({ _ in self.stopped == nil }), let found = walk.next() {
                     if let input = self.gate.withLock({ _ in self.input(for: found) }) {
                         return input
                     }
@@ -198,7 +200,7 @@ public final class IndexUpdate {
         gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
         attempt { () throws(FileError) in try quantize() }
         gate.withLock { _ in attempt { () throws(FileError) in try replace() } }
-        if let stopped { throw stopped }
+        if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
         summary.skipped = walk.skipped
         return summary
     }
