@@ -43,7 +43,8 @@ let package = Package(
         // Collections of pictures and texts, and the files of their embeddings.
         .target(name: "CLIPSearch", dependencies: ["CLIP", "Tensors", "ImageCodecs", "CSQLite"]),
         .systemLibrary(
-            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+            name: "CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
 
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),
@@ -85,10 +86,14 @@ let package = Package(
                 "CPNG", "CJPEG", .target(name: "CWebP", condition: .when(traits: ["WebP"])),
             ],
             cSettings: [.define("CLIP_WEBP", .when(traits: ["WebP"]))]),
-        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-        .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(
-            name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+            name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
+        .systemLibrary(
+            name: "CJPEG", pkgConfig: "libjpeg",
+            providers: [.apt(["libjpeg-dev"]), .brew(["jpeg-turbo"])]),
+        .systemLibrary(
+            name: "CWebP", pkgConfig: "libwebpdemux",
+            providers: [.apt(["libwebp-dev"]), .brew(["webp"])]),
 
         // CLIP's vocabulary and the tables of text repair, compiled in.
         .target(

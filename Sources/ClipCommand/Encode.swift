@@ -39,17 +39,7 @@ struct Encode: ParsableCommand {
         help: ArgumentHelp("A text; repeat the option for more.", valueName: "text"))
     var text: [String] = []
 
-    @Option(
-        help: ArgumentHelp(
-            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
-        completion: .file())
-    var textFile: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "The column with the texts in a --text-file that is .csv, .tsv or .jsonl.",
-            valueName: "name"))
-    var textColumn: String?
+    @OptionGroup var texts: TextFileOptions
 
     @Option(
         help: """
@@ -89,7 +79,7 @@ struct Encode: ParsableCommand {
 
     func validate() throws {
         let hasPictures = !inputs.isEmpty || !collection.filesFrom.isEmpty
-        if !hasPictures && text.isEmpty && textFile == nil {
+        if !hasPictures && text.isEmpty && texts.textFile == nil {
             throw ValidationError("nothing to encode: give images, --text or --text-file")
         }
         try InputHints.check(inputs, streamedBy: "encode")
@@ -100,9 +90,6 @@ struct Encode: ParsableCommand {
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
                 "--no-normalize is for embeddings; hidden states are as they are.")
-        }
-        if textColumn != nil && captionFormat == nil {
-            throw ValidationError("--text-column needs a --text-file .csv, .tsv or .jsonl.")
         }
         if shardSize < 1 { throw ValidationError("--shard-size must be at least 1.") }
         if chosenFormat == .shards && isStandardOutput(output) {
@@ -120,11 +107,6 @@ struct Encode: ParsableCommand {
         return Format(rawValue: FilePath(output).pathExtension) ?? .jsonl
     }
 
-    private var captionFormat: TextCollection.Format? {
-        guard let textColumn else { return .lines }
-        return textFile.flatMap { TextCollection.Format(column: textColumn, of: FilePath($0)) }
-    }
-
     func run() throws {
         Interruption.prepare()
         let format = chosenFormat
@@ -133,9 +115,7 @@ struct Encode: ParsableCommand {
         }
         try checkOutput(format)
         noteTexts()
-        var captions = try textFile.map {
-            try TextCollection(FilePath(argument: $0), format: captionFormat ?? .lines)
-        }
+        var captions = try texts.open()
         // A device or a pipe keeps nothing.
         let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
         let use = isKept ? ModelUse.record(output ?? "") : .answer
@@ -148,7 +128,7 @@ struct Encode: ParsableCommand {
                 do throws(CLIPError) {
                     return try captions?.next()
                 } catch {
-                    job.fail(FilePath(argument: textFile ?? ""), error)
+                    job.fail(FilePath(argument: texts.textFile ?? ""), error)
                 }
             }
             return nil

@@ -1,0 +1,60 @@
+import ArgumentParser
+import CLIPSearch
+
+/// A file of texts.
+struct TextFileOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
+        completion: .file())
+    var textFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The column with the texts in a --text-file that is .csv, .tsv or .jsonl.",
+            valueName: "name"))
+    var textColumn: String?
+
+    func validate() throws {
+        if textColumn != nil && format == nil {
+            throw ValidationError("--text-column needs a --text-file .csv, .tsv or .jsonl.")
+        }
+    }
+
+    private var format: TextCollection.Format? {
+        guard let textColumn else { return .lines }
+        return textFile.flatMap { TextCollection.Format(column: textColumn, of: FilePath($0)) }
+    }
+
+    /// The texts of the file; nil if no file is given.
+    func open() throws -> TextCollection? {
+        try textFile.map {
+            try TextCollection(FilePath(argument: $0), format: format ?? .lines)
+        }
+    }
+}
+
+/// Texts from options and a file.
+struct TextInputs: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Texts; give several at once, or repeat the option.", valueName: "text"))
+    var text: [String] = []
+
+    @OptionGroup var file: TextFileOptions
+
+    /// Whether no text is given.
+    var isEmpty: Bool { text.isEmpty && file.textFile == nil }
+    var readsStandardInput: Bool { file.textFile == "-" }
+
+    /// The texts of the options, then those of the file; empty lines are left out.
+    func read() throws -> [String] {
+        var texts = text
+        if var file = try file.open() {
+            while let text = try file.next() { if !text.isEmpty { texts.append(text) } }
+        }
+        guard !texts.isEmpty else { throw Failure("\(file.textFile ?? "") has no texts") }
+        return texts
+    }
+}
