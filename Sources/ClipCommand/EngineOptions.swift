@@ -14,12 +14,12 @@ struct EngineOptions: ParsableArguments {
     /// Refuses a BLAS for a precision that it does not compute.
     func check(_ precision: Precision) throws {
         guard let engine, engine != .native else { return }
+        if !Engine.isBLASBuilt {
+            throw ValidationError("--engine \(engine.rawValue): this clip was built without BLAS.")
+        }
         if precision != .fp32 {
             throw ValidationError(
                 "--engine \(engine.rawValue) computes in fp32, not in \(precision.rawValue).")
-        }
-        if !Engine.isBLASBuilt {
-            throw ValidationError("--engine \(engine.rawValue): this clip was built without BLAS.")
         }
     }
 
