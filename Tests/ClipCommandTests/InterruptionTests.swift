@@ -137,9 +137,9 @@ import Testing
         #expect(again.status == 0, "\(again.errors)")
         let last = output == "shards/" ? "shards/00000.npy" : output
         if output != "x.jsonl" {
-            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count == 128 + 60 * 1024)
+            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count == 128 + Self.count * 1024)
         } else {
-            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count { $0 == 10 } == 60)
+            #expect(try bytes(ofFile: "\(folder.path)/\(last)").count { $0 == 10 } == Self.count)
         }
     }
 
@@ -158,6 +158,8 @@ import Testing
             wait $job
             """,
         ])
-        #expect(result.status == 0 && result.errors.contains("60 encoded"), "\(result.errors)")
+        #expect(
+            result.status == 0 && result.errors.contains("\(Self.count) encoded"),
+            "\(result.errors)")
     }
 }
