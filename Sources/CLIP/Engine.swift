@@ -8,7 +8,7 @@ internal import Tensors
 public enum Engine: String, Sendable, CaseIterable {
     /// The kernels of this library, on weights that are packed once.
     case native
-    /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded at the first product. The bits of an
+    /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded when it is first used. The bits of an
     /// embedding depend neither on the batch nor on the number of threads, as with `native`.
     case blas
     /// A BLAS with whichever kernels it chooses for this CPU. With OpenBLAS on CPUs with AVX2 but without
@@ -25,10 +25,10 @@ public enum Engine: String, Sendable, CaseIterable {
         return ProductEngine.preferred == .blas ? .blas : .native
     }
 
-    /// Whether the engine can be used on this machine. Asking for a BLAS loads it.
+    /// True if the engine can be used on this machine. Asking for a BLAS loads it.
     public var isAvailable: Bool { products.isAvailable }
 
-    /// Whether the library was built with the trait `BLAS`.
+    /// True if the library was built with the trait `BLAS`.
     public static var isBLASBuilt: Bool { ProductEngine.isBLASBuilt }
 
     /// The name and version of the BLAS ("OpenBLAS 0.3.21") and the kernels it uses here ("SkylakeX"). Nil if

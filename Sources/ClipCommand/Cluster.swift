@@ -109,7 +109,7 @@ struct Clusters {
         /// The name on pages, which no other cluster has; nil without labels.
         var name: ClusterName?
 
-        /// What a page says beside the name, if it shows so many members.
+        /// The remark beside the name on a page that shows `shown` members.
         func remark(_ shown: Int) -> String {
             var words = [counted(members.count, "image")]
             if let name { words.append("cosine of the name \(fixed(name.cosine, 3))") }

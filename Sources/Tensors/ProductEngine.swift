@@ -18,7 +18,7 @@ package enum ProductEngine: Sendable {
     /// A BLAS with whichever kernels it chooses: the last bits may depend on the batch.
     case fastBLAS
 
-    /// Whether the engine can be used. The first call for a BLAS loads it.
+    /// True if the engine can be used. The first call for a BLAS loads it.
     package var isAvailable: Bool {
         switch self {
         case .native: true
@@ -27,7 +27,7 @@ package enum ProductEngine: Sendable {
         }
     }
 
-    /// Whether BLAS was left out when the package was built.
+    /// True if the package was built with the trait `BLAS`.
     package static var isBLASBuilt: Bool { clip_blas_is_built() == 1 }
 
     /// The faster of the two reproducible engines on the instruction set in use.

@@ -25,7 +25,7 @@ public struct EmbeddingIndex: Sendable {
     public var fingerprint: String { model.fingerprint }
     /// The arithmetic of its vectors.
     public var precision: Precision { model.precision }
-    /// How many pictures it has.
+    /// The number of images in the index.
     public let count: Int
     /// Of its vectors.
     public var dimension: Int { vectors.dimension }
@@ -65,7 +65,7 @@ public struct EmbeddingIndex: Sendable {
         let model: ModelRecord
         let vectors: MappedVectors
         let quantized: QuantizedVectors?
-        /// How many pictures it has.
+        /// The number of images in the index.
         let count: Int
 
         /// Opens the files of the index of a folder; nil if there is none.

@@ -3,7 +3,7 @@ internal import Tensors
 extension EmbeddingIndex {
     /// Where an index lies in a folder.
     static let location = Array(".clip-index".utf8)
-    /// Where a rebuild grows, and where the old index waits while the new one takes its place.
+    /// The folders of a growing rebuild, and of the old index while the new one takes its place.
     private static let newLocation = Array(".clip-index.new".utf8)
     private static let oldLocation = Array(".clip-index.old".utf8)
 
@@ -32,7 +32,7 @@ extension EmbeddingIndex {
         }
     }
 
-    /// Whether a rebuild of the index of a folder was begun and has not ended.
+    /// True if a rebuild of the index of a folder was begun and has not ended.
     public static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
         hasIndex(newPlace(in: folder))
     }
