@@ -14,8 +14,14 @@ import Synchronization
 /// The signals are blocked, and a thread of its own waits for them, so that what is done about them is not done
 /// in a signal handler, where little is allowed.
 enum Interruption {
-    /// What is to be done for the jobs that are running, the innermost at the end.
-    private static let jobs = Mutex<[@Sendable () -> String?]>([])
+    private struct State {
+        /// The `keep` closures of the running jobs, the innermost last.
+        var jobs: [@Sendable () -> String?] = []
+        /// A signal has come, and the process is about to end.
+        var isEnding = false
+    }
+
+    private static let state = Mutex(State())
     private static let isWaiting = Mutex(false)
 
     /// Runs a job.
@@ -26,8 +32,16 @@ enum Interruption {
         _ body: () throws -> Result, keep: @escaping @Sendable () -> String?
     ) rethrows -> Result {
         prepare()
-        jobs.withLock { $0.append(keep) }
-        defer { jobs.withLock { _ = $0.popLast() } }
+        state.withLock { $0.jobs.append(keep) }
+        defer {
+            let isEnding = state.withLock { state in
+                _ = state.jobs.popLast()
+                return state.isEnding
+            }
+            // The job has ended because of the signal, or at the same moment. Its error would be a second line
+            // beside the one about what is kept, so this thread waits for the end of the process.
+            while isEnding { pause() }
+        }
         return try body()
     }
 
@@ -51,7 +65,11 @@ enum Interruption {
             var number: Int32 = 0
             while sigwait(&set, &number) != 0 {}
             // A second signal does not wait for what is done about the first.
-            end(by: number, after: jobs.withLock { $0.last }, set)
+            let keep = state.withLock { state in
+                state.isEnding = !state.jobs.isEmpty
+                return state.jobs.last
+            }
+            end(by: number, after: keep, set)
         }
     }
 
