@@ -24,6 +24,7 @@ struct clip_team {
     atomic_int unfinished;
     atomic_int sleepers;
     atomic_int is_over;
+    atomic_int is_taken;  // by the caller whose loop the team runs
     pthread_mutex_t mutex;
     pthread_cond_t wake;
 };
@@ -111,6 +112,11 @@ int clip_team_threads(const clip_team *team) {
 
 void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int part),
                    void *context) {
+    // Another caller has the team, or this is a loop within one of its parts: the cores are busy already.
+    if (atomic_exchange(&team->is_taken, 1)) {
+        for (int part = 0; part < parts; part++) body(context, part);
+        return;
+    }
     team->body = body;
     team->context = context;
     start_round(team, parts);
@@ -122,6 +128,7 @@ void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int p
             sched_yield();
         }
     }
+    atomic_store(&team->is_taken, 0);
 }
 
 void clip_team_destroy(clip_team *team) {

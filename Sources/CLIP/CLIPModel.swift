@@ -260,7 +260,7 @@ public struct CLIPModel: Sendable {
 
     /// - Parameter pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
     private func encode(
-        pictures count: Int, pixels: (Range<Int>) -> ArraySlice<Float>
+        pictures count: Int, pixels: @Sendable (Range<Int>) -> ArraySlice<Float>
     ) throws(CLIPError) -> Embeddings {
         guard count > 0 else { return noEmbeddings }
         let encoder = visual.value

@@ -5,6 +5,13 @@ internal import Tensors
 /// once; for programs that are nothing but this library.
 package func keepFreedMemory() { Kernels.keepFreedMemory() }
 
+/// Starts a thread of the system that runs `body` and ends.
+///
+/// - Returns: false if the system grants no thread; `body` is then not run.
+package func startBackgroundThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+    startThread(body)
+}
+
 /// Inputs in groups, each of which goes through a tower at once.
 ///
 /// A thread that takes a group for itself never waits for another, and what it works on stays in its
@@ -68,7 +75,7 @@ extension CLIPModel {
     /// Which towers have been read, for tests.
     var towersRead: (image: Bool, text: Bool) { (visual.isMade, textual.isMade) }
 
-    typealias Pass = (Range<Int>, Workspace, StageObserver?) -> Matrix
+    typealias Pass = @Sendable (Range<Int>, Workspace, StageObserver?) -> Matrix
 
     /// Whether a row of tokens is one that the model takes.
     func check(_ row: [Int]) throws(CLIPError) {
@@ -92,7 +99,7 @@ extension CLIPModel {
     ) throws(CLIPError) -> Embeddings {
         let dimension = dimension ?? configuration.embeddingDimension
         let found = Mutex<[Int: [Float]]>([:])
-        func run(_ index: Int, _ workspace: Workspace) {
+        @Sendable func run(_ index: Int, _ workspace: Workspace) {
             let result = pass(groups.ranges[index], workspace, nil)
             if result.isFinite { found.withLock { $0[index] = result.values } }
         }

@@ -25,17 +25,19 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// Whether another writer finished all this before.
-    public let isWhole: Bool
-    /// How many rows are there.
+    /// True if another writer has finished all this.
+    public private(set) var isWhole: Bool
+    /// The number of rows, those of earlier writers included.
     public private(set) var count = 0
+    /// The number of rows of an earlier writer that were incomplete or damaged, and are to be written again.
+    public private(set) var dropped = 0
 
     private let path: FilePath
     private let layout: Layout
     private let dimension: Int
     private let model: ModelRecord?
     private var done = RowCounts()
-    private var part: Part?
+    private var part: EmbeddingPart?
     private var partNumber = 0
 
     /// - Parameters:
@@ -55,7 +57,8 @@ public final class EmbeddingWriter {
         self.layout = layout
         self.dimension = dimension
         let jobFile = Self.jobFile(path, layout)
-        let description = Array("\(job), \(layout.description)\n".utf8)
+        let oldDescription = Array("\(job), \(layout.description)\n".utf8)
+        let description = oldDescription + Self.checksumLine
         do throws(FileError) {
             if case .shards = layout { try makeFolder(path.bytes) }
             if let file = Self.modelFile(path, layout),
@@ -83,7 +86,7 @@ public final class EmbeddingWriter {
                         anew
                         """)
             }
-            guard old == description else {
+            guard old == description || old == oldDescription else {
                 throw FileError(
                     reason: """
                         it was begun with another model or other options (\(jobFile) says which); give \
@@ -93,14 +96,18 @@ public final class EmbeddingWriter {
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole {
                 try writeModel()
+                EmbeddingPart.removeSums(of: path)
                 try removeFile(jobFile.bytes)
             } else {
-                try readRows()
+                try readRows(hasSums: old == description)
             }
         } catch {
             throw .unwritableFile(path: path.description, reason: error.reason)
         }
     }
+
+    /// The second line of the file of a job whose rows have checksums; version 0.1 wrote none.
+    private static let checksumLine = Array("checksums\n".utf8)
 
     /// Begins anew, whatever is there of something else.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
@@ -150,7 +157,7 @@ public final class EmbeddingWriter {
         }
     }
 
-    private func finishFullShard(_ part: Part) throws(FileError) {
+    private func finishFullShard(_ part: EmbeddingPart) throws(FileError) {
         guard case .shards(let rows) = layout, part.rows == rows else { return }
         try part.finish()
         self.part = nil
@@ -204,27 +211,37 @@ public final class EmbeddingWriter {
     }
 
     /// Reads which rows earlier writers left, and opens what they had begun last.
-    private func readRows() throws(FileError) {
+    private func readRows(hasSums: Bool) throws(FileError) {
         var number = 0
+        var isReopened = false
         if case .shards = layout {
-            while let names = try? InputFile(path: Part.names(file(number)).bytes),
+            while let names = try? InputFile(path: EmbeddingPart.names(file(number)).bytes),
                 (try? FileStatus(path: file(number).bytes)) != nil
             {
                 var lines: [[UInt8]] = []
                 while let line = try names.read(upTo: UInt8(ascii: "\n")) { lines.append(line) }
                 if case .shards(let rows) = layout, lines.count < rows {
                     // The last one of a run that ended before the job's file was gone: it grows on.
-                    for name in [file(number), Part.names(file(number))] {
+                    isReopened = true
+                    for name in [file(number), EmbeddingPart.names(file(number))] {
                         try renameFile(name.bytes, to: name.bytes + ".partial".utf8)
                     }
                     break
                 }
                 lines.forEach(add)
+                EmbeddingPart.removeSums(of: file(number))
                 number += 1
             }
         }
         let part = try openPart(number: number, isResumed: true)
-        try part.readRows { add($0) }
+        guard (try? FileStatus(path: Self.jobFile(path, layout).bytes)) != nil else {
+            // The process that held the files until now has finished the job.
+            try part.remove()
+            self.part = nil
+            isWhole = true
+            return
+        }
+        dropped = try part.readRows(hasSums: hasSums && !isReopened) { add($0) }
         try finishFullShard(part)
     }
 
@@ -233,14 +250,16 @@ public final class EmbeddingWriter {
         count += 1
     }
 
-    private func currentPart() throws(FileError) -> Part {
+    private func currentPart() throws(FileError) -> EmbeddingPart {
         if let part { return part }
         return try openPart(number: 0)
     }
 
     @discardableResult
-    private func openPart(number: Int, isResumed: Bool = false) throws(FileError) -> Part {
-        let opened = try Part(
+    private func openPart(
+        number: Int, isResumed: Bool = false
+    ) throws(FileError) -> EmbeddingPart {
+        let opened = try EmbeddingPart(
             file(number), hasVectors: layout != .jsonLines, dimension, isResumed: isResumed)
         part = opened
         partNumber = number
@@ -300,90 +319,5 @@ public final class EmbeddingWriter {
             }
         }
         return line
-    }
-}
-
-/// A file of rows: of JSON Lines, or of vectors with its names.
-private final class Part {
-    private let names: GrowingFile
-    private let vectors: GrowingFile?
-    private let dimension: Int
-    private(set) var rows = 0
-
-    /// As long as the header of any number of rows.
-    private static let headerCount = 128
-
-    /// - Parameter isResumed: whether what is there is of the same job.
-    init(
-        _ path: FilePath, hasVectors: Bool, _ dimension: Int, isResumed: Bool
-    ) throws(FileError) {
-        self.dimension = dimension
-        guard hasVectors else {
-            names = try GrowingFile(path: path.bytes)
-            vectors = nil
-            return
-        }
-        let names = Self.names(path).bytes
-        let isBegun = GrowingFile.isBegun(path: path.bytes)
-        vectors = try GrowingFile(path: path.bytes)  // from here on nobody else writes
-        if isResumed && isBegun && !GrowingFile.isBegun(path: names) {
-            // `finish` had come half way.
-            try? renameFile(names, to: names + ".partial".utf8)
-        }
-        self.names = try GrowingFile(path: names)
-        if let vectors, vectors.count < Self.headerCount { try clear() }
-    }
-
-    /// Drops everything that is there.
-    func clear() throws(FileError) {
-        try names.truncate(to: 0)
-        try vectors?.truncate(to: 0)
-        try vectors?.append(npyHeader(shape: [0, dimension]))
-    }
-
-    /// `x.names.jsonl` for `x.npy`.
-    static func names(_ path: FilePath) -> FilePath {
-        let ending = Array(".npy".utf8)
-        let base = path.bytes.suffix(4) == ending[...] ? path.bytes.dropLast(4) : path.bytes[...]
-        return FilePath(base + ".names.jsonl".utf8)
-    }
-
-    func append(_ line: [UInt8], _ vector: [Float]) throws(FileError) {
-        // A name without its vector is dropped by who goes on, as is a vector without its name.
-        try vectors?.append(littleEndianBytes(of: vector))
-        try names.append(line)
-        rows += 1
-    }
-
-    func flush() throws(FileError) {
-        try vectors?.flush()
-        try names.flush()
-    }
-
-    /// Calls with each whole row that is there, and drops what follows the last.
-    func readRows(_ body: ([UInt8]) -> Void) throws(FileError) {
-        let most = vectors.map { ($0.count - Self.headerCount) / (4 * dimension) } ?? .max
-        let lines = try InputFile(path: names.partialPath)
-        var end = 0
-        while rows < most, let line = try lines.read(upTo: UInt8(ascii: "\n")),
-            end + line.count < names.count
-        {
-            end += line.count + 1
-            rows += 1
-            body(line)
-        }
-        try names.truncate(to: end)
-        try vectors?.truncate(to: Self.headerCount + 4 * dimension * rows)
-    }
-
-    func finish() throws(FileError) {
-        try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
-        try names.finish()
-        try vectors?.finish()
-    }
-
-    func remove() throws(FileError) {
-        try removeFile(names.partialPath)
-        if let vectors { try removeFile(vectors.partialPath) }
     }
 }

@@ -55,7 +55,8 @@ public struct FolderWalk: Sequence, IteratorProtocol {
                     waiting.append((path.appending(entry.name), entry.isFolder))
                 }
             } catch {
-                if isFolder == nil && !isPicture { continue }  // a link that leads nowhere
+                // A link that leads nowhere. Anything else may be a folder that cannot be seen now.
+                if isFolder == nil && !isPicture && error.leadsNowhere { continue }
                 return .unreadable(path, reason: error.reason)
             }
         }

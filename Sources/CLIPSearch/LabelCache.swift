@@ -17,15 +17,10 @@ public struct LabelCache: Sendable {
     ) throws(CLIPError) -> ZeroShotClassifier {
         let dimension = model.configuration.embeddingDimension
         let path = file(model, labels, templates, truncating)
-        if let file = try? MappedFile(path: path.bytes), file.count == 4 * labels.count * dimension,
-            let rows = MappedVectors(file, dimension: dimension, count: labels.count)
-        {
-            let values = rows.values(ofRows: Array(labels.indices))
-            if values.allSatisfy(\.isFinite) {
-                return try ZeroShotClassifier(
-                    model: model, labels: labels,
-                    labelEmbeddings: Embeddings(values: values, dimension: dimension))
-            }
+        if let values = kept(path, count: dimension * labels.count) {
+            return try ZeroShotClassifier(
+                model: model, labels: labels,
+                labelEmbeddings: Embeddings(values: values, dimension: dimension))
         }
         let classifier = try ZeroShotClassifier(
             model: model, labels: labels, templates: templates, truncating: truncating)
@@ -33,12 +28,26 @@ public struct LabelCache: Sendable {
         return classifier
     }
 
+    /// The numbers of a file, if they are as they were written; a file that is damaged is made anew.
+    private func kept(_ path: FilePath, count: Int) -> [Float]? {
+        guard let bytes = try? readFile(path: path.bytes, limit: 4 * count + 32),
+            bytes.count == 4 * count + 32
+        else { return nil }
+        let numbers = Array(bytes.dropLast(32))
+        guard Self.sum(numbers, path) == Array(bytes.suffix(32)) else { return nil }
+        return floats(ofLittleEndian: numbers)
+    }
+
+    /// Keeps numbers, followed by a checksum.
     private func keep(_ values: [Float], _ path: FilePath) throws(FileError) {
         try makeFolder(folder.bytes)
-        let file = try GrowingFile(path: path.bytes)
-        try file.truncate(to: 0)
-        try file.append(littleEndianBytes(of: values))
-        try file.finish()
+        let numbers = littleEndianBytes(of: values)
+        try writeFile(numbers + Self.sum(numbers, path), to: path.bytes)
+    }
+
+    /// The checksum of numbers and of the key under which they are kept.
+    private static func sum(_ numbers: [UInt8], _ path: FilePath) -> [UInt8] {
+        sha256(numbers + path.lastComponent)
     }
 
     private func file(
@@ -51,6 +60,6 @@ public struct LabelCache: Sendable {
             ] + templates + labels
         // A NUL stands in no text that a command or a line can give.
         let key = sha256(Array(parts.joined(separator: "\0").utf8))
-        return folder.appending("\(hexadecimal(key)).f32".utf8)
+        return folder.appending("\(hexadecimal(key)).labels".utf8)
     }
 }

@@ -106,6 +106,8 @@ public struct TextCollection {
         return text
     }
 
+    private static let mostFields = 65_536
+
     /// The fields of the next record; in quotation marks they may hold separators and line ends.
     private mutating func record(_ separator: UInt8) throws(FileError) -> [String]? {
         let quote = UInt8(ascii: "\"")
@@ -129,6 +131,11 @@ public struct TextCollection {
                         isQuoted.toggle()
                     }
                 } else if byte == separator && !isQuoted {
+                    guard fields.count < Self.mostFields else {
+                        hasEnded = true
+                        throw FileError(
+                            reason: "line \(line) has more than \(Self.mostFields) fields")
+                    }
                     fields.append(try text(field))
                     field = []
                 } else {

@@ -180,25 +180,29 @@ final class CollectionJob {
             progress.count(sources, share: options.shard?.count ?? 1)
         }
         defer { skipped = collection.skipped }
-        try model.encode(
-            inputs: {
-                if drawn != nil { return isStopped ? nil : drawn?.popFirst() }
-                while !isStopped, let sample = collection.next() {
-                    guard takesNext() else { continue }
+        try withoutActuallyEscaping(isDone) { isDone in
+            let inputs = AnyIterator<Sample> {
+                if drawn != nil { return drawn?.popFirst() }
+                while let sample = collection.next() {
+                    guard self.takesNext() else { continue }
                     if !isDone(sample) { return sample }
-                    progress.skip()
+                    self.progress.skip()
                 }
                 return nil
-            },
-            picture: { sample throws(CLIPError) in try sample.picture(decoding) },
-            receive: { sample, result in
-                // What comes after the first failure is left to the next run.
-                guard !isStopped else { return }
-                switch result {
-                case .success(let vector): finishInput { try receive(sample, vector) }
-                case .failure(let error): fail(sample.name, error)
+            }
+            let encodings = model.encodings(
+                of: IteratorSequence(inputs),
+                decode: { sample throws(CLIPError) in try sample.picture(decoding) })
+            for encoded in encodings {
+                switch encoded.embedding {
+                case .success(let vector): finishInput { try receive(encoded.input, vector) }
+                case .failure(let error) where error.isOfWeights: throw error
+                case .failure(let error): fail(encoded.input.name, error)
                 }
-            })
+                // What comes after the first failure is left to the next run.
+                if isStopped { break }
+            }
+        }
         try checkStopped()
     }
 

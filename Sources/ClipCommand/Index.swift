@@ -15,7 +15,11 @@ struct Index: ParsableCommand {
             All images in the folder and its subfolders are encoded once; the index, .clip-index in \
             the folder, keeps their vectors. Run it again after changes: new and changed images are \
             encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
-            be interrupted at any moment. Images that cannot be read are listed, with exit status 1.
+            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept.
+
+            Images that cannot be read are listed, with exit status 1; later runs try again those that may \
+            be readable now (permissions, memory, limits) and list only new failures: the exit status is 0 if \
+            there are none. --list-errors prints all that are known.
 
             Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
             index keeps the path or name of its model and the model's options; later runs and searches \
@@ -32,7 +36,20 @@ struct Index: ParsableCommand {
     @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
     var rebuild = false
 
-    @Flag(help: "Print a summary as JSON.")
+    @Flag(help: "Compare the content of every file with the index, not only size and times.")
+    var verify = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Write all known failures to FILE, as JSON objects with path and reason.",
+            valueName: "file"),
+        completion: .file())
+    var errors: String?
+
+    @Flag(help: "Print the images that could not be read, and do nothing else.")
+    var listErrors = false
+
+    @Flag(help: "Print a summary as JSON; with --list-errors, a JSON object for each.")
     var json = false
 
     @OptionGroup var model: ModelOptions
@@ -40,14 +57,17 @@ struct Index: ParsableCommand {
     @OptionGroup var pictures: PictureOptions
 
     func run() throws {
-        Interruption.prepare()
         let folder = FilePath(argument: folder)
         try Self.checkFolder(self.folder)
+        if listErrors { return try printErrors(of: folder) }
+        try OutputChecks.checkPlace(of: errors)
+        Interruption.prepare()
         let (loaded, name) = try load(folder)
         let model = loaded.following(preprocessing: pictures.preprocess)
         let update = try IndexUpdate(
             folder: folder, model: model, modelName: name,
-            decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild)
+            decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild,
+            isVerifying: verify)
         if !rebuild && !common.quiet && EmbeddingIndex.hasUnfinishedRebuild(in: folder) {
             note(
                 """
@@ -57,8 +77,6 @@ struct Index: ParsableCommand {
         }
         let progress = JobProgress("index", isQuiet: common.quiet)
         progress.count([.path(folder)])
-        // `keep` may be called by any thread while `run` goes on: a lock is in it.
-        nonisolated(unsafe) let running = update
         let (command, total) = (rebuild ? "index: the rebuild" : "index", progress.total)
         let summary = try Interruption.during {
             try update.run { isEncoded in
@@ -66,10 +84,23 @@ struct Index: ParsableCommand {
             }
         } keep: {
             let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
-            return "\(command): \(grouped(running.keep()))\(all) are kept; run it again to go on"
+            return "\(command): \(grouped(update.keep()))\(all) are kept; run it again to go on"
         }
         progress.finish()
-        for failure in summary.failures { report(failure.reason) }
+        let newFailures = summary.failures.filter(\.isNew)
+        for failure in newFailures { report(failure.reason) }
+        let known = summary.failures.count - newFailures.count
+        if known > 0 && !common.quiet {
+            note(
+                """
+                clip: index: \(counted(known, "image")) could not be read, as before: clip index \
+                --list-errors \(folder) lists them
+                """)
+        }
+        if let errors {
+            let lines = summary.failures.flatMap { Self.object($0).bytes + [UInt8(ascii: "\n")] }
+            try write(lines, to: errors)
+        }
         if json {
             printLine(
                 .object([
@@ -78,6 +109,7 @@ struct Index: ParsableCommand {
                     "encoded": .integer(summary.encoded), "moved": .integer(summary.moved),
                     "deleted": .integer(summary.deleted),
                     "failed": .integer(summary.failures.count),
+                    "newly_failed": .integer(newFailures.count),
                     "skipped": .integer(summary.skipped.total),
                     "skipped_formats": .members(
                         summary.skipped.sorted.map { .init($0.format, .integer($0.count)) }),
@@ -92,7 +124,21 @@ struct Index: ParsableCommand {
         if summary.skipped.total > 0 && !common.quiet {
             note("clip: index: \(summary.skipped)")
         }
-        if !summary.failures.isEmpty { throw ExitCode(1) }
+        if !newFailures.isEmpty { throw ExitCode(1) }
+    }
+
+    private func printErrors(of folder: FilePath) throws {
+        for failure in try EmbeddingIndex(folder: folder).failures() {
+            if json {
+                printLine(Self.object(failure))
+            } else {
+                printBytes(Array(failure.reason.utf8) + [UInt8(ascii: "\n")])
+            }
+        }
+    }
+
+    private static func object(_ failure: IndexUpdate.Failure) -> JSON {
+        .object(["path": .path(failure.path), "reason": .string(failure.reason)])
     }
 
     /// The model of the index that is there, or the model that is given, and the name that finds it again.

@@ -1,3 +1,4 @@
+import CLIP
 import Synchronization
 
 #if canImport(Glibc)
@@ -60,7 +61,7 @@ enum Interruption {
         // Threads that are made from here on have this mask too.
         var set = signalSet(handled)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        Thread.start {
+        let isStarted = startBackgroundThread {
             var set = signalSet(handled)
             var number: Int32 = 0
             while sigwait(&set, &number) != 0 {}
@@ -71,18 +72,21 @@ enum Interruption {
             }
             end(by: number, after: keep, set)
         }
+        // Without a thread a signal ends the process at once.
+        if !isStarted { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
     private static func end(
         by number: Int32, after keep: (@Sendable () -> String?)?, _ set: sigset_t
     ) {
-        Thread.start {
+        @Sendable func keepAndRaise() {
             if let line = keep?() {
                 if errorsCanBeRedrawn { fputs("\r\u{1B}[K", stderr) }
                 note("clip: \(line)")
             }
             raise(number, set)
         }
+        guard startBackgroundThread({ keepAndRaise() }) else { return keepAndRaise() }
         var (set, again): (sigset_t, Int32) = (set, 0)
         while sigwait(&set, &again) != 0 {}
         raise(again, set)
@@ -114,36 +118,5 @@ enum Interruption {
         #endif
         // SIG_IGN is the address 1.
         return handler.map { Int(bitPattern: unsafeBitCast($0, to: UnsafeRawPointer.self)) } == 1
-    }
-}
-
-/// A thread of the system.
-private enum Thread {
-    private final class Body {
-        let run: () -> Void
-        init(_ run: @escaping () -> Void) { self.run = run }
-    }
-
-    static func start(_ run: @escaping @Sendable () -> Void) {
-        let body = Unmanaged.passRetained(Body(run)).toOpaque()
-        #if canImport(Darwin)
-            var thread: pthread_t?
-            pthread_create(
-                &thread, nil,
-                { argument in
-                    Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-                    return nil
-                }, body)
-        #else
-            var thread = pthread_t()
-            pthread_create(
-                &thread, nil,
-                { argument in
-                    if let argument {
-                        Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-                    }
-                    return nil
-                }, body)
-        #endif
     }
 }

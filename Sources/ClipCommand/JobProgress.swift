@@ -1,3 +1,4 @@
+import CLIP
 import CLIPSearch
 import Synchronization
 
@@ -24,12 +25,13 @@ final class JobProgress {
 
     /// Begins to count the inputs, where that can be done without reading them.
     ///
-    /// - Parameter share: only every so manieth is for this job.
+    /// - Parameter share: Only one in this many inputs belongs to the job.
     func count(_ sources: [PictureCollection.Source], share: Int = 1) {
         start()
         guard !isQuiet else { return }
         let total = total
-        Task.detached(priority: .background) {
+        // Without a thread the total is not known, which is no reason to wait for one.
+        _ = startBackgroundThread {
             let count = PictureCollection.count(sources)
             total.value.withLock { $0 = count.map { $0 / share } }
         }

@@ -109,31 +109,13 @@ final class LineFile {
     }
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output.
+/// Writes bytes to a file, all or nothing, or to standard output. A device or a pipe is written through.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
         _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
         return
     }
-    let files = FileManager.default
-    do {
-        let old = try? files.attributesOfItem(atPath: path)
-        let type = old?[.type] as? FileAttributeType
-        guard type != .typeDirectory else {
-            throw Failure("cannot write \(path): it is a directory")
-        }
-        // A device or a pipe cannot be replaced by a finished file.
-        try Data(bytes).write(
-            to: URL(fileURLWithPath: path),
-            options: type == nil || type == .typeRegular ? .atomic : [])
-        if type == .typeRegular, let mode = old?[.posixPermissions] {
-            try files.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
-        }
-    } catch let failure as Failure {
-        throw failure
-    } catch {
-        throw Failure("cannot write \(path): \(reason(of: error))")
-    }
+    try writeWhole(bytes, to: FilePath(argument: path))
 }
 
 /// The lines of a text file or, for "-", of standard input.
@@ -156,32 +138,17 @@ private func parts(
     return parts
 }
 
+/// The most bytes of a file of texts.
+private let textLimit = 64 << 20
+
 private func readText(_ path: String) throws -> String {
-    guard let file = path == "-" ? stdin : fopen(path, "r") else {
-        throw Failure("cannot read \(path): \(String(cString: strerror(errno)))")
-    }
-    defer { if path != "-" { fclose(file) } }
-    var bytes: [UInt8] = []
-    while case let byte = getc(file), byte != EOF { bytes.append(UInt8(byte)) }
-    guard ferror(file) == 0 else {
-        throw Failure("cannot read \(path): \(String(cString: strerror(errno)))")
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    let file = path == "-" ? nil : FilePath(argument: path)
+    guard
+        let text = String(validating: try readWhole(file, limit: textLimit), as: UTF8.self)
+    else {
         throw Failure("cannot read \(path): it is not UTF-8")
     }
     return text
-}
-
-private func reason(of error: any Error) -> String {
-    guard let error = error as? CocoaError else { return "\(error)" }
-    switch error.code {
-    case .fileReadNoSuchFile, .fileNoSuchFile: return "No such file or directory"
-    case .fileReadNoPermission, .fileWriteNoPermission: return "Permission denied"
-    case .fileWriteOutOfSpace: return "No space left on device"
-    default:
-        return (error.underlying as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
-            ?? "\(error.code)"
-    }
 }
 
 extension String {

@@ -234,6 +234,12 @@ struct Search: ParsableCommand {
                 sum[i] += term.weight * value
             }
         }
+        let weights = try terms().reduce(0) { $0 + abs($1.weight) }
+        guard sum.reduce(0, { $0 + $1 * $1 }).squareRoot() > 1e-4 * weights else {
+            throw Failure(
+                "the terms of the query cancel each other out: nothing is left to search for",
+                status: 2)
+        }
         return sum
     }
 }

@@ -2,7 +2,7 @@ internal import CBLAS
 internal import CKernels
 
 /// Some columns of a matrix.
-package struct Columns {
+package struct Columns: Sendable {
     let matrix: Matrix
     let range: Range<Int>
 

@@ -198,7 +198,8 @@ package func patches(
     precondition(planes.count == batch * 3 * area, "\(planes.count) for \(batch) x \(area)")
     let result = workspace.matrix(rows: batch * grid * grid, columns: 3 * size * size)
     planes.withUnsafeBufferPointer { source in
-        guard let base = source.baseAddress else { return }
+        guard let start = source.baseAddress else { return }
+        nonisolated(unsafe) let base = start  // only read
         workspace.inParallel(result.rows, unit: grid) { rows in
             for patch in rows {
                 let image = patch / (grid * grid)

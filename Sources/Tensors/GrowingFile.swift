@@ -24,9 +24,30 @@ package final class GrowingFile {
     package init(path: [UInt8], isAlwaysWhole: Bool = false) throws(FileError) {
         self.path = path
         partialPath = isAlwaysWhole ? path : path + ".partial".utf8
-        descriptor = withPath(partialPath) { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
+        if !isAlwaysWhole, let old = try? FileStatus(path: path, followingLinks: false),
+            !old.isRegular
+        {
+            throw FileError(reason: "\(Self.kind(old)) is in its place, which is not replaced")
+        }
+        // Neither a link that somebody else made is followed, nor a pipe waited for.
+        descriptor = withPath(partialPath) {
+            open($0, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o666)
+        }
         count = 0
-        guard descriptor >= 0 else { throw .last() }
+        guard descriptor >= 0 else {
+            let error = FileError.last()
+            let name = String(decoding: partialPath, as: UTF8.self)
+            throw error.code == ELOOP
+                ? FileError(
+                    reason: "\(name) is a symbolic link, which is not followed", code: ELOOP)
+                : error
+        }
+        var opened = stat()
+        guard fstat(descriptor, &opened) == 0 else { throw .last() }
+        guard FileStatus(opened).isRegular else {
+            let name = String(decoding: partialPath, as: UTF8.self)
+            throw FileError(reason: "\(name) is not a regular file")
+        }
         // A process that is just being started holds its parent's locks for a moment.
         var isLocked = flock(descriptor, LOCK_EX | LOCK_NB) == 0
         for _ in 0..<20 where !isLocked && errno == EWOULDBLOCK {
@@ -46,7 +67,39 @@ package final class GrowingFile {
         count = Int(status.st_size)
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    private static func kind(_ status: FileStatus) -> String {
+        status.isLink ? "a symbolic link" : status.isFolder ? "a folder" : "a device or a pipe"
+    }
+
+    /// Reads some of the bytes, fewer only where the file ends.
+    package func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
+        try flush()
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let got = bytes.withUnsafeMutableBytes { buffer in
+                pread(
+                    descriptor, buffer.baseAddress.map { $0 + filled }, count - filled,
+                    off_t(offset + filled))
+            }
+            if got < 0 && errno == EINTR { continue }
+            guard got >= 0 else { throw .last() }
+            if got == 0 { break }
+            filled += got
+        }
+        bytes.removeLast(count - filled)
+        return bytes
+    }
+
+    /// The status of the open file.
+    package func status() throws(FileError) -> FileStatus {
+        try flush()
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        return FileStatus(status)
+    }
 
     /// Whether something is there of a file that is not whole.
     package static func isBegun(path: [UInt8]) -> Bool {
@@ -97,13 +150,20 @@ package final class GrowingFile {
     /// Puts everything on the disk and gives the file its name.
     package func finish() throws(FileError) {
         try flush()
-        var status = stat()
-        if withPath(path, { stat($0, &status) }) == 0 {
-            fchmod(descriptor, status.st_mode & 0o7777)  // as what it replaces
+        if let old = try? FileStatus(path: path) {
+            fchmod(descriptor, mode_t(old.permissions))  // as what it replaces
         }
         guard fsync(descriptor) == 0 else { throw .last() }
         try renameFile(partialPath, to: path)
     }
+}
+
+/// True if a process, this one included, has a file open as a `GrowingFile`.
+package func isBeingWritten(_ path: [UInt8]) -> Bool {
+    let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
 }
 
 /// Gives a file another name, in place of whatever had it.

@@ -66,7 +66,7 @@ package final class InputFile {
     /// What lies before the next `end`, which is passed over; nil where the file has ended.
     ///
     /// - Throws: `FileError` too if it is longer than `limit`.
-    package func read(upTo end: UInt8, limit: Int = 1 << 26) throws(FileError) -> [UInt8]? {
+    package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {
             if unread.isEmpty, try !fill(atLeast: 1) { return bytes.isEmpty ? nil : bytes }
@@ -107,28 +107,47 @@ package final class InputFile {
 package struct FileStatus: Sendable, Equatable {
     package let isFolder: Bool
     package let isRegular: Bool
+    package let isLink: Bool
+    package let permissions: UInt32
     package let size: Int
     /// Nanoseconds since 1970.
     package let modified: Int
+    /// The time of the last change of the content or of anything else about the file, in nanoseconds since 1970.
+    package let changed: Int
     package let device: UInt64
     package let inode: UInt64
 
+    /// - Parameter followingLinks: false to get the status of a symbolic link itself.
     /// - Throws: `FileError` if there is none.
-    package init(path: [UInt8]) throws(FileError) {
+    package init(path: [UInt8], followingLinks: Bool = true) throws(FileError) {
         var status = stat()
-        guard withPath(path, { stat($0, &status) }) == 0 else { throw .last() }
+        let found = withPath(path) { followingLinks ? stat($0, &status) : lstat($0, &status) }
+        guard found == 0 else { throw .last() }
+        self.init(status)
+    }
+
+    init(_ status: stat) {
         isFolder = status.st_mode & S_IFMT == S_IFDIR
         isRegular = status.st_mode & S_IFMT == S_IFREG
+        isLink = status.st_mode & S_IFMT == S_IFLNK
+        permissions = UInt32(status.st_mode & 0o7777)
         size = Int(status.st_size)
         #if canImport(Darwin)
-            let time = status.st_mtimespec
+            (modified, changed) = (
+                Self.nanoseconds(status.st_mtimespec), Self.nanoseconds(status.st_ctimespec)
+            )
         #else
-            let time = status.st_mtim
+            (modified, changed) = (
+                Self.nanoseconds(status.st_mtim), Self.nanoseconds(status.st_ctim)
+            )
         #endif
-        let (seconds, overflow) = Int(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
-        modified = overflow ? .max : seconds &+ Int(time.tv_nsec)
         device = UInt64(truncatingIfNeeded: status.st_dev)
         inode = UInt64(truncatingIfNeeded: status.st_ino)
+    }
+
+    private static func nanoseconds(_ time: timespec) -> Int {
+        let (seconds, overflow) = Int(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? .max : seconds &+ Int(time.tv_nsec)
     }
 }
 

@@ -21,3 +21,6 @@ package enum Kernels {
         return names
     }
 }
+
+/// `@unchecked`: a table of C functions, which nobody changes.
+extension clip_kernels: @retroactive @unchecked Sendable {}

@@ -15,18 +15,32 @@ package struct FileError: Error, Equatable {
     package var isOutOfSpace = false
     /// Whether another process has the file.
     package var isBusy = false
+    /// Whether the content of the file breaks its format.
+    package var isDamage = false
+    /// The `errno` of the call that failed; 0 if no call of the system failed.
+    package let code: Int32
 
-    package init(reason: String, isOutOfSpace: Bool = false, isBusy: Bool = false) {
+    /// True if nothing is at the path.
+    package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+    /// True if nothing is at the path, or links that lead in a circle.
+    package var leadsNowhere: Bool { isMissing || code == ELOOP }
+
+    package init(
+        reason: String, isOutOfSpace: Bool = false, isBusy: Bool = false, isDamage: Bool = false,
+        code: Int32 = 0
+    ) {
+        self.isDamage = isDamage
         self.reason = reason
         self.isOutOfSpace = isOutOfSpace
         self.isBusy = isBusy
+        self.code = code
     }
 
     package static func last() -> FileError {
         let code = errno
         return FileError(
             reason: String(cString: strerror(code)),
-            isOutOfSpace: code == ENOSPC || code == EDQUOT)
+            isOutOfSpace: code == ENOSPC || code == EDQUOT, code: code)
     }
 }
 
@@ -118,6 +132,11 @@ package final class MappedFile: @unchecked Sendable {
 
     /// The SHA-256 of all bytes, as 64 hexadecimal digits.
     package func sha256() -> String { hexadecimal(digest(of: buffer)) }
+
+    /// The SHA-256 of the bytes in a range that lies within the file: 32 bytes.
+    package func sha256(of range: Range<Int>) -> [UInt8] {
+        digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
+    }
 
     /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
     package func number(_ offset: Int, _ width: Int) -> UInt64 {
@@ -260,4 +279,14 @@ package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
         withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
     }
     return bytes
+}
+
+/// The numbers that `littleEndianBytes` made bytes of.
+package func floats(ofLittleEndian bytes: [UInt8]) -> [Float] {
+    bytes.withUnsafeBytes { buffer in
+        (0..<(bytes.count / 4)).map { index in
+            let bits = buffer.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
+            return Float(bitPattern: UInt32(littleEndian: bits))
+        }
+    }
 }

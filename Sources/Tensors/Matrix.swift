@@ -3,7 +3,9 @@ internal import CKernels
 /// Where a forward pass keeps its activations, and the threads it runs on; for one pass at a time.
 ///
 /// Blocks of released matrices are used again, so that after its first layer a pass takes no memory
-/// from the system. Matrices are made and released by the thread of the pass alone.
+/// from the system.
+///
+/// `@unchecked Sendable`: matrices are made and released by the thread of the pass alone.
 package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
     /// How many were asked for; the system may have granted fewer.
@@ -15,7 +17,7 @@ package final class Workspace: @unchecked Sendable {
     /// - Parameter engine: loaded here if it is a library; `native` where that is missing.
     package init(threads: Int, engine: ProductEngine = .native) {
         precondition(threads > 0, "\(threads) threads")
-        team = ThreadTeam(threads: threads)
+        team = .shared(threads: threads)
         wantedThreads = threads
         self.engine = engine.isAvailable ? engine : .native
     }
@@ -53,7 +55,10 @@ package final class Workspace: @unchecked Sendable {
 }
 
 /// Activations: `rows` vectors of `columns` numbers.
-package final class Matrix {
+///
+/// `@unchecked Sendable`: threads that share a matrix are parts of one loop, which write disjoint elements and
+/// read none that another part writes.
+package final class Matrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int
     package let format: ElementFormat

@@ -70,7 +70,9 @@ package struct ProductWeights: Sendable {
     }
 
     /// Rows of words that lie at regular distances: `lines` times `count`, each of `segments` parts.
-    struct Rows {
+    ///
+    /// `@unchecked Sendable`: `start` lies in `matrix`, and products only read it.
+    struct Rows: @unchecked Sendable {
         let matrix: Matrix
         var start: UnsafeMutableRawPointer
         var count: Int
@@ -118,23 +120,24 @@ package struct ProductWeights: Sendable {
         if x.isPlain && usesBLAS(x.matrix.workspace, rowsTogether: rowsTogether) {
             return multiplyByBLAS(x, into: y, at: place, adding: adding, activation)
         }
-        var product = clip_product()
-        product.x = UnsafeRawPointer(x.start)
-        product.rows = x.count
-        product.row_stride = x.stride
-        product.lines = x.lines
-        product.line_stride = x.lineStride
-        product.words = x.words
-        product.segments = x.segments
-        product.segment_stride = x.segmentStride
-        product.y = y.bytes + place.row * y.stride + place.column * y.format.byteWidth
-        product.y_row_stride = place.step * y.stride
-        product.y_line_stride = x.count * product.y_row_stride
-        product.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
-        product.adding = adding ? 1 : 0
-        product.activation = activation.code
-        product.row_scales = UnsafePointer(x.matrix.scales)
-        product.row_zeros = UnsafePointer(x.matrix.zeros)
+        var whole = clip_product()
+        whole.x = UnsafeRawPointer(x.start)
+        whole.rows = x.count
+        whole.row_stride = x.stride
+        whole.lines = x.lines
+        whole.line_stride = x.lineStride
+        whole.words = x.words
+        whole.segments = x.segments
+        whole.segment_stride = x.segmentStride
+        whole.y = y.bytes + place.row * y.stride + place.column * y.format.byteWidth
+        whole.y_row_stride = place.step * y.stride
+        whole.y_line_stride = x.count * whole.y_row_stride
+        whole.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
+        whole.adding = adding ? 1 : 0
+        whole.activation = activation.code
+        whole.row_scales = UnsafePointer(x.matrix.scales)
+        whole.row_zeros = UnsafePointer(x.matrix.zeros)
+        nonisolated(unsafe) let product = whole  // its parts write disjoint outputs
 
         let workspace = x.matrix.workspace
         switch weights.content(for: workspace) {
@@ -172,7 +175,7 @@ package struct ProductWeights: Sendable {
     /// Each thread takes some of the panels, or of the lines where there are more of those.
     private func inParts(
         _ x: Rows, _ workspace: Workspace,
-        _ body: (_ panels: Range<Int>, _ lines: Range<Int>) -> Void
+        _ body: @Sendable (_ panels: Range<Int>, _ lines: Range<Int>) -> Void
     ) {
         if x.lines > weights.panelCount {
             workspace.inParallel(x.lines) { body(0..<weights.panelCount, $0) }

@@ -8,24 +8,48 @@
 
 /// A file that gets its name when it is whole and on the disk; until then, and if it never is, nothing
 /// stands there that did not stand there before.
+///
+/// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be replaced by a file,
+/// and is written through.
 package final class OutputFile {
-    private let path: String
-    private let partialPath: String
+    private let path: [UInt8]
+    /// The file that grows; nil where the output is written through.
+    private let partialPath: [UInt8]?
     private let descriptor: Int32
     private var pending: [UInt8] = []
     private var isFinished = false
 
-    /// - Throws: `FileError` if the folder is missing or may not be written.
-    package init(path: String) throws(FileError) {
-        self.path = path
-        partialPath = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).partial"
-        descriptor = open(partialPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of a folder.
+    package convenience init(path: String) throws(FileError) {
+        try self.init(path: Array(path.utf8))
+    }
+
+    /// The same for a path of any bytes.
+    package init(path: [UInt8]) throws(FileError) {
+        self.path = try finalPath(of: path)
+        let old = try? FileStatus(path: self.path)
+        guard old?.isFolder != true, self.path.last != UInt8(ascii: "/") else {
+            throw FileError(reason: "it is a directory")
+        }
+        if let old, !old.isRegular {
+            partialPath = nil
+            descriptor = withPath(self.path) { open($0, O_WRONLY | O_CLOEXEC) }
+            guard descriptor >= 0 else { throw .last() }
+            return
+        }
+        let number = String(UInt64.random(in: 0 ... .max), radix: 36)
+        let partialPath = self.path + ".\(number).partial".utf8
+        self.partialPath = partialPath
+        descriptor = withPath(partialPath) {
+            open($0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        }
         guard descriptor >= 0 else { throw .last() }
+        if let old { fchmod(descriptor, mode_t(old.permissions)) }  // as what it replaces
     }
 
     deinit {
         close(descriptor)
-        if !isFinished { unlink(partialPath) }
+        if !isFinished, let partialPath { _ = withPath(partialPath) { unlink($0) } }
     }
 
     /// Appends bytes.
@@ -64,7 +88,10 @@ package final class OutputFile {
     /// Puts everything on the disk and gives the file its name.
     package func finish() throws(FileError) {
         try flush()
-        guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw .last() }
+        if let partialPath {
+            guard fsync(descriptor) == 0 else { throw .last() }
+            try renameFile(partialPath, to: path)
+        }
         isFinished = true
     }
 
@@ -74,6 +101,36 @@ package final class OutputFile {
         }
         pending.removeAll(keepingCapacity: true)
     }
+}
+
+/// The path that symbolic links lead to, whether a file is there or not; any other path as it is.
+///
+/// - Throws: `FileError` if the links lead in a circle.
+package func finalPath(of path: [UInt8]) throws(FileError) -> [UInt8] {
+    var path = path
+    for _ in 0..<40 {
+        var target = [UInt8](repeating: 0, count: 4096)
+        let count = target.withUnsafeMutableBytes { buffer in
+            withPath(path) { path in
+                buffer.withMemoryRebound(to: CChar.self) { buffer in
+                    buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? -1
+                }
+            }
+        }
+        guard count >= 0 else { return path }
+        let link = target.prefix(count)
+        let isAbsolute = link.first == UInt8(ascii: "/")
+        let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? []
+        path = isAbsolute ? Array(link) : Array(folder) + link
+    }
+    throw FileError(reason: "its links lead in a circle")
+}
+
+/// Writes a file, all or nothing, as `OutputFile` does.
+package func writeFile(_ bytes: some Collection<UInt8>, to path: [UInt8]) throws(FileError) {
+    let file = try OutputFile(path: path)
+    try file.write(bytes)
+    try file.finish()
 }
 
 extension StoredType {

@@ -15,23 +15,40 @@ package func availableCores() -> Int { Int(clip_available_cores()) }
 /// Lets a millisecond pass.
 package func pauseBriefly() { usleep(1000) }
 
-/// Threads that wait for work as long as they live.
+/// Threads that wait for the next loop, shared by everyone in the process who wants as many.
 ///
 /// Dispatch's threads sleep between two loops, and waking one was measured to take longer than most of
-/// the loops of a forward pass do.
+/// the loops of a forward pass do. A loop that comes while the team runs another one is run by its own
+/// caller alone: any number of calls at once share the cores, and none waits for another.
+///
+/// `@unchecked Sendable`: the C code hands the team to one caller at a time.
 final class ThreadTeam: @unchecked Sendable {
+    private static let teams = Mutex<[Int: ThreadTeam]>([:])
+
     private let team: OpaquePointer?
     let count: Int
 
-    init(threads: Int) {
+    private init(threads: Int) {
         team = threads > 1 ? clip_team_create(Int32(clamping: threads)) : nil
         count = team.map { Int(clip_team_threads($0)) } ?? 1
+    }
+
+    /// Returns the team of a number of threads, which has fewer if the system grants no more.
+    static func shared(threads: Int) -> ThreadTeam {
+        teams.withLock { teams in
+            if let team = teams[threads], team.count == threads { return team }
+            // The system may grant now what it did not before.
+            let team = ThreadTeam(threads: threads)
+            if let old = teams[threads], old.count >= team.count { return old }
+            teams[threads] = team
+            return team
+        }
     }
 
     deinit { if let team { clip_team_destroy(team) } }
 
     /// Runs `body` for 0..<parts, of which there are at most `count`, and returns when all are done.
-    func run(parts: Int, _ body: (_ part: Int) -> Void) {
+    func run(parts: Int, _ body: @Sendable (_ part: Int) -> Void) {
         precondition(parts <= count, "\(parts) parts for \(count) threads")
         guard let team, parts > 1 else {
             for part in 0..<parts { body(part) }
@@ -44,7 +61,8 @@ final class ThreadTeam: @unchecked Sendable {
                 clip_team_run(
                     team, Int32(parts),
                     { context, part in
-                        context.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(part))
+                        context.assumingMemoryBound(to: (@Sendable (Int) -> Void).self).pointee(
+                            Int(part))
                     }, job)
             }
         }
@@ -54,7 +72,9 @@ final class ThreadTeam: @unchecked Sendable {
 extension Workspace {
     /// Splits 0..<count into one range a thread, each a multiple of `unit` long but the last, and
     /// runs `body` on all of them at once.
-    func inParallel(_ count: Int, unit: Int = 1, _ body: (_ range: Range<Int>) -> Void) {
+    func inParallel(
+        _ count: Int, unit: Int = 1, _ body: @Sendable (_ range: Range<Int>) -> Void
+    ) {
         inParallelParts(count, unit: unit) { _, range in body(range) }
     }
 
@@ -63,7 +83,7 @@ extension Workspace {
     /// - Parameter most: the most parts, each of which is then not small.
     func inParallelParts(
         _ count: Int, unit: Int = 1, atMost most: Int = .max,
-        _ body: (_ part: Int, _ range: Range<Int>) -> Void
+        _ body: @Sendable (_ part: Int, _ range: Range<Int>) -> Void
     ) {
         let units = (count + unit - 1) / unit
         let parts = min(team.count, units, most)
@@ -75,14 +95,16 @@ extension Workspace {
     }
 }
 
-/// Workspaces that wait for the next call, with their memory and their threads.
+/// Workspaces that wait for the next call, with their memory.
 ///
-/// Of any number of calls at once, each has its own. Threads sleep between calls; the memory of the
+/// Each call has its own workspace. At most as many calls run at once as there are threads; the others wait for
+/// their turn, so that any number of calls needs no more memory than that. The memory of the
 /// largest pass is kept, for to take it from the system anew was measured at a tenth of a small pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
     private let engine: ProductEngine
     private let waiting = Mutex<[Workspace]>([])
+    private let calls = Monitor(0)
 
     package init(threads: Int, engine: ProductEngine = .native) {
         self.threads = threads
@@ -90,27 +112,37 @@ package final class WorkspacePool: Sendable {
     }
 
     /// Runs `body` with a workspace of all threads.
+    ///
+    /// `body` must not use the pool: it would wait for itself.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
-        with(threads: threads, body)
+        calls.wait { $0 < threads ? ($0 += 1) : nil }
+        defer { calls.withLock { $0 -= 1 } }
+        return with(threads: threads, body)
     }
 
     /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone; the
     /// next index goes to whichever thread is free.
-    package func inParallel(_ count: Int, _ body: (_ index: Int, _ workspace: Workspace) -> Void) {
+    package func inParallel(
+        _ count: Int, _ body: @Sendable (_ index: Int, _ workspace: Workspace) -> Void
+    ) {
         guard count > 0 else { return }
         let next = Atomic(0)
-        onThreads(atMost: count) { workspace in
-            while true {
-                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                guard index < count else { return }
-                body(index, workspace)
+        withWorkspace { all in
+            all.team.run(parts: min(count, all.team.count)) { _ in
+                withOneThread { workspace in
+                    while true {
+                        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                        guard index < count else { return }
+                        body(index, workspace)
+                    }
+                }
             }
         }
     }
 
-    /// What `body` makes of 0..<count, in that order.
+    /// The results of `body` for 0..<count, in that order.
     package func map<Result: Sendable>(
-        _ count: Int, _ body: (_ index: Int) -> Result
+        _ count: Int, _ body: @Sendable (_ index: Int) -> Result
     ) -> [Result] {
         let results = Mutex([Result?](repeating: nil, count: count))
         inParallel(count) { index, _ in
@@ -120,11 +152,9 @@ package final class WorkspacePool: Sendable {
         return results.withLock { $0.compactMap(\.self) }
     }
 
-    /// Runs `body` on every thread, or on so many of them, at once, each with a workspace of its own.
-    package func onThreads(atMost count: Int = .max, _ body: (_ workspace: Workspace) -> Void) {
-        withWorkspace { all in
-            all.team.run(parts: min(count, all.team.count)) { _ in with(threads: 1, body) }
-        }
+    /// Runs `body` with a workspace of the calling thread alone, without a limit on such calls.
+    package func withOneThread<Result>(_ body: (Workspace) -> Result) -> Result {
+        with(threads: 1, body)
     }
 
     private func with<Result>(threads: Int, _ body: (Workspace) -> Result) -> Result {

@@ -52,7 +52,7 @@ package struct QuantizedVectors: Sendable {
             $0 + abs($1.0 - Float($1.1) * step)
         }
         let norm = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
-        let rows =
+        nonisolated(unsafe) let rows =  // only read
             file.address(of: 0..<file.count).assumingMemoryBound(to: Int8.self)
             + Self.headerSize(dimension)
         let products = inStrips(of: count, on: pool) { strip, target in
@@ -74,7 +74,7 @@ package struct QuantizedVectors: Sendable {
     ) throws(FileError) {
         let (count, dimension) = (vectors.count, vectors.dimension)
         let strips = (count + 4095) / 4096
-        func rows(_ strip: Int) -> Range<Int> { strip * 4096..<min(count, (strip + 1) * 4096) }
+        @Sendable func rows(_ strip: Int) -> Range<Int> { strip * 4096..<min(count, (strip + 1) * 4096) }
 
         // The largest of each column, of every strip by itself.
         let maxima = inRows(of: strips, dimension, on: pool) { strip, maxima in
@@ -141,7 +141,7 @@ package struct QuantizedVectors: Sendable {
 /// Rows of zeros that are filled by all threads.
 private func inRows(
     of count: Int, _ dimension: Int, on pool: WorkspacePool,
-    _ body: (_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Void
+    _ body: @Sendable (_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Void
 ) -> [Float] {
     var rows = [Float](repeating: 0, count: count * dimension)
     rows.withUnsafeMutableBufferPointer { buffer in

@@ -23,6 +23,21 @@ package struct MappedVectors: Sendable {
         return values
     }
 
+    /// The SHA-256 of the bytes of a row: 32 bytes.
+    package func sha256(ofRow row: Int) -> [UInt8] {
+        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        return file.sha256(of: (4 * dimension * row)..<(4 * dimension * (row + 1)))
+    }
+
+    /// The dot product of a row with a vector, as `nearest` computes it.
+    package func dotProduct(ofRow row: Int, with vector: [Float]) -> Float {
+        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        var product: Float = 0
+        Kernels.current.dot_rows(
+            vector, start + row * dimension, dimension, 1, dimension, &product)
+        return product
+    }
+
     var start: UnsafePointer<Float> {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
@@ -101,12 +116,13 @@ package struct MappedVectors: Sendable {
 /// Numbers that are computed by all threads, a strip at a time; `body` gets where the strip's go.
 func inStrips(
     of count: Int, on pool: WorkspacePool,
-    _ body: (_ strip: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
+    _ body: @Sendable (_ strip: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
 ) -> [Float] {
     let length = 4096
     return [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
         initialized = count
-        guard let target = numbers.baseAddress else { return }
+        guard let base = numbers.baseAddress else { return }
+        nonisolated(unsafe) let target = base  // each strip writes its own part
         pool.inParallel((count + length - 1) / length) { index, _ in
             let strip = index * length..<min(count, (index + 1) * length)
             body(strip, target + strip.lowerBound)

@@ -21,46 +21,7 @@ import Testing
 
     /// A small picture of its own for every seed, as a PPM would be, but PNG.
     private func add(_ name: String, seed: Int) throws {
-        try Data(Self.png(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
-    }
-
-    /// A PNG of 8 x 8 pixels, stored without compression.
-    private static func png(_ seed: Int) -> [UInt8] {
-        func crc(_ bytes: [UInt8]) -> UInt32 {
-            ~bytes.reduce(~UInt32(0)) { crc, byte in
-                (0..<8).reduce(crc ^ UInt32(byte)) { value, _ in
-                    value >> 1 ^ (value & 1 == 1 ? 0xEDB8_8320 : 0)
-                }
-            }
-        }
-        func big(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }
-        func chunk(_ name: String, _ data: [UInt8]) -> [UInt8] {
-            let body = Array(name.utf8) + data
-            return big(UInt32(data.count)) + body + big(crc(body))
-        }
-        var random = UInt32(truncatingIfNeeded: seed) &* 2_654_435_761 | 1
-        var raw: [UInt8] = []
-        for _ in 0..<8 {
-            raw.append(0)
-            for _ in 0..<24 {
-                random = random &* 1_664_525 &+ 1_013_904_223
-                raw.append(UInt8(random >> 24))
-            }
-        }
-        let (a, b) = raw.reduce((UInt32(1), UInt32(0))) { sums, byte in
-            let a = (sums.0 + UInt32(byte)) % 65521
-            return (a, (sums.1 + a) % 65521)
-        }
-        let count = UInt16(raw.count)
-        let zlib: [UInt8] =
-            [
-                0x78, 1, 1, UInt8(count & 255), UInt8(count >> 8), UInt8(~count & 255),
-                UInt8(~count >> 8),
-            ]
-            + raw + big(b << 16 | a)
-        return [0x89] + Array("PNG\r\n\u{1A}\n".utf8)
-            + chunk("IHDR", big(8) + big(8) + [8, 2, 0, 0, 0]) + chunk("IDAT", zlib)
-            + chunk("IEND", [])
+        try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
     }
 
     @discardableResult
@@ -124,14 +85,14 @@ import Testing
             third.encoded == 2 && third.moved == 1 && third.deleted == 2 && third.unchanged == 3
                 && third.failures.isEmpty)
         let index = try EmbeddingIndex(folder: path)
-        let query = try model.encode(images: [RGBImage(decoding: Self.png(0))]).values
+        let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(0))]).values
         let found = try index.search(query, top: 10)
         #expect(names(found).first == "sub/moved.png" && abs(found[0].cosine - 1) < 1e-6)
         #expect(
             Set(names(found)) == ["sub/moved.png", "2.png", "3.png", "4.png", "5.png", "twin.png"])
         // What is gone does not take the place of what is there.
         #expect(
-            try index.search(model.encode(images: [RGBImage(decoding: Self.png(1))]).values, top: 6)
+            try index.search(model.encode(images: [RGBImage(decoding: SmallPNG.bytes(1))]).values, top: 6)
                 .count == 6)
     }
 
@@ -140,7 +101,7 @@ import Testing
         for (seed, name) in odd.enumerated() {
             let full = path.appending(name + ".png".utf8)
             let file = try OutputFile(path: folder.path + "/new")
-            try file.write(Self.png(seed))
+            try file.write(SmallPNG.bytes(seed))
             try file.finish()
             try renameFile(Array("\(folder.path)/new".utf8), to: full.bytes)
         }
@@ -264,7 +225,7 @@ import Testing
         for top in [1, 3] {
             let index = try EmbeddingIndex(folder: path)
             for seed in [0, 5, 63, 68] {
-                let query = try model.encode(images: [RGBImage(decoding: Self.png(seed))]).values
+                let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(seed))]).values
                 let found = try index.search(query, top: top)
                 #expect(names(found).first == "\(seed).png" && found.count == top)
             }
@@ -273,7 +234,7 @@ import Testing
         try update()
         try add("again.png", seed: 5)
         try update()  // written over a row that was rounded
-        let query = try model.encode(images: [RGBImage(decoding: Self.png(5))]).values
+        let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(5))]).values
         #expect(try quantized()?.generation == 1)
         #expect(names(try EmbeddingIndex(folder: path).search(query, top: 1)) == ["again.png"])
     }

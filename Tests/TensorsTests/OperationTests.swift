@@ -1,4 +1,6 @@
 import CKernels
+import Foundation
+import Synchronization
 import Testing
 
 @testable import Tensors
@@ -161,12 +163,12 @@ import Testing
 
     @Test(arguments: [1, 2, 3, 8]) func teamsRunEveryPartOnce(threads: Int) {
         for _ in 0..<20 {
-            let team = ThreadTeam(threads: threads)
+            let team = ThreadTeam.shared(threads: threads)
             #expect((1...threads).contains(team.count))
             for round in 0..<200 {
                 let parts = round % team.count + 1
                 // Each part has a place of its own, so they need no lock.
-                let runs = UnsafeMutableBufferPointer<Int>.allocate(capacity: team.count)
+                nonisolated(unsafe) let runs = UnsafeMutableBufferPointer<Int>.allocate(capacity: team.count)
                 defer { runs.deallocate() }
                 runs.initialize(repeating: 0)
                 team.run(parts: parts) { part in runs[part] += 1 }
@@ -174,6 +176,50 @@ import Testing
                 #expect(Array(runs) == expected)
             }
         }
+    }
+
+    @Test func teamsServeManyCallersAtOnce() async {
+        let team = ThreadTeam.shared(threads: 2)
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    var wrong = 0
+                    for round in 0..<500 {
+                        let parts = min(team.count, round % 2 + 1)
+                        let runs = Atomic(0)
+                        // A loop within a loop is one more caller.
+                        team.run(parts: parts) { _ in
+                            team.run(parts: parts) { _ in runs.add(1, ordering: .relaxed) }
+                        }
+                        if runs.load(ordering: .relaxed) != parts * parts { wrong += 1 }
+                    }
+                    return wrong
+                }
+            }
+            for await wrong in group { #expect(wrong == 0) }
+        }
+    }
+
+    @Test func aPoolRunsNoMoreCallsThanItHasThreads() async {
+        let pool = WorkspacePool(threads: 2)
+        final class Calls: Sendable {
+            let running = Atomic(0)
+            let most = Atomic(0)
+        }
+        let calls = Calls()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<32 {
+                group.addTask {
+                    pool.withWorkspace { _ in
+                        let running = calls.running.add(1, ordering: .relaxed).newValue
+                        calls.most.max(running, ordering: .relaxed)
+                        usleep(500)
+                        calls.running.subtract(1, ordering: .relaxed)
+                    }
+                }
+            }
+        }
+        #expect((1...2).contains(calls.most.load(ordering: .relaxed)))
     }
 
     @Test func workspacesReuseMemory() {

@@ -117,7 +117,8 @@ void clip_keep_freed_memory(void);
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
 
-// Threads that run the parts of one loop after another, for one caller at a time.
+// Threads that run the parts of one loop after another. Any number of callers may use a team at once:
+// a caller that finds it busy runs all parts of its loop itself.
 typedef struct clip_team clip_team;
 
 // A team of at most `threads`, the caller's own among them; fewer if the system grants no more. NULL

@@ -5,7 +5,7 @@ internal import Tensors
 ///
 /// An index lies in the folder itself: what SQLite knows of its files, and their vectors, L2-normalised, in
 /// one file that is mapped, not read. It may be searched while it is updated: pictures that came after it was
-/// opened are not found, nor are those that went.
+/// opened are not found, nor are those that went. Any number of tasks may search one index at once.
 public struct EmbeddingIndex: Sendable {
     /// A picture that is like what was looked for.
     public struct Match: Sendable, Equatable {
@@ -27,7 +27,7 @@ public struct EmbeddingIndex: Sendable {
     public var precision: Precision { model.precision }
     /// The number of images in the index.
     public let count: Int
-    /// Of its vectors.
+    /// The number of dimensions of each vector.
     public var dimension: Int { vectors.dimension }
     /// How many a search uses.
     public let threads: Int
@@ -37,7 +37,10 @@ public struct EmbeddingIndex: Sendable {
     private let quantized: QuantizedVectors?
     private let pool: WorkspacePool
 
-    static let version = "1"
+    /// The version of the format: 2 has checksums, which version 0.1.0 of the program did not write.
+    static let version = "2"
+    static let oldVersion = "1"
+    static let largestDimension = 1 << 16
 
     /// Opens the index of a folder.
     ///
@@ -49,7 +52,7 @@ public struct EmbeddingIndex: Sendable {
         do throws(FileError) {
             opened = try Files.open(in: folder)
         } catch {
-            throw .unusable(folder: folder, reason: error.reason)
+            throw IndexError(error, folder: folder)
         }
         guard let opened else { throw .missing(folder: folder) }
         (database, model, vectors) = (opened.database, opened.model, opened.vectors)
@@ -90,107 +93,182 @@ public struct EmbeddingIndex: Sendable {
 
         private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(FileError) {
             database = try IndexDatabase(path: path, isForWriting: false)
-            guard try database.fact("version") == EmbeddingIndex.version,
+            let version = try database.fact("version")
+            guard version == EmbeddingIndex.version || version == EmbeddingIndex.oldVersion,
                 let model = try database.modelRecord()
             else {
                 throw FileError(
                     reason: "another version of clip wrote it: \(EmbeddingIndex.rebuilding(folder))"
                 )
             }
-            let rows = try database.fact("rows").flatMap { Int($0) } ?? 0
-            let file = try? MappedFile(path: place.appending("vectors.f32".utf8).bytes)
-            guard let file,
-                let vectors = MappedVectors(file, dimension: model.dimension, count: rows)
-            else {
-                throw FileError(
-                    reason: """
-                        its vectors are missing or cut off: \(EmbeddingIndex.rebuilding(folder))
-                        """)
+            if version == EmbeddingIndex.version { try database.checkFacts() }
+            let vectors = try EmbeddingIndex.mappedVectors(database, model, place)
+            let seal = IndexSeal(place)
+            // While the index is updated, its files do change; the rows of an answer are compared in any case.
+            let path = place.appending("vectors.f32".utf8).bytes
+            if version == EmbeddingIndex.version && !seal.isIntact && !isBeingWritten(path) {
+                try database.verify(vectors)
             }
             (self.model, self.vectors, count) = (model, vectors, try database.count())
             // One of another dimension is of another index, or none.
-            quantized = EmbeddingIndex.quantizedVectors(place).flatMap {
-                $0.dimension == model.dimension ? $0 : nil
-            }
+            let quantized = EmbeddingIndex.quantizedVectors(place, seal)
+            self.quantized = quantized?.dimension == model.dimension ? quantized : nil
         }
     }
 
-    /// The pictures most like a vector, best first, those of one cosine in the order of their paths.
+    /// Returns the images most similar to a vector, best first, those of one cosine in the order of their paths.
     ///
     /// - Parameters:
-    ///   - vector: of a picture or text, by the index's model; of any length.
-    ///   - top: how many at most.
-    ///   - threshold: the least cosine.
-    /// - Throws: `IndexError.unusable`.
+    ///   - vector: An embedding of the index's model, of any length but 0.
+    ///   - top: The most images to return.
+    ///   - threshold: The least cosine.
+    /// - Throws: `IndexError.unusable` if the index is damaged.
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1
     ) throws(IndexError) -> [Match] {
         let query = Embeddings(values: vector, dimension: vectors.dimension).normalized().values
-        return try consistently { generation throws(FileError) in
+        let top = max(0, min(top, vectors.count))
+        return try reading { generation throws(FileError) in
             let quantized = quantized?.generation == generation ? quantized : nil
             var wanted = min(vectors.count, vectors.count > count ? 2 * top : top)
             while true {
                 let found = vectors.nearest(
                     wanted, to: query, atLeast: threshold - 1e-6, quantized: quantized, on: pool)
-                var matches: [Match] = []
-                for (row, product) in found {
-                    let cosine = min(1, max(-1, product))
-                    if matches.count >= top, let last = matches.last, cosine < last.cosine { break }
-                    guard cosine >= threshold else { continue }
-                    for file in try database.files(atRow: row) {
-                        let path = folder.appending(file.path.bytes)
-                        matches.append(Match(path: path, cosine: cosine))
-                    }
-                }
+                let matches = try matches(
+                    of: found, query, top: top, threshold: threshold, since: generation)
                 // Rows of files that are gone are found as well.
                 if matches.count >= top || found.count < wanted || wanted == vectors.count {
-                    matches.sort { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
-                    return Array(matches.prefix(top))
+                    return Array(
+                        matches.sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }.prefix(top))
                 }
                 wanted = min(vectors.count, 4 * wanted)
             }
         }
     }
 
-    /// All pictures, in the order of their paths, and their vectors, L2-normalised.
+    /// The files of rows that were found, each of which is compared with its checksum.
     ///
-    /// - Throws: `IndexError.unusable`.
-    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
-        try consistently { _ throws(FileError) in
-            // What came after the file was mapped is left out.
-            let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
-            let pictures = files.map { file in
-                IndexedPicture(
-                    path: folder.appending(file.path.bytes), width: file.width, height: file.height,
-                    size: file.size, modified: file.modified, digest: file.digest ?? [])
+    /// A row may have been written over since: its bytes have changed before the database names its new file.
+    private func matches(
+        of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
+        since generation: Int
+    ) throws(FileError) -> [Match] {
+        var matches: [(row: Int, match: Match)] = []
+        var hasOtherBytes: FilePath?
+        for (row, product) in found {
+            let cosine = min(1, max(-1, product))
+            if matches.count >= top, let last = matches.last, cosine < last.match.cosine { break }
+            guard cosine >= threshold else { continue }
+            for file in try database.files(atRow: row) {
+                if let sums = file.sums, sums.vector != vectors.sum(ofRow: row) {
+                    hasOtherBytes = file.path
+                    continue
+                }
+                let path = folder.appending(file.path.bytes)
+                matches.append((row, Match(path: path, cosine: cosine)))
             }
-            let values = vectors.values(ofRows: files.compactMap(\.row))
-            return (pictures, Embeddings(values: values, dimension: vectors.dimension))
+        }
+        guard try database.generation() != generation else {
+            if let hasOtherBytes {
+                throw IndexDatabase.damage(
+                    "the vector of \(hasOtherBytes) does not match its checksum")
+            }
+            return matches.map(\.match)
+        }
+        // The rows may have been read before they were written over.
+        return matches.compactMap { row, match in
+            let cosine = min(1, max(-1, vectors.dotProduct(ofRow: row, with: query)))
+            return cosine >= threshold ? Match(path: match.path, cosine: cosine) : nil
         }
     }
 
-    /// Does something again if rows were written over meanwhile, which may have had other files than was thought.
-    private func consistently<Result>(
+    /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
+    ///
+    /// - Throws: `IndexError.unusable` if the index is damaged.
+    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
+        try reading { generation throws(FileError) in
+            // Images that came after the file was mapped are left out.
+            let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
+            var values = vectors.values(ofRows: files.compactMap(\.row))
+            let dimension = vectors.dimension
+            // Rows may have been written over before their bytes were read.
+            var pictures: [IndexedPicture] = []
+            for (place, file) in files.enumerated() {
+                let start = place * dimension
+                let vector = values[start..<(start + dimension)]
+                if let sums = file.sums,
+                    RowSums.sum(littleEndianBytes(of: Array(vector))) != sums.vector
+                {
+                    guard try database.generation() != generation else {
+                        throw IndexDatabase.damage(
+                            "the vector of \(file.path) does not match its checksum")
+                    }
+                    continue
+                }
+                values.replaceSubrange(
+                    (pictures.count * dimension)..<((pictures.count + 1) * dimension), with: vector)
+                pictures.append(
+                    IndexedPicture(
+                        path: folder.appending(file.path.bytes), width: file.width,
+                        height: file.height, size: file.size, modified: file.modified,
+                        digest: file.digest ?? []))
+            }
+            values.removeLast(values.count - pictures.count * dimension)
+            return (pictures, Embeddings(values: values, dimension: dimension))
+        }
+    }
+
+    /// Returns the files that could not be read when the index was last updated, by path.
+    ///
+    /// - Throws: `IndexError`.
+    public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
+        try reading { _ throws(FileError) in
+            try database.failures().map { path, reason in
+                IndexUpdate.Failure(
+                    path: folder.appending(path.bytes), reason: reason, isNew: false)
+            }
+        }
+    }
+
+    /// Reads from the database, from the generation of its rows on.
+    private func reading<Result>(
         _ body: (_ generation: Int) throws(FileError) -> Result
     ) throws(IndexError) -> Result {
         do throws(FileError) {
-            while true {
-                let generation = try database.generation()
-                let result = try body(generation)
-                if try database.generation() == generation { return result }
-            }
+            return try body(try database.generation())
         } catch {
-            throw .unusable(folder: folder, reason: error.reason)
+            throw IndexError(error, folder: folder)
         }
     }
 
     /// Whether nearly all of so many rows are there rounded.
     static func isQuantized(_ rows: Int, _ generation: Int, _ place: FilePath) -> Bool {
-        guard let quantized = quantizedVectors(place) else { return false }
+        guard let quantized = quantizedVectors(place, IndexSeal(place)) else { return false }
         return quantized.generation == generation && quantized.count >= rows - rows / 8
     }
 
-    fileprivate static func quantizedVectors(_ place: FilePath) -> QuantizedVectors? {
+    /// Maps the vectors of an index.
+    ///
+    /// - Throws: `FileError` if there are not as many as the database says.
+    static func mappedVectors(
+        _ database: IndexDatabase, _ model: ModelRecord, _ place: FilePath
+    ) throws(FileError) -> MappedVectors {
+        let rows = try database.fact("rows").flatMap { Int($0) } ?? 0
+        guard 1...largestDimension ~= model.dimension, rows >= 0 else {
+            throw IndexDatabase.damage("\(rows) vectors of \(model.dimension) dimensions")
+        }
+        let file = try MappedFile(path: place.appending("vectors.f32".utf8).bytes)
+        guard let vectors = MappedVectors(file, dimension: model.dimension, count: rows) else {
+            throw IndexDatabase.damage("its vectors are cut off")
+        }
+        return vectors
+    }
+
+    /// The rounded vectors, if nothing else has written their file since the last update.
+    fileprivate static func quantizedVectors(
+        _ place: FilePath, _ seal: IndexSeal
+    ) -> QuantizedVectors? {
+        guard seal.matches("vectors.i8") else { return nil }
         let path = place.appending("vectors.i8".utf8)
         return (try? MappedFile(path: path.bytes)).flatMap { QuantizedVectors($0) }
     }

@@ -16,11 +16,18 @@ struct IndexDatabase: Sendable {
         /// In pixels.
         var width = 0
         var height = 0
-        /// Why it has no vector.
+        /// The reason why its content could not be read.
         var failure: String?
+        /// The time of the last change of anything about the file, in nanoseconds since 1970; nil if an older
+        /// version wrote the index.
+        var changed: Int?
+        /// The checksums of its vector and of the rest; nil if it has none, or if an older version wrote the index.
+        var sums: RowSums?
     }
 
     private let database: SQLite
+    /// False if an older version wrote the index.
+    let hasSums: Bool
 
     init(path: FilePath, isForWriting: Bool) throws(FileError) {
         guard isForWriting else {
@@ -31,9 +38,11 @@ struct IndexDatabase: Sendable {
                     reason: "its folder cannot be written, and an update has not ended there")
             }
             database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
+            hasSums = try Self.hasColumn("sums", database)
             return
         }
         database = try SQLite(path: path, isForWriting: true)
+        hasSums = true
         // Readers go on while rows are added.
         try database.run("PRAGMA journal_mode = WAL")
         try database.transaction { () throws(FileError) in
@@ -47,14 +56,26 @@ struct IndexDatabase: Sendable {
                 CREATE TABLE IF NOT EXISTS files(
                     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
                     modified INTEGER NOT NULL, digest BLOB, row INTEGER, width INTEGER NOT NULL,
-                    height INTEGER NOT NULL, failure TEXT)
+                    height INTEGER NOT NULL, failure TEXT, changed INTEGER, sums BLOB)
                 """)
+            // Version 0.1 had none of these.
+            for (name, type) in [("changed", "INTEGER"), ("sums", "BLOB")]
+            where try !Self.hasColumn(name, database) {
+                try database.run("ALTER TABLE files ADD COLUMN \(name) \(type)")
+            }
             for column in ["size", "digest", "row"] {
                 try database.run(
                     "CREATE INDEX IF NOT EXISTS files_by_\(column) ON files(\(column))")
             }
         }
         try database.run("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
+    }
+
+    private static func hasColumn(
+        _ name: String, _ database: SQLite
+    ) throws(FileError) -> Bool {
+        let sql = "SELECT 1 FROM pragma_table_info('files') WHERE name = ?"
+        return try !database.run(sql, [.text(name)]).isEmpty
     }
 
     func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
@@ -72,6 +93,24 @@ struct IndexDatabase: Sendable {
         try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
+    /// Writes as much of the log of changes into the database file as readers permit, without waiting for them.
+    func mergeLogPassively() throws(FileError) {
+        try database.run("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Reads the whole database file.
+    ///
+    /// - Throws: `FileError` if its structure is damaged.
+    func checkIntegrity() throws(FileError) {
+        let found = try database.run("PRAGMA integrity_check(1)").first?[0].text ?? "no answer"
+        if found != "ok" { throw Self.damage(found) }
+    }
+
+    /// The error about content that no version of the program writes.
+    static func damage(_ what: String) -> FileError {
+        FileError(reason: what, isDamage: true)
+    }
+
     // MARK: facts
 
     func fact(_ name: String) throws(FileError) -> String? {
@@ -82,31 +121,69 @@ struct IndexDatabase: Sendable {
         try database.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [.text(name), .text(value)])
     }
 
+    /// Stores a checksum of all facts, after a change of some of them.
+    func sealFacts() throws(FileError) {
+        try setFact("sum", try factSum())
+    }
+
+    /// - Throws: `FileError` if the facts do not match their checksum.
+    func checkFacts() throws(FileError) {
+        guard try fact("sum") == factSum() else {
+            throw Self.damage("its facts do not match their checksum")
+        }
+    }
+
+    private func factSum() throws(FileError) -> String {
+        let sql = "SELECT name, value FROM facts WHERE name <> 'sum' ORDER BY name"
+        let facts = try database.run(sql).map { row in
+            "\(row[0].text ?? "")=\(row[1].text ?? "")\0"
+        }
+        return hexadecimal(sha256(Array(facts.joined().utf8)))
+    }
+
+    func removeFact(_ name: String) throws(FileError) {
+        try database.run("DELETE FROM facts WHERE name = ?", [.text(name)])
+    }
+
     /// How often rows of files that are gone have been given to others.
     func generation() throws(FileError) -> Int {
-        try fact("generation").flatMap { Int($0) } ?? 0
+        guard let text = try fact("generation") else { return 0 }
+        guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
+            throw Self.damage("expected a count of changes, found \(text.prefix(40))")
+        }
+        return generation
     }
 
     // MARK: files
 
-    private static let columns = "id, path, size, modified, digest, row, width, height, failure"
+    private var columns: String {
+        "id, path, size, modified, digest, row, width, height, failure"
+            + (hasSums ? ", changed, sums" : ", NULL, NULL")
+    }
 
     private func files(
         where condition: String, _ values: [SQLite.Value]
     ) throws(FileError) -> [(id: Int, file: File)] {
-        try database.run("SELECT \(Self.columns) FROM files WHERE \(condition)", values).map {
-            (
-                $0[0].integer ?? 0,
-                File(
-                    path: FilePath($0[1].blob ?? []), size: $0[2].integer ?? 0,
-                    modified: $0[3].integer ?? 0, digest: $0[4].blob, row: $0[5].integer,
-                    width: $0[6].integer ?? 0, height: $0[7].integer ?? 0, failure: $0[8].text)
-            )
-        }
+        var files: [(id: Int, file: File)] = []
+        let rows = try database.run("SELECT \(columns) FROM files WHERE \(condition)", values)
+        files.reserveCapacity(rows.count)
+        for row in rows { files.append((row[0].integer ?? 0, try File(row))) }
+        return files
     }
 
     func file(at path: FilePath) throws(FileError) -> (id: Int, file: File)? {
         try files(where: "path = ?", [.blob(path.bytes)]).first
+    }
+
+    /// Returns the files at or below a path.
+    func idsOfFiles(below path: FilePath) throws(FileError) -> [Int] {
+        // All paths that begin with the path and a slash lie before the path and a 0, which follows the slash.
+        try database.run(
+            "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?",
+            [
+                .blob(path.bytes), .blob(path.bytes + "/".utf8), .blob(path.bytes + "0".utf8),
+            ]
+        ).compactMap { $0[0].integer }
     }
 
     /// Whether a file of so many bytes has a vector.
@@ -130,16 +207,36 @@ struct IndexDatabase: Sendable {
         }
     }
 
+    /// Returns up to 10,000 files that have vectors, those of the least ids above `id`.
+    func filesWithVectors(after id: Int) throws(FileError) -> [(id: Int, file: File)] {
+        try files(where: "row IS NOT NULL AND id > ? ORDER BY id LIMIT 10000", [.integer(id)])
+    }
+
     /// All that have vectors, by path.
     func filesWithVectors() throws(FileError) -> [File] {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
+    }
+
+    /// Lets the next update try again all files that could not be read.
+    func forgetDigestsOfFailures() throws(FileError) {
+        try database.run("UPDATE files SET digest = NULL WHERE failure IS NOT NULL")
+    }
+
+    /// Returns the files that have a vector without checksums, as older versions wrote them.
+    func filesWithoutSums() throws(FileError) -> [(id: Int, file: File)] {
+        try files(where: "row IS NOT NULL AND sums IS NULL", [])
+    }
+
+    func setSums(_ sums: RowSums, id: Int) throws(FileError) {
+        try database.run(
+            "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
     }
 
     /// Which of the first rows no file has, in falling order.
     func freeRows(of count: Int) throws(FileError) -> [Int] {
         var isFree = [Bool](repeating: true, count: count)
         for row in try database.run("SELECT row FROM files WHERE row IS NOT NULL") {
-            if let row = row[0].integer, row < count { isFree[row] = false }
+            if let row = row[0].integer, row >= 0, row < count { isFree[row] = false }
         }
         return isFree.indices.reversed().filter { isFree[$0] }
     }
@@ -155,19 +252,22 @@ struct IndexDatabase: Sendable {
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),
             file.digest.map { .blob($0) } ?? .null, file.row.map { .integer($0) } ?? .null,
             .integer(file.width), .integer(file.height), file.failure.map { .text($0) } ?? .null,
+            file.changed.map { .integer($0) } ?? .null,
+            file.sums.map { .blob($0.bytes) } ?? .null,
         ]
         if let id {
             try database.run(
                 """
                 UPDATE files SET path = ?, size = ?, modified = ?, digest = ?, row = ?, width = ?,
-                    height = ?, failure = ? WHERE id = ?
+                    height = ?, failure = ?, changed = ?, sums = ? WHERE id = ?
                 """, values + [.integer(id)])
             try markSeen([id])
         } else {
             try database.run(
                 """
-                INSERT INTO files(path, size, modified, digest, row, width, height, failure)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO files(
+                    path, size, modified, digest, row, width, height, failure, changed, sums)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """, values)
             try database.run("INSERT INTO seen VALUES (last_insert_rowid())")
         }
@@ -179,10 +279,10 @@ struct IndexDatabase: Sendable {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the files that were not found; how many those were.
+    /// Removes the files that were not found, and returns the number of those whose status was known once.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
-            "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING id")
-        return removed.count
+            "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")
+        return removed.count { ($0[0].integer ?? -1) >= 0 }
     }
 }

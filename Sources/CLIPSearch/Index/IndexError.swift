@@ -1,3 +1,5 @@
+internal import Tensors
+
 /// What can be wrong with an index.
 public enum IndexError: Error, Equatable, Sendable {
     /// There is no index in a folder.
@@ -6,10 +8,23 @@ public enum IndexError: Error, Equatable, Sendable {
     case unreadableFolder(folder: FilePath, reason: String)
     /// An index cannot be read or written.
     case unusable(folder: FilePath, reason: String)
+    /// The files of an index hold what no update has written.
+    case damaged(folder: FilePath, reason: String)
     /// An index holds embeddings that the model's cannot be compared with.
     case otherModel(folder: FilePath, stored: String, given: String)
     /// Another process updates the index.
     case busy(folder: FilePath)
+}
+
+extension IndexError {
+    init(_ error: FileError, folder: FilePath) {
+        self =
+            error.isBusy
+            ? .busy(folder: folder)
+            : error.isDamage
+                ? .damaged(folder: folder, reason: error.reason)
+                : .unusable(folder: folder, reason: error.reason)
+    }
 }
 
 extension IndexError: CustomStringConvertible {
@@ -21,6 +36,11 @@ extension IndexError: CustomStringConvertible {
         case .unreadableFolder(let folder, let reason):
             "cannot read the folder \(folder): \(reason)"
         case .unusable(let folder, let reason): "cannot use the index of \(folder): \(reason)"
+        case .damaged(let folder, let reason):
+            """
+            the index of \(folder) is damaged: \(reason); run clip index --rebuild \(folder) to make it \
+            anew
+            """
         case .otherModel(let folder, let stored, let given):
             """
             the index of \(folder) was made with \(stored), and vectors of \(given) cannot be compared \

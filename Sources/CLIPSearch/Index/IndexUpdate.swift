@@ -4,31 +4,47 @@ internal import Tensors
 
 /// Brings the index of a folder up to date, or makes it.
 ///
-/// Files are new or changed by their size and time; what was moved is recognised by its content and not
-/// encoded again. Vectors are on the disk before the database speaks of them, and it changes all at once: an
+/// Files are new or changed by their size and times; then their content decides. What was moved is recognised by
+/// its content and not encoded again. Files that cannot be seen, because their folder cannot be listed, are kept.
+/// Vectors are on the disk before the database speaks of them, and it changes all at once: an
 /// index that was interrupted is one of fewer files.
-public final class IndexUpdate {
-    /// What became of the files.
+///
+/// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update; both hold
+/// `gate` while they use anything that changes.
+public final class IndexUpdate: @unchecked Sendable {
+    /// A file that could not be read.
+    public struct Failure: Sendable, Equatable {
+        /// The folder's path, then that of the file in it.
+        public let path: FilePath
+        /// The reason, as one line for a person.
+        public let reason: String
+        /// False if the same was recorded of the file by an earlier update.
+        public let isNew: Bool
+    }
+
+    /// The outcome of an update.
     public struct Summary: Sendable {
-        /// As they were when they were encoded.
+        /// The number of images that have not changed since they were encoded.
         public var unchanged = 0
-        /// New ones and changed ones.
+        /// The number of new and changed images.
         public var encoded = 0
-        /// New paths of what was known.
+        /// The number of known images with new paths.
         public var moved = 0
-        /// Gone.
+        /// The number of images that are gone.
         public var deleted = 0
-        /// What could not be read, now or before.
-        public var failures: [(path: FilePath, reason: String)] = []
-        /// Image files of formats that are not read.
+        /// All files that could not be read, now or before, by path.
+        public var failures: [Failure] = []
+        /// Image files in formats that are not supported.
         public var skipped = SkippedFormats()
     }
 
-    private let folder: FilePath
+    let folder: FilePath
     private let model: CLIPModel
-    private let decoding: RGBImage.DecodingOptions
+    let decoding: RGBImage.DecodingOptions
+    /// True if every file is read and compared with its digest.
+    let isVerifying: Bool
     private let place: FilePath
-    private let database: IndexDatabase
+    let database: IndexDatabase
     private let vectors: GrowingFile
     /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
     private let replaced: GrowingFile?
@@ -39,31 +55,37 @@ public final class IndexUpdate {
     private var free: [Int] = []
     private var generation: Int
     private var hasWrittenOver = false
-    private var summary = Summary()
+    var summary = Summary()
+    /// Files with changed entries, which the next commit writes.
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
     private var seen: [Int] = []
+    /// The paths, in the folder, of failures that were not recorded before.
+    private var newFailures: Set<FilePath> = []
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
-    /// From how many rows on a search gains by rounded vectors.
+    /// The least number of rows for which a search gains by rounded vectors.
     var quantizingFrom = 16_384
 
     /// Opens the index of a folder for writing, or begins it.
     ///
     /// - Parameters:
-    ///   - modelName: the name or absolute path under which the model is found again.
-    ///   - isRebuild: whether to make the index anew; the old one is searched until `run` has ended, and an
+    ///   - modelName: The name or absolute path under which the model is found again.
+    ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended, and an
     ///     interrupted rebuild with the same model is gone on with.
-    /// - Throws: `IndexError.busy` if another process updates the index, `.otherModel`, `.unreadableFolder`,
-    ///   `.unusable`.
+    ///   - isVerifying: True to compare the content of every file with what was indexed, and not only of those
+    ///     whose size or times have changed.
+    /// - Throws: `IndexError`.
     public init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
-        isRebuild: Bool = false
+        isRebuild: Bool = false, isVerifying: Bool = false
     ) throws(IndexError) {
         self.folder = folder
         self.model = model
         self.decoding = decoding
+        self.isVerifying = isVerifying
         try EmbeddingIndex.checkIsFolder(folder)
         let place = folder.appending(EmbeddingIndex.location)
+        let record = ModelRecord(model, name: modelName)
         do throws(FileError) {
             try EmbeddingIndex.recover(in: folder)
             let isThere = (try? FileStatus(path: place.bytes)) != nil
@@ -71,58 +93,95 @@ public final class IndexUpdate {
             self.place = replaced == nil ? place : EmbeddingIndex.newPlace(in: folder)
             try makeFolder(self.place.bytes)
             vectors = try EmbeddingIndex.vectors(in: self.place)
+            database = try IndexDatabase(
+                path: self.place.appending("files.sqlite".utf8), isForWriting: true)
+            (rows, generation) = (0, 0)
         } catch {
-            throw error.isBusy
-                ? .busy(folder: folder) : .unusable(folder: folder, reason: error.reason)
+            throw IndexError(error, folder: folder)
         }
-        let record = ModelRecord(model, name: modelName)
+        var other: (stored: String, given: String)?
+        do throws(FileError) {
+            other = try begin(with: record)
+        } catch {
+            throw IndexError(error, folder: folder)
+        }
+        if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
+    }
+
+    /// Reads the state of the index, or begins it; returns how the index and the update differ, if they do.
+    private func begin(
+        with record: ModelRecord
+    ) throws(FileError) -> (stored: String, given: String)? {
+        let version = try database.fact("version")
         let identity = [  // the first that differs is the one that is said
             ("fingerprint", record.fingerprint),
             ("decoding", Self.description(of: decoding, model.preprocessor)),
             ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
             ("version", EmbeddingIndex.version),
         ]
-        var other: (stored: String, given: String)?
-        do throws(FileError) {
-            let database = try IndexDatabase(
-                path: self.place.appending("files.sqlite".utf8), isForWriting: true)
-            self.database = database
-            let isBegun = try database.fact("fingerprint") != nil
-            if isBegun {
-                other = try Self.difference(of: identity, record, from: database)
-            }
-            if !isBegun || other != nil && replaced != nil {
+        let isBegun = try database.fact("fingerprint") != nil
+        if isBegun {
+            let isOld = version == EmbeddingIndex.oldVersion
+            if !isOld && version == EmbeddingIndex.version { try database.checkFacts() }
+            if let other = try difference(
+                of: identity.dropLast(isOld ? 1 : 0), record, from: database)
+            {
+                guard replaced != nil else { return other }
                 // The files of an interrupted rebuild with another model.
-                let rounded = self.place.appending("vectors.i8".utf8)
-                if (try? FileStatus(path: rounded.bytes)) != nil { try removeFile(rounded.bytes) }
-                try database.transaction { () throws(FileError) in
-                    try database.clear()
-                    for (name, value) in identity { try database.setFact(name, value) }
-                    try database.setFact("rows", "0")
-                }
-                other = nil
+                try clear(identity)
+            } else {
+                try open(record, isOld: isOld)
             }
-            if other == nil { try database.setModel(record) }
-            rows = try database.fact("rows").flatMap { Int($0) } ?? 0
-            guard vectors.count >= 4 * record.dimension * rows || other != nil else {
-                throw FileError(
-                    reason: "its vectors are cut off: \(EmbeddingIndex.rebuilding(folder))")
-            }
-            generation = try database.generation()
-            if other == nil {
-                // What lies behind was not spoken of.
-                try vectors.truncate(to: 4 * record.dimension * rows)
-                if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
-            }
-        } catch {
-            throw .unusable(folder: folder, reason: error.reason)
+        } else {
+            try clear(identity)
         }
-        if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
+        try database.transaction { () throws(FileError) in
+            try database.setModel(record)
+            try database.setFact("version", EmbeddingIndex.version)
+            try database.removeFact("count")
+            try database.sealFacts()
+        }
+        return nil
+    }
+
+    private func clear(_ identity: [(String, String)]) throws(FileError) {
+        let rounded = place.appending("vectors.i8".utf8)
+        if (try? FileStatus(path: rounded.bytes, followingLinks: false)) != nil {
+            try removeFile(rounded.bytes)
+        }
+        try database.transaction { () throws(FileError) in
+            try database.clear()
+            for (name, value) in identity { try database.setFact(name, value) }
+            try database.setFact("rows", "0")
+            try database.sealFacts()
+        }
+        try vectors.truncate(to: 0)
+    }
+
+    /// Reads the state of an index of the same model, and checks it unless nothing else can have changed it.
+    private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
+        let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
+        if !isOld && !IndexSeal(place).isIntact { try database.verify(mapped) }
+        rows = mapped.count
+        generation = try database.generation()
+        // What lies behind was not spoken of.
+        try vectors.truncate(to: 4 * record.dimension * rows)
+        if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
+        // Version 0.1 wrote no checksums, and took each failure for one of the content.
+        for (id, file) in try database.filesWithoutSums() {
+            guard let row = file.row, row < rows else {
+                throw IndexDatabase.damage("the vector of \(file.path) is missing")
+            }
+            let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
+            try database.setSums(RowSums(file, vector: vector), id: id)
+        }
+        if isOld { try database.forgetDigestsOfFailures() }
     }
 
     /// Says how an index and what is to update it differ; nil if they do not.
-    private static func difference(
-        of identity: [(String, String)], _ record: ModelRecord, from database: IndexDatabase
+    private func difference(
+        of identity: some Sequence<(String, String)>, _ record: ModelRecord,
+        from database: IndexDatabase
     ) throws(FileError) -> (stored: String, given: String)? {
         for (name, value) in identity {
             let old = try database.fact(name) ?? "?"
@@ -148,61 +207,53 @@ public final class IndexUpdate {
         """
     }
 
-    /// A file that goes through the model.
-    private final class Input: Sendable {
-        let path: FilePath
-        let id: Int?
-        let status: FileStatus?
-        /// Its content, if it was read to see whether it was moved.
-        let bytes: [UInt8]?
-        let known = Mutex(Known())
-
-        struct Known {
-            var digest: [UInt8]?
-            var width = 0
-            var height = 0
-            var failure: String?
-        }
-
-        init(
-            _ path: FilePath, id: Int? = nil, status: FileStatus? = nil, bytes: [UInt8]? = nil,
-            failure: String? = nil
-        ) {
-            self.path = path
-            self.id = id
-            self.status = status
-            self.bytes = bytes
-            if let failure { known.withLock { $0.failure = failure } }
-        }
-    }
-
     /// Scans the folder, encodes new and changed images, and commits the result.
     ///
-    /// - Parameter progress: called for every file that was looked at, with whether it was encoded.
-    /// - Throws: `IndexError`, or `CLIPError.nonFiniteResult` if the weights make no number.
+    /// - Parameter progress: Called for every file that was looked at, with true if it was encoded.
+    /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then nothing is
+    ///   changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
         var walk = FolderWalk(folder)
-        try model.encode(
-            inputs: {
-                while self.gate.withLock({ _ in self.stopped == nil }), let found = walk.next() {
-                    if let input = self.gate.withLock({ _ in self.input(for: found) }) {
-                        return input
-                    }
-                    progress(false)
-                }
-                return nil
-            },
-            picture: { input throws(CLIPError) in try self.picture(of: input) },
-            receive: { input, result in
-                self.gate.withLock { _ in self.take(input, result) }
-                progress(true)
-            })
-        gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
-        attempt { () throws(FileError) in try quantize() }
-        gate.withLock { _ in attempt { () throws(FileError) in try replace() } }
-        if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
+        var summary = try run({ walk.next() }, progress: progress)
         summary.skipped = walk.skipped
         return summary
+    }
+
+    /// The same for files that `next` lists one after the other.
+    func run(
+        _ next: () -> FolderWalk.Element?, progress: (_ isEncoded: Bool) -> Void = { _ in }
+    ) throws -> Summary {
+        try withoutActuallyEscaping(next) { next in
+            try withoutActuallyEscaping(progress) { progress in try encode(next, progress) }
+        }
+        gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
+        attempt { () throws(FileError) in try quantize() }
+        gate.withLock { _ in attempt { () throws(FileError) in try close() } }
+        if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
+        return summary
+    }
+
+    private func encode(
+        _ next: @escaping () -> FolderWalk.Element?,
+        _ progress: @escaping (_ isEncoded: Bool) -> Void
+    ) throws {
+        let inputs = AnyIterator<Input> {
+            while self.gate.withLock({ _ in self.stopped == nil }), let found = next() {
+                if let input = self.gate.withLock({ _ in self.input(for: found) }) {
+                    return input
+                }
+                progress(false)
+            }
+            return nil
+        }
+        let (folder, decoding) = (folder, decoding)
+        for encoded in model.encodings(
+            of: IteratorSequence(inputs), decode: { $0.decoded(in: folder, decoding) })
+        {
+            if case .failure(let error) = encoded.embedding, error.isOfWeights { throw error }
+            gate.withLock { _ in self.take(encoded) }
+            progress(true)
+        }
     }
 
     /// Commits what has been done, of an update that is running; for a process that is about to end.
@@ -212,7 +263,10 @@ public final class IndexUpdate {
     /// - Returns: the number of images that the index has.
     public func keep() -> Int {
         gate.withLock { _ in
-            attempt { () throws(FileError) in try commit() }
+            attempt { () throws(FileError) in
+                try commit()
+                try seal()
+            }
             let count = (try? database.count()) ?? 0
             if stopped == nil {
                 stopped = .unusable(folder: folder, reason: "the update was interrupted")
@@ -221,26 +275,36 @@ public final class IndexUpdate {
         }
     }
 
-    /// Forgets what is gone.
+    /// Forgets the files that are gone.
     private func finish() throws(FileError) {
         try commit()
         let database = database
         var deleted = 0
         try database.transaction { () throws(FileError) in
             deleted = try database.removeUnseen()
+            try database.setFact("count", "\(try database.count())")
+            try database.sealFacts()
         }
         summary.deleted = deleted
-        summary.failures = try database.failures().map {
-            (folder.appending($0.path.bytes), $0.reason)
+        summary.failures = try database.failures().map { path, reason in
+            Failure(
+                path: folder.appending(path.bytes), reason: reason,
+                isNew: newFailures.contains(path))
         }
     }
 
-    /// Ends a rebuild: the new index takes the place of the old one.
-    private func replace() throws(FileError) {
-        guard replaced != nil else { return }
+    /// Seals the index; a rebuilt one then takes the place of the old one.
+    private func close() throws(FileError) {
+        guard replaced != nil else { return try seal() }
         // SQLite removes its log under the name that the log had, which is another one from here on.
         try database.mergeLog()
+        try IndexSeal.write(place)
         try EmbeddingIndex.replace(in: folder)
+    }
+
+    private func seal() throws(FileError) {
+        try database.mergeLogPassively()
+        try IndexSeal.write(place)
     }
 
     /// Rounds the vectors once there are many, and again when there are many more.
@@ -258,109 +322,52 @@ public final class IndexUpdate {
             on: WorkspacePool(threads: model.threads))
     }
 
-    /// Keeps why the database cannot be used, after which nothing more is done.
-    private func attempt(_ body: () throws(FileError) -> Void) {
+    /// Ends the update if something cannot be done, after which nothing more is done.
+    func attempt(_ body: () throws(FileError) -> Void) {
         guard stopped == nil else { return }
         do throws(FileError) {
             try body()
         } catch {
-            stopped = .unusable(folder: folder, reason: error.reason)
+            stopped = IndexError(error, folder: folder)
         }
     }
 
-    /// A file's path in the folder.
-    private func relative(_ path: FilePath) -> FilePath {
-        let prefix = folder.bytes.count + (folder.bytes.last == UInt8(ascii: "/") ? 0 : 1)
-        return FilePath(path.bytes.dropFirst(prefix))
+    /// Ends the update, after which nothing more is done.
+    func stop(_ error: IndexError) {
+        if stopped == nil { stopped = error }
     }
 
-    /// What is to be encoded, or nil if nothing is.
-    private func input(for found: FolderWalk.Element) -> Input? {
-        guard case .file(let full) = found else {
-            // What cannot be listed is not known to be gone, but no file of it is there to be found.
-            if case .unreadable(let path, let reason) = found {
-                return Input(relative(path), failure: reason)
-            }
-            return nil
+    /// Returns the row in which a vector was stored.
+    func store(_ vector: [Float]) throws(FileError) -> Int {
+        let bytes = littleEndianBytes(of: vector)
+        if let row = free.popLast() {
+            hasWrittenOver = true
+            try vectors.overwrite(bytes, at: bytes.count * row)
+            return row
         }
-        let path = relative(full)
-        var result: Input?
-        attempt { () throws(FileError) in
-            let known = try database.file(at: path)
-            guard let status = try? FileStatus(path: full.bytes) else {
-                result = Input(path, id: known?.id, failure: "it has gone")
-                return
-            }
-            if let known, known.file.size == status.size, known.file.modified == status.modified {
-                if known.file.failure == nil { summary.unchanged += 1 }
-                seen.append(known.id)
-                if seen.count >= 1000 { try commit() }
-                return
-            }
-            result = Input(path, id: known?.id, status: status)
-            guard known == nil, try database.hasVector(ofSize: status.size),
-                let bytes = try? full.contents()
-            else { return }
-            result = Input(path, status: status, bytes: bytes)
-            let old = try database.files(of: sha256(bytes)).first {
-                (try? FileStatus(path: folder.appending($0.file.path.bytes).bytes)) == nil
-            }
-            guard let (id, known) = old else { return }
-            var file = known
-            (file.path, file.size, file.modified) = (path, status.size, status.modified)
-            waiting.append((file, id))
-            // The next file of this content must not find it again.
+        try vectors.append(bytes)
+        rows += 1
+        return rows - 1
+    }
+
+    /// Keeps a changed entry for the next commit.
+    func set(_ file: IndexDatabase.File, id: Int?) throws(FileError) {
+        waiting.append((file, id))
+        if waiting.count >= 1000 || ContinuousClock.now - lastCommit > .milliseconds(200) {
             try commit()
-            summary.moved += 1
-            result = nil
         }
-        return result
     }
 
-    /// Reads and decodes; called by any thread.
-    private func picture(of input: Input) throws(CLIPError) -> RGBImage {
-        let full = folder.appending(input.path.bytes)
-        if let failure = input.known.withLock({ $0.failure }) {
-            throw .unreadableFile(path: full.description, reason: failure)
-        }
-        let bytes = if let bytes = input.bytes { bytes } else { try full.contents() }
-        let digest = sha256(bytes)
-        input.known.withLock { $0.digest = digest }
-        let image = try RGBImage(decoding: bytes, path: full.description, options: decoding)
-        input.known.withLock { ($0.width, $0.height) = (image.width, image.height) }
-        return image
+    /// Marks entries whose files are there as they were.
+    func markSeen(_ ids: [Int]) throws(FileError) {
+        seen += ids
+        if seen.count >= 1000 { try commit() }
     }
 
-    private func take(_ input: Input, _ result: Result<[Float], CLIPError>) {
-        let known = input.known.withLock { $0 }
-        var file = IndexDatabase.File(
-            path: input.path, size: input.status?.size ?? -1, modified: input.status?.modified ?? 0,
-            digest: known.digest, width: known.width, height: known.height)
-        attempt { () throws(FileError) in
-            switch result {
-            case .success(let vector):
-                let row = Embeddings(values: vector, dimension: vector.count).normalized().values
-                if let place = free.popLast() {
-                    try vectors.overwrite(littleEndianBytes(of: row), at: 4 * place * row.count)
-                    file.row = place
-                    hasWrittenOver = true
-                } else {
-                    try vectors.append(littleEndianBytes(of: row))
-                    file.row = rows
-                    rows += 1
-                }
-                summary.encoded += 1
-            case .failure(let error): file.failure = "\(error)"
-            }
-            waiting.append((file, input.id))
-            if waiting.count >= 1000 || ContinuousClock.now - lastCommit > .milliseconds(200) {
-                try commit()
-            }
-        }
-    }
+    func markNewFailure(of path: FilePath) { newFailures.insert(path) }
 
     /// Makes everything so far last.
-    private func commit() throws(FileError) {
+    func commit() throws(FileError) {
         try vectors.synchronize()
         if hasWrittenOver { generation += 1 }
         hasWrittenOver = false
@@ -371,6 +378,7 @@ public final class IndexUpdate {
             try database.markSeen(seen)
             try database.setFact("rows", "\(rows)")
             try database.setFact("generation", "\(generation)")
+            try database.sealFacts()
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
     }

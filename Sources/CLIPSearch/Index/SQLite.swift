@@ -1,10 +1,14 @@
 internal import CSQLite
+internal import Synchronization
 internal import Tensors
 
 /// The version of SQLite, such as "3.40.1".
 package func sqliteVersion() -> String { String(cString: sqlite3_libversion()) }
 
-/// A database of SQLite, for one caller at a time.
+/// A database of SQLite, which any number of threads may use at once: each statement runs by itself, from its
+/// first row to its last.
+///
+/// `@unchecked Sendable`: the connection and its prepared statements are used only while `lock` is held.
 final class SQLite: @unchecked Sendable {
     /// What a column or a parameter holds.
     enum Value {
@@ -16,8 +20,10 @@ final class SQLite: @unchecked Sendable {
         var integer: Int? { if case .integer(let value) = self { value } else { nil } }
         var text: String? { if case .text(let value) = self { value } else { nil } }
         var blob: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
+        var isNull: Bool { if case .null = self { true } else { false } }
     }
 
+    private let lock = Mutex(())
     private let connection: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
@@ -25,8 +31,21 @@ final class SQLite: @unchecked Sendable {
     ///   - isForWriting: whether the file is made if there is none, and may be changed.
     ///   - isFixed: whether nobody can write it, its folder neither, where readers leave marks.
     init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
+        // SQLite would write through a link that somebody else put in the place of one of its files.
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let file = path.bytes + suffix.utf8
+            if let status = try? FileStatus(path: file, followingLinks: false), status.isLink {
+                throw FileError(
+                    reason: """
+                        \(FilePath(file)) is a symbolic link, which is not followed
+                        """)
+            }
+        }
         var opened: OpaquePointer?
-        let name = isFixed ? Self.address(ofFixed: path) : path.bytes
+        // A relative path that begins with "file:" would be a URI.
+        let isRelative = path.bytes.first != UInt8(ascii: "/")
+        let name =
+            isFixed ? Self.address(ofFixed: path) : Array((isRelative ? "./" : "").utf8) + path.bytes
         let flags =
             isForWriting
             ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
@@ -34,9 +53,9 @@ final class SQLite: @unchecked Sendable {
         let status = withPath(name) { sqlite3_open_v2($0, &opened, flags, nil) }
         guard let opened else { throw FileError(reason: "there is no memory") }
         guard status == SQLITE_OK else {
-            let reason = String(cString: sqlite3_errmsg(opened))
+            let failure = Self.failure(of: opened)
             sqlite3_close_v2(opened)
-            throw FileError(reason: reason)
+            throw failure
         }
         connection = opened
         sqlite3_busy_timeout(opened, 10_000)
@@ -58,9 +77,13 @@ final class SQLite: @unchecked Sendable {
         sqlite3_close_v2(connection)
     }
 
-    /// Runs a statement; its rows.
+    /// Runs a statement and returns its rows.
     @discardableResult
     func run(_ sql: String, _ values: [Value] = []) throws(FileError) -> [[Value]] {
+        try lock.withLock { _ throws(FileError) in try runLocked(sql, values) }
+    }
+
+    private func runLocked(_ sql: String, _ values: [Value]) throws(FileError) -> [[Value]] {
         let statement = try prepared(sql)
         defer {
             sqlite3_reset(statement)
@@ -78,7 +101,7 @@ final class SQLite: @unchecked Sendable {
         }
     }
 
-    /// Runs all of `body` or nothing of it.
+    /// Runs all of `body` or nothing of it; for one thread at a time.
     func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
         try run("BEGIN IMMEDIATE")
         do throws(FileError) {
@@ -129,6 +152,14 @@ final class SQLite: @unchecked Sendable {
     }
 
     private var failure: FileError {
-        FileError(reason: String(cString: sqlite3_errmsg(connection)))
+        Self.failure(of: connection)
+    }
+
+    private static func failure(of connection: OpaquePointer) -> FileError {
+        let code = sqlite3_errcode(connection) & 0xFF
+        return FileError(
+            reason: String(cString: sqlite3_errmsg(connection)),
+            isOutOfSpace: code == SQLITE_FULL,
+            isDamage: code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
     }
 }

@@ -1,0 +1,403 @@
+internal import Synchronization
+internal import Tensors
+
+/// The image of an input, and everything else that was learned while it was decoded.
+public struct DecodedInput<Learned: Sendable>: Sendable {
+    /// The image, or the reason why there is none.
+    public var image: Result<RGBImage, CLIPError>
+    /// A value of the caller's, such as a digest of the file; it is handed back with the embedding.
+    public var learned: Learned
+
+    /// - Parameters:
+    ///   - image: The image, or the reason why there is none.
+    ///   - learned: A value of the caller's.
+    public init(_ image: Result<RGBImage, CLIPError>, learned: Learned) {
+        self.image = image
+        self.learned = learned
+    }
+}
+
+/// An input with its embedding.
+public struct EncodedInput<Input: Sendable, Learned: Sendable>: Sendable {
+    /// The input, as it was handed in.
+    public let input: Input
+    /// The value that `decode` returned beside the image.
+    public let learned: Learned
+    /// The embedding, not normalised, or the reason why there is none. `CLIPError.nonFiniteResult` is the last
+    /// element of a sequence: the weights are unusable.
+    public let embedding: Result<[Float], CLIPError>
+}
+
+extension CLIPModel {
+    /// Encodes any number of images, and returns their embeddings in the order of the inputs.
+    ///
+    /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in memory at
+    /// once. The caller takes the embeddings on its own thread and stops by leaving the loop. A
+    /// vector has the same bits whatever is encoded beside it.
+    ///
+    /// ```swift
+    /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+    ///     try RGBImage(contentsOfFile: path)
+    /// }) {
+    ///     print(encoded.input, try encoded.embedding.get().count)
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - inputs: Read by the thread that takes the embeddings, some inputs ahead.
+    ///   - decode: Returns the image of an input. Called by any thread, by several at once.
+    public func encodings<Inputs: Sequence>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
+    ) -> Encodings<Inputs, Void> where Inputs.Element: Sendable {
+        encodings(of: inputs) { input in
+            do throws(CLIPError) {
+                return DecodedInput(.success(try decode(input)), learned: ())
+            } catch {
+                return DecodedInput(.failure(error), learned: ())
+            }
+        }
+    }
+
+    /// The same for a `decode` that returns a value of its own beside each image.
+    public func encodings<Inputs: Sequence, Learned: Sendable>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
+    ) -> Encodings<Inputs, Learned> where Inputs.Element: Sendable {
+        Encodings(model: self, inputs: inputs, decode: decode)
+    }
+
+    /// Encodes images in files.
+    ///
+    /// - Parameter receive: Takes the embedding of each file, or the reason why it could not be read, in the
+    ///   order of the files. Called by the calling thread.
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
+    public func encode(
+        files: [String], options: RGBImage.DecodingOptions = .init(),
+        receive: (_ index: Int, _ result: Result<[Float], CLIPError>) -> Void
+    ) throws(CLIPError) {
+        for encoded in encodings(
+            of: files.indices,
+            decode: { index throws(CLIPError) in
+                try RGBImage(contentsOfFile: files[index], options: options)
+            })
+        {
+            if case .failure(let error) = encoded.embedding, error.isOfWeights { throw error }
+            receive(encoded.input, encoded.embedding)
+        }
+    }
+}
+
+extension CLIPError {
+    /// True if the weights are at fault, so that no other input can be encoded either.
+    public var isOfWeights: Bool {
+        if case .nonFiniteResult = self { true } else { false }
+    }
+}
+
+/// The embeddings of a sequence of inputs, in order; see `CLIPModel.encodings(of:decode:)`.
+public struct Encodings<Inputs: Sequence, Learned: Sendable>: Sequence
+where Inputs.Element: Sendable {
+    public typealias Element = EncodedInput<Inputs.Element, Learned>
+
+    let model: CLIPModel
+    let inputs: Inputs
+    let decode: @Sendable (Inputs.Element) -> DecodedInput<Learned>
+
+    /// Begins to encode at the first call of `next`.
+    public func makeIterator() -> Iterator {
+        Iterator(inputs.makeIterator(), EncodingStream(model, decode))
+    }
+
+    /// The embeddings one after the other. For one thread at a time.
+    public struct Iterator: IteratorProtocol {
+        private var inputs: Inputs.Iterator
+        private let stream: EncodingStream<Inputs.Element, Learned>
+
+        fileprivate init(
+            _ inputs: Inputs.Iterator, _ stream: EncodingStream<Inputs.Element, Learned>
+        ) {
+            self.inputs = inputs
+            self.stream = stream
+        }
+
+        /// The next input with its embedding; nil after the last one.
+        public mutating func next() -> Element? { stream.next { inputs.next() } }
+    }
+}
+
+/// Inputs on their way through the threads, and the results that wait to be taken in order.
+private final class EncodingStream<Input: Sendable, Learned: Sendable> {
+    private let model: CLIPModel
+    private let decode: @Sendable (Input) -> DecodedInput<Learned>
+    private let shared: Monitor<Shared>
+    /// Results that are the caller's next ones.
+    private var ready: ArraySlice<EncodedInput<Input, Learned>> = []
+    private var phase = Phase.notBegun
+
+    private enum Phase { case notBegun, running, isOver }
+    private enum Outcome {
+        case results([EncodedInput<Input, Learned>]), failed(FailedBatch<Input, Learned>)
+        /// There is room for more inputs.
+        case hungry
+        case isOver
+    }
+
+    /// The part of the state that the threads share.
+    private struct Shared {
+        /// Inputs that no thread has taken yet, the next first.
+        var inputs: [Input] = []
+        var isAtEnd = false
+        var isCancelled = false
+        /// The numbers of batches: taken by a thread, and taken by the caller.
+        var taken = 0
+        var handed = 0
+        var results: [Int: [EncodedInput<Input, Learned>]] = [:]
+        /// Threads that have not ended.
+        var threads = 0
+        /// The batch that led to NaN or infinity, after which nothing is taken.
+        var failed: FailedBatch<Input, Learned>?
+
+        /// True if results pile up behind an input that takes long, or behind a slow caller.
+        var isFarAhead: Bool { taken - handed > 256 }
+        var hasEnded: Bool { isCancelled || failed != nil || isAtEnd && inputs.isEmpty }
+
+        /// Takes the inputs of the next batch; none if there are too few yet.
+        mutating func takeBatch(atMost most: Int, among threads: Int) -> (Int, [Input])? {
+            guard !isFarAhead, isAtEnd || inputs.count >= most, !inputs.isEmpty else { return nil }
+            // The last inputs are divided among the threads.
+            let share = isAtEnd ? (inputs.count + threads - 1) / threads : most
+            let batch = Array(inputs.prefix(min(most, share)))
+            inputs.removeFirst(batch.count)
+            taken += 1
+            return (taken - 1, batch)
+        }
+    }
+
+    init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
+        self.model = model
+        self.decode = decode
+        shared = Monitor(Shared())
+    }
+
+    deinit {
+        // Threads that still run when a process ends may use what its libraries have freed by then.
+        shared.withLock { $0.isCancelled = true }
+        shared.wait { $0.threads == 0 ? () : nil }
+    }
+
+    /// Returns the next result, for which it reads as many inputs as keep the threads busy.
+    func next(_ nextInput: () -> Input?) -> EncodedInput<Input, Learned>? {
+        if phase == .notBegun { begin(nextInput) }
+        let batchSize = model.imageBatchSize
+        while ready.isEmpty, phase == .running {
+            feed(nextInput, upTo: model.threads * batchSize)
+            let isAlone = shared.withLock { $0.threads == 0 }
+            if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: batchSize, among: 1) }) {
+                encode(batch)
+            }
+            takeResults()
+        }
+        return ready.popFirst()
+    }
+
+    /// Encodes few inputs on all threads together, or starts the threads for many.
+    private func begin(_ nextInput: () -> Input?) {
+        phase = .running
+        let enough = model.threads * model.imageBatchSize
+        feed(nextInput, upTo: enough)
+        let few = shared.withLock { shared in
+            shared.isAtEnd && shared.inputs.count < enough ? shared.inputs : nil
+        }
+        if let few {
+            phase = .isOver
+            ready = model.encodeTogether(few, decode)[...]
+        } else if model.threads > 1 {
+            // If the system grants no thread, the caller's own does everything.
+            for _ in 0..<model.threads where !startWorker() { break }
+        }
+    }
+
+    private func startWorker() -> Bool {
+        shared.withLock { $0.threads += 1 }
+        let (model, decode, shared) = (model, decode, shared)
+        let isStarted = EncodingWorkers.start(atMost: model.threads) {
+            while let batch = Self.takeBatch(model, shared) {
+                Self.encode(batch, model, decode, shared)
+            }
+            shared.withLock { $0.threads -= 1 }
+        }
+        if !isStarted { shared.withLock { $0.threads -= 1 } }
+        return isStarted
+    }
+
+    private static func takeBatch(
+        _ model: CLIPModel, _ shared: Monitor<Shared>
+    ) -> (Int, [Input])? {
+        shared.wait { shared -> (Int, [Input])?? in
+            if shared.hasEnded { return .some(nil) }
+            let batch = shared.takeBatch(atMost: model.imageBatchSize, among: model.threads)
+            return batch.map { .some($0) }
+        }
+    }
+
+    private func feed(_ nextInput: () -> Input?, upTo count: Int) {
+        while shared.withLock({ !$0.isAtEnd && $0.failed == nil && $0.inputs.count < count }) {
+            // Not under the lock: this may read a folder or wait for a pipe.
+            let input = nextInput()
+            shared.withLock { shared in
+                if let input { shared.inputs.append(input) } else { shared.isAtEnd = true }
+            }
+        }
+    }
+
+    private func encode(_ batch: (Int, [Input])) {
+        Self.encode(batch, model, decode, shared)
+    }
+
+    private static func encode(
+        _ batch: (Int, [Input]), _ model: CLIPModel,
+        _ decode: (Input) -> DecodedInput<Learned>, _ shared: Monitor<Shared>
+    ) {
+        let outcome = model.workspaces.withOneThread { model.encode(batch.1, decode, $0) }
+        shared.withLock { shared in
+            switch outcome {
+            case .success(let results): shared.results[batch.0] = results
+            case .failure(let failed): shared.failed = failed
+            }
+        }
+    }
+
+    /// Waits for the results of the next batch, or until there is room for more inputs.
+    private func takeResults() {
+        let room = model.threads * model.imageBatchSize
+        let outcome: Outcome = shared.wait { shared in
+            if let failed = shared.failed { return .failed(failed) }
+            if let results = shared.results.removeValue(forKey: shared.handed) {
+                shared.handed += 1
+                return .results(results)
+            }
+            if shared.isAtEnd {
+                if shared.inputs.isEmpty && shared.handed == shared.taken { return .isOver }
+                return shared.threads == 0 ? .hungry : nil
+            }
+            return shared.inputs.count < room || shared.threads == 0 ? .hungry : nil
+        }
+        switch outcome {
+        case .results(let results): ready = results[...]
+        case .hungry: break
+        case .isOver: phase = .isOver
+        case .failed(let batch):
+            phase = .isOver
+            ready = [model.failure(of: batch)]
+        }
+    }
+}
+
+/// Threads that encode for streams, of which a process has no more than one stream may ask for.
+private enum EncodingWorkers {
+    private static let running = Mutex(0)
+
+    /// Starts a thread, if fewer than `limit` are running and the system grants one.
+    static func start(atMost limit: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
+        let isAllowed = running.withLock { running in
+            guard running < limit else { return false }
+            running += 1
+            return true
+        }
+        guard isAllowed else { return false }
+        let isStarted = startThread {
+            body()
+            running.withLock { $0 -= 1 }
+        }
+        if !isStarted { running.withLock { $0 -= 1 } }
+        return isStarted
+    }
+}
+
+/// The pixels that led to NaN or infinity, and the first input that they are of.
+private struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
+    let pixels: [Float]
+    let input: Input
+    let learned: Learned
+}
+
+extension CLIPModel {
+    /// The number of images that one thread encodes at once.
+    fileprivate var imageBatchSize: Int { visual.value.batchSize }
+
+    /// Decodes and encodes some inputs on the threads of a workspace.
+    fileprivate func encode<Input: Sendable, Learned: Sendable>(
+        _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
+    ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
+        var pixels: [Float] = []
+        var results = inputs.map { input in
+            let decoded = decode(input)
+            return EncodedInput(
+                input: input, learned: decoded.learned,
+                embedding: decoded.image.map { image -> [Float] in
+                    pixels += preprocessor(image)
+                    return []
+                })
+        }
+        let places = results.indices.filter { (try? results[$0].embedding.get()) != nil }
+        guard let first = places.first else { return .success(results) }
+        let y = visual.value(
+            pixels[...], batch: places.count, workspace: workspace, observer: nil)
+        guard y.isFinite else {
+            return .failure(
+                FailedBatch(
+                    pixels: pixels, input: results[first].input, learned: results[first].learned))
+        }
+        let rows = Embeddings(values: y.values, dimension: y.columns)
+        for (row, place) in places.enumerated() {
+            results[place] = EncodedInput(
+                input: results[place].input, learned: results[place].learned,
+                embedding: .success(rows[row]))
+        }
+        return .success(results)
+    }
+
+    /// Encodes inputs that are too few to keep every thread busy with its own: threads share them.
+    fileprivate func encodeTogether<Input: Sendable, Learned: Sendable>(
+        _ inputs: [Input], _ decode: @Sendable (Input) -> DecodedInput<Learned>
+    ) -> [EncodedInput<Input, Learned>] {
+        typealias Outcome = Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>>
+        let groups = EncodingGroups(
+            count: inputs.count, threads: threads, largest: imageBatchSize)
+        let outcomes = Mutex<[Int: Outcome]>([:])
+        workspaces.inParallel(groups.separate) { index, workspace in
+            let outcome = encode(Array(inputs[groups.ranges[index]]), decode, workspace)
+            outcomes.withLock { $0[index] = outcome }
+        }
+        for (index, range) in groups.ranges.enumerated().dropFirst(groups.separate) {
+            let outcome = workspaces.withWorkspace { encode(Array(inputs[range]), decode, $0) }
+            outcomes.withLock { $0[index] = outcome }
+        }
+        var results: [EncodedInput<Input, Learned>] = []
+        let found = outcomes.withLock { $0 }
+        for index in groups.ranges.indices {
+            switch found[index] {
+            case .success(let group): results += group
+            case .failure(let batch): return results + [failure(of: batch)]
+            case nil: preconditionFailure("group \(index) of \(groups.ranges.count) is missing")
+            }
+        }
+        return results
+    }
+
+    /// The element that ends a sequence whose weights produce NaN or infinity.
+    fileprivate func failure<Input, Learned>(
+        of batch: FailedBatch<Input, Learned>
+    ) -> EncodedInput<Input, Learned> {
+        let size = 3 * configuration.resolution * configuration.resolution
+        let stage = firstNonFiniteStage { workspace, observer in
+            visual.value(
+                batch.pixels[...], batch: batch.pixels.count / size, workspace: workspace,
+                observer: observer)
+        }
+        return EncodedInput(
+            input: batch.input, learned: batch.learned,
+            embedding: .failure(.nonFiniteResult(path: weights.path, stage: stage)))
+    }
+}

@@ -1,0 +1,188 @@
+internal import CLIP
+internal import Tensors
+
+extension IndexUpdate {
+    /// A file of the folder that is to be read.
+    struct Input: Sendable {
+        /// The path in the folder.
+        let path: FilePath
+        /// The entry that the index has of the file.
+        var known: (id: Int, file: IndexDatabase.File)?
+        var status: FileStatus?
+        /// The content, if it was read to see whether the file was moved.
+        var bytes: [UInt8]?
+        /// The reason why it cannot be read, if that is known already.
+        var failure: String?
+
+        /// Reads and decodes the file, unless its content is the one that was indexed.
+        func decoded(
+            in folder: FilePath, _ options: RGBImage.DecodingOptions
+        ) -> DecodedInput<Learned> {
+            let full = folder.appending(path.bytes)
+            var learned = Learned()
+            do throws(CLIPError) {
+                if let failure {
+                    throw .unreadableFile(path: full.description, reason: failure)
+                }
+                let bytes = if let bytes { bytes } else { try full.contents() }
+                learned.digest = sha256(bytes)
+                if let known, known.file.digest == learned.digest {
+                    learned.isUnchanged = true
+                    return DecodedInput(.failure(.unreadableImage(path: "", reason: "")), learned: learned)
+                }
+                let image = try RGBImage(decoding: bytes, path: full.description, options: options)
+                (learned.width, learned.height) = (image.width, image.height)
+                return DecodedInput(.success(image), learned: learned)
+            } catch {
+                return DecodedInput(.failure(error), learned: learned)
+            }
+        }
+    }
+
+    /// The facts about a file that are known once it has been read.
+    struct Learned: Sendable {
+        var digest: [UInt8]?
+        var width = 0
+        var height = 0
+        /// True if the content is the one that was indexed.
+        var isUnchanged = false
+    }
+
+    /// A file's path in the folder.
+    private func relative(_ path: FilePath) -> FilePath {
+        let prefix = folder.bytes.count + (folder.bytes.last == UInt8(ascii: "/") ? 0 : 1)
+        return FilePath(path.bytes.dropFirst(prefix))
+    }
+
+    /// Returns the file to read, or nil if nothing is to be read.
+    func input(for found: FolderWalk.Element) -> Input? {
+        var result: Input?
+        attempt { () throws(FileError) in
+            switch found {
+            case .file(let path): result = try input(forFile: path)
+            case .unreadable(let path, let reason):
+                guard path != folder else {
+                    return stop(.unreadableFolder(folder: folder, reason: reason))
+                }
+                // What cannot be listed is not known to be gone.
+                let path = relative(path)
+                try markSeen(try database.idsOfFiles(below: path))
+                result = Input(path: path, known: try database.file(at: path), failure: reason)
+            }
+        }
+        return result
+    }
+
+    private func input(forFile full: FilePath) throws(FileError) -> Input? {
+        let path = relative(full)
+        let known = try database.file(at: path)
+        let status: FileStatus
+        do throws(FileError) {
+            status = try FileStatus(path: full.bytes)
+        } catch {
+            // A file that has gone since its folder was listed is not seen.
+            return error.isMissing ? nil : Input(path: path, known: known, failure: error.reason)
+        }
+        if let known, isUnchanged(known.file, status) {
+            if known.file.failure == nil { summary.unchanged += 1 }
+            if known.file.changed == nil {
+                // An older version did not store this time.
+                var file = known.file
+                file.changed = status.changed
+                try set(file, id: known.id)
+            } else {
+                try markSeen([known.id])
+            }
+            return nil
+        }
+        var input = Input(path: path, known: known, status: status)
+        guard known == nil, try database.hasVector(ofSize: status.size),
+            let bytes = try? full.contents()
+        else { return input }
+        input.bytes = bytes
+        let old = try database.files(of: sha256(bytes)).first { isGone($0.file.path) }
+        guard let (id, old) = old else { return input }
+        var file = old
+        (file.path, file.size, file.modified) = (path, status.size, status.modified)
+        file.changed = status.changed
+        if let sums = old.sums { file.sums = RowSums(file, vectorSum: sums.vector) }
+        try set(file, id: id)
+        // The next file of this content must not find it again.
+        try commit()
+        summary.moved += 1
+        return nil
+    }
+
+    /// True if a file need not be read.
+    private func isUnchanged(_ known: IndexDatabase.File, _ status: FileStatus) -> Bool {
+        !isVerifying && known.size == status.size && known.modified == status.modified
+            && (known.changed ?? status.changed) == status.changed
+            // A failure with a digest is one of the content, which would be the same again.
+            && (known.failure == nil || known.digest != nil)
+    }
+
+    private func isGone(_ path: FilePath) -> Bool {
+        do throws(FileError) {
+            _ = try FileStatus(path: folder.appending(path.bytes).bytes)
+            return false
+        } catch {
+            return error.isMissing
+        }
+    }
+
+    /// Takes a file that was read.
+    func take(_ encoded: EncodedInput<Input, Learned>) {
+        let (input, learned) = (encoded.input, encoded.learned)
+        attempt { () throws(FileError) in
+            if learned.isUnchanged, let known = input.known {
+                try takeUnchanged(known, input)
+                return
+            }
+            var file = IndexDatabase.File(
+                path: input.path, size: input.status?.size ?? -1,
+                modified: input.status?.modified ?? 0, digest: learned.digest,
+                width: learned.width, height: learned.height)
+            file.changed = input.status?.changed
+            switch encoded.embedding {
+            case .success(let vector):
+                let vector = Embeddings(values: vector, dimension: vector.count).normalized().values
+                file.row = try store(vector)
+                file.sums = RowSums(file, vector: littleEndianBytes(of: vector))
+                summary.encoded += 1
+            case .failure(let error):
+                let reason = "\(error)"
+                if input.known?.file.failure != reason { markNewFailure(of: input.path) }
+                if !error.isOfContent {
+                    // Tried again by the next update; until then what was known stays.
+                    if let known = input.known?.file, known.row != nil { file = known }
+                    file.modified = -1
+                    if file.row == nil { file.digest = nil }
+                }
+                file.failure = reason
+            }
+            try set(file, id: input.known?.id)
+        }
+    }
+
+    /// Takes a file whose times have changed, but not its content.
+    private func takeUnchanged(
+        _ known: (id: Int, file: IndexDatabase.File), _ input: Input
+    ) throws(FileError) {
+        var file = known.file
+        if file.row != nil {
+            file.failure = nil
+            summary.unchanged += 1
+        }
+        file.size = input.status?.size ?? file.size
+        file.modified = input.status?.modified ?? file.modified
+        file.changed = input.status?.changed
+        try set(file, id: known.id)
+    }
+}
+
+extension CLIPError {
+    /// True if a file is damaged or in an unsupported format, so that only another content can be read.
+    fileprivate var isOfContent: Bool {
+        if case .unreadableImage = self { true } else { false }
+    }
+}

@@ -1,0 +1,30 @@
+public import CLIP
+internal import Tensors
+
+/// Reads a whole file or, for nil, standard input.
+///
+/// - Throws: `CLIPError.unreadableFile`, also if there are more than `limit` bytes.
+package func readWhole(_ path: FilePath?, limit: Int) throws(CLIPError) -> [UInt8] {
+    do throws(FileError) {
+        if let path { return try readFile(path: path.bytes, limit: limit) }
+        let bytes = try InputFile().read(limit + 1)
+        guard bytes.count <= limit else {
+            throw FileError(reason: "it is larger than the \(limit) bytes that are read")
+        }
+        return bytes
+    } catch {
+        throw .unreadableFile(
+            path: path?.description ?? "standard input", reason: error.reason)
+    }
+}
+
+/// Writes a file, all or nothing; a link is followed, a device or a pipe is written through.
+///
+/// - Throws: `CLIPError.unwritableFile`.
+package func writeWhole(_ bytes: [UInt8], to path: FilePath) throws(CLIPError) {
+    do throws(FileError) {
+        try writeFile(bytes, to: path.bytes)
+    } catch {
+        throw .unwritableFile(path: path.description, reason: error.reason)
+    }
+}

@@ -1,0 +1,169 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+@testable import Tensors
+
+/// Indexes that something else than an update has written: they may have come with the images.
+@Suite struct IndexDamageTests {
+    private let folder: TemporaryFolder
+    private let model: CLIPModel
+    private var path: FilePath { FilePath(folder.path + "/photos") }
+    private var place: FilePath { path.appending(EmbeddingIndex.location) }
+    private let files = FileManager.default
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try files.createDirectory(
+            atPath: folder.path + "/photos", withIntermediateDirectories: true)
+        model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
+        for seed in 0..<5 {
+            try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(seed).png"))
+        }
+        try update()
+    }
+
+    private func update(isRebuild: Bool = false) throws {
+        _ = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init(),
+            isRebuild: isRebuild
+        ).run()
+    }
+
+    private func change(_ sql: String, _ values: [SQLite.Value] = []) throws {
+        let database = try SQLite(path: place.appending("files.sqlite".utf8), isForWriting: true)
+        try database.run(sql, values)
+    }
+
+    /// Everything that reads an index or updates it.
+    private var uses: [(name: String, run: () throws -> Void)] {
+        [
+            ("search", { _ = try EmbeddingIndex(folder: path).search(.init(repeating: 1, count: 16), top: 5) }),
+            ("contents", { _ = try EmbeddingIndex(folder: path).contents() }),
+            ("update", { try update() }),
+        ]
+    }
+
+    private func expectDamage(_ what: String) {
+        for use in uses {
+            let error = #expect(throws: IndexError.self, "\(what): \(use.name)") { try use.run() }
+            guard let error else { continue }
+            #expect("\(error)".contains("--rebuild"), "\(what): \(use.name): \(error)")
+        }
+    }
+
+    @Test(arguments: ["../x.png", "/etc/x.png", "", "a/../b.png", "a//b.png", "./b.png", "a\0b.png", "sub/.."])
+    func plantedPathsAreRefused(_ planted: String) throws {
+        try change(
+            "UPDATE files SET path = ? WHERE id = 2", [.blob(Array(planted.utf8))])
+        expectDamage("the path \(planted.debugDescription)")
+        try update(isRebuild: true)
+        #expect(try EmbeddingIndex(folder: path).count == 5)
+    }
+
+    /// A row as an attacker would write it, with the right checksums.
+    @Test func plantedPathsAreRefusedWithChecksums() throws {
+        let database = try IndexDatabase(
+            path: place.appending("files.sqlite".utf8), isForWriting: true)
+        var (id, file) = try #require(try database.file(at: "2.png"))
+        file.path = "../x.png"
+        file.sums = file.sums.map { RowSums(file, vectorSum: $0.vector) }
+        try database.set(file, id: id)
+        expectDamage("a path with its checksum")
+    }
+
+    @Test(arguments: [
+        "row = -1", "row = 1000000000000", "row = 'x'", "row = 4", "size = -2", "size = 7",
+        "width = -1", "width = 1e300", "height = 99", "digest = x'00'", "digest = zeroblob(32)",
+        "sums = x'00'", "sums = zeroblob(16)", "path = 'text.png'",
+    ])
+    func impossibleEntriesAreRefused(_ change: String) throws {
+        try self.change("UPDATE files SET \(change) WHERE path = CAST('2.png' AS BLOB)")
+        expectDamage(change)
+    }
+
+    @Test(arguments: [
+        "DELETE FROM files WHERE id = 2", "UPDATE facts SET value = '6' WHERE name = 'rows'",
+        "UPDATE facts SET value = '-1' WHERE name = 'rows'",
+        "UPDATE facts SET value = '99999999999999999999' WHERE name = 'generation'",
+        "UPDATE facts SET value = '7' WHERE name = 'generation'",
+        "UPDATE facts SET value = 'gelu' WHERE name = 'activation'",
+        "DELETE FROM facts WHERE name = 'sum'",
+    ])
+    func changedFactsAreRefused(_ sql: String) throws {
+        try change(sql)
+        let changed = #expect(throws: IndexError.self, "\(sql)") {
+            _ = try EmbeddingIndex(folder: path).contents()
+        }
+        #expect("\(try #require(changed))".contains("--rebuild"), "\(sql): \(changed)")
+    }
+
+    @Test(arguments: [true, false]) func changedVectorsAreNoticed(keepingTime: Bool) throws {
+        let file = "\(place)/vectors.f32"
+        let time = try files.attributesOfItem(atPath: file)[.modificationDate]
+        var vectors = try bytes(ofFile: file)
+        vectors[2 * 64 + 3] ^= 0x40
+        try Data(vectors).write(to: URL(fileURLWithPath: file))
+        if keepingTime, let time {
+            try files.setAttributes([.modificationDate: time], ofItemAtPath: file)
+        }
+        for use in uses where !keepingTime || use.name != "update" {
+            #expect(throws: IndexError.self, "\(use.name)") { try use.run() }
+        }
+    }
+
+    /// The database is as an update left it, but not the index that finds files by their rows.
+    @Test func everyByteOfTheDatabaseIsLookedAt() throws {
+        let file = "\(place)/files.sqlite"
+        let whole = try bytes(ofFile: file)
+        let expected = try EmbeddingIndex(folder: path).search(.init(repeating: 1, count: 16), top: 5)
+        var noticed = 0
+        for offset in stride(from: 0, to: whole.count, by: 97) {
+            var damaged = whole
+            damaged[offset] ^= 0x55
+            try Data(damaged).write(to: URL(fileURLWithPath: file))
+            do {
+                let found = try EmbeddingIndex(folder: path).search(
+                    .init(repeating: 1, count: 16), top: 5)
+                #expect(found == expected, "byte \(offset)")
+            } catch {
+                noticed += 1
+            }
+        }
+        #expect(noticed > 10)
+    }
+
+    @Test(arguments: ["vectors.f32", "files.sqlite", "files.sqlite-wal"])
+    func plantedLinksAreNotWrittenThrough(_ name: String) throws {
+        let victim = try folder.write("victim", Array("precious".utf8))
+        try? files.removeItem(atPath: "\(place)/\(name)")
+        try files.createSymbolicLink(atPath: "\(place)/\(name)", withDestinationPath: victim)
+        let error = #expect(throws: IndexError.self) { try update() }
+        #expect("\(try #require(error))".contains("symbolic link"), "\(error)")
+        #expect(try bytes(ofFile: victim) == Array("precious".utf8))
+    }
+
+    @Test func roundedVectorsOfOthersAreNotTrusted() throws {
+        let update = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init())
+        update.quantizingFrom = 5
+        _ = try update.run()
+        let file = "\(place)/vectors.i8"
+        let query = [Float](repeating: 1, count: 16)
+        let expected = try EmbeddingIndex(folder: path).search(query, top: 1)
+        var rounded = try bytes(ofFile: file)
+        for index in (rounded.count - 5 * 16)..<rounded.count { rounded[index] = 0x81 }
+        try Data(rounded).write(to: URL(fileURLWithPath: file))
+        #expect(try EmbeddingIndex(folder: path).search(query, top: 1) == expected)
+    }
+
+    @Test func anyNumberOfResultsMayBeAskedFor() throws {
+        try files.removeItem(atPath: "\(path)/0.png")
+        try update()
+        let found = try EmbeddingIndex(folder: path).search(
+            .init(repeating: 1, count: 16), top: .max / 2 + 1)
+        #expect(found.count == 4)
+    }
+}

@@ -1,0 +1,184 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+@testable import Tensors
+
+/// Files and folders that cannot be read: nothing is lost, and what may be mended is tried again.
+@Suite struct IndexFailureTests {
+    private let folder: TemporaryFolder
+    private let model: CLIPModel
+    private var path: FilePath { FilePath(folder.path + "/photos") }
+    private let files = FileManager.default
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try files.createDirectory(
+            atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
+        model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
+    }
+
+    private func add(_ name: String, seed: Int) throws {
+        try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+
+    private func update(
+        _ decoding: RGBImage.DecodingOptions = .init(), isVerifying: Bool = false
+    ) throws -> IndexUpdate.Summary {
+        try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: decoding,
+            isVerifying: isVerifying
+        ).run()
+    }
+
+    private func names() throws -> [String] {
+        try EmbeddingIndex(folder: path).contents().pictures.map {
+            String($0.path.description.dropFirst(path.bytes.count + 1))
+        }
+    }
+
+    private func setTime(_ name: String, _ time: Date) throws {
+        try files.setAttributes([.modificationDate: time], ofItemAtPath: "\(path)/\(name)")
+    }
+
+    @Test func foldersThatCannotBeListedKeepTheirImages() throws {
+        for seed in 0..<3 { try add("sub/\(seed).png", seed: seed) }
+        try add("a.png", seed: 3)
+        try add("sub0.png", seed: 4)  // sorts right behind the folder
+        #expect(try update().encoded == 5)
+        try files.removeItem(atPath: "\(path)/sub0.png")
+        func updateWithoutSub() throws -> IndexUpdate.Summary {
+            var found: [FolderWalk.Element] = [
+                .file(path.appending("a.png".utf8)),
+                .unreadable(path.appending("sub".utf8), reason: "Input/output error"),
+            ]
+            return try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init()
+            ).run({ found.isEmpty ? nil : found.removeFirst() })
+        }
+        let first = try updateWithoutSub()
+        #expect(first.deleted == 1 && first.unchanged == 1)
+        #expect(first.failures.map(\.isNew) == [true])
+        #expect(first.failures.first?.reason.contains("Input/output error") == true)
+        #expect(try names() == ["a.png", "sub/0.png", "sub/1.png", "sub/2.png"])
+        #expect(try updateWithoutSub().failures.map(\.isNew) == [false])
+        let last = try update()
+        #expect(last.unchanged == 4 && last.encoded == 0 && last.deleted == 0)
+        #expect(last.failures.isEmpty)
+    }
+
+    @Test func aRootThatCannotBeListedChangesNothing() throws {
+        for seed in 0..<3 { try add("\(seed).png", seed: seed) }
+        _ = try update()
+        let update = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init())
+        var found: FolderWalk.Element? = .unreadable(path, reason: "Too many open files")
+        let error = #expect(throws: IndexError.self) {
+            try update.run {
+                defer { found = nil }
+                return found
+            }
+        }
+        #expect(error == .unreadableFolder(folder: path, reason: "Too many open files"))
+        #expect(try names() == ["0.png", "1.png", "2.png"])
+    }
+
+    @Test func failuresOfLimitsAreTriedAgain() throws {
+        try add("a.png", seed: 1)
+        var small = RGBImage.DecodingOptions()
+        small.maximumPixels = 10
+        #expect(try update(small).failures.map(\.isNew) == [true])
+        #expect(try update(small).failures.map(\.isNew) == [false])
+        let last = try update()
+        #expect(last.encoded == 1 && last.failures.isEmpty)
+    }
+
+    @Test func filesThatCannotBeReadAreTriedAgain() throws {
+        try files.createSymbolicLink(
+            atPath: "\(path)/a.png", withDestinationPath: folder.path + "/later.png")
+        let first = try update()
+        #expect(first.failures.map(\.isNew) == [true], "\(first)")
+        try Data(SmallPNG.bytes(1)).write(to: URL(fileURLWithPath: folder.path + "/later.png"))
+        let second = try update()
+        #expect(second.encoded == 1 && second.failures.isEmpty, "\(second)")
+    }
+
+    @Test func damagedContentIsTriedAgainOnlyAfterAChange() throws {
+        try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/a.png"))
+        #expect(try update().failures.map(\.isNew) == [true])
+        let again = try update()
+        #expect(again.failures.map(\.isNew) == [false] && again.encoded == 0)
+        #expect(try EmbeddingIndex(folder: path).failures().map(\.path.lastComponent) == [
+            Array("a.png".utf8)[...]
+        ])
+        try add("a.png", seed: 1)
+        let last = try update()
+        #expect(last.encoded == 1 && last.failures.isEmpty)
+    }
+
+    @Test func changedTimesAloneEncodeNothing() throws {
+        for seed in 0..<3 { try add("\(seed).png", seed: seed) }
+        _ = try update()
+        for seed in 0..<3 { try setTime("\(seed).png", Date(timeIntervalSince1970: 1e9)) }
+        let touched = try update()
+        #expect(touched.encoded == 0 && touched.unchanged == 3, "\(touched)")
+        #expect(try update().unchanged == 3)
+    }
+
+    /// The size and the time of modification are those of the old content, as `touch -d` sets them.
+    @Test func otherContentOfTheSameSizeAndTimeIsEncoded() throws {
+        let time = Date(timeIntervalSince1970: 1e9)
+        try add("a.png", seed: 1)
+        try setTime("a.png", time)
+        _ = try update()
+        try add("a.png", seed: 2)
+        try setTime("a.png", time)
+        let changed = try update()
+        #expect(changed.encoded == 1 && changed.unchanged == 0, "\(changed)")
+    }
+
+    @Test func verifyingComparesTheContent() throws {
+        try add("a.png", seed: 1)
+        try add("b.png", seed: 2)
+        _ = try update()
+        try add("a.png", seed: 3)
+        // As if the file system kept no time of change.
+        let place = path.appending(EmbeddingIndex.location)
+        do {
+            let status = try FileStatus(path: path.appending("a.png".utf8).bytes)
+            let database = try SQLite(
+                path: place.appending("files.sqlite".utf8), isForWriting: true)
+            try database.run(
+                "UPDATE files SET modified = ?, changed = ? WHERE path = ?",
+                [.integer(status.modified), .integer(status.changed), .blob(Array("a.png".utf8))])
+        }
+        #expect(try update().unchanged == 2)
+        let verified = try update(isVerifying: true)
+        #expect(verified.encoded == 1 && verified.unchanged == 1, "\(verified)")
+    }
+
+    @Test func indexesWithoutChecksumsGetThem() throws {
+        for seed in 0..<3 { try add("\(seed).png", seed: seed) }
+        try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
+        _ = try update()
+        let database = path.appending(EmbeddingIndex.location).appending("files.sqlite".utf8)
+        do {
+            let database = try SQLite(path: database, isForWriting: true)
+            try database.run("ALTER TABLE files DROP COLUMN sums")
+            try database.run("ALTER TABLE files DROP COLUMN changed")
+            try database.run("UPDATE facts SET value = '1' WHERE name = 'version'")
+            try database.run("DELETE FROM facts WHERE name = 'sum' OR name = 'count'")
+        }
+        #expect(try names() == ["0.png", "1.png", "2.png"])
+        let upgraded = try update()
+        #expect(upgraded.unchanged == 3 && upgraded.encoded == 0)
+        // An old failure does not say whether it may be mended, so it is tried once more.
+        #expect(upgraded.failures.map(\.isNew) == [false])
+        let sums = try SQLite(path: database, isForWriting: false).run(
+            "SELECT count(sums), count(changed) FROM files")
+        #expect(sums[0][0].integer == 3 && sums[0][1].integer == 4)
+        #expect(try names() == ["0.png", "1.png", "2.png"])
+    }
+}

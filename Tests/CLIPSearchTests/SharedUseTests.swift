@@ -1,0 +1,157 @@
+import CLIP
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+
+/// One value used by many tasks at once. ThreadSanitizer does not see into SQLite, so answers are compared.
+@Suite struct SharedUseTests {
+    private let folder: TemporaryFolder
+    private let model: CLIPModel
+    private var path: FilePath { FilePath(folder.path + "/photos") }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/photos", withIntermediateDirectories: true)
+        model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
+    }
+
+    private func add(_ name: String, seed: Int) throws {
+        try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+
+    private static func queries() -> [[Float]] {
+        (0..<16).map { query in (0..<16).map { Float(($0 * 7 + query * 5) % 11) - 5 } }
+    }
+
+    /// Runs a body in 16 tasks and returns the sum of what they return.
+    private func sum(_ body: @escaping @Sendable (_ task: Int) throws -> Int) async throws -> Int {
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for task in 0..<16 { group.addTask { try body(task) } }
+            return try await group.reduce(0, +)
+        }
+    }
+
+    @Test func sixteenTasksSearchOneIndex() async throws {
+        for seed in 0..<40 { try add("\(seed).png", seed: seed) }
+        _ = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init()
+        ).run()
+        let index = try EmbeddingIndex(folder: path)
+        let queries = Self.queries()
+        let expected = try queries.map { try index.search($0, top: 5) }
+        let wrong = try await sum { task in
+            var wrong = 0
+            for round in 0..<2000 {
+                let query = (task + round) % 16
+                if try index.search(queries[query], top: 5) != expected[query] { wrong += 1 }
+                if round % 500 == 0, try index.contents().pictures.count != 40 { wrong += 1 }
+            }
+            return wrong
+        }
+        #expect(wrong == 0, "\(wrong) of 32,000 searches")
+    }
+
+    /// Images come and go, and rows are written over, while one opened index and ever new ones are searched.
+    @Test func searchesStayRightDuringUpdates() async throws {
+        for seed in 0..<40 { try add("\(seed).png", seed: seed) }
+        func update() throws {
+            _ = try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init()
+            ).run()
+        }
+        try update()
+        // The cosine of every image that there is at some time, by its name.
+        let queries = Self.queries()
+        let names = (0..<400).map { "\($0).png" }
+        let all = try model.encode(
+            images: (0..<400).map { try RGBImage(decoding: SmallPNG.bytes($0)) })
+        let cosines = queries.map { query in
+            let row = Embeddings(values: query, dimension: 16)
+            let found = row.cosineSimilarities(to: all)[0]
+            return Dictionary(uniqueKeysWithValues: zip(names, found))
+        }
+        let index = try EmbeddingIndex(folder: path)
+        let (path, isOver) = (path, Flag())
+        let writer = Task {
+            defer { isOver.value.store(true, ordering: .relaxed) }
+            for round in 1..<10 {
+                for seed in (40 * round)..<(40 * round + 40) { try add("\(seed).png", seed: seed) }
+                try update()
+                for seed in (40 * round)..<(40 * round + 40) {
+                    try FileManager.default.removeItem(atPath: "\(path)/\(seed).png")
+                }
+                try update()
+            }
+        }
+        let wrong = try await sum { task in
+            var wrong = 0
+            var round = 0
+            while !isOver.value.load(ordering: .relaxed) {
+                let query = (task + round) % 16
+                round += 1
+                let searched = round % 8 == 0 ? try EmbeddingIndex(folder: path) : index
+                let found = try searched.search(queries[query], top: 5)
+                let isSorted = zip(found, found.dropFirst()).allSatisfy { $0.cosine >= $1.cosine }
+                let isRight = found.allSatisfy { match in
+                    let name = String(decoding: match.path.lastComponent, as: UTF8.self)
+                    return abs((cosines[query][name] ?? 9) - match.cosine) < 1e-5
+                }
+                if !isSorted || !isRight || found.isEmpty { wrong += 1 }
+            }
+            return wrong
+        }
+        try await writer.value
+        #expect(wrong == 0)
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic(false)
+    }
+
+    @Test func sixteenTasksShareALabelCache() async throws {
+        let cache = LabelCache(folder: path.appending("cache".utf8))
+        let labels = (0..<8).map { set in (0..<5).map { "label \(set) \($0)" } }
+        let model = model
+        let expected = try labels.map {
+            try ZeroShotClassifier(model: model, labels: $0, templates: ["a {}"]).labelEmbeddings
+        }
+        let wrong = try await sum { task in
+            try (0..<20).count { round in
+                let set = (task + round) % 8
+                let classifier = try cache.classifier(
+                    model: model, labels: labels[set], templates: ["a {}"], truncating: false)
+                return classifier.labelEmbeddings != expected[set]
+            }
+        }
+        #expect(wrong == 0)
+    }
+
+    @Test func damagedLabelCachesAreMadeAnew() throws {
+        let cache = LabelCache(folder: path.appending("cache".utf8))
+        func embeddings() throws -> Embeddings {
+            try cache.classifier(
+                model: model, labels: ["a", "b"], templates: ["{}"], truncating: false
+            ).labelEmbeddings
+        }
+        let expected = try embeddings()
+        let names = try FileManager.default.contentsOfDirectory(atPath: "\(path)/cache")
+        let file = "\(path)/cache/\(try #require(names.first))"
+        #expect(names.count == 1)
+        let whole = try bytes(ofFile: file)
+        for offset in whole.indices {
+            var damaged = whole
+            damaged[offset] ^= 1
+            try Data(damaged).write(to: URL(fileURLWithPath: file))
+            #expect(try embeddings() == expected, "byte \(offset)")
+            #expect(try bytes(ofFile: file) == whole, "byte \(offset)")
+        }
+        for count in [0, 1, whole.count - 1] {
+            try Data(whole.prefix(count)).write(to: URL(fileURLWithPath: file))
+            #expect(try embeddings() == expected, "\(count) bytes")
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import CLIP
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// The sequence of embeddings of many images.
+@Suite struct EncodingStreamTests {
+    private static func model(threads: Int) throws -> CLIPModel {
+        try CLIPModel(path: Fixtures.path("models/seeded"), threads: threads)
+    }
+
+    private static func image(_ seed: Int) throws(CLIPError) -> RGBImage {
+        try RGBImage(
+            width: 8, height: 8,
+            pixels: (0..<192).map { UInt8(truncatingIfNeeded: ($0 + 1) * (seed * 37 + 11)) })
+    }
+
+    @Test(arguments: [0, 1, 2, 3, 9, 500], [1, 2, 3, 7])
+    func embeddingsComeInOrder(count: Int, threads: Int) throws {
+        let model = try Self.model(threads: threads)
+        let encodings = model.encodings(of: 0..<count) { input -> DecodedInput<Int> in
+            do throws(CLIPError) {
+                if input % 5 == 3 { throw .unreadableFile(path: "\(input)", reason: "a test") }
+                return DecodedInput(.success(try Self.image(input)), learned: -input)
+            } catch {
+                return DecodedInput(.failure(error), learned: -input)
+            }
+        }
+        let encoded = Array(encodings)
+        #expect(encoded.map(\.input) == Array(0..<count))
+        #expect(encoded.map(\.learned) == (0..<count).map { -$0 })
+        for element in encoded {
+            if element.input % 5 == 3 {
+                #expect(
+                    element.embedding
+                        == .failure(.unreadableFile(path: "\(element.input)", reason: "a test")))
+            } else {
+                let expected = try model.encode(images: [Self.image(element.input)])[0]
+                #expect(element.embedding == .success(expected), "input \(element.input)")
+            }
+        }
+    }
+
+    @Test(arguments: [1, 2, 4]) func leavingTheLoopStopsTheThreads(threads: Int) throws {
+        final class Decoded: Sendable { let count = Atomic(0) }
+        let decoded = Decoded()
+        let model = try Self.model(threads: threads)
+        var taken = 0
+        for encoded in model.encodings(
+            of: 0..<1_000_000,
+            decode: { input throws(CLIPError) in
+                decoded.count.add(1, ordering: .relaxed)
+                return try Self.image(input)
+            })
+        {
+            #expect(encoded.input == taken)
+            taken += 1
+            if taken == 100 { break }
+        }
+        let count = decoded.count.load(ordering: .relaxed)
+        #expect(count < 100_000)
+        usleep(50_000)
+        #expect(decoded.count.load(ordering: .relaxed) == count, "threads go on after the loop")
+    }
+
+    /// The caller's own work, such as fsync, does not keep the threads from their next images.
+    @Test func inputsAreReadAFewAhead() throws {
+        let model = try Self.model(threads: 2)
+        var read = 0
+        let inputs = AnyIterator {
+            read += 1
+            return read <= 10_000 ? read : nil
+        }
+        var farthest = 0
+        var taken = 0
+        for encoded in model.encodings(
+            of: IteratorSequence(inputs), decode: { input throws(CLIPError) in try Self.image(input) })
+        {
+            taken += 1
+            #expect(encoded.input == taken)
+            farthest = max(farthest, read - taken)
+        }
+        #expect(taken == 10_000)
+        // At most 256 batches wait, of at most as many images each as one thread takes.
+        #expect(farthest < 9_000, "\(farthest) inputs ahead")
+    }
+
+    @Test func weightsThatMakeNoNumberEndTheSequence() throws {
+        let folder = try TemporaryFolder()
+        var weights = try bytes(ofFile: Fixtures.path("models/seeded/model.safetensors"))
+        // The last numbers of the file become NaN.
+        for index in (weights.count - 4096)..<weights.count { weights[index] = 0xFF }
+        let path = try folder.write("model.safetensors", weights)
+        let model = try CLIPModel(path: path, activation: .quickGELU, threads: 2)
+        let encoded = Array(
+            model.encodings(of: 0..<300) { input throws(CLIPError) in try Self.image(input) })
+        guard case .failure(let error)? = encoded.last?.embedding else {
+            // The numbers may be of the text tower.
+            #expect(encoded.count == 300)
+            return
+        }
+        #expect(error.isOfWeights && encoded.count == 1, "\(error)")
+    }
+
+    @Test func sixteenStreamsAtOnce() async throws {
+        let model = try Self.model(threads: 2)
+        let expected = try (0..<40).map { try model.encode(images: [Self.image($0)])[0] }
+        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    var wrong = 0
+                    for encoded in model.encodings(
+                        of: 0..<400, decode: { input throws(CLIPError) in try Self.image(input % 40) })
+                    {
+                        if try encoded.embedding.get() != expected[encoded.input % 40] { wrong += 1 }
+                    }
+                    return wrong
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
+    }
+
+    @Test func sixteenTasksShareAModel() async throws {
+        let model = try Self.model(threads: 2)
+        let texts = (0..<16).map { "a photo of \($0) cats" }
+        let expected = try (texts.map { try model.encode(texts: [$0]) },
+            (0..<16).map { try model.encode(images: [Self.image($0)]) },
+            texts.map { try model.tokenizer.tokenize($0) })
+        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+            for task in 0..<16 {
+                group.addTask {
+                    var wrong = 0
+                    for round in 0..<40 {
+                        let i = (task + round) % 16
+                        if try model.encode(texts: [texts[i]]) != expected.0[i] { wrong += 1 }
+                        if try model.encode(images: [Self.image(i)]) != expected.1[i] { wrong += 1 }
+                        if try model.tokenizer.tokenize(texts[i]) != expected.2[i] { wrong += 1 }
+                    }
+                    return wrong
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
+    }
+}
