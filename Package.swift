@@ -102,7 +102,7 @@ let package = Package(
 
         .target(
             name: "TestSupport", dependencies: ["CLIP", "Tensors"], path: "Tests/TestSupport"),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"]),
         .testTarget(
             name: "ImageCodecsTests", dependencies: ["CLIP", "ImageCodecs", "TestSupport"]),
         .testTarget(

@@ -74,7 +74,9 @@ package struct QuantizedVectors: Sendable {
     ) throws(FileError) {
         let (count, dimension) = (vectors.count, vectors.dimension)
         let strips = (count + 4095) / 4096
-        @Sendable func rows(_ strip: Int) -> Range<Int> { strip * 4096..<min(count, (strip + 1) * 4096) }
+        @Sendable func rows(_ strip: Int) -> Range<Int> {
+            strip * 4096..<min(count, (strip + 1) * 4096)
+        }
 
         // The largest of each column, of every strip by itself.
         let maxima = inRows(of: strips, dimension, on: pool) { strip, maxima in

@@ -89,6 +89,60 @@ import Testing
         #expect(Array(npy.dropFirst(128)) == shards)
     }
 
+    /// Any byte that is not as it was written: the rows before it are kept, the others are written again.
+    @Test(arguments: 0..<3)
+    func damagedRowsAreWrittenAgain(_ kind: Int) throws {
+        let (name, layout) = Self.layouts[kind]
+        let whole = try made("whole")
+        let first = try writer("\(whole)/\(name)", layout)
+        try write(first)
+        try first.finish()
+        let expected = try files(whole)
+        for file in [".partial", ".names.jsonl.partial", ".sums.partial"] {
+            for place in stride(from: 0.0, to: 1, by: 0.07) {
+                let path = try made("damaged")
+                defer { try? FileManager.default.removeItem(atPath: path) }
+                do {
+                    let writer = try writer("\(path)/\(name)", layout)
+                    try write(writer, upTo: 8)
+                }
+                let found = try FileManager.default.subpathsOfDirectory(atPath: path).filter {
+                    file == ".partial"
+                        ? $0.hasSuffix("\(layout == .jsonLines ? "jsonl" : "npy").partial")
+                            && !$0.hasSuffix(".names.jsonl.partial")
+                        : $0.hasSuffix(file)
+                }
+                guard let changed = found.max() else { continue }  // .jsonl has no names
+                var content = try bytes(ofFile: "\(path)/\(changed)")
+                guard !content.isEmpty else { continue }
+                content[Int(place * Double(content.count))] ^= 0x11
+                try Data(content).write(to: URL(fileURLWithPath: "\(path)/\(changed)"))
+                let next = try writer("\(path)/\(name)", layout, resuming: true)
+                let written = try write(next)
+                try next.finish()
+                let what = "byte \(Int(place * Double(content.count))) of \(changed)"
+                #expect(try files(path) == expected, "\(what)")
+                // Only the header of .npy, which is written anew, may change without a loss.
+                let isHeader =
+                    changed.hasSuffix("npy.partial") && place * Double(content.count) < 128
+                #expect(isHeader || next.dropped > 0 && written > 1, "\(what): \(next.dropped)")
+            }
+        }
+    }
+
+    @Test(arguments: 0..<3) func linksAreNotWrittenThrough(_ kind: Int) throws {
+        let (name, layout) = Self.layouts[kind]
+        let victim = try folder.write("victim", Array("precious".utf8))
+        let partial = layout == .shards(rows: 4) ? "x/00000.npy.partial" : "\(name).partial"
+        let path = try made("out/x").dropLast(2)
+        if layout != .shards(rows: 4) { try FileManager.default.removeItem(atPath: "\(path)/x") }
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(path)/\(partial)", withDestinationPath: victim)
+        let error = #expect(throws: CLIPError.self) { try writer("\(path)/\(name)", layout) }
+        #expect("\(try #require(error))".contains("symbolic link"), "\(error)")
+        #expect(try bytes(ofFile: victim) == Array("precious".utf8))
+    }
+
     /// A process may end at any byte of what it has written.
     @Test(arguments: 0..<3)
     func anyBreakIsGoneOnFrom(_ kind: Int) throws {

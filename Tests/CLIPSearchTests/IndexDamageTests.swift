@@ -40,7 +40,13 @@ import Testing
     /// Everything that reads an index or updates it.
     private var uses: [(name: String, run: () throws -> Void)] {
         [
-            ("search", { _ = try EmbeddingIndex(folder: path).search(.init(repeating: 1, count: 16), top: 5) }),
+            (
+                "search",
+                {
+                    _ = try EmbeddingIndex(folder: path).search(
+                        .init(repeating: 1, count: 16), top: 5)
+                }
+            ),
             ("contents", { _ = try EmbeddingIndex(folder: path).contents() }),
             ("update", { try update() }),
         ]
@@ -54,7 +60,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["../x.png", "/etc/x.png", "", "a/../b.png", "a//b.png", "./b.png", "a\0b.png", "sub/.."])
+    @Test(arguments: [
+        "../x.png", "/etc/x.png", "", "a/../b.png", "a//b.png", "./b.png", "a\0b.png", "sub/..",
+    ])
     func plantedPathsAreRefused(_ planted: String) throws {
         try change(
             "UPDATE files SET path = ? WHERE id = 2", [.blob(Array(planted.utf8))])
@@ -118,7 +126,8 @@ import Testing
     @Test func everyByteOfTheDatabaseIsLookedAt() throws {
         let file = "\(place)/files.sqlite"
         let whole = try bytes(ofFile: file)
-        let expected = try EmbeddingIndex(folder: path).search(.init(repeating: 1, count: 16), top: 5)
+        let expected = try EmbeddingIndex(folder: path).search(
+            .init(repeating: 1, count: 16), top: 5)
         var noticed = 0
         for offset in stride(from: 0, to: whole.count, by: 97) {
             var damaged = whole

@@ -110,9 +110,10 @@ import Testing
         #expect(try update().failures.map(\.isNew) == [true])
         let again = try update()
         #expect(again.failures.map(\.isNew) == [false] && again.encoded == 0)
-        #expect(try EmbeddingIndex(folder: path).failures().map(\.path.lastComponent) == [
-            Array("a.png".utf8)[...]
-        ])
+        #expect(
+            try EmbeddingIndex(folder: path).failures().map(\.path.lastComponent) == [
+                Array("a.png".utf8)[...]
+            ])
         try add("a.png", seed: 1)
         let last = try update()
         #expect(last.encoded == 1 && last.failures.isEmpty)

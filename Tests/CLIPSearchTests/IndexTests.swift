@@ -92,8 +92,10 @@ import Testing
             Set(names(found)) == ["sub/moved.png", "2.png", "3.png", "4.png", "5.png", "twin.png"])
         // What is gone does not take the place of what is there.
         #expect(
-            try index.search(model.encode(images: [RGBImage(decoding: SmallPNG.bytes(1))]).values, top: 6)
-                .count == 6)
+            try index.search(
+                model.encode(images: [RGBImage(decoding: SmallPNG.bytes(1))]).values, top: 6
+            )
+            .count == 6)
     }
 
     @Test func namesOfAnyBytes() throws {
@@ -225,7 +227,8 @@ import Testing
         for top in [1, 3] {
             let index = try EmbeddingIndex(folder: path)
             for seed in [0, 5, 63, 68] {
-                let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(seed))]).values
+                let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(seed))])
+                    .values
                 let found = try index.search(query, top: top)
                 #expect(names(found).first == "\(seed).png" && found.count == top)
             }

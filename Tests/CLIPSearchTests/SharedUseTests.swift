@@ -19,8 +19,14 @@ import Testing
         model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
     }
 
-    private func add(_ name: String, seed: Int) throws {
+    private static func add(_ name: String, seed: Int, to path: FilePath) throws {
         try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+
+    private static func update(_ path: FilePath, _ model: CLIPModel) throws {
+        _ = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init()
+        ).run()
     }
 
     private static func queries() -> [[Float]] {
@@ -36,10 +42,8 @@ import Testing
     }
 
     @Test func sixteenTasksSearchOneIndex() async throws {
-        for seed in 0..<40 { try add("\(seed).png", seed: seed) }
-        _ = try IndexUpdate(
-            folder: path, model: model, modelName: "seeded", decoding: .init()
-        ).run()
+        for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
+        try Self.update(path, model)
         let index = try EmbeddingIndex(folder: path)
         let queries = Self.queries()
         let expected = try queries.map { try index.search($0, top: 5) }
@@ -57,13 +61,8 @@ import Testing
 
     /// Images come and go, and rows are written over, while one opened index and ever new ones are searched.
     @Test func searchesStayRightDuringUpdates() async throws {
-        for seed in 0..<40 { try add("\(seed).png", seed: seed) }
-        func update() throws {
-            _ = try IndexUpdate(
-                folder: path, model: model, modelName: "seeded", decoding: .init()
-            ).run()
-        }
-        try update()
+        for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
+        try Self.update(path, model)
         // The cosine of every image that there is at some time, by its name.
         let queries = Self.queries()
         let names = (0..<400).map { "\($0).png" }
@@ -75,16 +74,17 @@ import Testing
             return Dictionary(uniqueKeysWithValues: zip(names, found))
         }
         let index = try EmbeddingIndex(folder: path)
-        let (path, isOver) = (path, Flag())
+        let (folder, model, isOver) = (path, model, Flag())
         let writer = Task {
             defer { isOver.value.store(true, ordering: .relaxed) }
             for round in 1..<10 {
-                for seed in (40 * round)..<(40 * round + 40) { try add("\(seed).png", seed: seed) }
-                try update()
-                for seed in (40 * round)..<(40 * round + 40) {
-                    try FileManager.default.removeItem(atPath: "\(path)/\(seed).png")
+                let seeds = (40 * round)..<(40 * round + 40)
+                for seed in seeds { try Self.add("\(seed).png", seed: seed, to: folder) }
+                try Self.update(folder, model)
+                for seed in seeds {
+                    try FileManager.default.removeItem(atPath: "\(folder)/\(seed).png")
                 }
-                try update()
+                try Self.update(folder, model)
             }
         }
         let wrong = try await sum { task in
@@ -93,7 +93,7 @@ import Testing
             while !isOver.value.load(ordering: .relaxed) {
                 let query = (task + round) % 16
                 round += 1
-                let searched = round % 8 == 0 ? try EmbeddingIndex(folder: path) : index
+                let searched = round % 8 == 0 ? try EmbeddingIndex(folder: folder) : index
                 let found = try searched.search(queries[query], top: 5)
                 let isSorted = zip(found, found.dropFirst()).allSatisfy { $0.cosine >= $1.cosine }
                 let isRight = found.allSatisfy { match in

@@ -289,6 +289,17 @@ import Testing
         #expect(throws: CLIPError.nonFiniteResult(path: path, stage: "the tensor \(name)")) {
             try model.encode(pixels: [Float](repeating: 0.5, count: 3 * 32 * 32))
         }
+        for count in [1, 300] {
+            let encoded = Array(
+                model.encodings(of: 0..<count) { seed throws(CLIPError) in
+                    try RGBImage(
+                        width: 8, height: 8,
+                        pixels: (0..<192).map { UInt8(truncatingIfNeeded: $0 * (seed + 3)) })
+                })
+            #expect(
+                encoded.map(\.embedding)
+                    == [.failure(.nonFiniteResult(path: path, stage: "the tensor \(name)"))])
+        }
         // The other tower has no part in it.
         #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
     }

@@ -168,7 +168,8 @@ import Testing
             for round in 0..<200 {
                 let parts = round % team.count + 1
                 // Each part has a place of its own, so they need no lock.
-                nonisolated(unsafe) let runs = UnsafeMutableBufferPointer<Int>.allocate(capacity: team.count)
+                nonisolated(unsafe) let runs = UnsafeMutableBufferPointer<Int>.allocate(
+                    capacity: team.count)
                 defer { runs.deallocate() }
                 runs.initialize(repeating: 0)
                 team.run(parts: parts) { part in runs[part] += 1 }

@@ -28,7 +28,8 @@ extension IndexUpdate {
                 learned.digest = sha256(bytes)
                 if let known, known.file.digest == learned.digest {
                     learned.isUnchanged = true
-                    return DecodedInput(.failure(.unreadableImage(path: "", reason: "")), learned: learned)
+                    return DecodedInput(
+                        .failure(.unreadableImage(path: "", reason: "")), learned: learned)
                 }
                 let image = try RGBImage(decoding: bytes, path: full.description, options: options)
                 (learned.width, learned.height) = (image.width, image.height)

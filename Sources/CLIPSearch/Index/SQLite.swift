@@ -45,7 +45,8 @@ final class SQLite: @unchecked Sendable {
         // A relative path that begins with "file:" would be a URI.
         let isRelative = path.bytes.first != UInt8(ascii: "/")
         let name =
-            isFixed ? Self.address(ofFixed: path) : Array((isRelative ? "./" : "").utf8) + path.bytes
+            isFixed
+            ? Self.address(ofFixed: path) : Array((isRelative ? "./" : "").utf8) + path.bytes
         let flags =
             isForWriting
             ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE

@@ -1,0 +1,124 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What goes wrong outside of the program: files that cannot be read, outputs that are no files, limits.
+@Suite struct ReliabilityTests {
+    private let folder: TemporaryFolder
+    private let files = FileManager.default
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try files.createDirectory(
+            atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
+        for (name, source) in [("a", "tall"), ("sub/b", "wide"), ("sub/c", "tall")] {
+            try folder.copy(Fixtures.path("pictures/\(source).png"), as: "photos/\(name).png")
+        }
+    }
+
+    private func clip(_ arguments: String..., in place: String? = nil) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments, in: place)
+    }
+
+    private func index(_ options: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(["index", "photos", "--model", "tiny"] + options)
+    }
+
+    @Test func failuresThatAreKnownDoNotCount() throws {
+        try folder.write("photos/bad.jpg", "no image".utf8)
+        let first = try index("--errors", "errors.jsonl")
+        #expect(first.status == 1, "\(first.errors)")
+        #expect(first.errors.contains("clip: error: cannot read"), "\(first.errors)")
+        let again = try index()
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(!again.errors.contains("clip: error:"), "\(again.errors)")
+        #expect(again.errors.contains("--list-errors photos"), "\(again.errors)")
+        let quiet = try index("-q")
+        #expect(quiet.status == 0 && quiet.errors.isEmpty, "\(quiet.errors)")
+        let summary = try json(index("--json").output)
+        #expect(summary["failed"] as? Int == 1 && summary["newly_failed"] as? Int == 0)
+
+        let listed = try clip("index", "photos", "--list-errors")
+        #expect(listed.status == 0 && listed.text.contains("photos/bad.jpg"), "\(listed.text)")
+        let object = try json(clip("index", "photos", "--list-errors", "--json").output)
+        #expect(object["path"] as? String == "photos/bad.jpg")
+        #expect(
+            try json(Data(bytes(ofFile: folder.path + "/errors.jsonl"))) as NSDictionary
+                == object as NSDictionary)
+
+        try folder.write("photos/new.jpg", "no image either".utf8)
+        let third = try index()
+        #expect(third.status == 1 && third.errors.contains("new.jpg"), "\(third.errors)")
+        #expect(!third.errors.contains("bad.jpg"), "\(third.errors)")
+    }
+
+    /// Whatever cannot be opened, no image that is there is forgotten.
+    @Test func fewDescriptorsLoseNothing() throws {
+        #expect(try index().status == 0)
+        for count in 4...12 {
+            let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+            let limited = try shell.run([
+                "-c",
+                "ulimit -n \(count); exec '\(ClipBinary.built.path)' index photos --model tiny",
+            ])
+            #expect([0, 1].contains(limited.status), "\(count): \(limited.errors)")
+            let whole = try index("--json")
+            let summary = try json(whole.output)
+            #expect(
+                whole.status == 0 && summary["unchanged"] as? Int == 3,
+                "\(count) descriptors: \(limited.errors) \(summary)")
+        }
+    }
+
+    @Test func outputsThatAreLinksOrPipesStay() throws {
+        try folder.write("old.safetensors", "old".utf8)
+        try files.createSymbolicLink(
+            atPath: folder.path + "/link.safetensors", withDestinationPath: "old.safetensors")
+        #expect(try clip("convert", "tiny", "link.safetensors", "-q").status == 0)
+        #expect(
+            try files.destinationOfSymbolicLink(atPath: folder.path + "/link.safetensors")
+                == "old.safetensors")
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            """
+            mkfifo pipe
+            cat pipe > copy & reader=$!
+            '\(ClipBinary.built.path)' convert tiny pipe -q || exit 9
+            wait $reader
+            test -p pipe && cmp copy old.safetensors
+            """,
+        ])
+        #expect(result.status == 0, "\(result.text) \(result.errors)")
+    }
+
+    @Test func endlessFilesAreRefused() throws {
+        let labels = try clip(
+            "zeroshot", "photos/a.png", "--labels", "/dev/zero", "--model", "tiny")
+        #expect(labels.status == 1 && labels.errors.contains("larger than"), "\(labels.errors)")
+        let row = try folder.write("wide.csv", [UInt8](repeating: 0x2C, count: 1 << 20))
+        let table = try clip(
+            "encode", "--text-file", row, "--text-column", "x", "--model", "tiny")
+        #expect(table.status == 1 && table.errors.contains("fields"), "\(table.errors)")
+    }
+
+    @Test func queriesThatCancelOutAreRefused() throws {
+        #expect(try index().status == 0)
+        let result = try clip("search", "dog", "-", "dog", "--index", "photos")
+        #expect(
+            result.status == 2 && result.text.isEmpty && result.errors.contains("cancel"),
+            "\(result.text) \(result.errors)")
+        let many = try clip(
+            "search", "dog", "--index", "photos", "--top", "4611686018427387905", "--paths")
+        #expect(many.status == 0 && many.text.split(separator: "\n").count == 3, "\(many.errors)")
+    }
+
+    /// SQLite would take such a name for a URI.
+    @Test func foldersMayBeNamedLikeURIs() throws {
+        try files.moveItem(atPath: folder.path + "/photos", toPath: folder.path + "/file:x")
+        let made = try clip("index", "file:x", "--model", "tiny")
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(files.fileExists(atPath: folder.path + "/file:x/.clip-index/files.sqlite"))
+        #expect(try clip("search", "a dog", "--index", "file:x").status == 0)
+    }
+}
