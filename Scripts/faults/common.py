@@ -6,6 +6,7 @@ Needs nothing but Python 3.9 and its standard library.
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import struct
@@ -17,6 +18,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 HANG = 10  # seconds after which a run counts as hanging
+NOTE = re.compile(r"clip: (?!error)\w+: ")
 
 
 def arguments(description, seed=1, **numbers):
@@ -76,6 +78,11 @@ class Run:
             self.status = None
         self.seconds = time.monotonic() - start
         self.lines = [line for line in (self.errors or b"").decode(errors="replace").split("\n") if line]
+
+    @property
+    def said(self):
+        """The lines on standard error that are no notes, which begin with the name of the command."""
+        return [line for line in self.lines if not NOTE.match(line)]
 
     @property
     def crash(self):

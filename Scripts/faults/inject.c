@@ -4,8 +4,8 @@
 //
 // Counts calls by kind and makes the Nth of a kind fail with an error number; with "KIND:N:ERRNO:on" that one and
 // all that follow. Calls with a path or a descriptor count only if they concern a path below FOLDER (an absolute path
-// that starts with the same bytes); descriptors are followed from open and opendir to close. pthread_create counts
-// if the program itself calls it, not one of its libraries. mmap counts if it maps a file below FOLDER.
+// that starts with the same bytes); descriptors are followed from open and opendir to close. mmap counts if it maps
+// such a file. Every pthread_create counts, also of the libraries.
 //
 // CLIP_FAULT_LOG=FILE gets a line for the call that failed, "failed KIND N PATH", and when the program ends
 // "count KIND N" for each kind. The library makes these writes as plain system calls, so that none is counted.
@@ -18,7 +18,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -44,7 +43,6 @@ static const char *under;
 static size_t under_length;
 static int fault_kind = -1, fault_number, fault_errno, fault_goes_on;
 static int log_file = -1;
-static uintptr_t program_start, program_end;
 
 #define REAL(name) \
     static __typeof__(name) *real; \
@@ -56,20 +54,8 @@ static void say(const char *word, enum kind kind, int number, const char *path) 
     if (log_file >= 0) syscall(SYS_write, log_file, line, (size_t)length);
 }
 
-static int find_program(struct dl_phdr_info *info, size_t size, void *unused) {
-    (void)size, (void)unused;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
-        program_start = info->dlpi_addr + part->p_vaddr;
-        program_end = program_start + part->p_memsz;
-    }
-    return 1;  // the program is the first
-}
-
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("CLIP_FAULT_UNDER"), *fault = getenv("CLIP_FAULT"), *log = getenv("CLIP_FAULT_LOG");
-    dl_iterate_phdr(find_program, NULL);
     char kind[32] = "", rest[8] = "";
     if (fault && sscanf(fault, "%31[^:]:%d:%d:%7s", kind, &fault_number, &fault_errno, rest) >= 3) {
         for (int i = 0; i < KINDS; i++)
@@ -281,7 +267,6 @@ int closedir(DIR *folder) {
 int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*body)(void *),
                    void *restrict argument) {
     REAL(pthread_create);
-    uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-    if (caller >= program_start && caller < program_end && fails(THREAD, "", -1)) return fault_errno;
+    if (fails(THREAD, "", -1)) return fault_errno;
     return real(thread, attributes, body, argument);
 }

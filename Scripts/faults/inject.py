@@ -5,12 +5,12 @@
 Compiles `inject.c` with `cc` and preloads it. A folder of some 60 images in subfolders is indexed; then images are made,
 changed, moved and deleted. The update of that index is repeated from the same state once for each call that it makes (open,
 read, opendir, readdir, stat, write, fsync, rename, unlink, mkdir, mmap, ftruncate, flock, pthread_create) and each
-error that fits the call; only calls on files below the folder fail. Then again with all calls from the Nth on failing,
+error that fits the call; only calls on files below the folder fail, and any thread. Then again with all calls from the Nth on failing,
 for some N. The same for `clip index --rebuild`, if the binary has it.
 
 After each run:
 - no signal, and an end within 10 s;
-- status 0 with the complete index and nothing on standard error, or status 1 with one line that names the folder or a
+- status 0 with the complete index and no error on standard error, or status 1 with one line that names the folder or a
   file in it (with many failing calls, a line for each file at most);
 - the index is that of before, of after, or a mixture: an unchanged file has its entry, and every vector is that of its
   digest. A changed file may have lost its vector if it could not be read: such entries are counted, not refused;
@@ -60,7 +60,7 @@ class Place:
         self.counts = {kind: int(number) for _, kind, number, *_ in map(str.split, self.log.read_text().splitlines())}
 
     def index(self, **options):
-        return self.workplace.run(*self.command, self.folder, "--model", "tiny", "-q", **options)
+        return self.workplace.run(*self.command, self.folder, "--model", "tiny", **options)
 
     def names(self):
         """What the index consists of, and what lies beside it."""
@@ -106,13 +106,13 @@ class Place:
             wrong = difference(entries, self.after)
             if wrong:
                 found.append(("status 0, and the index is not complete", wrong))
-            if run.lines:
+            if run.said:
                 found.append(("status 0, and a line of error", str(run)))
         elif run.status != 1:
             found.append((f"status {run.status}", str(run)))
-        elif not 1 <= len(run.lines) <= most:
-            found.append((f"status 1 and {'more than one line' if run.lines else 'nothing said'}", str(run)))
-        elif not all(str(self.folder) in line for line in run.lines):
+        elif not 1 <= len(run.said) <= most:
+            found.append((f"status 1 and {'more than one line' if run.said else 'nothing said'}", str(run)))
+        elif not all(str(self.folder) in line for line in run.said):
             found.append(("the error names neither the folder nor a file", str(run)))
 
     def check_entries(self, found):
