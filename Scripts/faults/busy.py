@@ -184,4 +184,5 @@ def main():
         Test(workplace, options).run()
 
 
-main()
+if __name__ == "__main__":
+    main()

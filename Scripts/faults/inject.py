@@ -205,4 +205,5 @@ def test_command(workplace, command, options, deadline, violations):
         print(f"{left_out} cases were left out: the time was over (--seconds)")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -167,4 +167,5 @@ def main():
     violations.exit()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -265,4 +265,5 @@ def main():
         Test(workplace, options, bool(mounts)).all()
 
 
-main()
+if __name__ == "__main__":
+    main()
