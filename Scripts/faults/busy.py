@@ -2,14 +2,15 @@
 
     python3 Scripts/faults/busy.py .build/release/clip [--images 10000] [--searchers 16] [--seconds 60]
 
-Indexes 10,000 images of 32 x 32 pixels. Then `clip search` runs in a loop on 16 threads, while files are deleted, replaced,
-renamed and made, and `clip index` runs over and over. Every search must exit with 0, print ten distinct files in falling
-order of their cosines, and name only files that were in the folder: none that was gone when an update began that had ended
-when the search began, and none that was made after the search had ended. Every `clip index` must exit with 0, and at the
-end the index must equal one that is made in one go.
+Indexes 10,000 images of 32 x 32 pixels. Then `clip search` runs in a loop on 16 threads, while files are deleted,
+replaced, renamed and made, and `clip index` runs over and over. Every search must exit with 0, print ten distinct
+files in falling order of their cosines, and name only files that were in the folder: none that was gone when an
+update began that had ended when the search began, and none that was made after the search had ended. Every `clip
+index` must exit with 0, and at the end the index must equal one that is made in one go.
 
 Prints the number of searches, the median and the slowest, for which `--bar` is the limit in seconds. The times mean
-something on a machine that does nothing else: see the load before the test. Exits with 1 if something of this is violated.
+something on a machine that does nothing else: see the load before the test. Exits with 1 if something of this is
+violated.
 """
 
 import os
@@ -149,7 +150,8 @@ class Test:
         first = self.index()
         assert first.status == 0, first
         threads = [threading.Thread(target=self.keep_indexing), threading.Thread(target=self.keep_changing)]
-        threads += [threading.Thread(target=self.keep_searching, args=[number]) for number in range(self.options.searchers)]
+        for number in range(self.options.searchers):
+            threads.append(threading.Thread(target=self.keep_searching, args=[number]))
         for thread in threads:
             thread.start()
         try:
@@ -170,7 +172,8 @@ class Test:
         slowest = max(self.times)
         if slowest > self.options.bar:
             self.violations.add(f"the slowest search took more than {self.options.bar} s", f"{slowest:.2f} s")
-        table(["images", "searchers", "cores", "load before", "searches", "median, s", "99 %, s", "slowest, s", "updates", "changes"],
+        table(["images", "searchers", "cores", "load before", "searches", "median, s", "99 %, s", "slowest, s",
+               "updates", "changes"],
               [[self.options.images, self.options.searchers, os.cpu_count(), f"{load:.1f}", len(self.times),
                 f"{statistics.median(self.times):.2f}", f"{sorted(self.times)[len(self.times) * 99 // 100]:.2f}",
                 f"{slowest:.2f}", self.update_count, self.changes]])

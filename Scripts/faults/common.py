@@ -42,7 +42,8 @@ class Workplace:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="clip-faults-"))
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CLIP_")}
         self.environment |= {
-            "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache"), "CLIP_HOME": str(self.folder / "home"),
+            "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "CLIP_HOME": str(self.folder / "home"),
             "SWIFT_BACKTRACE": "enable=no", "NO_COLOR": "1", "LC_ALL": "C.UTF-8",
         }
 
@@ -117,13 +118,13 @@ def png(rng, side=32):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def make_tree(folder, count, rng, per_folder=20):
+def make_tree(folder, count, rng, per_folder=20, side=32):
     """Writes images into subfolders; their paths in the folder."""
     paths = []
     for number in range(count):
         path = f"album {number // per_folder:03}/{number:05}.png"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(png(rng))
+        (folder / path).write_bytes(png(rng, side))
         paths.append(path)
     return paths
 

@@ -1,6 +1,5 @@
 """The changes that `mutate.py` makes to files, by chance; every function changes one thing and says what."""
 
-import array
 import contextlib
 import json
 import math
@@ -28,7 +27,8 @@ class Change:
 def change_bytes(path, rng):
     """Flips, overwrites, inserts, removes or repeats bytes; what was done."""
     content = bytearray(path.read_bytes())
-    kind = rng.choice(["flip", "set", "random", "insert", "remove", "repeat", "cut", "append", "zeros", "empty", "swap"])
+    kind = rng.choice(
+        ["flip", "set", "random", "insert", "remove", "repeat", "cut", "append", "zeros", "empty", "swap"])
     place = rng.randrange(len(content) + 1)
     length = rng.choice([1, 2, 4, 8, 16, 64, 300, 1024])
     if kind == "flip" and content:
@@ -98,27 +98,8 @@ def change_json(path, rng):
 
 # MARK: the index
 
-def add_rounded_vectors(place):
-    """Writes vectors.i8 as `clip index` does for many images; Sources/Tensors/QuantizedVectors.swift tells the format."""
-    database = sqlite3.connect(place / "files.sqlite")
-    facts = dict(database.execute("SELECT name, value FROM facts"))
-    database.close()
-    dimension = int(facts["dimension"])
-    values = array.array("f", (place / "vectors.f32").read_bytes())
-    rows = [values[start:start + dimension] for start in range(0, len(values), dimension)]
-    scales = array.array("f", [max(abs(row[column]) for row in rows) / 127 for column in range(dimension)])
-    rounded, error = bytearray(), 0.0
-    for row in rows:
-        levels = [max(-127, min(127, round(value / scale))) if scale else 0 for value, scale in zip(row, scales)]
-        error = max(error, math.dist(row, [level * scale for level, scale in zip(levels, scales)]))
-        rounded += struct.pack(f"{dimension}b", *levels)
-    header = b"clip i8\n" + struct.pack("<QQQf", len(rows), dimension, int(facts.get("generation", 0)), error * 1.001)
-    header += scales.tobytes()
-    (place / "vectors.i8").write_bytes(header + bytes(-len(header) % 64) + rounded)
-
-
-PATHS = {"../x": b"../x.png", "above": b"../../../../etc/passwd", "absolute": b"/etc/hostname", "empty": b"", "NUL": b"a\0b.png",
-         "dot": b".", "inner ..": b"album 000/../../x.png", "no UTF-8": b"\xff\xfe.png", "long": b"x" * 5000,
+PATHS = {"../x": b"../x.png", "above": b"../../../../etc/passwd", "absolute": b"/etc/hostname", "empty": b"",
+         "NUL": b"a\0b.png", "dot": b".", "inner ..": b"album 000/../../x.png", "no UTF-8": b"\xff\xfe.png", "long": b"x" * 5000,
          "own index": b".clip-index/files.sqlite", "slash": b"album 000/", "control": b"\x1b[31mx\n.png"}
 
 
@@ -149,7 +130,8 @@ def change_rows_validly(database, rng):
     if len(keys) < 2:
         return Change("valid: nothing", "no rows")
     first, second = rng.sample(keys, 2)
-    kind = rng.choice(["path", "swapped rows", "same row", "deleted", "size", "modified", "digest", "width", "no row", "new"])
+    kind = rng.choice(
+        ["path", "swapped rows", "same row", "deleted", "size", "modified", "digest", "width", "no row", "new"])
     update = "UPDATE OR IGNORE files SET {} WHERE id = ?"
     if kind == "path":
         database.execute(update.format("path = ?"), [b"album 000/other.png", first])
@@ -179,7 +161,8 @@ def change_facts(database, rng):
     if not facts:
         return Change("SQL: facts", "there are none")
     name = rng.choice(facts + ["rows", "dimension", "generation"])
-    value = rng.choice(["0", "-1", "1", "3", str(HUGE), str(MOST), str(MOST + 1), "", "text", "1e9", "\0", "x" * 100_000, None])
+    value = rng.choice(
+        ["0", "-1", "1", "3", str(HUGE), str(MOST), str(MOST + 1), "", "text", "1e9", "\0", "x" * 100_000, None])
     if value is None:
         database.execute("DELETE FROM facts WHERE name = ?", [name])
     else:
@@ -225,15 +208,14 @@ def change_log(place, rng):
 
 def change_index(place, rng):
     """Changes one thing of an index; the change."""
-    kinds = ["database", "database bytes", "log", "vectors", "vector numbers", "rounded", "rounded numbers", "missing", "odd"]
-    kind = rng.choices(kinds, [40, 12, 6, 10, 10, 8, 4, 2, 2])[0]
+    kinds = ["database", "database bytes", "log", "vectors", "vector numbers", "missing", "odd"]
+    kind = rng.choices(kinds, [40, 12, 6, 14, 14, 2, 2])[0]
     if kind == "database":
         return change_database(place, rng)
     if kind == "log":
         return change_log(place, rng)
-    names = {"database bytes": "files.sqlite", "vectors": "vectors.f32", "vector numbers": "vectors.f32",
-             "rounded": "vectors.i8", "rounded numbers": "vectors.i8"}
-    path = place / names.get(kind, rng.choice(["files.sqlite", "vectors.f32", "vectors.i8"]))
+    names = {"database bytes": "files.sqlite", "vectors": "vectors.f32", "vector numbers": "vectors.f32"}
+    path = place / names.get(kind, rng.choice(["files.sqlite", "vectors.f32"]))
     if not path.is_file():
         return Change("file is gone", path.name)
     if kind == "missing":
@@ -242,10 +224,23 @@ def change_index(place, rng):
         path.unlink()
         path.mkdir()
     elif kind.endswith("numbers"):
-        return Change(kind, change_floats(path, rng, start=32 if kind == "rounded numbers" else 0))
+        return Change(kind, change_floats(path, rng))
     else:
         return Change(kind, change_bytes(path, rng))
     return Change(f"file is {'missing' if kind == 'missing' else 'a folder'}", path.name)
+
+
+def change_rounded(place, rng):
+    """Changes bytes of vectors.i8, more often those of its header with the scales; the change."""
+    path = place / "vectors.i8"
+    if rng.random() < 0.4:
+        content = bytearray(path.read_bytes())
+        start = rng.randrange(min(1024, len(content) - 8))
+        length = rng.choice([1, 4, 8])
+        content[start:start + length] = rng.choice([bytes(length), b"\xff" * length, rng.randbytes(length)])
+        path.write_bytes(content)
+        return Change("rounded: header", f"{length} bytes at {start}")
+    return Change("rounded: bytes", change_bytes(path, rng))
 
 
 # MARK: content that could have been written
@@ -308,8 +303,8 @@ def is_plausible_file(rows, path, size, modified, digest, row, width, height, fa
         return False
     if row is None:
         return isinstance(failure, str) and failure != ""
-    return (isinstance(row, int) and 0 <= row < rows and failure is None and isinstance(digest, bytes) and len(digest) == 32
-            and width > 0 and height > 0)
+    return (isinstance(row, int) and 0 <= row < rows and failure is None and isinstance(digest, bytes)
+            and len(digest) == 32 and width > 0 and height > 0)
 
 
 # MARK: outputs and caches

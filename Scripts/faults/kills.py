@@ -2,14 +2,14 @@
 
     python3 Scripts/faults/kills.py .build/release/clip [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
 
-`clip index`: makes 3,000 images, lets `clip index` begin, kills it after a random time, and so on until a run ends by
-itself. Then paths, sizes, times, digests and vectors must equal those of an index made in one go; some files are changed,
-made, moved and deleted, and the updates of that are killed as well. After each kill the index must be readable, each
-vector that of its digest, and `clip search` must exit with 0 and name only files that are or were in the folder (or, before
-there is an index, with 1 and one line).
+`clip index`: makes 3,000 images, lets `clip index` begin, kills it after a random time, and so on until a run ends
+by itself. Then paths, sizes, times, digests and vectors must equal those of an index made in one go; some files are
+changed, made, moved and deleted, and the updates of that are killed as well. After each kill the index must be
+readable, each vector that of its digest, and `clip search` must exit with 0 and name only files that are or were in
+the folder (or, before there is an index, with 1 and one line).
 
-`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must equal to the bit what a run in one go
-writes, with nothing left over beside it.
+`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must equal to the bit what a run in
+one go writes, with nothing left over beside it.
 
 Exits with 1 if something of this is violated. The kills reach only the processes that this script has started.
 """
@@ -67,8 +67,8 @@ class IndexKills:
         while True:
             is_last = self.kills >= self.options.kills or time.monotonic() > deadline
             status, errors = kill_after(
-                self.workplace, 600 if is_last else self.rng.uniform(0, whole / 2), "index", self.folder, "--model", "tiny",
-                "-q")
+                self.workplace, 600 if is_last else self.rng.uniform(0, whole / 2),
+                "index", self.folder, "--model", "tiny", "-q")
             self.runs += 1
             if status is None:
                 self.kills += 1
@@ -101,7 +101,8 @@ class IndexKills:
         if entries:
             names = [os.path.relpath(line, self.folder) for line in search.output.decode().splitlines()]
             if search.status != 0 or search.lines or len(names) != min(10, len(entries)):
-                self.violations.add("search: fails after a kill", f"{len(entries)} entries, {len(names)} found: {search}")
+                self.violations.add(
+                    "search: fails after a kill", f"{len(entries)} entries, {len(names)} found: {search}")
             elif not self.ever.issuperset(names):
                 self.violations.add("search: a path that never was", str(set(names) - self.ever))
             self.searches += 1
@@ -137,8 +138,8 @@ def test_encode(workplace, folder, name, kills, rng, violations, deadline):
         found = contents(target)
         for path in sorted({*expected, *found}):
             if expected.get(path) != found.get(path):
-                kind = "a file is missing" if path not in found else "a file is left over" if path not in expected else \
-                    "not equal to the bit"
+                kind = ("a file is missing" if path not in found else
+                        "a file is left over" if path not in expected else "not equal to the bit")
                 violations.add(f"encode {name}: {kind}", f"{path}, in round {rounds}")
         shutil.rmtree(target)
     shutil.rmtree(target, ignore_errors=True)

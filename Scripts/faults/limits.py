@@ -10,10 +10,10 @@ Each command runs on small data with `--model tiny` under
 - RLIMIT_FSIZE of 0, 1, 4, 16 and 64 KB,
 - a tmpfs with 0 to 256 KB free as the folder of its outputs, where one can be mounted (in a namespace of its own).
 
-Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status 0 with another output
-than without a limit; a status other than 0 and 1 (127 is the loader's); a failing run that says nothing, or more than one line
-for each input that it has. Prints for each command the least limit from which on all runs succeed, and the failing ones by
-status. Exits with 1 if something of this is violated.
+Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status 0 with another
+output than without a limit; a status other than 0 and 1 (127 is the loader's); a failing run that says nothing, or
+more than one line for each input that it has. Prints for each command the least limit from which on all runs
+succeed, and the failing ones by status. Exits with 1 if something of this is violated.
 """
 
 import contextlib
@@ -83,8 +83,9 @@ class Test:
             make_tree(self.data / name, IMAGES, rng)
         (self.data / "one.png").write_bytes(png(rng, 300))
         (self.data / "labels.txt").write_text("".join(f"label {number}\n" for number in range(300)))
-        for arguments in [["index", self.data / "indexed"], ["encode", self.data / "images", "-o", self.data / "vectors.npy"]]:
-            run = workplace.run(*arguments, "--model", "tiny", "-q")
+        for words in [["index", self.data / "indexed"],
+                      ["encode", self.data / "images", "-o", self.data / "vectors.npy"]]:
+            run = workplace.run(*words, "--model", "tiny", "-q")
             assert run.status == 0, run
         self.commands = {name: command for name, command in commands(self.data).items()
                          if not options.only or any(word in name.split() for word in options.only.split(","))}
@@ -174,15 +175,13 @@ class Test:
 
     def all(self):
         self.deadline, self.left_out, self.rows, skipped = time.monotonic() + self.options.seconds, 0, [], []
-        self.sweep("address space, MB", range(40, 401, self.options.step), lambda value: ["prlimit", f"--as={value * 1_000_000}"],
-                   least_for_signals=150)
+        self.sweep("address space, MB", range(40, 401, self.options.step),
+                   lambda value: ["prlimit", f"--as={value * 1_000_000}"], least_for_signals=150)
         self.sweep("open files", range(4, 21), lambda value: ["prlimit", f"--nofile={value}"])
-        if self.is_root:
-            user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-            self.sweep("threads of the user", range(1, 5), lambda value: [*user, "prlimit", f"--nproc={value}"], processes=1)
-        else:
-            used = count_threads(os.getuid())
-            self.sweep("threads of the user", range(1, 5), lambda value: ["prlimit", f"--nproc={used + value}"], processes=1)
+        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if self.is_root else []
+        used = 0 if self.is_root else count_threads(os.getuid())
+        self.sweep("threads of the user", range(1, 5), lambda value: [*user, "prlimit", f"--nproc={used + value}"],
+                   processes=1)
         self.sweep("file size, KB", [0, 1, 4, 16, 64], lambda value: ["prlimit", f"--fsize={value * 1024}"])
         if not self.sweep_pids():
             skipped.append("no cgroup for pids.max can be made here")
@@ -204,8 +203,8 @@ class Test:
             return False
         try:
             # The shell moves itself, and becomes what it starts.
-            self.sweep("pids of a cgroup", range(1, 5), lambda value: [
-                "sh", "-c", f'echo {value} > {group}/pids.max && echo $$ > {group}/cgroup.procs && exec "$@"', "sh"], processes=1)
+            enter = f'echo $0 > {group}/pids.max && echo $$ > {group}/cgroup.procs && exec "$@"'
+            self.sweep("pids of a cgroup", range(1, 5), lambda value: ["sh", "-c", enter, str(value)], processes=1)
         finally:
             group.rmdir()
         return True
