@@ -99,7 +99,8 @@ def change_json(path, rng):
 # MARK: the index
 
 PATHS = {"../x": b"../x.png", "above": b"../../../../etc/passwd", "absolute": b"/etc/hostname", "empty": b"",
-         "NUL": b"a\0b.png", "dot": b".", "inner ..": b"album 000/../../x.png", "no UTF-8": b"\xff\xfe.png", "long": b"x" * 5000,
+         "NUL": b"a\0b.png", "dot": b".", "inner ..": b"album 000/../../x.png", "no UTF-8": b"\xff\xfe.png",
+         "long": b"x" * 5000,
          "own index": b".clip-index/files.sqlite", "slash": b"album 000/", "control": b"\x1b[31mx\n.png"}
 
 

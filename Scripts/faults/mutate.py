@@ -6,6 +6,8 @@ For each target so many cases; in each, one to three changes (`damage.py` has th
 - `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this order;
 - `rounded`: `vectors.i8` of an index of 16,500 images, then `clip search`; a tenth of the cases;
 - `resume`: what an interrupted `clip encode` left of .npy, .jsonl or shards, then `clip encode --resume`;
+- `outputs`: a complete .npy with its names and its record of the model, then `clip search`, `dedupe` and `cluster`; a
+  tenth of the cases, and other answers are no violations, since the format has no place for a checksum;
 - `labels`: the label cache, then `clip zeroshot --labels`.
 
 Violations: a signal; no end within 10 s; a failing run (status 1) with more than one line of error, or without one;
@@ -27,7 +29,7 @@ import time
 from typing import NamedTuple
 
 import damage
-from common import Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table
+from common import HANG, Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table
 
 IMAGES = 40
 
@@ -143,13 +145,17 @@ class ResumeTarget:
         process = subprocess.Popen(
             [self.workplace.clip, *map(str, command)], env=self.workplace.environment, stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # It waits for more names, which do not come.
-        process.stdin.write("".join(f"{self.images}/{path}\n" for path in self.paths[:IMAGES * 5 // 8]).encode())
-        process.stdin.flush()
-        time.sleep(1.5)
+        # Rows go to the files some time after the last ones did; then it waits for more names, which do not come.
+        for path in self.paths[:IMAGES * 5 // 8]:
+            process.stdin.write(f"{self.images}/{path}\n".encode())
+            process.stdin.flush()
+            time.sleep(0.1)
+        time.sleep(1)
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(HANG)
         process.stdin.close()
+        rows = self.contents()
+        assert max(map(len, rows.values())) > 5000, f"{name}: no rows are left: {[*rows]}"
 
     def contents(self):
         files = [path for path in self.target.rglob("*") if path.is_file()]
@@ -163,6 +169,35 @@ class ResumeTarget:
         changes = [damage.change_outputs(self.target, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         run = self.workplace.run(*self.command(name), "--resume")
         yield Result(changes, run, run.status == 0 and self.contents() != expected)
+
+
+class OutputsTarget:
+    """Commands on a complete .npy with its names and its record of the model, which are damaged."""
+
+    def __init__(self, workplace, number, seed):
+        self.workplace = workplace
+        images = workplace.folder / f"complete {number}"
+        make_tree(images, IMAGES, random.Random(seed), per_folder=10)
+        self.place, self.saved = (workplace.folder / f"complete {number}.{name}" for name in ["npy", "saved"])
+        self.place.mkdir()
+        npy = self.place / "x.npy"
+        run = workplace.run("encode", images, "--model", "tiny", "-q", "-o", npy)
+        assert run.status == 0, run
+        # Before there were records, the model had to be given.
+        model = [] if (self.place / "x.model.json").exists() else ["--model", "tiny"]
+        shutil.copytree(self.place, self.saved)
+        self.commands = [
+            ["search", "a red square", "--index", npy, *model], ["dedupe", npy], ["cluster", npy, "-k", "3"]]
+        self.expected = [workplace.run(*command, "-q").output for command in self.commands]
+
+    def test(self, rng):
+        shutil.rmtree(self.place)
+        shutil.copytree(self.saved, self.place)
+        changes = [damage.change_outputs(self.place, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
+        for command, expected in zip(self.commands, self.expected):
+            run = self.workplace.run(*command, "-q")
+            # The format has no place for a checksum: another answer is that of another file.
+            yield Result(changes, run, run.status == 0 and run.output != expected, is_plausible=True)
 
 
 class LabelsTarget:
@@ -193,7 +228,9 @@ class LabelsTarget:
         yield Result(changes, run, run.status == 0 and run.output != self.expected)
 
 
-TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget, "labels": LabelsTarget}
+TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget, "outputs": OutputsTarget,
+           "labels": LabelsTarget}
+FEWER = {"rounded", "outputs"}  # a tenth of the cases
 OUTCOMES = ["cases", "runs", "same answer", "refused", "crash", "wrong", "another valid"]
 
 
@@ -214,7 +251,8 @@ def judge(result):
         return "refused", "nothing is said"
     # clip index names every file that it cannot read.
     names_files = run.command[1] == "index" and all(run.command[2] in line for line in run.said)
-    return "refused", None if len(run.said) == 1 or names_files and len(run.said) <= IMAGES else "more than one line of error"
+    is_short = len(run.said) == 1 or names_files and len(run.said) <= IMAGES
+    return "refused", None if is_short else "more than one line of error"
 
 
 def test_target(workplace, name, options, deadline, violations):
@@ -234,7 +272,7 @@ def test_target(workplace, name, options, deadline, violations):
             free.put(target)
 
     left_out = 0
-    count = max(1, options.count // 10) if name == "rounded" else options.count
+    count = max(1, options.count // 10) if name in FEWER else options.count
     numbers = range(options.first, options.first + count)
     for number, results in zip(numbers, in_parallel(test, numbers)):
         if results is None:
