@@ -1,3 +1,4 @@
+internal import ImageCodecs
 internal import Synchronization
 internal import Tensors
 
@@ -32,7 +33,10 @@ extension CLIPModel {
             var pixels: [Float] = []
             var results = inputs.map { input -> (Input, Result<[Float], CLIPError>) in
                 do throws(CLIPError) {
-                    pixels += preprocessor(try picture(input))
+                    // The image is gone when this returns; until then its memory counts.
+                    pixels += try ImageMemory.whileHolding { () throws(CLIPError) in
+                        preprocessor(try picture(input))
+                    }
                     return (input, .success([]))
                 } catch {
                     return (input, .failure(error))
