@@ -85,7 +85,8 @@ let package = Package(
             dependencies: [
                 "CPNG", "CJPEG", .target(name: "CWebP", condition: .when(traits: ["WebP"])),
             ],
-            cSettings: [.define("CLIP_WEBP", .when(traits: ["WebP"]))]),
+            cSettings: [.define("CLIP_WEBP", .when(traits: ["WebP"]))],
+            linkerSettings: [.linkedLibrary("z")]),  // of texts in PNG; libpng needs it too
         .systemLibrary(
             name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
         .systemLibrary(

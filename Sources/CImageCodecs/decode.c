@@ -3,34 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-int clip_picture_pixel_size(const clip_picture *picture) {
-    switch (picture->kind) {
-    case CLIP_PICTURE_RGB:
-    case CLIP_PICTURE_INDEXED: return picture->has_mask ? 4 : 3;
-    case CLIP_PICTURE_RGBA:
-    case CLIP_PICTURE_CMYK: return 4;
-    case CLIP_PICTURE_GREY16: return 2;
-    }
-    return 0;
-}
-
-clip_picture_status clip_picture_allocate(clip_picture *out, uint32_t width, uint32_t height,
-                                          clip_picture_kind kind, bool has_mask,
+clip_picture_status clip_picture_allocate(clip_picture *out, const clip_picture_layout *layout,
                                           const clip_picture_options *options) {
-    out->width = width;
-    out->height = height;
-    out->kind = kind;
-    out->has_mask = has_mask;
-    uint64_t count = (uint64_t)width * height;
+    out->width = layout->width;
+    out->height = layout->height;
+    out->kind = layout->kind;
+    out->channels = layout->channels;
+    out->has_mask = layout->has_mask;
+    uint64_t count = (uint64_t)out->width * out->height;
     if (count > options->max_pixels) return CLIP_PICTURE_TOO_LARGE;
     if (count > SIZE_MAX / 4) return CLIP_PICTURE_OUT_OF_MEMORY;
-    out->pixels = calloc((size_t)count, (size_t)clip_picture_pixel_size(out));
+
+    uint64_t bytes = count * (uint64_t)out->channels;
+    out->needed_memory = bytes + layout->working_memory;
+    if (out->needed_memory > options->memory_limit) return CLIP_PICTURE_OVER_MEMORY;
+    clip_memory_acquire(out->needed_memory, options->memory_limit, !options->holds_memory);
+    out->reserved_memory = out->needed_memory;
+    out->pixels = calloc((size_t)count, (size_t)out->channels);
     return out->pixels ? CLIP_PICTURE_OK : CLIP_PICTURE_OUT_OF_MEMORY;
 }
 
 void clip_picture_free(clip_picture *picture) {
     free(picture->pixels);
     picture->pixels = NULL;
+}
+
+// Keeps only the share of image memory that is still needed.
+static void keep(clip_picture *picture, uint64_t bytes) {
+    if (picture->reserved_memory <= bytes) return;
+    clip_memory_release(picture->reserved_memory - bytes);
+    picture->reserved_memory = bytes;
 }
 
 typedef clip_picture_status (*decoder)(const uint8_t *bytes, size_t count,
@@ -57,6 +59,12 @@ clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
     decoder decode = decoder_for(bytes, count);
     clip_picture_status status =
         decode ? decode(bytes, count, options, out) : CLIP_PICTURE_UNKNOWN;
-    if (status != CLIP_PICTURE_OK) clip_picture_free(out);
+    if (out->orientation == 0) out->orientation = 1;
+    if (status == CLIP_PICTURE_OK) {
+        keep(out, (uint64_t)out->width * out->height * (uint64_t)out->channels);
+    } else {
+        clip_picture_free(out);
+        keep(out, 0);
+    }
     return status;
 }

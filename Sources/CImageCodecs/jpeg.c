@@ -8,12 +8,18 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+// An image of more blocks, 64 pixels of one component each, may have fewer scans, in proportion: a scan
+// takes some 6 ns a block.
+enum { MANY_BLOCKS = 1 << 20 };
+
 // All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
 typedef struct {
     struct jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
     jmp_buf escape;
     struct jpeg_decompress_struct info;
-    int truncated, allow_truncated, unsupported;
+    struct jpeg_progress_mgr progress;
+    int truncated, allow_truncated, unsupported, has_all_rows, has_too_many_scans;
+    uint32_t max_scans;
     clip_picture *picture;
 } jpeg_decoder;
 
@@ -38,25 +44,78 @@ static void fail(j_common_ptr info) {
 }
 
 // libjpeg goes on after the end of the data and paints the rest grey. Pillow refuses such a file,
-// and so do we unless it is asked for; its other warnings are survivable in both.
+// and so do we unless it is asked for; its other warnings are survivable in both. After the last row
+// only the mark of the end can be missing, as in files that were recovered from a card.
 static void warn(j_common_ptr info, int level) {
     jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     if (level >= 0) return;
     info->err->num_warnings++;
-    if (info->err->msg_code == JWRN_JPEG_EOF && !decoder->allow_truncated) {
+    if (info->err->msg_code == JWRN_JPEG_EOF && !decoder->allow_truncated &&
+        !decoder->has_all_rows) {
         decoder->truncated = 1;
         longjmp(decoder->escape, 1);
     }
 }
 
+// A progressive JPEG of a few hundred kilobytes can hold thousands of scans, and each takes as long
+// as the whole picture. Called again and again while they are read.
+static void stop_at_too_many_scans(j_common_ptr common) {
+    jpeg_decoder *decoder = (jpeg_decoder *)common->err;
+    if ((uint32_t)decoder->info.input_scan_number <= decoder->max_scans) return;
+    decoder->has_too_many_scans = 1;
+    longjmp(decoder->escape, 1);
+}
+
+// Counts scans by their markers, so that a picture of too many takes no time at all.
+static bool has_more_scans(const uint8_t *bytes, size_t count, uint32_t limit) {
+    uint32_t scans = 0;
+    for (size_t i = 2; i + 1 < count;) {
+        const uint8_t *mark = memchr(bytes + i, 0xFF, count - i - 1);
+        if (!mark) return false;
+        uint8_t type = mark[1];
+        i = (size_t)(mark - bytes) + 1;
+        // Filling; a byte 0xFF of the data; marks without a length.
+        if (type == 0xFF || type == 0 || type == 1 || (type >= 0xD0 && type <= 0xD8)) continue;
+        if (type == 0xD9) return false;
+        if (type == 0xDA && ++scans > limit) return true;
+        if (i + 2 < count) i += 1 + ((size_t)bytes[i + 1] << 8 | bytes[i + 2]);
+    }
+    return false;
+}
+
+static bool begins_with(jpeg_saved_marker_ptr m, const char *text, size_t length) {
+    return m->marker == JPEG_APP0 + 1 && m->data_length > length &&
+           memcmp(m->data, text, length) == 0;
+}
+
+// The first EXIF block counts, and if it has no orientation the last XMP packet, as in Pillow.
 static void read_orientation(const struct jpeg_decompress_struct *info, clip_picture *out) {
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
+    int exif_orientation = -1, xmp_orientation = 0;
     for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next) {
-        if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 &&
-            memcmp(m->data, "Exif\0\0", 6) == 0) {
-            out->orientation = clip_exif_orientation(m->data + 6, m->data_length - 6);
-            return;
+        if (exif_orientation < 0 && begins_with(m, "Exif\0\0", 6)) {
+            exif_orientation = clip_exif_orientation(m->data + 6, m->data_length - 6);
+        } else if (begins_with(m, xmp, sizeof xmp)) {
+            xmp_orientation =
+                clip_xmp_orientation(m->data + sizeof xmp, m->data_length - sizeof xmp);
         }
     }
+    out->orientation = exif_orientation > 0 ? exif_orientation : xmp_orientation;
+}
+
+// Several scans are put together from the coefficients of all, two bytes each, in whole blocks.
+static uint64_t coefficient_memory(struct jpeg_decompress_struct *info) {
+    if (!jpeg_has_multiple_scans(info)) return 0;
+    uint64_t blocks = 0;
+    for (int i = 0; i < info->num_components; i++) {
+        const jpeg_component_info *c = info->comp_info + i;
+        uint64_t width = c->width_in_blocks, height = c->height_in_blocks;
+        uint64_t across = (uint64_t)c->h_samp_factor, down = (uint64_t)c->v_samp_factor;
+        width = (width + across - 1) / across * across;
+        height = (height + down - 1) / down * down;
+        blocks += width * height;
+    }
+    return blocks * sizeof(JBLOCK);
 }
 
 // The scaled decoding that is fastest and leaves enough of the picture.
@@ -69,33 +128,56 @@ static void choose_scale(struct jpeg_decompress_struct *info, uint32_t smallest_
     }
 }
 
+static clip_picture_layout layout_of(struct jpeg_decompress_struct *info) {
+    clip_picture_layout layout = {
+        .width = info->output_width, .height = info->output_height, .kind = CLIP_PICTURE_RGB,
+        .channels = info->out_color_components,
+    };
+    if (info->out_color_space == JCS_CMYK) layout.kind = CLIP_PICTURE_CMYK;
+    // Some rows of every component, and tables.
+    layout.working_memory = 64 * (uint64_t)info->image_width + (1 << 20);
+    layout.working_memory += coefficient_memory(info);
+    return layout;
+}
+
 static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
                                   const clip_picture_options *options) {
     struct jpeg_decompress_struct *info = &decoder->info;
     clip_picture *out = decoder->picture;
     if (setjmp(decoder->escape)) {
+        if (decoder->has_too_many_scans) return CLIP_PICTURE_TOO_MANY_SCANS;
         if (decoder->unsupported) return CLIP_PICTURE_UNSUPPORTED;
         return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
     }
     jpeg_create_decompress(info);
+    info->progress = &decoder->progress;
     jpeg_save_markers(info, JPEG_APP0 + 1, 0xFFFF);
     jpeg_mem_src(info, bytes, (unsigned long)count);
     jpeg_read_header(info, TRUE);
     read_orientation(info, out);
 
-    int is_cmyk = info->num_components == 4;
-    info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
+    bool is_cmyk = info->num_components == 4;
+    bool is_grey = info->jpeg_color_space == JCS_GRAYSCALE;
+    info->out_color_space = is_cmyk ? JCS_CMYK : is_grey ? JCS_GRAYSCALE : JCS_RGB;
     info->dct_method = JDCT_ISLOW;
     info->do_fancy_upsampling = TRUE;
     choose_scale(info, options->smallest_side);
     jpeg_calc_output_dimensions(info);
-    clip_picture_status status =
-        clip_picture_allocate(out, info->output_width, info->output_height,
-                              is_cmyk ? CLIP_PICTURE_CMYK : CLIP_PICTURE_RGB, false, options);
+    clip_picture_layout layout = layout_of(info);
+    uint64_t blocks = coefficient_memory(info) / sizeof(JBLOCK);
+    if (blocks > MANY_BLOCKS) {
+        decoder->max_scans = (uint32_t)(options->max_scans * (uint64_t)MANY_BLOCKS / blocks);
+    }
+    out->allowed_scans = decoder->max_scans;
+    if ((uint64_t)layout.width * layout.height <= options->max_pixels &&
+        jpeg_has_multiple_scans(info) && has_more_scans(bytes, count, decoder->max_scans)) {
+        return CLIP_PICTURE_TOO_MANY_SCANS;
+    }
+    clip_picture_status status = clip_picture_allocate(out, &layout, options);
     if (status != CLIP_PICTURE_OK) return status;
 
     jpeg_start_decompress(info);
-    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
+    size_t stride = (size_t)out->width * (size_t)out->channels;
     while (info->output_scanline < info->output_height) {
         JSAMPROW row = out->pixels + info->output_scanline * stride;
         jpeg_read_scanlines(info, &row, 1);
@@ -104,13 +186,17 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
             for (size_t i = 0; i < stride; i++) row[i] = 255 - row[i];
         }
     }
+    decoder->has_all_rows = 1;
     jpeg_finish_decompress(info);
     return CLIP_PICTURE_OK;
 }
 
 clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
                                      const clip_picture_options *options, clip_picture *out) {
-    jpeg_decoder decoder = {.picture = out, .allow_truncated = options->allow_truncated};
+    jpeg_decoder decoder = {.picture = out,
+                            .allow_truncated = options->allow_truncated,
+                            .max_scans = options->max_scans,
+                            .progress.progress_monitor = stop_at_too_many_scans};
     decoder.info.err = jpeg_std_error(&decoder.manager);
     decoder.manager.error_exit = fail;
     decoder.manager.emit_message = warn;

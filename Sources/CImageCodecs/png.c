@@ -6,17 +6,24 @@
 #include <string.h>
 
 #include <png.h>
+#include <zlib.h>
 
 // All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
 typedef struct {
     const uint8_t *bytes;
     size_t count, position, next_chunk;
     int truncated;
+    // The pass that is read, of the 7 of an interlaced picture; -1 before the first.
+    int pass;
+    // The first bytes of the file as libpng is to see them.
+    uint8_t header[33];
     png_structp png;
     png_infop info;
-    png_bytep *rows;
     clip_picture *picture;
 } png_decoder;
+
+// The end of the IHDR chunk, and places in it.
+enum { HEADER_SIZE = 33, WIDTH = 16, HEIGHT = 20, DEPTH = 24, COLOURS = 25, HEADER_CRC = 29 };
 
 static void read_bytes(png_structp png, png_bytep out, size_t n) {
     png_decoder *decoder = png_get_io_ptr(png);
@@ -25,6 +32,9 @@ static void read_bytes(png_structp png, png_bytep out, size_t n) {
         png_error(png, "the file ends early");
     }
     memcpy(out, decoder->bytes + decoder->position, n);
+    for (size_t i = 0; i < n && decoder->position + i < HEADER_SIZE; i++) {
+        out[i] = decoder->header[decoder->position + i];
+    }
     const int is_header = n == 8 && decoder->position == decoder->next_chunk;
     decoder->position += n;
     if (!is_header) return;
@@ -53,82 +63,180 @@ static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png, (void)text;
 }
 
-static void read_orientation(png_structp png, png_infop info, clip_picture *out) {
-#ifdef PNG_eXIf_SUPPORTED
-    png_uint_32 count = 0;
-    png_bytep exif = NULL;
-    if (png_get_eXIf_1(png, info, &count, &exif)) {
-        out->orientation = clip_exif_orientation(exif, count);
+// Reads IHDR before libpng does; false if the file is too short for it.
+static bool read_header(png_decoder *decoder, clip_picture *out) {
+    if (decoder->count < HEADER_SIZE || memcmp(decoder->bytes + 12, "IHDR", 4) != 0) return false;
+    uint8_t *header = decoder->header;
+    memcpy(header, decoder->bytes, HEADER_SIZE);
+    out->width = png_get_uint_32(header + WIDTH);
+    out->height = png_get_uint_32(header + HEIGHT);
+    bool is_sound = crc32(0, header + 12, 17) == png_get_uint_32(header + HEADER_CRC);
+    if (is_sound && header[COLOURS] == PNG_COLOR_TYPE_PALETTE && header[DEPTH] <= 8 &&
+        clip_png_repair_palette(decoder->bytes, decoder->count, out->palette)) {
+        // libpng refuses such a palette. Its entries are read as grey: the numbers are the same.
+        header[COLOURS] = PNG_COLOR_TYPE_GRAY;
+        png_save_uint_32(header + HEADER_CRC, (png_uint_32)crc32(0, header + 12, 17));
     }
-#else
-    (void)png, (void)info, (void)out;
-#endif
+    return true;
 }
 
-static clip_picture_kind kind_of(png_structp png, png_infop info) {
+static clip_picture_layout layout_of(const png_decoder *decoder) {
+    png_structp png = decoder->png;
+    png_infop info = decoder->info;
     int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
-    if (colours & PNG_COLOR_MASK_PALETTE) return CLIP_PICTURE_INDEXED;
-    if (colours & PNG_COLOR_MASK_ALPHA) return CLIP_PICTURE_RGBA;
-    if (colours == PNG_COLOR_TYPE_GRAY && depth == 1) return CLIP_PICTURE_INDEXED;
-    if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) return CLIP_PICTURE_GREY16;
-    return CLIP_PICTURE_RGB;
+    bool is_coloured = colours & PNG_COLOR_MASK_COLOR;
+    bool has_key = false;
+    int alphas = 0;
+    if (png_get_tRNS(png, info, NULL, &alphas, NULL)) has_key = alphas > 0;
+    clip_picture_layout layout = {
+        .width = png_get_image_width(png, info), .height = png_get_image_height(png, info),
+    };
+    // Two rows of at most eight bytes a pixel, in which libpng works.
+    layout.working_memory = 16 * (uint64_t)layout.width + (1 << 20);
+    if (decoder->bytes[COLOURS] == PNG_COLOR_TYPE_PALETTE ||
+        (colours == PNG_COLOR_TYPE_GRAY && depth == 1)) {
+        layout.kind = CLIP_PICTURE_INDEXED;
+        layout.channels = 1;
+        layout.has_mask = has_key && decoder->header[COLOURS] == decoder->bytes[COLOURS];
+    } else if (colours & PNG_COLOR_MASK_ALPHA) {
+        layout.kind = CLIP_PICTURE_RGBA;
+        layout.channels = is_coloured ? 4 : 2;
+    } else if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) {
+        layout.kind = CLIP_PICTURE_GREY16;
+        layout.channels = 2;
+    } else {
+        // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
+        layout.kind = CLIP_PICTURE_RGB;
+        layout.channels = (is_coloured ? 3 : 1) + has_key;
+        layout.has_mask = has_key;
+    }
+    return layout;
+}
+
+// The palette's entries; those that it lacks are black, as in Pillow, and so are they without a palette.
+static void read_palette(const png_decoder *decoder, clip_picture *out) {
+    png_colorp palette = NULL;
+    png_bytep alpha = NULL;
+    png_color_16p key = NULL;
+    int count = 0, alphas = 0;
+    if (out->has_mask) png_get_tRNS(decoder->png, decoder->info, &alpha, &alphas, &key);
+    for (int i = 0; i < 256; i++) out->palette[4 * i + 3] = 255;
+    if (decoder->bytes[COLOURS] == PNG_COLOR_TYPE_GRAY) {
+        memset(out->palette + 4, 255, 3);
+        if (out->has_mask && key) out->palette[4 * (key->gray & 1) + 3] = 0;
+        return;
+    }
+    png_get_PLTE(decoder->png, decoder->info, &palette, &count);
+    for (int i = 0; palette && i < count && i < 256; i++) {
+        out->palette[4 * i] = palette[i].red;
+        out->palette[4 * i + 1] = palette[i].green;
+        out->palette[4 * i + 2] = palette[i].blue;
+    }
+    for (int i = 0; alpha && i < alphas && i < 256; i++) out->palette[4 * i + 3] = alpha[i];
+}
+
+static void choose_samples(const png_decoder *decoder, const clip_picture *out) {
+    png_structp png = decoder->png;
+    if (out->kind == CLIP_PICTURE_INDEXED) {
+        png_set_packing(png);
+    } else {
+        png_set_expand_gray_1_2_4_to_8(png);
+        if (out->has_mask) png_set_tRNS_to_alpha(png);
+        if (out->kind != CLIP_PICTURE_GREY16) png_set_strip_16(png);  // the high byte, as in Pillow
+    }
+}
+
+// True if the compressed data ended where a row does, with at least one: Pillow leaves the rest black.
+static bool ends_after_row(const png_decoder *decoder) {
+    // The first column and row of each pass, and the steps between them, as shifts.
+    static const uint8_t x0[] = {0, 4, 0, 2, 0, 1, 0}, sx[] = {3, 3, 2, 2, 1, 1, 0};
+    static const uint8_t y0[] = {0, 0, 4, 0, 2, 0, 1}, sy[] = {3, 3, 3, 2, 2, 1, 1};
+    static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4};
+    const uint8_t *header = decoder->bytes;
+    uint64_t width = png_get_uint_32(header + WIDTH), height = png_get_uint_32(header + HEIGHT);
+    uint64_t bits = (uint64_t)channels[header[COLOURS]] * header[DEPTH];
+    bool is_interlaced = png_get_interlace_type(decoder->png, decoder->info) != PNG_INTERLACE_NONE;
+    uint64_t size = clip_png_inflated_size(decoder->bytes, decoder->count);
+    if (size == 0) return false;
+    for (int pass = 0; pass < (is_interlaced ? 7 : 1); pass++) {
+        uint64_t columns = width, rows = height;
+        if (is_interlaced) {
+            columns = (width + (1u << sx[pass]) - 1 - x0[pass]) >> sx[pass];
+            rows = (height + (1u << sy[pass]) - 1 - y0[pass]) >> sy[pass];
+        }
+        if (columns == 0 || rows == 0) continue;
+        uint64_t row_size = 1 + (columns * bits + 7) / 8;
+        if (size < rows * row_size) return size % row_size == 0;
+        size -= rows * row_size;
+    }
+    return true;
+}
+
+static clip_picture_status failure(const png_decoder *decoder, const clip_picture_options *options) {
+    bool has_begun = decoder->pass >= 0;
+    if (decoder->truncated) {
+        return has_begun && options->allow_truncated ? CLIP_PICTURE_OK : CLIP_PICTURE_TRUNCATED;
+    }
+    if (has_begun && strcmp(decoder->picture->message, "Not enough image data") == 0 &&
+        ends_after_row(decoder)) {
+        return CLIP_PICTURE_OK;
+    }
+    return CLIP_PICTURE_DAMAGED;
 }
 
 static clip_picture_status decode(png_decoder *decoder, const clip_picture_options *options) {
     png_structp png = decoder->png;
     png_infop info = decoder->info;
     clip_picture *out = decoder->picture;
-    if (setjmp(png_jmpbuf(png))) {
-        if (!decoder->truncated) return CLIP_PICTURE_DAMAGED;
-        return decoder->rows && options->allow_truncated ? CLIP_PICTURE_OK : CLIP_PICTURE_TRUNCATED;
-    }
+    if (setjmp(png_jmpbuf(png))) return failure(decoder, options);
     png_set_read_fn(png, decoder, read_bytes);
-    // The limit on pixels is ours; libpng's own, on each side, would refuse long thin pictures.
+    // The limits are ours, so that they can be told apart.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    // Of the chunks that may be left out only transparency is needed.
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
     // From here on only zlib's own check counts, as for Pillow.
     png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
 
-    clip_picture_kind kind = kind_of(png, info);
-    // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
-    bool has_mask = (kind == CLIP_PICTURE_RGB || kind == CLIP_PICTURE_INDEXED) &&
-                    png_get_valid(png, info, PNG_INFO_tRNS);
-    clip_picture_status status =
-        clip_picture_allocate(out, png_get_image_width(png, info), png_get_image_height(png, info),
-                              kind, has_mask, options);
-    if (status != CLIP_PICTURE_OK) return status;
-
-    png_set_expand(png);  // palettes and fewer than 8 bits to 8-bit samples
-    if (kind != CLIP_PICTURE_GREY16) {
-        png_set_strip_16(png);  // the high byte, as Pillow takes it
-        png_set_gray_to_rgb(png);
+    clip_picture_layout layout = layout_of(decoder);
+    if (layout.kind == CLIP_PICTURE_GREY16 && options->scale_16) {
+        layout.kind = CLIP_PICTURE_RGB;
+        layout.channels = 1;
     }
-    if (kind != CLIP_PICTURE_RGBA && !has_mask) png_set_strip_alpha(png);
-    png_set_interlace_handling(png);
-    png_read_update_info(png, info);
+    if ((uint64_t)layout.width * layout.height <= options->max_pixels &&
+        (layout.width > CLIP_PICTURE_LONGEST_SIDE || layout.height > CLIP_PICTURE_LONGEST_SIDE)) {
+        return CLIP_PICTURE_SIDE_TOO_LONG;
+    }
+    clip_picture_status status = clip_picture_allocate(out, &layout, options);
+    if (status != CLIP_PICTURE_OK) return status;
+    if (out->kind == CLIP_PICTURE_INDEXED) read_palette(decoder, out);
 
-    decoder->rows = malloc(sizeof(png_bytep) * out->height);
-    if (!decoder->rows) return CLIP_PICTURE_OUT_OF_MEMORY;
-    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
+    choose_samples(decoder, out);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    size_t stride = (size_t)out->width * (size_t)out->channels;
     if (png_get_rowbytes(png, info) != stride) png_error(png, "rows of an unexpected size");
-    for (uint32_t y = 0; y < out->height; y++) decoder->rows[y] = out->pixels + y * stride;
-    png_read_image(png, decoder->rows);
-    read_orientation(png, info, out);
-    // The picture is whole. What follows may hold EXIF, and may be damaged or missing, as for Pillow.
-    if (setjmp(png_jmpbuf(png))) return CLIP_PICTURE_OK;
-    png_read_end(png, info);
-    read_orientation(png, info, out);
+    for (decoder->pass = 0; decoder->pass < passes; decoder->pass++) {
+        for (uint32_t y = 0; y < out->height; y++) {
+            png_read_row(png, out->pixels + y * stride, NULL);
+        }
+    }
     return CLIP_PICTURE_OK;
 }
 
 clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
                                     const clip_picture_options *options, clip_picture *out) {
-    png_decoder decoder = {.bytes = bytes, .count = count, .next_chunk = 8, .picture = out};
+    png_decoder decoder = {
+        .bytes = bytes, .count = count, .next_chunk = 8, .pass = -1, .picture = out};
+    if (!read_header(&decoder, out)) {
+        // Whatever it is, libpng finds a word for it.
+        memcpy(decoder.header, bytes, count < HEADER_SIZE ? count : HEADER_SIZE);
+    }
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
     clip_picture_status status =
         decoder.info ? decode(&decoder, options) : CLIP_PICTURE_OUT_OF_MEMORY;
-    free(decoder.rows);
     if (decoder.png) png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
+    if (status == CLIP_PICTURE_OK) out->orientation = clip_png_orientation(bytes, count);
     return status;
 }

@@ -8,39 +8,52 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
-// The first frame of an animation, on its canvas.
-static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
-    WebPAnimDecoderOptions options;
-    if (!WebPAnimDecoderOptionsInit(&options)) return CLIP_PICTURE_UNSUPPORTED;
-    options.color_mode = MODE_RGBA;
-    WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, &options);
-    uint8_t *canvas = NULL;
-    int timestamp = 0;
-    clip_picture_status status = CLIP_PICTURE_DAMAGED;
-    if (decoder && WebPAnimDecoderGetNext(decoder, &canvas, &timestamp)) {
-        size_t n = (size_t)out->width * out->height;
-        size_t channels = (size_t)clip_picture_pixel_size(out);
-        for (size_t i = 0; i < n; i++) {
-            memcpy(out->pixels + channels * i, canvas + 4 * i, channels);
-        }
-        status = CLIP_PICTURE_OK;
-    }
-    WebPAnimDecoderDelete(decoder);
-    if (status != CLIP_PICTURE_OK) {
-        snprintf(out->message, sizeof out->message, "its first frame cannot be decoded");
-    }
-    return status;
+static VP8StatusCode decode_pixels(WebPDecoderConfig *config, const uint8_t *bytes,
+                                         size_t count, clip_picture *out, size_t x, size_t y) {
+    size_t channels = (size_t)out->channels, stride = out->width * channels;
+    config->output.colorspace = out->kind == CLIP_PICTURE_RGBA ? MODE_RGBA : MODE_RGB;
+    config->output.is_external_memory = 1;
+    config->output.u.RGBA.rgba = out->pixels + y * stride + x * channels;
+    config->output.u.RGBA.stride = (int)stride;
+    config->output.u.RGBA.size = stride * (out->height - y) - x * channels;
+    return WebPDecode(bytes, count, config);
 }
 
+// The first frame of an animation, on its canvas, which is transparent and black.
+static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
+    WebPDemuxer *demuxer = WebPDemux(&data);
+    WebPIterator frame;
+    WebPDecoderConfig config;
+    bool is_decoded = false;
+    if (demuxer && WebPDemuxGetFrame(demuxer, 1, &frame)) {
+        is_decoded = WebPInitDecoderConfig(&config) && frame.x_offset >= 0 && frame.y_offset >= 0 &&
+                     (uint32_t)(frame.x_offset + frame.width) <= out->width &&
+                     (uint32_t)(frame.y_offset + frame.height) <= out->height &&
+                     decode_pixels(&config, frame.fragment.bytes, frame.fragment.size, out,
+                                   (size_t)frame.x_offset, (size_t)frame.y_offset) == VP8_STATUS_OK;
+        WebPDemuxReleaseIterator(&frame);
+    }
+    WebPDemuxDelete(demuxer);
+    if (is_decoded) return CLIP_PICTURE_OK;
+    snprintf(out->message, sizeof out->message, "its first frame cannot be decoded");
+    return CLIP_PICTURE_DAMAGED;
+}
+
+// That of the EXIF block, and if it has none that of the XMP packet, as in Pillow.
 static void read_orientation(const WebPData *data, clip_picture *out) {
     WebPDemuxer *demuxer = WebPDemux(data);
     WebPChunkIterator chunk;
+    out->orientation = 0;
     if (demuxer && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
         const uint8_t *exif = chunk.chunk.bytes;
         size_t size = chunk.chunk.size;
         // Some writers keep JPEG's prefix.
         size_t prefix = size > 6 && memcmp(exif, "Exif\0\0", 6) == 0 ? 6 : 0;
         out->orientation = clip_exif_orientation(exif + prefix, size - prefix);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
+    if (demuxer && out->orientation == 0 && WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
+        out->orientation = clip_xmp_orientation(chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
     WebPDemuxDelete(demuxer);
@@ -56,28 +69,37 @@ static clip_picture_status failure(VP8StatusCode code, clip_picture *out) {
     }
 }
 
+// The bytes that libwebp holds beside the result.
+static uint64_t working_memory(const WebPBitstreamFeatures *input) {
+    enum { LOSSY = 1 };
+    uint64_t pixels = (uint64_t)input->width * (uint64_t)input->height;
+    uint64_t rows = 128 * (uint64_t)input->width + (1 << 20);
+    // Lossless pixels are 32 bits, and the codes of each 16 take as much as one. Of an animation either
+    // may follow. Alpha is a plane of bytes that may be compressed as lossless pixels are.
+    if (input->format != LOSSY || input->has_animation) rows += 5 * pixels;
+    if (input->has_alpha && input->format == LOSSY) rows += 5 * pixels;
+    return rows;
+}
+
 clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
                                      const clip_picture_options *options, clip_picture *out) {
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) return CLIP_PICTURE_UNSUPPORTED;
     VP8StatusCode code = WebPGetFeatures(bytes, count, &config.input);
     if (code != VP8_STATUS_OK) return failure(code, out);
-    clip_picture_status status = clip_picture_allocate(
-        out, (uint32_t)config.input.width, (uint32_t)config.input.height,
-        config.input.has_alpha ? CLIP_PICTURE_RGBA : CLIP_PICTURE_RGB, false, options);
+    bool has_alpha = config.input.has_alpha;
+    clip_picture_layout layout = {
+        .width = (uint32_t)config.input.width, .height = (uint32_t)config.input.height,
+        .kind = has_alpha ? CLIP_PICTURE_RGBA : CLIP_PICTURE_RGB, .channels = has_alpha ? 4 : 3,
+    };
+    layout.working_memory = working_memory(&config.input);
+    clip_picture_status status = clip_picture_allocate(out, &layout, options);
     if (status != CLIP_PICTURE_OK) return status;
 
     WebPData data = {.bytes = bytes, .size = count};
     read_orientation(&data, out);
     if (config.input.has_animation) return decode_animation(data, out);
-
-    size_t stride = (size_t)out->width * (size_t)clip_picture_pixel_size(out);
-    config.output.colorspace = out->kind == CLIP_PICTURE_RGBA ? MODE_RGBA : MODE_RGB;
-    config.output.is_external_memory = 1;
-    config.output.u.RGBA.rgba = out->pixels;
-    config.output.u.RGBA.stride = (int)stride;
-    config.output.u.RGBA.size = stride * out->height;
-    code = WebPDecode(bytes, count, &config);
+    code = decode_pixels(&config, bytes, count, out, 0, 0);
     return code == VP8_STATUS_OK ? CLIP_PICTURE_OK : failure(code, out);
 }
 

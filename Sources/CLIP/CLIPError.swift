@@ -11,6 +11,12 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unreadableImage(path: String, reason: String)
     /// A picture has more pixels than allowed.
     case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
+    /// A side of a PNG is longer than allowed.
+    case imageSideTooLong(path: String, width: Int, height: Int, maximumSide: Int)
+    /// Decoding an image would take more memory than all images together may.
+    case imageNeedsMemory(path: String, width: Int, height: Int, bytes: Int, memoryLimit: Int)
+    /// A progressive JPEG has more scans than are allowed for its size.
+    case tooManyScans(path: String, maximumScans: Int)
     /// A resolution that the image tower cannot be used at.
     case invalidResolution(reason: String)
     /// Pixels do not fit the size that they are said to have.
@@ -63,6 +69,22 @@ extension CLIPError: CustomStringConvertible {
             return """
                 the picture \(path) has \(width) x \(height) pixels, more than the \
                 \(maximum) that are allowed; raise the limit (--max-pixels, maximumPixels) if it is to be trusted
+                """
+        case .imageSideTooLong(let path, let width, let height, let maximum):
+            return """
+                \(Self.image(path)) has \(width) x \(height) pixels; no side of a PNG may be longer \
+                than \(maximum)
+                """
+        case .imageNeedsMemory(let path, let width, let height, let bytes, let limit):
+            return """
+                \(Self.image(path)) has \(width) x \(height) pixels, which take \
+                \(Self.megabytes(bytes)) to decode, more than the \(Self.megabytes(limit)) that images \
+                may take; raise the limit (--image-memory, memoryLimit) if it is to be trusted
+                """
+        case .tooManyScans(let path, let maximum):
+            return """
+                \(Self.image(path)) is a JPEG of more than \(maximum) scans, the limit for its size; \
+                raise it (--max-scans, maximumScans) if the image is to be trusted
                 """
         case .invalidResolution(let reason): return reason
         case .wrongPixelCount(let expected, let found):
@@ -117,6 +139,16 @@ extension CLIPError: CustomStringConvertible {
         case .nonFiniteResult(let path, let stage):
             return "the result is not a finite number from \(stage) on, with the weights \(path)"
         }
+    }
+
+    private static func image(_ path: String) -> String {
+        path.isEmpty ? "the image" : "the image \(path)"
+    }
+
+    /// A number of bytes in MB, with one digit after the point, rounded up.
+    private static func megabytes(_ bytes: Int) -> String {
+        let tenths = bytes / 100_000 + (bytes % 100_000 == 0 ? 0 : 1)
+        return "\(tenths / 10).\(tenths % 10) MB"
     }
 
     private static func more(_ others: Int) -> String {

@@ -1,3 +1,4 @@
+internal import ImageCodecs
 internal import Synchronization
 internal import Tensors
 
@@ -98,6 +99,7 @@ extension CLIPError {
 /// The embeddings of a sequence of inputs, in order; see `CLIPModel.encodings(of:decode:)`.
 public struct Encodings<Inputs: Sequence, Learned: Sendable>: Sequence
 where Inputs.Element: Sendable {
+    /// An input with its embedding.
     public typealias Element = EncodedInput<Inputs.Element, Learned>
 
     let model: CLIPModel
@@ -332,13 +334,16 @@ extension CLIPModel {
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
         var pixels: [Float] = []
         var results = inputs.map { input in
-            let decoded = decode(input)
-            return EncodedInput(
-                input: input, learned: decoded.learned,
-                embedding: decoded.image.map { image -> [Float] in
-                    pixels += preprocessor(image)
-                    return []
-                })
+            // The image is gone when this returns; until then its memory counts.
+            ImageMemory.whileHolding {
+                let decoded = decode(input)
+                return EncodedInput(
+                    input: input, learned: decoded.learned,
+                    embedding: decoded.image.map { image -> [Float] in
+                        pixels += preprocessor(image)
+                        return []
+                    })
+            }
         }
         let places = results.indices.filter { (try? results[$0].embedding.get()) != nil }
         guard let first = places.first else { return .success(results) }

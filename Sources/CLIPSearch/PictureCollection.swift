@@ -192,15 +192,11 @@ extension Sample {
 }
 
 extension FilePath {
-    /// The bytes of the file of a picture.
+    /// The bytes of an image file. One in no format that is read is refused after its first bytes.
     ///
-    /// - Throws: `CLIPError.unreadableFile`.
+    /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
     func contents() throws(CLIPError) -> [UInt8] {
-        do throws(FileError) {
-            return try readFile(path: bytes, limit: RGBImage.maximumFileSize)
-        } catch {
-            throw .unreadableFile(path: description, reason: error.reason)
-        }
+        try imageFile(path: bytes, name: description)
     }
 
     /// Whether the shell would look for names that fit.

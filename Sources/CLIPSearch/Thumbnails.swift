@@ -1,4 +1,5 @@
 internal import CLIP
+internal import ImageCodecs
 internal import Tensors
 
 /// Small copies of whole images, as JPEG files, for pages that show many.
@@ -14,6 +15,8 @@ public func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? = 
     options.allowsTruncated = true
     let decoding = options
     return WorkspacePool(threads: max(1, threads ?? availableCores())).map(files.count) { index in
-        try? Sample(file: files[index]).picture(decoding).thumbnail(fitting: side)
+        try? ImageMemory.whileHolding { () throws(CLIPError) in
+            try Sample(file: files[index]).picture(decoding).thumbnail(fitting: side)
+        }
     }
 }

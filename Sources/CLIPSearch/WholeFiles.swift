@@ -1,4 +1,4 @@
-public import CLIP
+internal import CLIP
 internal import Tensors
 
 /// Reads a whole file or, for nil, standard input.

@@ -60,9 +60,29 @@ struct PictureOptions: ParsableArguments {
         help: ArgumentHelp("Refuse images of more than N pixels.", valueName: "n"))
     var maxPixels = RGBImage.defaultMaximumPixels
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            """
+            Refuse images that take more than MB million bytes to decode; those of all threads \
+            share them.
+            """, valueName: "mb"))
+    var imageMemory = RGBImage.defaultMemoryLimit / 1_000_000
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Refuse progressive JPEGs of more than N scans.", valueName: "n"))
+    var maxScans = RGBImage.defaultMaximumScans
+
     func validate() throws {
-        if maxPixels < 1 {
-            throw ValidationError("--max-pixels must be at least 1, not \(maxPixels).")
+        for (name, value) in [
+            ("--max-pixels", maxPixels), ("--image-memory", imageMemory), ("--max-scans", maxScans),
+        ] where value < 1 {
+            throw ValidationError("\(name) must be at least 1, not \(value).")
+        }
+        guard imageMemory <= Int.max / 1_000_000 else {
+            throw ValidationError(
+                "--image-memory must be at most \(Int.max / 1_000_000), not \(imageMemory).")
         }
     }
 
@@ -74,6 +94,8 @@ struct PictureOptions: ParsableArguments {
     func decoding(for preprocessor: ImagePreprocessor) -> RGBImage.DecodingOptions {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
+        options.memoryLimit = imageMemory * 1_000_000
+        options.maximumScans = maxScans
         options.allowsTruncated = allowTruncated
         options.smallestSide = decode == .fast ? preprocessor.fastDecodingSide : nil
         return options

@@ -170,6 +170,15 @@ package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
 
 /// The same of a path of any bytes.
 package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
+    try readFile(path: path, limit: limit) { _ in true } ?? []
+}
+
+/// The same if its beginning is one that the caller wants; else nil, and nothing more is read.
+///
+/// - Parameter isWanted: called with the first 16 bytes, fewer if the file is shorter.
+package func readFile(
+    path: [UInt8], limit: Int, isWanted: (ArraySlice<UInt8>) -> Bool
+) throws(FileError) -> [UInt8]? {
     let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC) }
     guard descriptor >= 0 else { throw .last() }
     defer { close(descriptor) }
@@ -179,9 +188,18 @@ package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
     guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError(reason: "it is a directory") }
 
     let tooLarge = FileError(reason: "it is larger than the \(limit) bytes that are read")
-    guard status.st_size <= limit else { throw tooLarge }
-    var bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 1 << 16))
+    var bytes = [UInt8](repeating: 0, count: 16)
     var filled = 0
+    while filled < bytes.count {
+        let n = try readSome(of: descriptor, into: &bytes, from: filled)
+        if n == 0 { break }
+        filled += n
+    }
+    guard isWanted(bytes[..<filled]) else { return nil }
+    guard status.st_size <= limit else { throw tooLarge }
+    let beginning = bytes[..<filled]
+    bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 1 << 16))
+    bytes.replaceSubrange(..<filled, with: beginning)
     while true {
         if filled == bytes.count { bytes += [UInt8](repeating: 0, count: bytes.count) }
         let n = try readSome(of: descriptor, into: &bytes, from: filled)

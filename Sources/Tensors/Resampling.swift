@@ -71,47 +71,75 @@ struct ResamplingWeights {
     }
 }
 
-/// Resizes a picture as Pillow does, to the bit, and crops the result, computing nothing outside the
+/// Pixels that are resized, wherever and however they are kept.
+package protocol PixelSource {
+    var width: Int { get }
+    var height: Int { get }
+
+    /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count * columns.count`
+    /// bytes.
+    func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
+
+    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil, and parts
+    /// are copied.
+    func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result?
+}
+
+/// Resizes an image as Pillow does, to the bit, and crops the result, computing nothing outside the
 /// crop.
 ///
 /// Two passes, one a side, each a sum of 8-bit pixels by 22-bit weights that is rounded back to
-/// 8 bits. When the picture shrinks, the filter grows with the scale, which is what keeps fine detail
-/// from aliasing.
+/// 8 bits. When the image shrinks, the filter grows with the scale, which is what keeps fine detail
+/// from aliasing. Pixels that are not kept as RGB are copied in parts that fit into a cache.
 ///
 /// - Parameters:
-///   - pixels: RGB, `3 * width * height` bytes.
 ///   - newWidth, newHeight: the size of the whole result.
 ///   - columns, rows: the part of the result that is kept.
 /// - Returns: RGB, `3 * columns.count * rows.count` bytes.
 ///
 /// Source: `libImaging/Resample.c` of Pillow.
 package func resampled(
-    _ pixels: [UInt8], width: Int, height: Int, newWidth: Int, newHeight: Int,
-    columns: Range<Int>, rows: Range<Int>, filter: ResamplingFilter
+    _ source: some PixelSource, newWidth: Int, newHeight: Int, columns: Range<Int>,
+    rows: Range<Int>, filter: ResamplingFilter
 ) -> [UInt8] {
+    let (width, height) = (source.width, source.height)
     precondition(
-        pixels.count == 3 * width * height && columns.upperBound <= newWidth
-            && rows.upperBound <= newHeight,
-        "\(pixels.count) bytes for \(width) x \(height), to \(columns) x \(rows)")
+        columns.upperBound <= newWidth && rows.upperBound <= newHeight,
+        "\(columns) x \(rows) of \(newWidth) x \(newHeight)")
     let horizontal = ResamplingWeights(
         from: width, to: newWidth, range: columns, filter: filter)
     let vertical = ResamplingWeights(from: height, to: newHeight, range: rows, filter: filter)
 
     if isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight) {
         let needed = horizontal.source
-        let low = verticalPass(pixels, width: width, columns: needed, firstRow: 0, vertical)
+        let low = verticalPass(source, columns: needed, vertical)
         return horizontalPass(
-            low, width: needed.count, rows: 0..<rows.count, firstColumn: needed.lowerBound,
-            horizontal)
+            RGBRows(bytes: low, width: needed.count, height: rows.count), rows: 0..<rows.count,
+            firstColumn: needed.lowerBound, horizontal)
     }
     let needed = vertical.source
-    let narrow = horizontalPass(pixels, width: width, rows: needed, firstColumn: 0, horizontal)
+    let narrow = horizontalPass(source, rows: needed, firstColumn: 0, horizontal)
     return verticalPass(
-        narrow, width: columns.count, columns: 0..<columns.count, firstRow: needed.lowerBound,
-        vertical)
+        RGBRows(bytes: narrow, width: columns.count, height: needed.count),
+        columns: 0..<columns.count, firstRow: needed.lowerBound, vertical)
 }
 
-/// Whether the columns are resized before the rows: the pass that comes first decides what is rounded.
+/// The result of the first pass.
+private struct RGBRows: PixelSource {
+    let bytes: [UInt8]
+    let width: Int
+    let height: Int
+
+    func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
+        preconditionFailure("RGB is not copied")
+    }
+
+    func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
+        bytes.withUnsafeBufferPointer(body)
+    }
+}
+
+/// True if the columns are resized before the rows: the pass that comes first decides what is rounded.
 ///
 /// Pillow 13 does so where the height shrinks by more than twice as many pixels as the width; before,
 /// the rows came first.
@@ -119,49 +147,93 @@ func isVerticalFirst(width: Int, height: Int, newWidth: Int, newHeight: Int) -> 
     newHeight < height && height - newHeight > 2 * (width - newWidth)
 }
 
-/// Some rows of a picture, made as wide as there are weights.
+/// The bytes of an image that are copied at once: they stay in a second-level cache.
+let copiedPart = 1 << 19
+
+/// Some rows of an image, made as wide as there are weights.
 ///
-/// - Parameter firstColumn: which of the whole picture's columns is the first in `pixels`.
+/// - Parameter firstColumn: the number that the weights have for the first column of `source`.
 private func horizontalPass(
-    _ pixels: [UInt8], width: Int, rows: Range<Int>, firstColumn: Int, _ weights: ResamplingWeights
+    _ source: some PixelSource, rows: Range<Int>, firstColumn: Int, _ weights: ResamplingWeights
 ) -> [UInt8] {
-    let starts = weights.starts.map { $0 - Int32(firstColumn) }
-    let rowBytes = 3 * starts.count
+    let rowBytes = 3 * weights.starts.count
     let kernel = Kernels.current.resize_horizontal
     return [UInt8](unsafeUninitializedCapacity: rows.count * rowBytes) { target, count in
         count = rows.count * rowBytes
-        pixels.withUnsafeBufferPointer { source in
-            guard let source = source.baseAddress, let target = target.baseAddress else { return }
+        guard let target = target.baseAddress else { return }
+        func pass(
+            _ pixels: UnsafePointer<UInt8>, width: Int, left: Int, rows: Range<Int>, at y: Int
+        ) {
             kernel(
-                source + 3 * rows.lowerBound * width, 3 * width, rows.count, starts,
-                weights.counts, weights.weights, weights.taps, starts.count, target)
+                pixels, 3 * width, rows.count, weights.starts.map { $0 - Int32(left) },
+                weights.counts, weights.weights, weights.taps, weights.starts.count,
+                target + y * rowBytes)
+        }
+        let isDone: Void? = source.withRGB { pixels in
+            guard let pixels = pixels.baseAddress else { return }
+            pass(
+                pixels + 3 * rows.lowerBound * source.width, width: source.width,
+                left: firstColumn, rows: rows, at: 0)
+        }
+        guard isDone == nil else { return }
+        let columns = weights.source
+        let height = max(1, copiedPart / (3 * columns.count))
+        var part = [UInt8](repeating: 0, count: 3 * columns.count * min(height, rows.count))
+        for y in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
+            let some = y..<min(y + height, rows.upperBound)
+            source.copy(rows: some, columns: columns, into: &part)
+            part.withUnsafeBufferPointer { part in
+                guard let part = part.baseAddress else { return }
+                pass(
+                    part, width: columns.count, left: columns.lowerBound, rows: some,
+                    at: y - rows.lowerBound)
+            }
         }
     }
 }
 
-/// Some columns of a picture, made as high as there are weights.
+/// Some columns of an image, made as high as there are weights.
 ///
-/// - Parameter firstRow: which of the whole picture's rows is the first in `pixels`.
+/// - Parameter firstRow: the number that the weights have for the first row of `source`.
 private func verticalPass(
-    _ pixels: [UInt8], width: Int, columns: Range<Int>, firstRow: Int, _ weights: ResamplingWeights
+    _ source: some PixelSource, columns: Range<Int>, firstRow: Int = 0,
+    _ weights: ResamplingWeights
 ) -> [UInt8] {
     let rowBytes = 3 * columns.count
     let height = weights.starts.count
     let kernel = Kernels.current.resize_vertical
     return [UInt8](unsafeUninitializedCapacity: height * rowBytes) { target, count in
         count = height * rowBytes
-        pixels.withUnsafeBufferPointer { source in
+        guard let target = target.baseAddress else { return }
+        func pass(_ pixels: UnsafePointer<UInt8>, width: Int, top: Int, count: Int, at x: Int) {
             weights.weights.withUnsafeBufferPointer { taps in
-                guard let source = source.baseAddress, let target = target.baseAddress,
-                    let taps = taps.baseAddress
-                else { return }
+                guard let taps = taps.baseAddress else { return }
                 for y in 0..<height {
-                    let first = Int(weights.starts[y]) - firstRow
+                    let first = Int(weights.starts[y]) - top
                     kernel(
-                        source + 3 * (first * width + columns.lowerBound), 3 * width,
-                        taps + y * weights.taps, Int(weights.counts[y]), rowBytes,
-                        target + y * rowBytes)
+                        pixels + 3 * first * width, 3 * width, taps + y * weights.taps,
+                        Int(weights.counts[y]), 3 * count, target + y * rowBytes + 3 * x)
                 }
+            }
+        }
+        let isDone: Void? = source.withRGB { pixels in
+            guard let pixels = pixels.baseAddress else { return }
+            pass(
+                pixels + 3 * columns.lowerBound, width: source.width, top: firstRow,
+                count: columns.count, at: 0)
+        }
+        guard isDone == nil else { return }
+        let rows = weights.source
+        let width = max(1, copiedPart / (3 * rows.count))
+        var part = [UInt8](repeating: 0, count: 3 * rows.count * min(width, columns.count))
+        for x in stride(from: columns.lowerBound, to: columns.upperBound, by: width) {
+            let some = x..<min(x + width, columns.upperBound)
+            source.copy(rows: rows, columns: some, into: &part)
+            part.withUnsafeBufferPointer { part in
+                guard let part = part.baseAddress else { return }
+                pass(
+                    part, width: some.count, top: rows.lowerBound, count: some.count,
+                    at: x - columns.lowerBound)
             }
         }
     }

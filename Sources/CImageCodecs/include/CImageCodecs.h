@@ -11,13 +11,19 @@
 
 typedef enum {
     CLIP_PICTURE_OK,
-    CLIP_PICTURE_UNKNOWN,        // not one of the formats
-    CLIP_PICTURE_DAMAGED,        // `message` says how
-    CLIP_PICTURE_TRUNCATED,      // the file ends before the picture does
-    CLIP_PICTURE_TOO_LARGE,      // more than max_pixels; width and height are set
-    CLIP_PICTURE_UNSUPPORTED,    // a known format that this build does not read
-    CLIP_PICTURE_OUT_OF_MEMORY,  // width and height are set
+    CLIP_PICTURE_UNKNOWN,         // not one of the formats
+    CLIP_PICTURE_DAMAGED,         // `message` says how
+    CLIP_PICTURE_TRUNCATED,       // the file ends before the picture does
+    CLIP_PICTURE_TOO_LARGE,       // more than max_pixels; width and height are set
+    CLIP_PICTURE_UNSUPPORTED,     // a known format that this build does not read
+    CLIP_PICTURE_OUT_OF_MEMORY,   // width and height are set
+    CLIP_PICTURE_SIDE_TOO_LONG,   // a PNG side over CLIP_PICTURE_LONGEST_SIDE; both are set
+    CLIP_PICTURE_OVER_MEMORY,     // needed_memory is more than memory_limit; width and height are set
+    CLIP_PICTURE_TOO_MANY_SCANS,  // a JPEG of more than allowed_scans
 } clip_picture_status;
+
+// The longest side of a PNG, in pixels: the default limit of libpng.
+enum { CLIP_PICTURE_LONGEST_SIDE = 1000000 };
 
 // The versions of the libraries in use; that of libwebp as three bytes, 0 if it was left out.
 const char *clip_jpeg_version(void);
@@ -26,9 +32,9 @@ int clip_webp_version(void);
 
 // The kinds of pictures that are resized each in its own way.
 typedef enum {
-    CLIP_PICTURE_RGB,      // 3 bytes a pixel
-    CLIP_PICTURE_RGBA,     // 4
-    CLIP_PICTURE_INDEXED,  // 3, the RGB of a palette's entries, or of black and white
+    CLIP_PICTURE_RGB,      // 3 bytes a pixel, or 1 of grey
+    CLIP_PICTURE_RGBA,     // 4, or 2: grey and alpha
+    CLIP_PICTURE_INDEXED,  // 1, the place in a palette; black and white are one too
     CLIP_PICTURE_CMYK,     // 4: ink, 0 being none
     CLIP_PICTURE_GREY16,   // 2, one number, its high byte first
 } clip_picture_kind;
@@ -36,31 +42,46 @@ typedef enum {
 typedef struct {
     uint32_t width, height;
     clip_picture_kind kind;
-    // Whether each pixel has another byte, its opacity, which does not count where the picture is
-    // resized: of RGB with a colour that is named as transparent, or of a palette.
+    // The bytes of a pixel.
+    int channels;
+    // True if pixels have an opacity that does not count where the picture is resized: of RGB or grey
+    // with a colour that is named as transparent (the last byte of a pixel), or of a palette.
     bool has_mask;
     // Interleaved, rows without padding; freed by clip_picture_free.
     uint8_t *pixels;
+    // 256 entries of red, green, blue and alpha, of an INDEXED picture.
+    uint8_t palette[4 * 256];
     // EXIF's orientation, 1 to 8; 1 where the file does not say.
     int orientation;
+    // The bytes that decoding holds at once beside the file, from the header.
+    uint64_t needed_memory;
+    // The scans that a JPEG of this size may have.
+    uint32_t allowed_scans;
+    // The share of the process's image memory that is held; given back by clip_memory_release.
+    uint64_t reserved_memory;
     char message[256];
 } clip_picture;
 
-// How a file is decoded.
+// The options of decoding a file.
 typedef struct {
     // Pictures of more pixels are refused before memory is taken for them.
     uint64_t max_pixels;
-    // Whether a picture whose file ends early is what is there of it, and not an error.
+    // Pictures that need more bytes are refused. All threads of the process share them: decoding
+    // waits until enough is free, unless the caller holds some of it, which could wait for itself.
+    uint64_t memory_limit;
+    bool holds_memory;
+    // JPEGs with more scans are refused; very large ones may have fewer.
+    uint32_t max_scans;
+    // Accept a picture whose file ends early, with what is there of it.
     bool allow_truncated;
+    // Reduce 16 bits of grey to their high byte.
+    bool scale_16;
     // Where not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side gets
     // shorter than this.
     uint32_t smallest_side;
 } clip_picture_options;
 
-// How many bytes a pixel has.
-int clip_picture_pixel_size(const clip_picture *picture);
-
-// Whether bytes begin as one of the formats does.
+// True if bytes begin as one of the formats does.
 bool clip_picture_recognized(const uint8_t *bytes, size_t count);
 
 // Recognises the format by content. On failure `pixels` is NULL and nothing is left allocated.
@@ -68,6 +89,39 @@ clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
                                         const clip_picture_options *options, clip_picture *out);
 
 void clip_picture_free(clip_picture *picture);
+
+// Gives back image memory.
+void clip_memory_release(uint64_t bytes);
+// The image memory that is held now by all threads.
+uint64_t clip_memory_used(void);
+
+// Pixels in memory, and the way they are walked through, which turns and mirrors: the pixel of column
+// x and row y is the one at `start + x * step_x + y * step_y`, counted in pixels.
+typedef struct {
+    const uint8_t *samples;
+    clip_picture_kind kind;
+    int channels;
+    bool has_mask;
+    const uint8_t *palette;
+    ptrdiff_t start, step_x, step_y;
+} clip_pixels;
+
+// The three bytes that are made of each pixel.
+typedef enum {
+    CLIP_VIEW_COLOURS,        // red, green, blue; of 16-bit grey at most 255
+    CLIP_VIEW_PREMULTIPLIED,  // the same times alpha, as Pillow rounds it
+    CLIP_VIEW_ALPHA,          // opacity, three times; 255 where there is none
+    CLIP_VIEW_ON_WHITE,       // colours on a white ground, as Pillow's `alpha_composite` has it
+    CLIP_VIEW_INKS,           // cyan, magenta, yellow
+    CLIP_VIEW_BLACK,          // black, three times
+} clip_view;
+
+// Makes `3 * columns * rows` bytes of a part of the pixels.
+void clip_pixels_copy(const clip_pixels *pixels, clip_view view, size_t column, size_t columns,
+                      size_t row, size_t rows, uint8_t *out);
+// Copies 16-bit grey.
+void clip_pixels_copy_16(const clip_pixels *pixels, size_t column, size_t columns, size_t row,
+                         size_t rows, uint16_t *out);
 
 // A JPEG file of RGB pixels, rows without padding; `quality` is 1 to 100. To be freed; NULL if there is no memory for it
 // or a side is longer than JPEG's 65500.

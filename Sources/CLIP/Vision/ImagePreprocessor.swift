@@ -1,3 +1,4 @@
+internal import ImageCodecs
 internal import Tensors
 
 /// From a picture to what the image tower sees: resized, cropped at the centre, normalised.
@@ -72,41 +73,35 @@ public struct ImagePreprocessor: Sendable, Equatable {
         }
         let (columns, rows) = (centre(of: size.width), centre(of: size.height))
         let filter: ResamplingFilter = interpolation == .bicubic ? .bicubic : .bilinear
-        func resized(_ pixels: [UInt8]) -> [UInt8] {
+        func resized(_ view: DecodedImage.View) -> [UInt8] {
             resampled(
-                pixels, width: image.width, height: image.height, newWidth: size.width,
-                newHeight: size.height, columns: columns, rows: rows, filter: filter)
+                PixelView(image.decoded, view), newWidth: size.width, newHeight: size.height,
+                columns: columns, rows: rows, filter: filter)
         }
-        guard rules == .openAI else { return resized(onWhite(image)) }
-        switch image.original {
-        case .opaque: return resized(image.pixels)
+        guard rules == .openAI else { return resized(.onWhite) }
+        switch image.decoded.kind {
+        case .rgb: return resized(.colours)
         case .indexed:
             return nearest(
-                image.pixels, width: image.width, height: image.height, newWidth: size.width,
-                newHeight: size.height, columns: columns, rows: rows)
-        case .inks(let inks):
-            let colours = resized(
-                inks.everyFourth { cyan, magenta, yellow, _ in (cyan, magenta, yellow) })
-            let blacks = resized(inks.everyFourth { _, _, _, black in (black, black, black) })
-            return stride(from: 0, to: colours.count, by: 3).flatMap { i in
-                let light = withoutInk(colours[i], colours[i + 1], colours[i + 2], blacks[i])
+                PixelView(image.decoded, .colours), newWidth: size.width, newHeight: size.height,
+                columns: columns, rows: rows)
+        case .cmyk:
+            let (inks, blacks) = (resized(.inks), resized(.black))
+            return stride(from: 0, to: inks.count, by: 3).flatMap { i in
+                let light = withoutInk(inks[i], inks[i + 1], inks[i + 2], blacks[i])
                 return [light.0, light.1, light.2]
             }
-        case .grey16(let values):
+        case .grey16:
             return clipped(
                 resampled(
-                    values, width: image.width, height: image.height, newWidth: size.width,
-                    newHeight: size.height, columns: columns, rows: rows, filter: filter))
-        case nil: break
+                    width: image.width, height: image.height, newWidth: size.width,
+                    newHeight: size.height, columns: columns, rows: rows, filter: filter,
+                    copy: { image.decoded.copy16(rows: $0, columns: $1, into: &$2) }))
+        case .rgba:
+            guard size != (image.width, image.height) else { return resized(.colours) }
+            // As Pillow: colours are resized weighed by their alpha, and then divided by its mean.
+            return zip(resized(.premultiplied), resized(.alpha)).map(unpremultiplied)
         }
-        guard let alpha = image.alpha, size != (image.width, image.height) else {
-            return resized(image.pixels)
-        }
-        // As Pillow: colours are resized weighed by their alpha, and then divided by its mean.
-        let weighed = image.pixels.indices.map { product(image.pixels[$0], alpha[$0 / 3]) }
-        let colours = resized(weighed)
-        let alphas = resized((0..<image.pixels.count).map { alpha[$0 / 3] })
-        return zip(colours, alphas).map(unpremultiplied)
     }
 
     /// The part of a side that is kept.

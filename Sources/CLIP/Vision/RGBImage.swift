@@ -1,19 +1,67 @@
 internal import ImageCodecs
 internal import Tensors
 
-/// A picture of 8-bit RGB.
+/// An image of 8-bit RGB.
+///
+/// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
 public struct RGBImage: Sendable, Equatable {
     /// In pixels, at least 1.
-    public let width: Int
+    public var width: Int { decoded.width }
     /// In pixels, at least 1.
-    public let height: Int
+    public var height: Int { decoded.height }
+    /// The samples, in the way in which the image is resized.
+    let decoded: DecodedImage
+
     /// Interleaved red, green, blue, row by row from the top: `3 * width * height` bytes.
-    public let pixels: [UInt8]
-    /// How opaque each pixel is, if the picture says: `width * height` bytes. Where a picture with an
+    ///
+    /// - Complexity: A new array each time.
+    public var pixels: [UInt8] {
+        var pixels = [UInt8](repeating: 0, count: 3 * width * height)
+        decoded.copy(.colours, rows: 0..<height, columns: 0..<width, into: &pixels)
+        return pixels
+    }
+
+    /// The opacity of each pixel, if the image has any: `width * height` bytes. Where an image with an
     /// alpha channel is resized, transparent pixels count less; the result is opaque.
-    public let alpha: [UInt8]?
-    /// What the picture was before, where it is resized as that; nil for all that is resized as RGB.
-    let original: OriginalPixels?
+    ///
+    /// - Complexity: A new array each time.
+    public var alpha: [UInt8]? {
+        guard decoded.hasAlpha else { return nil }
+        var alpha: [UInt8] = []
+        alpha.reserveCapacity(width * height)
+        var row = [UInt8](repeating: 0, count: 3 * width)
+        for y in 0..<height {
+            decoded.copy(.alpha, rows: y..<(y + 1), columns: 0..<width, into: &row)
+            for x in 0..<width { alpha.append(row[3 * x]) }
+        }
+        return alpha
+    }
+
+    /// True if both have the same pixels and are resized in the same way.
+    public static func == (one: RGBImage, other: RGBImage) -> Bool {
+        let (a, b) = (one.decoded, other.decoded)
+        guard one.width == other.width, one.height == other.height, a.kind == b.kind,
+            a.hasMask == b.hasMask
+        else { return false }
+        let views: [DecodedImage.View] =
+            a.kind == .cmyk ? [.inks, .black] : a.hasAlpha ? [.colours, .alpha] : [.colours]
+        var rows = ([UInt8](repeating: 0, count: 3 * one.width), [UInt8]())
+        var numbers = ([UInt16](repeating: 0, count: a.kind == .grey16 ? one.width : 0), [UInt16]())
+        (rows.1, numbers.1) = (rows.0, numbers.0)
+        for y in 0..<one.height {
+            let (row, columns) = (y..<(y + 1), 0..<one.width)
+            for view in views {
+                a.copy(view, rows: row, columns: columns, into: &rows.0)
+                b.copy(view, rows: row, columns: columns, into: &rows.1)
+                guard rows.0 == rows.1 else { return false }
+            }
+            guard a.kind == .grey16 else { continue }
+            a.copy16(rows: row, columns: columns, into: &numbers.0)
+            b.copy16(rows: row, columns: columns, into: &numbers.1)
+            guard numbers.0 == numbers.1 else { return false }
+        }
+        return true
+    }
 
     /// How a file becomes pixels.
     public struct DecodingOptions: Sendable {
@@ -29,6 +77,13 @@ public struct RGBImage: Sendable, Equatable {
         public var smallestSide: Int?
         /// Pictures with more pixels than this are refused.
         public var maximumPixels = RGBImage.defaultMaximumPixels
+        /// The bytes that the images of all threads of the process may take together while they are
+        /// decoded; an image that alone needs more is refused, others wait for each other. Images
+        /// that the caller keeps do not count, except within `CLIPModel.encode(inputs:picture:receive:)`.
+        public var memoryLimit = RGBImage.defaultMemoryLimit
+        /// JPEGs with more scans are refused: each takes as long as the whole image. An image of more
+        /// than 64 million samples may have fewer, in proportion.
+        public var maximumScans = RGBImage.defaultMaximumScans
 
         /// The defaults.
         public init() {}
@@ -45,8 +100,16 @@ public struct RGBImage: Sendable, Equatable {
     /// Twice what Pillow warns at, where it refuses a "decompression bomb": 178,956,970.
     public static let defaultMaximumPixels = 178_956_970
 
+    /// The default limit on image memory: 310 MB, enough for an RGB image of 100 million pixels.
+    public static let defaultMemoryLimit = ImageMemory.defaultLimit
+
+    /// The default limit on the scans of a progressive JPEG, which has about ten.
+    public static let defaultMaximumScans = 500
+
     /// No picture file is larger: 1 GiB.
     package static let maximumFileSize = 1 << 30
+
+    init(_ decoded: DecodedImage) { self.decoded = decoded }
 
     /// A picture from its pixels.
     ///
@@ -69,11 +132,19 @@ public struct RGBImage: Sendable, Equatable {
         if let alpha, alpha.count != area {
             throw .wrongPixelCount(expected: area, found: alpha.count)
         }
-        self.width = width
-        self.height = height
-        self.pixels = pixels
-        self.alpha = alpha
-        original = nil
+        guard let alpha else {
+            decoded = DecodedImage(
+                width: width, height: height, kind: .rgb, bytesPerPixel: 3, samples: pixels)
+            return
+        }
+        var samples: [UInt8] = []
+        samples.reserveCapacity(4 * area)
+        for i in 0..<area {
+            samples += pixels[(3 * i)..<(3 * i + 3)]
+            samples.append(alpha[i])
+        }
+        decoded = DecodedImage(
+            width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
     /// A small square of the middle of the picture, as a JPEG file.
@@ -103,76 +174,94 @@ public struct RGBImage: Sendable, Equatable {
         let columns = max(1, Int((Double(width) * ratio).rounded()))
         let rows = max(1, Int((Double(height) * ratio).rounded()))
         let pixels = resampled(
-            onWhite(self), width: width, height: height, newWidth: columns, newHeight: rows,
+            PixelView(decoded, .onWhite), newWidth: columns, newHeight: rows,
             columns: 0..<columns, rows: 0..<rows, filter: .bicubic)
         return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality)
     }
 
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
     ///
-    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
+    /// - Throws: `CLIPError.unreadableFile` and as of `init(decoding:path:options:)`.
     public init(
         contentsOfFile path: String, options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
-        let bytes: [UInt8]
-        do {
-            bytes = try readFile(path: path, limit: Self.maximumFileSize)
-        } catch {
-            throw .unreadableFile(path: path, reason: error.reason)
-        }
+        let bytes = try imageFile(path: Array(path.utf8), name: path)
         try self.init(decoding: bytes, path: path, options: options)
     }
 
     /// Decodes the bytes of a JPEG, PNG or WebP file.
     ///
     /// - Parameter path: where they are from, for the messages of errors.
-    /// - Throws: `CLIPError.unreadableImage` or `.imageTooLarge`.
+    /// - Throws: `CLIPError.unreadableImage`, `.imageTooLarge`, `.imageSideTooLong`,
+    ///   `.imageNeedsMemory` or `.tooManyScans`.
     public init(
         decoding bytes: [UInt8], path: String = "", options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
+        var choices = DecodedImage.Options(maximumPixels: options.maximumPixels)
+        choices.memoryLimit = options.memoryLimit
+        choices.maximumScans = options.maximumScans
+        choices.allowsTruncated = options.allowsTruncated
+        choices.scales16Bits = options.scales16Bits
+        choices.smallestSide = options.smallestSide
+        let image: DecodedImage
+        do {
+            image = try DecodedImage(decoding: bytes, options: choices)
+        } catch {
+            throw CLIPError(error, path: path, options: options)
+        }
+        decoded = options.appliesOrientation ? image.upright() : image
+    }
+}
+
+/// The bytes of an image file, of which the first are looked at before the others are read.
+///
+/// - Parameters:
+///   - path: any bytes but 0.
+///   - name: the path as messages have it.
+/// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that is
+///   read.
+package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8] {
+    let bytes: [UInt8]?
+    do {
+        bytes = try readFile(path: path, limit: RGBImage.maximumFileSize) {
+            $0.isEmpty || isPicture($0)
+        }
+    } catch {
+        throw .unreadableFile(path: name, reason: error.reason)
+    }
+    guard let bytes else {
+        throw CLIPError(.unknownFormat, path: name, options: RGBImage.DecodingOptions())
+    }
+    return bytes
+}
+
+extension CLIPError {
+    fileprivate init(
+        _ error: ImageDecodingError, path: String, options: RGBImage.DecodingOptions
+    ) {
         func unreadable(_ reason: String) -> CLIPError {
             .unreadableImage(path: path, reason: reason)
         }
-        var image: DecodedImage
-        do {
-            image = try DecodedImage(
-                decoding: bytes, maximumPixels: options.maximumPixels,
-                allowsTruncated: options.allowsTruncated, smallestSide: options.smallestSide)
-        } catch {
+        self =
             switch error {
-            case .empty: throw unreadable("the file is empty")
-            case .unknownFormat: throw unreadable("it is not a JPEG, PNG or WebP file")
-            case .truncated: throw unreadable("the file ends before the picture does")
-            case .damaged(let how): throw unreadable("the file is damaged (\(how))")
-            case .unsupported(let what): throw unreadable("unsupported: \(what)")
+            case .empty: unreadable("the file is empty")
+            case .unknownFormat: unreadable("it is not a JPEG, PNG or WebP file")
+            case .truncated: unreadable("the file ends before the picture does")
+            case .damaged(let how): unreadable("the file is damaged (\(how))")
+            case .unsupported(let what): unreadable("unsupported: \(what)")
             case .tooLarge(let width, let height):
-                throw .imageTooLarge(
+                .imageTooLarge(
                     path: path, width: width, height: height, maximumPixels: options.maximumPixels)
             case .outOfMemory(let width, let height):
-                throw unreadable("there is no memory for \(width) x \(height) pixels")
+                unreadable("there is no memory for \(width) x \(height) pixels")
+            case .sideTooLong(let width, let height):
+                .imageSideTooLong(
+                    path: path, width: width, height: height, maximumSide: DecodedImage.longestSide)
+            case .needsMemory(let width, let height, let bytes):
+                .imageNeedsMemory(
+                    path: path, width: width, height: height, bytes: bytes,
+                    memoryLimit: options.memoryLimit)
+            case .tooManyScans(let maximum): .tooManyScans(path: path, maximumScans: maximum)
             }
-        }
-        if options.appliesOrientation { image = image.upright() }
-        width = image.width
-        height = image.height
-        switch image.kind {
-        case .rgb, .rgba, .indexed:
-            if image.bytesPerPixel == 4 {
-                pixels = image.samples.everyFourth { red, green, blue, _ in (red, green, blue) }
-                alpha = stride(from: 3, to: image.samples.count, by: 4).map { image.samples[$0] }
-            } else {
-                (pixels, alpha) = (image.samples, nil)
-            }
-            original = image.kind == .indexed ? .indexed : image.hasMask ? .opaque : nil
-        case .cmyk:
-            pixels = image.samples.everyFourth(withoutInk)
-            (alpha, original) = (nil, .inks(image.samples))
-        case .grey16:
-            let values = numbers(of: image.samples)
-            pixels =
-                options.scales16Bits
-                ? values.flatMap { [UInt8](repeating: UInt8($0 >> 8), count: 3) } : clipped(values)
-            (alpha, original) = (nil, options.scales16Bits ? nil : .grey16(values))
-        }
     }
 }
