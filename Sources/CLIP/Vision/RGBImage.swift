@@ -253,7 +253,9 @@ extension CLIPError {
                 .imageTooLarge(
                     path: path, width: width, height: height, maximumPixels: options.maximumPixels)
             case .outOfMemory(let width, let height):
-                unreadable("there is no memory for \(width) x \(height) pixels")
+                // Not the image's fault: it may be read when there is memory again.
+                .unreadableFile(
+                    path: path, reason: "there is no memory for \(width) x \(height) pixels")
             case .sideTooLong(let width, let height):
                 .imageSideTooLong(
                     path: path, width: width, height: height, maximumSide: DecodedImage.longestSide)
