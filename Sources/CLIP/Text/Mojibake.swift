@@ -20,9 +20,10 @@ func roundsOfRepair(_ count: Int) -> Int { max(32, 500_000 / max(1, count)) }
 
 /// A limit for the work of repairing one text, in characters that a round looks at.
 ///
-/// Rounds lie within rounds: the repair of a line decodes it anew, which decodes its parts anew. Each may be
-/// made to run to its own limit, so that the product of them would take minutes for a megabyte. Every line
-/// has 64 rounds to itself, several times what people's texts take; what goes beyond is shared by all lines.
+/// Rounds lie within rounds: the repair of a line decodes it anew, which decodes its parts anew.
+/// Each may be made to run to its own limit, so that the product of them would take minutes for a
+/// megabyte. Every line has 64 rounds to itself, several times what people's texts take; what goes
+/// beyond is shared by all lines.
 struct RepairEffort {
     private var line = 0
     private var shared = 50_000_000
@@ -174,8 +175,8 @@ private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
     return result
 }
 
-/// The length of a character that has lost a byte, or 0. A question mark counts for one byte at most,
-/// but for two in a pair of surrogates.
+/// The length of a character that has lost a byte, or 0. A question mark counts for one byte at
+/// most, but for two in a pair of surrogates.
 private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(5))
