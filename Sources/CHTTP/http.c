@@ -119,6 +119,9 @@ enum { HEADER_LIMIT = 1 << 16 };
 // These options have other names in libcurl's header from 7.85 on; the library that is found may be older.
 enum { PROTOCOLS = 181, PROTOCOLS_STR = 10318 };
 
+// Of a proxy that is reached by TLS; from 7.52 on.
+enum { PROXY_CAINFO = 10246, PROXY_CAPATH = 10247 };
+
 struct clip_http_response {
     CURL *easy;
     CURLM *multi;
@@ -189,7 +192,8 @@ static int add_headers(clip_http_response *response, const char *headers) {
 }
 
 clip_http_response *clip_http_begin(const char *url, int head, const char *headers,
-                                    long stall_seconds) {
+                                    long stall_seconds, const char *authority_file,
+                                    const char *authority_folder) {
     if (!clip_http_is_available()) return NULL;
     clip_http_response *response = calloc(1, sizeof *response);
     if (response == NULL) return NULL;
@@ -216,6 +220,14 @@ clip_http_response *clip_http_begin(const char *url, int head, const char *heade
     SET(CURLOPT_HEADERDATA, (void *)response);
     if (curl.easy_setopt(response->easy, (CURLoption)PROTOCOLS_STR, "http,https") != CURLE_OK)
         SET((CURLoption)PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    if (authority_file != NULL || authority_folder != NULL) {
+        // Both, as libcurl would go on trusting what it was built with in the place of the other.
+        SET(CURLOPT_CAINFO, authority_file);
+        CURLcode folder = curl.easy_setopt(response->easy, CURLOPT_CAPATH, authority_folder);
+        ok &= folder == CURLE_OK || authority_folder == NULL;
+        curl.easy_setopt(response->easy, (CURLoption)PROXY_CAINFO, authority_file);
+        curl.easy_setopt(response->easy, (CURLoption)PROXY_CAPATH, authority_folder);
+    }
 #undef SET
     if (!ok || curl.multi_add_handle(response->multi, response->easy) != CURLM_OK) {
         clip_http_end(response);
@@ -272,6 +284,18 @@ long clip_http_status(const clip_http_response *response) {
 
 const char *clip_http_headers(const clip_http_response *response) {
     return response->headers != NULL ? response->headers : "";
+}
+
+int clip_http_is_untrusted(const clip_http_response *response) {
+    switch ((int)response->outcome) {
+    case 51:  // CURLE_PEER_FAILED_VERIFICATION before 7.62
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS: return response->is_done;
+    default: return 0;
+    }
 }
 
 const char *clip_http_message(const clip_http_response *response) {

@@ -14,38 +14,13 @@ public struct DownloadProgress: Sendable, Equatable {
     public let isWaiting: Bool
 }
 
-/// How patient transfers are; tests are less so.
-struct TransferPolicy: Sendable {
-    /// Tries in a row that bring no byte before giving up.
-    var attempts = 5
-    /// Seconds before the second try; doubled each time.
-    var delay = 1.0
-    /// The longest that a server may ask to wait, in seconds.
-    var longestWait = 60
-    /// Seconds without a byte after which a connection counts as broken.
-    var stall = 30
-
-    /// How many seconds to wait before the next try; nil if there is to be none.
-    ///
-    /// - Parameter failures: how many tries in a row have brought nothing.
-    func wait(after error: HubError, failures: Int) -> Double? {
-        guard failures < attempts else { return nil }
-        let usual = delay * Double(1 << max(0, min(failures - 1, 10)))
-        switch error {
-        // A name that nobody knows is no passing trouble.
-        case .unreachable(_, let reason): return reason.hasPrefix("Could not resolve") ? nil : usual
-        case .busy(_, _, let seconds?): return seconds <= longestWait ? Double(seconds) : nil
-        case .busy: return usual
-        default: return nil
-        }
-    }
-}
-
 /// One file on its way to this machine.
 ///
-/// It lies in `partial` until all its bytes are there, their number and SHA-256 are right and they are on
-/// the disk; then it gets its name, in one step. A try that breaks off, or is killed, leaves `partial`, and
-/// the next goes on there. `lock` is held meanwhile, so that there is one writer.
+/// It lies in `partial` until all its bytes are there, their number and checksum are right and they
+/// are on the disk; then it gets its name, in one step. A try that breaks off, or is killed, leaves
+/// `partial`, and the next goes on there. `lock` is held meanwhile, so that there is one writer.
+///
+/// All runs on the caller's thread, `isCancelled` and `report` too.
 struct Download {
     /// What reports call the file.
     let name: String
@@ -56,8 +31,12 @@ struct Download {
     let partial: String
     let lock: String
     let size: Int?
-    let sha256: String?
+    let checksum: Checksum?
+    /// The most bytes that are taken; nil if the size that a server gives is the only limit.
+    let limit: Int?
+    let verified: VerifiedFiles
     let policy: TransferPolicy
+    let certificates: Certificates
     let isCancelled: () -> Bool
     let report: (DownloadProgress) -> Void
 
@@ -73,19 +52,25 @@ struct Download {
         try rest()
     }
 
-    /// Whether the file has its name; what others put there under it must be the right one.
+    /// Returns true if the file has its name and is right; others may have put it there.
     private func isThere() throws(HubError) -> Bool {
-        guard let present = fileSize(destination) else { return false }
-        if let size { return present == size }
-        guard let sha256 else { return true }
-        return try checksum(of: destination) == sha256.lowercased()
+        guard let present = try regularFileSize(destination, followsLinks: true) else {
+            return false
+        }
+        if let size, present != size { return false }
+        return try checksum.map { checksum throws(HubError) in
+            try verified.mismatch(of: destination, checksum) == nil
+        } ?? true
     }
 
     private func fetch() throws(HubError) {
-        let resumedFrom = fileSize(partial) ?? 0
+        if let size, let limit, size > limit { throw .tooLarge(url: address.shown, limit: limit) }
+        let resumedFrom = try partialFileSize(partial) ?? 0
         var (failures, asksForParts, isSecondTime, mayBeOfAnother) = (0, true, false, false)
+        // A server that has all sent anew could make the file shorter and longer without end.
+        var most = resumedFrom
         while true {
-            let before = fileSize(partial) ?? 0
+            let before = try partialFileSize(partial) ?? 0
             if before > 0 { mayBeOfAnother = true }
             let error: HubError
             do throws(HubError) {
@@ -101,9 +86,15 @@ struct Download {
             if case .wrongChecksum = error, mayBeOfAnother, !isSecondTime {
                 // What an earlier try left may have been of another file: once more from the start.
                 isSecondTime = true
+                most = 0
                 continue
             }
-            failures = (fileSize(partial) ?? 0) > before ? 1 : failures + 1
+            // A slow connection brings bytes each time, and would be tried without end.
+            var isSlow = false
+            if case .tooSlow = error { isSlow = true }
+            let size = try partialFileSize(partial) ?? 0
+            failures = size > most && !isSlow ? 1 : failures + 1
+            most = max(most, size)
             guard let wait = policy.wait(after: error, failures: failures) else { throw error }
             try pause(wait, isCancelled: isCancelled)
         }
@@ -126,16 +117,16 @@ struct Download {
         var (offset, total) = (0, size)
         switch status {
         case 200:
-            let length = request.header("content-length").flatMap { Int($0) }
+            let length = try request.size("content-length")
             if let size, let length, length < size {
                 throw interrupted("the server offers \(length) of \(size) bytes")
             }
             total = size ?? length
         case 206:
             guard let range = Self.contentRange(request.header("content-range")),
-                let first = range.start, first <= start
+                range.start == start
             else { return .noPart }
-            offset = first
+            offset = start
             total = size ?? range.total
         case 416 where start > 0:
             // All is there, or more than all.
@@ -147,11 +138,12 @@ struct Download {
             let wait = request.header("retry-after").flatMap { Int($0) }.map { max(0, $0) }
             throw .busy(url: request.shownURL, status: status, seconds: wait)
         }
-        guard total != nil || sha256 != nil else {
+        guard total != nil || checksum != nil else {
             throw interrupted("the server does not say how long it is")
         }
         if let total {
-            guard total >= offset else { throw tooLarge(offset, expected: total) }
+            guard total >= offset else { throw wrongSize(offset, expected: total) }
+            if let limit, total > limit { throw tooLarge(limit) }
             if size == nil { try makeSureOfRoom(for: total - offset) }
         }
         let problem: HubError?
@@ -162,7 +154,9 @@ struct Download {
             guard error.isOutOfSpace else {
                 throw .unwritable(path: partial, reason: error.reason)
             }
-            let left = freeBytes(in: folder(of: partial)) ?? 0
+            // A body that does not say how long it is may have no end: it is not kept.
+            if total == nil { removeFile(partial) }
+            let left = min(freeBytes(in: folder(of: partial)) ?? 0, .max - 1)
             throw .diskFull(
                 path: folder(of: partial), needed: max(total ?? 0, left + 1), available: left)
         }
@@ -176,17 +170,26 @@ struct Download {
     private func receive(
         _ request: HTTPRequest, from offset: Int, total: Int?, resumedFrom: Int
     ) throws(FileError) -> HubError? {
+        let most = total ?? limit ?? policy.largestFile
+        guard offset <= most else { return tooLarge(most) }
         let file = try PartialFile(partial, from: offset)
         var received = offset
+        var speed = SpeedWatch(policy)
         while true {
             if isCancelled() {
                 try file.sync()
                 return .cancelled
             }
+            var arrived = 0
             switch request.read() {
             case .bytes(let count):
+                guard count <= most - received else {
+                    let (found, overflow) = received.addingReportingOverflow(count)
+                    return total.map { wrongSize(overflow ? .max : found, expected: $0) }
+                        ?? tooLarge(most)
+                }
                 received += count
-                if let total, received > total { return tooLarge(received, expected: total) }
+                arrived = count
                 try file.append(request.buffer[..<count])
                 progress(received, total: total, resumedFrom: resumedFrom)
             case .waiting:
@@ -197,6 +200,12 @@ struct Download {
                 try file.sync()
                 guard let total, received < total else { return nil }
                 return interrupted("it ended after \(received) of \(total) bytes")
+            }
+            if speed.isTooSlow(after: arrived) {
+                try file.sync()
+                return .tooSlow(
+                    url: address.shown, bytesPerSecond: policy.leastSpeed,
+                    seconds: Int(policy.slowSeconds.rounded(.up)))
             }
         }
     }
@@ -210,7 +219,8 @@ struct Download {
             var headers = ["Accept-Encoding: identity"]
             if offset > 0 { headers.append("Range: bytes=\(offset)-") }
             if address.isSameOrigin(as: start) { headers += credentials }
-            let request = try HTTPRequest(address, headers: headers, stall: policy.stall)
+            let request = try HTTPRequest(
+                address, headers: headers, policy: policy, certificates: certificates)
             let status = try request.status(isCancelled: isCancelled)
             guard [301, 302, 303, 307, 308].contains(status) else { return request }
             guard let next = request.header("location").flatMap(address.following) else {
@@ -226,36 +236,28 @@ struct Download {
         throw .badRedirect(url: start.shown, reason: "it redirects too often")
     }
 
-    /// `bytes 5-9/10`, or `bytes */10`.
+    /// `bytes 5-9/10`, or `bytes */10`; a number that is none is nil.
     static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
-        let parts = text.dropFirst(6).split(separator: "/")
-        guard parts.count == 2, let range = parts[0].split(separator: "-").first else { return nil }
-        let numbers = (Int(range), Int(parts[1]))
-        return (numbers.0.flatMap { $0 < 0 ? nil : $0 }, numbers.1.flatMap { $0 < 0 ? nil : $0 })
+        let parts = text.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        return (byteCount(String(parts[0].prefix { $0 != "-" })), byteCount(String(parts[1])))
     }
 
     // MARK: the end
 
     private func finish(total: Int?) throws(HubError) {
-        let found = fileSize(partial) ?? 0
-        if let total, found != total { throw tooLarge(found, expected: total) }
-        if let sha256 {
-            let sum = try checksum(of: partial)
-            guard sum == sha256.lowercased() else {
+        let found = try partialFileSize(partial) ?? 0
+        if let total, found != total { throw wrongSize(found, expected: total) }
+        if let checksum {
+            let sum = try checksum.found(in: partial)
+            guard sum == checksum.digits else {
                 removeFile(partial)
-                throw .wrongChecksum(url: address.shown, expected: sha256, found: sum)
+                throw .wrongChecksum(url: address.shown, expected: checksum.digits, found: sum)
             }
         }
         try renameFile(partial, to: destination)
-    }
-
-    private func checksum(of path: String) throws(HubError) -> String {
-        do {
-            return try MappedFile(path: path).sha256()
-        } catch {
-            throw .unwritable(path: path, reason: error.reason)
-        }
+        if let checksum { verified.remember(destination, checksum) }
     }
 
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
@@ -265,9 +267,14 @@ struct Download {
     }
 
     /// What is more than all is of no use.
-    private func tooLarge(_ found: Int, expected: Int) -> HubError {
+    private func wrongSize(_ found: Int, expected: Int) -> HubError {
         removeFile(partial)
         return .wrongSize(url: address.shown, expected: expected, found: found)
+    }
+
+    private func tooLarge(_ limit: Int) -> HubError {
+        removeFile(partial)
+        return .tooLarge(url: address.shown, limit: limit)
     }
 
     private func interrupted(_ reason: String) -> HubError {

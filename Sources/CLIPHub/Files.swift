@@ -8,10 +8,74 @@ internal import Tensors
     internal import Darwin
 #endif
 
-/// The size of a file; nil if there is none.
-func fileSize(_ path: String) -> Int? {
+/// The size of a regular file; nil if nothing stands there.
+///
+/// - Parameter followsLinks: whether a symbolic link stands for the file that it leads to; else it
+///   is an error.
+/// - Throws: `HubError.unwritable` if something else than a regular file stands there.
+func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int? {
     var status = stat()
-    return stat(path, &status) == 0 ? Int(status.st_size) : nil
+    guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
+    if let reason = reasonAgainst(status) { throw .unwritable(path: path, reason: reason) }
+    return Int(status.st_size)
+}
+
+/// The size of a partial file; nil if there is none.
+///
+/// One with other names (hard links) is not this download's alone, and loses this name.
+///
+/// - Throws: `HubError.unwritable` if something else than a regular file stands there.
+func partialFileSize(_ path: String) throws(HubError) -> Int? {
+    guard let size = try regularFileSize(path, followsLinks: false) else { return nil }
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_nlink > 1 else { return size }
+    removeFile(path)
+    return nil
+}
+
+/// The reason why something is not written to: that it is no regular file; nil for one.
+private func reasonAgainst(_ status: stat) -> String? {
+    let kind: String
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return nil
+    case S_IFLNK: kind = "a symbolic link"
+    case S_IFIFO: kind = "a named pipe"
+    case S_IFDIR: kind = "a directory"
+    case S_IFSOCK: kind = "a socket"
+    default: kind = "a device"
+    }
+    return "it is \(kind), not a regular file; remove it and try again"
+}
+
+/// Opens a regular file for writing, or creates it.
+///
+/// It never follows a symbolic link, waits for the other end of a pipe, or touches a device.
+private func openRegularFile(_ path: String, _ access: Int32) throws(FileError) -> Int32 {
+    let flags = access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+    for _ in 0..<10 {
+        var status = stat()
+        if lstat(path, &status) == 0 {
+            if let reason = reasonAgainst(status) { throw FileError(reason: reason) }
+            let descriptor = open(path, flags)
+            if descriptor < 0, errno == ENOENT { continue }  // removed meanwhile
+            guard descriptor >= 0 else { throw .last() }
+            guard fstat(descriptor, &status) == 0 else {
+                let error = FileError.last()
+                close(descriptor)
+                throw error
+            }
+            if let reason = reasonAgainst(status) {
+                close(descriptor)
+                throw FileError(reason: reason)
+            }
+            return descriptor
+        }
+        guard errno == ENOENT else { throw .last() }
+        let descriptor = open(path, flags | O_CREAT | O_EXCL, 0o666)
+        if descriptor >= 0 { return descriptor }
+        guard errno == EEXIST else { throw .last() }  // made meanwhile
+    }
+    throw FileError(reason: "other processes create and remove it all the time")
 }
 
 /// Makes a folder and those above it.
@@ -57,6 +121,14 @@ func makeLink(_ path: String, to target: String) throws(HubError) {
     try renameFile(made, to: path)
 }
 
+/// The path that a symbolic link holds; nil if it is none.
+func linkTarget(_ path: String) -> String? {
+    var bytes = [CChar](repeating: 0, count: 4096)
+    let count = readlink(path, &bytes, bytes.count)
+    guard count > 0, count < bytes.count else { return nil }
+    return String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 /// Waits, and looks every tenth of a second whether to go on waiting.
 func pause(_ seconds: Double, isCancelled: () -> Bool) throws(HubError) {
     var left = seconds
@@ -74,9 +146,10 @@ final class FileLock {
 
     init(_ path: String) throws(HubError) {
         self.path = path
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else {
-            throw .unwritable(path: path, reason: FileError.last().reason)
+        do {
+            descriptor = try openRegularFile(path, O_RDWR)
+        } catch {
+            throw .unwritable(path: path, reason: error.reason)
         }
     }
 
@@ -98,9 +171,8 @@ final class PartialFile {
 
     /// - Parameter offset: what lies beyond it is dropped.
     init(_ path: String, from offset: Int) throws(FileError) {
-        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0, ftruncate(descriptor, offset) == 0,
-            lseek(descriptor, 0, SEEK_END) == offset
+        descriptor = try openRegularFile(path, O_WRONLY)
+        guard ftruncate(descriptor, offset) == 0, lseek(descriptor, 0, SEEK_END) == offset
         else { throw .last() }
     }
 

@@ -26,16 +26,25 @@ final class HTTPRequest {
     private(set) var buffer = [UInt8](repeating: 0, count: 1 << 18)
     /// What the first read brought, before anyone asked for the body.
     private var first: Event?
+    private let certificates: Certificates
+    /// Seconds in which the status and all headers have to come.
+    private let headerSeconds: Double
 
-    /// - Parameter stall: after how many seconds without a byte to give up.
     /// - Throws: `HubError.noTransport` if there is no libcurl.
     init(
-        _ address: WebAddress, isHead: Bool = false, headers: [String], stall: Int
+        _ address: WebAddress, isHead: Bool = false, headers: [String], policy: TransferPolicy,
+        certificates: Certificates
     ) throws(HubError) {
         self.address = address
+        self.certificates = certificates
+        headerSeconds = Double(policy.stall) + policy.slowSeconds
         guard clip_http_is_available() != 0 else { throw .noTransport }
         let lines = headers.joined(separator: "\n")
-        guard let response = clip_http_begin(address.url, isHead ? 1 : 0, lines, stall) else {
+        guard
+            let response = clip_http_begin(
+                address.url, isHead ? 1 : 0, lines, policy.stall, certificates.file,
+                certificates.folder)
+        else {
             throw .unreachable(url: address.shown, reason: "libcurl does not take this address")
         }
         self.response = response
@@ -45,19 +54,32 @@ final class HTTPRequest {
 
     /// Waits for the status and the headers.
     ///
-    /// - Throws: `HubError.unreachable`, or `.cancelled`.
+    /// - Throws: `HubError.unreachable`, `.untrusted` or `.cancelled`.
     func status(isCancelled: () -> Bool) throws(HubError) -> Int {
+        let start = SuspendingClock.now
         while true {
             if isCancelled() { throw .cancelled }
             let event = read()
-            if case .waiting = event { continue }
+            if case .waiting = event {
+                guard SuspendingClock.now - start < .seconds(headerSeconds) else {
+                    throw .unreachable(
+                        url: shownURL,
+                        reason: "no complete header came within \(Int(headerSeconds)) seconds")
+                }
+                continue
+            }
             first = event
             let status = clip_http_status(response)
             guard status == 0 else { return status }
             if case .failed(let reason) = event {
+                guard clip_http_is_untrusted(response) == 0 else {
+                    throw .untrusted(
+                        url: shownURL, reason: reason, variable: certificates.variable)
+                }
                 throw .unreachable(url: shownURL, reason: reason)
             }
-            throw .unreachable(url: shownURL, reason: "the answer is cut off or none of HTTP")
+            throw .unreachable(
+                url: shownURL, reason: "the server's response is truncated or not HTTP")
         }
     }
 
@@ -71,6 +93,19 @@ final class HTTPRequest {
                 }
                 return line[line.index(after: colon)...].trimmed
             }.first
+    }
+
+    /// The size in a header; nil if the header is missing.
+    ///
+    /// - Throws: `HubError.malformed` if it is no size.
+    func size(_ name: String) throws(HubError) -> Int? {
+        guard let text = header(name) else { return nil }
+        guard let size = byteCount(text) else {
+            throw .malformed(
+                url: shownURL,
+                reason: "its header \(name) is \(text.prefix(80)), not a size in bytes")
+        }
+        return size
     }
 
     /// The next of the body.

@@ -15,6 +15,8 @@ struct HubCache: Sendable {
     let root: String
     /// OpenAI's.
     let official: String
+    /// The files that have been read and are right.
+    var verified: VerifiedFiles { VerifiedFiles(folder: official + "/verified") }
 
     init(environment: [String: String]) {
         func value(_ name: String) -> String? {
@@ -35,8 +37,10 @@ struct HubCache: Sendable {
     func snapshots(of repository: String) -> [String] {
         let folder = folder(of: repository)
         var commits: [String] = []
-        if let bytes = try? readFile(path: folder + "/refs/main", limit: 1 << 10) {
-            commits.append(Substring(String(decoding: bytes, as: UTF8.self)).trimmed)
+        // A pipe of that name must not be waited for.
+        if let file = try? MappedFile(path: folder + "/refs/main"), file.count <= 1 << 10 {
+            let text = String(decoding: file.bytes(0..<file.count), as: UTF8.self)
+            commits.append(Substring(text).trimmed)
         }
         let others = try? FileManager.default.contentsOfDirectory(atPath: folder + "/snapshots")
         commits += (others ?? []).sorted().filter { !commits.contains($0) }
@@ -100,12 +104,10 @@ struct HubCache: Sendable {
 struct RemoteFile: Sendable, Equatable {
     let name: String
     let address: WebAddress
-    /// What the hub calls the contents: their SHA-256 for large files.
+    /// The hub's name of the contents: the SHA-256 of large files, git's SHA-1 of small ones.
     let etag: String
     let commit: String
     let size: Int?
 
-    var sha256: String? {
-        etag.utf8.count == 64 && etag.allSatisfy(\.isHexDigit) ? etag : nil
-    }
+    var checksum: Checksum? { Checksum(etag: etag) }
 }

@@ -10,6 +10,17 @@ public enum HubError: Error, Equatable, Sendable {
     case noTransport
     /// No connection, or one that broke off again and again.
     case unreachable(url: String, reason: String)
+    /// The server brings too few bytes a second; what has come is kept.
+    case tooSlow(url: String, bytesPerSecond: Int, seconds: Int)
+    /// The server's certificate is not trusted, or the trusted ones cannot be read.
+    ///
+    /// `variable` is the variable of the environment that names the trusted certificates, if one
+    /// does.
+    case untrusted(url: String, reason: String, variable: String?)
+    /// The server's answer contradicts itself or the protocol.
+    case malformed(url: String, reason: String)
+    /// The file has more bytes than are taken of one of its kind.
+    case tooLarge(url: String, limit: Int)
     /// The repository is not there, or has none of the files that weights have.
     case noWeights(url: String, files: [String])
     /// The server says no: 401, 403, 404 and the like.
@@ -20,8 +31,10 @@ public enum HubError: Error, Equatable, Sendable {
     case badRedirect(url: String, reason: String)
     /// The file has another size than the hub says.
     case wrongSize(url: String, expected: Int, found: Int)
-    /// The file has another SHA-256 than the hub or OpenAI says.
+    /// The file has another checksum than the hub or OpenAI says: a SHA-256, or git's SHA-1.
     case wrongChecksum(url: String, expected: String, found: String)
+    /// A file on this machine has another checksum than its name says, and may not be fetched anew.
+    case damaged(path: String, expected: String, found: String)
     /// The disk has too little room.
     case diskFull(path: String, needed: Int, available: Int)
     /// A file or folder of the cache cannot be written.
@@ -43,7 +56,9 @@ extension HubError: CustomStringConvertible {
                 (\(hint); tiny is built in)
                 """
         case .notInstalled(let name, let bytes):
-            let size = bytes.map { " (about \(($0 + 500_000) / 1_000_000) MB)" } ?? ""
+            let size =
+                bytes.map { " (about \($0 / 1_000_000 + ($0 % 1_000_000 >= 500_000 ? 1 : 0)) MB)" }
+                ?? ""
             return """
                 the weights of \(name) are not on this machine: clip pull \(name) fetches them\(size); \
                 --model tiny is built in
@@ -58,6 +73,22 @@ extension HubError: CustomStringConvertible {
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .noWeights(let url, let files):
             return "\(url) is not there or has no \(files.joined(separator: ", ")) (status 404)"
+        case .tooSlow(let url, let bytesPerSecond, let seconds):
+            return """
+                cannot fetch \(url): less than \(bytesPerSecond) bytes a second came for \(seconds) seconds, \
+                several times; what has come so far is kept, and the next try goes on there
+                """
+        case .untrusted(let url, let reason, let variable):
+            let hint =
+                variable.map { "\($0) names the certificates that are trusted" }
+                ?? "SSL_CERT_FILE can name a file of certificates to trust"
+            return "cannot fetch \(url): its certificate is not trusted (\(reason)); \(hint)"
+        case .malformed(let url, let reason): return "cannot fetch \(url): \(reason)"
+        case .tooLarge(let url, let limit):
+            return """
+                \(url) has more than \(megabytes(limit)), the most that is taken of such a file; \
+                nothing was kept
+                """
         case .refused(let url, let status, let hasToken):
             switch status {
             case 401, 403:
@@ -78,8 +109,13 @@ extension HubError: CustomStringConvertible {
             return "\(url) has \(found) bytes, not the \(expected) that it should; nothing was kept"
         case .wrongChecksum(let url, let expected, let found):
             return """
-                \(url) is not the file it should be: its SHA-256 is \(found), not \(expected); \
-                nothing was kept
+                \(url) is not the file it should be: its \(kind(of: expected)) is \(found), not \
+                \(expected); nothing was kept
+                """
+        case .damaged(let path, let expected, let found):
+            return """
+                \(path) is damaged: its \(kind(of: expected)) is \(found), not \(expected); unset \
+                HF_HUB_OFFLINE to fetch it anew, or remove it
                 """
         case .diskFull(let path, let needed, let available):
             return """
@@ -92,5 +128,12 @@ extension HubError: CustomStringConvertible {
         }
     }
 
-    private func megabytes(_ bytes: Int) -> String { "\((bytes + 999_999) / 1_000_000) MB" }
+    /// Rounded up, without a sum that could overflow: some of these numbers are a server's.
+    private func megabytes(_ bytes: Int) -> String {
+        "\(bytes / 1_000_000 + (bytes % 1_000_000 > 0 ? 1 : 0)) MB"
+    }
+
+    private func kind(of checksum: String) -> String {
+        checksum.utf8.count == 40 ? "git SHA-1" : "SHA-256"
+    }
 }

@@ -2,9 +2,11 @@
 struct HubServer: Sendable {
     let endpoint: String
     let token: String?
+    let certificates: Certificates
     var policy = TransferPolicy()
 
-    init(endpoint: String, token: String?) {
+    init(endpoint: String, token: String?, certificates: Certificates) {
+        self.certificates = certificates
         self.endpoint = String(endpoint.reversed().drop { $0 == "/" }.reversed())
         self.token = token
     }
@@ -52,7 +54,7 @@ struct HubServer: Sendable {
         for _ in 0..<10 {
             let request = try HTTPRequest(
                 address, isHead: true, headers: ["Accept-Encoding: identity"] + credentials,
-                stall: policy.stall)
+                policy: policy, certificates: certificates)
             let status = try request.status(isCancelled: isCancelled)
             let etag = request.header("x-linked-etag") ?? request.header("etag")
             switch status {
@@ -75,10 +77,12 @@ struct HubServer: Sendable {
                     throw .badRedirect(
                         url: address.shown, reason: "the server does not describe it as a hub does")
                 }
-                let size = request.header("x-linked-size") ?? request.header("content-length")
+                var size = try request.size("x-linked-size")
+                // The length of a redirect is that of its own text.
+                if size == nil, status == 200 { size = try request.size("content-length") }
                 return RemoteFile(
                     name: name, address: address, etag: hash, commit: commit,
-                    size: size.flatMap { Int($0) })
+                    size: size)
             case 404, 410: return nil
             case 400..<500 where ![408, 429].contains(status):
                 throw .refused(url: address.shown, status: status, hasToken: token != nil)
@@ -93,7 +97,7 @@ struct HubServer: Sendable {
     /// The hexadecimal digits of `W/"…"`; nil if it is anything that could not be the name of a file.
     private static func hash(_ etag: String) -> String? {
         let text = (etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...]).filter { $0 != "\"" }
-        let isName = (8...128).contains(text.utf8.count) && text.allSatisfy(\.isHexDigit)
+        let isName = (8...128).contains(text.utf8.count) && text.utf8.allSatisfy(isHexadecimal)
         return isName ? text.lowercased() : nil
     }
 }

@@ -87,7 +87,7 @@ final class ProgressBar {
             let received = Double(progress.received) / 1e6
             let rate = Double(progress.received - progress.resumedFrom) / 1e6 / max(seconds, 0.001)
             if let total = progress.total {
-                let share = total > 0 ? 100 * progress.received / total : 100
+                let share = total > 0 ? Int(100 * Double(progress.received) / Double(total)) : 100
                 parts.append("\(share) %".right(5))
                 parts.append("\(fixed(received, 0)) of \(fixed(Double(total) / 1e6, 0)) MB")
             } else {

@@ -7,9 +7,12 @@ struct Pull: ParsableCommand {
         abstract: "Download the weights of a model.",
         discussion: """
             Files go where Hugging Face's own libraries keep them (HF_HOME, HF_HUB_CACHE), so that \
-            what those downloaded is not downloaded again. Size and SHA-256 are checked before a file \
-            gets its name; an interrupted download is resumed. HF_ENDPOINT names another server, \
-            HF_TOKEN gives access to gated repositories. Prints the path.
+            what those downloaded is not downloaded again. Before a file gets its name, its size is \
+            checked, and the checksum that the server gives: the SHA-256 of weights, git's SHA-1 of \
+            configurations. If it gives neither, a line says so. A file that is there already is read \
+            and checked once. An interrupted download is resumed. HF_ENDPOINT names another server, \
+            HF_TOKEN gives access to gated repositories, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
+            SSL_CERT_FILE names certificates to trust. Prints the path.
 
             Examples:
               clip pull ViT-B/32
@@ -50,7 +53,7 @@ struct Pull: ParsableCommand {
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
         let kept = Kept()
-        return try Interruption.during {
+        let model = try Interruption.during {
             try CLIPHub().fetch(name, official: official) { progress in
                 kept.bytes.withLock {
                     $0[progress.file] = progress.isWaiting ? 0 : progress.received
@@ -62,6 +65,14 @@ struct Pull: ParsableCommand {
             let bytes = kept.bytes.withLock { $0.values.reduce(0, +) }
             return "pull: \(fixed(Double(bytes) / 1e6, 0)) MB are kept; run it again to resume"
         }
+        let unchecked = model.filesWithoutChecksum.joined(separator: ", ")
+        if !unchecked.isEmpty, !common.quiet {
+            bar.clear()
+            note(
+                "clip: pull: only the size was checked, as the server gives no checksum: \(unchecked)"
+            )
+        }
+        return model
     }
 
     /// The bytes of each file that are on this machine.

@@ -138,6 +138,14 @@ package final class MappedFile: @unchecked Sendable {
         digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
     }
 
+    /// The SHA-1 by which git names the file (`git hash-object`), as 40 hexadecimal digits.
+    package func gitBlobSHA1() -> String {
+        var digest = [UInt8](repeating: 0, count: 20)
+        let start = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        clip_git_blob_sha1(start, buffer.count, &digest)
+        return hexadecimal(digest)
+    }
+
     /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
     package func number(_ offset: Int, _ width: Int) -> UInt64 {
         guard offset >= 0, offset <= count - width else { return 0 }

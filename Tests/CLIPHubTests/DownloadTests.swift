@@ -147,16 +147,16 @@ import Testing
         let one = Array("one".utf8)
         let folder = try TemporaryFolder()
         let sum = try sha256sum(folder.write("one", one))
+        let index = Array(#"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#.utf8)
+        let indexSum = try gitBlobSHA1(index)
         let isBroken = Mutex(true)
         let server = try FaultServer { request in
             let name = request.path.split(separator: "/").last.map(String.init) ?? ""
             let headers = ["X-Repo-Commit": commit]
             switch name {
             case "model.safetensors.index.json":
-                let index = Array(
-                    #"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#.utf8)
                 return .init(
-                    200, headers: headers.merging(["ETag": "\"\(commit)\""]) { $1 }, body: index)
+                    200, headers: headers.merging(["ETag": "\"\(indexSum)\""]) { $1 }, body: index)
             case "two.safetensors" where isBroken.withLock { $0 }: return .init(404)
             case "one.safetensors", "two.safetensors":
                 return .init(

@@ -14,7 +14,11 @@ final class Hub {
     let sha256: String
     let folder: TemporaryFolder
     let server: FaultServer
-    let hub: CLIPHub
+    var hub: CLIPHub
+    /// The configuration, `{}`, and the SHA-1 that git gives it.
+    static let configuration = (
+        bytes: Array("{}".utf8), etag: "9e26dfeeb6e641a33dae4961196235bdb965b21b"
+    )
 
     init(
         environment: [String: String] = [:],
@@ -48,8 +52,9 @@ final class Hub {
         if request.path.hasPrefix("/me/model/resolve/main/") {
             if request.path.hasSuffix("open_clip_config.json") {
                 return .init(
-                    200, headers: ["ETag": "\"\(commit)\"", "X-Repo-Commit": commit],
-                    body: Array("{}".utf8))
+                    200,
+                    headers: ["ETag": "\"\(configuration.etag)\"", "X-Repo-Commit": commit],
+                    body: configuration.bytes)
             }
             guard request.path.hasSuffix(name) else { return .init(404) }
             return .init(
@@ -98,6 +103,17 @@ final class Hub {
             #expect(
                 found == (isThere ? contents : nil), "\(path)", sourceLocation: sourceLocation)
         }
+    }
+
+    /// Makes the folder of blobs.
+    func prepareBlobs() throws {
+        try FileManager.default.createDirectory(
+            atPath: cache + "/blobs", withIntermediateDirectories: true)
+    }
+
+    /// The names in the folder of blobs.
+    var blobs: [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: cache + "/blobs")) ?? []).sorted()
     }
 
     var bodies: Int { server.requests.count { $0.path == "/cdn/file" } }

@@ -52,6 +52,45 @@ import Testing
         #expect(!tokenizer.encode(wide).isEmpty)
     }
 
+    @Test(
+        .timeLimit(.minutes(2)),
+        arguments: [
+            ("&amp;", 200_000), ("&AMP;", 200_000), ("&#38;", 200_000), ("&eacute;", 100_000),
+        ]) func aMegabyteOfEntitiesIsReplaced(_ entity: String, count: Int)
+    {
+        // A copy of the text for every entity would take minutes.
+        let text = String(repeating: entity, count: count)
+        let expected: Unicode.Scalar = entity == "&eacute;" ? "é" : "&"
+        let found = cleaned(text)
+        #expect(
+            found.count == count && found.allSatisfy { $0 == expected },
+            "\(count) times \(entity): expected \(expected), found \(found.prefix(8)), \(found.count)"
+        )
+    }
+
+    @Test(.timeLimit(.minutes(2))) func entitiesMayBeginWithTheirOwnResult() {
+        for (text, expected) in [
+            ("&" + String(repeating: "amp;", count: 250_000), "&"), ("&amp;amp;lt;x", "<x"),
+            ("&amp;nosuch;", "&nosuch;"), ("&#38;#38;eacute;", "é"), ("&amp;&amp;", "&&"),
+            ("&amp;", "&"), ("&amp;#38", "&"), ("&nosuch;amp;", "&nosuch;amp;"),
+        ] {
+            let found = String(String.UnicodeScalarView(cleaned(text)))
+            #expect(found == expected, "\(text.prefix(40)): \(expected), not \(found.prefix(40))")
+        }
+    }
+
+    @Test func repairsOfALongTextAreBounded() {
+        var effort = RepairEffort()
+        func rounds(of count: Int) -> Int {
+            effort.begin(line: count)
+            return (0..<10_000).prefix { _ in effort.spend(count) }.count
+        }
+        // 64 rounds of its own, and 50 million characters that all lines share.
+        #expect(rounds(of: 1_000_000) == 64 + 50)
+        #expect(rounds(of: 1_000_000) == 64)
+        #expect(rounds(of: 10) == 64)
+    }
+
     @Test func errorsShowTheTextOnOneLine() {
         let error = CLIPError.textTooLong(text: "a\nb\tc", tokens: 99, limit: 77)
         #expect(!"\(error)".contains("\n") && "\(error)".contains("99 tokens"))

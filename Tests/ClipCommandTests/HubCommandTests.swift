@@ -24,6 +24,7 @@ import Testing
         let configuration = try bytes(ofFile: model + "/open_clip_config.json")
         weights = contents
         let sum = try sha256sum(model + "/open_clip_model.safetensors")
+        let configurationSum = try gitBlobSHA1(configuration)
         let delay = delay
         server = try FaultServer { request in
             let name = request.path.split(separator: "/").last
@@ -32,7 +33,7 @@ import Testing
                 isConfiguration || name == "open_clip_model.safetensors"
             else { return .init(404) }
             let headers = [
-                "ETag": isConfiguration ? "\"\(Self.commit)\"" : "\"\(sum)\"",
+                "ETag": "\"\(isConfiguration ? configurationSum : sum)\"",
                 "X-Repo-Commit": Self.commit,
             ]
             guard !isConfiguration else { return .init(200, headers: headers, body: configuration) }
@@ -91,6 +92,32 @@ import Testing
         expectFailure(try clip("pull", "me/other"), status: 1, says: "404")
         expectFailure(try clip("pull", "no model"), status: 1, says: "clip models")
         expectFailure(try clip("pull", "ViT-B-33"), status: 1, says: "ViT-B/32")
+    }
+
+    @Test func filesWithoutChecksumAreSaid() throws {
+        let model = Fixtures.path("models/seeded")
+        let sum = try sha256sum(model + "/open_clip_model.safetensors")
+        let other = try FaultServer { request in
+            let name = request.path.split(separator: "/").last.map(String.init) ?? ""
+            let etags = [
+                "open_clip_model.safetensors": sum,
+                "open_clip_config.json": "0123456789abcdef0123456789abcdef",
+            ]
+            guard let etag = etags[name], let body = try? bytes(ofFile: "\(model)/\(name)") else {
+                return .init(404)
+            }
+            return .init(
+                200, headers: ["ETag": "\"\(etag)\"", "X-Repo-Commit": Self.commit], body: body)
+        }
+        let result = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(
+            result.errors
+                == "clip: pull: only the size was checked, as the server gives no checksum: "
+                + "open_clip_config.json\n", "\(result.errors)")
+        // What is there already is not said again.
+        let again = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])
+        #expect(again.status == 0 && again.errors.isEmpty, "\(again.errors)")
     }
 
     @Test func killedDownloadsGoOn() throws {

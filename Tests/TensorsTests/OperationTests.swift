@@ -234,6 +234,29 @@ import Testing
         withExtendedLifetime(second) {}
     }
 
+    @Test func blobSHA1IsThatOfGit() throws {
+        // Lengths around the ends of blocks, which the header shares; the digests are git hash-object's.
+        let known = [
+            0: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+            3: "f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f",
+            46: "0630fa94acea055d883e83e4650d7ec977a0e55d",
+            47: "9590bed81c57e0a00bac4f923703427b83ecc296",
+            48: "4c954b38568dab3f0f619dd3db533d67a6a24489",
+            54: "62afb84531a08a28e8325f155abef4b9be8798b1",
+            55: "9525d86f397cdc2c5a3672bf546c184250c8a02d",
+            56: "ce6d37c86555d38f5461afbe7f0b0f3373519a72",
+            57: "594cf8a3966f3b4fc9569bd0f9f4003650683f3d",
+            119: "67df9f475df2b7188731620c616cf0d720bea7b5",
+            120: "a25f33861947add5c0538d887432c082b0f6f04e",
+            1000: "5bab7ca2f00700d948876448fd735ee860246ef4",
+        ]
+        for (count, digest) in known {
+            let bytes = count == 3 ? Array("abc".utf8) : (0..<count).map { UInt8($0 % 251) }
+            let found = try MappedFile(copying: bytes).gitBlobSHA1()
+            #expect(found == digest, "\(count) bytes: expected \(digest), found \(found)")
+        }
+    }
+
     @Test func sha256IsThatOfTheStandard() throws {
         // Lengths around the ends of blocks; the digests are sha256sum's.
         let known = [

@@ -42,8 +42,14 @@ public final class FaultServer: Sendable {
         public var headerCut: Int?
         /// Whether to fall silent there, and for how long, rather than to break off.
         public var stall: Double?
-        /// Before each 64 KB.
+        /// Seconds before each piece of the body.
         public var delay: Double = 0
+        /// The bytes of a piece.
+        public var piece = 1 << 16
+        /// Seconds before each byte of the header.
+        public var headerDelay: Double = 0
+        /// Whether the header has a length; without one the body ends with the connection.
+        public var hasLength = true
         /// What to say instead of the body's length.
         public var claimedLength: Int?
 
@@ -135,21 +141,31 @@ public final class FaultServer: Sendable {
         }
         let answer = handler(request)
         var fields = answer.headers
-        fields["Content-Length"] =
-            fields["Content-Length"] ?? "\(answer.claimedLength ?? answer.body.count)"
+        if answer.hasLength {
+            fields["Content-Length"] =
+                fields["Content-Length"] ?? "\(answer.claimedLength ?? answer.body.count)"
+        }
         fields["Connection"] = "close"
         let head =
             "HTTP/1.1 \(answer.status) Answer\r\n"
             + fields.map { "\($0): \($1)\r\n" }.joined() + "\r\n"
         let sent = Array(head.utf8).prefix(answer.headerCut ?? .max)
-        guard send(sent, connection), answer.headerCut == nil, request.method != "HEAD" else {
+        if answer.headerDelay > 0 {
+            for index in sent.indices {
+                Thread.sleep(forTimeInterval: answer.headerDelay)
+                guard send(sent[index...index], connection) else { return }
+            }
+        }
+        guard answer.headerDelay > 0 || send(sent, connection), answer.headerCut == nil,
+            request.method != "HEAD"
+        else {
             return
         }
         var rest = answer.body.prefix(answer.cut ?? answer.body.count)
         while !rest.isEmpty {
             if answer.delay > 0 { Thread.sleep(forTimeInterval: answer.delay) }
-            guard send(rest.prefix(1 << 16), connection) else { return }
-            rest = rest.dropFirst(1 << 16)
+            guard send(rest.prefix(answer.piece), connection) else { return }
+            rest = rest.dropFirst(answer.piece)
         }
         if let stall = answer.stall { Thread.sleep(forTimeInterval: stall) }
     }

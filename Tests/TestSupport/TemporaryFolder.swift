@@ -35,13 +35,24 @@ public func bytes(ofFile path: String) throws -> [UInt8] {
 
 /// The SHA-256 of a file, by a program that is not this project's.
 public func sha256sum(_ path: String) throws -> String {
+    try firstWord(of: "/usr/bin/sha256sum", path)
+}
+
+/// The SHA-1 that git gives a file of these bytes, by a program that is not this project's.
+public func gitBlobSHA1(_ bytes: [UInt8]) throws -> String {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("blob", Array("blob \(bytes.count)\0".utf8) + bytes)
+    return try firstWord(of: "/usr/bin/sha1sum", path)
+}
+
+private func firstWord(of program: String, _ path: String) throws -> String {
     let process = Process()
     let pipe = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
+    process.executableURL = URL(fileURLWithPath: program)
     process.arguments = [path]
     process.standardOutput = pipe
     try process.run()
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
-    return String(decoding: data.prefix(64), as: UTF8.self)
+    return String(decoding: data.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
 }

@@ -30,10 +30,13 @@ int clip_http_is_available(void);
 const char *CLIP_NULLABLE clip_http_version(void);
 
 // Begins a GET (or HEAD) of a URL with header lines ("Name: value", each ended by a line feed) beside
-// libcurl's own. Redirects are not followed. Fails if no connection is made, or nothing comes, for so many seconds. NULL if there is
-// no libcurl, no memory, or libcurl does not take one of these.
+// libcurl's own. Redirects are not followed. Fails if no connection is made, or nothing comes, for so many seconds.
+// Where `authority_file` or `authority_folder` is given, the certificates there are trusted instead of the system's.
+// NULL if there is no libcurl, no memory, or libcurl does not take one of these.
 clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, const char *headers,
-                                                  long stall_seconds);
+                                                  long stall_seconds,
+                                                  const char *CLIP_NULLABLE authority_file,
+                                                  const char *CLIP_NULLABLE authority_folder);
 
 // Waits up to a fifth of a second for the next bytes of the body. *count becomes how many were put
 // into `buffer`. The status and headers are known as soon as the result is not CLIP_HTTP_WAITING.
@@ -45,6 +48,9 @@ long clip_http_status(const clip_http_response *response);
 
 // The lines of its header, each ended by a line feed.
 const char *clip_http_headers(const clip_http_response *response);
+
+// 1 if it failed because the server's certificate is not trusted, or the trusted ones cannot be read.
+int clip_http_is_untrusted(const clip_http_response *response);
 
 // What went wrong.
 const char *clip_http_message(const clip_http_response *response);

@@ -111,6 +111,9 @@ int clip_cpu_is_basic(void);
 // may be NULL if count is 0.
 void clip_sha256(const uint8_t *CLIP_NULLABLE bytes, size_t count, int portably, uint8_t *digest);
 
+// The SHA-1 by which git names a file of these `count` bytes, 20 bytes. `bytes` may be NULL if count is 0.
+void clip_git_blob_sha1(const uint8_t *CLIP_NULLABLE bytes, size_t count, uint8_t *digest);
+
 // Lets malloc keep freed memory, up to 256 MB, where the C library can be told to.
 void clip_keep_freed_memory(void);
 

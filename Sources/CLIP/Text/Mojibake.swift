@@ -4,10 +4,11 @@
 /// UTF-8, or else the parts that look so.
 ///
 /// Source: the behaviour of `ftfy.fix_encoding` of ftfy 6.3.
-func decodedAnew(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
+func decodedAnew(_ text: [Unicode.Scalar], _ effort: inout RepairEffort) -> [Unicode.Scalar] {
     var text = text
     for _ in 0..<roundsOfRepair(text.count) {
-        guard let next = decodedOnce(text), next != text else { break }
+        guard effort.spend(text.count), let next = decodedOnce(text, &effort), next != text
+        else { break }
         text = next
     }
     return text
@@ -17,6 +18,32 @@ func decodedAnew(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 /// made to change by one character a round would take hours. What people have takes two or three.
 func roundsOfRepair(_ count: Int) -> Int { max(32, 500_000 / max(1, count)) }
 
+/// A limit for the work of repairing one text, in characters that a round looks at.
+///
+/// Rounds lie within rounds: the repair of a line decodes it anew, which decodes its parts anew.
+/// Each may be made to run to its own limit, so that the product of them would take minutes for a
+/// megabyte. Every line has 64 rounds to itself, several times what people's texts take; what goes
+/// beyond is shared by all lines.
+struct RepairEffort {
+    private var line = 0
+    private var shared = 50_000_000
+
+    /// Gives the next line its own rounds.
+    mutating func begin(line count: Int) { line = 64 * count }
+
+    /// Takes a round of so many characters; false if the limit is reached.
+    mutating func spend(_ count: Int) -> Bool {
+        if line >= count {
+            line -= count
+        } else if shared >= count {
+            shared -= count
+        } else {
+            return false
+        }
+        return true
+    }
+}
+
 /// With Windows-1252's characters for C1 controls, as browsers read them.
 func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     func isControl(_ scalar: Unicode.Scalar) -> Bool { (0x80...0x9F).contains(scalar.value) }
@@ -25,7 +52,9 @@ func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 }
 
 /// One step; nil if nothing looks wrong.
-private func decodedOnce(_ text: [Unicode.Scalar]) -> [Unicode.Scalar]? {
+private func decodedOnce(
+    _ text: [Unicode.Scalar], _ effort: inout RepairEffort
+) -> [Unicode.Scalar]? {
     guard isMojibake(text) else { return nil }
     for encoding in SingleByteEncoding.allCases {
         guard var bytes = encoding.bytes(of: text) else { continue }
@@ -34,14 +63,16 @@ private func decodedOnce(_ text: [Unicode.Scalar]) -> [Unicode.Scalar]? {
         if encoding.isWindows { bytes = withLossesMarked(bytes) }
         if let decoded = decodedUTF8(bytes) { return decoded }
     }
-    let inParts = withPartsDecoded(text)
+    let inParts = withPartsDecoded(text, &effort)
     return inParts != text ? inParts : withoutC1Controls(text)
 }
 
 // MARK: - Parts of a text
 
 /// Decodes what looks like UTF-8 by itself, where the whole text has no one encoding.
-private func withPartsDecoded(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
+private func withPartsDecoded(
+    _ text: [Unicode.Scalar], _ effort: inout RepairEffort
+) -> [Unicode.Scalar] {
     let clues = text.map(MojibakeClues.init)
     var result: [Unicode.Scalar] = []
     var position = 0
@@ -55,7 +86,7 @@ private func withPartsDecoded(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
             continue
         }
         let part = Array(text[position..<(position + length)])
-        result += length < text.count ? decodedAnew(part) : part
+        result += length < text.count ? decodedAnew(part, &effort) : part
         position += length
     }
     return result
@@ -144,8 +175,8 @@ private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
     return result
 }
 
-/// The length of a character that has lost a byte, or 0. A question mark counts for one byte at most,
-/// but for two in a pair of surrogates.
+/// The length of a character that has lost a byte, or 0. A question mark counts for one byte at
+/// most, but for two in a pair of surrogates.
 private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(5))

@@ -8,6 +8,7 @@
 func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     var unescapes = true
+    var effort = RepairEffort()
     var start = 0
     while start < text.count {
         // A line ends after its break, or where a line of a million would go on.
@@ -17,8 +18,10 @@ func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
         var line = Array(text[start..<end])
         // What has a tag in it is HTML already, and so is what follows.
         if line.contains("<") { unescapes = false }
+        effort.begin(line: line.count)
         for _ in 0..<roundsOfRepair(line.count) {
-            let next = repairedOnce(line, unescapes: unescapes)
+            guard effort.spend(line.count) else { break }
+            let next = repairedOnce(line, unescapes: unescapes, &effort)
             if next == line { break }
             line = next
         }
@@ -28,9 +31,11 @@ func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return result
 }
 
-private func repairedOnce(_ line: [Unicode.Scalar], unescapes: Bool) -> [Unicode.Scalar] {
+private func repairedOnce(
+    _ line: [Unicode.Scalar], unescapes: Bool, _ effort: inout RepairEffort
+) -> [Unicode.Scalar] {
     var line = unescapes ? withEntitiesReplaced(line) : line
-    line = withPlainCharacters(withoutC1Controls(decodedAnew(line)))
+    line = withPlainCharacters(withoutC1Controls(decodedAnew(line, &effort)))
     return composed(withoutControls(withoutEscapes(withPlainBreaks(line))))
 }
 
@@ -39,24 +44,26 @@ private func repairedOnce(_ line: [Unicode.Scalar], unescapes: Bool) -> [Unicode
 /// Replaces `&name;` and `&#number;`: whole ones, and names in capitals as well.
 private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("&") else { return text }
-    var text = text
     var result: [Unicode.Scalar] = []
     var position = 0
+    // The place of a semicolon that stands for an ampersand.
+    var ampersand: Int?
     while position < text.count {
-        if text[position] == "&", let length = entityLength(in: text[(position + 1)...]) {
-            let entity = text[position..<(position + length + 1)]
-            let replacement = replacement(ofEntity: entity) ?? Array(entity)
-            position = entity.endIndex
+        let scalar = position == ampersand ? "&" : text[position]
+        if scalar == "&", let length = entityLength(in: text[(position + 1)...]) {
+            let name = text[(position + 1)..<(position + 1 + length)]
+            let replacement = replacement(ofEntity: name) ?? ["&"] + name
+            position = name.endIndex
             if replacement == ["&"] {
                 // It may begin an entity in its turn; left to the next round, a long row of these
                 // would take as many rounds.
                 position -= 1
-                text[position] = "&"
+                ampersand = position
             } else {
                 result += replacement
             }
         } else {
-            result.append(text[position])
+            result.append(scalar)
             position += 1
         }
     }
@@ -74,10 +81,10 @@ private func entityLength(in text: ArraySlice<Unicode.Scalar>) -> Int? {
     return sign + body.count + 1
 }
 
-private func replacement(ofEntity entity: ArraySlice<Unicode.Scalar>) -> [Unicode.Scalar]? {
-    let name = entity.dropFirst()
+/// The text that an entity stands for, by what follows its ampersand.
+private func replacement(ofEntity name: ArraySlice<Unicode.Scalar>) -> [Unicode.Scalar]? {
     if name.first == "#" {
-        let unescaped = htmlUnescaped(Array(entity))
+        let unescaped = htmlUnescaped(["&"] + name)
         return unescaped.contains(";") ? nil : unescaped
     }
     let exact = Vocabulary.htmlEntity(named: name)

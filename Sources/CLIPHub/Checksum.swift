@@ -1,0 +1,115 @@
+internal import Tensors
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// The checksum by which a hub names a file.
+enum Checksum: Sendable, Equatable {
+    /// The SHA-256 of the bytes: of large files.
+    case sha256(String)
+    /// The SHA-1 that git gives the file: of small ones.
+    case gitBlob(String)
+
+    /// - Parameter etag: 64 or 40 hexadecimal digits; nil comes of anything else.
+    init?(etag: String) {
+        guard etag.utf8.allSatisfy({ isHexadecimal($0) }) else { return nil }
+        switch etag.utf8.count {
+        case 64: self = .sha256(etag.lowercased())
+        case 40: self = .gitBlob(etag.lowercased())
+        default: return nil
+        }
+    }
+
+    /// Its hexadecimal digits, in lower case.
+    var digits: String {
+        switch self {
+        case .sha256(let digits), .gitBlob(let digits): digits
+        }
+    }
+
+    /// Reads a file and returns its checksum of the same kind.
+    func found(in path: String) throws(HubError) -> String {
+        do throws(FileError) {
+            let file = try MappedFile(path: path)
+            switch self {
+            case .sha256: return file.sha256()
+            case .gitBlob: return file.gitBlobSHA1()
+            }
+        } catch {
+            throw .unwritable(path: path, reason: "it cannot be read (\(error.reason))")
+        }
+    }
+}
+
+func isHexadecimal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+        UInt8(ascii: "A")...UInt8(ascii: "F"):
+        true
+    default: false
+    }
+}
+
+/// Remembers which files have been read and have their checksum, so that each is read only once.
+///
+/// A note lies in a folder of the user's own, not in the cache, which others may write to. It holds
+/// for the very file that was read: once that is changed or replaced, it is read again. Where no
+/// note can be written, files are read each time.
+struct VerifiedFiles: Sendable {
+    /// The folder of the notes, one for each checksum.
+    let folder: String
+
+    /// Returns true if a file is known to have a checksum, without reading it.
+    func contains(_ path: String, _ checksum: Checksum) -> Bool {
+        guard let identity = Self.identity(of: path),
+            let note = try? MappedFile(path: "\(folder)/\(checksum.digits)"), note.count < 1 << 10
+        else { return false }
+        return note.bytes(0..<note.count) == Array(identity.utf8)
+    }
+
+    /// Reads a file, unless it is known, and remembers it if it is right.
+    ///
+    /// - Returns: the checksum that it has instead; nil if it is right.
+    func mismatch(of path: String, _ checksum: Checksum) throws(HubError) -> String? {
+        guard !contains(path, checksum) else { return nil }
+        let identity = Self.identity(of: path)
+        let found = try checksum.found(in: path)
+        guard found == checksum.digits else { return found }
+        if let identity { write(identity, checksum) }
+        return nil
+    }
+
+    /// Remembers a file that has just been read, and has its final name.
+    func remember(_ path: String, _ checksum: Checksum) {
+        if let identity = Self.identity(of: path) { write(identity, checksum) }
+    }
+
+    private func write(_ identity: String, _ checksum: Checksum) {
+        // Without a note nothing is lost but time.
+        guard (try? makeFolder(folder)) != nil,
+            let note = try? OutputFile(path: "\(folder)/\(checksum.digits)")
+        else { return }
+        try? note.write(Array(identity.utf8))
+        try? note.finish()
+    }
+
+    /// The numbers that change when a file is written to or replaced.
+    private static func identity(of path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        #if canImport(Darwin)
+            let (written, changed) = (status.st_mtimespec, status.st_ctimespec)
+        #else
+            let (written, changed) = (status.st_mtim, status.st_ctim)
+        #endif
+        return """
+            \(status.st_dev) \(status.st_ino) \(status.st_size) \
+            \(written.tv_sec).\(written.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)
+            """
+    }
+}

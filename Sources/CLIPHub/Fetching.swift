@@ -1,0 +1,199 @@
+internal import CLIP
+internal import Tensors
+
+extension CLIPHub {
+    /// Fetches weights, unless they are here already, and returns where they are.
+    ///
+    /// Several tasks and processes may fetch the same at once: one does, the others wait for it. It
+    /// stops at the next opportunity when its task is cancelled or `progress` returns false; a
+    /// later call goes on there.
+    ///
+    /// A file gets its name once its size is right, and its SHA-256 or git SHA-1 if the server
+    /// gives one of these, as the hub does; `filesWithoutChecksum` names the others. A file that is
+    /// here already is read and checked the first time, and fetched anew if it is not right.
+    ///
+    /// - Parameters:
+    ///   - name: as above.
+    ///   - official: OpenAI's own `.pt` file rather than the hub's safetensors.
+    ///   - progress: called on this thread for every piece that comes, and while none does; false stops it.
+    /// - Throws: `HubError`; the file under its final name is whole and right, or absent.
+    public func fetch(
+        _ name: String, official: Bool = false,
+        progress: (DownloadProgress) -> Bool = { _ in true }
+    ) throws(HubError) -> InstalledModel {
+        if !official, let found = try find(name) {
+            guard let damage = try damage(of: found) else { return found }
+            guard !isOffline else { throw damage }
+        }
+        guard !isOffline else { throw .offline(name: name) }
+        return try withoutActuallyEscaping(progress) { progress throws(HubError) in
+            var isStopped = false
+            let transfer = Transfer(
+                isCancelled: { isStopped || Task.isCancelled },
+                report: { if !progress($0) { isStopped = true } })
+            var model = try fetch(name, official: official, transfer)
+            model.filesWithoutChecksum = transfer.filesWithoutChecksum
+            return model
+        }
+    }
+
+    /// One call of `fetch`: it stays on its thread.
+    private final class Transfer {
+        let isCancelled: () -> Bool
+        let report: (DownloadProgress) -> Void
+        var filesWithoutChecksum: [String] = []
+
+        init(
+            isCancelled: @escaping () -> Bool, report: @escaping (DownloadProgress) -> Void
+        ) {
+            (self.isCancelled, self.report) = (isCancelled, report)
+        }
+    }
+
+    private func fetch(
+        _ name: String, official: Bool, _ transfer: Transfer
+    ) throws(HubError) -> InstalledModel {
+        guard let model = HubModel.named(name) else {
+            return try fetch(repository: Self.repository(name), transfer)
+        }
+        if official {
+            guard let file = model.official else {
+                throw .unknownModel(
+                    name: "\(name) at OpenAI's", similar: OfficialModel.allCases.map(\.rawValue))
+            }
+            let path = try fetch(file, transfer)
+            return InstalledModel(name: name, path: path, known: model.name)
+        }
+        let file = try server.describe(
+            anyOf: Self.openCLIPNames, of: model.repository, isCancelled: transfer.isCancelled)
+        let path = try fetch(file, of: model.repository, transfer).snapshot
+        return InstalledModel(name: name, path: path, known: model.name)
+    }
+
+    // MARK: files that are here already
+
+    /// Returns the error of the first file of an installed model whose checksum is wrong; nil if all
+    /// are right.
+    ///
+    /// Each file is read once. OpenAI's own package leaves files that broke off under their name,
+    /// and other users may write into a shared cache.
+    private func damage(of found: InstalledModel) throws(HubError) -> HubError? {
+        if let file = found.known.flatMap(HubModel.named)?.official,
+            found.path == "\(cache.official)/\(file.file)"
+        {
+            return try damage(of: found.path, .sha256(file.sha256.lowercased()))
+        }
+        guard isDirectory(found.path) else { return try damage(ofLink: found.path) }
+        let kind = Self.kinds.first { fileExists("\(found.path)/\($0.weights)") }
+        for name in kind.map({ [$0.weights] + $0.beside }) ?? [] {
+            if let damage = try damage(ofLink: "\(found.path)/\(name)") { return damage }
+        }
+        guard let index = kind?.weights, index.hasSuffix(".index.json") else { return nil }
+        for name in (try? shards(of: "\(found.path)/\(index)")) ?? [] {
+            if let damage = try damage(ofLink: "\(found.path)/\(name)") { return damage }
+        }
+        return nil
+    }
+
+    /// Checks a file of a snapshot, which is a link to a blob that is named by its checksum. Files
+    /// whose checksum is not known count as right.
+    private func damage(ofLink path: String) throws(HubError) -> HubError? {
+        guard let blob = linkTarget(path)?.split(separator: "/").last,
+            let checksum = Checksum(etag: String(blob)), fileExists(path)
+        else { return nil }
+        return try damage(of: path, checksum)
+    }
+
+    private func damage(of path: String, _ checksum: Checksum) throws(HubError) -> HubError? {
+        try cache.verified.mismatch(of: path, checksum).map {
+            .damaged(path: path, expected: checksum.digits, found: $0)
+        }
+    }
+
+    // MARK: files that are fetched
+
+    /// OpenAI's own file, into OpenAI's own folder.
+    private func fetch(
+        _ file: HubModel.OfficialFile, _ transfer: Transfer
+    ) throws(HubError) -> String {
+        guard let base = officialEndpoint,
+            let address = WebAddress("\(base.url)/\(file.sha256)/\(file.file)")
+        else { throw .badRedirect(url: "CLIP_OPENAI_ENDPOINT", reason: "it is no address") }
+        try makeFolder(cache.official)
+        let path = "\(cache.official)/\(file.file)"
+        try Download(
+            name: file.file, address: address, credentials: [], destination: path,
+            partial: path + ".incomplete", lock: path + ".lock", size: nil,
+            checksum: .sha256(file.sha256.lowercased()),
+            limit: (file.megabytes + 1) * 1_000_000, verified: cache.verified,
+            policy: server.policy, certificates: server.certificates,
+            isCancelled: transfer.isCancelled, report: transfer.report
+        ).run()
+        return path
+    }
+
+    /// The weights of a repository, with their configuration, into one snapshot.
+    private func fetch(
+        repository: String, _ transfer: Transfer
+    ) throws(HubError) -> InstalledModel {
+        let weights = try server.describe(
+            anyOf: Self.kinds.map(\.weights), of: repository, isCancelled: transfer.isCancelled)
+        for name in Self.kinds.first(where: { $0.weights == weights.name })?.beside ?? [] {
+            if let file = try server.describe(
+                name, of: repository, isCancelled: transfer.isCancelled)
+            {
+                _ = try fetch(file, of: repository, isConfiguration: true, transfer)
+            }
+        }
+        let isIndex = weights.name.hasSuffix(".index.json")
+        let place = try fetch(
+            weights, of: repository, isConfiguration: isIndex, isLinked: !isIndex, transfer)
+        if isIndex {
+            for name in try shards(of: place.blob) {
+                let shard = try server.describe(
+                    anyOf: [name], of: repository, isCancelled: transfer.isCancelled)
+                _ = try fetch(shard, of: repository, transfer)
+            }
+            // Last: what has an index is complete.
+            try cache.link(weights, of: repository, as: place.snapshot)
+        }
+        return InstalledModel(
+            name: repository, path: String(folder(of: place.snapshot).dropLast()),
+            known: HubModel.inRepository(repository)?.name)
+    }
+
+    private func shards(of index: String) throws(HubError) -> [String] {
+        let names: Set<String>
+        do {
+            let json = try JSONValue(
+                parsing: readFile(path: index, limit: policy.largestConfiguration))
+            names = Set((json["weight_map"]?.members ?? []).compactMap(\.value.string))
+        } catch {
+            throw .unreachable(url: index, reason: "it is no index of weights")
+        }
+        guard names.count <= 1000 else {
+            throw .malformed(url: index, reason: "it names \(names.count) files of weights")
+        }
+        return names.filter { !$0.contains("/") && !$0.hasPrefix(".") }.sorted()
+    }
+
+    /// A file of a repository, into the snapshot of its commit.
+    private func fetch(
+        _ file: RemoteFile, of repository: String, isConfiguration: Bool = false,
+        isLinked: Bool = true, _ transfer: Transfer
+    ) throws(HubError) -> (blob: String, snapshot: String) {
+        let place = try cache.place(for: file, of: repository)
+        try Download(
+            name: file.name, address: file.address, credentials: server.credentials,
+            destination: place.blob, partial: place.blob + ".incomplete", lock: place.lock,
+            size: file.size, checksum: file.checksum,
+            limit: isConfiguration ? policy.largestConfiguration : nil, verified: cache.verified,
+            policy: server.policy, certificates: server.certificates,
+            isCancelled: transfer.isCancelled, report: transfer.report
+        ).run { () throws(HubError) in
+            if isLinked { try cache.link(file, of: repository, as: place.snapshot) }
+        }
+        if file.checksum == nil { transfer.filesWithoutChecksum.append(file.name) }
+        return (place.blob, place.snapshot)
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPHub
+
+/// Checks of files by the checksum that the server gives, fetched ones and those that others put
+/// there.
+@Suite struct VerificationTests {
+    private static let configuration = "open_clip_config.json"
+
+    @Test func checksumsAreToldApartByTheirLength() {
+        let digits = String(repeating: "0123456789ABCDEFabcd", count: 4)
+        #expect(
+            Checksum(etag: String(digits.prefix(64))) == .sha256(digits.prefix(64).lowercased()))
+        #expect(
+            Checksum(etag: String(digits.prefix(40))) == .gitBlob(digits.prefix(40).lowercased()))
+        for etag in [
+            "", String(digits.prefix(32)), digits, "g" + digits.prefix(39), "é" + digits.prefix(38),
+        ] {
+            #expect(Checksum(etag: etag) == nil, "\(etag)")
+        }
+    }
+
+    @Test func gitSHA1IsThatOfAnotherProgram() throws {
+        let folder = try TemporaryFolder()
+        for count in [0, 1, 55, 56, 57, 64, 1000, 100_000] {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 7 + 3) }
+            let path = try folder.write("file", bytes)
+            let expected = try gitBlobSHA1(bytes)
+            let found = try Checksum.gitBlob("").found(in: path)
+            #expect(found == expected, "\(count) bytes")
+        }
+    }
+
+    @Test func configurationsAreCheckedByTheirGitSHA1() throws {
+        let hub = try Hub { request, _, answer in
+            guard request.path.hasSuffix(Self.configuration) else { return }
+            answer.body = Array("[]".utf8)  // as long as the right one
+        }
+        let error = hub.error()
+        guard case .wrongChecksum(_, Hub.configuration.etag, let found) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(found == "0637a088a01e8ddab3bf3fa98dbe804cbde1a0dc")
+        #expect("\(error as Any)".contains("git SHA-1"), "\(error as Any)")
+        #expect(hub.blobs.isEmpty, "\(hub.blobs)")
+    }
+
+    @Test func filesOfWhichOnlyTheSizeIsKnownAreNamed() throws {
+        let etag = "0123456789abcdef0123456789abcdef"  // an MD5, as other servers have
+        let hub = try Hub { request, _, answer in
+            guard request.path.hasSuffix(Self.configuration) else { return }
+            answer.headers["ETag"] = "\"\(etag)\""
+        }
+        let model = try hub.fetch()
+        #expect(model.filesWithoutChecksum == [Self.configuration])
+        #expect(hub.blobs == [etag, hub.sha256].sorted())
+        #expect(try Hub().fetch().filesWithoutChecksum.isEmpty)
+    }
+
+    @Test func rightBlobsOfOthersAreReadOnceAndNotFetched() throws {
+        let hub = try Hub()
+        try hub.prepareBlobs()
+        try Data(hub.contents).write(to: URL(fileURLWithPath: hub.blob))
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(hub.bodies == 0)
+        let verified = VerifiedFiles(folder: hub.folder.path + "/.cache/clip/verified")
+        let checksum = Checksum.sha256(hub.sha256)
+        #expect(verified.contains(hub.blob, checksum))
+        #expect(!verified.contains(hub.blob, .sha256(String(repeating: "0", count: 64))))
+        // The note is of that very file: one that was written to is read again.
+        try FileManager.default.removeItem(atPath: hub.blob)
+        try Data(hub.contents).write(to: URL(fileURLWithPath: hub.blob))
+        #expect(!verified.contains(hub.blob, checksum))
+        #expect(try verified.mismatch(of: hub.blob, checksum) == nil)
+        #expect(verified.contains(hub.blob, checksum))
+    }
+
+    @Test func filesThatWereFetchedAreRemembered() throws {
+        let hub = try Hub()
+        _ = try hub.fetch()
+        let verified = VerifiedFiles(folder: hub.folder.path + "/.cache/clip/verified")
+        #expect(verified.contains(hub.blob, .sha256(hub.sha256)))
+        let configuration = "\(hub.cache)/blobs/\(Hub.configuration.etag)"
+        #expect(verified.contains(configuration, .gitBlob(Hub.configuration.etag)))
+    }
+
+    @Test func wrongBlobsOfTheRightSizeAreFetchedAnew() throws {
+        let hub = try Hub()
+        try hub.prepareBlobs()
+        var wrong = hub.contents
+        wrong[77_777] ^= 1
+        try Data(wrong).write(to: URL(fileURLWithPath: hub.blob))
+        try Data("[]".utf8).write(
+            to: URL(fileURLWithPath: "\(hub.cache)/blobs/\(Hub.configuration.etag)"))
+        let model = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(hub.bodies == 1)
+        #expect(
+            try bytes(ofFile: "\(model.path)/\(Self.configuration)") == Hub.configuration.bytes)
+    }
+
+    @Test(arguments: [Hub.name, configuration])
+    func modelsThatWereDamagedLaterAreFetchedAnew(_ name: String) throws {
+        let hub = try Hub()
+        let model = try hub.fetch()
+        let path = "\(model.path)/\(name)"
+        let right = try bytes(ofFile: path)
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        try file.write(contentsOf: Data([right[0] ^ 1]))
+        try file.close()
+        #expect(try bytes(ofFile: path) != right)
+
+        let offline = CLIPHub(
+            environment: [
+                "HF_HUB_OFFLINE": "1", "HF_HOME": hub.folder.path + "/hf", "HOME": hub.folder.path,
+            ])
+        let error = #expect(throws: HubError.self) { try offline.fetch("me/model") }
+        guard case .damaged(path, _, _) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(try hub.fetch() == model)
+        #expect(try bytes(ofFile: path) == right)
+        #expect(try offline.fetch("me/model") == model)
+    }
+}
