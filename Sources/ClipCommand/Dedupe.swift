@@ -4,13 +4,21 @@ import CLIPSearch
 
 struct Dedupe: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find images that are nearly the same.",
+        abstract: "Find images that are similar, and move or delete duplicates.",
         usage: "clip dedupe [<options>] <vectors>",
         discussion: """
-            In each group the image with the most pixels is kept; of these the largest file, then the \
-            first path. Prints groups with an empty line between them: the image that is kept, then \
-            each duplicate with its cosine to that. Nothing is changed unless --move-to or --delete is \
-            given; files that have changed since they were indexed stay.
+            Images are similar if the cosine of their vectors reaches --threshold. Of an index, similar \
+            images are decoded and compared: duplicates are those whose pixels agree within what JPEG, \
+            WebP and resizing do to an image, and identical files. In doubt, images are only similar. \
+            Prints groups with an empty line between them: the image that is kept, then each other with \
+            its cosine, size, path, and duplicate or similar. In each group the image with the most \
+            pixels is kept; of these the largest file, then the first path.
+
+            Nothing is changed unless --move-to or --delete is given, which act on duplicates alone. \
+            Immediately before, both files are read again: one that has changed since it was indexed \
+            stays, and so does one that is a link or reached through one. Each action is logged before \
+            and after it, in clip-dedupe-DATE.jsonl in FOLDER (--move-to) or in the indexed folder \
+            (--delete).
 
             Examples:
               clip dedupe .
@@ -18,11 +26,16 @@ struct Dedupe: ParsableCommand {
               clip dedupe . -0 | xargs -0 ls -l
             """)
 
-    @OptionGroup var vectors: VectorOptions
+    @Argument(
+        help: ArgumentHelp(
+            "A folder that clip index has indexed, or the .npy of clip encode.",
+            valueName: "vectors"),
+        completion: .file(extensions: ["npy"]))
+    var source: String?
 
     @Option(
         help: ArgumentHelp(
-            "Count two images of this cosine or more as the same.", valueName: "cosine"))
+            "Report two images of this cosine or more as similar.", valueName: "cosine"))
     var threshold: Float = 0.97
 
     @Flag(help: "Print only the paths of duplicates, one a line.")
@@ -42,8 +55,23 @@ struct Dedupe: ParsableCommand {
         completion: .directory)
     var moveTo: String?
 
-    @Flag(help: "Delete the duplicates.")
+    @Flag(help: "Delete the duplicates; asks once at a terminal, elsewhere --yes is needed.")
     var delete = false
+
+    @Flag(help: "Delete without asking.")
+    var yes = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Append the log of --move-to or --delete to FILE instead.", valueName: "file"),
+        completion: .file())
+    var log: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Put back what a log of --move-to says was moved; may be repeated.", valueName: "log"),
+        completion: .file(extensions: ["jsonl"]))
+    var undo: String?
 
     @OptionGroup var threading: ThreadOptions
     @OptionGroup var common: CommonOptions
@@ -55,104 +83,80 @@ struct Dedupe: ParsableCommand {
         if moveTo != nil && delete {
             throw ValidationError("--move-to and --delete exclude each other.")
         }
+        if yes && !delete { throw ValidationError("--yes is for --delete.") }
+        if log != nil && !delete && moveTo == nil {
+            throw ValidationError("--log is for --delete and --move-to.")
+        }
+        if undo != nil {
+            guard source == nil, moveTo == nil, !delete else {
+                throw ValidationError("--undo takes a log and nothing else.")
+            }
+        } else if source == nil {
+            throw ValidationError(
+                "Missing expected argument '<vectors>': give a folder that clip index has indexed.")
+        }
     }
 
     func run() throws {
-        let found = try vectors.load(threading)
+        guard let source else {
+            try DuplicateActions.undo(FilePath(argument: undo ?? ""), isQuiet: common.quiet)
+            return
+        }
+        if delete && !yes && !DuplicateActions.canAsk {
+            throw Failure(
+                "--delete needs --yes where standard input or standard error is not a terminal",
+                status: 2)
+        }
+        let found = try VectorOptions.load(source, threading)
         guard found.pictures != nil || moveTo == nil && !delete else {
             throw Failure(
                 "files are moved and deleted only by an index, which knows what they were",
                 status: 2)
         }
-        let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
-        let groups = NearDuplicates.groups(
-            in: found.embeddings, preference: preference, threshold: threshold,
-            threads: try threading.wanted())
-        for (number, group) in groups.enumerated() {
-            show(group, found, isFirst: number == 0)
-        }
-        let count = groups.reduce(0) { $0 + $1.duplicates.count }
-        if !common.quiet {
-            note(
-                """
-                clip: dedupe: \(count) of \(found.names.count) images are similar to \
-                \(groups.count) that are kept
-                """)
-        }
+        let groups = try groups(of: found)
+        let output = DedupeOutput(
+            vectors: found,
+            form: isNULTerminated ? .nulTerminated : paths ? .paths : json ? .json : .text)
+        for (number, group) in groups.enumerated() { output.show(group, isFirst: number == 0) }
+        if !common.quiet { note("clip: dedupe: \(DedupeOutput.summary(groups, found))") }
         try finishOutput()
         guard let pictures = found.pictures, let folder = found.index?.folder else { return }
-        let action: DuplicateRemoval.Action? =
-            delete ? .delete : moveTo.map { .move(to: FilePath(argument: $0)) }
-        guard let action else { return }
-        let removal = DuplicateRemoval(folder: folder, action: action)
-        var failures = 0
-        for group in groups {
-            for duplicate in group.duplicates {
-                do throws(CLIPError) {
-                    try removal.remove(pictures[duplicate.row], keeping: pictures[group.kept])
-                } catch {
-                    report(error)
-                    failures += 1
-                }
-            }
+        let actions = DuplicateActions(
+            folder: folder, pictures: pictures, groups: groups, isQuiet: common.quiet)
+        let log = log.map { FilePath(argument: $0) }
+        if delete {
+            try actions.delete(log: log, isAsked: !yes)
+        } else if let moveTo {
+            try actions.move(to: FilePath(argument: moveTo), log: log)
         }
-        if !common.quiet {
-            note("clip: dedupe: \(count - failures) \(delete ? "deleted" : "moved")")
-        }
-        if failures > 0 { throw ExitCode(1) }
     }
 
-    /// Whether a row is rather kept than another.
+    /// The groups of an index, with verdicts by pixels; those of a file of vectors, which has no images, are
+    /// similar only.
+    private func groups(of found: Vectors) throws -> [DuplicateSearch.Group] {
+        let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
+        if let pictures = found.pictures {
+            return DuplicateSearch(
+                pictures: pictures, embeddings: found.embeddings, preference: preference,
+                threshold: threshold, threads: try threading.wanted()
+            ).groups()
+        }
+        return NearDuplicates.groups(
+            in: found.embeddings, preference: preference, threshold: threshold,
+            threads: try threading.wanted()
+        ).map(DuplicateSearch.Group.init)
+    }
+
+    /// True if a row is rather kept than another.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
         guard let pictures = vectors.pictures else { return a < b }
         func key(_ row: Int) -> (Int, Int) {
-            (pictures[row].width * pictures[row].height, pictures[row].size)
+            (
+                pictures[row].width.multipliedReportingOverflow(by: pictures[row].height)
+                    .partialValue,
+                pictures[row].size
+            )
         }
         return key(a) == key(b) ? a < b : key(a) > key(b)
-    }
-
-    private func show(_ group: NearDuplicates, _ vectors: Vectors, isFirst: Bool) {
-        func size(_ row: Int) -> String? {
-            vectors.pictures.map { "\($0[row].width)x\($0[row].height)" }
-        }
-        func object(_ row: Int, _ cosine: Float?) -> JSON {
-            var members: [JSON.Member] = [.init("path", .path(vectors.names[row]))]
-            if let pictures = vectors.pictures {
-                members.append(.init("width", .integer(pictures[row].width)))
-                members.append(.init("height", .integer(pictures[row].height)))
-            }
-            guard let cosine else { return .members(members) }
-            members.append(.init("cosine", .float(cosine)))
-            if let pictures = vectors.pictures {
-                let isIdentical = pictures[row].digest == pictures[group.kept].digest
-                members.append(.init("identical", .bool(isIdentical)))
-            }
-            return .members(members)
-        }
-        if isNULTerminated || paths {
-            for duplicate in group.duplicates {
-                let name = vectors.names[duplicate.row]
-                printBytes(
-                    isNULTerminated
-                        ? name.bytes + [0] : TerminalText.shown(name) + [UInt8(ascii: "\n")])
-            }
-        } else if json {
-            printLine(
-                .object([
-                    "kept": object(group.kept, nil),
-                    "duplicates": .array(group.duplicates.map { object($0.row, $0.cosine) }),
-                ]))
-        } else {
-            func line(_ word: String, _ row: Int) {
-                let size = size(row).map { "\t\($0)" } ?? ""
-                printBytes(
-                    Array("\(word)\(size)\t".utf8) + TerminalText.shown(vectors.names[row])
-                        + [UInt8(ascii: "\n")]
-                )
-            }
-            if !isFirst { print() }
-            line("kept", group.kept)
-            for duplicate in group.duplicates { line(fixed(duplicate.cosine, 4), duplicate.row) }
-        }
     }
 }

@@ -30,8 +30,10 @@ struct VectorOptions: ParsableArguments {
             """)
     }
 
-    func load(_ threading: ThreadOptions) throws -> Vectors {
-        try Self.checkExists(source)
+    func load(_ threading: ThreadOptions) throws -> Vectors { try Self.load(source, threading) }
+
+    static func load(_ source: String, _ threading: ThreadOptions) throws -> Vectors {
+        try checkExists(source)
         let path = FilePath(argument: source)
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)

@@ -1,66 +1,153 @@
-public import CLIP
+internal import CLIP
 internal import Tensors
 
-/// Takes duplicates out of a folder, as long as they and what stands for them are what was indexed.
-public struct DuplicateRemoval: Sendable {
-    /// What becomes of a duplicate.
+/// Takes duplicates out of a folder, one at a time, each after a proof that nothing is lost.
+///
+/// Immediately before a file is touched, it and the duplicate that is kept are read again: both must be
+/// files in the folder itself, not links and not reached through one, and have the SHA-256 that the index
+/// knows.
+public struct DuplicateRemoval {
+    /// The fate of a duplicate.
     public enum Action: Sendable {
         case delete
-        /// It gets the path that it has in the folder, in another one.
+        /// The file gets the path that it has in the folder, in another one.
         case move(to: FilePath)
     }
 
     private let folder: FilePath
-    private let action: Action
+    /// The log of what is done.
+    public let log: RemovalLog
+    private let root: OpenFolder
+    private let rootPath: FilePath
+    private let target: (root: OpenFolder, path: FilePath)?
 
-    /// - Parameter folder: the one that was indexed.
-    public init(folder: FilePath, action: Action) {
+    /// - Parameters:
+    ///   - folder: the folder that was indexed.
+    ///   - log: opens the log, which gets a line before and after each action. The folder to which
+    ///     duplicates are moved is there by then.
+    /// - Throws: `RemovalError.failed` if the folder cannot be opened, or the target not be made; and what
+    ///   `log` throws.
+    public init(
+        folder: FilePath, action: Action, log: () throws(RemovalError) -> RemovalLog
+    ) throws(RemovalError) {
         self.folder = folder
-        self.action = action
-    }
-
-    /// Takes a picture away.
-    ///
-    /// - Throws: `CLIPError.unwritableFile` if it or the other has changed since it was indexed or is gone, and if it cannot be
-    ///   taken away; then it stays where it is.
-    public func remove(
-        _ picture: IndexedPicture, keeping other: IndexedPicture
-    ) throws(CLIPError) {
+        var path = folder
         do throws(FileError) {
-            for file in [picture, other] {
-                guard let status = try? FileStatus(path: file.path.bytes),
-                    status.size == file.size, status.modified == file.modified
-                else {
-                    let name =
-                        file.path == picture.path ? "it" : "\(file.path), which stands for it,"
-                    throw FileError(
-                        reason: "\(name) has changed since it was indexed: run clip index again")
-                }
-            }
-            let (a, b) = (
-                try FileStatus(path: picture.path.bytes), try FileStatus(path: other.path.bytes)
-            )
-            guard (a.device, a.inode) != (b.device, b.inode) else {
-                throw FileError(reason: "it is the same file as \(other.path)")
-            }
+            root = try OpenFolder(path: folder.bytes)
+            rootPath = FilePath(try realPath(folder.bytes))
             switch action {
-            case .delete: try removeFile(picture.path.bytes)
-            case .move(let target):
-                let prefix = folder.bytes.count + (folder.bytes.last == UInt8(ascii: "/") ? 0 : 1)
-                let path = target.appending(picture.path.bytes.dropFirst(prefix))
-                try makeFolder(Array(path.bytes.prefix(through: path.lastSlash)))
-                guard (try? FileStatus(path: path.bytes)) == nil else {
-                    throw FileError(reason: "\(path) is there already")
-                }
-                try renameFile(picture.path.bytes, to: path.bytes)
+            case .delete: target = nil
+            case .move(let other):
+                path = other
+                try makeFolder(other.bytes)
+                target = (try OpenFolder(path: other.bytes), FilePath(try realPath(other.bytes)))
             }
         } catch {
-            throw .unwritableFile(path: picture.path.description, reason: error.reason)
+            throw .failed(path: path, verb: "open", reason: error.reason)
+        }
+        self.log = try log()
+    }
+
+    /// A file of the index that is open, with its content.
+    private struct Proof {
+        let file: OpenedFile
+        let contents: [UInt8]
+        /// The path in the folder.
+        let relative: [UInt8]
+    }
+
+    /// Takes an image away.
+    ///
+    /// - Parameter other: the duplicate that is kept.
+    /// - Throws: `RemovalError`; then the image is where it was, unless the error is `.unusableLog`, after
+    ///   which nothing more may be removed.
+    public func remove(
+        _ picture: IndexedPicture, keeping other: IndexedPicture
+    ) throws(RemovalError) {
+        let proof = try proof(of: picture, for: picture)
+        let kept = try self.proof(of: other, for: picture)
+        guard !proof.file.isSame(as: kept.file) else {
+            throw .refused(path: picture.path, reason: "it is the same file as \(other.path)")
+        }
+        var entry = RemovalLog.Entry(
+            step: .intent, folder: rootPath, target: target?.path,
+            from: rootPath.appending(proof.relative), to: nil, digest: picture.digest,
+            size: proof.contents.count, kept: rootPath.appending(kept.relative))
+        guard let target else {
+            try record(entry, of: picture) { () throws(FileError) in
+                try kept.file.checkIsUnchanged()
+                try proof.file.remove()
+            }
+            return
+        }
+        let to = target.path.appending(proof.relative)
+        entry.to = to
+        let parent: OpenFolder
+        do throws(FileError) {
+            let folders = try OpenFolder.components(of: proof.relative).dropLast()
+            parent = try target.root.folder(folders, isMade: true)
+            guard !parent.contains(proof.file.name) else {
+                throw FileError(reason: "\(to) is there already")
+            }
+        } catch {
+            throw .failed(path: picture.path, verb: verb, reason: error.reason)
+        }
+        try record(entry, of: picture) { () throws(FileError) in
+            try kept.file.checkIsUnchanged()
+            try proof.file.move(to: parent, proof.file.name, contents: proof.contents)
         }
     }
-}
 
-extension FilePath {
-    /// The place of the last slash; there must be one.
-    fileprivate var lastSlash: Int { bytes.count - lastComponent.count - 1 }
+    private var verb: String { target == nil ? "delete" : "move" }
+
+    /// Does something between two lines of the log.
+    private func record(
+        _ entry: RemovalLog.Entry, of picture: IndexedPicture, _ body: () throws(FileError) -> Void
+    ) throws(RemovalError) {
+        var entry = entry
+        try log.append(entry)
+        var failure: RemovalError?
+        do throws(FileError) {
+            try body()
+            entry.step = .done
+        } catch {
+            (entry.step, entry.reason) = (.failed, error.reason)
+            failure = .failed(path: picture.path, verb: verb, reason: error.reason)
+        }
+        try log.append(entry)
+        if let failure { throw failure }
+    }
+
+    /// Opens a file of the index, and checks that it has the content that was indexed.
+    ///
+    /// - Parameter picture: the image that would be taken away, for the message.
+    private func proof(
+        of file: IndexedPicture, for picture: IndexedPicture
+    ) throws(RemovalError) -> Proof {
+        let opened: OpenedFile
+        let relative: [UInt8]
+        var contents: [UInt8]?
+        do throws(FileError) {
+            let prefix = folder.appending([]).bytes
+            guard file.path.bytes.starts(with: prefix) else {
+                throw FileError(reason: "its path leads out of the folder")
+            }
+            relative = Array(file.path.bytes.dropFirst(prefix.count))
+            opened = try root.file(OpenFolder.components(of: relative))
+            if opened.size == file.size {
+                contents = try opened.contents(limit: RGBImage.maximumFileSize)
+            }
+        } catch {
+            let isKept = file.path != picture.path
+            throw .refused(
+                path: picture.path,
+                reason: isKept
+                    ? "\(file.path), which is kept, cannot be relied on: \(error.reason)"
+                    : error.reason)
+        }
+        guard let contents, file.digest.count == 32, sha256(contents) == file.digest else {
+            throw .changed(path: picture.path, file: file.path)
+        }
+        return Proof(file: opened, contents: contents, relative: relative)
+    }
 }

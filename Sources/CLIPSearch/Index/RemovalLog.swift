@@ -1,0 +1,165 @@
+internal import CLIP
+internal import Tensors
+
+/// The log of files that were moved or deleted: one JSON object a line, on the disk before and after each
+/// action, so that it tells the truth whenever the process ends.
+///
+/// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is there, the
+/// process ended in between, and the disk says what happened. A new log in which nothing is logged is removed.
+public final class RemovalLog {
+    /// What was done to a file.
+    public enum Step: String, Sendable {
+        /// About to be done.
+        case intent
+        case done
+        /// Not done: the file is where it was.
+        case failed
+        /// Put back by `RemovalUndo`.
+        case restored
+    }
+
+    /// A line of the log.
+    public struct Entry: Sendable, Equatable {
+        public var step: Step
+        /// The absolute path of the folder that was indexed.
+        public var folder: FilePath
+        /// The absolute path of the folder that duplicates are moved to; nil if they are deleted.
+        public var target: FilePath?
+        /// The absolute path that the file had.
+        public var from: FilePath
+        /// The absolute path that the file was moved to; nil if it was deleted.
+        public var to: FilePath?
+        /// The SHA-256 of the file: 32 bytes.
+        public var digest: [UInt8]
+        /// In bytes.
+        public var size: Int
+        /// The absolute path of the duplicate that was kept.
+        public var kept: FilePath
+        /// The cause of a failure.
+        public var reason: String?
+    }
+
+    /// The path of the log.
+    public let path: FilePath
+    private let file: LogFile
+    /// True of a new log until something is logged.
+    private var isUnused: Bool
+
+    /// Opens a log, to which is appended if it is there.
+    ///
+    /// - Parameter isNew: whether it must not be there yet.
+    /// - Throws: `RemovalError.unusableLog`.
+    public init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
+        self.path = path
+        isUnused = isNew
+        do throws(FileError) {
+            file = try LogFile(path: path.bytes, isNew: isNew)
+        } catch {
+            throw .unusableLog(path: path, reason: error.reason)
+        }
+    }
+
+    deinit { if isUnused { try? removeFile(path.bytes) } }
+
+    /// Makes a log in a folder, `clip-dedupe-DATE.jsonl`, with the date and time of now in UTC.
+    ///
+    /// - Throws: `RemovalError.unusableLog`.
+    public convenience init(in folder: FilePath) throws(RemovalError) {
+        let name = "clip-dedupe-\(currentTime())"
+        var path = folder.appending("\(name).jsonl".utf8)
+        var number = 1
+        while (try? FileStatus(path: path.bytes)) != nil {
+            number += 1
+            path = folder.appending("\(name)-\(number).jsonl".utf8)
+        }
+        try self.init(path: path, isNew: true)
+    }
+
+    /// Appends an entry, and puts it on the disk.
+    ///
+    /// - Throws: `RemovalError.unusableLog`; then nothing may be done to the file.
+    func append(_ entry: Entry) throws(RemovalError) {
+        isUnused = false
+        do throws(FileError) {
+            try file.append(Self.line(entry))
+        } catch {
+            throw .unusableLog(path: path, reason: error.reason)
+        }
+    }
+
+    private static func line(_ entry: Entry) -> [UInt8] {
+        var line = Array("{\"step\":\"\(entry.step.rawValue)\"".utf8)
+        for (key, path) in [
+            ("from", entry.from), ("to", entry.to), ("kept", entry.kept), ("folder", entry.folder),
+            ("target", entry.target),
+        ] {
+            line += ",\"\(key)\":".utf8
+            line += path?.quoted ?? Array("null".utf8)
+        }
+        line += ",\"sha256\":\"\(hexadecimal(entry.digest))\",\"size\":\(entry.size)".utf8
+        if let reason = entry.reason {
+            line += ",\"reason\":\(JSONValue.quoted(reason))".utf8
+        }
+        return line + [UInt8(ascii: "}")]
+    }
+
+    /// The entries of a log, in order. A line that the end of a process cut off is passed over.
+    ///
+    /// - Throws: `RemovalError.unusableLog` if it cannot be read, or is not such a log.
+    public static func entries(of path: FilePath) throws(RemovalError) -> [Entry] {
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try readFile(path: path.bytes, limit: 1 << 30)
+        } catch {
+            throw .unusableLog(path: path, reason: error.reason)
+        }
+        let newline = UInt8(ascii: "\n")
+        let whole = bytes.lastIndex(of: newline).map { bytes[...$0] } ?? []
+        var entries: [Entry] = []
+        for (number, line) in whole.split(separator: newline).enumerated() {
+            if let entry = entry(Array(line)) {
+                entries.append(entry)
+            } else if (try? JSONValue(parsing: Array(line))) != nil || entries.isEmpty {
+                // What a process cut off is no JSON, and follows something that is.
+                throw .unusableLog(
+                    path: path, reason: "line \(number + 1) is not of a log of clip dedupe")
+            }
+        }
+        return entries
+    }
+
+    private static func entry(_ line: [UInt8]) -> Entry? {
+        // The quotes of a path are escaped in a line, so a key cannot be taken from inside of one.
+        func value(_ key: String) -> ArraySlice<UInt8>? {
+            let key = Array("\"\(key)\":".utf8)
+            for start in line.indices.dropLast(key.count)
+            where start > 0 && [UInt8(ascii: "{"), UInt8(ascii: ",")].contains(line[start - 1]) {
+                if line[start...].starts(with: key) { return line[(start + key.count)...] }
+            }
+            return nil
+        }
+        func path(_ key: String) -> FilePath? { value(key).flatMap { FilePath(quoted: $0) } }
+        func text(_ key: String) -> String? {
+            path(key).map { "\($0)" }
+        }
+        guard line.first == UInt8(ascii: "{"), line.last == UInt8(ascii: "}"),
+            let step = text("step").flatMap(Step.init),
+            let from = path("from"), let kept = path("kept"), let folder = path("folder"),
+            (path("to") == nil) == (path("target") == nil), let sum = text("sha256"),
+            sum.utf8.count == 64,
+            let size = value("size").flatMap({ digits in
+                Int(String(decoding: digits.prefix { (0x30...0x39).contains($0) }, as: UTF8.self))
+            })
+        else { return nil }
+        var digest: [UInt8] = []
+        var rest = Substring(sum)
+        while !rest.isEmpty {
+            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
+            digest.append(byte)
+            rest = rest.dropFirst(2)
+        }
+        return Entry(
+            step: step, folder: folder, target: path("target"), from: from, to: path("to"),
+            digest: digest, size: size, kept: kept, reason: text("reason"))
+    }
+}

@@ -1,0 +1,143 @@
+internal import CLIP
+internal import Tensors
+
+/// Puts files back that `DuplicateRemoval` moved, by its log.
+///
+/// It may be repeated: what is back already is left alone. An action whose end is not in the log is judged by
+/// what is on the disk.
+public struct RemovalUndo {
+    /// The outcome.
+    public struct Summary: Sendable {
+        /// The files that were put back.
+        public var restored: [FilePath] = []
+        /// The number of files that are where they were before the removal.
+        public var unchanged = 0
+        /// Deleted files, with the duplicate that was kept of each.
+        public var deleted: [(path: FilePath, kept: FilePath)] = []
+        /// The files that could not be put back.
+        public var failures: [RemovalError] = []
+    }
+
+    private let path: FilePath
+
+    /// - Parameter path: a log.
+    public init(log path: FilePath) { self.path = path }
+
+    private struct Key: Hashable {
+        let from: FilePath
+        let to: FilePath?
+    }
+
+    /// Puts back what can be.
+    ///
+    /// - Throws: `RemovalError.unusableLog`.
+    public func run() throws(RemovalError) -> Summary {
+        let entries = try RemovalLog.entries(of: path)
+        let log = try RemovalLog(path: path)
+        // The last line about a file counts.
+        var last: [Key: RemovalLog.Entry] = [:]
+        var order: [Key] = []
+        for entry in entries {
+            let key = Key(from: entry.from, to: entry.to)
+            if last.updateValue(entry, forKey: key) == nil { order.append(key) }
+        }
+        var summary = Summary()
+        for case var entry? in order.map({ last[$0] }) {
+            if entry.step == .failed || entry.step == .restored {
+                summary.unchanged += 1
+                continue
+            }
+            do throws(FileError) {
+                let source = try Place(entry.from, in: entry.folder)
+                guard let to = entry.to, let target = entry.target else {
+                    if source.has(entry.digest) {
+                        summary.unchanged += 1
+                    } else {
+                        summary.deleted.append((entry.from, entry.kept))
+                    }
+                    continue
+                }
+                guard try putBack(entry, source, Place(to, in: target)) else {
+                    summary.unchanged += 1
+                    continue
+                }
+            } catch {
+                summary.failures.append(
+                    .failed(path: entry.from, verb: "put back", reason: error.reason))
+                continue
+            }
+            entry.step = .restored
+            try log.append(entry)
+            summary.restored.append(entry.from)
+        }
+        return summary
+    }
+
+    /// A path below a folder, both absolute.
+    private struct Place {
+        let path: FilePath
+        let root: OpenFolder?
+        let components: [[UInt8]]
+
+        init(_ path: FilePath, in folder: FilePath) throws(FileError) {
+            let prefix = folder.appending([]).bytes
+            guard path.bytes.starts(with: prefix) else {
+                throw FileError(reason: "the log says \(path), which is not in \(folder)")
+            }
+            self.path = path
+            components = try OpenFolder.components(of: Array(path.bytes.dropFirst(prefix.count)))
+            root = try? OpenFolder(path: folder.bytes)
+        }
+
+        var file: OpenedFile? { root.flatMap { try? $0.file(components) } }
+
+        /// True if anything has the name.
+        var isTaken: Bool {
+            guard let name = components.last, let root,
+                let parent = try? root.folder(components.dropLast())
+            else { return false }
+            return parent.contains(name)
+        }
+
+        func has(_ digest: [UInt8]) -> Bool {
+            (try? file?.contents(limit: RGBImage.maximumFileSize)).map { sha256($0) == digest }
+                ?? false
+        }
+    }
+
+    /// Moves a file back; false if nothing is to be done.
+    private func putBack(
+        _ entry: RemovalLog.Entry, _ source: Place, _ target: Place
+    ) throws(FileError) -> Bool {
+        guard let file = target.file else {
+            if target.isTaken {
+                throw FileError(reason: "\(target.path) is not a regular file")
+            }
+            if source.has(entry.digest) { return false }
+            throw FileError(
+                reason: "\(target.path) is gone; its duplicate \(entry.kept) was kept")
+        }
+        let contents = try file.contents(limit: RGBImage.maximumFileSize)
+        let isMoved = sha256(contents) == entry.digest
+        if source.isTaken {
+            guard source.has(entry.digest) else {
+                throw FileError(reason: "another file is there now; \(target.path) stays")
+            }
+            // The process ended when the file was at both places: its second name, or its copy, goes.
+            guard entry.step == .intent, isMoved else { return false }
+            try file.remove()
+            return true
+        }
+        guard isMoved else {
+            // Something else was there before, or came later.
+            throw FileError(
+                reason: "\(target.path) has changed since it was moved, and stays there")
+        }
+        guard let root = source.root, let name = source.components.last else {
+            throw FileError(reason: "the folder \(entry.folder) is gone")
+        }
+        let parent = try root.folder(source.components.dropLast(), isMade: true)
+        try file.move(to: parent, name, contents: contents)
+        return true
+    }
+}

@@ -1,0 +1,95 @@
+import CLIPSearch
+
+/// Groups of similar images, as `clip dedupe` prints them.
+struct DedupeOutput {
+    enum Form { case text, json, paths, nulTerminated }
+
+    let vectors: Vectors
+    let form: Form
+
+    func show(_ group: DuplicateSearch.Group, isFirst: Bool) {
+        switch form {
+        case .text: showText(group, isFirst: isFirst)
+        case .json:
+            printLine(
+                .object([
+                    "kept": object(group.kept, nil),
+                    "duplicates": .array(group.members.map { object($0.row, $0) }),
+                ]))
+        case .paths, .nulTerminated:
+            for member in group.members where isShown(member) {
+                let name = vectors.names[member.row]
+                printBytes(
+                    form == .nulTerminated
+                        ? name.bytes + [0] : TerminalText.shown(name) + [UInt8(ascii: "\n")])
+            }
+        }
+    }
+
+    /// The paths may go to a command that deletes, so those of an index are of duplicates alone. Vectors
+    /// without images are all that there is to know.
+    private func isShown(_ member: DuplicateSearch.Member) -> Bool {
+        member.isDuplicate || vectors.pictures == nil
+    }
+
+    private func object(_ row: Int, _ member: DuplicateSearch.Member?) -> JSON {
+        var members: [JSON.Member] = [.init("path", .path(vectors.names[row]))]
+        if let pictures = vectors.pictures {
+            members.append(.init("width", .integer(pictures[row].width)))
+            members.append(.init("height", .integer(pictures[row].height)))
+        }
+        guard let member else { return .members(members) }
+        members.append(.init("cosine", .float(member.cosine)))
+        if vectors.pictures != nil {
+            members.append(.init("identical", .bool(member.verdict == .identical)))
+            members.append(.init("duplicate", .bool(member.isDuplicate)))
+        }
+        return .members(members)
+    }
+
+    private func showText(_ group: DuplicateSearch.Group, isFirst: Bool) {
+        func line(_ word: String, _ row: Int, _ verdict: String = "") {
+            let size = vectors.pictures.map { "\t\($0[row].width)x\($0[row].height)" } ?? ""
+            printBytes(
+                Array("\(word)\(size)\t".utf8) + TerminalText.shown(vectors.names[row])
+                    + Array("\(verdict)\n".utf8))
+        }
+        if !isFirst { print() }
+        line("kept", group.kept)
+        for member in group.members {
+            let verdict = vectors.pictures == nil ? "" : "\t\(Self.word(member.verdict))"
+            line(fixed(member.cosine, 4), member.row, verdict)
+        }
+    }
+
+    private static func word(_ verdict: DuplicateSearch.Verdict) -> String {
+        switch verdict {
+        case .identical, .duplicate: "duplicate"
+        case .similar: "similar"
+        case .changed: "similar, changed since it was indexed"
+        case .unreadable: "similar, cannot be decoded"
+        }
+    }
+
+    /// "3 of 20 images are duplicates of 2 that are kept; 4 more are similar and kept".
+    static func summary(_ groups: [DuplicateSearch.Group], _ vectors: Vectors) -> String {
+        let members = groups.flatMap(\.members)
+        let count = vectors.names.count
+        guard vectors.pictures != nil else {
+            return """
+                \(members.count) of \(count) images \(isOrAre(members.count)) similar to \(groups.count) \
+                that \(isOrAre(groups.count)) kept
+                """
+        }
+        let duplicates = members.count { $0.isDuplicate }
+        let kept = groups.count { $0.members.contains(where: \.isDuplicate) }
+        var words = "\(duplicates) of \(count) images \(isOrAre(duplicates)) "
+        words += duplicates == 1 ? "a duplicate" : "duplicates"
+        words += " of \(kept) that \(isOrAre(kept)) kept"
+        let similar = members.count - duplicates
+        if similar > 0 { words += "; \(similar) more \(isOrAre(similar)) similar and kept" }
+        return words
+    }
+
+    static func isOrAre(_ count: Int) -> String { count == 1 ? "is" : "are" }
+}

@@ -1,0 +1,155 @@
+import ArgumentParser
+import CLIPSearch
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
+/// `--delete`, `--move-to` and `--undo` of `clip dedupe`.
+struct DuplicateActions {
+    let folder: FilePath
+    let pictures: [IndexedPicture]
+    let groups: [DuplicateSearch.Group]
+    let isQuiet: Bool
+
+    /// True if somebody is there to answer a question.
+    static var canAsk: Bool { isatty(0) == 1 && errorsAreTerminal }
+
+    /// The rows of duplicates, each with that of the image that is kept.
+    private var duplicates: [(row: Int, kept: Int)] {
+        groups.flatMap { group in
+            group.members.filter(\.isDuplicate).map { ($0.row, group.kept) }
+        }
+    }
+
+    /// - Parameters:
+    ///   - log: the file of `--log`.
+    ///   - isAsked: whether to ask before anything is deleted.
+    func delete(log: FilePath?, isAsked: Bool) throws {
+        let duplicates = duplicates
+        if isAsked && !duplicates.isEmpty {
+            let kept = Set(duplicates.map(\.kept)).count
+            let bytes = duplicates.reduce(0.0) { $0 + Double(pictures[$1.row].size) }
+            let question = """
+                delete \(duplicates.count) \(duplicates.count == 1 ? "duplicate" : "duplicates") of \
+                \(kept) \(kept == 1 ? "image" : "images") (\(Self.size(bytes)))? [y/N] 
+                """
+            fputs(question, stderr)
+            let answer = readLine()?.lowercased() ?? ""
+            guard answer == "y" || answer == "yes" else {
+                note("clip: dedupe: nothing was deleted")
+                return
+            }
+        }
+        try remove(duplicates, .delete, "deleted", log, logFolder: folder)
+    }
+
+    func move(to target: FilePath, log: FilePath?) throws {
+        try remove(duplicates, .move(to: target), "moved", log, logFolder: target)
+    }
+
+    /// "1.2 MB".
+    private static func size(_ bytes: Double) -> String {
+        let units = ["kB", "MB", "GB", "TB"]
+        guard bytes >= 1000 else { return "\(Int(bytes)) bytes" }
+        var (value, unit) = (bytes / 1000, 0)
+        while value >= 999.95, unit + 1 < units.count { (value, unit) = (value / 1000, unit + 1) }
+        return "\(fixed(value, 1)) \(units[unit])"
+    }
+
+    private func remove(
+        _ duplicates: [(row: Int, kept: Int)], _ action: DuplicateRemoval.Action, _ done: String,
+        _ log: FilePath?, logFolder: FilePath
+    ) throws {
+        var errors: [RemovalError] = groups.flatMap { group in
+            group.members.filter { $0.verdict == .changed }.map { member in
+                let path = pictures[member.row].path
+                return .changed(path: path, file: path)
+            }
+        }
+        var count = 0
+        var logPath: FilePath?
+        if !duplicates.isEmpty {
+            let removal: DuplicateRemoval
+            do throws(RemovalError) {
+                removal = try DuplicateRemoval(folder: folder, action: action) {
+                    () throws(RemovalError) in
+                    if let log { return try RemovalLog(path: log) }
+                    return try RemovalLog(in: logFolder)
+                }
+            } catch {
+                throw Failure("\(error)")
+            }
+            logPath = removal.log.path
+            for (row, kept) in duplicates {
+                do throws(RemovalError) {
+                    try removal.remove(pictures[row], keeping: pictures[kept])
+                    count += 1
+                } catch {
+                    errors.append(error)
+                    // Without a log nothing is removed.
+                    if case .unusableLog = error { break }
+                }
+            }
+        }
+        Self.report(errors)
+        if !isQuiet {
+            let similar = groups.reduce(0) { $0 + $1.members.count { !$0.isDuplicate } }
+            var words = "\(count) \(done)"
+            if similar > 0 {
+                words += "; \(similar) similar \(similar == 1 ? "image is" : "images are") kept"
+            }
+            note("clip: dedupe: \(words)")
+            if count > 0, let logPath { note("clip: dedupe: the log is \(logPath)") }
+        }
+        if !errors.isEmpty { throw ExitCode(1) }
+    }
+
+    /// One line for each error, but one for all files that have changed.
+    private static func report(_ errors: [RemovalError]) {
+        var changed: [RemovalError] = []
+        for error in errors {
+            if case .changed = error { changed.append(error) } else { ClipCommand.report(error) }
+        }
+        if let first = changed.first, changed.count == 1 {
+            ClipCommand.report(first)
+        } else if !changed.isEmpty {
+            ClipCommand.report(
+                """
+                \(changed.count) images stay, because they or the images that would be kept have changed \
+                since they were indexed: run clip index again
+                """)
+        }
+    }
+
+    /// Puts back what a log says was moved.
+    static func undo(_ log: FilePath, isQuiet: Bool) throws {
+        let summary: RemovalUndo.Summary
+        do throws(RemovalError) {
+            summary = try RemovalUndo(log: log).run()
+        } catch {
+            throw Failure("\(error)")
+        }
+        for error in summary.failures { ClipCommand.report(error) }
+        for (path, kept) in summary.deleted {
+            ClipCommand.report("cannot put back \(path): it was deleted; its duplicate is \(kept)")
+        }
+        if !isQuiet {
+            note(
+                """
+                clip: dedupe: \(summary.restored.count) put back, \(summary.unchanged) there already, \
+                \(summary.failures.count + summary.deleted.count) not put back
+                """)
+        }
+        if !summary.failures.isEmpty || !summary.deleted.isEmpty { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,321 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A folder that is held open. Names in it are looked up without following symbolic links, so that nobody
+/// can redirect them while files are moved or removed.
+package final class OpenFolder {
+    let descriptor: Int32
+
+    /// Opens a folder; links that lead to it are followed.
+    ///
+    /// - Throws: `FileError` if there is none or it may not be read.
+    package init(path: [UInt8]) throws(FileError) {
+        descriptor = withPath(path) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw .last() }
+    }
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// The components of a path below a folder.
+    ///
+    /// - Throws: `FileError` if the path is empty or absolute, has a part `.` or `..`, an empty one, or a 0.
+    package static func components(of path: [UInt8]) throws(FileError) -> [[UInt8]] {
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map(Array.init)
+        let isUsable = parts.allSatisfy { part in
+            !part.isEmpty && part != [UInt8(ascii: ".")] && part != Array("..".utf8)
+                && !part.contains(0)
+        }
+        guard isUsable else {
+            throw FileError(reason: "its path leads out of the folder, or is not a path of a file")
+        }
+        return parts
+    }
+
+    /// Opens a folder below this one.
+    ///
+    /// - Parameters:
+    ///   - components: from `components(of:)`; the folder itself if there are none.
+    ///   - isMade: whether missing folders are made.
+    /// - Throws: `FileError` if one of them is a link, missing or no folder.
+    package func folder(
+        _ components: some Sequence<[UInt8]>, isMade: Bool = false
+    ) throws(FileError) -> OpenFolder {
+        var current = self
+        for name in components {
+            if isMade, withPath(name, { mkdirat(current.descriptor, $0, 0o777) }) != 0,
+                errno != EEXIST
+            {
+                throw .last()
+            }
+            let child = withPath(name) {
+                openat(current.descriptor, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            }
+            guard child >= 0 else {
+                let error = FileError.last()
+                if current.isLink(name) { throw Self.linkError(name) }
+                throw error
+            }
+            current = OpenFolder(descriptor: child)
+        }
+        return current
+    }
+
+    /// Opens a regular file below this folder for reading.
+    ///
+    /// - Throws: `FileError` if a part of the path is a link, or it is not a regular file.
+    package func file(_ components: [[UInt8]]) throws(FileError) -> OpenedFile {
+        guard let name = components.last else { throw FileError(reason: "it has no name") }
+        let parent = try folder(components.dropLast())
+        let descriptor = withPath(name) {
+            openat(parent.descriptor, $0, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        }
+        guard descriptor >= 0 else {
+            let error = FileError.last()
+            if parent.isLink(name) { throw Self.linkError(name) }
+            throw error
+        }
+        return try OpenedFile(descriptor: descriptor, name: name, parent: parent)
+    }
+
+    private func isLink(_ name: [UInt8]) -> Bool {
+        status(of: name).map { $0.st_mode & S_IFMT == S_IFLNK } ?? false
+    }
+
+    private static func linkError(_ name: [UInt8]) -> FileError {
+        FileError(
+            reason: """
+                \(String(decoding: name, as: UTF8.self)) is a symbolic link, and only files in the folder \
+                itself are touched
+                """)
+    }
+
+    /// True if there is anything of a name, a link that leads nowhere included.
+    package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
+
+    /// The state of what has a name; nil if nothing has. Links are not followed.
+    func status(of name: [UInt8]) -> stat? {
+        var status = stat()
+        let result = withPath(name) { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+        return result == 0 ? status : nil
+    }
+
+    /// Puts the names in the folder on the disk.
+    package func synchronize() { fsync(descriptor) }
+
+    /// The error for a name that is taken.
+    static let isTaken = FileError(reason: "a file of that name is there already")
+
+    /// Gives a file another name, which nothing may have yet.
+    ///
+    /// - Returns: false if the folders are on different disks.
+    /// - Throws: `FileError`; then the file has its old name.
+    func rename(_ name: [UInt8], to folder: OpenFolder, _ newName: [UInt8]) throws(FileError)
+        -> Bool
+    {
+        // A link is never made over something else, which `rename` would replace.
+        let isLinked = withPath(name) { name in
+            withPath(newName) { linkat(descriptor, name, folder.descriptor, $0, 0) } == 0
+        }
+        if isLinked {
+            guard withPath(name, { unlinkat(descriptor, $0, 0) }) == 0 else {
+                let error = FileError.last()
+                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
+                throw error
+            }
+            return true
+        }
+        if errno == EEXIST { throw Self.isTaken }
+        if errno == EXDEV { return false }
+        guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EACCES].contains(errno) else {
+            throw .last()
+        }
+        // The disk has no hard links, or not for this user: an empty file of our own keeps the place.
+        let place = withPath(newName) {
+            openat(
+                folder.descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        }
+        guard place >= 0 else { throw errno == EEXIST ? Self.isTaken : .last() }
+        close(place)
+        let isRenamed = withPath(name) { name in
+            withPath(newName) { renameat(descriptor, name, folder.descriptor, $0) } == 0
+        }
+        if isRenamed { return true }
+        let (code, error) = (errno, FileError.last())
+        _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
+        if code == EXDEV { return false }
+        throw error
+    }
+}
+
+/// A regular file in an `OpenFolder`, held open.
+package final class OpenedFile {
+    package let parent: OpenFolder
+    package let name: [UInt8]
+    private let descriptor: Int32
+    private let opened: stat
+
+    fileprivate init(descriptor: Int32, name: [UInt8], parent: OpenFolder) throws(FileError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let error = FileError.last()
+            close(descriptor)
+            throw error
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw FileError(reason: "it is not a regular file")
+        }
+        (self.descriptor, self.name, self.parent, opened) = (descriptor, name, parent, status)
+    }
+
+    deinit { close(descriptor) }
+
+    /// The size in bytes when the file was opened.
+    package var size: Int { Int(opened.st_size) }
+
+    /// True if both are one file on the disk, by two names.
+    package func isSame(as other: OpenedFile) -> Bool {
+        (opened.st_dev, opened.st_ino) == (other.opened.st_dev, other.opened.st_ino)
+    }
+
+    /// The content.
+    ///
+    /// - Throws: `FileError`, also if the file has more bytes than `limit`.
+    package func contents(limit: Int) throws(FileError) -> [UInt8] {
+        guard size <= limit else {
+            throw FileError(reason: "it is larger than the \(limit) bytes that are read")
+        }
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last() }
+        var bytes = [UInt8](repeating: 0, count: size + 1)
+        var filled = 0
+        while filled < bytes.count {
+            let count = try readSome(of: descriptor, into: &bytes, from: filled)
+            if count == 0 { break }
+            filled += count
+        }
+        guard filled <= size else { throw Self.hasChanged }
+        bytes.removeLast(bytes.count - filled)
+        return bytes
+    }
+
+    private static let hasChanged = FileError(reason: "a file was changed meanwhile")
+
+    /// Checks that the name still leads to this file, as it was opened.
+    ///
+    /// - Throws: `FileError` if it does not.
+    package func checkIsUnchanged() throws(FileError) {
+        var now = stat()
+        guard fstat(descriptor, &now) == 0 else { throw .last() }
+        guard let named = parent.status(of: name), named.st_ino == opened.st_ino,
+            named.st_dev == opened.st_dev, now.st_size == opened.st_size,
+            Self.modified(now) == Self.modified(opened)
+        else { throw Self.hasChanged }
+    }
+
+    private static func modified(_ status: stat) -> [Int] { times(of: status)[1] }
+
+    /// Seconds and nanoseconds of the last access and the last change.
+    private static func times(of status: stat) -> [[Int]] {
+        #if canImport(Darwin)
+            let times = [status.st_atimespec, status.st_mtimespec]
+        #else
+            let times = [status.st_atim, status.st_mtim]
+        #endif
+        return times.map { [Int($0.tv_sec), Int($0.tv_nsec)] }
+    }
+
+    /// Removes the file, unless another has its name by now or it has changed since it was opened.
+    package func remove() throws(FileError) {
+        try checkIsUnchanged()
+        guard withPath(name, { unlinkat(parent.descriptor, $0, 0) }) == 0 else { throw .last() }
+        parent.synchronize()
+    }
+
+    /// Moves the file to a name that nothing has yet, on the same disk or on another.
+    ///
+    /// - Parameters:
+    ///   - folder: the new parent.
+    ///   - contents: the file's content, as it was read from it.
+    /// - Throws: `FileError`; then the file is where it was, and nothing is at the new name.
+    package func move(
+        to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
+    ) throws(FileError) {
+        try checkIsUnchanged()
+        if try !parent.rename(name, to: folder, newName) {
+            try copy(to: folder, newName, contents: contents)
+            do throws(FileError) {
+                try remove()
+            } catch {
+                // The original stays, so its copy goes.
+                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
+                throw error
+            }
+        }
+        folder.synchronize()
+        parent.synchronize()
+    }
+
+    /// Copies the file with its permissions and times; nothing has the name until the copy is on the disk
+    /// and was read back.
+    func copy(
+        to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
+    ) throws(FileError) {
+        let random = String(UInt64.random(in: 0 ... .max), radix: 36)
+        let partial = Array(".clip-\(random).partial".utf8)
+        let copy = withPath(partial) {
+            openat(folder.descriptor, $0, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        }
+        guard copy >= 0 else { throw .last() }
+        defer { close(copy) }
+        do throws(FileError) {
+            try write(contents, to: copy)
+            _ = fchown(copy, opened.st_uid, opened.st_gid)  // if this user may
+            guard fchmod(copy, opened.st_mode & 0o7777) == 0 else { throw .last() }
+            var times = Self.times(of: opened).map { time in
+                var result = timespec()
+                (result.tv_sec, result.tv_nsec) = (.init(time[0]), .init(time[1]))
+                return result
+            }
+            guard futimens(copy, &times) == 0, fsync(copy) == 0, lseek(copy, 0, SEEK_SET) == 0
+            else {
+                throw .last()
+            }
+            var written = [UInt8](repeating: 0, count: contents.count + 1)
+            var filled = 0
+            while filled < written.count {
+                let count = try readSome(of: copy, into: &written, from: filled)
+                if count == 0 { break }
+                filled += count
+            }
+            guard filled == contents.count,
+                sha256(Array(written.prefix(filled))) == sha256(contents)
+            else { throw FileError(reason: "its copy on the other disk differs") }
+            guard try folder.rename(partial, to: folder, newName) else { throw .last() }
+        } catch {
+            _ = withPath(partial) { unlinkat(folder.descriptor, $0, 0) }
+            throw error
+        }
+    }
+}
+
+/// Writes all of some bytes to an open file.
+func write(_ bytes: [UInt8], to descriptor: Int32) throws(FileError) {
+    try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
+        try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
+    }
+}
+
+/// The absolute path of a file or folder, without links in it.
+package func realPath(_ path: [UInt8]) throws(FileError) -> [UInt8] {
+    guard let found = withPath(path, { realpath($0, nil) }) else { throw .last() }
+    defer { free(found) }
+    return Array(UnsafeRawBufferPointer(start: found, count: strlen(found)))
+}

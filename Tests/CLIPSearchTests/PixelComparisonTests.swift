@@ -1,0 +1,144 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+
+/// Images are duplicates only if their pixels agree.
+@Suite struct PixelComparisonTests {
+    private func image(_ canvas: Canvas) throws -> RGBImage {
+        let alpha = stride(from: 3, to: canvas.pixels.count, by: 4).map { canvas.pixels[$0] }
+        return try RGBImage(
+            width: canvas.width, height: canvas.height, pixels: canvas.rgb, alpha: alpha)
+    }
+
+    private func compared(_ canvas: Canvas) throws -> ComparedImage {
+        try ComparedImage(decoding: canvas.png)
+    }
+
+    /// The fixtures are one scene of 8-bit RGB in several formats.
+    @Test(arguments: ["rgb-444.jpg", "rgb-progressive.jpg", "rgb-lossless.webp", "rgb.webp"])
+    func otherFormatsAreDuplicates(_ name: String) throws {
+        let original = try ComparedImage(
+            decoding: bytes(ofFile: Fixtures.path("pictures/rgb.png")))
+        let other = try ComparedImage(decoding: bytes(ofFile: Fixtures.path("pictures/\(name)")))
+        guard (original.width, original.height) == (other.width, other.height) else {
+            Issue.record("\(name): \(other.width) x \(other.height)")
+            return
+        }
+        let difference = PixelDifference(original, other)
+        #expect(difference?.isDuplicate == true, "\(name): \(String(describing: difference))")
+    }
+
+    @Test(arguments: [60, 75, 90], [1, 0.75, 0.5, 0.34])
+    func jpegCopiesAreDuplicates(_ quality: Int, _ scale: Double) throws {
+        var scene = Canvas(600, 450, [90, 140, 200, 255])
+        scene.fill([40, 110, 60, 255]) { x, y in y > 250 + (x * x / 3000) % 60 }
+        scene.fill([230, 200, 40, 255]) { x, y in
+            (x - 420) * (x - 420) + (y - 110) * (y - 110) < 3600
+        }
+        scene.fill(80, 200, 120, 160, [150, 60, 50, 255])
+        let side = Int((600 * scale).rounded())
+        let file = try image(scene).thumbnail(fitting: side, quality: quality)
+        let difference = PixelDifference(try compared(scene), try ComparedImage(decoding: file))
+        #expect(
+            difference?.isDuplicate == true,
+            "quality \(quality), scale \(scale): \(String(describing: difference))")
+    }
+
+    @Test(arguments: [70, 95])
+    func jpegCopiesOfPagesAreDuplicates(_ quality: Int) throws {
+        let page = Canvas.page(seed: 3)
+        let file = try image(page).thumbnail(fitting: 480, quality: quality)
+        let difference = PixelDifference(try compared(page), try ComparedImage(decoding: file))
+        #expect(
+            difference?.isDuplicate == true,
+            "quality \(quality): \(String(describing: difference))")
+    }
+
+    /// One stroke of one letter, a thin line, a word on a blank page.
+    @Test(arguments: [60, 95])
+    func smallChangesMakeImagesDifferent(_ quality: Int) throws {
+        let page = Canvas.page(seed: 4)
+        let blank = Canvas(480, 360)
+        var letter = page
+        letter.fill(114, 126, 9, 2, [0, 0, 0, 255])
+        letter.fill(118, 126, 2, 12, [0, 0, 0, 255])
+        letter.fill(114, 136, 9, 2, [255, 255, 255, 255])
+        var line = page
+        line.fill(60, 335, 180, 1, [0, 0, 0, 255])
+        var word = blank
+        for x in stride(from: 200, to: 250, by: 14) { word.fill(x, 170, 3, 12, [0, 0, 0, 255]) }
+        for (name, original, changed) in [
+            ("letter", page, letter), ("line", page, line), ("word", blank, word),
+            ("page", page, Canvas.page(seed: 5)),
+        ] {
+            let exact = PixelDifference(try compared(original), try compared(changed))
+            #expect(exact?.isDuplicate != true, "\(name): \(String(describing: exact))")
+            let file = try image(changed).thumbnail(fitting: 480, quality: quality)
+            let other = PixelDifference(
+                try compared(original), try ComparedImage(decoding: file))
+            #expect(
+                other?.isDuplicate != true,
+                "\(name), quality \(quality): \(String(describing: other))")
+        }
+    }
+
+    /// Resized with alpha and then without it, all of them are black for CLIP.
+    @Test(arguments: [[0, 0, 0, 255], [255, 255, 255, 255], [200, 30, 90, 255]] as [[UInt8]])
+    func logosOnTransparentGroundAreDifferent(_ ink: [UInt8]) throws {
+        let ground = Canvas(256, 256, [0, 0, 0, 0])
+        var (circle, square, bars) = (ground, ground, ground)
+        circle.fill(ink) { x, y in (x - 128) * (x - 128) + (y - 128) * (y - 128) < 6400 }
+        square.fill(50, 50, 156, 156, ink)
+        for x in stride(from: 50, to: 200, by: 40) { bars.fill(x, 50, 20, 156, ink) }
+        let logos = try [("circle", circle), ("square", square), ("bars", bars)].map {
+            ($0.0, try compared($0.1))
+        }
+        for (place, (name, logo)) in logos.enumerated() {
+            let own = PixelDifference(logo, logo)
+            #expect(own?.isDuplicate == true, "\(name): \(String(describing: own))")
+            for (other, otherLogo) in logos[(place + 1)...] {
+                let difference = PixelDifference(logo, otherLogo)
+                #expect(
+                    difference?.isDuplicate != true,
+                    "\(name) and \(other): \(String(describing: difference))")
+            }
+        }
+    }
+
+    @Test func samplesOf16BitsAreNotCompared() throws {
+        var bytes = try bytes(ofFile: Fixtures.path("pictures/rgb.png"))
+        let plain = try ComparedImage(decoding: bytes)
+        #expect(!plain.hasMore)
+        bytes[24] = 16
+        let deep = ComparedImage(
+            try RGBImage(decoding: Canvas.page(seed: 1).png), bytes)
+        #expect(deep.hasMore && PixelDifference(deep, deep) == nil)
+        let animated = Array("RIFF0000WEBPVP8X".utf8) + [10, 0, 0, 0, 2, 0, 0, 0]
+        #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
+    }
+
+    @Test func shapesAgreeButForRounding() {
+        for (width, height, width2, height2, isSame) in [
+            (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),
+            (1000, 1000, 1000, 990, false), (640, 480, 480, 640, false), (100, 50, 30, 17, false),
+        ] {
+            #expect(
+                PixelDifference.haveSameShape(width, height, width2, height2) == isSame,
+                "\(width) x \(height) and \(width2) x \(height2)")
+        }
+    }
+
+    @Test func tinyImagesOfOtherSizesProveNothing() throws {
+        let (large, small) = (Canvas(64, 64), Canvas(32, 32))
+        #expect(PixelDifference(try compared(large), try compared(small)) == nil)
+        let same = PixelDifference(try compared(small), try compared(small))
+        #expect(same?.isDuplicate == true)
+        var dot = small
+        dot.fill(15, 15, 1, 1, [0, 0, 0, 255])
+        let changed = PixelDifference(try compared(small), try compared(dot))
+        #expect(changed?.isDuplicate == false, "\(String(describing: changed))")
+    }
+}
