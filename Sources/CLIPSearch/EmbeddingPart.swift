@@ -10,7 +10,7 @@ final class EmbeddingPart {
     private(set) var rows = 0
 
     /// As long as the header of any number of rows.
-    private static let headerCount = 128
+    static let headerCount = 128
 
     /// - Parameter isResumed: whether what is there is of the same job.
     init(

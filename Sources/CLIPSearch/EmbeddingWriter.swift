@@ -76,6 +76,7 @@ public final class EmbeddingWriter {
             let isBegun = GrowingFile.isBegun(path: first.bytes)
             guard let old = try? readFile(path: jobFile.bytes, limit: 1 << 20) else {
                 isWhole = resuming && isThere && !isBegun
+                if isWhole { try checkIsWhole(first) }
                 if !isWhole { try begin(description, isThere: isThere) }
                 return
             }
@@ -95,6 +96,7 @@ public final class EmbeddingWriter {
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole {
+                try checkIsWhole(first)
                 try writeModel()
                 EmbeddingPart.removeSums(of: path)
                 try removeFile(jobFile.bytes)
@@ -103,6 +105,22 @@ public final class EmbeddingWriter {
             }
         } catch {
             throw .unwritableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Refuses a file that has its name, but not the header that is written before it gets the name.
+    private func checkIsWhole(_ file: FilePath) throws(FileError) {
+        guard layout != .jsonLines else { return }
+        let size = try FileStatus(path: file.bytes).size
+        let rows = max(0, size - EmbeddingPart.headerCount) / (4 * dimension)
+        let header = npyHeader(shape: [rows, dimension])
+        let found = try InputFile(path: file.bytes).read(EmbeddingPart.headerCount)
+        guard found == header, size == EmbeddingPart.headerCount + 4 * dimension * rows else {
+            throw FileError(
+                reason: """
+                    \(file) does not have the header of \(rows) vectors of \(dimension) dimensions: it is damaged or \
+                    another file
+                    """)
         }
     }
 

@@ -1,4 +1,4 @@
-internal import CLIP
+package import CLIP
 internal import Tensors
 
 /// Reads a whole file or, for nil, standard input.

@@ -124,17 +124,24 @@ package func resampled(
         columns: 0..<columns.count, firstRow: needed.lowerBound, vertical)
 }
 
-/// The result of the first pass.
-private struct RGBRows: PixelSource {
+/// Pixels as RGB, row by row, such as the result of the first pass.
+package struct RGBRows: PixelSource {
     let bytes: [UInt8]
-    let width: Int
-    let height: Int
+    package let width: Int
+    package let height: Int
 
-    func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
+    /// - Parameter bytes: `3 * width * height` of them.
+    package init(bytes: [UInt8], width: Int, height: Int) {
+        precondition(
+            bytes.count == 3 * width * height, "\(bytes.count) bytes for \(width) x \(height)")
+        (self.bytes, self.width, self.height) = (bytes, width, height)
+    }
+
+    package func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
         preconditionFailure("RGB is not copied")
     }
 
-    func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
+    package func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
         bytes.withUnsafeBufferPointer(body)
     }
 }

@@ -71,6 +71,14 @@ import Testing
         #expect(try EmbeddingIndex(folder: path).count == 5)
     }
 
+    @Test func anIndexThatForgotItsModelIsNotEmptied() throws {
+        try change("DELETE FROM facts WHERE name = 'fingerprint'")
+        let error = #expect(throws: IndexError.self) { try update() }
+        #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
+        let database = try SQLite(path: place.appending("files.sqlite".utf8), isForWriting: false)
+        #expect(try database.run("SELECT count(row) FROM files")[0][0].integer == 5)
+    }
+
     /// A row as an attacker would write it, with the right checksums.
     @Test func plantedPathsAreRefusedWithChecksums() throws {
         let database = try IndexDatabase(

@@ -78,7 +78,8 @@ struct ComparedImage: Sendable {
     func grid(_ columns: Int, _ rows: Int) -> Grid {
         func cells(_ values: [UInt8]) -> [UInt8] {
             resampled(
-                values, width: width, height: height, newWidth: columns, newHeight: rows,
+                RGBRows(bytes: values, width: width, height: height), newWidth: columns,
+                newHeight: rows,
                 columns: 0..<columns, rows: 0..<rows, filter: .bilinear)
         }
         let cells = (colours: cells(colours), opacity: opacity.map(cells))

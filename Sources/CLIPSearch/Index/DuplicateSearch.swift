@@ -6,7 +6,7 @@ internal import Tensors
 /// Images are *similar* if the cosine of their vectors reaches a threshold. They are *duplicates* if their
 /// pixels agree too, within what JPEG, WebP and resizing do to an image, or if their files are identical.
 /// Vectors alone prove nothing: a model sees little of fine print, and nothing of what is transparent.
-public struct DuplicateSearch {
+public struct DuplicateSearch: Sendable {
     /// The relation of an image to the one that is kept.
     public enum Verdict: Sendable, Equatable {
         /// The files have the same bytes.
@@ -190,7 +190,7 @@ public struct DuplicateSearch {
     private func pairs(
         _ groups: [NearDuplicates], _ near: [Int: [Int]], _ views: [Int: View], _ copyOf: [Int]
     ) -> [Int: [Int]] {
-        func outline(_ row: Int) -> PixelOutline? {
+        @Sendable func outline(_ row: Int) -> PixelOutline? {
             if case .outline(let outline)? = views[row] { outline } else { nil }
         }
         var pairs: [Int: Set<Int>] = [:]

@@ -133,6 +133,10 @@ public final class IndexUpdate: @unchecked Sendable {
                 try open(record, isOld: isOld)
             }
         } else {
+            // What was begun always says its model.
+            guard version == nil, try database.count() == 0 else {
+                throw IndexDatabase.damage("the model of its vectors is not stored")
+            }
             try clear(identity)
         }
         try database.transaction { () throws(FileError) in
