@@ -91,11 +91,8 @@ struct VerifiedFiles: Sendable {
 
     private func write(_ identity: String, _ checksum: Checksum) {
         // Without a note nothing is lost but time.
-        guard (try? makeFolder(folder)) != nil,
-            let note = try? OutputFile(path: "\(folder)/\(checksum.digits)")
-        else { return }
-        try? note.write(Array(identity.utf8))
-        try? note.finish()
+        guard (try? makeFolder(folder)) != nil else { return }
+        try? writeFile(Array(identity.utf8), to: "\(folder)/\(checksum.digits)")
     }
 
     /// The numbers that change when a file is written to or replaced.

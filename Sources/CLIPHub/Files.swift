@@ -109,6 +109,27 @@ func renameFile(_ path: String, to name: String) throws(HubError) {
     close(descriptor)
 }
 
+/// Writes a small file, which gets its name when it is whole.
+///
+/// A link, pipe or device of that name is replaced, and never written through.
+func writeFile(_ bytes: [UInt8], to path: String) throws(HubError) {
+    let made = "\(path).\(String(UInt64.random(in: 0 ... .max), radix: 36)).partial"
+    do throws(FileError) {
+        let file = try PartialFile(made, from: 0)
+        try file.append(bytes[...])
+        try file.sync()
+    } catch {
+        removeFile(made)
+        throw .unwritable(path: path, reason: error.reason)
+    }
+    do throws(HubError) {
+        try renameFile(made, to: path)
+    } catch {
+        removeFile(made)
+        throw error
+    }
+}
+
 /// Removes a file, if it is there.
 func removeFile(_ path: String) { unlink(path) }
 
@@ -118,7 +139,12 @@ func makeLink(_ path: String, to target: String) throws(HubError) {
     guard symlink(target, made) == 0 else {
         throw .unwritable(path: path, reason: FileError.last().reason)
     }
-    try renameFile(made, to: path)
+    do throws(HubError) {
+        try renameFile(made, to: path)
+    } catch {
+        removeFile(made)
+        throw error
+    }
 }
 
 /// The path that a symbolic link holds; nil if it is none.

@@ -89,14 +89,7 @@ struct HubCache: Sendable {
     /// Gives a blob its name in a snapshot, and the main branch that snapshot.
     func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
         try makeLink(snapshot, to: "../../blobs/\(file.etag)")
-        let reference = folder(of: repository) + "/refs/main"
-        do {
-            let output = try OutputFile(path: reference)
-            try output.write(Array(file.commit.utf8))
-            try output.finish()
-        } catch {
-            throw .unwritable(path: reference, reason: error.reason)
-        }
+        try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
     }
 }
 

@@ -101,6 +101,25 @@ import Testing
         #expect(try hub.hub.find("me/model") == model)
     }
 
+    @Test(arguments: [Kind.link, .danglingLink, .pipe])
+    func referencesAreReplacedAndNotWrittenThrough(_ kind: Kind) throws {
+        let hub = try Hub()
+        let reference = hub.cache + "/refs/main"
+        try FileManager.default.createDirectory(
+            atPath: hub.cache + "/refs", withIntermediateDirectories: true)
+        let victim = try hub.folder.write("victim", [1, 2, 3])
+        try plant(kind, at: reference, victim: victim)
+        _ = try hub.fetch()
+        try hub.expectWhole(true)
+        #expect(try bytes(ofFile: victim) == [1, 2, 3])
+        #expect(!FileManager.default.fileExists(atPath: victim + "-missing"))
+        let type = try FileManager.default.attributesOfItem(atPath: reference)[.type]
+        #expect(type as? FileAttributeType == .typeRegular, "\(kind): \(type as Any)")
+        #expect(try bytes(ofFile: reference) == Array(Hub.commit.utf8))
+        let names = try FileManager.default.contentsOfDirectory(atPath: hub.cache + "/refs")
+        #expect(names == ["main"])
+    }
+
     @Test func permissionsFollowTheUmask() throws {
         let hub = try Hub()
         _ = try hub.fetch()
