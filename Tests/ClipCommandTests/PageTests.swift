@@ -167,7 +167,10 @@ import Testing
             Heatmap.Image(name: "photos/a.jpg", thumbnail: [1, 2, 3]),
             Heatmap.Image(name: "</svg><script>&\"'.jpg", thumbnail: nil),
         ],
-        texts: ["a <cat> & \u{1}", "a dog", String(repeating: "a very long text ", count: 9)],
+        texts: [
+            "a <cat> & \u{1}\u{FFFE}\u{FFFF}", "a dog",
+            String(repeating: "a very long text ", count: 9),
+        ],
         cosines: [[0.1, 0.3, 0.2], [0.25, -0.05, 0.25]], model: "tiny & small")
 
     private func page(_ heatmap: Heatmap) -> String {
@@ -186,7 +189,7 @@ import Testing
         #expect(svg.contains(">0.300</text>") && svg.contains("the best of its row"))
         #expect(svg.components(separatedBy: "class=\"best\"").count == 4, "\(svg)")
         #expect(svg.contains("prefers-color-scheme: dark"))
-        #expect(svg.contains("<title>a &lt;cat&gt; &amp; \u{FFFD}</title>"))
+        #expect(svg.contains("<title>a &lt;cat&gt; &amp; \u{FFFD}\u{FFFD}\u{FFFD}</title>"))
         #expect(svg.contains("<title>&lt;/svg&gt;&lt;script&gt;&amp;&quot;&#39;.jpg</title>"))
         #expect(svg.contains("…") && !svg.contains("<script"))
         #expect(svg.components(separatedBy: "://").count == 2, "only the namespace")

@@ -125,8 +125,9 @@ func escaped(_ text: String) -> String {
         case ">": result += "&gt;"
         case "\"": result += "&quot;"
         case "'": result += "&#39;"
-        case "\n", "\t", " "..."~", "\u{A0}"...: result.unicodeScalars.append(character)
-        default: result += "\u{FFFD}"  // XML has no other control characters
+        case "\n", "\t", " "..."~", "\u{A0}"..."\u{FFFD}", "\u{10000}"...:
+            result.unicodeScalars.append(character)
+        default: result += "\u{FFFD}"  // XML has no other control characters, nor U+FFFE and U+FFFF
         }
     }
     return result
