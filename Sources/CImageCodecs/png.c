@@ -15,15 +15,18 @@ typedef struct {
     int truncated;
     // The pass that is read, of the 7 of an interlaced picture; -1 before the first.
     int pass;
-    // The first bytes of the file as libpng is to see them.
+    // The first bytes of the file as libpng is to see them. They are its own, unless it is to take
+    // the entries of a palette that it would refuse for grey.
     uint8_t header[33];
+    bool has_repaired_palette;
+    uint32_t bits_per_pixel;  // in the file
     png_structp png;
     png_infop info;
     clip_picture *picture;
 } png_decoder;
 
 // The end of the IHDR chunk, and places in it.
-enum { HEADER_SIZE = 33, WIDTH = 16, HEIGHT = 20, DEPTH = 24, COLOURS = 25, HEADER_CRC = 29 };
+enum { HEADER_SIZE = 33, DEPTH = 24, COLOURS = 25, HEADER_CRC = 29 };
 
 static void read_bytes(png_structp png, png_bytep out, size_t n) {
     png_decoder *decoder = png_get_io_ptr(png);
@@ -63,21 +66,19 @@ static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png, (void)text;
 }
 
-// Reads IHDR before libpng does; false if the file is too short for it.
-static bool read_header(png_decoder *decoder, clip_picture *out) {
-    if (decoder->count < HEADER_SIZE || memcmp(decoder->bytes + 12, "IHDR", 4) != 0) return false;
+// Copies the beginning of the file, and changes the kind of a picture without a sound palette.
+static void prepare_header(png_decoder *decoder, clip_picture *out) {
     uint8_t *header = decoder->header;
-    memcpy(header, decoder->bytes, HEADER_SIZE);
-    out->width = png_get_uint_32(header + WIDTH);
-    out->height = png_get_uint_32(header + HEIGHT);
-    bool is_sound = crc32(0, header + 12, 17) == png_get_uint_32(header + HEADER_CRC);
-    if (is_sound && header[COLOURS] == PNG_COLOR_TYPE_PALETTE && header[DEPTH] <= 8 &&
-        clip_png_repair_palette(decoder->bytes, decoder->count, out->palette)) {
-        // libpng refuses such a palette. Its entries are read as grey: the numbers are the same.
-        header[COLOURS] = PNG_COLOR_TYPE_GRAY;
-        png_save_uint_32(header + HEADER_CRC, (png_uint_32)crc32(0, header + 12, 17));
-    }
-    return true;
+    memcpy(header, decoder->bytes, decoder->count < HEADER_SIZE ? decoder->count : HEADER_SIZE);
+    if (decoder->count < HEADER_SIZE || memcmp(header + 8, "\0\0\0\x0DIHDR", 8) != 0) return;
+    if (header[COLOURS] != PNG_COLOR_TYPE_PALETTE || header[DEPTH] > 8) return;
+    if (crc32(0, header + 12, 17) != png_get_uint_32(header + HEADER_CRC)) return;
+    decoder->has_repaired_palette =
+        clip_png_repair_palette(decoder->bytes, decoder->count, out->palette);
+    if (!decoder->has_repaired_palette) return;
+    // The numbers are the same.
+    header[COLOURS] = PNG_COLOR_TYPE_GRAY;
+    png_save_uint_32(header + HEADER_CRC, (png_uint_32)crc32(0, header + 12, 17));
 }
 
 static clip_picture_layout layout_of(const png_decoder *decoder) {
@@ -93,11 +94,11 @@ static clip_picture_layout layout_of(const png_decoder *decoder) {
     };
     // Two rows of at most eight bytes a pixel, in which libpng works.
     layout.working_memory = 16 * (uint64_t)layout.width + (1 << 20);
-    if (decoder->bytes[COLOURS] == PNG_COLOR_TYPE_PALETTE ||
+    if (colours == PNG_COLOR_TYPE_PALETTE || decoder->has_repaired_palette ||
         (colours == PNG_COLOR_TYPE_GRAY && depth == 1)) {
         layout.kind = CLIP_PICTURE_INDEXED;
         layout.channels = 1;
-        layout.has_mask = has_key && decoder->header[COLOURS] == decoder->bytes[COLOURS];
+        layout.has_mask = has_key && !decoder->has_repaired_palette;
     } else if (colours & PNG_COLOR_MASK_ALPHA) {
         layout.kind = CLIP_PICTURE_RGBA;
         layout.channels = is_coloured ? 4 : 2;
@@ -121,7 +122,8 @@ static void read_palette(const png_decoder *decoder, clip_picture *out) {
     int count = 0, alphas = 0;
     if (out->has_mask) png_get_tRNS(decoder->png, decoder->info, &alpha, &alphas, &key);
     for (int i = 0; i < 256; i++) out->palette[4 * i + 3] = 255;
-    if (decoder->bytes[COLOURS] == PNG_COLOR_TYPE_GRAY) {
+    if (decoder->has_repaired_palette) return;
+    if (png_get_color_type(decoder->png, decoder->info) == PNG_COLOR_TYPE_GRAY) {
         memset(out->palette + 4, 255, 3);
         if (out->has_mask && key) out->palette[4 * (key->gray & 1) + 3] = 0;
         return;
@@ -151,10 +153,8 @@ static bool ends_after_row(const png_decoder *decoder) {
     // The first column and row of each pass, and the steps between them, as shifts.
     static const uint8_t x0[] = {0, 4, 0, 2, 0, 1, 0}, sx[] = {3, 3, 2, 2, 1, 1, 0};
     static const uint8_t y0[] = {0, 0, 4, 0, 2, 0, 1}, sy[] = {3, 3, 3, 2, 2, 1, 1};
-    static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4};
-    const uint8_t *header = decoder->bytes;
-    uint64_t width = png_get_uint_32(header + WIDTH), height = png_get_uint_32(header + HEIGHT);
-    uint64_t bits = (uint64_t)channels[header[COLOURS]] * header[DEPTH];
+    uint64_t width = decoder->picture->width, height = decoder->picture->height;
+    uint64_t bits = decoder->bits_per_pixel;
     bool is_interlaced = png_get_interlace_type(decoder->png, decoder->info) != PNG_INTERLACE_NONE;
     uint64_t size = clip_png_inflated_size(decoder->bytes, decoder->count);
     if (size == 0) return false;
@@ -205,12 +205,16 @@ static clip_picture_status decode(png_decoder *decoder, const clip_picture_optio
     }
     if ((uint64_t)layout.width * layout.height <= options->max_pixels &&
         (layout.width > CLIP_PICTURE_LONGEST_SIDE || layout.height > CLIP_PICTURE_LONGEST_SIDE)) {
+        out->width = layout.width;
+        out->height = layout.height;
         return CLIP_PICTURE_SIDE_TOO_LONG;
     }
     clip_picture_status status = clip_picture_allocate(out, &layout, options);
     if (status != CLIP_PICTURE_OK) return status;
     if (out->kind == CLIP_PICTURE_INDEXED) read_palette(decoder, out);
 
+    decoder->bits_per_pixel =
+        (uint32_t)png_get_channels(png, info) * (uint32_t)png_get_bit_depth(png, info);
     choose_samples(decoder, out);
     int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
@@ -228,10 +232,7 @@ clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
                                     const clip_picture_options *options, clip_picture *out) {
     png_decoder decoder = {
         .bytes = bytes, .count = count, .next_chunk = 8, .pass = -1, .picture = out};
-    if (!read_header(&decoder, out)) {
-        // Whatever it is, libpng finds a word for it.
-        memcpy(decoder.header, bytes, count < HEADER_SIZE ? count : HEADER_SIZE);
-    }
+    prepare_header(&decoder, out);
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
     clip_picture_status status =

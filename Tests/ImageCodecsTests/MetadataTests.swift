@@ -148,6 +148,21 @@ import Testing
         }
     }
 
+    /// Places in the file are those of IHDR only if it comes first.
+    @Test func chunkBeforeTheHeaderChangesNothing() throws {
+        let first = TestImages.chunk("pHYs", [0, 0, 0, 1, 0, 0, 0, 1, 0])
+        for (depth, colours, rows) in [
+            (8, 0, [0, 1, 2, 3, 0, 4, 5, 6] as [UInt8]), (1, 0, [0, 0b1010_0000]),
+            (8, 3, [0, 2, 1, 0]),
+        ] {
+            let file = TestImages.png(3, 4, depth: depth, colours: colours, rows: rows)
+            let expected = RGBImage(try decoded(file))
+            // Some versions of libpng refuse it, and a palette that is missing.
+            guard let image = try? decoded(Array(file[..<8] + first + file[8...])) else { continue }
+            #expect(RGBImage(image).pixels == expected.pixels, "colour type \(colours)")
+        }
+    }
+
     @Test func chunksThatAreNotNeededMayBeDamaged() throws {
         let expected = RGBImage(try decoded(TestImages.smallPNG()))
         for chunks in [
