@@ -120,8 +120,8 @@ def photo(rng):
 
 def logo(rng):
     """Two different logos in one ink on transparent ground."""
-    side, ink = rng.choice([128, 256, 512]), rng.choice([(0, 0, 0), (255, 255, 255), colour(rng)]) + (255,)
-    margin, images = side * rng.uniform(0.1, 0.3), []
+    side, ink = rng.choice([200, 256, 512]), rng.choice([(0, 0, 0), (255, 255, 255), colour(rng)]) + (255,)
+    margin, inner, images = side * rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.3), []
     for kind in rng.sample(["circle", "square", "star", "word", "ring", "bars"], 2):
         image = Image.new("RGBA", (side, side), (0, 0, 0, 0))
         draw = ImageDraw.Draw(image)
@@ -139,7 +139,7 @@ def logo(rng):
         elif kind == "star":
             points = []
             for number in range(10):
-                radius, angle = side * (0.17 if number % 2 else 0.4), number * numpy.pi / 5
+                radius, angle = side * (inner if number % 2 else 0.4), number * numpy.pi / 5
                 points.append((side / 2 + radius * numpy.sin(angle), side / 2 - radius * numpy.cos(angle)))
             draw.polygon(points, fill=ink)
         else:
@@ -283,45 +283,37 @@ def saved_copy(rng, image, stem):
 
 
 def render(folder, count, seed):
-    """Copies and changed images; what each file shows, and its kind."""
+    """Copies and changed images; what each file shows, as a digest of its pixels before it was saved, and the kinds."""
     shows, kinds = {}, {}
+
+    def content(image):
+        return hashlib.sha256(repr(image.size).encode() + image.convert("RGBA").tobytes()).hexdigest()
+
     for number in range(2 * count):
         rng = random.Random(f"{seed} {number}")
         kind = list(KINDS)[number // 2 % len(KINDS)]
         image, other = pair(rng, kind)
-        first = pathlib.Path(save(image, f"{folder}/{number:05}a.png", compress_level=1))
-        shows[first.name] = f"{number}"
+        first = save(image, f"{folder}/{number:05}a.png", compress_level=1)
+        shows[pathlib.Path(first).name] = content(image)
         if number % 2 == 0:
             second, way = saved_copy(rng, image, f"{folder}/{number:05}b")
-            shows[pathlib.Path(second).name] = f"{number}"
-            kinds[number] = ("copy", way)
+            shows[pathlib.Path(second).name] = content(image)
+            kinds[number] = ("copy", way, kind)
         else:
             # Of changed images, half are saved without loss.
             if rng.random() < 0.5:
                 second = save(other, f"{folder}/{number:05}b.png", compress_level=1)
             else:
                 second, _ = saved_copy(rng, other, f"{folder}/{number:05}b")
-            shows[pathlib.Path(second).name] = f"{number} changed"
-            kinds[number] = ("changed", kind)
-    # What is shown twice by chance, such as a blank page, is the same.
-    seen = {}
-    for path in sorted(folder.iterdir()):
-        image = Image.open(path).convert("RGBA")
-        if path.name.endswith("a.png"):
-            key = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-            same = seen.setdefault(key, shows[path.name])
-            old = shows[path.name]
-            if same != old:
-                for name, value in shows.items():
-                    if value == old:
-                        shows[name] = same
+            shows[pathlib.Path(second).name] = content(other)
+            kinds[number] = ("changed", kind, kind)
     return shows, kinds
 
 
-def run(clip, *arguments, check=True):
+def run(clip, *arguments):
     return subprocess.run(
-        [str(clip), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-        stdin=subprocess.DEVNULL)
+        [str(clip), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        check=False)
 
 
 def check_pairs(clip, folder, arguments):
@@ -347,9 +339,10 @@ def check_pairs(clip, folder, arguments):
             if member["duplicate"] == (name in there):
                 wrong.append(f"{name} is said to be a duplicate: {member['duplicate']}, is there: {name in there}")
     left = {shows[name] for name in there if name in shows}
-    wrong += [f"all that showed {value} are gone" for value in set(shows.values()) - left]
+    for value in set(shows.values()) - left:
+        wrong.append(f"all of {[name for name in shows if shows[name] == value]} are gone")
     found = total = 0
-    for number, (sort, kind) in kinds.items():
+    for number, (sort, kind, shown) in kinds.items():
         names = [name for name in shows if name.startswith(f"{number:05}")]
         gone = sum(name not in there for name in names)
         if sort == "copy":
@@ -357,7 +350,7 @@ def check_pairs(clip, folder, arguments):
             found += gone >= 1
             counts[sort, kind, "found" if gone else "missed"] += 1
             if not gone and arguments.verbose:
-                print("missed:", *names, kind, list(KINDS)[number // 2 % len(KINDS)])
+                print("missed:", *names, kind, shown)
         else:
             counts[sort, kind, "kept" if gone == 0 else "a copy of another one deleted"] += 1
     for (sort, kind, outcome), count in sorted(counts.items()):

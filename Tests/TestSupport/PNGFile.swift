@@ -44,7 +44,9 @@ public func pngFile(width: Int, height: Int, channels: Int, pixels: [UInt8]) -> 
 
 /// An image in memory that is drawn on, for tests.
 public struct Canvas {
+    /// In pixels.
     public let width: Int
+    /// In pixels.
     public let height: Int
     /// RGBA.
     public private(set) var pixels: [UInt8]

@@ -1,151 +1,58 @@
-internal import CLIP
-internal import ImageCodecs
 internal import Tensors
 
-/// The pixels of an image, to be compared with those of another.
-///
-/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared beside
-/// them, so that white ink on a transparent ground is not the same as none. Nothing of this depends on how a
-/// model sees images.
-struct ComparedImage: Sendable {
-    let width: Int
-    let height: Int
-    /// RGB.
-    let colours: [UInt8]
-    /// Three equal bytes for each pixel; nil if all pixels are opaque.
-    let opacity: [UInt8]?
-    /// True if the file has more than these pixels: samples of 16 bits, or further frames.
-    let hasMore: Bool
-
-    /// JPEG files are decoded at a fraction of their size where that leaves more than this.
-    static let smallestSide = 1024
-
-    /// - Throws: `CLIPError` if the bytes are not an image.
-    init(decoding bytes: [UInt8], path: String = "") throws(CLIPError) {
-        var options = RGBImage.DecodingOptions()
-        options.smallestSide = Self.smallestSide
-        self.init(try RGBImage(decoding: bytes, path: path, options: options), bytes)
-    }
-
-    init(_ image: RGBImage, _ file: [UInt8] = []) {
-        (width, height, hasMore) = (image.width, image.height, Self.hasMore(file))
-        guard let alpha = image.alpha, alpha.contains(where: { $0 < 255 }) else {
-            (colours, opacity) = (image.pixels, nil)
-            return
-        }
-        var colours = image.pixels
-        var opacity = [UInt8](repeating: 255, count: colours.count)
-        for (pixel, value) in alpha.enumerated() where value < 255 {
-            let opaque = UInt32(value)
-            for place in 3 * pixel..<3 * pixel + 3 {
-                let sum = UInt32(colours[place]) * opaque + 255 * (255 - opaque)
-                colours[place] = UInt8((sum + 127) / 255)
-                opacity[place] = value
-            }
-        }
-        (self.colours, self.opacity) = (colours, opacity)
-    }
-
-    /// True of PNG with 16 bits a sample, and of animated PNG and WebP.
-    private static func hasMore(_ file: [UInt8]) -> Bool {
-        func has(_ text: String, at offset: Int) -> Bool {
-            file.dropFirst(offset).starts(with: text.utf8)
-        }
-        if has("PNG", at: 1), file.count > 33 {
-            if file[24] == 16 { return true }
-            // Chunks before the pixels: a length, a name, the data, a checksum.
-            var offset = 8
-            while offset + 8 <= file.count, !has("IDAT", at: offset + 4) {
-                if has("acTL", at: offset + 4) { return true }
-                let length = file[offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) }
-                offset += 12 + length
-            }
-        }
-        return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
-    }
-
-    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two cells.
-    struct Grid: Sendable {
-        let columns: Int
-        let rows: Int
-        let luma: [Float]
-        /// Cb and Cr of each cell.
-        let chroma: [Float]
-        /// nil if all is opaque.
-        let opacity: [UInt8]?
-    }
-
-    func grid(_ columns: Int, _ rows: Int) -> Grid {
-        func cells(_ values: [UInt8]) -> [UInt8] {
-            resampled(
-                RGBRows(bytes: values, width: width, height: height), newWidth: columns,
-                newHeight: rows,
-                columns: 0..<columns, rows: 0..<rows, filter: .bilinear)
-        }
-        let cells = (colours: cells(colours), opacity: opacity.map(cells))
-        var luma: [Float] = []
-        var chroma: [Float] = []
-        luma.reserveCapacity(columns * rows)
-        chroma.reserveCapacity(2 * columns * rows)
-        for place in stride(from: 0, to: cells.colours.count, by: 3) {
-            let (red, green, blue) = (
-                Float(cells.colours[place]), Float(cells.colours[place + 1]),
-                Float(cells.colours[place + 2])
-            )
-            let light = 0.299 * red + 0.587 * green + 0.114 * blue
-            luma.append(light)
-            chroma.append(0.564 * (blue - light))
-            chroma.append(0.713 * (red - light))
-        }
-        let opacity = cells.opacity.map { cells in
-            stride(from: 0, to: cells.count, by: 3).map { cells[$0] }
-        }
-        return Grid(columns: columns, rows: rows, luma: luma, chroma: chroma, opacity: opacity)
-    }
-}
-
 /// The difference of two images, in levels of 0...255.
+///
+/// The larger image is reduced to the size of the smaller one, and both are averaged over cells of a grid.
 ///
 /// Tolerances are chosen so that copies by JPEG or WebP of usual qualities, and copies that were resized with a
 /// smoothing filter, are within them, and a changed letter or a thin line in a page is not. In doubt, images
 /// are different. `Scripts/parity/duplicates.py` measures both.
 struct PixelDifference: Sendable {
-    /// The largest difference of brightness of a cell, less a tenth of the contrast around it.
-    var luma: Float
-    /// The same of colour, in cells that are twice as large.
-    var chroma: Float
+    /// The largest difference of brightness of a cell.
+    private(set) var peak: Float = 0
+    /// The same, less a part of the contrast around the cell.
+    private(set) var luma: Float = 0
+    /// The largest difference of colour, in larger cells, less a part of the contrast around.
+    private(set) var chroma: Float = 0
     /// The largest difference of opacity.
-    var opacity: Float
+    private(set) var opacity: Float = 0
     /// The mean difference of brightness.
-    var mean: Float
+    private(set) var mean: Float = 0
+    /// The usual difference of brightness where there is contrast: the root of the mean square of all but the
+    /// largest hundredth.
+    private(set) var noise: Float = 0
     /// The size of the smaller image relative to the larger one, 0...1.
-    var scale: Double
+    let scale: Double
 
+    /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than this.
+    static let cellWidth = 2
+    /// The same for colour, which JPEG keeps at half the resolution.
+    static let colourCellWidth = 6
     /// The number of cells along a side at most.
-    static let mostCells = 256
-    /// The least width of a cell in pixels of the smaller image: errors of JPEG and of resizing are mostly
-    /// finer than this.
-    static let cellWidth = 3
-    /// Images with sides shorter than this are compared pixel by pixel if they are of one size.
-    static let smallSide = 96
-    /// Images of different sizes are different if the grid has fewer cells along its longer side.
-    static let fewestCells = 24
-    /// The part of the contrast around a cell that counts as an error of compression.
-    static let contrastShare: Float = 0.1
+    static let mostCells = 1024
+    /// A smaller copy must have a side that is as long as this to prove anything.
+    static let smallestCopy = 60
+    /// The parts of the contrast around a cell that count as an error of compression.
+    static let contrastShare: Float = 0.05
+    static let colourContrastShare: Float = 0.1
+    /// From which contrast on a cell counts for `noise`.
+    static let leastContrast: Float = 32
 
-    /// The tolerance for `luma`. Fine print is damaged by resizing: small steps leave errors at its edges,
-    /// large ones leave little of the print itself, so that less of a change is left as well.
+    /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a changed letter
+    /// 42 or more. Smaller copies have smaller errors, up to 10, but less of a change is left in them as well.
     static func lumaTolerance(scale: Double) -> Float {
-        if scale == 1 { return 9 }
-        return Float(min(13, max(6, 6 + 28 * (scale - 0.5))))
+        scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
     static let chromaTolerance: Float = 6
-    static let opacityTolerance: Float = 12
+    static let opacityTolerance: Float = 16
     static let meanTolerance: Float = 3
+    /// The largest `peak` in units of `noise`: errors of copies are spread, up to 10, a change is in one place.
+    static let peakTolerance: Float = 12
 
     var isDuplicate: Bool {
         luma <= Self.lumaTolerance(scale: scale) && chroma <= Self.chromaTolerance
             && opacity <= Self.opacityTolerance && mean <= Self.meanTolerance
+            && peak <= Self.peakTolerance * max(1, noise)
     }
 
     /// Compares two images; nil if they cannot be the same, or are too small to tell.
@@ -154,34 +61,44 @@ struct PixelDifference: Sendable {
         else {
             return nil
         }
-        let (width, height) = (min(a.width, b.width), min(a.height, b.height))
+        let isFirstSmaller = a.width * a.height <= b.width * b.height
+        let (small, large) = isFirstSmaller ? (a, b) : (b, a)
         let isOneSize = a.width == b.width && a.height == b.height
-        let cell = isOneSize && min(width, height) < Self.smallSide ? 1 : Self.cellWidth
-        func grids(_ cell: Int, _ most: Int) -> (ComparedImage.Grid, ComparedImage.Grid) {
-            let columns = max(1, min(most, width / cell))
-            let rows = max(1, min(most, height / cell))
-            return (a.grid(columns, rows), b.grid(columns, rows))
+        guard isOneSize || max(small.width, small.height) >= Self.smallestCopy else { return nil }
+        scale = isOneSize ? 1 : Double(small.width) / Double(large.width)
+        let reduced = isOneSize ? large : large.reduced(as: small)
+        func grids(_ cell: Int) -> (ComparedImage.Grid, ComparedImage.Grid) {
+            let columns = max(1, min(Self.mostCells, small.width / cell))
+            let rows = max(1, min(Self.mostCells, small.height / cell))
+            return (small.grid(columns, rows), reduced.grid(columns, rows))
         }
-        let fine = grids(cell, Self.mostCells)
-        guard isOneSize || max(fine.0.columns, fine.0.rows) >= Self.fewestCells else { return nil }
-        scale = Double(width) / Double(max(a.width, b.width))
-        let contrast = Self.contrast(fine.0, fine.1)
-        (luma, mean) = (0, 0)
-        for cell in contrast.indices {
-            let difference = abs(fine.0.luma[cell] - fine.1.luma[cell])
-            mean += difference
-            luma = max(luma, difference - Self.contrastShare * contrast[cell])
-        }
-        mean /= Float(max(1, contrast.count))
+        let fine = grids(Self.cellWidth)
+        compareLuma(fine.0, fine.1)
         opacity = Self.opacity(fine.0, fine.1)
-        chroma = 0
         guard luma <= Self.lumaTolerance(scale: scale) else { return }
-        let coarse = grids(2 * cell, Self.mostCells / 2)
-        let share = Self.contrast(coarse.0, coarse.1)
+        let coarse = grids(Self.colourCellWidth)
+        let contrast = Self.contrast(coarse.0, coarse.1)
         for place in coarse.0.chroma.indices {
             let difference = abs(coarse.0.chroma[place] - coarse.1.chroma[place])
-            chroma = max(chroma, difference - Self.contrastShare * share[place / 2])
+            chroma = max(chroma, difference - Self.colourContrastShare * contrast[place / 2])
         }
+    }
+
+    private mutating func compareLuma(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) {
+        let contrast = Self.contrast(a, b)
+        var errors: [Float] = []
+        for cell in contrast.indices {
+            let difference = abs(a.luma[cell] - b.luma[cell])
+            mean += difference
+            peak = max(peak, difference)
+            luma = max(luma, difference - Self.contrastShare * contrast[cell])
+            if contrast[cell] >= Self.leastContrast { errors.append(difference) }
+        }
+        mean /= Float(max(1, contrast.count))
+        guard errors.count > 100 else { return }
+        errors.sort()
+        let usual = errors.prefix(errors.count * 99 / 100)
+        noise = (usual.reduce(0) { $0 + $1 * $1 } / Float(usual.count)).squareRoot()
     }
 
     /// True if one size is the other but for rounding to whole pixels.
@@ -222,37 +139,91 @@ struct PixelDifference: Sendable {
     }
 }
 
-/// A few averages of an image, by which most different images are told apart without looking at them again.
-struct PixelOutline: Sendable {
-    let width: Int
-    let height: Int
-    /// Brightness, two colours and opacity of 16 x 16 cells.
-    private let cells: [UInt8]
-    /// The largest difference of outlines of duplicates. Their errors are about 2.
-    static let tolerance = 12
-
-    init(_ image: ComparedImage) {
-        (width, height) = (image.width, image.height)
-        let grid = image.grid(16, 16)
-        func byte(_ value: Float) -> UInt8 { UInt8(max(0, min(255, value.rounded()))) }
-        cells =
-            grid.luma.map(byte) + grid.chroma.map { byte($0 + 128) }
-            + (grid.opacity ?? [UInt8](repeating: 255, count: 256))
+extension ComparedImage {
+    /// The image in the size of a copy, as the copy was most likely made.
+    ///
+    /// Programs reduce images with filters of different sharpness. A sum of three (bicubic, bilinear, averages of
+    /// areas) comes close to each; its weights are those that differ least from the copy.
+    func reduced(as copy: ComparedImage) -> ComparedImage {
+        func versions(_ values: [UInt8]) -> [[UInt8]] {
+            let smooth = [ResamplingFilter.bicubic, .bilinear].map { filter in
+                resampled(
+                    RGBRows(bytes: values, width: width, height: height), newWidth: copy.width,
+                    newHeight: copy.height, columns: 0..<copy.width, rows: 0..<copy.height,
+                    filter: filter)
+            }
+            return smooth + [areaAverages(of: values, copy.width, copy.height)]
+        }
+        let colours = versions(colours)
+        let opacity = opacity.map(versions)
+        // Least squares of c + u (l - c) + v (a - c), with some weight on u = v = 0.
+        var (ll, la, aa, lr, ar) = (0.0, 0.0, 0.0, 0.0, 0.0)
+        func add(_ versions: [[UInt8]], _ wanted: [UInt8]) {
+            for (place, value) in wanted.enumerated() {
+                let base = Double(versions[0][place])
+                let (l, a) = (Double(versions[1][place]) - base, Double(versions[2][place]) - base)
+                let rest = Double(value) - base
+                ll += l * l
+                la += l * a
+                aa += a * a
+                lr += l * rest
+                ar += a * rest
+            }
+        }
+        add(colours, copy.colours)
+        if let opacity, let wanted = copy.opacity { add(opacity, wanted) }
+        ll += 0.01 * Double(copy.colours.count)
+        aa += 0.01 * Double(copy.colours.count)
+        let determinant = ll * aa - la * la
+        func bounded(_ weight: Double) -> Float { Float(max(-2, min(2, weight))) }
+        let weights = (
+            bounded((lr * aa - ar * la) / determinant), bounded((ar * ll - lr * la) / determinant)
+        )
+        func sum(_ versions: [[UInt8]]) -> [UInt8] {
+            versions[0].indices.map { place in
+                let base = Float(versions[0][place])
+                let value =
+                    base + weights.0 * (Float(versions[1][place]) - base)
+                    + weights.1 * (Float(versions[2][place]) - base)
+                return UInt8(max(0, min(255, value.rounded())))
+            }
+        }
+        return ComparedImage(
+            width: copy.width, height: copy.height, colours: sum(colours),
+            opacity: opacity.map(sum), hasMore: hasMore)
     }
 
-    /// The sum of the differences; nil if the images are certainly different.
-    ///
-    /// - Parameter limit: the sum from which on it does not matter.
-    func distance(to other: PixelOutline, below limit: Int = .max) -> Int? {
-        guard PixelDifference.haveSameShape(width, height, other.width, other.height) else {
-            return nil
+    /// Averages over rectangles of one size that cover the image, parts of pixels included.
+    private func areaAverages(of values: [UInt8], _ columns: Int, _ rows: Int) -> [UInt8] {
+        /// The pixels of each part, and how much of each belongs to it.
+        func parts(_ count: Int, _ size: Int) -> [[(index: Int, weight: Float)]] {
+            let step = Double(size) / Double(count)
+            return (0..<count).map { part in
+                let (start, end) = (Double(part) * step, Double(part + 1) * step)
+                return (Int(start)..<max(Int(start) + 1, min(size, Int(end.rounded(.up))))).map {
+                    let share = min(end, Double($0 + 1)) - max(start, Double($0))
+                    return ($0, Float(max(0, share) / step))
+                }
+            }
         }
-        var sum = 0
-        for place in cells.indices {
-            let difference = abs(Int(cells[place]) - Int(other.cells[place]))
-            sum += difference
-            guard difference <= Self.tolerance, sum < limit else { return nil }
+        let across = parts(columns, width)
+        var result: [UInt8] = []
+        result.reserveCapacity(3 * columns * rows)
+        var sums = [Float](repeating: 0, count: 3 * width)
+        for row in parts(rows, height) {
+            for place in sums.indices { sums[place] = 0 }
+            for (y, weight) in row {
+                let start = 3 * width * y
+                for place in sums.indices { sums[place] += weight * Float(values[start + place]) }
+            }
+            for column in across {
+                for channel in 0..<3 {
+                    var sum: Float = 0
+                    for (x, weight) in column { sum += weight * sums[3 * x + channel] }
+                    result.append(UInt8(max(0, min(255, sum.rounded()))))
+                }
+            }
         }
-        return sum
+        return result
     }
 }

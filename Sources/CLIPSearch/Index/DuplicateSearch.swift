@@ -23,9 +23,11 @@ public struct DuplicateSearch: Sendable {
 
     /// An image of a group.
     public struct Member: Sendable, Equatable {
+        /// The row of its vector.
         public let row: Int
         /// The cosine with the image that is kept.
         public let cosine: Float
+        /// The relation to the image that is kept.
         public let verdict: Verdict
 
         /// True if the image that is kept stands for it.

@@ -20,6 +20,7 @@ public final class RemovalLog {
 
     /// A line of the log.
     public struct Entry: Sendable, Equatable {
+        /// The state of the action.
         public var step: Step
         /// The absolute path of the folder that was indexed.
         public var folder: FilePath

@@ -1,0 +1,145 @@
+internal import CLIP
+internal import ImageCodecs
+internal import Tensors
+
+/// The pixels of an image, to be compared with those of another.
+///
+/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared beside
+/// them, so that white ink on a transparent ground is not the same as none. Nothing of this depends on how a
+/// model sees images.
+struct ComparedImage: Sendable {
+    let width: Int
+    let height: Int
+    /// RGB.
+    let colours: [UInt8]
+    /// Three equal bytes for each pixel; nil if all pixels are opaque.
+    let opacity: [UInt8]?
+    /// True if the file has more than these pixels: samples of 16 bits, or further frames.
+    let hasMore: Bool
+
+    /// JPEG files are decoded at a fraction of their size where that leaves more than this.
+    static let smallestSide = 1024
+
+    /// - Throws: `CLIPError` if the bytes are not an image.
+    init(decoding bytes: [UInt8], path: String = "") throws(CLIPError) {
+        var options = RGBImage.DecodingOptions()
+        options.smallestSide = Self.smallestSide
+        self.init(try RGBImage(decoding: bytes, path: path, options: options), bytes)
+    }
+
+    init(width: Int, height: Int, colours: [UInt8], opacity: [UInt8]?, hasMore: Bool) {
+        (self.width, self.height, self.hasMore) = (width, height, hasMore)
+        (self.colours, self.opacity) = (colours, opacity)
+    }
+
+    init(_ image: RGBImage, _ file: [UInt8] = []) {
+        (width, height, hasMore) = (image.width, image.height, Self.hasMore(file))
+        guard let alpha = image.alpha, alpha.contains(where: { $0 < 255 }) else {
+            (colours, opacity) = (image.pixels, nil)
+            return
+        }
+        var colours = image.pixels
+        var opacity = [UInt8](repeating: 255, count: colours.count)
+        for (pixel, value) in alpha.enumerated() where value < 255 {
+            let opaque = UInt32(value)
+            for place in 3 * pixel..<3 * pixel + 3 {
+                let sum = UInt32(colours[place]) * opaque + 255 * (255 - opaque)
+                colours[place] = UInt8((sum + 127) / 255)
+                opacity[place] = value
+            }
+        }
+        (self.colours, self.opacity) = (colours, opacity)
+    }
+
+    /// True of PNG with 16 bits a sample, and of animated PNG and WebP.
+    private static func hasMore(_ file: [UInt8]) -> Bool {
+        func has(_ text: String, at offset: Int) -> Bool {
+            file.dropFirst(offset).starts(with: text.utf8)
+        }
+        if has("PNG", at: 1), file.count > 33 {
+            if file[24] == 16 { return true }
+            // Chunks before the pixels: a length, a name, the data, a checksum.
+            var offset = 8
+            while offset + 8 <= file.count, !has("IDAT", at: offset + 4) {
+                if has("acTL", at: offset + 4) { return true }
+                let length = file[offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) }
+                offset += 12 + length
+            }
+        }
+        return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
+    }
+
+    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two cells.
+    struct Grid: Sendable {
+        let columns: Int
+        let rows: Int
+        let luma: [Float]
+        /// Cb and Cr of each cell.
+        let chroma: [Float]
+        /// nil if all is opaque.
+        let opacity: [UInt8]?
+    }
+
+    func grid(_ columns: Int, _ rows: Int) -> Grid {
+        func cells(_ values: [UInt8]) -> [UInt8] {
+            resampled(
+                RGBRows(bytes: values, width: width, height: height), newWidth: columns,
+                newHeight: rows,
+                columns: 0..<columns, rows: 0..<rows, filter: .bilinear)
+        }
+        let cells = (colours: cells(colours), opacity: opacity.map(cells))
+        var luma: [Float] = []
+        var chroma: [Float] = []
+        luma.reserveCapacity(columns * rows)
+        chroma.reserveCapacity(2 * columns * rows)
+        for place in stride(from: 0, to: cells.colours.count, by: 3) {
+            let (red, green, blue) = (
+                Float(cells.colours[place]), Float(cells.colours[place + 1]),
+                Float(cells.colours[place + 2])
+            )
+            let light = 0.299 * red + 0.587 * green + 0.114 * blue
+            luma.append(light)
+            chroma.append(0.564 * (blue - light))
+            chroma.append(0.713 * (red - light))
+        }
+        let opacity = cells.opacity.map { cells in
+            stride(from: 0, to: cells.count, by: 3).map { cells[$0] }
+        }
+        return Grid(columns: columns, rows: rows, luma: luma, chroma: chroma, opacity: opacity)
+    }
+}
+
+/// A few averages of an image, by which most different images are told apart without looking at them again.
+struct PixelOutline: Sendable {
+    let width: Int
+    let height: Int
+    /// Brightness, two colours and opacity of 16 x 16 cells.
+    private let cells: [UInt8]
+    /// The largest difference of outlines of duplicates. Their errors are about 2.
+    static let tolerance = 12
+
+    init(_ image: ComparedImage) {
+        (width, height) = (image.width, image.height)
+        let grid = image.grid(16, 16)
+        func byte(_ value: Float) -> UInt8 { UInt8(max(0, min(255, value.rounded()))) }
+        cells =
+            grid.luma.map(byte) + grid.chroma.map { byte($0 + 128) }
+            + (grid.opacity ?? [UInt8](repeating: 255, count: 256))
+    }
+
+    /// The sum of the differences; nil if the images are certainly different.
+    ///
+    /// - Parameter limit: the sum from which on it does not matter.
+    func distance(to other: PixelOutline, below limit: Int = .max) -> Int? {
+        guard PixelDifference.haveSameShape(width, height, other.width, other.height) else {
+            return nil
+        }
+        var sum = 0
+        for place in cells.indices {
+            let difference = abs(Int(cells[place]) - Int(other.cells[place]))
+            sum += difference
+            guard difference <= Self.tolerance, sum < limit else { return nil }
+        }
+        return sum
+    }
+}

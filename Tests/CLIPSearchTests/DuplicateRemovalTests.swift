@@ -1,0 +1,280 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPSearch
+@testable import Tensors
+
+/// Nothing is removed without a proof, and the log tells the truth.
+@Suite struct DuplicateRemovalTests {
+    private let folder: TemporaryFolder
+    private let files = FileManager.default
+    private var photos: String { folder.path + "/photos" }
+    private var log: FilePath { FilePath(folder.path + "/log.jsonl") }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        for name in ["photos/sub", "outside"] {
+            try files.createDirectory(
+                atPath: "\(folder.path)/\(name)", withIntermediateDirectories: true)
+        }
+        try folder.write("photos/kept.png", "the same".utf8)
+        try folder.write("photos/copy.png", "the same".utf8)
+        try folder.write("photos/sub/copy.png", "the same".utf8)
+    }
+
+    /// A file as an index has it.
+    private func picture(_ name: String) throws -> IndexedPicture {
+        let path = FilePath("\(photos)/\(name)")
+        let status = try FileStatus(path: path.bytes)
+        return IndexedPicture(
+            path: path, width: 1, height: 1, size: status.size, modified: status.modified,
+            digest: sha256(try bytes(ofFile: path.description)))
+    }
+
+    private func removal(_ action: DuplicateRemoval.Action) throws -> DuplicateRemoval {
+        try DuplicateRemoval(folder: FilePath(photos), action: action) {
+            () throws(RemovalError) in try RemovalLog(path: log)
+        }
+    }
+
+    private func exists(_ name: String) -> Bool {
+        files.fileExists(atPath: "\(folder.path)/\(name)")
+    }
+
+    /// Expects that an image stays, for a reason.
+    private func expectStays(
+        _ picture: IndexedPicture, keeping other: IndexedPicture, says: String,
+        _ action: DuplicateRemoval.Action = .delete,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let removal = try removal(action)
+        do {
+            try removal.remove(picture, keeping: other)
+            Issue.record("\(picture.path) was removed", sourceLocation: sourceLocation)
+        } catch {
+            #expect("\(error)".contains(says), "\(error)", sourceLocation: sourceLocation)
+        }
+        #expect(
+            (try? FileStatus(path: picture.path.bytes)) != nil, sourceLocation: sourceLocation)
+    }
+
+    @Test func duplicatesAreDeletedAndLogged() throws {
+        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        try removal(.delete).remove(copy, keeping: kept)
+        #expect(!exists("photos/copy.png") && exists("photos/kept.png"))
+        let entries = try RemovalLog.entries(of: log)
+        #expect(entries.map(\.step) == [.intent, .done])
+        #expect(entries.allSatisfy { $0.digest == copy.digest && $0.to == nil && $0.size == 8 })
+        #expect(entries.first?.from.lastComponent == Array("copy.png".utf8)[...])
+        #expect(entries.first?.kept.lastComponent == Array("kept.png".utf8)[...])
+    }
+
+    /// Size and time are the same, the content is not.
+    @Test(arguments: ["copy.png", "kept.png"])
+    func changedContentStays(_ changed: String) throws {
+        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let path = "\(photos)/\(changed)"
+        let date = try #require(files.attributesOfItem(atPath: path)[.modificationDate] as? Date)
+        try folder.write("photos/\(changed)", "THE SAME".utf8)
+        try files.setAttributes([.modificationDate: date], ofItemAtPath: path)
+        try expectStays(copy, keeping: kept, says: "has changed since it was indexed")
+        #expect(try RemovalLog.entries(of: log).isEmpty)
+    }
+
+    @Test func nothingIsRemovedWithoutWhatIsKept() throws {
+        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        try files.removeItem(atPath: photos + "/kept.png")
+        try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
+    }
+
+    /// Paths that an index from elsewhere may have.
+    @Test(arguments: ["../outside/thesis.tex", "sub/../../outside/thesis.tex", "", "sub//copy.png"])
+    func pathsOutOfTheFolderAreRefused(_ path: String) throws {
+        try folder.write("outside/thesis.tex", "the same".utf8)
+        let kept = try picture("kept.png")
+        let planted = IndexedPicture(
+            path: FilePath("\(photos)/\(path)"), width: 1, height: 1, size: 8, modified: 0,
+            digest: kept.digest)
+        try expectStays(planted, keeping: kept, says: "leads out of the folder")
+        let absolute = IndexedPicture(
+            path: FilePath(folder.path + "/outside/thesis.tex"), width: 1, height: 1, size: 8,
+            modified: 0, digest: kept.digest)
+        try expectStays(absolute, keeping: kept, says: "leads out of the folder")
+        #expect(exists("outside/thesis.tex"))
+    }
+
+    @Test func linksAreNotFollowed() throws {
+        try folder.write("outside/z.png", "the same".utf8)
+        try files.createSymbolicLink(
+            atPath: photos + "/link", withDestinationPath: folder.path + "/outside")
+        try files.createSymbolicLink(
+            atPath: photos + "/link.png", withDestinationPath: folder.path + "/outside/z.png")
+        let kept = try picture("kept.png")
+        try expectStays(
+            try picture("link/z.png"), keeping: kept, says: "link is a symbolic link")
+        try expectStays(
+            try picture("link.png"), keeping: kept, says: "link.png is a symbolic link")
+        try expectStays(
+            try picture("copy.png"), keeping: try picture("link/z.png"),
+            says: "cannot be relied on")
+        #expect(exists("outside/z.png"))
+    }
+
+    @Test func namesOfOneFileAreNoDuplicates() throws {
+        try files.linkItem(atPath: photos + "/kept.png", toPath: photos + "/hard.png")
+        try expectStays(
+            try picture("hard.png"), keeping: try picture("kept.png"), says: "the same file as")
+    }
+
+    @Test func duplicatesAreMovedAndPutBack() throws {
+        let kept = try picture("kept.png")
+        let away = FilePath(folder.path + "/away")
+        let removal = try removal(.move(to: away))
+        try removal.remove(try picture("copy.png"), keeping: kept)
+        try removal.remove(try picture("sub/copy.png"), keeping: kept)
+        #expect(exists("away/copy.png") && exists("away/sub/copy.png"))
+        #expect(!exists("photos/copy.png") && !exists("photos/sub/copy.png"))
+        let undone = try RemovalUndo(log: log).run()
+        #expect(undone.restored.count == 2 && undone.failures.isEmpty && undone.deleted.isEmpty)
+        #expect(exists("photos/copy.png") && exists("photos/sub/copy.png"))
+        #expect(!exists("away/copy.png") && !exists("away/sub/copy.png"))
+        let again = try RemovalUndo(log: log).run()
+        #expect(again.restored.isEmpty && again.unchanged == 2 && again.failures.isEmpty)
+    }
+
+    @Test func nothingIsOverwritten() throws {
+        try files.createDirectory(
+            atPath: folder.path + "/away", withIntermediateDirectories: false)
+        try folder.write("away/copy.png", "precious".utf8)
+        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let away = FilePath(folder.path + "/away")
+        try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
+        #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
+        // Nor when it is put back.
+        try files.removeItem(atPath: folder.path + "/away/copy.png")
+        try removal(.move(to: away)).remove(copy, keeping: kept)
+        try folder.write("photos/copy.png", "precious".utf8)
+        let undone = try RemovalUndo(log: log).run()
+        #expect(undone.restored.isEmpty && undone.failures.count == 1)
+        #expect("\(undone.failures)".contains("another file is there now"), "\(undone.failures)")
+        #expect(try bytes(ofFile: photos + "/copy.png") == Array("precious".utf8))
+        #expect(exists("away/copy.png"))
+    }
+
+    @Test func linksInTheTargetAreNotFollowed() throws {
+        try files.createDirectory(
+            atPath: folder.path + "/away", withIntermediateDirectories: false)
+        try files.createSymbolicLink(
+            atPath: folder.path + "/away/sub", withDestinationPath: folder.path + "/outside")
+        try expectStays(
+            try picture("sub/copy.png"), keeping: try picture("kept.png"),
+            says: "sub is a symbolic link", .move(to: FilePath(folder.path + "/away")))
+        #expect(!exists("outside/copy.png"))
+    }
+
+    /// What a move to another disk does.
+    @Test func copiesHaveTimesAndPermissions() throws {
+        let name = Array("copy.png".utf8)
+        let path = photos + "/copy.png"
+        let date = Date(timeIntervalSince1970: 1_234_567_890)
+        try files.setAttributes(
+            [.posixPermissions: 0o640, .modificationDate: date], ofItemAtPath: path)
+        let file = try OpenFolder(path: Array(photos.utf8)).file([name])
+        let outside = try OpenFolder(path: Array((folder.path + "/outside").utf8))
+        let contents = try file.contents(limit: 100)
+        try file.copy(to: outside, name, contents: contents)
+        let copy = folder.path + "/outside/copy.png"
+        #expect(try bytes(ofFile: copy) == contents)
+        let attributes = try files.attributesOfItem(atPath: copy)
+        #expect(attributes[.posixPermissions] as? Int == 0o640)
+        #expect(attributes[.modificationDate] as? Date == date)
+        #expect(throws: FileError.self) { try file.copy(to: outside, name, contents: contents) }
+        #expect(try files.contentsOfDirectory(atPath: folder.path + "/outside") == ["copy.png"])
+    }
+
+    @Test func namesOfAnyBytesSurviveTheLog() throws {
+        let name = Array("\"from\":,\"kept\":\n\\".utf8) + [0xFF, 0x1B]
+        let path = FilePath("/a").appending(name)
+        let entry = RemovalLog.Entry(
+            step: .failed, folder: "/a", target: "/b", from: path,
+            to: FilePath("/b").appending(name), digest: [UInt8](repeating: 0xAB, count: 32),
+            size: 7, kept: "/a/k", reason: "a \"reason\"")
+        try RemovalLog(path: log).append(entry)
+        #expect(try RemovalLog.entries(of: log) == [entry])
+    }
+
+    /// The process ends between two lines, and inside of one.
+    @Test func interruptedMovesAreJudgedByTheDisk() throws {
+        let kept = try picture("kept.png")
+        let away = FilePath(folder.path + "/away")
+        let removal = try removal(.move(to: away))
+        try removal.remove(try picture("copy.png"), keeping: kept)
+        try removal.remove(try picture("sub/copy.png"), keeping: kept)
+        let lines = try bytes(ofFile: log.description).split(separator: 10).map(Array.init)
+        #expect(lines.count == 4)
+        // The second action was begun and done, but its last line is cut off.
+        let cut = lines[..<3].flatMap { $0 + [10] } + lines[3].prefix(20)
+        try folder.write("log.jsonl", cut)
+        #expect(try RemovalLog.entries(of: log).map(\.step) == [.intent, .done, .intent])
+        // Of the first one, the process ended when it had both names.
+        try folder.write("log.jsonl", lines[0] + [10] + lines[2] + [10] + lines[3].prefix(20))
+        try files.linkItem(
+            atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
+        let undone = try RemovalUndo(log: log).run()
+        #expect(undone.restored.count == 2 && undone.failures.isEmpty, "\(undone)")
+        #expect(exists("photos/copy.png") && exists("photos/sub/copy.png"))
+        #expect(!exists("away/copy.png") && !exists("away/sub/copy.png"))
+        let again = try RemovalUndo(log: log).run()
+        #expect(again.unchanged == 2 && again.restored.isEmpty, "\(again)")
+    }
+
+    @Test func movesThatWereNotBegunAreLeftAlone() throws {
+        let kept = try picture("kept.png")
+        try removal(.move(to: FilePath(folder.path + "/away"))).remove(
+            try picture("copy.png"), keeping: kept)
+        let first = try #require(bytes(ofFile: log.description).split(separator: 10).first)
+        try folder.write("log.jsonl", first + [10])
+        try files.moveItem(
+            atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
+        let undone = try RemovalUndo(log: log).run()
+        #expect(undone.unchanged == 1 && undone.restored.isEmpty && undone.failures.isEmpty)
+    }
+
+    @Test func deletedFilesAreListedWithTheirDuplicate() throws {
+        try removal(.delete).remove(try picture("copy.png"), keeping: try picture("kept.png"))
+        let undone = try RemovalUndo(log: log).run()
+        #expect(undone.deleted.count == 1 && undone.restored.isEmpty)
+        #expect(undone.deleted.first?.path.lastComponent == Array("copy.png".utf8)[...])
+        #expect(undone.deleted.first?.kept.lastComponent == Array("kept.png".utf8)[...])
+    }
+
+    @Test func whatWasMovedAndChangedStays() throws {
+        try removal(.move(to: FilePath(folder.path + "/away"))).remove(
+            try picture("copy.png"), keeping: try picture("kept.png"))
+        try folder.write("away/copy.png", "edited".utf8)
+        let undone = try RemovalUndo(log: log).run()
+        #expect("\(undone.failures)".contains("has changed since it was moved"))
+        #expect(exists("away/copy.png") && !exists("photos/copy.png"))
+    }
+
+    @Test func otherFilesAreNoLogs() throws {
+        for text in ["x\n", "{\"step\":\"done\"}\n", "[1]\n"] {
+            try folder.write("log.jsonl", text.utf8)
+            #expect(throws: RemovalError.self) { try RemovalUndo(log: log).run() }
+        }
+        try files.createSymbolicLink(
+            atPath: folder.path + "/link.jsonl", withDestinationPath: log.description)
+        #expect(throws: RemovalError.self) {
+            try RemovalLog(path: FilePath(folder.path + "/link.jsonl"))
+        }
+    }
+
+    @Test func logsInWhichNothingIsLoggedAreRemoved() throws {
+        do {
+            let log = try RemovalLog(in: FilePath(photos))
+            #expect((try? FileStatus(path: log.path.bytes)) != nil)
+        }
+        #expect(try !files.contentsOfDirectory(atPath: photos).contains { $0.hasSuffix("jsonl") })
+    }
+}
