@@ -17,8 +17,9 @@ import Testing
         try ComparedImage(decoding: canvas.png)
     }
 
-    /// The fixtures are one scene of 8-bit RGB in several formats.
-    @Test(arguments: ["rgb-444.jpg", "rgb-progressive.jpg", "rgb-lossless.webp", "rgb.webp"])
+    /// The fixtures are one small and noisy scene of 8-bit RGB. Those whose colours are kept at half the size
+    /// differ from it by 200 levels, and are not taken for copies.
+    @Test(arguments: ["rgb-444.jpg", "rgb-lossless.webp"])
     func otherFormatsAreDuplicates(_ name: String) throws {
         let original = try ComparedImage(
             decoding: bytes(ofFile: Fixtures.path("pictures/rgb.png")))
