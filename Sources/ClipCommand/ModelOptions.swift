@@ -154,6 +154,19 @@ struct ModelOptions: ParsableArguments {
     /// Whether the user names a model, by option or environment.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
+    /// The least addresses, in bytes, with which every command runs its smallest model.
+    private static let leastAddressSpace = 150_000_000
+
+    /// Refuses a process that has too few addresses for a model: memory that is missing later ends it.
+    private static func checkAddressSpace() throws {
+        guard let limit = limitOfAddressSpace(), limit < leastAddressSpace else { return }
+        throw Failure(
+            """
+            a model needs \(leastAddressSpace / 1_000_000) MB of address space, and the limit is \
+            \(limit / 1_000_000) MB: raise it (ulimit -v)
+            """)
+    }
+
     /// Loads a model by path or name.
     ///
     /// - Parameter mayFetch: fetches missing weights if standard error is a terminal, where somebody
@@ -162,6 +175,7 @@ struct ModelOptions: ParsableArguments {
         _ name: String, activation: Activation?, _ common: CommonOptions, threads: Int? = nil,
         mayFetch: Bool = true
     ) throws -> CLIPModel {
+        try checkAddressSpace()
         guard name != BundledModel.name else {
             return try BundledModel.load(activation: activation, threads: threads)
         }

@@ -12,8 +12,11 @@ internal import Synchronization
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
 
-/// Lets a millisecond pass.
-package func pauseBriefly() { usleep(1000) }
+/// The bytes of addresses that this process may use (`ulimit -v`); nil if there is no limit.
+package func addressSpaceLimit() -> Int? {
+    let limit = clip_address_space_limit()
+    return limit == Int(bitPattern: .max) || limit < 0 ? nil : limit
+}
 
 /// Threads that wait for the next loop, shared by everyone in the process who wants as many.
 ///

@@ -70,6 +70,17 @@ import Testing
         }
     }
 
+    @Test func littleAddressSpaceIsSaid() throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            "ulimit -v 140000; exec '\(ClipBinary.built.path)' encode photos/a.png --model tiny",
+        ])
+        #expect(result.status == 1 && result.text.isEmpty, "\(result.text)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        #expect(result.errors.contains("150 MB of address space"), "\(result.errors)")
+    }
+
     @Test func outputsThatAreLinksOrPipesStay() throws {
         try folder.write("old.safetensors", "old".utf8)
         try files.createSymbolicLink(

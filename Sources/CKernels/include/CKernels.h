@@ -117,6 +117,9 @@ void clip_git_blob_sha1(const uint8_t *CLIP_NULLABLE bytes, size_t count, uint8_
 // Lets malloc keep freed memory, up to 256 MB, where the C library can be told to.
 void clip_keep_freed_memory(void);
 
+// The bytes of addresses that this process may use; SIZE_MAX if there is no limit.
+size_t clip_address_space_limit(void);
+
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
 
