@@ -79,7 +79,7 @@ public struct RGBImage: Sendable, Equatable {
         public var maximumPixels = RGBImage.defaultMaximumPixels
         /// The bytes that the images of all threads of the process may take together while they are
         /// decoded; an image that alone needs more is refused, others wait for each other. Images
-        /// that the caller keeps do not count, except within `CLIPModel.encode(inputs:picture:receive:)`.
+        /// that the caller keeps do not count, except within `CLIPModel.encodings(of:decode:)`.
         public var memoryLimit = RGBImage.defaultMemoryLimit
         /// JPEGs with more scans are refused: each takes as long as the whole image. An image of more
         /// than 64 million samples may have fewer, in proportion.
