@@ -119,9 +119,10 @@ def photo(rng):
 
 
 def logo(rng):
-    """Two different logos in one ink on transparent ground."""
+    """Two different logos in one ink on transparent ground, with a pattern that no other pair has."""
     side, ink = rng.choice([200, 256, 512]), rng.choice([(0, 0, 0), (255, 255, 255), colour(rng)]) + (255,)
     margin, inner, images = side * rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.3), []
+    badge = [place for place in range(30) if rng.random() < 0.5]
     for kind in rng.sample(["circle", "square", "star", "word", "ring", "bars"], 2):
         image = Image.new("RGBA", (side, side), (0, 0, 0, 0))
         draw = ImageDraw.Draw(image)
@@ -145,6 +146,9 @@ def logo(rng):
         else:
             word = rng.choice(["HELLO", "WORLD", "CLIP"])
             draw.text((margin, side * 0.4), word, fill=ink, font=ImageFont.load_default(side // 6))
+        for place in badge:
+            left, top = side * (0.2 + 0.1 * (place % 6)), side * (0.01 + 0.04 * (place // 6))
+            draw.rectangle((left, top, left + side * 0.08, top + side * 0.03), fill=ink)
         images.append(image)
     return images
 

@@ -115,16 +115,22 @@ package final class OpenFolder {
 
     /// Gives a file another name, which nothing may have yet.
     ///
+    /// - Parameter file: the state of the file; another one that took its name meanwhile is left alone.
     /// - Returns: false if the folders are on different disks.
     /// - Throws: `FileError`; then the file has its old name.
-    func rename(_ name: [UInt8], to folder: OpenFolder, _ newName: [UInt8]) throws(FileError)
-        -> Bool
-    {
+    func rename(
+        _ name: [UInt8], _ file: stat, to folder: OpenFolder, _ newName: [UInt8]
+    ) throws(FileError) -> Bool {
         // A link is never made over something else, which `rename` would replace.
         let isLinked = withPath(name) { name in
             withPath(newName) { linkat(descriptor, name, folder.descriptor, $0, 0) } == 0
         }
         if isLinked {
+            let linked = folder.status(of: newName)
+            guard linked?.st_ino == file.st_ino, linked?.st_dev == file.st_dev else {
+                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
+                throw OpenedFile.hasChanged
+            }
             guard withPath(name, { unlinkat(descriptor, $0, 0) }) == 0 else {
                 let error = FileError.last()
                 _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
@@ -206,7 +212,7 @@ package final class OpenedFile {
         return bytes
     }
 
-    private static let hasChanged = FileError(reason: "a file was changed meanwhile")
+    fileprivate static let hasChanged = FileError(reason: "a file was changed meanwhile")
 
     /// Checks that the name still leads to this file, as it was opened.
     ///
@@ -249,7 +255,7 @@ package final class OpenedFile {
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {
         try checkIsUnchanged()
-        if try !parent.rename(name, to: folder, newName) {
+        if try !parent.rename(name, opened, to: folder, newName) {
             try copy(to: folder, newName, contents: contents)
             do throws(FileError) {
                 try remove()
@@ -298,7 +304,9 @@ package final class OpenedFile {
             guard filled == contents.count,
                 sha256(Array(written.prefix(filled))) == sha256(contents)
             else { throw FileError(reason: "its copy on the other disk differs") }
-            guard try folder.rename(partial, to: folder, newName) else { throw .last() }
+            guard let status = folder.status(of: partial),
+                try folder.rename(partial, status, to: folder, newName)
+            else { throw .last() }
         } catch {
             _ = withPath(partial) { unlinkat(folder.descriptor, $0, 0) }
             throw error

@@ -35,7 +35,7 @@ struct PixelDifference: Sendable {
     /// The parts of the contrast around a cell that count as an error of compression.
     static let contrastShare: Float = 0.05
     static let colourContrastShare: Float = 0.1
-    /// From which contrast on a cell counts for `noise`.
+    /// The least contrast of cells that count for `noise`.
     static let leastContrast: Float = 32
 
     /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a changed letter
@@ -43,6 +43,8 @@ struct PixelDifference: Sendable {
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
+    /// The tolerance of a quick look; errors of copies are less than half of it.
+    static let quickTolerance: Float = 30
     static let chromaTolerance: Float = 6
     static let opacityTolerance: Float = 16
     static let meanTolerance: Float = 3
@@ -66,6 +68,7 @@ struct PixelDifference: Sendable {
         let isOneSize = a.width == b.width && a.height == b.height
         guard isOneSize || max(small.width, small.height) >= Self.smallestCopy else { return nil }
         scale = isOneSize ? 1 : Double(small.width) / Double(large.width)
+        guard Self.mayAgree(small, large) else { return nil }
         let reduced = isOneSize ? large : large.reduced(as: small)
         func grids(_ cell: Int) -> (ComparedImage.Grid, ComparedImage.Grid) {
             let columns = max(1, min(Self.mostCells, small.width / cell))
@@ -81,6 +84,15 @@ struct PixelDifference: Sendable {
         for place in coarse.0.chroma.indices {
             let difference = abs(coarse.0.chroma[place] - coarse.1.chroma[place])
             chroma = max(chroma, difference - Self.colourContrastShare * contrast[place / 2])
+        }
+    }
+
+    /// A quick look at few cells, which most images that are different do not pass.
+    private static func mayAgree(_ a: ComparedImage, _ b: ComparedImage) -> Bool {
+        let side = 64
+        guard min(a.width, a.height, b.width, b.height) >= 2 * side else { return true }
+        return zip(a.grid(side, side).luma, b.grid(side, side).luma).allSatisfy {
+            abs($0 - $1) <= quickTolerance
         }
     }
 

@@ -60,7 +60,7 @@ public struct DuplicateSearch: Sendable {
     private let threads: Int
     private let pool: WorkspacePool
 
-    /// How many candidates of each kind an image has beside the one that its group keeps.
+    /// The number of candidates of each kind that an image has beside the one that its group keeps.
     private static let candidates = 4
 
     /// - Parameters:

@@ -7,7 +7,7 @@ internal import Tensors
 /// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is there, the
 /// process ended in between, and the disk says what happened. A new log in which nothing is logged is removed.
 public final class RemovalLog {
-    /// What was done to a file.
+    /// The state of an action.
     public enum Step: String, Sendable {
         /// About to be done.
         case intent
