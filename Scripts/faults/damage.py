@@ -184,7 +184,10 @@ def change_schema(database, rng):
 
 
 def change_database(place, rng):
-    database = sqlite3.connect(place / "files.sqlite", isolation_level=None)
+    try:
+        database = sqlite3.connect(place / "files.sqlite", isolation_level=None)
+    except sqlite3.Error as error:  # an earlier change put something else in its place
+        return Change("SQL: refused by SQLite", str(error))
     try:
         change = rng.choices([change_rows, change_rows_validly, change_facts, change_schema], [6, 2, 4, 1])[0]
         return change(database, rng)

@@ -107,6 +107,7 @@ import Testing
         "UPDATE facts SET value = '7' WHERE name = 'generation'",
         "UPDATE facts SET value = 'gelu' WHERE name = 'activation'",
         "DELETE FROM facts WHERE name = 'sum'",
+        "CREATE TRIGGER t AFTER INSERT ON files BEGIN DELETE FROM files; END",
     ])
     func changedFactsAreRefused(_ sql: String) throws {
         try change(sql)

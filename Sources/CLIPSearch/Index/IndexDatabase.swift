@@ -39,10 +39,12 @@ struct IndexDatabase: Sendable {
             }
             database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
             hasSums = try Self.hasColumn("sums", database)
+            try checkSchema()
             return
         }
         database = try SQLite(path: path, isForWriting: true)
         hasSums = true
+        try checkSchema()
         // Readers go on while rows are added.
         try database.run("PRAGMA journal_mode = WAL")
         try database.transaction { () throws(FileError) in
@@ -69,6 +71,14 @@ struct IndexDatabase: Sendable {
             }
         }
         try database.run("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
+    }
+
+    /// - Throws: `FileError` if statements would do more, or read other things, than they say.
+    private func checkSchema() throws(FileError) {
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
+        if let planted = try database.run(sql).first {
+            throw Self.damage("it has a trigger or a view named \(planted[0].text ?? "")")
+        }
     }
 
     private static func hasColumn(
@@ -123,22 +133,30 @@ struct IndexDatabase: Sendable {
 
     /// Stores a checksum of all facts, after a change of some of them.
     func sealFacts() throws(FileError) {
-        try setFact("sum", try factSum())
+        try setFact("sum", try factSums().computed)
     }
 
     /// - Throws: `FileError` if the facts do not match their checksum.
     func checkFacts() throws(FileError) {
-        guard try fact("sum") == factSum() else {
+        let sums = try factSums()
+        guard sums.stored == sums.computed else {
             throw Self.damage("its facts do not match their checksum")
         }
     }
 
-    private func factSum() throws(FileError) -> String {
-        let sql = "SELECT name, value FROM facts WHERE name <> 'sum' ORDER BY name"
-        let facts = try database.run(sql).map { row in
-            "\(row[0].text ?? "")=\(row[1].text ?? "")\0"
+    /// The checksum that is stored and the one of the other facts, read by one statement: an update may commit
+    /// between two.
+    private func factSums() throws(FileError) -> (stored: String?, computed: String) {
+        var stored: String?
+        var facts = ""
+        for row in try database.run("SELECT name, value FROM facts ORDER BY name") {
+            if row[0].text == "sum" {
+                stored = row[1].text
+            } else {
+                facts += "\(row[0].text ?? "")=\(row[1].text ?? "")\0"
+            }
         }
-        return hexadecimal(sha256(Array(facts.joined().utf8)))
+        return (stored, hexadecimal(sha256(Array(facts.utf8))))
     }
 
     func removeFact(_ name: String) throws(FileError) {
