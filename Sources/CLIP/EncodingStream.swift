@@ -296,27 +296,6 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
     }
 }
 
-/// Threads that encode for streams, of which a process has no more than one stream may ask for.
-private enum EncodingWorkers {
-    private static let running = Mutex(0)
-
-    /// Starts a thread, if fewer than `limit` are running and the system grants one.
-    static func start(atMost limit: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
-        let isAllowed = running.withLock { running in
-            guard running < limit else { return false }
-            running += 1
-            return true
-        }
-        guard isAllowed else { return false }
-        let isStarted = startThread {
-            body()
-            running.withLock { $0 -= 1 }
-        }
-        if !isStarted { running.withLock { $0 -= 1 } }
-        return isStarted
-    }
-}
-
 /// The pixels that led to NaN or infinity, and the first input that they are of.
 private struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
     let pixels: [Float]

@@ -12,6 +12,9 @@ internal import Synchronization
 /// The number of cores this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
 
+/// Lets some time pass.
+package func pauseBriefly(milliseconds: Int) { usleep(useconds_t(1000 * milliseconds)) }
+
 /// The bytes of addresses that this process may use (`ulimit -v`); nil if there is no limit.
 package func addressSpaceLimit() -> Int? {
     let limit = clip_address_space_limit()

@@ -103,9 +103,15 @@ struct IndexDatabase: Sendable {
         try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
-    /// Writes as much of the log of changes into the database file as readers permit, without waiting for them.
+    /// Writes as much of the log of changes into the database file as readers permit, which are given 0.2 seconds
+    /// to end what they read.
     func mergeLogPassively() throws(FileError) {
-        try database.run("PRAGMA wal_checkpoint(PASSIVE)")
+        for _ in 0..<20 {
+            // Whether it was refused, the pages in the log, and those of them that are in the database.
+            let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
+            guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
+            pauseBriefly(milliseconds: 10)
+        }
     }
 
     /// Reads the whole database file.

@@ -7,7 +7,9 @@ internal import Tensors
 /// whoever opens the index reads all of it and compares the checksums.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
-    private static let files = ["files.sqlite", "vectors.f32", "vectors.i8"]
+    private static let files = ["files.sqlite", log, "vectors.f32", "vectors.i8"]
+    /// The log of changes, which is there as long as somebody has the database open.
+    private static let log = "files.sqlite-wal"
 
     private let place: FilePath
     private let lines: Set<Substring>
@@ -21,9 +23,9 @@ struct IndexSeal {
 
     /// True if the database and the vectors are as an update left them.
     var isIntact: Bool {
-        let log = place.appending("files.sqlite-wal".utf8)
-        let hasChanges = (try? FileStatus(path: log.bytes)).map { $0.size > 0 } ?? false
-        return !hasChanges && matches("files.sqlite") && matches("vectors.f32")
+        let log = try? FileStatus(path: place.appending(Self.log.utf8).bytes)
+        let hasOtherLog = log.map { $0.size > 0 && !matches(Self.log) } ?? false
+        return !hasOtherLog && matches("files.sqlite") && matches("vectors.f32")
     }
 
     /// True if a file is as an update left it.
