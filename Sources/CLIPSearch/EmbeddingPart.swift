@@ -43,6 +43,9 @@ final class EmbeddingPart {
         try vectors?.append(npyHeader(shape: [0, dimension]))
     }
 
+    /// True if the checksums of a part that is not finished are there.
+    static func hasSums(of path: FilePath) -> Bool { GrowingFile.isBegun(path: sums(path)) }
+
     /// Removes the checksums that a process which ended while it finished a part has left.
     static func removeSums(of path: FilePath) { try? removeFile(sums(path) + ".partial".utf8) }
 

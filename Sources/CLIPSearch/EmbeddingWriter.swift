@@ -95,6 +95,11 @@ public final class EmbeddingWriter {
                         """)
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
+            if isWhole && layout == .jsonLines && EmbeddingPart.hasSums(of: path) {
+                // Checksums go last: the file may have its name too early, and grows on.
+                try renameFile(path.bytes, to: path.bytes + ".partial".utf8)
+                isWhole = false
+            }
             if isWhole {
                 try checkIsWhole(first)
                 try writeModel()

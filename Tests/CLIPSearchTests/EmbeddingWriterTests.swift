@@ -130,6 +130,18 @@ import Testing
         }
     }
 
+    /// Half a job under the name of a whole one is not taken for it.
+    @Test func aFileThatGotItsNameTooEarlyIsGoneOnWith() throws {
+        let path = try made("early") + "/x.jsonl"
+        do { try write(try writer(path, .jsonLines), upTo: 4) }
+        try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
+        let next = try writer(path, .jsonLines, resuming: true)
+        #expect(!next.isWhole && next.count == 4)
+        #expect(try write(next) == 5)
+        try next.finish()
+        #expect(try bytes(ofFile: path).count { $0 == 10 } == 9)
+    }
+
     @Test(arguments: 0..<3) func linksAreNotWrittenThrough(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let victim = try folder.write("victim", Array("precious".utf8))
