@@ -3,6 +3,14 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// The command `clip`: thin; everything it can do, the library does.
 @main
 struct Clip: ParsableCommand {
@@ -42,6 +50,8 @@ struct Clip: ParsableCommand {
     static func main() {
         // Pictures come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
+        // A limit on the size of files is then an error of the write, which says the file.
+        signal(SIGXFSZ, SIG_IGN)
         let arguments = arguments
         do {
             try UsageErrors.checkCommand(in: arguments)

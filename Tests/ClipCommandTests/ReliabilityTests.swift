@@ -81,6 +81,18 @@ import Testing
         #expect(result.errors.contains("150 MB of address space"), "\(result.errors)")
     }
 
+    @Test func aLimitOnTheSizeOfFilesIsSaid() throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        for arguments in ["index photos", "encode photos -o x.npy"] {
+            let result = try shell.run([
+                "-c",
+                "ulimit -f 2; exec '\(ClipBinary.built.path)' \(arguments) --model tiny",
+            ])
+            #expect(result.status == 1, "\(arguments): \(result.status) \(result.errors)")
+            #expect(result.errors.contains("clip: error: cannot"), "\(result.errors)")
+        }
+    }
+
     @Test func outputsThatAreLinksOrPipesStay() throws {
         try folder.write("old.safetensors", "old".utf8)
         try files.createSymbolicLink(
