@@ -24,17 +24,17 @@ public struct EncodedInput<Input: Sendable, Learned: Sendable>: Sendable {
     public let input: Input
     /// The value that `decode` returned beside the image.
     public let learned: Learned
-    /// The embedding, not normalised, or the reason why there is none. `CLIPError.nonFiniteResult` is the last
-    /// element of a sequence: the weights are unusable.
+    /// The embedding, not normalised, or the reason why there is none. `CLIPError.nonFiniteResult`
+    /// is the last element of a sequence: the weights are unusable.
     public let embedding: Result<[Float], CLIPError>
 }
 
 extension CLIPModel {
     /// Encodes any number of images, and returns their embeddings in the order of the inputs.
     ///
-    /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in memory at
-    /// once. The caller takes the embeddings on its own thread and stops by leaving the loop. A
-    /// vector has the same bits whatever is encoded beside it.
+    /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in
+    /// memory at once. The caller takes the embeddings on its own thread and stops by leaving the
+    /// loop. A vector has the same bits whatever is encoded beside it.
     ///
     /// ```swift
     /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
@@ -70,8 +70,8 @@ extension CLIPModel {
 
     /// Encodes images in files.
     ///
-    /// - Parameter receive: Takes the embedding of each file, or the reason why it could not be read, in the
-    ///   order of the files. Called by the calling thread.
+    /// - Parameter receive: Takes the embedding of each file, or the reason why it could not be
+    ///   read, in the order of the files. Called by the calling thread.
     /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(
         files: [String], options: RGBImage.DecodingOptions = .init(),

@@ -1,8 +1,8 @@
 internal import Synchronization
 internal import Tensors
 
-/// The threads that encode for streams. All streams of a process together have no more of them than the one that
-/// asks for the most.
+/// The threads that encode for streams. All streams of a process together have no more of them than
+/// the one that asks for the most.
 enum EncodingWorkers {
     private static let running = Mutex(0)
 

@@ -8,8 +8,9 @@ internal import Tensors
 public enum Engine: String, Sendable, CaseIterable {
     /// The kernels of this library, on weights that are packed once.
     case native
-    /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded when it is first used. The bits of an
-    /// embedding depend neither on the batch nor on the number of threads, as with `native`.
+    /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded when it is first used. The
+    /// bits of an embedding depend neither on the batch nor on the number of threads, as with
+    /// `native`.
     case blas
     /// A BLAS with whichever kernels it chooses for this CPU. With OpenBLAS on CPUs with AVX2 but without
     /// AVX-512 it is about a fifth faster than `blas`, and the last bits may depend on the batch.

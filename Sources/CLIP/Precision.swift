@@ -15,8 +15,8 @@ public enum Precision: String, Sendable, CaseIterable {
     /// most. The attention's scores and the projection are float32.
     case int8
 
-    /// True if this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX; int8 needs AVX2, and is more
-    /// exact with VNNI or AMX, where activations have eight bits rather than seven.
+    /// True if this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX; int8 needs AVX2,
+    /// and is more exact with VNNI or AMX, where activations have eight bits rather than seven.
     public var isSupported: Bool { format.isSupported }
 
     var format: ElementFormat {

@@ -15,7 +15,8 @@ extension CLIPHub {
     /// - Parameters:
     ///   - name: as above.
     ///   - official: OpenAI's own `.pt` file rather than the hub's safetensors.
-    ///   - progress: called on this thread for every piece that comes, and while none does; false stops it.
+    ///   - progress: called on this thread for every piece that comes, and while none does; false
+    ///     stops it.
     /// - Throws: `HubError`; the file under its final name is whole and right, or absent.
     public func fetch(
         _ name: String, official: Bool = false,
@@ -72,8 +73,8 @@ extension CLIPHub {
 
     // MARK: files that are here already
 
-    /// Returns the error of the first file of an installed model whose checksum is wrong; nil if all
-    /// are right.
+    /// Returns the error of the first file of an installed model whose checksum is wrong; nil if
+    /// all are right.
     ///
     /// Each file is read once. OpenAI's own package leaves files that broke off under their name,
     /// and other users may write into a shared cache.

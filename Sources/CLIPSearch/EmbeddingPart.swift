@@ -80,8 +80,8 @@ final class EmbeddingPart {
         try sums.flush()
     }
 
-    /// Calls with each row that is there and matches its checksum, up to the first that does not, and drops
-    /// the others.
+    /// Calls with each row that is there and matches its checksum, up to the first that does not,
+    /// and drops the others.
     ///
     /// - Parameter hasSums: false of what version 0.1 wrote, which gets its checksums now.
     /// - Returns: the number of rows that are dropped.

@@ -29,7 +29,8 @@ public final class EmbeddingWriter {
     public private(set) var isWhole: Bool
     /// The number of rows, those of earlier writers included.
     public private(set) var count = 0
-    /// The number of rows of an earlier writer that were incomplete or damaged, and are to be written again.
+    /// The number of rows of an earlier writer that were incomplete or damaged, and are to be
+    /// written again.
     public private(set) var dropped = 0
 
     private let path: FilePath
@@ -113,7 +114,8 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// Refuses a file that has its name, but not the header that is written before it gets the name.
+    /// Refuses a file that has its name, but not the header that is written before it gets the
+    /// name.
     private func checkIsWhole(_ file: FilePath) throws(FileError) {
         guard layout != .jsonLines else { return }
         let size = try FileStatus(path: file.bytes).size

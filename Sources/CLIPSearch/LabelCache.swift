@@ -28,7 +28,8 @@ public struct LabelCache: Sendable {
         return classifier
     }
 
-    /// The numbers of a file, if they are as they were written; a file that is damaged is made anew.
+    /// The numbers of a file, if they are as they were written; a file that is damaged is made
+    /// anew.
     private func kept(_ path: FilePath, count: Int) -> [Float]? {
         guard let bytes = try? readFile(path: path.bytes, limit: 4 * count + 32),
             bytes.count == 4 * count + 32

@@ -131,8 +131,8 @@ struct Dedupe: ParsableCommand {
         }
     }
 
-    /// The groups of an index, with verdicts by pixels; those of a file of vectors, which has no images, are
-    /// similar only.
+    /// The groups of an index, with verdicts by pixels; those of a file of vectors, which has no
+    /// images, are similar only.
     private func groups(of found: Vectors) throws -> [DuplicateSearch.Group] {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
         if let pictures = found.pictures {

@@ -26,8 +26,8 @@ struct DedupeOutput {
         }
     }
 
-    /// The paths may go to a command that deletes, so those of an index are of duplicates alone. Vectors
-    /// without images are all that there is to know.
+    /// The paths may go to a command that deletes, so those of an index are of duplicates alone.
+    /// Vectors without images are all that there is to know.
     private func isShown(_ member: DuplicateSearch.Member) -> Bool {
         member.isDuplicate || vectors.pictures == nil
     }

@@ -39,8 +39,9 @@ enum Interruption {
                 _ = state.jobs.popLast()
                 return state.isEnding
             }
-            // The job has ended because of the signal, or at the same moment. Its error would be a second line
-            // beside the one about what is kept, so this thread waits for the end of the process.
+            // The job has ended because of the signal, or at the same moment. Its error would be a
+            // second line beside the one about what is kept, so this thread waits for the end of
+            // the process.
             while isEnding { pause() }
         }
         return try body()
@@ -48,7 +49,8 @@ enum Interruption {
 
     /// Begins to wait for signals, which do what they did until there is a job.
     ///
-    /// To be called before the first other thread starts: a signal goes to any thread that does not block it.
+    /// To be called before the first other thread starts: a signal goes to any thread that does not
+    /// block it.
     static func prepare() {
         let isFirst = isWaiting.withLock { isWaiting in
             defer { isWaiting = true }

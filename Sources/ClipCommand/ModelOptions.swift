@@ -157,7 +157,8 @@ struct ModelOptions: ParsableArguments {
     /// The least addresses, in bytes, with which every command runs its smallest model.
     private static let leastAddressSpace = 150_000_000
 
-    /// Refuses a process that has too few addresses for a model: memory that is missing later ends it.
+    /// Refuses a process that has too few addresses for a model: memory that is missing later ends
+    /// it.
     private static func checkAddressSpace() throws {
         guard let limit = limitOfAddressSpace(), limit < leastAddressSpace else { return }
         throw Failure(

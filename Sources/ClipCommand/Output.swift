@@ -109,7 +109,8 @@ final class LineFile {
     }
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output. A device or a pipe is written through.
+/// Writes bytes to a file, all or nothing, or to standard output. A device or a pipe is written
+/// through.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
         _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }

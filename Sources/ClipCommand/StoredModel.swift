@@ -130,7 +130,8 @@ extension ModelOptions {
         let files = FileManager.default
         guard name != BundledModel.name, !name.hasPrefix("/"), !files.fileExists(atPath: name)
         else { return name }
-        // A relative path, as the first format stored it, starts from a folder above the vectors, as a rule.
+        // A relative path, as the first format stored it, starts from a folder above the vectors,
+        // as a rule.
         return vectors.ancestors.map { "\($0)/\(name)" }.first(where: files.fileExists) ?? name
     }
 }

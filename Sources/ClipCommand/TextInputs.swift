@@ -44,7 +44,7 @@ struct TextInputs: ParsableArguments {
 
     @OptionGroup var file: TextFileOptions
 
-    /// Whether no text is given.
+    /// True if no text is given.
     var isEmpty: Bool { text.isEmpty && file.textFile == nil }
     var readsStandardInput: Bool { file.textFile == "-" }
 

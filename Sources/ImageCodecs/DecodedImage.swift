@@ -35,15 +35,16 @@ package struct DecodedImage: Sendable {
     package private(set) var width: Int
     package private(set) var height: Int
     package let kind: Kind
-    /// True if pixels have an opacity that does not count where the image is resized: of a colour that
-    /// is named as transparent, or of a palette's entries.
+    /// True if pixels have an opacity that does not count where the image is resized: of a colour
+    /// that is named as transparent, or of a palette's entries.
     package let hasMask: Bool
     package let bytesPerPixel: Int
     /// The EXIF orientation, 1...8; 1 where the file does not say, and once it is applied.
     package private(set) var orientation: Int
     private let storage: PixelStorage
     private let palette: [UInt8]
-    /// The place of the first pixel and the steps to its neighbours on the right and below, in pixels.
+    /// The place of the first pixel and the steps to its neighbours on the right and below, in
+    /// pixels.
     private var walk: (start: Int, right: Int, below: Int)
 
     /// True if pixels have an opacity.
@@ -97,8 +98,8 @@ extension DecodedImage {
     package struct Options: Sendable {
         /// Larger images are refused before memory is taken for them.
         package var maximumPixels: Int
-        /// The bytes that the images of all threads may take together. An image that alone needs more
-        /// is refused, one that fits waits until enough is free.
+        /// The bytes that the images of all threads may take together. An image that alone needs
+        /// more is refused, one that fits waits until enough is free.
         package var memoryLimit = ImageMemory.defaultLimit
         /// JPEGs with more scans are refused. Of more than 64 million pixels fewer are allowed, in
         /// proportion.
@@ -107,7 +108,7 @@ extension DecodedImage {
         package var allowsTruncated = false
         /// Reduce 16-bit grey to its high byte; else it is kept.
         package var scales16Bits = false
-        /// Where given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side
+        /// If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side
         /// gets shorter than this.
         package var smallestSide: Int?
 
@@ -202,7 +203,8 @@ extension DecodedImage {
         return turned
     }
 
-    /// Writes `3 * rows.count * columns.count` bytes of a part of the image to the beginning of an array.
+    /// Writes `3 * rows.count * columns.count` bytes of a part of the image to the beginning of an
+    /// array.
     package func copy(
         _ view: View, rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]
     ) {
@@ -247,7 +249,8 @@ extension DecodedImage {
         }
     }
 
-    /// Calls a function with the bytes of an image that already are RGB, row by row; nil if they are not.
+    /// Calls a function with the bytes of an image that already are RGB, row by row; nil if they
+    /// are not.
     package func withRGB<Result>(
         _ view: View, _ body: (UnsafeBufferPointer<UInt8>) -> Result
     ) -> Result? {

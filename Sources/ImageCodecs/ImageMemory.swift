@@ -3,18 +3,20 @@ internal import Synchronization
 
 /// The memory that decoded images may take, shared by all threads of the process.
 ///
-/// `DecodedImage.init(decoding:)` takes a share before it allocates, and waits until enough is free. The
-/// share is given back when it returns, or, within `whileHolding`, when that call ends. A thread that
-/// holds a share never waits for another one, so that threads cannot wait for each other without end.
+/// `DecodedImage.init(decoding:)` takes a share before it allocates, and waits until enough is
+/// free. The share is given back when it returns, or, within `whileHolding`, when that call ends. A
+/// thread that holds a share never waits for another one, so that threads cannot wait for each
+/// other without end.
 package enum ImageMemory {
-    /// The default limit, in bytes: `clip` with a small model, which takes 80 MB, stays below 400 MB.
+    /// The default limit, in bytes: `clip` with a small model, which takes 80 MB, stays below 400
+    /// MB.
     package static let defaultLimit = 310_000_000
 
     /// The bytes that are held now by all threads.
     package static var used: Int { Int(clip_memory_used()) }
 
-    /// Calls a function that decodes images and is done with them when it returns. Their memory counts
-    /// until then.
+    /// Calls a function that decodes images and is done with them when it returns. Their memory
+    /// counts until then.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

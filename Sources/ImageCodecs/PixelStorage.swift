@@ -9,8 +9,9 @@ internal import CImageCodecs
 #endif
 
 /// The bytes of an image, taken over from the decoder or from an array, without a copy.
+///
+/// `@unchecked Sendable`: nothing writes the bytes after `init`, and `deinit` frees them once.
 final class PixelStorage: @unchecked Sendable {
-    // Sendable because nothing writes the bytes after `init`, and `deinit` frees them once.
     private enum Bytes {
         case decoded(UnsafeMutablePointer<UInt8>, count: Int)
         case array([UInt8])

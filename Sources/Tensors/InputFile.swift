@@ -112,7 +112,8 @@ package struct FileStatus: Sendable, Equatable {
     package let size: Int
     /// Nanoseconds since 1970.
     package let modified: Int
-    /// The time of the last change of the content or of anything else about the file, in nanoseconds since 1970.
+    /// The time of the last change of the content or of anything else about the file, in
+    /// nanoseconds since 1970.
     package let changed: Int
     package let device: UInt64
     package let inode: UInt64

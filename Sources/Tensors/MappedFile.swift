@@ -15,7 +15,7 @@ package struct FileError: Error, Equatable {
     package var isOutOfSpace = false
     /// Whether another process has the file.
     package var isBusy = false
-    /// Whether the content of the file breaks its format.
+    /// True if the content of the file breaks its format.
     package var isDamage = false
     /// The `errno` of the call that failed; 0 if no call of the system failed.
     package let code: Int32

@@ -56,8 +56,8 @@ package final class Workspace: @unchecked Sendable {
 
 /// Activations: `rows` vectors of `columns` numbers.
 ///
-/// `@unchecked Sendable`: threads that share a matrix are parts of one loop, which write disjoint elements and
-/// read none that another part writes.
+/// `@unchecked Sendable`: threads that share a matrix are parts of one loop, which write disjoint
+/// elements and read none that another part writes.
 package final class Matrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int

@@ -38,7 +38,8 @@ package final class Monitor<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Waits until `body` returns a result, which it does again after each change by another thread.
+    /// Waits until `body` returns a result, which it does again after each change by another
+    /// thread.
     package func wait<Result>(_ body: (inout Value) -> Result?) -> Result {
         pthread_mutex_lock(mutex)
         defer {

@@ -6,8 +6,8 @@
     internal import Darwin
 #endif
 
-/// A folder that is held open. Names in it are looked up without following symbolic links, so that nobody
-/// can redirect them while files are moved or removed.
+/// A folder that is held open. Names in it are looked up without following symbolic links, so that
+/// nobody can redirect them while files are moved or removed.
 package final class OpenFolder {
     let descriptor: Int32
 
@@ -25,7 +25,8 @@ package final class OpenFolder {
 
     /// The components of a path below a folder.
     ///
-    /// - Throws: `FileError` if the path is empty or absolute, has a part `.` or `..`, an empty one, or a 0.
+    /// - Throws: `FileError` if the path is empty or absolute, has a part `.` or `..`, an empty
+    ///   one, or a 0.
     package static func components(of path: [UInt8]) throws(FileError) -> [[UInt8]] {
         let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
             .map(Array.init)
@@ -115,7 +116,8 @@ package final class OpenFolder {
 
     /// Gives a file another name, which nothing may have yet.
     ///
-    /// - Parameter file: the state of the file; another one that took its name meanwhile is left alone.
+    /// - Parameter file: the state of the file; another one that took its name meanwhile is left
+    ///   alone.
     /// - Returns: false if the folders are on different disks.
     /// - Throws: `FileError`; then the file has its old name.
     func rename(
@@ -143,7 +145,8 @@ package final class OpenFolder {
         guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EACCES].contains(errno) else {
             throw .last()
         }
-        // The disk has no hard links, or not for this user: an empty file of our own keeps the place.
+        // The disk has no hard links, or not for this user: an empty file of our own keeps the
+        // place.
         let place = withPath(newName) {
             openat(
                 folder.descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -269,8 +272,8 @@ package final class OpenedFile {
         parent.synchronize()
     }
 
-    /// Copies the file with its permissions and times; nothing has the name until the copy is on the disk
-    /// and was read back.
+    /// Copies the file with its permissions and times; nothing has the name until the copy is on
+    /// the disk and was read back.
     func copy(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {

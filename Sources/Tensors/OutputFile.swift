@@ -9,8 +9,8 @@
 /// A file that gets its name when it is whole and on the disk; until then, and if it never is, nothing
 /// stands there that did not stand there before.
 ///
-/// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be replaced by a file,
-/// and is written through.
+/// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be
+/// replaced by a file, and is written through.
 package final class OutputFile {
     private let path: [UInt8]
     /// The file that grows; nil where the output is written through.
@@ -19,7 +19,8 @@ package final class OutputFile {
     private var pending: [UInt8] = []
     private var isFinished = false
 
-    /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of a folder.
+    /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of
+    ///   a folder.
     package convenience init(path: String) throws(FileError) {
         try self.init(path: Array(path.utf8))
     }

@@ -24,8 +24,8 @@ package func addressSpaceLimit() -> Int? {
 /// Threads that wait for the next loop, shared by everyone in the process who wants as many.
 ///
 /// Dispatch's threads sleep between two loops, and waking one was measured to take longer than most of
-/// the loops of a forward pass do. A loop that comes while the team runs another one is run by its own
-/// caller alone: any number of calls at once share the cores, and none waits for another.
+/// the loops of a forward pass do. A loop that comes while the team runs another one is run by its
+/// own caller alone: any number of calls at once share the cores, and none waits for another.
 ///
 /// `@unchecked Sendable`: the C code hands the team to one caller at a time.
 final class ThreadTeam: @unchecked Sendable {
@@ -103,9 +103,10 @@ extension Workspace {
 
 /// Workspaces that wait for the next call, with their memory.
 ///
-/// Each call has its own workspace. At most as many calls run at once as there are threads; the others wait for
-/// their turn, so that any number of calls needs no more memory than that. The memory of the
-/// largest pass is kept, for to take it from the system anew was measured at a tenth of a small pass.
+/// Each call has its own workspace. At most as many calls run at once as there are threads; the
+/// others wait for their turn, so that any number of calls needs no more memory than that. The
+/// memory of the largest pass is kept, for to take it from the system anew was measured at a tenth
+/// of a small pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
     private let engine: ProductEngine

@@ -76,12 +76,12 @@ package protocol PixelSource {
     var width: Int { get }
     var height: Int { get }
 
-    /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count * columns.count`
-    /// bytes.
+    /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count *
+    /// columns.count` bytes.
     func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
 
-    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil, and parts
-    /// are copied.
+    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil, and
+    /// parts are copied.
     func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result?
 }
 
@@ -146,7 +146,8 @@ package struct RGBRows: PixelSource {
     }
 }
 
-/// True if the columns are resized before the rows: the pass that comes first decides what is rounded.
+/// True if the columns are resized before the rows: the pass that comes first decides what is
+/// rounded.
 ///
 /// Pillow 13 does so where the height shrinks by more than twice as many pixels as the width; before,
 /// the rows came first.

@@ -100,7 +100,8 @@ extension ResamplingWeights {
     /// Writes the weighed sum at each position, of the values along a side.
     ///
     /// - Parameters:
-    ///   - start, step: the place of the side's value number `first`, and the steps to the next ones.
+    ///   - start, step: the place of the side's value number `first`, and the steps to the next
+    ///     ones.
     ///   - place, newStep: the place of the first sum, and the steps to the next ones.
     fileprivate func addUp(
         _ values: [UInt16], from start: Int, step: Int, first: Int, into sums: inout [UInt16],

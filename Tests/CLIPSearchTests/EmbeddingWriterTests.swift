@@ -89,7 +89,8 @@ import Testing
         #expect(Array(npy.dropFirst(128)) == shards)
     }
 
-    /// Any byte that is not as it was written: the rows before it are kept, the others are written again.
+    /// Any byte that is not as it was written: the rows before it are kept, the others are written
+    /// again.
     @Test(arguments: 0..<3)
     func damagedRowsAreWrittenAgain(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]

@@ -25,8 +25,8 @@ import Testing
         #endif
     }
 
-    /// The fixtures are one small and noisy scene of 8-bit RGB. Those whose colours are kept at half the size
-    /// differ from it by 200 levels, and are not taken for copies.
+    /// The fixtures are one small and noisy scene of 8-bit RGB. Those whose colours are kept at
+    /// half the size differ from it by 200 levels, and are not taken for copies.
     @Test(arguments: copies)
     func otherFormatsAreDuplicates(_ name: String) throws {
         let original = try ComparedImage(

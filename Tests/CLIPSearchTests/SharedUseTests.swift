@@ -6,7 +6,8 @@ import Testing
 
 @testable import CLIPSearch
 
-/// One value used by many tasks at once. ThreadSanitizer does not see into SQLite, so answers are compared.
+/// One value used by many tasks at once. ThreadSanitizer does not see into SQLite, so answers are
+/// compared.
 @Suite struct SharedUseTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -59,7 +60,8 @@ import Testing
         #expect(wrong == 0, "\(wrong) of 32,000 searches")
     }
 
-    /// Images come and go, and rows are written over, while one opened index and ever new ones are searched.
+    /// Images come and go, and rows are written over, while one opened index and ever new ones are
+    /// searched.
     @Test func searchesStayRightDuringUpdates() async throws {
         for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
         try Self.update(path, model)

@@ -24,7 +24,8 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
-    /// Two pages that differ, and copies of the first: the same bytes, and the same pixels in another file.
+    /// Two pages that differ, and copies of the first: the same bytes, and the same pixels in
+    /// another file.
     private func makePages() throws {
         let page = Canvas.page(seed: 1)
         try folder.write("photos/a.png", page.png)

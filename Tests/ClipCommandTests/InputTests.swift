@@ -231,7 +231,8 @@ import Testing
         expectFailure(try clip(["encode", "photos/a.heic"]), status: 1, says: "photos/a.heic")
     }
 
-    /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is said.
+    /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is
+    /// said.
     @Test func pairsOfFoldersAndPatternsFail() throws {
         try folder.write(
             "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)

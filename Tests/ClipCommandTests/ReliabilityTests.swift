@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What goes wrong outside of the program: files that cannot be read, outputs that are no files, limits.
+/// What goes wrong outside of the program: files that cannot be read, outputs that are no files,
+/// limits.
 @Suite struct ReliabilityTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default

@@ -22,8 +22,8 @@ import Testing
         } catch { return error }
     }
 
-    /// Expects a refusal that says how many bytes are needed: those of the pixels and the coefficients,
-    /// and a little for the decoder itself.
+    /// Expects a refusal that says how many bytes are needed: those of the pixels and the
+    /// coefficients, and a little for the decoder itself.
     private func expectRefusal(
         _ bytes: [UInt8], of name: String, bytesPerPixel: Double, side: Int,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -77,7 +77,8 @@ import Testing
     @Test func memoryOfAJPEGIsKnownFromItsHeader() throws {
         for (name, bytesPerPixel) in [
             ("rgb.jpg", 3.0), ("grey.jpg", 1), ("kinds/cmyk.jpg", 4), ("rgb-444.jpg", 3),
-            // Three bytes of the result, and coefficients of two bytes: of 4:2:0 one and a half a pixel.
+            // Three bytes of the result, and coefficients of two bytes: of 4:2:0 one and a half a
+            // pixel.
             ("rgb-progressive.jpg", 6),
         ] {
             let file = try bytes(ofFile: Fixtures.path("pictures/\(name)"))

@@ -137,7 +137,8 @@ enum TestImages {
         func bits(_ value: Int, _ count: Int) -> [Bool] { (0..<count).map { value >> $0 & 1 == 1 } }
         // No alpha, version 0, no transform, no cache of colours, one group of codes.
         var all = bits(width - 1, 14) + bits(height - 1, 14) + bits(0, 1 + 3 + 1 + 1 + 1)
-        // Green, red, blue, alpha: a simple code of one symbol of eight bits. Distances: of one bit.
+        // Green, red, blue, alpha: a simple code of one symbol of eight bits. Distances: of one
+        // bit.
         for symbol in [80, 160, 240, 255] { all += bits(0b101, 3) + bits(symbol, 8) }
         all += bits(0b001, 3) + bits(0, 1)
         var data: [UInt8] = [0x2F]

@@ -235,7 +235,8 @@ import Testing
     }
 
     @Test func blobSHA1IsThatOfGit() throws {
-        // Lengths around the ends of blocks, which the header shares; the digests are git hash-object's.
+        // Lengths around the ends of blocks, which the header shares; the digests are git
+        // hash-object's.
         let known = [
             0: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
             3: "f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f",

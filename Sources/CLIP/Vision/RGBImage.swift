@@ -21,8 +21,8 @@ public struct RGBImage: Sendable, Equatable {
         return pixels
     }
 
-    /// The opacity of each pixel, if the image has any: `width * height` bytes. Where an image with an
-    /// alpha channel is resized, transparent pixels count less; the result is opaque.
+    /// The opacity of each pixel, if the image has any: `width * height` bytes. Where an image with
+    /// an alpha channel is resized, transparent pixels count less; the result is opaque.
     ///
     /// - Complexity: A new array each time.
     public var alpha: [UInt8]? {
@@ -71,7 +71,7 @@ public struct RGBImage: Sendable, Equatable {
         public var scales16Bits = true
         /// Whether a JPEG or PNG that ends early is what is there of it, and not an error.
         public var allowsTruncated = false
-        /// Where given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster and a
+        /// If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster and a
         /// little different, as long as neither side gets shorter than this. Twice the model's
         /// resolution is `ImagePreprocessor.fastDecodingSide`.
         public var smallestSide: Int?
@@ -81,8 +81,8 @@ public struct RGBImage: Sendable, Equatable {
         /// decoded; an image that alone needs more is refused, others wait for each other. Images
         /// that the caller keeps do not count, except within `CLIPModel.encodings(of:decode:)`.
         public var memoryLimit = RGBImage.defaultMemoryLimit
-        /// JPEGs with more scans are refused: each takes as long as the whole image. An image of more
-        /// than 64 million samples may have fewer, in proportion.
+        /// JPEGs with more scans are refused: each takes as long as the whole image. An image of
+        /// more than 64 million samples may have fewer, in proportion.
         public var maximumScans = RGBImage.defaultMaximumScans
 
         /// The defaults.
@@ -218,8 +218,8 @@ public struct RGBImage: Sendable, Equatable {
 /// - Parameters:
 ///   - path: any bytes but 0.
 ///   - name: the path as messages have it.
-/// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that is
-///   read.
+/// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that
+///   is read.
 package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8] {
     let bytes: [UInt8]?
     do {

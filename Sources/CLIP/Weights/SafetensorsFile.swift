@@ -19,8 +19,8 @@ struct SafetensorsFile {
     let metadata: [String: String]
     private let file: MappedFile
 
-    /// The reference implementation permits 100 MB, which take gigabytes once they are parsed. Headers of models have
-    /// some hundred kilobytes.
+    /// The reference implementation permits 100 MB, which take gigabytes once they are parsed.
+    /// Headers of models have some hundred kilobytes.
     static let headerLimit = 8_000_000
 
     static let byteWidths = [

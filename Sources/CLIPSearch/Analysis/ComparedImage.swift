@@ -4,9 +4,9 @@ internal import Tensors
 
 /// The pixels of an image, to be compared with those of another.
 ///
-/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared beside
-/// them, so that white ink on a transparent ground is not the same as none. Nothing of this depends on how a
-/// model sees images.
+/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared
+/// beside them, so that white ink on a transparent ground is not the same as none. Nothing of this
+/// depends on how a model sees images.
 struct ComparedImage: Sendable {
     let width: Int
     let height: Int
@@ -69,7 +69,8 @@ struct ComparedImage: Sendable {
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
     }
 
-    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two cells.
+    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two
+    /// cells.
     struct Grid: Sendable {
         let columns: Int
         let rows: Int
@@ -109,7 +110,8 @@ struct ComparedImage: Sendable {
     }
 }
 
-/// A few averages of an image, by which most different images are told apart without looking at them again.
+/// A few averages of an image, by which most different images are told apart without looking at
+/// them again.
 struct PixelOutline: Sendable {
     let width: Int
     let height: Int

@@ -2,11 +2,12 @@ internal import Tensors
 
 /// The difference of two images, in levels of 0...255.
 ///
-/// The larger image is reduced to the size of the smaller one, and both are averaged over cells of a grid.
+/// The larger image is reduced to the size of the smaller one, and both are averaged over cells of
+/// a grid.
 ///
-/// Tolerances are chosen so that copies by JPEG or WebP of usual qualities, and copies that were resized with a
-/// smoothing filter, are within them, and a changed letter or a thin line in a page is not. In doubt, images
-/// are different. `Scripts/parity/duplicates.py` measures both.
+/// Tolerances are chosen so that copies by JPEG or WebP of usual qualities, and copies that were
+/// resized with a smoothing filter, are within them, and a changed letter or a thin line in a page
+/// is not. In doubt, images are different. `Scripts/parity/duplicates.py` measures both.
 struct PixelDifference: Sendable {
     /// The largest difference of brightness of a cell.
     private(set) var peak: Float = 0
@@ -18,13 +19,14 @@ struct PixelDifference: Sendable {
     private(set) var opacity: Float = 0
     /// The mean difference of brightness.
     private(set) var mean: Float = 0
-    /// The usual difference of brightness where there is contrast: the root of the mean square of all but the
-    /// largest hundredth.
+    /// The usual difference of brightness where there is contrast: the root of the mean square of
+    /// all but the largest hundredth.
     private(set) var noise: Float = 0
     /// The size of the smaller image relative to the larger one, 0...1.
     let scale: Double
 
-    /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than this.
+    /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than
+    /// this.
     static let cellWidth = 2
     /// The same for colour, which JPEG keeps at half the resolution.
     static let colourCellWidth = 6
@@ -38,8 +40,9 @@ struct PixelDifference: Sendable {
     /// The least contrast of cells that count for `noise`.
     static let leastContrast: Float = 32
 
-    /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a changed letter
-    /// 42 or more. Smaller copies have smaller errors, up to 10, but less of a change is left in them as well.
+    /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a
+    /// changed letter 42 or more. Smaller copies have smaller errors, up to 10, but less of a
+    /// change is left in them as well.
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
@@ -48,7 +51,8 @@ struct PixelDifference: Sendable {
     static let chromaTolerance: Float = 6
     static let opacityTolerance: Float = 16
     static let meanTolerance: Float = 3
-    /// The largest `peak` in units of `noise`: errors of copies are spread, up to 10, a change is in one place.
+    /// The largest `peak` in units of `noise`: errors of copies are spread, up to 10, a change is
+    /// in one place.
     static let peakTolerance: Float = 12
 
     var isDuplicate: Bool {
@@ -154,8 +158,9 @@ struct PixelDifference: Sendable {
 extension ComparedImage {
     /// The image in the size of a copy, as the copy was most likely made.
     ///
-    /// Programs reduce images with filters of different sharpness. A sum of three (bicubic, bilinear, averages of
-    /// areas) comes close to each; its weights are those that differ least from the copy.
+    /// Programs reduce images with filters of different sharpness. A sum of three (bicubic,
+    /// bilinear, averages of areas) comes close to each; its weights are those that differ least
+    /// from the copy.
     func reduced(as copy: ComparedImage) -> ComparedImage {
         func versions(_ values: [UInt8]) -> [[UInt8]] {
             let smooth = [ResamplingFilter.bicubic, .bilinear].map { filter in

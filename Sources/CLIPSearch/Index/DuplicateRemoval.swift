@@ -3,9 +3,9 @@ internal import Tensors
 
 /// Takes duplicates out of a folder, one at a time, each after a proof that nothing is lost.
 ///
-/// Immediately before a file is touched, it and the duplicate that is kept are read again: both must be
-/// files in the folder itself, not links and not reached through one, and have the SHA-256 that the index
-/// knows.
+/// Immediately before a file is touched, it and the duplicate that is kept are read again: both
+/// must be files in the folder itself, not links and not reached through one, and have the SHA-256
+/// that the index knows.
 public struct DuplicateRemoval {
     /// The fate of a duplicate.
     public enum Action: Sendable {
@@ -25,7 +25,8 @@ public struct DuplicateRemoval {
     ///   - folder: the folder that was indexed.
     ///   - log: opens the log, which gets a line before and after each action. The folder to which
     ///     duplicates are moved is there by then.
-    /// - Throws: `RemovalError.failed` if the folder cannot be opened, or the target not be made; and what
+    /// - Throws: `RemovalError.failed` if the folder cannot be opened, or the target not be made;
+    ///   and what
     ///   `log` throws.
     public init(
         folder: FilePath, action: Action, log: () throws(RemovalError) -> RemovalLog
@@ -59,8 +60,8 @@ public struct DuplicateRemoval {
     /// Takes an image away.
     ///
     /// - Parameter other: the duplicate that is kept.
-    /// - Throws: `RemovalError`; then the image is where it was, unless the error is `.unusableLog`, after
-    ///   which nothing more may be removed.
+    /// - Throws: `RemovalError`; then the image is where it was, unless the error is
+    ///   `.unusableLog`, after which nothing more may be removed.
     public func remove(
         _ picture: IndexedPicture, keeping other: IndexedPicture
     ) throws(RemovalError) {

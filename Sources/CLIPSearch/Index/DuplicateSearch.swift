@@ -3,9 +3,10 @@ internal import Tensors
 
 /// Finds the images of an index that are similar, and those among them that are duplicates.
 ///
-/// Images are *similar* if the cosine of their vectors reaches a threshold. They are *duplicates* if their
-/// pixels agree too, within what JPEG, WebP and resizing do to an image, or if their files are identical.
-/// Vectors alone prove nothing: a model sees little of fine print, and nothing of what is transparent.
+/// Images are *similar* if the cosine of their vectors reaches a threshold. They are *duplicates*
+/// if their pixels agree too, within what JPEG, WebP and resizing do to an image, or if their files
+/// are identical. Vectors alone prove nothing: a model sees little of fine print, and nothing of
+/// what is transparent.
 public struct DuplicateSearch: Sendable {
     /// The relation of an image to the one that is kept.
     public enum Verdict: Sendable, Equatable {
@@ -36,7 +37,8 @@ public struct DuplicateSearch: Sendable {
 
     /// An image that is kept, and others that are similar to it.
     public struct Group: Sendable, Equatable {
-        /// The row that is kept. It is a duplicate of nothing, but may be similar to what another group keeps.
+        /// The row that is kept. It is a duplicate of nothing, but may be similar to what another
+        /// group keeps.
         public let kept: Int
         /// The others, the highest cosine first. A row is a duplicate in one group at most.
         public let members: [Member]
@@ -104,9 +106,11 @@ public struct DuplicateSearch: Sendable {
         return assemble(similar, standsFor, views, copyOf)
     }
 
-    /// The first row, in the order of preference, with the same bytes as each row: those are one image.
+    /// The first row, in the order of preference, with the same bytes as each row: those are one
+    /// image.
     ///
-    /// - Parameter views: gets that image. Should its file have changed, the next one takes its place.
+    /// - Parameter views: gets that image. Should its file have changed, the next one takes its
+    ///   place.
     private func copies(among rows: Set<Int>, _ views: inout [Int: View]) -> [Int] {
         var copies: [[UInt8]: [Int]] = [:]
         for row in preference where pictures[row].digest.count == 32 {
@@ -135,9 +139,11 @@ public struct DuplicateSearch: Sendable {
         min(1, max(-1, zip(unit[a], unit[b]).reduce(0) { $0 + $1.0 * $1.1 }))
     }
 
-    /// The rows that are nearest to each row among those that joined a group, as far as they are similar.
+    /// The rows that are nearest to each row among those that joined a group, as far as they are
+    /// similar.
     ///
-    /// A group is made around what is kept, so a copy of one of its members may be in another group or none.
+    /// A group is made around what is kept, so a copy of one of its members may be in another group
+    /// or none.
     private func neighbours(of groups: [NearDuplicates]) -> [Int: [Int]] {
         let members = groups.flatMap { $0.duplicates.map(\.row) }
         let vectors = unit.values(ofRows: members)
@@ -199,7 +205,8 @@ public struct DuplicateSearch: Sendable {
         for group in groups {
             let members = ([group.kept] + group.duplicates.map(\.row)).filter { copyOf[$0] == $0 }
                 .sorted { rank[$0] < rank[$1] }
-            // Many members have similar outlines, such as pages of text; a copy has the most similar one.
+            // Many members have similar outlines, such as pages of text; a copy has the most
+            // similar one.
             let nearest = pool.map(members.count) { place -> [Int] in
                 guard let own = outline(members[place]) else { return [] }
                 var best: [(distance: Int, row: Int)] = []

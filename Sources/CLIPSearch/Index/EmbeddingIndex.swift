@@ -37,7 +37,8 @@ public struct EmbeddingIndex: Sendable {
     private let quantized: QuantizedVectors?
     private let pool: WorkspacePool
 
-    /// The version of the format: 2 has checksums, which version 0.1.0 of the program did not write.
+    /// The version of the format: 2 has checksums, which version 0.1.0 of the program did not
+    /// write.
     static let version = "2"
     static let oldVersion = "1"
     static let largestDimension = 1 << 16
@@ -104,7 +105,8 @@ public struct EmbeddingIndex: Sendable {
             if version == EmbeddingIndex.version { try database.checkFacts() }
             let vectors = try EmbeddingIndex.mappedVectors(database, model, place)
             let seal = IndexSeal(place)
-            // While the index is updated, its files do change; the rows of an answer are compared in any case.
+            // While the index is updated, its files do change; the rows of an answer are compared
+            // in any case.
             let path = place.appending("vectors.f32".utf8).bytes
             if version == EmbeddingIndex.version && !seal.isIntact && !isBeingWritten(path) {
                 try database.verify(vectors)
@@ -116,7 +118,8 @@ public struct EmbeddingIndex: Sendable {
         }
     }
 
-    /// Returns the images most similar to a vector, best first, those of one cosine in the order of their paths.
+    /// Returns the images most similar to a vector, best first, those of one cosine in the order of
+    /// their paths.
     ///
     /// - Parameters:
     ///   - vector: An embedding of the index's model, of any length but 0.
@@ -148,7 +151,8 @@ public struct EmbeddingIndex: Sendable {
 
     /// The files of rows that were found, each of which is compared with its checksum.
     ///
-    /// A row may have been written over since: its bytes have changed before the database names its new file.
+    /// A row may have been written over since: its bytes have changed before the database names its
+    /// new file.
     private func matches(
         of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
         since generation: Int

@@ -18,10 +18,11 @@ struct IndexDatabase: Sendable {
         var height = 0
         /// The reason why its content could not be read.
         var failure: String?
-        /// The time of the last change of anything about the file, in nanoseconds since 1970; nil if an older
-        /// version wrote the index.
+        /// The time of the last change of anything about the file, in nanoseconds since 1970; nil
+        /// if an older version wrote the index.
         var changed: Int?
-        /// The checksums of its vector and of the rest; nil if it has none, or if an older version wrote the index.
+        /// The checksums of its vector and of the rest; nil if it has none, or if an older version
+        /// wrote the index.
         var sums: RowSums?
     }
 
@@ -103,11 +104,12 @@ struct IndexDatabase: Sendable {
         try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
-    /// Writes as much of the log of changes into the database file as readers permit, which are given 0.2 seconds
-    /// to end what they read.
+    /// Writes as much of the log of changes into the database file as readers permit, which are
+    /// given 0.2 seconds to end what they read.
     func mergeLogPassively() throws(FileError) {
         for _ in 0..<20 {
-            // Whether it was refused, the pages in the log, and those of them that are in the database.
+            // Whether it was refused, the pages in the log, and those of them that are in the
+            // database.
             let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
             guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
             pauseBriefly(milliseconds: 10)
@@ -150,8 +152,8 @@ struct IndexDatabase: Sendable {
         }
     }
 
-    /// The checksum that is stored and the one of the other facts, read by one statement: an update may commit
-    /// between two.
+    /// The checksum that is stored and the one of the other facts, read by one statement: an update
+    /// may commit between two.
     private func factSums() throws(FileError) -> (stored: String?, computed: String) {
         var stored: String?
         var facts = ""
@@ -201,7 +203,8 @@ struct IndexDatabase: Sendable {
 
     /// Returns the files at or below a path.
     func idsOfFiles(below path: FilePath) throws(FileError) -> [Int] {
-        // All paths that begin with the path and a slash lie before the path and a 0, which follows the slash.
+        // All paths that begin with the path and a slash lie before the path and a 0, which follows
+        // the slash.
         try database.run(
             "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?",
             [
@@ -303,7 +306,8 @@ struct IndexDatabase: Sendable {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the files that were not found, and returns the number of those whose status was known once.
+    /// Removes the files that were not found, and returns the number of those whose status was
+    /// known once.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")

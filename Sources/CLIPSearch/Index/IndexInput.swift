@@ -182,7 +182,8 @@ extension IndexUpdate {
 }
 
 extension CLIPError {
-    /// True if a file is damaged or in an unsupported format, so that only another content can be read.
+    /// True if a file is damaged or in an unsupported format, so that only another content can be
+    /// read.
     fileprivate var isOfContent: Bool {
         if case .unreadableImage = self { true } else { false }
     }

@@ -3,8 +3,8 @@ internal import Tensors
 
 /// The sizes and times that the files of an index had when an update ended.
 ///
-/// As long as they are the same, nothing but this program has written the files, and they are trusted. Otherwise
-/// whoever opens the index reads all of it and compares the checksums.
+/// As long as they are the same, nothing but this program has written the files, and they are
+/// trusted. Otherwise whoever opens the index reads all of it and compares the checksums.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
     private static let files = ["files.sqlite", log, "vectors.f32", "vectors.i8"]

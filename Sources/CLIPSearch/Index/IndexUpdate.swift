@@ -4,12 +4,13 @@ internal import Tensors
 
 /// Brings the index of a folder up to date, or makes it.
 ///
-/// Files are new or changed by their size and times; then their content decides. What was moved is recognised by
-/// its content and not encoded again. Files that cannot be seen, because their folder cannot be listed, are kept.
-/// Vectors are on the disk before the database speaks of them, and it changes all at once: an
-/// index that was interrupted is one of fewer files.
+/// Files are new or changed by their size and times; then their content decides. What was moved is
+/// recognised by its content and not encoded again. Files that cannot be seen, because their folder
+/// cannot be listed, are kept. Vectors are on the disk before the database speaks of them, and it
+/// changes all at once: an index that was interrupted is one of fewer files.
 ///
-/// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update; both hold
+/// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update;
+/// both hold
 /// `gate` while they use anything that changes.
 public final class IndexUpdate: @unchecked Sendable {
     /// A file that could not be read.
@@ -70,10 +71,10 @@ public final class IndexUpdate: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - modelName: The name or absolute path under which the model is found again.
-    ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended, and an
-    ///     interrupted rebuild with the same model is gone on with.
-    ///   - isVerifying: True to compare the content of every file with what was indexed, and not only of those
-    ///     whose size or times have changed.
+    ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended,
+    ///     and an interrupted rebuild with the same model is gone on with.
+    ///   - isVerifying: True to compare the content of every file with what was indexed, and not
+    ///     only of those whose size or times have changed.
     /// - Throws: `IndexError`.
     public init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
@@ -108,7 +109,8 @@ public final class IndexUpdate: @unchecked Sendable {
         if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
     }
 
-    /// Reads the state of the index, or begins it; returns how the index and the update differ, if they do.
+    /// Reads the state of the index, or begins it; returns how the index and the update differ, if
+    /// they do.
     private func begin(
         with record: ModelRecord
     ) throws(FileError) -> (stored: String, given: String)? {
@@ -162,7 +164,8 @@ public final class IndexUpdate: @unchecked Sendable {
         try vectors.truncate(to: 0)
     }
 
-    /// Reads the state of an index of the same model, and checks it unless nothing else can have changed it.
+    /// Reads the state of an index of the same model, and checks it unless nothing else can have
+    /// changed it.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
         let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
         if !isOld && !IndexSeal(place).isIntact { try database.verify(mapped) }
@@ -214,8 +217,8 @@ public final class IndexUpdate: @unchecked Sendable {
     /// Scans the folder, encodes new and changed images, and commits the result.
     ///
     /// - Parameter progress: Called for every file that was looked at, with true if it was encoded.
-    /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then nothing is
-    ///   changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
+    /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
+    ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
         var walk = FolderWalk(folder)
         var summary = try run({ walk.next() }, progress: progress)

@@ -1,7 +1,7 @@
 internal import Tensors
 
-/// The checksums of a row of an index, each the first 8 bytes of a SHA-256: files that were changed by something
-/// else than this program are noticed by them.
+/// The checksums of a row of an index, each the first 8 bytes of a SHA-256: files that were changed
+/// by something else than this program are noticed by them.
 struct RowSums: Sendable, Equatable {
     /// The checksum of the bytes of the vector.
     let vector: [UInt8]
@@ -72,10 +72,8 @@ extension IndexDatabase.File {
     private static let longestSide = Int(Int32.max)
 
     /// True if a path leads to something below the folder that it is appended to.
-    static func isSafe(_ path: [UInt8]) -> Bool {
-        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        return !path.contains(0)
-            && parts.allSatisfy { $0 != [] && $0 != [0x2E] && $0 != [0x2E, 0x2E] }
+    private static func isSafe(_ path: [UInt8]) -> Bool {
+        (try? OpenFolder.components(of: path)) != nil
     }
 
     private static func shown(_ value: SQLite.Value) -> String {

@@ -1,6 +1,7 @@
 /// The reasons for which a file is not moved, deleted or put back.
 public enum RemovalError: Error, Equatable, Sendable {
-    /// An image stays because a file, itself or the duplicate that is kept, is not as it was indexed.
+    /// An image stays because a file, itself or the duplicate that is kept, is not as it was
+    /// indexed.
     case changed(path: FilePath, file: FilePath)
     /// An image is not touched.
     case refused(path: FilePath, reason: String)

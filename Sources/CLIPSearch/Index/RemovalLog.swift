@@ -1,11 +1,12 @@
 internal import CLIP
 internal import Tensors
 
-/// The log of files that were moved or deleted: one JSON object a line, on the disk before and after each
-/// action, so that it tells the truth whenever the process ends.
+/// The log of files that were moved or deleted: one JSON object a line, on the disk before and
+/// after each action, so that it tells the truth whenever the process ends.
 ///
-/// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is there, the
-/// process ended in between, and the disk says what happened. A new log in which nothing is logged is removed.
+/// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is
+/// there, the process ended in between, and the disk says what happened. A new log in which nothing
+/// is logged is removed.
 public final class RemovalLog {
     /// The state of an action.
     public enum Step: String, Sendable {

@@ -3,8 +3,8 @@ internal import Tensors
 
 /// Puts files back that `DuplicateRemoval` moved, by its log.
 ///
-/// It may be repeated: what is back already is left alone. An action whose end is not in the log is judged by
-/// what is on the disk.
+/// It may be repeated: what is back already is left alone. An action whose end is not in the log is
+/// judged by what is on the disk.
 public struct RemovalUndo {
     /// The outcome.
     public struct Summary: Sendable {
@@ -123,7 +123,8 @@ public struct RemovalUndo {
             guard source.has(entry.digest) else {
                 throw FileError(reason: "another file is there now; \(target.path) stays")
             }
-            // The process ended when the file was at both places: its second name, or its copy, goes.
+            // The process ended when the file was at both places: its second name, or its copy,
+            // goes.
             guard entry.step == .intent, isMoved else { return false }
             try file.remove()
             return true

@@ -5,10 +5,11 @@ internal import Tensors
 /// The version of SQLite, such as "3.40.1".
 package func sqliteVersion() -> String { String(cString: sqlite3_libversion()) }
 
-/// A database of SQLite, which any number of threads may use at once: each statement runs by itself, from its
-/// first row to its last.
+/// A database of SQLite, which any number of threads may use at once: each statement runs by
+/// itself, from its first row to its last.
 ///
-/// `@unchecked Sendable`: the connection and its prepared statements are used only while `lock` is held.
+/// `@unchecked Sendable`: the connection and its prepared statements are used only while `lock` is
+/// held.
 final class SQLite: @unchecked Sendable {
     /// What a column or a parameter holds.
     enum Value {
@@ -31,7 +32,8 @@ final class SQLite: @unchecked Sendable {
     ///   - isForWriting: whether the file is made if there is none, and may be changed.
     ///   - isFixed: whether nobody can write it, its folder neither, where readers leave marks.
     init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
-        // SQLite would write through a link that somebody else put in the place of one of its files.
+        // SQLite would write through a link that somebody else put in the place of one of its
+        // files.
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let file = path.bytes + suffix.utf8
             if let status = try? FileStatus(path: file, followingLinks: false), status.isLink {
