@@ -150,12 +150,14 @@ class ResumeTarget:
             process.stdin.write(f"{self.images}/{path}\n".encode())
             process.stdin.flush()
             time.sleep(0.1)
-        time.sleep(1)
+        end = time.monotonic() + HANG
+        while time.monotonic() < end and max(map(len, self.contents().values()), default=0) <= 5000:
+            time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         process.wait(HANG)
         process.stdin.close()
         rows = self.contents()
-        assert max(map(len, rows.values())) > 5000, f"{name}: no rows are left: {[*rows]}"
+        assert max(map(len, rows.values()), default=0) > 5000, f"{name}: no rows are left: {[*rows]}"
 
     def contents(self):
         files = [path for path in self.target.rglob("*") if path.is_file()]
