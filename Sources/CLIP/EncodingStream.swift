@@ -133,7 +133,7 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private let model: CLIPModel
     private let decode: @Sendable (Input) -> DecodedInput<Learned>
     private let shared: Monitor<Shared>
-    /// Results that are the caller's next ones.
+    /// The next results to return, in order.
     private var ready: ArraySlice<EncodedInput<Input, Learned>> = []
     private var phase = Phase.notBegun
 
@@ -194,6 +194,8 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         let batchSize = model.imageBatchSize
         while ready.isEmpty, phase == .running {
             feed(nextInput, upTo: model.threads * batchSize)
+            if shared.withLock({ $0.threads == 0 }) { startWorkers() }
+            // Without a thread of its own, the stream encodes on the caller's.
             let isAlone = shared.withLock { $0.threads == 0 }
             if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: batchSize, among: 1) }) {
                 encode(batch)
@@ -214,10 +216,13 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         if let few {
             phase = .isOver
             ready = model.encodeTogether(few, decode)[...]
-        } else if model.threads > 1 {
-            // If the system grants no thread, the caller's own does everything.
-            for _ in 0..<model.threads where !startWorker() { break }
         }
+    }
+
+    /// Starts the threads of the stream, fewer if the system or other streams leave fewer.
+    private func startWorkers() {
+        guard model.threads > 1, !shared.withLock({ $0.hasEnded }) else { return }
+        for _ in 0..<model.threads where !startWorker() { break }
     }
 
     private func startWorker() -> Bool {
@@ -227,6 +232,7 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
             while let batch = Self.takeBatch(model, shared) {
                 Self.encode(batch, model, decode, shared)
             }
+        } whenEnded: {
             shared.withLock { $0.threads -= 1 }
         }
         if !isStarted { shared.withLock { $0.threads -= 1 } }
@@ -243,10 +249,21 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
+    /// Reads inputs until so many wait for the threads.
+    ///
+    /// Where inputs come more slowly than they are encoded, it ends before: a batch of inputs later
+    /// than the next results are there.
     private func feed(_ nextInput: () -> Input?, upTo count: Int) {
-        while shared.withLock({ !$0.isAtEnd && $0.failed == nil && $0.inputs.count < count }) {
+        var read = 0
+        func isWanted(_ shared: Shared) -> Bool {
+            let hasResults = shared.results[shared.handed] != nil
+            return !shared.isAtEnd && shared.failed == nil && shared.inputs.count < count
+                && !(hasResults && read >= model.imageBatchSize)
+        }
+        while shared.withLock({ isWanted($0) }) {
             // Not under the lock: this may read a folder or wait for a pipe.
             let input = nextInput()
+            read += 1
             shared.withLock { shared in
                 if let input { shared.inputs.append(input) } else { shared.isAtEnd = true }
             }

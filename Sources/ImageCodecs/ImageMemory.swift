@@ -16,10 +16,12 @@ package enum ImageMemory {
     package static var used: Int { Int(clip_memory_used()) }
 
     /// Calls a function that decodes images and is done with them when it returns. Their memory
-    /// counts until then.
+    /// counts until then, or until the end of the call around this one.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        // A share of its own would make the thread wait for the memory that it holds itself.
+        if Share.current.get() != nil { return try body() }
         let share = Share()
         defer { share.giveBack() }
         return try Share.current.withValue(share) {

@@ -105,13 +105,15 @@ extension Workspace {
 ///
 /// Each call has its own workspace. At most as many calls run at once as there are threads; the
 /// others wait for their turn, so that any number of calls needs no more memory than that. The
-/// memory of the largest pass is kept, for to take it from the system anew was measured at a tenth
-/// of a small pass.
+/// memory of the largest pass is kept, because allocating it again costs about a tenth of a small
+/// pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
     private let engine: ProductEngine
     private let waiting = Mutex<[Workspace]>([])
     private let calls = Monitor(0)
+    /// True on a thread that runs a call of a pool.
+    private static let isRunning = TaskLocal(wrappedValue: false)
 
     package init(threads: Int, engine: ProductEngine = .native) {
         self.threads = threads
@@ -120,11 +122,13 @@ package final class WorkspacePool: Sendable {
 
     /// Runs `body` with a workspace of all threads.
     ///
-    /// `body` must not use the pool: it would wait for itself.
+    /// A `body` that uses the pool again runs that call on its own thread alone: if it waited for
+    /// its turn, it could wait for itself.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
+        guard !Self.isRunning.get() else { return with(threads: 1, body) }
         calls.wait { $0 < threads ? ($0 += 1) : nil }
         defer { calls.withLock { $0 -= 1 } }
-        return with(threads: threads, body)
+        return Self.isRunning.withValue(true) { with(threads: threads, body) }
     }
 
     /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone; the
@@ -136,11 +140,13 @@ package final class WorkspacePool: Sendable {
         let next = Atomic(0)
         withWorkspace { all in
             all.team.run(parts: min(count, all.team.count)) { _ in
-                withOneThread { workspace in
-                    while true {
-                        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                        guard index < count else { return }
-                        body(index, workspace)
+                Self.isRunning.withValue(true) {
+                    withOneThread { workspace in
+                        while true {
+                            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                            guard index < count else { return }
+                            body(index, workspace)
+                        }
                     }
                 }
             }

@@ -87,6 +87,68 @@ import Testing
         #expect(farthest < 9_000, "\(farthest) inputs ahead")
     }
 
+    /// A source that is slower than the threads, such as a pipe, keeps no results back.
+    @Test func resultsOfASlowSourceComeAtOnce() throws {
+        let model = try Self.model(threads: 2)
+        var read = 0
+        let inputs = AnyIterator {
+            usleep(1000)
+            read += 1
+            return read <= 1000 ? read : nil
+        }
+        var farthest = 0
+        var taken = 0
+        for encoded in model.encodings(
+            of: IteratorSequence(inputs),
+            decode: { input throws(CLIPError) in try Self.image(input) })
+        {
+            taken += 1
+            #expect(encoded.input == taken)
+            farthest = max(farthest, read - taken)
+        }
+        #expect(taken == 1000)
+        #expect(farthest < 500, "\(farthest) inputs were read before their results were taken")
+    }
+
+    /// A caller may encode something else while it decodes, with the same model too.
+    @Test(arguments: [1, 2, 3], [1, 5, 200]) func decodeMayUseTheModel(threads: Int, count: Int) throws
+    {
+        let model = try Self.model(threads: threads)
+        let expected = try model.encode(texts: ["a dog"])[0]
+        let encodings = model.encodings(of: 0..<count) { input -> DecodedInput<[Float]> in
+            let image = Result { () throws(CLIPError) in try Self.image(input) }
+            let texts = try? model.encode(texts: ["a dog"])
+            return DecodedInput(image, learned: texts?[0] ?? [])
+        }
+        var found = 0
+        for encoded in encodings {
+            #expect(encoded.learned == expected, "input \(encoded.input)")
+            found += 1
+        }
+        #expect(found == count)
+    }
+
+    /// Streams that begin while others hold all threads get threads when these end.
+    @Test func streamsWithinStreamsComeToAnEnd() throws {
+        let model = try Self.model(threads: 2)
+        let decode: @Sendable (Int) throws(CLIPError) -> RGBImage = { input throws(CLIPError) in
+            try Self.image(input)
+        }
+        var counts = [0, 0]
+        for pair in zip(
+            model.encodings(of: 0..<300, decode: decode),
+            model.encodings(of: 0..<300, decode: decode))
+        {
+            #expect(pair.0.embedding == pair.1.embedding, "input \(pair.0.input)")
+            counts[0] += 1
+        }
+        for encoded in model.encodings(of: 0..<300, decode: decode) {
+            #expect(encoded.input == counts[1])
+            counts[1] += 1
+        }
+        #expect(counts == [300, 300])
+    }
+
     @Test func sixteenStreamsAtOnce() async throws {
         let model = try Self.model(threads: 2)
         let expected = try (0..<40).map { try model.encode(images: [Self.image($0)])[0] }

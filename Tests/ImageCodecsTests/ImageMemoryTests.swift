@@ -215,6 +215,21 @@ import Testing
         #expect(images.count == 3)
     }
 
+    /// As where an image is decoded while a stream decodes another one.
+    @Test func callsWithinCallsShareTheirMemory() throws {
+        let (file, options) = try imageThatFillsTheLimit()
+        DispatchQueue.concurrentPerform(iterations: 16) { _ in
+            ImageMemory.whileHolding {
+                let outer = try? DecodedImage(decoding: file, options: options)
+                let inner = ImageMemory.whileHolding {
+                    try? DecodedImage(decoding: file, options: options)
+                }
+                let next = try? DecodedImage(decoding: file, options: options)
+                #expect([outer, inner, next].allSatisfy { $0?.width == 400 })
+            }
+        }
+    }
+
     // MARK: scans
 
     @Test func scansAreLimited() throws {
