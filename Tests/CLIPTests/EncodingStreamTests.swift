@@ -111,7 +111,8 @@ import Testing
     }
 
     /// A caller may encode something else while it decodes, with the same model too.
-    @Test(arguments: [1, 2, 3], [1, 5, 200]) func decodeMayUseTheModel(threads: Int, count: Int) throws
+    @Test(arguments: [1, 2, 3], [1, 5, 200]) func decodeMayUseTheModel(threads: Int, count: Int)
+        throws
     {
         let model = try Self.model(threads: threads)
         let expected = try model.encode(texts: ["a dog"])[0]
