@@ -40,21 +40,21 @@ public final class IndexUpdate: @unchecked Sendable {
     }
 
     let folder: FilePath
-    private let model: CLIPModel
+    let model: CLIPModel
     let decoding: RGBImage.DecodingOptions
     /// True if every file is read and compared with its digest.
     let isVerifying: Bool
-    private let place: FilePath
+    let place: FilePath
     let database: IndexDatabase
-    private let vectors: GrowingFile
+    let vectors: GrowingFile
     /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
-    private let replaced: GrowingFile?
+    let replaced: GrowingFile?
     /// Held by whoever changes anything below, so that `keep` may be called at any moment.
     private let gate = Mutex(())
-    private var rows: Int
+    var rows: Int
     /// Rows of files that are gone, the next to be written over at the end.
-    private var free: [Int] = []
-    private var generation: Int
+    var free: [Int] = []
+    var generation: Int
     private var hasWrittenOver = false
     var summary = Summary()
     /// Files with changed entries, which the next commit writes.
@@ -107,111 +107,6 @@ public final class IndexUpdate: @unchecked Sendable {
             throw IndexError(error, folder: folder)
         }
         if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
-    }
-
-    /// Reads the state of the index, or begins it; returns how the index and the update differ, if
-    /// they do.
-    private func begin(
-        with record: ModelRecord
-    ) throws(FileError) -> (stored: String, given: String)? {
-        let version = try database.fact("version")
-        let identity = [  // the first that differs is the one that is said
-            ("fingerprint", record.fingerprint),
-            ("decoding", Self.description(of: decoding, model.preprocessor)),
-            ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
-            ("version", EmbeddingIndex.version),
-        ]
-        let isBegun = try database.fact("fingerprint") != nil
-        if isBegun {
-            let isOld = version == EmbeddingIndex.oldVersion
-            if !isOld && version == EmbeddingIndex.version { try database.checkFacts() }
-            if let other = try difference(
-                of: identity.dropLast(isOld ? 1 : 0), record, from: database)
-            {
-                guard replaced != nil else { return other }
-                // The files of an interrupted rebuild with another model.
-                try clear(identity)
-            } else {
-                try open(record, isOld: isOld)
-            }
-        } else {
-            // What was begun always says its model.
-            guard version == nil, try database.count() == 0 else {
-                throw IndexDatabase.damage("the model of its vectors is not stored")
-            }
-            try clear(identity)
-        }
-        try database.transaction { () throws(FileError) in
-            try database.setModel(record)
-            try database.setFact("version", EmbeddingIndex.version)
-            try database.removeFact("count")
-            try database.sealFacts()
-        }
-        return nil
-    }
-
-    private func clear(_ identity: [(String, String)]) throws(FileError) {
-        let rounded = place.appending("vectors.i8".utf8)
-        if (try? FileStatus(path: rounded.bytes, followingLinks: false)) != nil {
-            try removeFile(rounded.bytes)
-        }
-        try database.transaction { () throws(FileError) in
-            try database.clear()
-            for (name, value) in identity { try database.setFact(name, value) }
-            try database.setFact("rows", "0")
-            try database.sealFacts()
-        }
-        try vectors.truncate(to: 0)
-    }
-
-    /// Reads the state of an index of the same model, and checks it unless nothing else can have
-    /// changed it.
-    private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
-        let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
-        if !isOld && !IndexSeal(place).isIntact { try database.verify(mapped) }
-        rows = mapped.count
-        generation = try database.generation()
-        // What lies behind was not spoken of.
-        try vectors.truncate(to: 4 * record.dimension * rows)
-        if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
-        // Version 0.1 wrote no checksums, and took each failure for one of the content.
-        for (id, file) in try database.filesWithoutSums() {
-            guard let row = file.row, row < rows else {
-                throw IndexDatabase.damage("the vector of \(file.path) is missing")
-            }
-            let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
-            try database.setSums(RowSums(file, vector: vector), id: id)
-        }
-        if isOld { try database.forgetDigestsOfFailures() }
-    }
-
-    /// Says how an index and what is to update it differ; nil if they do not.
-    private func difference(
-        of identity: some Sequence<(String, String)>, _ record: ModelRecord,
-        from database: IndexDatabase
-    ) throws(FileError) -> (stored: String, given: String)? {
-        for (name, value) in identity {
-            let old = try database.fact(name) ?? "?"
-            guard old != value else { continue }
-            let stored = try database.modelRecord()
-            guard name != "fingerprint", let stored else {
-                let names = stored?.names(comparedTo: record)
-                return (names?.own ?? "another model", names?.other ?? record.name)
-            }
-            return ("\(stored.name) with \(name) \(old)", "\(record.name) with \(name) \(value)")
-        }
-        return nil
-    }
-
-    /// How pictures become pixels.
-    private static func description(
-        of decoding: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor
-    ) -> String {
-        """
-        \(preprocessor.rules.rawValue), orientation \(decoding.appliesOrientation), 16 bits \
-        \(decoding.scales16Bits), truncated \(decoding.allowsTruncated), smallest side \
-        \(decoding.smallestSide ?? 0)
-        """
     }
 
     /// Scans the folder, encodes new and changed images, and commits the result.
