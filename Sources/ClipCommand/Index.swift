@@ -15,7 +15,8 @@ struct Index: ParsableCommand {
             All images in the folder and its subfolders are encoded once; the index, .clip-index in \
             the folder, keeps their vectors. Run it again after changes: new and changed images are \
             encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
-            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept.
+            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept. \
+            So are those behind a link to a disk that is not mounted.
 
             Images that cannot be read are listed, with exit status 1; later runs try again those that may \
             be readable now (permissions, memory, limits) and list only new failures: the exit status is 0 if \
@@ -96,6 +97,11 @@ struct Index: ParsableCommand {
                 clip: index: \(counted(known, "image")) could not be read, as before: clip index \
                 --list-errors \(folder) lists them
                 """)
+        }
+        if !common.quiet {
+            for link in summary.danglingLinks {
+                note("clip: index: \(link) is a link that leads nowhere: its images are kept")
+            }
         }
         if let errors {
             let lines = summary.failures.flatMap { Self.object($0).bytes + [UInt8(ascii: "\n")] }

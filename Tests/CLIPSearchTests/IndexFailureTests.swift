@@ -69,6 +69,29 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
+    /// As a link to a disk that is not mounted now.
+    @Test func imagesBehindDanglingLinksAreKept() throws {
+        let (link, disk) = ("\(path)/usb", folder.path + "/disk")
+        try files.createDirectory(atPath: disk, withIntermediateDirectories: true)
+        try files.createSymbolicLink(atPath: link, withDestinationPath: disk)
+        try files.createSymbolicLink(atPath: "\(path)/empty", withDestinationPath: "nowhere")
+        for seed in 0..<3 { try add("usb/\(seed).png", seed: seed) }
+        try add("usb0.png", seed: 3)
+        let first = try update()
+        #expect(first.encoded == 4 && first.danglingLinks.isEmpty, "\(first)")
+        try files.moveItem(atPath: disk, toPath: disk + ".away")
+        let without = try update()
+        #expect(without.deleted == 0 && without.unchanged == 1, "\(without)")
+        #expect(without.failures.isEmpty, "\(without)")
+        #expect(without.danglingLinks == [FilePath(link)])
+        #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
+        try files.moveItem(atPath: disk + ".away", toPath: disk)
+        #expect(try update().unchanged == 4)
+        try files.removeItem(atPath: link)
+        #expect(try update().deleted == 3)
+        #expect(Array(PictureCollection([.path(path)])).count == 1)
+    }
+
     @Test func aRootThatCannotBeListedChangesNothing() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()

@@ -69,6 +69,11 @@ extension IndexUpdate {
                 let path = relative(path)
                 try markSeen(try database.idsOfFiles(below: path))
                 result = Input(path: path, known: try database.file(at: path), failure: reason)
+            case .dangling(let path):
+                // The disk that the link leads to may only be absent for now.
+                let ids = try database.idsOfFiles(below: relative(path))
+                try markSeen(ids)
+                if !ids.isEmpty { summary.danglingLinks.append(path) }
             }
         }
         return result

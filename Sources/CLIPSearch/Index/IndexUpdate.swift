@@ -35,6 +35,9 @@ public final class IndexUpdate: @unchecked Sendable {
         public var deleted = 0
         /// All files that could not be read, now or before, by path.
         public var failures: [Failure] = []
+        /// The links that lead nowhere now, the images behind which are kept: the folder's path,
+        /// then that of the link in it.
+        public var danglingLinks: [FilePath] = []
         /// Image files in formats that are not supported.
         public var skipped = SkippedFormats()
     }
@@ -85,14 +88,20 @@ public final class IndexUpdate: @unchecked Sendable {
         self.decoding = decoding
         self.isVerifying = isVerifying
         try EmbeddingIndex.checkIsFolder(folder)
-        let place = folder.appending(EmbeddingIndex.location)
         let record = ModelRecord(model, name: modelName)
         do throws(FileError) {
             try EmbeddingIndex.recover(in: folder)
+            try EmbeddingIndex.checkLink(in: folder)
+            let place = EmbeddingIndex.mainPlace(in: folder)
             let isThere = (try? FileStatus(path: place.bytes)) != nil
             replaced = isRebuild && isThere ? try EmbeddingIndex.vectors(in: place) : nil
-            self.place = replaced == nil ? place : EmbeddingIndex.newPlace(in: folder)
-            try makeFolder(self.place.bytes)
+            if replaced == nil {
+                self.place = place
+                try makeFolder(place.bytes)
+            } else {
+                self.place = EmbeddingIndex.newPlace(in: folder)
+                try EmbeddingIndex.prepareRebuild(in: folder)
+            }
             vectors = try EmbeddingIndex.vectors(in: self.place)
             database = try IndexDatabase(
                 path: self.place.appending("files.sqlite".utf8), isForWriting: true)
