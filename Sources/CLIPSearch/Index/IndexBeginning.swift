@@ -7,6 +7,7 @@ extension IndexUpdate {
     func begin(
         with record: ModelRecord
     ) throws(FileError) -> (stored: String, given: String)? {
+        lastUpdateHasEnded = try database.fact("count") != nil
         let version = try database.fact("version")
         let identity = [  // the first that differs is the one that is said
             ("fingerprint", record.fingerprint),
@@ -17,6 +18,8 @@ extension IndexUpdate {
         let isBegun = try database.fact("fingerprint") != nil
         if isBegun {
             let isOld = version == EmbeddingIndex.oldVersion
+            // That version did not store a count.
+            if isOld { lastUpdateHasEnded = true }
             if !isOld && version == EmbeddingIndex.version { try database.checkFacts() }
             if let other = try difference(
                 of: identity.dropLast(isOld ? 1 : 0), record, from: database)
@@ -57,25 +60,28 @@ extension IndexUpdate {
         try vectors.truncate(to: 0)
     }
 
-    /// Reads the state of an index of the same model, and checks it unless nothing else can have
-    /// changed it.
+    /// Reads the state of an index of the same model, and verifies it unless nothing else can have
+    /// changed it, or it is an unfinished rebuild, which was verified when it was opened.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
         let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
-        if !isOld && !IndexSeal(place).isIntact { try database.verify(mapped) }
+        let isTrusted = isOld || replaced != nil || IndexSeal(place).isIntact
+        if isVerifying || !isTrusted { try database.verify(mapped) }
         rows = mapped.count
         generation = try database.generation()
         // What lies behind was not spoken of.
         try vectors.truncate(to: 4 * record.dimension * rows)
         if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
         // Version 0.1 wrote no checksums, and took each failure for one of the content.
-        for (id, file) in try database.filesWithoutSums() {
-            guard let row = file.row, row < rows else {
-                throw IndexDatabase.damage("the vector of \(file.path) is missing")
+        try database.transaction { () throws(FileError) in
+            for (id, file) in try database.filesWithoutSums() {
+                guard let row = file.row, row < rows else {
+                    throw IndexDatabase.damage("the vector of \(file.path) is missing")
+                }
+                let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
+                try database.setSums(RowSums(file, vector: vector), id: id)
             }
-            let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
-            try database.setSums(RowSums(file, vector: vector), id: id)
+            if isOld { try database.forgetDigestsOfFailures() }
         }
-        if isOld { try database.forgetDigestsOfFailures() }
     }
 
     /// Says how an index and what is to update it differ; nil if they do not.
@@ -105,5 +111,39 @@ extension IndexUpdate {
         \(decoding.scales16Bits), truncated \(decoding.allowsTruncated), smallest side \
         \(decoding.smallestSide ?? 0)
         """
+    }
+
+    /// Empties an unfinished rebuild if it is damaged; there is nothing in it to be kept.
+    ///
+    /// - Parameter vectors: Its vectors, whose lock the caller holds.
+    static func emptyIfDamaged(_ place: FilePath, _ vectors: GrowingFile) throws(FileError) {
+        let path = place.appending("files.sqlite".utf8)
+        guard (try? FileStatus(path: path.bytes)) != nil else { return try vectors.truncate(to: 0) }
+        do throws(FileError) {
+            try verifyAll(IndexDatabase(path: path, isForWriting: true), place)
+        } catch {
+            guard error.isDamage else { throw error }
+            try EmbeddingIndex.removeFiles(of: place, except: "vectors.f32")
+            try vectors.truncate(to: 0)
+        }
+    }
+
+    /// Compares everything that an index holds with its checksums, sealed or not.
+    ///
+    /// - Throws: `FileError` if something is damaged.
+    private static func verifyAll(
+        _ database: IndexDatabase, _ place: FilePath
+    ) throws(FileError) {
+        let version = try database.fact("version")
+        if version == EmbeddingIndex.version { try database.checkFacts() }
+        guard let record = try database.modelRecord() else {
+            // A process may have ended before it stored the model.
+            guard version == nil, try database.count() == 0 else {
+                throw IndexDatabase.damage("the model of its vectors is not stored")
+            }
+            return
+        }
+        try database.verify(EmbeddingIndex.mappedVectors(database, record, place))
+        _ = try (database.generation(), database.failures())
     }
 }

@@ -74,6 +74,9 @@ extension EmbeddingIndex {
         }
     }
 
+    /// True if a folder has an index, readable or not.
+    package static func exists(in folder: FilePath) -> Bool { place(in: folder) != nil }
+
     /// True if a rebuild of the index of a folder was begun and has not ended.
     public static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
         let place = newPlace(in: folder)

@@ -6,8 +6,8 @@ internal import Tensors
 ///
 /// Files are new or changed by their size and times; then their content decides. What was moved is
 /// recognised by its content and not encoded again. Files that cannot be seen, because their folder
-/// cannot be listed, are kept. Vectors are on the disk before the database speaks of them, and it
-/// changes all at once: an index that was interrupted is one of fewer files.
+/// cannot be listed, are kept. Vectors are written to disk before the database refers to them, and
+/// each commit is atomic. An interrupted update leaves a valid index of fewer files.
 ///
 /// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update;
 /// both hold
@@ -19,7 +19,7 @@ public final class IndexUpdate: @unchecked Sendable {
         public let path: FilePath
         /// The reason, as one line for a person.
         public let reason: String
-        /// False if the same was recorded of the file by an earlier update.
+        /// False if an earlier update, which was not interrupted, recorded the same of the file.
         public let isNew: Bool
     }
 
@@ -63,8 +63,14 @@ public final class IndexUpdate: @unchecked Sendable {
     /// Files with changed entries, which the next commit writes.
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
     private var seen: [Int] = []
+    /// The ids of files in `waiting` that have new paths.
+    var moved: Set<Int> = []
+    /// Files that may have moved, by their content, the next at the end, as of the last commit.
+    var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
     /// The paths, in the folder, of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
+    /// False if an update was interrupted, so that nobody has heard of the failures that it found.
+    var lastUpdateHasEnded = true
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
     /// The least number of rows for which a search gains by rounded vectors.
@@ -77,7 +83,8 @@ public final class IndexUpdate: @unchecked Sendable {
     ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended,
     ///     and an interrupted rebuild with the same model is gone on with.
     ///   - isVerifying: True to compare the content of every file with what was indexed, and not
-    ///     only of those whose size or times have changed.
+    ///     only of those whose size or times have changed, and to compare the index with its
+    ///     checksums.
     /// - Throws: `IndexError`.
     public init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
@@ -103,6 +110,7 @@ public final class IndexUpdate: @unchecked Sendable {
                 try EmbeddingIndex.prepareRebuild(in: folder)
             }
             vectors = try EmbeddingIndex.vectors(in: self.place)
+            if replaced != nil { try Self.emptyIfDamaged(self.place, vectors) }
             database = try IndexDatabase(
                 path: self.place.appending("files.sqlite".utf8), isForWriting: true)
             (rows, generation) = (0, 0)
@@ -138,7 +146,7 @@ public final class IndexUpdate: @unchecked Sendable {
             try withoutActuallyEscaping(progress) { progress in try encode(next, progress) }
         }
         gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
-        attempt { () throws(FileError) in try quantize() }
+        quantize()
         gate.withLock { _ in attempt { () throws(FileError) in try close() } }
         if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
         return summary
@@ -193,19 +201,23 @@ public final class IndexUpdate: @unchecked Sendable {
         var deleted = 0
         try database.transaction { () throws(FileError) in
             deleted = try database.removeUnseen()
-            try database.setFact("count", "\(try database.count())")
-            try database.sealFacts()
         }
         summary.deleted = deleted
         summary.failures = try database.failures().map { path, reason in
             Failure(
                 path: folder.appending(path.bytes), reason: reason,
-                isNew: newFailures.contains(path))
+                isNew: !lastUpdateHasEnded || newFailures.contains(path))
         }
     }
 
     /// Seals the index; a rebuilt one then takes the place of the old one.
     private func close() throws(FileError) {
+        // The next update takes this for the mark of an update that was not interrupted.
+        let database = database
+        try database.transaction { () throws(FileError) in
+            try database.setFact("count", "\(try database.count())")
+            try database.sealFacts()
+        }
         guard replaced != nil else { return try seal() }
         // SQLite removes its log under the name that the log had, which is another one from here on.
         try database.mergeLog()
@@ -218,19 +230,29 @@ public final class IndexUpdate: @unchecked Sendable {
         try IndexSeal.write(place)
     }
 
-    /// Rounds the vectors once there are many, and again when there are many more.
-    private func quantize() throws(FileError) {
-        guard rows >= quantizingFrom, !EmbeddingIndex.isQuantized(rows, generation, place) else {
-            return
+    /// Rounds the vectors once there are many, and again when there are many more or the index is
+    /// verified.
+    ///
+    /// It takes long and changes nothing that `keep` uses, so it does not hold the gate.
+    private func quantize() {
+        let (isStopped, rows, generation) = gate.withLock { _ in
+            (stopped != nil, self.rows, self.generation)
         }
-        let file = try MappedFile(path: vectors.path)
-        guard
-            let mapped = MappedVectors(
-                file, dimension: model.configuration.embeddingDimension, count: rows)
+        guard !isStopped, rows >= quantizingFrom,
+            isVerifying || !EmbeddingIndex.isQuantized(rows, generation, place)
         else { return }
-        try QuantizedVectors.write(
-            mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
-            on: WorkspacePool(threads: model.threads))
+        do throws(FileError) {
+            let file = try MappedFile(path: vectors.path)
+            let dimension = model.configuration.embeddingDimension
+            guard let mapped = MappedVectors(file, dimension: dimension, count: rows) else {
+                return
+            }
+            try QuantizedVectors.write(
+                mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
+                on: WorkspacePool(threads: model.threads))
+        } catch {
+            gate.withLock { _ in stop(IndexError(error, folder: folder)) }
+        }
     }
 
     /// Ends the update if something cannot be done, after which nothing more is done.
@@ -292,5 +314,8 @@ public final class IndexUpdate: @unchecked Sendable {
             try database.sealFacts()
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
+        // These are in the database now, and marked as seen there.
+        moved.removeAll(keepingCapacity: true)
+        movedCandidates.removeAll(keepingCapacity: true)
     }
 }
