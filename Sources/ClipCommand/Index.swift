@@ -19,8 +19,8 @@ struct Index: ParsableCommand {
             So are those behind a link to a disk that is not mounted.
 
             Images that cannot be read are listed, with exit status 1; later runs try again those that may \
-            be readable now (permissions, memory, limits) and list only new failures: the exit status is 0 if \
-            there are none. --list-errors prints all that are known.
+            be readable now (permissions, memory, limits) and list only new failures, and exit with status 0 \
+            if there are none. --list-errors prints all that are known.
 
             Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
             index keeps the path or name of its model and the model's options; later runs and searches \
@@ -37,7 +37,7 @@ struct Index: ParsableCommand {
     @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
     var rebuild = false
 
-    @Flag(help: "Compare the content of every file with the index, not only size and times.")
+    @Flag(help: "Verify the index, and compare the content of every file with it.")
     var verify = false
 
     @Option(
@@ -85,7 +85,10 @@ struct Index: ParsableCommand {
             }
         } keep: {
             let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
-            return "\(command): \(grouped(update.keep()))\(all) are kept; run it again to go on"
+            return """
+                \(command): \(grouped(update.keep()))\(all) images are indexed; run the command again \
+                to continue
+                """
         }
         progress.finish()
         let newFailures = summary.failures.filter(\.isNew)
@@ -150,7 +153,15 @@ struct Index: ParsableCommand {
     /// The model of the index that is there, or the model that is given, and the name that finds it again.
     private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
         let vectors = StoredVectors.index(of: folder)
-        guard let record = try EmbeddingIndex.model(ofIndexIn: folder),
+        let stored = try EmbeddingIndex.model(ofIndexIn: folder)
+        if rebuild && model.model == nil && stored == nil && EmbeddingIndex.exists(in: folder) {
+            throw Failure(
+                """
+                cannot read the model of the index of \(folder): give the model of the new index with \
+                --model
+                """)
+        }
+        guard let record = stored,
             !rebuild || model.model == nil
         else {
             return (
