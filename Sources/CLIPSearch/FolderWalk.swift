@@ -14,6 +14,9 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     public enum Element: Sendable, Equatable {
         case file(FilePath)
         case unreadable(FilePath, reason: String)
+        /// A link without the name of an image that leads nowhere now, such as one to a disk that
+        /// is not mounted.
+        case dangling(FilePath)
     }
 
     /// The image files so far whose format is not read.
@@ -31,7 +34,7 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     /// - Parameter root: a folder.
     public init(_ root: FilePath) { waiting = [(root, isFolder: true)] }
 
-    /// The next picture or error.
+    /// The next image, error or dangling link.
     public mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
             let ending = path.pathExtension
@@ -55,11 +58,18 @@ public struct FolderWalk: Sequence, IteratorProtocol {
                     waiting.append((path.appending(entry.name), entry.isFolder))
                 }
             } catch {
-                // A link that leads nowhere. Anything else may be a folder that cannot be seen now.
-                if isFolder == nil && !isPicture && error.leadsNowhere { continue }
+                if isFolder == nil && !isPicture && error.leadsNowhere {
+                    if Self.isLink(path) { return .dangling(path) }
+                    continue
+                }
+                // Anything else may be a folder that cannot be seen now.
                 return .unreadable(path, reason: error.reason)
             }
         }
         return nil
+    }
+
+    private static func isLink(_ path: FilePath) -> Bool {
+        (try? FileStatus(path: path.bytes, followingLinks: false))?.isLink ?? false
     }
 }

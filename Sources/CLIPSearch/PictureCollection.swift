@@ -108,13 +108,15 @@ public struct PictureCollection: Sequence, IteratorProtocol {
 
     private mutating func nextOfCurrent() -> Sample? {
         // In place: a copy of a walk is one of all that it has yet to look at.
-        switch folder?.next() {
-        case .file(let path): return Sample(path)
-        case .unreadable(let path, let reason): return Sample(path, .unreadable(reason: reason))
-        case nil:
-            if let folder { skippedBefore += folder.skipped }
-            folder = nil
+        while let found = folder?.next() {
+            switch found {
+            case .file(let path): return Sample(path)
+            case .unreadable(let path, let reason): return Sample(path, .unreadable(reason: reason))
+            case .dangling: continue
+            }
         }
+        if let folder { skippedBefore += folder.skipped }
+        folder = nil
         if let sample = archive?.next() { return sample }
         if let archive { skippedBefore += archive.skipped }
         archive = nil

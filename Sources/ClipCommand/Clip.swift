@@ -19,8 +19,8 @@ struct Clip: ParsableCommand {
         abstract: "Turn images and texts into vectors, and classify images with words alone.",
         discussion: """
             Data goes to standard output, everything else to standard error. The exit status is 0 \
-            when all is done, 1 when something failed (the rest was done; for clip index, what had not failed \
-            before), 2 for wrong usage, 130 after Ctrl-C.
+            when all is done, 1 when something failed (the rest was done; clip index counts only new \
+            failures), 2 for wrong usage, 130 after Ctrl-C.
 
             Completions: clip --generate-completion-script bash|zsh|fish prints the script of a shell; the \
             README says where it goes.

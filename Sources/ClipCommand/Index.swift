@@ -15,11 +15,12 @@ struct Index: ParsableCommand {
             All images in the folder and its subfolders are encoded once; the index, .clip-index in \
             the folder, keeps their vectors. Run it again after changes: new and changed images are \
             encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
-            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept.
+            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept. \
+            So are those behind a link to a disk that is not mounted.
 
             Images that cannot be read are listed, with exit status 1; later runs try again those that may \
-            be readable now (permissions, memory, limits) and list only new failures: the exit status is 0 if \
-            there are none. --list-errors prints all that are known.
+            be readable now (permissions, memory, limits) and list only new failures, and exit with status 0 \
+            if there are none. --list-errors prints all that are known.
 
             Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
             index keeps the path or name of its model and the model's options; later runs and searches \
@@ -36,7 +37,7 @@ struct Index: ParsableCommand {
     @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
     var rebuild = false
 
-    @Flag(help: "Compare the content of every file with the index, not only size and times.")
+    @Flag(help: "Verify the index, and compare the content of every file with it.")
     var verify = false
 
     @Option(
@@ -84,7 +85,10 @@ struct Index: ParsableCommand {
             }
         } keep: {
             let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
-            return "\(command): \(grouped(update.keep()))\(all) are kept; run it again to go on"
+            return """
+                \(command): \(grouped(update.keep()))\(all) images are indexed; run the command again \
+                to continue
+                """
         }
         progress.finish()
         let newFailures = summary.failures.filter(\.isNew)
@@ -96,6 +100,11 @@ struct Index: ParsableCommand {
                 clip: index: \(counted(known, "image")) could not be read, as before: clip index \
                 --list-errors \(folder) lists them
                 """)
+        }
+        if !common.quiet {
+            for link in summary.danglingLinks {
+                note("clip: index: \(link) is a link that leads nowhere: its images are kept")
+            }
         }
         if let errors {
             let lines = summary.failures.flatMap { Self.object($0).bytes + [UInt8(ascii: "\n")] }
@@ -144,7 +153,15 @@ struct Index: ParsableCommand {
     /// The model of the index that is there, or the model that is given, and the name that finds it again.
     private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
         let vectors = StoredVectors.index(of: folder)
-        guard let record = try EmbeddingIndex.model(ofIndexIn: folder),
+        let stored = try EmbeddingIndex.model(ofIndexIn: folder)
+        if rebuild && model.model == nil && stored == nil && EmbeddingIndex.exists(in: folder) {
+            throw Failure(
+                """
+                cannot read the model of the index of \(folder): give the model of the new index with \
+                --model
+                """)
+        }
+        guard let record = stored,
             !rebuild || model.model == nil
         else {
             return (

@@ -154,7 +154,7 @@ struct ModelOptions: ParsableArguments {
     /// Whether the user names a model, by option or environment.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
-    /// The least addresses, in bytes, with which every command runs its smallest model.
+    /// The smallest address space, in bytes, in which every command can run its smallest model.
     private static let leastAddressSpace = 150_000_000
 
     /// Refuses a process that has too few addresses for a model: memory that is missing later ends

@@ -330,3 +330,11 @@ package func realPath(_ path: [UInt8]) throws(FileError) -> [UInt8] {
     defer { free(found) }
     return Array(UnsafeRawBufferPointer(start: found, count: strlen(found)))
 }
+
+/// The path that a symbolic link holds, as it was written into the link.
+package func linkTarget(_ path: [UInt8]) throws(FileError) -> [UInt8] {
+    var target = [CChar](repeating: 0, count: 4096)
+    let count = withPath(path) { readlink($0, &target, target.count) }
+    guard count >= 0 else { throw .last() }
+    return target[..<count].map { UInt8(bitPattern: $0) }
+}

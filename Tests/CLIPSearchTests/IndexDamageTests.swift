@@ -184,4 +184,79 @@ import Testing
             .init(repeating: 1, count: 16), top: .max / 2 + 1)
         #expect(found.count == 4)
     }
+
+    // MARK: what the seal hides
+
+    /// Writes another byte, and seals the index as if an update had written it.
+    private func flip(_ name: String, at offset: Int, in place: FilePath) throws {
+        var changed = try bytes(ofFile: "\(place)/\(name)")
+        changed[offset] ^= 0x40
+        try Data(changed).write(to: URL(fileURLWithPath: "\(place)/\(name)"))
+        try IndexSeal.write(place)
+    }
+
+    private func verify(quantizingFrom rows: Int = 5) throws {
+        let update = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init(), isVerifying: true)
+        update.quantizingFrom = rows
+        _ = try update.run()
+    }
+
+    @Test func verifyingComparesVectorsWithTheirChecksums() throws {
+        try verify()
+        try flip("vectors.f32", at: 2 * 64 + 3, in: place)
+        try update()
+        let error = #expect(throws: IndexError.self) { try verify() }
+        #expect("\(try #require(error))".contains("does not match its checksum"), "\(error)")
+    }
+
+    @Test func verifyingRoundsTheVectorsAnew() throws {
+        try verify()
+        let whole = try bytes(ofFile: "\(place)/vectors.i8")
+        try flip("vectors.i8", at: whole.count - 3, in: place)
+        try verify()
+        #expect(try bytes(ofFile: "\(place)/vectors.i8") == whole)
+    }
+
+    @Test(arguments: ["files.sqlite", "facts", "model", "vectors.f32", "sealed vectors.f32"])
+    func damagedUnfinishedRebuildsAreBegunAnew(damage: String) throws {
+        do {
+            let rebuild = try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init(), isRebuild: true)
+            _ = try? rebuild.run { _ in _ = rebuild.keep() }
+        }
+        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        let new = EmbeddingIndex.newPlace(in: path)
+        let database = new.appending("files.sqlite".utf8)
+        switch damage {
+        case "files.sqlite":
+            try Data("no database, but long enough to be taken for one".utf8).write(
+                to: URL(fileURLWithPath: "\(database)"))
+        case "facts":
+            try SQLite(path: database, isForWriting: true).run(
+                "UPDATE facts SET value = '9' WHERE name = 'rows'")
+        case "model":
+            let database = try IndexDatabase(path: database, isForWriting: true)
+            try database.removeFact("fingerprint")
+            try database.sealFacts()
+        case "vectors.f32":
+            try Data().write(to: URL(fileURLWithPath: "\(new)/vectors.f32"))
+        default: try flip("vectors.f32", at: 3, in: new)
+        }
+        let summary = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init(), isRebuild: true
+        ).run()
+        #expect(summary.encoded == 5 && summary.unchanged == 0, "\(damage): \(summary)")
+        #expect(try EmbeddingIndex(folder: path).count == 5, "\(damage)")
+        #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path), "\(damage)")
+    }
+
+    /// While an update runs, damage is looked for again, but not for ever.
+    @Test func damageIsSaidDuringUpdates() throws {
+        let lock = try EmbeddingIndex.vectors(in: place)
+        defer { withExtendedLifetime(lock) {} }
+        try change("DELETE FROM facts WHERE name = 'sum'")
+        let error = #expect(throws: IndexError.self) { try EmbeddingIndex(folder: path) }
+        #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
+    }
 }

@@ -69,6 +69,29 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
+    /// As a link to a disk that is not mounted now.
+    @Test func imagesBehindDanglingLinksAreKept() throws {
+        let (link, disk) = ("\(path)/usb", folder.path + "/disk")
+        try files.createDirectory(atPath: disk, withIntermediateDirectories: true)
+        try files.createSymbolicLink(atPath: link, withDestinationPath: disk)
+        try files.createSymbolicLink(atPath: "\(path)/empty", withDestinationPath: "nowhere")
+        for seed in 0..<3 { try add("usb/\(seed).png", seed: seed) }
+        try add("usb0.png", seed: 3)
+        let first = try update()
+        #expect(first.encoded == 4 && first.danglingLinks.isEmpty, "\(first)")
+        try files.moveItem(atPath: disk, toPath: disk + ".away")
+        let without = try update()
+        #expect(without.deleted == 0 && without.unchanged == 1, "\(without)")
+        #expect(without.failures.isEmpty, "\(without)")
+        #expect(without.danglingLinks == [FilePath(link)])
+        #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
+        try files.moveItem(atPath: disk + ".away", toPath: disk)
+        #expect(try update().unchanged == 4)
+        try files.removeItem(atPath: link)
+        #expect(try update().deleted == 3)
+        #expect(Array(PictureCollection([.path(path)])).count == 1)
+    }
+
     @Test func aRootThatCannotBeListedChangesNothing() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()
@@ -93,6 +116,64 @@ import Testing
         #expect(try update(small).failures.map(\.isNew) == [false])
         let last = try update()
         #expect(last.encoded == 1 && last.failures.isEmpty)
+    }
+
+    /// The old vector would be an answer for an image that is not there any more.
+    @Test func changedImagesBeyondALimitLoseTheirVectors() throws {
+        try add("a.png", seed: 1)
+        _ = try update()
+        try add("a.png", seed: 2)
+        var small = RGBImage.DecodingOptions()
+        small.maximumPixels = 10
+        let limited = try update(small, isVerifying: true)
+        #expect(limited.failures.map(\.isNew) == [true], "\(limited)")
+        #expect(try names() == [])
+        let last = try update()
+        #expect(last.encoded == 1 && last.failures.isEmpty, "\(last)")
+        #expect(try names() == ["a.png"])
+    }
+
+    @Test func failuresOfInterruptedUpdatesAreNew() throws {
+        try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
+        do {
+            let interrupted = try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init())
+            #expect(throws: IndexError.self) {
+                _ = try interrupted.run { _ in _ = interrupted.keep() }
+            }
+        }
+        #expect(try EmbeddingIndex(folder: path).failures().count == 1)
+        #expect(try update().failures.map(\.isNew) == [true])
+        #expect(try update().failures.map(\.isNew) == [false])
+    }
+
+    @Test func movedFilesLeaveTheirFailuresBehind() throws {
+        try add("a.png", seed: 1)
+        _ = try update()
+        var found: [FolderWalk.Element] = [
+            .unreadable(path.appending("a.png".utf8), reason: "Permission denied")
+        ]
+        let failed = try IndexUpdate(
+            folder: path, model: model, modelName: "seeded", decoding: .init()
+        ).run({ found.isEmpty ? nil : found.removeFirst() })
+        #expect(failed.failures.map(\.isNew) == [true], "\(failed)")
+        try files.moveItem(atPath: "\(path)/a.png", toPath: "\(path)/b.png")
+        let last = try update()
+        #expect(last.moved == 1 && last.encoded == 0 && last.failures.isEmpty, "\(last)")
+        #expect(try names() == ["b.png"])
+    }
+
+    @Test func equalFilesAreMovedOnceEach() throws {
+        for number in 10..<40 { try add("sub/\(number).png", seed: 1) }
+        try add("stays.png", seed: 1)
+        #expect(try update().encoded == 31)
+        try files.moveItem(atPath: "\(path)/sub", toPath: "\(path)/moved")
+        try add("new.png", seed: 1)
+        let summary = try update()
+        #expect(summary.moved == 30 && summary.encoded == 1, "\(summary)")
+        #expect(summary.unchanged == 1 && summary.deleted == 0, "\(summary)")
+        #expect(try names() == (10..<40).map { "moved/\($0).png" } + ["new.png", "stays.png"])
+        #expect(try update().unchanged == 32)
     }
 
     @Test func filesThatCannotBeReadAreTriedAgain() throws {

@@ -97,4 +97,96 @@ import Testing
         #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
         #expect(try EmbeddingIndex(folder: path).model.resolution == 32)
     }
+
+    // MARK: links, and files of others
+
+    private var names: [String] {
+        get throws {
+            try FileManager.default.contentsOfDirectory(atPath: folder.path)
+                .filter { $0.hasPrefix(".clip") }.sorted()
+        }
+    }
+
+    private func link(_ name: String, to target: String) throws {
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder.path)/\(name)", withDestinationPath: target)
+    }
+
+    private func found() throws -> Int {
+        try EmbeddingIndex(folder: path).search([Float](repeating: 1, count: 16), top: 9).count
+    }
+
+    /// Such links may have come with the images.
+    @Test(arguments: [".clip-index.old", ".clip-index.new"])
+    func rebuildsDeleteNothingBehindLinks(name: String) throws {
+        let documents = try TemporaryFolder()
+        for name in ["letter.txt", "seal", "files.sqlite"] {
+            try documents.write(name, "precious".utf8)
+        }
+        _ = try update(0, isRebuild: false)
+        try link(name, to: documents.path)
+        #expect(try update(1).encoded == 5)
+        for name in ["letter.txt", "seal", "files.sqlite"] {
+            #expect(
+                try bytes(ofFile: "\(documents.path)/\(name)") == Array("precious".utf8), "\(name)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: documents.path).count == 3)
+        #expect(try names == [".clip-index"])
+        #expect(try found() == 5)
+    }
+
+    /// An index on another disk stays there, and the link stays a link.
+    @Test(arguments: ["", "/"]) func linkedIndexesAreRebuiltAtTheirTarget(slash: String) throws {
+        let disk = try TemporaryFolder()
+        let files = FileManager.default
+        try files.createDirectory(atPath: disk.path + "/vectors", withIntermediateDirectories: true)
+        try link(".clip-index", to: disk.path + "/vectors" + slash)
+        #expect(try update(0, isRebuild: false).encoded == 5)
+        for model in [1, 0] {
+            #expect(try update(model).encoded == 5)
+            #expect(try EmbeddingIndex(folder: path).modelName == "\(model)")
+            #expect(try found() == 5)
+            #expect(try files.contentsOfDirectory(atPath: disk.path) == ["vectors"])
+            #expect(try names == [".clip-index"])
+        }
+        #expect(
+            try files.destinationOfSymbolicLink(atPath: folder.path + "/.clip-index")
+                .hasPrefix(disk.path + "/vectors"))
+        // A process that ended between the two steps of a replacement.
+        try files.moveItem(atPath: disk.path + "/vectors", toPath: disk.path + "/vectors.old")
+        #expect(try found() == 5)
+        #expect(try update(0, isRebuild: false).unchanged == 5)
+        #expect(try files.contentsOfDirectory(atPath: disk.path) == ["vectors"])
+    }
+
+    @Test func linksToMissingIndexesAreAnError() throws {
+        let disk = try TemporaryFolder()
+        try link(".clip-index", to: disk.path + "/vectors")
+        let error = #expect(throws: IndexError.self) { try update(0, isRebuild: false) }
+        #expect("\(try #require(error))".contains("is missing"), "\(error)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path).isEmpty)
+    }
+
+    @Test func otherFilesInAnIndexOutliveRebuilds() throws {
+        _ = try update(0, isRebuild: false)
+        try folder.write(".clip-index/note.txt", "mine".utf8)
+        #expect(try update(1).encoded == 5)
+        #expect(try bytes(ofFile: folder.path + "/.clip-index/note.txt") == Array("mine".utf8))
+        #expect(try names == [".clip-index"])
+    }
+
+    /// The error comes before anything is encoded, and not after hours.
+    @Test func otherFilesInThePlaceOfTheOldIndexAreAnError() throws {
+        _ = try update(0, isRebuild: false)
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/.clip-index.old", withIntermediateDirectories: true)
+        let letter = try folder.write(".clip-index.old/letter.txt", "mine".utf8)
+        let error = #expect(throws: IndexError.self) {
+            try IndexUpdate(
+                folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
+        }
+        #expect("\(try #require(error))".contains("letter.txt"), "\(error)")
+        #expect(try bytes(ofFile: letter) == Array("mine".utf8))
+        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+    }
 }

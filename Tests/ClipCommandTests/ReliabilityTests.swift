@@ -53,6 +53,33 @@ import Testing
         #expect(!third.errors.contains("bad.jpg"), "\(third.errors)")
     }
 
+    @Test func danglingLinksAreSaid() throws {
+        try files.moveItem(atPath: folder.path + "/photos/sub", toPath: folder.path + "/disk")
+        try files.createSymbolicLink(
+            atPath: folder.path + "/photos/sub", withDestinationPath: folder.path + "/disk")
+        #expect(try index().status == 0)
+        try files.removeItem(atPath: folder.path + "/disk")
+        let result = try index()
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(
+            result.errors.contains("photos/sub is a link that leads nowhere: its images are kept"),
+            "\(result.errors)")
+        #expect(result.errors.contains("1 unchanged, 0 moved, 0 deleted"), "\(result.errors)")
+        let quiet = try index("-q")
+        #expect(quiet.status == 0 && quiet.errors.isEmpty, "\(quiet.errors)")
+    }
+
+    /// The default model may be another one than that of the index.
+    @Test func rebuildsOfIndexesWithUnreadableRecordsNeedAModel() throws {
+        #expect(try index().status == 0)
+        try folder.write("photos/.clip-index/files.sqlite", [UInt8](repeating: 7, count: 4096))
+        let refused = try clip("index", "photos", "--rebuild")
+        expectFailure(refused, status: 1, says: "give the model of the new index with --model")
+        let rebuilt = try index("--rebuild", "--json")
+        #expect(rebuilt.status == 0, "\(rebuilt.errors)")
+        #expect(try json(rebuilt.output)["encoded"] as? Int == 3)
+    }
+
     /// Whatever cannot be opened, no image that is there is forgotten.
     @Test func fewDescriptorsLoseNothing() throws {
         #expect(try index().status == 0)

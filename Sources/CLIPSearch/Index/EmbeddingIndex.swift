@@ -3,9 +3,9 @@ internal import Tensors
 
 /// The embeddings of the pictures in a folder, to be searched.
 ///
-/// An index lies in the folder itself: what SQLite knows of its files, and their vectors, L2-normalised, in
-/// one file that is mapped, not read. It may be searched while it is updated: pictures that came after it was
-/// opened are not found, nor are those that went. Any number of tasks may search one index at once.
+/// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file of their
+/// L2-normalised vectors. It may be searched while it is updated: images that came after it was opened are
+/// not found, nor are those that went. Any number of tasks may search one index at once.
 public struct EmbeddingIndex: Sendable {
     /// A picture that is like what was looked for.
     public struct Match: Sendable, Equatable {
@@ -29,7 +29,7 @@ public struct EmbeddingIndex: Sendable {
     public let count: Int
     /// The number of dimensions of each vector.
     public var dimension: Int { vectors.dimension }
-    /// How many a search uses.
+    /// The number of threads that a search uses.
     public let threads: Int
 
     private let database: IndexDatabase
@@ -74,22 +74,42 @@ public struct EmbeddingIndex: Sendable {
 
         /// Opens the files of the index of a folder; nil if there is none.
         ///
-        /// A rebuild may put others in their place meanwhile: then it is done again.
+        /// A rebuild may put others in their place meanwhile, or an update may commit while they are
+        /// verified, which looks like damage: then it is done again.
         static func open(in folder: FilePath) throws(FileError) -> Files? {
+            var retries = 5
             while let place = EmbeddingIndex.place(in: folder) {
                 let path = place.appending("files.sqlite".utf8)
                 func identity() -> [UInt64] {
                     (try? FileStatus(path: path.bytes)).map { [$0.device, $0.inode] } ?? []
                 }
-                let before = identity()
+                let (before, states) = (identity(), states(of: place))
                 do throws(FileError) {
                     let files = try Files(place, path, folder)
                     if identity() == before { return files }
                 } catch {
-                    if identity() == before { throw error }
+                    let isOther = identity() != before
+                    let vectors = place.appending("vectors.f32".utf8).bytes
+                    let isChanging =
+                        error.isDamage && retries > 0
+                        && (isBeingWritten(vectors) || Self.states(of: place) != states)
+                    guard isOther || isChanging else { throw error }
+                    if !isOther { retries -= 1 }
                 }
             }
             return nil
+        }
+
+        /// The state of the files that a commit changes.
+        private static func states(of place: FilePath) -> [[Int]] {
+            ["files.sqlite", "files.sqlite-wal", "vectors.f32"].map { name in
+                let status = try? FileStatus(path: place.appending(name.utf8).bytes)
+                // Readers make an empty log.
+                guard let status, status.size > 0 else { return [] }
+                return [
+                    Int(truncatingIfNeeded: status.inode), status.size, status.modified,
+                ]
+            }
         }
 
         private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(FileError) {
@@ -263,7 +283,7 @@ public struct EmbeddingIndex: Sendable {
         }
         let file = try MappedFile(path: place.appending("vectors.f32".utf8).bytes)
         guard let vectors = MappedVectors(file, dimension: model.dimension, count: rows) else {
-            throw IndexDatabase.damage("its vectors are cut off")
+            throw IndexDatabase.damage("vectors.f32 is shorter than expected")
         }
         return vectors
     }

@@ -36,7 +36,10 @@ struct IndexDatabase: Sendable {
             let isFixed = !mayWrite(folder)
             if isFixed, let log = try? FileStatus(path: path.bytes + "-wal".utf8), log.size > 0 {
                 throw FileError(
-                    reason: "its folder cannot be written, and an update has not ended there")
+                    reason: """
+                        .clip-index has an unfinished update and is not writable: run clip index \
+                        as its owner
+                        """)
             }
             database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
             hasSums = try Self.hasColumn("sums", database)
@@ -219,8 +222,12 @@ struct IndexDatabase: Sendable {
         return try !database.run(sql, [.integer(size)]).isEmpty
     }
 
-    func files(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
-        try files(where: "digest = ? AND row IS NOT NULL ORDER BY path", [.blob(digest)])
+    /// Returns the files of a content that have vectors and are not marked as seen, by path.
+    func unseenFiles(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
+        try files(
+            where: """
+                digest = ? AND row IS NOT NULL AND id NOT IN (SELECT id FROM seen) ORDER BY path
+                """, [.blob(digest)])
     }
 
     func files(atRow row: Int) throws(FileError) -> [File] {

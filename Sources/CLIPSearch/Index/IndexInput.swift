@@ -69,6 +69,11 @@ extension IndexUpdate {
                 let path = relative(path)
                 try markSeen(try database.idsOfFiles(below: path))
                 result = Input(path: path, known: try database.file(at: path), failure: reason)
+            case .dangling(let path):
+                // The disk that the link leads to may only be absent for now.
+                let ids = try database.idsOfFiles(below: relative(path))
+                try markSeen(ids)
+                if !ids.isEmpty { summary.danglingLinks.append(path) }
             }
         }
         return result
@@ -76,7 +81,9 @@ extension IndexUpdate {
 
     private func input(forFile full: FilePath) throws(FileError) -> Input? {
         let path = relative(full)
-        let known = try database.file(at: path)
+        var known = try database.file(at: path)
+        // The database does not know yet that this file has moved elsewhere.
+        if let id = known?.id, moved.contains(id) { known = nil }
         let status: FileStatus
         do throws(FileError) {
             status = try FileStatus(path: full.bytes)
@@ -101,17 +108,34 @@ extension IndexUpdate {
             let bytes = try? full.contents()
         else { return input }
         input.bytes = bytes
-        let old = try database.files(of: sha256(bytes)).first { isGone($0.file.path) }
-        guard let (id, old) = old else { return input }
+        guard let (id, old) = try takeMovedFile(of: sha256(bytes)) else { return input }
         var file = old
         (file.path, file.size, file.modified) = (path, status.size, status.modified)
         file.changed = status.changed
+        // It was of the old path, and the content can be read.
+        file.failure = nil
         if let sums = old.sums { file.sums = RowSums(file, vectorSum: sums.vector) }
+        moved.insert(id)
         try set(file, id: id)
-        // The next file of this content must not find it again.
-        try commit()
         summary.moved += 1
         return nil
+    }
+
+    /// Returns a file of this content that is gone from its path, each at most once.
+    ///
+    /// The database is asked once for each content and commit: thousands of files may be equal.
+    private func takeMovedFile(
+        of digest: [UInt8]
+    ) throws(FileError) -> (id: Int, file: IndexDatabase.File)? {
+        var candidates =
+            if let known = movedCandidates[digest] { known } else {
+                Array(try database.unseenFiles(of: digest).reversed())
+            }
+        // A candidate that is there now is none for the next file either.
+        var found = candidates.popLast()
+        while let candidate = found, !isGone(candidate.file.path) { found = candidates.popLast() }
+        movedCandidates[digest] = candidates
+        return found
     }
 
     /// True if a file need not be read.
@@ -154,8 +178,11 @@ extension IndexUpdate {
                 let reason = "\(error)"
                 if input.known?.file.failure != reason { markNewFailure(of: input.path) }
                 if !error.isOfContent {
-                    // Tried again by the next update; until then what was known stays.
-                    if let known = input.known?.file, known.row != nil { file = known }
+                    // Tried again by the next update. Until then what was known stays, unless the
+                    // file was read and has other content, of which that vector is not.
+                    if learned.digest == nil, let known = input.known?.file, known.row != nil {
+                        file = known
+                    }
                     file.modified = -1
                     if file.row == nil { file.digest = nil }
                 }

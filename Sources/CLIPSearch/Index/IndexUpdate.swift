@@ -6,8 +6,8 @@ internal import Tensors
 ///
 /// Files are new or changed by their size and times; then their content decides. What was moved is
 /// recognised by its content and not encoded again. Files that cannot be seen, because their folder
-/// cannot be listed, are kept. Vectors are on the disk before the database speaks of them, and it
-/// changes all at once: an index that was interrupted is one of fewer files.
+/// cannot be listed, are kept. Vectors are written to disk before the database refers to them, and
+/// each commit is atomic. An interrupted update leaves a valid index of fewer files.
 ///
 /// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update;
 /// both hold
@@ -19,7 +19,7 @@ public final class IndexUpdate: @unchecked Sendable {
         public let path: FilePath
         /// The reason, as one line for a person.
         public let reason: String
-        /// False if the same was recorded of the file by an earlier update.
+        /// False if an earlier update, which was not interrupted, recorded the same of the file.
         public let isNew: Bool
     }
 
@@ -35,33 +35,42 @@ public final class IndexUpdate: @unchecked Sendable {
         public var deleted = 0
         /// All files that could not be read, now or before, by path.
         public var failures: [Failure] = []
+        /// The links that lead nowhere now, the images behind which are kept: the folder's path,
+        /// then that of the link in it.
+        public var danglingLinks: [FilePath] = []
         /// Image files in formats that are not supported.
         public var skipped = SkippedFormats()
     }
 
     let folder: FilePath
-    private let model: CLIPModel
+    let model: CLIPModel
     let decoding: RGBImage.DecodingOptions
     /// True if every file is read and compared with its digest.
     let isVerifying: Bool
-    private let place: FilePath
+    let place: FilePath
     let database: IndexDatabase
-    private let vectors: GrowingFile
+    let vectors: GrowingFile
     /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
-    private let replaced: GrowingFile?
+    let replaced: GrowingFile?
     /// Held by whoever changes anything below, so that `keep` may be called at any moment.
     private let gate = Mutex(())
-    private var rows: Int
+    var rows: Int
     /// Rows of files that are gone, the next to be written over at the end.
-    private var free: [Int] = []
-    private var generation: Int
+    var free: [Int] = []
+    var generation: Int
     private var hasWrittenOver = false
     var summary = Summary()
     /// Files with changed entries, which the next commit writes.
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
     private var seen: [Int] = []
+    /// The ids of files in `waiting` that have new paths.
+    var moved: Set<Int> = []
+    /// Files that may have moved, by their content, the next at the end, as of the last commit.
+    var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
     /// The paths, in the folder, of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
+    /// False if an update was interrupted, so that nobody has heard of the failures that it found.
+    var lastUpdateHasEnded = true
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
     /// The least number of rows for which a search gains by rounded vectors.
@@ -74,7 +83,8 @@ public final class IndexUpdate: @unchecked Sendable {
     ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended,
     ///     and an interrupted rebuild with the same model is gone on with.
     ///   - isVerifying: True to compare the content of every file with what was indexed, and not
-    ///     only of those whose size or times have changed.
+    ///     only of those whose size or times have changed, and to compare the index with its
+    ///     checksums.
     /// - Throws: `IndexError`.
     public init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
@@ -85,15 +95,22 @@ public final class IndexUpdate: @unchecked Sendable {
         self.decoding = decoding
         self.isVerifying = isVerifying
         try EmbeddingIndex.checkIsFolder(folder)
-        let place = folder.appending(EmbeddingIndex.location)
         let record = ModelRecord(model, name: modelName)
         do throws(FileError) {
             try EmbeddingIndex.recover(in: folder)
+            try EmbeddingIndex.checkLink(in: folder)
+            let place = EmbeddingIndex.mainPlace(in: folder)
             let isThere = (try? FileStatus(path: place.bytes)) != nil
             replaced = isRebuild && isThere ? try EmbeddingIndex.vectors(in: place) : nil
-            self.place = replaced == nil ? place : EmbeddingIndex.newPlace(in: folder)
-            try makeFolder(self.place.bytes)
+            if replaced == nil {
+                self.place = place
+                try makeFolder(place.bytes)
+            } else {
+                self.place = EmbeddingIndex.newPlace(in: folder)
+                try EmbeddingIndex.prepareRebuild(in: folder)
+            }
             vectors = try EmbeddingIndex.vectors(in: self.place)
+            if replaced != nil { try Self.emptyIfDamaged(self.place, vectors) }
             database = try IndexDatabase(
                 path: self.place.appending("files.sqlite".utf8), isForWriting: true)
             (rows, generation) = (0, 0)
@@ -107,111 +124,6 @@ public final class IndexUpdate: @unchecked Sendable {
             throw IndexError(error, folder: folder)
         }
         if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
-    }
-
-    /// Reads the state of the index, or begins it; returns how the index and the update differ, if
-    /// they do.
-    private func begin(
-        with record: ModelRecord
-    ) throws(FileError) -> (stored: String, given: String)? {
-        let version = try database.fact("version")
-        let identity = [  // the first that differs is the one that is said
-            ("fingerprint", record.fingerprint),
-            ("decoding", Self.description(of: decoding, model.preprocessor)),
-            ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
-            ("version", EmbeddingIndex.version),
-        ]
-        let isBegun = try database.fact("fingerprint") != nil
-        if isBegun {
-            let isOld = version == EmbeddingIndex.oldVersion
-            if !isOld && version == EmbeddingIndex.version { try database.checkFacts() }
-            if let other = try difference(
-                of: identity.dropLast(isOld ? 1 : 0), record, from: database)
-            {
-                guard replaced != nil else { return other }
-                // The files of an interrupted rebuild with another model.
-                try clear(identity)
-            } else {
-                try open(record, isOld: isOld)
-            }
-        } else {
-            // What was begun always says its model.
-            guard version == nil, try database.count() == 0 else {
-                throw IndexDatabase.damage("the model of its vectors is not stored")
-            }
-            try clear(identity)
-        }
-        try database.transaction { () throws(FileError) in
-            try database.setModel(record)
-            try database.setFact("version", EmbeddingIndex.version)
-            try database.removeFact("count")
-            try database.sealFacts()
-        }
-        return nil
-    }
-
-    private func clear(_ identity: [(String, String)]) throws(FileError) {
-        let rounded = place.appending("vectors.i8".utf8)
-        if (try? FileStatus(path: rounded.bytes, followingLinks: false)) != nil {
-            try removeFile(rounded.bytes)
-        }
-        try database.transaction { () throws(FileError) in
-            try database.clear()
-            for (name, value) in identity { try database.setFact(name, value) }
-            try database.setFact("rows", "0")
-            try database.sealFacts()
-        }
-        try vectors.truncate(to: 0)
-    }
-
-    /// Reads the state of an index of the same model, and checks it unless nothing else can have
-    /// changed it.
-    private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
-        let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
-        if !isOld && !IndexSeal(place).isIntact { try database.verify(mapped) }
-        rows = mapped.count
-        generation = try database.generation()
-        // What lies behind was not spoken of.
-        try vectors.truncate(to: 4 * record.dimension * rows)
-        if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
-        // Version 0.1 wrote no checksums, and took each failure for one of the content.
-        for (id, file) in try database.filesWithoutSums() {
-            guard let row = file.row, row < rows else {
-                throw IndexDatabase.damage("the vector of \(file.path) is missing")
-            }
-            let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
-            try database.setSums(RowSums(file, vector: vector), id: id)
-        }
-        if isOld { try database.forgetDigestsOfFailures() }
-    }
-
-    /// Says how an index and what is to update it differ; nil if they do not.
-    private func difference(
-        of identity: some Sequence<(String, String)>, _ record: ModelRecord,
-        from database: IndexDatabase
-    ) throws(FileError) -> (stored: String, given: String)? {
-        for (name, value) in identity {
-            let old = try database.fact(name) ?? "?"
-            guard old != value else { continue }
-            let stored = try database.modelRecord()
-            guard name != "fingerprint", let stored else {
-                let names = stored?.names(comparedTo: record)
-                return (names?.own ?? "another model", names?.other ?? record.name)
-            }
-            return ("\(stored.name) with \(name) \(old)", "\(record.name) with \(name) \(value)")
-        }
-        return nil
-    }
-
-    /// How pictures become pixels.
-    private static func description(
-        of decoding: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor
-    ) -> String {
-        """
-        \(preprocessor.rules.rawValue), orientation \(decoding.appliesOrientation), 16 bits \
-        \(decoding.scales16Bits), truncated \(decoding.allowsTruncated), smallest side \
-        \(decoding.smallestSide ?? 0)
-        """
     }
 
     /// Scans the folder, encodes new and changed images, and commits the result.
@@ -234,7 +146,7 @@ public final class IndexUpdate: @unchecked Sendable {
             try withoutActuallyEscaping(progress) { progress in try encode(next, progress) }
         }
         gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
-        attempt { () throws(FileError) in try quantize() }
+        quantize()
         gate.withLock { _ in attempt { () throws(FileError) in try close() } }
         if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
         return summary
@@ -289,19 +201,23 @@ public final class IndexUpdate: @unchecked Sendable {
         var deleted = 0
         try database.transaction { () throws(FileError) in
             deleted = try database.removeUnseen()
-            try database.setFact("count", "\(try database.count())")
-            try database.sealFacts()
         }
         summary.deleted = deleted
         summary.failures = try database.failures().map { path, reason in
             Failure(
                 path: folder.appending(path.bytes), reason: reason,
-                isNew: newFailures.contains(path))
+                isNew: !lastUpdateHasEnded || newFailures.contains(path))
         }
     }
 
     /// Seals the index; a rebuilt one then takes the place of the old one.
     private func close() throws(FileError) {
+        // The next update takes this for the mark of an update that was not interrupted.
+        let database = database
+        try database.transaction { () throws(FileError) in
+            try database.setFact("count", "\(try database.count())")
+            try database.sealFacts()
+        }
         guard replaced != nil else { return try seal() }
         // SQLite removes its log under the name that the log had, which is another one from here on.
         try database.mergeLog()
@@ -314,19 +230,29 @@ public final class IndexUpdate: @unchecked Sendable {
         try IndexSeal.write(place)
     }
 
-    /// Rounds the vectors once there are many, and again when there are many more.
-    private func quantize() throws(FileError) {
-        guard rows >= quantizingFrom, !EmbeddingIndex.isQuantized(rows, generation, place) else {
-            return
+    /// Rounds the vectors once there are many, and again when there are many more or the index is
+    /// verified.
+    ///
+    /// It takes long and changes nothing that `keep` uses, so it does not hold the gate.
+    private func quantize() {
+        let (isStopped, rows, generation) = gate.withLock { _ in
+            (stopped != nil, self.rows, self.generation)
         }
-        let file = try MappedFile(path: vectors.path)
-        guard
-            let mapped = MappedVectors(
-                file, dimension: model.configuration.embeddingDimension, count: rows)
+        guard !isStopped, rows >= quantizingFrom,
+            isVerifying || !EmbeddingIndex.isQuantized(rows, generation, place)
         else { return }
-        try QuantizedVectors.write(
-            mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
-            on: WorkspacePool(threads: model.threads))
+        do throws(FileError) {
+            let file = try MappedFile(path: vectors.path)
+            let dimension = model.configuration.embeddingDimension
+            guard let mapped = MappedVectors(file, dimension: dimension, count: rows) else {
+                return
+            }
+            try QuantizedVectors.write(
+                mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
+                on: WorkspacePool(threads: model.threads))
+        } catch {
+            gate.withLock { _ in stop(IndexError(error, folder: folder)) }
+        }
     }
 
     /// Ends the update if something cannot be done, after which nothing more is done.
@@ -388,5 +314,8 @@ public final class IndexUpdate: @unchecked Sendable {
             try database.sealFacts()
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
+        // These are in the database now, and marked as seen there.
+        moved.removeAll(keepingCapacity: true)
+        movedCandidates.removeAll(keepingCapacity: true)
     }
 }
