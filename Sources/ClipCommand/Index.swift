@@ -153,7 +153,14 @@ struct Index: ParsableCommand {
     /// The model of the index that is there, or the model that is given, and the name that finds it again.
     private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
         let vectors = StoredVectors.index(of: folder)
-        let stored = try EmbeddingIndex.model(ofIndexIn: folder)
+        let stored: ModelRecord?
+        do {
+            stored = try EmbeddingIndex.model(ofIndexIn: folder)
+        } catch {
+            if case .unreadableFolder = error { throw error }
+            guard rebuild else { throw error }
+            stored = nil
+        }
         if rebuild && model.model == nil && stored == nil && EmbeddingIndex.exists(in: folder) {
             throw Failure(
                 """

@@ -259,4 +259,35 @@ import Testing
         let error = #expect(throws: IndexError.self) { try EmbeddingIndex(folder: path) }
         #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
     }
+
+    @Test func missingFilesOfAnIndexAreNamed() throws {
+        let vectors = place.appending("vectors.f32".utf8).description
+        try files.removeItem(atPath: vectors)
+        #expect(throws: IndexError.damaged(folder: path, reason: "vectors.f32 is missing")) {
+            try EmbeddingIndex(folder: path)
+        }
+        #expect(
+            throws: IndexError.damaged(folder: path, reason: "vectors.f32 is shorter than expected")
+        ) {
+            try update()
+        }
+        try update(isRebuild: true)
+        #expect(try EmbeddingIndex(folder: path).count == 5)
+    }
+
+    /// As after a first update that a full disk ended.
+    @Test func indexesThatHoldNothingYetAreSaidToBeSo() throws {
+        for name in try files.contentsOfDirectory(atPath: place.description) {
+            try files.removeItem(atPath: "\(place)/\(name)")
+        }
+        try Data().write(to: URL(fileURLWithPath: "\(place)/files.sqlite"))
+        #expect(
+            throws: IndexError.unusable(
+                folder: path,
+                reason: "it was begun and holds nothing yet: run clip index \(path)")
+        ) { try EmbeddingIndex(folder: path) }
+        #expect(try EmbeddingIndex.model(ofIndexIn: path) == nil)
+        try update()
+        #expect(try EmbeddingIndex(folder: path).count == 5)
+    }
 }

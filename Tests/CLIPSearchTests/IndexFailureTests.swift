@@ -69,6 +69,29 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
+    /// A folder may be named in several ways, and be moved.
+    @Test func failuresAreKnownUnderAnyNameOfTheFolder() throws {
+        try add("a.png", seed: 1)
+        try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/b.png"))
+        try files.createSymbolicLink(
+            atPath: "\(path)/c.png", withDestinationPath: "nowhere")
+        #expect(try update().failures.map(\.isNew) == [true, true])
+        let moved = folder.path + "/moved"
+        for name in ["\(path)/.", "\(folder.path)/./photos", moved] {
+            if name == moved { try files.moveItem(atPath: "\(path)", toPath: moved) }
+            let failures = try IndexUpdate(
+                folder: FilePath(name), model: model, modelName: "seeded", decoding: .init()
+            ).run().failures
+            #expect(failures.map(\.isNew) == [false, false], "\(name)")
+            for (failure, file) in zip(failures, ["b.png", "c.png"]) {
+                #expect(failure.path == FilePath("\(name)/\(file)"))
+                #expect(failure.reason.contains("\(name)/\(file): "), "\(failure.reason)")
+            }
+            let stored = try EmbeddingIndex(folder: FilePath(name)).failures()
+            #expect(stored.map(\.reason) == failures.map(\.reason))
+        }
+    }
+
     /// As a link to a disk that is not mounted now.
     @Test func imagesBehindDanglingLinksAreKept() throws {
         let (link, disk) = ("\(path)/usb", folder.path + "/disk")

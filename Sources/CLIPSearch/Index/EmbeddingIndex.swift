@@ -114,6 +114,10 @@ public struct EmbeddingIndex: Sendable {
 
         private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(FileError) {
             database = try IndexDatabase(path: path, isForWriting: false)
+            guard try database.isBegun() else {
+                throw FileError(
+                    reason: "it was begun and holds nothing yet: run clip index \(folder)")
+            }
             let version = try database.fact("version")
             guard version == EmbeddingIndex.version || version == EmbeddingIndex.oldVersion,
                 let model = try database.modelRecord()
@@ -247,9 +251,8 @@ public struct EmbeddingIndex: Sendable {
     /// - Throws: `IndexError`.
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
         try reading { _ throws(FileError) in
-            try database.failures().map { path, reason in
-                IndexUpdate.Failure(
-                    path: folder.appending(path.bytes), reason: reason, isNew: false)
+            try database.failures(in: folder).map { _, full, reason in
+                IndexUpdate.Failure(path: full, reason: reason, isNew: false)
             }
         }
     }
@@ -281,7 +284,13 @@ public struct EmbeddingIndex: Sendable {
         guard 1...largestDimension ~= model.dimension, rows >= 0 else {
             throw IndexDatabase.damage("\(rows) vectors of \(model.dimension) dimensions")
         }
-        let file = try MappedFile(path: place.appending("vectors.f32".utf8).bytes)
+        let file: MappedFile
+        do {
+            file = try MappedFile(path: place.appending("vectors.f32".utf8).bytes)
+        } catch {
+            guard !error.isMissing else { throw IndexDatabase.damage("vectors.f32 is missing") }
+            throw FileError(reason: "vectors.f32: \(error.reason)", code: error.code)
+        }
         guard let vectors = MappedVectors(file, dimension: model.dimension, count: rows) else {
             throw IndexDatabase.damage("vectors.f32 is shorter than expected")
         }

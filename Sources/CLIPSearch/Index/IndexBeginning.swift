@@ -144,6 +144,6 @@ extension IndexUpdate {
             return
         }
         try database.verify(EmbeddingIndex.mappedVectors(database, record, place))
-        _ = try (database.generation(), database.failures())
+        _ = try (database.generation(), database.failures(in: place))
     }
 }

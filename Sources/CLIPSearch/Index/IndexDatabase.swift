@@ -26,29 +26,23 @@ struct IndexDatabase: Sendable {
         var sums: RowSums?
     }
 
+    /// The mark that stands for the path of the file in the reason of a failure: a folder may be
+    /// named in other ways later, or be moved.
+    static let pathMark = "\u{FFFC}"
+
     private let database: SQLite
     /// False if an older version wrote the index.
     let hasSums: Bool
 
     init(path: FilePath, isForWriting: Bool) throws(FileError) {
         guard isForWriting else {
-            let folder = Array(path.bytes.dropLast(path.lastComponent.count))
-            let isFixed = !mayWrite(folder)
-            if isFixed, let log = try? FileStatus(path: path.bytes + "-wal".utf8), log.size > 0 {
-                throw FileError(
-                    reason: """
-                        .clip-index has an unfinished update and is not writable: run clip index \
-                        as its owner
-                        """)
-            }
-            database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
+            database = try Self.openForReading(path)
             hasSums = try Self.hasColumn("sums", database)
-            try checkSchema()
             return
         }
         database = try SQLite(path: path, isForWriting: true)
         hasSums = true
-        try checkSchema()
+        try Self.checkSchema(database)
         // Readers go on while rows are added.
         try database.run("PRAGMA journal_mode = WAL")
         try database.transaction { () throws(FileError) in
@@ -77,11 +71,38 @@ struct IndexDatabase: Sendable {
         try database.run("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
     }
 
+    private static func openForReading(_ path: FilePath) throws(FileError) -> SQLite {
+        let folder = FilePath(path.bytes.dropLast(path.lastComponent.count))
+        _ = try FileStatus(path: path.bytes)
+        let log = try? FileStatus(path: path.bytes + "-wal".utf8)
+        let hasLog = (log?.size ?? 0) > 0
+        let isFixed = !mayWrite(folder.bytes)
+        if isFixed && hasLog {
+            throw FileError(
+                reason: """
+                    .clip-index has an unfinished update and is not writable: run clip index as its \
+                    owner
+                    """)
+        }
+        do throws(FileError) {
+            let database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
+            try checkSchema(database)
+            return database
+        } catch {
+            // Readers need room for the marks that they leave, but only if somebody writes.
+            let isWritten = isBeingWritten(folder.appending("vectors.f32".utf8).bytes)
+            guard !error.isDamage, !isFixed, !hasLog, !isWritten else { throw error }
+            let database = try SQLite(path: path, isForWriting: false, isFixed: true)
+            try checkSchema(database)
+            return database
+        }
+    }
+
     /// - Throws: `FileError` if statements would do more, or read other things, than they say.
-    private func checkSchema() throws(FileError) {
+    private static func checkSchema(_ database: SQLite) throws(FileError) {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
         if let planted = try database.run(sql).first {
-            throw Self.damage("it has a trigger or a view named \(planted[0].text ?? "")")
+            throw damage("it has a trigger or a view named \(planted[0].text ?? "")")
         }
     }
 
@@ -90,6 +111,13 @@ struct IndexDatabase: Sendable {
     ) throws(FileError) -> Bool {
         let sql = "SELECT 1 FROM pragma_table_info('files') WHERE name = ?"
         return try !database.run(sql, [.text(name)]).isEmpty
+    }
+
+    /// False if the process that made the index ended before it stored anything.
+    func isBegun() throws(FileError) -> Bool {
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'facts'"
+        guard try !database.run(sql).isEmpty else { return false }
+        return try !database.run("SELECT 1 FROM facts LIMIT 1").isEmpty
     }
 
     func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
@@ -124,7 +152,7 @@ struct IndexDatabase: Sendable {
     /// - Throws: `FileError` if its structure is damaged.
     func checkIntegrity() throws(FileError) {
         let found = try database.run("PRAGMA integrity_check(1)").first?[0].text ?? "no answer"
-        if found != "ok" { throw Self.damage(found) }
+        if found != "ok" { throw Self.damage("files.sqlite fails SQLite's integrity check") }
     }
 
     /// The error about content that no version of the program writes.
@@ -234,10 +262,15 @@ struct IndexDatabase: Sendable {
         try files(where: "row = ? ORDER BY path", [.integer(row)]).map(\.file)
     }
 
-    /// What could not be read, by path.
-    func failures() throws(FileError) -> [(path: FilePath, reason: String)] {
-        try files(where: "failure IS NOT NULL ORDER BY path", []).map {
-            ($0.file.path, $0.file.failure ?? "")
+    /// Returns the files of a folder that could not be read, by path, with the reasons.
+    func failures(
+        in folder: FilePath
+    ) throws(FileError) -> [(path: FilePath, full: FilePath, reason: String)] {
+        try files(where: "failure IS NOT NULL ORDER BY path", []).map { _, file in
+            let (full, reason) = (folder.appending(file.path.bytes), file.failure ?? "")
+            let parts = reason.split(
+                separator: Self.pathMark, maxSplits: 1, omittingEmptySubsequences: false)
+            return (file.path, full, parts.joined(separator: full.description))
         }
     }
 

@@ -18,20 +18,20 @@ extension IndexUpdate {
         func decoded(
             in folder: FilePath, _ options: RGBImage.DecodingOptions
         ) -> DecodedInput<Learned> {
-            let full = folder.appending(path.bytes)
             var learned = Learned()
+            let name = IndexDatabase.pathMark
             do throws(CLIPError) {
-                if let failure {
-                    throw .unreadableFile(path: full.description, reason: failure)
-                }
-                let bytes = if let bytes { bytes } else { try full.contents() }
+                if let failure { throw .unreadableFile(path: name, reason: failure) }
+                let full = folder.appending(path.bytes)
+                let bytes =
+                    if let bytes { bytes } else { try imageFile(path: full.bytes, name: name) }
                 learned.digest = sha256(bytes)
                 if let known, known.file.digest == learned.digest {
                     learned.isUnchanged = true
                     return DecodedInput(
                         .failure(.unreadableImage(path: "", reason: "")), learned: learned)
                 }
-                let image = try RGBImage(decoding: bytes, path: full.description, options: options)
+                let image = try RGBImage(decoding: bytes, path: name, options: options)
                 (learned.width, learned.height) = (image.width, image.height)
                 return DecodedInput(.success(image), learned: learned)
             } catch {

@@ -58,19 +58,29 @@ extension EmbeddingIndex {
     /// come with the images.
     private static func hasOldIndex(_ old: FilePath) -> Bool { !isLink(old) && hasIndex(old) }
 
+    /// True if there are the files of an index, readable or not.
     private static func hasIndex(_ place: FilePath) -> Bool {
-        (try? FileStatus(path: place.appending("files.sqlite".utf8).bytes)) != nil
+        do throws(FileError) {
+            _ = try FileStatus(path: place.appending("files.sqlite".utf8).bytes)
+            return true
+        } catch {
+            return !error.leadsNowhere
+        }
     }
 
-    /// The model that made the index of a folder; nil if there is no index.
+    /// Returns the model that made the index of a folder; nil if there is no index, or if it was
+    /// begun and holds nothing yet.
     ///
-    /// - Throws: `IndexError.unreadableFolder`.
+    /// - Throws: `IndexError` if the folder or the index cannot be read.
     public static func model(ofIndexIn folder: FilePath) throws(IndexError) -> ModelRecord? {
         try checkIsFolder(folder)
-        // What is wrong with the index is said by whoever opens it.
-        return place(in: folder).flatMap { place in
+        guard let place = place(in: folder) else { return nil }
+        do throws(FileError) {
             let path = place.appending("files.sqlite".utf8)
-            return try? IndexDatabase(path: path, isForWriting: false).modelRecord()
+            let database = try IndexDatabase(path: path, isForWriting: false)
+            return try database.isBegun() ? try database.modelRecord() : nil
+        } catch {
+            throw IndexError(error, folder: folder)
         }
     }
 

@@ -203,9 +203,9 @@ public final class IndexUpdate: @unchecked Sendable {
             deleted = try database.removeUnseen()
         }
         summary.deleted = deleted
-        summary.failures = try database.failures().map { path, reason in
+        summary.failures = try database.failures(in: folder).map { path, full, reason in
             Failure(
-                path: folder.appending(path.bytes), reason: reason,
+                path: full, reason: reason,
                 isNew: !lastUpdateHasEnded || newFailures.contains(path))
         }
     }
