@@ -197,12 +197,13 @@ package final class OpenedFile {
 
     /// The content.
     ///
-    /// - Throws: `FileError`, also if the file has more bytes than `limit`.
+    /// - Throws: `FileError`, also if the file has more bytes than `limit` or there is no memory.
     package func contents(limit: Int) throws(FileError) -> [UInt8] {
         guard size <= limit else {
             throw FileError(reason: "it is larger than the \(limit) bytes that are read")
         }
         guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last() }
+        try checkMemory(size + 1)
         var bytes = [UInt8](repeating: 0, count: size + 1)
         var filled = 0
         while filled < bytes.count {
@@ -297,6 +298,7 @@ package final class OpenedFile {
             else {
                 throw .last()
             }
+            try checkMemory(contents.count + 1)
             var written = [UInt8](repeating: 0, count: contents.count + 1)
             var filled = 0
             while filled < written.count {
@@ -304,9 +306,10 @@ package final class OpenedFile {
                 if count == 0 { break }
                 filled += count
             }
-            guard filled == contents.count,
-                sha256(Array(written.prefix(filled))) == sha256(contents)
-            else { throw FileError(reason: "its copy on the other disk differs") }
+            written.removeLast(written.count - filled)
+            guard filled == contents.count, sha256(written) == sha256(contents) else {
+                throw FileError(reason: "its copy on the other disk differs")
+            }
             guard let status = folder.status(of: partial),
                 try folder.rename(partial, status, to: folder, newName)
             else { throw .last() }

@@ -128,6 +128,25 @@ import Testing
         #expect(errors.contains("there is no memory for 8192 x 8192 pixels"), "\(errors)")
     }
 
+    @Test func imageFilesLargerThanMemoryAreErrors() throws {
+        let header: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+        let path = try folder.write("huge.png", header)
+        #expect(truncate(path, 900_000_000) == 0)
+        expectFailure(
+            try clip("preprocess", "huge.png", "-o", "x.npy"), status: 1,
+            says: "huge.png: it has 900.0 MB, more than the 310.0 MB that images may take")
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            """
+            ulimit -v 700000
+            exec '\(ClipBinary.built.path)' preprocess huge.png -o x.npy --image-memory 2000
+            """,
+        ])
+        expectFailure(
+            result, status: 1, says: "cannot read huge.png: \(String(cString: strerror(ENOMEM)))")
+    }
+
     /// A grey progressive JPEG of a few hundred bytes, which takes three bytes a pixel.
     private static func largeJPEG(side: Int) -> [UInt8] {
         func segment(_ marker: UInt8, _ data: [UInt8]) -> [UInt8] {

@@ -82,6 +82,12 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["a"])
     }
 
+    @Test func lackOfMemoryIsAnError() throws {
+        try checkMemory(1 << 21)
+        let error = #expect(throws: FileError.self) { try checkMemory(.max / 2) }
+        #expect(error?.code == ENOMEM, "\(String(describing: error))")
+    }
+
     @Test func growingFilesAreRegularFiles() throws {
         let victim = try folder.write("victim", Array("precious".utf8))
         try files.createSymbolicLink(atPath: path("a.partial"), withDestinationPath: victim)

@@ -1,6 +1,14 @@
 internal import ImageCodecs
 internal import Tensors
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 /// An image of 8-bit RGB.
 ///
 /// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
@@ -185,7 +193,8 @@ public struct RGBImage: Sendable, Equatable {
     public init(
         contentsOfFile path: String, options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
-        let bytes = try imageFile(path: Array(path.utf8), name: path)
+        let bytes = try imageFile(
+            path: Array(path.utf8), name: path, memoryLimit: options.memoryLimit)
         try self.init(decoding: bytes, path: path, options: options)
     }
 
@@ -218,15 +227,20 @@ public struct RGBImage: Sendable, Equatable {
 /// - Parameters:
 ///   - path: any bytes but 0.
 ///   - name: the path as messages have it.
+///   - memoryLimit: The limit on image memory. A larger file is not read.
 /// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that
 ///   is read.
-package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8] {
+package func imageFile(
+    path: [UInt8], name: String, memoryLimit: Int = RGBImage.maximumFileSize
+) throws(CLIPError) -> [UInt8] {
     let bytes: [UInt8]?
+    let limit = min(RGBImage.maximumFileSize, max(0, memoryLimit))
     do {
-        bytes = try readFile(path: path, limit: RGBImage.maximumFileSize) {
-            $0.isEmpty || isPicture($0)
-        }
+        bytes = try readFile(path: path, limit: limit) { $0.isEmpty || isPicture($0) }
     } catch {
+        if error.code == EFBIG, limit < RGBImage.maximumFileSize {
+            throw .imageFileNeedsMemory(path: path, name: name, memoryLimit: limit)
+        }
         throw .unreadableFile(path: name, reason: error.reason)
     }
     guard let bytes else {
@@ -236,6 +250,21 @@ package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8]
 }
 
 extension CLIPError {
+    /// The error of an image file that is larger than the limit on image memory.
+    fileprivate static func imageFileNeedsMemory(
+        path: [UInt8], name: String, memoryLimit: Int
+    ) -> CLIPError {
+        // A pipe has no size.
+        let status = try? FileStatus(path: path)
+        let size = status.flatMap { $0.isRegular ? "it has \(megabytes($0.size))," : nil }
+        return .unreadableFile(
+            path: name,
+            reason: """
+                \(size ?? "it has") more than the \(megabytes(memoryLimit)) that images may take; \
+                raise the limit (--image-memory, memoryLimit) if it is to be trusted
+                """)
+    }
+
     fileprivate init(
         _ error: ImageDecodingError, path: String, options: RGBImage.DecodingOptions
     ) {

@@ -24,7 +24,9 @@ extension IndexUpdate {
                 if let failure {
                     throw .unreadableFile(path: full.description, reason: failure)
                 }
-                let bytes = if let bytes { bytes } else { try full.contents() }
+                let limit = options.memoryLimit
+                let bytes =
+                    if let bytes { bytes } else { try full.contents(memoryLimit: limit) }
                 learned.digest = sha256(bytes)
                 if let known, known.file.digest == learned.digest {
                     learned.isUnchanged = true
