@@ -197,6 +197,29 @@ import Testing
         #expect(result.status == 0, "\(result.text) \(result.errors)")
     }
 
+    @Test func outputsThatAreOpenDescriptorsAreWrittenThrough() throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            """
+            clip='\(ClipBinary.built.path)'
+            "$clip" preprocess photos/a.png -o whole.npy || exit 1
+            printf old > all.bin
+            exec 3>>all.bin
+            "$clip" preprocess photos/a.png -o /dev/fd/3 || exit 2
+            exec 3>&-
+            { printf old; cat whole.npy; } | cmp - all.bin || exit 3
+            "$clip" preprocess photos/a.png -o /dev/stdout | cmp - whole.npy || exit 4
+            printf old > errors.jsonl
+            exec 3>>errors.jsonl
+            echo x > photos/bad.jpg
+            "$clip" index photos --model tiny --errors /dev/fd/3
+            grep -q '^old{.*bad.jpg' errors.jsonl || exit 5
+            """,
+        ])
+        #expect(result.status == 0, "\(result.status): \(result.text) \(result.errors)")
+    }
+
     @Test func endlessFilesAreRefused() throws {
         let labels = try clip(
             "zeroshot", "photos/a.png", "--labels", "/dev/zero", "--model", "tiny")
