@@ -98,7 +98,7 @@ package final class OpenFolder {
                 """)
     }
 
-    /// True if there is anything of a name, a link that leads nowhere included.
+    /// True if an entry with this name exists, including a dangling symbolic link.
     package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
 
     /// The state of what has a name; nil if nothing has. Links are not followed.
@@ -113,55 +113,6 @@ package final class OpenFolder {
 
     /// The error for a name that is taken.
     static let isTaken = FileError(reason: "a file of that name is there already")
-
-    /// Gives a file another name, which nothing may have yet.
-    ///
-    /// - Parameter file: the state of the file; another one that took its name meanwhile is left
-    ///   alone.
-    /// - Returns: false if the folders are on different disks.
-    /// - Throws: `FileError`; then the file has its old name.
-    func rename(
-        _ name: [UInt8], _ file: stat, to folder: OpenFolder, _ newName: [UInt8]
-    ) throws(FileError) -> Bool {
-        // A link is never made over something else, which `rename` would replace.
-        let isLinked = withPath(name) { name in
-            withPath(newName) { linkat(descriptor, name, folder.descriptor, $0, 0) } == 0
-        }
-        if isLinked {
-            let linked = folder.status(of: newName)
-            guard linked?.st_ino == file.st_ino, linked?.st_dev == file.st_dev else {
-                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-                throw OpenedFile.hasChanged
-            }
-            guard withPath(name, { unlinkat(descriptor, $0, 0) }) == 0 else {
-                let error = FileError.last()
-                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-                throw error
-            }
-            return true
-        }
-        if errno == EEXIST { throw Self.isTaken }
-        if errno == EXDEV { return false }
-        guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EACCES].contains(errno) else {
-            throw .last()
-        }
-        // The disk has no hard links, or not for this user: an empty file of our own keeps the
-        // place.
-        let place = withPath(newName) {
-            openat(
-                folder.descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        }
-        guard place >= 0 else { throw errno == EEXIST ? Self.isTaken : .last() }
-        close(place)
-        let isRenamed = withPath(name) { name in
-            withPath(newName) { renameat(descriptor, name, folder.descriptor, $0) } == 0
-        }
-        if isRenamed { return true }
-        let (code, error) = (errno, FileError.last())
-        _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-        if code == EXDEV { return false }
-        throw error
-    }
 }
 
 /// A regular file in an `OpenFolder`, held open.
@@ -216,7 +167,7 @@ package final class OpenedFile {
         return bytes
     }
 
-    fileprivate static let hasChanged = FileError(reason: "a file was changed meanwhile")
+    static let hasChanged = FileError(reason: "a file was changed meanwhile")
 
     /// Checks that the name still leads to this file, as it was opened.
     ///
@@ -224,10 +175,15 @@ package final class OpenedFile {
     package func checkIsUnchanged() throws(FileError) {
         var now = stat()
         guard fstat(descriptor, &now) == 0 else { throw .last() }
-        guard let named = parent.status(of: name), named.st_ino == opened.st_ino,
-            named.st_dev == opened.st_dev, now.st_size == opened.st_size,
-            Self.modified(now) == Self.modified(opened)
+        guard let named = parent.status(of: name), Self.isUnchanged(named, since: opened),
+            Self.isUnchanged(now, since: opened)
         else { throw Self.hasChanged }
+    }
+
+    /// True if both are states of one file, which was not written to between them.
+    static func isUnchanged(_ now: stat, since before: stat) -> Bool {
+        (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
+            && now.st_size == before.st_size && modified(now) == modified(before)
     }
 
     private static func modified(_ status: stat) -> [Int] { times(of: status)[1] }
@@ -245,7 +201,7 @@ package final class OpenedFile {
     /// Removes the file, unless another has its name by now or it has changed since it was opened.
     package func remove() throws(FileError) {
         try checkIsUnchanged()
-        guard withPath(name, { unlinkat(parent.descriptor, $0, 0) }) == 0 else { throw .last() }
+        try parent.remove(name, opened)
         parent.synchronize()
     }
 
