@@ -96,6 +96,7 @@ package final class OutputFile {
         if let partialPath {
             guard fsync(descriptor) == 0 else { throw .last() }
             try renameFile(partialPath, to: path)
+            synchronizeFolder(of: path)
         }
         isFinished = true
     }
