@@ -155,7 +155,7 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// A small square of the middle of the picture, as a JPEG file.
+    /// A small square of the middle of the picture, as a JPEG file. Empty if there is no memory for it.
     ///
     /// - Parameters:
     ///   - side: in pixels, 1...4096.
@@ -167,10 +167,11 @@ public struct RGBImage: Sendable, Equatable {
         preprocessor.rules = .huggingFace  // what is transparent is white
         return jpegFile(
             pixels: preprocessor.resizedAndCropped(self), width: side, height: side,
-            quality: quality)
+            quality: quality) ?? []
     }
 
-    /// A small copy of the whole image, as a JPEG file. Transparent parts are white.
+    /// A small copy of the whole image, as a JPEG file. Transparent parts are white. Empty if there is
+    /// no memory for it.
     ///
     /// - Parameters:
     ///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
@@ -184,7 +185,7 @@ public struct RGBImage: Sendable, Equatable {
         let pixels = resampled(
             PixelView(decoded, .onWhite), newWidth: columns, newHeight: rows,
             columns: 0..<columns, rows: 0..<rows, filter: .bicubic)
-        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality)
+        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality) ?? []
     }
 
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
