@@ -35,7 +35,8 @@ package final class OpenFolder {
                 && !part.contains(0)
         }
         guard isUsable else {
-            throw FileError(reason: "its path leads out of the folder, or is not a path of a file")
+            throw FileError(
+                reason: "expected a relative path inside the folder, without \".\" or \"..\"")
         }
         return parts
     }
