@@ -78,6 +78,8 @@ static uint64_t working_memory(const WebPBitstreamFeatures *input) {
     uint64_t rows = 128 * (uint64_t)input->width + (1 << 20);
     // Lossless pixels are 32 bits, and the Huffman codes add one value per 16 pixels. Animation frames
     // may be lossy or lossless. Alpha is a plane of bytes that may be compressed as lossless pixels are.
+    // The number of groups of codes is not known from the header, and is left out: to reserve memory for
+    // the 65,536 that a crafted file may have would refuse ordinary images.
     if (input->format != LOSSY || input->has_animation) rows += 5 * pixels;
     if (input->has_alpha && input->format == LOSSY) rows += 5 * pixels;
     return rows;

@@ -88,6 +88,11 @@ public struct RGBImage: Sendable, Equatable {
         /// The bytes that the images of all threads of the process may take together while they are
         /// decoded; an image that alone needs more is refused, others wait for each other. Images
         /// that the caller keeps do not count, except within `CLIPModel.encodings(of:decode:)`.
+        /// Files that are larger than the limit are not read.
+        ///
+        /// The need is estimated from an image's header. It does not cover the groups of Huffman
+        /// codes of a lossless WebP, 12 KB each: ordinary files have few, but a crafted one may
+        /// have 65,536 of them (800 MB).
         public var memoryLimit = RGBImage.defaultMemoryLimit
         /// JPEGs with more scans are refused: each takes as long as the whole image. An image of
         /// more than 64 million samples may have fewer, in proportion.
