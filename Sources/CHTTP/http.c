@@ -221,7 +221,7 @@ clip_http_response *clip_http_begin(const char *url, int head, const char *heade
     if (curl.easy_setopt(response->easy, (CURLoption)PROTOCOLS_STR, "http,https") != CURLE_OK)
         SET((CURLoption)PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     if (authority_file != NULL || authority_folder != NULL) {
-        // Both, as libcurl would go on trusting what it was built with in the place of the other.
+        // Set both: libcurl keeps its built-in default for whichever is not set.
         SET(CURLOPT_CAINFO, authority_file);
         CURLcode folder = curl.easy_setopt(response->easy, CURLOPT_CAPATH, authority_folder);
         ok &= folder == CURLE_OK || authority_folder == NULL;

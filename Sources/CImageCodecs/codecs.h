@@ -42,7 +42,8 @@ int clip_png_orientation(const uint8_t *bytes, size_t count);
 // Fills in the colours of a PNG's palette if it has none before its pixels, or one that ends within an
 // entry, which libpng refuses and Pillow reads; else false. 256 entries of four bytes.
 bool clip_png_repair_palette(const uint8_t *bytes, size_t count, uint8_t *palette);
-// The size of a PNG's inflated data; 0 if the compressed stream is not whole.
-uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count);
+// The size of the inflated data of a PNG's first run of IDAT chunks; 0 if the compressed stream does
+// not end there, or if the size is above the limit, where inflating stops.
+uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count, uint64_t limit);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct {
     jmp_buf escape;
     struct jpeg_decompress_struct info;
     struct jpeg_progress_mgr progress;
-    int truncated, allow_truncated, unsupported, has_all_rows, has_too_many_scans;
+    int truncated, allow_truncated, unsupported, out_of_memory, has_all_rows, has_too_many_scans;
     uint32_t max_scans;
     clip_picture *picture;
 } jpeg_decoder;
@@ -29,6 +29,7 @@ static void fail(j_common_ptr info) {
     info->err->format_message(info, text);
     // A kind of JPEG that libjpeg does not decode is not damaged.
     int code = info->err->msg_code, value = info->err->msg_parm.i[0];
+    decoder->out_of_memory = code == JERR_OUT_OF_MEMORY;
     decoder->unsupported = 1;
     if (code == JERR_SOF_UNSUPPORTED) {
         snprintf(text, sizeof text, "lossless or hierarchical JPEG (SOF type 0x%02x)", value);
@@ -146,6 +147,7 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     clip_picture *out = decoder->picture;
     if (setjmp(decoder->escape)) {
         if (decoder->has_too_many_scans) return CLIP_PICTURE_TOO_MANY_SCANS;
+        if (decoder->out_of_memory) return CLIP_PICTURE_OUT_OF_MEMORY;
         if (decoder->unsupported) return CLIP_PICTURE_UNSUPPORTED;
         return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <png.h>
 #include <zlib.h>
@@ -15,8 +16,8 @@ typedef struct {
     int truncated;
     // The pass that is read, of the 7 of an interlaced picture; -1 before the first.
     int pass;
-    // The first bytes of the file as libpng is to see them. They are its own, unless it is to take
-    // the entries of a palette that it would refuse for grey.
+    // The first bytes of the file as shown to libpng: unchanged, except that an image with a broken
+    // palette is presented as greyscale.
     uint8_t header[33];
     bool has_repaired_palette;
     uint32_t bits_per_pixel;  // in the file
@@ -148,32 +149,54 @@ static void choose_samples(const png_decoder *decoder, const clip_picture *out) 
     }
 }
 
-// True if the compressed data ended where a row does, with at least one: Pillow leaves the rest black.
-static bool ends_after_row(const png_decoder *decoder) {
+// The bytes of a row of a pass with its filter, and the number of rows. False if the pass is empty.
+static bool rows_of_pass(const png_decoder *decoder, int pass, uint64_t *row_size, uint64_t *rows) {
     // The first column and row of each pass, and the steps between them, as shifts.
     static const uint8_t x0[] = {0, 4, 0, 2, 0, 1, 0}, sx[] = {3, 3, 2, 2, 1, 1, 0};
     static const uint8_t y0[] = {0, 0, 4, 0, 2, 0, 1}, sy[] = {3, 3, 3, 2, 2, 1, 1};
-    uint64_t width = decoder->picture->width, height = decoder->picture->height;
-    uint64_t bits = decoder->bits_per_pixel;
-    bool is_interlaced = png_get_interlace_type(decoder->png, decoder->info) != PNG_INTERLACE_NONE;
-    uint64_t size = clip_png_inflated_size(decoder->bytes, decoder->count);
+    uint64_t columns = decoder->picture->width;
+    *rows = decoder->picture->height;
+    if (png_get_interlace_type(decoder->png, decoder->info) != PNG_INTERLACE_NONE) {
+        columns = (columns + (1u << sx[pass]) - 1 - x0[pass]) >> sx[pass];
+        *rows = (*rows + (1u << sy[pass]) - 1 - y0[pass]) >> sy[pass];
+    } else if (pass > 0) {
+        return false;
+    }
+    *row_size = 1 + (columns * decoder->bits_per_pixel + 7) / 8;
+    return columns > 0 && *rows > 0;
+}
+
+// True if the compressed data ended where a row does, with at least one: Pillow leaves the rest black.
+static bool ends_after_row(const png_decoder *decoder) {
+    uint64_t whole = 0, row_size, rows;
+    for (int pass = 0; pass < 7; pass++) {
+        if (rows_of_pass(decoder, pass, &row_size, &rows)) whole += rows * row_size;
+    }
+    uint64_t size = clip_png_inflated_size(decoder->bytes, decoder->count, whole);
     if (size == 0) return false;
-    for (int pass = 0; pass < (is_interlaced ? 7 : 1); pass++) {
-        uint64_t columns = width, rows = height;
-        if (is_interlaced) {
-            columns = (width + (1u << sx[pass]) - 1 - x0[pass]) >> sx[pass];
-            rows = (height + (1u << sy[pass]) - 1 - y0[pass]) >> sy[pass];
-        }
-        if (columns == 0 || rows == 0) continue;
-        uint64_t row_size = 1 + (columns * bits + 7) / 8;
+    for (int pass = 0; pass < 7; pass++) {
+        if (!rows_of_pass(decoder, pass, &row_size, &rows)) continue;
         if (size < rows * row_size) return size % row_size == 0;
         size -= rows * row_size;
     }
-    return true;
+    // All is there, so that libpng's error has another reason.
+    return false;
+}
+
+// True if libpng or zlib failed for lack of memory. They have no codes, only texts.
+static bool is_out_of_memory(const char *message) {
+    static const char *const texts[] = {"out of memory", "insufficient memory"};
+    for (; *message; message++) {
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            if (strncasecmp(message, texts[i], strlen(texts[i])) == 0) return true;
+        }
+    }
+    return false;
 }
 
 static clip_picture_status failure(const png_decoder *decoder, const clip_picture_options *options) {
     bool has_begun = decoder->pass >= 0;
+    if (is_out_of_memory(decoder->picture->message)) return CLIP_PICTURE_OUT_OF_MEMORY;
     if (decoder->truncated) {
         return has_begun && options->allow_truncated ? CLIP_PICTURE_OK : CLIP_PICTURE_TRUNCATED;
     }

@@ -53,17 +53,23 @@ bool clip_png_repair_palette(const uint8_t *bytes, size_t count, uint8_t *palett
     return false;
 }
 
-uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count) {
+uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count, uint64_t limit) {
     uint8_t scratch[1 << 14];
     z_stream stream = {0};
     if (inflateInit(&stream) != Z_OK) return 0;
     uint64_t size = 0;
     int status = Z_OK;
+    bool has_begun = false;
     for (chunks c = all_chunks(bytes, count); status == Z_OK && next(&c);) {
-        if (!is(&c, "IDAT")) continue;
+        if (!is(&c, "IDAT")) {
+            // libpng reads no IDAT after another chunk.
+            if (has_begun) break;
+            continue;
+        }
+        has_begun = true;
         stream.next_in = (Bytef *)c.data;  // zlib only reads it
         stream.avail_in = (uInt)c.length;
-        while (status == Z_OK && stream.avail_in > 0) {
+        while (status == Z_OK && stream.avail_in > 0 && size <= limit) {
             stream.next_out = scratch;
             stream.avail_out = sizeof scratch;
             status = inflate(&stream, Z_NO_FLUSH);
@@ -71,7 +77,7 @@ uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count) {
         }
     }
     inflateEnd(&stream);
-    return status == Z_STREAM_END ? size : 0;
+    return status == Z_STREAM_END && size <= limit ? size : 0;
 }
 
 // MARK: Texts

@@ -24,17 +24,19 @@ static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
     WebPDemuxer *demuxer = WebPDemux(&data);
     WebPIterator frame;
     WebPDecoderConfig config;
-    bool is_decoded = false;
+    VP8StatusCode code = VP8_STATUS_BITSTREAM_ERROR;
     if (demuxer && WebPDemuxGetFrame(demuxer, 1, &frame)) {
-        is_decoded = WebPInitDecoderConfig(&config) && frame.x_offset >= 0 && frame.y_offset >= 0 &&
-                     (uint32_t)(frame.x_offset + frame.width) <= out->width &&
-                     (uint32_t)(frame.y_offset + frame.height) <= out->height &&
-                     decode_pixels(&config, frame.fragment.bytes, frame.fragment.size, out,
-                                   (size_t)frame.x_offset, (size_t)frame.y_offset) == VP8_STATUS_OK;
+        if (WebPInitDecoderConfig(&config) && frame.x_offset >= 0 && frame.y_offset >= 0 &&
+            (uint32_t)(frame.x_offset + frame.width) <= out->width &&
+            (uint32_t)(frame.y_offset + frame.height) <= out->height) {
+            code = decode_pixels(&config, frame.fragment.bytes, frame.fragment.size, out,
+                                 (size_t)frame.x_offset, (size_t)frame.y_offset);
+        }
         WebPDemuxReleaseIterator(&frame);
     }
     WebPDemuxDelete(demuxer);
-    if (is_decoded) return CLIP_PICTURE_OK;
+    if (code == VP8_STATUS_OK) return CLIP_PICTURE_OK;
+    if (code == VP8_STATUS_OUT_OF_MEMORY) return CLIP_PICTURE_OUT_OF_MEMORY;
     snprintf(out->message, sizeof out->message, "its first frame cannot be decoded");
     return CLIP_PICTURE_DAMAGED;
 }
@@ -74,8 +76,10 @@ static uint64_t working_memory(const WebPBitstreamFeatures *input) {
     enum { LOSSY = 1 };
     uint64_t pixels = (uint64_t)input->width * (uint64_t)input->height;
     uint64_t rows = 128 * (uint64_t)input->width + (1 << 20);
-    // Lossless pixels are 32 bits, and the codes of each 16 take as much as one. Of an animation either
-    // may follow. Alpha is a plane of bytes that may be compressed as lossless pixels are.
+    // Lossless pixels are 32 bits, and the Huffman codes add one value per 16 pixels. Animation frames
+    // may be lossy or lossless. Alpha is a plane of bytes that may be compressed as lossless pixels are.
+    // The number of groups of codes is not known from the header, and is left out: to reserve memory for
+    // the 65,536 that a crafted file may have would refuse ordinary images.
     if (input->format != LOSSY || input->has_animation) rows += 5 * pixels;
     if (input->has_alpha && input->format == LOSSY) rows += 5 * pixels;
     return rows;

@@ -146,7 +146,7 @@ extension CLIPError: CustomStringConvertible {
     }
 
     /// A number of bytes in MB, with one digit after the point, rounded up.
-    private static func megabytes(_ bytes: Int) -> String {
+    static func megabytes(_ bytes: Int) -> String {
         let tenths = bytes / 100_000 + (bytes % 100_000 == 0 ? 0 : 1)
         return "\(tenths / 10).\(tenths % 10) MB"
     }

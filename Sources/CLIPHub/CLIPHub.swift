@@ -24,7 +24,7 @@ public struct CLIPHub: Sendable {
     let officialEndpoint: WebAddress?
     /// Whether nothing may be fetched: `HF_HUB_OFFLINE`.
     public let isOffline: Bool
-    /// How patient it is.
+    /// The timeouts and size limits of transfers.
     var policy: TransferPolicy {
         get { server.policy }
         set { server.policy = newValue }
@@ -42,8 +42,8 @@ public struct CLIPHub: Sendable {
         /// size alone has been checked.
         public internal(set) var filesWithoutChecksum: [String] = []
 
-        /// Makes the model. What the registry says of the weights goes before what lies beside
-        /// them.
+        /// Makes the model. The registry's configuration takes precedence over files beside the
+        /// weights.
         ///
         /// - Parameters:
         ///   - activation: of the MLPs; another than is known is refused.

@@ -11,7 +11,7 @@ struct Certificates: Sendable, Equatable {
     let file: String?
     let folder: String?
 
-    /// The variables, the first one that is set counts.
+    /// The variables in order of precedence; the first one set is used.
     static let variables = [
         "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
     ]

@@ -15,7 +15,7 @@ enum Checksum: Sendable, Equatable {
     /// The SHA-1 that git gives the file: of small ones.
     case gitBlob(String)
 
-    /// - Parameter etag: 64 or 40 hexadecimal digits; nil comes of anything else.
+    /// - Parameter etag: 64 or 40 hexadecimal digits. Returns nil for anything else.
     init?(etag: String) {
         guard etag.utf8.allSatisfy({ isHexadecimal($0) }) else { return nil }
         switch etag.utf8.count {
@@ -41,7 +41,7 @@ enum Checksum: Sendable, Equatable {
             case .gitBlob: return file.gitBlobSHA1()
             }
         } catch {
-            throw .unwritable(path: path, reason: "it cannot be read (\(error.reason))")
+            throw .unreadable(path: path, reason: error.reason)
         }
     }
 }
@@ -52,6 +52,21 @@ func isHexadecimal(_ byte: UInt8) -> Bool {
         UInt8(ascii: "A")...UInt8(ascii: "F"):
         true
     default: false
+    }
+}
+
+/// The numbers that change when a file is written to or replaced, and stay when it is renamed.
+struct FileState: Equatable {
+    private let device: UInt64
+    private let inode: UInt64
+    private let size: Int
+    private let modified: Int
+
+    /// Returns nil if there is no such file.
+    init?(_ path: String) {
+        guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
+        (device, inode) = (status.device, status.inode)
+        (size, modified) = (status.size, status.modified)
     }
 }
 
@@ -85,8 +100,15 @@ struct VerifiedFiles: Sendable {
     }
 
     /// Remembers a file that has just been read, and has its final name.
-    func remember(_ path: String, _ checksum: Checksum) {
-        if let identity = Self.identity(of: path) { write(identity, checksum) }
+    ///
+    /// - Parameter state: The state of the file before it was read. A file that is in another one by
+    ///   now is not remembered.
+    func remember(_ path: String, _ checksum: Checksum, readIn state: FileState?) {
+        // In this order: a file that changes in between has another identity from then on.
+        guard let state, let identity = Self.identity(of: path), state == FileState(path) else {
+            return
+        }
+        write(identity, checksum)
     }
 
     private func write(_ identity: String, _ checksum: Checksum) {
@@ -95,7 +117,7 @@ struct VerifiedFiles: Sendable {
         try? writeFile(Array(identity.utf8), to: "\(folder)/\(checksum.digits)")
     }
 
-    /// The numbers that change when a file is written to or replaced.
+    /// The numbers that change when a file is written to, renamed or replaced.
     private static func identity(of path: String) -> String? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }

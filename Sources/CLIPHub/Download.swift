@@ -67,7 +67,7 @@ struct Download {
         if let size, let limit, size > limit { throw .tooLarge(url: address.shown, limit: limit) }
         let resumedFrom = try partialFileSize(partial) ?? 0
         var (failures, asksForParts, isSecondTime, mayBeOfAnother) = (0, true, false, false)
-        // A server that has all sent anew could make the file shorter and longer without end.
+        // A server that restarts from zero each time would otherwise be retried for ever.
         var most = resumedFrom
         while true {
             let before = try partialFileSize(partial) ?? 0
@@ -236,7 +236,7 @@ struct Download {
         throw .badRedirect(url: start.shown, reason: "it redirects too often")
     }
 
-    /// `bytes 5-9/10`, or `bytes */10`; a number that is none is nil.
+    /// `bytes 5-9/10`, or `bytes */10`. Unparsable numbers are nil.
     static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
@@ -248,6 +248,7 @@ struct Download {
 
     private func finish(total: Int?) throws(HubError) {
         let found = try partialFileSize(partial) ?? 0
+        let state = FileState(partial)
         if let total, found != total { throw wrongSize(found, expected: total) }
         if let checksum {
             let sum = try checksum.found(in: partial)
@@ -257,7 +258,7 @@ struct Download {
             }
         }
         try renameFile(partial, to: destination)
-        if let checksum { verified.remember(destination, checksum) }
+        if let checksum { verified.remember(destination, checksum, readIn: state) }
     }
 
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
@@ -266,7 +267,7 @@ struct Download {
         throw .diskFull(path: folder, needed: bytes, available: available)
     }
 
-    /// What is more than all is of no use.
+    /// Removes a partial file that is longer than expected.
     private func wrongSize(_ found: Int, expected: Int) -> HubError {
         removeFile(partial)
         return .wrongSize(url: address.shown, expected: expected, found: found)

@@ -22,7 +22,7 @@ func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int
 
 /// The size of a partial file; nil if there is none.
 ///
-/// One with other names (hard links) is not this download's alone, and loses this name.
+/// A file with further hard links is unlinked here, because others may use it.
 ///
 /// - Throws: `HubError.unwritable` if something else than a regular file stands there.
 func partialFileSize(_ path: String) throws(HubError) -> Int? {

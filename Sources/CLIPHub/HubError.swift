@@ -39,6 +39,8 @@ public enum HubError: Error, Equatable, Sendable {
     case diskFull(path: String, needed: Int, available: Int)
     /// A file or folder of the cache cannot be written.
     case unwritable(path: String, reason: String)
+    /// A file of the cache cannot be read.
+    case unreadable(path: String, reason: String)
     /// The caller stopped it; what has come is kept.
     case cancelled
 }
@@ -93,7 +95,7 @@ extension HubError: CustomStringConvertible {
             switch status {
             case 401, 403:
                 return """
-                    \(url) is not given out (status \(status)): there is no such repository, or \
+                    access to \(url) was denied (status \(status)): the repository does not exist, or \
                     \(hasToken
                         ? "HF_TOKEN has no access to it; ask for access on the model's page"
                         : "HF_TOKEN must be set to a token that has access to it")
@@ -103,7 +105,9 @@ extension HubError: CustomStringConvertible {
             }
         case .busy(let url, let status, let seconds):
             let wait = seconds.map { " for \($0) seconds" } ?? ""
-            return "the server has no time for \(url)\(wait) (status \(status)): try again later"
+            return """
+                the server is busy\(wait) and did not send \(url) (status \(status)): try again later
+                """
         case .badRedirect(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .wrongSize(let url, let expected, let found):
             return "\(url) has \(found) bytes, not the \(expected) that it should; nothing was kept"
@@ -123,6 +127,7 @@ extension HubError: CustomStringConvertible {
                 free; make room, or have HF_HUB_CACHE (or CLIP_HOME) name a folder on another disk
                 """
         case .unwritable(let path, let reason): return "cannot write \(path): \(reason)"
+        case .unreadable(let path, let reason): return "cannot read \(path): \(reason)"
         case .cancelled:
             return "stopped; what has come so far is kept, and the next try goes on there"
         }

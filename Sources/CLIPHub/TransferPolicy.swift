@@ -24,7 +24,7 @@ struct TransferPolicy: Sendable {
         guard failures < attempts else { return nil }
         let usual = delay * Double(1 << max(0, min(failures - 1, 10)))
         switch error {
-        // A name that nobody knows is no passing trouble.
+        // A host name that cannot be resolved is not retried.
         case .unreachable(_, let reason): return reason.hasPrefix("Could not resolve") ? nil : usual
         case .tooSlow: return usual
         case .busy(_, _, let seconds?): return seconds <= longestWait ? Double(seconds) : nil

@@ -184,7 +184,8 @@ extension Sample {
         switch content {
         case .file:
             return try RGBImage(
-                decoding: name.contents(), path: name.description, options: options)
+                decoding: name.contents(memoryLimit: options.memoryLimit),
+                path: name.description, options: options)
         case .bytes(let bytes):
             return try RGBImage(decoding: bytes, path: name.description, options: options)
         case .unreadable(let reason):
@@ -196,9 +197,12 @@ extension Sample {
 extension FilePath {
     /// The bytes of an image file. One in no format that is read is refused after its first bytes.
     ///
+    /// - Parameter memoryLimit: The limit on image memory. A larger file is not read.
     /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
-    func contents() throws(CLIPError) -> [UInt8] {
-        try imageFile(path: bytes, name: description)
+    func contents(
+        memoryLimit: Int = RGBImage.maximumFileSize
+    ) throws(CLIPError) -> [UInt8] {
+        try imageFile(path: bytes, name: description, memoryLimit: memoryLimit)
     }
 
     /// Whether the shell would look for names that fit.

@@ -58,16 +58,15 @@ func printBytes(_ bytes: [UInt8]) {
 /// Whether a path means standard output.
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 
-/// Whether a file can be written beside a path and take its place: there is none, or a regular one or a
-/// folder, not a device or a pipe.
-func mayBeReplaced(_ path: String) -> Bool {
-    let files = FileManager.default
-    let type = try? files.attributesOfItem(atPath: resolved(path))[.type] as? FileAttributeType
-    return type == nil || type == .typeRegular || type == .typeDirectory
-}
+/// True if a file can be written beside a path and take its place: there is none, or a regular one or a
+/// folder, not a device, a pipe or an open descriptor (`/dev/fd/3`).
+func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument: path)) }
 
-/// Where a link leads, whether anything is there or not; any other path as it is.
+/// The path that links lead to, whether anything is there or not; any other path as it is, and that of
+/// something that may not be replaced.
 func resolved(_ path: String) -> String {
+    // The text of a descriptor's link is no path.
+    guard mayBeReplaced(path) else { return path }
     var path = path
     for _ in 0..<40 {
         let link = path.hasSuffix("/") ? String(path.dropLast()) : path
@@ -80,7 +79,7 @@ func resolved(_ path: String) -> String {
     return path
 }
 
-/// A file that is written line by line.
+/// A file that is written line by line; an open descriptor gets the lines at its end.
 final class LineFile {
     private let path: FilePath
     private let file: UnsafeMutablePointer<FILE>
@@ -88,7 +87,7 @@ final class LineFile {
     init(_ path: FilePath) throws {
         self.path = path
         let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
-        guard let file = fopen(name, "w") else {
+        guard let file = fopen(name, isWrittenThrough(path) ? "a" : "w") else {
             throw Failure("cannot write \(path): \(String(cString: strerror(errno)))")
         }
         self.file = file
@@ -109,8 +108,8 @@ final class LineFile {
     }
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output. A device or a pipe is written
-/// through.
+/// Writes bytes to a file, all or nothing, or to standard output. A device, a pipe or an open
+/// descriptor is written through.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
         _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }

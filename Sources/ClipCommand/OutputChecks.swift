@@ -53,6 +53,10 @@ enum OutputChecks {
             guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
         case .file:
             guard !isFolder else { throw refuse("it is not a directory") }
+            guard !isWrittenThrough(FilePath(bytes)) else {
+                guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+                return
+            }
             try checkFolder(above: bytes, isMade: false, refuse)
         case .missing:
             try checkFolder(above: bytes, isMade: isFolder, refuse)

@@ -92,7 +92,10 @@ struct Similarity: ParsableCommand {
                     images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)
                 let thumbnail =
                     heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(fitting: 192)
-                images.append(Heatmap.Image(name: sample.name, thumbnail: thumbnail))
+                images.append(
+                    Heatmap.Image(
+                        name: sample.name,
+                        thumbnail: thumbnail?.isEmpty == true ? nil : thumbnail))
                 cosines += Embeddings(values: vector, dimension: vector.count)
                     .cosineSimilarities(to: textVectors)
             }

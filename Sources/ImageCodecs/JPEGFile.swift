@@ -13,7 +13,8 @@ internal import CImageCodecs
 /// - Parameters:
 ///   - pixels: RGB, row by row: `3 * width * height` bytes; no side is longer than 65500.
 ///   - quality: 1...100.
-package func jpegFile(pixels: [UInt8], width: Int, height: Int, quality: Int) -> [UInt8] {
+/// - Returns: nil if there is no memory for it.
+package func jpegFile(pixels: [UInt8], width: Int, height: Int, quality: Int) -> [UInt8]? {
     precondition(
         pixels.count == 3 * width * height && (1...65500).contains(max(width, height)),
         "\(pixels.count) bytes of \(width) x \(height) pixels")
@@ -21,7 +22,7 @@ package func jpegFile(pixels: [UInt8], width: Int, height: Int, quality: Int) ->
     guard
         let file = clip_encode_jpeg(
             pixels, UInt32(width), UInt32(height), Int32(quality), &count)
-    else { preconditionFailure("no memory for a JPEG of \(width) x \(height)") }
+    else { return nil }
     defer { free(file) }
     return Array(UnsafeBufferPointer(start: file, count: count))
 }

@@ -122,8 +122,15 @@ package final class GrowingFile {
 
     /// Hands everything to the system, which keeps it should this process end.
     package func flush() throws(FileError) {
-        guard !pending.isEmpty, lseek(descriptor, 0, SEEK_END) >= 0 else { return }
-        try write(pending)
+        guard !pending.isEmpty else { return }
+        guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw .last() }
+        do throws(FileError) {
+            try write(pending)
+        } catch {
+            // The next try writes all of it, which must not stand behind a part.
+            ftruncate(descriptor, off_t(count - pending.count))
+            throw error
+        }
         pending.removeAll(keepingCapacity: true)
     }
 
@@ -155,6 +162,7 @@ package final class GrowingFile {
         }
         guard fsync(descriptor) == 0 else { throw .last() }
         try renameFile(partialPath, to: path)
+        synchronizeFolder(of: path)
     }
 }
 

@@ -32,9 +32,7 @@ package final class LogFile {
         {
             try append([])
         }
-        let slash = path.lastIndex(of: UInt8(ascii: "/"))
-        let folder = slash.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
-        if let folder = try? OpenFolder(path: folder) { folder.synchronize() }
+        synchronizeFolder(of: path)
     }
 
     deinit { close(descriptor) }
@@ -46,6 +44,13 @@ package final class LogFile {
         try write(bytes, to: descriptor)
         guard fsync(descriptor) == 0 else { throw .last() }
     }
+}
+
+/// Puts the name of a file on the disk, where the system lets its folder be opened.
+func synchronizeFolder(of path: [UInt8]) {
+    let slash = path.lastIndex(of: UInt8(ascii: "/"))
+    let folder = slash.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
+    if let folder = try? OpenFolder(path: folder) { folder.synchronize() }
 }
 
 /// The date and time of now in UTC, for names of files: "20260131T235959Z".

@@ -171,7 +171,10 @@ package final class MappedFile: @unchecked Sendable {
 
 /// The whole of a file as bytes.
 ///
-/// Reads whatever can be read, pipes too. Of more than `limit` bytes nothing is kept.
+/// Reads whatever can be read, pipes too.
+///
+/// - Throws: `FileError`; its code is `EFBIG` if there are more than `limit` bytes, and `ENOMEM` if
+///   there is no memory for them.
 package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
     try readFile(path: Array(path.utf8), limit: limit)
 }
@@ -195,7 +198,8 @@ package func readFile(
     guard fstat(descriptor, &status) == 0 else { throw .last() }
     guard status.st_mode & S_IFMT != S_IFDIR else { throw FileError(reason: "it is a directory") }
 
-    let tooLarge = FileError(reason: "it is larger than the \(limit) bytes that are read")
+    let tooLarge = FileError(
+        reason: "it is larger than the \(limit) bytes that are read", code: EFBIG)
     var bytes = [UInt8](repeating: 0, count: 16)
     var filled = 0
     while filled < bytes.count {
@@ -206,9 +210,13 @@ package func readFile(
     guard isWanted(bytes[..<filled]) else { return nil }
     guard status.st_size <= limit else { throw tooLarge }
     let beginning = bytes[..<filled]
-    bytes = [UInt8](repeating: 0, count: max(Int(status.st_size) + 1, 1 << 16))
+    let count = max(Int(status.st_size) + 1, 1 << 16)
+    try checkMemory(count)
+    bytes = [UInt8](repeating: 0, count: count)
     bytes.replaceSubrange(..<filled, with: beginning)
     while true {
+        // The zeros to append, and the new array of both.
+        if filled == bytes.count { try checkMemory(3 * bytes.count) }
         if filled == bytes.count { bytes += [UInt8](repeating: 0, count: bytes.count) }
         let n = try readSome(of: descriptor, into: &bytes, from: filled)
         if n == 0 { break }
@@ -217,6 +225,20 @@ package func readFile(
     }
     bytes.removeLast(bytes.count - filled)
     return bytes
+}
+
+/// Checks that there is memory for an array, which would end the process if there is none.
+///
+/// The memory is given back at once, so that another thread may take it before the array does.
+///
+/// - Throws: `FileError` of code `ENOMEM`.
+func checkMemory(_ count: Int) throws(FileError) {
+    guard count >= 1 << 20 else { return }
+    // Not malloc, which the compiler may remove together with free.
+    let access = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+    guard let address = mmap(nil, count, access.0, access.1, -1, 0), address != MAP_FAILED
+    else { throw .last() }
+    munmap(address, count)
 }
 
 /// Reads as much as there is at once into bytes from a place on; 0 where the file has ended.

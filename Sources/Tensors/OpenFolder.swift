@@ -35,7 +35,8 @@ package final class OpenFolder {
                 && !part.contains(0)
         }
         guard isUsable else {
-            throw FileError(reason: "its path leads out of the folder, or is not a path of a file")
+            throw FileError(
+                reason: "expected a relative path inside the folder, without \".\" or \"..\"")
         }
         return parts
     }
@@ -98,7 +99,7 @@ package final class OpenFolder {
                 """)
     }
 
-    /// True if there is anything of a name, a link that leads nowhere included.
+    /// True if an entry with this name exists, including a dangling symbolic link.
     package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
 
     /// The state of what has a name; nil if nothing has. Links are not followed.
@@ -113,55 +114,6 @@ package final class OpenFolder {
 
     /// The error for a name that is taken.
     static let isTaken = FileError(reason: "a file of that name is there already")
-
-    /// Gives a file another name, which nothing may have yet.
-    ///
-    /// - Parameter file: the state of the file; another one that took its name meanwhile is left
-    ///   alone.
-    /// - Returns: false if the folders are on different disks.
-    /// - Throws: `FileError`; then the file has its old name.
-    func rename(
-        _ name: [UInt8], _ file: stat, to folder: OpenFolder, _ newName: [UInt8]
-    ) throws(FileError) -> Bool {
-        // A link is never made over something else, which `rename` would replace.
-        let isLinked = withPath(name) { name in
-            withPath(newName) { linkat(descriptor, name, folder.descriptor, $0, 0) } == 0
-        }
-        if isLinked {
-            let linked = folder.status(of: newName)
-            guard linked?.st_ino == file.st_ino, linked?.st_dev == file.st_dev else {
-                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-                throw OpenedFile.hasChanged
-            }
-            guard withPath(name, { unlinkat(descriptor, $0, 0) }) == 0 else {
-                let error = FileError.last()
-                _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-                throw error
-            }
-            return true
-        }
-        if errno == EEXIST { throw Self.isTaken }
-        if errno == EXDEV { return false }
-        guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EACCES].contains(errno) else {
-            throw .last()
-        }
-        // The disk has no hard links, or not for this user: an empty file of our own keeps the
-        // place.
-        let place = withPath(newName) {
-            openat(
-                folder.descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        }
-        guard place >= 0 else { throw errno == EEXIST ? Self.isTaken : .last() }
-        close(place)
-        let isRenamed = withPath(name) { name in
-            withPath(newName) { renameat(descriptor, name, folder.descriptor, $0) } == 0
-        }
-        if isRenamed { return true }
-        let (code, error) = (errno, FileError.last())
-        _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
-        if code == EXDEV { return false }
-        throw error
-    }
 }
 
 /// A regular file in an `OpenFolder`, held open.
@@ -197,12 +149,13 @@ package final class OpenedFile {
 
     /// The content.
     ///
-    /// - Throws: `FileError`, also if the file has more bytes than `limit`.
+    /// - Throws: `FileError`, also if the file has more bytes than `limit` or there is no memory.
     package func contents(limit: Int) throws(FileError) -> [UInt8] {
         guard size <= limit else {
             throw FileError(reason: "it is larger than the \(limit) bytes that are read")
         }
         guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last() }
+        try checkMemory(size + 1)
         var bytes = [UInt8](repeating: 0, count: size + 1)
         var filled = 0
         while filled < bytes.count {
@@ -215,7 +168,7 @@ package final class OpenedFile {
         return bytes
     }
 
-    fileprivate static let hasChanged = FileError(reason: "a file was changed meanwhile")
+    static let hasChanged = FileError(reason: "a file was changed meanwhile")
 
     /// Checks that the name still leads to this file, as it was opened.
     ///
@@ -223,10 +176,15 @@ package final class OpenedFile {
     package func checkIsUnchanged() throws(FileError) {
         var now = stat()
         guard fstat(descriptor, &now) == 0 else { throw .last() }
-        guard let named = parent.status(of: name), named.st_ino == opened.st_ino,
-            named.st_dev == opened.st_dev, now.st_size == opened.st_size,
-            Self.modified(now) == Self.modified(opened)
+        guard let named = parent.status(of: name), Self.isUnchanged(named, since: opened),
+            Self.isUnchanged(now, since: opened)
         else { throw Self.hasChanged }
+    }
+
+    /// True if both are states of one file, which was not written to between them.
+    static func isUnchanged(_ now: stat, since before: stat) -> Bool {
+        (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
+            && now.st_size == before.st_size && modified(now) == modified(before)
     }
 
     private static func modified(_ status: stat) -> [Int] { times(of: status)[1] }
@@ -244,7 +202,7 @@ package final class OpenedFile {
     /// Removes the file, unless another has its name by now or it has changed since it was opened.
     package func remove() throws(FileError) {
         try checkIsUnchanged()
-        guard withPath(name, { unlinkat(parent.descriptor, $0, 0) }) == 0 else { throw .last() }
+        try parent.remove(name, opened)
         parent.synchronize()
     }
 
@@ -297,6 +255,7 @@ package final class OpenedFile {
             else {
                 throw .last()
             }
+            try checkMemory(contents.count + 1)
             var written = [UInt8](repeating: 0, count: contents.count + 1)
             var filled = 0
             while filled < written.count {
@@ -304,9 +263,10 @@ package final class OpenedFile {
                 if count == 0 { break }
                 filled += count
             }
-            guard filled == contents.count,
-                sha256(Array(written.prefix(filled))) == sha256(contents)
-            else { throw FileError(reason: "its copy on the other disk differs") }
+            written.removeLast(written.count - filled)
+            guard filled == contents.count, sha256(written) == sha256(contents) else {
+                throw FileError(reason: "its copy on the other disk differs")
+            }
             guard let status = folder.status(of: partial),
                 try folder.rename(partial, status, to: folder, newName)
             else { throw .last() }

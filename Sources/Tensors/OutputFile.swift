@@ -10,7 +10,8 @@
 /// stands there that did not stand there before.
 ///
 /// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be
-/// replaced by a file, and is written through.
+/// replaced by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets
+/// the bytes at its end.
 package final class OutputFile {
     private let path: [UInt8]
     /// The file that grows; nil where the output is written through.
@@ -27,16 +28,19 @@ package final class OutputFile {
 
     /// The same for a path of any bytes.
     package init(path: [UInt8]) throws(FileError) {
-        self.path = try finalPath(of: path)
-        let old = try? FileStatus(path: self.path)
-        guard old?.isFolder != true, self.path.last != UInt8(ascii: "/") else {
-            throw FileError(reason: "it is a directory")
-        }
-        if let old, !old.isRegular {
+        let old = try? FileStatus(path: path)
+        if isWrittenThrough(path) {
+            // The path as given: the text of such a link is no path.
+            self.path = path
             partialPath = nil
-            descriptor = withPath(self.path) { open($0, O_WRONLY | O_CLOEXEC) }
+            let flags = old?.isRegular == true ? O_WRONLY | O_APPEND : O_WRONLY
+            descriptor = withPath(path) { open($0, flags | O_CLOEXEC) }
             guard descriptor >= 0 else { throw .last() }
             return
+        }
+        self.path = try finalPath(of: path)
+        guard old?.isFolder != true, self.path.last != UInt8(ascii: "/") else {
+            throw FileError(reason: "it is a directory")
         }
         let number = String(UInt64.random(in: 0 ... .max), radix: 36)
         let partialPath = self.path + ".\(number).partial".utf8
@@ -92,6 +96,7 @@ package final class OutputFile {
         if let partialPath {
             guard fsync(descriptor) == 0 else { throw .last() }
             try renameFile(partialPath, to: path)
+            synchronizeFolder(of: path)
         }
         isFinished = true
     }
@@ -110,21 +115,52 @@ package final class OutputFile {
 package func finalPath(of path: [UInt8]) throws(FileError) -> [UInt8] {
     var path = path
     for _ in 0..<40 {
-        var target = [UInt8](repeating: 0, count: 4096)
-        let count = target.withUnsafeMutableBytes { buffer in
-            withPath(path) { path in
-                buffer.withMemoryRebound(to: CChar.self) { buffer in
-                    buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? -1
-                }
-            }
-        }
-        guard count >= 0 else { return path }
-        let link = target.prefix(count)
-        let isAbsolute = link.first == UInt8(ascii: "/")
-        let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? []
-        path = isAbsolute ? Array(link) : Array(folder) + link
+        guard let target = linkTarget(of: path) else { return path }
+        path = target
     }
     throw FileError(reason: "its links lead in a circle")
+}
+
+/// True if writing to a path does not replace anything there: a device, a pipe, or an open descriptor
+/// of a process (`/dev/fd/3`, `/dev/stdout`, `/proc/self/fd/3`), which may be that of a regular file.
+package func isWrittenThrough(_ path: [UInt8]) -> Bool {
+    if let status = try? FileStatus(path: path), !status.isRegular { return !status.isFolder }
+    var path = path
+    for _ in 0..<40 {
+        let slash = path.lastIndex(of: UInt8(ascii: "/"))
+        let folder = slash.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
+        if let folder = try? realPath(folder), holdsDescriptors(folder) { return true }
+        guard let target = linkTarget(of: path) else { return false }
+        path = target
+    }
+    return false
+}
+
+/// True if a folder's entries are the open descriptors of a process.
+private func holdsDescriptors(_ folder: [UInt8]) -> Bool {
+    let parts = folder.split(separator: UInt8(ascii: "/")).map {
+        String(decoding: $0, as: UTF8.self)
+    }
+    return parts == ["dev", "fd"]
+        || (parts.count > 2 && parts.first == "proc" && parts.last == "fd")
+}
+
+/// The path that a symbolic link contains, relative to the folder that this path is relative to; nil
+/// if the path is not that of a link.
+private func linkTarget(of path: [UInt8]) -> [UInt8]? {
+    var target = [UInt8](repeating: 0, count: 4096)
+    let count = target.withUnsafeMutableBytes { buffer in
+        withPath(path) { path in
+            buffer.withMemoryRebound(to: CChar.self) { buffer in
+                buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? -1
+            }
+        }
+    }
+    guard count >= 0 else { return nil }
+    let link = target.prefix(count)
+    let isAbsolute = link.first == UInt8(ascii: "/")
+    let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? []
+    return isAbsolute ? Array(link) : Array(folder) + link
 }
 
 /// Writes a file, all or nothing, as `OutputFile` does.

@@ -79,6 +79,26 @@ import Testing
         #expect(verified.contains(hub.blob, checksum))
     }
 
+    @Test func filesThatWereChangedSinceTheyWereReadAreNotRemembered() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("file", "one".utf8)
+        let verified = VerifiedFiles(folder: folder.path + "/verified")
+        let checksum = Checksum.sha256(String(repeating: "0", count: 64))
+        let state = try #require(FileState(path))
+        try folder.write("file", "longer".utf8)
+        verified.remember(path, checksum, readIn: state)
+        #expect(!verified.contains(path, checksum))
+        verified.remember(path, checksum, readIn: FileState(path))
+        #expect(verified.contains(path, checksum))
+        #expect(FileState(folder.path + "/missing") == nil)
+    }
+
+    @Test func fileThatCannotBeReadIsAnError() {
+        let checksum = Checksum.sha256(String(repeating: "0", count: 64))
+        let error = #expect(throws: HubError.self) { try checksum.found(in: "/no/such") }
+        #expect(error?.description.hasPrefix("cannot read /no/such: ") == true, "\(error as Any)")
+    }
+
     @Test func filesThatWereFetchedAreRemembered() throws {
         let hub = try Hub()
         _ = try hub.fetch()

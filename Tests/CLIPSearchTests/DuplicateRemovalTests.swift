@@ -96,7 +96,8 @@ import Testing
         let planted = IndexedPicture(
             path: FilePath("\(photos)/\(path)"), width: 1, height: 1, size: 8, modified: 0,
             digest: kept.digest)
-        try expectStays(planted, keeping: kept, says: "leads out of the folder")
+        try expectStays(
+            planted, keeping: kept, says: "expected a relative path inside the folder")
         let absolute = IndexedPicture(
             path: FilePath(folder.path + "/outside/thesis.tex"), width: 1, height: 1, size: 8,
             modified: 0, digest: kept.digest)

@@ -109,6 +109,60 @@ import Testing
         #expect(result.errors.contains("150 MB of address space"), "\(result.errors)")
     }
 
+    /// A file that is taken for damaged would never be tried again.
+    @Test func lackOfMemoryIsNotDamage() throws {
+        try folder.write("large.jpg", ReliabilityTests.largeJPEG(side: 8192))
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        var errors = ""
+        for limit in [160_000, 180_000, 200_000, 240_000] {
+            let result = try shell.run([
+                "-c",
+                """
+                ulimit -v \(limit)
+                exec '\(ClipBinary.built.path)' preprocess large.jpg -o x.npy
+                """,
+            ])
+            #expect(!result.errors.contains("damaged"), "\(limit): \(result.errors)")
+            errors += result.errors
+        }
+        #expect(errors.contains("there is no memory for 8192 x 8192 pixels"), "\(errors)")
+    }
+
+    @Test func imageFilesLargerThanMemoryAreErrors() throws {
+        let header: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+        let path = try folder.write("huge.png", header)
+        #expect(truncate(path, 900_000_000) == 0)
+        expectFailure(
+            try clip("preprocess", "huge.png", "-o", "x.npy"), status: 1,
+            says: "huge.png: it has 900.0 MB, more than the 310.0 MB that images may take")
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            """
+            ulimit -v 700000
+            exec '\(ClipBinary.built.path)' preprocess huge.png -o x.npy --image-memory 2000
+            """,
+        ])
+        expectFailure(
+            result, status: 1, says: "cannot read huge.png: \(String(cString: strerror(ENOMEM)))")
+    }
+
+    /// A grey progressive JPEG of a few hundred bytes, which takes three bytes a pixel.
+    private static func largeJPEG(side: Int) -> [UInt8] {
+        func segment(_ marker: UInt8, _ data: [UInt8]) -> [UInt8] {
+            [0xFF, marker, 0, UInt8(data.count + 2)] + data
+        }
+        func table(_ place: UInt8, _ symbol: UInt8) -> [UInt8] {
+            [place, 1] + [UInt8](repeating: 0, count: 15) + [symbol]
+        }
+        let size = [UInt8(side >> 8), UInt8(side & 255)]
+        return [0xFF, 0xD8] + segment(0xDB, [0] + [UInt8](repeating: 1, count: 64))
+            + segment(0xC2, [8] + size + size + [1, 1, 0x11, 0])
+            + segment(0xC4, table(0, 0) + table(0x10, 0x20))
+            + segment(0xDA, [1, 1, 0, 0, 0, 0]) + [0x0F]
+            + segment(0xDA, [1, 1, 0, 1, 63, 0]) + [0x1F, 0xFF, 0xD9]
+    }
+
     @Test func aLimitOnTheSizeOfFilesIsSaid() throws {
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
         for arguments in ["index photos", "encode photos -o x.npy"] {
@@ -141,6 +195,29 @@ import Testing
             """,
         ])
         #expect(result.status == 0, "\(result.text) \(result.errors)")
+    }
+
+    @Test func outputsThatAreOpenDescriptorsAreWrittenThrough() throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run([
+            "-c",
+            """
+            clip='\(ClipBinary.built.path)'
+            "$clip" preprocess photos/a.png -o whole.npy || exit 1
+            printf old > all.bin
+            exec 3>>all.bin
+            "$clip" preprocess photos/a.png -o /dev/fd/3 || exit 2
+            exec 3>&-
+            { printf old; cat whole.npy; } | cmp - all.bin || exit 3
+            "$clip" preprocess photos/a.png -o /dev/stdout | cmp - whole.npy || exit 4
+            printf old > errors.jsonl
+            exec 3>>errors.jsonl
+            echo x > photos/bad.jpg
+            "$clip" index photos --model tiny --errors /dev/fd/3
+            grep -q '^old{.*bad.jpg' errors.jsonl || exit 5
+            """,
+        ])
+        #expect(result.status == 0, "\(result.status): \(result.text) \(result.errors)")
     }
 
     @Test func endlessFilesAreRefused() throws {

@@ -140,6 +140,33 @@ import Testing
         }
     }
 
+    /// A PNG of 8 x 8 grey pixels whose chunks after the header are given.
+    private func greyPNG(_ chunks: [[UInt8]]) -> [UInt8] {
+        let header = TestImages.big(8) + TestImages.big(8) + [8, 0, 0, 0, 0]
+        let all = [TestImages.chunk("IHDR", header)] + chunks + [TestImages.chunk("IEND", [])]
+        return [0x89] + "PNG\r\n".utf8 + [0x1A, 0x0A] + all.joined()
+    }
+
+    /// Pillow reads no pixels after another chunk either.
+    @Test func pixelsAfterAnotherChunkAreMissing() throws {
+        let rows = (0..<8).flatMap { _ in [0] + [UInt8](repeating: 200, count: 8) }
+        let stream = TestImages.stored(rows)
+        let (half, text) = (stream.count / 2, TestImages.chunk("tEXt", Array("a\0b".utf8)))
+        let first = TestImages.chunk("IDAT", Array(stream[..<half]))
+        let second = TestImages.chunk("IDAT", Array(stream[half...]))
+        let whole = try decoded(greyPNG([first, second]), maximumPixels: 64)
+        #expect(RGBImage(whole).pixels == [UInt8](repeating: 200, count: 3 * 64))
+        #expect(throws: ImageDecodingError.damaged("Not enough image data")) {
+            try decoded(greyPNG([first, text, second]), maximumPixels: 64)
+        }
+        // A stream that ends after a row leaves the rest black.
+        let short = TestImages.chunk("IDAT", TestImages.stored(Array(rows[..<(2 * 9)])))
+        let part = try decoded(greyPNG([short, text, second]), maximumPixels: 64)
+        #expect(
+            RGBImage(part).pixels == [UInt8](repeating: 200, count: 3 * 16)
+                + [UInt8](repeating: 0, count: 3 * 48))
+    }
+
     /// What libjpeg does not decode is not damaged.
     @Test func kindsOfJPEGThatAreNotDecodedAreUnsupported() throws {
         let whole = try picture("rgb.jpg")

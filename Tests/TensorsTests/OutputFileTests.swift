@@ -72,6 +72,36 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["pipe"])
     }
 
+    /// What a descriptor leads to is not replaced by another file.
+    @Test func openDescriptorsAreWrittenThrough() throws {
+        try write("old ", to: "log")
+        let descriptor = open(path("log"), O_WRONLY)
+        #expect(descriptor >= 0)
+        defer { close(descriptor) }
+        let inode = try FileStatus(path: Array(path("log").utf8)).inode
+        try writeFile(Array("new ".utf8), to: Array("/dev/fd/\(descriptor)".utf8))
+        try files.createSymbolicLink(
+            atPath: path("link"), withDestinationPath: "/dev/fd/\(descriptor)")
+        try write("newest", to: "link")
+        #expect(try bytes(ofFile: path("log")) == Array("old new newest".utf8))
+        #expect(try FileStatus(path: Array(path("log").utf8)).inode == inode)
+
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        defer { ends.forEach { close($0) } }
+        try writeFile(Array("through".utf8), to: Array("/dev/fd/\(ends[1])".utf8))
+        var buffer = [UInt8](repeating: 0, count: 16)
+        #expect(read(ends[0], &buffer, 16) == 7)
+        #expect(Array(buffer.prefix(7)) == Array("through".utf8))
+
+        for name in ["log", "missing"] {
+            #expect(!isWrittenThrough(Array(path(name).utf8)), "\(name)")
+        }
+        #expect(!isWrittenThrough(Array(folder.path.utf8)))
+        #expect(isWrittenThrough(Array("/dev/null".utf8)))
+        #expect(try Set(files.contentsOfDirectory(atPath: folder.path)) == ["link", "log"])
+    }
+
     @Test func unfinishedFilesLeaveNothing() throws {
         try write("old", to: "a")
         do {
@@ -80,6 +110,12 @@ import Testing
         }
         #expect(try bytes(ofFile: path("a")) == Array("old".utf8))
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["a"])
+    }
+
+    @Test func lackOfMemoryIsAnError() throws {
+        try checkMemory(1 << 21)
+        let error = #expect(throws: FileError.self) { try checkMemory(.max / 2) }
+        #expect(error?.code == ENOMEM, "\(String(describing: error))")
     }
 
     @Test func growingFilesAreRegularFiles() throws {

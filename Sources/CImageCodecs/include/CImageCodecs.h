@@ -67,7 +67,8 @@ typedef struct {
     // Pictures of more pixels are refused before memory is taken for them.
     uint64_t max_pixels;
     // Pictures that need more bytes are refused. All threads of the process share them: decoding
-    // waits until enough is free, unless the caller holds some of it, which could wait for itself.
+    // waits until enough is free, unless the caller already holds some, because it could then deadlock
+    // on itself.
     uint64_t memory_limit;
     bool holds_memory;
     // JPEGs with more scans are refused; very large ones may have fewer.

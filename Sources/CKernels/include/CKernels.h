@@ -123,6 +123,10 @@ size_t clip_address_space_limit(void);
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
 
+// Gives a file of an open folder another name, which nothing may have yet. Returns 0 or the error:
+// EEXIST if the name is taken, ENOSYS, EINVAL or ENOTSUP if the system or the disk cannot do this.
+int clip_rename_exclusively(int folder, const char *name, int new_folder, const char *new_name);
+
 // Threads that run the parts of one loop after another. Any number of callers may use a team at once:
 // a caller that finds it busy runs all parts of its loop itself.
 typedef struct clip_team clip_team;

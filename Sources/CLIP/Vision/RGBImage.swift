@@ -1,6 +1,14 @@
 internal import ImageCodecs
 internal import Tensors
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 /// An image of 8-bit RGB.
 ///
 /// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
@@ -80,6 +88,11 @@ public struct RGBImage: Sendable, Equatable {
         /// The bytes that the images of all threads of the process may take together while they are
         /// decoded; an image that alone needs more is refused, others wait for each other. Images
         /// that the caller keeps do not count, except within `CLIPModel.encodings(of:decode:)`.
+        /// Files that are larger than the limit are not read.
+        ///
+        /// The need is estimated from an image's header. It does not cover the groups of Huffman
+        /// codes of a lossless WebP, 12 KB each: ordinary files have few, but a crafted one may
+        /// have 65,536 of them (800 MB).
         public var memoryLimit = RGBImage.defaultMemoryLimit
         /// JPEGs with more scans are refused: each takes as long as the whole image. An image of
         /// more than 64 million samples may have fewer, in proportion.
@@ -147,7 +160,7 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// A small square of the middle of the picture, as a JPEG file.
+    /// A small square of the middle of the picture, as a JPEG file. Empty if there is no memory for it.
     ///
     /// - Parameters:
     ///   - side: in pixels, 1...4096.
@@ -159,10 +172,11 @@ public struct RGBImage: Sendable, Equatable {
         preprocessor.rules = .huggingFace  // what is transparent is white
         return jpegFile(
             pixels: preprocessor.resizedAndCropped(self), width: side, height: side,
-            quality: quality)
+            quality: quality) ?? []
     }
 
-    /// A small copy of the whole image, as a JPEG file. Transparent parts are white.
+    /// A small copy of the whole image, as a JPEG file. Transparent parts are white. Empty if there is
+    /// no memory for it.
     ///
     /// - Parameters:
     ///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
@@ -176,7 +190,7 @@ public struct RGBImage: Sendable, Equatable {
         let pixels = resampled(
             PixelView(decoded, .onWhite), newWidth: columns, newHeight: rows,
             columns: 0..<columns, rows: 0..<rows, filter: .bicubic)
-        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality)
+        return jpegFile(pixels: pixels, width: columns, height: rows, quality: quality) ?? []
     }
 
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
@@ -185,7 +199,8 @@ public struct RGBImage: Sendable, Equatable {
     public init(
         contentsOfFile path: String, options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
-        let bytes = try imageFile(path: Array(path.utf8), name: path)
+        let bytes = try imageFile(
+            path: Array(path.utf8), name: path, memoryLimit: options.memoryLimit)
         try self.init(decoding: bytes, path: path, options: options)
     }
 
@@ -218,15 +233,20 @@ public struct RGBImage: Sendable, Equatable {
 /// - Parameters:
 ///   - path: any bytes but 0.
 ///   - name: the path as messages have it.
+///   - memoryLimit: The limit on image memory. A larger file is not read.
 /// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that
 ///   is read.
-package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8] {
+package func imageFile(
+    path: [UInt8], name: String, memoryLimit: Int = RGBImage.maximumFileSize
+) throws(CLIPError) -> [UInt8] {
     let bytes: [UInt8]?
+    let limit = min(RGBImage.maximumFileSize, max(0, memoryLimit))
     do {
-        bytes = try readFile(path: path, limit: RGBImage.maximumFileSize) {
-            $0.isEmpty || isPicture($0)
-        }
+        bytes = try readFile(path: path, limit: limit) { $0.isEmpty || isPicture($0) }
     } catch {
+        if error.code == EFBIG, limit < RGBImage.maximumFileSize {
+            throw .imageFileNeedsMemory(path: path, name: name, memoryLimit: limit)
+        }
         throw .unreadableFile(path: name, reason: error.reason)
     }
     guard let bytes else {
@@ -236,6 +256,21 @@ package func imageFile(path: [UInt8], name: String) throws(CLIPError) -> [UInt8]
 }
 
 extension CLIPError {
+    /// The error of an image file that is larger than the limit on image memory.
+    fileprivate static func imageFileNeedsMemory(
+        path: [UInt8], name: String, memoryLimit: Int
+    ) -> CLIPError {
+        // A pipe has no size.
+        let status = try? FileStatus(path: path)
+        let size = status.flatMap { $0.isRegular ? "it has \(megabytes($0.size))," : nil }
+        return .unreadableFile(
+            path: name,
+            reason: """
+                \(size ?? "it has") more than the \(megabytes(memoryLimit)) that images may take; \
+                raise the limit (--image-memory, memoryLimit) if it is to be trusted
+                """)
+    }
+
     fileprivate init(
         _ error: ImageDecodingError, path: String, options: RGBImage.DecodingOptions
     ) {

@@ -23,8 +23,11 @@ extension IndexUpdate {
             do throws(CLIPError) {
                 if let failure { throw .unreadableFile(path: name, reason: failure) }
                 let full = folder.appending(path.bytes)
+                let limit = options.memoryLimit
                 let bytes =
-                    if let bytes { bytes } else { try imageFile(path: full.bytes, name: name) }
+                    if let bytes { bytes } else {
+                        try imageFile(path: full.bytes, name: name, memoryLimit: limit)
+                    }
                 learned.digest = sha256(bytes)
                 if let known, known.file.digest == learned.digest {
                     learned.isUnchanged = true
