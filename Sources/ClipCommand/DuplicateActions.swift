@@ -72,8 +72,9 @@ struct DuplicateActions {
     ) throws {
         var errors: [RemovalError] = groups.flatMap { group in
             group.members.filter { $0.verdict == .changed }.map { member in
-                let path = pictures[member.row].path
-                return .changed(path: path, file: path)
+                .changed(
+                    path: pictures[member.row].path,
+                    file: pictures[member.changedRow ?? member.row].path)
             }
         }
         var count = 0

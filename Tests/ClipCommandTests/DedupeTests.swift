@@ -173,6 +173,50 @@ import Testing
         #expect(try names.count == 4)
     }
 
+    /// Copies by the digests of the index, one of which is another image by now.
+    @Test func aCopyThatWasReplacedIsNotADuplicate() throws {
+        try makePages()
+        let unique = Canvas.page(seed: 9).png
+        try folder.write("photos/b.png", unique)
+        let paths = try clip("dedupe", photos, "-0", "-q")
+        #expect(paths.status == 0, "\(paths.errors)")
+        let shown = paths.text.split(separator: "\0").map { String($0) }
+        #expect(!shown.contains { $0.hasSuffix("b.png") }, "\(shown)")
+        let found = try members(clip("dedupe", photos, "--json", "-q"))
+        let b = found.filter { ($0["path"] as? String)?.hasSuffix("b.png") == true }
+        #expect(
+            b.count == 1 && b[0]["duplicate"] as? Bool == false
+                && b[0]["identical"] as? Bool == false, "\(found)")
+        let text = try clip("dedupe", photos, "-q").text
+        #expect(
+            text.split(separator: "\n").contains {
+                $0.hasSuffix("b.png\tsimilar, changed since it was indexed")
+            }, "\(text)")
+        let deleted = try clip("dedupe", photos, "--delete", "--yes")
+        #expect(
+            deleted.status == 1
+                && deleted.errors.contains("b.png has changed since it was indexed"),
+            "\(deleted.errors)")
+        #expect(try bytes(ofFile: photos + "/b.png") == unique)
+    }
+
+    /// The message names the file that has changed.
+    @Test func aKeptImageThatHasChangedIsNamed() throws {
+        try folder.write("photos/a.png", Canvas.page(seed: 1, width: 960, height: 720).png)
+        try folder.write("photos/b.png", Canvas.page(seed: 1, width: 960, height: 718).png)
+        try index()
+        try folder.write("photos/a.png", bytes(ofFile: photos + "/a.png") + [0])
+        let result = try clip("dedupe", photos, "--threshold", "0", "--delete", "--yes")
+        #expect(
+            result.status == 1
+                && result.errors.contains("b.png was not removed: ")
+                && result.errors.contains("a.png, the duplicate to keep, has changed"),
+            "\(result.errors)")
+        #expect(
+            result.text.contains("b.png\tsimilar, the kept image has changed since it was indexed"),
+            "\(result.text)")
+    }
+
     @Test func filesThroughLinksStay() throws {
         try makePages()
         try files.createDirectory(

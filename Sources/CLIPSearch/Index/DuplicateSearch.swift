@@ -16,7 +16,8 @@ public struct DuplicateSearch: Sendable {
         case duplicate
         /// The vectors alone are similar; the image is kept as well.
         case similar
-        /// The file has changed since it was indexed, or is gone, so its pixels say nothing.
+        /// A file of the two has changed since it was indexed, or is gone, so its pixels say
+        /// nothing.
         case changed
         /// The file cannot be decoded.
         case unreadable
@@ -30,6 +31,14 @@ public struct DuplicateSearch: Sendable {
         public let cosine: Float
         /// The relation to the image that is kept.
         public let verdict: Verdict
+        /// The row whose file has changed since it was indexed, this one or the one that is kept;
+        /// nil unless the verdict is `.changed`.
+        public let changedRow: Int?
+
+        init(row: Int, cosine: Float, verdict: Verdict, changedRow: Int? = nil) {
+            (self.row, self.cosine) = (row, cosine)
+            (self.verdict, self.changedRow) = (verdict, changedRow)
+        }
 
         /// True if the image that is kept stands for it.
         public var isDuplicate: Bool { verdict == .identical || verdict == .duplicate }
@@ -107,10 +116,10 @@ public struct DuplicateSearch: Sendable {
     }
 
     /// The first row, in the order of preference, with the same bytes as each row: those are one
-    /// image.
+    /// image. Every file is read, because the digests of an index may be older than the files.
     ///
-    /// - Parameter views: gets that image. Should its file have changed, the next one takes its
-    ///   place.
+    /// - Parameter views: Receives the outline of that image. If its file has changed, the next
+    ///   copy is used. Copies that have changed are marked.
     private func copies(among rows: Set<Int>, _ views: inout [Int: View]) -> [Int] {
         var copies: [[UInt8]: [Int]] = [:]
         for row in preference where pictures[row].digest.count == 32 {
@@ -122,13 +131,19 @@ public struct DuplicateSearch: Sendable {
             open.sort { rank[$0.first ?? 0] < rank[$1.first ?? 0] }
             let firsts = open.compactMap(\.first)
             var next: [ArraySlice<Int>] = []
+            var sameDigests: [(row: Int, copy: Int)] = []
             for ((row, view), copies) in zip(looks(at: firsts), open) {
                 views[row] = view
                 if case .changed = view {
                     if copies.count > 1 { next.append(copies.dropFirst()) }
                 } else {
-                    for copy in copies { copyOf[copy] = row }
+                    sameDigests += copies.dropFirst().map { (row, $0) }
                 }
+            }
+            let copies = sameDigests.map(\.copy)
+            let areUnchanged = pool.map(copies.count) { bytes(copies[$0]) != nil }
+            for ((row, copy), isUnchanged) in zip(sameDigests, areUnchanged) {
+                if isUnchanged { copyOf[copy] = row } else { views[copy] = .changed }
             }
             open = next
         }
@@ -182,12 +197,18 @@ public struct DuplicateSearch: Sendable {
 
     private struct Unusable: Error { let view: View }
 
-    /// Reads and decodes a file, as long as it is the one that was indexed.
-    private func image(_ row: Int) -> Result<ComparedImage, Unusable> {
+    /// The content of a file; nil if it is not the one that was indexed.
+    private func bytes(_ row: Int) -> [UInt8]? {
         let picture = pictures[row]
         guard let bytes = try? picture.path.contents(), sha256(bytes) == picture.digest else {
-            return .failure(Unusable(view: .changed))
+            return nil
         }
+        return bytes
+    }
+
+    /// Reads and decodes a file, as long as it is the one that was indexed.
+    private func image(_ row: Int) -> Result<ComparedImage, Unusable> {
+        guard let bytes = bytes(row) else { return .failure(Unusable(view: .changed)) }
         guard let image = try? ComparedImage(decoding: bytes) else {
             return .failure(Unusable(view: .unreadable))
         }
@@ -319,14 +340,16 @@ public struct DuplicateSearch: Sendable {
             for member in group.duplicates where standsFor[member.row] == nil {
                 let cosine = kept == group.kept ? member.cosine : cosine(member.row, kept)
                 guard cosine >= threshold else { continue }
-                let verdict: Verdict =
+                let (verdict, changedRow): (Verdict, Int?) =
                     switch (views[member.row], views[kept]) {
-                    case (.changed, _), (_, .changed): .changed
-                    case (.unreadable, _), (_, .unreadable): .unreadable
-                    default: .similar
+                    case (.changed, _): (.changed, member.row)
+                    case (_, .changed): (.changed, kept)
+                    case (.unreadable, _), (_, .unreadable): (.unreadable, nil)
+                    default: (.similar, nil)
                     }
                 members[kept, default: []].append(
-                    Member(row: member.row, cosine: cosine, verdict: verdict))
+                    Member(
+                        row: member.row, cosine: cosine, verdict: verdict, changedRow: changedRow))
             }
         }
         return members.map { kept, members in
