@@ -143,6 +143,34 @@ import Testing
         #expect(again.restored.isEmpty && again.unchanged == 2 && again.failures.isEmpty)
     }
 
+    /// Only a target below the indexed folder is marked, by its path without links.
+    @Test func targetsInsideAreMarked() throws {
+        try files.createSymbolicLink(
+            atPath: folder.path + "/link", withDestinationPath: photos + "/sub")
+        for (target, isMarked) in [
+            ("away", false), ("photos", false), ("photos-too", false), ("photos/sub/new", true),
+            ("link", true),
+        ] {
+            _ = try removal(.move(to: FilePath("\(folder.path)/\(target)")))
+            #expect(exists("\(target)/.clip-ignore") == isMarked, "\(target)")
+        }
+        // A second run leaves the file alone.
+        try folder.write("photos/sub/.clip-ignore", "mine".utf8)
+        _ = try removal(.move(to: FilePath(photos + "/sub")))
+        #expect(try bytes(ofFile: photos + "/sub/.clip-ignore") == Array("mine".utf8))
+    }
+
+    @Test func markedFoldersArePassedOver() throws {
+        try folder.write("photos/sub/.clip-ignore", "".utf8)
+        let whole = Array(FolderWalk(FilePath(photos)))
+        #expect(
+            whole == ["copy.png", "kept.png"].map { .file(FilePath("\(photos)/\($0)")) },
+            "\(whole)")
+        // The folder that was asked for is walked.
+        let sub = Array(FolderWalk(FilePath(photos + "/sub")))
+        #expect(sub == [.file(FilePath(photos + "/sub/copy.png"))], "\(sub)")
+    }
+
     @Test func nothingIsOverwritten() throws {
         try files.createDirectory(
             atPath: folder.path + "/away", withIntermediateDirectories: false)

@@ -217,6 +217,41 @@ import Testing
             "\(result.text)")
     }
 
+    @Test func duplicatesMovedInsideAreNotIndexedAgain() throws {
+        try makePages()
+        let before = try names
+        let target = photos + "/duplicates"
+        let moved = try clip("dedupe", photos, "--move-to", target, "--log", "log.jsonl")
+        #expect(moved.status == 0 && moved.errors.contains("2 moved"), "\(moved.errors)")
+        let mark = try bytes(ofFile: target + "/.clip-ignore")
+        #expect(String(decoding: mark, as: UTF8.self).contains("clip dedupe --move-to"))
+        try index()
+        let again = try clip("dedupe", photos, "--threshold", "0.9", "--move-to", target)
+        #expect(
+            again.status == 0 && again.errors.contains("0 of 2 images are duplicates"),
+            "\(again.errors)")
+        let undone = try clip("dedupe", "--undo", "log.jsonl")
+        #expect(undone.status == 0 && undone.errors.contains("2 put back"), "\(undone.errors)")
+        #expect(try names == before)
+        #expect(try bytes(ofFile: target + "/.clip-ignore") == mark)
+    }
+
+    /// An index that was made before the folder got its mark.
+    @Test func nothingIsMovedWhereTheKeptImageIsInTheTarget() throws {
+        try files.createDirectory(
+            atPath: photos + "/duplicates", withIntermediateDirectories: false)
+        let page = Canvas.page(seed: 1)
+        try folder.write("photos/duplicates/z.png", page.png)
+        try folder.write("photos/y.png", page.png)
+        try index()
+        let result = try clip("dedupe", photos, "--move-to", photos + "/duplicates")
+        #expect(
+            result.status == 1
+                && result.errors.contains("is in the folder that duplicates are moved to"),
+            "\(result.errors)")
+        #expect(try names == ["duplicates/z.png", "y.png"])
+    }
+
     @Test func filesThroughLinksStay() throws {
         try makePages()
         try files.createDirectory(
