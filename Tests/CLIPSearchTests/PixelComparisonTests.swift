@@ -117,6 +117,21 @@ import Testing
         }
     }
 
+    @Test func transparentPixelsAreOnWhite() throws {
+        var canvas = Canvas(5, 4, [10, 20, 30, 255])
+        #expect(try compared(canvas).opacity == nil)
+        canvas.fill(2, 1, 1, 1, [0, 100, 255, 0])
+        canvas.fill(4, 3, 1, 1, [0, 100, 255, 51])
+        let image = try compared(canvas)
+        #expect(Array(image.colours[..<3]) == [10, 20, 30])
+        #expect(Array(image.colours[21..<24]) == [255, 255, 255], "\(image.colours)")
+        #expect(Array(image.colours[57...]) == [204, 224, 255], "\(image.colours)")
+        var opacity = [UInt8](repeating: 255, count: 60)
+        for place in 21..<24 { opacity[place] = 0 }
+        for place in 57..<60 { opacity[place] = 51 }
+        #expect(image.opacity == opacity)
+    }
+
     @Test func samplesOf16BitsAreNotCompared() throws {
         var bytes = try bytes(ofFile: Fixtures.path("pictures/rgb.png"))
         let plain = try ComparedImage(decoding: bytes)

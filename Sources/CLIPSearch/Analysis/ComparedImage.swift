@@ -34,18 +34,16 @@ struct ComparedImage: Sendable {
 
     init(_ image: RGBImage, _ file: [UInt8] = []) {
         (width, height, hasMore) = (image.width, image.height, Self.hasMore(file))
-        guard let alpha = image.alpha, alpha.contains(where: { $0 < 255 }) else {
-            (colours, opacity) = (image.pixels, nil)
-            return
-        }
         var colours = image.pixels
-        var opacity = [UInt8](repeating: 255, count: colours.count)
-        for (pixel, value) in alpha.enumerated() where value < 255 {
-            let opaque = UInt32(value)
-            for place in 3 * pixel..<3 * pixel + 3 {
-                let sum = UInt32(colours[place]) * opaque + 255 * (255 - opaque)
-                colours[place] = UInt8((sum + 127) / 255)
-                opacity[place] = value
+        var opacity: [UInt8]?
+        image.forEachRowOfAlpha { row, alpha in
+            guard alpha.contains(where: { $0 < 255 }) else { return }
+            if opacity == nil { opacity = [UInt8](repeating: 255, count: colours.count) }
+            for (place, value) in alpha.enumerated() where value < 255 {
+                let opaque = UInt32(value)
+                let sum = UInt32(colours[row * alpha.count + place]) * opaque + 255 * (255 - opaque)
+                colours[row * alpha.count + place] = UInt8((sum + 127) / 255)
+                opacity?[row * alpha.count + place] = value
             }
         }
         (self.colours, self.opacity) = (colours, opacity)

@@ -1,4 +1,5 @@
 public import CLIP
+internal import ImageCodecs
 internal import Tensors
 
 /// Finds the images of an index that are similar, and those among them that are duplicates.
@@ -188,9 +189,11 @@ public struct DuplicateSearch: Sendable {
 
     private func looks(at rows: [Int]) -> [(row: Int, view: View)] {
         pool.map(rows.count) { place in
-            switch image(rows[place]) {
-            case .success(let image): (rows[place], .outline(PixelOutline(image)))
-            case .failure(let failure): (rows[place], failure.view)
+            ImageMemory.whileHolding {
+                switch image(rows[place]) {
+                case .success(let image): (rows[place], .outline(PixelOutline(image)))
+                case .failure(let failure): (rows[place], failure.view)
+                }
             }
         }
     }
@@ -277,11 +280,7 @@ public struct DuplicateSearch: Sendable {
         }
         let jobs = stars.sorted { rank[$0.key] < rank[$1.key] }
         let found = pool.map(jobs.count) { place -> [Bool] in
-            let (center, rows) = jobs[place]
-            guard let image = try? self.image(center).get() else {
-                return [Bool](repeating: false, count: rows.count)
-            }
-            return rows.map { agrees($0, with: image) }
+            agree(jobs[place].value, with: jobs[place].key)
         }
         var results: [Pair: Bool] = [:]
         for (job, answers) in zip(jobs, found) {
@@ -292,9 +291,19 @@ public struct DuplicateSearch: Sendable {
         return results
     }
 
-    private func agrees(_ row: Int, with other: ComparedImage) -> Bool {
-        guard let image = try? image(row).get() else { return false }
-        return PixelDifference(image, other)?.isDuplicate ?? false
+    /// Compares images with another one, which is decoded once. No more than two are in memory.
+    private func agree(_ rows: [Int], with other: Int) -> [Bool] {
+        ImageMemory.whileHolding {
+            guard let otherImage = try? image(other).get() else {
+                return [Bool](repeating: false, count: rows.count)
+            }
+            return rows.map { row in
+                ImageMemory.whileHolding {
+                    guard let image = try? image(row).get() else { return false }
+                    return PixelDifference(image, otherImage)?.isDuplicate ?? false
+                }
+            }
+        }
     }
 
     /// The row that stands for each duplicate.
@@ -313,9 +322,7 @@ public struct DuplicateSearch: Sendable {
                 .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
             for (other, _) in candidates {
                 let known = results[Pair(row: row, other: other)]
-                let isSame =
-                    known ?? (try? image(other).get()).map { agrees(row, with: $0) } ?? false
-                if isSame {
+                if known ?? agree([row], with: other)[0] {
                     standsFor[row] = other
                     break
                 }
