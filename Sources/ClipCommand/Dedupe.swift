@@ -114,6 +114,8 @@ struct Dedupe: ParsableCommand {
                 "--move-to and --delete need an indexed folder, not a .npy file",
                 status: 2)
         }
+        let log = log.map { FilePath(argument: $0) }
+        if let log { try DuplicateActions.check(log: log) }
         let groups = try groups(of: found)
         let output = DedupeOutput(
             vectors: found,
@@ -124,7 +126,6 @@ struct Dedupe: ParsableCommand {
         guard let pictures = found.pictures, let folder = found.index?.folder else { return }
         let actions = DuplicateActions(
             folder: folder, pictures: pictures, groups: groups, isQuiet: common.quiet)
-        let log = log.map { FilePath(argument: $0) }
         if delete {
             try actions.delete(log: log, isAsked: !yes)
         } else if let moveTo {

@@ -252,6 +252,29 @@ import Testing
         #expect(try names == ["duplicates/z.png", "y.png"])
     }
 
+    /// A slip: `--log` names an image.
+    @Test func imagesAreNotLogs() throws {
+        try makePages()
+        let before = try bytes(ofFile: photos + "/other.png")
+        expectFailure(
+            try clip("dedupe", photos, "--delete", "--yes", "--log", photos + "/other.png", "-q"),
+            status: 2, says: "other.png: it is not a clip dedupe log")
+        #expect(try names.count == 4)
+        #expect(try bytes(ofFile: photos + "/other.png") == before)
+    }
+
+    @Test func damagedLinesOfALogAreReported() throws {
+        try makePages()
+        try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
+        let path = folder.path + "/log.jsonl"
+        try folder.write("log.jsonl", Array("garbage\n".utf8) + bytes(ofFile: path))
+        let undone = try clip("dedupe", "--undo", "log.jsonl")
+        #expect(undone.status == 1 && undone.errors.contains("2 put back"), "\(undone.errors)")
+        #expect(
+            undone.errors.contains("1 line of log.jsonl is damaged, the first is line 1"),
+            "\(undone.errors)")
+    }
+
     @Test func filesThroughLinksStay() throws {
         try makePages()
         try files.createDirectory(
