@@ -144,6 +144,35 @@ import Testing
         #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
     }
 
+    /// The only file with a video or a second image is not a duplicate by the first one.
+    @Test func jpegsWithMoreThanAnImageAreNotCompared() throws {
+        let plain = try image(Canvas.page(seed: 6)).thumbnail(fitting: 480, quality: 90)
+        func segment(_ marker: UInt8, _ content: [UInt8]) -> [UInt8] {
+            let length = content.count + 2
+            return [0xFF, marker, UInt8(length >> 8), UInt8(length & 255)] + content
+        }
+        func with(_ segment: [UInt8]) -> [UInt8] { plain[..<2] + segment + plain[2...] }
+        let index = Array("MPF\0".utf8)
+        // Those of a thumbnail within a segment say nothing.
+        let thumbnail = [0xFF, 0xD8] + segment(0xE2, index) + [0xFF, 0xD9]
+        let scene = try bytes(ofFile: Fixtures.path("pictures/rgb-progressive.jpg"))
+        for (name, file, hasMore) in [
+            ("plain", plain, false), ("progressive", scene, false),
+            ("a thumbnail", with(segment(0xE1, Array("Exif\0\0".utf8) + thumbnail)), false),
+            ("a profile", with(segment(0xE2, Array("ICC_PROFILE\0".utf8))), false),
+            ("zeros behind it", plain + [UInt8](repeating: 0, count: 4096), false),
+            ("a line behind it", plain + [UInt8](repeating: 10, count: 64), false),
+            ("MPF", with(segment(0xE2, index + [UInt8](repeating: 0, count: 40))), true),
+            ("a video behind it", plain + [UInt8](repeating: 7, count: 65), true),
+            ("an image behind it", plain + plain, true),
+        ] {
+            let found = try ComparedImage(decoding: file)
+            #expect(found.hasMore == hasMore, "\(name), \(file.count) bytes")
+            let difference = PixelDifference(found, found)
+            #expect((difference == nil) == hasMore, "\(name): \(String(describing: difference))")
+        }
+    }
+
     @Test func shapesAgreeButForRounding() {
         for (width, height, width2, height2, isSame) in [
             (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),

@@ -14,7 +14,8 @@ struct ComparedImage: Sendable {
     let colours: [UInt8]
     /// Three equal bytes for each pixel; nil if all pixels are opaque.
     let opacity: [UInt8]?
-    /// True if the file has more than these pixels: samples of 16 bits, or further frames.
+    /// True if the file has more than these pixels: samples of 16 bits, further frames or images, or
+    /// a video. Such a file is never a duplicate by its pixels.
     let hasMore: Bool
 
     /// JPEG files are decoded at a fraction of their size where that leaves more than this.
@@ -49,7 +50,8 @@ struct ComparedImage: Sendable {
         (self.colours, self.opacity) = (colours, opacity)
     }
 
-    /// True of PNG with 16 bits a sample, and of animated PNG and WebP.
+    /// True of PNG with 16 bits a sample, of animated PNG and WebP, and of JPEG that is followed by
+    /// something or has an index of further images.
     private static func hasMore(_ file: [UInt8]) -> Bool {
         func has(_ text: String, at offset: Int) -> Bool {
             file.dropFirst(offset).starts(with: text.utf8)
@@ -64,7 +66,43 @@ struct ComparedImage: Sendable {
                 offset += 12 + length
             }
         }
+        if file.starts(with: [0xFF, 0xD8]) { return hasMoreThanAnImage(jpeg: file) }
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
+    }
+
+    /// The bytes behind the end mark of a JPEG that may be of no use to anybody.
+    private static let unusedBytes = 64
+
+    /// True of a JPEG with an `MPF` segment (stereo images, gain maps, previews), and of one with
+    /// more than a few bytes other than 0 behind its end mark (videos of motion photos).
+    ///
+    /// Walks the markers: a thumbnail within a segment is passed over with it, and in the data of a
+    /// scan 0xFF is followed by 0 or the number of a restart.
+    private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
+        file.withUnsafeBufferPointer { file in
+            var offset = 2
+            while offset + 1 < file.count {
+                guard file[offset] == 0xFF else {
+                    offset += 1
+                    continue
+                }
+                let marker = file[offset + 1]
+                switch marker {
+                case 0xFF: offset += 1  // padding before a marker
+                case 0, 0x01, 0xD0...0xD8: offset += 2  // without a length
+                case 0xD9:
+                    let last = file.lastIndex { $0 != 0 } ?? 0
+                    return last - (offset + 1) > unusedBytes
+                default:
+                    guard offset + 3 < file.count else { return false }
+                    let length = Int(file[offset + 2]) << 8 | Int(file[offset + 3])
+                    let data = file[min(offset + 4, file.count)...]
+                    if marker == 0xE2, data.starts(with: Array("MPF\0".utf8)) { return true }
+                    offset += 2 + max(2, length)
+                }
+            }
+            return false
+        }
     }
 
     /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two
