@@ -144,6 +144,32 @@ import Testing
         #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
     }
 
+    /// Cells are as small in large images, so that a black dot at their corner is seen.
+    @Test(arguments: [(14_000, 16), (16, 14_000), (1600, 800)])
+    func dotsInLargeImagesAreSeen(_ width: Int, _ height: Int) throws {
+        let white = [UInt8](repeating: 255, count: 3 * width * height)
+        func image(_ pixels: [UInt8]) -> ComparedImage {
+            ComparedImage(
+                width: width, height: height, colours: pixels, opacity: nil, hasMore: false)
+        }
+        let same = PixelDifference(image(white), image(white))
+        #expect(same?.isDuplicate == true, "\(String(describing: same))")
+        // The last one is between two bands of rows, if there are several.
+        let border = min(height - 3, 2 * (PixelDifference.cellsOfABand / (width / 2)) - 1)
+        for (x, y) in [
+            (width / 2 - 1, height / 2 - 1), (1, 1), (width - 3, height - 3), (1, border),
+        ] {
+            var dotted = white
+            for row in y...y + 1 {
+                for place in 3 * (row * width + x)..<3 * (row * width + x + 2) { dotted[place] = 0 }
+            }
+            let difference = PixelDifference(image(white), image(dotted))
+            #expect(
+                difference?.isDuplicate == false,
+                "dot at \(x), \(y): \(String(describing: difference))")
+        }
+    }
+
     /// The only file with a video or a second image is not a duplicate by the first one.
     @Test func jpegsWithMoreThanAnImageAreNotCompared() throws {
         let plain = try image(Canvas.page(seed: 6)).thumbnail(fitting: 480, quality: 90)

@@ -117,18 +117,22 @@ struct ComparedImage: Sendable {
         let opacity: [UInt8]?
     }
 
-    func grid(_ columns: Int, _ rows: Int) -> Grid {
+    /// The grid of so many columns and rows.
+    ///
+    /// - Parameter part: the rows that are wanted; all if nil.
+    func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
+        let part = part ?? 0..<rows
         func cells(_ values: [UInt8]) -> [UInt8] {
             resampled(
                 RGBRows(bytes: values, width: width, height: height), newWidth: columns,
                 newHeight: rows,
-                columns: 0..<columns, rows: 0..<rows, filter: .bilinear)
+                columns: 0..<columns, rows: part, filter: .bilinear)
         }
         let cells = (colours: cells(colours), opacity: opacity.map(cells))
         var luma: [Float] = []
         var chroma: [Float] = []
-        luma.reserveCapacity(columns * rows)
-        chroma.reserveCapacity(2 * columns * rows)
+        luma.reserveCapacity(columns * part.count)
+        chroma.reserveCapacity(2 * columns * part.count)
         for place in stride(from: 0, to: cells.colours.count, by: 3) {
             let (red, green, blue) = (
                 Float(cells.colours[place]), Float(cells.colours[place + 1]),
@@ -142,7 +146,8 @@ struct ComparedImage: Sendable {
         let opacity = cells.opacity.map { cells in
             stride(from: 0, to: cells.count, by: 3).map { cells[$0] }
         }
-        return Grid(columns: columns, rows: rows, luma: luma, chroma: chroma, opacity: opacity)
+        return Grid(
+            columns: columns, rows: part.count, luma: luma, chroma: chroma, opacity: opacity)
     }
 }
 
