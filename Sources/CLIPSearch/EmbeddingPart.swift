@@ -129,6 +129,13 @@ final class EmbeddingPart {
         try removeFile(sums.partialPath)
     }
 
+    /// Gives files that another process had finished their names back, with what is in them.
+    func restore() throws(FileError) {
+        try names.finish()
+        try vectors?.finish()
+        try removeFile(sums.partialPath)
+    }
+
     func remove() throws(FileError) {
         try removeFile(names.partialPath)
         if let vectors { try removeFile(vectors.partialPath) }

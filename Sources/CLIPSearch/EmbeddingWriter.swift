@@ -29,14 +29,16 @@ public final class EmbeddingWriter {
     public private(set) var isWhole: Bool
     /// The number of rows, those of earlier writers included.
     public private(set) var count = 0
-    /// The number of rows of an earlier writer that were incomplete or damaged, and are to be
-    /// written again.
+    /// The number of rows of an earlier writer that are to be written again, because they were
+    /// incomplete or damaged or came after such a row.
     public private(set) var dropped = 0
 
     private let path: FilePath
     private let layout: Layout
     private let dimension: Int
     private let model: ModelRecord?
+    /// True if files had their names already, and lost them to grow on.
+    private var isReopened = false
     private var done = RowCounts()
     private var part: EmbeddingPart?
     private var partNumber = 0
@@ -75,7 +77,7 @@ public final class EmbeddingWriter {
                 throw FileError(reason: "it is a directory; give its name with a / for shards")
             }
             let isBegun = GrowingFile.isBegun(path: first.bytes)
-            guard let old = try? readFile(path: jobFile.bytes, limit: 1 << 20) else {
+            guard let old = try Self.description(of: jobFile) else {
                 isWhole = resuming && isThere && !isBegun
                 if isWhole { try checkIsWhole(first) }
                 if !isWhole { try begin(description, isThere: isThere) }
@@ -98,7 +100,7 @@ public final class EmbeddingWriter {
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole && layout == .jsonLines && EmbeddingPart.hasSums(of: path) {
                 // Checksums go last: the file may have its name too early, and grows on.
-                try renameFile(path.bytes, to: path.bytes + ".partial".utf8)
+                try reopen([path])
                 isWhole = false
             }
             if isWhole {
@@ -114,6 +116,17 @@ public final class EmbeddingWriter {
         }
     }
 
+    /// The content of a job's file; nil if there is none. A file that cannot be read now may belong
+    /// to rows that are worth hours.
+    private static func description(of jobFile: FilePath) throws(FileError) -> [UInt8]? {
+        do throws(FileError) {
+            return try readFile(path: jobFile.bytes, limit: 1 << 20)
+        } catch {
+            if error.isMissing { return nil }
+            throw FileError(reason: "\(jobFile) cannot be read: \(error.reason)", code: error.code)
+        }
+    }
+
     /// Refuses a file that has its name, but not the header that is written before it gets the
     /// name.
     private func checkIsWhole(_ file: FilePath) throws(FileError) {
@@ -125,8 +138,8 @@ public final class EmbeddingWriter {
         guard found == header, size == EmbeddingPart.headerCount + 4 * dimension * rows else {
             throw FileError(
                 reason: """
-                    \(file) does not have the header of \(rows) vectors of \(dimension) dimensions: it is damaged or \
-                    another file
+                    \(file) is not a .npy file of \(rows) × \(dimension) float32 values: it is damaged or not \
+                    clip's output
                     """)
         }
     }
@@ -235,10 +248,21 @@ public final class EmbeddingWriter {
         }
     }
 
+    /// Gives files that have their names too early those of files that grow.
+    ///
+    /// - Throws: `FileError` too if the process that finishes them is still at it.
+    private func reopen(_ files: [FilePath]) throws(FileError) {
+        let held = try files.map { file throws(FileError) in
+            try GrowingFile(path: file.bytes, isAlwaysWhole: true)
+        }
+        for file in held { try renameFile(file.path, to: file.path + ".partial".utf8) }
+        isReopened = true
+    }
+
     /// Reads which rows earlier writers left, and opens what they had begun last.
     private func readRows(hasSums: Bool) throws(FileError) {
         var number = 0
-        var isReopened = false
+        var isRenamed = false
         if case .shards = layout {
             while let names = try? InputFile(path: EmbeddingPart.names(file(number)).bytes),
                 (try? FileStatus(path: file(number).bytes)) != nil
@@ -247,10 +271,8 @@ public final class EmbeddingWriter {
                 while let line = try names.read(upTo: UInt8(ascii: "\n")) { lines.append(line) }
                 if case .shards(let rows) = layout, lines.count < rows {
                     // The last one of a run that ended before the job's file was gone: it grows on.
-                    isReopened = true
-                    for name in [file(number), EmbeddingPart.names(file(number))] {
-                        try renameFile(name.bytes, to: name.bytes + ".partial".utf8)
-                    }
+                    try reopen([file(number), EmbeddingPart.names(file(number))])
+                    isRenamed = true
                     break
                 }
                 lines.forEach(add)
@@ -259,14 +281,14 @@ public final class EmbeddingWriter {
             }
         }
         let part = try openPart(number: number, isResumed: true)
-        guard (try? FileStatus(path: Self.jobFile(path, layout).bytes)) != nil else {
+        guard try Self.description(of: Self.jobFile(path, layout)) != nil else {
             // The process that held the files until now has finished the job.
-            try part.remove()
+            if isReopened { try part.restore() } else { try part.remove() }
             self.part = nil
             isWhole = true
             return
         }
-        dropped = try part.readRows(hasSums: hasSums && !isReopened) { add($0) }
+        dropped = try part.readRows(hasSums: hasSums && !isRenamed) { add($0) }
         try finishFullShard(part)
     }
 

@@ -2,13 +2,18 @@ internal import Tensors
 
 /// The pictures in a folder and all folders in it, in the order of their paths.
 ///
-/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over. Links are
-/// followed, but no folder is entered twice. What cannot be listed is an error of its own.
+/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over, and so are folders
+/// that hold a file `.clip-ignore`. Links are followed, but no folder is entered twice. What cannot be listed is an
+/// error of its own.
 public struct FolderWalk: Sequence, IteratorProtocol {
     /// The names' endings, in lower case.
     public static let pictureExtensions: Set<String> = [
         "jpg", "jpeg", "jpe", "jfif", "png", "webp",
     ]
+
+    /// The name of a file that marks a folder: it is passed over with all that is in it, unless the
+    /// walk begins there.
+    public static let ignoreFile = ".clip-ignore"
 
     /// What is found.
     public enum Element: Sendable, Equatable {
@@ -25,6 +30,7 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     /// What is to be looked at, the next at the end.
     private var waiting: [(path: FilePath, isFolder: Bool?)]
     private var entered: Set<Folder> = []
+    private let root: FilePath
 
     private struct Folder: Hashable {
         let device: UInt64
@@ -32,7 +38,7 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     }
 
     /// - Parameter root: a folder.
-    public init(_ root: FilePath) { waiting = [(root, isFolder: true)] }
+    public init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
 
     /// The next image, error or dangling link.
     public mutating func next() -> Element? {
@@ -54,6 +60,7 @@ public struct FolderWalk: Sequence, IteratorProtocol {
                 let folder = Folder(device: status.device, inode: status.inode)
                 guard entered.insert(folder).inserted else { continue }
                 let entries = try folderEntries(path.bytes)
+                if path != root && Self.isIgnored(entries) { continue }
                 for entry in entries.reversed() where entry.name.first != UInt8(ascii: ".") {
                     waiting.append((path.appending(entry.name), entry.isFolder))
                 }
@@ -71,5 +78,9 @@ public struct FolderWalk: Sequence, IteratorProtocol {
 
     private static func isLink(_ path: FilePath) -> Bool {
         (try? FileStatus(path: path.bytes, followingLinks: false))?.isLink ?? false
+    }
+
+    private static func isIgnored(_ entries: [FolderEntry]) -> Bool {
+        entries.contains { $0.isFolder != true && $0.name == Array(ignoreFile.utf8) }
     }
 }

@@ -7,18 +7,19 @@ struct Dedupe: ParsableCommand {
         abstract: "Find images that are similar, and move or delete duplicates.",
         usage: "clip dedupe [<options>] <vectors>",
         discussion: """
-            Images are similar if the cosine of their vectors reaches --threshold. Of an index, similar \
-            images are decoded and compared: duplicates are those whose pixels agree within what JPEG, \
-            WebP and resizing do to an image, and identical files. In doubt, images are only similar. \
+            Images are similar if the cosine of their vectors reaches --threshold. For an index, similar \
+            images are decoded and compared. Duplicates are identical files, and images whose pixels \
+            agree within what JPEG, WebP and resizing do. In doubt, images are only similar. \
             Prints groups with an empty line between them: the image that is kept, then each other with \
             its cosine, size, path, and duplicate or similar. In each group the image with the most \
             pixels is kept; of these the largest file, then the first path.
 
             Nothing is changed unless --move-to or --delete is given, which act on duplicates alone. \
-            Immediately before, both files are read again: one that has changed since it was indexed \
-            stays, and so does one that is a link or reached through one. Each action is logged before \
-            and after it, in clip-dedupe-DATE.jsonl in FOLDER (--move-to) or in the indexed folder \
-            (--delete).
+            Both files are read again immediately before. A file stays if it has changed since it was \
+            indexed, is a symbolic link, or is reached through one. Each action is logged before and \
+            after it, in clip-dedupe-DATE.jsonl in FOLDER (--move-to) or in the indexed folder \
+            (--delete). A FOLDER inside the indexed one gets a file .clip-ignore, and clip passes over \
+            folders that hold such a file.
 
             Examples:
               clip dedupe .
@@ -51,7 +52,7 @@ struct Dedupe: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Move the duplicates into FOLDER, under the paths they have.", valueName: "folder"),
+            "Move duplicates into FOLDER, keeping their relative paths.", valueName: "folder"),
         completion: .directory)
     var moveTo: String?
 
@@ -110,9 +111,11 @@ struct Dedupe: ParsableCommand {
         let found = try VectorOptions.load(source, threading)
         guard found.pictures != nil || moveTo == nil && !delete else {
             throw Failure(
-                "files are moved and deleted only by an index, which knows what they were",
+                "--move-to and --delete need an indexed folder, not a .npy file",
                 status: 2)
         }
+        let log = log.map { FilePath(argument: $0) }
+        if let log { try DuplicateActions.check(log: log) }
         let groups = try groups(of: found)
         let output = DedupeOutput(
             vectors: found,
@@ -123,7 +126,6 @@ struct Dedupe: ParsableCommand {
         guard let pictures = found.pictures, let folder = found.index?.folder else { return }
         let actions = DuplicateActions(
             folder: folder, pictures: pictures, groups: groups, isQuiet: common.quiet)
-        let log = log.map { FilePath(argument: $0) }
         if delete {
             try actions.delete(log: log, isAsked: !yes)
         } else if let moveTo {

@@ -57,15 +57,17 @@ struct DedupeOutput {
         if !isFirst { print() }
         line("kept", group.kept)
         for member in group.members {
-            let verdict = vectors.pictures == nil ? "" : "\t\(Self.word(member.verdict))"
+            let verdict = vectors.pictures == nil ? "" : "\t\(Self.word(member))"
             line(fixed(member.cosine, 4), member.row, verdict)
         }
     }
 
-    private static func word(_ verdict: DuplicateSearch.Verdict) -> String {
-        switch verdict {
+    private static func word(_ member: DuplicateSearch.Member) -> String {
+        switch member.verdict {
         case .identical, .duplicate: "duplicate"
         case .similar: "similar"
+        case .changed where member.changedRow != member.row:
+            "similar, the kept image has changed since it was indexed"
         case .changed: "similar, changed since it was indexed"
         case .unreadable: "similar, cannot be decoded"
         }

@@ -72,8 +72,9 @@ struct DuplicateActions {
     ) throws {
         var errors: [RemovalError] = groups.flatMap { group in
             group.members.filter { $0.verdict == .changed }.map { member in
-                let path = pictures[member.row].path
-                return .changed(path: path, file: path)
+                .changed(
+                    path: pictures[member.row].path,
+                    file: pictures[member.changedRow ?? member.row].path)
             }
         }
         var count = 0
@@ -131,6 +132,15 @@ struct DuplicateActions {
         }
     }
 
+    /// Refuses a file of `--log` that is there and is not a log.
+    static func check(log: FilePath) throws {
+        do throws(RemovalError) {
+            try RemovalLog.check(log)
+        } catch {
+            throw Failure("\(error)", status: 2)
+        }
+    }
+
     /// Puts back what a log says was moved.
     static func undo(_ log: FilePath, isQuiet: Bool) throws {
         let summary: RemovalUndo.Summary
@@ -143,6 +153,14 @@ struct DuplicateActions {
         for (path, kept) in summary.deleted {
             ClipCommand.report("cannot put back \(path): it was deleted; its duplicate is \(kept)")
         }
+        if let first = summary.damagedLines.first {
+            let count = summary.damagedLines.count
+            ClipCommand.report(
+                """
+                \(count) \(count == 1 ? "line" : "lines") of \(log) \(DedupeOutput.isOrAre(count)) \
+                damaged, the first is line \(first): files that no other line names are not put back
+                """)
+        }
         if !isQuiet {
             note(
                 """
@@ -150,6 +168,8 @@ struct DuplicateActions {
                 \(summary.failures.count + summary.deleted.count) not put back
                 """)
         }
-        if !summary.failures.isEmpty || !summary.deleted.isEmpty { throw ExitCode(1) }
+        let isDone =
+            summary.failures.isEmpty && summary.deleted.isEmpty && summary.damagedLines.isEmpty
+        if !isDone { throw ExitCode(1) }
     }
 }

@@ -249,15 +249,22 @@ struct Encode: ParsableCommand {
                 case .shards: .shards(rows: shardSize)
                 case .jsonl, .json: .jsonLines
                 }
+            let writer = try EmbeddingWriter(
+                path: FilePath(argument: resolved(output)), layout: layout, dimension: dimension,
+                job: description(of: model),
+                model: ModelRecord(
+                    model, name: ModelOptions.storedName(of: try self.model.name())),
+                resuming: resume)
+            if writer.dropped > 0 && !common.quiet {
+                note(
+                    """
+                    clip: encode: \(writer.dropped) \(writer.dropped == 1 ? "row" : "rows") of the \
+                    earlier run at the end of \(output) were incomplete or damaged, or came after \
+                    such a row, and are encoded again
+                    """)
+            }
             return WrittenRows(
-                try EmbeddingWriter(
-                    path: FilePath(argument: resolved(output)), layout: layout,
-                    dimension: dimension,
-                    job: description(of: model),
-                    model: ModelRecord(
-                        model, name: ModelOptions.storedName(of: try self.model.name())),
-                    resuming: resume),
-                isNormalized: !noNormalize, output: output,
+                writer, isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
         }
         return CollectedRows(

@@ -16,14 +16,18 @@ package enum ImageMemory {
     package static var used: Int { Int(clip_memory_used()) }
 
     /// Calls a function that decodes images and is done with them when it returns. Their memory
-    /// counts until then, or until the end of the call around this one.
+    /// counts until then. A call within another one gives back what it took itself.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
         // A share of its own would make the thread wait for the memory that it holds itself.
-        if Share.current.get() != nil { return try body() }
+        if let share = Share.current.get() {
+            let held = share.count
+            defer { share.giveBack(downTo: held) }
+            return try body()
+        }
         let share = Share()
-        defer { share.giveBack() }
+        defer { share.giveBack(downTo: 0) }
         return try Share.current.withValue(share) {
             Swift.Result { () throws(Failure) in try body() }
         }.get()
@@ -34,14 +38,15 @@ package enum ImageMemory {
         static let current = TaskLocal<Share?>(wrappedValue: nil)
         private let bytes = Mutex<UInt64>(0)
 
-        var isEmpty: Bool { bytes.withLock { $0 == 0 } }
+        var count: UInt64 { bytes.withLock { $0 } }
+        var isEmpty: Bool { count == 0 }
         func add(_ count: UInt64) { bytes.withLock { $0 += count } }
 
-        func giveBack() {
+        func giveBack(downTo held: UInt64) {
             clip_memory_release(
                 bytes.withLock { bytes in
-                    defer { bytes = 0 }
-                    return bytes
+                    defer { bytes = held }
+                    return bytes - held
                 })
         }
     }

@@ -87,6 +87,33 @@ package final class OpenFolder {
         return try OpenedFile(descriptor: descriptor, name: name, parent: parent)
     }
 
+    /// Makes a file, unless something else than a folder has its name already.
+    ///
+    /// - Throws: `FileError`; then nothing of this call has the name.
+    package func makeFile(_ name: [UInt8], contents: [UInt8]) throws(FileError) {
+        let file = withPath(name) {
+            openat(descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        }
+        guard file >= 0 else {
+            let error = FileError.last()
+            if let status = status(of: name) {
+                guard status.st_mode & S_IFMT == S_IFDIR else { return }
+                let shown = String(decoding: name, as: UTF8.self)
+                throw FileError(reason: "\(shown) in it is a folder; expected a file or nothing")
+            }
+            throw error
+        }
+        defer { close(file) }
+        do throws(FileError) {
+            try write(contents, to: file)
+            guard fsync(file) == 0 else { throw .last() }
+        } catch {
+            _ = withPath(name) { unlinkat(descriptor, $0, 0) }
+            throw error
+        }
+        synchronize()
+    }
+
     private func isLink(_ name: [UInt8]) -> Bool {
         status(of: name).map { $0.st_mode & S_IFMT == S_IFLNK } ?? false
     }
@@ -94,8 +121,8 @@ package final class OpenFolder {
     private static func linkError(_ name: [UInt8]) -> FileError {
         FileError(
             reason: """
-                \(String(decoding: name, as: UTF8.self)) is a symbolic link, and only files in the folder \
-                itself are touched
+                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files inside the \
+                folder are moved or deleted
                 """)
     }
 

@@ -1,8 +1,10 @@
 import CLIP
-import CLIPSearch
 import Foundation
 import TestSupport
 import Testing
+
+@testable import CLIPSearch
+@testable import Tensors
 
 /// Files of embeddings that survive the end of the process.
 @Suite struct EmbeddingWriterTests {
@@ -249,5 +251,72 @@ import Testing
         try write(first)
         try first.finish()
         #expect(try writer(path, .jsonLines, resuming: true).isWhole)
+    }
+
+    /// Nothing is begun anew over the rows of a job whose file cannot be read at the moment.
+    @Test(arguments: 0..<3, [true, false])
+    func unreadableJobFilesKeepTheRows(_ kind: Int, _ isResumed: Bool) throws {
+        let (name, layout) = Self.layouts[kind]
+        let path = try made("job")
+        do { try write(try writer("\(path)/\(name)", layout), upTo: 3) }
+        let job = path + (layout == .shards(rows: 4) ? "/x/.job" : "/\(name).job")
+        let aside = folder.path + "/aside"
+        try FileManager.default.moveItem(atPath: job, toPath: aside)
+        let before = try files(path)
+        for isLoop in [true, false] {
+            if isLoop {
+                try FileManager.default.createSymbolicLink(
+                    atPath: job, withDestinationPath: job)
+            } else {
+                try FileManager.default.createDirectory(
+                    atPath: job, withIntermediateDirectories: false)
+            }
+            let error = #expect(throws: CLIPError.self) {
+                try writer("\(path)/\(name)", layout, resuming: isResumed)
+            }
+            #expect("\(try #require(error))".contains("job cannot be read"), "\(error)")
+            try FileManager.default.removeItem(atPath: job)
+            #expect(try files(path) == before)
+        }
+        try FileManager.default.moveItem(atPath: aside, toPath: job)
+        let next = try writer("\(path)/\(name)", layout, resuming: true)
+        #expect(next.count == 3 && next.dropped == 0)
+    }
+
+    /// A process that has given its file the name, and not closed it yet, keeps it.
+    @Test func aFileThatIsBeingFinishedIsLeftAlone() throws {
+        let path = try made("busy") + "/x.jsonl"
+        do { try write(try writer(path, .jsonLines), upTo: 4) }
+        try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
+        let before = try bytes(ofFile: path)
+        do {
+            let file = try GrowingFile(path: Array(path.utf8), isAlwaysWhole: true)
+            let error = #expect(throws: CLIPError.self) {
+                try writer(path, .jsonLines, resuming: true)
+            }
+            #expect("\(try #require(error))".contains("another process is writing it"))
+            #expect(file.count == before.count)
+        }
+        #expect(try bytes(ofFile: path) == before)
+        #expect(try writer(path, .jsonLines, resuming: true).count == 4)
+    }
+
+    @Test(arguments: [true, false]) func finishedPartsGetTheirNamesBack(_ hasVectors: Bool) throws {
+        let path = FilePath(try made("part") + (hasVectors ? "/x.npy" : "/x.jsonl"))
+        func part(_ isResumed: Bool) throws -> EmbeddingPart {
+            try EmbeddingPart(path, hasVectors: hasVectors, 3, isResumed: isResumed)
+        }
+        do {
+            let part = try part(false)
+            try part.append(Array("{}\n".utf8), [1, 2, 3])
+            try part.finish()
+        }
+        let expected = try files(folder.path + "/part")
+        for name in expected.keys {
+            let file = "\(folder.path)/part/\(name)"
+            try FileManager.default.moveItem(atPath: file, toPath: file + ".partial")
+        }
+        try part(true).restore()
+        #expect(try files(folder.path + "/part") == expected)
     }
 }

@@ -117,6 +117,21 @@ import Testing
         }
     }
 
+    @Test func transparentPixelsAreOnWhite() throws {
+        var canvas = Canvas(5, 4, [10, 20, 30, 255])
+        #expect(try compared(canvas).opacity == nil)
+        canvas.fill(2, 1, 1, 1, [0, 100, 255, 0])
+        canvas.fill(4, 3, 1, 1, [0, 100, 255, 51])
+        let image = try compared(canvas)
+        #expect(Array(image.colours[..<3]) == [10, 20, 30])
+        #expect(Array(image.colours[21..<24]) == [255, 255, 255], "\(image.colours)")
+        #expect(Array(image.colours[57...]) == [204, 224, 255], "\(image.colours)")
+        var opacity = [UInt8](repeating: 255, count: 60)
+        for place in 21..<24 { opacity[place] = 0 }
+        for place in 57..<60 { opacity[place] = 51 }
+        #expect(image.opacity == opacity)
+    }
+
     @Test func samplesOf16BitsAreNotCompared() throws {
         var bytes = try bytes(ofFile: Fixtures.path("pictures/rgb.png"))
         let plain = try ComparedImage(decoding: bytes)
@@ -127,6 +142,61 @@ import Testing
         #expect(deep.hasMore && PixelDifference(deep, deep) == nil)
         let animated = Array("RIFF0000WEBPVP8X".utf8) + [10, 0, 0, 0, 2, 0, 0, 0]
         #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
+    }
+
+    /// Cells are as small in large images, so that a black dot at their corner is seen.
+    @Test(arguments: [(14_000, 16), (16, 14_000), (1600, 800)])
+    func dotsInLargeImagesAreSeen(_ width: Int, _ height: Int) throws {
+        let white = [UInt8](repeating: 255, count: 3 * width * height)
+        func image(_ pixels: [UInt8]) -> ComparedImage {
+            ComparedImage(
+                width: width, height: height, colours: pixels, opacity: nil, hasMore: false)
+        }
+        let same = PixelDifference(image(white), image(white))
+        #expect(same?.isDuplicate == true, "\(String(describing: same))")
+        // The last one is between two bands of rows, if there are several.
+        let border = min(height - 3, 2 * (PixelDifference.cellsOfABand / (width / 2)) - 1)
+        for (x, y) in [
+            (width / 2 - 1, height / 2 - 1), (1, 1), (width - 3, height - 3), (1, border),
+        ] {
+            var dotted = white
+            for row in y...y + 1 {
+                for place in 3 * (row * width + x)..<3 * (row * width + x + 2) { dotted[place] = 0 }
+            }
+            let difference = PixelDifference(image(white), image(dotted))
+            #expect(
+                difference?.isDuplicate == false,
+                "dot at \(x), \(y): \(String(describing: difference))")
+        }
+    }
+
+    /// The only file with a video or a second image is not a duplicate by the first one.
+    @Test func jpegsWithMoreThanAnImageAreNotCompared() throws {
+        let plain = try image(Canvas.page(seed: 6)).thumbnail(fitting: 480, quality: 90)
+        func segment(_ marker: UInt8, _ content: [UInt8]) -> [UInt8] {
+            let length = content.count + 2
+            return [0xFF, marker, UInt8(length >> 8), UInt8(length & 255)] + content
+        }
+        func with(_ segment: [UInt8]) -> [UInt8] { plain[..<2] + segment + plain[2...] }
+        let index = Array("MPF\0".utf8)
+        // Those of a thumbnail within a segment say nothing.
+        let thumbnail = [0xFF, 0xD8] + segment(0xE2, index) + [0xFF, 0xD9]
+        let scene = try bytes(ofFile: Fixtures.path("pictures/rgb-progressive.jpg"))
+        for (name, file, hasMore) in [
+            ("plain", plain, false), ("progressive", scene, false),
+            ("a thumbnail", with(segment(0xE1, Array("Exif\0\0".utf8) + thumbnail)), false),
+            ("a profile", with(segment(0xE2, Array("ICC_PROFILE\0".utf8))), false),
+            ("zeros behind it", plain + [UInt8](repeating: 0, count: 4096), false),
+            ("a line behind it", plain + [UInt8](repeating: 10, count: 64), false),
+            ("MPF", with(segment(0xE2, index + [UInt8](repeating: 0, count: 40))), true),
+            ("a video behind it", plain + [UInt8](repeating: 7, count: 65), true),
+            ("an image behind it", plain + plain, true),
+        ] {
+            let found = try ComparedImage(decoding: file)
+            #expect(found.hasMore == hasMore, "\(name), \(file.count) bytes")
+            let difference = PixelDifference(found, found)
+            #expect((difference == nil) == hasMore, "\(name): \(String(describing: difference))")
+        }
     }
 
     @Test func shapesAgreeButForRounding() {

@@ -144,6 +144,30 @@ import Testing
         #expect(try bytes(ofFile: output) == bytes(ofFile: whole))
     }
 
+    @Test func damagedRowsAreCounted() throws {
+        let path = try collection(20)
+        let whole = folder.path + "/whole.jsonl"
+        #expect(try clip(["encode", path, "-o", whole]).status == 0)
+        let broken = path + "/picture 5.png"
+        let good = try bytes(ofFile: broken)
+        try Data("broken".utf8).write(to: URL(fileURLWithPath: broken))
+        let output = folder.path + "/x.jsonl"
+        #expect(try clip(["encode", path, "-o", output, "--strict"]).status == 1)
+        try Data(good).write(to: URL(fileURLWithPath: broken))
+        var partial = try bytes(ofFile: output + ".partial")
+        let rows = partial.count { $0 == 10 }
+        try #require(rows > 0)
+        partial[5] ^= 0x11
+        try Data(partial).write(to: URL(fileURLWithPath: output + ".partial"))
+        let resumed = try clip(["encode", path, "-o", output, "--resume"])
+        #expect(
+            resumed.status == 0
+                && resumed.errors.contains(
+                    "clip: encode: \(rows) \(rows == 1 ? "row" : "rows") of the")
+                && resumed.errors.contains("incomplete or damaged"), "\(resumed.errors)")
+        #expect(try bytes(ofFile: output) == bytes(ofFile: whole))
+    }
+
     @Test func linksAreFollowedToTheOutput() throws {
         let path = try collection(2, bad: ["text.jpg"])
         try FileManager.default.createSymbolicLink(

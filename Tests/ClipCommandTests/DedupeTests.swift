@@ -173,6 +173,108 @@ import Testing
         #expect(try names.count == 4)
     }
 
+    /// Copies by the digests of the index, one of which is another image by now.
+    @Test func aCopyThatWasReplacedIsNotADuplicate() throws {
+        try makePages()
+        let unique = Canvas.page(seed: 9).png
+        try folder.write("photos/b.png", unique)
+        let paths = try clip("dedupe", photos, "-0", "-q")
+        #expect(paths.status == 0, "\(paths.errors)")
+        let shown = paths.text.split(separator: "\0").map { String($0) }
+        #expect(!shown.contains { $0.hasSuffix("b.png") }, "\(shown)")
+        let found = try members(clip("dedupe", photos, "--json", "-q"))
+        let b = found.filter { ($0["path"] as? String)?.hasSuffix("b.png") == true }
+        #expect(
+            b.count == 1 && b[0]["duplicate"] as? Bool == false
+                && b[0]["identical"] as? Bool == false, "\(found)")
+        let text = try clip("dedupe", photos, "-q").text
+        #expect(
+            text.split(separator: "\n").contains {
+                $0.hasSuffix("b.png\tsimilar, changed since it was indexed")
+            }, "\(text)")
+        let deleted = try clip("dedupe", photos, "--delete", "--yes")
+        #expect(
+            deleted.status == 1
+                && deleted.errors.contains("b.png has changed since it was indexed"),
+            "\(deleted.errors)")
+        #expect(try bytes(ofFile: photos + "/b.png") == unique)
+    }
+
+    /// The message names the file that has changed.
+    @Test func aKeptImageThatHasChangedIsNamed() throws {
+        try folder.write("photos/a.png", Canvas.page(seed: 1, width: 960, height: 720).png)
+        try folder.write("photos/b.png", Canvas.page(seed: 1, width: 960, height: 718).png)
+        try index()
+        try folder.write("photos/a.png", bytes(ofFile: photos + "/a.png") + [0])
+        let result = try clip("dedupe", photos, "--threshold", "0", "--delete", "--yes")
+        #expect(
+            result.status == 1
+                && result.errors.contains("b.png was not removed: ")
+                && result.errors.contains("a.png, the duplicate to keep, has changed"),
+            "\(result.errors)")
+        #expect(
+            result.text.contains("b.png\tsimilar, the kept image has changed since it was indexed"),
+            "\(result.text)")
+    }
+
+    @Test func duplicatesMovedInsideAreNotIndexedAgain() throws {
+        try makePages()
+        let before = try names
+        let target = photos + "/duplicates"
+        let moved = try clip("dedupe", photos, "--move-to", target, "--log", "log.jsonl")
+        #expect(moved.status == 0 && moved.errors.contains("2 moved"), "\(moved.errors)")
+        let mark = try bytes(ofFile: target + "/.clip-ignore")
+        #expect(String(decoding: mark, as: UTF8.self).contains("clip dedupe --move-to"))
+        try index()
+        let again = try clip("dedupe", photos, "--threshold", "0.9", "--move-to", target)
+        #expect(
+            again.status == 0 && again.errors.contains("0 of 2 images are duplicates"),
+            "\(again.errors)")
+        let undone = try clip("dedupe", "--undo", "log.jsonl")
+        #expect(undone.status == 0 && undone.errors.contains("2 put back"), "\(undone.errors)")
+        #expect(try names == before)
+        #expect(try bytes(ofFile: target + "/.clip-ignore") == mark)
+    }
+
+    /// An index that was made before the folder got its mark.
+    @Test func nothingIsMovedWhereTheKeptImageIsInTheTarget() throws {
+        try files.createDirectory(
+            atPath: photos + "/duplicates", withIntermediateDirectories: false)
+        let page = Canvas.page(seed: 1)
+        try folder.write("photos/duplicates/z.png", page.png)
+        try folder.write("photos/y.png", page.png)
+        try index()
+        let result = try clip("dedupe", photos, "--move-to", photos + "/duplicates")
+        #expect(
+            result.status == 1
+                && result.errors.contains("is in the folder that duplicates are moved to"),
+            "\(result.errors)")
+        #expect(try names == ["duplicates/z.png", "y.png"])
+    }
+
+    /// A slip: `--log` names an image.
+    @Test func imagesAreNotLogs() throws {
+        try makePages()
+        let before = try bytes(ofFile: photos + "/other.png")
+        expectFailure(
+            try clip("dedupe", photos, "--delete", "--yes", "--log", photos + "/other.png", "-q"),
+            status: 2, says: "other.png: it is not a clip dedupe log")
+        #expect(try names.count == 4)
+        #expect(try bytes(ofFile: photos + "/other.png") == before)
+    }
+
+    @Test func damagedLinesOfALogAreReported() throws {
+        try makePages()
+        try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
+        let path = folder.path + "/log.jsonl"
+        try folder.write("log.jsonl", Array("garbage\n".utf8) + bytes(ofFile: path))
+        let undone = try clip("dedupe", "--undo", "log.jsonl")
+        #expect(undone.status == 1 && undone.errors.contains("2 put back"), "\(undone.errors)")
+        #expect(
+            undone.errors.contains("1 line of log.jsonl is damaged, the first is line 1"),
+            "\(undone.errors)")
+    }
+
     @Test func filesThroughLinksStay() throws {
         try makePages()
         try files.createDirectory(

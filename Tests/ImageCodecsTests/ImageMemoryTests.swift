@@ -230,6 +230,27 @@ import Testing
         }
     }
 
+    /// Of calls within each other, the inner one gives back its own part.
+    @Test func innerCallsGiveBackWhatTheyTook() throws {
+        let (file, options) = try imageThatFillsTheLimit()
+        try ImageMemory.whileHolding {
+            let share = try #require(ImageMemory.Share.current.get())
+            func decode() throws { _ = try DecodedImage(decoding: file, options: options) }
+            try ImageMemory.whileHolding { try decode() }
+            #expect(share.isEmpty, "\(share.count) bytes")
+            try decode()
+            let one = share.count
+            #expect(one >= 400 * 300)
+            for _ in 0..<3 {
+                try ImageMemory.whileHolding {
+                    try decode()
+                    #expect(share.count == 2 * one)
+                }
+                #expect(share.count == one)
+            }
+        }
+    }
+
     // MARK: scans
 
     @Test func scansAreLimited() throws {

@@ -45,6 +45,17 @@ public struct RGBImage: Sendable, Equatable {
         return alpha
     }
 
+    /// Calls a function with the opacity of each row, three equal bytes a pixel, from the top. It is
+    /// not called if the image cannot be transparent.
+    package func forEachRowOfAlpha(_ body: (_ row: Int, _ alpha: [UInt8]) -> Void) {
+        guard decoded.hasAlpha else { return }
+        var alpha = [UInt8](repeating: 0, count: 3 * width)
+        for row in 0..<height {
+            decoded.copy(.alpha, rows: row..<(row + 1), columns: 0..<width, into: &alpha)
+            body(row, alpha)
+        }
+    }
+
     /// True if both have the same pixels and are resized in the same way.
     public static func == (one: RGBImage, other: RGBImage) -> Bool {
         let (a, b) = (one.decoded, other.decoded)

@@ -14,7 +14,8 @@ struct ComparedImage: Sendable {
     let colours: [UInt8]
     /// Three equal bytes for each pixel; nil if all pixels are opaque.
     let opacity: [UInt8]?
-    /// True if the file has more than these pixels: samples of 16 bits, or further frames.
+    /// True if the file has more than these pixels: samples of 16 bits, further frames or images, or
+    /// a video. Such a file is never a duplicate by its pixels.
     let hasMore: Bool
 
     /// JPEG files are decoded at a fraction of their size where that leaves more than this.
@@ -34,24 +35,23 @@ struct ComparedImage: Sendable {
 
     init(_ image: RGBImage, _ file: [UInt8] = []) {
         (width, height, hasMore) = (image.width, image.height, Self.hasMore(file))
-        guard let alpha = image.alpha, alpha.contains(where: { $0 < 255 }) else {
-            (colours, opacity) = (image.pixels, nil)
-            return
-        }
         var colours = image.pixels
-        var opacity = [UInt8](repeating: 255, count: colours.count)
-        for (pixel, value) in alpha.enumerated() where value < 255 {
-            let opaque = UInt32(value)
-            for place in 3 * pixel..<3 * pixel + 3 {
-                let sum = UInt32(colours[place]) * opaque + 255 * (255 - opaque)
-                colours[place] = UInt8((sum + 127) / 255)
-                opacity[place] = value
+        var opacity: [UInt8]?
+        image.forEachRowOfAlpha { row, alpha in
+            guard alpha.contains(where: { $0 < 255 }) else { return }
+            if opacity == nil { opacity = [UInt8](repeating: 255, count: colours.count) }
+            for (place, value) in alpha.enumerated() where value < 255 {
+                let opaque = UInt32(value)
+                let sum = UInt32(colours[row * alpha.count + place]) * opaque + 255 * (255 - opaque)
+                colours[row * alpha.count + place] = UInt8((sum + 127) / 255)
+                opacity?[row * alpha.count + place] = value
             }
         }
         (self.colours, self.opacity) = (colours, opacity)
     }
 
-    /// True of PNG with 16 bits a sample, and of animated PNG and WebP.
+    /// True of PNG with 16 bits a sample, of animated PNG and WebP, and of JPEG that is followed by
+    /// something or has an index of further images.
     private static func hasMore(_ file: [UInt8]) -> Bool {
         func has(_ text: String, at offset: Int) -> Bool {
             file.dropFirst(offset).starts(with: text.utf8)
@@ -66,7 +66,43 @@ struct ComparedImage: Sendable {
                 offset += 12 + length
             }
         }
+        if file.starts(with: [0xFF, 0xD8]) { return hasMoreThanAnImage(jpeg: file) }
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
+    }
+
+    /// The bytes behind the end mark of a JPEG that may be of no use to anybody.
+    private static let unusedBytes = 64
+
+    /// True of a JPEG with an `MPF` segment (stereo images, gain maps, previews), and of one with
+    /// more than a few bytes other than 0 behind its end mark (videos of motion photos).
+    ///
+    /// Walks the markers: a thumbnail within a segment is passed over with it, and in the data of a
+    /// scan 0xFF is followed by 0 or the number of a restart.
+    private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
+        file.withUnsafeBufferPointer { file in
+            var offset = 2
+            while offset + 1 < file.count {
+                guard file[offset] == 0xFF else {
+                    offset += 1
+                    continue
+                }
+                let marker = file[offset + 1]
+                switch marker {
+                case 0xFF: offset += 1  // padding before a marker
+                case 0, 0x01, 0xD0...0xD8: offset += 2  // without a length
+                case 0xD9:
+                    let last = file.lastIndex { $0 != 0 } ?? 0
+                    return last - (offset + 1) > unusedBytes
+                default:
+                    guard offset + 3 < file.count else { return false }
+                    let length = Int(file[offset + 2]) << 8 | Int(file[offset + 3])
+                    let data = file[min(offset + 4, file.count)...]
+                    if marker == 0xE2, data.starts(with: Array("MPF\0".utf8)) { return true }
+                    offset += 2 + max(2, length)
+                }
+            }
+            return false
+        }
     }
 
     /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two
@@ -81,18 +117,22 @@ struct ComparedImage: Sendable {
         let opacity: [UInt8]?
     }
 
-    func grid(_ columns: Int, _ rows: Int) -> Grid {
+    /// The grid of so many columns and rows.
+    ///
+    /// - Parameter part: the rows that are wanted; all if nil.
+    func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
+        let part = part ?? 0..<rows
         func cells(_ values: [UInt8]) -> [UInt8] {
             resampled(
                 RGBRows(bytes: values, width: width, height: height), newWidth: columns,
                 newHeight: rows,
-                columns: 0..<columns, rows: 0..<rows, filter: .bilinear)
+                columns: 0..<columns, rows: part, filter: .bilinear)
         }
         let cells = (colours: cells(colours), opacity: opacity.map(cells))
         var luma: [Float] = []
         var chroma: [Float] = []
-        luma.reserveCapacity(columns * rows)
-        chroma.reserveCapacity(2 * columns * rows)
+        luma.reserveCapacity(columns * part.count)
+        chroma.reserveCapacity(2 * columns * part.count)
         for place in stride(from: 0, to: cells.colours.count, by: 3) {
             let (red, green, blue) = (
                 Float(cells.colours[place]), Float(cells.colours[place + 1]),
@@ -106,7 +146,8 @@ struct ComparedImage: Sendable {
         let opacity = cells.opacity.map { cells in
             stride(from: 0, to: cells.count, by: 3).map { cells[$0] }
         }
-        return Grid(columns: columns, rows: rows, luma: luma, chroma: chroma, opacity: opacity)
+        return Grid(
+            columns: columns, rows: part.count, luma: luma, chroma: chroma, opacity: opacity)
     }
 }
 

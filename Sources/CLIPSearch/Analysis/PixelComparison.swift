@@ -26,12 +26,14 @@ struct PixelDifference: Sendable {
     let scale: Double
 
     /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than
-    /// this.
+    /// this. It is the same for images of all sizes, because in wider cells a dot that is changed
+    /// disappears.
     static let cellWidth = 2
     /// The same for colour, which JPEG keeps at half the resolution.
     static let colourCellWidth = 6
-    /// The number of cells along a side at most.
-    static let mostCells = 1024
+    /// The number of cells that are compared at once, about: grids of large images take many times
+    /// this.
+    static let cellsOfABand = 1 << 18
     /// A smaller copy must have a side that is as long as this to prove anything.
     static let smallestCopy = 60
     /// The parts of the contrast around a cell that count as an error of compression.
@@ -74,20 +76,39 @@ struct PixelDifference: Sendable {
         scale = isOneSize ? 1 : Double(small.width) / Double(large.width)
         guard Self.mayAgree(small, large) else { return nil }
         let reduced = isOneSize ? large : large.reduced(as: small)
-        func grids(_ cell: Int) -> (ComparedImage.Grid, ComparedImage.Grid) {
-            let columns = max(1, min(Self.mostCells, small.width / cell))
-            let rows = max(1, min(Self.mostCells, small.height / cell))
-            return (small.grid(columns, rows), reduced.grid(columns, rows))
+        var errors = LumaErrors()
+        Self.forEachBand(of: small, reduced, cell: Self.cellWidth) { a, b, cells in
+            compareLuma(a, b, cells, &errors)
+            opacity = max(opacity, Self.opacity(a, b))
         }
-        let fine = grids(Self.cellWidth)
-        compareLuma(fine.0, fine.1)
-        opacity = Self.opacity(fine.0, fine.1)
+        (mean, noise) = (errors.mean, errors.noise)
         guard luma <= Self.lumaTolerance(scale: scale) else { return }
-        let coarse = grids(Self.colourCellWidth)
-        let contrast = Self.contrast(coarse.0, coarse.1)
-        for place in coarse.0.chroma.indices {
-            let difference = abs(coarse.0.chroma[place] - coarse.1.chroma[place])
-            chroma = max(chroma, difference - Self.colourContrastShare * contrast[place / 2])
+        Self.forEachBand(of: small, reduced, cell: Self.colourCellWidth) { a, b, cells in
+            let contrast = Self.contrast(a, b)
+            for place in 2 * cells.lowerBound..<2 * cells.upperBound {
+                let difference = abs(a.chroma[place] - b.chroma[place])
+                chroma = max(chroma, difference - Self.colourContrastShare * contrast[place / 2])
+            }
+        }
+    }
+
+    /// Calls a function with the grids of two images of one size, some rows at a time.
+    ///
+    /// - Parameter body: gets the grids, with the row above and the row below if there are any, and
+    ///   the cells of them that are to be compared.
+    private static func forEachBand(
+        of a: ComparedImage, _ b: ComparedImage, cell: Int,
+        _ body: (_ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>) -> Void
+    ) {
+        let (columns, rows) = (max(1, a.width / cell), max(1, a.height / cell))
+        let count = max(16, cellsOfABand / columns)
+        for start in stride(from: 0, to: rows, by: count) {
+            let end = min(rows, start + count)
+            let part = max(0, start - 1)..<min(rows, end + 1)
+            let first = (start - part.lowerBound) * columns
+            body(
+                a.grid(columns, rows, part: part), b.grid(columns, rows, part: part),
+                first..<first + (end - start) * columns)
         }
     }
 
@@ -100,21 +121,50 @@ struct PixelDifference: Sendable {
         }
     }
 
-    private mutating func compareLuma(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) {
+    private mutating func compareLuma(
+        _ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>,
+        _ errors: inout LumaErrors
+    ) {
         let contrast = Self.contrast(a, b)
-        var errors: [Float] = []
-        for cell in contrast.indices {
+        for cell in cells {
             let difference = abs(a.luma[cell] - b.luma[cell])
-            mean += difference
             peak = max(peak, difference)
             luma = max(luma, difference - Self.contrastShare * contrast[cell])
-            if contrast[cell] >= Self.leastContrast { errors.append(difference) }
+            errors.add(difference, hasContrast: contrast[cell] >= Self.leastContrast)
         }
-        mean /= Float(max(1, contrast.count))
-        guard errors.count > 100 else { return }
-        errors.sort()
-        let usual = errors.prefix(errors.count * 99 / 100)
-        noise = (usual.reduce(0) { $0 + $1 * $1 } / Float(usual.count)).squareRoot()
+    }
+
+    /// The differences of brightness of all cells.
+    private struct LumaErrors {
+        private var (count, sum) = (0, 0.0)
+        /// The numbers of cells with contrast and the sums of the squares of their errors, by the
+        /// error in steps of 1/16 level.
+        private var counts = [Int](repeating: 0, count: 256 * 16)
+        private var squares = [Double](repeating: 0, count: 256 * 16)
+
+        mutating func add(_ error: Float, hasContrast: Bool) {
+            count += 1
+            sum += Double(error)
+            guard hasContrast else { return }
+            let step = min(counts.count - 1, Int(16 * error))
+            counts[step] += 1
+            squares[step] += Double(error * error)
+        }
+
+        var mean: Float { Float(sum / Double(max(1, count))) }
+
+        var noise: Float {
+            let errors = counts.reduce(0, +)
+            guard errors > 100 else { return 0 }
+            let usual = errors * 99 / 100
+            var (rest, sum) = (usual, 0.0)
+            for (count, square) in zip(counts, squares) where count > 0 && rest > 0 {
+                let taken = min(rest, count)
+                sum += square * Double(taken) / Double(count)
+                rest -= taken
+            }
+            return Float((sum / Double(usual)).squareRoot())
+        }
     }
 
     /// True if one size is the other but for rounding to whole pixels.

@@ -10,7 +10,8 @@ public struct DuplicateRemoval {
     /// The fate of a duplicate.
     public enum Action: Sendable {
         case delete
-        /// The file gets the path that it has in the folder, in another one.
+        /// The file gets the path that it has in the folder, in another one. If that one lies in the
+        /// indexed folder, it gets a file `.clip-ignore`, so that it is never indexed with it.
         case move(to: FilePath)
     }
 
@@ -41,13 +42,29 @@ public struct DuplicateRemoval {
             case .move(let other):
                 path = other
                 try makeFolder(other.bytes)
-                target = (try OpenFolder(path: other.bytes), FilePath(try realPath(other.bytes)))
+                let opened = try OpenFolder(path: other.bytes)
+                let real = FilePath(try realPath(other.bytes))
+                target = (opened, real)
+                if Self.isBelow(rootPath, real) {
+                    try opened.makeFile(
+                        Array(FolderWalk.ignoreFile.utf8), contents: Array(Self.ignoreText.utf8))
+                }
             }
         } catch {
             throw .failed(path: path, verb: "open", reason: error.reason)
         }
         self.log = try log()
     }
+
+    /// True of a path in a folder, both without links.
+    private static func isBelow(_ folder: FilePath, _ path: FilePath) -> Bool {
+        path != folder && path.bytes.starts(with: folder.appending([]).bytes)
+    }
+
+    private static let ignoreText = """
+        clip passes over this folder: clip dedupe --move-to moves duplicates into it.
+
+        """
 
     /// A file of the index that is open, with its content.
     private struct Proof {
@@ -80,6 +97,14 @@ public struct DuplicateRemoval {
                 try proof.file.remove()
             }
             return
+        }
+        // Images of the target may be in an index that is older than its `.clip-ignore`.
+        guard !Self.isBelow(rootPath, target.path) || !Self.isBelow(target.path, entry.kept) else {
+            throw .refused(
+                path: picture.path,
+                reason: """
+                    \(other.path), the duplicate to keep, is in the folder that duplicates are moved to
+                    """)
         }
         let to = target.path.appending(proof.relative)
         entry.to = to

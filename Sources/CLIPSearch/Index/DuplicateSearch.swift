@@ -1,4 +1,5 @@
 public import CLIP
+internal import ImageCodecs
 internal import Tensors
 
 /// Finds the images of an index that are similar, and those among them that are duplicates.
@@ -16,7 +17,8 @@ public struct DuplicateSearch: Sendable {
         case duplicate
         /// The vectors alone are similar; the image is kept as well.
         case similar
-        /// The file has changed since it was indexed, or is gone, so its pixels say nothing.
+        /// A file of the two has changed since it was indexed, or is gone, so its pixels say
+        /// nothing.
         case changed
         /// The file cannot be decoded.
         case unreadable
@@ -30,6 +32,14 @@ public struct DuplicateSearch: Sendable {
         public let cosine: Float
         /// The relation to the image that is kept.
         public let verdict: Verdict
+        /// The row whose file has changed since it was indexed, this one or the one that is kept;
+        /// nil unless the verdict is `.changed`.
+        public let changedRow: Int?
+
+        init(row: Int, cosine: Float, verdict: Verdict, changedRow: Int? = nil) {
+            (self.row, self.cosine) = (row, cosine)
+            (self.verdict, self.changedRow) = (verdict, changedRow)
+        }
 
         /// True if the image that is kept stands for it.
         public var isDuplicate: Bool { verdict == .identical || verdict == .duplicate }
@@ -107,10 +117,10 @@ public struct DuplicateSearch: Sendable {
     }
 
     /// The first row, in the order of preference, with the same bytes as each row: those are one
-    /// image.
+    /// image. Every file is read, because the digests of an index may be older than the files.
     ///
-    /// - Parameter views: gets that image. Should its file have changed, the next one takes its
-    ///   place.
+    /// - Parameter views: Receives the outline of that image. If its file has changed, the next
+    ///   copy is used. Copies that have changed are marked.
     private func copies(among rows: Set<Int>, _ views: inout [Int: View]) -> [Int] {
         var copies: [[UInt8]: [Int]] = [:]
         for row in preference where pictures[row].digest.count == 32 {
@@ -122,13 +132,19 @@ public struct DuplicateSearch: Sendable {
             open.sort { rank[$0.first ?? 0] < rank[$1.first ?? 0] }
             let firsts = open.compactMap(\.first)
             var next: [ArraySlice<Int>] = []
+            var sameDigests: [(row: Int, copy: Int)] = []
             for ((row, view), copies) in zip(looks(at: firsts), open) {
                 views[row] = view
                 if case .changed = view {
                     if copies.count > 1 { next.append(copies.dropFirst()) }
                 } else {
-                    for copy in copies { copyOf[copy] = row }
+                    sameDigests += copies.dropFirst().map { (row, $0) }
                 }
+            }
+            let copies = sameDigests.map(\.copy)
+            let areUnchanged = pool.map(copies.count) { bytes(copies[$0]) != nil }
+            for ((row, copy), isUnchanged) in zip(sameDigests, areUnchanged) {
+                if isUnchanged { copyOf[copy] = row } else { views[copy] = .changed }
             }
             open = next
         }
@@ -173,21 +189,29 @@ public struct DuplicateSearch: Sendable {
 
     private func looks(at rows: [Int]) -> [(row: Int, view: View)] {
         pool.map(rows.count) { place in
-            switch image(rows[place]) {
-            case .success(let image): (rows[place], .outline(PixelOutline(image)))
-            case .failure(let failure): (rows[place], failure.view)
+            ImageMemory.whileHolding {
+                switch image(rows[place]) {
+                case .success(let image): (rows[place], .outline(PixelOutline(image)))
+                case .failure(let failure): (rows[place], failure.view)
+                }
             }
         }
     }
 
     private struct Unusable: Error { let view: View }
 
-    /// Reads and decodes a file, as long as it is the one that was indexed.
-    private func image(_ row: Int) -> Result<ComparedImage, Unusable> {
+    /// The content of a file; nil if it is not the one that was indexed.
+    private func bytes(_ row: Int) -> [UInt8]? {
         let picture = pictures[row]
         guard let bytes = try? picture.path.contents(), sha256(bytes) == picture.digest else {
-            return .failure(Unusable(view: .changed))
+            return nil
         }
+        return bytes
+    }
+
+    /// Reads and decodes a file, as long as it is the one that was indexed.
+    private func image(_ row: Int) -> Result<ComparedImage, Unusable> {
+        guard let bytes = bytes(row) else { return .failure(Unusable(view: .changed)) }
         guard let image = try? ComparedImage(decoding: bytes) else {
             return .failure(Unusable(view: .unreadable))
         }
@@ -256,11 +280,7 @@ public struct DuplicateSearch: Sendable {
         }
         let jobs = stars.sorted { rank[$0.key] < rank[$1.key] }
         let found = pool.map(jobs.count) { place -> [Bool] in
-            let (center, rows) = jobs[place]
-            guard let image = try? self.image(center).get() else {
-                return [Bool](repeating: false, count: rows.count)
-            }
-            return rows.map { agrees($0, with: image) }
+            agree(jobs[place].value, with: jobs[place].key)
         }
         var results: [Pair: Bool] = [:]
         for (job, answers) in zip(jobs, found) {
@@ -271,9 +291,19 @@ public struct DuplicateSearch: Sendable {
         return results
     }
 
-    private func agrees(_ row: Int, with other: ComparedImage) -> Bool {
-        guard let image = try? image(row).get() else { return false }
-        return PixelDifference(image, other)?.isDuplicate ?? false
+    /// Compares images with another one, which is decoded once. No more than two are in memory.
+    private func agree(_ rows: [Int], with other: Int) -> [Bool] {
+        ImageMemory.whileHolding {
+            guard let otherImage = try? image(other).get() else {
+                return [Bool](repeating: false, count: rows.count)
+            }
+            return rows.map { row in
+                ImageMemory.whileHolding {
+                    guard let image = try? image(row).get() else { return false }
+                    return PixelDifference(image, otherImage)?.isDuplicate ?? false
+                }
+            }
+        }
     }
 
     /// The row that stands for each duplicate.
@@ -292,9 +322,7 @@ public struct DuplicateSearch: Sendable {
                 .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
             for (other, _) in candidates {
                 let known = results[Pair(row: row, other: other)]
-                let isSame =
-                    known ?? (try? image(other).get()).map { agrees(row, with: $0) } ?? false
-                if isSame {
+                if known ?? agree([row], with: other)[0] {
                     standsFor[row] = other
                     break
                 }
@@ -319,14 +347,16 @@ public struct DuplicateSearch: Sendable {
             for member in group.duplicates where standsFor[member.row] == nil {
                 let cosine = kept == group.kept ? member.cosine : cosine(member.row, kept)
                 guard cosine >= threshold else { continue }
-                let verdict: Verdict =
+                let (verdict, changedRow): (Verdict, Int?) =
                     switch (views[member.row], views[kept]) {
-                    case (.changed, _), (_, .changed): .changed
-                    case (.unreadable, _), (_, .unreadable): .unreadable
-                    default: .similar
+                    case (.changed, _): (.changed, member.row)
+                    case (_, .changed): (.changed, kept)
+                    case (.unreadable, _), (_, .unreadable): (.unreadable, nil)
+                    default: (.similar, nil)
                     }
                 members[kept, default: []].append(
-                    Member(row: member.row, cosine: cosine, verdict: verdict))
+                    Member(
+                        row: member.row, cosine: cosine, verdict: verdict, changedRow: changedRow))
             }
         }
         return members.map { kept, members in

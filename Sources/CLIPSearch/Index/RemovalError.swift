@@ -19,8 +19,8 @@ extension RemovalError: CustomStringConvertible {
             "\(path) has changed since it was indexed and stays: run clip index again"
         case .changed(let path, let file):
             """
-            \(path) stays: \(file), which would be kept, has changed since it was indexed: run clip \
-            index again
+            \(path) was not removed: \(file), the duplicate to keep, has changed since it was indexed; \
+            run clip index again
             """
         case .refused(let path, let reason): "\(path) is left alone: \(reason)"
         case .failed(let path, let verb, let reason): "cannot \(verb) \(path): \(reason)"

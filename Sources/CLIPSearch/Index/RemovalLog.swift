@@ -50,8 +50,14 @@ public final class RemovalLog {
     /// Opens a log, to which is appended if it is there.
     ///
     /// - Parameter isNew: whether it must not be there yet.
-    /// - Throws: `RemovalError.unusableLog`.
-    public init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
+    /// - Throws: `RemovalError.unusableLog`, also if another file than a log is there.
+    public convenience init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
+        if !isNew { try Self.check(path) }
+        try self.init(unchecked: path, isNew: isNew)
+    }
+
+    /// Opens a file that is known to be a log.
+    init(unchecked path: FilePath, isNew: Bool = false) throws(RemovalError) {
         self.path = path
         isUnused = isNew
         do throws(FileError) {
@@ -59,6 +65,23 @@ public final class RemovalLog {
         } catch {
             throw .unusableLog(path: path, reason: error.reason)
         }
+    }
+
+    /// Refuses a file to which a log must not be appended: one that has content and is not a log.
+    ///
+    /// - Throws: `RemovalError.unusableLog`.
+    public static func check(_ path: FilePath) throws(RemovalError) {
+        guard let status = try? FileStatus(path: path.bytes), status.isRegular, status.size > 0
+        else { return }
+        do throws(FileError) {
+            let line = try InputFile(path: path.bytes).read(upTo: newline, limit: 1 << 20) ?? []
+            if entry(line) != nil || isBeginning(line) { return }
+        } catch {
+            // A line without an end is not one of a log.
+            guard error.code == 0 else { throw .unusableLog(path: path, reason: error.reason) }
+        }
+        throw .unusableLog(
+            path: path, reason: "it is not a clip dedupe log, and nothing is appended to it")
     }
 
     deinit { if isUnused { try? removeFile(path.bytes) } }
@@ -107,27 +130,92 @@ public final class RemovalLog {
 
     /// The entries of a log, in order. A line that the end of a process cut off is passed over.
     ///
-    /// - Throws: `RemovalError.unusableLog` if it cannot be read, or is not such a log.
+    /// - Throws: `RemovalError.unusableLog` if it cannot be read, is damaged or not such a log.
     public static func entries(of path: FilePath) throws(RemovalError) -> [Entry] {
-        let bytes: [UInt8]
+        var entries: [Entry] = []
+        if let number = try read(path, { entries.append($0) }).first {
+            throw .unusableLog(path: path, reason: notAnEntry(number))
+        }
+        return entries
+    }
+
+    private static let newline = UInt8(ascii: "\n")
+
+    private static func notAnEntry(_ number: Int) -> String {
+        "line \(number) is not an entry of a clip dedupe log"
+    }
+
+    /// Calls a function with each entry of a log, in order, a line in memory at a time.
+    ///
+    /// - Returns: The numbers of damaged lines, from 1: neither entries nor cut off by the end of a
+    ///   process.
+    /// - Throws: `RemovalError.unusableLog` if it cannot be read, or is not such a log.
+    static func read(
+        _ path: FilePath, _ body: (Entry) -> Void
+    ) throws(RemovalError) -> [Int] {
+        var (number, count) = (0, 0)
+        var damaged: [Int] = []
         do throws(FileError) {
-            bytes = try readFile(path: path.bytes, limit: 1 << 30)
+            let file = try InputFile(path: path.bytes)
+            var start = 0
+            while let line = try file.read(upTo: newline) {
+                number += 1
+                // The last line is cut off unless it has its end.
+                let isWhole = file.position == start + line.count + 1
+                start = file.position
+                if isWhole, let entry = entry(line) {
+                    count += 1
+                    body(entry)
+                } else if isWhole && !isBeginning(line) {
+                    damaged.append(number)
+                }
+            }
         } catch {
             throw .unusableLog(path: path, reason: error.reason)
         }
-        let newline = UInt8(ascii: "\n")
-        let whole = bytes.lastIndex(of: newline).map { bytes[...$0] } ?? []
-        var entries: [Entry] = []
-        for (number, line) in whole.split(separator: newline).enumerated() {
-            if let entry = entry(Array(line)) {
-                entries.append(entry)
-            } else if (try? JSONValue(parsing: Array(line))) != nil || entries.isEmpty {
-                // What a process cut off is no JSON, and follows something that is.
-                throw .unusableLog(
-                    path: path, reason: "line \(number + 1) is not of a log of clip dedupe")
-            }
+        if count == 0, let first = damaged.first {
+            throw .unusableLog(path: path, reason: notAnEntry(first))
         }
-        return entries
+        return damaged
+    }
+
+    /// True of a line that is the beginning of an entry, as the end of a process leaves one.
+    private static func isBeginning(_ line: [UInt8]) -> Bool {
+        let quote = UInt8(ascii: "\"")
+        var rest = line[...]
+        /// Passes over a text; true if the line ends within it.
+        func ends(in text: String) -> Bool? {
+            if rest.starts(with: text.utf8) {
+                rest = rest.dropFirst(text.utf8.count)
+                return false
+            }
+            return text.utf8.starts(with: rest) ? true : nil
+        }
+        /// The same of a value: a string or null.
+        func endsInValue() -> Bool? {
+            guard rest.first == quote else { return ends(in: "null") }
+            rest = rest.dropFirst()
+            while let byte = rest.popFirst() {
+                if byte < 0x20 { return nil }
+                if byte == quote { return false }
+                if byte == UInt8(ascii: "\\") { _ = rest.popFirst() }
+            }
+            return true
+        }
+        var comma = "{"
+        for key in ["step", "from", "to", "kept", "folder", "target", "sha256"] {
+            guard let isKey = ends(in: "\(comma)\"\(key)\":") else { return false }
+            if isKey { return true }
+            guard let isValue = endsInValue() else { return false }
+            if isValue { return true }
+            comma = ","
+        }
+        guard let isSize = ends(in: ",\"size\":") else { return false }
+        if isSize { return true }
+        rest = rest.drop { (0x30...0x39).contains($0) }
+        guard let isReason = ends(in: ",\"reason\":") else { return false }
+        if isReason { return true }
+        return endsInValue() == true || rest.isEmpty
     }
 
     private static func entry(_ line: [UInt8]) -> Entry? {

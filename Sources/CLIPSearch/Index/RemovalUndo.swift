@@ -16,6 +16,9 @@ public struct RemovalUndo {
         public var deleted: [(path: FilePath, kept: FilePath)] = []
         /// The files that could not be put back.
         public var failures: [RemovalError] = []
+        /// The numbers of damaged lines of the log, from 1. A file is put back only if another line
+        /// names it.
+        public var damagedLines: [Int] = []
     }
 
     private let path: FilePath
@@ -32,16 +35,15 @@ public struct RemovalUndo {
     ///
     /// - Throws: `RemovalError.unusableLog`.
     public func run() throws(RemovalError) -> Summary {
-        let entries = try RemovalLog.entries(of: path)
-        let log = try RemovalLog(path: path)
         // The last line about a file counts.
         var last: [Key: RemovalLog.Entry] = [:]
         var order: [Key] = []
-        for entry in entries {
+        var summary = Summary()
+        summary.damagedLines = try RemovalLog.read(path) { entry in
             let key = Key(from: entry.from, to: entry.to)
             if last.updateValue(entry, forKey: key) == nil { order.append(key) }
         }
-        var summary = Summary()
+        let log = try RemovalLog(unchecked: path)
         for case var entry? in order.map({ last[$0] }) {
             if entry.step == .failed || entry.step == .restored {
                 summary.unchanged += 1
@@ -82,7 +84,7 @@ public struct RemovalUndo {
         init(_ path: FilePath, in folder: FilePath) throws(FileError) {
             let prefix = folder.appending([]).bytes
             guard path.bytes.starts(with: prefix) else {
-                throw FileError(reason: "the log says \(path), which is not in \(folder)")
+                throw FileError(reason: "the log names \(path), which is not inside \(folder)")
             }
             self.path = path
             components = try OpenFolder.components(of: Array(path.bytes.dropFirst(prefix.count)))
@@ -121,7 +123,10 @@ public struct RemovalUndo {
         let isMoved = sha256(contents) == entry.digest
         if source.isTaken {
             guard source.has(entry.digest) else {
-                throw FileError(reason: "another file is there now; \(target.path) stays")
+                throw FileError(
+                    reason: """
+                        another file has the original path now; \(target.path) was not moved back
+                        """)
             }
             // The process ended when the file was at both places: its second name, or its copy,
             // goes.
