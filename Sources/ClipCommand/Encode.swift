@@ -222,7 +222,10 @@ struct Encode: ParsableCommand {
         }
         try OutputChecks.checkSuffix(of: output, "-o", is: accepted, format: format.rawValue)
         try OutputChecks.checkPlace(of: output, isFolder: format == .shards)
-        try OutputChecks.checkPlace(of: collection.errors)
+        try collection.checkErrors(
+            inputs: inputs,
+            others: [("--text-file", texts.textFile)]
+                + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
     /// Says how several texts are given, if an input is more likely one of them.

@@ -59,6 +59,13 @@ enum OutputChecks {
         }
     }
 
+    /// The files that `clip encode -o` writes: the one named, and for .npy those beside it.
+    static func files(of output: String) -> [String] {
+        guard output.hasSuffix(".npy") else { return [output, output + ".job"] }
+        let base = output.dropLast(4)
+        return [output, output + ".job", base + ".names.jsonl", base + ".model.json"]
+    }
+
     /// - Parameter isMade: a folder that is missing will be made.
     private static func checkFolder(
         above path: [UInt8], isMade: Bool, _ refuse: (String) -> Failure

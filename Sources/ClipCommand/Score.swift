@@ -98,6 +98,9 @@ struct Score: ParsableCommand {
 
     func run() throws {
         try checkInputs()
+        try collection.checkErrors(
+            inputs: inputs + image,
+            others: [("--text-file", texts.file.textFile), ("--pairs", pairs)])
         let list = try pairs.map { try CaptionPair.read(FilePath(argument: $0)) }
         let model = try self.model.load(textOptions, pictures, common)
         let failures = try list.map { try scorePairs($0, model) } ?? rank(model)

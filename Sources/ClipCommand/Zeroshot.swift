@@ -89,10 +89,10 @@ struct Zeroshot: ParsableCommand {
 
     func run() throws {
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
+        try collection.checkErrors(inputs: inputs, others: [("--labels", labelFile)])
         let labels =
             try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
         if labelFile == nil { try Labels.check(labels, common) }
-        try OutputChecks.checkPlace(of: collection.errors)
         let model = try self.model.load(textOptions, pictures, common)
         if let path = onlyPicture(inputs) {
             let picture = try pictures.read(path, for: model.preprocessor)
