@@ -137,7 +137,7 @@ struct Encode: ParsableCommand {
 
         let rows = try makeRows(format, model)
         if rows.isWhole {
-            if !common.quiet { note("clip: \(output ?? "") is whole already") }
+            if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
             return
         }
         let decoding = pictures.decoding(for: model.preprocessor)
@@ -162,6 +162,7 @@ struct Encode: ParsableCommand {
             throw rows.count == 0 ? ExitCode(1) : Failure(Self.nothingWritten(job.failures))
         }
         try rows.finish()
+        if !common.quiet, let remark = rows.foreignRows { note("clip: \(remark)") }
         if hasFailed { throw ExitCode(1) }
     }
 
@@ -252,14 +253,15 @@ struct Encode: ParsableCommand {
                 case .shards: .shards(rows: shardSize)
                 case .jsonl, .json: .jsonLines
                 }
+            let path = FilePath(argument: resolved(output))
+            var record = ModelRecord(
+                model, name: ModelOptions.storedName(of: try self.model.name()))
+            record.isNormalized = !noNormalize
+            if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
             return WrittenRows(
                 try EmbeddingWriter(
-                    path: FilePath(argument: resolved(output)), layout: layout,
-                    dimension: dimension,
-                    job: description(of: model),
-                    model: ModelRecord(
-                        model, name: ModelOptions.storedName(of: try self.model.name())),
-                    resuming: resume),
+                    path: path, layout: layout, dimension: dimension,
+                    job: description(of: model), model: record, resuming: resume),
                 isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
         }

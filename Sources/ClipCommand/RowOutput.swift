@@ -7,6 +7,8 @@ protocol RowOutput: AnyObject {
     /// Whether all of this was done before.
     var isWhole: Bool { get }
     var count: Int { get }
+    /// What to tell the user at the end about rows of an earlier run that are not of this one's inputs.
+    var foreignRows: String? { get }
     /// Whether a row was written by a run that did not end well.
     func hasRow(_ kind: String, _ name: FilePath) -> Bool
     func append(
@@ -32,6 +34,9 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
+    /// The numbers of rows of an earlier run, and of those among them that are of inputs of this one.
+    private let earlier: Int
+    private var met = 0
 
     /// - Parameter model: the name that each row gets, if rows are objects.
     init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
@@ -39,11 +44,26 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         self.isNormalized = isNormalized
         self.model = model
         self.output = output
+        earlier = writer.count
     }
 
     var isWhole: Bool { writer.isWhole }
     var count: Int { writer.count }
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool { writer.hasRow(kind, name) }
+
+    func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+        let isThere = writer.hasRow(kind, name)
+        if isThere { met += 1 }
+        return isThere
+    }
+
+    /// A remark about rows of an earlier run that none of the inputs has; nil if there are none.
+    var foreignRows: String? {
+        let rest = earlier - met
+        guard rest > 0 else { return nil }
+        return """
+            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) are not of these inputs
+            """
+    }
 
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
@@ -102,6 +122,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     }
 
     var isWhole: Bool { false }
+    var foreignRows: String? { nil }
     func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(
