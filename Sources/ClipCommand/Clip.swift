@@ -56,6 +56,7 @@ struct Clip: ParsableCommand {
         do {
             try UsageErrors.checkCommand(in: arguments)
             var command = try parseAsRoot(arguments)
+            try (command as? any FileArguments)?.checkFileArguments()
             do {
                 try command.run()
             } catch let status as ExitCode {

@@ -83,6 +83,7 @@ struct Encode: ParsableCommand {
             throw ValidationError("nothing to encode: give images, --text or --text-file")
         }
         try InputHints.check(inputs, streamedBy: "encode")
+        try collection.checkStandardInput(inputs + [texts.textFile])
         if hidden.hiddenStates != nil && (hasPictures || resume || chosenFormat == .shards) {
             throw ValidationError(
                 "--hidden-states is for texts, not for images, and for one file.")
@@ -221,7 +222,8 @@ struct Encode: ParsableCommand {
             throw Failure(
                 "-o \(output) is a folder, but --format \(format.rawValue) is one file", status: 2)
         }
-        try OutputChecks.checkSuffix(of: output, "-o", is: accepted, format: format.rawValue)
+        try OutputChecks.checkSuffix(
+            of: output, "-o", is: accepted, format: self.format?.rawValue)
         try OutputChecks.checkPlace(of: output, isFolder: format == .shards)
         try collection.checkErrors(
             inputs: inputs,

@@ -79,6 +79,10 @@ struct Score: ParsableCommand {
 
     func validate() throws {
         try InputHints.check(inputs + image, streamedBy: "score --image")
+        try collection.checkStandardInput(inputs + image + [texts.file.textFile])
+        if pairs != nil && (top != nil || by == .text) {
+            throw ValidationError("--top and --by are for rankings, not for --pairs.")
+        }
         if !references.isEmpty && (pairs != nil || image.count > 1) {
             throw ValidationError("--references are for one --image; pairs have their own.")
         }

@@ -79,12 +79,16 @@ struct Zeroshot: ParsableCommand {
         if labelFile == nil && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels.")
         }
+        if json && format == .csv {
+            throw ValidationError("--json and --format csv exclude each other.")
+        }
         if !column.isEmpty && format != .csv {
             throw ValidationError(
                 "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
         }
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
+        try collection.checkStandardInput(inputs + [labelFile])
     }
 
     func run() throws {
