@@ -18,8 +18,7 @@ extension EmbeddingWriter {
     package static func origin(
         ofComplete path: FilePath, _ layout: Layout
     ) throws(CLIPError) -> Origin? {
-        let isShards = if case .shards = layout { true } else { false }
-        let first = isShards ? path.appending("00000.npy".utf8) : path
+        let (isShards, first) = (layout.isShards, firstFile(path, layout))
         let job = isShards ? path.appending(".job".utf8) : FilePath(path.bytes + ".job".utf8)
         guard (try? FileStatus(path: job.bytes)) == nil, !GrowingFile.isBegun(path: first.bytes),
             (try? FileStatus(path: first.bytes)) != nil
@@ -40,4 +39,43 @@ extension EmbeddingWriter {
             throw .unreadableFile(path: path.description, reason: error.reason)
         }
     }
+
+    /// Refuses an output that another process is writing, and one with a link in the place of a file beside it.
+    ///
+    /// - Throws: `CLIPError.unwritableFile` that names the file.
+    package static func checkFiles(of path: FilePath, _ layout: Layout) throws(CLIPError) {
+        let first = firstFile(path, layout)
+        var growing = first
+        if layout.isShards {
+            var number = 0
+            while (try? FileStatus(path: growing.bytes)) != nil {
+                number += 1
+                let digits = String(number)
+                let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
+                growing = path.appending("\(zeros)\(digits).npy".utf8)
+            }
+        }
+        if isBeingWritten(growing.bytes + ".partial".utf8) {
+            throw .unwritableFile(
+                path: path.description, reason: "another process is writing it")
+        }
+        guard layout != .jsonLines else { return }
+        let record =
+            layout.isShards
+            ? ModelRecord.file(inFolder: path) : ModelRecord.file(besideNPY: path)
+        for file in [EmbeddingPart.names(first), record]
+        where (try? FileStatus(path: file.bytes, followingLinks: false))?.isLink == true {
+            throw .unwritableFile(
+                path: file.description,
+                reason: "a symbolic link is in its place, which is not replaced")
+        }
+    }
+
+    private static func firstFile(_ path: FilePath, _ layout: Layout) -> FilePath {
+        layout.isShards ? path.appending("00000.npy".utf8) : path
+    }
+}
+
+extension EmbeddingWriter.Layout {
+    fileprivate var isShards: Bool { if case .shards = self { true } else { false } }
 }

@@ -260,6 +260,7 @@ struct Encode: ParsableCommand {
                 model, name: ModelOptions.storedName(of: try self.model.name()))
             record.isNormalized = !noNormalize
             if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
+            try EmbeddingWriter.checkFiles(of: path, layout)
             return WrittenRows(
                 try EmbeddingWriter(
                     path: path, layout: layout, dimension: dimension,

@@ -51,6 +51,41 @@ import Testing
             says: "it is complete and was made with --no-normalize")
     }
 
+    @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
+    func anOutputThatAnotherProcessWritesIsSaid(_ output: String) throws {
+        let first = ClipBinary(folder: folder).process(
+            ["encode", "-", "-o", output, "-q", "--model", "tiny"])
+        let input = Pipe()
+        first.standardInput = input
+        try first.run()
+        // It waits for names, and has opened its files before.
+        let job = folder.path + "/" + (output == "shards/" ? "shards/.job" : output + ".job")
+        while first.isRunning && !FileManager.default.fileExists(atPath: job) { usleep(1000) }
+        for resuming in [[], ["--resume"]] {
+            expectFailure(
+                try encode(["a.jpg", "-o", output] + resuming), status: 1,
+                says: "another process is writing it")
+        }
+        try input.fileHandleForWriting.write(contentsOf: Data("b.jpg\n".utf8))
+        try input.fileHandleForWriting.close()
+        first.waitUntilExit()
+        #expect(first.terminationStatus == 0)
+    }
+
+    @Test(arguments: [
+        ("x.npy", "x.names.jsonl"), ("x.npy", "x.model.json"), ("s/", "s/00000.names.jsonl"),
+        ("s/", "s/clip-model.json"),
+    ])
+    func linksBesideAnOutputAreNamed(_ output: String, link: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/s", withIntermediateDirectories: false)
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder.path)/\(link)", withDestinationPath: "none")
+        expectFailure(
+            try encode(["a.jpg", "-o", output]), status: 1,
+            says: "cannot write \(link): a symbolic link is in its place, which is not replaced")
+    }
+
     @Test(arguments: ["x.npy", "x.jsonl"])
     func rowsOfOtherInputsAreSaid(_ output: String) throws {
         try folder.write("bad.jpg", "no image".utf8)
