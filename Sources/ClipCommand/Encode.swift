@@ -129,7 +129,12 @@ struct Encode: ParsableCommand {
                 do throws(CLIPError) {
                     return try captions?.next()
                 } catch {
-                    job.fail(FilePath(argument: texts.textFile ?? ""), error)
+                    // What is no text at all is not encoded to its end.
+                    if captions?.isAtEnd == true {
+                        job.stop(error)
+                    } else {
+                        job.fail(FilePath(argument: texts.textFile ?? ""), error)
+                    }
                 }
             }
             return nil
@@ -183,6 +188,7 @@ struct Encode: ParsableCommand {
                 guard job.takesNext(), !rows.hasRow("text", FilePath(text)) else { continue }
                 if let tokens = tokens(of: text, model, job) { group.append((text, tokens)) }
             }
+            try job.checkStopped()
             let vectors = try model.encode(tokens: group.map(\.tokens))
             for (row, text) in group.map(\.text).enumerated() {
                 job.finishInput {

@@ -2,6 +2,14 @@ import CLIP
 import CLIPSearch
 import Synchronization
 
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
 /// Where the rows of `clip encode` go.
 protocol RowOutput: AnyObject {
     /// Whether all of this was done before.
@@ -100,7 +108,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
 
 /// Rows that are printed as they come, or kept until all are there.
 ///
-/// One thread alone has them: there is nothing to keep.
+/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
 final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int
@@ -109,6 +117,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     private let model: String
     private var values: [Float] = []
     private var objects: [JSON] = []
+    private let gate = Mutex(())
+    private var isFinished = false
     private(set) var count = 0
 
     init(
@@ -138,7 +148,12 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             EmbeddingWriter.object(
                 kind, name, fields: format == .jsonl ? naming(model, fields) : fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
-            printLine(object)
+            gate.withLock { _ in
+                guard !isFinished else { return }
+                printLine(object)
+                // Whoever ends the process then finds whole lines.
+                fflush(stdout)
+            }
         } else {
             objects.append(object)
         }
@@ -146,7 +161,15 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
 
     func flush() {}
     func discard() {}
-    func keep() -> String? { nil }
+
+    /// Waits until a line that is being printed is whole, but no longer than two seconds for whoever reads it.
+    func keep() -> String? {
+        for _ in 0..<100 {
+            if gate.withLockIfAvailable({ _ in isFinished = true }) != nil { break }
+            usleep(20_000)
+        }
+        return nil
+    }
 
     func finish() throws {
         switch format {

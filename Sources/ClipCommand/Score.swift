@@ -283,7 +283,7 @@ struct Score: ParsableCommand {
                 referenced.isEmpty ? "" : ", RefCLIPScore \(fixed(mean(referenced), 4))"
             return print(
                 """
-                \(lines.count) pairs: CLIPScore \(fixed(score, 4))\(reference); loss \
+                \(counted(lines.count, "pair")): CLIPScore \(fixed(score, 4))\(reference); loss \
                 \(fixed(evaluation.loss, 4)) (image \(fixed(toText.loss, 4)), text \
                 \(fixed(toImage.loss, 4))); image to text \(shares(toText)); text to image \
                 \(shares(toImage))
