@@ -40,7 +40,8 @@ extension EmbeddingWriter {
         }
     }
 
-    /// Refuses an output that another process is writing, and one with a link in the place of a file beside it.
+    /// Refuses an output that another process is writing, and one with something else in the place of a file
+    /// beside it.
     ///
     /// - Throws: `CLIPError.unwritableFile` that names the file.
     package static func checkFiles(of path: FilePath, _ layout: Layout) throws(CLIPError) {
@@ -68,6 +69,13 @@ extension EmbeddingWriter {
             throw .unwritableFile(
                 path: file.description,
                 reason: "a symbolic link is in its place, which is not replaced")
+        }
+        if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
+            throw .unwritableFile(
+                path: path.description,
+                reason: """
+                    \(record) exists and was not written by clip encode; remove it or choose another name
+                    """)
         }
     }
 

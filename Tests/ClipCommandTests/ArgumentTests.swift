@@ -44,6 +44,20 @@ import Testing
     }
 
     @Test(arguments: [
+        (["--decode", "fast"], "--decode fast"), (["--allow-truncated"], "--allow-truncated"),
+        (["--reference"], "--reference"),
+    ])
+    func anIndexOfOtherDecodingNamesTheOption(_ options: [String], name: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/g", withIntermediateDirectories: false)
+        try folder.copy(Self.bike, as: "g/bike.jpg")
+        #expect(try clip(["index", "g", "-q"]).status == 0)
+        expectFailure(
+            try clip(["index", "g", "-q"] + options), status: 1,
+            says: "was made with tiny without \(name), and vectors of tiny with \(name) cannot")
+    }
+
+    @Test(arguments: [
         (["zeroshot", bike, "a", "b", "--json", "--format", "csv"], "--json and --format csv"),
         (["search", "a", "--json", "--paths"], "--json and --paths"),
         (["search", "a", "--json", "-0"], "--json and -0"),

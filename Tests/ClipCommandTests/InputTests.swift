@@ -256,7 +256,8 @@ import Testing
         #expect(try clip(["search", "a cat", "--index", "out/00000.npy"]).status == 0)
         try folder.write("x.model.json", "{\"mine\": 1}".utf8)
         expectFailure(
-            try clip(["encode", "photos", "-o", "x.npy"]), status: 1, says: "x.model.json")
+            try clip(["encode", "photos", "-o", "x.npy"]), status: 1,
+            says: "x.model.json exists and was not written by clip encode; remove it or choose")
         #expect(!files.fileExists(atPath: folder.path + "/x.npy"))
     }
 
