@@ -209,7 +209,7 @@ extension CLIPConfiguration {
         }
         guard resolution <= 8192 else {
             throw .unknownArchitecture(
-                path: path, reason: "pictures of \(resolution) pixels a side are too large")
+                path: path, reason: "images of \(resolution) pixels a side are too large")
         }
         layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
     }

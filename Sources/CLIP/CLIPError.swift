@@ -5,11 +5,11 @@ public enum CLIPError: Error, Equatable, Sendable {
     /// A file is missing, a directory, or may not be read.
     case unreadableFile(path: String, reason: String)
 
-    /// Bytes are not a picture in a format that is read, or are damaged or cut off.
+    /// Bytes are not an image in a format that is read, or are damaged or cut off.
     ///
     /// `path` is empty where the bytes did not come from a file.
     case unreadableImage(path: String, reason: String)
-    /// A picture has more pixels than allowed.
+    /// An image has more pixels than allowed.
     case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
     /// A side of a PNG is longer than allowed.
     case imageSideTooLong(path: String, width: Int, height: Int, maximumSide: Int)
@@ -64,10 +64,10 @@ extension CLIPError: CustomStringConvertible {
         case .unreadableFile(let path, let reason):
             return "cannot read \(path): \(reason)"
         case .unreadableImage(let path, let reason):
-            return "cannot read \(path.isEmpty ? "the picture" : "the picture \(path)"): \(reason)"
+            return "cannot read \(Self.image(path)): \(reason)"
         case .imageTooLarge(let path, let width, let height, let maximum):
             return """
-                the picture \(path) has \(width) x \(height) pixels, more than the \
+                \(Self.image(path)) has \(width) x \(height) pixels, more than the \
                 \(maximum) that are allowed; raise the limit (--max-pixels, maximumPixels) if it is to be trusted
                 """
         case .imageSideTooLong(let path, let width, let height, let maximum):

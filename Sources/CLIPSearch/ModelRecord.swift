@@ -17,6 +17,8 @@ public struct ModelRecord: Sendable, Equatable {
     public var activation: Activation?
     /// The side of the images, in pixels; nil in files of the first format.
     public var resolution: Int?
+    /// True if the stored vectors have length 1; nil where that is not stored.
+    public var isNormalized: Bool?
 
     /// Describes a model.
     ///
@@ -32,7 +34,7 @@ public struct ModelRecord: Sendable, Equatable {
 
     init(
         name: String, fingerprint: String, dimension: Int, precision: Precision,
-        activation: Activation?, resolution: Int?
+        activation: Activation?, resolution: Int?, isNormalized: Bool? = nil
     ) {
         self.name = name
         self.fingerprint = fingerprint
@@ -40,6 +42,7 @@ public struct ModelRecord: Sendable, Equatable {
         self.precision = precision
         self.activation = activation
         self.resolution = resolution
+        self.isNormalized = isNormalized
     }
 
     /// Names this model and another one so that a reader sees how they differ.
@@ -107,7 +110,10 @@ extension ModelRecord {
         self.init(
             name: name, fingerprint: fingerprint, dimension: dimension, precision: precision,
             activation: object["activation"]?.string.flatMap(Activation.init),
-            resolution: object["resolution"]?.integer)
+            resolution: object["resolution"]?.integer,
+            isNormalized: object["normalized"].flatMap { value in
+                if case .bool(let isNormalized) = value { isNormalized } else { nil }
+            })
     }
 
     /// Writes the record to a file, all or nothing.
@@ -116,6 +122,7 @@ extension ModelRecord {
         text += ",\"dimension\":\(dimension),\"precision\":\"\(precision.rawValue)\""
         if let activation { text += ",\"activation\":\"\(activation.rawValue)\"" }
         if let resolution { text += ",\"resolution\":\(resolution)" }
+        if let isNormalized { text += ",\"normalized\":\(isNormalized)" }
         let file = try GrowingFile(path: path.bytes)
         try file.truncate(to: 0)
         try file.append("\(text)}\n".utf8)

@@ -118,6 +118,7 @@ public struct NamedEmbeddings: Sendable {
         let shape = header.firstRange(of: "'shape': (").map { header[$0.upperBound...] } ?? ""
         let sides = shape.prefix { $0 != ")" }.split(separator: ",")
             .map { Int($0.filter { $0 != " " }) }
+        if sides.count == 2, sides[0] == 0 { throw FileError(reason: "it has no rows") }
         guard header.contains("'<f4'"), header.contains("'fortran_order': False"),
             sides.count == 2, let rows = sides[0], let dimension = sides[1], rows > 0, dimension > 0
         else {

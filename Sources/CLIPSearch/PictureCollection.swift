@@ -22,7 +22,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     // What is being read: at most one of the first two, which the last list has named.
     private var folder: FolderWalk?
     private var archive: WebDataset?
-    private var lists: [(InputFile, name: FilePath, end: UInt8)] = []
+    private var lists: [List] = []
     /// Paths that a pattern named, the next at the end.
     private var matches: [FilePath] = []
     /// Those of folders and archives that have been read to their ends.
@@ -79,6 +79,31 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         }
     }
 
+    /// A file of names that is being read.
+    private struct List {
+        let file: InputFile
+        let name: FilePath
+        let isNULTerminated: Bool
+        /// The number of names that were read.
+        var count = 0
+
+        /// The next name, empty for an empty line; nil at the end.
+        ///
+        /// - Throws: `FileError` if a line has a NUL byte, at which the system would cut the name.
+        mutating func next() throws(FileError) -> ArraySlice<UInt8>? {
+            let end: UInt8 = isNULTerminated ? 0 : 10
+            guard let line = try file.read(upTo: end) else { return nil }
+            count += 1
+            guard !isNULTerminated else { return line[...] }
+            guard !line.contains(0) else {
+                throw FileError(
+                    reason: "line \(count) has NUL bytes: give -0 if names end with NUL")
+            }
+            // Windows ends a line with both.
+            return line.last == 13 ? line.dropLast() : line[...]
+        }
+    }
+
     /// The next picture, or what cannot be read.
     public mutating func next() -> Sample? {
         while true {
@@ -87,16 +112,15 @@ public struct PictureCollection: Sequence, IteratorProtocol {
                 if let sample = open(path) { return sample }
                 continue
             }
-            if let list = lists.last {
+            if let last = lists.indices.last {
                 do throws(FileError) {
-                    if let line = try list.0.read(upTo: list.end) {
-                        let name = Self.name(line, list.end)
+                    if let name = try lists[last].next() {
                         if !name.isEmpty, let failed = open(FilePath(name)) { return failed }
                     } else {
                         lists.removeLast()
                     }
                 } catch {
-                    lists.removeLast()
+                    let list = lists.removeLast()
                     return Sample(list.name, .unreadable(reason: error.reason))
                 }
                 continue
@@ -130,7 +154,10 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         case .file(let path): return Sample(path)
         case .list(let path, let isNULTerminated):
             do throws(FileError) {
-                lists.append((try InputFile(path: path.bytes), path, isNULTerminated ? 0 : 10))
+                lists.append(
+                    List(
+                        file: try InputFile(path: path.bytes), name: path,
+                        isNULTerminated: isNULTerminated))
             } catch {
                 return Sample(path, .unreadable(reason: error.reason))
             }
@@ -144,7 +171,8 @@ public struct PictureCollection: Sequence, IteratorProtocol {
                 } else if isPicture(beginning) {
                     return Sample(name, .bytes(try file.read(RGBImage.maximumFileSize)))
                 } else {
-                    lists.append((file, name, isNULTerminated ? 0 : 10))
+                    lists.append(
+                        List(file: file, name: name, isNULTerminated: isNULTerminated))
                 }
             } catch {
                 return Sample(name, .unreadable(reason: error.reason))
@@ -168,11 +196,6 @@ public struct PictureCollection: Sequence, IteratorProtocol {
             matches = paths.reversed().map { FilePath($0) }
             return nil
         }
-    }
-
-    /// A line without what Windows ends it with.
-    private static func name(_ line: [UInt8], _ end: UInt8) -> ArraySlice<UInt8> {
-        end == 10 && line.last == 13 ? line.dropLast() : line[...]
     }
 }
 

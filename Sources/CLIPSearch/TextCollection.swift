@@ -37,9 +37,14 @@ public struct TextCollection {
         do throws(FileError) {
             file = path == "-" ? InputFile() : try InputFile(path: path.bytes)
             if try Array(file.peek(3)) == [0xEF, 0xBB, 0xBF] { _ = try file.skip(3) }
+            // A terminal would have to say twice that its input ends.
+            if path != "-" { try Self.checkBeginning(try file.peek(Self.checkedBytes)) }
             if case .separated(let separator, let name) = format {
                 let names = try record(separator) ?? []
                 guard let column = names.firstIndex(of: name) else {
+                    guard !names.isEmpty else {
+                        throw FileError(reason: "it has no column \"\(name)\": it is empty")
+                    }
                     let there = names.map { "\"\($0)\"" }.joined(separator: ", ")
                     throw FileError(reason: "it has no column \"\(name)\", but \(there)")
                 }
@@ -81,6 +86,23 @@ public struct TextCollection {
         }
     }
 
+    /// The number of bytes at the beginning whose lines are checked before the first is returned.
+    private static let checkedBytes = 1 << 14
+
+    /// Refuses a file with a line that is not UTF-8 among its first.
+    private static func checkBeginning(_ bytes: ArraySlice<UInt8>) throws(FileError) {
+        var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        // The last one may go on behind what was read.
+        if bytes.count == checkedBytes { lines.removeLast() }
+        for (index, line) in lines.enumerated()
+        where String(validating: line, as: UTF8.self) == nil {
+            throw FileError(reason: "line \(index + 1) is not UTF-8")
+        }
+    }
+
+    /// True if nothing can be read any more: at the end, and after an error that ends the file.
+    package var isAtEnd: Bool { hasEnded }
+
     /// Nothing follows what could not be read.
     private mutating func readLine() throws(FileError) -> [UInt8]? {
         guard !hasEnded else { return nil }
@@ -99,8 +121,9 @@ public struct TextCollection {
         return try text(bytes)
     }
 
-    private func text(_ bytes: [UInt8]) throws(FileError) -> String {
+    private mutating func text(_ bytes: [UInt8]) throws(FileError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
+            hasEnded = true
             throw FileError(reason: "line \(line) is not UTF-8")
         }
         return text

@@ -39,7 +39,8 @@ struct Bench: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Measure so often; without it at least 10 times and 2 seconds.", valueName: "n"))
+            "Measure N times. (default: at least 10 times and for 2 seconds)",
+            valueName: "n"))
     var repetitions: Int?
 
     @Flag(

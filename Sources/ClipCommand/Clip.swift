@@ -48,7 +48,7 @@ struct Clip: ParsableCommand {
     }
 
     static func main() {
-        // Pictures come and go: pages of the system cost as much as to resize them.
+        // Images come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
         // A limit on the size of files is then an error of the write, which says the file.
         signal(SIGXFSZ, SIG_IGN)
@@ -56,6 +56,7 @@ struct Clip: ParsableCommand {
         do {
             try UsageErrors.checkCommand(in: arguments)
             var command = try parseAsRoot(arguments)
+            try (command as? any FileArguments)?.checkFileArguments()
             do {
                 try command.run()
             } catch let status as ExitCode {

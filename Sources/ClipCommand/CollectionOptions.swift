@@ -147,6 +147,9 @@ final class CollectionJob {
         progress.advance()
     }
 
+    /// Ends the job with an error, which is thrown by `checkStopped`.
+    func stop(_ error: any Error) { stopped = stopped ?? error }
+
     /// Does something with an input that did not fail, once it has gone through the model.
     func finishInput(_ body: () throws -> Void) {
         guard !isStopped else { return }

@@ -83,6 +83,7 @@ struct Encode: ParsableCommand {
             throw ValidationError("nothing to encode: give images, --text or --text-file")
         }
         try InputHints.check(inputs, streamedBy: "encode")
+        try collection.checkStandardInput(inputs + [texts.textFile])
         if hidden.hiddenStates != nil && (hasPictures || resume || chosenFormat == .shards) {
             throw ValidationError(
                 "--hidden-states is for texts, not for images, and for one file.")
@@ -128,7 +129,12 @@ struct Encode: ParsableCommand {
                 do throws(CLIPError) {
                     return try captions?.next()
                 } catch {
-                    job.fail(FilePath(argument: texts.textFile ?? ""), error)
+                    // What is no text at all is not encoded to its end.
+                    if captions?.isAtEnd == true {
+                        job.stop(error)
+                    } else {
+                        job.fail(FilePath(argument: texts.textFile ?? ""), error)
+                    }
                 }
             }
             return nil
@@ -137,7 +143,7 @@ struct Encode: ParsableCommand {
 
         let rows = try makeRows(format, model)
         if rows.isWhole {
-            if !common.quiet { note("clip: \(output ?? "") is whole already") }
+            if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
             return
         }
         let decoding = pictures.decoding(for: model.preprocessor)
@@ -162,6 +168,7 @@ struct Encode: ParsableCommand {
             throw rows.count == 0 ? ExitCode(1) : Failure(Self.nothingWritten(job.failures))
         }
         try rows.finish()
+        if !common.quiet, let remark = rows.foreignRows { note("clip: \(remark)") }
         if hasFailed { throw ExitCode(1) }
     }
 
@@ -181,6 +188,7 @@ struct Encode: ParsableCommand {
                 guard job.takesNext(), !rows.hasRow("text", FilePath(text)) else { continue }
                 if let tokens = tokens(of: text, model, job) { group.append((text, tokens)) }
             }
+            try job.checkStopped()
             let vectors = try model.encode(tokens: group.map(\.tokens))
             for (row, text) in group.map(\.text).enumerated() {
                 job.finishInput {
@@ -220,9 +228,13 @@ struct Encode: ParsableCommand {
             throw Failure(
                 "-o \(output) is a folder, but --format \(format.rawValue) is one file", status: 2)
         }
-        try OutputChecks.checkSuffix(of: output, "-o", is: accepted, format: format.rawValue)
+        try OutputChecks.checkSuffix(
+            of: output, "-o", is: accepted, format: self.format?.rawValue)
         try OutputChecks.checkPlace(of: output, isFolder: format == .shards)
-        try OutputChecks.checkPlace(of: collection.errors)
+        try collection.checkErrors(
+            inputs: inputs,
+            others: [("--text-file", texts.textFile)]
+                + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
     /// Says how several texts are given, if an input is more likely one of them.
@@ -249,12 +261,15 @@ struct Encode: ParsableCommand {
                 case .shards: .shards(rows: shardSize)
                 case .jsonl, .json: .jsonLines
                 }
+            let path = FilePath(argument: resolved(output))
+            var record = ModelRecord(
+                model, name: ModelOptions.storedName(of: try self.model.name()))
+            record.isNormalized = !noNormalize
+            if resume { try CompleteOutput.check(path, layout, wanted: record, output) }
+            try EmbeddingWriter.checkFiles(of: path, layout)
             let writer = try EmbeddingWriter(
-                path: FilePath(argument: resolved(output)), layout: layout, dimension: dimension,
-                job: description(of: model),
-                model: ModelRecord(
-                    model, name: ModelOptions.storedName(of: try self.model.name())),
-                resuming: resume)
+                path: path, layout: layout, dimension: dimension, job: description(of: model),
+                model: record, resuming: resume)
             if writer.dropped > 0 && !common.quiet {
                 note(
                     """

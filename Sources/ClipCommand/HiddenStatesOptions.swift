@@ -44,6 +44,7 @@ extension Encode {
                 guard job.takesNext() else { continue }
                 if let tokens = tokens(of: text, model, job) { rows.append((text, tokens)) }
             }
+            try job.checkStopped()
         }
         let failures = job.failures
         if failures > 0 && (format == .npy || collection.strict) {

@@ -61,7 +61,7 @@ struct Index: ParsableCommand {
         let folder = FilePath(argument: folder)
         try Self.checkFolder(self.folder)
         if listErrors { return try printErrors(of: folder) }
-        try OutputChecks.checkPlace(of: errors)
+        try ErrorsFile.check(errors, others: [])
         Interruption.prepare()
         let (loaded, name) = try load(folder)
         let model = loaded.following(preprocessing: pictures.preprocess)

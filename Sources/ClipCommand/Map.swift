@@ -44,7 +44,7 @@ struct Map: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Draw at most N images; of more, N at regular distances are taken.",
+            "Draw at most N images; of more, every so-many-th image is taken, N in all.",
             valueName: "n"))
     var most = 10_000
 
@@ -74,7 +74,10 @@ struct Map: ParsableCommand {
         let found = all.some(most)
         if found.names.count < all.names.count && !common.quiet {
             note(
-                "clip: map: \(found.names.count) of \(all.names.count) pictures; --most takes more")
+                """
+                clip: map: only \(grouped(found.names.count)) of \(counted(all.names.count, "image")) \
+                \(found.names.count == 1 ? "is" : "are") drawn; raise --most for more
+                """)
         }
         let classifier = try labels.map { labels in
             try found.classifier(Labels.read(labels, common), prompts, textOptions, model, common)

@@ -104,10 +104,11 @@ enum DefaultModel {
 
     /// The error of a command that would keep what the demonstration model computes.
     static func refusal(toKeep what: String) -> Failure {
-        Failure(
+        let kind = what == "the index" ? "an index" : "a file of vectors"
+        return Failure(
             """
-            no model for \(what): \(recommended) is not installed, and what lasts is never made with \
-            the demonstration model unless you name it; run clip pull \(recommended), or give \
+            no model for \(what): \(recommended) is not installed, and \(kind) is made with the \
+            demonstration model only if you give its name; run clip pull \(recommended), or give \
             --model tiny
             """, status: 2)
     }

@@ -120,14 +120,15 @@ func write(_ bytes: [UInt8], to path: String?) throws {
 
 /// The lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
-    let marked = try readText(path).unicodeScalars
+    let marked = try readText(path, endingWith: "\n", "line").unicodeScalars
     let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
     return parts(of: scalars, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
 /// What stands between the NUL bytes of a file, as `find -print0` writes them; - is standard input.
 func readNULTerminated(_ path: String) throws -> [String] {
-    parts(of: try readText(path).unicodeScalars[...], endingWith: "\0").map { String($0) }
+    let text = try readText(path, endingWith: "\0", "text")
+    return parts(of: text.unicodeScalars[...], endingWith: "\0").map { String($0) }
 }
 
 private func parts(
@@ -141,12 +142,36 @@ private func parts(
 /// The most bytes of a file of texts.
 private let textLimit = 64 << 20
 
-private func readText(_ path: String) throws -> String {
+/// - Parameter part: the word for what the end ends, for the message.
+private func readText(
+    _ path: String, endingWith end: Unicode.Scalar, _ part: String
+) throws -> String {
     let file = path == "-" ? nil : FilePath(argument: path)
-    guard
-        let text = String(validating: try readWhole(file, limit: textLimit), as: UTF8.self)
-    else {
-        throw Failure("cannot read \(path): it is not UTF-8")
+    let bytes = try readWhole(file, limit: textLimit)
+    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    let parts = bytes.split(separator: UInt8(ascii: end), omittingEmptySubsequences: false)
+    let number = parts.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
+    let name = path == "-" ? "standard input" : path
+    throw Failure("cannot read \(name): \(part) \(number + 1) is not UTF-8")
+}
+
+/// The next line of standard input, without its end; nil at the end.
+///
+/// - Parameter number: the number of the line, from 1 on, for the error.
+/// - Throws: `Failure` if it is not UTF-8.
+func readLine(number: Int) throws -> String? {
+    var buffer: UnsafeMutablePointer<CChar>?
+    var capacity = 0
+    defer { free(buffer) }
+    let count = getline(&buffer, &capacity, stdin)
+    guard count > 0, let buffer else { return nil }
+    var bytes = UnsafeBufferPointer(start: buffer, count: count).map { UInt8(bitPattern: $0) }
+    if bytes.last == UInt8(ascii: "\n") {
+        bytes.removeLast()
+        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+        throw Failure("cannot read standard input: line \(number) is not UTF-8")
     }
     return text
 }

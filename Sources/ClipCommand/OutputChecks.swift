@@ -23,12 +23,20 @@ enum OutputChecks {
     /// - Parameters:
     ///   - option: the option that gave the name, for the message.
     ///   - accepted: the suffixes of the format, without a dot, the usual one first.
+    ///   - format: the name of the format; nil if `clip encode` takes it from the suffix.
     static func checkSuffix(
-        of path: String?, _ option: String, is accepted: [String], format: String
+        of path: String?, _ option: String, is accepted: [String], format: String?
     ) throws {
         guard let path, !isStandardOutput(path) else { return }
         let suffix = FilePath(argument: path).pathExtension
         guard suffixes.contains(suffix), !accepted.contains(suffix) else { return }
+        guard let format else {
+            throw Failure(
+                """
+                \(option) \(path): the name must end in .jsonl, .json or .npy, or be a folder with / at the \
+                end
+                """, status: 2)
+        }
         let wanted = accepted.first.map { "a name that ends in .\($0)" } ?? "a folder"
         throw Failure(
             "\(option) \(path): its suffix contradicts the format, \(format); give \(wanted)",
@@ -61,6 +69,13 @@ enum OutputChecks {
         case .missing:
             try checkFolder(above: bytes, isMade: isFolder, refuse)
         }
+    }
+
+    /// The files that `clip encode -o` writes: the one named, and for .npy those beside it.
+    static func files(of output: String) -> [String] {
+        guard output.hasSuffix(".npy") else { return [output, output + ".job"] }
+        let base = output.dropLast(4)
+        return [output, output + ".job", base + ".names.jsonl", base + ".model.json"]
     }
 
     /// - Parameter isMade: a folder that is missing will be made.

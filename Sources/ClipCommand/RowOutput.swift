@@ -2,11 +2,21 @@ import CLIP
 import CLIPSearch
 import Synchronization
 
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
 /// Where the rows of `clip encode` go.
 protocol RowOutput: AnyObject {
     /// Whether all of this was done before.
     var isWhole: Bool { get }
     var count: Int { get }
+    /// What to tell the user at the end about rows of an earlier run that are not of this one's inputs.
+    var foreignRows: String? { get }
     /// Whether a row was written by a run that did not end well.
     func hasRow(_ kind: String, _ name: FilePath) -> Bool
     func append(
@@ -32,6 +42,9 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
+    /// The numbers of rows of an earlier run, and of those among them that are of inputs of this one.
+    private let earlier: Int
+    private var met = 0
 
     /// - Parameter model: the name that each row gets, if rows are objects.
     init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
@@ -39,11 +52,26 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         self.isNormalized = isNormalized
         self.model = model
         self.output = output
+        earlier = writer.count
     }
 
     var isWhole: Bool { writer.isWhole }
     var count: Int { writer.count }
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool { writer.hasRow(kind, name) }
+
+    func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+        let isThere = writer.hasRow(kind, name)
+        if isThere { met += 1 }
+        return isThere
+    }
+
+    /// A remark about rows of an earlier run that none of the inputs has; nil if there are none.
+    var foreignRows: String? {
+        let rest = earlier - met
+        guard rest > 0 else { return nil }
+        return """
+            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) are not of these inputs
+            """
+    }
 
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
@@ -80,7 +108,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
 
 /// Rows that are printed as they come, or kept until all are there.
 ///
-/// One thread alone has them: there is nothing to keep.
+/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
 final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int
@@ -89,6 +117,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     private let model: String
     private var values: [Float] = []
     private var objects: [JSON] = []
+    private let gate = Mutex(())
+    private var isFinished = false
     private(set) var count = 0
 
     init(
@@ -102,6 +132,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     }
 
     var isWhole: Bool { false }
+    var foreignRows: String? { nil }
     func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(
@@ -117,7 +148,12 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             EmbeddingWriter.object(
                 kind, name, fields: format == .jsonl ? naming(model, fields) : fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
-            printLine(object)
+            gate.withLock { _ in
+                guard !isFinished else { return }
+                printLine(object)
+                // Whoever ends the process then finds whole lines.
+                fflush(stdout)
+            }
         } else {
             objects.append(object)
         }
@@ -125,7 +161,15 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
 
     func flush() {}
     func discard() {}
-    func keep() -> String? { nil }
+
+    /// Waits until a line that is being printed is whole, but no longer than two seconds for whoever reads it.
+    func keep() -> String? {
+        for _ in 0..<100 {
+            if gate.withLockIfAvailable({ _ in isFinished = true }) != nil { break }
+            usleep(20_000)
+        }
+        return nil
+    }
 
     func finish() throws {
         switch format {

@@ -79,6 +79,10 @@ struct Score: ParsableCommand {
 
     func validate() throws {
         try InputHints.check(inputs + image, streamedBy: "score --image")
+        try collection.checkStandardInput(inputs + image + [texts.file.textFile])
+        if pairs != nil && (top != nil || by == .text) {
+            throw ValidationError("--top and --by are for rankings, not for --pairs.")
+        }
         if !references.isEmpty && (pairs != nil || image.count > 1) {
             throw ValidationError("--references are for one --image; pairs have their own.")
         }
@@ -98,6 +102,9 @@ struct Score: ParsableCommand {
 
     func run() throws {
         try checkInputs()
+        try collection.checkErrors(
+            inputs: inputs + image,
+            others: [("--text-file", texts.file.textFile), ("--pairs", pairs)])
         let list = try pairs.map { try CaptionPair.read(FilePath(argument: $0)) }
         let model = try self.model.load(textOptions, pictures, common)
         let failures = try list.map { try scorePairs($0, model) } ?? rank(model)
@@ -276,7 +283,7 @@ struct Score: ParsableCommand {
                 referenced.isEmpty ? "" : ", RefCLIPScore \(fixed(mean(referenced), 4))"
             return print(
                 """
-                \(lines.count) pairs: CLIPScore \(fixed(score, 4))\(reference); loss \
+                \(counted(lines.count, "pair")): CLIPScore \(fixed(score, 4))\(reference); loss \
                 \(fixed(evaluation.loss, 4)) (image \(fixed(toText.loss, 4)), text \
                 \(fixed(toImage.loss, 4))); image to text \(shares(toText)); text to image \
                 \(shares(toImage))

@@ -66,6 +66,9 @@ struct Search: ParsableCommand {
         if !(threshold >= -1 && threshold <= 1) {
             throw ValidationError("--threshold must be -1 to 1, not \(threshold).")
         }
+        if json && (paths || isNULTerminated) {
+            throw ValidationError("--json and \(paths ? "--paths" : "-0") exclude each other.")
+        }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 

@@ -78,6 +78,9 @@ struct Similarity: ParsableCommand {
     func run() throws {
         try checkInputs()
         try OutputChecks.checkPlace(of: heatmap)
+        try collection.checkErrors(
+            inputs: inputs + image,
+            others: [("--text-file", texts.file.textFile), ("--heatmap", heatmap)])
         let model = try self.model.load(textOptions, pictures, common)
         let text = try texts.read()
         let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)

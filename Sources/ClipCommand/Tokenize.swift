@@ -73,7 +73,11 @@ struct Tokenize: ParsableCommand {
             if nulTerminated {
                 try readNULTerminated("-").forEach(show)
             } else {
-                while let line = readLine() { show(line) }
+                var number = 1
+                while let line = try readLine(number: number) {
+                    show(line)
+                    number += 1
+                }
             }
         }
         if failures > 0 { throw ExitCode(1) }

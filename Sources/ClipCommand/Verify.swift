@@ -2,6 +2,12 @@ import ArgumentParser
 import CLIP
 import CLIPHub
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compare a model's numbers with those that others published.",
@@ -35,6 +41,9 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         let whose = expected ?? identity
+        if whose == nil, !FileManager.default.fileExists(atPath: name) {
+            _ = try CLIPHub().find(name)  // says so of a name that is not known
+        }
         guard let whose, Self.names.contains(whose) else {
             throw Failure(
                 """

@@ -79,20 +79,24 @@ struct Zeroshot: ParsableCommand {
         if labelFile == nil && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels.")
         }
+        if json && format == .csv {
+            throw ValidationError("--json and --format csv exclude each other.")
+        }
         if !column.isEmpty && format != .csv {
             throw ValidationError(
                 "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
         }
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
+        try collection.checkStandardInput(inputs + [labelFile])
     }
 
     func run() throws {
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
+        try collection.checkErrors(inputs: inputs, others: [("--labels", labelFile)])
         let labels =
             try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
         if labelFile == nil { try Labels.check(labels, common) }
-        try OutputChecks.checkPlace(of: collection.errors)
         let model = try self.model.load(textOptions, pictures, common)
         if let path = onlyPicture(inputs) {
             let picture = try pictures.read(path, for: model.preprocessor)

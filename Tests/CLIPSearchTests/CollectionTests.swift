@@ -103,6 +103,17 @@ import Testing
             ])
     }
 
+    @Test func linesWithNULEndAList() throws {
+        try touch("1.jpg", "2.jpg", "3.jpg")
+        let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
+        let list = FilePath(try folder.write("list.txt", text.utf8))
+        let found = names(.list(list, isNULTerminated: false))
+        #expect(
+            found == [
+                "1.jpg", "list.txt: line 2 has NUL bytes: give -0 if names end with NUL",
+            ])
+    }
+
     @Test func unreadableFoldersAreSaid() throws {
         guard geteuid() != 0 else { return }  // root reads everything
         try touch("a/x.jpg", "b/y.jpg")

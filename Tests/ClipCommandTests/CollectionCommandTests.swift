@@ -179,6 +179,16 @@ import Testing
         #expect(folderGiven.status == 2 && folderGiven.errors.contains("directory"))
     }
 
+    @Test(arguments: ["--files-from", "-"])
+    func aForgottenNULOptionIsAnError(_ option: String) throws {
+        let path = try collection(2)
+        let names = "\(path)/0.png\0\(path)/1.png\0"
+        let arguments = option == "-" ? ["-"] : [option, "-"]
+        let result = try ClipBinary(folder: folder).run(
+            ["encode", "-q", "--model", Self.model] + arguments, input: names)
+        expectFailure(result, status: 1, says: "line 1 has NUL bytes: give -0")
+    }
+
     /// `kill -9` at some moments, and the job gone on with.
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
     func killedJobsAreResumed(_ name: String) throws {

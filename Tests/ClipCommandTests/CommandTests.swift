@@ -115,7 +115,7 @@ import Testing
         let arguments = ["preprocess", cut, "-o", folder.path + "/cut.npy"]
         let binary = ClipBinary(folder: folder)
         let refused = try binary.run(arguments)
-        #expect(refused.status == 1 && refused.errors.contains("ends before the picture"))
+        #expect(refused.status == 1 && refused.errors.contains("ends before the image"))
         #expect(try binary.run(arguments + ["--allow-truncated"]).status == 0)
     }
 

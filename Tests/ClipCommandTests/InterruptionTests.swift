@@ -144,6 +144,25 @@ import Testing
         }
     }
 
+    @Test func interruptedStandardOutputEndsWithALine() throws {
+        let output = folder.path + "/rows.jsonl"
+        for _ in 0..<3 {
+            try Data().write(to: URL(fileURLWithPath: output))
+            let process = ClipBinary(folder: folder).process(
+                ["encode", "photos", "-q", "--model", Self.model],
+                environment: ["CLIP_THREADS": "1"])
+            process.standardOutput = FileHandle(forWritingAtPath: output)
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            while process.isRunning, try bytes(ofFile: output).count < 10_000 { usleep(1000) }
+            kill(process.processIdentifier, SIGINT)
+            process.waitUntilExit()
+            let rows = try bytes(ofFile: output)
+            #expect(rows.last == 10, "the last of \(rows.count) bytes ends no line")
+            for line in rows.split(separator: 10) { _ = try json(Data(line)) }
+        }
+    }
+
     /// `nohup`, and jobs that a script sends to the background, ignore the signal.
     @Test func ignoredSignalsStayIgnored() throws {
         let binary = ClipBinary(

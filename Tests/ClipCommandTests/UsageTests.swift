@@ -102,7 +102,6 @@ import Testing
     // MARK: outputs
 
     @Test(arguments: [
-        ["encode", bike, "-o", "x.parquet"], ["encode", bike, "-o", "x.txt"],
         ["encode", bike, "-o", "x.npy", "--format", "jsonl"],
         ["encode", bike, "-o", "x.jsonl", "--format", "npy"],
         ["encode", bike, "-o", "x.npy", "--format", "shards"],
@@ -115,6 +114,15 @@ import Testing
         expectFailure(result, status: 2, says: "its suffix contradicts the format")
         let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(!files.contains { $0.hasPrefix("x.") }, "\(files)")
+    }
+
+    @Test(arguments: ["x.parquet", "x.txt", "x.npz"])
+    func suffixesOfNoFormatAreRefused(_ output: String) throws {
+        expectFailure(
+            try clip("encode", Self.bike, "-o", output), status: 2,
+            says: """
+                -o \(output): the name must end in .jsonl, .json or .npy, or be a folder with / at the end
+                """)
     }
 
     @Test func suffixesThatSayNothingAreAccepted() throws {

@@ -292,7 +292,7 @@ extension CLIPError {
             switch error {
             case .empty: unreadable("the file is empty")
             case .unknownFormat: unreadable("it is not a JPEG, PNG or WebP file")
-            case .truncated: unreadable("the file ends before the picture does")
+            case .truncated: unreadable("the file ends before the image does")
             case .damaged(let how): unreadable("the file is damaged (\(how))")
             case .unsupported(let what): unreadable("unsupported: \(what)")
             case .tooLarge(let width, let height):

@@ -48,7 +48,7 @@ public struct PairEvaluation: Sendable {
     ///   - texts: as many.
     ///   - logitScale: what cosines are multiplied by: `CLIPModel.logitScale`.
     public init(images: Embeddings, texts: Embeddings, logitScale: Float) {
-        precondition(images.count == texts.count, "\(images.count) pictures, \(texts.count) texts")
+        precondition(images.count == texts.count, "\(images.count) images, \(texts.count) texts")
         imageToText = Self.direction(images.normalized(), texts.normalized(), Double(logitScale))
         textToImage = Self.direction(texts.normalized(), images.normalized(), Double(logitScale))
     }

@@ -97,7 +97,8 @@ extension IndexUpdate {
                 let names = stored?.names(comparedTo: record)
                 return (names?.own ?? "another model", names?.other ?? record.name)
             }
-            return ("\(stored.name) with \(name) \(old)", "\(record.name) with \(name) \(value)")
+            let words = DecodingWords.describe(name, stored: old, given: value)
+            return ("\(stored.name) \(words.stored)", "\(record.name) \(words.given)")
         }
         return nil
     }

@@ -1,0 +1,89 @@
+package import CLIP
+internal import Tensors
+
+extension EmbeddingWriter {
+    /// The model and the options that a complete output was made with, as far as it says them.
+    package struct Origin {
+        /// The name or the path of the model.
+        package let modelName: String
+        /// The record of the model; nil for JSON Lines, which have only its name.
+        package let record: ModelRecord?
+        /// The number of dimensions of the vectors.
+        package let dimension: Int
+    }
+
+    /// Returns what a complete output says about its origin; nil if it says nothing or is not complete.
+    ///
+    /// - Throws: `CLIPError.unreadableFile` if the record of the model is damaged.
+    package static func origin(
+        ofComplete path: FilePath, _ layout: Layout
+    ) throws(CLIPError) -> Origin? {
+        let (isShards, first) = (layout.isShards, firstFile(path, layout))
+        let job = isShards ? path.appending(".job".utf8) : FilePath(path.bytes + ".job".utf8)
+        guard (try? FileStatus(path: job.bytes)) == nil, !GrowingFile.isBegun(path: first.bytes),
+            (try? FileStatus(path: first.bytes)) != nil
+        else { return nil }
+        do throws(FileError) {
+            guard layout == .jsonLines else {
+                return try ModelRecord.read(besideNPY: first).map {
+                    Origin(modelName: $0.name, record: $0, dimension: $0.dimension)
+                }
+            }
+            let line = try InputFile(path: path.bytes).read(upTo: UInt8(ascii: "\n")) ?? []
+            let row = try? JSONValue(parsing: line)
+            guard let name = row?["model"]?.string, let vector = row?["embedding"]?.array else {
+                return nil
+            }
+            return Origin(modelName: name, record: nil, dimension: vector.count)
+        } catch {
+            throw .unreadableFile(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Refuses an output that another process is writing, and one with something else in the place of a file
+    /// beside it.
+    ///
+    /// - Throws: `CLIPError.unwritableFile` that names the file.
+    package static func checkFiles(of path: FilePath, _ layout: Layout) throws(CLIPError) {
+        let first = firstFile(path, layout)
+        var growing = first
+        if layout.isShards {
+            var number = 0
+            while (try? FileStatus(path: growing.bytes)) != nil {
+                number += 1
+                let digits = String(number)
+                let zeros = String(repeating: "0", count: max(0, 5 - digits.count))
+                growing = path.appending("\(zeros)\(digits).npy".utf8)
+            }
+        }
+        if isBeingWritten(growing.bytes + ".partial".utf8) {
+            throw .unwritableFile(
+                path: path.description, reason: "another process is writing it")
+        }
+        guard layout != .jsonLines else { return }
+        let record =
+            layout.isShards
+            ? ModelRecord.file(inFolder: path) : ModelRecord.file(besideNPY: path)
+        for file in [EmbeddingPart.names(first), record]
+        where (try? FileStatus(path: file.bytes, followingLinks: false))?.isLink == true {
+            throw .unwritableFile(
+                path: file.description,
+                reason: "a symbolic link is in its place, which is not replaced")
+        }
+        if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
+            throw .unwritableFile(
+                path: path.description,
+                reason: """
+                    \(record) exists and was not written by clip encode; remove it or choose another name
+                    """)
+        }
+    }
+
+    private static func firstFile(_ path: FilePath, _ layout: Layout) -> FilePath {
+        layout.isShards ? path.appending("00000.npy".utf8) : path
+    }
+}
+
+extension EmbeddingWriter.Layout {
+    fileprivate var isShards: Bool { if case .shards = self { true } else { false } }
+}

@@ -1,0 +1,85 @@
+import CLIPSearch
+
+#if canImport(Glibc)
+    @preconcurrency import Glibc
+#elseif canImport(Musl)
+    @preconcurrency import Musl
+#else
+    import Darwin
+#endif
+
+/// The FILE of --errors, which a command replaces: checked before any work is done.
+enum ErrorsFile {
+    /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes itself.
+    ///
+    /// A device or a pipe is accepted.
+    ///
+    /// - Parameters:
+    ///   - path: the FILE; nil if the option is not given.
+    ///   - others: the other files of the command line, each with its option or its role for the message.
+    static func check(_ path: String?, others: [(role: String, path: String?)]) throws {
+        guard let path else { return }
+        try OutputChecks.checkPlace(of: path)
+        func refuse(_ reason: String) -> Failure {
+            Failure("--errors \(path): \(reason); give the name of a new file", status: 2)
+        }
+        let file = status(of: path)
+        guard file == nil || file.map(isRegular) == true else { return }
+        if (path + "/" + absolutePath(resolved(path))).split(separator: "/").contains(".clip-index")
+        {
+            throw refuse("the files of an index are not replaced")
+        }
+        for (role, other) in others {
+            guard let other, other != "-", isSame(path, file, other) else { continue }
+            throw refuse("it is the same file as \(role)")
+        }
+        if let file, file.st_size > 0, !isListOfFailures(path) {
+            throw refuse("the file exists and is not a list of failures of an earlier run")
+        }
+    }
+
+    private static func isSame(_ path: String, _ file: stat?, _ other: String) -> Bool {
+        let otherFile = status(of: other)
+        if let file, let otherFile {
+            return file.st_dev == otherFile.st_dev && file.st_ino == otherFile.st_ino
+        }
+        return file == nil && otherFile == nil
+            && absolutePath(resolved(path)) == absolutePath(resolved(other))
+    }
+
+    private static func status(of path: String) -> stat? {
+        var status = stat()
+        let name = FilePath(argument: path).bytes.map { CChar(bitPattern: $0) } + [0]
+        return stat(name, &status) == 0 ? status : nil
+    }
+
+    private static func isRegular(_ status: stat) -> Bool { status.st_mode & S_IFMT == S_IFREG }
+
+    /// True if the first line is an object as this program writes it for a failure.
+    private static func isListOfFailures(_ path: String) -> Bool {
+        let name = FilePath(argument: path).bytes.map { CChar(bitPattern: $0) } + [0]
+        guard let file = fopen(name, "r") else { return false }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let line = bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }
+        return line.starts(with: "{\"path\":".utf8)
+            && line.firstRange(of: Array(",\"reason\":".utf8)) != nil
+    }
+}
+
+extension CollectionOptions {
+    /// Refuses an --errors FILE that would replace something else.
+    ///
+    /// - Parameters:
+    ///   - inputs: images, folders and archives of the command line.
+    ///   - others: the other files of the command line, each with its option.
+    func checkErrors(
+        inputs: [String], others: [(role: String, path: String?)] = []
+    ) throws {
+        try ErrorsFile.check(
+            errors,
+            others: inputs.map { ("the input \($0)", $0) }
+                + filesFrom.map { ("--files-from", $0) } + others)
+    }
+}

@@ -1,0 +1,165 @@
+import ArgumentParser
+
+/// A command with arguments that name files, folders or models, none of which may be empty.
+protocol FileArguments: ParsableCommand {
+    /// The values with their option or their role, for messages.
+    var fileArguments: [FileArgument] { get }
+}
+
+/// The values of an option or of an argument; nil where it is not given.
+struct FileArgument {
+    let role: String
+    let values: [String?]
+
+    init(_ role: String, _ values: String?...) { self.init(role, values) }
+
+    init(_ role: String, _ values: [String?]) {
+        self.role = role
+        self.values = values
+    }
+}
+
+extension FileArguments {
+    /// Refuses empty values, which a variable of the shell without a value leaves.
+    func checkFileArguments() throws {
+        for argument in fileArguments where argument.values.contains("") {
+            throw Failure("\(argument.role) is empty; is a variable unset?", status: 2)
+        }
+    }
+}
+
+extension CollectionOptions {
+    fileprivate var files: [FileArgument] {
+        [FileArgument("--files-from", filesFrom), FileArgument("--errors", errors)]
+    }
+
+    /// Refuses a command line that reads standard input (-) more than once.
+    ///
+    /// - Parameter others: the inputs and the files of labels or texts.
+    func checkStandardInput(_ others: [String?]) throws {
+        guard (filesFrom + others).count(where: { $0 == "-" }) > 1 else { return }
+        throw ValidationError("standard input (-) can be given only once.")
+    }
+}
+
+extension Encode: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("an input", inputs), FileArgument("--text-file", texts.textFile),
+            FileArgument("--output", output), FileArgument("--model", model.model),
+        ] + collection.files
+    }
+}
+
+extension Zeroshot: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("an input", labelFile == nil ? Array(arguments.prefix(1)) : arguments),
+            FileArgument("--labels", labelFile), FileArgument("--model", model.model),
+        ] + collection.files
+    }
+}
+
+extension Similarity: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("an input", inputs), FileArgument("--image", image),
+            FileArgument("--text-file", texts.file.textFile), FileArgument("--model", model.model),
+        ] + collection.files
+    }
+}
+
+extension Score: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("an input", inputs), FileArgument("--image", image),
+            FileArgument("--text-file", texts.file.textFile), FileArgument("--pairs", pairs),
+            FileArgument("--model", model.model),
+        ] + collection.files
+    }
+}
+
+extension Index: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the folder", folder), FileArgument("--errors", errors),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Search: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("--index", index), FileArgument("--html", html),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Dedupe: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the argument for vectors", source), FileArgument("--move-to", moveTo),
+            FileArgument("--log", log), FileArgument("--undo", undo),
+        ]
+    }
+}
+
+extension Cluster: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the argument for vectors", vectors.source),
+            FileArgument("--labels", labels), FileArgument("--html", html),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Map: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the argument for vectors", vectors.source),
+            FileArgument("--output", output), FileArgument("--labels", labels),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Preprocess: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the image", image), FileArgument("--output", output),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Bench: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("--image", image), FileArgument("--index", index),
+            FileArgument("--model", model.model),
+        ]
+    }
+}
+
+extension Convert: FileArguments {
+    var fileArguments: [FileArgument] {
+        [FileArgument("the model", input), FileArgument("the output", output)]
+    }
+}
+
+extension Info: FileArguments {
+    var fileArguments: [FileArgument] { [FileArgument("the model", name)] }
+}
+
+extension Verify: FileArguments {
+    var fileArguments: [FileArgument] {
+        [FileArgument("the model", name), FileArgument("--as", expected)]
+    }
+}
+
+extension Pull: FileArguments {
+    var fileArguments: [FileArgument] { [FileArgument("the model", name)] }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Files of texts and of vectors that hold something else.
+@Suite struct BadTextTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func clip(_ arguments: String...) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments, environment: ["CLIP_MODEL": "tiny"])
+    }
+
+    /// Lines, one of which has a byte that is not UTF-8.
+    private func write(_ name: String, lines: Int, bad: Int) throws {
+        var bytes: [UInt8] = []
+        for number in 1...lines {
+            bytes += "text \(number)".utf8
+            if number == bad { bytes.append(0xE9) }
+            bytes.append(10)
+        }
+        try folder.write(name, bytes)
+    }
+
+    @Test func aTextFileThatIsNoTextEndsTheJobBeforeItBegins() throws {
+        try write("texts.txt", lines: 40, bad: 33)
+        expectFailure(
+            try clip("encode", "--text-file", "texts.txt", "-o", "x.npy"), status: 1,
+            says: "cannot read texts.txt: line 33 is not UTF-8")
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasPrefix("x.") }, "\(left)")
+        try folder.copy(Fixtures.root + "/Examples/bike.jpg", as: "bike.txt")
+        expectFailure(
+            try clip("encode", "--text-file", "bike.txt"), status: 1, says: "is not UTF-8")
+    }
+
+    @Test func aLaterLineThatIsNoTextEndsTheJobWithOneError() throws {
+        try write("texts.txt", lines: 4000, bad: 3990)
+        let result = try clip("encode", "--text-file", "texts.txt")
+        expectFailure(result, status: 1, says: "cannot read texts.txt: line 3990 is not UTF-8")
+    }
+
+    @Test func labelsNameTheLine() throws {
+        try write("labels.txt", lines: 5, bad: 4)
+        expectFailure(
+            try clip(
+                "zeroshot", Fixtures.root + "/Examples/bike.jpg", "--labels", "labels.txt"),
+            status: 1, says: "cannot read labels.txt: line 4 is not UTF-8")
+    }
+
+    @Test(arguments: [false, true])
+    func tokenizeRefusesWhatIsNoText(isNULTerminated: Bool) throws {
+        let end: [UInt8] = [isNULTerminated ? 0 : 10]
+        try folder.write("texts", Array("a dog".utf8) + end + [0xFF, 0x61] + end)
+        let binary = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let option = isNULTerminated ? "-0" : ""
+        let result = try binary.run(
+            ["-c", "'\(ClipBinary.built.path)' tokenize \(option) < texts"])
+        let part = isNULTerminated ? "text" : "line"
+        #expect(result.status == 1)
+        #expect(
+            result.errors == "clip: error: cannot read standard input: \(part) 2 is not UTF-8\n",
+            "\(result.errors)")
+        if !isNULTerminated { #expect(result.text == "[49406,320,1929,49407]\n") }
+    }
+
+    @Test func linesOfStandardInputLoseTheirEnds() throws {
+        let result = try ClipBinary(folder: folder).run(["tokenize"], input: "a dog\r\n\na dog")
+        #expect(
+            result.text == "[49406,320,1929,49407]\n[49406,49407]\n[49406,320,1929,49407]\n",
+            "\(result.text)")
+    }
+
+    @Test func aMatrixWithoutRowsIsSaidToBeOne() throws {
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 256), }"
+        let padded = header + String(repeating: " ", count: 117 - header.utf8.count) + "\n"
+        try folder.write("x.npy", [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + padded.utf8)
+        expectFailure(
+            try clip("search", "a", "--index", "x.npy"), status: 1,
+            says: "cannot read x.npy: it has no rows")
+    }
+
+    @Test func emptyPairsAndUnknownModelsAreSaid() throws {
+        try folder.write("empty.csv", [])
+        expectFailure(
+            try clip("score", "--pairs", "empty.csv"), status: 1,
+            says: "it has no column \"image\": it is empty")
+        expectFailure(try clip("verify", "nope"), status: 1, says: "no model nope")
+    }
+}
