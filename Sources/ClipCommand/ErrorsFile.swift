@@ -12,7 +12,7 @@ import CLIPSearch
 enum ErrorsFile {
     /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes itself.
     ///
-    /// A device or a pipe is accepted.
+    /// A device, a pipe or an open descriptor is accepted.
     ///
     /// - Parameters:
     ///   - path: the FILE; nil if the option is not given.
@@ -23,8 +23,8 @@ enum ErrorsFile {
         func refuse(_ reason: String) -> Failure {
             Failure("--errors \(path): \(reason); give the name of a new file", status: 2)
         }
+        guard mayBeReplaced(path) else { return }
         let file = status(of: path)
-        guard file == nil || file.map(isRegular) == true else { return }
         if (path + "/" + absolutePath(resolved(path))).split(separator: "/").contains(".clip-index")
         {
             throw refuse("the files of an index are not replaced")
@@ -52,8 +52,6 @@ enum ErrorsFile {
         let name = FilePath(argument: path).bytes.map { CChar(bitPattern: $0) } + [0]
         return stat(name, &status) == 0 ? status : nil
     }
-
-    private static func isRegular(_ status: stat) -> Bool { status.st_mode & S_IFMT == S_IFREG }
 
     /// True if the first line is an object as this program writes it for a failure.
     private static func isListOfFailures(_ path: String) -> Bool {
