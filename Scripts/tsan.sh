@@ -34,6 +34,13 @@ final class VisibleMutex<Value>: @unchecked Sendable {
         defer { lock.unlock() }
         return try body(&value.0)
     }
+    borrowing func withLockIfAvailable<Result, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        guard lock.try() else { return nil }
+        defer { lock.unlock() }
+        return try body(&value.0)
+    }
 }
 SWIFT
 done

@@ -170,7 +170,9 @@ class ResumeTarget:
         shutil.copytree(saved, self.target)
         changes = [damage.change_outputs(self.target, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         run = self.workplace.run(*self.command(name), "--resume")
-        yield Result(changes, run, run.status == 0 and self.contents() != expected)
+        # Checksums under a name that nothing reads stay; they are no part of the answer.
+        found = {name: rows for name, rows in self.contents().items() if not name.endswith(".sums")}
+        yield Result(changes, run, run.status == 0 and found != expected)
 
 
 class OutputsTarget:

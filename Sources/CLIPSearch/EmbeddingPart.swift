@@ -4,7 +4,7 @@ internal import Tensors
 final class EmbeddingPart {
     private let names: GrowingFile
     private let vectors: GrowingFile?
-    /// The checksums of the rows, as long as the part is not finished.
+    /// The checksums of the rows, as long as the job is not finished.
     private let sums: GrowingFile
     private let dimension: Int
     private(set) var rows = 0
@@ -122,11 +122,42 @@ final class EmbeddingPart {
         return count
     }
 
-    func finish() throws(FileError) {
+    /// Gives the files their names.
+    ///
+    /// - Parameter keepsSums: True for a shard of a job that goes on; its checksums stay.
+    func finish(keepsSums: Bool = false) throws(FileError) {
+        // Whoever goes on with the job takes a shard without its checksums for a changed one.
+        if keepsSums { try sums.synchronize() }
         try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
         try names.finish()
         try vectors?.finish()
-        try removeFile(sums.partialPath)
+        if !keepsSums { try removeFile(sums.partialPath) }
+    }
+
+    /// Compares a finished shard of a job that goes on with its checksums.
+    ///
+    /// - Parameters:
+    ///   - lines: Its names, without the ends of lines.
+    ///   - rows: The number of rows of a shard.
+    /// - Throws: `FileError` too if something has changed or is missing.
+    static func checkShard(
+        _ path: FilePath, _ lines: [[UInt8]], _ dimension: Int, _ rows: Int
+    ) throws(FileError) {
+        let changed = FileError(
+            reason: """
+                \(path), its names or its checksums have changed since they were written: remove the \
+                folder to begin anew
+                """, isDamage: true)
+        let vectors = try InputFile(path: path.bytes)
+        guard lines.count == rows, hasSums(of: path),
+            try vectors.read(headerCount) == npyHeader(shape: [rows, dimension])
+        else { throw changed }
+        let sums = try InputFile(path: sums(path) + ".partial".utf8)
+        for line in lines {
+            let found = sum(line + "\n".utf8, try vectors.read(4 * dimension))
+            guard try sums.read(sumLength) == found else { throw changed }
+        }
+        guard try vectors.read(1).isEmpty, try sums.read(1).isEmpty else { throw changed }
     }
 
     /// Gives files that another process had finished their names back, with what is in them.

@@ -34,7 +34,7 @@ public final class EmbeddingWriter {
     public private(set) var dropped = 0
 
     private let path: FilePath
-    private let layout: Layout
+    let layout: Layout
     private let dimension: Int
     private let model: ModelRecord?
     /// True if files had their names already, and lost them to grow on.
@@ -79,7 +79,11 @@ public final class EmbeddingWriter {
             let isBegun = GrowingFile.isBegun(path: first.bytes)
             guard let old = try Self.description(of: jobFile) else {
                 isWhole = resuming && isThere && !isBegun
-                if isWhole { try checkIsWhole(first) }
+                if isWhole {
+                    try checkIsWhole(first)
+                    try checkHasNoParts()
+                    removeSumsOfShards()
+                }
                 if !isWhole { try begin(description, isThere: isThere) }
                 return
             }
@@ -197,7 +201,7 @@ public final class EmbeddingWriter {
 
     private func finishFullShard(_ part: EmbeddingPart) throws(FileError) {
         guard case .shards(let rows) = layout, part.rows == rows else { return }
-        try part.finish()
+        try part.finish(keepsSums: true)
         self.part = nil
         try openPart(number: partNumber + 1)
     }
@@ -223,6 +227,7 @@ public final class EmbeddingWriter {
             self.part = nil
             try writeModel()
             try removeFile(Self.jobFile(path, layout).bytes)
+            removeSumsOfShards()
         }
     }
 
@@ -263,22 +268,21 @@ public final class EmbeddingWriter {
     private func readRows(hasSums: Bool) throws(FileError) {
         var number = 0
         var isRenamed = false
-        if case .shards = layout {
-            while let names = try? InputFile(path: EmbeddingPart.names(file(number)).bytes),
-                (try? FileStatus(path: file(number).bytes)) != nil
-            {
-                var lines: [[UInt8]] = []
-                while let line = try names.read(upTo: UInt8(ascii: "\n")) { lines.append(line) }
-                if case .shards(let rows) = layout, lines.count < rows {
+        if case .shards(let rows) = layout {
+            while isThere(EmbeddingPart.names(file(number))), isThere(file(number)) {
+                let lines = try lines(of: number)
+                let isLast = !isThere(file(number + 1), orIsBegun: true)
+                if lines.count < rows && isLast {
                     // The last one of a run that ended before the job's file was gone: it grows on.
                     try reopen([file(number), EmbeddingPart.names(file(number))])
                     isRenamed = true
                     break
                 }
+                if hasSums { try EmbeddingPart.checkShard(file(number), lines, dimension, rows) }
                 lines.forEach(add)
-                EmbeddingPart.removeSums(of: file(number))
                 number += 1
             }
+            try checkIsLast(number)
         }
         let part = try openPart(number: number, isResumed: true)
         guard try Self.description(of: Self.jobFile(path, layout)) != nil else {
@@ -313,7 +317,7 @@ public final class EmbeddingWriter {
         return opened
     }
 
-    private func file(_ number: Int) -> FilePath { Self.file(path, layout, number: number) }
+    func file(_ number: Int) -> FilePath { Self.file(path, layout, number: number) }
 
     private static func file(_ path: FilePath, _ layout: Layout, number: Int) -> FilePath {
         guard case .shards = layout else { return path }

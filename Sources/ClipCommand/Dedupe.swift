@@ -108,7 +108,11 @@ struct Dedupe: ParsableCommand {
                 "--delete needs --yes where standard input or standard error is not a terminal",
                 status: 2)
         }
-        let found = try VectorOptions.load(source, threading)
+        let loaded = try VectorOptions.load(source, threading)
+        let names = loaded.index.map {
+            IndexedNames(of: loaded.pictures ?? [], in: $0.folder)
+        }
+        let found = loaded.without(names.map { $0.gone.union($0.links) } ?? [])
         guard found.pictures != nil || moveTo == nil && !delete else {
             throw Failure(
                 "--move-to and --delete need an indexed folder, not a .npy file",
@@ -121,7 +125,10 @@ struct Dedupe: ParsableCommand {
             vectors: found,
             form: isNULTerminated ? .nulTerminated : paths ? .paths : json ? .json : .text)
         for (number, group) in groups.enumerated() { output.show(group, isFirst: number == 0) }
-        if !common.quiet { note("clip: dedupe: \(DedupeOutput.summary(groups, found))") }
+        if !common.quiet {
+            note("clip: dedupe: \(DedupeOutput.summary(groups, found))")
+            for line in DedupeOutput.omissions(names, loaded) { note("clip: dedupe: \(line)") }
+        }
         try finishOutput()
         guard let pictures = found.pictures, let folder = found.index?.folder else { return }
         let actions = DuplicateActions(

@@ -73,6 +73,18 @@ struct DedupeOutput {
         }
     }
 
+    /// Says which images of an index are left out, a line for each reason.
+    static func omissions(_ names: IndexedNames?, _ vectors: Vectors) -> [String] {
+        guard let names, let folder = vectors.index?.folder else { return [] }
+        func images(_ rows: Set<Int>, _ one: String, _ many: String) -> String? {
+            rows.isEmpty ? nil : "\(counted(rows.count, "image")) \(rows.count == 1 ? one : many)"
+        }
+        return [
+            images(names.gone, "is", "are").map { "\($0) gone: run clip index \(folder)" },
+            images(names.links, "is a link", "are links").map { "\($0), left out" },
+        ].compactMap(\.self)
+    }
+
     /// "3 of 20 images are duplicates of 2 that are kept; 4 more are similar and kept".
     static func summary(_ groups: [DuplicateSearch.Group], _ vectors: Vectors) -> String {
         let members = groups.flatMap(\.members)

@@ -60,6 +60,18 @@ struct Vectors {
     /// The model that made them, where that is known.
     var made: (by: ModelRecord, vectors: StoredVectors)?
 
+    /// Returns the vectors without some rows.
+    func without(_ rows: Set<Int>) -> Vectors {
+        guard !rows.isEmpty else { return self }
+        let kept = names.indices.filter { !rows.contains($0) }
+        return Vectors(
+            names: kept.map { names[$0] },
+            embeddings: Embeddings(
+                values: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
+            pictures: pictures.map { pictures in kept.map { pictures[$0] } }, index: index,
+            made: made)
+    }
+
     /// The words of a page for the model that made the vectors; none if it is not known.
     func modelWords(given options: ModelOptions) -> [String] {
         if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }

@@ -177,8 +177,11 @@ import Testing
                         let writer = try writer("\(path)/\(name)", layout)
                         try write(writer, upTo: end)
                     }
-                    let growing = try files(path).keys.filter {
+                    let there = try files(path).keys
+                    let growing = there.filter {
+                        // The checksums of a finished shard are on the disk before it is.
                         $0.hasSuffix(".partial") && $0.contains("names") == isOfNames
+                            && !there.contains($0.replacing(".sums.partial", with: ""))
                     }
                     for file in growing {
                         let handle = try #require(FileHandle(forWritingAtPath: "\(path)/\(file)"))
@@ -239,6 +242,36 @@ import Testing
         #expect(try write(next) == 3)
         try next.finish()
         #expect(try files(path) == expected)
+    }
+
+    /// Shards that are full are compared with their checksums as long as the job goes on.
+    @Test(arguments: ["00000.npy", "00000.names.jsonl", "00001.npy", ".job"], [true, false])
+    func changedShardsAreNotGoneOnWith(_ name: String, isMissing: Bool) throws {
+        let path = try made("changed")
+        do { try write(try writer(path, .shards(rows: 2)), upTo: 5) }
+        let file = "\(path)/\(name)"
+        let before = try bytes(ofFile: file)
+        if isMissing {
+            try FileManager.default.removeItem(atPath: file)
+        } else {
+            var changed = before
+            changed[changed.count - 2] ^= 1
+            try Data(changed).write(to: URL(fileURLWithPath: file))
+        }
+        let error = #expect(throws: CLIPError.self) {
+            try writer(path, .shards(rows: 2), resuming: true)
+        }
+        #expect(
+            "\(try #require(error))".contains(
+                isMissing || name != ".job" ? "remove" : "another model"),
+            "\(error)")
+        try Data(before).write(to: URL(fileURLWithPath: file))
+        let next = try writer(path, .shards(rows: 2), resuming: true)
+        #expect(next.count == 5 && next.dropped == 0)
+        try write(next)
+        try next.finish()
+        let left = try FileManager.default.contentsOfDirectory(atPath: path)
+        #expect(!left.contains { $0.hasSuffix(".partial") || $0 == ".job" }, "\(left)")
     }
 
     @Test func twoWritersDoNotMeet() throws {

@@ -37,6 +37,32 @@ import Testing
         try index()
     }
 
+    /// Deleting the file that a link leads to, as a duplicate of the link, would leave nothing.
+    @Test func linksAreNotDuplicates() throws {
+        try makePages()
+        for name in ["b.png", "sub/c.png"] {
+            try files.removeItem(atPath: "\(photos)/\(name)")
+        }
+        try files.createSymbolicLink(
+            atPath: "\(photos)/0.png", withDestinationPath: "a.png")
+        try files.linkItem(atPath: "\(photos)/a.png", toPath: "\(photos)/sub/hard.png")
+        try index()
+        let result = try clip("dedupe", photos, "-0")
+        #expect(result.status == 0 && result.output.isEmpty, "\(result.text)")
+        #expect(result.errors.contains("2 images are links, left out"), "\(result.errors)")
+        // A copy is a duplicate of the file itself.
+        try files.copyItem(atPath: "\(photos)/a.png", toPath: "\(photos)/z.png")
+        try index()
+        #expect(try clip("dedupe", photos, "--paths", "-q").text == "\(photos)/z.png\n")
+        let deleted = try clip("dedupe", photos, "--delete", "--yes")
+        #expect(deleted.status == 0, "\(deleted.errors)")
+        #expect(!files.fileExists(atPath: "\(photos)/z.png"))
+        let again = try clip("dedupe", photos, "--paths")
+        #expect(again.status == 0 && again.output.isEmpty, "\(again.text)")
+        #expect(
+            again.errors.contains("1 image is gone: run clip index \(photos)"), "\(again.errors)")
+    }
+
     private var names: Set<String> {
         get throws {
             Set(try files.subpathsOfDirectory(atPath: photos).filter { $0.hasSuffix("png") })

@@ -224,7 +224,8 @@ extension TemporaryFolder {
             try clip("search", "a cat", "--index", "x.npy", "--model", Fixtures.path("models/vit")),
             status: 1, says: "cannot be compared")
         expectFailure(
-            try clip("dedupe", "x.npy", "--delete", "--yes"), status: 2, says: "need an indexed folder")
+            try clip("dedupe", "x.npy", "--delete", "--yes"), status: 2,
+            says: "need an indexed folder")
         #expect(try clip("dedupe", "x.npy", "--threshold", "0.2", "-q").status == 0)
     }
 

@@ -1,0 +1,48 @@
+internal import Tensors
+
+/// The shards of a job that an earlier process began.
+extension EmbeddingWriter {
+    func lines(of number: Int) throws(FileError) -> [[UInt8]] {
+        let names = try InputFile(path: EmbeddingPart.names(file(number)).bytes)
+        var lines: [[UInt8]] = []
+        while let line = try names.read(upTo: UInt8(ascii: "\n")) { lines.append(line) }
+        return lines
+    }
+
+    func isThere(_ path: FilePath, orIsBegun: Bool = false) -> Bool {
+        (try? FileStatus(path: path.bytes)) != nil
+            || orIsBegun && GrowingFile.isBegun(path: path.bytes)
+    }
+
+    /// Refuses to go on with a shard if a later one is there: files of this one are missing.
+    func checkIsLast(_ number: Int) throws(FileError) {
+        guard isThere(file(number + 1), orIsBegun: true) || isThere(file(number)) else { return }
+        throw FileError(
+            reason: """
+                \(file(number)) or its names are missing: remove the folder to begin anew
+                """, isDamage: true)
+    }
+
+    /// Refuses shards as complete if one of them is not: the file that says so is missing.
+    func checkHasNoParts() throws(FileError) {
+        guard case .shards = layout else { return }
+        var number = 0
+        while isThere(file(number)) { number += 1 }
+        guard GrowingFile.isBegun(path: file(number).bytes) else { return }
+        throw FileError(
+            reason: """
+                \(file(number)) was begun and not finished, and the file of its job is missing: \
+                remove the folder to begin anew
+                """, isDamage: true)
+    }
+
+    /// Removes the checksums of shards whose job is finished.
+    func removeSumsOfShards() {
+        guard case .shards = layout else { return }
+        var number = 0
+        while isThere(file(number)) {
+            EmbeddingPart.removeSums(of: file(number))
+            number += 1
+        }
+    }
+}
