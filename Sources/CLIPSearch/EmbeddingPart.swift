@@ -122,16 +122,13 @@ final class EmbeddingPart {
         return count
     }
 
-    /// Gives the files their names.
-    ///
-    /// - Parameter keepsSums: True for a shard of a job that goes on; its checksums stay.
-    func finish(keepsSums: Bool = false) throws(FileError) {
-        // Whoever goes on with the job takes a shard without its checksums for a changed one.
-        if keepsSums { try sums.synchronize() }
+    /// Gives the files their names. The checksums stay until the job is finished.
+    func finish() throws(FileError) {
+        // Whoever goes on with the job takes rows without checksums for changed ones.
+        try sums.synchronize()
         try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
         try names.finish()
         try vectors?.finish()
-        if !keepsSums { try removeFile(sums.partialPath) }
     }
 
     /// Compares a finished shard of a job that goes on with its checksums.

@@ -36,9 +36,9 @@ extension EmbeddingWriter {
                 """, isDamage: true)
     }
 
-    /// Removes the checksums of shards whose job is finished.
-    func removeSumsOfShards() {
-        guard case .shards = layout else { return }
+    /// Removes the checksums of a job that is finished.
+    func removeSums() {
+        guard case .shards = layout else { return EmbeddingPart.removeSums(of: file(0)) }
         var number = 0
         while isThere(file(number)) {
             EmbeddingPart.removeSums(of: file(number))

@@ -82,7 +82,7 @@ public final class EmbeddingWriter {
                 if isWhole {
                     try checkIsWhole(first)
                     try checkHasNoParts()
-                    removeSumsOfShards()
+                    removeSums()
                 }
                 if !isWhole { try begin(description, isThere: isThere) }
                 return
@@ -102,16 +102,16 @@ public final class EmbeddingWriter {
                         """)
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
-            if isWhole && layout == .jsonLines && EmbeddingPart.hasSums(of: path) {
-                // Checksums go last: the file may have its name too early, and grows on.
+            if isWhole && layout == .jsonLines && old == description {
+                // The job's file goes first: the other one may have its name too early, and grows on.
                 try reopen([path])
                 isWhole = false
             }
             if isWhole {
                 try checkIsWhole(first)
                 try writeModel()
-                EmbeddingPart.removeSums(of: path)
                 try removeFile(jobFile.bytes)
+                removeSums()
             } else {
                 try readRows(hasSums: old == description)
             }
@@ -201,7 +201,7 @@ public final class EmbeddingWriter {
 
     private func finishFullShard(_ part: EmbeddingPart) throws(FileError) {
         guard case .shards(let rows) = layout, part.rows == rows else { return }
-        try part.finish(keepsSums: true)
+        try part.finish()
         self.part = nil
         try openPart(number: partNumber + 1)
     }
@@ -227,7 +227,7 @@ public final class EmbeddingWriter {
             self.part = nil
             try writeModel()
             try removeFile(Self.jobFile(path, layout).bytes)
-            removeSumsOfShards()
+            removeSums()
         }
     }
 

@@ -344,7 +344,8 @@ import Testing
             try part.append(Array("{}\n".utf8), [1, 2, 3])
             try part.finish()
         }
-        let expected = try files(folder.path + "/part")
+        // The checksums are there until the job is finished, as it is then.
+        let expected = try files(folder.path + "/part").filter { !$0.key.hasSuffix(".partial") }
         for name in expected.keys {
             let file = "\(folder.path)/part/\(name)"
             try FileManager.default.moveItem(atPath: file, toPath: file + ".partial")
