@@ -169,8 +169,10 @@ def read_index(folder):
 
     Reads a copy, so that the log and the locks of the database stay as they are.
     """
-    place = pathlib.Path(folder, ".clip-index")
-    if not (place / "files.sqlite").exists():
+    # A rebuild that could not put the new one in the place of the old one leaves it under the other name.
+    places = [pathlib.Path(folder, name) for name in [".clip-index", ".clip-index.old"]]
+    place = next((place for place in places if (place / "files.sqlite").exists()), None)
+    if place is None:
         return None
     with tempfile.TemporaryDirectory(prefix="clip-faults-") as copy:
         for name in ["files.sqlite", "files.sqlite-wal"]:

@@ -239,7 +239,7 @@ def change_rounded(place, rng):
     path = place / "vectors.i8"
     if rng.random() < 0.4:
         content = bytearray(path.read_bytes())
-        start = rng.randrange(min(1024, len(content) - 8))
+        start = rng.randrange(max(1, min(1024, len(content) - 8)))
         length = rng.choice([1, 4, 8])
         content[start:start + length] = rng.choice([bytes(length), b"\xff" * length, rng.randbytes(length)])
         path.write_bytes(content)

@@ -21,6 +21,7 @@ import itertools
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,8 @@ class Test:
             shutil.rmtree(place, ignore_errors=True)
 
     def products(self, command, place, run):
-        products = [run.output.replace(os.fsencode(place), b"")]
+        # OpenBLAS is not loaded where addresses are few, which the version says.
+        products = [re.sub(rb"; OpenBLAS [^)]*", b"", run.output.replace(os.fsencode(place), b""))]
         for name in command.outputs:
             path = place / name
             if name == "images":

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <string.h>
 
 #if defined(__APPLE__)
@@ -220,10 +221,17 @@ int clip_blas_is_built(void) {
     return 1;
 }
 
+int clip_blas_has_room(void) {
+    // OpenBLAS takes 32 MB for each of its buffers, and tries without end where there are none.
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1;
+    return limit.rlim_cur >= 512 * 1000 * 1000;
+}
+
 static int wants_fast;
 
 static void load(void) {
-    library.is_there = find_library(wants_fast);
+    library.is_there = clip_blas_has_room() && find_library(wants_fast);
     if (library.is_there) library.reproducible_rows = measure_reproducible_rows();
 }
 
@@ -255,6 +263,10 @@ const char *clip_blas_core(void) {
 
 int clip_blas_is_built(void) {
     return 0;
+}
+
+int clip_blas_has_room(void) {
+    return 1;
 }
 
 int clip_blas_load(int is_fast) {

@@ -32,6 +32,9 @@ public enum Engine: String, Sendable, CaseIterable {
     /// True if the library was built with the trait `BLAS`.
     public static var isBLASBuilt: Bool { ProductEngine.isBLASBuilt }
 
+    /// False if this process may use so few addresses (`ulimit -v`) that a BLAS is not loaded.
+    package static var hasAddressesForBLAS: Bool { ProductEngine.hasAddressesForBLAS }
+
     /// The name and version of the BLAS ("OpenBLAS 0.3.21") and the kernels it uses here ("SkylakeX"). Nil if
     /// there is none. Asking loads it.
     public static var blasLibrary: (version: String, core: String)? {

@@ -40,10 +40,13 @@ struct EngineOptions: ParsableArguments {
         guard model.precision == .fp32 else { return model }
         guard engine.isAvailable else {
             if !common.quiet {
-                note(
-                    Engine.isBLASBuilt
-                        ? "clip: OpenBLAS was not found (Debian package libopenblas0); the engine is native"
-                        : "clip: this clip was built without BLAS; the engine is native")
+                let reason =
+                    !Engine.isBLASBuilt
+                    ? "this clip was built without BLAS"
+                    : Engine.hasAddressesForBLAS
+                        ? "OpenBLAS was not found (Debian package libopenblas0)"
+                        : "OpenBLAS is not loaded with less than 512 MB of addresses (ulimit -v)"
+                note("clip: \(reason); the engine is native")
             }
             return try model.at(engine: .native)
         }

@@ -30,6 +30,9 @@ package enum ProductEngine: Sendable {
     /// True if the package was built with the trait `BLAS`.
     package static var isBLASBuilt: Bool { clip_blas_is_built() == 1 }
 
+    /// False if this process may use too few addresses for the BLAS to be loaded.
+    package static var hasAddressesForBLAS: Bool { clip_blas_has_room() == 1 }
+
     /// The faster of the two reproducible engines on the instruction set in use.
     ///
     /// The products of this package are faster where it has kernels of its own; elsewhere they are portable

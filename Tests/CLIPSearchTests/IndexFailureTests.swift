@@ -69,6 +69,37 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
+    /// The old index stays until every folder of which it has images can be listed.
+    @Test func rebuildsThatCannotListAFolderKeepTheOldIndex() throws {
+        for seed in 0..<2 { try add("sub/\(seed).png", seed: seed) }
+        try add("a.png", seed: 3)
+        #expect(try update().encoded == 3)
+        func rebuild(_ found: [FolderWalk.Element]?) throws -> IndexUpdate.Summary {
+            let update = try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init(),
+                isRebuild: true)
+            guard var found else { return try update.run() }
+            return try update.run({ found.isEmpty ? nil : found.removeFirst() })
+        }
+        let image = FolderWalk.Element.file(path.appending("a.png".utf8))
+        let sub = path.appending("sub".utf8)
+        let error = #expect(throws: IndexError.self) {
+            try rebuild([image, .unreadable(sub, reason: "Permission denied")])
+        }
+        #expect("\(try #require(error))".contains("\(sub): Permission denied; the old index"))
+        #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
+        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        // One that the old index does not know is a failure like others.
+        let other = path.appending("other".utf8)
+        let summary = try rebuild([
+            image, .file(sub.appending("0.png".utf8)), .file(sub.appending("1.png".utf8)),
+            .unreadable(other, reason: "Permission denied"),
+        ])
+        #expect(summary.failures.count == 1 && summary.unchanged == 1 && summary.encoded == 2)
+        #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
+        #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
+    }
+
     /// A folder may be named in several ways, and be moved.
     @Test func failuresAreKnownUnderAnyNameOfTheFolder() throws {
         try add("a.png", seed: 1)

@@ -29,6 +29,9 @@ typedef struct {
 // Whether the engine was built, by the trait BLAS.
 int clip_blas_is_built(void);
 
+// Returns 0 if this process may use so few addresses (512 MB) that the library is not loaded.
+int clip_blas_has_room(void);
+
 // Loads the library, once. Returns 1 if it is there, else 0.
 //
 // Some kernels of OpenBLAS (Haswell, Zen) round a row differently according to its place among the others.

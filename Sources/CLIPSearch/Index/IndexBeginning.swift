@@ -114,6 +114,21 @@ extension IndexUpdate {
         """
     }
 
+    /// Ends a rebuild without its result if a folder could not be listed of which the old index has
+    /// images: these would be lost. The next rebuild goes on with it.
+    func checkRebuild() {
+        guard replaced != nil, !unlisted.isEmpty else { return }
+        let path = EmbeddingIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
+        guard let old = try? IndexDatabase(path: path, isForWriting: false) else { return }
+        for (path, reason) in unlisted
+        where (try? old.idsOfFiles(below: path).isEmpty) == false {
+            return stop(
+                .unreadableFolder(
+                    folder: folder.appending(path.bytes),
+                    reason: "\(reason); the old index, which has images of it, stays"))
+        }
+    }
+
     /// Empties an unfinished rebuild if it is damaged; there is nothing in it to be kept.
     ///
     /// - Parameter vectors: Its vectors, whose lock the caller holds.

@@ -70,6 +70,7 @@ extension IndexUpdate {
                 }
                 // What cannot be listed is not known to be gone.
                 let path = relative(path)
+                unlisted.append((path, reason))
                 try markSeen(try database.idsOfFiles(below: path))
                 result = Input(path: path, known: try database.file(at: path), failure: reason)
             case .dangling(let path):

@@ -148,7 +148,13 @@ extension EmbeddingIndex {
         let new = newPlace(in: folder)
         try remove(old)
         try renameFile(place.bytes, to: old.bytes)
-        try renameFile(new.bytes, to: place.bytes)
+        do throws(FileError) {
+            try renameFile(new.bytes, to: place.bytes)
+        } catch {
+            // Else it is searched under the other name, and the next update gives it its own.
+            try? renameFile(old.bytes, to: place.bytes)
+            throw error
+        }
         try remove(old, movingOthersTo: place)
     }
 

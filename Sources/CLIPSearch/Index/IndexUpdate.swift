@@ -69,6 +69,8 @@ public final class IndexUpdate: @unchecked Sendable {
     var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
     /// The paths, in the folder, of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
+    /// The folders that could not be listed, by their paths in the folder.
+    var unlisted: [(path: FilePath, reason: String)] = []
     /// False if an update was interrupted, so that nobody has heard of the failures that it found.
     var lastUpdateHasEnded = true
     private var lastCommit = ContinuousClock.now
@@ -147,7 +149,10 @@ public final class IndexUpdate: @unchecked Sendable {
         }
         gate.withLock { _ in attempt { () throws(FileError) in try finish() } }
         quantize()
-        gate.withLock { _ in attempt { () throws(FileError) in try close() } }
+        gate.withLock { _ in
+            checkRebuild()
+            attempt { () throws(FileError) in try close() }
+        }
         if let stopped = gate.withLock({ _ in stopped }) { throw stopped }
         return summary
     }
