@@ -47,12 +47,23 @@ static void add_blocks(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
 #include <immintrin.h>
 
 // Leaf 7 of CPUID; __builtin_cpu_supports does not know this one everywhere.
 static int has_sha(void) {
-    unsigned a, b, c, d;
-    return __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+    // A virtual machine takes longer to answer cpuid than a short digest does: asked once.
+    enum { UNKNOWN, NO, YES };
+    static _Atomic(int) known = UNKNOWN;
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (found == UNKNOWN) {
+        unsigned a, b, c, d;
+        const int has = __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+                        (b >> 29 & 1);
+        found = has ? YES : NO;
+        atomic_store_explicit(&known, found, memory_order_relaxed);
+    }
+    return found == YES;
 }
 
 // The instructions keep the state as two registers, (a b e f) and (c d g h).
