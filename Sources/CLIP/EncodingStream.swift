@@ -249,8 +249,8 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     /// Reads inputs until so many wait for the threads.
     ///
-    /// Where inputs come more slowly than they are encoded, it ends before: a batch of inputs later
-    /// than the next results are there.
+    /// Returns earlier if the inputs come more slowly than they are encoded: at the latest one
+    /// batch of inputs after the next results are ready.
     private func feed(_ nextInput: () -> Input?, upTo count: Int) {
         var read = 0
         func isWanted(_ shared: Shared) -> Bool {

@@ -101,8 +101,8 @@ struct VerifiedFiles: Sendable {
 
     /// Remembers a file that has just been read, and has its final name.
     ///
-    /// - Parameter state: The state of the file before it was read. A file that is in another one by
-    ///   now is not remembered.
+    /// - Parameter state: The state of the file before it was read. A file that is in another one
+    ///   by now is not remembered.
     func remember(_ path: String, _ checksum: Checksum, readIn state: FileState?) {
         // In this order: a file that changes in between has another identity from then on.
         guard let state, let identity = Self.identity(of: path), state == FileState(path) else {

@@ -12,7 +12,8 @@ extension EmbeddingWriter {
         package let dimension: Int
     }
 
-    /// Returns what a complete output says about its origin; nil if it says nothing or is not complete.
+    /// Returns what a complete output says about its origin; nil if it says nothing or is not
+    /// complete.
     ///
     /// - Throws: `CLIPError.unreadableFile` if the record of the model is damaged.
     package static func origin(
@@ -40,8 +41,8 @@ extension EmbeddingWriter {
         }
     }
 
-    /// Refuses an output that another process is writing, and one with something else in the place of a file
-    /// beside it.
+    /// Refuses an output that another process is writing, and one with something else in the place
+    /// of a file beside it.
     ///
     /// - Throws: `CLIPError.unwritableFile` that names the file.
     package static func checkFiles(of path: FilePath, _ layout: Layout) throws(CLIPError) {

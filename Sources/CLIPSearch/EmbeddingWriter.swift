@@ -103,7 +103,8 @@ public final class EmbeddingWriter {
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole && layout == .jsonLines && old == description {
-                // The job's file goes first: the other one may have its name too early, and grows on.
+                // The job's file goes first: the other one may have its name too early, and grows
+                // on.
                 try reopen([path])
                 isWhole = false
             }

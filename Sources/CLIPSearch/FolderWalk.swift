@@ -2,9 +2,9 @@ internal import Tensors
 
 /// The pictures in a folder and all folders in it, in the order of their paths.
 ///
-/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over, and so are folders
-/// that hold a file `.clip-ignore`. Links are followed, but no folder is entered twice. What cannot be listed is an
-/// error of its own.
+/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over,
+/// and so are folders that hold a file `.clip-ignore`. Links are followed, but no folder is entered
+/// twice. What cannot be listed is an error of its own.
 public struct FolderWalk: Sequence, IteratorProtocol {
     /// The names' endings, in lower case.
     public static let pictureExtensions: Set<String> = [

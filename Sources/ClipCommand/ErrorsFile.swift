@@ -10,13 +10,15 @@ import CLIPSearch
 
 /// The FILE of --errors, which a command replaces: checked before any work is done.
 enum ErrorsFile {
-    /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes itself.
+    /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes
+    /// itself.
     ///
     /// A device, a pipe or an open descriptor is accepted.
     ///
     /// - Parameters:
     ///   - path: the FILE; nil if the option is not given.
-    ///   - others: the other files of the command line, each with its option or its role for the message.
+    ///   - others: the other files of the command line, each with its option or its role for the
+    ///     message.
     static func check(_ path: String?, others: [(role: String, path: String?)]) throws {
         guard let path else { return }
         try OutputChecks.checkPlace(of: path)

@@ -58,12 +58,12 @@ func printBytes(_ bytes: [UInt8]) {
 /// Whether a path means standard output.
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 
-/// True if a file can be written beside a path and take its place: there is none, or a regular one or a
-/// folder, not a device, a pipe or an open descriptor (`/dev/fd/3`).
+/// True if a file can be written beside a path and take its place: there is none, or a regular one
+/// or a folder, not a device, a pipe or an open descriptor (`/dev/fd/3`).
 func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument: path)) }
 
-/// The path that links lead to, whether anything is there or not; any other path as it is, and that of
-/// something that may not be replaced.
+/// The path that links lead to, whether anything is there or not; any other path as it is, and that
+/// of something that may not be replaced.
 func resolved(_ path: String) -> String {
     // The text of a descriptor's link is no path.
     guard mayBeReplaced(path) else { return path }

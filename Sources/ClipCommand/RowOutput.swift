@@ -15,7 +15,8 @@ protocol RowOutput: AnyObject {
     /// Whether all of this was done before.
     var isWhole: Bool { get }
     var count: Int { get }
-    /// What to tell the user at the end about rows of an earlier run that are not of this one's inputs.
+    /// The note about rows of an earlier run whose inputs this run does not have; nil if there are
+    /// none.
     var foreignRows: String? { get }
     /// Whether a row was written by a run that did not end well.
     func hasRow(_ kind: String, _ name: FilePath) -> Bool
@@ -42,7 +43,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
-    /// The numbers of rows of an earlier run, and of those among them that are of inputs of this one.
+    /// The numbers of rows of an earlier run, and of those among them that are of inputs of this
+    /// one.
     private let earlier: Int
     private var met = 0
 
@@ -162,7 +164,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     func flush() {}
     func discard() {}
 
-    /// Waits until a line that is being printed is whole, but no longer than two seconds for whoever reads it.
+    /// Waits until a line that is being printed is whole, but no longer than two seconds for
+    /// whoever reads it.
     func keep() -> String? {
         for _ in 0..<100 {
             if gate.withLockIfAvailable({ _ in isFinished = true }) != nil { break }

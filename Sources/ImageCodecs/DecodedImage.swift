@@ -99,8 +99,8 @@ extension DecodedImage {
         /// Larger images are refused before memory is taken for them.
         package var maximumPixels: Int
         /// The bytes that the images of all threads may take together. An image that alone needs
-        /// more is refused, one that fits waits until enough is free. The groups of Huffman codes of
-        /// a lossless WebP are not covered.
+        /// more is refused, one that fits waits until enough is free. The groups of Huffman codes
+        /// of a lossless WebP are not covered.
         package var memoryLimit = ImageMemory.defaultLimit
         /// JPEGs with more scans are refused. Of more than 64 million pixels fewer are allowed, in
         /// proportion.

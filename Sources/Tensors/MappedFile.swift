@@ -22,6 +22,8 @@ package struct FileError: Error, Equatable {
 
     /// True if nothing is at the path.
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+    /// True if the file has more bytes than the caller takes.
+    package var isTooLarge: Bool { code == EFBIG }
     /// True if nothing is at the path, or links that lead in a circle.
     package var leadsNowhere: Bool { isMissing || code == ELOOP }
 

@@ -10,8 +10,8 @@
 /// stands there that did not stand there before.
 ///
 /// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be
-/// replaced by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets
-/// the bytes at its end.
+/// replaced by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file
+/// gets the bytes at its end.
 package final class OutputFile {
     private let path: [UInt8]
     /// The file that grows; nil where the output is written through.
@@ -121,8 +121,9 @@ package func finalPath(of path: [UInt8]) throws(FileError) -> [UInt8] {
     throw FileError(reason: "its links lead in a circle")
 }
 
-/// True if writing to a path does not replace anything there: a device, a pipe, or an open descriptor
-/// of a process (`/dev/fd/3`, `/dev/stdout`, `/proc/self/fd/3`), which may be that of a regular file.
+/// True if writing to a path does not replace anything there: a device, a pipe, or an open
+/// descriptor of a process (`/dev/fd/3`, `/dev/stdout`, `/proc/self/fd/3`), which may be that of a
+/// regular file.
 package func isWrittenThrough(_ path: [UInt8]) -> Bool {
     if let status = try? FileStatus(path: path), !status.isRegular { return !status.isFolder }
     var path = path
@@ -145,22 +146,13 @@ private func holdsDescriptors(_ folder: [UInt8]) -> Bool {
         || (parts.count > 2 && parts.first == "proc" && parts.last == "fd")
 }
 
-/// The path that a symbolic link contains, relative to the folder that this path is relative to; nil
-/// if the path is not that of a link.
+/// The path that a symbolic link contains, relative to the folder that this path is relative to;
+/// nil if the path is not that of a link.
 private func linkTarget(of path: [UInt8]) -> [UInt8]? {
-    var target = [UInt8](repeating: 0, count: 4096)
-    let count = target.withUnsafeMutableBytes { buffer in
-        withPath(path) { path in
-            buffer.withMemoryRebound(to: CChar.self) { buffer in
-                buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? -1
-            }
-        }
-    }
-    guard count >= 0 else { return nil }
-    let link = target.prefix(count)
+    guard let link = try? linkTarget(path) else { return nil }
     let isAbsolute = link.first == UInt8(ascii: "/")
     let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? []
-    return isAbsolute ? Array(link) : Array(folder) + link
+    return isAbsolute ? link : Array(folder) + link
 }
 
 /// Writes a file, all or nothing, as `OutputFile` does.

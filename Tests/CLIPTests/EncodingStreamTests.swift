@@ -64,13 +64,14 @@ import Testing
         #expect(decoded.count.load(ordering: .relaxed) == count, "threads go on after the loop")
     }
 
-    /// The caller's own work, such as fsync, does not keep the threads from their next images.
-    @Test func inputsAreReadAFewAhead() throws {
+    /// Takes the embeddings of inputs one by one; returns how far the stream read ahead at most.
+    private func farthestAhead(inputs count: Int, pause: UInt32) throws -> Int {
         let model = try Self.model(threads: 2)
         var read = 0
         let inputs = AnyIterator {
+            if pause > 0 { usleep(pause) }
             read += 1
-            return read <= 10_000 ? read : nil
+            return read <= count ? read : nil
         }
         var farthest = 0
         var taken = 0
@@ -82,31 +83,20 @@ import Testing
             #expect(encoded.input == taken)
             farthest = max(farthest, read - taken)
         }
-        #expect(taken == 10_000)
+        #expect(taken == count)
+        return farthest
+    }
+
+    /// The caller's own work, such as fsync, does not keep the threads from their next images.
+    @Test func inputsAreReadAFewAhead() throws {
+        let farthest = try farthestAhead(inputs: 10_000, pause: 0)
         // At most 256 batches wait, of at most as many images each as one thread takes.
         #expect(farthest < 9_000, "\(farthest) inputs ahead")
     }
 
     /// A source that is slower than the threads, such as a pipe, keeps no results back.
     @Test func resultsOfASlowSourceComeAtOnce() throws {
-        let model = try Self.model(threads: 2)
-        var read = 0
-        let inputs = AnyIterator {
-            usleep(1000)
-            read += 1
-            return read <= 1000 ? read : nil
-        }
-        var farthest = 0
-        var taken = 0
-        for encoded in model.encodings(
-            of: IteratorSequence(inputs),
-            decode: { input throws(CLIPError) in try Self.image(input) })
-        {
-            taken += 1
-            #expect(encoded.input == taken)
-            farthest = max(farthest, read - taken)
-        }
-        #expect(taken == 1000)
+        let farthest = try farthestAhead(inputs: 1000, pause: 1000)
         #expect(farthest < 500, "\(farthest) inputs were read before their results were taken")
     }
 

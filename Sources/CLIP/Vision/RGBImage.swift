@@ -1,14 +1,6 @@
 internal import ImageCodecs
 internal import Tensors
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
-
 /// An image of 8-bit RGB.
 ///
 /// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
@@ -45,8 +37,8 @@ public struct RGBImage: Sendable, Equatable {
         return alpha
     }
 
-    /// Calls a function with the opacity of each row, three equal bytes a pixel, from the top. It is
-    /// not called if the image cannot be transparent.
+    /// Calls a function with the opacity of each row, three equal bytes a pixel, from the top. It
+    /// is not called if the image cannot be transparent.
     package func forEachRowOfAlpha(_ body: (_ row: Int, _ alpha: [UInt8]) -> Void) {
         guard decoded.hasAlpha else { return }
         var alpha = [UInt8](repeating: 0, count: 3 * width)
@@ -171,7 +163,8 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// A small square of the middle of the picture, as a JPEG file. Empty if there is no memory for it.
+    /// A small square of the middle of the picture, as a JPEG file. Empty if there is no memory for
+    /// it.
     ///
     /// - Parameters:
     ///   - side: in pixels, 1...4096.
@@ -186,8 +179,8 @@ public struct RGBImage: Sendable, Equatable {
             quality: quality) ?? []
     }
 
-    /// A small copy of the whole image, as a JPEG file. Transparent parts are white. Empty if there is
-    /// no memory for it.
+    /// A small copy of the whole image, as a JPEG file. Transparent parts are white. Empty if there
+    /// is no memory for it.
     ///
     /// - Parameters:
     ///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
@@ -255,7 +248,7 @@ package func imageFile(
     do {
         bytes = try readFile(path: path, limit: limit) { $0.isEmpty || isPicture($0) }
     } catch {
-        if error.code == EFBIG, limit < RGBImage.maximumFileSize {
+        if error.isTooLarge, limit < RGBImage.maximumFileSize {
             throw .imageFileNeedsMemory(path: path, name: name, memoryLimit: limit)
         }
         throw .unreadableFile(path: name, reason: error.reason)

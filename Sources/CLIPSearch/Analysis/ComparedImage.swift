@@ -14,8 +14,8 @@ struct ComparedImage: Sendable {
     let colours: [UInt8]
     /// Three equal bytes for each pixel; nil if all pixels are opaque.
     let opacity: [UInt8]?
-    /// True if the file has more than these pixels: samples of 16 bits, further frames or images, or
-    /// a video. Such a file is never a duplicate by its pixels.
+    /// True if the file has more than these pixels: samples of 16 bits, further frames or images,
+    /// or a video. Such a file is never a duplicate by its pixels.
     let hasMore: Bool
 
     /// JPEG files are decoded at a fraction of their size where that leaves more than this.

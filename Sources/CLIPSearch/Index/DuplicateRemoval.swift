@@ -10,8 +10,8 @@ public struct DuplicateRemoval {
     /// The fate of a duplicate.
     public enum Action: Sendable {
         case delete
-        /// The file gets the path that it has in the folder, in another one. If that one lies in the
-        /// indexed folder, it gets a file `.clip-ignore`, so that it is never indexed with it.
+        /// The file gets the path that it has in the folder, in another one. If that one lies in
+        /// the indexed folder, it gets a file `.clip-ignore`, so that it is never indexed with it.
         case move(to: FilePath)
     }
 

@@ -3,9 +3,10 @@ internal import Tensors
 
 /// The embeddings of the pictures in a folder, to be searched.
 ///
-/// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file of their
-/// L2-normalised vectors. It may be searched while it is updated: images that came after it was opened are
-/// not found, nor are those that went. Any number of tasks may search one index at once.
+/// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file
+/// of their L2-normalised vectors. It may be searched while it is updated: images that came after
+/// it was opened are not found, nor are those that went. Any number of tasks may search one index
+/// at once.
 public struct EmbeddingIndex: Sendable {
     /// A picture that is like what was looked for.
     public struct Match: Sendable, Equatable {
@@ -74,8 +75,8 @@ public struct EmbeddingIndex: Sendable {
 
         /// Opens the files of the index of a folder; nil if there is none.
         ///
-        /// A rebuild may put others in their place meanwhile, or an update may commit while they are
-        /// verified, which looks like damage: then it is done again.
+        /// A rebuild may put others in their place meanwhile, or an update may commit while they
+        /// are verified, which looks like damage: then it is done again.
         static func open(in folder: FilePath) throws(FileError) -> Files? {
             var retries = 5
             while let place = EmbeddingIndex.place(in: folder) {

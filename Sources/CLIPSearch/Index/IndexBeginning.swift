@@ -103,7 +103,7 @@ extension IndexUpdate {
         return nil
     }
 
-    /// How pictures become pixels.
+    /// Describes the conversion of images to pixels.
     private static func description(
         of decoding: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor
     ) -> String {

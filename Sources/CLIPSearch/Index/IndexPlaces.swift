@@ -112,8 +112,8 @@ extension EmbeddingIndex {
 
     // MARK: replacing an index
 
-    /// - Throws: `FileError` if `.clip-index` is a link to a folder that is missing, which may be on
-    ///   a disk that is not mounted.
+    /// - Throws: `FileError` if `.clip-index` is a link to a folder that is missing, which may be
+    ///   on a disk that is not mounted.
     static func checkLink(in folder: FilePath) throws(FileError) {
         let (place, target) = (folder.appending(location), mainPlace(in: folder))
         guard isLink(place), (try? FileStatus(path: target.bytes)) == nil else { return }

@@ -14,10 +14,10 @@ public struct IndexedNames: Sendable, Equatable {
     /// Looks at the files of some images of a folder, without reading them.
     ///
     /// - Complexity: Two calls of the system for each image.
-    public init(of pictures: [IndexedPicture], in folder: FilePath) {
+    public init(of images: [IndexedPicture], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
-        for (row, picture) in pictures.enumerated() {
-            let path = picture.path.bytes
+        for (row, image) in images.enumerated() {
+            let path = image.path.bytes
             do throws(FileError) {
                 let status = try FileStatus(path: path)
                 if try FileStatus(path: path, followingLinks: false).isLink {
@@ -33,8 +33,8 @@ public struct IndexedNames: Sendable, Equatable {
         for rows in rows.values where rows.count > 1 {
             // Two names may lead through one linked folder.
             let own = rows.first { row in
-                let name = pictures[row].path.bytes.dropFirst(folder.appending([]).bytes.count)
-                return (try? realPath(pictures[row].path.bytes))
+                let name = images[row].path.bytes.dropFirst(folder.appending([]).bytes.count)
+                return (try? realPath(images[row].path.bytes))
                     == FilePath(root).appending(Array(name)).bytes
             }
             links.formUnion(rows.filter { $0 != own ?? rows[0] })
