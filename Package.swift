@@ -11,53 +11,30 @@ let package = Package(
         .library(name: "CLIP", targets: ["CLIP"]),
         .library(name: "CLIPHub", targets: ["CLIPHub"]),
         .library(name: "CLIPSearch", targets: ["CLIPSearch"]),
-        // For Benchmarks/ alone, which measures the kernels by themselves.
-        .library(name: "CKernels", targets: ["CKernels"]),
+        .library(name: "CLIPAnalysis", targets: ["CLIPAnalysis"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [
         .trait(name: "WebP", description: "Reads WebP images, by libwebp."),
         .trait(name: "BLAS", description: "Offers matrix products by OpenBLAS or Accelerate."),
-        .default(enabledTraits: ["WebP", "BLAS"]),
+        .trait(name: "Foundation", description: "Takes URL and Data, and describes errors for it."),
+        .default(enabledTraits: ["WebP", "BLAS", "Foundation"]),
     ],
     dependencies: [
         // Subcommands, options, help and shell completions of `clip`; the library does not use it.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0")
     ],
     targets: [
-        // The library: text or pixels in, embeddings out.
-        .target(name: "CLIP", dependencies: ["Tensors", "ImageCodecs", "CVocabulary"]),
-
         // The command.
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIP", "CLIPHub", "CLIPSearch", "ImageCodecs", "CBundledModel", "CPages",
-                "CVersion",
+                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "Images", "Tensors",
+                "Files", "CBundledModel", "CPages", "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-
-        // Which models there are, and how to get them; the only networking.
-        .target(name: "CLIPHub", dependencies: ["CLIP", "Tensors", "CHTTP", "CModelRegistry"]),
-
-        // Collections of pictures and texts, and the files of their embeddings.
-        .target(name: "CLIPSearch", dependencies: ["CLIP", "Tensors", "ImageCodecs", "CSQLite"]),
-        .systemLibrary(
-            name: "CSQLite", pkgConfig: "sqlite3",
-            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
-
-        // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
-        .target(name: "CHTTP"),
-
-        // The commit that is built, which changes with every build: a target of its own.
-        .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),
-
-        // The models that are known, compiled in.
-        .target(name: "CModelRegistry", exclude: ["models.json", "answers.json"]),
-
         // The weights of `tiny`, compiled into the command; the library does without.
         .target(name: "CBundledModel"),
-
         // The frames, styles and scripts of the pages that the command writes, compiled in.
         .target(
             name: "CPages",
@@ -65,21 +42,38 @@ let package = Package(
                 "page.html", "page.css", "map.html", "map.css", "map.js", "heatmap.css",
                 "table.css",
             ]),
+        // The commit that is built, which changes with every build: a target of its own.
+        .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),
 
-        // Numbers: buffers, mapped files, every operation. The library's only Swift with pointers, beside codecs.
-        .target(name: "Tensors", dependencies: ["CKernels", "CBLAS"]),
-        .target(name: "CKernels"),
+        // Clusters, maps, duplicates and scores of embeddings.
+        .target(name: "CLIPAnalysis", dependencies: ["CLIP", "Images", "Tensors", "Files"]),
 
-        // Products by OpenBLAS, of which only the header is needed to build: it is loaded when it is first used.
+        // Collections of images and texts, the files of their embeddings, and indexes to search them.
         .target(
-            name: "CBLAS", cSettings: [.define("CLIP_BLAS", .when(traits: ["BLAS"]))],
-            linkerSettings: [
-                .linkedFramework(
-                    "Accelerate", .when(platforms: [.macOS, .iOS, .tvOS, .watchOS, .visionOS]))
-            ]),
+            name: "CLIPSearch", dependencies: ["CLIP", "Images", "Tensors", "Files", "CSQLite"]),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
 
-        // Pictures: the bytes of a file to 8-bit RGB.
-        .target(name: "ImageCodecs", dependencies: ["CImageCodecs"]),
+        // The registry of models and their download; the only networking.
+        .target(name: "CLIPHub", dependencies: ["CLIP", "Files", "CHTTP", "CModelRegistry"]),
+        // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
+        .target(name: "CHTTP"),
+        // The models that are known, compiled in.
+        .target(name: "CModelRegistry", exclude: ["models.json", "answers.json"]),
+
+        // The model: text or pixels in, embeddings out.
+        .target(name: "CLIP", dependencies: ["Tokenizers", "Images", "Tensors", "Files"]),
+
+        // Text repair and CLIP's BPE: text in, token ids out.
+        .target(name: "Tokenizers", dependencies: ["Files", "CVocabulary"]),
+        // CLIP's vocabulary and the tables of text repair, compiled in.
+        .target(
+            name: "CVocabulary",
+            exclude: ["merges.bin", "entities.bin", "mojibake.bin", "composition.bin"]),
+
+        // Decoding, orientation and Pillow's resampling: the bytes of a file to pixels.
+        .target(name: "Images", dependencies: ["Files", "CImageCodecs", "CKernels", "CThreads"]),
         .target(
             name: "CImageCodecs",
             dependencies: [
@@ -96,25 +90,61 @@ let package = Package(
             name: "CWebP", pkgConfig: "libwebpdemux",
             providers: [.apt(["libwebp-dev"]), .brew(["webp"])]),
 
-        // CLIP's vocabulary and the tables of text repair, compiled in.
+        // Matrices and their operations, and the engines that multiply them.
+        .target(name: "Tensors", dependencies: ["Files", "CKernels", "CThreads", "CBLAS"]),
+        // Products by OpenBLAS, of which only the header is needed to build: it is loaded when it is first used.
         .target(
-            name: "CVocabulary",
-            exclude: ["merges.bin", "entities.bin", "mojibake.bin", "composition.bin"]),
+            name: "CBLAS", cSettings: [.define("CLIP_BLAS", .when(traits: ["BLAS"]))],
+            linkerSettings: [
+                .linkedFramework(
+                    "Accelerate", .when(platforms: [.macOS, .iOS, .tvOS, .watchOS, .visionOS]))
+            ]),
+        // Loops and products, one file and one table of functions per instruction set.
+        .target(name: "CKernels"),
+        // The team of threads that runs the parts of a loop.
+        .target(name: "CThreads"),
+
+        // Paths, mapped files, atomic writes, growing files, locks, folder listing, SHA-256, JSON.
+        .target(name: "Files", dependencies: ["CSHA256", "CFiles"]),
+        .target(name: "CSHA256"),
+        // System calls that Swift cannot make by itself.
+        .target(name: "CFiles"),
 
         .target(
-            name: "TestSupport", dependencies: ["CLIP", "Tensors"], path: "Tests/TestSupport"),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"]),
+            name: "TestSupport", dependencies: ["CLIP", "Tensors", "Files"],
+            path: "Tests/TestSupport"),
+        .testTarget(name: "FilesTests", dependencies: ["Files", "CSHA256", "TestSupport"]),
         .testTarget(
-            name: "ImageCodecsTests", dependencies: ["CLIP", "ImageCodecs", "TestSupport"]),
+            name: "TensorsTests",
+            dependencies: ["Tensors", "Files", "CKernels", "CThreads", "TestSupport"]),
         .testTarget(
-            name: "CLIPTests", dependencies: ["CLIP", "Tensors", "CVocabulary", "TestSupport"]),
-        .testTarget(name: "CLIPHubTests", dependencies: ["CLIPHub", "CLIP", "TestSupport"]),
+            name: "ImagesTests", dependencies: ["CLIP", "Images", "Files", "TestSupport"]),
         .testTarget(
-            name: "CLIPSearchTests", dependencies: ["CLIPSearch", "CLIP", "Tensors", "TestSupport"]),
+            name: "TokenizersTests",
+            dependencies: ["CLIP", "Tokenizers", "CVocabulary", "TestSupport"]
+        ),
+        .testTarget(
+            name: "CLIPTests",
+            dependencies: ["CLIP", "Tokenizers", "Tensors", "Files", "TestSupport"]),
+        .testTarget(
+            name: "CLIPHubTests", dependencies: ["CLIPHub", "CLIP", "Files", "TestSupport"]),
+        .testTarget(
+            name: "CLIPSearchTests",
+            dependencies: [
+                "CLIPSearch", "CLIPAnalysis", "CLIP", "Tensors", "Files", "TestSupport",
+            ]),
+        .testTarget(
+            name: "CLIPAnalysisTests",
+            dependencies: [
+                "CLIPAnalysis", "CLIPSearch", "CLIP", "Images", "Tensors", "Files", "TestSupport",
+            ]),
         .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
         .testTarget(
             name: "ClipCommandTests",
-            dependencies: ["ClipCommand", "CLIP", "CLIPSearch", "CPages", "TestSupport"]),
+            dependencies: [
+                "ClipCommand", "CLIPAnalysis", "CLIPSearch", "CLIP", "Files", "CPages",
+                "TestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

@@ -14,7 +14,6 @@ let package = Package(
             name: "CLIPBenchmarks",
             dependencies: [
                 .product(name: "CLIP", package: "swift-clip"),
-                .product(name: "CKernels", package: "swift-clip"),
                 .product(name: "Benchmark", package: "benchmark"),
             ],
             path: "Benchmarks/CLIPBenchmarks",

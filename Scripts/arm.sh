@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles CKernels for aarch64 and checks all its functions under qemu-user: NEON loops against the
+# Compiles CKernels, CThreads and CSHA256 for aarch64 and checks all its functions under qemu-user: NEON loops against the
 # scalar ones, products against sums in double, threads and SHA-256; then the products of CBLAS with
 # Debian's arm64 OpenBLAS, if that can be downloaded. Needs Debian or Ubuntu.
 #   Scripts/arm.sh
@@ -36,8 +36,9 @@ compile() {
     local name=$1
     shift
     "$@" -std=c17 -O2 -Wall -Wextra -Wno-unused-parameter -Werror -ISources/CKernels \
-        -ISources/CKernels/include -ISources/CBLAS/include Tests/KernelCheck/*.c \
-        Sources/CBLAS/blas.c Sources/CKernels/*.c -o "$work/$name" -lpthread -lm -ldl
+        -ISources/CKernels/include -ISources/CThreads/include -ISources/CSHA256/include \
+        -ISources/CBLAS/include Tests/KernelCheck/*.c Sources/CBLAS/blas.c Sources/CKernels/*.c \
+        Sources/CThreads/*.c Sources/CSHA256/*.c -o "$work/$name" -lpthread -lm -ldl
 }
 
 # Each job is one word; what it prints lies in $work/JOB.log.

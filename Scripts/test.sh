@@ -17,7 +17,7 @@ Scripts/format.sh --check
 step Debug, without the default traits
 swift build --build-tests --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
 swift test --skip-build --scratch-path .build/plain --disable-default-traits \
-    --filter 'TensorsTests|ImageCodecsTests|EngineCommandTests|InputTests|HelpTests' \
+    --filter 'FilesTests|TensorsTests|ImagesTests|EngineCommandTests|InputTests|HelpTests' \
     2>&1 | quietly
 
 step Debug

@@ -1,4 +1,4 @@
-internal import ImageCodecs
+internal import Images
 internal import Synchronization
 internal import Tensors
 

@@ -1,3 +1,4 @@
+internal import Files
 public import CLIP
 
 #if canImport(FoundationEssentials)
@@ -5,7 +6,7 @@ public import CLIP
 #else
     internal import Foundation
 #endif
-internal import Tensors
+internal import Files
 
 /// Which models there are, where they lie, and how to get them: the library's only networking.
 ///

@@ -1,4 +1,5 @@
-internal import Tensors
+internal import Files
+internal import Files
 
 /// The certificates that connections trust: the system's, or those that a variable of the
 /// environment names.

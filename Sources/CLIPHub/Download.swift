@@ -1,4 +1,5 @@
-internal import Tensors
+internal import Files
+internal import Files
 
 /// How far a download has come.
 public struct DownloadProgress: Sendable, Equatable {

@@ -1,5 +1,6 @@
+internal import Files
 internal import CLIP
-internal import Tensors
+internal import Files
 
 extension CLIPHub {
     /// Fetches weights, unless they are here already, and returns where they are.

@@ -1,4 +1,5 @@
-internal import Tensors
+internal import Files
+internal import Files
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,3 +1,4 @@
+internal import Files
 public import CLIP
 
 /// Pretrained weights that are known: whose, how they are built, and where they are.

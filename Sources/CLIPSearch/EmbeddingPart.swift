@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// A file of rows: of JSON Lines, or of vectors with its names.

@@ -1,3 +1,4 @@
+internal import Files
 internal import CLIP
 
 /// Where a file is: bytes, as the system has them, which need not be UTF-8.

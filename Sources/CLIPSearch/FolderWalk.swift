@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The pictures in a folder and all folders in it, in the order of their paths.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// NumPy's .npy: float32 in row-major order.

@@ -1,5 +1,6 @@
+internal import Files
 public import CLIP
-internal import ImageCodecs
+internal import Images
 internal import Tensors
 
 /// Pictures from wherever they are named: files, folders, patterns, lists and archives, one after the other.
@@ -222,7 +223,7 @@ extension FilePath {
     ///
     /// - Parameter memoryLimit: The limit on image memory. A larger file is not read.
     /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
-    func contents(
+    package func contents(
         memoryLimit: Int = RGBImage.maximumFileSize
     ) throws(CLIPError) -> [UInt8] {
         try imageFile(path: bytes, name: description, memoryLimit: memoryLimit)

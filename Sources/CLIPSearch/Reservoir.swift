@@ -1,3 +1,5 @@
+internal import Tensors
+
 /// A random sample of a sequence of any length, of which only the sample is kept in memory.
 ///
 /// Algorithm R: of the nth element, counted from 1, a random number below n is drawn; if it is below `size`, the

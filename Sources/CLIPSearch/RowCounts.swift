@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// Counts of equal rows, of which only digests are kept.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The files in a tar archive, one after the other, as it is read: POSIX ustar and pax, and GNU's long names.

@@ -1,5 +1,5 @@
 internal import CLIP
-internal import ImageCodecs
+internal import Images
 internal import Tensors
 
 /// Small copies of whole images, as JPEG files, for pages that show many.

@@ -1,3 +1,4 @@
+internal import Files
 package import CLIP
 internal import Tensors
 
@@ -20,7 +21,7 @@ package func readWhole(_ path: FilePath?, limit: Int) throws(CLIPError) -> [UInt
 
 /// True if writing to a path does not replace anything there: a device, a pipe, or an open
 /// descriptor such as `/dev/fd/3`.
-package func isWrittenThrough(_ path: FilePath) -> Bool { Tensors.isWrittenThrough(path.bytes) }
+package func isWrittenThrough(_ path: FilePath) -> Bool { Files.isWrittenThrough(path.bytes) }
 
 /// Writes a file, all or nothing; a link is followed, a device or a pipe is written through.
 ///

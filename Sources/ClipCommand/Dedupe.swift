@@ -1,3 +1,4 @@
+import CLIPAnalysis
 import ArgumentParser
 import CLIP
 import CLIPSearch
@@ -146,8 +147,9 @@ struct Dedupe: ParsableCommand {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
         if let pictures = found.pictures {
             return DuplicateSearch(
-                pictures: pictures, embeddings: found.embeddings, preference: preference,
-                threshold: threshold, threads: try threading.wanted()
+                found.embeddings, digests: pictures.map(\.digest), preference: preference,
+                threshold: threshold, threads: try threading.wanted(),
+                content: { try? pictures[$0].path.contents() }
             ).groups()
         }
         return NearDuplicates.groups(

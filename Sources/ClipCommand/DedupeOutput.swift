@@ -1,3 +1,4 @@
+import CLIPAnalysis
 import CLIPSearch
 
 /// Groups of similar images, as `clip dedupe` prints them.

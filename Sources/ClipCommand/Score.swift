@@ -1,3 +1,4 @@
+import CLIPAnalysis
 import ArgumentParser
 import CLIP
 import CLIPSearch

@@ -2,7 +2,7 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 import CVersion
-import ImageCodecs
+import Images
 
 /// The version of the command and what it found on this machine.
 enum VersionReport {

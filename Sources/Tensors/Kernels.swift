@@ -1,4 +1,5 @@
 internal import CKernels
+internal import CThreads
 
 /// The instruction set in use.
 package enum Kernels {

@@ -1,4 +1,4 @@
-internal import CKernels
+internal import CThreads
 internal import Synchronization
 
 #if canImport(Glibc)

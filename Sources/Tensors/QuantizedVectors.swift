@@ -1,3 +1,5 @@
+package import Files
+
 /// The rows of a file of vectors rounded to signed bytes, with a scale for each column: a quarter of the
 /// memory to go through, and a bound on how far a dot product can be from the exact one.
 ///

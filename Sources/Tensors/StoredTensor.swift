@@ -1,3 +1,5 @@
+package import Files
+
 /// The number formats in which weights are stored.
 package enum StoredType: String, Sendable {
     case float32 = "F32"

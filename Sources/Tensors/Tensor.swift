@@ -1,3 +1,5 @@
+internal import Files
+
 /// Float32 numbers that do not change, in row-major order: weights.
 ///
 /// They lie either in memory of their own or in a mapped file, which stays mapped as long as they

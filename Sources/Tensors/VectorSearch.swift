@@ -1,3 +1,5 @@
+package import Files
+
 /// Vectors of float32 in a mapped file, row by row.
 package struct MappedVectors: Sendable {
     private let file: MappedFile

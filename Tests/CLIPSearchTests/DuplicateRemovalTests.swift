@@ -1,9 +1,10 @@
+import CLIPAnalysis
 import Foundation
 import TestSupport
 import Testing
 
 @testable import CLIPSearch
-@testable import Tensors
+@testable import Files
 
 /// Nothing is removed without a proof, and the log tells the truth.
 @Suite struct DuplicateRemovalTests {

@@ -1,9 +1,11 @@
-// A check of every function of CKernels in plain C, for CPUs that only an emulator stands in for.
+// A check of every function of CKernels, CThreads and CSHA256 in plain C, for CPUs that only an emulator stands in for.
 // Scripts/arm.sh builds and runs it.
 
 #ifndef CHECK_H
 #define CHECK_H
 
+#include "CSHA256.h"
+#include "CThreads.h"
 #include "tables.h"
 
 #include <stdbool.h>

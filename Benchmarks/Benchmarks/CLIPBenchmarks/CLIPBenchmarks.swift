@@ -10,8 +10,6 @@ let benchmarks: @Sendable () -> Void = {
     Benchmark.defaultConfiguration.metrics = [.wallClock, .instructions]
     Benchmark.defaultConfiguration.maxDuration = .seconds(2)
 
-    productBenchmarks()
-    rowBenchmarks()
     encoderBenchmarks()
     inputBenchmarks()
     startBenchmarks()

@@ -1,5 +1,4 @@
-// Fused loops over floats and bytes, one table of functions per instruction set, and the threads to
-// run them on.
+// Fused loops over floats and bytes, one table of functions per instruction set.
 //
 // scalar.c is the specification: it is written to be read, and every other file must agree with it.
 // Nothing here allocates, and no pointer needs more than its element's natural alignment.
@@ -106,42 +105,6 @@ int clip_products_are_portable(void);
 
 // Whether the CPU is an x86-64 without AVX.
 int clip_cpu_is_basic(void);
-
-// The SHA-256 of `count` bytes, 32 bytes; portably: without the CPU's own instructions for it. `bytes`
-// may be NULL if count is 0.
-void clip_sha256(const uint8_t *CLIP_NULLABLE bytes, size_t count, int portably, uint8_t *digest);
-
-// The SHA-1 by which git names a file of these `count` bytes, 20 bytes. `bytes` may be NULL if count is 0.
-void clip_git_blob_sha1(const uint8_t *CLIP_NULLABLE bytes, size_t count, uint8_t *digest);
-
-// Lets malloc keep freed memory, up to 256 MB, where the C library can be told to.
-void clip_keep_freed_memory(void);
-
-// The bytes of addresses that this process may use; SIZE_MAX if there is no limit.
-size_t clip_address_space_limit(void);
-
-// The number of cores that this process may run on, at least 1.
-int clip_available_cores(void);
-
-// Gives a file of an open folder another name, which nothing may have yet. Returns 0 or the error:
-// EEXIST if the name is taken, ENOSYS, EINVAL or ENOTSUP if the system or the disk cannot do this.
-int clip_rename_exclusively(int folder, const char *name, int new_folder, const char *new_name);
-
-// Threads that run the parts of one loop after another. Any number of callers may use a team at once:
-// a caller that finds it busy runs all parts of its loop itself.
-typedef struct clip_team clip_team;
-
-// A team of at most `threads`, the caller's own among them; fewer if the system grants no more. NULL
-// if there is no memory for it.
-clip_team *CLIP_NULLABLE clip_team_create(int threads);
-int clip_team_threads(const clip_team *team);
-
-// Runs body(context, 0), body(context, 1), ... at once, and returns when all have.
-// 1 <= parts <= clip_team_threads(team).
-void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int part),
-                   void *context);
-
-void clip_team_destroy(clip_team *team);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

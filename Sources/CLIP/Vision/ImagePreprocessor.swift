@@ -1,4 +1,4 @@
-internal import ImageCodecs
+internal import Images
 internal import Tensors
 
 /// From a picture to what the image tower sees: resized, cropped at the centre, normalised.

@@ -1,4 +1,5 @@
-internal import ImageCodecs
+internal import Files
+internal import Images
 internal import Tensors
 
 /// An image of 8-bit RGB.

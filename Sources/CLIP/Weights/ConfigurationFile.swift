@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// What a configuration file beside the weights says, and their shapes cannot.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The files of a model: its weights and what lies beside them.

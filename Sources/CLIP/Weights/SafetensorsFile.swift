@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// A safetensors file: a length, a header of JSON that names tensors, and their bytes.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// A format of numbers in a file of weights.

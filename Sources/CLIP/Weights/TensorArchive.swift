@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The file formats in which weights come.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// A file of PyTorch (1.6 and later): a zip archive of a pickle and of the tensors' bytes.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// A model's weights, found, checked and described; not read yet.

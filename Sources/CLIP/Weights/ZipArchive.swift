@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The directory of a zip archive, as PyTorch writes it: records that are stored, not compressed.

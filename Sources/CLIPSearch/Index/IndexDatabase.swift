@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The part of an index that SQLite keeps: which files there are, and which row of the vectors each has.

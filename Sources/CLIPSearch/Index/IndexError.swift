@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// What can be wrong with an index.

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The checksums of a row of an index, each the first 8 bytes of a SHA-256: files that were changed

@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The state of the names of an index's images in the file system now.

@@ -1,3 +1,4 @@
+internal import Files
 internal import CSQLite
 internal import Synchronization
 internal import Tensors

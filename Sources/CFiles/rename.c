@@ -1,0 +1,23 @@
+#define _GNU_SOURCE
+#include "CFiles.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+int clip_rename_exclusively(int folder, const char *name, int new_folder, const char *new_name) {
+#if defined(__linux__) && defined(SYS_renameat2)
+    enum { NO_REPLACE = 1 };  // RENAME_NOREPLACE; not every C library has the function
+    long result = syscall(SYS_renameat2, folder, name, new_folder, new_name, NO_REPLACE);
+    return result == 0 ? 0 : errno;
+#elif defined(__APPLE__)
+    return renameatx_np(folder, name, new_folder, new_name, RENAME_EXCL) == 0 ? 0 : errno;
+#else
+    (void)folder, (void)name, (void)new_folder, (void)new_name;
+    return ENOSYS;
+#endif
+}

@@ -1,0 +1,188 @@
+internal import CLIP
+internal import Images
+internal import Tensors
+
+/// The pixels of an image, to be compared with those of another.
+///
+/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared
+/// beside them, so that white ink on a transparent ground is not the same as none. Nothing of this
+/// depends on how a model sees images.
+struct ComparedImage: Sendable {
+    let width: Int
+    let height: Int
+    /// RGB.
+    let colours: [UInt8]
+    /// Three equal bytes for each pixel; nil if all pixels are opaque.
+    let opacity: [UInt8]?
+    /// True if the file has more than these pixels: samples of 16 bits, further frames or images,
+    /// or a video. Such a file is never a duplicate by its pixels.
+    let hasMore: Bool
+
+    /// JPEG files are decoded at a fraction of their size where that leaves more than this.
+    static let smallestSide = 1024
+
+    /// - Throws: `CLIPError` if the bytes are not an image.
+    init(decoding bytes: [UInt8], path: String = "") throws(CLIPError) {
+        var options = RGBImage.DecodingOptions()
+        options.smallestSide = Self.smallestSide
+        self.init(try RGBImage(decoding: bytes, path: path, options: options), bytes)
+    }
+
+    init(width: Int, height: Int, colours: [UInt8], opacity: [UInt8]?, hasMore: Bool) {
+        (self.width, self.height, self.hasMore) = (width, height, hasMore)
+        (self.colours, self.opacity) = (colours, opacity)
+    }
+
+    init(_ image: RGBImage, _ file: [UInt8] = []) {
+        (width, height, hasMore) = (image.width, image.height, Self.hasMore(file))
+        var colours = image.pixels
+        var opacity: [UInt8]?
+        image.forEachRowOfAlpha { row, alpha in
+            guard alpha.contains(where: { $0 < 255 }) else { return }
+            if opacity == nil { opacity = [UInt8](repeating: 255, count: colours.count) }
+            for (place, value) in alpha.enumerated() where value < 255 {
+                let opaque = UInt32(value)
+                let sum = UInt32(colours[row * alpha.count + place]) * opaque + 255 * (255 - opaque)
+                colours[row * alpha.count + place] = UInt8((sum + 127) / 255)
+                opacity?[row * alpha.count + place] = value
+            }
+        }
+        (self.colours, self.opacity) = (colours, opacity)
+    }
+
+    /// True of PNG with 16 bits a sample, of animated PNG and WebP, and of JPEG that is followed by
+    /// something or has an index of further images.
+    private static func hasMore(_ file: [UInt8]) -> Bool {
+        func has(_ text: String, at offset: Int) -> Bool {
+            file.dropFirst(offset).starts(with: text.utf8)
+        }
+        if has("PNG", at: 1), file.count > 33 {
+            if file[24] == 16 { return true }
+            // Chunks before the pixels: a length, a name, the data, a checksum.
+            var offset = 8
+            while offset + 8 <= file.count, !has("IDAT", at: offset + 4) {
+                if has("acTL", at: offset + 4) { return true }
+                let length = file[offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) }
+                offset += 12 + length
+            }
+        }
+        if file.starts(with: [0xFF, 0xD8]) { return hasMoreThanAnImage(jpeg: file) }
+        return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
+    }
+
+    /// The bytes behind the end mark of a JPEG that may be of no use to anybody.
+    private static let unusedBytes = 64
+
+    /// True of a JPEG with an `MPF` segment (stereo images, gain maps, previews), and of one with
+    /// more than a few bytes other than 0 behind its end mark (videos of motion photos).
+    ///
+    /// Walks the markers: a thumbnail within a segment is passed over with it, and in the data of a
+    /// scan 0xFF is followed by 0 or the number of a restart.
+    private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
+        file.withUnsafeBufferPointer { file in
+            var offset = 2
+            while offset + 1 < file.count {
+                guard file[offset] == 0xFF else {
+                    offset += 1
+                    continue
+                }
+                let marker = file[offset + 1]
+                switch marker {
+                case 0xFF: offset += 1  // padding before a marker
+                case 0, 0x01, 0xD0...0xD8: offset += 2  // without a length
+                case 0xD9:
+                    let last = file.lastIndex { $0 != 0 } ?? 0
+                    return last - (offset + 1) > unusedBytes
+                default:
+                    guard offset + 3 < file.count else { return false }
+                    let length = Int(file[offset + 2]) << 8 | Int(file[offset + 3])
+                    let data = file[min(offset + 4, file.count)...]
+                    if marker == 0xE2, data.starts(with: Array("MPF\0".utf8)) { return true }
+                    offset += 2 + max(2, length)
+                }
+            }
+            return false
+        }
+    }
+
+    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two
+    /// cells.
+    struct Grid: Sendable {
+        let columns: Int
+        let rows: Int
+        let luma: [Float]
+        /// Cb and Cr of each cell.
+        let chroma: [Float]
+        /// nil if all is opaque.
+        let opacity: [UInt8]?
+    }
+
+    /// The grid of so many columns and rows.
+    ///
+    /// - Parameter part: the rows that are wanted; all if nil.
+    func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
+        let part = part ?? 0..<rows
+        func cells(_ values: [UInt8]) -> [UInt8] {
+            resampled(
+                RGBRows(bytes: values, width: width, height: height), newWidth: columns,
+                newHeight: rows,
+                columns: 0..<columns, rows: part, filter: .bilinear)
+        }
+        let cells = (colours: cells(colours), opacity: opacity.map(cells))
+        var luma: [Float] = []
+        var chroma: [Float] = []
+        luma.reserveCapacity(columns * part.count)
+        chroma.reserveCapacity(2 * columns * part.count)
+        for place in stride(from: 0, to: cells.colours.count, by: 3) {
+            let (red, green, blue) = (
+                Float(cells.colours[place]), Float(cells.colours[place + 1]),
+                Float(cells.colours[place + 2])
+            )
+            let light = 0.299 * red + 0.587 * green + 0.114 * blue
+            luma.append(light)
+            chroma.append(0.564 * (blue - light))
+            chroma.append(0.713 * (red - light))
+        }
+        let opacity = cells.opacity.map { cells in
+            stride(from: 0, to: cells.count, by: 3).map { cells[$0] }
+        }
+        return Grid(
+            columns: columns, rows: part.count, luma: luma, chroma: chroma, opacity: opacity)
+    }
+}
+
+/// A few averages of an image, by which most different images are told apart without looking at
+/// them again.
+struct PixelOutline: Sendable {
+    let width: Int
+    let height: Int
+    /// Brightness, two colours and opacity of 16 x 16 cells.
+    private let cells: [UInt8]
+    /// The largest difference of outlines of duplicates. Their errors are about 2.
+    static let tolerance = 12
+
+    init(_ image: ComparedImage) {
+        (width, height) = (image.width, image.height)
+        let grid = image.grid(16, 16)
+        func byte(_ value: Float) -> UInt8 { UInt8(max(0, min(255, value.rounded()))) }
+        cells =
+            grid.luma.map(byte) + grid.chroma.map { byte($0 + 128) }
+            + (grid.opacity ?? [UInt8](repeating: 255, count: 256))
+    }
+
+    /// The sum of the differences; nil if the images are certainly different.
+    ///
+    /// - Parameter limit: the sum from which on it does not matter.
+    func distance(to other: PixelOutline, below limit: Int = .max) -> Int? {
+        guard PixelDifference.haveSameShape(width, height, other.width, other.height) else {
+            return nil
+        }
+        var sum = 0
+        for place in cells.indices {
+            let difference = abs(Int(cells[place]) - Int(other.cells[place]))
+            sum += difference
+            guard difference <= Self.tolerance, sum < limit else { return nil }
+        }
+        return sum
+    }
+}

@@ -1,0 +1,297 @@
+internal import Images
+internal import Tensors
+
+/// The difference of two images, in levels of 0...255.
+///
+/// The larger image is reduced to the size of the smaller one, and both are averaged over cells of
+/// a grid.
+///
+/// Tolerances are chosen so that copies by JPEG or WebP of usual qualities, and copies that were
+/// resized with a smoothing filter, are within them, and a changed letter or a thin line in a page
+/// is not. In doubt, images are different. `Scripts/parity/duplicates.py` measures both.
+struct PixelDifference: Sendable {
+    /// The largest difference of brightness of a cell.
+    private(set) var peak: Float = 0
+    /// The same, less a part of the contrast around the cell.
+    private(set) var luma: Float = 0
+    /// The largest difference of colour, in larger cells, less a part of the contrast around.
+    private(set) var chroma: Float = 0
+    /// The largest difference of opacity.
+    private(set) var opacity: Float = 0
+    /// The mean difference of brightness.
+    private(set) var mean: Float = 0
+    /// The usual difference of brightness where there is contrast: the root of the mean square of
+    /// all but the largest hundredth.
+    private(set) var noise: Float = 0
+    /// The size of the smaller image relative to the larger one, 0...1.
+    let scale: Double
+
+    /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than
+    /// this. It is the same for images of all sizes, because in wider cells a dot that is changed
+    /// disappears.
+    static let cellWidth = 2
+    /// The same for colour, which JPEG keeps at half the resolution.
+    static let colourCellWidth = 6
+    /// The number of cells that are compared at once, about: grids of large images take many times
+    /// this.
+    static let cellsOfABand = 1 << 18
+    /// A smaller copy must have a side that is as long as this to prove anything.
+    static let smallestCopy = 60
+    /// The parts of the contrast around a cell that count as an error of compression.
+    static let contrastShare: Float = 0.05
+    static let colourContrastShare: Float = 0.1
+    /// The least contrast of cells that count for `noise`.
+    static let leastContrast: Float = 32
+
+    /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a
+    /// changed letter 42 or more. Smaller copies have smaller errors, up to 10, but less of a
+    /// change is left in them as well.
+    static func lumaTolerance(scale: Double) -> Float {
+        scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
+    }
+    /// The tolerance of a quick look; errors of copies are less than half of it.
+    static let quickTolerance: Float = 30
+    static let chromaTolerance: Float = 6
+    static let opacityTolerance: Float = 16
+    static let meanTolerance: Float = 3
+    /// The largest `peak` in units of `noise`: errors of copies are spread, up to 10, a change is
+    /// in one place.
+    static let peakTolerance: Float = 12
+
+    var isDuplicate: Bool {
+        luma <= Self.lumaTolerance(scale: scale) && chroma <= Self.chromaTolerance
+            && opacity <= Self.opacityTolerance && mean <= Self.meanTolerance
+            && peak <= Self.peakTolerance * max(1, noise)
+    }
+
+    /// Compares two images; nil if they cannot be the same, or are too small to tell.
+    init?(_ a: ComparedImage, _ b: ComparedImage) {
+        guard Self.haveSameShape(a.width, a.height, b.width, b.height), !a.hasMore, !b.hasMore
+        else {
+            return nil
+        }
+        let isFirstSmaller = a.width * a.height <= b.width * b.height
+        let (small, large) = isFirstSmaller ? (a, b) : (b, a)
+        let isOneSize = a.width == b.width && a.height == b.height
+        guard isOneSize || max(small.width, small.height) >= Self.smallestCopy else { return nil }
+        scale = isOneSize ? 1 : Double(small.width) / Double(large.width)
+        guard Self.mayAgree(small, large) else { return nil }
+        let reduced = isOneSize ? large : large.reduced(as: small)
+        var errors = LumaErrors()
+        Self.forEachBand(of: small, reduced, cell: Self.cellWidth) { a, b, cells in
+            compareLuma(a, b, cells, &errors)
+            opacity = max(opacity, Self.opacity(a, b))
+        }
+        (mean, noise) = (errors.mean, errors.noise)
+        guard luma <= Self.lumaTolerance(scale: scale) else { return }
+        Self.forEachBand(of: small, reduced, cell: Self.colourCellWidth) { a, b, cells in
+            let contrast = Self.contrast(a, b)
+            for place in 2 * cells.lowerBound..<2 * cells.upperBound {
+                let difference = abs(a.chroma[place] - b.chroma[place])
+                chroma = max(chroma, difference - Self.colourContrastShare * contrast[place / 2])
+            }
+        }
+    }
+
+    /// Calls a function with the grids of two images of one size, some rows at a time.
+    ///
+    /// - Parameter body: gets the grids, with the row above and the row below if there are any, and
+    ///   the cells of them that are to be compared.
+    private static func forEachBand(
+        of a: ComparedImage, _ b: ComparedImage, cell: Int,
+        _ body: (_ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>) -> Void
+    ) {
+        let (columns, rows) = (max(1, a.width / cell), max(1, a.height / cell))
+        let count = max(16, cellsOfABand / columns)
+        for start in stride(from: 0, to: rows, by: count) {
+            let end = min(rows, start + count)
+            let part = max(0, start - 1)..<min(rows, end + 1)
+            let first = (start - part.lowerBound) * columns
+            body(
+                a.grid(columns, rows, part: part), b.grid(columns, rows, part: part),
+                first..<first + (end - start) * columns)
+        }
+    }
+
+    /// A quick look at few cells, which most images that are different do not pass.
+    private static func mayAgree(_ a: ComparedImage, _ b: ComparedImage) -> Bool {
+        let side = 64
+        guard min(a.width, a.height, b.width, b.height) >= 2 * side else { return true }
+        return zip(a.grid(side, side).luma, b.grid(side, side).luma).allSatisfy {
+            abs($0 - $1) <= quickTolerance
+        }
+    }
+
+    private mutating func compareLuma(
+        _ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>,
+        _ errors: inout LumaErrors
+    ) {
+        let contrast = Self.contrast(a, b)
+        for cell in cells {
+            let difference = abs(a.luma[cell] - b.luma[cell])
+            peak = max(peak, difference)
+            luma = max(luma, difference - Self.contrastShare * contrast[cell])
+            errors.add(difference, hasContrast: contrast[cell] >= Self.leastContrast)
+        }
+    }
+
+    /// The differences of brightness of all cells.
+    private struct LumaErrors {
+        private var (count, sum) = (0, 0.0)
+        /// The numbers of cells with contrast and the sums of the squares of their errors, by the
+        /// error in steps of 1/16 level.
+        private var counts = [Int](repeating: 0, count: 256 * 16)
+        private var squares = [Double](repeating: 0, count: 256 * 16)
+
+        mutating func add(_ error: Float, hasContrast: Bool) {
+            count += 1
+            sum += Double(error)
+            guard hasContrast else { return }
+            let step = min(counts.count - 1, Int(16 * error))
+            counts[step] += 1
+            squares[step] += Double(error * error)
+        }
+
+        var mean: Float { Float(sum / Double(max(1, count))) }
+
+        var noise: Float {
+            let errors = counts.reduce(0, +)
+            guard errors > 100 else { return 0 }
+            let usual = errors * 99 / 100
+            var (rest, sum) = (usual, 0.0)
+            for (count, square) in zip(counts, squares) where count > 0 && rest > 0 {
+                let taken = min(rest, count)
+                sum += square * Double(taken) / Double(count)
+                rest -= taken
+            }
+            return Float((sum / Double(usual)).squareRoot())
+        }
+    }
+
+    /// True if one size is the other but for rounding to whole pixels.
+    static func haveSameShape(_ width: Int, _ height: Int, _ width2: Int, _ height2: Int) -> Bool {
+        let difference = Double(width) * Double(height2) - Double(width2) * Double(height)
+        return abs(difference) <= Double(max(width, width2) + max(height, height2))
+    }
+
+    private static func opacity(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) -> Float {
+        guard a.opacity != nil || b.opacity != nil else { return 0 }
+        return (0..<a.luma.count).reduce(0) { most, cell in
+            let (first, second) = (a.opacity?[cell] ?? 255, b.opacity?[cell] ?? 255)
+            return max(most, abs(Float(first) - Float(second)))
+        }
+    }
+
+    /// The range of brightness in the 3 x 3 cells around each, the smaller one of two images.
+    private static func contrast(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) -> [Float] {
+        zip(contrast(a), contrast(b)).map(min)
+    }
+
+    private static func contrast(_ grid: ComparedImage.Grid) -> [Float] {
+        func ends(
+            _ values: [Float], _ count: Int, _ step: Int, _ choose: (Float, Float) -> Float
+        ) -> [Float] {
+            values.indices.map { place in
+                let along = place / step % count
+                var value = values[place]
+                if along > 0 { value = choose(value, values[place - step]) }
+                if along + 1 < count { value = choose(value, values[place + step]) }
+                return value
+            }
+        }
+        let (columns, rows) = (grid.columns, grid.rows)
+        let most = ends(ends(grid.luma, columns, 1, max), rows, columns, max)
+        let least = ends(ends(grid.luma, columns, 1, min), rows, columns, min)
+        return zip(most, least).map { $0 - $1 }
+    }
+}
+
+extension ComparedImage {
+    /// The image in the size of a copy, as the copy was most likely made.
+    ///
+    /// Programs reduce images with filters of different sharpness. A sum of three (bicubic,
+    /// bilinear, averages of areas) comes close to each; its weights are those that differ least
+    /// from the copy.
+    func reduced(as copy: ComparedImage) -> ComparedImage {
+        func versions(_ values: [UInt8]) -> [[UInt8]] {
+            let smooth = [ResamplingFilter.bicubic, .bilinear].map { filter in
+                resampled(
+                    RGBRows(bytes: values, width: width, height: height), newWidth: copy.width,
+                    newHeight: copy.height, columns: 0..<copy.width, rows: 0..<copy.height,
+                    filter: filter)
+            }
+            return smooth + [areaAverages(of: values, copy.width, copy.height)]
+        }
+        let colours = versions(colours)
+        let opacity = opacity.map(versions)
+        // Least squares of c + u (l - c) + v (a - c), with some weight on u = v = 0.
+        var (ll, la, aa, lr, ar) = (0.0, 0.0, 0.0, 0.0, 0.0)
+        func add(_ versions: [[UInt8]], _ wanted: [UInt8]) {
+            for (place, value) in wanted.enumerated() {
+                let base = Double(versions[0][place])
+                let (l, a) = (Double(versions[1][place]) - base, Double(versions[2][place]) - base)
+                let rest = Double(value) - base
+                ll += l * l
+                la += l * a
+                aa += a * a
+                lr += l * rest
+                ar += a * rest
+            }
+        }
+        add(colours, copy.colours)
+        if let opacity, let wanted = copy.opacity { add(opacity, wanted) }
+        ll += 0.01 * Double(copy.colours.count)
+        aa += 0.01 * Double(copy.colours.count)
+        let determinant = ll * aa - la * la
+        func bounded(_ weight: Double) -> Float { Float(max(-2, min(2, weight))) }
+        let weights = (
+            bounded((lr * aa - ar * la) / determinant), bounded((ar * ll - lr * la) / determinant)
+        )
+        func sum(_ versions: [[UInt8]]) -> [UInt8] {
+            versions[0].indices.map { place in
+                let base = Float(versions[0][place])
+                let value =
+                    base + weights.0 * (Float(versions[1][place]) - base)
+                    + weights.1 * (Float(versions[2][place]) - base)
+                return UInt8(max(0, min(255, value.rounded())))
+            }
+        }
+        return ComparedImage(
+            width: copy.width, height: copy.height, colours: sum(colours),
+            opacity: opacity.map(sum), hasMore: hasMore)
+    }
+
+    /// Averages over rectangles of one size that cover the image, parts of pixels included.
+    private func areaAverages(of values: [UInt8], _ columns: Int, _ rows: Int) -> [UInt8] {
+        /// The pixels of each part, and how much of each belongs to it.
+        func parts(_ count: Int, _ size: Int) -> [[(index: Int, weight: Float)]] {
+            let step = Double(size) / Double(count)
+            return (0..<count).map { part in
+                let (start, end) = (Double(part) * step, Double(part + 1) * step)
+                return (Int(start)..<max(Int(start) + 1, min(size, Int(end.rounded(.up))))).map {
+                    let share = min(end, Double($0 + 1)) - max(start, Double($0))
+                    return ($0, Float(max(0, share) / step))
+                }
+            }
+        }
+        let across = parts(columns, width)
+        var result: [UInt8] = []
+        result.reserveCapacity(3 * columns * rows)
+        var sums = [Float](repeating: 0, count: 3 * width)
+        for row in parts(rows, height) {
+            for place in sums.indices { sums[place] = 0 }
+            for (y, weight) in row {
+                let start = 3 * width * y
+                for place in sums.indices { sums[place] += weight * Float(values[start + place]) }
+            }
+            for column in across {
+                for channel in 0..<3 {
+                    var sum: Float = 0
+                    for (x, weight) in column { sum += weight * sums[3 * x + channel] }
+                    result.append(UInt8(max(0, min(255, sum.rounded()))))
+                }
+            }
+        }
+        return result
+    }
+}

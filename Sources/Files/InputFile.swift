@@ -1,0 +1,104 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A file, a pipe or standard input, read from its beginning on.
+package final class InputFile {
+    private let descriptor: Int32
+    private let isOwn: Bool
+    private var buffer = [UInt8](repeating: 0, count: 1 << 18)
+    private var unread: Range<Int> = 0..<0
+    /// How many bytes have been taken.
+    package private(set) var position = 0
+
+    /// - Parameter path: any bytes but 0.
+    /// - Throws: `FileError` if it is missing, unreadable or a folder.
+    package init(path: [UInt8]) throws(FileError) {
+        descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC) }
+        isOwn = true
+        guard descriptor >= 0 else { throw .last() }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            throw FileError(reason: "it is a directory")
+        }
+    }
+
+    /// Standard input.
+    package init() {
+        descriptor = 0
+        isOwn = false
+    }
+
+    deinit { if isOwn { close(descriptor) } }
+
+    /// The next bytes, fewer than `count` only where the file ends; they stay to be read.
+    package func peek(_ count: Int) throws(FileError) -> ArraySlice<UInt8> {
+        while unread.count < count, try fill(atLeast: count) {}
+        return buffer[unread].prefix(count)
+    }
+
+    /// The next bytes, fewer than `count` only where the file ends.
+    package func read(_ count: Int) throws(FileError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(count, 1 << 24))
+        while bytes.count < count {
+            if unread.isEmpty, try !fill(atLeast: 1) { break }
+            bytes += take(count - bytes.count)
+        }
+        return bytes
+    }
+
+    /// Passes over bytes; false if the file ends before.
+    package func skip(_ count: Int) throws(FileError) -> Bool {
+        var rest = count
+        while rest > 0 {
+            if unread.isEmpty, try !fill(atLeast: 1) { return false }
+            rest -= take(rest).count
+        }
+        return true
+    }
+
+    /// What lies before the next `end`, which is passed over; nil where the file has ended.
+    ///
+    /// - Throws: `FileError` too if it is longer than `limit`.
+    package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        while true {
+            if unread.isEmpty, try !fill(atLeast: 1) { return bytes.isEmpty ? nil : bytes }
+            if let index = buffer[unread].firstIndex(of: end) {
+                bytes += take(index - unread.lowerBound)
+                _ = take(1)
+                return bytes
+            }
+            bytes += take(unread.count)
+            guard bytes.count <= limit else {
+                throw FileError(reason: "a line of it is longer than \(limit) bytes")
+            }
+        }
+    }
+
+    private func take(_ count: Int) -> ArraySlice<UInt8> {
+        let part = unread.lowerBound..<min(unread.upperBound, unread.lowerBound + count)
+        unread = part.upperBound..<unread.upperBound
+        position += part.count
+        return buffer[part]
+    }
+
+    /// Reads on; false where the file has ended.
+    private func fill(atLeast count: Int) throws(FileError) -> Bool {
+        if unread.lowerBound > 0 {
+            buffer.replaceSubrange(0..<unread.count, with: Array(buffer[unread]))
+            unread = 0..<unread.count
+        }
+        if buffer.count < count { buffer += [UInt8](repeating: 0, count: count - buffer.count) }
+        guard unread.count < buffer.count else { return true }
+        let got = try readSome(of: descriptor, into: &buffer, from: unread.upperBound)
+        unread = unread.lowerBound..<(unread.upperBound + got)
+        return got > 0
+    }
+}

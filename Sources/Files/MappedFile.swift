@@ -1,0 +1,134 @@
+internal import CSHA256
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
+///
+/// A file that another process cuts shorter while it is mapped ends this one with SIGBUS. A file may
+/// also be a copy of bytes that were in memory already.
+package final class MappedFile: @unchecked Sendable {
+    private let buffer: UnsafeRawBufferPointer
+    /// Whether the pages can be read again from a file.
+    private let isFile: Bool
+
+    package var count: Int { buffer.count }
+
+    /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
+    package convenience init(path: String) throws(FileError) {
+        try self.init(path: Array(path.utf8))
+    }
+
+    /// The same of a path of any bytes.
+    package init(path: [UInt8]) throws(FileError) {
+        // Without O_NONBLOCK, opening a pipe would wait for a writer.
+        let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+        guard descriptor >= 0 else { throw .last() }
+        defer { close(descriptor) }
+
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(
+                reason: status.st_mode & S_IFMT == S_IFDIR
+                    ? "it is a directory" : "it is not a regular file")
+        }
+        let count = Int(status.st_size)
+        guard count > 0 else {
+            buffer = UnsafeRawBufferPointer(start: nil, count: 0)
+            isFile = false
+            return
+        }
+        guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0),
+            address != MAP_FAILED
+        else { throw .last() }
+        buffer = UnsafeRawBufferPointer(start: address, count: count)
+        isFile = true
+    }
+
+    /// A copy of bytes that did not come from a file of their own.
+    ///
+    /// - Throws: `FileError` if there is no memory for it.
+    package init(copying bytes: some Collection<UInt8>) throws(FileError) {
+        let count = bytes.count
+        isFile = false
+        guard count > 0 else {
+            buffer = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        let access = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+        guard let address = mmap(nil, count, access.0, access.1, -1, 0), address != MAP_FAILED
+        else { throw .last() }
+        let memory = UnsafeMutableRawBufferPointer(start: address, count: count)
+        memory.copyBytes(from: bytes)
+        mprotect(address, count, PROT_READ)
+        buffer = UnsafeRawBufferPointer(memory)
+    }
+
+    deinit {
+        if let base = buffer.baseAddress {
+            munmap(UnsafeMutableRawPointer(mutating: base), buffer.count)
+        }
+    }
+
+    /// Where a range that lies within the file starts in memory.
+    package func address(of range: Range<Int>) -> UnsafeRawPointer {
+        guard let base = buffer.baseAddress, range.lowerBound >= 0, range.upperBound <= count else {
+            preconditionFailure("bytes \(range) of \(count)")
+        }
+        return base + range.lowerBound
+    }
+
+    /// Gives back the memory of whole pages; they are read again when they are touched.
+    package func forget(_ bytes: UnsafeRawBufferPointer) {
+        guard isFile, let base = bytes.baseAddress else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (Int(bitPattern: base) + page - 1) / page * page
+        let end = (Int(bitPattern: base) + bytes.count) / page * page
+        guard start < end else { return }
+        madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
+    }
+
+    /// The SHA-256 of all bytes, as 64 hexadecimal digits.
+    package func sha256() -> String { hexadecimal(digest(of: buffer)) }
+
+    /// The SHA-256 of the bytes in a range that lies within the file: 32 bytes.
+    package func sha256(of range: Range<Int>) -> [UInt8] {
+        digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
+    }
+
+    /// The SHA-1 by which git names the file (`git hash-object`), as 40 hexadecimal digits.
+    package func gitBlobSHA1() -> String {
+        var digest = [UInt8](repeating: 0, count: 20)
+        let start = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        clip_git_blob_sha1(start, buffer.count, &digest)
+        return hexadecimal(digest)
+    }
+
+    /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
+    package func number(_ offset: Int, _ width: Int) -> UInt64 {
+        guard offset >= 0, offset <= count - width else { return 0 }
+        return buffer[offset..<offset + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// The float32 numbers, little end first, from an offset on; there must be so many.
+    package func floats(at offset: Int, count: Int) -> [Float] {
+        let bytes = UnsafeRawBufferPointer(
+            start: address(of: offset..<(offset + 4 * count)), count: 4 * count)
+        return [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+            UnsafeMutableRawBufferPointer(numbers).copyMemory(from: bytes)
+            initialized = count
+        }
+    }
+
+    /// A copy of the bytes in a range that lies within the file.
+    package func bytes(_ range: Range<Int>) -> [UInt8] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        return Array(buffer[range])
+    }
+}

@@ -1,0 +1,144 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A folder that is held open. Names in it are looked up without following symbolic links, so that
+/// nobody can redirect them while files are moved or removed.
+package final class OpenFolder {
+    let descriptor: Int32
+
+    /// Opens a folder; links that lead to it are followed.
+    ///
+    /// - Throws: `FileError` if there is none or it may not be read.
+    package init(path: [UInt8]) throws(FileError) {
+        descriptor = withPath(path) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw .last() }
+    }
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// The components of a path below a folder.
+    ///
+    /// - Throws: `FileError` if the path is empty or absolute, has a part `.` or `..`, an empty
+    ///   one, or a 0.
+    package static func components(of path: [UInt8]) throws(FileError) -> [[UInt8]] {
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map(Array.init)
+        let isUsable = parts.allSatisfy { part in
+            !part.isEmpty && part != [UInt8(ascii: ".")] && part != Array("..".utf8)
+                && !part.contains(0)
+        }
+        guard isUsable else {
+            throw FileError(
+                reason: "expected a relative path inside the folder, without \".\" or \"..\"")
+        }
+        return parts
+    }
+
+    /// Opens a folder below this one.
+    ///
+    /// - Parameters:
+    ///   - components: from `components(of:)`; the folder itself if there are none.
+    ///   - isMade: whether missing folders are made.
+    /// - Throws: `FileError` if one of them is a link, missing or no folder.
+    package func folder(
+        _ components: some Sequence<[UInt8]>, isMade: Bool = false
+    ) throws(FileError) -> OpenFolder {
+        var current = self
+        for name in components {
+            if isMade, withPath(name, { mkdirat(current.descriptor, $0, 0o777) }) != 0,
+                errno != EEXIST
+            {
+                throw .last()
+            }
+            let child = withPath(name) {
+                openat(current.descriptor, $0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            }
+            guard child >= 0 else {
+                let error = FileError.last()
+                if current.isLink(name) { throw Self.linkError(name) }
+                throw error
+            }
+            current = OpenFolder(descriptor: child)
+        }
+        return current
+    }
+
+    /// Opens a regular file below this folder for reading.
+    ///
+    /// - Throws: `FileError` if a part of the path is a link, or it is not a regular file.
+    package func file(_ components: [[UInt8]]) throws(FileError) -> OpenedFile {
+        guard let name = components.last else { throw FileError(reason: "it has no name") }
+        let parent = try folder(components.dropLast())
+        let descriptor = withPath(name) {
+            openat(parent.descriptor, $0, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        }
+        guard descriptor >= 0 else {
+            let error = FileError.last()
+            if parent.isLink(name) { throw Self.linkError(name) }
+            throw error
+        }
+        return try OpenedFile(descriptor: descriptor, name: name, parent: parent)
+    }
+
+    /// Makes a file, unless something else than a folder has its name already.
+    ///
+    /// - Throws: `FileError`; then nothing of this call has the name.
+    package func makeFile(_ name: [UInt8], contents: [UInt8]) throws(FileError) {
+        let file = withPath(name) {
+            openat(descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        }
+        guard file >= 0 else {
+            let error = FileError.last()
+            if let status = status(of: name) {
+                guard status.st_mode & S_IFMT == S_IFDIR else { return }
+                let shown = String(decoding: name, as: UTF8.self)
+                throw FileError(reason: "\(shown) in it is a folder; expected a file or nothing")
+            }
+            throw error
+        }
+        defer { close(file) }
+        do throws(FileError) {
+            try write(contents, to: file)
+            guard fsync(file) == 0 else { throw .last() }
+        } catch {
+            _ = withPath(name) { unlinkat(descriptor, $0, 0) }
+            throw error
+        }
+        synchronize()
+    }
+
+    private func isLink(_ name: [UInt8]) -> Bool {
+        status(of: name).map { $0.st_mode & S_IFMT == S_IFLNK } ?? false
+    }
+
+    private static func linkError(_ name: [UInt8]) -> FileError {
+        FileError(
+            reason: """
+                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files inside the \
+                folder are moved or deleted
+                """)
+    }
+
+    /// True if an entry with this name exists, including a dangling symbolic link.
+    package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
+
+    /// The state of what has a name; nil if nothing has. Links are not followed.
+    func status(of name: [UInt8]) -> stat? {
+        var status = stat()
+        let result = withPath(name) { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+        return result == 0 ? status : nil
+    }
+
+    /// Puts the names in the folder on the disk.
+    package func synchronize() { fsync(descriptor) }
+
+    /// The error for a name that is taken.
+    static let isTaken = FileError(reason: "a file of that name is there already")
+}

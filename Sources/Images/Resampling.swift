@@ -1,0 +1,248 @@
+internal import CKernels
+
+/// How a pixel of the result weighs those of the source around it.
+package enum ResamplingFilter: Sendable {
+    /// Linear between neighbours, support 1.
+    case bilinear
+    /// Keys' cubic with a = -0.5, support 2.
+    case bicubic
+
+    var support: Double { self == .bilinear ? 1 : 2 }
+
+    func weight(_ distance: Double) -> Double {
+        let x = abs(distance)
+        switch self {
+        case .bilinear: return x < 1 ? 1 - x : 0
+        case .bicubic:
+            let a = -0.5
+            if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+            if x < 2 { return (((x - 5) * x + 8) * x - 4) * a }
+            return 0
+        }
+    }
+}
+
+/// The pixels that each position of the result is made of, along one side, with their weights.
+package struct ResamplingWeights {
+    package private(set) var starts: [Int32] = []
+    package private(set) var counts: [Int32] = []
+    /// `taps` weights a position, of which `counts` are used.
+    var weights: [Int32] = []
+    package let taps: Int
+
+    /// Instead of them, where asked for, what they are before they are rounded to 22 bits.
+    package private(set) var exact: [Double] = []
+
+    /// For the positions `range` of a side resized from `size` to `newSize`.
+    package init(
+        from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter,
+        exact isExact: Bool = false
+    ) {
+        let scale = Double(size) / Double(newSize)
+        let filterScale = max(scale, 1)
+        let support = filter.support * filterScale
+        taps = Int(support.rounded(.up)) * 2 + 1
+
+        for position in range {
+            let center = (Double(position) + 0.5) * scale
+            let first = max(0, Int(center - support + 0.5))
+            let end = min(size, Int(center + support + 0.5))
+            var row = (first..<end).map {
+                filter.weight((Double($0) - center + 0.5) * (1 / filterScale))
+            }
+            let sum = row.reduce(0, +)
+            if sum != 0 { row = row.map { $0 / sum } }
+
+            starts.append(Int32(first))
+            counts.append(Int32(end - first))
+            if isExact {
+                exact += row + [Double](repeating: 0, count: taps - row.count)
+            } else {
+                weights += row.map { Int32($0 * Double(1 << 22) + ($0 < 0 ? -0.5 : 0.5)) }
+                weights += [Int32](repeating: 0, count: taps - row.count)
+            }
+        }
+    }
+
+    /// The pixels that any of the positions needs.
+    var source: Range<Int> {
+        let ends = zip(starts, counts).map { Int($0 + $1) }
+        return Int(starts.min() ?? 0)..<(ends.max() ?? 0)
+    }
+}
+
+/// Pixels that are resized, wherever and however they are kept.
+package protocol PixelSource {
+    var width: Int { get }
+    var height: Int { get }
+
+    /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count *
+    /// columns.count` bytes.
+    func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
+
+    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil, and
+    /// parts are copied.
+    func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result?
+}
+
+/// Resizes an image as Pillow does, to the bit, and crops the result, computing nothing outside the
+/// crop.
+///
+/// Two passes, one a side, each a sum of 8-bit pixels by 22-bit weights that is rounded back to
+/// 8 bits. When the image shrinks, the filter grows with the scale, which is what keeps fine detail
+/// from aliasing. Pixels that are not kept as RGB are copied in parts that fit into a cache.
+///
+/// - Parameters:
+///   - newWidth, newHeight: the size of the whole result.
+///   - columns, rows: the part of the result that is kept.
+/// - Returns: RGB, `3 * columns.count * rows.count` bytes.
+///
+/// Source: `libImaging/Resample.c` of Pillow.
+package func resampled(
+    _ source: some PixelSource, newWidth: Int, newHeight: Int, columns: Range<Int>,
+    rows: Range<Int>, filter: ResamplingFilter
+) -> [UInt8] {
+    let (width, height) = (source.width, source.height)
+    precondition(
+        columns.upperBound <= newWidth && rows.upperBound <= newHeight,
+        "\(columns) x \(rows) of \(newWidth) x \(newHeight)")
+    let horizontal = ResamplingWeights(
+        from: width, to: newWidth, range: columns, filter: filter)
+    let vertical = ResamplingWeights(from: height, to: newHeight, range: rows, filter: filter)
+
+    if isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight) {
+        let needed = horizontal.source
+        let low = verticalPass(source, columns: needed, vertical)
+        return horizontalPass(
+            RGBRows(bytes: low, width: needed.count, height: rows.count), rows: 0..<rows.count,
+            firstColumn: needed.lowerBound, horizontal)
+    }
+    let needed = vertical.source
+    let narrow = horizontalPass(source, rows: needed, firstColumn: 0, horizontal)
+    return verticalPass(
+        RGBRows(bytes: narrow, width: columns.count, height: needed.count),
+        columns: 0..<columns.count, firstRow: needed.lowerBound, vertical)
+}
+
+/// Pixels as RGB, row by row, such as the result of the first pass.
+package struct RGBRows: PixelSource {
+    let bytes: [UInt8]
+    package let width: Int
+    package let height: Int
+
+    /// - Parameter bytes: `3 * width * height` of them.
+    package init(bytes: [UInt8], width: Int, height: Int) {
+        precondition(
+            bytes.count == 3 * width * height, "\(bytes.count) bytes for \(width) x \(height)")
+        (self.bytes, self.width, self.height) = (bytes, width, height)
+    }
+
+    package func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
+        preconditionFailure("RGB is not copied")
+    }
+
+    package func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
+        bytes.withUnsafeBufferPointer(body)
+    }
+}
+
+/// True if the columns are resized before the rows: the pass that comes first decides what is
+/// rounded.
+///
+/// Pillow 13 does so where the height shrinks by more than twice as many pixels as the width; before,
+/// the rows came first.
+func isVerticalFirst(width: Int, height: Int, newWidth: Int, newHeight: Int) -> Bool {
+    newHeight < height && height - newHeight > 2 * (width - newWidth)
+}
+
+/// The bytes of an image that are copied at once: they stay in a second-level cache.
+let copiedPart = 1 << 19
+
+/// Some rows of an image, made as wide as there are weights.
+///
+/// - Parameter firstColumn: the number that the weights have for the first column of `source`.
+private func horizontalPass(
+    _ source: some PixelSource, rows: Range<Int>, firstColumn: Int, _ weights: ResamplingWeights
+) -> [UInt8] {
+    let rowBytes = 3 * weights.starts.count
+    let kernel = clip_kernels_current().pointee.resize_horizontal
+    return [UInt8](unsafeUninitializedCapacity: rows.count * rowBytes) { target, count in
+        count = rows.count * rowBytes
+        guard let target = target.baseAddress else { return }
+        func pass(
+            _ pixels: UnsafePointer<UInt8>, width: Int, left: Int, rows: Range<Int>, at y: Int
+        ) {
+            kernel(
+                pixels, 3 * width, rows.count, weights.starts.map { $0 - Int32(left) },
+                weights.counts, weights.weights, weights.taps, weights.starts.count,
+                target + y * rowBytes)
+        }
+        let isDone: Void? = source.withRGB { pixels in
+            guard let pixels = pixels.baseAddress else { return }
+            pass(
+                pixels + 3 * rows.lowerBound * source.width, width: source.width,
+                left: firstColumn, rows: rows, at: 0)
+        }
+        guard isDone == nil else { return }
+        let columns = weights.source
+        let height = max(1, copiedPart / (3 * columns.count))
+        var part = [UInt8](repeating: 0, count: 3 * columns.count * min(height, rows.count))
+        for y in stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
+            let some = y..<min(y + height, rows.upperBound)
+            source.copy(rows: some, columns: columns, into: &part)
+            part.withUnsafeBufferPointer { part in
+                guard let part = part.baseAddress else { return }
+                pass(
+                    part, width: columns.count, left: columns.lowerBound, rows: some,
+                    at: y - rows.lowerBound)
+            }
+        }
+    }
+}
+
+/// Some columns of an image, made as high as there are weights.
+///
+/// - Parameter firstRow: the number that the weights have for the first row of `source`.
+private func verticalPass(
+    _ source: some PixelSource, columns: Range<Int>, firstRow: Int = 0,
+    _ weights: ResamplingWeights
+) -> [UInt8] {
+    let rowBytes = 3 * columns.count
+    let height = weights.starts.count
+    let kernel = clip_kernels_current().pointee.resize_vertical
+    return [UInt8](unsafeUninitializedCapacity: height * rowBytes) { target, count in
+        count = height * rowBytes
+        guard let target = target.baseAddress else { return }
+        func pass(_ pixels: UnsafePointer<UInt8>, width: Int, top: Int, count: Int, at x: Int) {
+            weights.weights.withUnsafeBufferPointer { taps in
+                guard let taps = taps.baseAddress else { return }
+                for y in 0..<height {
+                    let first = Int(weights.starts[y]) - top
+                    kernel(
+                        pixels + 3 * first * width, 3 * width, taps + y * weights.taps,
+                        Int(weights.counts[y]), 3 * count, target + y * rowBytes + 3 * x)
+                }
+            }
+        }
+        let isDone: Void? = source.withRGB { pixels in
+            guard let pixels = pixels.baseAddress else { return }
+            pass(
+                pixels + 3 * columns.lowerBound, width: source.width, top: firstRow,
+                count: columns.count, at: 0)
+        }
+        guard isDone == nil else { return }
+        let rows = weights.source
+        let width = max(1, copiedPart / (3 * rows.count))
+        var part = [UInt8](repeating: 0, count: 3 * rows.count * min(width, columns.count))
+        for x in stride(from: columns.lowerBound, to: columns.upperBound, by: width) {
+            let some = x..<min(x + width, columns.upperBound)
+            source.copy(rows: rows, columns: some, into: &part)
+            part.withUnsafeBufferPointer { part in
+                guard let part = part.baseAddress else { return }
+                pass(
+                    part, width: some.count, top: rows.lowerBound, count: some.count,
+                    at: x - columns.lowerBound)
+            }
+        }
+    }
+}

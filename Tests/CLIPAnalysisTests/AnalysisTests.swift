@@ -1,0 +1,401 @@
+import CLIPSearch
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPAnalysis
+@testable import Tensors
+
+/// Clusters, duplicates, maps and scores of vectors.
+@Suite struct AnalysisTests {
+    /// Vectors around some random directions, one after the other.
+    private func planted(
+        _ clusters: Int, each: Int, dimension: Int = 24, spread: Float = 0.6, seed: UInt64 = 1
+    ) -> Embeddings {
+        var random = SplitMix64(state: seed)
+        func vector() -> [Float] { (0..<dimension).map { _ in Float(random.nextUnit() - 0.5) } }
+        var values: [Float] = []
+        for _ in 0..<clusters {
+            let centre = vector()
+            for _ in 0..<each { values += zip(centre, vector()).map { $0 + spread * $1 } }
+        }
+        return Embeddings(values: values, dimension: dimension)
+    }
+
+    // MARK: clusters
+
+    @Test(arguments: [2, 7, 20]) func plantedClustersAreFound(clusters: Int) {
+        let means = SphericalKMeans(planted(clusters, each: 12), clusters: clusters)
+        for cluster in 0..<clusters {
+            let own = means.assignments[(cluster * 12)..<(cluster * 12 + 12)]
+            #expect(Set(own).count == 1)
+        }
+        #expect(Set(means.assignments).count == clusters)
+    }
+
+    @Test func clustersAreTheSameEveryTime() {
+        let vectors = planted(9, each: 40, spread: 2)
+        let one = SphericalKMeans(vectors, clusters: 9, threads: 1)
+        let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
+        #expect(one.assignments == two.assignments && one.centroids == two.centroids)
+        #expect(one.meanCosine == two.meanCosine)
+        // The largest first.
+        let sizes = (0..<9).map { cluster in one.assignments.count { $0 == cluster } }
+        #expect(sizes == sizes.sorted(by: >) && sizes.reduce(0, +) == 360)
+        // Each vector belongs to the nearest centre, and each centre is the mean of its vectors.
+        let cosines = vectors.cosineSimilarities(to: one.centroids)
+        for (row, cosines) in cosines.enumerated() {
+            #expect(abs(cosines[one.assignments[row]] - (cosines.max() ?? 2)) < 1e-6)
+            #expect(abs(one.cosines[row] - cosines[one.assignments[row]]) < 1e-6)
+        }
+        let unit = vectors.normalized()
+        for cluster in 0..<9 {
+            var sum = [Float](repeating: 0, count: 24)
+            for row in 0..<360 where one.assignments[row] == cluster {
+                for (i, value) in unit[row].enumerated() { sum[i] += value }
+            }
+            let mean = Embeddings(values: sum, dimension: 24).normalized()
+            #expect(zip(mean.values, one.centroids[cluster]).allSatisfy { abs($0 - $1) < 1e-5 })
+        }
+        #expect(SphericalKMeans(vectors, clusters: 9, swaps: 0).meanCosine <= one.meanCosine)
+    }
+
+    @Test func clustersAtTheEdges() {
+        let vectors = planted(3, each: 4)
+        #expect(SphericalKMeans(vectors, clusters: 1).assignments == [Int](repeating: 0, count: 12))
+        #expect(Set(SphericalKMeans(vectors, clusters: 12).assignments).count == 12)
+        let same = Embeddings(values: [Float](repeating: 1, count: 40), dimension: 4)
+        let means = SphericalKMeans(same, clusters: 3)
+        #expect(means.cosines.allSatisfy { $0 > 0.999 })
+        let zeros = Embeddings(values: [Float](repeating: 0, count: 40), dimension: 4)
+        #expect(SphericalKMeans(zeros, clusters: 2).assignments.count == 10)
+        let one = Embeddings(values: [3, 4], dimension: 2)
+        #expect(SphericalKMeans(one, clusters: 1).centroids.values == [0.6, 0.8])
+    }
+
+    // MARK: duplicates
+
+    @Test(arguments: [0.8, 1.01] as [Float])
+    func duplicatesAreThoseOfBruteForce(threshold: Float) {
+        // More than are looked at together.
+        let vectors = planted(60, each: 35, spread: 1)
+        var random = SplitMix64(state: 5)
+        let preference = Array(0..<2100).map { ($0, random.next()) }.sorted { $0.1 < $1.1 }.map(\.0)
+        let unit = vectors.normalized()
+        let groups = NearDuplicates.groups(
+            in: vectors, preference: preference, threshold: threshold)
+        func cosine(_ a: Int, _ b: Int) -> Float {
+            zip(unit[a], unit[b]).reduce(0) { $0 + $1.0 * $1.1 }
+        }
+        var taken = Set<Int>()
+        for group in groups {
+            #expect(taken.insert(group.kept).inserted)
+            for duplicate in group.duplicates {
+                #expect(taken.insert(duplicate.row).inserted)
+                #expect(abs(cosine(group.kept, duplicate.row) - duplicate.cosine) < 1e-5)
+                #expect(duplicate.cosine >= threshold)
+            }
+            #expect(group.duplicates.map(\.cosine) == group.duplicates.map(\.cosine).sorted(by: >))
+        }
+        // Nothing that is kept is like another that is kept.
+        let gone = Set(groups.flatMap { $0.duplicates.map(\.row) })
+        let kept = preference.filter { !gone.contains($0) }
+        let rows = Embeddings(values: kept.flatMap { unit[$0] }, dimension: 24)
+        for (place, cosines) in rows.cosineSimilarities(to: rows).enumerated() {
+            #expect(cosines.enumerated().allSatisfy { $0 == place || $1 < threshold + 1e-6 })
+        }
+        // What is kept of a group was preferred.
+        let rank = Dictionary(uniqueKeysWithValues: preference.enumerated().map { ($1, $0) })
+        for group in groups {
+            #expect(
+                group.duplicates.allSatisfy { (rank[$0.row] ?? 0) > (rank[group.kept] ?? 0) })
+        }
+        #expect(gone.isEmpty == (threshold > 1))
+    }
+
+    @Test func nearestRowsAreThoseOfBruteForce() {
+        let (a, b) = (planted(10, each: 7), planted(42, each: 100, seed: 2))
+        let pool = WorkspacePool(threads: 2)
+        let products = dotProducts(a.values, b.values, dimension: 24)
+        for wanted in [1, 5, 4201] {
+            let found = nearestRows(wanted, of: a.values, among: b.values, dimension: 24, on: pool)
+            let count = min(wanted, 4200)
+            #expect(found.count == count * 70)
+            for row in 0..<70 {
+                let products = Array(products[(row * 4200)..<((row + 1) * 4200)])
+                let expected = products.indices
+                    .sorted { (products[$1], $0) < (products[$0], $1) }.prefix(count)
+                #expect(found[(row * count)..<((row + 1) * count)].map(\.row) == Array(expected))
+            }
+        }
+    }
+
+    // MARK: maps
+
+    @Test func principalComponentsAreEigenvectors() {
+        let vectors = planted(5, each: 40, dimension: 30)
+        let components = PrincipalComponents(vectors, count: 4)
+        // The covariance, in double precision.
+        let rows = (0..<200).map { vectors[$0].map(Double.init) }
+        var means = [Double](repeating: 0, count: 30)
+        for row in rows { for i in 0..<30 { means[i] += row[i] / 200 } }
+        var covariance = [[Double]](repeating: means.map { _ in 0 }, count: 30)
+        for row in rows {
+            for a in 0..<30 {
+                for b in 0..<30 {
+                    covariance[a][b] += (row[a] - means[a]) * (row[b] - means[b]) / 199
+                }
+            }
+        }
+        for axis in 0..<4 {
+            let vector = components.axes[axis].map(Double.init)
+            let variance = components.variances[axis]
+            for (row, value) in zip(covariance, vector) {
+                let product = zip(row, vector).reduce(0) { $0 + $1.0 * $1.1 }
+                #expect(abs(product - variance * value) < 1e-5 * components.variances[0])
+            }
+            #expect(abs(vector.reduce(0) { $0 + $1 * $1 } - 1) < 1e-6)
+            #expect((vector.max { abs($0) < abs($1) } ?? 0) > 0)
+            for other in 0..<axis {
+                let product = zip(components.axes[other], components.axes[axis])
+                    .reduce(0) { $0 + $1.0 * $1.1 }
+                #expect(abs(product) < 1e-5)
+            }
+            let coordinates = (0..<200).map { Double(components.coordinates[$0][axis]) }
+            #expect(abs(coordinates.reduce(0, +)) < 1e-3)
+            #expect(
+                abs(coordinates.reduce(0) { $0 + $1 * $1 } / 199 - variance) < 1e-4 * variance)
+        }
+        #expect(components.variances == components.variances.sorted(by: >))
+        // There is no direction of a larger variance: they are the first eigenvalues' sum at most.
+        let total = (0..<30).map { covariance[$0][$0] }.reduce(0, +)
+        #expect(components.variances.reduce(0, +) < total)
+    }
+
+    @Test func neighboursHaveThePerplexity() {
+        let pool = WorkspacePool(threads: 2)
+        let neighbours = Neighbours(planted(8, each: 50).normalized(), perplexity: 20, pool)
+        #expect(abs(neighbours.probabilities.reduce(0, +) - 1) < 1e-4)
+        var entries: [Int: Float] = [:]
+        for row in 0..<400 {
+            for place in neighbours.starts[row]..<neighbours.starts[row + 1] {
+                #expect(Int(neighbours.columns[place]) != row)
+                entries[row * 400 + Int(neighbours.columns[place])] =
+                    neighbours.probabilities[place]
+            }
+        }
+        for (place, probability) in entries {  // symmetrical
+            #expect(abs((entries[place % 400 * 400 + place / 400] ?? 0) - probability) < 1e-9)
+        }
+    }
+
+    @Test func forcesAreThoseOfTheFormula() {
+        let pool = WorkspacePool(threads: 2)
+        let vectors = planted(6, each: 50)
+        let neighbours = Neighbours(vectors.normalized(), perplexity: 15, pool)
+        var random = SplitMix64(state: 3)
+        var x = (0..<300).map { _ in Float(random.nextUnit() * 10) }
+        var y = (0..<300).map { _ in Float(random.nextUnit() * 4) }
+        (x[7], y[7]) = (x[9], y[9])  // two in one place
+        func near(_ i: Int, _ j: Int) -> Double {
+            let (dx, dy) = (Double(x[i] - x[j]), Double(y[i] - y[j]))
+            return 1 / (1 + dx * dx + dy * dy)
+        }
+        var sum = 0.0
+        for i in 0..<300 { for j in 0..<300 where i != j { sum += near(i, j) } }
+        var expected = [Double](repeating: 0, count: 300)
+        var divergence = 0.0
+        for i in 0..<300 {
+            for j in 0..<300 where i != j {
+                expected[i] -= 4 * near(i, j) * near(i, j) / sum * Double(x[i] - x[j])
+            }
+            for place in neighbours.starts[i]..<neighbours.starts[i + 1] {
+                let (j, p) = (
+                    Int(neighbours.columns[place]), Double(neighbours.probabilities[place])
+                )
+                expected[i] += 4 * 2 * p * near(i, j) * Double(x[i] - x[j])
+                divergence += p * log(p / (near(i, j) / sum))
+            }
+        }
+        let exact = Forces(x, y, neighbours, attraction: 2, angle: 0, pool)
+        let about = Forces(x, y, neighbours, attraction: 2, angle: 0.5, pool)
+        let largest = expected.map { abs($0) }.max() ?? 0
+        for i in 0..<300 {
+            #expect(abs(Double(exact.gradientX[i]) - expected[i]) < 1e-4 * largest)
+            #expect(abs(Double(about.gradientX[i]) - expected[i]) < 0.02 * largest)
+        }
+        #expect(abs(exact.divergence - divergence) < 1e-4)
+    }
+
+    @Test func mapKeepsClustersTogether() {
+        let vectors = planted(5, each: 30)
+        var drawing = TSNE()
+        drawing.perplexity = 10
+        let layout = drawing.layout(of: vectors)
+        drawing.threads = 1
+        let again = drawing.layout(of: vectors)
+        #expect(zip(layout.points, again.points).allSatisfy { $0 == $1 })
+        #expect(layout.divergence > 0 && layout.divergence < 1)
+        for (row, point) in layout.points.enumerated() {
+            let nearest = layout.points.indices.filter { $0 != row }.min {
+                func distance(_ other: Int) -> Float {
+                    let (dx, dy) = (
+                        point.x - layout.points[other].x, point.y - layout.points[other].y
+                    )
+                    return dx * dx + dy * dy
+                }
+                return distance($0) < distance($1)
+            }
+            #expect((nearest ?? -1) / 30 == row / 30)
+        }
+    }
+
+    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) {
+        let vectors = Embeddings(
+            values: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
+        let layout = TSNE().layout(of: vectors)
+        #expect(layout.points.count == count)
+        #expect(layout.points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
+        let same = Embeddings(values: [Float](repeating: 1, count: count * 3), dimension: 3)
+        #expect(TSNE().layout(of: same).points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
+    }
+
+    // MARK: scores
+
+    @Test func captionScores() {
+        #expect(CaptionScores.clipScore(cosine: 0.3) == 0.75)
+        #expect(CaptionScores.clipScore(cosine: -0.3) == 0)
+        let score = CaptionScores.refCLIPScore(clipScore: 0.75, referenceCosines: [0.2, 0.8, -1])
+        #expect(abs(score - 2 * 0.75 * 0.8 / 1.55) < 1e-6)
+        #expect(CaptionScores.refCLIPScore(clipScore: 0.75, referenceCosines: [-0.2]) == 0)
+        #expect(CaptionScores.refCLIPScore(clipScore: 0, referenceCosines: [0.5]) == 0)
+        #expect(CaptionScores.refCLIPScore(clipScore: 1, referenceCosines: []) == 0)
+    }
+
+    @Test func lossAndRanksOfPairs() {
+        let (images, texts) = (planted(270, each: 1), planted(270, each: 1, seed: 4))
+        let evaluation = PairEvaluation(images: images, texts: texts, logitScale: 20)
+        let cosines = images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
+        var (imageLoss, textLoss) = (0.0, 0.0)
+        for i in 0..<270 {
+            let across = (0..<270).reduce(0) { $0 + exp(20 * cosines[i][$1]) }
+            let down = (0..<270).reduce(0) { $0 + exp(20 * cosines[$1][i]) }
+            imageLoss -= log(exp(20 * cosines[i][i]) / across) / 270
+            textLoss -= log(exp(20 * cosines[i][i]) / down) / 270
+            #expect(
+                evaluation.imageToText.ranks[i]
+                    == cosines[i].count { $0 > cosines[i][i] } + 1)
+        }
+        #expect(abs(evaluation.imageToText.loss - imageLoss) < 1e-5)
+        #expect(abs(evaluation.textToImage.loss - textLoss) < 1e-5)
+        #expect(abs(evaluation.loss - (imageLoss + textLoss) / 2) < 1e-5)
+        let same = PairEvaluation(images: images, texts: images, logitScale: 100)
+        #expect(same.imageToText.recall(at: 1) == 1 && same.loss < evaluation.loss)
+        #expect(evaluation.textToImage.recall(at: 270) == 1)
+    }
+
+    // MARK: stored vectors
+
+    @Test func vectorsAreReadBack() throws {
+        let folder = try TemporaryFolder()
+        let path = FilePath(folder.path + "/x.npy")
+        let vectors = planted(3, each: 2)
+        let odd: [FilePath] = [
+            "a.jpg", FilePath([0x61, 0xFF, 0x22]), "a \"b\"\n\t\\é🙂\u{7F}\u{1}.png", "x", "", ":",
+        ]
+        let writer = try EmbeddingWriter(
+            path: path, layout: .npy, dimension: 24, job: "test", resuming: false)
+        for (row, name) in odd.enumerated() {
+            try writer.append(row == 3 ? "text" : "image", name, fields: [], vector: vectors[row])
+        }
+        try writer.finish()
+        let stored = try NamedEmbeddings(npy: path)
+        #expect(stored.names == odd && stored.embeddings == vectors)
+        // Without names, rows have numbers.
+        try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
+        #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
+
+        let whole = try bytes(ofFile: path.description)
+        func replacing(_ old: String, _ new: String) -> [UInt8] {
+            var bytes = whole
+            if let range = bytes.firstRange(of: Array(old.utf8)) {
+                bytes.replaceSubrange(range, with: Array(new.utf8))
+            }
+            return bytes
+        }
+        let nan = whole.prefix(128) + [0, 0, 0xC0, 0x7F] + whole.dropFirst(132)
+        for (bad, reason) in [
+            (whole.dropLast(), "cut off"), (Array(whole.prefix(100)), "cut off"),
+            (Array(whole.prefix(5)), "no .npy"), (replacing("<f4", "<f8"), "float32"),
+            (replacing("False", "True "), "rows"), (replacing("(6, 24)", "(144,) "), "matrix"),
+            (Array(nan), "not finite"),
+        ] as [([UInt8], String)] {
+            try Data(bad).write(to: URL(fileURLWithPath: path.description))
+            let error = #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
+            #expect("\(try #require(error))".contains(reason), "\(String(describing: error))")
+        }
+        try Data(whole).write(to: URL(fileURLWithPath: path.description))
+        try Data("{\"image\":\"a\"}\n".utf8).write(
+            to: URL(fileURLWithPath: folder.path + "/x.names.jsonl"))
+        #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
+    }
+
+    @Test func namedVectorsAreSearchedAndWritten() throws {
+        let vectors = planted(4, each: 25)
+        var named = NamedEmbeddings(dimension: 24)
+        #expect(named.search(vectors[0], top: 3).isEmpty)
+        for row in 0..<100 { named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
+        named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
+        let cosines = (vectors + Embeddings(values: vectors[50], dimension: 24))
+            .cosineSimilarities(to: Embeddings(values: vectors[50], dimension: 24)).map { $0[0] }
+        let found = named.search(vectors[50], top: 7, threads: 1)
+        let expected = cosines.indices.sorted {
+            (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])
+        }
+        #expect(
+            found.map(\.path).dropFirst(2)
+                == expected.prefix(7).map { named.names[$0] }.dropFirst(2))
+        #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
+        #expect(
+            named.search(vectors[50], top: 200, threshold: 0.9).count == cosines.count { $0 >= 0.9 }
+        )
+
+        let folder = try TemporaryFolder()
+        try named.write(npy: FilePath(folder.path + "/n.npy"))
+        let read = try NamedEmbeddings(npy: FilePath(folder.path + "/n.npy"))
+        #expect(read.names == named.names && read.embeddings == named.embeddings)
+    }
+
+    @Test func thumbnailsShowWholeImages() throws {
+        let files = [
+            FilePath(Fixtures.path("pictures")), FilePath("nowhere.png"),
+        ]
+        #expect(thumbnails(of: files, fitting: 16) == [nil, nil])
+        let image = try RGBImage(
+            width: 40, height: 20, pixels: (0..<800).flatMap { _ in [200, 100, 50] as [UInt8] })
+        let small = try RGBImage(decoding: image.thumbnail(side: 16))
+        #expect(small.width == 16 && small.height == 16)
+        for (place, value) in small.pixels.enumerated() {
+            #expect(abs(Int(value) - [200, 100, 50][place % 3]) < 6)
+        }
+        for (width, height, side, expected) in [
+            (40, 20, 16, (16, 8)), (20, 40, 16, (8, 16)), (40, 20, 100, (40, 20)),
+            (1000, 1, 16, (16, 1)),
+        ] {
+            let image = try RGBImage(
+                width: width, height: height,
+                pixels: [UInt8](repeating: 90, count: 3 * width * height))
+            let whole = try RGBImage(decoding: image.thumbnail(fitting: side))
+            #expect(
+                (whole.width, whole.height) == expected,
+                "\(width) x \(height) in \(side): \(whole.width) x \(whole.height)")
+        }
+        // The edges of a wide image are kept: its left half is black, its right half white.
+        let halves = try RGBImage(
+            width: 80, height: 20,
+            pixels: (0..<4800).map { $0 / 3 % 80 < 40 ? 0 : 255 as UInt8 })
+        let wide = try RGBImage(decoding: halves.thumbnail(fitting: 16))
+        #expect(wide.pixels[0] < 20 && wide.pixels[3 * 15] > 235, "\(wide.pixels.prefix(48))")
+    }
+}
