@@ -2,7 +2,8 @@ internal import CKernels
 
 /// The instruction set in use.
 package enum Kernels {
-    static var current: clip_kernels { clip_kernels_current().pointee }
+    /// The functions of the instruction set in use, which is chosen once.
+    static let current: clip_kernels = clip_kernels_current().pointee
 
     /// See `clip_keep_freed_memory`.
     package static func keepFreedMemory() { clip_keep_freed_memory() }
