@@ -54,7 +54,7 @@ package func scaledDotProductAttention(
         usesBLAS ? ProductEngine.filledUp(mostQueries) : mostQueries, mostKeys, headWidth)
     let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: count)
 
-    workspace.inParallelParts(queries.count * heads) { part, tasks in
+    workspace.team.split(queries.count * heads) { part, tasks in
         for task in tasks {
             let sequence = task / heads
             guard !queries[sequence].isEmpty else { continue }

@@ -46,7 +46,7 @@ extension ProductWeights {
         let height = min(ProductEngine.filledUp(x.count), max(most, 2 * leastRows))
         let scratch = workspace.compactMatrix(
             rows: workspace.team.count, columns: height * outputs)
-        workspace.inParallelParts(
+        workspace.team.split(
             isByRows ? x.count : outputs, unit: isByRows ? Int(CLIP_BLAS_ROWS) : Panels.width,
             atMost: max(1, parts)
         ) { part, range in

@@ -144,7 +144,7 @@ package struct ProductWeights: Sendable {
         case .packed(let panels):
             if x.lines == 1 && x.count > outputs {
                 // The rows are more to read than the weights: no thread reads another's.
-                workspace.inParallel(x.count) { rows in
+                workspace.team.split(x.count) { _, rows in
                     multiply(
                         product.of(rows), part: 0..<weights.panelCount, lines: 0..<1, x, y,
                         panels, panelsFrom: 0)
@@ -178,9 +178,9 @@ package struct ProductWeights: Sendable {
         _ body: @Sendable (_ panels: Range<Int>, _ lines: Range<Int>) -> Void
     ) {
         if x.lines > weights.panelCount {
-            workspace.inParallel(x.lines) { body(0..<weights.panelCount, $0) }
+            workspace.team.split(x.lines) { body(0..<weights.panelCount, $1) }
         } else {
-            workspace.inParallel(weights.panelCount) { body($0, 0..<x.lines) }
+            workspace.team.split(weights.panelCount) { body($1, 0..<x.lines) }
         }
     }
 

@@ -31,7 +31,7 @@ final class PackedWeights: Sendable {
         state.withLock { state in
             if case .source(let weight) = state.content, state.isUsed {
                 let panels = Panels(count: panelCount, inputs: inputs, format: format)
-                workspace.inParallel(panelCount) { range in
+                workspace.team.split(panelCount) { _, range in
                     let rows = Panels.rows(inputs, format)
                     for panel in range { panels.pack(weight, panel, at: panel, by: rows) }
                 }
