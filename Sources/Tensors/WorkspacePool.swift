@@ -30,8 +30,8 @@ package final class WorkspacePool: Sendable {
         return Self.isRunning.withValue(true) { with(threads: threads, body) }
     }
 
-    /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone; the
-    /// next index goes to whichever thread is free.
+    /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone.
+    /// The next index goes to whichever thread is free.
     package func inParallel(
         _ count: Int, _ body: @Sendable (_ index: Int, _ workspace: Workspace) -> Void
     ) {
