@@ -24,10 +24,12 @@ package final class WorkspacePool: Sendable {
     /// A `body` that uses the pool again runs that call on its own thread alone: if it waited for
     /// its turn, it could wait for itself.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
-        guard !Self.isRunning.get() else { return with(threads: 1, body) }
+        guard !Self.isRunning.get() else { return withOneThread(body) }
         calls.wait { $0 < threads ? ($0 += 1) : nil }
         defer { calls.withLock { $0 -= 1 } }
-        return Self.isRunning.withValue(true) { with(threads: threads, body) }
+        let workspace = takeWorkspace(threads: threads)
+        defer { waiting.withLock { $0.append(workspace) } }
+        return Self.isRunning.withValue(true) { body(workspace) }
     }
 
     /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone.
@@ -67,15 +69,16 @@ package final class WorkspacePool: Sendable {
 
     /// Runs `body` with a workspace of the calling thread alone, without a limit on such calls.
     package func withOneThread<Result>(_ body: (Workspace) -> Result) -> Result {
-        with(threads: 1, body)
+        let workspace = takeWorkspace(threads: 1)
+        defer { waiting.withLock { $0.append(workspace) } }
+        return body(workspace)
     }
 
-    private func with<Result>(threads: Int, _ body: (Workspace) -> Result) -> Result {
+    /// A workspace that waits, or a new one.
+    private func takeWorkspace(threads: Int) -> Workspace {
         let found = waiting.withLock { waiting in
             waiting.lastIndex { $0.wantedThreads == threads }.map { waiting.remove(at: $0) }
         }
-        let workspace = found ?? Workspace(threads: threads, engine: engine)
-        defer { waiting.withLock { $0.append(workspace) } }
-        return body(workspace)
+        return found ?? Workspace(threads: threads, engine: engine)
     }
 }
