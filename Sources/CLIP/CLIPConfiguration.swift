@@ -106,111 +106,136 @@ extension CLIPConfiguration {
     init(
         shapes: [String: [Int]], stated: ConfigurationFile, activation: Activation, path: String
     ) throws(CLIPError) {
-        func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
-            guard let shape = shapes[name] else {
-                throw .unknownArchitecture(path: path, reason: "it has no tensor \(name)")
-            }
-            guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
-                throw .unknownArchitecture(
-                    path: path, reason: "\(name) is \(shape), not of \(rank) dimensions")
-            }
-            return shape
-        }
-        func blocks(_ prefix: String) -> Int {
-            Set(
-                shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
-                    Int(name.dropFirst(prefix.count).prefix { $0 != "." })
-                }
-            ).count
-        }
-        func heads(_ known: Int?, width: Int, tower: String, limit: Int) throws(CLIPError) -> Int {
-            // OpenAI's towers have heads of 64; the wider ones of others differ, and do not show it.
-            guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
-                throw .unknownArchitecture(
-                    path: path,
-                    reason: """
-                        the \(tower) tower is \(width) wide, of which the number of heads does \
-                        not follow; put its open_clip_config.json or config.json beside it
-                        """)
-            }
-            guard heads > 0, width % heads == 0 else {
-                throw .unknownArchitecture(
-                    path: path, reason: "\(heads) heads do not divide the width \(width)")
-            }
-            return heads
-        }
-
-        /// The side of the square that positions after the first one form.
-        func grid(of positions: Int) throws(CLIPError) -> Int {
-            let grid = Int(Double(positions - 1).squareRoot().rounded())
-            guard grid > 0, grid * grid == positions - 1 else {
-                throw .unknownArchitecture(
-                    path: path, reason: "\(positions) positions of the image are not 1 and a square"
-                )
-            }
-            return grid
-        }
-
-        let tokens = try shape("token_embedding.weight", rank: 2)
-        let positions = try shape("positional_embedding", rank: 2)
-        guard tokens[0] >= 3, positions[0] >= 2 else {
-            throw .unknownArchitecture(
-                path: path, reason: "\(tokens[0]) ids and \(positions[0]) positions are too few")
-        }
-        let textMLP = try shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
-        text = Text(
-            contextLength: positions[0], vocabularySize: tokens[0], width: tokens[1],
-            layers: blocks("transformer.resblocks."),
-            heads: try heads(stated.textHeads, width: tokens[1], tower: "text", limit: 1024),
-            mlpWidth: textMLP[0])
-        embeddingDimension = try shape("text_projection", rank: 2)[1]
+        let tensors = NamedShapes(shapes: shapes, path: path)
+        text = try Text(tensors, heads: stated.textHeads)
+        embeddingDimension = try tensors.shape("text_projection", rank: 2)[1]
         self.activation = activation
 
         if shapes["visual.proj"] != nil {
-            let patch = try shape("visual.conv1.weight", rank: 4)
-            let positions = try shape("visual.positional_embedding", rank: 2)
-            let mlp = try shape("visual.transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
-            let grid = try grid(of: positions[0])
-            let resolution = stated.resolution ?? grid * patch[3]
-            guard resolution / patch[3] == grid else {
-                throw .unknownArchitecture(
-                    path: path,
-                    reason: """
-                        its configuration says \(resolution) pixels, but \(positions[0]) positions \
-                        and patches of \(patch[3]) make \(grid * patch[3])
-                        """)
-            }
             vision = .visionTransformer(
-                VisionTransformer(
-                    resolution: resolution, patchSize: patch[3], width: patch[0],
-                    layers: blocks("visual.transformer.resblocks."),
-                    heads: try heads(
-                        stated.visionHeads, width: patch[0], tower: "image", limit: 1024),
-                    mlpWidth: mlp[0]))
+                try VisionTransformer(
+                    tensors, resolution: stated.resolution, heads: stated.visionHeads))
         } else if shapes["visual.attnpool.positional_embedding"] != nil {
-            let positions = try shape("visual.attnpool.positional_embedding", rank: 2)
-            let width = try shape("visual.layer1.0.conv1.weight", rank: 4)[0]
-            let grid = try grid(of: positions[0])
-            let layers = (1...4).map { blocks("visual.layer\($0).") }
-            guard width % 2 == 0, !layers.contains(0) else {
-                throw .unknownArchitecture(
-                    path: path,
-                    reason: "a ResNet of width \(width) and layers \(layers) is not CLIP's")
-            }
-            vision = .modifiedResNet(
-                ModifiedResNet(
-                    resolution: 32 * grid, width: width, layers: layers,
-                    heads: try heads(
-                        stated.visionHeads, width: 32 * width, tower: "image", limit: .max)))
+            vision = .modifiedResNet(try ModifiedResNet(tensors, heads: stated.visionHeads))
         } else {
-            throw .unknownArchitecture(
-                path: path,
-                reason: "it has neither visual.proj nor visual.attnpool.positional_embedding")
+            throw tensors.unknown(
+                "it has neither visual.proj nor visual.attnpool.positional_embedding")
         }
         guard resolution <= 8192 else {
-            throw .unknownArchitecture(
-                path: path, reason: "images of \(resolution) pixels a side are too large")
+            throw tensors.unknown("images of \(resolution) pixels a side are too large")
         }
         layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
+    }
+}
+
+extension CLIPConfiguration.Text {
+    /// - Parameter heads: The number of heads; nil if no configuration says it.
+    fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
+        let tokens = try tensors.shape("token_embedding.weight", rank: 2)
+        let positions = try tensors.shape("positional_embedding", rank: 2)
+        guard tokens[0] >= 3, positions[0] >= 2 else {
+            throw tensors.unknown("\(tokens[0]) ids and \(positions[0]) positions are too few")
+        }
+        let mlp = try tensors.shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
+        contextLength = positions[0]
+        vocabularySize = tokens[0]
+        width = tokens[1]
+        layers = tensors.blocks("transformer.resblocks.")
+        self.heads = try tensors.heads(heads, width: width, tower: "text", limit: 1024)
+        mlpWidth = mlp[0]
+    }
+}
+
+extension CLIPConfiguration.VisionTransformer {
+    /// - Parameters:
+    ///   - resolution: The side of the image in pixels; nil if no configuration says it.
+    ///   - heads: The number of heads; nil likewise.
+    fileprivate init(
+        _ tensors: NamedShapes, resolution: Int?, heads: Int?
+    ) throws(CLIPError) {
+        let patch = try tensors.shape("visual.conv1.weight", rank: 4)
+        let positions = try tensors.shape("visual.positional_embedding", rank: 2)
+        let mlp = try tensors.shape("visual.transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
+        let grid = try tensors.grid(of: positions[0])
+        self.resolution = resolution ?? grid * patch[3]
+        guard self.resolution / patch[3] == grid else {
+            throw tensors.unknown(
+                """
+                its configuration says \(self.resolution) pixels, but \(positions[0]) positions \
+                and patches of \(patch[3]) make \(grid * patch[3])
+                """)
+        }
+        patchSize = patch[3]
+        width = patch[0]
+        layers = tensors.blocks("visual.transformer.resblocks.")
+        self.heads = try tensors.heads(heads, width: width, tower: "image", limit: 1024)
+        mlpWidth = mlp[0]
+    }
+}
+
+extension CLIPConfiguration.ModifiedResNet {
+    /// - Parameter heads: The number of heads; nil if no configuration says it.
+    fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
+        let positions = try tensors.shape("visual.attnpool.positional_embedding", rank: 2)
+        width = try tensors.shape("visual.layer1.0.conv1.weight", rank: 4)[0]
+        resolution = 32 * (try tensors.grid(of: positions[0]))
+        layers = (1...4).map { tensors.blocks("visual.layer\($0).") }
+        guard width % 2 == 0, !layers.contains(0) else {
+            throw tensors.unknown("a ResNet of width \(width) and layers \(layers) is not CLIP's")
+        }
+        self.heads = try tensors.heads(heads, width: 32 * width, tower: "image", limit: .max)
+    }
+}
+
+/// The shapes of a model's tensors by OpenAI's names, and the hyperparameters that they show.
+private struct NamedShapes {
+    let shapes: [String: [Int]]
+    let path: String
+
+    func unknown(_ reason: String) -> CLIPError { .unknownArchitecture(path: path, reason: reason) }
+
+    /// A tensor's shape, all of whose dimensions are positive.
+    func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
+        guard let shape = shapes[name] else { throw unknown("it has no tensor \(name)") }
+        guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
+            throw unknown("\(name) is \(shape), not of \(rank) dimensions")
+        }
+        return shape
+    }
+
+    /// The number of blocks whose tensors' names begin with `prefix` and the block's number.
+    func blocks(_ prefix: String) -> Int {
+        Set(
+            shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
+                Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+            }
+        ).count
+    }
+
+    /// The number of heads that a configuration says, or else one for every 64 channels.
+    ///
+    /// - Parameter limit: The largest width for which 64 is assumed.
+    func heads(_ known: Int?, width: Int, tower: String, limit: Int) throws(CLIPError) -> Int {
+        // OpenAI's towers have heads of 64; the wider ones of others differ, and do not show it.
+        guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
+            throw unknown(
+                """
+                the \(tower) tower is \(width) wide, of which the number of heads does \
+                not follow; put its open_clip_config.json or config.json beside it
+                """)
+        }
+        guard heads > 0, width % heads == 0 else {
+            throw unknown("\(heads) heads do not divide the width \(width)")
+        }
+        return heads
+    }
+
+    /// The side of the square that positions after the first one form.
+    func grid(of positions: Int) throws(CLIPError) -> Int {
+        let grid = Int(Double(positions - 1).squareRoot().rounded())
+        guard grid > 0, grid * grid == positions - 1 else {
+            throw unknown("\(positions) positions of the image are not 1 and a square")
+        }
+        return grid
     }
 }

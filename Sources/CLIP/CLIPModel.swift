@@ -238,9 +238,12 @@ public struct CLIPModel: Sendable {
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
-        try encode(pictures: images.count) { range in
-            range.flatMap { preprocessor(images[$0]) }[...]
+        let groups = imageGroups(images.count)
+        let rows = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
+            let pixels = images[group].flatMap { preprocessor($0) }
+            return try imageFeatures(pixels[...], workspace)
         }
+        return Embeddings(values: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
     /// The embeddings of pictures that are preprocessed already: not normalised.
@@ -254,22 +257,12 @@ public struct CLIPModel: Sendable {
             throw .wrongPixelCount(
                 expected: (pixels.count / size + 1) * size, found: pixels.count)
         }
-        return try encode(pictures: pixels.count / size) { range in
-            pixels[(range.lowerBound * size)..<(range.upperBound * size)]
+        let groups = imageGroups(pixels.count / size)
+        let rows = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
+            try imageFeatures(
+                pixels[(group.lowerBound * size)..<(group.upperBound * size)], workspace)
         }
-    }
-
-    /// - Parameter pixels: [pictures of a range, 3, resolution, resolution]; called by any thread.
-    private func encode(
-        pictures count: Int, pixels: @Sendable (Range<Int>) -> ArraySlice<Float>
-    ) throws(CLIPError) -> Embeddings {
-        guard count > 0 else { return noEmbeddings }
-        let encoder = visual.value
-        let groups = EncodingGroups(count: count, threads: threads, largest: encoder.batchSize)
-        return try encode(groups) { range, workspace, observer in
-            encoder(
-                pixels(range), batch: range.count, workspace: workspace, observer: observer)
-        }
+        return Embeddings(values: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
     /// The embeddings of texts, as the text tower gives them: not normalised.
@@ -305,16 +298,20 @@ public struct CLIPModel: Sendable {
             guard let largest = row.max(), let end = row.firstIndex(of: largest) else { continue }
             rows.append(row[...end])
         }
-        guard !rows.isEmpty else { return noEmbeddings }
+        let dimension = configuration.embeddingDimension
+        guard !rows.isEmpty else { return Embeddings(values: [], dimension: dimension) }
         // Neighbours share what they begin with.
         let order = rows.indices.sorted { rows[$0].lexicographicallyPrecedes(rows[$1]) }
         let sorted = order.map { rows[$0] }
         let encoder = textual.value
         let groups = EncodingGroups(sorted, threads: threads)
-        let found = try encode(groups) { range, workspace, observer in
-            encoder(Array(sorted[range]), workspace: workspace, observer: observer)
+        let found = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
+            let texts = Array(sorted[group])
+            return try finiteValues(of: encoder(texts, workspace: workspace)) {
+                encoder(texts, workspace: workspace, observer: $0)
+            }
         }
-        return found.moved(to: order)
+        return Embeddings(values: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
 
     /// Which of some labels fits, from the cosines of a picture with them: softmax(logitScale · cosine).

@@ -2,19 +2,15 @@ internal import Images
 internal import Synchronization
 internal import Tensors
 
-/// The pixels that led to NaN or infinity, and the first input that they are of.
+/// A batch whose embeddings have NaN or infinity.
 struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
-    let pixels: [Float]
-    let input: Input
-    let learned: Learned
+    /// The first input of the batch that has an image, with the error.
+    let element: EncodedInput<Input, Learned>
 }
 
 extension CLIPModel {
-    /// The number of images that one thread encodes at once.
-    var imageBatchSize: Int { visual.value.batchSize }
-
     /// Decodes and encodes some inputs on the threads of a workspace.
-    func encode<Input: Sendable, Learned: Sendable>(
+    func encodeBatch<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
         var pixels: [Float] = []
@@ -32,14 +28,18 @@ extension CLIPModel {
         }
         let places = results.indices.filter { (try? results[$0].embedding.get()) != nil }
         guard let first = places.first else { return .success(results) }
-        let y = visual.value(
-            pixels[...], batch: places.count, workspace: workspace, observer: nil)
-        guard y.isFinite else {
+        let rows: Embeddings
+        do throws(CLIPError) {
+            rows = Embeddings(
+                values: try imageFeatures(pixels[...], workspace),
+                dimension: configuration.embeddingDimension)
+        } catch {
             return .failure(
                 FailedBatch(
-                    pixels: pixels, input: results[first].input, learned: results[first].learned))
+                    element: EncodedInput(
+                        input: results[first].input, learned: results[first].learned,
+                        embedding: .failure(error))))
         }
-        let rows = Embeddings(values: y.values, dimension: y.columns)
         for (row, place) in places.enumerated() {
             results[place] = EncodedInput(
                 input: results[place].input, learned: results[place].learned,
@@ -52,42 +52,16 @@ extension CLIPModel {
     func encodeTogether<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: @Sendable (Input) -> DecodedInput<Learned>
     ) -> [EncodedInput<Input, Learned>] {
-        typealias Outcome = Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>>
-        let groups = EncodingGroups(
-            count: inputs.count, threads: threads, largest: imageBatchSize)
-        let outcomes = Mutex<[Int: Outcome]>([:])
-        workspaces.inParallel(groups.separate) { index, workspace in
-            let outcome = encode(Array(inputs[groups.ranges[index]]), decode, workspace)
-            outcomes.withLock { $0[index] = outcome }
-        }
-        for (index, range) in groups.ranges.enumerated().dropFirst(groups.separate) {
-            let outcome = workspaces.withWorkspace { encode(Array(inputs[range]), decode, $0) }
-            outcomes.withLock { $0[index] = outcome }
+        let outcomes = imageGroups(inputs.count).map(on: workspaces) { group, workspace in
+            encodeBatch(Array(inputs[group]), decode, workspace)
         }
         var results: [EncodedInput<Input, Learned>] = []
-        let found = outcomes.withLock { $0 }
-        for index in groups.ranges.indices {
-            switch found[index] {
+        for outcome in outcomes {
+            switch outcome {
             case .success(let group): results += group
-            case .failure(let batch): return results + [failure(of: batch)]
-            case nil: preconditionFailure("group \(index) of \(groups.ranges.count) is missing")
+            case .failure(let batch): return results + [batch.element]
             }
         }
         return results
-    }
-
-    /// The element that ends a sequence whose weights produce NaN or infinity.
-    func failure<Input, Learned>(
-        of batch: FailedBatch<Input, Learned>
-    ) -> EncodedInput<Input, Learned> {
-        let size = 3 * configuration.resolution * configuration.resolution
-        let stage = firstNonFiniteStage { workspace, observer in
-            visual.value(
-                batch.pixels[...], batch: batch.pixels.count / size, workspace: workspace,
-                observer: observer)
-        }
-        return EncodedInput(
-            input: batch.input, learned: batch.learned,
-            embedding: .failure(.nonFiniteResult(path: weights.path, stage: stage)))
     }
 }

@@ -276,7 +276,7 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         _ batch: (Int, [Input]), _ model: CLIPModel,
         _ decode: (Input) -> DecodedInput<Learned>, _ shared: Monitor<Shared>
     ) {
-        let outcome = model.workspaces.withOneThread { model.encode(batch.1, decode, $0) }
+        let outcome = model.workspaces.withOneThread { model.encodeBatch(batch.1, decode, $0) }
         shared.withLock { shared in
             switch outcome {
             case .success(let results): shared.results[batch.0] = results
@@ -306,7 +306,7 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         case .isOver: phase = .isOver
         case .failed(let batch):
             phase = .isOver
-            ready = [model.failure(of: batch)]
+            ready = [batch.element]
         }
     }
 }

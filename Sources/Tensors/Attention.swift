@@ -54,7 +54,7 @@ package func scaledDotProductAttention(
         usesBLAS ? ProductEngine.filledUp(mostQueries) : mostQueries, mostKeys, headWidth)
     let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: count)
 
-    workspace.inParallelParts(queries.count * heads) { part, tasks in
+    workspace.team.split(queries.count * heads) { part, tasks in
         for task in tasks {
             let sequence = task / heads
             guard !queries[sequence].isEmpty else { continue }
@@ -192,18 +192,10 @@ private struct AttentionHead {
         by panels: UnsafePointer<Float>, outputs: Int,
         into y: UnsafeMutablePointer<Float>, _ newStride: Int
     ) {
-        var product = clip_product()
-        product.x = UnsafeRawPointer(x)
-        product.rows = queries.count
-        product.row_stride = stride
-        product.lines = 1
-        product.words = depth
-        product.segments = 1
+        var product = clip_product(
+            x: x, rows: queries.count, stride: stride, words: depth, y: y, yStride: newStride)
         product.panels = UnsafeRawPointer(panels)
         product.outputs = outputs
-        product.y = UnsafeMutableRawPointer(y)
-        product.y_row_stride = newStride
-        product.activation = CLIP_IDENTITY
-        Kernels.multiply(&product, .float32)
+        Kernels.current.multiply_float32(&product)
     }
 }

@@ -46,7 +46,7 @@ extension ProductWeights {
         let height = min(ProductEngine.filledUp(x.count), max(most, 2 * leastRows))
         let scratch = workspace.compactMatrix(
             rows: workspace.team.count, columns: height * outputs)
-        workspace.inParallelParts(
+        workspace.team.split(
             isByRows ? x.count : outputs, unit: isByRows ? Int(CLIP_BLAS_ROWS) : Panels.width,
             atMost: max(1, parts)
         ) { part, range in
@@ -54,7 +54,15 @@ extension ProductWeights {
             let outputs = isByRows ? 0..<outputs : range
             let sums = scratch.row(part)
             for block in Self.blocks(of: rows, most: most, least: leastRows) {
-                multiply(x, block, by: weight, outputs, into: sums)
+                let start = x.start + block.lowerBound * x.stride
+                // Rows beyond the last one are undefined.
+                var product = clip_blas_product(
+                    x: UnsafePointer(start.assumingMemoryBound(to: Float.self)),
+                    rows: ProductEngine.filledUp(block.count), inputs: inputs,
+                    x_stride: x.stride / 4, w: weight.elements + outputs.lowerBound * inputs,
+                    outputs: outputs.count, w_stride: inputs, is_transposed: 1, y: sums,
+                    y_stride: outputs.count)
+                clip_blas_multiply(&product)
                 finish(block, outputs, of: sums, into: y, at: place, adding: adding, activation)
             }
         }
@@ -72,20 +80,6 @@ extension ProductWeights {
             let upper = rows.lowerBound + units * (block + 1) / count * unit
             return lower..<min(upper, rows.upperBound)
         }
-    }
-
-    /// Some sums of products, one row after the other; rows beyond the last one are undefined.
-    private func multiply(
-        _ x: Rows, _ rows: Range<Int>, by weight: Tensor, _ outputs: Range<Int>,
-        into sums: UnsafeMutablePointer<Float>
-    ) {
-        let start = x.start + rows.lowerBound * x.stride
-        var product = clip_blas_product(
-            x: UnsafePointer(start.assumingMemoryBound(to: Float.self)),
-            rows: ProductEngine.filledUp(rows.count), inputs: inputs, x_stride: x.stride / 4,
-            w: weight.elements + outputs.lowerBound * inputs, outputs: outputs.count,
-            w_stride: inputs, is_transposed: 1, y: sums, y_stride: outputs.count)
-        clip_blas_multiply(&product)
     }
 
     /// y = activation(y + sums + b), or without y.

@@ -91,7 +91,7 @@ package struct FeatureMap {
         let (newHeight, newWidth) = (height + 2 * padding, width + 2 * padding)
         let result = matrix.workspace.compactMatrix(
             rows: batch * newHeight * newWidth, columns: channels)
-        matrix.workspace.inParallel(batch * newHeight) { lines in
+        matrix.workspace.team.split(batch * newHeight) { _, lines in
             for line in lines {
                 let (image, y) = (line / newHeight, line % newHeight - padding)
                 let target = result.row(line * newWidth)
@@ -119,7 +119,7 @@ package struct FeatureMap {
         let channels = channels
         let result = matrix.workspace.matrix(
             rows: rows.count, columns: kernel * kernel * channels)
-        matrix.workspace.inParallel(rows.count) { range in
+        matrix.workspace.team.split(rows.count) { _, range in
             for i in range {
                 let position = rows.lowerBound + i
                 let image = position / (newHeight * newWidth)
@@ -149,7 +149,7 @@ package struct FeatureMap {
         let output = matrix.workspace.matrix(
             rows: batch * newHeight * newWidth, columns: channels)
         let kernels = Kernels.current
-        matrix.workspace.inParallel(output.rows, unit: 16) { rows in
+        matrix.workspace.team.split(output.rows, unit: 16) { _, rows in
             for position in rows {
                 let image = position / (newHeight * newWidth)
                 let top = position / newWidth % newHeight * size
@@ -200,7 +200,7 @@ package func patches(
     planes.withUnsafeBufferPointer { source in
         guard let start = source.baseAddress else { return }
         nonisolated(unsafe) let base = start  // only read
-        workspace.inParallel(result.rows, unit: grid) { rows in
+        workspace.team.split(result.rows, unit: grid) { _, rows in
             for patch in rows {
                 let image = patch / (grid * grid)
                 let (top, left) = (patch / grid % grid * size, patch % grid * size)

@@ -11,13 +11,7 @@ package enum ElementFormat: Sendable, CaseIterable {
     case int8
 
     /// Whether this CPU multiplies numbers of this kind, by the instruction set in use.
-    package var isSupported: Bool {
-        switch self {
-        case .float32: true
-        case .bfloat16: Kernels.current.multiply_bfloat16 != nil
-        case .int8: Kernels.current.multiply_int8 != nil
-        }
-    }
+    package var isSupported: Bool { Kernels.product(of: self) != nil }
 
     var byteWidth: Int {
         switch self {

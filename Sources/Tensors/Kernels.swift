@@ -3,7 +3,19 @@ internal import CThreads
 
 /// The instruction set in use.
 package enum Kernels {
-    static var current: clip_kernels { clip_kernels_current().pointee }
+    /// The functions of the instruction set in use, which is chosen once.
+    static let current: clip_kernels = clip_kernels_current().pointee
+
+    /// The function that computes products of numbers of a format. Nil if the CPU multiplies none.
+    static func product(
+        of format: ElementFormat
+    ) -> (@convention(c) (UnsafePointer<clip_product>) -> Void)? {
+        switch format {
+        case .float32: current.multiply_float32
+        case .bfloat16: current.multiply_bfloat16
+        case .int8: current.multiply_int8
+        }
+    }
 
     /// See `clip_keep_freed_memory`.
     package static func keepFreedMemory() { clip_keep_freed_memory() }

@@ -141,7 +141,7 @@ package final class Matrix: @unchecked Sendable {
     func converted(to format: ElementFormat) -> Matrix {
         guard format != self.format else { return self }
         let result = workspace.matrix(rows: rows, columns: columns, format: format)
-        workspace.inParallel(rows, unit: 4) { range in
+        workspace.team.split(rows, unit: 4) { _, range in
             for row in range { result.setRow(row, from: self.row(row)) }
         }
         return result

@@ -45,7 +45,8 @@ package struct ProductWeights: Sendable {
         rowsTogether: Int = 1
     ) -> Matrix {
         let y = x.workspace.matrix(rows: x.rows, columns: outputs, format: format)
-        apply(x, into: y, activation: activation, rowsTogether: rowsTogether)
+        multiply(
+            Rows(x.converted(to: weights.format)), into: y, activation, rowsTogether: rowsTogether)
         return y
     }
 
@@ -105,126 +106,22 @@ package struct ProductWeights: Sendable {
         var column = 0
     }
 
+    /// y = activation(x Wᵀ + b), or activation(y + x Wᵀ + b), by the engine of the workspace.
     func multiply(
         _ x: Rows, into y: Matrix, at place: Place = Place(), adding: Bool = false,
         _ activation: Nonlinearity, rowsTogether: Int = 1
     ) {
-        let count = x.lines * x.count
         precondition(
             x.words * x.segments == weights.format.words(inputs)
                 && place.column + outputs <= y.columns
                 && (y.columns == outputs || y.format == .float32)
-                && place.row + (count - 1) * place.step < y.rows
+                && place.row + (x.lines * x.count - 1) * place.step < y.rows
                 && x.matrix.format == weights.format,
             "\(x.count) x \(x.words) by \(outputs) x \(inputs) into \(y.rows) x \(y.columns)")
         if x.isPlain && usesBLAS(x.matrix.workspace, rowsTogether: rowsTogether) {
-            return multiplyByBLAS(x, into: y, at: place, adding: adding, activation)
-        }
-        var whole = clip_product()
-        whole.x = UnsafeRawPointer(x.start)
-        whole.rows = x.count
-        whole.row_stride = x.stride
-        whole.lines = x.lines
-        whole.line_stride = x.lineStride
-        whole.words = x.words
-        whole.segments = x.segments
-        whole.segment_stride = x.segmentStride
-        whole.y = y.bytes + place.row * y.stride + place.column * y.format.byteWidth
-        whole.y_row_stride = place.step * y.stride
-        whole.y_line_stride = x.count * whole.y_row_stride
-        whole.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
-        whole.adding = adding ? 1 : 0
-        whole.activation = activation.code
-        whole.row_scales = UnsafePointer(x.matrix.scales)
-        whole.row_zeros = UnsafePointer(x.matrix.zeros)
-        nonisolated(unsafe) let product = whole  // its parts write disjoint outputs
-
-        let workspace = x.matrix.workspace
-        switch weights.content(for: workspace) {
-        case .packed(let panels):
-            if x.lines == 1 && x.count > outputs {
-                // The rows are more to read than the weights: no thread reads another's.
-                workspace.inParallel(x.count) { rows in
-                    multiply(
-                        product.of(rows), part: 0..<weights.panelCount, lines: 0..<1, x, y,
-                        panels, panelsFrom: 0)
-                }
-            } else {
-                inParts(x, workspace) { part, lines in
-                    multiply(product, part: part, lines: lines, x, y, panels, panelsFrom: 0)
-                }
-            }
-        case .source(let weight):
-            let format = weights.format
-            inParts(x, workspace) { part, lines in
-                let panels = Panels(count: 1, inputs: inputs, format: format)
-                let rows = Panels.rows(inputs, format)
-                for panel in part {
-                    panels.pack(weight, panel, at: 0, by: rows)
-                    multiply(
-                        product, part: panel..<(panel + 1), lines: lines, x, y, panels,
-                        panelsFrom: panel)
-                }
-            }
-        }
-        if y.format == .bfloat16 {
-            for i in 0..<count { y.clearPadding(place.row + i * place.step) }
-        }
-    }
-
-    /// Each thread takes some of the panels, or of the lines where there are more of those.
-    private func inParts(
-        _ x: Rows, _ workspace: Workspace,
-        _ body: @Sendable (_ panels: Range<Int>, _ lines: Range<Int>) -> Void
-    ) {
-        if x.lines > weights.panelCount {
-            workspace.inParallel(x.lines) { body(0..<weights.panelCount, $0) }
+            multiplyByBLAS(x, into: y, at: place, adding: adding, activation)
         } else {
-            workspace.inParallel(weights.panelCount) { body($0, 0..<x.lines) }
+            multiplyNatively(x, into: y, at: place, adding: adding, activation)
         }
-    }
-
-    /// The outputs of some panels for some lines, on this thread.
-    private func multiply(
-        _ whole: clip_product, part: Range<Int>, lines: Range<Int>, _ x: Rows, _ y: Matrix,
-        _ panels: Panels, panelsFrom first: Int
-    ) {
-        let output = part.lowerBound * Panels.width
-        var product = whole
-        product.x = whole.x + lines.lowerBound * x.lineStride
-        product.lines = lines.count
-        product.panels = UnsafeRawPointer(panels.start(part.lowerBound - first))
-        product.outputs = min(part.upperBound * Panels.width, outputs) - output
-        product.output_scales = panels.scales(part.lowerBound - first)
-        product.output_sums = panels.sums(part.lowerBound - first)
-        product.bias = bias.map { $0.elements + output }
-        product.y =
-            whole.y + lines.lowerBound * whole.y_line_stride
-            + output * (y.format == .bfloat16 ? 2 : 4)
-        Kernels.multiply(&product, weights.format)
-    }
-}
-
-extension Kernels {
-    /// Products of numbers of a kind that the CPU multiplies.
-    static func multiply(_ product: inout clip_product, _ format: ElementFormat) {
-        switch format {
-        case .float32: current.multiply_float32(&product)
-        case .bfloat16: current.multiply_bfloat16?(&product)
-        case .int8: current.multiply_int8?(&product)
-        }
-    }
-}
-
-extension clip_product {
-    /// Some rows of every line.
-    fileprivate func of(_ rows: Range<Int>) -> clip_product {
-        var part = self
-        part.x += rows.lowerBound * row_stride
-        part.y += rows.lowerBound * y_row_stride
-        part.rows = rows.count
-        part.row_scales = row_scales.map { $0 + rows.lowerBound }
-        part.row_zeros = row_zeros.map { $0 + rows.lowerBound }
-        return part
     }
 }

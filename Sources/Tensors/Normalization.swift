@@ -13,7 +13,7 @@ extension Matrix {
         let result = workspace.matrix(rows: rows, columns: columns, format: format)
         let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: columns)
         let kernel = Kernels.current.layer_norm
-        workspace.inParallelParts(rows, unit: 4) { part, range in
+        workspace.team.split(rows, unit: 4) { part, range in
             for row in range {
                 let target = format == .float32 ? result.row(row) : scratch.row(part)
                 kernel(

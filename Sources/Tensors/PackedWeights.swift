@@ -10,6 +10,8 @@ final class PackedWeights: Sendable {
     let outputs: Int
     let inputs: Int
     let format: ElementFormat
+    /// The function that multiplies them.
+    let kernel: @convention(c) (UnsafePointer<clip_product>) -> Void
     private let state: Mutex<(content: Content, isUsed: Bool)>
 
     /// What a product reads.
@@ -19,7 +21,10 @@ final class PackedWeights: Sendable {
     }
 
     init(_ weight: Tensor, format: ElementFormat) {
-        precondition(format.isSupported, "this CPU does not multiply \(format)")
+        guard let kernel = Kernels.product(of: format) else {
+            preconditionFailure("this CPU does not multiply \(format)")
+        }
+        self.kernel = kernel
         outputs = weight.shape[0]
         inputs = weight.shape[1]
         self.format = format
@@ -31,7 +36,7 @@ final class PackedWeights: Sendable {
         state.withLock { state in
             if case .source(let weight) = state.content, state.isUsed {
                 let panels = Panels(count: panelCount, inputs: inputs, format: format)
-                workspace.inParallel(panelCount) { range in
+                workspace.team.split(panelCount) { _, range in
                     let rows = Panels.rows(inputs, format)
                     for panel in range { panels.pack(weight, panel, at: panel, by: rows) }
                 }

@@ -173,10 +173,27 @@ import Testing
                     capacity: team.count)
                 defer { runs.deallocate() }
                 runs.initialize(repeating: 0)
-                team.run(parts: parts) { part in runs[part] += 1 }
+                team.split(parts) { part, _ in runs[part] += 1 }
                 let expected = (0..<team.count).map { $0 < parts ? 1 : 0 }
                 #expect(Array(runs) == expected)
             }
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 8], [(0, 1), (1, 1), (5, 1), (8, 4), (9, 4), (1000, 16)])
+    func rangesCoverALoop(threads: Int, loop: (length: Int, unit: Int)) {
+        let team = ThreadTeam.shared(threads: threads)
+        for most in [1, 2, .max] {
+            let ranges = Mutex<[Int: Range<Int>]>([:])
+            team.split(loop.length, unit: loop.unit, atMost: most) { part, range in
+                ranges.withLock { $0[part] = range }
+            }
+            let found = ranges.withLock { $0 }.sorted { $0.key < $1.key }.map(\.value)
+            let units = (loop.length + loop.unit - 1) / loop.unit
+            let place = "\(loop) on \(team.count) threads in at most \(most) parts: \(found)"
+            #expect(found.flatMap { Array($0) } == Array(0..<loop.length), "\(place)")
+            #expect(found.count == min(team.count, units, most), "\(place)")
+            #expect(found.dropLast().allSatisfy { $0.count % loop.unit == 0 }, "\(place)")
         }
     }
 
@@ -190,8 +207,8 @@ import Testing
                         let parts = min(team.count, round % 2 + 1)
                         let runs = Atomic(0)
                         // A loop within a loop is one more caller.
-                        team.run(parts: parts) { _ in
-                            team.run(parts: parts) { _ in runs.add(1, ordering: .relaxed) }
+                        team.split(parts) { _, _ in
+                            team.split(parts) { _, _ in runs.add(1, ordering: .relaxed) }
                         }
                         if runs.load(ordering: .relaxed) != parts * parts { wrong += 1 }
                     }

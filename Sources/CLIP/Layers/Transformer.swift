@@ -1,8 +1,5 @@
 internal import Tensors
 
-/// Sees the activations after each stage of a tower, under the stage's name in PyTorch.
-typealias StageObserver = (_ stage: String, _ activations: Matrix) -> Void
-
 /// Sequences of positions in the rows of a matrix; a row may be part of several.
 struct Sequences: Sendable {
     /// The rows of each that no sequence before it has: its last positions.

@@ -75,14 +75,15 @@ extension CLIPModel {
         }
         let encoder = textual.value
         let skipped = layer == .last ? 0 : 1
-        let states = try encode(
-            EncodingGroups(count: tokens.count, threads: threads, largest: 4),
-            dimension: length * width
-        ) { range, workspace, observer in
-            encoder.hiddenStates(
-                tokens[range].map { $0[...] }, leavingOut: skipped, normed: finalNorm,
-                workspace: workspace, observer: observer)
+        let groups = EncodingGroups(count: tokens.count, threads: threads, largest: 4)
+        let states = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
+            func pass(_ observer: StageObserver?) -> Matrix {
+                encoder.hiddenStates(
+                    tokens[group].map { $0[...] }, leavingOut: skipped, normed: finalNorm,
+                    workspace: workspace, observer: observer)
+            }
+            return try finiteValues(of: pass(nil), pass)
         }
-        return HiddenStates(values: states.values, positions: length, width: width)
+        return HiddenStates(values: states.flatMap(\.self), positions: length, width: width)
     }
 }

@@ -1,0 +1,44 @@
+internal import Tensors
+
+extension CLIPModel {
+    /// Returns the numbers of a pass through a tower, row by row.
+    ///
+    /// - Parameter pass: Runs the same pass again, for an observer.
+    /// - Throws: `CLIPError.nonFiniteResult` if one of the numbers is NaN or infinite.
+    func finiteValues(
+        of result: Matrix, _ pass: (@escaping StageObserver) -> Matrix
+    ) throws(CLIPError) -> [Float] {
+        guard result.isFinite else {
+            throw .nonFiniteResult(path: weights.path, stage: firstNonFiniteStage(pass))
+        }
+        return result.values
+    }
+
+    /// The first stage of a pass with NaN or infinity, or the tensor of its weights that has one.
+    private func firstNonFiniteStage(_ pass: (@escaping StageObserver) -> Matrix) -> String {
+        var stage: String?
+        _ = pass { name, activations in
+            if stage == nil && !activations.isFinite { stage = name }
+        }
+        let found = stage ?? "an unknown stage"
+        if let tensor = parameters.firstNonFinite(where: { Self.isPart($0, of: found) }) {
+            return "the tensor \(tensor)"
+        }
+        return found
+    }
+
+    /// Whether a tensor is used in a stage.
+    private static func isPart(_ tensor: String, of stage: String) -> Bool {
+        let block = stage.hasSuffix(".attn") ? String(stage.dropLast(".attn".count)) : stage
+        return switch block {
+        case "embeddings": tensor == "positional_embedding" || tensor.hasPrefix("token_embedding")
+        case "visual.embeddings":
+            ["visual.conv1.weight", "visual.class_embedding", "visual.positional_embedding"]
+                .contains(tensor)
+        case "visual.stem": tensor.hasPrefix("visual.conv") || tensor.hasPrefix("visual.bn")
+        case "image_embedding": tensor == "visual.proj" || tensor.hasPrefix("visual.attnpool")
+        case "text_embedding": tensor == "text_projection"
+        default: tensor.hasPrefix(block + ".")
+        }
+    }
+}

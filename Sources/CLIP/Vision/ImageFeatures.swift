@@ -1,0 +1,27 @@
+internal import Tensors
+
+extension CLIPModel {
+    /// The number of images that one thread encodes at once.
+    var imageBatchSize: Int { visual.value.batchSize }
+
+    /// Divides images into groups. Without images, the tower is not read.
+    func imageGroups(_ count: Int) -> EncodingGroups {
+        EncodingGroups(count: count, threads: threads, largest: count > 0 ? imageBatchSize : 1)
+    }
+
+    /// Runs the image tower once.
+    ///
+    /// - Parameter pixels: [images, 3, resolution, resolution].
+    /// - Returns: [images, embedding dimension], row by row.
+    /// - Throws: `CLIPError.nonFiniteResult` if a number is NaN or infinite.
+    func imageFeatures(
+        _ pixels: ArraySlice<Float>, _ workspace: Workspace
+    ) throws(CLIPError) -> [Float] {
+        let encoder = visual.value
+        let batch = pixels.count / (3 * configuration.resolution * configuration.resolution)
+        let y = encoder(pixels, batch: batch, workspace: workspace, observer: nil)
+        return try finiteValues(of: y) {
+            encoder(pixels, batch: batch, workspace: workspace, observer: $0)
+        }
+    }
+}

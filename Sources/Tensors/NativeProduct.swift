@@ -1,0 +1,126 @@
+internal import CKernels
+
+extension ProductWeights {
+    /// The product by the kernels of the instruction set in use.
+    ///
+    /// Threads split the panels of weights, or what x has more of: its lines, or its rows. An element of
+    /// y is the same sum in each case.
+    func multiplyNatively(
+        _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
+    ) {
+        var product = clip_product(
+            x: x.start, rows: x.count, stride: x.stride, words: x.words,
+            y: y.bytes + place.row * y.stride + place.column * y.format.byteWidth,
+            yStride: place.step * y.stride)
+        product.lines = x.lines
+        product.line_stride = x.lineStride
+        product.segments = x.segments
+        product.segment_stride = x.segmentStride
+        product.y_line_stride = x.count * product.y_row_stride
+        product.y_is_bfloat16 = y.format == .bfloat16 ? 1 : 0
+        product.adding = adding ? 1 : 0
+        product.activation = activation.code
+        product.row_scales = UnsafePointer(x.matrix.scales)
+        product.row_zeros = UnsafePointer(x.matrix.zeros)
+        nonisolated(unsafe) let whole = product  // its parts write disjoint outputs
+        // The product has pointers into both.
+        defer { withExtendedLifetime((x.matrix, y)) {} }
+
+        let workspace = x.matrix.workspace
+        let panels = 0..<weights.panelCount
+        let content = weights.content(for: workspace)
+        if case .packed = content, x.lines == 1 && x.count > outputs {
+            // The rows are more to read than the weights: no thread reads another's.
+            workspace.team.split(x.count) { _, rows in
+                compute(whole.of(rows: rows), panels, content)
+            }
+        } else if x.lines > panels.count {
+            workspace.team.split(x.lines) { _, lines in
+                compute(whole.of(lines: lines), panels, content)
+            }
+        } else {
+            workspace.team.split(panels.count) { _, some in compute(whole, some, content) }
+        }
+        if y.format == .bfloat16 {
+            for i in 0..<x.lines * x.count { y.clearPadding(place.row + i * place.step) }
+        }
+    }
+
+    /// Computes the outputs of some panels on the calling thread.
+    ///
+    /// Weights that are not packed yet are packed here, into memory for one panel.
+    private func compute(
+        _ product: clip_product, _ panels: Range<Int>, _ content: PackedWeights.Content
+    ) {
+        switch content {
+        case .packed(let packed):
+            var part = self.part(of: product, panels, packed, from: 0)
+            weights.kernel(&part)
+        case .source(let weight):
+            let packed = Panels(count: 1, inputs: inputs, format: format)
+            let rows = Panels.rows(inputs, format)
+            for panel in panels {
+                packed.pack(weight, panel, at: 0, by: rows)
+                var part = self.part(of: product, panel..<(panel + 1), packed, from: panel)
+                weights.kernel(&part)
+            }
+        }
+    }
+
+    /// The part of a product that computes the outputs of some panels.
+    ///
+    /// - Parameter first: The number of the first panel that `packed` holds.
+    private func part(
+        of product: clip_product, _ panels: Range<Int>, _ packed: Panels, from first: Int
+    ) -> clip_product {
+        let output = panels.lowerBound * Panels.width
+        var part = product
+        part.panels = UnsafeRawPointer(packed.start(panels.lowerBound - first))
+        part.outputs = min(panels.upperBound * Panels.width, outputs) - output
+        part.output_scales = packed.scales(panels.lowerBound - first)
+        part.output_sums = packed.sums(panels.lowerBound - first)
+        part.bias = bias.map { $0.elements + output }
+        part.y += output * (product.y_is_bfloat16 == 1 ? 2 : 4)
+        return part
+    }
+}
+
+extension clip_product {
+    /// A product of plain rows whose panels are not set yet: one line of one segment. Strides are in
+    /// bytes.
+    init(
+        x: UnsafeRawPointer, rows: Int, stride: Int, words: Int, y: UnsafeMutableRawPointer,
+        yStride: Int
+    ) {
+        self.init()
+        self.x = x
+        self.rows = rows
+        row_stride = stride
+        lines = 1
+        self.words = words
+        segments = 1
+        self.y = y
+        y_row_stride = yStride
+        activation = CLIP_IDENTITY
+    }
+
+    /// The same product of some rows of every line.
+    fileprivate func of(rows: Range<Int>) -> clip_product {
+        var part = self
+        part.x += rows.lowerBound * row_stride
+        part.y += rows.lowerBound * y_row_stride
+        part.rows = rows.count
+        part.row_scales = row_scales.map { $0 + rows.lowerBound }
+        part.row_zeros = row_zeros.map { $0 + rows.lowerBound }
+        return part
+    }
+
+    /// The same product of some lines.
+    fileprivate func of(lines: Range<Int>) -> clip_product {
+        var part = self
+        part.x += lines.lowerBound * line_stride
+        part.y += lines.lowerBound * y_line_stride
+        part.lines = lines.count
+        return part
+    }
+}
