@@ -55,7 +55,7 @@ import Testing
         let error = hub.error()
         #expect("\(error as Any)".contains("cannot fetch"), "\(error as Any)")
         try hub.expectWhole(false)
-        #expect(try bytes(ofFile: hub.partial) == Array(hub.contents[..<100_000]))
+        #expect(try firstDifference(bytes(ofFile: hub.partial), hub.contents[..<100_000]) == nil)
         let first = Mutex<DownloadProgress?>(nil)
         _ = try hub.hub.fetch("me/model") { step in
             first.withLock { if $0 == nil && step.file == Hub.name { $0 = step } }
@@ -170,7 +170,7 @@ import Testing
         isBroken.withLock { $0 = false }
         let model = try hub.fetch("me/sharded")
         for name in ["one.safetensors", "two.safetensors"] {
-            #expect(try bytes(ofFile: "\(model.path)/\(name)") == one)
+            #expect(try firstDifference(bytes(ofFile: "\(model.path)/\(name)"), one) == nil)
         }
         #expect(try hub.find("me/sharded") == model)
     }

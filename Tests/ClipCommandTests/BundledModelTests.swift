@@ -25,7 +25,7 @@ import Testing
     ) throws -> (label: String, probability: Double) {
         let result = try clip(["zeroshot", Self.example(picture), "--json"] + labels + options)
         #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
-        let output = try json(result.output)
+        let output = try result.json()
         #expect(output["model"] as? String == "tiny")
         let first = try #require((output["predictions"] as? [[String: Any]])?.first)
         return (
@@ -69,7 +69,7 @@ import Testing
         let result = try clip(
             ["similarity", "--json", "--image"] + pairs.map { Self.example($0.0) } + ["--text"]
                 + pairs.map { $0.1 })
-        let rows = try #require(json(result.output)["cosines"] as? [[Double]])
+        let rows = try #require(result.json()["cosines"] as? [[Double]])
         for (index, row) in rows.enumerated() {
             #expect(row.firstIndex(of: row.max() ?? 0) == index, "\(pairs[index]): \(row)")
         }
@@ -107,7 +107,7 @@ import Testing
         for (picture, label) in zip(["bike", "mountain"], labels) {
             let result = try clip(
                 ["zeroshot", Self.example(picture), "--json", "--quiet"] + labels + options)
-            let predictions = try json(result.output)["predictions"] as? [[String: Any]]
+            let predictions = try result.json()["predictions"] as? [[String: Any]]
             #expect(predictions?.first?["label"] as? String == label)
         }
         let plain = try clip(["encode", Self.example("bike"), "--quiet"])

@@ -68,7 +68,7 @@ import Testing
     /// No option or argument that a user gives a path to is left without completion.
     @Test func noPathIsForgotten() throws {
         let result = try ClipBinary(folder: folder).run(["--experimental-dump-help"])
-        let root = try #require(json(result.output)["command"] as? [String: Any])
+        let root = try #require(result.json()["command"] as? [String: Any])
         let paths: Set<String> = [
             "file", "folder", "input", "vectors", "query", "name|path", "file|folder/", "out",
             "image",

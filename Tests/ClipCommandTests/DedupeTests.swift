@@ -223,7 +223,7 @@ import Testing
             deleted.status == 1
                 && deleted.errors.contains("b.png has changed since it was indexed"),
             "\(deleted.errors)")
-        #expect(try bytes(ofFile: photos + "/b.png") == unique)
+        #expect(try firstDifference(bytes(ofFile: photos + "/b.png"), unique) == nil)
     }
 
     /// The message names the file that has changed.
@@ -286,7 +286,7 @@ import Testing
             try clip("dedupe", photos, "--delete", "--yes", "--log", photos + "/other.png", "-q"),
             status: 2, says: "other.png: it is not a clip dedupe log")
         #expect(try names.count == 4)
-        #expect(try bytes(ofFile: photos + "/other.png") == before)
+        #expect(try firstDifference(bytes(ofFile: photos + "/other.png"), before) == nil)
     }
 
     @Test func damagedLinesOfALogAreReported() throws {

@@ -24,7 +24,7 @@ import Testing
     @Test func theFirstCommandsOfNewUsersWork() throws {
         let encoded = try clip("encode", Self.example("bike"))
         #expect(encoded.status == 0, "\(encoded.errors)")
-        #expect(try json(encoded.output)["model"] as? String == "tiny")
+        #expect(try encoded.json()["model"] as? String == "tiny")
         let classified = try clip(
             "zeroshot", Self.example("bike"), "a man riding bicycle", "a man climbing mountain")
         #expect(classified.status == 0, "\(classified.errors)")
@@ -55,7 +55,7 @@ import Testing
             #expect(result.status == 0, "\(arguments): \(result.errors)")
             #expect(result.errors.contains(Self.note), "\(arguments): \(result.errors)")
             guard arguments[0] != "bench" else { continue }
-            let object = try json(result.output)
+            let object = try result.json()
             #expect(object["model"] as? String == "tiny", "\(arguments): \(result.text)")
         }
     }
@@ -85,7 +85,7 @@ import Testing
         // By name it may be used.
         let made = try clip("index", photos, "--model", "tiny", "--json")
         #expect(made.status == 0 && made.errors.isEmpty, "\(made.errors)")
-        #expect(try json(made.output)["model"] as? String == "tiny")
+        #expect(try made.json()["model"] as? String == "tiny")
         let search = try clip("search", "a dog", "--index", photos)
         #expect(search.status == 0 && search.errors.isEmpty, "\(search.errors)")
         let vectors = try clip(
@@ -134,12 +134,12 @@ import Testing
             let result = try clip(
                 "encode", "--text", "a cat", "--format", "json", environment: environment)
             #expect(result.status == 0 && result.errors.isEmpty, "\(path): \(result.errors)")
-            let object = try json(result.output)
+            let object = try result.json()
             #expect(object["model"] as? String == "ViT-B/32", "\(path)")
             #expect(object["dimension"] as? Int == 512, "\(path)")
             let index = try clip("index", empty, "--json", environment: environment)
             #expect(index.status == 0 && index.errors.isEmpty, "\(path): \(index.errors)")
-            #expect(try json(index.output)["model"] as? String == "ViT-B/32", "\(path)")
+            #expect(try index.json()["model"] as? String == "ViT-B/32", "\(path)")
             try FileManager.default.removeItem(atPath: "\(folder.path)/\(path)")
         }
         let without = try clip("encode", "--text", "a cat")
@@ -176,12 +176,12 @@ import Testing
         #expect(try clip("models").text.contains("yes, default"))
         let found = try clip("encode", "--text", "a", "--format", "json")
         #expect(found.status == 0 && found.errors.isEmpty, "\(found.errors)")
-        #expect(try json(found.output)["model"] as? String == "me/model")
+        #expect(try found.json()["model"] as? String == "me/model")
         let written = try clip("encode", "--text", "a", "-o", "x.npy")
         #expect(written.status == 0 && written.errors.isEmpty, "\(written.errors)")
         // What is named goes before the default.
         let named = try clip("encode", "--text", "a", "--format", "json", "-m", "tiny")
-        #expect(try json(named.output)["model"] as? String == "tiny")
+        #expect(try named.json()["model"] as? String == "tiny")
 
         try FileManager.default.removeItem(atPath: "\(folder.path)/.cache/huggingface")
         for arguments in [["encode", "--text", "a"], ["encode", "--text", "a", "-o", "x.npy"]] {

@@ -17,7 +17,7 @@ import Testing
             ["encode", "--text", "a red apple", "--model", "tiny"] + options,
             environment: environment)
         #expect(result.status == 0, "\(options): \(result.errors)")
-        let row = try json(result.output)
+        let row = try result.json()
         return (try #require(row["embedding"] as? [Double]), result.errors)
     }
 
@@ -29,8 +29,9 @@ import Testing
         ] as [([String], [String: String])] where Engine.isBLASBuilt {
             let found = try embedding(options, environment: environment)
             #expect(found.errors.isEmpty, "\(found.errors)")
-            let worst = zip(found.values, native.values).map { abs($0 - $1) }.max() ?? 1
-            #expect(worst < 1e-6, "\(options), \(environment): \(worst)")
+            #expect(
+                worstDifference(found.values, native.values, limit: 1e-6) == nil,
+                "\(options), \(environment)")
         }
     }
 
@@ -65,7 +66,7 @@ import Testing
         let environment = ["LD_LIBRARY_PATH": paths.compactMap(\.self).joined(separator: ":")]
         let native = try embedding(["--engine", "native"])
         let found = try embedding(["--engine", "blas"], environment: environment)
-        #expect(found.values == native.values)
+        #expect(firstDifference(found.values, native.values) == nil)
         #expect(found.errors.contains("libopenblas0"), "\(found.errors)")
         #expect(found.errors.split(separator: "\n").count == 1, "\(found.errors)")
         let quiet = try embedding(["--engine", "blas", "--quiet"], environment: environment)

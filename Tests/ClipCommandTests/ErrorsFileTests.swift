@@ -46,7 +46,7 @@ import Testing
         expectFailure(try clip(arguments), status: 2, says: says)
         for (name, expected) in zip(files, before) {
             let found = try bytes(ofFile: "\(folder.path)/\(name)")
-            #expect(found == expected, "\(arguments) changed \(name)")
+            #expect(firstDifference(found, expected) == nil, "\(arguments) changed \(name)")
         }
     }
 
@@ -56,7 +56,7 @@ import Testing
         let before = try bytes(ofFile: folder.path + "/a.jpg")
         expectFailure(
             try clip(["encode", "a.jpg", "--errors", "e.jsonl"]), status: 2, says: "same file")
-        #expect(try bytes(ofFile: folder.path + "/a.jpg") == before)
+        #expect(try firstDifference(bytes(ofFile: folder.path + "/a.jpg"), before) == nil)
     }
 
     @Test func theListOfAnEarlierRunIsReplaced() throws {

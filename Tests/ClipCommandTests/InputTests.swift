@@ -34,7 +34,7 @@ import Testing
     private func similarity(_ arguments: [String], input: String = "") throws -> [String: Any] {
         let result = try clip(["similarity", "--json"] + arguments, input: input)
         #expect(result.status == 0, "\(arguments): \(result.errors)")
-        return try json(result.output)
+        return try result.json()
     }
 
     /// A WebDataset of the images, with a class, a text and an object each.
@@ -98,7 +98,7 @@ import Testing
         try folder.write("photos/bad.jpg", "no image".utf8)
         let partly = try clip(["similarity", "--json", "--image", "photos"] + texts)
         #expect(partly.status == 1 && partly.errors.contains("photos/bad.jpg"))
-        #expect(try json(partly.output)["images"] as? [String] == Self.names)
+        #expect(try partly.json()["images"] as? [String] == Self.names)
     }
 
     @Test func similaritySaysWhatIsMeant() throws {

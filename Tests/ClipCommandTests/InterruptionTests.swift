@@ -81,7 +81,8 @@ import Testing
         let result = try interrupt(
             ["index", "photos"], by: signal, once: "photos/.clip-index/vectors.f32",
             begin: { try remove("photos/.clip-index") })
-        #expect(result.status == signal)  // a shell says 128 and the number
+        // A shell says 128 and the number.
+        #expect(result.status == signal, "\(result.errors)")
         #expect(lines(result.errors).count == 1, "\(result.errors)")
         let words = "images are indexed; run the command again to continue"
         #expect(result.errors.contains(words), "\(result.errors)")
@@ -89,7 +90,7 @@ import Testing
         #expect(kept > 0 && kept < Self.count)
         let again = try ClipBinary(folder: folder).run(
             ["index", "photos", "--json"], environment: [:])
-        let summary = try json(again.output)
+        let summary = try again.json()
         #expect(summary["unchanged"] as? Int == kept, "\(result.errors) \(summary)")
         #expect(summary["encoded"] as? Int == Self.count - kept)
     }

@@ -77,7 +77,7 @@ import Testing
         expectFailure(refused, status: 1, says: "give the model of the new index with --model")
         let rebuilt = try index("--rebuild", "--json")
         #expect(rebuilt.status == 0, "\(rebuilt.errors)")
-        #expect(try json(rebuilt.output)["encoded"] as? Int == 3)
+        #expect(try rebuilt.json()["encoded"] as? Int == 3)
     }
 
     /// Whatever cannot be opened, no image that is there is forgotten.
@@ -91,7 +91,7 @@ import Testing
             ])
             #expect([0, 1].contains(limited.status), "\(count): \(limited.errors)")
             let whole = try index("--json")
-            let summary = try json(whole.output)
+            let summary = try whole.json()
             #expect(
                 whole.status == 0 && summary["unchanged"] as? Int == 3,
                 "\(count) descriptors: \(limited.errors) \(summary)")

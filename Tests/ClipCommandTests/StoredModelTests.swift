@@ -48,7 +48,7 @@ struct StoredModelTests {
 
     private func updated(_ result: ClipBinary.Result) throws -> [String: Int] {
         #expect(result.status == 0, "\(result.errors)")
-        return try json(result.output).compactMapValues { $0 as? Int }
+        return try result.json().compactMapValues { $0 as? Int }
     }
 
     // MARK: version 0.1.0
@@ -62,8 +62,9 @@ struct StoredModelTests {
         #expect(summary["encoded"] == 0 && summary["unchanged"] == 16, "\(summary)")
         #expect(summary["deleted"] == 0 && summary["moved"] == 0, "\(summary)")
         #expect(
-            try bytes(ofFile: folder.path + "/photos/.clip-index/vectors.f32")
-                == bytes(ofFile: Fixtures.path("versions/0.1.0/tiny/vectors.f32")))
+            try firstDifference(
+                bytes(ofFile: folder.path + "/photos/.clip-index/vectors.f32"),
+                bytes(ofFile: Fixtures.path("versions/0.1.0/tiny/vectors.f32"))) == nil)
         #expect(try clip("search", "a cat", "--index", "photos").text == found.text)
     }
 
@@ -118,7 +119,8 @@ struct StoredModelTests {
             )
             // The rows that were there are the same to the bit; others may come from another instruction set.
             let kept = new == "y.npy" ? 128 + 9 * 1024 : expected.count
-            #expect(found.count == expected.count && found.prefix(kept) == expected.prefix(kept))
+            #expect(found.count == expected.count)
+            #expect(firstDifference(found.prefix(kept), expected.prefix(kept)) == nil, "\(new)")
         }
         expectFailure(
             try clip("search", "a cat", "--index", "x.npy"), status: 2, says: "no model")

@@ -81,7 +81,7 @@ import Testing
         let file = try folder.write("labels", "cat\ndog\n\ncat\n".utf8)
         let result = try clip("zeroshot", Self.bike, "--labels", file, "--json")
         #expect(result.status == 0)
-        #expect((try json(result.output)["predictions"] as? [Any])?.count == 3)
+        #expect((try result.json()["predictions"] as? [Any])?.count == 3)
         #expect(
             result.errors.contains("warning: \(file) has \"cat\" more than once"),
             "\(result.errors)")
@@ -209,7 +209,7 @@ import Testing
     @Test func hiddenStatesDoNotSayThatNothingWasFound() throws {
         let result = try clip("encode", "--hidden-states", "last", "--text", "a dog")
         #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
-        #expect(try json(result.output)["model"] as? String == "tiny")
+        #expect(try result.json()["model"] as? String == "tiny")
     }
 
     @Test func linesOfCollectionsNameTheModel() throws {
