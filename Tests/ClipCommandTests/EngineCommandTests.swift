@@ -35,6 +35,25 @@ import Testing
         }
     }
 
+    /// Every instruction set of the CPU and every precision, a ViT and a ResNet: rounding alone differs.
+    @Test(arguments: ["vit", "resnet"], CLIPModel.instructionSets)
+    func instructionSetsAgree(_ model: String, instructionSet: String) throws {
+        func embedding(_ precision: String, _ instructionSet: String) throws -> [Double] {
+            let result = try binary.run(
+                [
+                    "encode", Fixtures.root + "/Examples/cat.jpg", "--precision", precision,
+                    "--model", Fixtures.path("models/\(model)"), "--quiet",
+                ], environment: ["CLIP_ISA": instructionSet, "CLIP_ENGINE": "native"])
+            return try #require(result.successful().json()["embedding"] as? [Double])
+        }
+        let exact = try embedding("fp32", "scalar")
+        for (precision, limit) in [("fp32", 1e-5), ("bf16", 0.02), ("int8", 0.1)] {
+            let found = try embedding(precision, instructionSet)
+            let difference = worstDifference(found, exact, limit: limit)
+            #expect(difference == nil, "\(precision) on \(instructionSet)")
+        }
+    }
+
     @Test func unusableEnginesAreRefused() throws {
         let encode = ["encode", "--text", "a", "--model", "tiny"]
         expectFailure(
