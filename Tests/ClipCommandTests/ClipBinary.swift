@@ -100,7 +100,10 @@ func expectFailure(
     #expect(result.status.code == status, "\(result.status)", sourceLocation: sourceLocation)
     #expect(result.output.isEmpty, "\(result.status)", sourceLocation: sourceLocation)
     #expect(
-        result.errors.hasPrefix("clip: error: ") && result.errors.contains(says),
+        result.errors.hasPrefix("clip: error: "),
+        "\(result.errors)", sourceLocation: sourceLocation)
+    #expect(
+        result.errors.contains(says),
         "\(result.errors)", sourceLocation: sourceLocation)
     let lines = result.errors.split(separator: "\n")
     #expect(lines.count == 1, "\(result.errors)", sourceLocation: sourceLocation)

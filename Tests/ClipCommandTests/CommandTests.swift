@@ -20,7 +20,8 @@ import Testing
         let result = try clip(
             "zeroshot", Self.picture, "a man riding bicycle", "a man climbing mountain",
             "a photo of a cat", "--model", Self.model, "--json", "--reference")
-        #expect(result.status == 0 && result.errors.isEmpty)
+        #expect(result.status == 0)
+        #expect(result.errors.isEmpty)
         #expect(result.text.hasPrefix("{\"image\":\""))
         let predictions = try #require(result.json()["predictions"] as? [[String: Any]])
         let expected = try json(
@@ -37,7 +38,8 @@ import Testing
             "zeroshot", Self.picture, "--labels", labels, "--top", "1", "--template",
             "a photo of a {}", "--model", Self.model)
         let lines = result.text.split(separator: "\n")
-        #expect(result.status == 0 && lines.count == 2)
+        #expect(result.status == 0)
+        #expect(lines.count == 2)
         #expect(lines.first?.split(separator: " ") == ["probability", "cosine", "label"])
         #expect(lines.last?.contains(" % ") == true)
     }
@@ -50,7 +52,8 @@ import Testing
         #expect(lines.count == 4)
         #expect(try json(Data(lines[1].utf8))["text"] as? String == "-x")
         let row = try #require(json(Data(lines[0].utf8))["embedding"] as? [Double])
-        #expect(row.count == 16 && abs(row.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
+        #expect(row.count == 16)
+        #expect(abs(row.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
 
         let one = try clip("encode", "--text", "a", "--format", "json", "--model", Self.model)
         #expect(try one.json()["dimension"] as? Int == 16)
@@ -58,8 +61,10 @@ import Testing
         let path = folder.path + "/rows.npy"
         let npy = try clip("encode", Self.picture, "--text", "a", "-o", path, "--model", Self.model)
         let data = try Data(contentsOf: URL(fileURLWithPath: path))
-        #expect(npy.status == 0 && npy.output.isEmpty)
-        #expect(data.count == 128 + 2 * 16 * 4 && data.starts(with: [0x93] + Array("NUMPY".utf8)))
+        #expect(npy.status == 0)
+        #expect(npy.output.isEmpty)
+        #expect(data.count == 128 + 2 * 16 * 4)
+        #expect(data.starts(with: [0x93] + Array("NUMPY".utf8)))
         #expect(String(decoding: data[10..<128], as: UTF8.self).contains("'shape': (2, 16)"))
         let piped = try clip(
             "encode", Self.picture, "--text", "a", "--format", "npy", "--model", Self.model)
@@ -81,12 +86,15 @@ import Testing
         #expect(data.count == 128 + 2 * 77 * width * 4)
         let lines = try binary.run(arguments).successful().text.split(separator: "\n")
         let rows = try #require(json(Data(lines[1].utf8))["hidden_states"] as? [[Double]])
-        #expect(lines.count == 2 && rows.count == 77 && rows.allSatisfy { $0.count == width })
+        #expect(lines.count == 2)
+        #expect(rows.count == 77)
+        #expect(rows.allSatisfy { $0.count == width })
 
         // What can be done is done, and in .npy all or nothing.
         let long = String(repeating: "a ", count: 90)
         let some = try binary.run(arguments + ["--text", long])
-        #expect(some.status == 1 && some.text.split(separator: "\n").count == 2)
+        #expect(some.status == 1)
+        #expect(some.text.split(separator: "\n").count == 2)
         #expect(some.errors.contains("92 tokens"))
         #expect(
             try binary.run(arguments + ["--text", long, "-o", folder.path + "/more.npy"]).status
@@ -116,7 +124,8 @@ import Testing
         let arguments = ["preprocess", cut, "-o", folder.path + "/cut.npy"]
         let binary = ClipBinary(folder: folder)
         let refused = try binary.run(arguments)
-        #expect(refused.status == 1 && refused.errors.contains("ends before the image"))
+        #expect(refused.status == 1)
+        #expect(refused.errors.contains("ends before the image"))
         #expect(try binary.run(arguments + ["--allow-truncated"]).status == 0)
     }
 
@@ -127,7 +136,8 @@ import Testing
         #expect(try larger.json()["dimension"] as? Int == 16)
         let resnet = try clip(
             "encode", Self.picture, "--model", Fixtures.path("models/resnet"), "--resolution", "96")
-        #expect(resnet.status == 1 && resnet.errors.contains("ModifiedResNet"))
+        #expect(resnet.status == 1)
+        #expect(resnet.errors.contains("ModifiedResNet"))
     }
 
     @Test func similarityIsAMatrix() throws {
@@ -135,7 +145,9 @@ import Testing
             "similarity", "--image", Self.picture, Self.picture, "--text", "a", "b", "c", "--json",
             "--model", Self.model)
         let rows = try #require(result.json()["cosines"] as? [[Double]])
-        #expect(rows.count == 2 && rows[0].count == 3 && rows[0] == rows[1])
+        try #require(rows.count == 2)
+        #expect(rows[0].count == 3)
+        #expect(rows[0] == rows[1])
     }
 
     @Test func tokenizeShowsIds() throws {
@@ -147,7 +159,8 @@ import Testing
         #expect(padded.split(separator: ",").count == 77)
         let long = String(repeating: "a ", count: 100)
         let mixed = try clip("tokenize", "a", long, "b")
-        #expect(mixed.status == 1 && mixed.text.split(separator: "\n").count == 2)
+        #expect(mixed.status == 1)
+        #expect(mixed.text.split(separator: "\n").count == 2)
         #expect(mixed.errors.contains("102 tokens"))
         #expect(try clip("tokenize", "--truncate", long).status == 0)
     }
@@ -161,7 +174,8 @@ import Testing
 
     @Test func infoAndBench() throws {
         let info = try clip("info", Self.model)
-        #expect(info.text.contains("quickgelu") && info.text.contains("F16, F32"))
+        #expect(info.text.contains("quickgelu"))
+        #expect(info.text.contains("F16, F32"))
         for tower in ["image", "text"] {
             let bench = try json(
                 clip(
@@ -181,7 +195,8 @@ import Testing
             "bench", "--tower", "text", "--tokens", "9", "--on-request", "--model", Self.model,
             input: "\n\n")
         let times = twice.text.split(separator: "\n").compactMap { Double($0) }
-        #expect(times.count == 2 && times.allSatisfy { $0 > 0 })
+        #expect(times.count == 2)
+        #expect(times.allSatisfy { $0 > 0 })
         expectFailure(
             try clip("bench", "--tower", "preprocess"), status: 2, says: "--image")
     }
@@ -192,11 +207,13 @@ import Testing
         let binary = ClipBinary(folder: folder)
         let scalar = ["CLIP_ISA": "scalar"]
         let exact = try binary.run(arguments, environment: scalar)
-        #expect(exact.status == 0 && exact.errors.isEmpty)
+        #expect(exact.status == 0)
+        #expect(exact.errors.isEmpty)
         for precision in ["bf16", "int8"] {
             let result = try binary.run(
                 arguments + ["--precision", precision], environment: scalar)
-            #expect(result.status == 0 && result.text == exact.text)
+            #expect(result.status == 0)
+            #expect(result.text == exact.text)
             #expect(result.errors.split(separator: "\n").count == 1)
             #expect(result.errors.contains("no instructions for \(precision)"))
         }
@@ -268,19 +285,22 @@ import Testing
     @Test func oneBadPictureDoesNotStopTheRest() throws {
         let bad = Fixtures.path("pictures/bad/text.jpg")
         let rows = try clip("encode", bad, Self.picture, "--model", Self.model)
-        #expect(rows.status == 1 && rows.text.split(separator: "\n").count == 1)
+        #expect(rows.status == 1)
+        #expect(rows.text.split(separator: "\n").count == 1)
         #expect(rows.errors.contains("text.jpg"))
 
         // A file of vectors has its names beside it; a pipe has not.
         let output = folder.path + "/rows.npy"
         let npy = try clip("encode", bad, Self.picture, "-o", output, "--model", Self.model)
-        #expect(npy.status == 1 && npy.errors.contains("text.jpg"))
+        #expect(npy.status == 1)
+        #expect(npy.errors.contains("text.jpg"))
         #expect(try bytes(ofFile: output).count == 128 + 16 * 4)
         let names = try bytes(ofFile: folder.path + "/rows.names.jsonl")
         #expect(try json(Data(names))["image"] as? String == Self.picture)
         let piped = try clip(
             "encode", bad, Self.picture, "--format", "npy", "--model", Self.model)
-        #expect(piped.status == 1 && piped.output.isEmpty)
+        #expect(piped.status == 1)
+        #expect(piped.output.isEmpty)
         #expect(piped.errors.contains("nothing is written"))
     }
 

@@ -104,13 +104,17 @@ import Testing
                 ]).output)
         }
         let native = try bench("native")
-        #expect(native["engine"] as? String == "native" && native["blas"] as? String == "none")
+        #expect(native["engine"] as? String == "native")
+        #expect(native["blas"] as? String == "none")
         let version = try json(binary.run(["--version", "--json"]).output)
         let libraries = try #require(version["libraries"] as? [String: Any])
-        #expect(version["version"] as? String == "0.1.0" && version["commit"] != nil)
+        #expect(version["version"] as? String == "0.1.0")
+        #expect(version["commit"] != nil)
         let sets = try #require(version["instruction_sets"] as? [String])
-        #expect(sets == CLIPModel.instructionSets && sets.last == "scalar")
-        #expect(libraries["libpng"] is String && libraries["sqlite"] is String)
+        #expect(sets == CLIPModel.instructionSets)
+        #expect(sets.last == "scalar")
+        #expect(libraries["libpng"] is String)
+        #expect(libraries["sqlite"] is String)
         guard Engine.isBLASBuilt else {
             #expect(version["engines"] as? [String] == ["native"])
             return
@@ -121,14 +125,16 @@ import Testing
         #expect(blas["blas_core"] as? String == libraries["blas_core"] as? String)
         #expect(version["engines"] as? [String] == ["native", "blas", "blas-fast"])
         let line = try binary.run(["--version"]).text
-        #expect(line.contains("engine ") && line.contains("OpenBLAS "), "\(line)")
+        #expect(line.contains("engine "), "\(line)")
+        #expect(line.contains("OpenBLAS "), "\(line)")
     }
 
     /// No library is loaded and no thread started by what multiplies nothing.
     @Test func tokenizingLoadsNoBLAS() throws {
         let result = try binary.run(
             ["tokenize", "hello"], environment: ["CLIP_ENGINE": "blas", "LD_DEBUG": "libs"])
-        #expect(result.status == 0 && !result.errors.contains("openblas"))
+        #expect(result.status == 0)
+        #expect(!result.errors.contains("openblas"))
         #expect(result.errors.contains("libc.so"), "LD_DEBUG printed nothing")
     }
 }

@@ -75,7 +75,8 @@ import Testing
         let path = Fixtures.path("pictures/kinds/grey-16.png")
         let scaled = try RGBImage(contentsOfFile: path)
         let clipped = try RGBImage(contentsOfFile: path, options: .reference)
-        #expect(Set(scaled.pixels).count > 100 && scaled.decoded.kind == .rgb)
+        #expect(Set(scaled.pixels).count > 100)
+        #expect(scaled.decoded.kind == .rgb)
         #expect(clipped.pixels.filter { $0 == 255 }.count > clipped.pixels.count * 9 / 10)
     }
 
@@ -100,7 +101,8 @@ import Testing
                 try decoded(bytes, maximumPixels: 1_000_000)
             }
             let part = try decoded(bytes, maximumPixels: 1_000_000, allowsTruncated: true)
-            #expect(part.width == 61 && part.height == 47)
+            #expect(part.width == 61)
+            #expect(part.height == 47)
         }
         // Nothing of the pixels is there.
         let header = try Array(picture("rgb.png").prefix(40))
@@ -130,7 +132,8 @@ import Testing
                 width: 3, height: 2, kind: .rgba, hasMask: false, bytesPerPixel: 4,
                 samples: pixels, orientation: orientation
             ).upright()
-            #expect(image.width == width && image.height == 6 / width, "\(orientation)")
+            #expect(image.width == width, "\(orientation)")
+            #expect(image.height == 6 / width, "\(orientation)")
             let turned = RGBImage(image)
             for channel in 0..<3 {
                 let found = stride(from: channel, to: 18, by: 3).map { turned.pixels[$0] }

@@ -36,7 +36,10 @@ import Testing
             return
         }
         #expect(
-            width == side && height == side, "\(name): \(width) x \(height)",
+            width == side, "\(name): \(width) x \(height)",
+            sourceLocation: sourceLocation)
+        #expect(
+            height == side, "\(name): \(width) x \(height)",
             sourceLocation: sourceLocation)
         let least = Int(bytesPerPixel * Double(side * side))
         #expect(
@@ -69,7 +72,8 @@ import Testing
         #expect(try DecodedImage(decoding: file, options: options).bytesPerPixel == 2)
         options.scales16Bits = true
         let image = try DecodedImage(decoding: file, options: options)
-        #expect(image.bytesPerPixel == 1 && image.kind == .rgb)
+        #expect(image.bytesPerPixel == 1)
+        #expect(image.kind == .rgb)
         let row = (0..<64).flatMap { [UInt8](repeating: $0, count: 3) }
         #expect(
             firstDifference(RGBImage(image).pixels, Array(repeatElement(row, count: 32).joined()))
