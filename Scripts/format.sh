@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --check ]; then
-    swift format lint --strict --recursive --parallel Package.swift Sources Tests Scripts
+    swift format lint --strict --recursive --parallel Package.swift Sources Tests Scripts Examples
 else
-    swift format --in-place --recursive --parallel Package.swift Sources Tests Scripts
+    swift format --in-place --recursive --parallel Package.swift Sources Tests Scripts Examples
 fi

@@ -10,7 +10,8 @@ With --check it writes to a temporary folder and compares, byte for byte.
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
     formats/    one small model in every layout and file format             (goldens_formats.py)
-    text/       hard strings and their token ids                            (goldens_text.py)
+    text/       hard strings and their token ids                            (goldens_text.py),
+                and each step of cleaning them                              (goldens_repair.py)
     pictures/   small pictures, decoded, resized and cropped by Pillow      (goldens_pictures.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
@@ -33,6 +34,7 @@ from torch.nn.functional import normalize
 import goldens_formats
 import goldens_models
 import goldens_pictures
+import goldens_repair
 import goldens_text
 import goldens_tiny
 
@@ -97,6 +99,7 @@ def make(target: Path) -> None:
     goldens_formats.make(target / "formats", SEED)
     goldens_pictures.make(target / "pictures", SEED)
     goldens_text.make(target / "text", SEED)
+    goldens_repair.make(target / "text")
     outcome = expected(seeded, target / "pictures")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))

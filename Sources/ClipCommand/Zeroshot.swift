@@ -199,7 +199,7 @@ struct Zeroshot: ParsableCommand {
 }
 
 /// A field of RFC 4180, in quotation marks where it needs them.
-private func csvField(_ bytes: [UInt8]) -> [UInt8] {
+func csvField(_ bytes: [UInt8]) -> [UInt8] {
     let quote = UInt8(ascii: "\"")
     guard bytes.contains(where: { $0 == quote || ",\r\n".utf8.contains($0) }) else { return bytes }
     return [quote] + bytes.flatMap { $0 == quote ? [quote, quote] : [$0] } + [quote]

@@ -139,7 +139,8 @@ import Testing
         bytes[24] = 16
         let deep = ComparedImage(
             try RGBImage(decoding: Canvas.page(seed: 1).png), bytes)
-        #expect(deep.hasMore && PixelDifference(deep, deep) == nil)
+        #expect(deep.hasMore)
+        #expect(PixelDifference(deep, deep) == nil)
         let animated = Array("RIFF0000WEBPVP8X".utf8) + [10, 0, 0, 0, 2, 0, 0, 0]
         #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
     }

@@ -21,7 +21,8 @@ import Testing
         environment["REQUESTS_CA_BUNDLE"] = ""
         #expect(Certificates(environment: environment).variable == "CURL_CA_BUNDLE")
         let bundle = Certificates(environment: ["REQUESTS_CA_BUNDLE": folder.path])
-        #expect(bundle.folder == folder.path && bundle.file == nil)
+        #expect(bundle.folder == folder.path)
+        #expect(bundle.file == nil)
     }
 
     @Test func certificateFailuresAreNotTriedAgain() {

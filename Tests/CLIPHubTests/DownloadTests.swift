@@ -24,7 +24,8 @@ import Testing
         #expect(link == "../../blobs/\(hub.sha256)")
         #expect(!FileManager.default.fileExists(atPath: hub.partial))
         let last = try #require(progress.withLock { $0.last })
-        #expect(last.received == Hub.size && last.total == Hub.size)
+        #expect(last.received == Hub.size)
+        #expect(last.total == Hub.size)
         // A second time nothing is fetched.
         let before = hub.bodies
         _ = try hub.fetch()
@@ -55,7 +56,7 @@ import Testing
         let error = hub.error()
         #expect("\(error as Any)".contains("cannot fetch"), "\(error as Any)")
         try hub.expectWhole(false)
-        #expect(try bytes(ofFile: hub.partial) == Array(hub.contents[..<100_000]))
+        #expect(try firstDifference(bytes(ofFile: hub.partial), hub.contents[..<100_000]) == nil)
         let first = Mutex<DownloadProgress?>(nil)
         _ = try hub.hub.fetch("me/model") { step in
             first.withLock { if $0 == nil && step.file == Hub.name { $0 = step } }
@@ -170,7 +171,7 @@ import Testing
         isBroken.withLock { $0 = false }
         let model = try hub.fetch("me/sharded")
         for name in ["one.safetensors", "two.safetensors"] {
-            #expect(try bytes(ofFile: "\(model.path)/\(name)") == one)
+            #expect(try firstDifference(bytes(ofFile: "\(model.path)/\(name)"), one) == nil)
         }
         #expect(try hub.find("me/sharded") == model)
     }
@@ -283,7 +284,8 @@ import Testing
         let error = hub.error()  // the other server has other bytes
         #expect("\(error as Any)".contains("300000"), "\(error as Any)")
         let own = hub.server.requests
-        #expect(!own.isEmpty && own.allSatisfy { $0.headers["authorization"] == "Bearer secret" })
+        #expect(!own.isEmpty)
+        #expect(own.allSatisfy { $0.headers["authorization"] == "Bearer secret" })
         #expect(!other.requests.isEmpty)
         #expect(other.requests.allSatisfy { $0.headers["authorization"] == nil })
     }
@@ -305,7 +307,8 @@ import Testing
         let https = try #require(WebAddress("https://a.b/c"))
         #expect(https.following("//d/e")?.url == "https://d/e")
         #expect(https.following("/e")?.url == "https://a.b/e")
-        #expect(WebAddress("https://user@host/") == nil && WebAddress("file:///etc") == nil)
+        #expect(WebAddress("https://user@host/") == nil)
+        #expect(WebAddress("file:///etc") == nil)
     }
 
     @Test func aFullDiskIsAnError() throws {
@@ -354,7 +357,8 @@ import Testing
             for _ in 0..<3 { group.addTask { try client.fetch("me/model") } }
             return try await group.reduce(into: []) { $0.append($1) }
         }
-        #expect(found.count == 3 && Set(found.map(\.path)).count == 1)
+        #expect(found.count == 3)
+        #expect(Set(found.map(\.path)).count == 1)
         #expect(hub.bodies == 1)
         try hub.expectWhole(true)
     }

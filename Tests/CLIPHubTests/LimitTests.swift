@@ -133,7 +133,8 @@ import Testing
         }
         #expect(hub.bodies == 2)
         let kept = try bytes(ofFile: hub.partial)
-        #expect(!kept.isEmpty && kept == Array(hub.contents[..<kept.count]))
+        #expect(!kept.isEmpty)
+        #expect(firstDifference(kept, hub.contents.prefix(kept.count)) == nil)
         hub.hub.policy = usual
         _ = try hub.fetch()
         try hub.expectWhole(true)

@@ -63,7 +63,8 @@ import Testing
     @Test func duplicatesAreDeletedAndLogged() throws {
         let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
         try removal(.delete).remove(copy, keeping: kept)
-        #expect(!exists("photos/copy.png") && exists("photos/kept.png"))
+        #expect(!exists("photos/copy.png"))
+        #expect(exists("photos/kept.png"))
         let entries = try RemovalLog.entries(of: log)
         #expect(entries.map(\.step) == [.intent, .done])
         #expect(entries.allSatisfy { $0.digest == copy.digest && $0.to == nil && $0.size == 8 })
@@ -135,14 +136,22 @@ import Testing
         let removal = try removal(.move(to: away))
         try removal.remove(try picture("copy.png"), keeping: kept)
         try removal.remove(try picture("sub/copy.png"), keeping: kept)
-        #expect(exists("away/copy.png") && exists("away/sub/copy.png"))
-        #expect(!exists("photos/copy.png") && !exists("photos/sub/copy.png"))
+        #expect(exists("away/copy.png"))
+        #expect(exists("away/sub/copy.png"))
+        #expect(!exists("photos/copy.png"))
+        #expect(!exists("photos/sub/copy.png"))
         let undone = try RemovalUndo(log: log).run()
-        #expect(undone.restored.count == 2 && undone.failures.isEmpty && undone.deleted.isEmpty)
-        #expect(exists("photos/copy.png") && exists("photos/sub/copy.png"))
-        #expect(!exists("away/copy.png") && !exists("away/sub/copy.png"))
+        #expect(undone.restored.count == 2)
+        #expect(undone.failures.isEmpty)
+        #expect(undone.deleted.isEmpty)
+        #expect(exists("photos/copy.png"))
+        #expect(exists("photos/sub/copy.png"))
+        #expect(!exists("away/copy.png"))
+        #expect(!exists("away/sub/copy.png"))
         let again = try RemovalUndo(log: log).run()
-        #expect(again.restored.isEmpty && again.unchanged == 2 && again.failures.isEmpty)
+        #expect(again.restored.isEmpty)
+        #expect(again.unchanged == 2)
+        #expect(again.failures.isEmpty)
     }
 
     /// Only a target below the indexed folder is marked, by its path without links.
@@ -186,7 +195,8 @@ import Testing
         try removal(.move(to: away)).remove(copy, keeping: kept)
         try folder.write("photos/copy.png", "precious".utf8)
         let undone = try RemovalUndo(log: log).run()
-        #expect(undone.restored.isEmpty && undone.failures.count == 1)
+        #expect(undone.restored.isEmpty)
+        #expect(undone.failures.count == 1)
         #expect(
             "\(undone.failures)".contains("another file has the original path now"),
             "\(undone.failures)")
@@ -254,11 +264,15 @@ import Testing
         try files.linkItem(
             atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
         let undone = try RemovalUndo(log: log).run()
-        #expect(undone.restored.count == 2 && undone.failures.isEmpty, "\(undone)")
-        #expect(exists("photos/copy.png") && exists("photos/sub/copy.png"))
-        #expect(!exists("away/copy.png") && !exists("away/sub/copy.png"))
+        #expect(undone.restored.count == 2, "\(undone)")
+        #expect(undone.failures.isEmpty, "\(undone)")
+        #expect(exists("photos/copy.png"))
+        #expect(exists("photos/sub/copy.png"))
+        #expect(!exists("away/copy.png"))
+        #expect(!exists("away/sub/copy.png"))
         let again = try RemovalUndo(log: log).run()
-        #expect(again.unchanged == 2 && again.restored.isEmpty, "\(again)")
+        #expect(again.unchanged == 2, "\(again)")
+        #expect(again.restored.isEmpty, "\(again)")
     }
 
     @Test func movesThatWereNotBegunAreLeftAlone() throws {
@@ -270,13 +284,16 @@ import Testing
         try files.moveItem(
             atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
         let undone = try RemovalUndo(log: log).run()
-        #expect(undone.unchanged == 1 && undone.restored.isEmpty && undone.failures.isEmpty)
+        #expect(undone.unchanged == 1)
+        #expect(undone.restored.isEmpty)
+        #expect(undone.failures.isEmpty)
     }
 
     @Test func deletedFilesAreListedWithTheirDuplicate() throws {
         try removal(.delete).remove(try picture("copy.png"), keeping: try picture("kept.png"))
         let undone = try RemovalUndo(log: log).run()
-        #expect(undone.deleted.count == 1 && undone.restored.isEmpty)
+        #expect(undone.deleted.count == 1)
+        #expect(undone.restored.isEmpty)
         #expect(undone.deleted.first?.path.lastComponent == Array("copy.png".utf8)[...])
         #expect(undone.deleted.first?.kept.lastComponent == Array("kept.png".utf8)[...])
     }
@@ -287,7 +304,8 @@ import Testing
         try folder.write("away/copy.png", "edited".utf8)
         let undone = try RemovalUndo(log: log).run()
         #expect("\(undone.failures)".contains("has changed since it was moved"))
-        #expect(exists("away/copy.png") && !exists("photos/copy.png"))
+        #expect(exists("away/copy.png"))
+        #expect(!exists("photos/copy.png"))
     }
 
     @Test func otherFilesAreNoLogs() throws {
@@ -332,7 +350,8 @@ import Testing
         try folder.write("log.jsonl", damaged + damaged + lines[2] + lines[3])
         let undone = try RemovalUndo(log: log).run()
         #expect(undone.damagedLines == [1, 2], "\(undone)")
-        #expect(undone.restored.count == 1 && exists("photos/sub/copy.png"), "\(undone)")
+        #expect(undone.restored.count == 1, "\(undone)")
+        #expect(exists("photos/sub/copy.png"), "\(undone)")
         #expect(exists("away/copy.png"))
         let error = #expect(throws: RemovalError.self) { try RemovalLog.entries(of: log) }
         #expect("\(try #require(error))".contains("line 1 is not an entry of a clip dedupe log"))

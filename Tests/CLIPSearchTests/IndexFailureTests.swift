@@ -60,13 +60,16 @@ import Testing
             ).run({ found.isEmpty ? nil : found.removeFirst() })
         }
         let first = try updateWithoutSub()
-        #expect(first.deleted == 1 && first.unchanged == 1)
+        #expect(first.deleted == 1)
+        #expect(first.unchanged == 1)
         #expect(first.failures.map(\.isNew) == [true])
         #expect(first.failures.first?.reason.contains("Input/output error") == true)
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png", "sub/2.png"])
         #expect(try updateWithoutSub().failures.map(\.isNew) == [false])
         let last = try update()
-        #expect(last.unchanged == 4 && last.encoded == 0 && last.deleted == 0)
+        #expect(last.unchanged == 4)
+        #expect(last.encoded == 0)
+        #expect(last.deleted == 0)
         #expect(last.failures.isEmpty)
     }
 
@@ -96,7 +99,9 @@ import Testing
             image, .file(sub.appending("0.png".utf8)), .file(sub.appending("1.png".utf8)),
             .unreadable(other, reason: "Permission denied"),
         ])
-        #expect(summary.failures.count == 1 && summary.unchanged == 1 && summary.encoded == 2)
+        #expect(summary.failures.count == 1)
+        #expect(summary.unchanged == 1)
+        #expect(summary.encoded == 2)
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
         #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
     }
@@ -133,10 +138,12 @@ import Testing
         for seed in 0..<3 { try add("usb/\(seed).png", seed: seed) }
         try add("usb0.png", seed: 3)
         let first = try update()
-        #expect(first.encoded == 4 && first.danglingLinks.isEmpty, "\(first)")
+        #expect(first.encoded == 4, "\(first)")
+        #expect(first.danglingLinks.isEmpty, "\(first)")
         try files.moveItem(atPath: disk, toPath: disk + ".away")
         let without = try update()
-        #expect(without.deleted == 0 && without.unchanged == 1, "\(without)")
+        #expect(without.deleted == 0, "\(without)")
+        #expect(without.unchanged == 1, "\(without)")
         #expect(without.failures.isEmpty, "\(without)")
         #expect(without.danglingLinks == [FilePath(link)])
         #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
@@ -170,7 +177,8 @@ import Testing
         #expect(try update(small).failures.map(\.isNew) == [true])
         #expect(try update(small).failures.map(\.isNew) == [false])
         let last = try update()
-        #expect(last.encoded == 1 && last.failures.isEmpty)
+        #expect(last.encoded == 1)
+        #expect(last.failures.isEmpty)
     }
 
     /// The old vector would be an answer for an image that is not there any more.
@@ -184,7 +192,8 @@ import Testing
         #expect(limited.failures.map(\.isNew) == [true], "\(limited)")
         #expect(try names() == [])
         let last = try update()
-        #expect(last.encoded == 1 && last.failures.isEmpty, "\(last)")
+        #expect(last.encoded == 1, "\(last)")
+        #expect(last.failures.isEmpty, "\(last)")
         #expect(try names() == ["a.png"])
     }
 
@@ -214,7 +223,9 @@ import Testing
         #expect(failed.failures.map(\.isNew) == [true], "\(failed)")
         try files.moveItem(atPath: "\(path)/a.png", toPath: "\(path)/b.png")
         let last = try update()
-        #expect(last.moved == 1 && last.encoded == 0 && last.failures.isEmpty, "\(last)")
+        #expect(last.moved == 1, "\(last)")
+        #expect(last.encoded == 0, "\(last)")
+        #expect(last.failures.isEmpty, "\(last)")
         #expect(try names() == ["b.png"])
     }
 
@@ -225,8 +236,10 @@ import Testing
         try files.moveItem(atPath: "\(path)/sub", toPath: "\(path)/moved")
         try add("new.png", seed: 1)
         let summary = try update()
-        #expect(summary.moved == 30 && summary.encoded == 1, "\(summary)")
-        #expect(summary.unchanged == 1 && summary.deleted == 0, "\(summary)")
+        #expect(summary.moved == 30, "\(summary)")
+        #expect(summary.encoded == 1, "\(summary)")
+        #expect(summary.unchanged == 1, "\(summary)")
+        #expect(summary.deleted == 0, "\(summary)")
         #expect(try names() == (10..<40).map { "moved/\($0).png" } + ["new.png", "stays.png"])
         #expect(try update().unchanged == 32)
     }
@@ -238,21 +251,24 @@ import Testing
         #expect(first.failures.map(\.isNew) == [true], "\(first)")
         try Data(SmallPNG.bytes(1)).write(to: URL(fileURLWithPath: folder.path + "/later.png"))
         let second = try update()
-        #expect(second.encoded == 1 && second.failures.isEmpty, "\(second)")
+        #expect(second.encoded == 1, "\(second)")
+        #expect(second.failures.isEmpty, "\(second)")
     }
 
     @Test func damagedContentIsTriedAgainOnlyAfterAChange() throws {
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/a.png"))
         #expect(try update().failures.map(\.isNew) == [true])
         let again = try update()
-        #expect(again.failures.map(\.isNew) == [false] && again.encoded == 0)
+        #expect(again.failures.map(\.isNew) == [false])
+        #expect(again.encoded == 0)
         #expect(
             try EmbeddingIndex(folder: path).failures().map(\.path.lastComponent) == [
                 Array("a.png".utf8)[...]
             ])
         try add("a.png", seed: 1)
         let last = try update()
-        #expect(last.encoded == 1 && last.failures.isEmpty)
+        #expect(last.encoded == 1)
+        #expect(last.failures.isEmpty)
     }
 
     @Test func changedTimesAloneEncodeNothing() throws {
@@ -260,7 +276,8 @@ import Testing
         _ = try update()
         for seed in 0..<3 { try setTime("\(seed).png", Date(timeIntervalSince1970: 1e9)) }
         let touched = try update()
-        #expect(touched.encoded == 0 && touched.unchanged == 3, "\(touched)")
+        #expect(touched.encoded == 0, "\(touched)")
+        #expect(touched.unchanged == 3, "\(touched)")
         #expect(try update().unchanged == 3)
     }
 
@@ -273,7 +290,8 @@ import Testing
         try add("a.png", seed: 2)
         try setTime("a.png", time)
         let changed = try update()
-        #expect(changed.encoded == 1 && changed.unchanged == 0, "\(changed)")
+        #expect(changed.encoded == 1, "\(changed)")
+        #expect(changed.unchanged == 0, "\(changed)")
     }
 
     @Test func verifyingComparesTheContent() throws {
@@ -293,7 +311,8 @@ import Testing
         }
         #expect(try update().unchanged == 2)
         let verified = try update(isVerifying: true)
-        #expect(verified.encoded == 1 && verified.unchanged == 1, "\(verified)")
+        #expect(verified.encoded == 1, "\(verified)")
+        #expect(verified.unchanged == 1, "\(verified)")
     }
 
     @Test func indexesWithoutChecksumsGetThem() throws {
@@ -310,7 +329,8 @@ import Testing
         }
         #expect(try names() == ["0.png", "1.png", "2.png"])
         let upgraded = try update()
-        #expect(upgraded.unchanged == 3 && upgraded.encoded == 0)
+        #expect(upgraded.unchanged == 3)
+        #expect(upgraded.encoded == 0)
         // An old failure does not say whether it may be mended, so it is tried once more.
         #expect(upgraded.failures.map(\.isNew) == [false])
         let sums = try SQLite(path: database, isForWriting: false).run(

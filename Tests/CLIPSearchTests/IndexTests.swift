@@ -44,7 +44,8 @@ import Testing
         try add("copy.png", seed: 7)  // the same cosine as sub/7.png
         #expect(try update().encoded == 41)
         let index = try EmbeddingIndex(folder: path)
-        #expect(index.count == 41 && index.modelName == "seeded")
+        #expect(index.count == 41)
+        #expect(index.modelName == "seeded")
 
         let files = try PictureCollection([.path(path)]).map { try #require($0).name.description }
         let all = try model.encode(images: files.map { try RGBImage(contentsOfFile: $0) })
@@ -71,9 +72,12 @@ import Testing
         for seed in 0..<6 { try add("\(seed).png", seed: seed) }
         try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
         let first = try update()
-        #expect(first.encoded == 6 && first.failures.count == 1)
+        #expect(first.encoded == 6)
+        #expect(first.failures.count == 1)
         let again = try update()
-        #expect(again.encoded == 0 && again.unchanged == 6 && again.failures.count == 1)
+        #expect(again.encoded == 0)
+        #expect(again.unchanged == 6)
+        #expect(again.failures.count == 1)
 
         let files = FileManager.default
         try files.moveItem(atPath: "\(path)/0.png", toPath: "\(path)/sub/moved.png")
@@ -82,9 +86,11 @@ import Testing
         try add("twin.png", seed: 3)  // new, though its content is known
         try files.removeItem(atPath: "\(path)/bad.jpg")
         let third = try update()
-        #expect(
-            third.encoded == 2 && third.moved == 1 && third.deleted == 2 && third.unchanged == 3
-                && third.failures.isEmpty)
+        #expect(third.encoded == 2)
+        #expect(third.moved == 1)
+        #expect(third.deleted == 2)
+        #expect(third.unchanged == 3)
+        #expect(third.failures.isEmpty)
         let index = try EmbeddingIndex(folder: path)
         let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(0))]).values
         let found = try index.search(query, top: 10)
@@ -178,7 +184,8 @@ import Testing
         #expect(try update().encoded == 20)
         #expect(try bytes(ofFile: "\(path)/.clip-index/vectors.f32").count == 24 * 16 * 4)
         let (pictures, embeddings) = try EmbeddingIndex(folder: path).contents()
-        #expect(pictures.count == 24 && embeddings.count == 24)
+        #expect(pictures.count == 24)
+        #expect(embeddings.count == 24)
         let all = try model.encode(
             images: pictures.map { try RGBImage(contentsOfFile: $0.path.description) })
         #expect(embeddings == all.normalized())
@@ -231,7 +238,8 @@ import Testing
                 let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(seed))])
                     .values
                 let found = try index.search(query, top: top)
-                #expect(names(found).first == "\(seed).png" && found.count == top)
+                #expect(names(found).first == "\(seed).png")
+                #expect(found.count == top)
             }
         }
         for seed in 0..<40 { try FileManager.default.removeItem(atPath: "\(path)/\(seed).png") }

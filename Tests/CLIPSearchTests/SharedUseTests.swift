@@ -34,11 +34,13 @@ import Testing
         (0..<16).map { query in (0..<16).map { Float(($0 * 7 + query * 5) % 11) - 5 } }
     }
 
-    /// Runs a body in 16 tasks and returns the sum of what they return.
-    private func sum(_ body: @escaping @Sendable (_ task: Int) throws -> Int) async throws -> Int {
-        try await withThrowingTaskGroup(of: Int.self) { group in
+    /// Runs a body in 16 tasks and returns the failures that they found.
+    private func failures(
+        _ body: @escaping @Sendable (_ task: Int) throws -> [String]
+    ) async throws -> [String] {
+        try await withThrowingTaskGroup(of: [String].self) { group in
             for task in 0..<16 { group.addTask { try body(task) } }
-            return try await group.reduce(0, +)
+            return try await group.reduce([], +)
         }
     }
 
@@ -48,16 +50,22 @@ import Testing
         let index = try EmbeddingIndex(folder: path)
         let queries = Self.queries()
         let expected = try queries.map { try index.search($0, top: 5) }
-        let wrong = try await sum { task in
-            var wrong = 0
+        let wrong = try await failures { task in
+            var wrong: [String] = []
             for round in 0..<2000 {
                 let query = (task + round) % 16
-                if try index.search(queries[query], top: 5) != expected[query] { wrong += 1 }
-                if round % 500 == 0, try index.contents().pictures.count != 40 { wrong += 1 }
+                let found = try index.search(queries[query], top: 5)
+                if found != expected[query] {
+                    wrong.append("query \(query): expected \(expected[query]), found \(found)")
+                }
+                if round % 500 == 0 {
+                    let count = try index.contents().pictures.count
+                    if count != 40 { wrong.append("expected 40 images, found \(count)") }
+                }
             }
             return wrong
         }
-        #expect(wrong == 0, "\(wrong) of 32,000 searches")
+        #expect(wrong.first == nil, "\(wrong.count) of 32,000 searches")
     }
 
     /// Images come and go, and rows are written over, while one opened index and ever new ones are
@@ -89,8 +97,8 @@ import Testing
                 try Self.update(folder, model)
             }
         }
-        let wrong = try await sum { task in
-            var wrong = 0
+        let wrong = try await failures { task in
+            var wrong: [String] = []
             var round = 0
             while !isOver.value.load(ordering: .relaxed) {
                 let query = (task + round) % 16
@@ -102,12 +110,14 @@ import Testing
                     let name = String(decoding: match.path.lastComponent, as: UTF8.self)
                     return abs((cosines[query][name] ?? 9) - match.cosine) < 1e-5
                 }
-                if !isSorted || !isRight || found.isEmpty { wrong += 1 }
+                if !isSorted || !isRight || found.isEmpty {
+                    wrong.append("query \(query), sorted: \(isSorted): \(found)")
+                }
             }
             return wrong
         }
         try await writer.value
-        #expect(wrong == 0)
+        #expect(wrong.first == nil, "\(wrong.count) results")
     }
 
     private final class Flag: Sendable {
@@ -121,15 +131,16 @@ import Testing
         let expected = try labels.map {
             try ZeroShotClassifier(model: model, labels: $0, templates: ["a {}"]).labelEmbeddings
         }
-        let wrong = try await sum { task in
-            try (0..<20).count { round in
+        let wrong = try await failures { task in
+            try (0..<20).compactMap { round in
                 let set = (task + round) % 8
                 let classifier = try cache.classifier(
                     model: model, labels: labels[set], templates: ["a {}"], truncating: false)
-                return classifier.labelEmbeddings != expected[set]
+                return firstDifference(classifier.labelEmbeddings.values, expected[set].values)
+                    .map { "\(labels[set]): \($0)" }
             }
         }
-        #expect(wrong == 0)
+        #expect(wrong.first == nil, "\(wrong.count) results")
     }
 
     @Test func damagedLabelCachesAreMadeAnew() throws {

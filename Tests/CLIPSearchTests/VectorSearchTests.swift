@@ -35,7 +35,8 @@ import Testing
         let path = folder.path + "/vectors.i8"
         try QuantizedVectors.write(vectors, generation: 3, to: Array(path.utf8), on: pool)
         let quantized = try #require(QuantizedVectors(MappedFile(path: path)))
-        #expect(quantized.generation == 3 && quantized.count == vectors.count)
+        #expect(quantized.generation == 3)
+        #expect(quantized.count == vectors.count)
         return quantized
     }
 
@@ -100,7 +101,9 @@ import Testing
         let (products, error) = quantized.dotProducts(with: query, count: 1000, on: pool)
         let exact = dotProducts(values, query, dimension: 512)
         let worst = zip(products, exact).map { abs($0 - $1) }.max() ?? 0
-        #expect(worst > 0 && worst < error && error < 0.02, "\(worst) of \(error)")
+        #expect(worst > 0, "\(worst) of \(error)")
+        #expect(worst < error, "\(worst) of \(error)")
+        #expect(error < 0.02, "\(worst) of \(error)")
     }
 
     /// Rows that were written over since they were rounded are at worst not found; the others are.
@@ -119,7 +122,8 @@ import Testing
             let changed = try map(values, dimension: 64)
             let expected = changed.nearest(10, to: query, atLeast: -1, on: pool).map(\.row)
             let found = changed.nearest(10, to: query, atLeast: -1, quantized: quantized, on: pool)
-            #expect(found.map(\.row) == expected && found.count == 10)
+            #expect(found.map(\.row) == expected)
+            #expect(found.count == 10)
         }
         // One of the best alone is no number.
         var holed = rows(4000, 64, &chance)

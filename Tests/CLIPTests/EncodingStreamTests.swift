@@ -143,24 +143,25 @@ import Testing
     @Test func sixteenStreamsAtOnce() async throws {
         let model = try Self.model(threads: 2)
         let expected = try (0..<40).map { try model.encode(images: [Self.image($0)])[0] }
-        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+        let wrong = try await withThrowingTaskGroup(of: [String].self) { group in
             for _ in 0..<16 {
                 group.addTask {
-                    var wrong = 0
+                    var wrong: [String] = []
                     for encoded in model.encodings(
                         of: 0..<400,
                         decode: { input throws(CLIPError) in try Self.image(input % 40) })
                     {
-                        if try encoded.embedding.get() != expected[encoded.input % 40] {
-                            wrong += 1
-                        }
+                        let input = encoded.input
+                        let difference = firstDifference(
+                            try encoded.embedding.get(), expected[input % 40])
+                        if let difference { wrong.append("image \(input): \(difference)") }
                     }
                     return wrong
                 }
             }
-            return try await group.reduce(0, +)
+            return try await group.reduce([], +)
         }
-        #expect(wrong == 0)
+        #expect(wrong.first == nil, "\(wrong.count) results differ")
     }
 
     @Test func sixteenTasksShareAModel() async throws {
@@ -171,21 +172,26 @@ import Testing
             (0..<16).map { try model.encode(images: [Self.image($0)]) },
             texts.map { try model.tokenizer.tokenize($0) }
         )
-        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+        let wrong = try await withThrowingTaskGroup(of: [String].self) { group in
             for task in 0..<16 {
                 group.addTask {
-                    var wrong = 0
+                    var wrong: [String] = []
                     for round in 0..<40 {
                         let i = (task + round) % 16
-                        if try model.encode(texts: [texts[i]]) != expected.0[i] { wrong += 1 }
-                        if try model.encode(images: [Self.image(i)]) != expected.1[i] { wrong += 1 }
-                        if try model.tokenizer.tokenize(texts[i]) != expected.2[i] { wrong += 1 }
+                        let text = try model.encode(texts: [texts[i]]).values
+                        let image = try model.encode(images: [Self.image(i)]).values
+                        wrong += [
+                            firstDifference(text, expected.0[i].values),
+                            firstDifference(image, expected.1[i].values),
+                            firstDifference(
+                                try model.tokenizer.tokenize(texts[i]), expected.2[i]),
+                        ].compactMap { $0.map { "text or image \(i): \($0)" } }
                     }
                     return wrong
                 }
             }
-            return try await group.reduce(0, +)
+            return try await group.reduce([], +)
         }
-        #expect(wrong == 0)
+        #expect(wrong.first == nil, "\(wrong.count) results differ")
     }
 }

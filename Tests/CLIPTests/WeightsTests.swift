@@ -53,11 +53,14 @@ import Testing
                     .init(
                         resolution: 32, patchSize: 8, width: 48, layers: 2, heads: 3, mlpWidth: 192)
                 ))
-        #expect(vit.activation == .quickGELU && vit.embeddingDimension == 24)
-        #expect(vit.text.contextLength == 16 && vit.text.heads == 2)
+        #expect(vit.activation == .quickGELU)
+        #expect(vit.embeddingDimension == 24)
+        #expect(vit.text.contextLength == 16)
+        #expect(vit.text.heads == 2)
 
         let hf = try CLIPModel(path: Fixtures.path("models/vit-hf"))
-        #expect(hf.configuration.activation == .gelu && hf.weights.layout == .huggingFace)
+        #expect(hf.configuration.activation == .gelu)
+        #expect(hf.weights.layout == .huggingFace)
 
         let resnet = try CLIPModel(path: Fixtures.path("models/resnet")).configuration
         #expect(
@@ -182,7 +185,8 @@ import Testing
         }
         let squash = try load(
             #"{"size":{"height":28,"width":28},"resample":2,"image_mean":[0,0,0]}"#)
-        #expect(squash.resizeMode == .squash && squash.interpolation == .bilinear)
+        #expect(squash.resizeMode == .squash)
+        #expect(squash.interpolation == .bilinear)
         #expect(squash.mean == [0, 0, 0])
         let shortest = try load(
             #"{"size":{"shortest_edge":28},"crop_size":{"height":28,"width":28}}"#)
@@ -311,7 +315,8 @@ import Testing
         let model = try CLIPModel(
             safetensors: weights, configuration: configuration, name: "the model")
         let other = try CLIPModel(path: vit)
-        #expect(model.weights.path == "the model" && model.configuration == other.configuration)
+        #expect(model.weights.path == "the model")
+        #expect(model.configuration == other.configuration)
         let tokens = [[62, 5, 9, 63]]
         #expect(try model.encode(tokens: tokens) == other.encode(tokens: tokens))
 
@@ -360,7 +365,8 @@ import Testing
             Issue.record("\(loadError(path) as Any)")
             return
         }
-        #expect(sum.starts(with: expected.utf8) && found != expected)
+        #expect(sum.starts(with: expected.utf8))
+        #expect(found != expected)
         try folder.write("tiny.safetensors", whole.dropLast())
         #expect("\(loadError(path) as Any)".contains("not a sound file of weights"))
     }

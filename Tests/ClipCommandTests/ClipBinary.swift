@@ -14,11 +14,35 @@ struct ClipBinary {
     let folder: TemporaryFolder
     var executable = built
 
+    /// An exit status that tells in a failing test which command gave it, and what it printed.
+    struct Status: Equatable, ExpressibleByIntegerLiteral, CustomTestStringConvertible {
+        let code: Int32
+        var command = ""
+
+        init(_ code: Int32, command: String) { (self.code, self.command) = (code, command) }
+        init(integerLiteral code: Int32) { self.code = code }
+
+        static func == (one: Self, other: Self) -> Bool { one.code == other.code }
+        var testDescription: String { command.isEmpty ? "\(code)" : "\(code) of \(command)" }
+    }
+
     struct Result {
-        let status: Int32
+        let status: Status
         let output: Data
         let errors: String
         var text: String { String(decoding: output, as: UTF8.self) }
+
+        /// Standard output as one JSON object.
+        func json() throws -> [String: Any] {
+            let object = try? JSONSerialization.jsonObject(with: output)
+            return try #require(object as? [String: Any], "\(status.command)")
+        }
+
+        /// The same result, of a command that must have had exit status 0.
+        func successful(_ sourceLocation: SourceLocation = #_sourceLocation) -> Self {
+            #expect(status == 0, sourceLocation: sourceLocation)
+            return self
+        }
     }
 
     /// A process to be started, in an environment in which nothing points to models.
@@ -52,11 +76,19 @@ struct ClipBinary {
         process.standardError = FileHandle(forWritingAtPath: standard[2])
         try process.run()
         process.waitUntilExit()
+        let output = try Data(contentsOf: URL(fileURLWithPath: standard[1]))
+        let errors = String(
+            decoding: try Data(contentsOf: URL(fileURLWithPath: standard[2])), as: UTF8.self)
+        let start = String(decoding: output.prefix(500), as: UTF8.self)
         return Result(
-            status: process.terminationStatus,
-            output: try Data(contentsOf: URL(fileURLWithPath: standard[1])),
-            errors: String(
-                decoding: try Data(contentsOf: URL(fileURLWithPath: standard[2])), as: UTF8.self))
+            status: Status(
+                process.terminationStatus,
+                command: """
+                    clip \(arguments.joined(separator: " "))
+                    standard error: \(errors.prefix(2000))
+                    standard output, \(output.count) bytes: \(start)
+                    """),
+            output: output, errors: errors)
     }
 }
 
@@ -65,15 +97,20 @@ func expectFailure(
     _ result: ClipBinary.Result, status: Int32, says: String,
     sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    #expect(result.status == status, "\(result.errors)", sourceLocation: sourceLocation)
-    #expect(result.output.isEmpty, sourceLocation: sourceLocation)
+    #expect(result.status.code == status, "\(result.status)", sourceLocation: sourceLocation)
+    #expect(result.output.isEmpty, "\(result.status)", sourceLocation: sourceLocation)
     #expect(
-        result.errors.hasPrefix("clip: error: ") && result.errors.contains(says),
+        result.errors.hasPrefix("clip: error: "),
+        "\(result.errors)", sourceLocation: sourceLocation)
+    #expect(
+        result.errors.contains(says),
         "\(result.errors)", sourceLocation: sourceLocation)
     let lines = result.errors.split(separator: "\n")
     #expect(lines.count == 1, "\(result.errors)", sourceLocation: sourceLocation)
 }
 
 func json(_ data: Data) throws -> [String: Any] {
-    try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+    let object = try? JSONSerialization.jsonObject(with: data)
+    return try #require(
+        object as? [String: Any], "not JSON: \(String(decoding: data.prefix(500), as: UTF8.self))")
 }

@@ -24,22 +24,29 @@ import Testing
     @Test func theFirstCommandsOfNewUsersWork() throws {
         let encoded = try clip("encode", Self.example("bike"))
         #expect(encoded.status == 0, "\(encoded.errors)")
-        #expect(try json(encoded.output)["model"] as? String == "tiny")
+        #expect(try encoded.json()["model"] as? String == "tiny")
         let classified = try clip(
             "zeroshot", Self.example("bike"), "a man riding bicycle", "a man climbing mountain")
         #expect(classified.status == 0, "\(classified.errors)")
         #expect(classified.text.contains("a man riding bicycle"))
         for result in [encoded, classified] {
             let lines = result.errors.split(separator: "\n")
+            try #require(
+                lines.count == 1,
+                "expected one line of standard error, found \(result.errors)")
             #expect(
-                lines.count == 1 && lines[0].contains(Self.note) && lines[0].contains("pictograms"),
+                lines[0].contains(Self.note),
+                "expected one line of standard error, found \(result.errors)")
+            #expect(
+                lines[0].contains("pictograms"),
                 "expected one line of standard error, found \(result.errors)")
         }
     }
 
     @Test func quietSilencesTheNote() throws {
         let result = try clip("encode", Self.example("bike"), "--quiet")
-        #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.isEmpty, "\(result.errors)")
     }
 
     @Test func answersComeFromTheDemonstrationModel() throws {
@@ -55,7 +62,7 @@ import Testing
             #expect(result.status == 0, "\(arguments): \(result.errors)")
             #expect(result.errors.contains(Self.note), "\(arguments): \(result.errors)")
             guard arguments[0] != "bench" else { continue }
-            let object = try json(result.output)
+            let object = try result.json()
             #expect(object["model"] as? String == "tiny", "\(arguments): \(result.text)")
         }
     }
@@ -84,13 +91,16 @@ import Testing
 
         // By name it may be used.
         let made = try clip("index", photos, "--model", "tiny", "--json")
-        #expect(made.status == 0 && made.errors.isEmpty, "\(made.errors)")
-        #expect(try json(made.output)["model"] as? String == "tiny")
+        #expect(made.status == 0, "\(made.errors)")
+        #expect(made.errors.isEmpty, "\(made.errors)")
+        #expect(try made.json()["model"] as? String == "tiny")
         let search = try clip("search", "a dog", "--index", photos)
-        #expect(search.status == 0 && search.errors.isEmpty, "\(search.errors)")
+        #expect(search.status == 0, "\(search.errors)")
+        #expect(search.errors.isEmpty, "\(search.errors)")
         let vectors = try clip(
             "encode", photos, "-o", "y.npy", environment: ["CLIP_MODEL": "tiny"])
-        #expect(vectors.status == 0 && vectors.errors.isEmpty, "\(vectors.errors)")
+        #expect(vectors.status == 0, "\(vectors.errors)")
+        #expect(vectors.errors.isEmpty, "\(vectors.errors)")
         #expect(try clip("search", "a dog", "--index", "y.npy").status == 0)
         // Vectors without the file that says what made them: no default is good enough.
         try FileManager.default.removeItem(atPath: folder.path + "/y.model.json")
@@ -133,13 +143,15 @@ import Testing
             let environment = absolute(variables)
             let result = try clip(
                 "encode", "--text", "a cat", "--format", "json", environment: environment)
-            #expect(result.status == 0 && result.errors.isEmpty, "\(path): \(result.errors)")
-            let object = try json(result.output)
+            #expect(result.status == 0, "\(path): \(result.errors)")
+            #expect(result.errors.isEmpty, "\(path): \(result.errors)")
+            let object = try result.json()
             #expect(object["model"] as? String == "ViT-B/32", "\(path)")
             #expect(object["dimension"] as? Int == 512, "\(path)")
             let index = try clip("index", empty, "--json", environment: environment)
-            #expect(index.status == 0 && index.errors.isEmpty, "\(path): \(index.errors)")
-            #expect(try json(index.output)["model"] as? String == "ViT-B/32", "\(path)")
+            #expect(index.status == 0, "\(path): \(index.errors)")
+            #expect(index.errors.isEmpty, "\(path): \(index.errors)")
+            #expect(try index.json()["model"] as? String == "ViT-B/32", "\(path)")
             try FileManager.default.removeItem(atPath: "\(folder.path)/\(path)")
         }
         let without = try clip("encode", "--text", "a cat")
@@ -166,22 +178,26 @@ import Testing
             try folder.copy("\(CommandTests.model)/\(name)", as: "\(snapshot)/\(name)")
         }
         let pull = try clip("pull", "me/model", "--default")
-        #expect(pull.status == 0 && pull.errors.contains("me/model is the default model now"))
+        #expect(pull.status == 0)
+        #expect(pull.errors.contains("me/model is the default model now"))
         let file = folder.path + "/.cache/clip/default-model"
         #expect(try String(contentsOfFile: file, encoding: .utf8) == "me/model\n")
 
         let rows = try defaults()
-        #expect(rows.count == 1 && rows.first?["name"] as? String == "me/model", "\(rows)")
+        #expect(rows.count == 1, "\(rows)")
+        #expect(rows.first?["name"] as? String == "me/model", "\(rows)")
         #expect(rows.first?["installed"] as? Bool == true)
         #expect(try clip("models").text.contains("yes, default"))
         let found = try clip("encode", "--text", "a", "--format", "json")
-        #expect(found.status == 0 && found.errors.isEmpty, "\(found.errors)")
-        #expect(try json(found.output)["model"] as? String == "me/model")
+        #expect(found.status == 0, "\(found.errors)")
+        #expect(found.errors.isEmpty, "\(found.errors)")
+        #expect(try found.json()["model"] as? String == "me/model")
         let written = try clip("encode", "--text", "a", "-o", "x.npy")
-        #expect(written.status == 0 && written.errors.isEmpty, "\(written.errors)")
+        #expect(written.status == 0, "\(written.errors)")
+        #expect(written.errors.isEmpty, "\(written.errors)")
         // What is named goes before the default.
         let named = try clip("encode", "--text", "a", "--format", "json", "-m", "tiny")
-        #expect(try json(named.output)["model"] as? String == "tiny")
+        #expect(try named.json()["model"] as? String == "tiny")
 
         try FileManager.default.removeItem(atPath: "\(folder.path)/.cache/huggingface")
         for arguments in [["encode", "--text", "a"], ["encode", "--text", "a", "-o", "x.npy"]] {
@@ -193,7 +209,8 @@ import Testing
 
         #expect(try clip("pull", "tiny", "--default", "-q").status == 0)
         let tiny = try clip("encode", "--text", "a", "-o", "y.npy")
-        #expect(tiny.status == 0 && tiny.errors.isEmpty, "\(tiny.errors)")
+        #expect(tiny.status == 0, "\(tiny.errors)")
+        #expect(tiny.errors.isEmpty, "\(tiny.errors)")
     }
 
     @Test func theDefaultGoesWhereCLIPHomeSays() throws {

@@ -34,7 +34,7 @@ import Testing
     private func similarity(_ arguments: [String], input: String = "") throws -> [String: Any] {
         let result = try clip(["similarity", "--json"] + arguments, input: input)
         #expect(result.status == 0, "\(arguments): \(result.errors)")
-        return try json(result.output)
+        return try result.json()
     }
 
     /// A WebDataset of the images, with a class, a text and an object each.
@@ -64,7 +64,8 @@ import Testing
         let expected = try similarity(["--image"] + Self.names + texts)
         #expect(expected["images"] as? [String] == Self.names)
         let rows = try #require(expected["cosines"] as? [[Double]])
-        #expect(rows.count == 6 && rows.allSatisfy { $0.count == 2 })
+        #expect(rows.count == 6)
+        #expect(rows.allSatisfy { $0.count == 2 })
         try folder.write("list", Self.names.joined(separator: "\n").utf8)
         let inputs: [([String], String)] = [
             (["--image", "photos"], ""), (["photos"], ""),
@@ -97,8 +98,9 @@ import Testing
         // One bad input does not stop the rest.
         try folder.write("photos/bad.jpg", "no image".utf8)
         let partly = try clip(["similarity", "--json", "--image", "photos"] + texts)
-        #expect(partly.status == 1 && partly.errors.contains("photos/bad.jpg"))
-        #expect(try json(partly.output)["images"] as? [String] == Self.names)
+        #expect(partly.status == 1)
+        #expect(partly.errors.contains("photos/bad.jpg"))
+        #expect(try partly.json()["images"] as? [String] == Self.names)
     }
 
     @Test func similaritySaysWhatIsMeant() throws {
@@ -151,7 +153,8 @@ import Testing
             let arguments = ["--image", "photos", "--sample", "3", "--seed", "\(seed)"] + texts
             let found = try similarity(arguments)
             let names = try #require(found["images"] as? [String])
-            #expect(names.count == 3 && names == names.sorted(), "\(names)")
+            #expect(names.count == 3, "\(names)")
+            #expect(names == names.sorted(), "\(names)")
             let places = try names.map { try #require(Self.names.firstIndex(of: $0)) }
             #expect(found["cosines"] as? [[Double]] == places.map { rows[$0] })
             #expect(try similarity(arguments)["images"] as? [String] == names)
@@ -165,7 +168,8 @@ import Testing
         let result = try clip(
             ["similarity", "--image", "data.tar", "--sample", "3", "--heatmap", "h.svg"] + texts)
         let rowsShown = result.text.split(separator: "\n").filter { $0.contains("data.tar/") }
-        #expect(result.status == 0 && rowsShown.count == 3, "\(result.text)")
+        #expect(result.status == 0, "\(result.text)")
+        #expect(rowsShown.count == 3, "\(result.text)")
         let drawing = String(decoding: try bytes(ofFile: folder.path + "/h.svg"), as: UTF8.self)
         #expect(drawing.components(separatedBy: "<image ").count == 4)
     }
@@ -179,9 +183,11 @@ import Testing
         let rows = try clip(arguments).text.split(separator: "\n").map { try json(Data($0.utf8)) }
         let encoded = try clip(["encode", "data.tar"]).text.split(separator: "\n")
             .map { try json(Data($0.utf8)) }
-        #expect(rows.count == 6 && encoded.count == 6)
+        #expect(rows.count == 6)
+        #expect(encoded.count == 6)
         for (index, (row, other)) in zip(rows, encoded).enumerated() {
-            #expect(row["cls"] as? Int == index && other["cls"] as? Int == index)
+            #expect(row["cls"] as? Int == index)
+            #expect(other["cls"] as? Int == index)
             #expect(row["txt"] as? String == other["txt"] as? String)
             #expect(row["json"] as? NSDictionary == other["json"] as? NSDictionary)
             #expect((row["predictions"] as? [Any])?.count == 1)
@@ -218,7 +224,8 @@ import Testing
             let lines = result.errors.split(separator: "\n").filter { $0.contains("skipped") }
             #expect(lines == ["clip: \(command[0]): \(says)"], "\(command): \(result.errors)")
             let quiet = try clip(command + ["-q"])
-            #expect(quiet.status == 0 && quiet.errors.isEmpty, "\(command): \(quiet.errors)")
+            #expect(quiet.status == 0, "\(command): \(quiet.errors)")
+            #expect(quiet.errors.isEmpty, "\(command): \(quiet.errors)")
         }
         let object = try json(clip(["index", "photos", "--json"]).output)
         #expect(object["skipped"] as? Int == 5)
@@ -237,7 +244,8 @@ import Testing
         try folder.write(
             "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)
         let result = try clip(["score", "--pairs", "pairs.csv"])
-        #expect(result.status == 1 && result.text.contains("1 pair:"), "\(result.text)")
+        #expect(result.status == 1, "\(result.text)")
+        #expect(result.text.contains("1 pair:"), "\(result.text)")
         let lines = result.errors.split(separator: "\n").filter { $0.contains("error") }
         #expect(lines.count == 2, "\(result.errors)")
         try folder.write("empty.csv", "image,text\n,a\n".utf8)

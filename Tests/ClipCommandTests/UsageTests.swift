@@ -32,7 +32,8 @@ import Testing
 
     @Test func helpOfACommandIsPrinted() throws {
         let help = try clip("help", "zeroshot")
-        #expect(help.status == 0 && help.text.contains("--template"))
+        #expect(help.status == 0)
+        #expect(help.text.contains("--template"))
         #expect(try clip().text.contains("SUBCOMMANDS"))
     }
 
@@ -56,7 +57,10 @@ import Testing
         ] {
             let result = try clip(arguments)
             #expect(
-                result.status == 2 && result.errors.lowercased().contains(says),
+                result.status == 2,
+                "\(arguments): \(result.errors)")
+            #expect(
+                result.errors.lowercased().contains(says),
                 "\(arguments): \(result.errors)")
         }
         expectFailure(
@@ -81,12 +85,13 @@ import Testing
         let file = try folder.write("labels", "cat\ndog\n\ncat\n".utf8)
         let result = try clip("zeroshot", Self.bike, "--labels", file, "--json")
         #expect(result.status == 0)
-        #expect((try json(result.output)["predictions"] as? [Any])?.count == 3)
+        #expect((try result.json()["predictions"] as? [Any])?.count == 3)
         #expect(
             result.errors.contains("warning: \(file) has \"cat\" more than once"),
             "\(result.errors)")
         let quiet = try clip("zeroshot", Self.bike, "--labels", file, "-q")
-        #expect(quiet.status == 0 && quiet.errors.isEmpty)
+        #expect(quiet.status == 0)
+        #expect(quiet.errors.isEmpty)
         expectFailure(
             try clip("zeroshot", Self.bike, "--labels", "/dev/null"), status: 2,
             says: "/dev/null must have at least two labels, one a line; it has 0")
@@ -170,7 +175,8 @@ import Testing
             ),
         ] {
             let (one, other) = (try clip(together), try clip(repeated))
-            #expect(one.status == 0 && one.output == other.output, "\(one.text)\n\(other.text)")
+            #expect(one.status == 0, "\(one.text)\n\(other.text)")
+            #expect(one.output == other.output, "\(one.text)\n\(other.text)")
         }
         for name in ["a", "b"] { try folder.write(name, "\(name == "a" ? a : b)\n".utf8) }
         let encoded = try clip("encode", "--files-from", "a", "--files-from", "b", "-q")
@@ -188,7 +194,8 @@ import Testing
         #expect(
             result.errors.contains("--text \"a cat\" --text \"a dog\""), "\(result.errors)")
         let missing = try clip("encode", "--text", "a cat", "dog.jpg")
-        #expect(missing.status == 1 && !missing.errors.contains("repeat"), "\(missing.errors)")
+        #expect(missing.status == 1, "\(missing.errors)")
+        #expect(!missing.errors.contains("repeat"), "\(missing.errors)")
     }
 
     // MARK: inputs
@@ -208,8 +215,9 @@ import Testing
 
     @Test func hiddenStatesDoNotSayThatNothingWasFound() throws {
         let result = try clip("encode", "--hidden-states", "last", "--text", "a dog")
-        #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
-        #expect(try json(result.output)["model"] as? String == "tiny")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.isEmpty, "\(result.errors)")
+        #expect(try result.json()["model"] as? String == "tiny")
     }
 
     @Test func linesOfCollectionsNameTheModel() throws {
@@ -240,7 +248,8 @@ import Testing
                 .split(separator: "\n").map(String.init)
         }
         let columns = try lines("a bicycle", "a dog")
-        #expect(columns.count == 2 && columns[0] == "  a bicycle   a dog  image", "\(columns)")
+        try #require(columns.count == 2, "\(columns)")
+        #expect(columns[0] == "  a bicycle   a dog  image", "\(columns)")
         #expect(columns.last?.hasSuffix("  bike.jpg") == true, "\(columns)")
         let long = String(repeating: "a very long text ", count: 3)
         let numbered = try lines("a bicycle", long)
@@ -256,7 +265,8 @@ import Testing
         try FileManager.default.copyItem(atPath: Self.dog, toPath: photos + "/dog.jpg")
         #expect(try clip("index", photos, "-q").status == 0)
         let found = try json(clip("search", "a dog", "--index", photos, "--json").output)
-        #expect(found["model"] as? String == "tiny" && found["path"] != nil, "\(found)")
+        #expect(found["model"] as? String == "tiny", "\(found)")
+        #expect(found["path"] != nil, "\(found)")
         let clusters = try json(clip("cluster", photos, "-k", "1", "--json").output)
         #expect(clusters["model"] as? String == "tiny", "\(clusters)")
         for (query, says) in [
@@ -276,7 +286,8 @@ import Testing
         let labels = ["a bicycle", "a dog", "a cat"]
         let long = try clip(["zeroshot", Self.bike] + labels + ["--model", "tiny", "--top", "1"])
         let short = try clip(["zeroshot", Self.bike] + labels + ["-m", "tiny", "-t", "1"])
-        #expect(short.status == 0 && short.output == long.output, "\(short.errors)")
+        #expect(short.status == 0, "\(short.errors)")
+        #expect(short.output == long.output, "\(short.errors)")
         let ended = try clip(["tokenize", "--null"], input: "a cat\0a dog\0")
         #expect(ended.text.split(separator: "\n").count == 2, "\(ended.errors)")
     }

@@ -50,7 +50,8 @@ import Testing
         for (before, after) in [(chunks, []), ([], chunks)] {
             let image = try decoded(TestImages.smallPNG(before: before, after: after))
             #expect(image.orientation == expected)
-            #expect(image.width == 3 && image.height == 2)
+            #expect(image.width == 3)
+            #expect(image.height == 2)
         }
     }
 
@@ -67,7 +68,8 @@ import Testing
             #expect(try decoded(file).orientation == expected)
         }
         let turned = try RGBImage(decoding: withXMP)
-        #expect(turned.width == 47 && turned.height == 61)
+        #expect(turned.width == 47)
+        #expect(turned.height == 61)
         #expect(try RGBImage(decoding: withXMP, options: .reference).width == 61)
     }
 
@@ -117,8 +119,10 @@ import Testing
         for (depth, row) in [(8, [0, 1, 2, 3] as [UInt8]), (2, [0, 0b0001_1011])] {
             let file = TestImages.png(depth == 8 ? 3 : 4, 1, depth: depth, colours: 3, rows: row)
             let image = RGBImage(try decoded(file))
-            #expect(image.decoded.kind == .indexed && image.alpha == nil)
-            #expect(image.pixels.allSatisfy { $0 == 0 } && image.height == 1)
+            #expect(image.decoded.kind == .indexed)
+            #expect(image.alpha == nil)
+            #expect(image.pixels.first { $0 != 0 } == nil)
+            #expect(image.height == 1)
         }
     }
 

@@ -68,7 +68,8 @@ import Testing
         let standing = DecodedImage(
             width: width, height: height, kind: .grey16, bytesPerPixel: 2, samples: samples)
         let (one, other) = (RGBImage(lying.upright()), RGBImage(standing))
-        #expect(one == other && one.width == width)
+        #expect(one == other)
+        #expect(one.width == width)
         let preprocessor = ImagePreprocessor(resolution: 40)
         #expect(preprocessor.resizedAndCropped(one) == preprocessor.resizedAndCropped(other))
     }
@@ -96,7 +97,8 @@ import Testing
         #expect(view(wide, .colours) == [7, 7, 7, 255, 255, 255, 255, 255, 255])
         let ink = DecodedImage(
             width: 1, height: 1, kind: .cmyk, bytesPerPixel: 4, samples: [1, 2, 3, 4])
-        #expect(view(ink, .inks) == [1, 2, 3] && view(ink, .black) == [4, 4, 4])
+        #expect(view(ink, .inks) == [1, 2, 3])
+        #expect(view(ink, .black) == [4, 4, 4])
         #expect(view(ink, .alpha) == [255, 255, 255])
     }
 }

@@ -22,8 +22,12 @@ import Testing
                 try RGBImage(contentsOfFile: Fixtures.root + "/Examples/" + $0)
             })
         let texts = try model.encode(texts: expected.texts)
-        #expect(relativeDifference(images.values, expected.image_embeddings.flatMap(\.self)) < 1e-5)
-        #expect(relativeDifference(texts.values, expected.text_embeddings.flatMap(\.self)) < 1e-5)
-        #expect(relativeDifference([model.logitScale], [expected.logit_scale]) < 1e-6)
+        #expect(
+            relativeDifference(
+                images.values, expected.image_embeddings.flatMap(\.self), limit: 1e-5) == nil)
+        #expect(
+            relativeDifference(texts.values, expected.text_embeddings.flatMap(\.self), limit: 1e-5)
+                == nil)
+        #expect(relativeDifference([model.logitScale], [expected.logit_scale], limit: 1e-6) == nil)
     }
 }

@@ -41,10 +41,8 @@ struct Goldens {
     var names: [String] { file.entries.keys.sorted() }
 }
 
-/// max |a - b| / max |b|.
-func relativeDifference(_ a: [Float], _ b: [Float]) -> Float {
-    guard a.count == b.count, a.allSatisfy(\.isFinite) else { return .infinity }
-    let largest = b.map(abs).max() ?? 0
-    let difference = zip(a, b).map { abs($0 - $1) }.max() ?? 0
-    return largest > 0 ? difference / largest : difference
+/// The worst element, unless max |found - expected| is at most `limit` times max |expected|.
+func relativeDifference(_ found: [Float], _ expected: [Float], limit: Double) -> String? {
+    let largest = Double(expected.map(abs).max() ?? 0)
+    return worstDifference(found, expected, limit: limit * (largest > 0 ? largest : 1))
 }

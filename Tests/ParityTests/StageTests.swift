@@ -7,7 +7,7 @@ import Testing
 /// The activations after every stage of tiny models, against PyTorch's.
 @Suite struct StageTests {
     static let models = ["vit", "vit-hf", "resnet"]
-    static let tolerance: Float = 1e-5
+    static let tolerance = 1e-5
 
     /// What a tower showed: name and values, in order.
     typealias Stages = [(name: String, values: [Float])]
@@ -65,7 +65,7 @@ import Testing
         let model = try CLIPModel(path: Fixtures.path("models/vit")).at(resolution: resolution)
         let found = try model.encode(pixels: goldens.floats("pixels@\(resolution)")).values
         let expected = try goldens.floats("image_embedding@\(resolution)")
-        #expect(relativeDifference(found, expected) < Self.tolerance)
+        #expect(relativeDifference(found, expected, limit: Self.tolerance) == nil)
         #expect(model.preprocessor.resolution == resolution)
     }
 
@@ -77,8 +77,10 @@ import Testing
         let rows = stride(from: 0, to: tokens.count, by: 12).map { Array(tokens[$0..<($0 + 12)]) }
         let states = try model.hiddenStates(ofTokens: rows, after: layer, finalNorm: finalNorm)
         let expected = try goldens.floats(layer.rawValue + (finalNorm ? ".ln_final" : ""))
-        #expect(states.count == rows.count && states[1].count == 12 && states[1][11].count == 24)
-        #expect(relativeDifference(states.values, expected) < Self.tolerance)
+        try #require(states.count == rows.count)
+        try #require(states[1].count == 12)
+        #expect(states[1][11].count == 24)
+        #expect(relativeDifference(states.values, expected, limit: Self.tolerance) == nil)
         #expect(throws: CLIPError.self) { try model.hiddenStates(ofTokens: [[1, 63]]) }
     }
 
@@ -98,8 +100,9 @@ import Testing
             (images.values, "image_embedding"), (texts.values, "text_embedding"),
             (logits, "logits_per_image"),
         ] {
-            let difference = relativeDifference(found, try goldens.floats(stage))
-            #expect(difference <= Self.tolerance, "\(stage)")
+            let expected = try goldens.floats(stage)
+            #expect(
+                relativeDifference(found, expected, limit: Self.tolerance) == nil, "\(stage)")
         }
     }
 
@@ -115,8 +118,9 @@ import Testing
         #expect(stages.map(\.name).sorted() == expectedNames)
         for (name, values) in stages {
             let expected = try wanted(name, try goldens.floats(name))
-            let difference = relativeDifference(values, expected)
-            try #require(difference <= Self.tolerance, "the first stage that differs is \(name)")
+            try #require(
+                relativeDifference(values, expected, limit: Self.tolerance) == nil,
+                "the first stage that differs is \(name)")
         }
     }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Tensors
@@ -69,8 +70,8 @@ import Testing
             }
             // 4e-7 of the sum of the products' magnitudes, a quarter of `inputs` on average.
             let limit = 4e-7 * Double(Self.inputs) / 4
-            #expect(
-                worst.plain < limit && worst.added < limit, "\(engine), \(rows): \(worst)")
+            #expect(worst.plain < limit, "\(engine), \(rows): \(worst)")
+            #expect(worst.added < limit, "\(engine), \(rows): \(worst)")
         }
     }
 
@@ -97,13 +98,11 @@ import Testing
                             columns: Self.inputs, threads: threads, engine),
                         activation: .quickGELU
                     ).values
-                    let same =
-                        found
-                        == Array(
-                            expected[
-                                (part.lowerBound * Self.outputs)..<(part.upperBound * Self.outputs)]
-                        )
-                    #expect(same, "\(engine), rows \(part) on \(threads) threads")
+                    let numbers =
+                        (part.lowerBound * Self.outputs)..<(part.upperBound * Self.outputs)
+                    #expect(
+                        firstDifference(found, expected[numbers]) == nil,
+                        "\(engine), rows \(part) on \(threads) threads")
                 }
             }
         }
@@ -130,13 +129,11 @@ import Testing
         }
         let all = attended(engine, of: 0..<count)
         let plain = attended(.native, of: 0..<count)
-        let worst = zip(all, plain).map { abs($0 - $1) }.max() ?? 1
-        #expect(worst < 1e-5, "\(engine): \(worst) from the native engine")
+        #expect(worstDifference(all, plain, limit: 1e-5) == nil, "\(engine)")
         for index in 0..<count {
             let alone = attended(engine, of: index..<(index + 1))
-            let same =
-                alone == Array(all[(index * length * width)..<((index + 1) * length * width)])
-            #expect(same, "\(engine), sequence \(index)")
+            let numbers = (index * length * width)..<((index + 1) * length * width)
+            #expect(firstDifference(alone, all[numbers]) == nil, "\(engine), sequence \(index)")
         }
     }
 
@@ -159,8 +156,7 @@ import Testing
             ).matrix.values
         }
         let (found, expected) = (convolved(engine), convolved(.native))
-        let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? 1
-        #expect(found.count == expected.count && worst < 1e-4, "\(engine): \(worst)")
+        #expect(worstDifference(found, expected, limit: 1e-4) == nil, "\(engine)")
     }
 
     /// Calls from many threads at once give what one call gives.
@@ -169,19 +165,19 @@ import Testing
         let x = random.floats(24 * Self.inputs, in: -1...1)
         let weights = weights()
         let expected = weights.apply(matrix(x, columns: Self.inputs, threads: 1, engine)).values
-        let wrong = await withTaskGroup(of: Int.self) { group in
+        let wrong = await withTaskGroup(of: [String].self) { group in
             for _ in 0..<16 {
                 group.addTask {
-                    (0..<20).count { _ in
+                    (0..<20).compactMap { _ in
                         let found = weights.apply(
                             self.matrix(x, columns: Self.inputs, threads: 2, engine)
                         ).values
-                        return found != expected
+                        return firstDifference(found, expected)
                     }
                 }
             }
-            return await group.reduce(0, +)
+            return await group.reduce([], +)
         }
-        #expect(wrong == 0, "\(engine): \(wrong) of 320")
+        #expect(wrong.first == nil, "\(engine): \(wrong.count) of 320")
     }
 }

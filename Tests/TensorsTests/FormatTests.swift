@@ -1,4 +1,5 @@
 import CKernels
+import TestSupport
 import Testing
 
 @testable import Tensors
@@ -82,7 +83,7 @@ import Testing
         let weights = ProductWeights(
             weight: Tensor([Float](repeating: 1, count: 140), shape: [2, 70]), format: format)
         let y = weights.apply(matrix).values
-        #expect(y[0].isFinite && y[1].isFinite && y[2].isNaN && y[3].isNaN)
+        #expect(y.map(\.isNaN) == [false, false, true, true], "\(y)")
     }
 
     @Test(arguments: [ElementFormat.float32, .bfloat16].filter(\.isSupported))
@@ -96,6 +97,6 @@ import Testing
             weight: Tensor((0..<500).map { Float($0 % 5) }, shape: [10, 50]), format: .bfloat16)
         let wide = weights.apply(matrix, activation: .relu)
         let narrow = weights.apply(matrix, activation: .relu, format: .bfloat16)
-        #expect(next.apply(wide).values == next.apply(narrow).values)
+        #expect(firstDifference(next.apply(wide).values, next.apply(narrow).values) == nil)
     }
 }

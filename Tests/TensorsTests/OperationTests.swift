@@ -2,6 +2,7 @@ import Files
 import CKernels
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Tensors
@@ -23,10 +24,8 @@ import Testing
         return matrix
     }
 
-    private func differs(_ found: [Float], _ expected: [Double], by limit: Double = 1e-5) -> Bool {
-        let largest = expected.map(abs).max() ?? 0
-        let worst = zip(found, expected).map { abs(Double($0) - $1) }.max() ?? 0
-        return found.count != expected.count || worst > limit * max(1, largest)
+    private func difference(_ found: [Float], _ expected: [Double]) -> String? {
+        worstDifference(found, expected, limit: 1e-5, relative: true)
     }
 
     static let sizes = [
@@ -50,19 +49,15 @@ import Testing
         }
         let weights = ProductWeights(
             weight: Tensor(weight, shape: [outputs, inputs]), bias: Tensor(bias, shape: [outputs]))
-        let isOff = differs(weights.apply(x).values, plain)
-        #expect(!isOff)
-
-        let isReluOff = differs(
-            weights.apply(x, activation: .relu).values, plain.map { max(0, $0) })
-        #expect(!isReluOff)
+        #expect(difference(weights.apply(x).values, plain) == nil)
+        let rectified = weights.apply(x, activation: .relu).values
+        #expect(difference(rectified, plain.map { max(0, $0) }) == nil)
 
         let y = x.workspace.matrix(rows: rows, columns: outputs)
         y.fill(numbers(rows * outputs, seed: 4))
         weights.apply(x, addedTo: y)
         let sums = zip(plain, numbers(rows * outputs, seed: 4)).map { $0 + Double($1) }
-        let isSumOff = differs(y.values, sums)
-        #expect(!isSumOff)
+        #expect(difference(y.values, sums) == nil)
     }
 
     @Test(arguments: [false, true], [1, 3]) func attention(causal: Bool, threads: Int) {
@@ -97,8 +92,7 @@ import Testing
         let found = scaledDotProductAttention(
             query: parts[0], key: parts[1], value: parts[2], heads: heads, queries: sequences,
             keys: sequences.map { [$0] }, causal: causal)
-        let isOff = differs(found.values, expected)
-        #expect(!isOff)
+        #expect(difference(found.values, expected) == nil)
     }
 
     /// e to the power of x, by its series: no library shared with what is tested.
@@ -148,8 +142,9 @@ import Testing
         let found = map.convolved(
             ProductWeights(weight: rows), kernel: kernel, stride: stride, padding: padding,
             activation: .identity)
-        let isOff = differs(found.matrix.values, expected)
-        #expect(!isOff && found.height == newHeight && found.width == newWidth)
+        #expect(difference(found.matrix.values, expected) == nil)
+        #expect(found.height == newHeight)
+        #expect(found.width == newWidth)
     }
 
     @Test func pooling() {
@@ -157,7 +152,8 @@ import Testing
             planes: (0..<50).map(Float.init)[...], batch: 1, channels: 2, height: 5, width: 5,
             workspace: Workspace(threads: 2))
         let pooled = map.averagePooled(2)
-        #expect(pooled.height == 2 && pooled.width == 2)
+        #expect(pooled.height == 2)
+        #expect(pooled.width == 2)
         #expect(pooled.matrix.values == [3, 28, 5, 30, 13, 38, 15, 40])
         #expect(Array(map.withMeanFirst().values.prefix(4)) == [12, 37, 0, 25])
     }
@@ -199,10 +195,10 @@ import Testing
 
     @Test func teamsServeManyCallersAtOnce() async {
         let team = ThreadTeam.shared(threads: 2)
-        await withTaskGroup(of: Int.self) { group in
+        await withTaskGroup(of: [String].self) { group in
             for _ in 0..<16 {
                 group.addTask {
-                    var wrong = 0
+                    var wrong: [String] = []
                     for round in 0..<500 {
                         let parts = min(team.count, round % 2 + 1)
                         let runs = Atomic(0)
@@ -210,12 +206,15 @@ import Testing
                         team.split(parts) { _, _ in
                             team.split(parts) { _, _ in runs.add(1, ordering: .relaxed) }
                         }
-                        if runs.load(ordering: .relaxed) != parts * parts { wrong += 1 }
+                        let found = runs.load(ordering: .relaxed)
+                        if found != parts * parts {
+                            wrong.append("expected \(parts * parts) runs, found \(found)")
+                        }
                     }
                     return wrong
                 }
             }
-            for await wrong in group { #expect(wrong == 0) }
+            for await wrong in group { #expect(wrong.first == nil, "\(wrong.count) of 500") }
         }
     }
 
@@ -248,7 +247,7 @@ import Testing
         let second = workspace.matrix(rows: 10, columns: 10)
         second.fill([Float](repeating: 8, count: 100))
         // Two at once never share.
-        #expect(first.values.allSatisfy { $0 == 7 })
+        #expect(firstDifference(first.values, [Float](repeating: 7, count: 100)) == nil)
         withExtendedLifetime(second) {}
     }
 
@@ -284,7 +283,7 @@ import Testing
             let norm = values[(row * 77)..<((row + 1) * 77)].reduce(0.0) {
                 $0 + Double($1) * Double($1)
             }
-            #expect(abs(norm - (row == 1 ? 0 : 1)) < 1e-6)
+            #expect(abs(norm - (row == 1 ? 0 : 1)) < 1e-6, "row \(row)")
         }
     }
 }

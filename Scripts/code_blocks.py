@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Writes the Swift code blocks of README, DocC and doc comments into a file that the tests compile.
+
+    python3 Scripts/code_blocks.py            writes Tests/ClipCommandTests/CodeBlocks.swift
+    python3 Scripts/code_blocks.py --check    compares it with what would be written
+
+Each block becomes the body of a function. Its imports go to the top of the file, and names that it uses
+and does not declare become parameters, with the types in NAMES. A block of another language, such as a
+part of a Package.swift, is marked with that language or none.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "Tests" / "ClipCommandTests" / "CodeBlocks.swift"
+PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch"]
+
+# The types of names that blocks use without declaring them.
+NAMES = {
+    "classifier": "ZeroShotClassifier",
+    "embeddings": "Embeddings",
+    "folder": "FilePath",
+    "image": "RGBImage",
+    "index": "EmbeddingIndex",
+    "labels": "[String]",
+    "model": "CLIPModel",
+    "path": "String",
+    "paths": "[String]",
+    "texts": "[String]",
+    "vectors": "Embeddings",
+}
+# Other types in one block: the file and the number of the block in it, from 1 on.
+EXCEPTIONS: dict[tuple[str, int], dict[str, str]] = {}
+
+
+def blocks(text: str) -> list[str]:
+    """The code between ```swift and ```, with the indentation of the first fence removed."""
+    found = re.findall(r"^( *)```swift *\n(.*?)^\1``` *$", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+def doc_comments(source: str) -> str:
+    """The doc comments of a Swift file, without their slashes; other lines are empty."""
+    lines = [re.match(r"\s*/// ?(.*)", line) for line in source.splitlines()]
+    return "\n".join(line.group(1) if line else "" for line in lines) + "\n"
+
+
+def declares(code: str, name: str) -> bool:
+    patterns = [
+        rf"\b(?:let|var|func|for|case)\s+(?:let\s+)?(?:\([^)]*\b)?{name}\b",  # let x, for (i, x)
+        rf"\{{\s*\(?(?:[\w, ]+, )?{name}\b[\w, )]*(?:\s+throws(?:\(\w+\))?)?\s+in\b",  # {{ x in
+    ]
+    return any(re.search(pattern, code) for pattern in patterns)
+
+
+def uses(code: str, name: str) -> bool:
+    code = re.sub(r"//[^\n]*", "", code)
+    # Neither a member nor the label of an argument; a string may use it by interpolation.
+    bare = re.sub(r'"(?:\\\(([^)]*)\)|\\.|[^"\\\n])*"', lambda found: " ".join(
+        re.findall(r"\\\(([^)]*)\)", found.group())), code)
+    return bool(re.search(rf"(?<![\w.]){name}\b(?!\s*:)", bare))
+
+
+def function(name: str, number: int, source: str, code: str) -> str:
+    types = NAMES | EXCEPTIONS.get((source, number), {})
+    parameters = [
+        f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key) and not declares(code, key)
+    ]
+    lines = [f"    {line}".rstrip() for line in code.rstrip().splitlines()]
+    # Without a warning of variables that are not used.
+    for declared in re.findall(r"^(?:let|var) (\w+|\([\w, ]+\))", code, re.MULTILINE):
+        lines.append(f"    _ = {declared}")
+    return "\n".join(
+        [f"// {source}, block {number}", f"func {name}({', '.join(parameters)}) async throws {{", *lines, "}"])
+
+
+def documents() -> list[tuple[str, str]]:
+    """The name and the text of each file that may have blocks."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "Sources").glob("*/*.docc/**/*.md"))]
+    found = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
+    for path in sorted((ROOT / "Sources").rglob("*.swift")):
+        found.append((str(path.relative_to(ROOT)), doc_comments(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def contents() -> str:
+    imports = {name for name in PUBLIC if (ROOT / "Sources" / name).is_dir()} | {"Foundation"}
+    functions = []
+    for source, text in documents():
+        for number, code in enumerate(blocks(text), 1):
+            imports |= set(re.findall(r"^import (\w+)$", code, re.MULTILINE))
+            if source.startswith("Sources/"):
+                imports.add(source.split("/")[1])
+            code = re.sub(r"^import \w+\n+", "", code, flags=re.MULTILINE)
+            stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(".md").removesuffix(".swift"))
+            functions.append(function(f"{stem}_{number}", number, source, code))
+    assert functions, "no code block was found"
+    return "\n".join([
+        "// Written by Scripts/code_blocks.py: the code blocks of README, DocC and doc comments, to be compiled.",
+        "// swift-format-ignore-file", "", *(f"import {name}" for name in sorted(imports)), "",
+        "\n\n".join(functions), ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Writes the code blocks of the documentation for the tests.")
+    parser.add_argument("--check", action="store_true", help="compare with what is there")
+    text = contents()
+    if not parser.parse_args().check:
+        TARGET.write_text(text, encoding="utf-8")
+    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
+        sys.exit("Tests/ClipCommandTests/CodeBlocks.swift differs: run python3 Scripts/code_blocks.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The command lines of README and of the DocC pages: their options exist, and their output is as
+/// shown. The Swift code blocks are in CodeBlocks.swift, which Scripts/code_blocks.py writes.
+@Suite struct DocumentationTests {
+    private let folder: TemporaryFolder
+    private let binary: ClipBinary
+
+    init() throws {
+        folder = try TemporaryFolder()
+        binary = ClipBinary(folder: folder)
+    }
+
+    /// README.md and the DocC pages of all libraries, by path below the package.
+    private func pages() throws -> [String: String] {
+        let sources = try #require(
+            FileManager.default.enumerator(atPath: Fixtures.root + "/Sources"))
+        let names = sources.compactMap { $0 as? String }
+            .filter { $0.contains(".docc/") && $0.hasSuffix(".md") }.map { "Sources/" + $0 }
+        var pages: [String: String] = [:]
+        for name in ["README.md"] + names {
+            pages[name] = String(
+                decoding: try bytes(ofFile: "\(Fixtures.root)/\(name)"), as: UTF8.self)
+        }
+        return pages
+    }
+
+    /// The code blocks of a page that are not in Swift, each as its lines.
+    private func blocks(_ page: String) -> [[String]] {
+        var blocks: [[String]] = []
+        var isOpen = false
+        var isKept = false
+        for line in page.components(separatedBy: "\n") {
+            if line.hasPrefix("```") {
+                isOpen.toggle()
+                isKept = isOpen && line != "```swift"
+                if isKept { blocks.append([]) }
+            } else if isKept {
+                blocks[blocks.count - 1].append(line)
+            }
+        }
+        return blocks
+    }
+
+    /// The code spans of a page outside of its blocks.
+    private func spans(_ page: String) -> [String] {
+        var isCode = false
+        let prose = page.components(separatedBy: "\n").filter { line in
+            if line.hasPrefix("```") { isCode.toggle() }
+            return !isCode && !line.hasPrefix("```")
+        }.joined(separator: " ")
+        return prose.components(separatedBy: "`").enumerated().filter { $0.offset % 2 == 1 }
+            .map(\.element)
+    }
+
+    /// The command in a line of a block, without a prompt; nil if the line is output or a comment.
+    private func command(_ line: String) -> String? {
+        let line = line.hasPrefix("$ ") ? String(line.dropFirst(2)) : line
+        return line.hasPrefix("clip ") ? line : nil
+    }
+
+    /// The options in a command line and in what is said beside it: `--top`, `-k`.
+    private func options(_ line: String) -> [String] {
+        line.split { " ,;|()[]`".contains($0) }
+            .filter { $0.wholeMatch(of: /-[A-Za-z0]|--[a-z][a-z0-9-]+(=.*)?/) != nil }
+            .map { String($0.prefix { $0 != "=" }) }
+    }
+
+    @Test func commandsAndOptionsExist() throws {
+        // Options of `clip` itself, which no help lists.
+        let hidden = ["--generate-completion-script", "--version", "-V"]
+        var helps: [String: String] = [:]
+        func help(_ command: String) throws -> String {
+            if let help = helps[command] { return help }
+            let arguments = command.isEmpty ? ["--help"] : [command, "--help"]
+            let help = try binary.run(arguments).successful().text
+            helps[command] = help
+            return help
+        }
+        var count = 0
+        for (name, page) in try pages() {
+            let lines = blocks(page).joined().compactMap(command) + spans(page).compactMap(command)
+            for line in lines {
+                let words = line.split(separator: " ").dropFirst()
+                guard let first = words.first else { continue }
+                let subcommand = first.hasPrefix("-") ? "" : String(first)
+                if !subcommand.isEmpty {
+                    let list = try help("").components(separatedBy: "SUBCOMMANDS:").last ?? ""
+                    #expect(list.contains("\n  \(subcommand) "), "\(name): \(line)")
+                }
+                for option in options(line) where !hidden.contains(option) {
+                    count += 1
+                    let text = try help(subcommand)
+                    let isThere = text.split { " ,\n()[]".contains($0) }.contains { $0 == option }
+                    #expect(isThere, "\(name): clip \(subcommand) has no \(option), in: \(line)")
+                }
+            }
+        }
+        #expect(count >= 20, "\(count) options in all pages")
+    }
+
+    @Test func filesExist() throws {
+        for (name, page) in try pages() {
+            for found in page.matches(of: /(Scripts|Examples|Weights|Tests|Sources)\/[\w.\/-]*\w/) {
+                let path = "\(Fixtures.root)/\(found.output.0)"
+                #expect(FileManager.default.fileExists(atPath: path), "\(name) names \(path)")
+            }
+        }
+    }
+
+    /// Every command that is followed by its output prints this output; numbers may differ by 1 in
+    /// the last digit shown. Commands that need another model than `tiny` or the network are left
+    /// out.
+    @Test func outputIsAsShown() throws {
+        try folder.copy(Fixtures.root + "/Examples", as: "Examples")
+        try folder.copy(Fixtures.root + "/Weights", as: "Weights")
+        var count = 0
+        for (name, page) in try pages() {
+            for block in blocks(page) {
+                for (index, line) in block.enumerated() {
+                    guard let command = command(line) else { continue }
+                    let shown = block[(index + 1)...].prefix {
+                        !$0.isEmpty && self.command($0) == nil && !$0.hasPrefix("…")
+                    }
+                    let isRun = !command.contains(/ViT|RN50|clip pull|\.\.\./)
+                    guard !shown.isEmpty, isRun else { continue }
+                    count += 1
+                    let result = try shell(command)
+                    #expect(result.status == 0, "\(name): \(command)")
+                    let found = (result.text + result.errors).split(separator: "\n").map(
+                        String.init)
+                    for (line, expected) in zip(
+                        found + [String](repeating: "", count: shown.count), shown)
+                    {
+                        #expect(
+                            isAlike(line, expected),
+                            "\(name): \(command)\nexpected: \(expected)\nfound: \(line)")
+                    }
+                }
+            }
+        }
+        #expect(count >= 2, "\(count) commands with output")
+    }
+
+    private func shell(_ line: String) throws -> ClipBinary.Result {
+        let bash = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/bash"))
+        let tools = ClipBinary.built.deletingLastPathComponent().path
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        return try bash.run(["-c", line], environment: ["PATH": "\(tools):\(path)"])
+    }
+
+    /// True if two lines have the same words, and numbers that differ by at most 1 in the last digit.
+    private func isAlike(_ line: String, _ other: String) -> Bool {
+        let (words, others) = (line.split(separator: " "), other.split(separator: " "))
+        return words.count == others.count
+            && zip(words, others).allSatisfy { word, other in
+                if word == other { return true }
+                guard let found = Double(word), let expected = Double(other) else { return false }
+                let decimals = other.split(separator: ".").dropFirst().first?.count ?? 0
+                return abs(found - expected) <= 1.5 * pow(10, -Double(decimals))
+            }
+    }
+}
