@@ -1,4 +1,4 @@
-"""Measures `EmbeddingIndex.search` and `clip search` against faiss and NumPy on random vectors.
+"""Measures `FolderIndex.search` and `clip search` against faiss and NumPy on random vectors.
 
     swift build -c release
     VENV/bin/pip install numpy faiss-cpu

@@ -20,32 +20,38 @@ public struct NamedEmbeddings: Sendable {
         self.dimension = dimension
     }
 
-    /// Adds a vector, of any length.
-    public mutating func append(_ name: FilePath, _ vector: [Float]) {
-        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+    /// Adds a vector of any norm.
+    ///
+    /// - Throws: `VectorError.wrongDimension`.
+    public mutating func append(_ name: FilePath, _ vector: [Float]) throws(VectorError) {
+        try VectorError.check(dimension: vector.count, expected: dimension)
         names.append(name)
         values += vector
     }
 
-    /// The vectors most like another, best first, those of one cosine in the order of their names.
+    /// Returns the vectors most similar to another, best first, those of one cosine in the order of
+    /// their names.
     ///
     /// - Parameters:
-    ///   - vector: of any length.
-    ///   - top: how many at most.
-    ///   - threshold: the least cosine.
-    ///   - threads: all cores of the process if nil.
+    ///   - vector: A vector of any norm but 0.
+    ///   - top: The most vectors to return.
+    ///   - threshold: The least cosine.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    /// - Throws: `VectorError` if `vector` has another dimension, is zero, or has a number that is
+    ///   not finite.
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1, threads: Int? = nil
-    ) -> [EmbeddingIndex.Match] {
+    ) throws(VectorError) -> [FolderIndex.Match] {
+        let query = try VectorError.unit(vector, dimension: dimension)
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
-        let query = Embeddings(values: vector, dimension: dimension).normalized().values
-        let cosines = dotProducts(of: embeddings.normalized().values, with: query, on: pool)
-            .map { min(1, max(-1, $0)) }
-        guard let least = largest(top, of: cosines, atLeast: threshold) else { return [] }
-        let found = cosines.indices.filter { cosines[$0] >= least }
-            .map { EmbeddingIndex.Match(path: names[$0], cosine: cosines[$0]) }
-            .sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
-        return Array(found.prefix(top))
+        // Rounding takes some cosines beyond -1...1.
+        let found = nearest(
+            top, to: query, among: embeddings.normalized().values,
+            atLeast: threshold <= -1 ? -.infinity : threshold, ceiling: 1, on: pool
+        )
+        .map { FolderIndex.Match(path: names[$0.row], cosine: min(1, max(-1, $0.product))) }
+        .sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
+        return Array(found.prefix(max(0, top)))
     }
 
     /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside `x.npy`.

@@ -85,7 +85,7 @@ struct Bench: ParsableCommand {
             }
         }
         if let index {
-            let found = try EmbeddingIndex(
+            let found = try FolderIndex(
                 folder: FilePath(argument: index), threads: self.model.threading.wanted())
             let query = (0..<found.dimension).map { Float($0 % 17) - 8 }
             return try measure(threads: found.threads, batch: 1, found.precision, nil) {

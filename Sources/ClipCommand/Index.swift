@@ -69,7 +69,7 @@ struct Index: ParsableCommand {
             folder: folder, model: model, modelName: name,
             decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild,
             isVerifying: verify)
-        if !rebuild && !common.quiet && EmbeddingIndex.hasUnfinishedRebuild(in: folder) {
+        if !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
             note(
                 """
                 clip: index: a rebuild of this index was interrupted: run clip index --rebuild \
@@ -137,7 +137,7 @@ struct Index: ParsableCommand {
     }
 
     private func printErrors(of folder: FilePath) throws {
-        for failure in try EmbeddingIndex(folder: folder).failures() {
+        for failure in try FolderIndex(folder: folder).failures() {
             if json {
                 printLine(Self.object(failure))
             } else {
@@ -155,13 +155,13 @@ struct Index: ParsableCommand {
         let vectors = StoredVectors.index(of: folder)
         let stored: ModelRecord?
         do {
-            stored = try EmbeddingIndex.model(ofIndexIn: folder)
+            stored = try FolderIndex.model(ofIndexIn: folder)
         } catch {
             if case .unreadableFolder = error { throw error }
             guard rebuild else { throw error }
             stored = nil
         }
-        if rebuild && model.model == nil && stored == nil && EmbeddingIndex.exists(in: folder) {
+        if rebuild && model.model == nil && stored == nil && FolderIndex.exists(in: folder) {
             throw Failure(
                 """
                 cannot read the model of the index of \(folder): give the model of the new index with \

@@ -164,7 +164,7 @@ struct Search: ParsableCommand {
     }
 
     private func page(
-        _ matches: [EmbeddingIndex.Match], _ searched: Searched
+        _ matches: [FolderIndex.Match], _ searched: Searched
     ) throws -> [UInt8] {
         let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
         var about = [
@@ -183,7 +183,7 @@ struct Search: ParsableCommand {
         return page.bytes
     }
 
-    private func matches() throws -> ([EmbeddingIndex.Match], Searched) {
+    private func matches() throws -> ([FolderIndex.Match], Searched) {
         let path = FilePath(argument: index)
         try VectorOptions.checkExists(index)
         func following(_ model: CLIPModel) -> CLIPModel {
@@ -196,7 +196,7 @@ struct Search: ParsableCommand {
                 try stored.model.map { try self.model.load($0, of: .npy(path), common).model }
                 ?? self.model.load(forVectorsOf: stored.dimension, common)
             let model = following(loaded)
-            let found = stored.search(
+            let found = try stored.search(
                 try vector(model), top: top, threshold: threshold, threads: model.threads)
             return (
                 found,
@@ -206,7 +206,7 @@ struct Search: ParsableCommand {
                     precision: model.precision)
             )
         }
-        let found = try EmbeddingIndex(folder: path, threads: model.threading.wanted())
+        let found = try FolderIndex(folder: path, threads: model.threading.wanted())
         let model = following(
             try model.load(found.model, of: .index(of: path), common).model)
         return (

@@ -41,7 +41,7 @@ struct VectorOptions: ParsableArguments {
                 names: stored.names, embeddings: stored.embeddings,
                 made: stored.model.map { ($0, .npy(path)) })
         }
-        let index = try EmbeddingIndex(folder: path, threads: threading.wanted())
+        let index = try FolderIndex(folder: path, threads: threading.wanted())
         let (pictures, embeddings) = try index.contents()
         guard !pictures.isEmpty else { throw Failure("the index of \(path) has no images") }
         return Vectors(
@@ -56,7 +56,7 @@ struct Vectors {
     let embeddings: Embeddings
     /// What an index knows of them.
     var pictures: [IndexedPicture]?
-    var index: EmbeddingIndex?
+    var index: FolderIndex?
     /// The model that made them, where that is known.
     var made: (by: ModelRecord, vectors: StoredVectors)?
 

@@ -44,13 +44,52 @@ package struct MappedVectors: Sendable {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
-    /// The rows whose dot products with a vector are largest, best first, the lower row first among equals:
-    /// at least `wanted`, and all that equal the last of these.
-    ///
-    /// - Parameter quantized: the first rows rounded, which say what of them need not be looked at; the answer
-    ///   is the same without them.
+    /// The rows whose dot products with a vector are largest, as `VectorRows.nearest` finds them.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
+        quantized: QuantizedVectors? = nil, on pool: WorkspacePool
+    ) -> [(row: Int, product: Float)] {
+        guard count > 0 else { return [] }
+        return withExtendedLifetime(file) {
+            VectorRows(start: start, dimension: dimension, count: count).nearest(
+                wanted, to: vector, atLeast: threshold, quantized: quantized, on: pool)
+        }
+    }
+}
+
+/// Returns the rows in memory whose dot products with a vector are largest, as
+/// `VectorRows.nearest` finds them.
+package func nearest(
+    _ wanted: Int, to vector: [Float], among values: [Float], atLeast threshold: Float,
+    ceiling: Float = .infinity, on pool: WorkspacePool
+) -> [(row: Int, product: Float)] {
+    values.withUnsafeBufferPointer { buffer in
+        guard let start = buffer.baseAddress else { return [] }
+        return VectorRows(
+            start: start, dimension: vector.count, count: buffer.count / vector.count
+        ).nearest(wanted, to: vector, atLeast: threshold, ceiling: ceiling, on: pool)
+    }
+}
+
+/// Rows of float32, one after the other, of which those nearest to a vector are found: the one
+/// search of files and of vectors in memory.
+///
+/// `@unchecked Sendable`: the numbers are only read while a call of the functions above keeps them.
+private struct VectorRows: @unchecked Sendable {
+    let start: UnsafePointer<Float>
+    let dimension: Int
+    let count: Int
+
+    /// Returns the rows whose dot products with a vector are largest, best first, the lower row
+    /// first among equals: at least `wanted`, and all that equal the last of these.
+    ///
+    /// - Parameters:
+    ///   - ceiling: Products above it count as equal to it when the last is determined; only
+    ///     without `quantized`.
+    ///   - quantized: The first rows, quantised. They decide which rows need an exact product; the
+    ///     result is the same without them.
+    func nearest(
+        _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
     ) -> [(row: Int, product: Float)] {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
@@ -61,7 +100,8 @@ package struct MappedVectors: Sendable {
             return found
         }
         let products = dotProducts(with: vector, rows: 0..<count, on: pool)
-        guard let least = largest(wanted, of: products, atLeast: threshold) else { return [] }
+        guard let last = largest(wanted, of: products, atLeast: threshold) else { return [] }
+        let least = min(last, ceiling)
         return sorted(products.indices.filter { products[$0] >= least }.map { ($0, products[$0]) })
     }
 

@@ -344,12 +344,12 @@ import Testing
     @Test func namedVectorsAreSearchedAndWritten() throws {
         let vectors = planted(4, each: 25)
         var named = NamedEmbeddings(dimension: 24)
-        #expect(named.search(vectors[0], top: 3).isEmpty)
-        for row in 0..<100 { named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
-        named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
+        #expect(try named.search(vectors[0], top: 3).isEmpty)
+        for row in 0..<100 { try named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
+        try named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
         let cosines = (vectors + Embeddings(values: vectors[50], dimension: 24))
             .cosineSimilarities(to: Embeddings(values: vectors[50], dimension: 24)).map { $0[0] }
-        let found = named.search(vectors[50], top: 7, threads: 1)
+        let found = try named.search(vectors[50], top: 7, threads: 1)
         let expected = cosines.indices.sorted {
             (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])
         }
@@ -357,9 +357,17 @@ import Testing
             found.map(\.path).dropFirst(2)
                 == expected.prefix(7).map { named.names[$0] }.dropFirst(2))
         #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
-        #expect(
-            named.search(vectors[50], top: 200, threshold: 0.9).count == cosines.count { $0 >= 0.9 }
-        )
+        let near = try named.search(vectors[50], top: 200, threshold: 0.9)
+        #expect(near.count == cosines.count { $0 >= 0.9 })
+        #expect(throws: VectorError.wrongDimension(expected: 24, found: 23)) {
+            try named.search(Array(vectors[0].dropLast()), top: 3)
+        }
+        #expect(throws: VectorError.wrongDimension(expected: 24, found: 0)) {
+            try named.append("none", [])
+        }
+        #expect(throws: VectorError.notFinite(row: 0)) {
+            try named.search([.nan] + vectors[0].dropFirst(), top: 3)
+        }
 
         let folder = try TemporaryFolder()
         try named.write(npy: FilePath(folder.path + "/n.npy"))

@@ -11,7 +11,7 @@ import Testing
     private let folder: TemporaryFolder
     private let model: CLIPModel
     private var path: FilePath { FilePath(folder.path + "/photos") }
-    private var place: FilePath { path.appending(EmbeddingIndex.location) }
+    private var place: FilePath { path.appending(FolderIndex.location) }
     private let files = FileManager.default
 
     init() throws {
@@ -43,11 +43,11 @@ import Testing
             (
                 "search",
                 {
-                    _ = try EmbeddingIndex(folder: path).search(
+                    _ = try FolderIndex(folder: path).search(
                         .init(repeating: 1, count: 16), top: 5)
                 }
             ),
-            ("contents", { _ = try EmbeddingIndex(folder: path).contents() }),
+            ("contents", { _ = try FolderIndex(folder: path).contents() }),
             ("update", { try update() }),
         ]
     }
@@ -68,7 +68,7 @@ import Testing
             "UPDATE files SET path = ? WHERE id = 2", [.blob(Array(planted.utf8))])
         expectDamage("the path \(planted.debugDescription)")
         try update(isRebuild: true)
-        #expect(try EmbeddingIndex(folder: path).count == 5)
+        #expect(try FolderIndex(folder: path).count == 5)
     }
 
     @Test func anIndexThatForgotItsModelIsNotEmptied() throws {
@@ -112,7 +112,7 @@ import Testing
     func changedFactsAreRefused(_ sql: String) throws {
         try change(sql)
         let changed = #expect(throws: IndexError.self, "\(sql)") {
-            _ = try EmbeddingIndex(folder: path).contents()
+            _ = try FolderIndex(folder: path).contents()
         }
         #expect("\(try #require(changed))".contains("--rebuild"), "\(sql): \(changed)")
     }
@@ -135,7 +135,7 @@ import Testing
     @Test func everyByteOfTheDatabaseIsLookedAt() throws {
         let file = "\(place)/files.sqlite"
         let whole = try bytes(ofFile: file)
-        let expected = try EmbeddingIndex(folder: path).search(
+        let expected = try FolderIndex(folder: path).search(
             .init(repeating: 1, count: 16), top: 5)
         var noticed = 0
         for offset in stride(from: 0, to: whole.count, by: 97) {
@@ -143,7 +143,7 @@ import Testing
             damaged[offset] ^= 0x55
             try Data(damaged).write(to: URL(fileURLWithPath: file))
             do {
-                let found = try EmbeddingIndex(folder: path).search(
+                let found = try FolderIndex(folder: path).search(
                     .init(repeating: 1, count: 16), top: 5)
                 #expect(found == expected, "byte \(offset)")
             } catch {
@@ -170,17 +170,17 @@ import Testing
         _ = try update.run()
         let file = "\(place)/vectors.i8"
         let query = [Float](repeating: 1, count: 16)
-        let expected = try EmbeddingIndex(folder: path).search(query, top: 1)
+        let expected = try FolderIndex(folder: path).search(query, top: 1)
         var rounded = try bytes(ofFile: file)
         for index in (rounded.count - 5 * 16)..<rounded.count { rounded[index] = 0x81 }
         try Data(rounded).write(to: URL(fileURLWithPath: file))
-        #expect(try EmbeddingIndex(folder: path).search(query, top: 1) == expected)
+        #expect(try FolderIndex(folder: path).search(query, top: 1) == expected)
     }
 
     @Test func anyNumberOfResultsMayBeAskedFor() throws {
         try files.removeItem(atPath: "\(path)/0.png")
         try update()
-        let found = try EmbeddingIndex(folder: path).search(
+        let found = try FolderIndex(folder: path).search(
             .init(repeating: 1, count: 16), top: .max / 2 + 1)
         #expect(found.count == 4)
     }
@@ -225,8 +225,8 @@ import Testing
                 folder: path, model: model, modelName: "seeded", decoding: .init(), isRebuild: true)
             _ = try? rebuild.run { _ in _ = rebuild.keep() }
         }
-        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
-        let new = EmbeddingIndex.newPlace(in: path)
+        #expect(FolderIndex.hasUnfinishedRebuild(in: path))
+        let new = FolderIndex.newPlace(in: path)
         let database = new.appending("files.sqlite".utf8)
         switch damage {
         case "files.sqlite":
@@ -250,14 +250,17 @@ import Testing
         #expect(summary.unchanged == 0, "\(damage): \(summary)")
         #expect(try EmbeddingIndex(folder: path).count == 5, "\(damage)")
         #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path), "\(damage)")
+        #expect(summary.encoded == 5 && summary.unchanged == 0, "\(damage): \(summary)")
+        #expect(try FolderIndex(folder: path).count == 5, "\(damage)")
+        #expect(!FolderIndex.hasUnfinishedRebuild(in: path), "\(damage)")
     }
 
     /// While an update runs, damage is looked for again, but not for ever.
     @Test func damageIsSaidDuringUpdates() throws {
-        let lock = try EmbeddingIndex.vectors(in: place)
+        let lock = try RowWriter.lock(place)
         defer { withExtendedLifetime(lock) {} }
         try change("DELETE FROM facts WHERE name = 'sum'")
-        let error = #expect(throws: IndexError.self) { try EmbeddingIndex(folder: path) }
+        let error = #expect(throws: IndexError.self) { try FolderIndex(folder: path) }
         #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
     }
 
@@ -265,7 +268,7 @@ import Testing
         let vectors = place.appending("vectors.f32".utf8).description
         try files.removeItem(atPath: vectors)
         #expect(throws: IndexError.damaged(folder: path, reason: "vectors.f32 is missing")) {
-            try EmbeddingIndex(folder: path)
+            try FolderIndex(folder: path)
         }
         #expect(
             throws: IndexError.damaged(folder: path, reason: "vectors.f32 is shorter than expected")
@@ -273,7 +276,7 @@ import Testing
             try update()
         }
         try update(isRebuild: true)
-        #expect(try EmbeddingIndex(folder: path).count == 5)
+        #expect(try FolderIndex(folder: path).count == 5)
     }
 
     /// As after a first update that a full disk ended.
@@ -286,9 +289,9 @@ import Testing
             throws: IndexError.unusable(
                 folder: path,
                 reason: "it was begun and holds nothing yet: run clip index \(path)")
-        ) { try EmbeddingIndex(folder: path) }
-        #expect(try EmbeddingIndex.model(ofIndexIn: path) == nil)
+        ) { try FolderIndex(folder: path) }
+        #expect(try FolderIndex.model(ofIndexIn: path) == nil)
         try update()
-        #expect(try EmbeddingIndex(folder: path).count == 5)
+        #expect(try FolderIndex(folder: path).count == 5)
     }
 }

@@ -35,7 +35,7 @@ import Testing
     }
 
     private func names() throws -> [String] {
-        try EmbeddingIndex(folder: path).contents().pictures.map {
+        try FolderIndex(folder: path).contents().pictures.map {
             String($0.path.description.dropFirst(path.bytes.count + 1))
         }
     }
@@ -92,7 +92,7 @@ import Testing
         }
         #expect("\(try #require(error))".contains("\(sub): Permission denied; the old index"))
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
-        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        #expect(FolderIndex.hasUnfinishedRebuild(in: path))
         // One that the old index does not know is a failure like others.
         let other = path.appending("other".utf8)
         let summary = try rebuild([
@@ -103,7 +103,7 @@ import Testing
         #expect(summary.unchanged == 1)
         #expect(summary.encoded == 2)
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
-        #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
+        #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
     }
 
     /// A folder may be named in several ways, and be moved.
@@ -124,7 +124,7 @@ import Testing
                 #expect(failure.path == FilePath("\(name)/\(file)"))
                 #expect(failure.reason.contains("\(name)/\(file): "), "\(failure.reason)")
             }
-            let stored = try EmbeddingIndex(folder: FilePath(name)).failures()
+            let stored = try FolderIndex(folder: FilePath(name)).failures()
             #expect(stored.map(\.reason) == failures.map(\.reason))
         }
     }
@@ -206,7 +206,7 @@ import Testing
                 _ = try interrupted.run { _ in _ = interrupted.keep() }
             }
         }
-        #expect(try EmbeddingIndex(folder: path).failures().count == 1)
+        #expect(try FolderIndex(folder: path).failures().count == 1)
         #expect(try update().failures.map(\.isNew) == [true])
         #expect(try update().failures.map(\.isNew) == [false])
     }
@@ -262,7 +262,7 @@ import Testing
         #expect(again.failures.map(\.isNew) == [false])
         #expect(again.encoded == 0)
         #expect(
-            try EmbeddingIndex(folder: path).failures().map(\.path.lastComponent) == [
+            try FolderIndex(folder: path).failures().map(\.path.lastComponent) == [
                 Array("a.png".utf8)[...]
             ])
         try add("a.png", seed: 1)
@@ -300,7 +300,7 @@ import Testing
         _ = try update()
         try add("a.png", seed: 3)
         // As if the file system kept no time of change.
-        let place = path.appending(EmbeddingIndex.location)
+        let place = path.appending(FolderIndex.location)
         do {
             let status = try FileStatus(path: path.appending("a.png".utf8).bytes)
             let database = try SQLite(
@@ -319,7 +319,7 @@ import Testing
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
         _ = try update()
-        let database = path.appending(EmbeddingIndex.location).appending("files.sqlite".utf8)
+        let database = path.appending(FolderIndex.location).appending("files.sqlite".utf8)
         do {
             let database = try SQLite(path: database, isForWriting: true)
             try database.run("ALTER TABLE files DROP COLUMN sums")

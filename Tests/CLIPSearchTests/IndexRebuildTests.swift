@@ -33,7 +33,7 @@ import Testing
         let query = try models[0].encode(texts: ["a cat"]).values
         let expected = try models.indices.map { model in
             #expect(try update(model).encoded == 5)
-            return try EmbeddingIndex(folder: path).search(query, top: 5)
+            return try FolderIndex(folder: path).search(query, top: 5)
         }
         #expect(expected[0] != expected[1])
 
@@ -54,7 +54,7 @@ import Testing
         }
         var seen = [0, 0]
         while !isDone.withLock({ $0 }) {
-            let index = try EmbeddingIndex(folder: path)
+            let index = try FolderIndex(folder: path)
             let model = try #require(Int(index.modelName))
             let found = try index.search(query, top: 5)
             #expect(found == expected[model], "model \(model)")
@@ -73,9 +73,9 @@ import Testing
             folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
         #expect(throws: IndexError.busy(folder: path)) { try update(0, isRebuild: false) }
         #expect(throws: IndexError.busy(folder: path)) { try update(0) }
-        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+        #expect(try FolderIndex(folder: path).modelName == "0")
         #expect(try rebuild.run().encoded == 5)
-        #expect(try EmbeddingIndex(folder: path).modelName == "1")
+        #expect(try FolderIndex(folder: path).modelName == "1")
     }
 
     /// What a rebuild with another model left is of no use to this one.
@@ -90,13 +90,16 @@ import Testing
                 isFirst = false
             }
         }
-        #expect(EmbeddingIndex.hasUnfinishedRebuild(in: path))
-        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+        #expect(FolderIndex.hasUnfinishedRebuild(in: path))
+        #expect(try FolderIndex(folder: path).modelName == "0")
         let summary = try update(0)
         #expect(summary.encoded == 5)
         #expect(summary.unchanged == 0)
         #expect(!EmbeddingIndex.hasUnfinishedRebuild(in: path))
         #expect(try EmbeddingIndex(folder: path).model.resolution == 32)
+        #expect(summary.encoded == 5 && summary.unchanged == 0)
+        #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
+        #expect(try FolderIndex(folder: path).model.resolution == 32)
     }
 
     // MARK: links, and files of others
@@ -114,7 +117,7 @@ import Testing
     }
 
     private func found() throws -> Int {
-        try EmbeddingIndex(folder: path).search([Float](repeating: 1, count: 16), top: 9).count
+        try FolderIndex(folder: path).search([Float](repeating: 1, count: 16), top: 9).count
     }
 
     /// Such links may have come with the images.
@@ -145,7 +148,7 @@ import Testing
         #expect(try update(0, isRebuild: false).encoded == 5)
         for model in [1, 0] {
             #expect(try update(model).encoded == 5)
-            #expect(try EmbeddingIndex(folder: path).modelName == "\(model)")
+            #expect(try FolderIndex(folder: path).modelName == "\(model)")
             #expect(try found() == 5)
             #expect(try files.contentsOfDirectory(atPath: disk.path) == ["vectors"])
             #expect(try names == [".clip-index"])
@@ -188,6 +191,6 @@ import Testing
         }
         #expect("\(try #require(error))".contains("letter.txt"), "\(error)")
         #expect(try bytes(ofFile: letter) == Array("mine".utf8))
-        #expect(try EmbeddingIndex(folder: path).modelName == "0")
+        #expect(try FolderIndex(folder: path).modelName == "0")
     }
 }

@@ -33,7 +33,7 @@ import Testing
         ).run()
     }
 
-    private func names(_ matches: [EmbeddingIndex.Match]) -> [String] {
+    private func names(_ matches: [FolderIndex.Match]) -> [String] {
         matches.map { String($0.path.description.dropFirst(path.bytes.count + 1)) }
     }
 
@@ -43,7 +43,7 @@ import Testing
         }
         try add("copy.png", seed: 7)  // the same cosine as sub/7.png
         #expect(try update().encoded == 41)
-        let index = try EmbeddingIndex(folder: path)
+        let index = try FolderIndex(folder: path)
         #expect(index.count == 41)
         #expect(index.modelName == "seeded")
 
@@ -91,7 +91,7 @@ import Testing
         #expect(third.deleted == 2)
         #expect(third.unchanged == 3)
         #expect(third.failures.isEmpty)
-        let index = try EmbeddingIndex(folder: path)
+        let index = try FolderIndex(folder: path)
         let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(0))]).values
         let found = try index.search(query, top: 10)
         #expect(names(found).first == "sub/moved.png" && abs(found[0].cosine - 1) < 1e-6)
@@ -115,7 +115,7 @@ import Testing
             try renameFile(Array("\(folder.path)/new".utf8), to: full.bytes)
         }
         #expect(try update().encoded == 2)
-        let found = try EmbeddingIndex(folder: path)
+        let found = try FolderIndex(folder: path)
             .search([Float](repeating: 1, count: 16), top: 5).map(\.path)
         #expect(Set(found) == Set(odd.map { path.appending($0 + ".png".utf8) }))
     }
@@ -143,21 +143,21 @@ import Testing
             folder: path, model: model, modelName: "seeded", decoding: .init())
         #expect(throws: IndexError.busy(folder: path)) { try update() }
         let query = [Float](repeating: 1, count: 16)
-        let reader = try EmbeddingIndex(folder: path)
+        let reader = try FolderIndex(folder: path)
         #expect(try reader.search(query, top: 9).count == 4)
         #expect(try writer.run().encoded == 1)
         #expect(try reader.search(query, top: 9).count == 4)
-        #expect(try EmbeddingIndex(folder: path).search(query, top: 9).count == 5)
+        #expect(try FolderIndex(folder: path).search(query, top: 9).count == 5)
     }
 
     @Test func damageIsSaid() throws {
-        #expect(throws: IndexError.missing(folder: path)) { try EmbeddingIndex(folder: path) }
+        #expect(throws: IndexError.missing(folder: path)) { try FolderIndex(folder: path) }
         try add("1.png", seed: 1)
         try update()
         let vectors = "\(path)/.clip-index/vectors.f32"
         let whole = try bytes(ofFile: vectors)
         try Data(whole.dropLast()).write(to: URL(fileURLWithPath: vectors))
-        for attempt in [{ _ = try EmbeddingIndex(folder: path) }, { _ = try update() }] {
+        for attempt in [{ _ = try FolderIndex(folder: path) }, { _ = try update() }] {
             let error = #expect(throws: IndexError.self) { try attempt() }
             #expect("\(try #require(error))".contains("vectors.f32 is shorter"), "\(error)")
         }
@@ -167,14 +167,14 @@ import Testing
         #expect(try bytes(ofFile: vectors) == whole)
         try Data("no database, but long enough to be taken for one".utf8).write(
             to: URL(fileURLWithPath: "\(path)/.clip-index/files.sqlite"))
-        let error = #expect(throws: IndexError.self) { try EmbeddingIndex(folder: path) }
+        let error = #expect(throws: IndexError.self) { try FolderIndex(folder: path) }
         #expect("\(try #require(error))".contains("not a database"))
     }
 
     @Test func rowsOfDeletedFilesAreGivenToOthers() throws {
         for seed in 0..<20 { try add("\(seed).png", seed: seed) }
         try update()
-        let reader = try EmbeddingIndex(folder: path)
+        let reader = try FolderIndex(folder: path)
         for seed in 4..<20 { try FileManager.default.removeItem(atPath: "\(path)/\(seed).png") }
         #expect(try update().deleted == 16)
         let query = [Float](repeating: 1, count: 16)
@@ -183,7 +183,7 @@ import Testing
         for seed in 30..<50 { try add("\(seed).png", seed: seed) }
         #expect(try update().encoded == 20)
         #expect(try bytes(ofFile: "\(path)/.clip-index/vectors.f32").count == 24 * 16 * 4)
-        let (pictures, embeddings) = try EmbeddingIndex(folder: path).contents()
+        let (pictures, embeddings) = try FolderIndex(folder: path).contents()
         #expect(pictures.count == 24)
         #expect(embeddings.count == 24)
         let all = try model.encode(
@@ -233,7 +233,7 @@ import Testing
         try update()
         #expect(try quantized()?.count == 64)  // so few more are looked at by themselves
         for top in [1, 3] {
-            let index = try EmbeddingIndex(folder: path)
+            let index = try FolderIndex(folder: path)
             for seed in [0, 5, 63, 68] {
                 let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(seed))])
                     .values
@@ -248,6 +248,6 @@ import Testing
         try update()  // written over a row that was rounded
         let query = try model.encode(images: [RGBImage(decoding: SmallPNG.bytes(5))]).values
         #expect(try quantized()?.generation == 1)
-        #expect(names(try EmbeddingIndex(folder: path).search(query, top: 1)) == ["again.png"])
+        #expect(names(try FolderIndex(folder: path).search(query, top: 1)) == ["again.png"])
     }
 }

@@ -47,7 +47,7 @@ import Testing
     @Test func sixteenTasksSearchOneIndex() async throws {
         for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
         try Self.update(path, model)
-        let index = try EmbeddingIndex(folder: path)
+        let index = try FolderIndex(folder: path)
         let queries = Self.queries()
         let expected = try queries.map { try index.search($0, top: 5) }
         let wrong = try await failures { task in
@@ -83,7 +83,7 @@ import Testing
             let found = row.cosineSimilarities(to: all)[0]
             return Dictionary(uniqueKeysWithValues: zip(names, found))
         }
-        let index = try EmbeddingIndex(folder: path)
+        let index = try FolderIndex(folder: path)
         let (folder, model, isOver) = (path, model, Flag())
         let writer = Task {
             defer { isOver.value.store(true, ordering: .relaxed) }
@@ -103,7 +103,7 @@ import Testing
             while !isOver.value.load(ordering: .relaxed) {
                 let query = (task + round) % 16
                 round += 1
-                let searched = round % 8 == 0 ? try EmbeddingIndex(folder: folder) : index
+                let searched = round % 8 == 0 ? try FolderIndex(folder: folder) : index
                 let found = try searched.search(queries[query], top: 5)
                 let isSorted = zip(found, found.dropFirst()).allSatisfy { $0.cosine >= $1.cosine }
                 let isRight = found.allSatisfy { match in

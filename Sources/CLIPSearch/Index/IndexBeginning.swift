@@ -14,14 +14,14 @@ extension IndexUpdate {
             ("fingerprint", record.fingerprint),
             ("decoding", Self.description(of: decoding, model.preprocessor)),
             ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
-            ("version", EmbeddingIndex.version),
+            ("version", FolderIndex.version),
         ]
         let isBegun = try database.fact("fingerprint") != nil
         if isBegun {
-            let isOld = version == EmbeddingIndex.oldVersion
+            let isOld = version == FolderIndex.oldVersion
             // That version did not store a count.
             if isOld { lastUpdateHasEnded = true }
-            if !isOld && version == EmbeddingIndex.version { try database.checkFacts() }
+            if !isOld && version == FolderIndex.version { try database.checkFacts() }
             if let other = try difference(
                 of: identity.dropLast(isOld ? 1 : 0), record, from: database)
             {
@@ -40,7 +40,7 @@ extension IndexUpdate {
         }
         try database.transaction { () throws(FileError) in
             try database.setModel(record)
-            try database.setFact("version", EmbeddingIndex.version)
+            try database.setFact("version", FolderIndex.version)
             try database.removeFact("count")
             try database.sealFacts()
         }
@@ -58,24 +58,20 @@ extension IndexUpdate {
             try database.setFact("rows", "0")
             try database.sealFacts()
         }
-        try vectors.truncate(to: 0)
+        try rows.clear()
     }
 
     /// Reads the state of an index of the same model, and verifies it unless nothing else can have
     /// changed it, or it is an unfinished rebuild, which was verified when it was opened.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
-        let mapped = try EmbeddingIndex.mappedVectors(database, record, place)
+        let mapped = try database.mappedVectors(record.dimension, in: place)
         let isTrusted = isOld || replaced != nil || IndexSeal(place).isIntact
         if isVerifying || !isTrusted { try database.verify(mapped) }
-        rows = mapped.count
-        generation = try database.generation()
-        // What lies behind was not spoken of.
-        try vectors.truncate(to: 4 * record.dimension * rows)
-        if try database.count() < rows * 3 / 4 { free = try database.freeRows(of: rows) }
+        try rows.resume(database, rows: mapped.count)
         // Version 0.1 wrote no checksums, and took each failure for one of the content.
         try database.transaction { () throws(FileError) in
             for (id, file) in try database.filesWithoutSums() {
-                guard let row = file.row, row < rows else {
+                guard let row = file.row, row < mapped.count else {
                     throw IndexDatabase.damage("the vector of \(file.path) is missing")
                 }
                 let vector = littleEndianBytes(of: mapped.values(ofRows: [row]))
@@ -119,7 +115,7 @@ extension IndexUpdate {
     /// images: these would be lost. The next rebuild goes on with it.
     func checkRebuild() {
         guard replaced != nil, !unlisted.isEmpty else { return }
-        let path = EmbeddingIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
+        let path = FolderIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
         guard let old = try? IndexDatabase(path: path, isForWriting: false) else { return }
         for (path, reason) in unlisted
         where (try? old.idsOfFiles(below: path).isEmpty) == false {
@@ -132,16 +128,16 @@ extension IndexUpdate {
 
     /// Empties an unfinished rebuild if it is damaged; there is nothing in it to be kept.
     ///
-    /// - Parameter vectors: Its vectors, whose lock the caller holds.
-    static func emptyIfDamaged(_ place: FilePath, _ vectors: GrowingFile) throws(FileError) {
+    /// - Parameter rows: Its vectors, whose lock the caller holds.
+    static func emptyIfDamaged(_ place: FilePath, _ rows: inout RowWriter) throws(FileError) {
         let path = place.appending("files.sqlite".utf8)
-        guard (try? FileStatus(path: path.bytes)) != nil else { return try vectors.truncate(to: 0) }
+        guard (try? FileStatus(path: path.bytes)) != nil else { return try rows.clear() }
         do throws(FileError) {
             try verifyAll(IndexDatabase(path: path, isForWriting: true), place)
         } catch {
             guard error.isDamage else { throw error }
-            try EmbeddingIndex.removeFiles(of: place, except: "vectors.f32")
-            try vectors.truncate(to: 0)
+            try FolderIndex.removeFiles(of: place, except: "vectors.f32")
+            try rows.clear()
         }
     }
 
@@ -152,7 +148,7 @@ extension IndexUpdate {
         _ database: IndexDatabase, _ place: FilePath
     ) throws(FileError) {
         let version = try database.fact("version")
-        if version == EmbeddingIndex.version { try database.checkFacts() }
+        if version == FolderIndex.version { try database.checkFacts() }
         guard let record = try database.modelRecord() else {
             // A process may have ended before it stored the model.
             guard version == nil, try database.count() == 0 else {
@@ -160,7 +156,7 @@ extension IndexUpdate {
             }
             return
         }
-        try database.verify(EmbeddingIndex.mappedVectors(database, record, place))
+        try database.verify(database.mappedVectors(record.dimension, in: place))
         _ = try (database.generation(), database.failures(in: place))
     }
 }

@@ -2,9 +2,12 @@ internal import Files
 internal import Tensors
 
 /// The part of an index that SQLite keeps: which files there are, and which row of the vectors each has.
-struct IndexDatabase: Sendable {
+struct IndexDatabase: RowDatabase {
+    static let fileName = "files.sqlite"
+    static let table = "files"
+
     /// A file that was looked at.
-    struct File: Sendable, Equatable {
+    struct File: RowEntry, Equatable {
         /// In the folder that is indexed.
         var path: FilePath
         /// As it was when it was read: bytes, and nanoseconds since 1970.
@@ -25,13 +28,15 @@ struct IndexDatabase: Sendable {
         /// The checksums of its vector and of the rest; nil if it has none, or if an older version
         /// wrote the index.
         var sums: RowSums?
+
+        var name: [UInt8] { path.bytes }
     }
 
     /// The mark that stands for the path of the file in the reason of a failure: a folder may be
     /// named in other ways later, or be moved.
     static let pathMark = "\u{FFFC}"
 
-    private let database: SQLite
+    let database: SQLite
     /// False if an older version wrote the index.
     let hasSums: Bool
 
@@ -41,17 +46,8 @@ struct IndexDatabase: Sendable {
             hasSums = try Self.hasColumn("sums", database)
             return
         }
-        database = try SQLite(path: path, isForWriting: true)
         hasSums = true
-        try Self.checkSchema(database)
-        // Readers go on while rows are added.
-        try database.run("PRAGMA journal_mode = WAL")
-        try database.transaction { () throws(FileError) in
-            try database.run(
-                """
-                CREATE TABLE IF NOT EXISTS facts(
-                    name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID
-                """)
+        database = try Self.openForWriting(path) { database throws(FileError) in
             try database.run(
                 """
                 CREATE TABLE IF NOT EXISTS files(
@@ -72,41 +68,6 @@ struct IndexDatabase: Sendable {
         try database.run("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
     }
 
-    private static func openForReading(_ path: FilePath) throws(FileError) -> SQLite {
-        let folder = FilePath(path.bytes.dropLast(path.lastComponent.count))
-        _ = try FileStatus(path: path.bytes)
-        let log = try? FileStatus(path: path.bytes + "-wal".utf8)
-        let hasLog = (log?.size ?? 0) > 0
-        let isFixed = !mayWrite(folder.bytes)
-        if isFixed && hasLog {
-            throw FileError(
-                reason: """
-                    .clip-index has an unfinished update and is not writable: run clip index as its \
-                    owner
-                    """)
-        }
-        do throws(FileError) {
-            let database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
-            try checkSchema(database)
-            return database
-        } catch {
-            // Readers need room for the marks that they leave, but only if somebody writes.
-            let isWritten = isBeingWritten(folder.appending("vectors.f32".utf8).bytes)
-            guard !error.isDamage, !isFixed, !hasLog, !isWritten else { throw error }
-            let database = try SQLite(path: path, isForWriting: false, isFixed: true)
-            try checkSchema(database)
-            return database
-        }
-    }
-
-    /// - Throws: `FileError` if statements would do more, or read other things, than they say.
-    private static func checkSchema(_ database: SQLite) throws(FileError) {
-        let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
-        if let planted = try database.run(sql).first {
-            throw damage("it has a trigger or a view named \(planted[0].text ?? "")")
-        }
-    }
-
     private static func hasColumn(
         _ name: String, _ database: SQLite
     ) throws(FileError) -> Bool {
@@ -114,102 +75,10 @@ struct IndexDatabase: Sendable {
         return try !database.run(sql, [.text(name)]).isEmpty
     }
 
-    /// False if the process that made the index ended before it stored anything.
-    func isBegun() throws(FileError) -> Bool {
-        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'facts'"
-        guard try !database.run(sql).isEmpty else { return false }
-        return try !database.run("SELECT 1 FROM facts LIMIT 1").isEmpty
-    }
-
-    func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
-        try database.transaction(body)
-    }
-
     /// Deletes all files and facts.
     func clear() throws(FileError) {
         try database.run("DELETE FROM files")
         try database.run("DELETE FROM facts")
-    }
-
-    /// Writes the log of changes into the database file itself.
-    func mergeLog() throws(FileError) {
-        try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
-    }
-
-    /// Writes as much of the log of changes into the database file as readers permit, which are
-    /// given 0.2 seconds to end what they read.
-    func mergeLogPassively() throws(FileError) {
-        for _ in 0..<20 {
-            // Whether it was refused, the pages in the log, and those of them that are in the
-            // database.
-            let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
-            guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
-            pauseBriefly(milliseconds: 10)
-        }
-    }
-
-    /// Reads the whole database file.
-    ///
-    /// - Throws: `FileError` if its structure is damaged.
-    func checkIntegrity() throws(FileError) {
-        let found = try database.run("PRAGMA integrity_check(1)").first?[0].text ?? "no answer"
-        if found != "ok" { throw Self.damage("files.sqlite fails SQLite's integrity check") }
-    }
-
-    /// The error about content that no version of the program writes.
-    static func damage(_ what: String) -> FileError {
-        FileError(reason: what, isDamage: true)
-    }
-
-    // MARK: facts
-
-    func fact(_ name: String) throws(FileError) -> String? {
-        try database.run("SELECT value FROM facts WHERE name = ?", [.text(name)]).first?[0].text
-    }
-
-    func setFact(_ name: String, _ value: String) throws(FileError) {
-        try database.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [.text(name), .text(value)])
-    }
-
-    /// Stores a checksum of all facts, after a change of some of them.
-    func sealFacts() throws(FileError) {
-        try setFact("sum", try factSums().computed)
-    }
-
-    /// - Throws: `FileError` if the facts do not match their checksum.
-    func checkFacts() throws(FileError) {
-        let sums = try factSums()
-        guard sums.stored == sums.computed else {
-            throw Self.damage("its facts do not match their checksum")
-        }
-    }
-
-    /// The checksum that is stored and the one of the other facts, read by one statement: an update
-    /// may commit between two.
-    private func factSums() throws(FileError) -> (stored: String?, computed: String) {
-        var stored: String?
-        var facts = ""
-        for row in try database.run("SELECT name, value FROM facts ORDER BY name") {
-            if row[0].text == "sum" {
-                stored = row[1].text
-            } else {
-                facts += "\(row[0].text ?? "")=\(row[1].text ?? "")\0"
-            }
-        }
-        return (stored, hexadecimal(sha256(Array(facts.utf8))))
-    }
-
-    func removeFact(_ name: String) throws(FileError) {
-        try database.run("DELETE FROM facts WHERE name = ?", [.text(name)])
-    }
-
-    /// How often rows of files that are gone have been given to others.
-    func generation() throws(FileError) -> Int {
-        guard let text = try fact("generation") else { return 0 }
-        guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
-            throw Self.damage("expected a count of changes, found \(text.prefix(40))")
-        }
-        return generation
     }
 
     // MARK: files
@@ -259,7 +128,7 @@ struct IndexDatabase: Sendable {
                 """, [.blob(digest)])
     }
 
-    func files(atRow row: Int) throws(FileError) -> [File] {
+    func entries(atRow row: Int) throws(FileError) -> [File] {
         try files(where: "row = ? ORDER BY path", [.integer(row)]).map(\.file)
     }
 
@@ -275,9 +144,9 @@ struct IndexDatabase: Sendable {
         }
     }
 
-    /// Returns up to 10,000 files that have vectors, those of the least ids above `id`.
-    func filesWithVectors(after id: Int) throws(FileError) -> [(id: Int, file: File)] {
-        try files(where: "row IS NOT NULL AND id > ? ORDER BY id LIMIT 10000", [.integer(id)])
+    func entries(after number: Int) throws(FileError) -> [(number: Int, entry: File)] {
+        let rows = "row IS NOT NULL AND id > ? ORDER BY id LIMIT 10000"
+        return try files(where: rows, [.integer(number)]).map { ($0.id, $0.file) }
     }
 
     /// All that have vectors, by path.
@@ -298,20 +167,6 @@ struct IndexDatabase: Sendable {
     func setSums(_ sums: RowSums, id: Int) throws(FileError) {
         try database.run(
             "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
-    }
-
-    /// Which of the first rows no file has, in falling order.
-    func freeRows(of count: Int) throws(FileError) -> [Int] {
-        var isFree = [Bool](repeating: true, count: count)
-        for row in try database.run("SELECT row FROM files WHERE row IS NOT NULL") {
-            if let row = row[0].integer, row >= 0, row < count { isFree[row] = false }
-        }
-        return isFree.indices.reversed().filter { isFree[$0] }
-    }
-
-    /// How many files have vectors.
-    func count() throws(FileError) -> Int {
-        try database.run("SELECT count(row) FROM files").first?[0].integer ?? 0
     }
 
     /// Writes a file, in place of the file `id` if that is given, and marks it as seen.

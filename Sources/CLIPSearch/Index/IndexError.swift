@@ -15,6 +15,8 @@ public enum IndexError: Error, Equatable, Sendable {
     case otherModel(folder: FilePath, stored: String, given: String)
     /// Another process updates the index.
     case busy(folder: FilePath)
+    /// A vector cannot be searched for.
+    case invalidVector(VectorError)
 }
 
 extension IndexError {
@@ -49,6 +51,7 @@ extension IndexError: CustomStringConvertible {
             to make it anew with another model
             """
         case .busy(let folder): "another process updates the index of \(folder); wait for it"
+        case .invalidVector(let error): "\(error)"
         }
     }
 }

@@ -176,7 +176,7 @@ extension IndexUpdate {
             switch encoded.embedding {
             case .success(let vector):
                 let vector = Embeddings(values: vector, dimension: vector.count).normalized().values
-                file.row = try store(vector)
+                file.row = try rows.store(vector)
                 file.sums = RowSums(file, vector: littleEndianBytes(of: vector))
                 summary.encoded += 1
             case .failure(let error):

@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-extension EmbeddingIndex {
+extension FolderIndex {
     /// Where an index lies in a folder.
     static let location = Array(".clip-index".utf8)
 
@@ -106,11 +106,6 @@ extension EmbeddingIndex {
 
     static func rebuilding(_ folder: FilePath) -> String { "run clip index --rebuild \(folder)" }
 
-    /// Takes the writer's lock of an index: whoever has the vectors is the one that writes.
-    static func vectors(in place: FilePath) throws(FileError) -> GrowingFile {
-        try GrowingFile(path: place.appending("vectors.f32".utf8).bytes, isAlwaysWhole: true)
-    }
-
     // MARK: replacing an index
 
     /// - Throws: `FileError` if `.clip-index` is a link to a folder that is missing, which may be
@@ -164,7 +159,7 @@ extension EmbeddingIndex {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         guard hasOldIndex(old) else { return }
         // A process that is still replacing holds this lock.
-        let lock = try vectors(in: old)
+        let lock = try RowWriter.lock(old)
         defer { withExtendedLifetime(lock) {} }
         if hasIndex(place) {
             try remove(old, movingOthersTo: place)

@@ -8,25 +8,26 @@ internal import Tensors
 /// trusted. Otherwise whoever opens the index reads all of it and compares the checksums.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
-    private static let files = ["files.sqlite", log, "vectors.f32", "vectors.i8"]
-    /// The log of changes, which is there as long as somebody has the database open.
-    private static let log = "files.sqlite-wal"
 
     private let place: FilePath
+    /// The name of the database file.
+    private let database: String
+    /// The log of changes, which is there as long as somebody has the database open.
+    private var logName: String { "\(database)-wal" }
     private let lines: Set<Substring>
 
     /// Reads the seal of an index; none of its files matches if there is none.
-    init(_ place: FilePath) {
-        self.place = place
+    init(_ place: FilePath, database: String = IndexDatabase.fileName) {
+        (self.place, self.database) = (place, database)
         let bytes = try? readFile(path: place.appending(Self.name).bytes, limit: 4096)
         lines = Set(String(decoding: bytes ?? [], as: UTF8.self).split(separator: "\n"))
     }
 
     /// True if the database and the vectors are as an update left them.
     var isIntact: Bool {
-        let log = try? FileStatus(path: place.appending(Self.log.utf8).bytes)
-        let hasOtherLog = log.map { $0.size > 0 && !matches(Self.log) } ?? false
-        return !hasOtherLog && matches("files.sqlite") && matches("vectors.f32")
+        let log = try? FileStatus(path: place.appending(logName.utf8).bytes)
+        let hasOtherLog = log.map { $0.size > 0 && !matches(logName) } ?? false
+        return !hasOtherLog && matches(database) && matches("vectors.f32")
     }
 
     /// True if a file is as an update left it.
@@ -41,7 +42,10 @@ struct IndexSeal {
     }
 
     /// Seals an index, whose lock the caller holds.
-    static func write(_ place: FilePath) throws(FileError) {
+    static func write(
+        _ place: FilePath, database: String = IndexDatabase.fileName
+    ) throws(FileError) {
+        let files = [database, "\(database)-wal", "vectors.f32", "vectors.i8"]
         let lines = files.compactMap { line($0, place) }
         let path = place.appending(name).bytes
         let text = Array(lines.map { $0 + "\n" }.joined().utf8)
@@ -55,36 +59,4 @@ struct IndexSeal {
         try file.append(text)
         try file.finish()
     }
-}
-
-extension IndexDatabase {
-    /// Compares everything that the index holds with its checksums.
-    ///
-    /// - Throws: `FileError` if something is damaged.
-    func verify(_ vectors: MappedVectors) throws(FileError) {
-        try checkIntegrity()
-        if let count = try fact("count"), try count != "\(self.count())" {
-            throw Self.damage("expected \(count) images, found \(try self.count())")
-        }
-        var last = Int.min
-        while true {
-            let files = try filesWithVectors(after: last)
-            guard let end = files.last else { return }
-            last = end.id
-            for (_, file) in files {
-                guard let row = file.row, row < vectors.count else {
-                    throw Self.damage("the vector of \(file.path) is missing")
-                }
-                guard let sums = file.sums else { continue }
-                guard vectors.sum(ofRow: row) == sums.vector else {
-                    throw Self.damage("the vector of \(file.path) does not match its checksum")
-                }
-            }
-        }
-    }
-}
-
-extension MappedVectors {
-    /// The checksum of a row, as `RowSums` has it.
-    func sum(ofRow row: Int) -> [UInt8] { Array(sha256(ofRow: row).prefix(RowSums.length)) }
 }

@@ -50,16 +50,11 @@ public final class IndexUpdate: @unchecked Sendable {
     let isVerifying: Bool
     let place: FilePath
     let database: IndexDatabase
-    let vectors: GrowingFile
     /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
     let replaced: GrowingFile?
     /// Held by whoever changes anything below, so that `keep` may be called at any moment.
     private let gate = Mutex(())
-    var rows: Int
-    /// Rows of files that are gone, the next to be written over at the end.
-    var free: [Int] = []
-    var generation: Int
-    private var hasWrittenOver = false
+    var rows: RowWriter
     var summary = Summary()
     /// Files with changed entries, which the next commit writes.
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
@@ -97,26 +92,26 @@ public final class IndexUpdate: @unchecked Sendable {
         self.model = model
         self.decoding = decoding
         self.isVerifying = isVerifying
-        try EmbeddingIndex.checkIsFolder(folder)
+        try FolderIndex.checkIsFolder(folder)
         let record = ModelRecord(model, name: modelName)
         do throws(FileError) {
-            try EmbeddingIndex.recover(in: folder)
-            try EmbeddingIndex.checkLink(in: folder)
-            let place = EmbeddingIndex.mainPlace(in: folder)
+            try FolderIndex.recover(in: folder)
+            try FolderIndex.checkLink(in: folder)
+            let place = FolderIndex.mainPlace(in: folder)
             let isThere = (try? FileStatus(path: place.bytes)) != nil
-            replaced = isRebuild && isThere ? try EmbeddingIndex.vectors(in: place) : nil
+            replaced = isRebuild && isThere ? try RowWriter.lock(place) : nil
             if replaced == nil {
                 self.place = place
                 try makeFolder(place.bytes)
             } else {
-                self.place = EmbeddingIndex.newPlace(in: folder)
-                try EmbeddingIndex.prepareRebuild(in: folder)
+                self.place = FolderIndex.newPlace(in: folder)
+                try FolderIndex.prepareRebuild(in: folder)
             }
-            vectors = try EmbeddingIndex.vectors(in: self.place)
-            if replaced != nil { try Self.emptyIfDamaged(self.place, vectors) }
+            rows = RowWriter(
+                try RowWriter.lock(self.place), in: self.place, dimension: record.dimension)
+            if replaced != nil { try Self.emptyIfDamaged(self.place, &rows) }
             database = try IndexDatabase(
                 path: self.place.appending("files.sqlite".utf8), isForWriting: true)
-            (rows, generation) = (0, 0)
         } catch {
             throw IndexError(error, folder: folder)
         }
@@ -190,7 +185,7 @@ public final class IndexUpdate: @unchecked Sendable {
         gate.withLock { _ in
             attempt { () throws(FileError) in
                 try commit()
-                try seal()
+                try database.seal(place)
             }
             let count = (try? database.count()) ?? 0
             if stopped == nil {
@@ -224,16 +219,11 @@ public final class IndexUpdate: @unchecked Sendable {
             try database.setFact("count", "\(try database.count())")
             try database.sealFacts()
         }
-        guard replaced != nil else { return try seal() }
+        guard replaced != nil else { return try database.seal(place) }
         // SQLite removes its log under the name that the log had, which is another one from here on.
         try database.mergeLog()
         try IndexSeal.write(place)
-        try EmbeddingIndex.replace(in: folder)
-    }
-
-    private func seal() throws(FileError) {
-        try database.mergeLogPassively()
-        try IndexSeal.write(place)
+        try FolderIndex.replace(in: folder)
     }
 
     /// Rounds the vectors once there are many, and again when there are many more or the index is
@@ -241,21 +231,12 @@ public final class IndexUpdate: @unchecked Sendable {
     ///
     /// It takes long and changes nothing that `keep` uses, so it does not hold the gate.
     private func quantize() {
-        let (isStopped, rows, generation) = gate.withLock { _ in
-            (stopped != nil, self.rows, self.generation)
-        }
-        guard !isStopped, rows >= quantizingFrom,
-            isVerifying || !EmbeddingIndex.isQuantized(rows, generation, place)
+        let (isStopped, rounding) = gate.withLock { _ in (stopped != nil, rows.rounding) }
+        guard !isStopped, rounding.rows >= quantizingFrom,
+            isVerifying || !rounding.isUpToDate(for: IndexDatabase.self)
         else { return }
         do throws(FileError) {
-            let file = try MappedFile(path: vectors.path)
-            let dimension = model.configuration.embeddingDimension
-            guard let mapped = MappedVectors(file, dimension: dimension, count: rows) else {
-                return
-            }
-            try QuantizedVectors.write(
-                mapped, generation: generation, to: place.appending("vectors.i8".utf8).bytes,
-                on: WorkspacePool(threads: model.threads))
+            try rounding.write(threads: model.threads)
         } catch {
             gate.withLock { _ in stop(IndexError(error, folder: folder)) }
         }
@@ -276,19 +257,6 @@ public final class IndexUpdate: @unchecked Sendable {
         if stopped == nil { stopped = error }
     }
 
-    /// Returns the row in which a vector was stored.
-    func store(_ vector: [Float]) throws(FileError) -> Int {
-        let bytes = littleEndianBytes(of: vector)
-        if let row = free.popLast() {
-            hasWrittenOver = true
-            try vectors.overwrite(bytes, at: bytes.count * row)
-            return row
-        }
-        try vectors.append(bytes)
-        rows += 1
-        return rows - 1
-    }
-
     /// Keeps a changed entry for the next commit.
     func set(_ file: IndexDatabase.File, id: Int?) throws(FileError) {
         waiting.append((file, id))
@@ -307,17 +275,10 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Makes everything so far last.
     func commit() throws(FileError) {
-        try vectors.synchronize()
-        if hasWrittenOver { generation += 1 }
-        hasWrittenOver = false
-        let (database, waiting, seen, rows) = (database, waiting, seen, rows)
-        let generation = generation
-        try database.transaction { () throws(FileError) in
+        let (database, waiting, seen) = (database, waiting, seen)
+        try rows.commit(to: database) { () throws(FileError) in
             for (file, id) in waiting { try database.set(file, id: id) }
             try database.markSeen(seen)
-            try database.setFact("rows", "\(rows)")
-            try database.setFact("generation", "\(generation)")
-            try database.sealFacts()
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
         // These are in the database now, and marked as seen there.

@@ -32,6 +32,12 @@ struct RowSums: Sendable, Equatable {
                 + (file.digest ?? []) + vectorSum + file.path.bytes)
     }
 
+    /// The checksums of an id of a `VectorIndex` and of its vector.
+    init(id: [UInt8], row: Int, vectorSum: [UInt8]) {
+        vector = vectorSum
+        file = Self.sum(Array("\(row) ".utf8) + vectorSum + id)
+    }
+
     static func sum(_ bytes: [UInt8]) -> [UInt8] { Array(sha256(bytes).prefix(length)) }
 }
 

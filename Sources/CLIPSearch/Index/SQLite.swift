@@ -133,6 +133,8 @@ final class SQLite: @unchecked Sendable {
         case .null: sqlite3_bind_null(statement, index)
         case .integer(let value): sqlite3_bind_int64(statement, index, Int64(value))
         case .text(let value): sqlite3_bind_text(statement, index, value, -1, copied)
+        // A blob at no address would be NULL.
+        case .blob(let value) where value.isEmpty: sqlite3_bind_zeroblob(statement, index, 0)
         case .blob(let value):
             _ = value.withUnsafeBytes {
                 sqlite3_bind_blob64(statement, index, $0.baseAddress, UInt64($0.count), copied)

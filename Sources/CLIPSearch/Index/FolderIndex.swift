@@ -1,0 +1,183 @@
+public import CLIP
+internal import Tensors
+
+/// The embeddings of the pictures in a folder, to be searched.
+///
+/// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file
+/// of their L2-normalised vectors. It may be searched while it is updated: images that came after
+/// it was opened are not found, nor are those that went. Any number of tasks may search one index
+/// at once.
+public struct FolderIndex: Sendable {
+    /// A picture that is like what was looked for.
+    public struct Match: Sendable, Equatable {
+        /// The folder's path, then that of the file in it.
+        public let path: FilePath
+        /// With what was looked for, -1...1.
+        public let cosine: Float
+    }
+
+    /// The folder that was indexed.
+    public let folder: FilePath
+    /// The model that made the vectors.
+    public let model: ModelRecord
+    /// The name or path of the model.
+    public var modelName: String { model.name }
+    /// The model's `fingerprint`.
+    public var fingerprint: String { model.fingerprint }
+    /// The arithmetic of its vectors.
+    public var precision: Precision { model.precision }
+    /// The number of images in the index.
+    public var count: Int { reader.count }
+    /// The number of dimensions of each vector.
+    public var dimension: Int { model.dimension }
+    /// The number of threads that a search uses.
+    public let threads: Int
+
+    private let reader: RowReader<IndexDatabase>
+    private let pool: WorkspacePool
+
+    /// The version of the format: 2 has checksums, which version 0.1.0 of the program did not
+    /// write.
+    static let version = "2"
+    static let oldVersion = "1"
+
+    /// Opens the index of a folder.
+    ///
+    /// - Parameter threads: how many a search uses; all cores of the process if nil.
+    /// - Throws: `IndexError`.
+    public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
+        try Self.checkIsFolder(folder)
+        var model: ModelRecord?
+        let opened: (reader: RowReader<IndexDatabase>, place: FilePath)?
+        do throws(FileError) {
+            opened = try RowReader.open(at: { Self.place(in: folder) }) {
+                database throws(FileError) in
+                let found = try Self.check(database, folder)
+                model = found.model
+                return (found.model.dimension, found.hasSums)
+            }
+        } catch {
+            throw IndexError(error, folder: folder)
+        }
+        guard let opened, let model else { throw .missing(folder: folder) }
+        (reader, self.model, self.folder) = (opened.reader, model, folder)
+        self.threads = max(1, threads ?? availableCores())
+        pool = WorkspacePool(threads: self.threads)
+    }
+
+    /// - Throws: `FileError` if the index holds nothing yet, or another version wrote it.
+    private static func check(
+        _ database: IndexDatabase, _ folder: FilePath
+    ) throws(FileError) -> (model: ModelRecord, hasSums: Bool) {
+        guard try database.isBegun() else {
+            throw FileError(
+                reason: "it was begun and holds nothing yet: run clip index \(folder)")
+        }
+        let version = try database.fact("version")
+        guard version == Self.version || version == oldVersion,
+            let model = try database.modelRecord()
+        else {
+            throw FileError(reason: "another version of clip wrote it: \(rebuilding(folder))")
+        }
+        return (model, version == Self.version)
+    }
+
+    /// Returns the images most similar to a vector, best first, those of one cosine in the order of
+    /// their paths.
+    ///
+    /// - Parameters:
+    ///   - vector: An embedding of the index's model, of any norm but 0.
+    ///   - top: The most images to return.
+    ///   - threshold: The least cosine.
+    /// - Throws: `IndexError`; `.invalidVector` if the vector has another dimension, is zero, or
+    ///   has a number that is not finite.
+    public func search(
+        _ vector: [Float], top: Int, threshold: Float = -1
+    ) throws(IndexError) -> [Match] {
+        let query: [Float]
+        do throws(VectorError) {
+            query = try VectorError.unit(vector, dimension: dimension)
+        } catch {
+            throw .invalidVector(error)
+        }
+        return try reading { () throws(FileError) in
+            try reader.nearest(top, to: query, atLeast: threshold, on: pool).map {
+                Match(path: folder.appending($0.entry.path.bytes), cosine: $0.cosine)
+            }
+        }
+    }
+
+    /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
+    ///
+    /// - Throws: `IndexError.unusable` if the index is damaged.
+    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
+        try reading { () throws(FileError) in
+            let (database, vectors) = (reader.database, reader.vectors)
+            let generation = try database.generation()
+            // Images that came after the file was mapped are left out.
+            let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
+            var values = vectors.values(ofRows: files.compactMap(\.row))
+            let dimension = vectors.dimension
+            // Rows may have been written over before their bytes were read.
+            var pictures: [IndexedPicture] = []
+            for (place, file) in files.enumerated() {
+                let start = place * dimension
+                let vector = values[start..<(start + dimension)]
+                if let sums = file.sums,
+                    RowSums.sum(littleEndianBytes(of: Array(vector))) != sums.vector
+                {
+                    guard try database.generation() != generation else {
+                        throw IndexDatabase.otherBytes(file)
+                    }
+                    continue
+                }
+                values.replaceSubrange(
+                    (pictures.count * dimension)..<((pictures.count + 1) * dimension), with: vector)
+                pictures.append(
+                    IndexedPicture(
+                        path: folder.appending(file.path.bytes), width: file.width,
+                        height: file.height, size: file.size, modified: file.modified,
+                        digest: file.digest ?? []))
+            }
+            values.removeLast(values.count - pictures.count * dimension)
+            return (pictures, Embeddings(values: values, dimension: dimension))
+        }
+    }
+
+    /// Returns the files that could not be read when the index was last updated, by path.
+    ///
+    /// - Throws: `IndexError`.
+    public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
+        try reading { () throws(FileError) in
+            try reader.database.failures(in: folder).map { _, full, reason in
+                IndexUpdate.Failure(path: full, reason: reason, isNew: false)
+            }
+        }
+    }
+
+    private func reading<Result>(
+        _ body: () throws(FileError) -> Result
+    ) throws(IndexError) -> Result {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw IndexError(error, folder: folder)
+        }
+    }
+}
+
+/// A picture of an index.
+public struct IndexedPicture: Sendable {
+    /// The folder's path, then that of the file in it.
+    public let path: FilePath
+    /// In pixels.
+    public let width: Int
+    /// In pixels.
+    public let height: Int
+    /// Of the file, in bytes, when it was encoded.
+    public let size: Int
+    /// Of the file, in nanoseconds since 1970, when it was encoded.
+    public let modified: Int
+    /// SHA-256 of the file.
+    public let digest: [UInt8]
+}

@@ -1,0 +1,333 @@
+public import CLIP
+internal import Synchronization
+internal import Tensors
+
+/// Vectors with ids, in a folder of files, to be searched by cosine.
+///
+/// ```swift
+/// let index = try VectorIndex(at: "products.index", dimension: 512)
+/// try index.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
+/// for match in try index.search(query, top: 10) {
+///     print(match.cosine, match.id)
+/// }
+/// ```
+///
+/// Vectors are stored divided by their L2 norms. One process at a time may have an index open for
+/// writing, and any number for reading. Readers see each change once it is committed. All methods
+/// may be called by any number of threads at once.
+///
+/// Each call of `add` and `remove` is atomic: a process that is killed at any moment leaves the
+/// state before the call or the one after it. When the call returns, the change is on the disk.
+/// Larger batches are much faster than single vectors.
+///
+/// Files that anything else has written are compared with checksums when the index is opened, and
+/// the rows of each result in any case.
+public final class VectorIndex: Sendable {
+    /// A vector that is similar to a query.
+    public struct Match: Codable, Hashable, Sendable {
+        /// The id of the vector.
+        public let id: ID
+        /// The cosine with the query, -1...1.
+        public let cosine: Float
+
+        /// Makes a match.
+        public init(id: ID, cosine: Float) { (self.id, self.cosine) = (id, cosine) }
+    }
+
+    /// The largest number of dimensions that vectors may have.
+    public static let largestDimension = 1 << 16
+
+    /// The folder of the index.
+    public let path: String
+    /// The number of dimensions of each vector.
+    public let dimension: Int
+    /// The number of threads that a search uses.
+    public let threads: Int
+
+    private let pool: WorkspacePool
+    private let database: IDDatabase
+    /// The vectors as of a commit.
+    private let current: Mutex<View>
+    /// Nil if the index was opened for reading.
+    private let writer: Mutex<VectorWriter?>
+
+    private struct View: Sendable {
+        let state: IDDatabase.State
+        let rows: RowReader<IDDatabase>
+    }
+
+    /// Opens an index for reading and writing, or makes an empty one.
+    ///
+    /// - Parameters:
+    ///   - path: A folder for the files of the index alone; made if it is missing.
+    ///   - dimension: The number of dimensions of each vector, 1...65,536.
+    ///   - threads: The number of threads that a search uses; all cores of the process if nil.
+    /// - Throws: `VectorIndexError`; `.otherDimension` if the index has vectors of another
+    ///   dimension, `.busy` if it is already open for writing, `.damaged` if its files do not match
+    ///   their checksums.
+    public convenience init(
+        at path: String, dimension: Int, threads: Int? = nil
+    ) throws(VectorIndexError) {
+        try self.init(at: path, dimension: dimension, threads: threads, quantizingFrom: 16_384)
+    }
+
+    /// - Parameter quantizingFrom: The least number of rows for which a search gains by quantised
+    ///   vectors.
+    convenience init(
+        at path: String, dimension: Int, threads: Int?, quantizingFrom: Int
+    ) throws(VectorIndexError) {
+        guard 1...Self.largestDimension ~= dimension else {
+            throw .unusable(
+                path: path,
+                reason: "\(dimension) dimensions; expected 1 to \(Self.largestDimension)")
+        }
+        let threads = max(1, threads ?? availableCores())
+        let writer = try VectorWriter(
+            path, dimension: dimension, threads: threads, quantizingFrom: quantizingFrom)
+        try self.init(path, writer, threads: threads)
+    }
+
+    /// Opens an index for reading, which may be written meanwhile.
+    ///
+    /// - Parameters:
+    ///   - path: The folder of the index.
+    ///   - threads: The number of threads that a search uses; all cores of the process if nil.
+    /// - Throws: `VectorIndexError`; `.missing` if there is no index, `.damaged` if its files do
+    ///   not match their checksums.
+    public convenience init(reading path: String, threads: Int? = nil) throws(VectorIndexError) {
+        try self.init(path, nil, threads: max(1, threads ?? availableCores()))
+    }
+
+    private init(
+        _ path: String, _ writer: sending VectorWriter?, threads: Int
+    ) throws(VectorIndexError) {
+        let opened: (reader: RowReader<IDDatabase>, place: FilePath)?
+        do throws(FileError) {
+            opened = try RowReader.open(at: { VectorWriter.exists(path) ? FilePath(path) : nil }) {
+                database throws(FileError) in
+                (try VectorWriter.dimension(of: database), true)
+            }
+        } catch {
+            throw VectorIndexError(error, path: path)
+        }
+        guard let opened else { throw .missing(path: path) }
+        self.path = path
+        dimension = opened.reader.vectors.dimension
+        self.threads = threads
+        pool = WorkspacePool(threads: threads)
+        database = opened.reader.database
+        // The first use maps the vectors of the state that it reads.
+        let state = IDDatabase.State(commits: -1, count: 0)
+        current = Mutex(View(state: state, rows: opened.reader))
+        self.writer = Mutex(writer)
+    }
+
+    // MARK: reading
+
+    /// The number of vectors.
+    ///
+    /// - Throws: `VectorIndexError`.
+    public var count: Int {
+        get throws(VectorIndexError) {
+            try reporting { () throws(FileError) in try database.state().count }
+        }
+    }
+
+    /// Returns true if the index has a vector of an id.
+    ///
+    /// - Throws: `VectorIndexError`.
+    public func contains(_ id: ID) throws(VectorIndexError) -> Bool {
+        try reporting { () throws(FileError) in try database.entry(of: id) != nil }
+    }
+
+    /// Returns the vector of an id, of norm 1; nil if there is none.
+    ///
+    /// - Throws: `VectorIndexError`.
+    public func vector(for id: ID) throws(VectorIndexError) -> [Float]? {
+        try reading { rows throws(FileError) in
+            guard let entry = try rows.database.entry(of: id) else { return nil }
+            guard entry.place < rows.vectors.count else {
+                throw IDDatabase.damage("the vector of \(id) is missing")
+            }
+            let vector = rows.vectors.values(ofRows: [entry.place])
+            guard RowSums.sum(littleEndianBytes(of: vector)) == entry.checksums.vector else {
+                throw IDDatabase.otherBytes(entry)
+            }
+            return vector
+        }
+    }
+
+    /// Returns ids in the order of their bytes.
+    ///
+    /// ```swift
+    /// var last: VectorIndex.ID?
+    /// while case let page = try index.ids(after: last, limit: 1000), !page.isEmpty {
+    ///     page.forEach { print($0) }
+    ///     last = page.last
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - id: The id behind which to begin; the first id if nil.
+    ///   - limit: The most ids to return.
+    /// - Throws: `VectorIndexError`.
+    public func ids(after id: ID? = nil, limit: Int = .max) throws(VectorIndexError) -> [ID] {
+        try reporting { () throws(FileError) in
+            try database.ids(after: id, limit: max(0, limit))
+        }
+    }
+
+    /// Returns the vectors most similar to a query, best first, those of one cosine in the order of
+    /// the bytes of their ids.
+    ///
+    /// - Parameters:
+    ///   - query: A vector of any norm but 0.
+    ///   - top: The most vectors to return.
+    ///   - threshold: The least cosine.
+    /// - Throws: `VectorIndexError`; `.invalidVector` if the query has another dimension, is zero,
+    ///   or has a number that is not finite.
+    /// - Complexity: O(`count` · `dimension`).
+    public func search(
+        _ query: [Float], top: Int, threshold: Float = -1
+    ) throws(VectorIndexError) -> [Match] {
+        guard query.count == dimension else {
+            throw .invalidVector(.wrongDimension(expected: dimension, found: query.count))
+        }
+        let queries = Embeddings(values: query, dimension: dimension)
+        return try search(queries, top: top, threshold: threshold).first ?? []
+    }
+
+    /// Returns the vectors most similar to each query, all of one state of the index.
+    ///
+    /// - Parameters:
+    ///   - queries: Rows of any norm but 0.
+    ///   - top: The most vectors to return for a query.
+    ///   - threshold: The least cosine.
+    /// - Returns: The matches of the first query, then those of the next, each as
+    ///   ``search(_:top:threshold:)-(_:_,_,_)`` returns them.
+    /// - Throws: `VectorIndexError`; `.invalidVector` if a query has another dimension, is zero, or
+    ///   has a number that is not finite.
+    /// - Complexity: O(queries · `count` · `dimension`).
+    public func search(
+        _ queries: Embeddings, top: Int, threshold: Float = -1
+    ) throws(VectorIndexError) -> [[Match]] {
+        let unit = try unit(queries)
+        return try reading { rows throws(FileError) in
+            var results: [[Match]] = []
+            for row in 0..<unit.count {
+                let found = try rows.nearest(top, to: unit[row], atLeast: threshold, on: pool)
+                results.append(found.map { Match(id: $0.entry.id, cosine: $0.cosine) })
+            }
+            return results
+        }
+    }
+
+    // MARK: writing
+
+    /// Adds vectors, in the place of those that the ids have already.
+    ///
+    /// All vectors are added, or none of them. If an id occurs several times, its last vector
+    /// counts.
+    ///
+    /// - Parameters:
+    ///   - ids: One id for each row.
+    ///   - vectors: Rows of any norm but 0; they are stored divided by their norms.
+    /// - Throws: `VectorIndexError`; `.invalidVector` if a row has another dimension, is zero, or
+    ///   has a number that is not finite.
+    public func add(_ ids: [ID], vectors: Embeddings) throws(VectorIndexError) {
+        guard ids.count == vectors.count else {
+            throw .differentCounts(ids: ids.count, vectors: vectors.count)
+        }
+        let unit = try unit(vectors)
+        try writing { writer throws(FileError) in try writer.add(ids, unit) }
+    }
+
+    /// Adds a vector, in the place of the one that the id has already.
+    ///
+    /// - Throws: `VectorIndexError`, as `add(_:vectors:)` does.
+    public func add(_ id: ID, vector: [Float]) throws(VectorIndexError) {
+        guard vector.count == dimension else {
+            throw .invalidVector(.wrongDimension(expected: dimension, found: vector.count))
+        }
+        try add([id], vectors: Embeddings(values: vector, dimension: dimension))
+    }
+
+    /// Removes the vectors of ids, all or none of them; ids without a vector are ignored.
+    ///
+    /// - Returns: The number of removed vectors.
+    /// - Throws: `VectorIndexError`.
+    @discardableResult
+    public func remove(_ ids: [ID]) throws(VectorIndexError) -> Int {
+        try writing { writer throws(FileError) in try writer.remove(ids) }
+    }
+
+    // MARK: one state
+
+    private func unit(_ vectors: Embeddings) throws(VectorIndexError) -> Embeddings {
+        do throws(VectorError) {
+            return try VectorError.unit(vectors, dimension: dimension)
+        } catch {
+            throw .invalidVector(error)
+        }
+    }
+
+    private func reporting<Result>(
+        _ body: () throws(FileError) -> Result
+    ) throws(VectorIndexError) -> Result {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw VectorIndexError(error, path: path)
+        }
+    }
+
+    /// Reads from one state of the index: again if a commit came between, which may look like
+    /// damage.
+    ///
+    /// If a writer commits faster than `body` ends, 20 times in a row, the result may be of two
+    /// states; each of its vectors is right even then.
+    private func reading<Result>(
+        _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
+    ) throws(VectorIndexError) -> Result {
+        try reporting { () throws(FileError) in
+            for _ in 0..<20 {
+                let view = try view()
+                do throws(FileError) {
+                    let result = try body(view.rows)
+                    if try database.state() == view.state { return result }
+                } catch {
+                    if try database.state() == view.state { throw error }
+                }
+            }
+            return try body(view().rows)
+        }
+    }
+
+    /// Maps the vectors again if there were commits since they were mapped.
+    private func view() throws(FileError) -> View {
+        let state = try database.state()
+        return try current.withLock { current throws(FileError) in
+            // Another thread may have mapped newer ones meanwhile.
+            if current.state.commits < state.commits {
+                let rows = try RowReader(
+                    database, dimension: dimension, count: state.count, in: FilePath(path))
+                current = View(state: state, rows: rows)
+            }
+            return current
+        }
+    }
+
+    private func writing<Result: Sendable>(
+        _ body: (inout VectorWriter) throws(FileError) -> Result
+    ) throws(VectorIndexError) -> Result {
+        let result = try reporting { () throws(FileError) in
+            try writer.withLock { writer throws(FileError) -> Result? in
+                guard var opened = writer.take() else { return nil }
+                defer { writer = opened }
+                return try body(&opened)
+            }
+        }
+        guard let result else { throw .readOnly(path: path) }
+        return result
+    }
+}

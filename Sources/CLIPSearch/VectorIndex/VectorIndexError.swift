@@ -1,0 +1,60 @@
+internal import Tensors
+
+/// An error of a `VectorIndex`.
+///
+/// ```swift
+/// do {
+///     try index.add("bike", vector: vector)
+/// } catch .busy(let path) {
+///     print("another process writes \(path)")
+/// }
+/// ```
+public enum VectorIndexError: Error, Hashable, Sendable {
+    /// There is no index at a path.
+    case missing(path: String)
+    /// A folder has files that are not those of a `VectorIndex`.
+    case notAnIndex(path: String)
+    /// An index cannot be read or written.
+    case unusable(path: String, reason: String)
+    /// The content of an index does not match its checksums.
+    case damaged(path: String, reason: String)
+    /// Another process, or another `VectorIndex` of this one, has the index open for writing.
+    case busy(path: String)
+    /// An index that was opened for reading was to be changed.
+    case readOnly(path: String)
+    /// The vectors of an index have another dimension than expected.
+    case otherDimension(path: String, expected: Int, found: Int)
+    /// A vector can be neither stored nor searched for.
+    case invalidVector(VectorError)
+    /// There is not one id for each vector.
+    case differentCounts(ids: Int, vectors: Int)
+}
+
+extension VectorIndexError {
+    init(_ error: FileError, path: String) {
+        self =
+            error.isBusy
+            ? .busy(path: path)
+            : error.isDamage
+                ? .damaged(path: path, reason: error.reason)
+                : .unusable(path: path, reason: error.reason)
+    }
+}
+
+extension VectorIndexError: CustomStringConvertible {
+    /// The error as one line for a person.
+    public var description: String {
+        switch self {
+        case .missing(let path): "there is no index at \(path)"
+        case .notAnIndex(let path): "\(path) has files that are not those of a vector index"
+        case .unusable(let path, let reason): "cannot use the index \(path): \(reason)"
+        case .damaged(let path, let reason): "the index \(path) is damaged: \(reason)"
+        case .busy(let path): "the index \(path) is already open for writing"
+        case .readOnly(let path): "the index \(path) was opened for reading only"
+        case .otherDimension(let path, let expected, let found):
+            "expected vectors of \(expected) dimensions in the index \(path), found \(found)"
+        case .invalidVector(let error): "\(error)"
+        case .differentCounts(let ids, let vectors): "\(ids) ids for \(vectors) vectors"
+        }
+    }
+}

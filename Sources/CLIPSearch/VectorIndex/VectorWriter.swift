@@ -1,0 +1,188 @@
+internal import CLIP
+internal import Tensors
+
+/// The writer of a `VectorIndex`, which holds its lock.
+struct VectorWriter {
+    private let place: FilePath
+    private let database: IDDatabase
+    private var rows: RowWriter
+    private var state = IDDatabase.State(commits: 0, count: 0)
+    /// The least number of rows for which a search gains by quantised vectors.
+    private let quantizingFrom: Int
+    private let threads: Int
+    /// The number of rows that were written since the rows were last quantised.
+    private var unquantized = 0
+
+    /// True if there is the database of an index, readable or not.
+    static func exists(_ path: String) -> Bool { has(IDDatabase.fileName, in: FilePath(path)) }
+
+    private static func has(_ name: String, in place: FilePath) -> Bool {
+        do throws(FileError) {
+            _ = try FileStatus(path: place.appending(name.utf8).bytes)
+            return true
+        } catch {
+            return !error.leadsNowhere
+        }
+    }
+
+    /// The dimension of an index.
+    ///
+    /// - Throws: `FileError` if it is not a complete index of this version.
+    static func dimension(of database: IDDatabase) throws(FileError) -> Int {
+        guard try database.isBegun() else {
+            throw FileError(reason: "it was begun and holds nothing yet")
+        }
+        guard try database.fact("version") == IDDatabase.version else {
+            throw FileError(reason: "another version of the library wrote it")
+        }
+        try database.checkFacts()
+        guard let dimension = try database.fact("dimension").flatMap({ Int($0) }) else {
+            throw IDDatabase.damage("the dimension of its vectors is not stored")
+        }
+        return dimension
+    }
+
+    /// Opens an index for writing, or makes it.
+    init(
+        _ path: String, dimension: Int, threads: Int, quantizingFrom: Int
+    ) throws(VectorIndexError) {
+        place = FilePath(path)
+        self.quantizingFrom = quantizingFrom
+        self.threads = threads
+        let exists = Self.exists(path)
+        guard exists || !Self.has(IndexDatabase.fileName, in: place) else {
+            throw .notAnIndex(path: path)
+        }
+        let stored: Int
+        do throws(FileError) {
+            try makeFolder(place.bytes)
+            rows = RowWriter(try RowWriter.lock(place), in: place, dimension: dimension)
+            // A process may have ended before it stored anything, but not with vectors.
+            guard exists || rows.byteCount == 0 else {
+                throw IDDatabase.damage("\(IDDatabase.fileName) is missing")
+            }
+            database = try IDDatabase(
+                path: place.appending(IDDatabase.fileName.utf8), isForWriting: true)
+            if try database.isBegun() {
+                stored = try Self.dimension(of: database)
+            } else {
+                stored = dimension
+                try begin(dimension)
+            }
+            if stored == dimension { try open(dimension) }
+        } catch {
+            throw VectorIndexError(error, path: path)
+        }
+        guard stored == dimension else {
+            throw .otherDimension(path: path, expected: dimension, found: stored)
+        }
+    }
+
+    private func begin(_ dimension: Int) throws(FileError) {
+        guard rows.byteCount == 0 else {
+            throw IDDatabase.damage("the dimension of its vectors is not stored")
+        }
+        try database.transaction { () throws(FileError) in
+            try database.setFact("version", IDDatabase.version)
+            try database.setFact("dimension", "\(dimension)")
+            for name in ["rows", "generation", "commits", "count"] {
+                try database.setFact(name, "0")
+            }
+            try database.sealFacts()
+        }
+    }
+
+    /// Reads the state of the index, and verifies it unless nothing else can have changed it.
+    private mutating func open(_ dimension: Int) throws(FileError) {
+        let mapped = try database.mappedVectors(dimension, in: place)
+        if !IndexSeal(place, database: IDDatabase.fileName).isIntact {
+            try database.verify(mapped)
+        }
+        state = try database.state()
+        try rows.resume(database, rows: mapped.count)
+        if !rows.rounding.isUpToDate(for: IDDatabase.self) { unquantized = mapped.count }
+        try database.seal(place)
+    }
+
+    mutating func add(_ ids: [VectorIndex.ID], _ vectors: Embeddings) throws(FileError) {
+        guard !ids.isEmpty else { return }
+        var last: [VectorIndex.ID: Int] = [:]
+        for (row, id) in ids.enumerated() { last[id] = row }
+        try change { writer throws(FileError) in
+            var entries: [IDDatabase.Entry] = []
+            for (row, id) in ids.enumerated() where last[id] == row {
+                let vector = vectors[row]
+                entries.append(
+                    IDDatabase.Entry(
+                        id, row: try writer.rows.store(vector),
+                        vector: littleEndianBytes(of: vector)))
+            }
+            let (database, state) = (writer.database, writer.state)
+            var next = state
+            try writer.rows.commit(to: database) { () throws(FileError) in
+                var count = state.count
+                for entry in entries {
+                    if try database.entry(of: entry.id) == nil { count += 1 }
+                    try database.set(entry)
+                }
+                next = try database.setState(after: state, count: count)
+            }
+            (writer.state, writer.unquantized) = (next, writer.unquantized + entries.count)
+        }
+        quantize()
+        try? database.seal(place)
+    }
+
+    mutating func remove(_ ids: [VectorIndex.ID]) throws(FileError) -> Int {
+        let count = state.count
+        try change { writer throws(FileError) in
+            var found: Set<VectorIndex.ID> = []
+            for id in ids where try writer.database.entry(of: id) != nil { found.insert(id) }
+            guard !found.isEmpty else { return }
+            let (database, state) = (writer.database, writer.state)
+            var next = state
+            try writer.rows.commit(to: database) { () throws(FileError) in
+                for id in found { try database.remove(id) }
+                next = try database.setState(after: state, count: state.count - found.count)
+            }
+            writer.state = next
+        }
+        if state.count != count { try? database.seal(place) }
+        return count - state.count
+    }
+
+    /// Changes the index, or leaves it as it was before if that fails.
+    private mutating func change(
+        _ body: (inout VectorWriter) throws(FileError) -> Void
+    ) throws(FileError) {
+        try rows.dropUncommitted()
+        try rows.findFreeRows(database, count: state.count)
+        let before = rows
+        do throws(FileError) {
+            try body(&self)
+        } catch {
+            // The vectors that were stored are dropped by the next change.
+            rows = before
+            throw error
+        }
+    }
+
+    /// Quantises the vectors once there are many, and again when an eighth of them is new.
+    ///
+    /// The change itself is committed by then. If this fails, searches are only slower.
+    private mutating func quantize() {
+        guard rows.rows >= quantizingFrom, unquantized > rows.rows / 8 else { return }
+        try? change { writer throws(FileError) in
+            try writer.rows.rounding.write(threads: writer.threads)
+            writer.unquantized = 0
+            let (database, state) = (writer.database, writer.state)
+            try database.seal(writer.place)
+            // A commit lets readers look for the quantised vectors.
+            var next = state
+            try writer.rows.commit(to: database) { () throws(FileError) in
+                next = try database.setState(after: state, count: state.count)
+            }
+            writer.state = next
+        }
+    }
+}

@@ -1,0 +1,255 @@
+internal import Tensors
+
+/// An entry that has a row in a file of vectors.
+protocol RowEntry: Sendable {
+    /// The bytes that name it, in the order of which entries of one cosine are found.
+    var name: [UInt8] { get }
+    /// The row of its vector; nil if it has none.
+    var row: Int? { get }
+    /// The checksums of its vector and of the rest; nil if it has none.
+    var sums: RowSums? { get }
+}
+
+/// The SQLite database of an index: which entries there are, and which row of `vectors.f32` each
+/// has.
+///
+/// It also has a table of facts, such as the number of rows, with a checksum.
+protocol RowDatabase: Sendable {
+    associatedtype Entry: RowEntry
+
+    /// The name of the database file in the folder of the index.
+    static var fileName: String { get }
+    /// The table of the entries, which has a column `row`.
+    static var table: String { get }
+
+    var database: SQLite { get }
+
+    /// Opens the database; if `isForWriting`, makes it if it is missing.
+    init(path: FilePath, isForWriting: Bool) throws(FileError)
+
+    func entries(atRow row: Int) throws(FileError) -> [Entry]
+
+    /// Returns up to 10,000 entries that have vectors, those of the least numbers above `number`.
+    func entries(after number: Int) throws(FileError) -> [(number: Int, entry: Entry)]
+}
+
+// MARK: opening
+
+extension RowDatabase {
+    /// Opens a database for writing, with a table of facts.
+    ///
+    /// - Parameter makeTables: Makes the other tables, if they are missing.
+    static func openForWriting(
+        _ path: FilePath, _ makeTables: (SQLite) throws(FileError) -> Void
+    ) throws(FileError) -> SQLite {
+        let database = try SQLite(path: path, isForWriting: true)
+        try checkSchema(database)
+        // Readers go on while rows are added.
+        try database.run("PRAGMA journal_mode = WAL")
+        try database.transaction { () throws(FileError) in
+            try database.run(
+                """
+                CREATE TABLE IF NOT EXISTS facts(
+                    name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID
+                """)
+            try makeTables(database)
+        }
+        return database
+    }
+
+    static func openForReading(_ path: FilePath) throws(FileError) -> SQLite {
+        let folder = FilePath(path.bytes.dropLast(path.lastComponent.count))
+        _ = try FileStatus(path: path.bytes)
+        let log = try? FileStatus(path: path.bytes + "-wal".utf8)
+        let hasLog = (log?.size ?? 0) > 0
+        let isFixed = !mayWrite(folder.bytes)
+        if isFixed && hasLog {
+            throw FileError(
+                reason: """
+                    \(folder) has an unfinished update and is not writable: update it as its owner
+                    """)
+        }
+        do throws(FileError) {
+            let database = try SQLite(path: path, isForWriting: false, isFixed: isFixed)
+            try checkSchema(database)
+            return database
+        } catch {
+            // Readers need room for the marks that they leave, but only if somebody writes.
+            let isWritten = isBeingWritten(folder.appending("vectors.f32".utf8).bytes)
+            guard !error.isDamage, !isFixed, !hasLog, !isWritten else { throw error }
+            let database = try SQLite(path: path, isForWriting: false, isFixed: true)
+            try checkSchema(database)
+            return database
+        }
+    }
+
+    /// - Throws: `FileError` if statements would do more, or read other things, than they say.
+    private static func checkSchema(_ database: SQLite) throws(FileError) {
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
+        if let planted = try database.run(sql).first {
+            throw damage("it has a trigger or a view named \(planted[0].text ?? "")")
+        }
+    }
+
+    /// False if the process that made the index ended before it stored anything.
+    func isBegun() throws(FileError) -> Bool {
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'facts'"
+        guard try !database.run(sql).isEmpty else { return false }
+        return try !database.run("SELECT 1 FROM facts LIMIT 1").isEmpty
+    }
+
+    /// The error about content that no version of the program writes.
+    static func damage(_ what: String) -> FileError {
+        FileError(reason: what, isDamage: true)
+    }
+}
+
+// MARK: transactions
+
+extension RowDatabase {
+    func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
+        try database.transaction(body)
+    }
+
+    /// Writes the log of changes into the database file itself.
+    func mergeLog() throws(FileError) {
+        try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    /// Writes as much of the log of changes into the database file as readers permit, which are
+    /// given 0.2 seconds to end what they read.
+    func mergeLogPassively() throws(FileError) {
+        for _ in 0..<20 {
+            // Whether it was refused, the pages in the log, and those of them that are in the
+            // database.
+            let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
+            guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
+            pauseBriefly(milliseconds: 10)
+        }
+    }
+}
+
+// MARK: facts
+
+extension RowDatabase {
+    func fact(_ name: String) throws(FileError) -> String? {
+        try database.run("SELECT value FROM facts WHERE name = ?", [.text(name)]).first?[0].text
+    }
+
+    func setFact(_ name: String, _ value: String) throws(FileError) {
+        try database.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [.text(name), .text(value)])
+    }
+
+    func removeFact(_ name: String) throws(FileError) {
+        try database.run("DELETE FROM facts WHERE name = ?", [.text(name)])
+    }
+
+    /// Stores a checksum of all facts, after a change of some of them.
+    func sealFacts() throws(FileError) {
+        try setFact("sum", try factSums().computed)
+    }
+
+    /// - Throws: `FileError` if the facts do not match their checksum.
+    func checkFacts() throws(FileError) {
+        let sums = try factSums()
+        guard sums.stored == sums.computed else {
+            throw Self.damage("its facts do not match their checksum")
+        }
+    }
+
+    /// The checksum that is stored and the one of the other facts, read by one statement: an update
+    /// may commit between two.
+    private func factSums() throws(FileError) -> (stored: String?, computed: String) {
+        var stored: String?
+        var facts = ""
+        for row in try database.run("SELECT name, value FROM facts ORDER BY name") {
+            if row[0].text == "sum" {
+                stored = row[1].text
+            } else {
+                facts += "\(row[0].text ?? "")=\(row[1].text ?? "")\0"
+            }
+        }
+        return (stored, hexadecimal(sha256(Array(facts.utf8))))
+    }
+
+    /// The number of times that rows of removed entries have been given to others.
+    func generation() throws(FileError) -> Int {
+        guard let text = try fact("generation") else { return 0 }
+        guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
+            throw Self.damage("expected a count of changes, found \(text.prefix(40))")
+        }
+        return generation
+    }
+}
+
+// MARK: rows
+
+extension RowDatabase {
+    /// The number of entries that have vectors.
+    func count() throws(FileError) -> Int {
+        try database.run("SELECT count(row) FROM \(Self.table)").first?[0].integer ?? 0
+    }
+
+    /// Returns those of the first rows that no entry has, in falling order.
+    func freeRows(of count: Int) throws(FileError) -> [Int] {
+        var isFree = [Bool](repeating: true, count: count)
+        for row in try database.run("SELECT row FROM \(Self.table) WHERE row IS NOT NULL") {
+            if let row = row[0].integer, row >= 0, row < count { isFree[row] = false }
+        }
+        return isFree.indices.reversed().filter { isFree[$0] }
+    }
+
+    /// Maps the vectors of the index.
+    ///
+    /// - Throws: `FileError` if there are not as many as the database says.
+    func mappedVectors(_ dimension: Int, in place: FilePath) throws(FileError) -> MappedVectors {
+        let rows = try fact("rows").flatMap { Int($0) } ?? 0
+        guard 1...VectorIndex.largestDimension ~= dimension, rows >= 0 else {
+            throw Self.damage("\(rows) vectors of \(dimension) dimensions")
+        }
+        let file: MappedFile
+        do {
+            file = try MappedFile(path: place.appending("vectors.f32".utf8).bytes)
+        } catch {
+            guard !error.isMissing else { throw Self.damage("vectors.f32 is missing") }
+            throw FileError(reason: "vectors.f32: \(error.reason)", code: error.code)
+        }
+        guard let vectors = MappedVectors(file, dimension: dimension, count: rows) else {
+            throw Self.damage("vectors.f32 is shorter than expected")
+        }
+        return vectors
+    }
+
+    /// Compares everything that the index holds with its checksums.
+    ///
+    /// - Throws: `FileError` if something is damaged.
+    func verify(_ vectors: MappedVectors) throws(FileError) {
+        let found = try database.run("PRAGMA integrity_check(1)").first?[0].text ?? "no answer"
+        if found != "ok" { throw Self.damage("\(Self.fileName) fails SQLite's integrity check") }
+        if let count = try fact("count"), try count != "\(self.count())" {
+            throw Self.damage("expected \(count) vectors, found \(try self.count())")
+        }
+        var last = Int.min
+        while true {
+            let entries = try entries(after: last)
+            guard let end = entries.last else { return }
+            last = end.number
+            for (_, entry) in entries {
+                guard let row = entry.row, row < vectors.count else {
+                    throw Self.damage("the vector of \(FilePath(entry.name)) is missing")
+                }
+                guard let sums = entry.sums else { continue }
+                guard vectors.sum(ofRow: row) == sums.vector else { throw Self.otherBytes(entry) }
+            }
+        }
+    }
+
+    static func otherBytes(_ entry: Entry) -> FileError {
+        damage("the vector of \(FilePath(entry.name)) does not match its checksum")
+    }
+}
+
+extension MappedVectors {
+    /// The checksum of a row, as `RowSums` has it.
+    func sum(ofRow row: Int) -> [UInt8] { Array(sha256(ofRow: row).prefix(RowSums.length)) }
+}

@@ -1,0 +1,161 @@
+internal import Tensors
+
+/// The files of an index, all of one state, opened to be searched.
+///
+/// They may be searched while another connection writes: rows that came later are not found.
+struct RowReader<Database: RowDatabase>: Sendable {
+    let database: Database
+    let vectors: MappedVectors
+    private let quantized: QuantizedVectors?
+    /// The number of entries with vectors.
+    let count: Int
+
+    /// Maps the vectors that the database has now.
+    ///
+    /// - Parameter count: The number of entries with vectors; counted if nil.
+    init(
+        _ database: Database, dimension: Int, count: Int? = nil, in place: FilePath
+    ) throws(FileError) {
+        self.database = database
+        vectors = try database.mappedVectors(dimension, in: place)
+        self.count = if let count { count } else { try database.count() }
+        // One of another dimension is of another index, or none.
+        let quantized = Self.quantizedVectors(in: place)
+        self.quantized = quantized?.dimension == dimension ? quantized : nil
+    }
+
+    /// Opens the files of an index and compares them with the checksums unless they are sealed; nil
+    /// if there is none.
+    ///
+    /// A rebuild may put others in their place meanwhile, or an update may commit while they are
+    /// verified, which looks like damage: then it is done again.
+    ///
+    /// - Parameters:
+    ///   - place: Returns the folder of the files.
+    ///   - check: Checks the version, and returns the dimension and whether there are checksums.
+    static func open(
+        at place: () -> FilePath?,
+        _ check: (Database) throws(FileError) -> (dimension: Int, hasSums: Bool)
+    ) throws(FileError) -> (reader: RowReader, place: FilePath)? {
+        var retries = 5
+        while let place = place() {
+            let path = place.appending(Database.fileName.utf8)
+            func identity() -> [UInt64] {
+                (try? FileStatus(path: path.bytes)).map { [$0.device, $0.inode] } ?? []
+            }
+            let (before, states) = (identity(), states(of: place))
+            do throws(FileError) {
+                let reader = try open(path, in: place, check)
+                if identity() == before { return (reader, place) }
+            } catch {
+                let isOther = identity() != before
+                let vectors = place.appending("vectors.f32".utf8).bytes
+                let isChanging =
+                    error.isDamage && retries > 0
+                    && (isBeingWritten(vectors) || Self.states(of: place) != states)
+                guard isOther || isChanging else { throw error }
+                if !isOther { retries -= 1 }
+            }
+        }
+        return nil
+    }
+
+    private static func open(
+        _ path: FilePath, in place: FilePath,
+        _ check: (Database) throws(FileError) -> (dimension: Int, hasSums: Bool)
+    ) throws(FileError) -> RowReader {
+        let database = try Database(path: path, isForWriting: false)
+        let (dimension, hasSums) = try check(database)
+        if hasSums { try database.checkFacts() }
+        let reader = try RowReader(database, dimension: dimension, in: place)
+        // While the index is updated, its files do change; the rows of a result are compared in
+        // any case.
+        if hasSums && !IndexSeal(place, database: Database.fileName).isIntact
+            && !isBeingWritten(place.appending("vectors.f32".utf8).bytes)
+        {
+            try database.verify(reader.vectors)
+        }
+        return reader
+    }
+
+    /// The state of the files that a commit changes.
+    private static func states(of place: FilePath) -> [[Int]] {
+        [Database.fileName, "\(Database.fileName)-wal", "vectors.f32"].map { name in
+            let status = try? FileStatus(path: place.appending(name.utf8).bytes)
+            // Readers make an empty log.
+            guard let status, status.size > 0 else { return [] }
+            return [Int(truncatingIfNeeded: status.inode), status.size, status.modified]
+        }
+    }
+
+    /// The quantised vectors, if nothing else has written their file since the last update.
+    static func quantizedVectors(in place: FilePath) -> QuantizedVectors? {
+        guard IndexSeal(place, database: Database.fileName).matches("vectors.i8") else {
+            return nil
+        }
+        let path = place.appending("vectors.i8".utf8)
+        return (try? MappedFile(path: path.bytes)).flatMap { QuantizedVectors($0) }
+    }
+
+    /// Returns the entries nearest to a vector, best first, those of one cosine in the order of
+    /// their names.
+    ///
+    /// - Parameter query: A vector of norm 1.
+    func nearest(
+        _ top: Int, to query: [Float], atLeast threshold: Float, on pool: WorkspacePool
+    ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
+        let generation = try database.generation()
+        let top = max(0, min(top, vectors.count))
+        let quantized = quantized?.generation == generation ? quantized : nil
+        var wanted = min(vectors.count, vectors.count > count ? 2 * top : top)
+        while true {
+            let found = vectors.nearest(
+                wanted, to: query, atLeast: threshold - 1e-6, quantized: quantized, on: pool)
+            let matches = try entries(
+                of: found, query, top: top, threshold: threshold, since: generation)
+            // Rows of entries that are gone are found as well.
+            if matches.count >= top || found.count < wanted || wanted == vectors.count {
+                let sorted = matches.sorted { a, b in
+                    a.cosine != b.cosine
+                        ? a.cosine > b.cosine
+                        : a.entry.name.lexicographicallyPrecedes(b.entry.name)
+                }
+                return Array(sorted.prefix(top))
+            }
+            wanted = min(vectors.count, 4 * wanted)
+        }
+    }
+
+    /// The entries of rows that were found, each of which is compared with its checksum.
+    ///
+    /// A row may have been written over since: its bytes have changed before the database names its
+    /// new entry.
+    private func entries(
+        of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
+        since generation: Int
+    ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
+        var matches: [(row: Int, entry: Database.Entry, cosine: Float)] = []
+        var other: Database.Entry?
+        for (row, product) in found {
+            let cosine = min(1, max(-1, product))
+            if matches.count >= top, let last = matches.last, cosine < last.cosine { break }
+            guard cosine >= threshold else { continue }
+            for entry in try database.entries(atRow: row) {
+                if let sums = entry.sums, sums.vector != vectors.sum(ofRow: row) {
+                    other = entry
+                    continue
+                }
+                matches.append((row, entry, cosine))
+            }
+        }
+        guard try database.generation() != generation else {
+            if let other { throw Database.otherBytes(other) }
+            return matches.map { ($0.entry, $0.cosine) }
+        }
+        // The rows may have been read before they were written over.
+        return matches.compactMap { row, entry, _ in
+            let cosine = min(1, max(-1, vectors.dotProduct(ofRow: row, with: query)))
+            return cosine >= threshold ? (entry, cosine) : nil
+        }
+    }
+}

@@ -1,0 +1,68 @@
+internal import CLIP
+
+/// A vector that can be neither stored nor searched for.
+///
+/// ```swift
+/// do {
+///     _ = try index.search(query, top: 10)
+/// } catch .invalidVector(.wrongDimension(let expected, let found)) {
+///     print("the index has \(expected) dimensions, the query \(found)")
+/// }
+/// ```
+public enum VectorError: Error, Hashable, Sendable {
+    /// A vector has another number of dimensions than the vectors that it is compared with.
+    case wrongDimension(expected: Int, found: Int)
+    /// A row has a number that is NaN or infinite.
+    case notFinite(row: Int)
+    /// A row is zero, so that it has no direction and no cosine.
+    case zero(row: Int)
+}
+
+extension VectorError: CustomStringConvertible {
+    /// The error as one line for a person.
+    public var description: String {
+        switch self {
+        case .wrongDimension(let expected, let found):
+            "expected a vector of \(expected) dimensions, found \(found)"
+        case .notFinite(let row): "vector \(row) has a number that is NaN or infinite"
+        case .zero(let row): "vector \(row) is zero, which has no direction"
+        }
+    }
+}
+
+extension VectorError {
+    static func check(dimension found: Int, expected: Int) throws(VectorError) {
+        guard found == expected else { throw .wrongDimension(expected: expected, found: found) }
+    }
+
+    /// Returns a vector divided by its L2 norm.
+    ///
+    /// - Throws: `VectorError` if it cannot be compared with vectors of `dimension` numbers.
+    static func unit(_ vector: [Float], dimension: Int) throws(VectorError) -> [Float] {
+        try check(dimension: vector.count, expected: dimension)
+        return try unit(Embeddings(values: vector, dimension: dimension), dimension: dimension)
+            .values
+    }
+
+    /// Returns the rows divided by their L2 norms.
+    ///
+    /// - Throws: `VectorError` if one cannot be compared with vectors of `dimension` numbers.
+    static func unit(
+        _ vectors: Embeddings, dimension: Int
+    ) throws(VectorError) -> Embeddings {
+        try check(dimension: vectors.dimension, expected: dimension)
+        var values: [Float] = []
+        values.reserveCapacity(vectors.values.count)
+        for row in 0..<vectors.count {
+            let vector = vectors[row]
+            guard vector.allSatisfy(\.isFinite) else { throw .notFinite(row: row) }
+            let largest = vector.reduce(0) { max($0, abs($1)) }
+            guard largest > 0 else { throw .zero(row: row) }
+            // The squares of these would overflow, or lose their digits.
+            let isExtreme = !(1e-15...1e15).contains(largest)
+            let scaled = isExtreme ? vector.map { $0 / largest } : vector
+            values += Embeddings(values: scaled, dimension: dimension).normalized().values
+        }
+        return Embeddings(values: values, dimension: dimension)
+    }
+}
