@@ -207,7 +207,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         /// Takes the inputs of the next batch; none if there are too few yet.
         mutating func takeBatch(atMost most: Int, among threads: Int) -> (Int, [Input])? {
             let isPartial = isAtEnd || isFed
-            guard !isFarAhead, isPartial || inputs.count >= most, !inputs.isEmpty else {
+            guard isFed || !isFarAhead, isPartial || inputs.count >= most, !inputs.isEmpty else {
                 return nil
             }
             // The last inputs are divided among the threads.
