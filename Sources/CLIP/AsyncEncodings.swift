@@ -1,4 +1,3 @@
-internal import Synchronization
 internal import Tensors
 
 extension CLIPModel {
@@ -156,11 +155,11 @@ private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
     init(_ encodings: AsyncEncodings<Input, Learned>) throws(CLIPError) {
         source = encodings.makeSource()
         feeder = .init(encodings.model)
-        let failure = FailureBox()
+        let failure = Monitor<(any Error)?>(nil)
         let (source, feeder, results, decode) = (source, feeder, results, encodings.decode)
         let isReading = startThread {
             let error = source.read(feeder.push)
-            failure.error.withLock { $0 = error }
+            failure.withLock { $0 = error }
             feeder.finish()
         }
         let isCollecting =
@@ -168,7 +167,7 @@ private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
             && startThread {
                 let stream = EncodingStream(feeder, decode)
                 while let result = stream.next(), results.put(result) {}
-                results.finish(throwing: failure.error.withLock { $0 })
+                results.finish(throwing: failure.withLock { $0 })
             }
         guard isCollecting else {
             cancel()
@@ -182,9 +181,5 @@ private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
         results.close()
         feeder.cancel()
         source.cancel()
-    }
-
-    private final class FailureBox: Sendable {
-        let error = Mutex<(any Error)?>(nil)
     }
 }

@@ -37,7 +37,7 @@ package final class CallThreads: Sendable {
     }
 
     private let limit: Int
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     /// - Parameter limit: The largest number of calls at once, at least 1.
     package init(atMost limit: Int) { self.limit = limit }
