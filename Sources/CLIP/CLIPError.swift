@@ -55,6 +55,8 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unavailableEngine(Engine, reason: String)
     /// A result is not a number, or infinite.
     case nonFiniteResult(path: String, stage: String)
+    /// The system grants no thread for an asynchronous call.
+    case noThread
 }
 
 extension CLIPError: CustomStringConvertible {
@@ -138,6 +140,8 @@ extension CLIPError: CustomStringConvertible {
             return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):
             return "the result is not a finite number from \(stage) on, with the weights \(path)"
+        case .noThread:
+            return "the system grants no thread: it may have too many, or too little memory"
         }
     }
 

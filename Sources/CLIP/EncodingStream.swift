@@ -49,13 +49,7 @@ extension CLIPModel {
         of inputs: Inputs,
         decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
     ) -> Encodings<Inputs, Void> where Inputs.Element: Sendable {
-        encodings(of: inputs) { input in
-            do throws(CLIPError) {
-                return DecodedInput(.success(try decode(input)), learned: ())
-            } catch {
-                return DecodedInput(.failure(error), learned: ())
-            }
-        }
+        encodings(of: inputs, decode: Self.learningNothing(decode))
     }
 
     /// The same for a `decode` that returns a value of its own beside each image.
@@ -64,6 +58,18 @@ extension CLIPModel {
         decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
     ) -> Encodings<Inputs, Learned> where Inputs.Element: Sendable {
         Encodings(model: self, inputs: inputs, decode: decode)
+    }
+
+    static func learningNothing<Input>(
+        _ decode: @escaping @Sendable (Input) throws(CLIPError) -> RGBImage
+    ) -> @Sendable (Input) -> DecodedInput<Void> {
+        { input in
+            do throws(CLIPError) {
+                return DecodedInput(.success(try decode(input)), learned: ())
+            } catch {
+                return DecodedInput(.failure(error), learned: ())
+            }
+        }
     }
 
     /// Encodes images in files.
@@ -106,7 +112,7 @@ where Inputs.Element: Sendable {
 
     /// Begins to encode at the first call of `next`.
     public func makeIterator() -> Iterator {
-        Iterator(inputs.makeIterator(), EncodingStream(model, decode))
+        Iterator(inputs.makeIterator(), EncodingStream(.init(model), decode))
     }
 
     /// The embeddings one after the other. For one thread at a time.
@@ -127,7 +133,9 @@ where Inputs.Element: Sendable {
 }
 
 /// Inputs on their way through the threads, and the results that wait to be taken in order.
-private final class EncodingStream<Input: Sendable, Learned: Sendable> {
+///
+/// For one thread at a time, which takes the results.
+final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private let model: CLIPModel
     private let decode: @Sendable (Input) -> DecodedInput<Learned>
     private let shared: Monitor<Shared>
@@ -143,10 +151,44 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         case isOver
     }
 
+    /// Hands the inputs to a stream from a thread of its own; the stream then reads none itself.
+    struct Feeder: Sendable {
+        let model: CLIPModel
+        fileprivate let shared = Monitor(Shared())
+
+        init(_ model: CLIPModel) { self.model = model }
+
+        /// Hands an input in, for which it waits until there is room.
+        ///
+        /// - Returns: false if the stream takes no more.
+        func push(_ input: Input) -> Bool {
+            let room = model.threads * model.imageBatchSize
+            return shared.wait { shared in
+                if shared.hasEnded { return false }
+                // A slow caller is no reason to keep any number of results.
+                guard shared.inputs.count < room, shared.ahead < 8 * room else { return nil }
+                shared.inputs.append(input)
+                shared.ahead += 1
+                return true
+            }
+        }
+
+        /// Marks the last input.
+        func finish() { shared.withLock { $0.isAtEnd = true } }
+
+        /// Ends the stream at the next opportunity.
+        func cancel() { shared.withLock { $0.isCancelled = true } }
+    }
+
     /// The part of the state that the threads share.
-    private struct Shared {
+    fileprivate struct Shared {
+        /// True if a `Feeder` hands the inputs in. They are then taken as they come, and not in full
+        /// batches, because nobody knows how long the next ones take.
+        var isFed = false
         /// Inputs that no thread has taken yet, the next first.
         var inputs: [Input] = []
+        /// The number of inputs from a feeder whose results have not been taken by the caller.
+        var ahead = 0
         var isAtEnd = false
         var isCancelled = false
         /// The numbers of batches: taken by a thread, and taken by the caller.
@@ -164,9 +206,12 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
         /// Takes the inputs of the next batch; none if there are too few yet.
         mutating func takeBatch(atMost most: Int, among threads: Int) -> (Int, [Input])? {
-            guard !isFarAhead, isAtEnd || inputs.count >= most, !inputs.isEmpty else { return nil }
+            let isPartial = isAtEnd || isFed
+            guard isFed || !isFarAhead, isPartial || inputs.count >= most, !inputs.isEmpty else {
+                return nil
+            }
             // The last inputs are divided among the threads.
-            let share = isAtEnd ? (inputs.count + threads - 1) / threads : most
+            let share = isPartial ? (inputs.count + threads - 1) / threads : most
             let batch = Array(inputs.prefix(min(most, share)))
             inputs.removeFirst(batch.count)
             taken += 1
@@ -174,10 +219,10 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
-        self.model = model
+    init(_ feeder: Feeder, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
+        model = feeder.model
+        shared = feeder.shared
         self.decode = decode
-        shared = Monitor(Shared())
     }
 
     deinit {
@@ -189,18 +234,32 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
     /// Returns the next result, for which it reads as many inputs as keep the threads busy.
     func next(_ nextInput: () -> Input?) -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { begin(nextInput) }
-        let batchSize = model.imageBatchSize
         while ready.isEmpty, phase == .running {
-            feed(nextInput, upTo: model.threads * batchSize)
-            if shared.withLock({ $0.threads == 0 }) { startWorkers() }
-            // Without a thread of its own, the stream encodes on the caller's.
-            let isAlone = shared.withLock { $0.threads == 0 }
-            if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: batchSize, among: 1) }) {
-                encode(batch)
-            }
-            takeResults()
+            feed(nextInput, upTo: model.threads * model.imageBatchSize)
+            encodeMore()
         }
         return ready.popFirst()
+    }
+
+    /// Returns the next result of inputs that the feeder hands in; waits for it.
+    func next() -> EncodedInput<Input, Learned>? {
+        if phase == .notBegun {
+            phase = .running
+            shared.withLock { $0.isFed = true }
+        }
+        while ready.isEmpty, phase == .running { encodeMore() }
+        return ready.popFirst()
+    }
+
+    private func encodeMore() {
+        if shared.withLock({ $0.threads == 0 }) { startWorkers() }
+        // Without a thread of its own, the stream encodes on the caller's.
+        let isAlone = shared.withLock { $0.threads == 0 && !$0.isCancelled }
+        let most = model.imageBatchSize
+        if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: most, among: 1) }) {
+            encode(batch)
+        }
+        takeResults()
     }
 
     /// Encodes few inputs on all threads together, or starts the threads for many.
@@ -289,15 +348,18 @@ private final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private func takeResults() {
         let room = model.threads * model.imageBatchSize
         let outcome: Outcome = shared.wait { shared in
+            if shared.isCancelled { return .isOver }
             if let failed = shared.failed { return .failed(failed) }
             if let results = shared.results.removeValue(forKey: shared.handed) {
                 shared.handed += 1
+                shared.ahead -= results.count
                 return .results(results)
             }
             if shared.isAtEnd {
                 if shared.inputs.isEmpty && shared.handed == shared.taken { return .isOver }
                 return shared.threads == 0 ? .hungry : nil
             }
+            if shared.isFed { return shared.threads == 0 && !shared.inputs.isEmpty ? .hungry : nil }
             return shared.inputs.count < room || shared.threads == 0 ? .hungry : nil
         }
         switch outcome {

@@ -23,6 +23,47 @@ extension CLIPHub {
         _ name: String, official: Bool = false,
         progress: (DownloadProgress) -> Bool = { _ in true }
     ) throws(HubError) -> InstalledModel {
+        try fetch(name, official, progress) { Task.isCancelled }
+    }
+
+    /// Fetches weights while the task does something else; otherwise the same.
+    ///
+    /// ```swift
+    /// let model = try await CLIPHub().fetch("ViT-B/32").load()
+    /// ```
+    ///
+    /// A cancelled call ends within a fraction of a second, or once a checksum that is being
+    /// computed is there. The part of a file that has come by then stays, and a later call goes on
+    /// there.
+    ///
+    /// - Parameters:
+    ///   - name: A name of the registry, or a repository of the hub.
+    ///   - official: True for OpenAI's own `.pt` file rather than the hub's safetensors.
+    ///   - progress: Called for every piece that comes, and while none does, by the thread that
+    ///     fetches; false stops it.
+    /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
+    ///   returned false, any other `HubError`, and `CLIPError.noThread`.
+    public func fetch(
+        _ name: String, official: Bool = false,
+        progress: @escaping @Sendable (DownloadProgress) -> Bool = { _ in true }
+    ) async throws -> InstalledModel {
+        try await Self.threads.run { cancellation in
+            do throws(HubError) {
+                return try fetch(name, official, progress) { cancellation.isCancelled }
+            } catch {
+                if case .cancelled = error { try cancellation.check() }
+                throw error
+            }
+        }
+    }
+
+    /// The threads of asynchronous calls, which mostly wait for the network.
+    private static let threads = CallThreads(atMost: 16)
+
+    private func fetch(
+        _ name: String, _ official: Bool, _ progress: (DownloadProgress) -> Bool,
+        isCancelled: @escaping () -> Bool
+    ) throws(HubError) -> InstalledModel {
         if !official, let found = try find(name) {
             guard let damage = try damage(of: found) else { return found }
             guard !isOffline else { throw damage }
@@ -31,7 +72,7 @@ extension CLIPHub {
         return try withoutActuallyEscaping(progress) { progress throws(HubError) in
             var isStopped = false
             let transfer = Transfer(
-                isCancelled: { isStopped || Task.isCancelled },
+                isCancelled: { isStopped || isCancelled() },
                 report: { if !progress($0) { isStopped = true } })
             var model = try fetch(name, official: official, transfer)
             model.filesWithoutChecksum = transfer.filesWithoutChecksum

@@ -84,7 +84,7 @@ import Testing
     @Test func manyTasksFindAndCheckTheSameModel() async throws {
         let repositories = try Repositories()
         let hub = repositories.hub
-        let model = try hub.fetch("me/a")
+        let model = try await hub.fetch("me/a")
         let requests = repositories.server.requests.count
         // Without its note, each task may be the one that reads the file.
         try FileManager.default.removeItem(

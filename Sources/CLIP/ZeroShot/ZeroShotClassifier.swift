@@ -21,7 +21,7 @@ public struct Prediction: Sendable, Equatable {
 public struct ZeroShotClassifier: Sendable {
     /// What pictures are told apart by, in the order given.
     public let labels: [String]
-    private let model: CLIPModel
+    let model: CLIPModel
     /// One row a label, normalised: what another classifier of the same model can be made from.
     public let labelEmbeddings: Embeddings
 
@@ -36,36 +36,52 @@ public struct ZeroShotClassifier: Sendable {
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) throws(CLIPError) {
-        try Self.check(labels)
+        let prompts = try Self.prompts(labels, templates, model, truncating: truncating)
+        self.model = model
+        self.labels = labels
+        labelEmbeddings = try Self.embeddings(
+            of: prompts, labels: labels.count, dimension: model.configuration.embeddingDimension
+        ) { tokens throws(CLIPError) in try model.encode(tokens: tokens) }
+    }
+
+    /// Returns the rows of ids of all prompts, label by label.
+    static func prompts(
+        _ labels: [String], _ templates: [String], _ model: CLIPModel, truncating: Bool
+    ) throws(CLIPError) -> [[Int]] {
+        try check(labels)
         guard !templates.isEmpty else { throw .invalidLabels(reason: "give at least one template") }
         if let bad = templates.first(where: { !$0.contains("{}") }) {
             throw .invalidLabels(reason: "the template \"\(bad)\" has no {} for the label")
         }
-        self.model = model
-        self.labels = labels
-
         var prompts: [[Int]] = []
         prompts.reserveCapacity(labels.count * templates.count)
         for label in labels {
-            let texts = templates.map { Self.prompt($0, label) }
+            let texts = templates.map { prompt($0, label) }
             prompts += try model.rows(of: texts, truncating: truncating)
         }
+        return prompts
+    }
+
+    /// Returns the normalised mean embedding of each label's prompts.
+    static func embeddings<Failure: Error>(
+        of prompts: [[Int]], labels: Int, dimension: Int,
+        encode: (_ tokens: [[Int]]) throws(Failure) -> Embeddings
+    ) throws(Failure) -> Embeddings {
+        let templates = prompts.count / labels
         // Sorted, so that prompts of one template, which begin alike, are encoded together.
         let order = prompts.indices.sorted { prompts[$0].lexicographicallyPrecedes(prompts[$1]) }
-        let dimension = model.configuration.embeddingDimension
-        var sums = [Float](repeating: 0, count: labels.count * dimension)
+        var sums = [Float](repeating: 0, count: labels * dimension)
         // Many at a time, and yet not the vectors of a hundred thousand at once.
         for start in stride(from: 0, to: order.count, by: 8192) {
             let group = order[start..<min(start + 8192, order.count)]
-            let rows = try model.encode(tokens: group.map { prompts[$0] }).normalized()
+            let rows = try encode(group.map { prompts[$0] }).normalized()
             for (row, prompt) in group.enumerated() {
-                let sum = prompt / templates.count * dimension
+                let sum = prompt / templates * dimension
                 for (i, value) in rows[row].enumerated() { sums[sum + i] += value }
             }
         }
-        let count = Float(templates.count)
-        let means = Embeddings(values: sums.map { $0 / count }, dimension: dimension)
-        labelEmbeddings = means.normalized()
+        let count = Float(templates)
+        return Embeddings(values: sums.map { $0 / count }, dimension: dimension).normalized()
     }
 
     /// Takes embeddings of labels that were computed before.

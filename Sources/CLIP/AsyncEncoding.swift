@@ -1,0 +1,112 @@
+/// The asynchronous forms of calls that compute for long. The task suspends while threads of the
+/// library compute; when it is cancelled, the call throws `CancellationError` once the batch in
+/// progress has ended.
+extension CLIPModel {
+    /// Returns the embeddings of images, as the image tower gives them: not normalised.
+    ///
+    /// ```swift
+    /// let embeddings = try await model.encode(images: images)
+    /// ```
+    ///
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`,
+    ///   and `CancellationError`.
+    public func encode(images: [RGBImage]) async throws -> Embeddings {
+        try await CallThreads.encoding.run { try encode(images: images, $0) }
+    }
+
+    func encode(
+        images: [RGBImage], _ cancellation: CallThreads.Cancellation
+    ) throws -> Embeddings {
+        // Enough at a time that threads which wait for the last image of a batch cost little.
+        let most = 8 * threads * imageBatchSize
+        var values: [Float] = []
+        for start in stride(from: 0, to: images.count, by: most) {
+            try cancellation.check()
+            let batch = Array(images[start..<min(start + most, images.count)])
+            values += try encode(images: batch).values
+        }
+        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+    }
+
+    /// Returns the embeddings of texts, as the text tower gives them: not normalised.
+    ///
+    /// - Parameters:
+    ///   - texts: Any number of texts.
+    ///   - truncating: True to cut texts that have more tokens than the context.
+    /// - Throws: `CLIPError.textTooLong` if a text is too long and not to be cut,
+    ///   `.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`, and
+    ///   `CancellationError`.
+    public func encode(texts: [String], truncating: Bool = false) async throws -> Embeddings {
+        try await CallThreads.encoding.run { cancellation in
+            var tokens: [[Int]] = []
+            for text in texts {
+                try cancellation.check()
+                tokens += try rows(of: [text], truncating: truncating)
+            }
+            return try encode(tokens: tokens, cancellation)
+        }
+    }
+
+    /// Returns the embeddings of texts that are tokenized already: not normalised.
+    ///
+    /// - Parameter tokens: Rows of ids, as for the synchronous form.
+    /// - Throws: `CLIPError.invalidTokens` if a row is empty, too long, or has an id outside the
+    ///   vocabulary; `.nonFiniteResult` if the weights produce NaN or infinity; `.noThread`; and
+    ///   `CancellationError`.
+    public func encode(tokens: [[Int]]) async throws -> Embeddings {
+        try await CallThreads.encoding.run { try encode(tokens: tokens, $0) }
+    }
+
+    func encode(
+        tokens: [[Int]], _ cancellation: CallThreads.Cancellation
+    ) throws -> Embeddings {
+        for row in tokens { try check(row) }
+        // Sorted, so that texts of one batch share what they begin with.
+        let order = tokens.indices.sorted { tokens[$0].lexicographicallyPrecedes(tokens[$1]) }
+        var values: [Float] = []
+        for start in stride(from: 0, to: order.count, by: 512) {
+            try cancellation.check()
+            let batch = order[start..<min(start + 512, order.count)].map { tokens[$0] }
+            values += try encode(tokens: batch).values
+        }
+        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+            .moved(to: order)
+    }
+}
+
+extension ZeroShotClassifier {
+    /// Encodes the labels.
+    ///
+    /// ```swift
+    /// let classifier = try await ZeroShotClassifier(model: model, labels: ["a dog", "a cat"])
+    /// let predictions = try await classifier.classify(images)
+    /// ```
+    ///
+    /// - Parameters: As for the synchronous form.
+    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
+    ///   without `{}`; `.textTooLong` for a prompt that is too long; `.noThread`; and
+    ///   `CancellationError`.
+    public init(
+        model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
+    ) async throws {
+        self = try await CallThreads.encoding.run { cancellation in
+            let prompts = try Self.prompts(labels, templates, model, truncating: truncating)
+            let embeddings = try Self.embeddings(
+                of: prompts, labels: labels.count, dimension: model.configuration.embeddingDimension
+            ) { tokens throws in try model.encode(tokens: tokens, cancellation) }
+            return try Self(model: model, labels: labels, labelEmbeddings: embeddings)
+        }
+    }
+
+    /// Returns the predictions for each of some images, best first.
+    ///
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`,
+    ///   and `CancellationError`.
+    public func classify(_ images: [RGBImage]) async throws -> [[Prediction]] {
+        try await CallThreads.encoding.run { cancellation in
+            let embeddings = try model.encode(images: images, cancellation)
+            try cancellation.check()
+            return predictions(of: embeddings)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+internal import Tensors
+
+extension CLIPModel {
+    /// Encodes any number of images while the task does something else, and returns their
+    /// embeddings in the order of the inputs.
+    ///
+    /// Threads of the model read, decode and encode the inputs ahead; the task suspends until the
+    /// next embedding is there. A bounded number of inputs is in memory: if the task is slow, the
+    /// threads wait for it, and no more inputs are read. A vector has the same bits as from
+    /// `encode(images:)`.
+    ///
+    /// Leaving the loop or cancelling the task stops the threads once each has ended the batch that
+    /// it works on; a cancelled task does not wait for that, and gets a `CancellationError`.
+    ///
+    /// ```swift
+    /// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+    ///     try RGBImage(contentsOfFile: path)
+    /// }) {
+    ///     print(encoded.input, try encoded.embedding.get().count)
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - inputs: Read by a thread of its own, which may block.
+    ///   - decode: Returns the image of an input. Called by any thread, by several at once.
+    @_disfavoredOverload  // `for … in` and `let encodings = …` take the synchronous form.
+    public func encodings<Inputs: Sequence & Sendable>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
+    ) -> AsyncEncodings<Inputs.Element, Void> where Inputs.Element: Sendable {
+        encodings(of: inputs, decode: Self.learningNothing(decode))
+    }
+
+    /// The same for a `decode` that returns a value of its own beside each image.
+    @_disfavoredOverload
+    public func encodings<Inputs: Sequence & Sendable, Learned: Sendable>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
+    ) -> AsyncEncodings<Inputs.Element, Learned> where Inputs.Element: Sendable {
+        AsyncEncodings(model: self, decode: decode) {
+            InputSource { push in
+                for input in inputs { guard push(input) else { break } }
+                return nil
+            } cancel: {
+            }
+        }
+    }
+
+    /// The same for inputs that come asynchronously.
+    ///
+    /// An error of `inputs` is thrown after the embeddings of all inputs that came before it.
+    public func encodings<Inputs: AsyncSequence & Sendable>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
+    ) -> AsyncEncodings<Inputs.Element, Void> where Inputs.Element: Sendable {
+        encodings(of: inputs, decode: Self.learningNothing(decode))
+    }
+
+    /// The same for inputs that come asynchronously and a `decode` that returns a value of its own.
+    public func encodings<Inputs: AsyncSequence & Sendable, Learned: Sendable>(
+        of inputs: Inputs,
+        decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
+    ) -> AsyncEncodings<Inputs.Element, Learned> where Inputs.Element: Sendable {
+        AsyncEncodings(model: self, decode: decode) {
+            let queue = BoundedQueue<Inputs.Element>(capacity: 16)
+            let task = Task {
+                do {
+                    for try await input in inputs {
+                        guard await queue.put(input) else { return }
+                    }
+                    queue.finish()
+                } catch {
+                    queue.finish(throwing: error)
+                }
+            }
+            return InputSource { push in
+                while let input = queue.take(), push(input) {}
+                return queue.failure
+            } cancel: {
+                queue.close()
+                task.cancel()
+            }
+        }
+    }
+}
+
+/// The embeddings of a sequence of inputs, in order; see `CLIPModel.encodings(of:decode:)`.
+public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence, Sendable {
+    /// An input with its embedding.
+    public typealias Element = EncodedInput<Input, Learned>
+    /// `CancellationError`, an error of asynchronous inputs, or `CLIPError.noThread`.
+    public typealias Failure = any Error
+
+    let model: CLIPModel
+    let decode: @Sendable (Input) -> DecodedInput<Learned>
+    let makeSource: @Sendable () -> InputSource<Input>
+
+    /// Begins to encode at the first call of `next`.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(encodings: self) }
+
+    /// The embeddings one after the other.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let encodings: AsyncEncodings
+        private var job: EncodingJob<Input, Learned>?
+        private var isOver = false
+
+        fileprivate init(encodings: AsyncEncodings) { self.encodings = encodings }
+
+        /// The next input with its embedding; nil after the last one.
+        ///
+        /// - Throws: `CancellationError` if the task is cancelled, the error of asynchronous inputs,
+        ///   and `CLIPError.noThread`. It returns nil from then on.
+        public mutating func next(
+            isolation actor: isolated (any Actor)?
+        ) async throws -> Element? {
+            guard !isOver else { return nil }
+            do {
+                try Task.checkCancellation()
+                let job = try self.job ?? EncodingJob(encodings)
+                self.job = job
+                let element = try await withTaskCancellationHandler {
+                    try await job.results.take()
+                } onCancel: {
+                    job.cancel()
+                }
+                if let element { return element }
+                (isOver, self.job) = (true, nil)
+                return nil
+            } catch {
+                (isOver, self.job) = (true, nil)
+                throw error
+            }
+        }
+    }
+}
+
+/// The inputs of an asynchronous stream.
+struct InputSource<Input: Sendable>: Sendable {
+    /// Hands each input to `push` until that returns false; returns the error that ended the inputs.
+    /// Called once, by a thread that it may block.
+    let read: @Sendable (_ push: (Input) -> Bool) -> (any Error)?
+    /// Ends a wait for the next input, if that is possible.
+    let cancel: @Sendable () -> Void
+}
+
+/// The threads of an asynchronous stream: one reads the inputs, one collects the results of those
+/// that encode.
+///
+/// The threads keep no reference to it: they end when the iterator that has it is gone.
+private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
+    let results = BoundedQueue<EncodedInput<Input, Learned>>(capacity: 64)
+    private let source: InputSource<Input>
+    private let feeder: EncodingStream<Input, Learned>.Feeder
+
+    init(_ encodings: AsyncEncodings<Input, Learned>) throws(CLIPError) {
+        source = encodings.makeSource()
+        feeder = .init(encodings.model)
+        let failure = Monitor<(any Error)?>(nil)
+        let (source, feeder, results, decode) = (source, feeder, results, encodings.decode)
+        let isReading = startThread {
+            let error = source.read(feeder.push)
+            failure.withLock { $0 = error }
+            feeder.finish()
+        }
+        let isCollecting =
+            isReading
+            && startThread {
+                let stream = EncodingStream(feeder, decode)
+                while let result = stream.next(), results.put(result) {}
+                results.finish(throwing: failure.withLock { $0 })
+            }
+        guard isCollecting else {
+            cancel()
+            throw .noThread
+        }
+    }
+
+    deinit { cancel() }
+
+    func cancel() {
+        results.close()
+        feeder.cancel()
+        source.cancel()
+    }
+}

@@ -1,0 +1,113 @@
+import Dispatch
+import TestSupport
+import Testing
+
+@testable import CLIPHub
+
+/// Downloads for which a task suspends.
+@Suite struct AsyncFetchTests {
+    @Test func fetchedFileIsTheServers() async throws {
+        let hub = try Hub()
+        let model = try await hub.hub.fetch("me/model")
+        #expect(try hub.hub.find("me/model")?.path == model.path)
+        try hub.expectWhole(true)
+    }
+
+    @Test func cancelledDownloadGoesOnWhereItWas() async throws {
+        let hub = try Hub { request, _, answer in
+            // The rest comes only after a first request was cancelled.
+            guard request.path == "/cdn/file", request.repetition == 0 else { return }
+            answer.cut = 200_000
+            answer.stall = 10
+        }
+        let client = hub.hub
+        let (events, event) = AsyncStream<Int>.makeStream()
+        let task = Task {
+            try await client.fetch("me/model") { step in
+                event.yield(step.received)
+                return true
+            }
+        }
+        for await received in events where received >= 200_000 { break }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        try hub.expectWhole(false)
+        let part = try bytes(ofFile: hub.partial)
+        #expect(part == Array(hub.contents[..<200_000]), "\(part.count) bytes")
+        _ = try await client.fetch("me/model")
+        try hub.expectWhole(true)
+        let starts = hub.server.requests.filter { $0.path == "/cdn/file" }.map(\.rangeStart)
+        #expect(starts == [nil, 200_000])
+    }
+
+    /// - Parameter path: The end of the path of the request that gets no answer.
+    @Test(arguments: ["open_clip_model.safetensors", "/cdn/file"])
+    func cancellationEndsTheWaitForASilentServer(path: String) async throws {
+        let (requests, request) = AsyncStream<String>.makeStream()
+        let hub = try Hub { found, _, answer in
+            guard found.path.hasSuffix(path) else { return }
+            // Not a byte comes before the end of the test.
+            answer.headerCut = 0
+            answer.headerDelay = 0
+            request.yield(found.path)
+            DispatchSemaphore(value: 0).wait(milliseconds: 10_000)
+        }
+        let client = hub.hub
+        let task = Task { try await client.fetch("me/model") }
+        for await _ in requests { break }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        try hub.expectWhole(false)
+    }
+
+    @Test func cancelledTaskAsksForNothing() async throws {
+        let hub = try Hub()
+        let client = hub.hub
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await client.fetch("me/model")
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(hub.server.requests.map(\.path) == [])
+    }
+
+    @Test func progressThatReturnsFalseStopsTheDownload() async throws {
+        let hub = try Hub { request, _, answer in
+            if request.path == "/cdn/file" { answer.delay = 0.02 }
+        }
+        await #expect(throws: HubError.cancelled) {
+            try await hub.hub.fetch("me/model") { $0.received < 100_000 }
+        }
+        try hub.expectWhole(false)
+        #expect(try bytes(ofFile: hub.partial).count >= 100_000)
+    }
+
+    /// If the calls held the threads of the cooperative pool, the test could not go on to open the
+    /// gate.
+    @Test func waitingCallsLeaveTheCooperativePoolFree() async throws {
+        let gate = DispatchSemaphore(value: 0)
+        let (requests, request) = AsyncStream<String>.makeStream()
+        let hub = try Hub { found, _, _ in
+            guard found.path == "/cdn/file" else { return }
+            request.yield(found.path)
+            gate.wait()
+        }
+        let client = hub.hub
+        let models = try await withThrowingTaskGroup(of: CLIPHub.InstalledModel.self) { group in
+            for _ in 0..<32 { group.addTask { try await client.fetch("me/model") } }
+            for await _ in requests { break }
+            gate.signal()
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(models.count == 32)
+        #expect(Set(models.map(\.path)).count == 1, "\(models.map(\.path))")
+        #expect(hub.bodies == 1)
+        try hub.expectWhole(true)
+    }
+}
+
+extension DispatchSemaphore {
+    fileprivate func wait(milliseconds: Int) {
+        _ = wait(timeout: .now() + .milliseconds(milliseconds))
+    }
+}
