@@ -110,6 +110,13 @@ let package = Package(
         // System calls that Swift cannot make by itself.
         .target(name: "CFiles"),
 
+        // The two programs of Examples/, which the tests run.
+        .executableTarget(
+            name: "SearchFolder", dependencies: ["CLIP", "CLIPHub", "CLIPSearch"],
+            path: "Examples/SearchFolder"),
+        .executableTarget(
+            name: "EncodeImages", dependencies: ["CLIP"], path: "Examples/EncodeImages"),
+
         .target(
             name: "TestSupport", dependencies: ["CLIP", "Tensors", "Files"],
             path: "Tests/TestSupport"),

@@ -24,7 +24,7 @@ NAMES = {
     "embeddings": "Embeddings",
     "folder": "FilePath",
     "image": "RGBImage",
-    "index": "EmbeddingIndex",
+    "index": "FolderIndex",
     "labels": "[String]",
     "model": "CLIPModel",
     "path": "String",

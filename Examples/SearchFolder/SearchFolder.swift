@@ -31,7 +31,7 @@ struct SearchFolder {
         for failure in summary.failures { print("\(failure.path): \(failure.reason)") }
         print("\(summary.encoded) new images, \(summary.unchanged) unchanged")
 
-        let index = try EmbeddingIndex(folder: folder)
+        let index = try FolderIndex(folder: folder)
         let embedding = try model.encode(texts: [query]).values
         for match in try index.search(embedding, top: 5) { print(match.cosine, match.path) }
     }

@@ -41,7 +41,7 @@ func README_3(model: CLIPModel) async throws {
     let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32", decoding: .init())
     print(try update.run())
     let dog = try model.encode(texts: ["a dog"]).values
-    let index = try EmbeddingIndex(folder: "photos")
+    let index = try FolderIndex(folder: "photos")
     for match in try index.search(dog, top: 10) { print(match.cosine, match.path) }
     let (pictures, embeddings) = try index.contents()
     let clusters = SphericalKMeans(embeddings, clusters: 20).assignments

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Tensors
+@testable import Files
 
 /// Reading a file or a pipe from its beginning on.
 @Suite struct InputFileTests {

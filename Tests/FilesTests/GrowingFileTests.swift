@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Tensors
+@testable import Files
 
 /// A file that grows under a name of its own: what reaches the disk, what the next process finds, and
 /// what is refused.

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import CLIP
+@testable import Tokenizers
 
 /// Each step of text cleaning against ftfy and Python's `html` and `unicodedata`, scalar by scalar.
 /// Scripts/parity/goldens_repair.py wrote the expected values.
@@ -39,10 +39,10 @@ import Testing
                 var effort = RepairEffort()
                 effort.begin(line: scalars.count)
                 return decodedAnew(scalars, &effort)
-            case .composed: return CLIP.composed(scalars)
-            case .repaired: return CLIP.repaired(scalars)
-            case .lowercased: return CLIP.lowercased(scalars)
-            case .cleaned: return CLIP.cleaned(text)
+            case .composed: return Tokenizers.composed(scalars)
+            case .repaired: return Tokenizers.repaired(scalars)
+            case .lowercased: return Tokenizers.lowercased(scalars)
+            case .cleaned: return Tokenizers.cleaned(text)
             }
         }
     }
