@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The part of a `VectorIndex` that SQLite keeps: which ids there are, and which row of the vectors

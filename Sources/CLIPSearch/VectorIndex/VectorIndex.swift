@@ -1,3 +1,4 @@
+internal import Files
 public import CLIP
 internal import Synchronization
 internal import Tensors

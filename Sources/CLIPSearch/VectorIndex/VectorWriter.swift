@@ -1,3 +1,4 @@
+internal import Files
 internal import CLIP
 internal import Tensors
 

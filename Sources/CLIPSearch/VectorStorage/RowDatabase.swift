@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// An entry that has a row in a file of vectors.

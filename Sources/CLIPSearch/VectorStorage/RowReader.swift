@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The files of an index, all of one state, opened to be searched.

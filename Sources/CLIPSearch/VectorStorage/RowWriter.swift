@@ -1,3 +1,4 @@
+internal import Files
 internal import Tensors
 
 /// The file of the vectors of an index, opened for writing; who has it open is the only writer.
