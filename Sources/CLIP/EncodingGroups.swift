@@ -3,8 +3,8 @@ internal import Tensors
 
 /// Inputs in groups, each of which goes through a tower at once.
 ///
-/// A thread that takes a group for itself never waits for another, and what it works on stays in its
-/// caches; all threads share a group where there are fewer groups than threads.
+/// A thread that takes a group for itself never waits for another, and what it works on stays in
+/// its caches; all threads share a group where there are fewer groups than threads.
 struct EncodingGroups: Sendable {
     /// Which inputs are together, in their order.
     private(set) var ranges: [Range<Int>] = []

@@ -27,7 +27,7 @@ extension CLIPModel {
         return found
     }
 
-    /// Whether a tensor is used in a stage.
+    /// Returns true if a tensor is used in a stage.
     private static func isPart(_ tensor: String, of stage: String) -> Bool {
         let block = stage.hasSuffix(".attn") ? String(stage.dropLast(".attn".count)) : stage
         return switch block {

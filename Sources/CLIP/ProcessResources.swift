@@ -1,7 +1,7 @@
 internal import Tensors
 
-/// Lets the process keep memory that is freed, up to 256 MB, instead of giving it back to the system at
-/// once; for programs that are nothing but this library.
+/// Lets the process keep memory that is freed, up to 256 MB, instead of giving it back to the system
+/// at once; for programs that are nothing but this library.
 package func keepFreedMemory() { Kernels.keepFreedMemory() }
 
 /// The bytes of addresses that this process may use (`ulimit -v`); nil if there is no limit.

@@ -4,7 +4,7 @@ internal import Tensors
 typealias StageObserver = (_ stage: String, _ activations: Matrix) -> Void
 
 extension CLIPModel {
-    /// Which towers have been read, for tests.
+    /// True for each tower whose weights have been read; for tests.
     var towersRead: (image: Bool, text: Bool) { (visual.isMade, textual.isMade) }
 
     /// The activations of a pass after every stage, for tests that look for the first that differs.
@@ -23,14 +23,14 @@ extension CLIPModel {
         }
     }
 
-    /// What comes before the projection of pictures, for a ViT: the class tokens' features, [pictures, width].
+    /// The input of the image projection of a ViT: the class tokens' features, [images, width].
     package func pooled(pixels: [Float]) -> [Float] {
         var found: [Float] = []
         observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
         return found
     }
 
-    /// The same of texts: [texts, width].
+    /// The input of the text projection: [texts, width].
     package func pooled(tokens: [[Int]]) -> [Float] {
         var found: [Float] = []
         observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }

@@ -3,8 +3,8 @@ internal import CKernels
 extension ProductWeights {
     /// The product by the kernels of the instruction set in use.
     ///
-    /// Threads split the panels of weights, or what x has more of: its lines, or its rows. An element of
-    /// y is the same sum in each case.
+    /// Threads split the panels of weights, or what x has more of: its lines, or its rows. An element
+    /// of y is the same sum in each case.
     func multiplyNatively(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
@@ -86,8 +86,8 @@ extension ProductWeights {
 }
 
 extension clip_product {
-    /// A product of plain rows whose panels are not set yet: one line of one segment. Strides are in
-    /// bytes.
+    /// A product of plain rows whose panels are not set yet: one line of one segment. Strides are
+    /// in bytes.
     init(
         x: UnsafeRawPointer, rows: Int, stride: Int, words: Int, y: UnsafeMutableRawPointer,
         yStride: Int
