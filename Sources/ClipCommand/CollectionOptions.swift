@@ -137,9 +137,10 @@ final class CollectionJob {
 
     func fail(_ name: FilePath, _ error: CLIPError) {
         failures += 1
-        if listed.count < Self.listLimit { listed.append("\(error)") }
+        let line = Hints.line(error)
+        if listed.count < Self.listLimit { listed.append(line) }
         do {
-            let object = JSON.object(["path": .path(name), "reason": .string("\(error)")])
+            let object = JSON.object(["path": .path(name), "reason": .string(line)])
             try log?.write(object.bytes + [UInt8(ascii: "\n")])
         } catch {
             stopped = error

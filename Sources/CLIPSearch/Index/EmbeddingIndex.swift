@@ -50,13 +50,7 @@ public struct EmbeddingIndex: Sendable {
     /// - Throws: `IndexError`.
     public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         try Self.checkIsFolder(folder)
-        let opened: Files?
-        do throws(FileError) {
-            opened = try Files.open(in: folder)
-        } catch {
-            throw IndexError(error, folder: folder)
-        }
-        guard let opened else { throw .missing(folder: folder) }
+        guard let opened = try Files.open(in: folder) else { throw .missing(folder: folder) }
         (database, model, vectors) = (opened.database, opened.model, opened.vectors)
         (quantized, count) = (opened.quantized, opened.count)
         self.folder = folder
@@ -77,7 +71,7 @@ public struct EmbeddingIndex: Sendable {
         ///
         /// A rebuild may put others in their place meanwhile, or an update may commit while they
         /// are verified, which looks like damage: then it is done again.
-        static func open(in folder: FilePath) throws(FileError) -> Files? {
+        static func open(in folder: FilePath) throws(IndexError) -> Files? {
             var retries = 5
             while let place = EmbeddingIndex.place(in: folder) {
                 let path = place.appending("files.sqlite".utf8)
@@ -85,7 +79,7 @@ public struct EmbeddingIndex: Sendable {
                     (try? FileStatus(path: path.bytes)).map { [$0.device, $0.inode] } ?? []
                 }
                 let (before, states) = (identity(), states(of: place))
-                do throws(FileError) {
+                do throws(IndexError) {
                     let files = try Files(place, path, folder)
                     if identity() == before { return files }
                 } catch {
@@ -113,20 +107,30 @@ public struct EmbeddingIndex: Sendable {
             }
         }
 
-        private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(FileError) {
-            database = try IndexDatabase(path: path, isForWriting: false)
-            guard try database.isBegun() else {
-                throw FileError(
-                    reason: "it was begun and holds nothing yet: run clip index \(folder)")
+        private init(_ place: FilePath, _ path: FilePath, _ folder: FilePath) throws(IndexError) {
+            let opened: Files?
+            let isBegun: Bool
+            do throws(FileError) {
+                let database = try IndexDatabase(path: path, isForWriting: false)
+                isBegun = try database.isBegun()
+                opened = isBegun ? try Files(database, place) : nil
+            } catch {
+                throw IndexError(error, folder: folder)
             }
+            guard let opened else {
+                throw isBegun ? .otherVersion(folder: folder) : .empty(folder: folder)
+            }
+            self = opened
+        }
+
+        /// Verifies an index, unless nothing else can have changed it; nil if it has the format of
+        /// another version.
+        private init?(_ database: IndexDatabase, _ place: FilePath) throws(FileError) {
+            self.database = database
             let version = try database.fact("version")
             guard version == EmbeddingIndex.version || version == EmbeddingIndex.oldVersion,
                 let model = try database.modelRecord()
-            else {
-                throw FileError(
-                    reason: "another version of clip wrote it: \(EmbeddingIndex.rebuilding(folder))"
-                )
-            }
+            else { return nil }
             if version == EmbeddingIndex.version { try database.checkFacts() }
             let vectors = try EmbeddingIndex.mappedVectors(database, model, place)
             let seal = IndexSeal(place)
@@ -252,8 +256,9 @@ public struct EmbeddingIndex: Sendable {
     /// - Throws: `IndexError`.
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
         try reading { _ throws(FileError) in
-            try database.failures(in: folder).map { _, full, reason in
-                IndexUpdate.Failure(path: full, reason: reason, isNew: false)
+            try database.failures(in: folder).map { _, full, reason, limit in
+                IndexUpdate.Failure(
+                    path: full, reason: reason, exceededLimit: limit, isNew: false)
             }
         }
     }

@@ -103,8 +103,6 @@ extension EmbeddingIndex {
         }
     }
 
-    static func rebuilding(_ folder: FilePath) -> String { "run clip index --rebuild \(folder)" }
-
     /// Takes the writer's lock of an index: whoever has the vectors is the one that writes.
     static func vectors(in place: FilePath) throws(FileError) -> GrowingFile {
         try GrowingFile(path: place.appending("vectors.f32".utf8).bytes, isAlwaysWhole: true)
