@@ -1,6 +1,15 @@
-/// Everything that can be wrong with what a caller hands in.
+/// An error in a caller's input: a file, an image, a text or an option.
 ///
-/// A message says what is wrong, where, what was expected and found, and what to do.
+/// Each case carries the path or value at fault, and what was expected and found.
+///
+/// ```swift
+/// do {
+///     let model = try CLIPModel(path: "ViT-B-32.safetensors")
+/// } catch CLIPError.missingTensor(let path, let name, _, _) {
+///     print("\(path) has no \(name)")
+/// }
+/// ```
+@nonexhaustive
 public enum CLIPError: Error, Equatable, Sendable {
     /// A file is missing, a directory, or may not be read.
     case unreadableFile(path: String, reason: String)
@@ -15,6 +24,9 @@ public enum CLIPError: Error, Equatable, Sendable {
     case imageSideTooLong(path: String, width: Int, height: Int, maximumSide: Int)
     /// Decoding an image would take more memory than all images together may.
     case imageNeedsMemory(path: String, width: Int, height: Int, bytes: Int, memoryLimit: Int)
+    /// An image file has more bytes than all images together may take in memory; nil for a pipe,
+    /// whose size is unknown.
+    case imageFileNeedsMemory(path: String, bytes: Int?, memoryLimit: Int)
     /// A progressive JPEG has more scans than are allowed for its size.
     case tooManyScans(path: String, maximumScans: Int)
     /// A resolution that the image tower cannot be used at.
@@ -59,8 +71,49 @@ public enum CLIPError: Error, Equatable, Sendable {
     case noThread
 }
 
+extension CLIPError {
+    init(_ error: TensorFileError) {
+        self =
+            switch error {
+            case .unreadable(let path, let reason): .unreadableFile(path: path, reason: reason)
+            case .malformed(let path, let error):
+                .malformedWeights(path: path, reason: error.description)
+            case .damaged(let path, let expected, let found):
+                .damagedWeights(path: path, expected: expected, found: found)
+            case .unwritable(let path, let reason): .unwritableFile(path: path, reason: reason)
+            case .unrepresentable(let tensor, let number, let format):
+                .unrepresentableNumber(tensor: tensor, number: number, format: format)
+            }
+    }
+}
+
+/// A limit of decoding that an image can exceed; see `RGBImage.DecodingOptions`.
+public enum ImageLimit: String, Sendable, CaseIterable {
+    /// `maximumPixels`.
+    case pixels
+    /// `memoryLimit`.
+    case memory
+    /// `maximumScans`.
+    case scans
+}
+
+extension CLIPError {
+    /// The limit of `RGBImage.DecodingOptions` that an image exceeds; nil for other errors.
+    public var exceededLimit: ImageLimit? {
+        switch self {
+        case .imageTooLarge: .pixels
+        case .imageNeedsMemory, .imageFileNeedsMemory: .memory
+        case .tooManyScans: .scans
+        default: nil
+        }
+    }
+}
+
 extension CLIPError: CustomStringConvertible {
-    /// One line for a person.
+    /// The error as one line of English.
+    ///
+    /// Indexes store the lines of images, and compare them with those of the next update: their
+    /// wording is part of the format.
     public var description: String {
         switch self {
         case .unreadableFile(let path, let reason):
@@ -70,76 +123,78 @@ extension CLIPError: CustomStringConvertible {
         case .imageTooLarge(let path, let width, let height, let maximum):
             return """
                 \(Self.image(path)) has \(width) x \(height) pixels, more than the \
-                \(maximum) that are allowed; raise the limit (--max-pixels, maximumPixels) if it is to be trusted
+                \(maximum) that are allowed
                 """
         case .imageSideTooLong(let path, let width, let height, let maximum):
             return """
-                \(Self.image(path)) has \(width) x \(height) pixels; no side of a PNG may be longer \
-                than \(maximum)
+                \(Self.image(path)) has \(width) x \(height) pixels; no side of a PNG may be \
+                longer than \(maximum)
                 """
         case .imageNeedsMemory(let path, let width, let height, let bytes, let limit):
             return """
                 \(Self.image(path)) has \(width) x \(height) pixels, which take \
-                \(Self.megabytes(bytes)) to decode, more than the \(Self.megabytes(limit)) that images \
-                may take; raise the limit (--image-memory, memoryLimit) if it is to be trusted
+                \(Self.megabytes(bytes)) to decode, more than the \(Self.megabytes(limit)) that \
+                images may take
+                """
+        case .imageFileNeedsMemory(let path, let bytes, let limit):
+            return """
+                cannot read \(path): it has \(bytes.map { "\(Self.megabytes($0)), " } ?? "")more \
+                than the \(Self.megabytes(limit)) that images may take
                 """
         case .tooManyScans(let path, let maximum):
             return """
-                \(Self.image(path)) is a JPEG of more than \(maximum) scans, the limit for its size; \
-                raise it (--max-scans, maximumScans) if the image is to be trusted
+                \(Self.image(path)) is a JPEG of more than \(maximum) scans, the limit for its size
                 """
         case .invalidResolution(let reason): return reason
         case .wrongPixelCount(let expected, let found):
-            return "expected \(expected) values of pixels, found \(found)"
+            return "expected \(expected) pixel values, found \(found)"
         case .malformedWeights(let path, let reason):
-            return "\(path) is not a sound file of weights: \(reason)"
+            return "cannot read the weights \(path): \(reason)"
         case .damagedWeights(let path, let expected, let found):
             return """
-                \(path) is damaged or not the file it should be: its SHA-256 is \(found), not \
-                \(expected); get it anew
+                \(path) is damaged or another file: expected the SHA-256 \(expected), found \
+                \(found)
                 """
         case .malformedConfiguration(let path, let reason):
             return "cannot use the configuration \(path): \(reason)"
         case .unknownArchitecture(let path, let reason):
-            return "\(path) holds no CLIP model that is known: \(reason)"
+            return "unsupported architecture in \(path): \(reason)"
         case .missingTensor(let path, let name, let shape, let others):
-            return "\(path) lacks the tensor \(name) \(shape)\(Self.more(others))"
+            return "tensor not found in \(path): \(name) \(shape)\(Self.more(others))"
         case .unexpectedTensor(let path, let name, let shape, let others):
-            return """
-                \(path) holds the tensor \(name) \(shape)\(Self.more(others)), which this \
-                architecture does not have
-                """
+            return "unexpected tensor in \(path): \(name) \(shape)\(Self.more(others))"
         case .misshapenTensor(let path, let name, let expected, let found):
-            return "\(path): the tensor \(name) should be \(expected) but is \(found)"
+            return
+                "wrong shape of the tensor \(name) in \(path): expected \(expected), found \(found)"
         case .unknownActivation(let path):
             return """
-                nothing says which activation \(path) was trained with: pass --activation \
-                quickgelu (OpenAI's weights and a few others) or --activation gelu (most of \
-                open_clip's), or put its open_clip_config.json or config.json beside it
+                the activation of the weights \(path) is unknown: they do not have the name of one \
+                of OpenAI's models, and no open_clip_config.json or config.json beside them states \
+                it
                 """
         case .contradictoryActivation(let path, let stated, let requested):
             return """
-                \(path) was trained with \(stated.rawValue), as its configuration says; \
+                \(path) was trained with \(stated.rawValue), as its configuration states; \
                 \(requested.rawValue) would give wrong embeddings
                 """
         case .textTooLong(let text, let tokens, let limit):
             let start = text.unicodeScalars.prefix(40).map { $0.properties.isWhitespace ? " " : $0 }
             return """
                 a text has \(tokens) tokens, but the model takes \(limit): \
-                "\(String(String.UnicodeScalarView(start)))…"; shorten it, or have it cut (--truncate)
+                "\(String(String.UnicodeScalarView(start)))…"
                 """
-        case .invalidTokens(let reason): return "cannot use these tokens: \(reason)"
+        case .invalidTokens(let reason): return "invalid tokens: \(reason)"
         case .invalidLabels(let reason): return reason
         case .unwritableFile(let path, let reason):
             return "cannot write \(path): \(reason)"
         case .unrepresentableNumber(let tensor, let number, let format):
             return """
-                the tensor \(tensor) has the number \(number), which \(format) cannot hold; bf16 and f32 can
+                the tensor \(tensor) has the number \(number), which is too large for \(format)
                 """
         case .unavailableEngine(let engine, let reason):
             return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):
-            return "the result is not a finite number from \(stage) on, with the weights \(path)"
+            return "NaN or infinity from \(stage) on, with the weights \(path)"
         case .noThread:
             return "the system grants no thread: it may have too many, or too little memory"
         }

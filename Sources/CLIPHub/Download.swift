@@ -79,7 +79,7 @@ struct Download {
                 case .complete(let total): return try finish(total: total)
                 case .noPart:
                     asksForParts = false
-                    error = interrupted("the server does not give the part that was asked for")
+                    error = interrupted("the server did not send the requested part")
                 }
             } catch let failure {
                 error = failure
@@ -120,7 +120,8 @@ struct Download {
         case 200:
             let length = try request.size("content-length")
             if let size, let length, length < size {
-                throw interrupted("the server offers \(length) of \(size) bytes")
+                throw interrupted(
+                    "wrong length: expected \(size) bytes, the server offers \(length)")
             }
             total = size ?? length
         case 206:
@@ -140,7 +141,7 @@ struct Download {
             throw .busy(url: request.shownURL, status: status, seconds: wait)
         }
         guard total != nil || checksum != nil else {
-            throw interrupted("the server does not say how long it is")
+            throw interrupted("the server does not state its length")
         }
         if let total {
             guard total >= offset else { throw wrongSize(offset, expected: total) }
@@ -200,7 +201,7 @@ struct Download {
             case .end:
                 try file.sync()
                 guard let total, received < total else { return nil }
-                return interrupted("it ended after \(received) of \(total) bytes")
+                return interrupted("the connection ended after \(received) of \(total) bytes")
             }
             if speed.isTooSlow(after: arrived) {
                 try file.sync()
@@ -225,16 +226,16 @@ struct Download {
             let status = try request.status(isCancelled: isCancelled)
             guard [301, 302, 303, 307, 308].contains(status) else { return request }
             guard let next = request.header("location").flatMap(address.following) else {
-                throw .badRedirect(url: address.shown, reason: "it redirects to no address")
+                throw .badRedirect(url: address.shown, reason: "the redirect has no address")
             }
             guard next.scheme == "https" || address.scheme == "http" else {
                 throw .badRedirect(
                     url: address.shown,
-                    reason: "it redirects from https to \(next.authority) by http")
+                    reason: "the redirect leaves https for http at \(next.authority)")
             }
             address = next
         }
-        throw .badRedirect(url: start.shown, reason: "it redirects too often")
+        throw .badRedirect(url: start.shown, reason: "redirected too often")
     }
 
     /// `bytes 5-9/10`, or `bytes */10`. Unparsable numbers are nil.

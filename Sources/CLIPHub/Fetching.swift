@@ -161,7 +161,7 @@ extension CLIPHub {
     ) throws(HubError) -> String {
         guard let base = officialEndpoint,
             let address = WebAddress("\(base.url)/\(file.sha256)/\(file.file)")
-        else { throw .badRedirect(url: "CLIP_OPENAI_ENDPOINT", reason: "it is no address") }
+        else { throw .badRedirect(url: "CLIP_OPENAI_ENDPOINT", reason: "not an HTTP address") }
         try makeFolder(cache.official)
         let path = "\(cache.official)/\(file.file)"
         try Download(
@@ -212,10 +212,11 @@ extension CLIPHub {
                 parsing: readFile(path: index, limit: policy.largestConfiguration))
             names = Set((json["weight_map"]?.members ?? []).compactMap(\.value.string))
         } catch {
-            throw .unreachable(url: index, reason: "it is no index of weights")
+            throw .unreachable(url: index, reason: "not an index of weights")
         }
         guard names.count <= 1000 else {
-            throw .malformed(url: index, reason: "it names \(names.count) files of weights")
+            throw .malformed(
+                url: index, reason: "unexpected number of files of weights: \(names.count)")
         }
         return names.filter { !$0.contains("/") && !$0.hasPrefix(".") }.sorted()
     }

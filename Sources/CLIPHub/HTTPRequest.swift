@@ -103,7 +103,7 @@ final class HTTPRequest {
         guard let size = byteCount(text) else {
             throw .malformed(
                 url: shownURL,
-                reason: "its header \(name) is \(text.prefix(80)), not a size in bytes")
+                reason: "wrong header \(name): expected a size in bytes, found \(text.prefix(80))")
         }
         return size
     }

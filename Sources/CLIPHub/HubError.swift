@@ -1,16 +1,25 @@
-/// What can go wrong between a model's name and its weights on this machine.
+/// An error in finding or downloading the weights of a model.
+///
+/// ```swift
+/// do {
+///     let model = try CLIPHub().fetch("ViT-B/32").load()
+/// } catch let error as HubError {
+///     print(error)
+/// }
+/// ```
+@nonexhaustive
 public enum HubError: Error, Equatable, Sendable {
-    /// Neither a known name nor `owner/name` of a hub.
+    /// The name is neither known nor `owner/name` of a hub; `similar` has known names like it.
     case unknownModel(name: String, similar: [String])
-    /// Known, but not on this machine.
+    /// The model is known, but not on this machine; its weights have about `bytes` bytes.
     case notInstalled(name: String, bytes: Int?)
     /// Something has to be fetched, and `HF_HUB_OFFLINE` forbids it.
     case offline(name: String)
-    /// There is no libcurl.
+    /// libcurl was not found.
     case noTransport
-    /// No connection, or one that broke off again and again.
+    /// The connection failed or broke again and again.
     case unreachable(url: String, reason: String)
-    /// The server brings too few bytes a second; what has come is kept.
+    /// The server sends too few bytes a second; the received part is kept.
     case tooSlow(url: String, bytesPerSecond: Int, seconds: Int)
     /// The server's certificate is not trusted, or the trusted ones cannot be read.
     ///
@@ -19,117 +28,113 @@ public enum HubError: Error, Equatable, Sendable {
     case untrusted(url: String, reason: String, variable: String?)
     /// The server's answer contradicts itself or the protocol.
     case malformed(url: String, reason: String)
-    /// The file has more bytes than are taken of one of its kind.
+    /// The file has more bytes than the limit for its kind.
     case tooLarge(url: String, limit: Int)
-    /// The repository is not there, or has none of the files that weights have.
+    /// The repository was not found, or has none of the file names of weights.
     case noWeights(url: String, files: [String])
-    /// The server says no: 401, 403, 404 and the like.
+    /// The server refuses: 401, 403, 404 and the like.
     case refused(url: String, status: Int, hasToken: Bool)
-    /// The server asks to come later, and later than is worth waiting for.
+    /// The server asks for a pause that is too long to wait for.
     case busy(url: String, status: Int, seconds: Int?)
-    /// A redirect that would leave HTTPS, or one too many.
+    /// A redirect leaves HTTPS, has no address, or is one too many.
     case badRedirect(url: String, reason: String)
-    /// The file has another size than the hub says.
+    /// The file has another size than the hub states.
     case wrongSize(url: String, expected: Int, found: Int)
-    /// The file has another checksum than the hub or OpenAI says: a SHA-256, or git's SHA-1.
+    /// The file has another checksum than the hub or OpenAI states: a SHA-256, or git's SHA-1.
     case wrongChecksum(url: String, expected: String, found: String)
-    /// A file on this machine has another checksum than its name says, and may not be fetched anew.
+    /// A file on this machine has another checksum than its name states, and `HF_HUB_OFFLINE`
+    /// forbids to fetch it again.
     case damaged(path: String, expected: String, found: String)
-    /// The disk has too little room.
+    /// The disk has too little room; sizes in bytes.
     case diskFull(path: String, needed: Int, available: Int)
     /// A file or folder of the cache cannot be written.
     case unwritable(path: String, reason: String)
     /// A file of the cache cannot be read.
     case unreadable(path: String, reason: String)
-    /// The caller stopped it; what has come is kept.
+    /// The caller cancelled the download; the received part is kept.
     case cancelled
 }
 
 extension HubError: CustomStringConvertible {
-    /// One line for a person.
+    /// The error as one line of English.
     public var description: String {
         switch self {
         case .unknownModel(let name, let similar):
-            let hint =
-                similar.isEmpty
-                ? "clip models lists them" : "perhaps \(similar.joined(separator: ", "))"
-            return """
-                no model \(name): there is no such file or folder, and it is no name that is known \
-                (\(hint); tiny is built in)
-                """
+            let others =
+                similar.isEmpty ? "" : "; similar names: \(similar.joined(separator: ", "))"
+            return "no model \(name): no such file or folder, and not a known name\(others)"
         case .notInstalled(let name, let bytes):
             let size =
                 bytes.map { " (about \($0 / 1_000_000 + ($0 % 1_000_000 >= 500_000 ? 1 : 0)) MB)" }
                 ?? ""
-            return """
-                the weights of \(name) are not on this machine: clip pull \(name) fetches them\(size); \
-                --model tiny is built in
-                """
+            return "the weights of \(name)\(size) are not on this machine"
         case .offline(let name):
-            return """
-                the weights of \(name) are not on this machine, and HF_HUB_OFFLINE is set: unset it and run \
-                clip pull \(name); --model tiny is built in
-                """
+            return "the weights of \(name) are not on this machine, and HF_HUB_OFFLINE is set"
         case .noTransport:
-            return "downloads need libcurl, which is not there: install it (Debian: libcurl4)"
+            return "libcurl was not found, which downloads need: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .noWeights(let url, let files):
-            return "\(url) is not there or has no \(files.joined(separator: ", ")) (status 404)"
+            let names = files.joined(separator: " or ")
+            return "no weights found at \(url) (status 404): expected \(names)"
         case .tooSlow(let url, let bytesPerSecond, let seconds):
             return """
-                cannot fetch \(url): less than \(bytesPerSecond) bytes a second came for \(seconds) seconds, \
-                several times; what has come so far is kept, and the next try goes on there
+                cannot fetch \(url): too slow, less than \(bytesPerSecond) bytes a second for \
+                \(seconds) seconds, several times; the received part is kept, and the next try \
+                resumes there
                 """
         case .untrusted(let url, let reason, let variable):
             let hint =
-                variable.map { "\($0) names the certificates that are trusted" }
-                ?? "SSL_CERT_FILE can name a file of certificates to trust"
+                variable.map { "\($0) names the trusted certificates" }
+                ?? "SSL_CERT_FILE can name a file of trusted certificates"
             return "cannot fetch \(url): its certificate is not trusted (\(reason)); \(hint)"
         case .malformed(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .tooLarge(let url, let limit):
             return """
-                \(url) has more than \(megabytes(limit)), the most that is taken of such a file; \
-                nothing was kept
+                \(url) is too large: expected at most \(megabytes(limit)) of such a file; nothing \
+                was kept
                 """
         case .refused(let url, let status, let hasToken):
             switch status {
             case 401, 403:
                 return """
-                    access to \(url) was denied (status \(status)): the repository does not exist, or \
-                    \(hasToken
+                    access to \(url) was denied (status \(status)): the repository does not exist, \
+                    or \(hasToken
                         ? "HF_TOKEN has no access to it; ask for access on the model's page"
                         : "HF_TOKEN must be set to a token that has access to it")
                     """
-            case 404, 410: return "\(url) is not there (status \(status))"
-            default: return "cannot fetch \(url): the server answers with status \(status)"
+            case 404, 410: return "\(url) was not found (status \(status))"
+            default: return "cannot fetch \(url): the server answered with status \(status)"
             }
         case .busy(let url, let status, let seconds):
             let wait = seconds.map { " for \($0) seconds" } ?? ""
             return """
-                the server is busy\(wait) and did not send \(url) (status \(status)): try again later
+                the server is busy\(wait) and did not send \(url) (status \(status)): try again \
+                later
                 """
         case .badRedirect(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .wrongSize(let url, let expected, let found):
-            return "\(url) has \(found) bytes, not the \(expected) that it should; nothing was kept"
+            return
+                "wrong size of \(url): expected \(expected) bytes, found \(found); nothing was kept"
         case .wrongChecksum(let url, let expected, let found):
             return """
-                \(url) is not the file it should be: its \(kind(of: expected)) is \(found), not \
-                \(expected); nothing was kept
+                wrong checksum of \(url): expected the \(kind(of: expected)) \(expected), found \
+                \(found); nothing was kept
                 """
         case .damaged(let path, let expected, let found):
             return """
-                \(path) is damaged: its \(kind(of: expected)) is \(found), not \(expected); unset \
-                HF_HUB_OFFLINE to fetch it anew, or remove it
+                \(path) is damaged: expected the \(kind(of: expected)) \(expected), found \
+                \(found); unset HF_HUB_OFFLINE to fetch it again, or remove it
                 """
         case .diskFull(let path, let needed, let available):
             return """
-                too little room in \(path): \(megabytes(needed)) are needed, \(megabytes(available)) are \
-                free; make room, or have HF_HUB_CACHE (or CLIP_HOME) name a folder on another disk
+                the disk of \(path) is too full: \(megabytes(needed)) are needed, \
+                \(megabytes(available)) are free; make room, or let HF_HUB_CACHE (or CLIP_HOME) \
+                name a folder on another disk
                 """
         case .unwritable(let path, let reason): return "cannot write \(path): \(reason)"
         case .unreadable(let path, let reason): return "cannot read \(path): \(reason)"
         case .cancelled:
-            return "stopped; what has come so far is kept, and the next try goes on there"
+            return "cancelled; the received part is kept, and the next try resumes there"
         }
     }
 

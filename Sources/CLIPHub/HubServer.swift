@@ -31,7 +31,7 @@ struct HubServer: Sendable {
         _ name: String, of repository: String, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
         guard let start = WebAddress("\(endpoint)/\(repository)/resolve/main/\(name)") else {
-            throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is no address of HTTP")
+            throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is not an HTTP address")
         }
         var failures = 0
         while true {
@@ -66,7 +66,7 @@ struct HubServer: Sendable {
                     else {
                         throw .badRedirect(
                             url: address.shown,
-                            reason: "it redirects elsewhere without saying what it is")
+                            reason: "the redirect to another server does not describe the file")
                     }
                     address = next
                     continue
@@ -75,7 +75,8 @@ struct HubServer: Sendable {
                     let commit = request.header("x-repo-commit").flatMap(Self.hash)
                 else {
                     throw .badRedirect(
-                        url: address.shown, reason: "the server does not describe it as a hub does")
+                        url: address.shown,
+                        reason: "the server does not describe the file as a hub does")
                 }
                 var size = try request.size("x-linked-size")
                 // The length of a redirect is that of its own text.
@@ -91,7 +92,7 @@ struct HubServer: Sendable {
                 throw .busy(url: address.shown, status: status, seconds: wait)
             }
         }
-        throw .badRedirect(url: start.shown, reason: "it redirects too often")
+        throw .badRedirect(url: start.shown, reason: "redirected too often")
     }
 
     /// The hexadecimal digits of `W/"…"`; nil if it is anything that could not be the name of a file.

@@ -45,8 +45,10 @@ extension EmbeddingWriter {
     /// Refuses an output that another process is writing, and one with something else in the place
     /// of a file beside it.
     ///
-    /// - Throws: `CLIPError.unwritableFile` that names the file.
-    package static func checkFiles(of path: FilePath, _ layout: Layout) throws(CLIPError) {
+    /// - Throws: `EmbeddingFileError.unwritable` that names the file.
+    package static func checkFiles(
+        of path: FilePath, _ layout: Layout
+    ) throws(EmbeddingFileError) {
         let first = firstFile(path, layout)
         var growing = first
         if layout.isShards {
@@ -59,8 +61,7 @@ extension EmbeddingWriter {
             }
         }
         if isBeingWritten(growing.bytes + ".partial".utf8) {
-            throw .unwritableFile(
-                path: path.description, reason: "another process is writing it")
+            throw .unwritable(path: path, reason: "another process is writing it")
         }
         guard layout != .jsonLines else { return }
         let record =
@@ -68,15 +69,16 @@ extension EmbeddingWriter {
             ? ModelRecord.file(inFolder: path) : ModelRecord.file(besideNPY: path)
         for file in [EmbeddingPart.names(first), record]
         where (try? FileStatus(path: file.bytes, followingLinks: false))?.isLink == true {
-            throw .unwritableFile(
-                path: file.description,
+            throw .unwritable(
+                path: file,
                 reason: "a symbolic link is in its place, which is not replaced")
         }
         if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
-            throw .unwritableFile(
-                path: path.description,
+            throw .unwritable(
+                path: path,
                 reason: """
-                    \(record) exists and was not written by clip encode; remove it or choose another name
+                    \(record) exists and is not a record of a model; remove it or choose another \
+                    name
                     """)
         }
     }

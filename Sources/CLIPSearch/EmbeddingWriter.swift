@@ -1,5 +1,6 @@
 internal import Files
 public import CLIP
+internal import CLIP
 internal import Tensors
 
 /// Embeddings on their way to files, a row at a time.
@@ -50,12 +51,12 @@ public final class EmbeddingWriter {
     ///   - job: what tells jobs apart whose rows do not belong together: the model, how vectors are made.
     ///   - model: the model that makes the vectors, to be written beside `.npy`.
     ///   - resuming: whether to go on with what is there of such a job.
-    /// - Throws: `CLIPError.unwritableFile`, also if there is something of a job that is not to be resumed, or of
-    ///   another one.
+    /// - Throws: `EmbeddingFileError.unfinished` if a job began the file and is not to be resumed,
+    ///   `.otherJob` if it is not this job, else `.unwritable`.
     public init(
         path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool
-    ) throws(CLIPError) {
+    ) throws(EmbeddingFileError) {
         self.path = path
         self.model = model
         self.layout = layout
@@ -63,22 +64,34 @@ public final class EmbeddingWriter {
         let jobFile = Self.jobFile(path, layout)
         let oldDescription = Array("\(job), \(layout.description)\n".utf8)
         let description = oldDescription + Self.checksumLine
+        let first = Self.file(path, layout, number: 0)
+        let old: [UInt8]?
+        let (isThere, isBegun): (Bool, Bool)
         do throws(FileError) {
             if case .shards = layout { try makeFolder(path.bytes) }
             if let file = Self.modelFile(path, layout),
                 (try? FileStatus(path: file.bytes)) != nil, (try? ModelRecord(file)) == nil
             {
                 throw FileError(
-                    reason: "\(file), where the model of the vectors is written, is another file")
+                    reason: "\(file) is not a record of a model, which would be written there")
             }
-            let first = Self.file(path, layout, number: 0)
             let status = try? FileStatus(path: first.bytes)
-            let isThere = status != nil
             guard status?.isFolder != true else {
-                throw FileError(reason: "it is a directory; give its name with a / for shards")
+                throw FileError(reason: "expected a file, found a folder")
             }
-            let isBegun = GrowingFile.isBegun(path: first.bytes)
-            guard let old = try Self.description(of: jobFile) else {
+            (isThere, isBegun) = (status != nil, GrowingFile.isBegun(path: first.bytes))
+            old = try Self.description(of: jobFile)
+        } catch {
+            throw .unwritable(path: path, reason: error.reason)
+        }
+        if let old {
+            guard resuming else { throw .unfinished(path: path, job: jobFile) }
+            guard old == description || old == oldDescription else {
+                throw .otherJob(path: path, job: jobFile)
+            }
+        }
+        do throws(FileError) {
+            guard let old else {
                 isWhole = resuming && isThere && !isBegun
                 if isWhole {
                     try checkIsWhole(first)
@@ -87,20 +100,6 @@ public final class EmbeddingWriter {
                 }
                 if !isWhole { try begin(description, isThere: isThere) }
                 return
-            }
-            guard resuming else {
-                throw FileError(
-                    reason: """
-                        it was begun and not finished: go on with it (--resume), or remove \(jobFile) to begin \
-                        anew
-                        """)
-            }
-            guard old == description || old == oldDescription else {
-                throw FileError(
-                    reason: """
-                        it was begun with another model or other options (\(jobFile) says which); give \
-                        the same, or remove that file to begin anew
-                        """)
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole && layout == .jsonLines && old == description {
@@ -118,7 +117,7 @@ public final class EmbeddingWriter {
                 try readRows(hasSums: old == description)
             }
         } catch {
-            throw .unwritableFile(path: path.description, reason: error.reason)
+            throw .unwritable(path: path, reason: error.reason)
         }
     }
 
@@ -144,8 +143,8 @@ public final class EmbeddingWriter {
         guard found == header, size == EmbeddingPart.headerCount + 4 * dimension * rows else {
             throw FileError(
                 reason: """
-                    \(file) is not a .npy file of \(rows) × \(dimension) float32 values: it is damaged or not \
-                    clip's output
+                    \(file) is damaged or not a file of embeddings: expected .npy with \(rows) × \
+                    \(dimension) float32 values
                     """)
         }
     }
@@ -156,7 +155,7 @@ public final class EmbeddingWriter {
     /// Begins anew, whatever is there of something else.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
         if case .shards = layout, isThere {
-            throw FileError(reason: "it holds embeddings already: give another folder")
+            throw FileError(reason: "the folder holds embeddings already")
         }
         // The file that says so comes last: with it, what has grown belongs to the job.
         try openPart(number: 0).clear()
@@ -181,7 +180,7 @@ public final class EmbeddingWriter {
     public func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
         vector: [Float]
-    ) throws(CLIPError) {
+    ) throws(EmbeddingFileError) {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
         let line = Self.object(
             kind, name, fields: fields, vector: layout == .jsonLines ? vector : nil)
@@ -193,11 +192,11 @@ public final class EmbeddingWriter {
         }
     }
 
-    private func writing(_ body: () throws(FileError) -> Void) throws(CLIPError) {
+    private func writing(_ body: () throws(FileError) -> Void) throws(EmbeddingFileError) {
         do throws(FileError) {
             try body()
         } catch {
-            throw .unwritableFile(path: path.description, reason: error.reason)
+            throw .unwritable(path: path, reason: error.reason)
         }
     }
 
@@ -209,12 +208,12 @@ public final class EmbeddingWriter {
     }
 
     /// Hands all rows to the system, which keeps them should the process end.
-    public func flush() throws(CLIPError) {
+    public func flush() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in try part?.flush() }
     }
 
     /// Gives the files their names.
-    public func finish() throws(CLIPError) {
+    public func finish() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in
             let part = try currentPart()
             // Vectors without a record are read; with that of others they would be compared wrongly.
@@ -247,7 +246,7 @@ public final class EmbeddingWriter {
     }
 
     /// Removes what is there of a job without a row.
-    public func discard() throws(CLIPError) {
+    public func discard() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in
             try removeFile(Self.jobFile(path, layout).bytes)
             try part?.remove()

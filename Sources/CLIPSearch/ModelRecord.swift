@@ -104,8 +104,8 @@ extension ModelRecord {
         else {
             throw FileError(
                 reason: """
-                    \(path), which says the model of its vectors, is damaged: remove that file and give \
-                    --model
+                    \(path), which names the model of its vectors, is damaged: remove that file \
+                    and name the model
                     """)
         }
         self.init(

@@ -56,8 +56,8 @@ public struct NamedEmbeddings: Sendable {
 
     /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside `x.npy`.
     ///
-    /// - Throws: `CLIPError.unwritableFile`.
-    public func write(npy path: FilePath) throws(CLIPError) {
+    /// - Throws: `EmbeddingFileError`.
+    public func write(npy path: FilePath) throws(EmbeddingFileError) {
         let writer = try EmbeddingWriter(
             path: path, layout: .npy, dimension: dimension, job: "named", resuming: false)
         for (row, name) in names.enumerated() {
@@ -79,14 +79,15 @@ public struct NamedEmbeddings: Sendable {
             self.dimension = dimension
             values = file.floats(at: offset, count: rows * dimension)
             guard values.allSatisfy(\.isFinite) else {
-                throw FileError(reason: "it has numbers that are not finite")
+                throw FileError(reason: "it contains NaN or infinity")
             }
             model = try ModelRecord.read(besideNPY: path)
             if let model, model.dimension != dimension {
                 throw FileError(
                     reason: """
-                        its vectors have \(dimension) numbers, but \(ModelRecord.file(besideNPY: path)) is of \
-                        a model with \(model.dimension): it belongs to other vectors; remove it
+                        its vectors have \(dimension) dimensions, but \
+                        \(ModelRecord.file(besideNPY: path)) is of a model with \
+                        \(model.dimension): it belongs to other vectors; remove it
                         """)
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
@@ -102,7 +103,7 @@ public struct NamedEmbeddings: Sendable {
                 names.append(name)
             }
             guard names.count == rows else {
-                throw FileError(reason: "it has \(rows) rows, but \(beside) \(names.count) names")
+                throw FileError(reason: "expected \(rows) names in \(beside), found \(names.count)")
             }
         } catch {
             throw .unreadableFile(path: path.description, reason: error.reason)
@@ -115,12 +116,12 @@ public struct NamedEmbeddings: Sendable {
     ) throws(FileError) -> (offset: Int, rows: Int, dimension: Int) {
         let magic = [0x93] + Array("NUMPY".utf8)
         guard file.count >= 12, file.bytes(0..<6) == magic else {
-            throw FileError(reason: "it is no .npy file of NumPy")
+            throw FileError(reason: "it is not a .npy file of NumPy")
         }
         let isLong = file.number(6, 1) >= 2
         let start = isLong ? 12 : 10
         let length = Int(file.number(8, isLong ? 4 : 2))
-        guard length <= file.count - start else { throw FileError(reason: "it is cut off") }
+        guard length <= file.count - start else { throw FileError(reason: "it is truncated") }
         let header = String(decoding: file.bytes(start..<(start + length)), as: UTF8.self)
         let shape = header.firstRange(of: "'shape': (").map { header[$0.upperBound...] } ?? ""
         let sides = shape.prefix { $0 != ")" }.split(separator: ",")
@@ -130,13 +131,17 @@ public struct NamedEmbeddings: Sendable {
             sides.count == 2, let rows = sides[0], let dimension = sides[1], rows > 0, dimension > 0
         else {
             throw FileError(
-                reason: "it is to be a matrix of float32 by rows ('<f4', [rows, dimension]), not "
+                reason:
+                    "unsupported array: expected float32 rows ('<f4', [rows, dimension]), found "
                     + header.filter { !$0.isNewline }.trimmed)
         }
         let (count, overflow) = rows.multipliedReportingOverflow(by: dimension)
         guard !overflow, count == (file.count - start - length) / 4 else {
             throw FileError(
-                reason: "it is cut off: \(rows) x \(dimension) numbers are to follow its header")
+                reason: """
+                    expected \(rows) x \(dimension) numbers after its header, found \
+                    \((file.count - start - length) / 4)
+                    """)
         }
         return (start + length, rows, dimension)
     }

@@ -61,6 +61,9 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         return !status.isFolder
     }
 
+    /// The reason why a line of a list of names is refused.
+    package static let foundNULs = "expected names that end with a newline, found NUL bytes"
+
     /// Whether a word means a picture: a file with a slash in its name, or one that is there.
     public static func meansPicture(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
@@ -97,8 +100,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
             count += 1
             guard !isNULTerminated else { return line[...] }
             guard !line.contains(0) else {
-                throw FileError(
-                    reason: "line \(count) has NUL bytes: give -0 if names end with NUL")
+                throw FileError(reason: "line \(count): \(PictureCollection.foundNULs)")
             }
             // Windows ends a line with both.
             return line.last == 13 ? line.dropLast() : line[...]

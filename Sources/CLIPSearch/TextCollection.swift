@@ -78,7 +78,8 @@ public struct TextCollection {
                 guard let text else { return nil }
                 let object = try? JSONValue(parsing: Array(text.utf8))
                 guard case .string(let value) = object?[key] else {
-                    throw FileError(reason: "line \(line) is no JSON object with a text \"\(key)\"")
+                    throw FileError(
+                        reason: "line \(line) is not a JSON object with a text \"\(key)\"")
                 }
                 return value
             }
@@ -170,7 +171,7 @@ public struct TextCollection {
             field.append(UInt8(ascii: "\n"))
             guard field.count < 1 << 24 else {
                 hasEnded = true
-                throw FileError(reason: "a quoted field that ends in no line up to \(line)")
+                throw FileError(reason: "a quoted field does not end before line \(line)")
             }
         }
         guard !isQuoted else { throw FileError(reason: "it ends within a quoted field") }

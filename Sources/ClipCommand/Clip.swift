@@ -47,6 +47,11 @@ struct Clip: ParsableCommand {
             ? ["version"] + given.dropFirst() : given
     }
 
+    private static func isOfLibrary(_ error: any Error) -> Bool {
+        error is CLIPError || error is HubError || error is IndexError
+            || error is EmbeddingFileError || error is RemovalError
+    }
+
     static func main() {
         // Images come and go: pages of the system cost as much as to resize them.
         keepFreedMemory()
@@ -64,8 +69,8 @@ struct Clip: ParsableCommand {
                 throw status
             }
             try finishOutput()
-        } catch  where error is CLIPError || error is HubError || error is IndexError {
-            report("\(error)")
+        } catch  where isOfLibrary(error) {
+            report(error)
             exit(withError: ExitCode(1))
         } catch let error as Failure {
             report(error.status == 2 ? UsageErrors.line("\(error)", arguments) : "\(error)")

@@ -138,8 +138,9 @@ final class CollectionJob {
     /// - Throws: An error of the file of failures.
     func fail(_ name: FilePath, _ error: CLIPError) throws {
         failures += 1
-        if listed.count < Self.listLimit { listed.append("\(error)") }
-        let object = JSON.object(["path": .path(name), "reason": .string("\(error)")])
+        let line = Hints.line(error)
+        if listed.count < Self.listLimit { listed.append(line) }
+        let object = JSON.object(["path": .path(name), "reason": .string(line)])
         try log?.write(object.bytes + [UInt8(ascii: "\n")])
         progress.advance()
     }

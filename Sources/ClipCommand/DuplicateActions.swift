@@ -81,15 +81,10 @@ struct DuplicateActions {
         var count = 0
         var logPath: FilePath?
         if !duplicates.isEmpty {
-            let removal: DuplicateRemoval
-            do throws(RemovalError) {
-                removal = try DuplicateRemoval(folder: folder, action: action) {
-                    () throws(RemovalError) in
-                    if let log { return try RemovalLog(path: log) }
-                    return try RemovalLog(in: logFolder)
-                }
-            } catch {
-                throw Failure("\(error)")
+            let removal = try DuplicateRemoval(folder: folder, action: action) {
+                () throws(RemovalError) in
+                if let log { return try RemovalLog(path: log) }
+                return try RemovalLog(in: logFolder)
             }
             logPath = removal.log.path
             for (row, kept) in duplicates {
@@ -144,12 +139,7 @@ struct DuplicateActions {
 
     /// Puts back what a log says was moved.
     static func undo(_ log: FilePath, isQuiet: Bool) throws {
-        let summary: RemovalUndo.Summary
-        do throws(RemovalError) {
-            summary = try RemovalUndo(log: log).run()
-        } catch {
-            throw Failure("\(error)")
-        }
+        let summary = try RemovalUndo(log: log).run()
         for error in summary.failures { ClipCommand.report(error) }
         for (path, kept) in summary.deleted {
             ClipCommand.report("cannot put back \(path): it was deleted; its duplicate is \(kept)")

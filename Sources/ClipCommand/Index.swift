@@ -92,7 +92,7 @@ struct Index: ParsableCommand {
         }
         progress.finish()
         let newFailures = summary.failures.filter(\.isNew)
-        for failure in newFailures { report(failure.reason) }
+        for failure in newFailures { report(Hints.line(failure)) }
         let known = summary.failures.count - newFailures.count
         if known > 0 && !common.quiet {
             note(
@@ -141,13 +141,13 @@ struct Index: ParsableCommand {
             if json {
                 printLine(Self.object(failure))
             } else {
-                printBytes(Array(failure.reason.utf8) + [UInt8(ascii: "\n")])
+                printBytes(Array(Hints.line(failure).utf8) + [UInt8(ascii: "\n")])
             }
         }
     }
 
     private static func object(_ failure: IndexUpdate.Failure) -> JSON {
-        .object(["path": .path(failure.path), "reason": .string(failure.reason)])
+        .object(["path": .path(failure.path), "reason": .string(Hints.line(failure))])
     }
 
     /// The model of the index that is there, or the model that is given, and the name that finds it again.

@@ -31,7 +31,7 @@ struct ModelChoice {
             return try body()
         } catch  where origin == .environment {
             throw Failure(
-                "\(error); the name comes from CLIP_MODEL",
+                "\(Hints.line(error)); the name comes from CLIP_MODEL",
                 status: (error as? Failure)?.status ?? 1)
         }
     }

@@ -26,10 +26,11 @@ struct Failure: Error, CustomStringConvertible {
     }
 }
 
-/// One line on standard error.
-func report(_ error: some CustomStringConvertible) {
-    note("clip: error: \(error)")
-}
+/// An error on standard error, with its advice, as one line.
+func report(_ error: any Error) { report(Hints.line(error)) }
+
+/// The message of an error on standard error, as one line.
+func report(_ message: String) { note("clip: error: \(message)") }
 
 /// One line on standard error, whatever control characters the message holds.
 func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }

@@ -326,10 +326,10 @@ import Testing
         }
         let nan = whole.prefix(128) + [0, 0, 0xC0, 0x7F] + whole.dropFirst(132)
         for (bad, reason) in [
-            (whole.dropLast(), "cut off"), (Array(whole.prefix(100)), "cut off"),
-            (Array(whole.prefix(5)), "no .npy"), (replacing("<f4", "<f8"), "float32"),
-            (replacing("False", "True "), "rows"), (replacing("(6, 24)", "(144,) "), "matrix"),
-            (Array(nan), "not finite"),
+            (whole.dropLast(), "found 143"), (Array(whole.prefix(100)), "truncated"),
+            (Array(whole.prefix(5)), "not a .npy"), (replacing("<f4", "<f8"), "float32"),
+            (replacing("False", "True "), "rows"), (replacing("(6, 24)", "(144,) "), "(144,)"),
+            (Array(nan), "NaN"),
         ] as [([UInt8], String)] {
             try Data(bad).write(to: URL(fileURLWithPath: path.description))
             let error = #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }

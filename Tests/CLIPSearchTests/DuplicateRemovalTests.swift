@@ -354,7 +354,9 @@ import Testing
         #expect(exists("photos/sub/copy.png"), "\(undone)")
         #expect(exists("away/copy.png"))
         let error = #expect(throws: RemovalError.self) { try RemovalLog.entries(of: log) }
-        #expect("\(try #require(error))".contains("line 1 is not an entry of a clip dedupe log"))
+        #expect(
+            "\(try #require(error))".contains(
+                "line 1 is not an entry of a log of removed duplicates"))
     }
 
     @Test func nothingIsAppendedToOtherFiles() throws {
@@ -362,7 +364,7 @@ import Testing
             try folder.write("other", content)
             let path = FilePath(folder.path + "/other")
             let error = #expect(throws: RemovalError.self) { try RemovalLog(path: path) }
-            #expect("\(try #require(error))".contains("it is not a clip dedupe log"))
+            #expect("\(try #require(error))".contains("it is not a log of removed duplicates"))
             #expect(try bytes(ofFile: path.description) == content)
         }
         // An empty file, and one that is a log.

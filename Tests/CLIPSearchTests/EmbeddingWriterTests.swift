@@ -155,7 +155,9 @@ import Testing
         if layout != .shards(rows: 4) { try FileManager.default.removeItem(atPath: "\(path)/x") }
         try FileManager.default.createSymbolicLink(
             atPath: "\(path)/\(partial)", withDestinationPath: victim)
-        let error = #expect(throws: CLIPError.self) { try writer("\(path)/\(name)", layout) }
+        let error = #expect(throws: EmbeddingFileError.self) {
+            try writer("\(path)/\(name)", layout)
+        }
         #expect("\(try #require(error))".contains("symbolic link"), "\(error)")
         #expect(try bytes(ofFile: victim) == Array("precious".utf8))
     }
@@ -190,8 +192,10 @@ import Testing
                         let size = try handle.seekToEnd()
                         try handle.truncate(atOffset: size - min(size, UInt64(lost)))
                     }
-                    #expect(throws: CLIPError.self) { try writer("\(path)/\(name)", layout) }
-                    #expect(throws: CLIPError.self) {
+                    #expect(throws: EmbeddingFileError.self) {
+                        try writer("\(path)/\(name)", layout)
+                    }
+                    #expect(throws: EmbeddingFileError.self) {
                         try writer("\(path)/\(name)", layout, resuming: true, job: "other")
                     }
                     let next = try writer("\(path)/\(name)", layout, resuming: true)
@@ -261,7 +265,7 @@ import Testing
             changed[changed.count - 2] ^= 1
             try Data(changed).write(to: URL(fileURLWithPath: file))
         }
-        let error = #expect(throws: CLIPError.self) {
+        let error = #expect(throws: EmbeddingFileError.self) {
             try writer(path, .shards(rows: 2), resuming: true)
         }
         #expect(
@@ -281,7 +285,7 @@ import Testing
     @Test func twoWritersDoNotMeet() throws {
         let path = folder.path + "/x.jsonl"
         let first = try writer(path, .jsonLines)
-        let error = #expect(throws: CLIPError.self) {
+        let error = #expect(throws: EmbeddingFileError.self) {
             try writer(path, .jsonLines, resuming: true)
         }
         #expect("\(try #require(error))".contains("another process is writing it"))
@@ -308,7 +312,7 @@ import Testing
                 try FileManager.default.createDirectory(
                     atPath: job, withIntermediateDirectories: false)
             }
-            let error = #expect(throws: CLIPError.self) {
+            let error = #expect(throws: EmbeddingFileError.self) {
                 try writer("\(path)/\(name)", layout, resuming: isResumed)
             }
             #expect("\(try #require(error))".contains("job cannot be read"), "\(error)")
@@ -329,7 +333,7 @@ import Testing
         let before = try bytes(ofFile: path)
         do {
             let file = try GrowingFile(path: Array(path.utf8), isAlwaysWhole: true)
-            let error = #expect(throws: CLIPError.self) {
+            let error = #expect(throws: EmbeddingFileError.self) {
                 try writer(path, .jsonLines, resuming: true)
             }
             #expect("\(try #require(error))".contains("another process is writing it"))

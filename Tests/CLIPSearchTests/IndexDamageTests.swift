@@ -56,7 +56,7 @@ import Testing
         for use in uses {
             let error = #expect(throws: IndexError.self, "\(what): \(use.name)") { try use.run() }
             guard let error else { continue }
-            #expect("\(error)".contains("--rebuild"), "\(what): \(use.name): \(error)")
+            #expect("\(error)".contains("is damaged"), "\(what): \(use.name): \(error)")
         }
     }
 
@@ -74,7 +74,7 @@ import Testing
     @Test func anIndexThatForgotItsModelIsNotEmptied() throws {
         try change("DELETE FROM facts WHERE name = 'fingerprint'")
         let error = #expect(throws: IndexError.self) { try update() }
-        #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
+        #expect("\(try #require(error))".contains("is damaged"), "\(error)")
         let database = try SQLite(path: place.appending("files.sqlite".utf8), isForWriting: false)
         #expect(try database.run("SELECT count(row) FROM files")[0][0].integer == 5)
     }
@@ -114,7 +114,7 @@ import Testing
         let changed = #expect(throws: IndexError.self, "\(sql)") {
             _ = try FolderIndex(folder: path).contents()
         }
-        #expect("\(try #require(changed))".contains("--rebuild"), "\(sql): \(changed)")
+        #expect("\(try #require(changed))".contains("is damaged"), "\(sql): \(changed)")
     }
 
     @Test(arguments: [true, false]) func changedVectorsAreNoticed(keepingTime: Bool) throws {
@@ -261,7 +261,7 @@ import Testing
         defer { withExtendedLifetime(lock) {} }
         try change("DELETE FROM facts WHERE name = 'sum'")
         let error = #expect(throws: IndexError.self) { try FolderIndex(folder: path) }
-        #expect("\(try #require(error))".contains("--rebuild"), "\(error)")
+        #expect("\(try #require(error))".contains("is damaged"), "\(error)")
     }
 
     @Test func missingFilesOfAnIndexAreNamed() throws {
@@ -286,9 +286,7 @@ import Testing
         }
         try Data().write(to: URL(fileURLWithPath: "\(place)/files.sqlite"))
         #expect(
-            throws: IndexError.unusable(
-                folder: path,
-                reason: "it was begun and holds nothing yet: run clip index \(path)")
+            throws: IndexError.empty(folder: path)
         ) { try FolderIndex(folder: path) }
         #expect(try FolderIndex.model(ofIndexIn: path) == nil)
         try update()

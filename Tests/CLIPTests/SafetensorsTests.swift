@@ -21,8 +21,8 @@ import Testing
         let path = try folder.write("attack.safetensors", bytes)
         do {
             _ = try TensorArchive(path: path)
-        } catch CLIPError.malformedWeights(path, let reason) {
-            return reason
+        } catch TensorFileError.malformed(path, let error) {
+            return "\(error)"
         }
         return "accepted"
     }
@@ -55,9 +55,12 @@ import Testing
 
     static let attacks: [(name: String, header: String, data: Int, length: UInt64?, says: String)] =
         [
-            ("header too large", good, 16, 200_000_000, "would be 200000000 bytes"),
-            ("header of the largest length", good, 16, .max, "would be"),
-            ("header beyond the end", good, 0, 5000, "ends before that"),
+            (
+                "header too large", good, 16, 200_000_000,
+                "expected at most 8000000 bytes, found 200000000 bytes"
+            ),
+            ("header of the largest length", good, 16, .max, "too long"),
+            ("header beyond the end", good, 0, 5000, "expected 5000 bytes, found 57 bytes"),
             ("header too small", good, 16, 3, "cannot be read"),
             ("no header", "", 0, 0, "cannot be read"),
             ("not JSON", "{\"a\":", 0, nil, "cannot be read"),
@@ -66,9 +69,9 @@ import Testing
             ("nested deeply", String(repeating: "[", count: 100_000), 0, nil, "nested too deeply"),
             ("overlap", two("[0,16]", "[8,24]"), 24, nil, "overlaps"),
             ("the same bytes twice", two("[0,16]", "[0,16]"), 16, nil, "overlaps"),
-            ("gap", two("[0,16]", "[20,36]"), 36, nil, "belong to none"),
-            ("gap first", one("F32", "[2,2]", "[4,20]"), 20, nil, "belong to none"),
-            ("trailing bytes", good, 20, nil, "4 bytes at its end"),
+            ("gap", two("[0,16]", "[20,36]"), 36, nil, "belong to no tensor"),
+            ("gap first", one("F32", "[2,2]", "[4,20]"), 20, nil, "belong to no tensor"),
+            ("trailing bytes", good, 20, nil, "4 bytes at the end"),
             ("data cut", good, 15, nil, "ends at byte 16"),
             ("duplicate name", two("[0,16]", "[16,32]", second: "a"), 32, nil, "twice"),
             (
@@ -76,15 +79,24 @@ import Testing
                 "twice"
             ),
             ("unknown type", one("F32X", "[2,2]", "[0,16]"), 16, nil, "unknown type"),
-            ("wrong type", one("F16", "[2,2]", "[0,16]"), 16, nil, "8 bytes, but takes 16"),
-            ("wrong shape", one("F32", "[2,3]", "[0,16]"), 16, nil, "24 bytes, but takes 16"),
-            ("offsets backwards", one("F32", "[2,2]", "[16,0]"), 16, nil, "no range"),
-            ("negative offset", one("F32", "[2,2]", "[-16,0]"), 16, nil, "no range"),
+            (
+                "wrong type", one("F16", "[2,2]", "[0,16]"), 16, nil,
+                "expected 8 bytes for F16 [2, 2], found 16 bytes"
+            ),
+            (
+                "wrong shape", one("F32", "[2,3]", "[0,16]"), 16, nil,
+                "expected 24 bytes for F32 [2, 3], found 16 bytes"
+            ),
+            ("offsets backwards", one("F32", "[2,2]", "[16,0]"), 16, nil, "not a range"),
+            ("negative offset", one("F32", "[2,2]", "[-16,0]"), 16, nil, "not a range"),
             ("three offsets", one("F32", "[2,2]", "[0,8,16]"), 16, nil, "not described"),
-            ("negative side", one("F32", "[-2,-2]", "[0,16]"), 16, nil, "not of whole numbers"),
+            (
+                "negative side", one("F32", "[-2,-2]", "[0,16]"), 16, nil,
+                "not a list of whole numbers"
+            ),
             (
                 "fraction of a side", one("F32", "[2.0,2]", "[0,16]"), 16, nil,
-                "not of whole numbers"
+                "not a list of whole numbers"
             ),
             (
                 "shape that overflows", one("F32", "[4611686018427387904,4]", "[0,16]"), 16, nil,
@@ -133,7 +145,7 @@ import Testing
 
     @Test func namesOtherFormats() throws {
         #expect(try reason([]).contains("empty"))
-        #expect(try reason([1, 2, 3]).contains("3 bytes long"))
+        #expect(try reason([1, 2, 3]).contains("found 3 bytes"))
         #expect(try reason(Array("PK\u{3}\u{4}0123456789".utf8)).contains("zip"))
         #expect(try reason([0x80, 0x02, 0x8A, 0x0A, 1, 2, 3, 4, 5]).contains("pickle"))
         #expect(try reason(Array("GGUF0123456789".utf8)).contains("GGUF"))
@@ -151,12 +163,14 @@ import Testing
 
     @Test func refusesMissingFilesAndFolders() throws {
         #expect(
-            throws: CLIPError.unreadableFile(path: "/no/such", reason: "No such file or directory")
+            throws: TensorFileError.unreadable(
+                path: "/no/such", reason: "No such file or directory")
         ) {
             try TensorArchive(path: "/no/such")
         }
-        #expect(throws: CLIPError.unreadableFile(path: folder.path, reason: "it is a directory")) {
-            try TensorArchive(path: folder.path)
+        let folder = folder.path
+        #expect(throws: TensorFileError.unreadable(path: folder, reason: "it is a directory")) {
+            try TensorArchive(path: folder)
         }
     }
 }

@@ -54,7 +54,7 @@ import Testing
         #expect(try clip(["index", "g", "-q"]).status == 0)
         expectFailure(
             try clip(["index", "g", "-q"] + options), status: 1,
-            says: "was made with tiny without \(name), and vectors of tiny with \(name) cannot")
+            says: "cannot be compared with its vectors; run it without \(name) as before, or run")
     }
 
     @Test(arguments: [

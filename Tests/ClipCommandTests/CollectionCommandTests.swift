@@ -194,7 +194,7 @@ import Testing
         let arguments = option == "-" ? ["-"] : [option, "-"]
         let result = try ClipBinary(folder: folder).run(
             ["encode", "-q", "--model", Self.model] + arguments, input: names)
-        expectFailure(result, status: 1, says: "line 1 has NUL bytes: give -0")
+        expectFailure(result, status: 1, says: "found NUL bytes; give -0 if")
     }
 
     /// `kill -9` at some moments, and the job gone on with.

@@ -311,7 +311,7 @@ import Testing
             let path = try folder.write("w.safetensors", whole.prefix(whole.count * tenth / 10))
             expectFailure(
                 try clip("zeroshot", Self.picture, "a", "b", "--model", path), status: 1,
-                says: "not a sound file of weights")
+                says: "cannot read the weights")
         }
     }
 

@@ -310,7 +310,7 @@ import Testing
         let before = try bytes(ofFile: photos + "/other.png")
         expectFailure(
             try clip("dedupe", photos, "--delete", "--yes", "--log", photos + "/other.png", "-q"),
-            status: 2, says: "other.png: it is not a clip dedupe log")
+            status: 2, says: "other.png: it is not a log of removed duplicates")
         #expect(try names.count == 4)
         #expect(try firstDifference(bytes(ofFile: photos + "/other.png"), before) == nil)
     }

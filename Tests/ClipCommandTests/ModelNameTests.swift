@@ -16,7 +16,7 @@ import Testing
         for name in ["vit-b/32", "ViT-B-32", "ViT-B-32-quickgelu"] {
             expectFailure(
                 try clip("encode", "--text", "a", "--model", name), status: 1,
-                says: "the weights of \(name) are not on this machine: clip pull \(name)")
+                says: "are not on this machine; clip pull \(name) fetches them")
         }
         expectFailure(
             try clip("encode", "--text", "a", "--model", "hf-hub:me/model"), status: 1,

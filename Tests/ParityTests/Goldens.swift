@@ -12,8 +12,8 @@ struct Goldens {
 
     init(_ name: String) throws {
         let path = Fixtures.path(name)
-        file = try SafetensorsFile(MappedFile(path: path), path: path)
-        bytes = try TestSupport.bytes(ofFile: file.path)
+        file = try SafetensorsFile(MappedFile(path: path))
+        bytes = try TestSupport.bytes(ofFile: path)
     }
 
     func shape(_ name: String) throws -> [Int] { try #require(file.entries[name], "\(name)").shape }

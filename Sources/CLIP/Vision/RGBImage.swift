@@ -267,13 +267,8 @@ extension CLIPError {
     ) -> CLIPError {
         // A pipe has no size.
         let status = try? FileStatus(path: path)
-        let size = status.flatMap { $0.isRegular ? "it has \(megabytes($0.size))," : nil }
-        return .unreadableFile(
-            path: name,
-            reason: """
-                \(size ?? "it has") more than the \(megabytes(memoryLimit)) that images may take; \
-                raise the limit (--image-memory, memoryLimit) if it is to be trusted
-                """)
+        let size = status.flatMap { $0.isRegular ? $0.size : nil }
+        return .imageFileNeedsMemory(path: name, bytes: size, memoryLimit: memoryLimit)
     }
 
     fileprivate init(

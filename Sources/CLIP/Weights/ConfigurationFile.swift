@@ -4,7 +4,7 @@ internal import Tensors
 /// What a configuration file beside the weights says, and their shapes cannot.
 ///
 /// It is open_clip's `open_clip_config.json` or transformers' `config.json`. Whatever would change
-/// the arithmetic in a way that is not built is refused by its name.
+/// the arithmetic in an unsupported way is refused by its name.
 struct ConfigurationFile: Equatable {
     var activation: Activation?
     var visionHeads: Int?
@@ -52,13 +52,13 @@ struct ConfigurationFile: Equatable {
         do throws(Refusal) {
             for step in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"]
             where json[step] == .bool(false) {
-                throw Refusal("its \(step) is false, which is not built")
+                throw Refusal("unsupported: \(step) is false")
             }
             try readNormalization(mean: json["image_mean"], deviation: json["image_std"])
             switch try json.integer("resample") ?? 3 {
             case 3: interpolation = .bicubic
             case 2: interpolation = .bilinear
-            case let other: throw Refusal("resample \(other) is not built")
+            case let other: throw Refusal("unsupported resample \(other): expected 2 or 3")
             }
             try readSizes(json)
         } catch {
@@ -75,7 +75,7 @@ struct ConfigurationFile: Equatable {
             if let side = try value.integer("shortest_edge") { return (side, true) }
             let (height, width) = (try value.integer("height"), try value.integer("width"))
             guard let height, height == width else {
-                throw Refusal("its \(key) is neither a shortest edge nor a square")
+                throw Refusal("\(key) is neither a shortest edge nor a square")
             }
             return (height, false)
         }
@@ -86,7 +86,7 @@ struct ConfigurationFile: Equatable {
         }
         if let crop, let size, crop.side != size.side {
             throw Refusal(
-                "it resizes to \(size.side) but crops to \(crop.side), which is not built")
+                "unsupported: it resizes to \(size.side) but crops to \(crop.side)")
         }
     }
 
@@ -112,13 +112,15 @@ struct ConfigurationFile: Equatable {
         func three(_ value: JSONValue?, _ name: String) throws(Refusal) -> [Float]? {
             guard let value, value != .null else { return nil }
             let numbers = value.array?.compactMap { $0.number.map(Float.init) } ?? []
-            guard numbers.count == 3 else { throw Refusal("\(name) is not three numbers") }
+            guard numbers.count == 3 else {
+                throw Refusal("\(name) is not a list of three numbers")
+            }
             return numbers
         }
         self.mean = try three(mean, "the mean")
         standardDeviation = try three(deviation, "the standard deviation")
         if let zero = standardDeviation?.first(where: { !($0 > 0) }) {
-            throw Refusal("a standard deviation is \(zero)")
+            throw Refusal("a standard deviation is not positive: \(zero)")
         }
     }
 
@@ -126,7 +128,7 @@ struct ConfigurationFile: Equatable {
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
         guard let vision = model["vision_cfg"], let text = model["text_cfg"] else {
-            throw Refusal("it has no vision_cfg and text_cfg")
+            throw Refusal("expected vision_cfg and text_cfg")
         }
         try refuseUnknown(
             in: model,
@@ -150,7 +152,7 @@ struct ConfigurationFile: Equatable {
         self.visionWidth = visionWidth
         if let sides = vision["image_size"]?.array {
             guard sides.count == 2, sides[0] == sides[1] else {
-                throw Refusal("its image_size is not a square")
+                throw Refusal("image_size is not a square")
             }
             resolution = sides[0].integer
         } else {
@@ -173,7 +175,9 @@ struct ConfigurationFile: Equatable {
     private mutating func readEpsilon(_ value: JSONValue?) throws(Refusal) {
         guard let value, value != .null else { return }
         let epsilon = value.number ?? 0
-        guard epsilon > 0, epsilon < 1 else { throw Refusal("layer_norm_eps is \(epsilon)") }
+        guard epsilon > 0, epsilon < 1 else {
+            throw Refusal("layer_norm_eps is not between 0 and 1: \(epsilon)")
+        }
         layerNormEpsilon = Float(epsilon)
     }
 
@@ -182,7 +186,7 @@ struct ConfigurationFile: Equatable {
     ) throws(Refusal) -> Choice? {
         guard let value, value != .null else { return nil }
         guard let text = value.string, let choice = Choice(rawValue: text) else {
-            throw Refusal("\(name) \(value.string ?? "") is not built")
+            throw Refusal("unsupported \(name): \(value)")
         }
         return choice
     }
@@ -190,13 +194,14 @@ struct ConfigurationFile: Equatable {
     private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
         for (key, value) in object.members ?? []
         where !allowed.contains(key) && value != .null && value != .bool(false) {
-            throw Refusal("its \(key) changes the model in a way that is not built")
+            throw Refusal("unsupported: \(key) changes the model")
         }
     }
 
     private mutating func readHuggingFace(_ json: JSONValue) throws(Refusal) {
         guard json["model_type"]?.string ?? "clip" == "clip" else {
-            throw Refusal("its model_type is \(json["model_type"]?.string ?? ""), not clip")
+            throw Refusal(
+                "expected the model_type clip, found \(json["model_type"]?.string ?? "none")")
         }
         let (vision, text) = (json["vision_config"], json["text_config"])
         func same(_ key: String, _ fallback: JSONValue) throws(Refusal) -> JSONValue {
@@ -207,7 +212,7 @@ struct ConfigurationFile: Equatable {
         switch try same("hidden_act", .string("quick_gelu")).string {
         case "quick_gelu": activation = .quickGELU
         case "gelu": activation = .gelu
-        case let other: throw Refusal("hidden_act \(other ?? "") is not built")
+        case let other: throw Refusal("unsupported hidden_act: \(other ?? "none")")
         }
         try readEpsilon(same("layer_norm_eps", .number(1e-5)))
         visionHeads = try vision?.integer("num_attention_heads") ?? 12
@@ -254,7 +259,7 @@ extension JSONValue {
     fileprivate func integer(_ key: String) throws(Refusal) -> Int? {
         guard let value = self[key], value != .null else { return nil }
         guard let number = value.integer ?? value.number.flatMap({ Int(exactly: $0) }) else {
-            throw Refusal("its \(key) is not a whole number")
+            throw Refusal("\(key) is not a whole number")
         }
         return number
     }
@@ -262,7 +267,7 @@ extension JSONValue {
     /// A member that is true or false; nil if it is missing or null.
     fileprivate func bool(_ key: String) throws(Refusal) -> Bool? {
         guard let value = self[key], value != .null else { return nil }
-        guard case .bool(let bool) = value else { throw Refusal("its \(key) is not true or false") }
+        guard case .bool(let bool) = value else { throw Refusal("\(key) is not true or false") }
         return bool
     }
 }

@@ -57,7 +57,9 @@ struct PickleReader {
         var isDone = false
         while !isDone { isDone = try step() }
         guard marks.isEmpty, stack.count == 1, let only = stack.popLast() else {
-            throw FormatError("its pickle ends with \(stack.count) values")
+            throw FormatError(
+                "the pickle ends with \(stack.count) values and \(marks.count) open groups",
+                expected: "one value")
         }
         root = only
         memo = [:]
@@ -92,14 +94,14 @@ struct PickleReader {
 
     private func global(_ module: String, _ name: String) throws(FormatError) -> Value {
         guard module.utf8.count + name.utf8.count <= 1024 else {
-            throw FormatError("its pickle has a name that is too long")
+            throw FormatError("the pickle has a name that is too long")
         }
         let global = "\(module) \(name)"
         guard Self.isAllowed(global) else {
             throw FormatError(
                 """
-                its pickle names \(module).\(name), which no state dict needs and which is not run; save \
-                the model's state_dict() alone, as safetensors if you can
+                the pickle names \(module).\(name), which no state dict needs and which is not \
+                run; save the model's state_dict() alone, as safetensors if possible
                 """)
         }
         return .global(global)
@@ -115,7 +117,8 @@ struct PickleReader {
         case 0x80:  // PROTO
             let version = try byte()
             guard (2...5).contains(version) else {
-                throw FormatError("its pickle is of protocol \(version); 2 to 5 are read")
+                throw FormatError(
+                    "unsupported pickle protocol \(version)", expected: "2 to 5")
             }
         case 0x95: _ = try take(8)  // FRAME
         case ascii("."): return true
@@ -151,7 +154,7 @@ struct PickleReader {
         case ascii("d"):
             let items = try popGroup()
             guard items.count % 2 == 0 else {
-                throw FormatError("its pickle has a key without a value")
+                throw FormatError("the pickle has a key without a value")
             }
             push(.dictionary, items)
         case ascii("a"): try extend(.list, with: try pop(1))
@@ -171,7 +174,7 @@ struct PickleReader {
         case 0x93:
             let names = try pop(2)
             guard case (.string(let module), .string(let name)) = (names[0], names[1]) else {
-                throw FormatError("its pickle names something that is no string")
+                throw FormatError("the pickle names something that is not a string")
             }
             stack.append(try global(module, name))
         case ascii("R"), 0x81:
@@ -185,30 +188,30 @@ struct PickleReader {
             }
         case ascii("Q"):
             guard let id = node(try pop()), id.kind == .tuple else {
-                throw FormatError("its pickle has a storage without an id")
+                throw FormatError("the pickle has a storage without an id")
             }
             push(.persistent, id.values)
         default:
             throw FormatError(
-                "its pickle has the opcode \(opcode) at byte \(start), which no state dict needs")
+                "unsupported opcode \(opcode) at byte \(start) of the pickle")
         }
         guard valueCount <= Self.valueLimit, stack.count <= Self.valueLimit,
             memo.count <= Self.valueLimit
         else {
-            throw FormatError("its pickle holds more than \(Self.valueLimit) values")
+            throw FormatError("the pickle holds more than \(Self.valueLimit) values")
         }
         return false
     }
 
     private mutating func call(_ function: Value, _ arguments: Value) throws(FormatError) {
         guard case .global(let name) = function, let values = node(arguments)?.values else {
-            throw FormatError("its pickle calls something that has no name")
+            throw FormatError("the pickle calls something that has no name")
         }
         guard name == "collections OrderedDict" else { return push(.call, [function, arguments]) }
         var items: [Value] = []
         for pair in node(values.first)?.values ?? [] {
             guard let pair = node(pair)?.values, pair.count == 2 else {
-                throw FormatError("its pickle has an OrderedDict of something else than pairs")
+                throw FormatError("the pickle has an OrderedDict of something else than pairs")
             }
             items += pair
         }
@@ -224,21 +227,21 @@ struct PickleReader {
     private mutating func extend(_ kind: Kind, with values: [Value]) throws(FormatError) {
         guard case .node(let index) = try top(), nodes[index].kind == kind,
             kind == .list || values.count % 2 == 0
-        else { throw FormatError("its pickle fills something that is no container") }
+        else { throw FormatError("the pickle adds to something that is not a container") }
         valueCount += values.count
         nodes[index].values += values
     }
 
     private mutating func recall(_ index: Int) throws(FormatError) {
         guard let value = memo[index] else {
-            throw FormatError("its pickle recalls what it never kept")
+            throw FormatError("the pickle recalls a value that it never stored")
         }
         stack.append(value)
     }
 
     private func top() throws(FormatError) -> Value {
         guard stack.count > marks.last ?? 0, let top = stack.last else {
-            throw FormatError("its pickle takes from an empty stack")
+            throw FormatError("the pickle takes from an empty stack")
         }
         return top
     }
@@ -251,7 +254,7 @@ struct PickleReader {
 
     private mutating func pop(_ count: Int) throws(FormatError) -> [Value] {
         guard stack.count - (marks.last ?? 0) >= count else {
-            throw FormatError("its pickle takes from an empty stack")
+            throw FormatError("the pickle takes from an empty stack")
         }
         defer { stack.removeLast(count) }
         return Array(stack.suffix(count))
@@ -259,7 +262,7 @@ struct PickleReader {
 
     private mutating func popGroup() throws(FormatError) -> [Value] {
         guard let mark = marks.popLast() else {
-            throw FormatError("its pickle ends a group that it did not begin")
+            throw FormatError("the pickle ends a group that it did not begin")
         }
         defer { stack.removeLast(stack.count - mark) }
         return Array(stack[mark...])
@@ -271,7 +274,7 @@ struct PickleReader {
 
     private mutating func take(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
         guard count >= 0, count <= bytes.count - position else {
-            throw FormatError("its pickle is cut off")
+            throw FormatError("the pickle is truncated")
         }
         defer { position += count }
         return bytes[position..<position + count]
@@ -287,7 +290,7 @@ struct PickleReader {
         let length = try number(width)
         guard length <= UInt64(bytes.count),
             let text = String(validating: try take(Int(length)), as: UTF8.self)
-        else { throw FormatError("its pickle has a string that is cut off or not UTF-8") }
+        else { throw FormatError("the pickle has a string that is truncated or not UTF-8") }
         stack.append(.string(text))
     }
 
@@ -303,7 +306,7 @@ struct PickleReader {
     private mutating func line() throws(FormatError) -> String {
         guard let end = bytes[position...].prefix(1024).firstIndex(of: UInt8(ascii: "\n")),
             let text = String(validating: bytes[position..<end], as: UTF8.self)
-        else { throw FormatError("its pickle has a name that is cut off or not UTF-8") }
+        else { throw FormatError("the pickle has a name that is truncated or not UTF-8") }
         position = end + 1
         return text
     }

@@ -1,5 +1,6 @@
 internal import Files
 internal import Tensors
+package import Tensors
 
 /// A safetensors file: a length, a header of JSON that names tensors, and their bytes.
 ///
@@ -7,17 +8,16 @@ internal import Tensors
 /// size its shape and type make, and together they fill the file without gap or overlap.
 ///
 /// Source: https://github.com/huggingface/safetensors, "Format".
-struct SafetensorsFile {
-    struct Entry {
-        let type: String
-        let shape: [Int]
-        let byteRange: Range<Int>  // in the file
+package struct SafetensorsFile {
+    package struct Entry {
+        package let type: String
+        package let shape: [Int]
+        package let byteRange: Range<Int>  // in the file
     }
 
-    let path: String
-    let entries: [String: Entry]
-    /// Free text that the writer left.
-    let metadata: [String: String]
+    package let entries: [String: Entry]
+    /// The free text of the writer.
+    package let metadata: [String: String]
     private let file: MappedFile
 
     /// The reference implementation permits 100 MB, which take gigabytes once they are parsed.
@@ -29,30 +29,34 @@ struct SafetensorsFile {
         "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
     ]
 
-    /// - Parameter path: what messages call the file.
-    init(_ file: MappedFile, path: String) throws(CLIPError) {
-        func malformed(_ reason: String) -> CLIPError {
-            .malformedWeights(path: path, reason: reason)
+    /// Reads and checks the header.
+    package init(_ file: MappedFile) throws(FormatError) {
+        guard file.count > 0 else { throw FormatError("the file is empty") }
+        guard file.count >= 8 else {
+            throw FormatError(
+                "the file is too short", expected: "at least 8 bytes", found: "\(file.count) bytes")
         }
-        guard file.count > 0 else { throw malformed("it is empty") }
-        guard file.count >= 8 else { throw malformed("it is only \(file.count) bytes long") }
 
         let length = file.number(0, 8)
         guard length <= Self.headerLimit else {
-            throw malformed("its header would be \(length) bytes long")
+            throw FormatError(
+                "the header is too long", expected: "at most \(Self.headerLimit) bytes",
+                found: "\(length) bytes")
         }
         let dataStart = 8 + Int(length)
         guard dataStart <= file.count else {
-            throw malformed("its header should be \(length) bytes long, but it ends before that")
+            throw FormatError(
+                "the header is truncated", expected: "\(length) bytes",
+                found: "\(file.count - 8) bytes")
         }
         let header: JSONValue
         do {
             header = try JSONValue(parsing: file.bytes(8..<dataStart))
         } catch {
-            throw malformed("its header cannot be read: \(error.reason)")
+            throw FormatError("the header cannot be read: \(error.reason)")
         }
         guard let members = header.members, file.bytes(8..<9) == [UInt8(ascii: "{")] else {
-            throw malformed("its header is not a JSON object")
+            throw FormatError("the header is not a JSON object")
         }
 
         var entries: [String: Entry] = [:]
@@ -60,11 +64,11 @@ struct SafetensorsFile {
         for (name, value) in members {
             if name == "__metadata__" {
                 guard let texts = value.members else {
-                    throw malformed("its metadata is not an object of strings")
+                    throw FormatError("__metadata__ is not an object of strings")
                 }
                 for (key, text) in texts {
                     guard let text = text.string else {
-                        throw malformed("its metadata is not an object of strings")
+                        throw FormatError("__metadata__ is not an object of strings")
                     }
                     metadata[key] = text
                 }
@@ -73,13 +77,12 @@ struct SafetensorsFile {
             do {
                 entries[name] = try Self.entry(value, dataStart: dataStart, fileEnd: file.count)
             } catch {
-                throw malformed("the tensor \(name) \(error.reason)")
+                throw error.of(tensor: name)
             }
         }
         if let reason = Self.gap(in: entries, dataStart: dataStart, fileEnd: file.count) {
-            throw malformed(reason)
+            throw FormatError(reason)
         }
-        self.path = path
         self.file = file
         self.entries = entries
         self.metadata = metadata
@@ -88,7 +91,7 @@ struct SafetensorsFile {
     /// A tensor to be read later; the name must be one of the entries.
     ///
     /// - Returns: nil if its numbers are not of a type that weights have, or if it has none.
-    func storedTensor(_ entry: Entry) -> StoredTensor? {
+    package func storedTensor(_ entry: Entry) -> StoredTensor? {
         guard let type = StoredType(rawValue: entry.type), !entry.shape.contains(0) else {
             return nil
         }
@@ -96,42 +99,39 @@ struct SafetensorsFile {
             type: type, shape: entry.shape, file: file, byteRange: entry.byteRange)
     }
 
-    private struct EntryError: Error {
-        let reason: String
-    }
-
     private static func entry(
         _ value: JSONValue, dataStart: Int, fileEnd: Int
-    ) throws(EntryError) -> Entry {
+    ) throws(FormatError) -> Entry {
         guard let type = value["dtype"]?.string,
             let shape = value["shape"]?.array?.map(\.integer),
             let offsets = value["data_offsets"]?.array?.map(\.integer), offsets.count == 2,
             value.members?.count == 3
-        else { throw EntryError(reason: "is not described by dtype, shape and data_offsets") }
+        else { throw FormatError("is not described by dtype, shape and data_offsets") }
         guard let width = byteWidths[type] else {
-            throw EntryError(reason: "is of the unknown type \(type)")
+            throw FormatError("has the unknown type \(type)")
         }
         guard let begin = offsets[0], let end = offsets[1], begin >= 0, begin <= end else {
-            throw EntryError(reason: "has offsets that are no range")
+            throw FormatError("has data_offsets that are not a range")
         }
         guard end <= fileEnd - dataStart else {
-            throw EntryError(
-                reason: "ends at byte \(end) of the data, but there are \(fileEnd - dataStart)")
+            throw FormatError(
+                "ends at byte \(end) of the data", expected: "at most \(fileEnd - dataStart)")
         }
         var size = width
         var sides: [Int] = []
         for side in shape {
             guard let side, side >= 0 else {
-                throw EntryError(reason: "has a shape that is not of whole numbers")
+                throw FormatError("has a shape that is not a list of whole numbers")
             }
             let (product, overflow) = size.multipliedReportingOverflow(by: side)
-            guard !overflow else { throw EntryError(reason: "has a shape too large to count") }
+            guard !overflow else { throw FormatError("has a shape that is too large to count") }
             size = product
             sides.append(side)
         }
         guard size == end - begin else {
-            throw EntryError(
-                reason: "is \(type) \(sides), \(size) bytes, but takes \(end - begin)")
+            throw FormatError(
+                "has a size that does not fit its type and shape",
+                expected: "\(size) bytes for \(type) \(sides)", found: "\(end - begin) bytes")
         }
         return Entry(type: type, shape: sides, byteRange: dataStart + begin..<dataStart + end)
     }
@@ -150,11 +150,14 @@ struct SafetensorsFile {
             }
             if entry.byteRange.lowerBound > position {
                 return
-                    "\(entry.byteRange.lowerBound - position) bytes before the tensor \(name) belong to none"
+                    """
+                    \(entry.byteRange.lowerBound - position) bytes before the tensor \(name) belong to \
+                    no tensor
+                    """
             }
             position = entry.byteRange.upperBound
         }
         return position == fileEnd
-            ? nil : "\(fileEnd - position) bytes at its end belong to no tensor"
+            ? nil : "\(fileEnd - position) bytes at the end belong to no tensor"
     }
 }

@@ -18,13 +18,15 @@ struct TorchCheckpoint {
             $0.hasSuffix("/data.pkl") && $0.split(separator: "/").count == 2
         }
         guard let name = pickles.first, pickles.count == 1 else {
-            throw FormatError("it is a zip archive, but none of PyTorch: it has no data.pkl")
+            throw FormatError(
+                "the zip archive is not a PyTorch checkpoint", expected: "one data.pkl",
+                found: "\(pickles.count)")
         }
         let root = String(name.dropLast("data.pkl".count))
         if let order = try archive.bytes(root + "byteorder", limit: 64),
             String(decoding: order, as: UTF8.self) != "little"
         {
-            throw FormatError("its numbers are written big end first, which is not read")
+            throw FormatError("unsupported: the numbers are big-endian")
         }
         let pickle = try archive.bytes(name, limit: Self.pickleLimit) ?? []
         var reader = StateDictReader(
@@ -32,12 +34,6 @@ struct TorchCheckpoint {
         isTorchScript = archive.records.keys.contains { $0.hasPrefix(root + "code/") }
         entries = try reader.read()
     }
-}
-
-/// Why a file is not of the format that it seems to be.
-struct FormatError: Error, Equatable {
-    let reason: String
-    init(_ reason: String) { self.reason = reason }
 }
 
 /// Finds the tensors in what a pickle describes.
@@ -76,13 +72,13 @@ private struct StateDictReader {
             }
         }
         try collect(top, name: "", depth: 0)
-        guard !entries.isEmpty else { throw FormatError("it holds no tensors under names") }
+        guard !entries.isEmpty else { throw FormatError("the file holds no tensors with names") }
         // One storage may serve several tensors, but not so that they outgrow the file.
         let numbers = entries.values.reduce(0.0) { sum, entry in
             sum + entry.shape.reduce(4.0) { $0 * Double($1) }
         }
         guard numbers <= 8 * Double(file.count) else {
-            throw FormatError("its tensors would be many times as large as the file itself")
+            throw FormatError("the tensors would be many times as large as the file")
         }
         return entries
     }
@@ -100,12 +96,12 @@ private struct StateDictReader {
     ) throws(FormatError) {
         visits += 1
         guard depth <= Self.depthLimit, visits <= Self.visitLimit else {
-            throw FormatError("its objects are nested too deeply, or too many")
+            throw FormatError("the objects are nested too deeply, or too many")
         }
         guard let node = pickle.node(value) else { return }
         if let tensor = try tensor(node, name: name) {
             guard entries.updateValue(tensor, forKey: name) == nil else {
-                throw FormatError("it has the tensor \(name) twice")
+                throw FormatError("the tensor \(name) appears twice")
             }
             return
         }
@@ -119,7 +115,7 @@ private struct StateDictReader {
                 pickle.node(members.values[index + 1]) != nil
             else { continue }
             guard name.utf8.count + key.utf8.count < Self.nameLimit else {
-                throw FormatError("it has a name of more than \(Self.nameLimit) bytes")
+                throw FormatError("a name has more than \(Self.nameLimit) bytes")
             }
             let path = name.isEmpty ? key : "\(name).\(key)"
             try collect(members.values[index + 1], name: path, depth: depth + 1)
@@ -138,13 +134,13 @@ private struct StateDictReader {
         switch function {
         case "torch._utils _rebuild_parameter":
             guard let inner = pickle.node(arguments.first), inner.values.first != node.values.first
-            else { throw FormatError("the parameter \(name) is made of no tensor") }
+            else { throw FormatError("the parameter \(name) contains no tensor") }
             return try tensor(inner, name: name)
         case "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2":
             do {
                 return try tensor(arguments)
             } catch {
-                throw FormatError("the tensor \(name) \(error.reason)")
+                throw error.of(tensor: name)
             }
         default:
             return nil
@@ -161,12 +157,12 @@ private struct StateDictReader {
         let storageName = String(kind.dropFirst("torch ".count).dropLast("Storage".count))
         guard kind == "torch \(storageName)Storage", let type = Self.types[storageName],
             let width = SafetensorsFile.byteWidths[type]
-        else { throw FormatError("has a storage of \(kind), which is not read") }
+        else { throw FormatError("has the unsupported storage type \(kind)") }
         guard let record = archive.records["\(root)data/\(key)"] else {
-            throw FormatError("lies in the record data/\(key), which is missing")
+            throw FormatError("is in the record data/\(key), which is missing")
         }
         guard record.isPlain else {
-            throw FormatError("lies in the record data/\(key), which is compressed or encrypted")
+            throw FormatError("is in the record data/\(key), which is compressed or encrypted")
         }
         guard case .integer(let offset) = arguments[1], offset >= 0,
             let shape = integers(arguments[2]), let strides = integers(arguments[3]),
@@ -184,7 +180,8 @@ private struct StateDictReader {
         }
         guard count == 0 || (last < available && count <= available) else {
             throw FormatError(
-                "is \(type) \(shape) and reaches number \(last) of the \(available) that are there")
+                "is larger than its storage", expected: "at most \(available) numbers",
+                found: "\(type) \(shape), whose last number is number \(last)")
         }
         guard let stored = StoredType(rawValue: type), count > 0 else {
             return .init(type: type, shape: shape, tensor: nil)

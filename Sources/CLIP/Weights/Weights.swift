@@ -17,9 +17,15 @@ struct Weights: Sendable {
         activation requested: Activation?
     ) throws(CLIPError) {
         let files = try ModelFiles(path: path)
-        let archive = try TensorArchive(path: files.weights)
-        if let checksum = files.checksum {
-            try archive.check(sha256: ModelFiles.readChecksum(path: checksum))
+        let archive: TensorArchive
+        let checksum = try files.checksum.map { path throws(CLIPError) in
+            try ModelFiles.readChecksum(path: path)
+        }
+        do throws(TensorFileError) {
+            archive = try TensorArchive(path: files.weights)
+            if let checksum { try archive.check(sha256: checksum) }
+        } catch {
+            throw CLIPError(error)
         }
         var stated = ConfigurationFile()
         var statedBy: String?
@@ -48,8 +54,13 @@ struct Weights: Sendable {
         _ file: MappedFile, configuration: [UInt8], sha256: String?, name: String,
         activation requested: Activation?
     ) throws(CLIPError) {
-        let archive = try TensorArchive(file, path: name)
-        if let sha256 { try archive.check(sha256: sha256) }
+        let archive: TensorArchive
+        do throws(TensorFileError) {
+            archive = try TensorArchive(file, path: name)
+            if let sha256 { try archive.check(sha256: sha256) }
+        } catch {
+            throw CLIPError(error)
+        }
         try self.init(
             archive, stated: Self.configuration(configuration, name), statedBy: name,
             activation: requested)
@@ -118,7 +129,7 @@ struct Weights: Sendable {
         files = file.files
 
         description = WeightsDescription(
-            path: file.path, format: file.format, layout: layout,
+            path: file.path, format: WeightFormat(file.format), layout: layout,
             types: parameters.types.map(\.rawValue),
             parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source)
     }

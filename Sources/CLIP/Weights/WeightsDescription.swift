@@ -1,3 +1,20 @@
+/// A file format of weights.
+public enum WeightFormat: String, Sendable {
+    case safetensors
+    /// A zip archive of `torch.save`: `.pt`, `.pth`, `.bin`.
+    case pyTorch = "pytorch"
+    /// A zip archive of TorchScript, as OpenAI's nine models are.
+    case torchScript = "torchscript"
+
+    init(_ format: TensorArchive.Format) {
+        switch format {
+        case .safetensors: self = .safetensors
+        case .pyTorch: self = .pyTorch
+        case .torchScript: self = .torchScript
+        }
+    }
+}
+
 /// What a file of weights is.
 public struct WeightsDescription: Sendable, Equatable {
     /// The file itself, where a folder was given; the index, where it is several.

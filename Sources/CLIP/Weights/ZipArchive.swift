@@ -31,16 +31,16 @@ struct ZipArchive {
             let data = try data(of: entry, end: directory.range.lowerBound)
             guard
                 records.updateValue(.init(range: data, isPlain: entry.isPlain), forKey: name) == nil
-            else { throw FormatError("it has the record \(name) twice") }
+            else { throw FormatError("the record \(name) appears twice") }
             taken.append((start..<data.upperBound, name))
         }
         guard position == directory.range.upperBound else {
-            throw FormatError("its directory is longer than its records")
+            throw FormatError("the zip directory is longer than its records")
         }
         taken.sort { $0.range.lowerBound < $1.range.lowerBound }
         for (one, next) in zip(taken, taken.dropFirst())
         where one.range.upperBound > next.range.lowerBound {
-            throw FormatError("its records \(one.name) and \(next.name) overlap")
+            throw FormatError("the records \(one.name) and \(next.name) overlap")
         }
     }
 
@@ -48,11 +48,12 @@ struct ZipArchive {
     func bytes(_ name: String, limit: Int) throws(FormatError) -> [UInt8]? {
         guard let record = records[name] else { return nil }
         guard record.isPlain else {
-            throw FormatError("its record \(name) is compressed or encrypted")
+            throw FormatError("the record \(name) is compressed or encrypted")
         }
         guard record.range.count <= limit else {
             throw FormatError(
-                "its record \(name) has \(record.range.count) bytes, more than \(limit)")
+                "the record \(name) is too large", expected: "at most \(limit) bytes",
+                found: "\(record.range.count) bytes")
         }
         return file.bytes(record.range)
     }
@@ -74,7 +75,7 @@ struct ZipArchive {
         of file: MappedFile
     ) throws(FormatError) -> (range: Range<Int>, count: Int) {
         let cut = FormatError(
-            "it is cut off: the directory at the end of the zip archive is missing")
+            "the directory at the end of the zip archive is missing, as in a truncated file")
         // The end record has 22 bytes and a comment of at most 65,535.
         let tailStart = max(0, file.count - 22 - 0xFFFF)
         let tail = file.bytes(tailStart..<file.count)
@@ -99,17 +100,20 @@ struct ZipArchive {
             let record = file.number(locator + 8, 8)
             guard record <= UInt64(max(locator - 56, 0)), locator >= 56,
                 file.number(Int(record), 4) == 0x0606_4B50
-            else { throw FormatError("the end of its zip directory is damaged") }
+            else { throw FormatError("the end of the zip directory is damaged") }
             limit = Int(record)
             count = file.number(limit + 32, 8)
             size = file.number(limit + 40, 8)
             offset = file.number(limit + 48, 8)
         }
         guard count <= UInt64(recordLimit) else {
-            throw FormatError("it would have \(count) records")
+            throw FormatError(
+                "the zip directory is too long", expected: "at most \(recordLimit) records",
+                found: "\(count) records")
         }
         guard offset <= UInt64(limit), size <= UInt64(limit) - offset, size >= 46 * count else {
-            throw FormatError("its zip directory does not lie where it says")
+            throw FormatError(
+                "the zip directory is not at the place that the end of the file states")
         }
         return (Int(offset)..<Int(offset + size), Int(count))
     }
@@ -117,7 +121,7 @@ struct ZipArchive {
     private func entry(at position: inout Int, end: Int) throws(FormatError) -> Entry {
         let start = position
         guard end - start >= 46, number(start, 4) == 0x0201_4B50 else {
-            throw FormatError("its zip directory is damaged")
+            throw FormatError("the zip directory is damaged")
         }
         let (flags, method) = (number(start + 8, 2), number(start + 10, 2))
         var stored = number(start + 20, 4)
@@ -128,10 +132,10 @@ struct ZipArchive {
         )
         let extra = start + 46 + nameLength
         position = extra + extraLength + commentLength
-        guard position <= end else { throw FormatError("its zip directory is damaged") }
+        guard position <= end else { throw FormatError("the zip directory is damaged") }
         guard let name = String(validating: file.bytes(start + 46..<extra), as: UTF8.self),
             Self.isSafe(name)
-        else { throw FormatError("a record of it has an unsafe name") }
+        else { throw FormatError("a record has an unsafe name") }
 
         // Sizes beyond 32 bits lie in an extra field, in this order, where they are needed.
         var field = extra
@@ -143,7 +147,7 @@ struct ZipArchive {
                 func wide(_ narrow: UInt64) throws(FormatError) -> UInt64 {
                     guard narrow == 0xFFFF_FFFF else { return narrow }
                     guard value + 8 <= fieldEnd else {
-                        throw FormatError("the size of its record \(name) is missing")
+                        throw FormatError("the size of the record \(name) is missing")
                     }
                     defer { value += 8 }
                     return number(value, 8)
@@ -155,7 +159,7 @@ struct ZipArchive {
             field = fieldEnd
         }
         guard stored <= UInt64(file.count), offset <= UInt64(file.count) else {
-            throw FormatError("its record \(name) does not lie within it")
+            throw FormatError("the record \(name) does not lie within the file")
         }
         // What is encrypted, compressed or written as a patch is not plain.
         let isPlain = method == 0 && flags & 0x2061 == 0 && stored == size
@@ -166,15 +170,16 @@ struct ZipArchive {
     private func data(of entry: Entry, end: Int) throws(FormatError) -> Range<Int> {
         let header = entry.localHeader
         guard header + 30 <= end, number(header, 4) == 0x0403_4B50 else {
-            throw FormatError("its record \(entry.name) does not begin where the directory says")
+            throw FormatError(
+                "the record \(entry.name) does not begin where the zip directory says")
         }
         let name = header + 30..<header + 30 + Int(number(header + 26, 2))
         let start = name.upperBound + Int(number(header + 28, 2))
         guard start <= end, entry.size <= end - start else {
-            throw FormatError("its record \(entry.name) does not end within it")
+            throw FormatError("the record \(entry.name) does not end within the file")
         }
         guard file.bytes(name) == Array(entry.name.utf8) else {
-            throw FormatError("its record \(entry.name) has another name in its own header")
+            throw FormatError("the record \(entry.name) has another name in its own header")
         }
         return start..<start + entry.size
     }

@@ -52,7 +52,7 @@ public struct DuplicateRemoval {
                 }
             }
         } catch {
-            throw .failed(path: path, verb: "open", reason: error.reason)
+            throw .failed(path: path, .open, reason: error.reason)
         }
         self.log = try log()
     }
@@ -63,7 +63,7 @@ public struct DuplicateRemoval {
     }
 
     private static let ignoreText = """
-        clip passes over this folder: clip dedupe --move-to moves duplicates into it.
+        No index has the images of this folder: it holds duplicates that were moved here.
 
         """
 
@@ -117,7 +117,7 @@ public struct DuplicateRemoval {
                 throw FileError(reason: "\(to) is there already")
             }
         } catch {
-            throw .failed(path: picture.path, verb: verb, reason: error.reason)
+            throw .failed(path: picture.path, step, reason: error.reason)
         }
         try record(entry, of: picture) { () throws(FileError) in
             try kept.file.checkIsUnchanged()
@@ -125,7 +125,7 @@ public struct DuplicateRemoval {
         }
     }
 
-    private var verb: String { target == nil ? "delete" : "move" }
+    private var step: RemovalError.Step { target == nil ? .delete : .move }
 
     /// Does something between two lines of the log.
     private func record(
@@ -139,7 +139,7 @@ public struct DuplicateRemoval {
             entry.step = .done
         } catch {
             (entry.step, entry.reason) = (.failed, error.reason)
-            failure = .failed(path: picture.path, verb: verb, reason: error.reason)
+            failure = .failed(path: picture.path, step, reason: error.reason)
         }
         try log.append(entry)
         if let failure { throw failure }

@@ -49,16 +49,20 @@ public struct FolderIndex: Sendable {
     public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         try Self.checkIsFolder(folder)
         var model: ModelRecord?
+        var refusal: IndexError?
         let opened: (reader: RowReader<IndexDatabase>, place: FilePath)?
         do throws(FileError) {
             opened = try RowReader.open(at: { Self.place(in: folder) }) {
                 database throws(FileError) in
-                let found = try Self.check(database, folder)
-                model = found.model
-                return (found.model.dimension, found.hasSums)
+                refusal = try Self.refusal(of: database, folder)
+                guard refusal == nil, let found = try database.modelRecord() else {
+                    throw FileError(reason: "it names no model")
+                }
+                model = found
+                return (found.dimension, try database.fact("version") == Self.version)
             }
         } catch {
-            throw IndexError(error, folder: folder)
+            throw refusal ?? IndexError(error, folder: folder)
         }
         guard let opened, let model else { throw .missing(folder: folder) }
         (reader, self.model, self.folder) = (opened.reader, model, folder)
@@ -66,21 +70,15 @@ public struct FolderIndex: Sendable {
         pool = WorkspacePool(threads: self.threads)
     }
 
-    /// - Throws: `FileError` if the index holds nothing yet, or another version wrote it.
-    private static func check(
-        _ database: IndexDatabase, _ folder: FilePath
-    ) throws(FileError) -> (model: ModelRecord, hasSums: Bool) {
-        guard try database.isBegun() else {
-            throw FileError(
-                reason: "it was begun and holds nothing yet: run clip index \(folder)")
-        }
+    /// The reason why an index cannot be searched though nothing is wrong with its files; nil for
+    /// any other index.
+    private static func refusal(
+        of database: IndexDatabase, _ folder: FilePath
+    ) throws(FileError) -> IndexError? {
+        guard try database.isBegun() else { return .empty(folder: folder) }
         let version = try database.fact("version")
-        guard version == Self.version || version == oldVersion,
-            let model = try database.modelRecord()
-        else {
-            throw FileError(reason: "another version of clip wrote it: \(rebuilding(folder))")
-        }
-        return (model, version == Self.version)
+        let isKnown = version == Self.version || version == oldVersion
+        return isKnown ? nil : .otherVersion(folder: folder)
     }
 
     /// Returns the images most similar to a vector, best first, those of one cosine in the order of
@@ -150,8 +148,9 @@ public struct FolderIndex: Sendable {
     /// - Throws: `IndexError`.
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
         try reading { () throws(FileError) in
-            try reader.database.failures(in: folder).map { _, full, reason in
-                IndexUpdate.Failure(path: full, reason: reason, isNew: false)
+            try reader.database.failures(in: folder).map {
+                _, full, reason, limit in
+                IndexUpdate.Failure(path: full, reason: reason, exceededLimit: limit, isNew: false)
             }
         }
     }

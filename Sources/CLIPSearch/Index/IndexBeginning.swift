@@ -3,16 +3,17 @@ internal import CLIP
 internal import Tensors
 
 extension IndexUpdate {
-    /// Reads the state of the index, or begins it; returns how the index and the update differ, if
-    /// they do.
+    /// Reads the state of the index, or begins it.
+    ///
+    /// - Returns: The error that says how the index and the update differ; nil if they do not.
     func begin(
         with record: ModelRecord
-    ) throws(FileError) -> (stored: String, given: String)? {
+    ) throws(FileError) -> IndexError? {
         lastUpdateHasEnded = try database.fact("count") != nil
         let version = try database.fact("version")
         let identity = [  // the first that differs is the one that is said
             ("fingerprint", record.fingerprint),
-            ("decoding", Self.description(of: decoding, model.preprocessor)),
+            ("decoding", IndexedDecoding(decoding, model.preprocessor).stored),
             ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
             ("version", FolderIndex.version),
         ]
@@ -81,34 +82,31 @@ extension IndexUpdate {
         }
     }
 
-    /// Says how an index and what is to update it differ; nil if they do not.
+    /// Returns the error that says how an index and its update differ; nil if they do not.
     private func difference(
         of identity: some Sequence<(String, String)>, _ record: ModelRecord,
         from database: IndexDatabase
-    ) throws(FileError) -> (stored: String, given: String)? {
+    ) throws(FileError) -> IndexError? {
         for (name, value) in identity {
             let old = try database.fact(name) ?? "?"
             guard old != value else { continue }
             let stored = try database.modelRecord()
             guard name != "fingerprint", let stored else {
                 let names = stored?.names(comparedTo: record)
-                return (names?.own ?? "another model", names?.other ?? record.name)
+                return .otherModel(
+                    folder: folder, stored: names?.own ?? "another model",
+                    given: names?.other ?? record.name)
             }
-            let words = DecodingWords.describe(name, stored: old, given: value)
-            return ("\(stored.name) \(words.stored)", "\(record.name) \(words.given)")
+            if name == "decoding", let old = IndexedDecoding(stored: old),
+                let given = IndexedDecoding(stored: value)
+            {
+                return .otherDecoding(folder: folder, stored: old, given: given)
+            }
+            return .otherModel(
+                folder: folder, stored: "\(stored.name) with the \(name) \(old)",
+                given: "\(record.name) with the \(name) \(value)")
         }
         return nil
-    }
-
-    /// Describes the conversion of images to pixels.
-    private static func description(
-        of decoding: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor
-    ) -> String {
-        """
-        \(preprocessor.rules.rawValue), orientation \(decoding.appliesOrientation), 16 bits \
-        \(decoding.scales16Bits), truncated \(decoding.allowsTruncated), smallest side \
-        \(decoding.smallestSide ?? 0)
-        """
     }
 
     /// Ends a rebuild without its result if a folder could not be listed of which the old index has

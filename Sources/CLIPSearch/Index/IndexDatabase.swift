@@ -1,4 +1,5 @@
 internal import Files
+internal import CLIP
 internal import Tensors
 
 /// The part of an index that SQLite keeps: which files there are, and which row of the vectors each has.
@@ -20,7 +21,7 @@ struct IndexDatabase: RowDatabase {
         /// In pixels.
         var width = 0
         var height = 0
-        /// The reason why its content could not be read.
+        /// The reason why its content could not be read, as `StoredFailure` writes it.
         var failure: String?
         /// The time of the last change of anything about the file, in nanoseconds since 1970; nil
         /// if an older version wrote the index.
@@ -135,12 +136,14 @@ struct IndexDatabase: RowDatabase {
     /// Returns the files of a folder that could not be read, by path, with the reasons.
     func failures(
         in folder: FilePath
-    ) throws(FileError) -> [(path: FilePath, full: FilePath, reason: String)] {
+    ) throws(FileError) -> [(path: FilePath, full: FilePath, reason: String, limit: ImageLimit?)] {
         try files(where: "failure IS NOT NULL ORDER BY path", []).map { _, file in
-            let (full, reason) = (folder.appending(file.path.bytes), file.failure ?? "")
-            let parts = reason.split(
+            let full = folder.appending(file.path.bytes)
+            let failure = StoredFailure(text: file.failure ?? "")
+            let parts = failure.reason.split(
                 separator: Self.pathMark, maxSplits: 1, omittingEmptySubsequences: false)
-            return (file.path, full, parts.joined(separator: full.description))
+            let reason = parts.joined(separator: full.description)
+            return (file.path, full, reason, failure.exceededLimit)
         }
     }
 

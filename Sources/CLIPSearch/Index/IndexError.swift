@@ -1,18 +1,33 @@
 internal import Files
 internal import Tensors
 
-/// What can be wrong with an index.
+/// An error in opening, searching or updating an index.
+///
+/// ```swift
+/// do {
+///     let index = try FolderIndex(folder: "photos")
+/// } catch .missing(let folder) {
+///     print("\(folder) was not indexed yet")
+/// }
+/// ```
+@nonexhaustive
 public enum IndexError: Error, Equatable, Sendable {
-    /// There is no index in a folder.
+    /// The folder has no index.
     case missing(folder: FilePath)
+    /// The index was begun and holds nothing yet.
+    case empty(folder: FilePath)
     /// The folder itself cannot be read.
     case unreadableFolder(folder: FilePath, reason: String)
-    /// An index cannot be read or written.
+    /// The index cannot be read or written.
     case unusable(folder: FilePath, reason: String)
-    /// The files of an index hold what no update has written.
+    /// The index has the format of another version.
+    case otherVersion(folder: FilePath)
+    /// The files of the index do not match their checksums or each other.
     case damaged(folder: FilePath, reason: String)
-    /// An index holds embeddings that the model's cannot be compared with.
+    /// The embeddings of the given model cannot be compared with those of the index.
     case otherModel(folder: FilePath, stored: String, given: String)
+    /// The images of the index were decoded with other choices than the given ones.
+    case otherDecoding(folder: FilePath, stored: IndexedDecoding, given: IndexedDecoding)
     /// Another process updates the index.
     case busy(folder: FilePath)
     /// A vector cannot be searched for.
@@ -20,6 +35,9 @@ public enum IndexError: Error, Equatable, Sendable {
 }
 
 extension IndexError {
+    /// True if the files of the index are damaged.
+    var isDamage: Bool { if case .damaged = self { true } else { false } }
+
     init(_ error: FileError, folder: FilePath) {
         self =
             error.isBusy
@@ -31,24 +49,25 @@ extension IndexError {
 }
 
 extension IndexError: CustomStringConvertible {
-    /// One line for a person.
+    /// The error as one line of English.
     public var description: String {
         switch self {
-        case .missing(let folder):
-            "\(folder) has no index: make one with clip index \(folder)"
+        case .missing(let folder): "\(folder) has no index"
+        case .empty(let folder): "the index of \(folder) was begun and holds nothing yet"
         case .unreadableFolder(let folder, let reason):
             "cannot read the folder \(folder): \(reason)"
         case .unusable(let folder, let reason): "cannot use the index of \(folder): \(reason)"
-        case .damaged(let folder, let reason):
-            """
-            the index of \(folder) is damaged: \(reason); run clip index --rebuild \(folder) to make it \
-            anew
-            """
+        case .otherVersion(let folder): "the index of \(folder) has the format of another version"
+        case .damaged(let folder, let reason): "the index of \(folder) is damaged: \(reason)"
         case .otherModel(let folder, let stored, let given):
             """
-            the index of \(folder) was made with \(stored), and vectors of \(given) cannot be compared \
-            with its vectors: leave --model and its options out, or run clip index --rebuild \(folder) \
-            to make it anew with another model
+            the index of \(folder) was made with \(stored), and vectors of \(given) cannot be \
+            compared with its vectors
+            """
+        case .otherDecoding(let folder, let stored, let given):
+            """
+            the index of \(folder) was made with \(stored.difference(from: given)), and vectors \
+            made with \(given.difference(from: stored)) cannot be compared with its vectors
             """
         case .busy(let folder): "another process updates the index of \(folder); wait for it"
         case .invalidVector(let error): "\(error)"

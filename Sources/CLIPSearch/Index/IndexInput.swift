@@ -180,8 +180,10 @@ extension IndexUpdate {
                 file.sums = RowSums(file, vector: littleEndianBytes(of: vector))
                 summary.encoded += 1
             case .failure(let error):
-                let reason = "\(error)"
-                if input.known?.file.failure != reason { markNewFailure(of: input.path) }
+                let failure = StoredFailure(error)
+                if !failure.isCause(of: input.known?.file.failure) {
+                    markNewFailure(of: input.path)
+                }
                 if !error.isOfContent {
                     // Tried again by the next update. Until then what was known stays, unless the
                     // file was read and has other content, of which that vector is not.
@@ -191,7 +193,7 @@ extension IndexUpdate {
                     file.modified = -1
                     if file.row == nil { file.digest = nil }
                 }
-                file.failure = reason
+                file.failure = failure.text
             }
             try set(file, id: input.known?.id)
         }

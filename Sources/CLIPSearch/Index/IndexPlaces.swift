@@ -104,7 +104,6 @@ extension FolderIndex {
         }
     }
 
-    static func rebuilding(_ folder: FilePath) -> String { "run clip index --rebuild \(folder)" }
 
     // MARK: replacing an index
 

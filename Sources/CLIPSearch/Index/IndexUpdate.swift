@@ -18,8 +18,10 @@ public final class IndexUpdate: @unchecked Sendable {
     public struct Failure: Sendable, Equatable {
         /// The folder's path, then that of the file in it.
         public let path: FilePath
-        /// The reason, as one line for a person.
+        /// The reason, as one line of English.
         public let reason: String
+        /// The limit of decoding that the image exceeds; nil for other reasons.
+        public let exceededLimit: ImageLimit?
         /// False if an earlier update, which was not interrupted, recorded the same of the file.
         public let isNew: Bool
     }
@@ -115,13 +117,13 @@ public final class IndexUpdate: @unchecked Sendable {
         } catch {
             throw IndexError(error, folder: folder)
         }
-        var other: (stored: String, given: String)?
+        let other: IndexError?
         do throws(FileError) {
             other = try begin(with: record)
         } catch {
             throw IndexError(error, folder: folder)
         }
-        if let other { throw .otherModel(folder: folder, stored: other.stored, given: other.given) }
+        if let other { throw other }
     }
 
     /// Scans the folder, encodes new and changed images, and commits the result.
@@ -208,9 +210,9 @@ public final class IndexUpdate: @unchecked Sendable {
             deleted = try database.removeUnseen()
         }
         summary.deleted = deleted
-        summary.failures = try database.failures(in: folder).map { path, full, reason in
+        summary.failures = try database.failures(in: folder).map { path, full, reason, limit in
             Failure(
-                path: full, reason: reason,
+                path: full, reason: reason, exceededLimit: limit,
                 isNew: !lastUpdateHasEnded || newFailures.contains(path))
         }
     }

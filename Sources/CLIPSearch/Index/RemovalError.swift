@@ -1,29 +1,44 @@
-/// The reasons for which a file is not moved, deleted or put back.
+/// The reason why a file is not moved, deleted or put back.
+///
+/// ```swift
+/// do {
+///     try removal.remove(duplicate, keeping: original)
+/// } catch RemovalError.changed(let path, _) {
+///     print("\(path) has changed and stays")
+/// }
+/// ```
+@nonexhaustive
 public enum RemovalError: Error, Equatable, Sendable {
     /// An image stays because a file, itself or the duplicate that is kept, is not as it was
     /// indexed.
     case changed(path: FilePath, file: FilePath)
     /// An image is not touched.
     case refused(path: FilePath, reason: String)
-    /// Something that was begun failed.
-    case failed(path: FilePath, verb: String, reason: String)
+    /// A step that was begun failed.
+    case failed(path: FilePath, Step, reason: String)
     /// The log cannot be read or written.
     case unusableLog(path: FilePath, reason: String)
+
+    /// A step of moving, deleting or putting back a file.
+    public enum Step: String, Sendable {
+        case open, move, delete
+        case putBack = "put back"
+    }
 }
 
 extension RemovalError: CustomStringConvertible {
-    /// One line for a person.
+    /// The error as one line of English.
     public var description: String {
         switch self {
         case .changed(let path, let file) where path == file:
-            "\(path) has changed since it was indexed and stays: run clip index again"
+            "\(path) has changed since it was indexed and stays"
         case .changed(let path, let file):
             """
-            \(path) was not removed: \(file), the duplicate to keep, has changed since it was indexed; \
-            run clip index again
+            \(path) was not removed: \(file), the duplicate to keep, has changed since it was \
+            indexed
             """
-        case .refused(let path, let reason): "\(path) is left alone: \(reason)"
-        case .failed(let path, let verb, let reason): "cannot \(verb) \(path): \(reason)"
+        case .refused(let path, let reason): "\(path) was left alone: \(reason)"
+        case .failed(let path, let step, let reason): "cannot \(step.rawValue) \(path): \(reason)"
         case .unusableLog(let path, let reason): "cannot use the log \(path): \(reason)"
         }
     }

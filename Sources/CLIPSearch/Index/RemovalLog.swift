@@ -82,7 +82,8 @@ public final class RemovalLog {
             guard error.code == 0 else { throw .unusableLog(path: path, reason: error.reason) }
         }
         throw .unusableLog(
-            path: path, reason: "it is not a clip dedupe log, and nothing is appended to it")
+            path: path,
+            reason: "it is not a log of removed duplicates, and nothing is appended to it")
     }
 
     deinit { if isUnused { try? removeFile(path.bytes) } }
@@ -143,7 +144,7 @@ public final class RemovalLog {
     private static let newline = UInt8(ascii: "\n")
 
     private static func notAnEntry(_ number: Int) -> String {
-        "line \(number) is not an entry of a clip dedupe log"
+        "line \(number) is not an entry of a log of removed duplicates"
     }
 
     /// Calls a function with each entry of a log, in order, a line in memory at a time.

@@ -66,7 +66,7 @@ public struct RemovalUndo {
                 }
             } catch {
                 summary.failures.append(
-                    .failed(path: entry.from, verb: "put back", reason: error.reason))
+                    .failed(path: entry.from, .putBack, reason: error.reason))
                 continue
             }
             entry.step = .restored

@@ -12,6 +12,7 @@ package enum JSONValue: Equatable, Sendable {
     /// In the order of the text.
     case object([(key: String, value: JSONValue)])
 
+    /// The reason why a text is not JSON, with the byte where that shows.
     package struct SyntaxError: Error, Equatable {
         package let reason: String
     }
@@ -119,7 +120,7 @@ private struct JSONParser {
     mutating func document() throws(SyntaxError) -> JSONValue {
         let value = try value()
         skipSpace()
-        guard position == bytes.count else { throw failure("more after the value") }
+        guard position == bytes.count else { throw failure("unexpected content after the value") }
         return value
     }
 
@@ -156,14 +157,14 @@ private struct JSONParser {
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
         case .some(let byte) where byte == UInt8(ascii: "-") || isDigit(byte): return try number()
-        case .some: throw failure("no value")
-        case .none: throw failure("the end")
+        case .some: throw failure("expected a value")
+        case .none: throw failure("unexpected end")
         }
     }
 
     private mutating func word(_ word: String, _ value: JSONValue) throws(SyntaxError) -> JSONValue
     {
-        guard bytes[position...].starts(with: word.utf8) else { throw failure("no value") }
+        guard bytes[position...].starts(with: word.utf8) else { throw failure("expected a value") }
         position += word.utf8.count
         return value
     }
@@ -178,7 +179,7 @@ private struct JSONParser {
             skipSpace()
             let key = try string()
             guard keys.insert(Array(key.utf8)).inserted else {
-                throw SyntaxError(reason: "it has \"\(key)\" twice")
+                throw SyntaxError(reason: "the key \"\(key)\" appears twice")
             }
             skipSpace()
             try expect(":")
@@ -210,15 +211,15 @@ private struct JSONParser {
             switch byte {
             case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
             case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-            case 0..<0x20: throw failure("a control character in a string")
+            case 0..<0x20: throw failure("unescaped control character in a string")
             default: text.append(byte)
             }
         }
-        throw failure("a string without an end")
+        throw failure("unterminated string")
     }
 
     private mutating func escape() throws(SyntaxError) -> Unicode.Scalar {
-        guard let byte = next else { throw failure("the end") }
+        guard let byte = next else { throw failure("unexpected end") }
         position += 1
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(byte)
@@ -231,12 +232,12 @@ private struct JSONParser {
             var value = try hexDigits()
             if value & 0xFC00 == 0xD800, take("\\"), take("u") {
                 let low = try hexDigits()
-                guard low & 0xFC00 == 0xDC00 else { throw failure("half a surrogate pair") }
+                guard low & 0xFC00 == 0xDC00 else { throw failure("unpaired surrogate") }
                 value = 0x10000 + (value & 0x3FF) << 10 + low & 0x3FF
             }
-            guard let scalar = Unicode.Scalar(value) else { throw failure("half a surrogate pair") }
+            guard let scalar = Unicode.Scalar(value) else { throw failure("unpaired surrogate") }
             return scalar
-        default: throw failure("an unknown escape")
+        default: throw failure("unknown escape")
         }
     }
 
@@ -245,7 +246,7 @@ private struct JSONParser {
             let value = UInt32(
                 String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16),
             bytes[position] != UInt8(ascii: "+"), bytes[position] != UInt8(ascii: "-")
-        else { throw failure("not four hexadecimal digits") }
+        else { throw failure("expected four hexadecimal digits") }
         position += 4
         return value
     }
@@ -278,6 +279,6 @@ private struct JSONParser {
     private mutating func digits() throws(SyntaxError) {
         let start = position
         while let byte = next, isDigit(byte) { position += 1 }
-        guard position > start else { throw failure("no digit") }
+        guard position > start else { throw failure("expected a digit") }
     }
 }

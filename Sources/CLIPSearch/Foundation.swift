@@ -1,0 +1,22 @@
+#if Foundation
+    #if canImport(FoundationEssentials)
+        public import FoundationEssentials
+    #else
+        public import Foundation
+    #endif
+
+    extension IndexError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+
+    extension RemovalError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+
+    extension EmbeddingFileError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+#endif

@@ -1,0 +1,33 @@
+internal import CLIP
+
+/// The reason why an image of an index cannot be read, and its text in the database: the message,
+/// with a mark and the name of the limit that the image exceeds, if it does.
+struct StoredFailure {
+    let reason: String
+    let exceededLimit: ImageLimit?
+
+    private static let limitMark = "\u{1F}"
+
+    init(_ error: CLIPError) {
+        reason = error.description
+        exceededLimit = error.exceededLimit
+    }
+
+    init(text: String) {
+        let parts = text.split(
+            separator: Self.limitMark, maxSplits: 1, omittingEmptySubsequences: false)
+        reason = String(parts.first ?? "")
+        exceededLimit = parts.count > 1 ? ImageLimit(rawValue: String(parts[1])) : nil
+    }
+
+    var text: String {
+        exceededLimit.map { "\(reason)\(Self.limitMark)\($0.rawValue)" } ?? reason
+    }
+
+    /// True if a text of the database has the same cause. An older version wrote advice after the
+    /// message, and no mark.
+    func isCause(of text: String?) -> Bool {
+        guard let text else { return false }
+        return text == self.text || exceededLimit != nil && text.hasPrefix("\(reason); raise ")
+    }
+}

@@ -1,0 +1,128 @@
+import CLIP
+import CLIPHub
+import CLIPSearch
+
+/// Advice about options and subcommands for the errors of the libraries, which know of neither.
+enum Hints {
+    /// An error as one line, with its advice at the end.
+    static func line(_ error: any Error) -> String { line("\(error)", hint(for: error)) }
+
+    /// The failure of an image of an index as one line, with its advice at the end.
+    static func line(_ failure: IndexUpdate.Failure) -> String {
+        line(failure.reason, failure.exceededLimit.map(hint))
+    }
+
+    private static func line(_ message: String, _ hint: String?) -> String {
+        hint.map { "\(message); \($0)" } ?? message
+    }
+
+    /// The advice for an error; nil if there is none.
+    static func hint(for error: any Error) -> String? {
+        switch error {
+        case let error as CLIPError: hint(for: error)
+        case let error as HubError: hint(for: error)
+        case let error as IndexError: hint(for: error)
+        case let error as EmbeddingFileError: hint(for: error)
+        case RemovalError.changed: "run clip index again"
+        default: nil
+        }
+    }
+
+    private static func hint(for error: CLIPError) -> String? {
+        switch error {
+        case .unreadableFile(_, let reason) where reason.hasSuffix(PictureCollection.foundNULs):
+            "give -0 if names end with NUL"
+        case .textTooLong: "shorten it, or cut it with --truncate"
+        case .unknownActivation:
+            """
+            give --activation quickgelu (OpenAI's weights and a few others) or --activation gelu \
+            (most of open_clip's), or put the configuration beside the weights
+            """
+        case .contradictoryActivation: "leave --activation out"
+        case .unrepresentableNumber: "give --dtype bf16 or f32"
+        case .damagedWeights: "get the file again"
+        default: error.exceededLimit.map(hint)
+        }
+    }
+
+    private static func hint(for limit: ImageLimit) -> String {
+        let option =
+            switch limit {
+            case .pixels: "--max-pixels"
+            case .memory: "--image-memory"
+            case .scans: "--max-scans"
+            }
+        return "raise the limit (\(option)) if the image is to be trusted"
+    }
+
+    private static func hint(for error: HubError) -> String? {
+        switch error {
+        case .unknownModel(_, let similar):
+            (similar.isEmpty ? "clip models lists all names, and " : "")
+                + "\(BundledModel.name) is built in"
+        case .notInstalled(let name, _):
+            "clip pull \(name) fetches them, and --model \(BundledModel.name) is built in"
+        case .offline(let name):
+            """
+            unset it and run clip pull \(name), or give --model \(BundledModel.name), which is \
+            built in
+            """
+        default: nil
+        }
+    }
+
+    private static func hint(for error: IndexError) -> String? {
+        switch error {
+        case .missing(let folder): "make one with clip index \(folder)"
+        case .empty(let folder): "run clip index \(folder)"
+        case .otherVersion(let folder), .damaged(let folder, _):
+            "run clip index --rebuild \(folder) to make it again"
+        case .otherModel(let folder, _, _):
+            """
+            leave --model and its options out, or run clip index --rebuild \(folder) to make it \
+            again with another model
+            """
+        case .otherDecoding(let folder, let stored, let given):
+            """
+            run it \(options(of: stored, unlike: given)) as before, or run clip index --rebuild \
+            \(folder) to make it again
+            """
+        default: nil
+        }
+    }
+
+    /// The options by which the decoding of an index differs from another: "with --decode fast".
+    private static func options(
+        of stored: IndexedDecoding, unlike given: IndexedDecoding
+    ) -> String {
+        var options: [String] = []
+        func add(_ option: String, isGiven: Bool) {
+            options.append("\(isGiven ? "with" : "without") \(option)")
+        }
+        if stored.rules != given.rules {
+            add("--preprocess \(stored.rules.rawValue)", isGiven: true)
+        }
+        // The reference reads neither the orientation nor 16 bits.
+        if stored.appliesOrientation != given.appliesOrientation
+            || stored.scales16Bits != given.scales16Bits
+        {
+            add("--reference", isGiven: !stored.appliesOrientation)
+        }
+        if stored.allowsTruncated != given.allowsTruncated {
+            add("--allow-truncated", isGiven: stored.allowsTruncated)
+        }
+        if stored.smallestSide != given.smallestSide {
+            add("--decode fast", isGiven: stored.smallestSide > 0)
+        }
+        return options.joined(separator: ", ")
+    }
+
+    private static func hint(for error: EmbeddingFileError) -> String? {
+        switch error {
+        case .unfinished(_, let job):
+            "go on with it (--resume), or remove \(job) to begin again"
+        case .otherJob(_, let job): "give the same, or remove \(job) to begin again"
+        default: nil
+        }
+    }
+}

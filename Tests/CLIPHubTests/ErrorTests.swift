@@ -1,0 +1,91 @@
+import CLIPHub
+import Foundation
+import Testing
+
+/// Messages of errors: they say what happened, and know of no command.
+@Suite struct ErrorTests {
+    /// One error of each case, and further ones where the message depends on the values.
+    static let samples: [HubError] = [
+        .unknownModel(name: "chair", similar: []),
+        .unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"]),
+        .notInstalled(name: "ViT-B/32", bytes: 605_100_000),
+        .notInstalled(name: "me/model", bytes: nil),
+        .offline(name: "ViT-B/32"), .noTransport,
+        .unreachable(url: "u", reason: "r"),
+        .tooSlow(url: "u", bytesPerSecond: 1000, seconds: 60),
+        .untrusted(url: "u", reason: "r", variable: nil),
+        .untrusted(url: "u", reason: "r", variable: "SSL_CERT_FILE"),
+        .malformed(url: "u", reason: "r"), .tooLarge(url: "u", limit: 16_000_000),
+        .noWeights(url: "u", files: ["model.safetensors", "pytorch_model.bin"]),
+        .refused(url: "u", status: 401, hasToken: true),
+        .refused(url: "u", status: 403, hasToken: false),
+        .refused(url: "u", status: 404, hasToken: false),
+        .refused(url: "u", status: 500, hasToken: false),
+        .busy(url: "u", status: 429, seconds: 3600), .busy(url: "u", status: 503, seconds: nil),
+        .badRedirect(url: "u", reason: "r"), .wrongSize(url: "u", expected: 2, found: 1),
+        .wrongChecksum(url: "u", expected: String(repeating: "0", count: 40), found: "1"),
+        .damaged(path: "p", expected: String(repeating: "0", count: 64), found: "1"),
+        .diskFull(path: "p", needed: 2_000_000, available: 1_000_000),
+        .unwritable(path: "p", reason: "r"), .unreadable(path: "p", reason: "r"), .cancelled,
+    ]
+
+    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    private static func name(_ error: HubError) -> String {
+        switch error {
+        case .unknownModel: "unknownModel"
+        case .notInstalled: "notInstalled"
+        case .offline: "offline"
+        case .noTransport: "noTransport"
+        case .unreachable: "unreachable"
+        case .tooSlow: "tooSlow"
+        case .untrusted: "untrusted"
+        case .malformed: "malformed"
+        case .tooLarge: "tooLarge"
+        case .noWeights: "noWeights"
+        case .refused: "refused"
+        case .busy: "busy"
+        case .badRedirect: "badRedirect"
+        case .wrongSize: "wrongSize"
+        case .wrongChecksum: "wrongChecksum"
+        case .damaged: "damaged"
+        case .diskFull: "diskFull"
+        case .unwritable: "unwritable"
+        case .unreadable: "unreadable"
+        case .cancelled: "cancelled"
+        }
+    }
+
+    @Test func everyCaseHasASample() {
+        let names = Set(Self.samples.map(Self.name))
+        #expect(names.count == 20, "\(names.sorted())")
+    }
+
+    @Test(arguments: samples) func messagesKnowNoCommand(_ error: HubError) {
+        let message = "\(error)"
+        #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
+        for word in ["--", "clip ", "tiny"] {
+            #expect(!message.contains(word), "\"\(message)\" contains \"\(word)\"")
+        }
+    }
+
+    @Test func messagesStateWhatWasExpectedAndFound() {
+        let size = HubError.wrongSize(url: "u", expected: 2, found: 1)
+        #expect("\(size)" == "wrong size of u: expected 2 bytes, found 1; nothing was kept")
+        let similar = HubError.unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"])
+        #expect(
+            "\(similar)" == """
+                no model ViT-B-33: no such file or folder, and not a known name; similar names: \
+                ViT-B/32, ViT-B/16
+                """)
+        let missing = HubError.notInstalled(name: "ViT-B/32", bytes: 605_500_000)
+        #expect("\(missing)" == "the weights of ViT-B/32 (about 606 MB) are not on this machine")
+    }
+
+    #if Foundation
+        @Test func localizedDescriptionsAreTheMessages() {
+            for error in Self.samples {
+                #expect((error as any Error).localizedDescription == error.description)
+            }
+        }
+    #endif
+}
