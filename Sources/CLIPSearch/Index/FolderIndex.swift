@@ -56,7 +56,8 @@ public struct FolderIndex: Sendable {
                 database throws(FileError) in
                 refusal = try Self.refusal(of: database, folder)
                 guard refusal == nil, let found = try database.modelRecord() else {
-                    throw FileError(reason: "it names no model")
+                    refusal = refusal ?? .otherVersion(folder: folder)
+                    throw FileError(reason: "it cannot be searched")
                 }
                 model = found
                 return (found.dimension, try database.fact("version") == Self.version)
