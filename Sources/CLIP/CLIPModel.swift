@@ -14,7 +14,7 @@ internal import Tensors
 ///     let model = try CLIPModel(path: "ViT-B-32")
 ///     let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
 ///     let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
-///     print(image.cosineSimilarities(to: texts))
+///     print(try image.cosineSimilarities(to: texts))
 ///
 /// A model never changes, and any number of tasks may use it at once. Its weights are checked when
 /// it is made; a tower's are read from the mapped file when the tower is first used, so the file must
@@ -147,11 +147,15 @@ public struct CLIPModel: Sendable {
         Lazy { TextEncoder(parameters, configuration, precision) }
     }
 
-    /// The same model with another arithmetic: fp32 where the CPU has no instructions for it.
-    public func at(precision: Precision) -> CLIPModel {
-        let possible = precision.isSupported ? precision : .fp32
-        guard possible != self.precision else { return self }
-        return computing(in: possible, by: wantedEngine)
+    /// Returns the same model with another precision.
+    ///
+    ///     let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    ///
+    /// - Throws: `CLIPError.unsupportedPrecision` if the CPU has no instructions for it.
+    public func at(precision: Precision) throws(CLIPError) -> CLIPModel {
+        guard precision.isSupported else { throw .unsupportedPrecision(precision) }
+        guard precision != self.precision else { return self }
+        return computing(in: precision, by: wantedEngine)
     }
 
     /// The same model with another engine for its matrix products.

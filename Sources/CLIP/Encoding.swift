@@ -72,7 +72,7 @@ struct EncodingGroups: Sendable {
 
 extension CLIPModel {
     var noEmbeddings: Embeddings {
-        Embeddings(values: [], dimension: configuration.embeddingDimension)
+        Embeddings(rows: [], dimension: configuration.embeddingDimension)
     }
 
     /// Which towers have been read, for tests.
@@ -121,7 +121,7 @@ extension CLIPModel {
             }
             values += group
         }
-        return Embeddings(values: values, dimension: dimension)
+        return Embeddings(rows: values, dimension: dimension)
     }
 
     /// Where a result stopped being finite: the pass again, looking at every stage.

@@ -39,7 +39,7 @@ extension CLIPModel {
                 FailedBatch(
                     pixels: pixels, input: results[first].input, learned: results[first].learned))
         }
-        let rows = Embeddings(values: y.values, dimension: y.columns)
+        let rows = Embeddings(rows: y.values, dimension: y.columns)
         for (row, place) in places.enumerated() {
             results[place] = EncodedInput(
                 input: results[place].input, learned: results[place].learned,

@@ -20,7 +20,7 @@ public struct LabelCache: Sendable {
         if let values = kept(path, count: dimension * labels.count) {
             return try ZeroShotClassifier(
                 model: model, labels: labels,
-                labelEmbeddings: Embeddings(values: values, dimension: dimension))
+                labelEmbeddings: Embeddings(rows: values, dimension: dimension))
         }
         let classifier = try ZeroShotClassifier(
             model: model, labels: labels, templates: templates, truncating: truncating)

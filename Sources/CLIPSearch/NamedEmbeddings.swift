@@ -6,7 +6,7 @@ public struct NamedEmbeddings: Sendable {
     /// One a row.
     public private(set) var names: [FilePath] = []
     /// As they came.
-    public var embeddings: Embeddings { Embeddings(values: values, dimension: dimension) }
+    public var embeddings: Embeddings { Embeddings(rows: values, dimension: dimension) }
     /// Of the vectors.
     public let dimension: Int
     /// The model that made the vectors, if a file says so.
@@ -37,7 +37,7 @@ public struct NamedEmbeddings: Sendable {
         _ vector: [Float], top: Int, threshold: Float = -1, threads: Int? = nil
     ) -> [EmbeddingIndex.Match] {
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
-        let query = Embeddings(values: vector, dimension: dimension).normalized().values
+        let query = Embeddings(rows: vector, dimension: dimension).normalized().values
         let cosines = dotProducts(of: embeddings.normalized().values, with: query, on: pool)
             .map { min(1, max(-1, $0)) }
         guard let least = largest(top, of: cosines, atLeast: threshold) else { return [] }

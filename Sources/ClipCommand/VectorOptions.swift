@@ -67,7 +67,7 @@ struct Vectors {
         return Vectors(
             names: kept.map { names[$0] },
             embeddings: Embeddings(
-                values: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
+                rows: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
             pictures: pictures.map { pictures in kept.map { pictures[$0] } }, index: index,
             made: made)
     }

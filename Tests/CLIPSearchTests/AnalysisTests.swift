@@ -19,7 +19,7 @@ import Testing
             let centre = vector()
             for _ in 0..<each { values += zip(centre, vector()).map { $0 + spread * $1 } }
         }
-        return Embeddings(values: values, dimension: dimension)
+        return Embeddings(rows: values, dimension: dimension)
     }
 
     // MARK: clusters
@@ -33,7 +33,7 @@ import Testing
         #expect(Set(means.assignments).count == clusters)
     }
 
-    @Test func clustersAreTheSameEveryTime() {
+    @Test func clustersAreTheSameEveryTime() throws {
         let vectors = planted(9, each: 40, spread: 2)
         let one = SphericalKMeans(vectors, clusters: 9, threads: 1)
         let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
@@ -43,7 +43,7 @@ import Testing
         let sizes = (0..<9).map { cluster in one.assignments.count { $0 == cluster } }
         #expect(sizes == sizes.sorted(by: >) && sizes.reduce(0, +) == 360)
         // Each vector belongs to the nearest centre, and each centre is the mean of its vectors.
-        let cosines = vectors.cosineSimilarities(to: one.centroids)
+        let cosines = try vectors.cosineSimilarities(to: one.centroids)
         for (row, cosines) in cosines.enumerated() {
             #expect(abs(cosines[one.assignments[row]] - (cosines.max() ?? 2)) < 1e-6)
             #expect(abs(one.cosines[row] - cosines[one.assignments[row]]) < 1e-6)
@@ -54,7 +54,7 @@ import Testing
             for row in 0..<360 where one.assignments[row] == cluster {
                 for (i, value) in unit[row].enumerated() { sum[i] += value }
             }
-            let mean = Embeddings(values: sum, dimension: 24).normalized()
+            let mean = Embeddings(rows: sum, dimension: 24).normalized()
             #expect(zip(mean.values, one.centroids[cluster]).allSatisfy { abs($0 - $1) < 1e-5 })
         }
         #expect(SphericalKMeans(vectors, clusters: 9, swaps: 0).meanCosine <= one.meanCosine)
@@ -64,19 +64,19 @@ import Testing
         let vectors = planted(3, each: 4)
         #expect(SphericalKMeans(vectors, clusters: 1).assignments == [Int](repeating: 0, count: 12))
         #expect(Set(SphericalKMeans(vectors, clusters: 12).assignments).count == 12)
-        let same = Embeddings(values: [Float](repeating: 1, count: 40), dimension: 4)
+        let same = Embeddings(rows: [Float](repeating: 1, count: 40), dimension: 4)
         let means = SphericalKMeans(same, clusters: 3)
         #expect(means.cosines.allSatisfy { $0 > 0.999 })
-        let zeros = Embeddings(values: [Float](repeating: 0, count: 40), dimension: 4)
+        let zeros = Embeddings(rows: [Float](repeating: 0, count: 40), dimension: 4)
         #expect(SphericalKMeans(zeros, clusters: 2).assignments.count == 10)
-        let one = Embeddings(values: [3, 4], dimension: 2)
+        let one = Embeddings(rows: [3, 4], dimension: 2)
         #expect(SphericalKMeans(one, clusters: 1).centroids.values == [0.6, 0.8])
     }
 
     // MARK: duplicates
 
     @Test(arguments: [0.8, 1.01] as [Float])
-    func duplicatesAreThoseOfBruteForce(threshold: Float) {
+    func duplicatesAreThoseOfBruteForce(threshold: Float) throws {
         // More than are looked at together.
         let vectors = planted(60, each: 35, spread: 1)
         var random = SplitMix64(state: 5)
@@ -100,8 +100,8 @@ import Testing
         // Nothing that is kept is like another that is kept.
         let gone = Set(groups.flatMap { $0.duplicates.map(\.row) })
         let kept = preference.filter { !gone.contains($0) }
-        let rows = Embeddings(values: kept.flatMap { unit[$0] }, dimension: 24)
-        for (place, cosines) in rows.cosineSimilarities(to: rows).enumerated() {
+        let rows = Embeddings(rows: kept.flatMap { unit[$0] }, dimension: 24)
+        for (place, cosines) in try rows.cosineSimilarities(to: rows).enumerated() {
             #expect(cosines.enumerated().allSatisfy { $0 == place || $1 < threshold + 1e-6 })
         }
         // What is kept of a group was preferred.
@@ -252,11 +252,11 @@ import Testing
 
     @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) {
         let vectors = Embeddings(
-            values: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
+            rows: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
         let layout = TSNE().layout(of: vectors)
         #expect(layout.points.count == count)
         #expect(layout.points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
-        let same = Embeddings(values: [Float](repeating: 1, count: count * 3), dimension: 3)
+        let same = Embeddings(rows: [Float](repeating: 1, count: count * 3), dimension: 3)
         #expect(TSNE().layout(of: same).points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
     }
 
@@ -272,10 +272,10 @@ import Testing
         #expect(CaptionScores.refCLIPScore(clipScore: 1, referenceCosines: []) == 0)
     }
 
-    @Test func lossAndRanksOfPairs() {
+    @Test func lossAndRanksOfPairs() throws {
         let (images, texts) = (planted(270, each: 1), planted(270, each: 1, seed: 4))
         let evaluation = PairEvaluation(images: images, texts: texts, logitScale: 20)
-        let cosines = images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
+        let cosines = try images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
         var (imageLoss, textLoss) = (0.0, 0.0)
         for i in 0..<270 {
             let across = (0..<270).reduce(0) { $0 + exp(20 * cosines[i][$1]) }
@@ -346,8 +346,8 @@ import Testing
         #expect(named.search(vectors[0], top: 3).isEmpty)
         for row in 0..<100 { named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
         named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
-        let cosines = (vectors + Embeddings(values: vectors[50], dimension: 24))
-            .cosineSimilarities(to: Embeddings(values: vectors[50], dimension: 24)).map { $0[0] }
+        let cosines = try (vectors + Embeddings(rows: vectors[50], dimension: 24))
+            .cosineSimilarities(to: Embeddings(rows: vectors[50], dimension: 24)).map { $0[0] }
         let found = named.search(vectors[50], top: 7, threads: 1)
         let expected = cosines.indices.sorted {
             (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])

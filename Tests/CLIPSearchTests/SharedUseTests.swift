@@ -70,9 +70,9 @@ import Testing
         let names = (0..<400).map { "\($0).png" }
         let all = try model.encode(
             images: (0..<400).map { try RGBImage(decoding: SmallPNG.bytes($0)) })
-        let cosines = queries.map { query in
-            let row = Embeddings(values: query, dimension: 16)
-            let found = row.cosineSimilarities(to: all)[0]
+        let cosines = try queries.map { query in
+            let row = Embeddings(rows: query, dimension: 16)
+            let found = try row.cosineSimilarities(to: all)[0]
             return Dictionary(uniqueKeysWithValues: zip(names, found))
         }
         let index = try EmbeddingIndex(folder: path)

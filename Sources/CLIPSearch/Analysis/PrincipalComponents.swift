@@ -64,9 +64,9 @@ public struct PrincipalComponents: Sendable {
             }
             axes += vector.map(Float.init)
         }
-        self.axes = Embeddings(values: axes, dimension: dimension)
+        self.axes = Embeddings(rows: axes, dimension: dimension)
         coordinates = Embeddings(
-            values: dotProducts(centred, axes, dimension: dimension), dimension: count)
+            rows: dotProducts(centred, axes, dimension: dimension), dimension: count)
         variances = values.prefix(count).map { max(0, $0) / Double(rows - 1) }
     }
 

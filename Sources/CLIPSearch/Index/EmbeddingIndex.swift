@@ -154,7 +154,7 @@ public struct EmbeddingIndex: Sendable {
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1
     ) throws(IndexError) -> [Match] {
-        let query = Embeddings(values: vector, dimension: vectors.dimension).normalized().values
+        let query = Embeddings(rows: vector, dimension: vectors.dimension).normalized().values
         let top = max(0, min(top, vectors.count))
         return try reading { generation throws(FileError) in
             let quantized = quantized?.generation == generation ? quantized : nil
@@ -243,7 +243,7 @@ public struct EmbeddingIndex: Sendable {
                         digest: file.digest ?? []))
             }
             values.removeLast(values.count - pictures.count * dimension)
-            return (pictures, Embeddings(values: values, dimension: dimension))
+            return (pictures, Embeddings(rows: values, dimension: dimension))
         }
     }
 

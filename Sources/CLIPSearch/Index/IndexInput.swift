@@ -174,7 +174,7 @@ extension IndexUpdate {
             file.changed = input.status?.changed
             switch encoded.embedding {
             case .success(let vector):
-                let vector = Embeddings(values: vector, dimension: vector.count).normalized().values
+                let vector = Embeddings(rows: vector, dimension: vector.count).normalized().values
                 file.row = try store(vector)
                 file.sums = RowSums(file, vector: littleEndianBytes(of: vector))
                 summary.encoded += 1
