@@ -330,9 +330,9 @@ public struct CLIPModel: Sendable {
         return weights.map { $0 / sum }
     }
 
-    /// The SHA-256 of each file of weights, in hexadecimal digits; reads all their bytes.
-    public func checksums() -> [(path: String, sha256: String)] {
-        files.map { ($0.path, $0.file.sha256()) }
+    /// Returns the SHA-256 of each file of weights. Reads all bytes of the files.
+    public func checksums() -> [WeightsDescription.Checksum] {
+        files.map { WeightsDescription.Checksum(path: $0.path, sha256: $0.file.sha256()) }
     }
 
     /// What tells models apart whose embeddings cannot be compared: 64 hexadecimal digits.

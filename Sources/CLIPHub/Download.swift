@@ -1,7 +1,7 @@
 internal import Tensors
 
 /// How far a download has come.
-public struct DownloadProgress: Sendable, Equatable {
+public struct DownloadProgress: Sendable, Hashable, Codable {
     /// The file's name.
     public let file: String
     /// Bytes that are on this machine.

@@ -8,7 +8,7 @@ internal import Tensors
 /// `x.model.json`, in a folder of shards `clip-model.json`, says which model made the vectors.
 public final class EmbeddingWriter {
     /// How rows are kept.
-    public enum Layout: Sendable, Equatable {
+    public enum Layout: Sendable, Hashable {
         /// JSON Lines: an object a row, with its name and its vector.
         case jsonLines
         /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl` beside `x.npy`.
@@ -51,7 +51,7 @@ public final class EmbeddingWriter {
     ///   - resuming: whether to go on with what is there of such a job.
     /// - Throws: `CLIPError.unwritableFile`, also if there is something of a job that is not to be resumed, or of
     ///   another one.
-    public init(
+    package init(
         path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool
     ) throws(CLIPError) {
@@ -168,7 +168,7 @@ public final class EmbeddingWriter {
     /// Whether a row of this name is there from an earlier writer; each such row counts once.
     ///
     /// - Parameter kind: "image" or "text".
-    public func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+    package func hasRow(_ kind: String, _ name: FilePath) -> Bool {
         done.remove(Self.beginning(kind, name))
     }
 
@@ -177,11 +177,13 @@ public final class EmbeddingWriter {
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - fields: more that is known of it: keys, and values that are JSON already.
-    public func append(
+    package func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
         vector: [Float]
     ) throws(CLIPError) {
-        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+        guard vector.count == dimension else {
+            throw .wrongDimension(expected: dimension, found: vector.count)
+        }
         let line = Self.object(
             kind, name, fields: fields, vector: layout == .jsonLines ? vector : nil)
         try writing { () throws(FileError) in
@@ -338,7 +340,7 @@ public final class EmbeddingWriter {
     ///   - kind: "image" or "text".
     ///   - fields: keys, and values that are JSON already.
     ///   - vector: left out if nil.
-    public static func object(
+    package static func object(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], vector: [Float]?
     ) -> [UInt8] {
         var object = beginning(kind, name)

@@ -310,7 +310,7 @@ import Testing
         }
         try writer.finish()
         let stored = try NamedEmbeddings(npy: path)
-        #expect(stored.names == odd && stored.embeddings == vectors)
+        #expect(stored.files == odd && stored.embeddings == vectors)
         // Without names, rows have numbers.
         try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
         #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
@@ -350,11 +350,11 @@ import Testing
             .cosineSimilarities(to: Embeddings(rows: vectors[50], dimension: 24)).map { $0[0] }
         let found = named.search(vectors[50], top: 7, threads: 1)
         let expected = cosines.indices.sorted {
-            (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])
+            (cosines[$1], named.files[$0]) < (cosines[$0], named.files[$1])
         }
         #expect(
-            found.map(\.path).dropFirst(2)
-                == expected.prefix(7).map { named.names[$0] }.dropFirst(2))
+            found.map(\.file).dropFirst(2)
+                == expected.prefix(7).map { named.files[$0] }.dropFirst(2))
         #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
         #expect(
             named.search(vectors[50], top: 200, threshold: 0.9).count == cosines.count { $0 >= 0.9 }
@@ -363,7 +363,7 @@ import Testing
         let folder = try TemporaryFolder()
         try named.write(npy: FilePath(folder.path + "/n.npy"))
         let read = try NamedEmbeddings(npy: FilePath(folder.path + "/n.npy"))
-        #expect(read.names == named.names && read.embeddings == named.embeddings)
+        #expect(read.files == named.files && read.embeddings == named.embeddings)
     }
 
     @Test func thumbnailsShowWholeImages() throws {

@@ -263,11 +263,14 @@ import Testing
     @Test func missingFilesOfAnIndexAreNamed() throws {
         let vectors = place.appending("vectors.f32".utf8).description
         try files.removeItem(atPath: vectors)
-        #expect(throws: IndexError.damaged(folder: path, reason: "vectors.f32 is missing")) {
+        #expect(
+            throws: IndexError.damaged(folder: path.description, reason: "vectors.f32 is missing")
+        ) {
             try EmbeddingIndex(folder: path)
         }
         #expect(
-            throws: IndexError.damaged(folder: path, reason: "vectors.f32 is shorter than expected")
+            throws: IndexError.damaged(
+                folder: path.description, reason: "vectors.f32 is shorter than expected")
         ) {
             try update()
         }
@@ -283,7 +286,7 @@ import Testing
         try Data().write(to: URL(fileURLWithPath: "\(place)/files.sqlite"))
         #expect(
             throws: IndexError.unusable(
-                folder: path,
+                folder: path.description,
                 reason: "it was begun and holds nothing yet: run clip index \(path)")
         ) { try EmbeddingIndex(folder: path) }
         #expect(try EmbeddingIndex.model(ofIndexIn: path) == nil)

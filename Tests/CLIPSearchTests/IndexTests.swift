@@ -109,7 +109,7 @@ import Testing
         }
         #expect(try update().encoded == 2)
         let found = try EmbeddingIndex(folder: path)
-            .search([Float](repeating: 1, count: 16), top: 5).map(\.path)
+            .search([Float](repeating: 1, count: 16), top: 5).map(\.file)
         #expect(Set(found) == Set(odd.map { path.appending($0 + ".png".utf8) }))
     }
 
@@ -135,7 +135,7 @@ import Testing
         try add("new.png", seed: 9)
         let writer = try IndexUpdate(
             folder: path, model: model, modelName: "seeded", decoding: .init())
-        #expect(throws: IndexError.busy(folder: path)) { try update() }
+        #expect(throws: IndexError.busy(folder: path.description)) { try update() }
         let query = [Float](repeating: 1, count: 16)
         let reader = try EmbeddingIndex(folder: path)
         #expect(try reader.search(query, top: 9).count == 4)
@@ -145,7 +145,9 @@ import Testing
     }
 
     @Test func damageIsSaid() throws {
-        #expect(throws: IndexError.missing(folder: path)) { try EmbeddingIndex(folder: path) }
+        #expect(throws: IndexError.missing(folder: path.description)) {
+            try EmbeddingIndex(folder: path)
+        }
         try add("1.png", seed: 1)
         try update()
         let vectors = "\(path)/.clip-index/vectors.f32"
@@ -177,7 +179,8 @@ import Testing
         for seed in 30..<50 { try add("\(seed).png", seed: seed) }
         #expect(try update().encoded == 20)
         #expect(try bytes(ofFile: "\(path)/.clip-index/vectors.f32").count == 24 * 16 * 4)
-        let (pictures, embeddings) = try EmbeddingIndex(folder: path).contents()
+        let contents = try EmbeddingIndex(folder: path).contents()
+        let (pictures, embeddings) = (contents.images, contents.embeddings)
         #expect(pictures.count == 24 && embeddings.count == 24)
         let all = try model.encode(
             images: pictures.map { try RGBImage(contentsOfFile: $0.path.description) })

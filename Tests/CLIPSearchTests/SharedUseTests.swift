@@ -53,7 +53,7 @@ import Testing
             for round in 0..<2000 {
                 let query = (task + round) % 16
                 if try index.search(queries[query], top: 5) != expected[query] { wrong += 1 }
-                if round % 500 == 0, try index.contents().pictures.count != 40 { wrong += 1 }
+                if round % 500 == 0, try index.contents().images.count != 40 { wrong += 1 }
             }
             return wrong
         }
@@ -99,7 +99,7 @@ import Testing
                 let found = try searched.search(queries[query], top: 5)
                 let isSorted = zip(found, found.dropFirst()).allSatisfy { $0.cosine >= $1.cosine }
                 let isRight = found.allSatisfy { match in
-                    let name = String(decoding: match.path.lastComponent, as: UTF8.self)
+                    let name = String(decoding: match.file.lastComponent, as: UTF8.self)
                     return abs((cosines[query][name] ?? 9) - match.cosine) < 1e-5
                 }
                 if !isSorted || !isRight || found.isEmpty { wrong += 1 }

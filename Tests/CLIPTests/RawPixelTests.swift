@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test func rawPixelsArePreprocessedAsAFile() throws {
-        let file = try RGBImage(contentsOfFile: Fixtures.path("pictures/wide.png"))
+        let file = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.png"))
         let raw = try RGBImage(
             width: file.width, height: file.height, bytes: file.pixels, order: .rgb)
         #expect(raw == file)

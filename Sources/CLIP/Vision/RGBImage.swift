@@ -79,7 +79,7 @@ public struct RGBImage: Sendable, Equatable {
     }
 
     /// How a file becomes pixels.
-    public struct DecodingOptions: Sendable {
+    public struct DecodingOptions: Sendable, Hashable {
         /// Whether pictures are turned the way EXIF says their camera was held.
         public var appliesOrientation = true
         /// Whether grey of 16 bits is scaled to 8, and not clipped to white above 255.

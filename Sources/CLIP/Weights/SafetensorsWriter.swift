@@ -1,7 +1,7 @@
 internal import Tensors
 
 /// A format of numbers in a file of weights.
-public enum NumberFormat: String, Sendable, CaseIterable {
+public enum NumberFormat: String, Sendable, CaseIterable, Codable {
     case float32 = "f32"
     /// IEEE binary16: 11 significant bits, up to 65,504.
     case float16 = "f16"

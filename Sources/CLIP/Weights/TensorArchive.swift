@@ -1,7 +1,7 @@
 internal import Tensors
 
 /// The file formats in which weights come.
-public enum WeightFormat: String, Sendable {
+public enum WeightFormat: String, Sendable, Codable {
     case safetensors
     /// A zip archive of `torch.save`: `.pt`, `.pth`, `.bin`.
     case pyTorch = "pytorch"

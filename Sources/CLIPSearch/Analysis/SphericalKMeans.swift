@@ -10,7 +10,7 @@ internal import Tensors
 ///
 /// Source: Dhillon and Modha 2001 (spherical k-means), Arthur and Vassilvitskii 2007 (k-means++), Fränti 2018
 /// (random swaps).
-public struct SphericalKMeans: Sendable {
+public struct SphericalKMeans: Sendable, Hashable, Codable {
     /// The directions of the clusters, one row each, L2-normalised; the largest cluster first.
     public let centroids: Embeddings
     /// The cluster of each vector.

@@ -9,15 +9,29 @@ internal import Tensors
 /// at once.
 public struct EmbeddingIndex: Sendable {
     /// A picture that is like what was looked for.
-    public struct Match: Sendable, Equatable {
-        /// The folder's path, then that of the file in it.
-        public let path: FilePath
+    public struct Match: Sendable, Hashable, Codable {
+        /// The path as the folder's path, then that of the file in it. Bytes that are not UTF-8 become
+        /// U+FFFD.
+        public var path: String { file.description }
+        /// The bytes of the path, which need not be UTF-8.
+        public var pathBytes: [UInt8] { file.bytes }
+        package let file: FilePath
         /// With what was looked for, -1...1.
         public let cosine: Float
+
+        private enum CodingKeys: String, CodingKey { case file = "path", cosine }
+    }
+
+    /// All images of an index and their vectors.
+    public struct Contents: Sendable, Hashable, Codable {
+        /// The images, in the order of their paths.
+        public let images: [IndexedPicture]
+        /// The vectors of the images, L2-normalised, in the same order.
+        public let embeddings: Embeddings
     }
 
     /// The folder that was indexed.
-    public let folder: FilePath
+    package let folder: FilePath
     /// The model that made the vectors.
     public let model: ModelRecord
     /// The name or path of the model.
@@ -48,7 +62,7 @@ public struct EmbeddingIndex: Sendable {
     ///
     /// - Parameter threads: how many a search uses; all cores of the process if nil.
     /// - Throws: `IndexError`.
-    public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
+    package init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         try Self.checkIsFolder(folder)
         let opened: Files?
         do throws(FileError) {
@@ -56,7 +70,7 @@ public struct EmbeddingIndex: Sendable {
         } catch {
             throw IndexError(error, folder: folder)
         }
-        guard let opened else { throw .missing(folder: folder) }
+        guard let opened else { throw .missing(folder: folder.description) }
         (database, model, vectors) = (opened.database, opened.model, opened.vectors)
         (quantized, count) = (opened.quantized, opened.count)
         self.folder = folder
@@ -167,7 +181,7 @@ public struct EmbeddingIndex: Sendable {
                 // Rows of files that are gone are found as well.
                 if matches.count >= top || found.count < wanted || wanted == vectors.count {
                     return Array(
-                        matches.sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }.prefix(top))
+                        matches.sorted { ($1.cosine, $0.file) < ($0.cosine, $1.file) }.prefix(top))
                 }
                 wanted = min(vectors.count, 4 * wanted)
             }
@@ -194,7 +208,7 @@ public struct EmbeddingIndex: Sendable {
                     continue
                 }
                 let path = folder.appending(file.path.bytes)
-                matches.append((row, Match(path: path, cosine: cosine)))
+                matches.append((row, Match(file: path, cosine: cosine)))
             }
         }
         guard try database.generation() != generation else {
@@ -207,14 +221,14 @@ public struct EmbeddingIndex: Sendable {
         // The rows may have been read before they were written over.
         return matches.compactMap { row, match in
             let cosine = min(1, max(-1, vectors.dotProduct(ofRow: row, with: query)))
-            return cosine >= threshold ? Match(path: match.path, cosine: cosine) : nil
+            return cosine >= threshold ? Match(file: match.file, cosine: cosine) : nil
         }
     }
 
     /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
     ///
     /// - Throws: `IndexError.unusable` if the index is damaged.
-    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
+    public func contents() throws(IndexError) -> Contents {
         try reading { generation throws(FileError) in
             // Images that came after the file was mapped are left out.
             let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
@@ -238,12 +252,13 @@ public struct EmbeddingIndex: Sendable {
                     (pictures.count * dimension)..<((pictures.count + 1) * dimension), with: vector)
                 pictures.append(
                     IndexedPicture(
-                        path: folder.appending(file.path.bytes), width: file.width,
+                        file: folder.appending(file.path.bytes), width: file.width,
                         height: file.height, size: file.size, modified: file.modified,
                         digest: file.digest ?? []))
             }
             values.removeLast(values.count - pictures.count * dimension)
-            return (pictures, Embeddings(rows: values, dimension: dimension))
+            return Contents(
+                images: pictures, embeddings: Embeddings(rows: values, dimension: dimension))
         }
     }
 
@@ -253,7 +268,7 @@ public struct EmbeddingIndex: Sendable {
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {
         try reading { _ throws(FileError) in
             try database.failures(in: folder).map { _, full, reason in
-                IndexUpdate.Failure(path: full, reason: reason, isNew: false)
+                IndexUpdate.Failure(file: full, reason: reason, isNew: false)
             }
         }
     }
@@ -309,9 +324,13 @@ public struct EmbeddingIndex: Sendable {
 }
 
 /// A picture of an index.
-public struct IndexedPicture: Sendable {
-    /// The folder's path, then that of the file in it.
-    public let path: FilePath
+public struct IndexedPicture: Sendable, Hashable, Codable {
+    /// The path as the folder's path, then that of the file in it. Bytes that are not UTF-8 become
+    /// U+FFFD.
+    public var path: String { file.description }
+    /// The bytes of the path, which need not be UTF-8.
+    public var pathBytes: [UInt8] { file.bytes }
+    package let file: FilePath
     /// In pixels.
     public let width: Int
     /// In pixels.
@@ -322,4 +341,9 @@ public struct IndexedPicture: Sendable {
     public let modified: Int
     /// SHA-256 of the file.
     public let digest: [UInt8]
+
+    private enum CodingKeys: String, CodingKey {
+        case file = "path"
+        case width, height, size, modified, digest
+    }
 }

@@ -1,23 +1,24 @@
 internal import Tensors
 
 /// What can be wrong with an index.
-public enum IndexError: Error, Equatable, Sendable {
+public enum IndexError: Error, Hashable, Sendable {
     /// There is no index in a folder.
-    case missing(folder: FilePath)
+    case missing(folder: String)
     /// The folder itself cannot be read.
-    case unreadableFolder(folder: FilePath, reason: String)
+    case unreadableFolder(folder: String, reason: String)
     /// An index cannot be read or written.
-    case unusable(folder: FilePath, reason: String)
+    case unusable(folder: String, reason: String)
     /// The files of an index hold what no update has written.
-    case damaged(folder: FilePath, reason: String)
+    case damaged(folder: String, reason: String)
     /// An index holds embeddings that the model's cannot be compared with.
-    case otherModel(folder: FilePath, stored: String, given: String)
+    case otherModel(folder: String, stored: String, given: String)
     /// Another process updates the index.
-    case busy(folder: FilePath)
+    case busy(folder: String)
 }
 
 extension IndexError {
     init(_ error: FileError, folder: FilePath) {
+        let folder = folder.description
         self =
             error.isBusy
             ? .busy(folder: folder)

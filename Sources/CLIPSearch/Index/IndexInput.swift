@@ -66,7 +66,7 @@ extension IndexUpdate {
             case .file(let path): result = try input(forFile: path)
             case .unreadable(let path, let reason):
                 guard path != folder else {
-                    return stop(.unreadableFolder(folder: folder, reason: reason))
+                    return stop(.unreadableFolder(folder: folder.description, reason: reason))
                 }
                 // What cannot be listed is not known to be gone.
                 let path = relative(path)
@@ -77,7 +77,7 @@ extension IndexUpdate {
                 // The disk that the link leads to may only be absent for now.
                 let ids = try database.idsOfFiles(below: relative(path))
                 try markSeen(ids)
-                if !ids.isEmpty { summary.danglingLinks.append(path) }
+                if !ids.isEmpty { summary.dangling.append(path) }
             }
         }
         return result

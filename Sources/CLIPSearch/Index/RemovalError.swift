@@ -1,5 +1,5 @@
 /// The reasons for which a file is not moved, deleted or put back.
-public enum RemovalError: Error, Equatable, Sendable {
+package enum RemovalError: Error, Equatable, Sendable {
     /// An image stays because a file, itself or the duplicate that is kept, is not as it was
     /// indexed.
     case changed(path: FilePath, file: FilePath)
@@ -13,7 +13,7 @@ public enum RemovalError: Error, Equatable, Sendable {
 
 extension RemovalError: CustomStringConvertible {
     /// One line for a person.
-    public var description: String {
+    package var description: String {
         switch self {
         case .changed(let path, let file) where path == file:
             "\(path) has changed since it was indexed and stays: run clip index again"
