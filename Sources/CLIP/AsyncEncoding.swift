@@ -25,7 +25,7 @@ extension CLIPModel {
             let batch = Array(images[start..<min(start + most, images.count)])
             values += try encode(images: batch).values
         }
-        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+        return Embeddings(rows: values, dimension: configuration.embeddingDimension)
     }
 
     /// Returns the embeddings of texts, as the text tower gives them: not normalised.
@@ -69,7 +69,7 @@ extension CLIPModel {
             let batch = order[start..<min(start + 512, order.count)].map { tokens[$0] }
             values += try encode(tokens: batch).values
         }
-        return Embeddings(values: values, dimension: configuration.embeddingDimension)
+        return Embeddings(rows: values, dimension: configuration.embeddingDimension)
             .moved(to: order)
     }
 }

@@ -1,40 +1,40 @@
 /// The hyperparameters of a CLIP model, as far as they shape its arithmetic.
-public struct CLIPConfiguration: Sendable, Equatable {
+public struct CLIPConfiguration: Sendable, Hashable, Codable {
     /// The image tower.
-    public enum Vision: Sendable, Equatable {
+    public enum Vision: Sendable, Hashable, Codable {
         case visionTransformer(VisionTransformer)
         case modifiedResNet(ModifiedResNet)
     }
 
     /// A ViT of pre-norm blocks, with a class token.
-    public struct VisionTransformer: Sendable, Equatable {
+    public struct VisionTransformer: Sendable, Hashable, Codable {
         /// The side of the picture it sees, in pixels; a multiple of `patchSize` and a rest.
-        public var resolution: Int
+        public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
-        public var patchSize: Int
+        public internal(set) var patchSize: Int
         /// Channels of the residual stream.
-        public var width: Int
+        public internal(set) var width: Int
         /// Residual attention blocks.
-        public var layers: Int
+        public internal(set) var layers: Int
         /// Heads of each block; `width` is split among them.
-        public var heads: Int
+        public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
-        public var mlpWidth: Int
+        public internal(set) var mlpWidth: Int
 
         /// Patches along a side.
         public var grid: Int { resolution / patchSize }
     }
 
     /// OpenAI's ResNet: three-convolution stem, average pools instead of strides, attention pool.
-    public struct ModifiedResNet: Sendable, Equatable {
+    public struct ModifiedResNet: Sendable, Hashable, Codable {
         /// The side of the picture it sees, in pixels.
-        public var resolution: Int
+        public internal(set) var resolution: Int
         /// Channels after the stem.
-        public var width: Int
+        public internal(set) var width: Int
         /// Bottlenecks in each of the four stages.
-        public var layers: [Int]
+        public internal(set) var layers: [Int]
         /// Heads of the attention pool.
-        public var heads: Int
+        public internal(set) var heads: Int
 
         /// Positions along a side of the last feature map.
         public var grid: Int { resolution / 32 }
@@ -43,31 +43,31 @@ public struct CLIPConfiguration: Sendable, Equatable {
     }
 
     /// The text tower: a causal transformer.
-    public struct Text: Sendable, Equatable {
+    public struct Text: Sendable, Hashable, Codable {
         /// Positions; 77 in every published model.
-        public var contextLength: Int
+        public internal(set) var contextLength: Int
         /// Ids; 49,408 in every published model.
-        public var vocabularySize: Int
+        public internal(set) var vocabularySize: Int
         /// Channels of the residual stream.
-        public var width: Int
+        public internal(set) var width: Int
         /// Residual attention blocks.
-        public var layers: Int
+        public internal(set) var layers: Int
         /// Heads of each block; `width` is split among them.
-        public var heads: Int
+        public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
-        public var mlpWidth: Int
+        public internal(set) var mlpWidth: Int
     }
 
     /// The image tower.
-    public var vision: Vision
+    public internal(set) var vision: Vision
     /// The text tower.
-    public var text: Text
+    public internal(set) var text: Text
     /// The dimension of the embeddings that both towers end in.
-    public var embeddingDimension: Int
+    public internal(set) var embeddingDimension: Int
     /// The activation of every MLP.
-    public var activation: Activation
+    public internal(set) var activation: Activation
     /// ε of every LayerNorm.
-    public var layerNormEpsilon: Float = 1e-5
+    public internal(set) var layerNormEpsilon: Float = 1e-5
 
     /// The side of the picture that the image tower sees, in pixels.
     public var resolution: Int {
@@ -93,7 +93,7 @@ public struct CLIPConfiguration: Sendable, Equatable {
 /// The activation of the MLPs: which of the two, the weights decide.
 ///
 /// With the wrong one a model still answers, several per cent less often right.
-public enum Activation: String, Sendable, CaseIterable {
+public enum Activation: String, Sendable, CaseIterable, Codable {
     /// x · σ(1.702 x): OpenAI's weights, and some others.
     case quickGELU = "quickgelu"
     /// x · Φ(x), exact: most of open_clip's weights.

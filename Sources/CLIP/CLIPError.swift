@@ -33,6 +33,8 @@ public enum CLIPError: Error, Equatable, Sendable {
     case invalidResolution(reason: String)
     /// Pixels do not fit the size that they are said to have.
     case wrongPixelCount(expected: Int, found: Int)
+    /// A row of raw pixels has more bytes than the distance between rows.
+    case wrongBytesPerRow(expected: Int, found: Int)
 
     /// A file of weights breaks its format.
     case malformedWeights(path: String, reason: String)
@@ -59,10 +61,16 @@ public enum CLIPError: Error, Equatable, Sendable {
     case invalidTokens(reason: String)
     /// Labels or prompts that make no classifier.
     case invalidLabels(reason: String)
+    /// Vectors have another dimension than those that they are used with.
+    case wrongDimension(expected: Int, found: Int)
+    /// The values of embeddings are not whole rows of a positive dimension.
+    case wrongValueCount(dimension: Int, found: Int)
     /// A file cannot be written.
     case unwritableFile(path: String, reason: String)
     /// A number of the weights is too large for the format in which they are to be written.
     case unrepresentableNumber(tensor: String, number: Float, format: String)
+    /// The CPU has no instructions for a precision.
+    case unsupportedPrecision(Precision)
     /// An engine cannot compute the products of a model.
     case unavailableEngine(Engine, reason: String)
     /// A result is not a number, or infinite.
@@ -148,6 +156,8 @@ extension CLIPError: CustomStringConvertible {
         case .invalidResolution(let reason): return reason
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) pixel values, found \(found)"
+        case .wrongBytesPerRow(let expected, let found):
+            return "expected at least \(expected) bytes a row, found \(found)"
         case .malformedWeights(let path, let reason):
             return "cannot read the weights \(path): \(reason)"
         case .damagedWeights(let path, let expected, let found):
@@ -185,12 +195,18 @@ extension CLIPError: CustomStringConvertible {
                 """
         case .invalidTokens(let reason): return "invalid tokens: \(reason)"
         case .invalidLabels(let reason): return reason
+        case .wrongDimension(let expected, let found):
+            return "expected vectors of \(expected) dimensions, found \(found)"
+        case .wrongValueCount(let dimension, let found):
+            return "expected rows of \(dimension) values, at least 1, found \(found) values"
         case .unwritableFile(let path, let reason):
             return "cannot write \(path): \(reason)"
         case .unrepresentableNumber(let tensor, let number, let format):
             return """
                 the tensor \(tensor) has the number \(number), which is too large for \(format)
                 """
+        case .unsupportedPrecision(let precision):
+            return "this CPU has no instructions for the precision \(precision.rawValue)"
         case .unavailableEngine(let engine, let reason):
             return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):

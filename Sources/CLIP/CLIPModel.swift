@@ -15,7 +15,7 @@ internal import Tensors
 ///     let model = try CLIPModel(path: "ViT-B-32")
 ///     let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
 ///     let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
-///     print(image.cosineSimilarities(to: texts))
+///     print(try image.cosineSimilarities(to: texts))
 ///
 /// A model never changes, and any number of tasks may use it at once. Its weights are checked when
 /// it is made; a tower's are read from the mapped file when the tower is first used, so the file must
@@ -148,11 +148,15 @@ public struct CLIPModel: Sendable {
         Lazy { TextEncoder(parameters, configuration, precision) }
     }
 
-    /// The same model with another arithmetic: fp32 where the CPU has no instructions for it.
-    public func at(precision: Precision) -> CLIPModel {
-        let possible = precision.isSupported ? precision : .fp32
-        guard possible != self.precision else { return self }
-        return computing(in: possible, by: wantedEngine)
+    /// Returns the same model with another precision.
+    ///
+    ///     let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    ///
+    /// - Throws: `CLIPError.unsupportedPrecision` if the CPU has no instructions for it.
+    public func at(precision: Precision) throws(CLIPError) -> CLIPModel {
+        guard precision.isSupported else { throw .unsupportedPrecision(precision) }
+        guard precision != self.precision else { return self }
+        return computing(in: precision, by: wantedEngine)
     }
 
     /// The same model with another engine for its matrix products.
@@ -243,7 +247,7 @@ public struct CLIPModel: Sendable {
             let pixels = images[group].flatMap { preprocessor($0) }
             return try imageFeatures(pixels[...], workspace)
         }
-        return Embeddings(values: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
+        return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
     /// The embeddings of pictures that are preprocessed already: not normalised.
@@ -262,7 +266,7 @@ public struct CLIPModel: Sendable {
             try imageFeatures(
                 pixels[(group.lowerBound * size)..<(group.upperBound * size)], workspace)
         }
-        return Embeddings(values: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
+        return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
     /// The embeddings of texts, as the text tower gives them: not normalised.
@@ -299,7 +303,7 @@ public struct CLIPModel: Sendable {
             rows.append(row[...end])
         }
         let dimension = configuration.embeddingDimension
-        guard !rows.isEmpty else { return Embeddings(values: [], dimension: dimension) }
+        guard !rows.isEmpty else { return Embeddings(rows: [], dimension: dimension) }
         // Neighbours share what they begin with.
         let order = rows.indices.sorted { rows[$0].lexicographicallyPrecedes(rows[$1]) }
         let sorted = order.map { rows[$0] }
@@ -311,7 +315,7 @@ public struct CLIPModel: Sendable {
                 encoder(texts, workspace: workspace, observer: $0)
             }
         }
-        return Embeddings(values: found.flatMap(\.self), dimension: dimension).moved(to: order)
+        return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
 
     /// Which of some labels fits, from the cosines of a picture with them: softmax(logitScale · cosine).
@@ -324,9 +328,9 @@ public struct CLIPModel: Sendable {
         return weights.map { $0 / sum }
     }
 
-    /// The SHA-256 of each file of weights, in hexadecimal digits; reads all their bytes.
-    public func checksums() -> [(path: String, sha256: String)] {
-        files.map { ($0.path, $0.file.sha256()) }
+    /// Returns the SHA-256 of each file of weights. Reads all bytes of the files.
+    public func checksums() -> [WeightsDescription.Checksum] {
+        files.map { WeightsDescription.Checksum(path: $0.path, sha256: $0.file.sha256()) }
     }
 
     /// What tells models apart whose embeddings cannot be compared: 64 hexadecimal digits.

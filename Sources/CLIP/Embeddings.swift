@@ -1,19 +1,36 @@
 internal import Tensors
 
 /// Vectors of one dimension, one row for each input, in the order of the inputs.
-public struct Embeddings: Sendable, Equatable {
-    /// Row by row: `count * dimension` numbers.
+///
+///     let images = try model.encode(images: [bike, mountain])
+///     let texts = try model.encode(texts: ["a man riding bicycle"])
+///     print(images.count, images.dimension, try images.cosineSimilarities(to: texts))
+///
+/// Embeddings are encoded (`Codable`) with the keys `dimension` and `values`.
+public struct Embeddings: Sendable, Hashable {
+    /// The numbers of all rows, row by row: `count * dimension`.
     public private(set) var values: [Float]
-    /// The length of a row.
+    /// The number of dimensions of each row, at least 1.
     public let dimension: Int
 
     /// The number of rows.
     public var count: Int { values.count / dimension }
 
-    /// Embeddings from their numbers.
+    /// Makes embeddings from their numbers.
     ///
-    /// - Parameter values: row by row, a multiple of `dimension`.
-    public init(values: [Float], dimension: Int) {
+    /// - Parameters:
+    ///   - values: The numbers, row by row.
+    ///   - dimension: The number of dimensions, at least 1.
+    /// - Throws: `CLIPError.wrongValueCount` if the values are not whole rows.
+    public init(values: [Float], dimension: Int) throws(CLIPError) {
+        guard dimension > 0, values.count % dimension == 0 else {
+            throw .wrongValueCount(dimension: dimension, found: values.count)
+        }
+        self.init(rows: values, dimension: dimension)
+    }
+
+    /// Makes embeddings from numbers that are whole rows.
+    package init(rows values: [Float], dimension: Int) {
         precondition(
             dimension > 0 && values.count % dimension == 0,
             "\(values.count) values in rows of \(dimension)")
@@ -31,27 +48,22 @@ public struct Embeddings: Sendable, Equatable {
         rows.reduce(into: []) { $0 += values[($1 * dimension)..<(($1 + 1) * dimension)] }
     }
 
-    /// The rows divided by their L2 norms; a row of zeros stays as it is.
+    /// Returns the rows divided by their L2 norms. A row of zeros stays as it is.
     public func normalized() -> Embeddings {
         var result = self
         normalizeRows(&result.values, dimension: dimension)
         return result
     }
 
-    /// The cosine of every row with every row of `other`, in -1...1.
+    /// Returns the cosine of every row with every row of `other`, in -1...1.
     ///
-    /// CLIP's cosines of a picture and a text that fit lie around 0.2 to 0.35: they are to be
+    /// CLIP's cosines of an image and a text that fit lie around 0.2 to 0.35: they are to be
     /// compared with each other, not with 1.
     ///
     /// - Returns: `count` rows of `other.count` numbers.
-    public func cosineSimilarities(to other: Embeddings) -> [[Float]] {
-        precondition(dimension == other.dimension, "\(dimension) and \(other.dimension)")
-        let columns = other.count
-        let products = dotProducts(
-            normalized().values, other.normalized().values, dimension: dimension)
-        return (0..<count).map { row in
-            products[(row * columns)..<((row + 1) * columns)].map { min(1, max(-1, $0)) }
-        }
+    /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
+    public func cosineSimilarities(to other: Embeddings) throws(CLIPError) -> [[Float]] {
+        try UnitVectors(other).cosines(of: self)
     }
 
     /// The rows in another order: row i becomes row `places[i]`.
@@ -65,9 +77,53 @@ public struct Embeddings: Sendable, Equatable {
         return result
     }
 
-    /// The rows of both, one below the other.
-    public static func + (a: Embeddings, b: Embeddings) -> Embeddings {
-        precondition(a.dimension == b.dimension, "\(a.dimension) and \(b.dimension)")
-        return Embeddings(values: a.values + b.values, dimension: a.dimension)
+    /// Returns the rows of both, one below the other.
+    ///
+    /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
+    public static func + (a: Embeddings, b: Embeddings) throws(CLIPError) -> Embeddings {
+        guard a.dimension == b.dimension else {
+            throw .wrongDimension(expected: a.dimension, found: b.dimension)
+        }
+        return Embeddings(rows: a.values + b.values, dimension: a.dimension)
+    }
+}
+
+extension Embeddings: Codable {
+    private enum CodingKeys: String, CodingKey { case dimension, values }
+
+    /// Decodes embeddings; values that are not whole rows are `DecodingError.dataCorrupted`.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        let dimension = try container.decode(Int.self, forKey: .dimension)
+        let values = try container.decode([Float].self, forKey: .values)
+        do throws(CLIPError) {
+            try self.init(values: values, dimension: dimension)
+        } catch {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: error.description))
+        }
+    }
+}
+
+/// Embeddings that are normalised and packed once for the cosines of many others with them.
+struct UnitVectors: Sendable {
+    private let vectors: PackedVectors
+    private let count: Int
+    private let dimension: Int
+
+    init(_ embeddings: Embeddings) {
+        (count, dimension) = (embeddings.count, embeddings.dimension)
+        vectors = PackedVectors(embeddings.normalized().values, dimension: dimension)
+    }
+
+    /// Returns the cosine of every row of `rows` with every vector, in -1...1.
+    func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {
+        guard rows.dimension == dimension else {
+            throw .wrongDimension(expected: dimension, found: rows.dimension)
+        }
+        let products = vectors.dotProducts(with: rows.normalized().values)
+        return (0..<rows.count).map { row in
+            products[(row * count)..<((row + 1) * count)].map { min(1, max(-1, $0)) }
+        }
     }
 }

@@ -31,7 +31,7 @@ extension CLIPModel {
         let rows: Embeddings
         do throws(CLIPError) {
             rows = Embeddings(
-                values: try imageFeatures(pixels[...], workspace),
+                rows: try imageFeatures(pixels[...], workspace),
                 dimension: configuration.embeddingDimension)
         } catch {
             return .failure(

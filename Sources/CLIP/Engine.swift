@@ -5,7 +5,7 @@ internal import Tensors
 ///     let model = try CLIPModel(path: "ViT-B-32").at(engine: .blas)
 ///
 /// The products of bf16 and int8 are always `native`.
-public enum Engine: String, Sendable, CaseIterable {
+public enum Engine: String, Sendable, CaseIterable, Codable {
     /// The kernels of this library, on weights that are packed once.
     case native
     /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded when it is first used. The
@@ -35,12 +35,19 @@ public enum Engine: String, Sendable, CaseIterable {
     /// False if this process may use so few addresses (`ulimit -v`) that a BLAS is not loaded.
     package static var hasAddressesForBLAS: Bool { ProductEngine.hasAddressesForBLAS }
 
-    /// The name and version of the BLAS ("OpenBLAS 0.3.21") and the kernels it uses here ("SkylakeX"). Nil if
-    /// there is none. Asking loads it.
-    public static var blasLibrary: (version: String, core: String)? {
+    /// The BLAS that `blas` uses.
+    public struct BLASLibrary: Sendable, Hashable, Codable {
+        /// The name and version, such as "OpenBLAS 0.3.21".
+        public let version: String
+        /// The kernels that it uses on this CPU, such as "SkylakeX".
+        public let core: String
+    }
+
+    /// The BLAS of this machine; nil if there is none. Asking loads it.
+    public static var blasLibrary: BLASLibrary? {
         ProductEngine.library.map { found in
             let words = found.version.split(separator: " ").prefix(2)
-            return (words.joined(separator: " "), found.core)
+            return BLASLibrary(version: words.joined(separator: " "), core: found.core)
         }
     }
 

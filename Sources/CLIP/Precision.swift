@@ -4,7 +4,7 @@ internal import Tensors
 ///
 /// Whatever it is, layer norms, softmax, residuals and sums are float32 (sums of bytes int32), and so are
 /// the embeddings.
-public enum Precision: String, Sendable, CaseIterable {
+public enum Precision: String, Sendable, CaseIterable, Codable {
     /// Weights and activations in float32: the reference's.
     case fp32
     /// Both rounded to bfloat16 for every product, but for a ResNet's attention pool, which is float32.

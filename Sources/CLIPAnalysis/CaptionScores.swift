@@ -22,9 +22,9 @@ public enum CaptionScores {
 }
 
 /// How well the texts of some pictures are told apart, and the pictures of the texts: row i belongs to row i.
-public struct PairEvaluation: Sendable {
+public struct PairEvaluation: Sendable, Hashable, Codable {
     /// One way of looking.
-    public struct Direction: Sendable {
+    public struct Direction: Sendable, Hashable, Codable {
         /// InfoNCE: the mean cross entropy, in nats, of finding each row's partner among all.
         public let loss: Double
         /// How many partners are at least as like each row as its own, that included: 1 is the best.

@@ -6,7 +6,7 @@ internal import Tensors
 /// Found by orthogonal iteration with some more directions than are asked for, and rotated within these.
 ///
 /// Source: Halko, Martinsson and Tropp 2011, "Finding Structure with Randomness".
-public struct PrincipalComponents: Sendable {
+public struct PrincipalComponents: Sendable, Hashable, Codable {
     /// The directions, one row each, of length 1, orthogonal; the largest number of each is positive.
     public let axes: Embeddings
     /// How far each vector lies from the mean along each axis: a row a vector.
@@ -64,9 +64,9 @@ public struct PrincipalComponents: Sendable {
             }
             axes += vector.map(Float.init)
         }
-        self.axes = Embeddings(values: axes, dimension: dimension)
+        self.axes = Embeddings(rows: axes, dimension: dimension)
         coordinates = Embeddings(
-            values: dotProducts(centred, axes, dimension: dimension), dimension: count)
+            rows: dotProducts(centred, axes, dimension: dimension), dimension: count)
         variances = values.prefix(count).map { max(0, $0) / Double(rows - 1) }
     }
 

@@ -10,7 +10,7 @@ internal import Tensors
 ///
 /// Source: Dhillon and Modha 2001 (spherical k-means), Arthur and Vassilvitskii 2007 (k-means++), Fränti 2018
 /// (random swaps).
-public struct SphericalKMeans: Sendable {
+public struct SphericalKMeans: Sendable, Hashable, Codable {
     /// The directions of the clusters, one row each, L2-normalised; the largest cluster first.
     public let centroids: Embeddings
     /// The cluster of each vector.
@@ -65,7 +65,7 @@ public struct SphericalKMeans: Sendable {
         var places = [Int](repeating: 0, count: clusters)
         for (place, cluster) in order.enumerated() { places[cluster] = place }
         centroids = Embeddings(
-            values: state.centroids.values(ofRows: order), dimension: unit.dimension)
+            rows: state.centroids.values(ofRows: order), dimension: unit.dimension)
         assignments = rows.map { places[$0] }
         cosines = state.nearest.map { min(1, max(-1, $0.product)) }
         meanCosine = state.meanCosine
@@ -114,7 +114,7 @@ public struct SphericalKMeans: Sendable {
                     sums.replaceSubrange(place..<(place + dimension), with: centroids[cluster])
                 }
                 let old = nearest
-                centroids = Embeddings(values: sums, dimension: dimension).normalized()
+                centroids = Embeddings(rows: sums, dimension: dimension).normalized()
                 assign(unit, pool)
                 if zip(old, nearest).allSatisfy({ $0.row == $1.row }) { break }
             }
@@ -152,7 +152,7 @@ public struct SphericalKMeans: Sendable {
             chosen.append(best.row)
             nearest = best.distances
         }
-        return Embeddings(values: unit.values(ofRows: chosen), dimension: unit.dimension)
+        return Embeddings(rows: unit.values(ofRows: chosen), dimension: unit.dimension)
     }
 }
 
@@ -161,6 +161,6 @@ extension Embeddings {
     fileprivate func replacing(_ row: Int, with vector: [Float]) -> Embeddings {
         var values = values
         values.replaceSubrange((row * dimension)..<((row + 1) * dimension), with: vector)
-        return Embeddings(values: values, dimension: dimension)
+        return Embeddings(rows: values, dimension: dimension)
     }
 }

@@ -21,9 +21,19 @@ public struct TSNE: Sendable {
     public init() {}
 
     /// Where vectors lie, and how much of their neighbourhoods is lost.
-    public struct Layout: Sendable {
+    public struct Layout: Sendable, Hashable, Codable {
+        /// A place on the map.
+        public struct Point: Sendable, Hashable, Codable {
+            /// The horizontal coordinate.
+            public let x: Float
+            /// The vertical coordinate.
+            public let y: Float
+
+            package init(x: Float, y: Float) { (self.x, self.y) = (x, y) }
+        }
+
         /// The coordinates of each vector, around 0.
-        public let points: [(x: Float, y: Float)]
+        public let points: [Point]
         /// Of Kullback and Leibler, in nats: what t-SNE makes small.
         public let divergence: Double
     }
@@ -36,7 +46,7 @@ public struct TSNE: Sendable {
     ) -> Layout {
         let count = embeddings.count
         guard count > 3 else {
-            let points = (0..<count).map { (x: Float($0), y: Float(0)) }
+            let points = (0..<count).map { Layout.Point(x: Float($0), y: 0) }
             return Layout(points: points, divergence: 0)
         }
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
@@ -74,7 +84,7 @@ public struct TSNE: Sendable {
         }
         let last = Forces(x, y, neighbours, attraction: 1, angle: angle, pool)
         return Layout(
-            points: zip(x, y).map { (x: $0.0, y: $0.1) }, divergence: last.divergence)
+            points: zip(x, y).map { Layout.Point(x: $0.0, y: $0.1) }, divergence: last.divergence)
     }
 
     /// The first two principal components, made small.

@@ -32,7 +32,7 @@ public struct CLIPHub: Sendable {
     }
 
     /// Weights on this machine.
-    public struct InstalledModel: Sendable, Equatable {
+    public struct InstalledModel: Sendable, Hashable, Codable {
         /// The name that was asked for.
         public let name: String
         /// A file of weights, or a folder with one and its configuration.

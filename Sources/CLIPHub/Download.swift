@@ -2,7 +2,7 @@ internal import Files
 internal import Files
 
 /// How far a download has come.
-public struct DownloadProgress: Sendable, Equatable {
+public struct DownloadProgress: Sendable, Hashable, Codable {
     /// The file's name.
     public let file: String
     /// Bytes that are on this machine.

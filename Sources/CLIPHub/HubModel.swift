@@ -5,7 +5,7 @@ public import CLIP
 ///
 /// The activation and the normalisation are those that the weights were trained with, whichever
 /// name of an architecture open_clip lists them under.
-public struct HubModel: Sendable {
+public struct HubModel: Sendable, Hashable {
     /// `architecture:tag`, as in open_clip.
     public let name: String
     /// Other names of the same weights: OpenAI's own, and open_clip's with `-quickgelu`.
@@ -30,7 +30,7 @@ public struct HubModel: Sendable {
     public let activation: Activation
 
     /// A file at OpenAI's.
-    public struct OfficialFile: Sendable, Equatable {
+    public struct OfficialFile: Sendable, Hashable, Codable {
         /// OpenAI's name of the model, such as `ViT-B/32`.
         public let name: String
         /// The file's name, such as `ViT-B-32.pt`.

@@ -1,18 +1,19 @@
 internal import Files
 public import CLIP
+package import CLIP
 
 /// Something that a model is known to answer, because others measured it and published it.
 ///
 /// A model that gives these numbers gives those of the papers and of the other libraries.
-public struct KnownAnswer: Sendable {
+package struct KnownAnswer: Sendable {
     /// Whose answer: a name of OpenAI's, or `tiny`.
-    public let model: String
+    package let model: String
     /// Who published it.
-    public let source: String
+    package let source: String
     /// What is compared, in a few words.
-    public let description: String
+    package let description: String
     /// The greatest difference that rounding and other arithmetic explain.
-    public let tolerance: Double
+    package let tolerance: Double
 
     private let quantity: String
     private let texts: [String]
@@ -26,17 +27,17 @@ public struct KnownAnswer: Sendable {
     private enum Measure: String { case values, sum, norm }
 
     /// How a model did.
-    public struct Outcome: Sendable, Equatable {
+    package struct Outcome: Sendable, Equatable {
         /// The numbers that are known, and those that the model gives.
-        public let expected, found: [Double]
+        package let expected, found: [Double]
         /// The greatest difference between them.
-        public let difference: Double
+        package let difference: Double
         /// Whether that is within the tolerance.
-        public let isRight: Bool
+        package let isRight: Bool
     }
 
     /// All that are known.
-    public static let all: [KnownAnswer] = Registry.answers.map { entry in
+    package static let all: [KnownAnswer] = Registry.answers.map { entry in
         guard let answer = KnownAnswer(entry) else {
             preconditionFailure("the registry has the answer \(entry)")
         }
@@ -68,7 +69,7 @@ public struct KnownAnswer: Sendable {
     /// Asks a model.
     ///
     /// - Throws: `CLIPError` if it cannot take the input.
-    public func check(_ model: CLIPModel) throws(CLIPError) -> Outcome {
+    package func check(_ model: CLIPModel) throws(CLIPError) -> Outcome {
         let rows = try rows(of: model)
         var found: [Double] = []
         let width = expected.count / max(1, rows.count)

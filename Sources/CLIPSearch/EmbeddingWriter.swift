@@ -10,7 +10,7 @@ internal import Tensors
 /// `x.model.json`, in a folder of shards `clip-model.json`, says which model made the vectors.
 public final class EmbeddingWriter {
     /// How rows are kept.
-    public enum Layout: Sendable, Equatable {
+    public enum Layout: Sendable, Hashable {
         /// JSON Lines: an object a row, with its name and its vector.
         case jsonLines
         /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl` beside `x.npy`.
@@ -53,7 +53,7 @@ public final class EmbeddingWriter {
     ///   - resuming: whether to go on with what is there of such a job.
     /// - Throws: `EmbeddingFileError.unfinished` if a job began the file and is not to be resumed,
     ///   `.otherJob` if it is not this job, else `.unwritable`.
-    public init(
+    package init(
         path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool
     ) throws(EmbeddingFileError) {
@@ -168,7 +168,7 @@ public final class EmbeddingWriter {
     /// Whether a row of this name is there from an earlier writer; each such row counts once.
     ///
     /// - Parameter kind: "image" or "text".
-    public func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+    package func hasRow(_ kind: String, _ name: FilePath) -> Bool {
         done.remove(Self.beginning(kind, name))
     }
 
@@ -177,7 +177,7 @@ public final class EmbeddingWriter {
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - fields: more that is known of it: keys, and values that are JSON already.
-    public func append(
+    package func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
         vector: [Float]
     ) throws(EmbeddingFileError) {
@@ -338,7 +338,7 @@ public final class EmbeddingWriter {
     ///   - kind: "image" or "text".
     ///   - fields: keys, and values that are JSON already.
     ///   - vector: left out if nil.
-    public static func object(
+    package static func object(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], vector: [Float]?
     ) -> [UInt8] {
         var object = beginning(kind, name)

@@ -2,29 +2,29 @@ internal import Files
 internal import CLIP
 
 /// Where a file is: bytes, as the system has them, which need not be UTF-8.
-public struct FilePath: Hashable, Sendable, Comparable {
+package struct FilePath: Hashable, Sendable, Comparable {
     /// All but 0.
-    public var bytes: [UInt8]
+    package var bytes: [UInt8]
 
     /// A path of any bytes.
-    public init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+    package init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
     /// A path of UTF-8.
-    public init(_ path: String) { bytes = Array(path.utf8) }
+    package init(_ path: String) { bytes = Array(path.utf8) }
 
     /// In the order of the bytes.
-    public static func < (a: FilePath, b: FilePath) -> Bool {
+    package static func < (a: FilePath, b: FilePath) -> Bool {
         a.bytes.lexicographicallyPrecedes(b.bytes)
     }
 
     /// What follows the last slash.
-    public var lastComponent: ArraySlice<UInt8> {
+    package var lastComponent: ArraySlice<UInt8> {
         let end = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         return bytes[end...]
     }
 
     /// What follows the last dot of the last component, in lower case; empty if there is none.
-    public var pathExtension: String {
+    package var pathExtension: String {
         let name = lastComponent
         guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else {
             return ""
@@ -42,7 +42,7 @@ public struct FilePath: Hashable, Sendable, Comparable {
     ///
     /// A byte that is not UTF-8 becomes the escape of half a surrogate pair, \udc80 to \udcff, as Python's
     /// `json.dumps` writes what `os.fsdecode` made of the name: `os.fsencode(json.loads(x))` is the path.
-    public var quoted: [UInt8] {
+    package var quoted: [UInt8] {
         let quote = UInt8(ascii: "\"")
         var result = [quote]
         var plain: [UInt8] = []  // what JSON quotes as any text
@@ -120,10 +120,32 @@ public struct FilePath: Hashable, Sendable, Comparable {
 
 extension FilePath: CustomStringConvertible {
     /// For people: what is not UTF-8 becomes U+FFFD.
-    public var description: String { String(decoding: bytes, as: UTF8.self) }
+    package var description: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension FilePath: Codable {
+    /// Decodes a text, or an array of bytes.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let path = try? container.decode(String.self) {
+            self.init(path)
+        } else {
+            self.init(try container.decode([UInt8].self))
+        }
+    }
+
+    /// Encodes the path as a text, or as an array of bytes if it is not UTF-8.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if let path = String(validating: bytes, as: UTF8.self) {
+            try container.encode(path)
+        } else {
+            try container.encode(bytes)
+        }
+    }
 }
 
 extension FilePath: ExpressibleByStringLiteral {
     /// A path of UTF-8.
-    public init(stringLiteral path: String) { self.init(path) }
+    package init(stringLiteral path: String) { self.init(path) }
 }

@@ -6,18 +6,18 @@ internal import Tensors
 /// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over,
 /// and so are folders that hold a file `.clip-ignore`. Links are followed, but no folder is entered
 /// twice. What cannot be listed is an error of its own.
-public struct FolderWalk: Sequence, IteratorProtocol {
+package struct FolderWalk: Sequence, IteratorProtocol {
     /// The names' endings, in lower case.
-    public static let pictureExtensions: Set<String> = [
+    package static let pictureExtensions: Set<String> = [
         "jpg", "jpeg", "jpe", "jfif", "png", "webp",
     ]
 
     /// The name of a file that marks a folder: it is passed over with all that is in it, unless the
     /// walk begins there.
-    public static let ignoreFile = ".clip-ignore"
+    package static let ignoreFile = ".clip-ignore"
 
     /// What is found.
-    public enum Element: Sendable, Equatable {
+    package enum Element: Sendable, Equatable {
         case file(FilePath)
         case unreadable(FilePath, reason: String)
         /// A link without the name of an image that leads nowhere now, such as one to a disk that
@@ -26,7 +26,7 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     }
 
     /// The image files so far whose format is not read.
-    public private(set) var skipped = SkippedFormats()
+    package private(set) var skipped = SkippedFormats()
 
     /// What is to be looked at, the next at the end.
     private var waiting: [(path: FilePath, isFolder: Bool?)]
@@ -39,10 +39,10 @@ public struct FolderWalk: Sequence, IteratorProtocol {
     }
 
     /// - Parameter root: a folder.
-    public init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
+    package init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
 
     /// The next image, error or dangling link.
-    public mutating func next() -> Element? {
+    package mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
             let ending = path.pathExtension
             let isPicture = Self.pictureExtensions.contains(ending)

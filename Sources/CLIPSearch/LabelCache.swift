@@ -1,19 +1,20 @@
 internal import Files
 public import CLIP
+package import CLIP
 internal import Tensors
 
 /// Embeddings of labels that are computed once for a model, its options and the templates.
-public struct LabelCache: Sendable {
+package struct LabelCache: Sendable {
     private let folder: FilePath
 
     /// - Parameter folder: where they are kept; made when it is needed.
-    public init(folder: FilePath) { self.folder = folder }
+    package init(folder: FilePath) { self.folder = folder }
 
     /// A classifier from labels that were encoded before, or else now. What cannot be kept is computed anew the
     /// next time.
     ///
     /// - Throws: as `ZeroShotClassifier.init`.
-    public func classifier(
+    package func classifier(
         model: CLIPModel, labels: [String], templates: [String], truncating: Bool
     ) throws(CLIPError) -> ZeroShotClassifier {
         let dimension = model.configuration.embeddingDimension
@@ -21,7 +22,7 @@ public struct LabelCache: Sendable {
         if let values = kept(path, count: dimension * labels.count) {
             return try ZeroShotClassifier(
                 model: model, labels: labels,
-                labelEmbeddings: Embeddings(values: values, dimension: dimension))
+                labelEmbeddings: Embeddings(rows: values, dimension: dimension))
         }
         let classifier = try ZeroShotClassifier(
             model: model, labels: labels, templates: templates, truncating: truncating)

@@ -3,7 +3,7 @@ public import CLIP
 internal import Tensors
 
 /// The model that made stored vectors, and how to load it again.
-public struct ModelRecord: Sendable, Equatable {
+public struct ModelRecord: Sendable, Hashable, Codable {
     /// The absolute path of the weights, or a name such as `ViT-B/32`.
     ///
     /// The first format stored a path as it was typed, which may be relative.

@@ -2,7 +2,7 @@ internal import Files
 internal import Tensors
 
 /// NumPy's .npy: float32 in row-major order.
-public func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
+package func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
     npyHeader(shape: shape) + littleEndianBytes(of: values)
 }
 

@@ -4,10 +4,11 @@ internal import Tensors
 
 /// Vectors with names, in memory: for those that no folder of pictures keeps.
 public struct NamedEmbeddings: Sendable {
-    /// One a row.
-    public private(set) var names: [FilePath] = []
+    /// The name of each row. Bytes that are not UTF-8 become U+FFFD.
+    public var names: [String] { files.map(\.description) }
+    package private(set) var files: [FilePath] = []
     /// As they came.
-    public var embeddings: Embeddings { Embeddings(values: values, dimension: dimension) }
+    public var embeddings: Embeddings { Embeddings(rows: values, dimension: dimension) }
     /// Of the vectors.
     public let dimension: Int
     /// The model that made the vectors, if a file says so.
@@ -23,9 +24,9 @@ public struct NamedEmbeddings: Sendable {
     /// Adds a vector of any norm.
     ///
     /// - Throws: `VectorError.wrongDimension`.
-    public mutating func append(_ name: FilePath, _ vector: [Float]) throws(VectorError) {
+    package mutating func append(_ name: FilePath, _ vector: [Float]) throws(VectorError) {
         try VectorError.check(dimension: vector.count, expected: dimension)
-        names.append(name)
+        files.append(name)
         values += vector
     }
 
@@ -49,18 +50,18 @@ public struct NamedEmbeddings: Sendable {
             top, to: query, among: embeddings.normalized().values,
             atLeast: threshold <= -1 ? -.infinity : threshold, ceiling: 1, on: pool
         )
-        .map { FolderIndex.Match(path: names[$0.row], cosine: min(1, max(-1, $0.product))) }
-        .sorted { ($1.cosine, $0.path) < ($0.cosine, $1.path) }
+        .map { FolderIndex.Match(file: files[$0.row], cosine: min(1, max(-1, $0.product))) }
+        .sorted { ($1.cosine, $0.file) < ($0.cosine, $1.file) }
         return Array(found.prefix(max(0, top)))
     }
 
     /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside `x.npy`.
     ///
     /// - Throws: `EmbeddingFileError`.
-    public func write(npy path: FilePath) throws(EmbeddingFileError) {
+    package func write(npy path: FilePath) throws(EmbeddingFileError) {
         let writer = try EmbeddingWriter(
             path: path, layout: .npy, dimension: dimension, job: "named", resuming: false)
-        for (row, name) in names.enumerated() {
+        for (row, name) in files.enumerated() {
             let place = row * dimension
             try writer.append(
                 "image", name, fields: [], vector: Array(values[place..<(place + dimension)]))
@@ -72,7 +73,7 @@ public struct NamedEmbeddings: Sendable {
     /// where there are none, rows have their numbers.
     ///
     /// - Throws: `CLIPError.unreadableFile` of any other array, and if there are not as many names as rows.
-    public init(npy path: FilePath) throws(CLIPError) {
+    package init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
             let file = try MappedFile(path: path.bytes)
             let (offset, rows, dimension) = try Self.shape(of: file)
@@ -92,18 +93,18 @@ public struct NamedEmbeddings: Sendable {
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
             guard path.pathExtension == "npy", (try? FileStatus(path: beside.bytes)) != nil else {
-                names = (0..<rows).map { FilePath("\($0)") }
+                files = (0..<rows).map { FilePath("\($0)") }
                 return
             }
             let lines = try InputFile(path: beside.bytes)
             while let line = try lines.read(upTo: UInt8(ascii: "\n")) {
                 guard let colon = line.firstIndex(of: UInt8(ascii: ":")),
                     let name = FilePath(quoted: line[(colon + 1)...])
-                else { throw FileError(reason: "line \(names.count + 1) of \(beside) has no name") }
-                names.append(name)
+                else { throw FileError(reason: "line \(files.count + 1) of \(beside) has no name") }
+                files.append(name)
             }
-            guard names.count == rows else {
-                throw FileError(reason: "expected \(rows) names in \(beside), found \(names.count)")
+            guard files.count == rows else {
+                throw FileError(reason: "expected \(rows) names in \(beside), found \(files.count)")
             }
         } catch {
             throw .unreadableFile(path: path.description, reason: error.reason)

@@ -6,16 +6,27 @@ internal import Tensors
 /// Pictures from wherever they are named: files, folders, patterns, lists and archives, one after the other.
 public struct PictureCollection: Sequence, IteratorProtocol {
     /// A place that pictures come from.
-    public enum Source: Sendable, Equatable {
-        /// A picture; a folder, with all folders in it; a tar archive; or, if there is none of that name, a
-        /// pattern of the shell such as `photos/*.jpg`.
-        case path(FilePath)
-        /// One image file, whatever its name looks like.
-        case file(FilePath)
-        /// What a file names, one a line or, if told, ended by NUL; each name is a path as above.
-        case list(FilePath, isNULTerminated: Bool)
-        /// Standard input: a tar archive, a picture, or names.
-        case standardInput(isNULTerminated: Bool)
+    public struct Source: Sendable, Hashable {
+        fileprivate enum Place: Sendable, Hashable {
+            case path(FilePath)
+            case file(FilePath)
+            case list(FilePath, isNULTerminated: Bool)
+            case standardInput(isNULTerminated: Bool)
+        }
+        fileprivate let place: Place
+
+        package static func path(_ path: FilePath) -> Source { Source(place: .path(path)) }
+
+        package static func file(_ path: FilePath) -> Source { Source(place: .file(path)) }
+
+        package static func list(_ path: FilePath, isNULTerminated: Bool) -> Source {
+            Source(place: .list(path, isNULTerminated: isNULTerminated))
+        }
+
+        /// Standard input: a tar archive, an image, or names, one a line or, if told, ended by NUL.
+        public static func standardInput(isNULTerminated: Bool) -> Source {
+            Source(place: .standardInput(isNULTerminated: isNULTerminated))
+        }
     }
 
     /// The next at the end.
@@ -53,7 +64,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     }
 
     /// Whether a path can be nothing but one picture.
-    public static func isOnePicture(_ path: FilePath) -> Bool {
+    package static func isOnePicture(_ path: FilePath) -> Bool {
         guard path != "-", path.pathExtension != "tar" else { return false }
         guard let status = try? FileStatus(path: path.bytes) else {
             return !path.isPattern
@@ -65,7 +76,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     package static let foundNULs = "expected names that end with a newline, found NUL bytes"
 
     /// Whether a word means a picture: a file with a slash in its name, or one that is there.
-    public static func meansPicture(_ word: FilePath) -> Bool {
+    package static func meansPicture(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
         let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false
         return isThere || names && FolderWalk.pictureExtensions.contains(word.pathExtension)
@@ -74,7 +85,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     /// Whether how many pictures there are can be found out without reading archives and standard input.
     private static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
-            switch source {
+            switch source.place {
             case .path(let path): path.pathExtension != "tar"
             case .file: true
             case .list(let path, _): (try? FileStatus(path: path.bytes).isRegular) == true
@@ -152,7 +163,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
 
     /// Begins to read a source; what is wrong with it, if anything is.
     private mutating func open(_ source: Source) -> Sample? {
-        switch source {
+        switch source.place {
         case .path(let path): return open(path)
         case .file(let path): return Sample(path)
         case .list(let path, let isNULTerminated):

@@ -8,7 +8,7 @@ internal import Tensors
 /// elements alone, on every machine.
 ///
 /// Source: Vitter 1985, "Random Sampling with a Reservoir".
-public struct Reservoir<Element> {
+package struct Reservoir<Element> {
     private let size: Int
     private var random: SplitMix64
     private var seen = 0
@@ -17,14 +17,14 @@ public struct Reservoir<Element> {
     /// - Parameters:
     ///   - size: the number of elements to keep; all of a shorter sequence.
     ///   - seed: another one gives another sample.
-    public init(size: Int, seed: UInt64) {
+    package init(size: Int, seed: UInt64) {
         precondition(size > 0, "a sample of \(size)")
         self.size = size
         random = SplitMix64(state: seed)
     }
 
     /// Takes the next element of the sequence.
-    public mutating func add(_ element: Element) {
+    package mutating func add(_ element: Element) {
         seen += 1
         guard kept.count == size else {
             kept.append((seen, element))
@@ -35,5 +35,5 @@ public struct Reservoir<Element> {
     }
 
     /// The sample, in the order of the sequence.
-    public var elements: [Element] { kept.sorted { $0.number < $1.number }.map(\.element) }
+    package var elements: [Element] { kept.sorted { $0.number < $1.number }.map(\.element) }
 }

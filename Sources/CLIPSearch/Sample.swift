@@ -1,7 +1,10 @@
 /// One picture of a collection: a file, or a member of a tar archive.
 public struct Sample: Sendable {
-    /// The path of the file, or that of the archive and in it.
-    public let name: FilePath
+    /// The path of the file, or that of the archive and in it. Bytes that are not UTF-8 become U+FFFD.
+    public var path: String { name.description }
+    /// The bytes of the path, which need not be UTF-8.
+    public var pathBytes: [UInt8] { name.bytes }
+    package let name: FilePath
     /// Where its bytes are.
     public let content: Content
     /// What a WebDataset says beside the picture, by the file's ending: `cls`, `txt`, `json`.
@@ -18,7 +21,7 @@ public struct Sample: Sendable {
     }
 
     /// A file of its own.
-    public init(file: FilePath) { self.init(file) }
+    package init(file: FilePath) { self.init(file) }
 
     init(_ name: FilePath, _ content: Content = .file, fields: [String: [UInt8]] = [:]) {
         self.name = name

@@ -1,5 +1,5 @@
 /// The number of image files that were passed over because their format is not read, by format.
-public struct SkippedFormats: Sendable, Equatable {
+public struct SkippedFormats: Sendable, Hashable, Codable {
     /// The number of files of each format, such as `["HEIC": 3, "GIF": 2]`.
     public private(set) var counts: [String: Int] = [:]
 
@@ -10,7 +10,7 @@ public struct SkippedFormats: Sendable, Equatable {
     public var total: Int { counts.values.reduce(0, +) }
 
     /// The formats with their counts, most files first, then by name.
-    public var sorted: [(format: String, count: Int)] {
+    package var sorted: [(format: String, count: Int)] {
         counts.map { ($0.key, $0.value) }.sorted { ($1.count, $0.format) < ($0.count, $1.format) }
     }
 

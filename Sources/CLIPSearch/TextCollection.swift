@@ -5,7 +5,7 @@ internal import Tensors
 /// Texts from a file, one after the other: its lines, or a column of CSV, TSV or JSON Lines.
 public struct TextCollection {
     /// How a file holds texts.
-    public enum Format: Sendable, Equatable {
+    public enum Format: Sendable, Hashable {
         case lines
         /// Records of RFC 4180, whose first says the columns' names.
         case separated(by: UInt8, column: String)
@@ -13,7 +13,7 @@ public struct TextCollection {
         case jsonLines(key: String)
 
         /// A column of a file, whose name ends in .csv, .tsv or .jsonl; nil if in another.
-        public init?(column: String, of path: FilePath) {
+        package init?(column: String, of path: FilePath) {
             switch path.pathExtension {
             case "csv": self = .separated(by: UInt8(ascii: ","), column: column)
             case "tsv": self = .separated(by: UInt8(ascii: "\t"), column: column)
@@ -32,7 +32,7 @@ public struct TextCollection {
 
     /// - Parameter path: - is standard input.
     /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
-    public init(_ path: FilePath, format: Format = .lines) throws(CLIPError) {
+    package init(_ path: FilePath, format: Format = .lines) throws(CLIPError) {
         self.path = path
         self.format = format
         do throws(FileError) {

@@ -10,7 +10,8 @@ internal import Tensors
 ///   - threads: all cores of the process if nil.
 /// - Returns: in the order of the files; nil where one cannot be read as an image, or there
 ///   is no memory.
-public func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? = nil) -> [[UInt8]?] {
+package func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? = nil) -> [[UInt8]?]
+{
     var options = RGBImage.DecodingOptions()
     options.smallestSide = 2 * side
     options.allowsTruncated = true

@@ -9,9 +9,9 @@ internal import Tensors
 /// is what has the files that the first one has), and an unreadable one that says what was lost.
 ///
 /// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
-public struct WebDataset: Sequence, IteratorProtocol {
+package struct WebDataset: Sequence, IteratorProtocol {
     /// The image files so far whose format is not read.
-    public private(set) var skipped = SkippedFormats()
+    package private(set) var skipped = SkippedFormats()
 
     private let name: FilePath
     private var reader: TarReader
@@ -32,7 +32,7 @@ public struct WebDataset: Sequence, IteratorProtocol {
     }
 
     /// The next sample.
-    public mutating func next() -> Sample? {
+    package mutating func next() -> Sample? {
         while ready.isEmpty && !isFinished {
             do throws(TarReader.Failure) {
                 guard let member = try reader.next() else {

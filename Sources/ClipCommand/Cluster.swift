@@ -157,7 +157,7 @@ struct Clusters {
         for (row, cluster) in means.assignments.enumerated() {
             all[cluster].members.append((row, means.cosines[row]))
         }
-        let labels = classifier?.predictions(of: means.centroids)
+        let labels = try classifier?.predictions(of: means.centroids)
         for cluster in all.indices {
             all[cluster].members.sort { ($1.cosine, $0.row) < ($0.cosine, $1.row) }
             all[cluster].label = labels?[cluster].first

@@ -74,8 +74,8 @@ struct DuplicateActions {
         var errors: [RemovalError] = groups.flatMap { group in
             group.members.filter { $0.verdict == .changed }.map { member in
                 .changed(
-                    path: pictures[member.row].path,
-                    file: pictures[member.changedRow ?? member.row].path)
+                    path: pictures[member.row].file,
+                    file: pictures[member.changedRow ?? member.row].file)
             }
         }
         var count = 0

@@ -102,7 +102,7 @@ struct Index: ParsableCommand {
                 """)
         }
         if !common.quiet {
-            for link in summary.danglingLinks {
+            for link in summary.dangling {
                 note("clip: index: \(link) is a link that leads nowhere: its images are kept")
             }
         }
@@ -147,7 +147,7 @@ struct Index: ParsableCommand {
     }
 
     private static func object(_ failure: IndexUpdate.Failure) -> JSON {
-        .object(["path": .path(failure.path), "reason": .string(Hints.line(failure))])
+        .object(["path": .path(failure.file), "reason": .string(Hints.line(failure))])
     }
 
     /// The model of the index that is there, or the model that is given, and the name that finds it again.

@@ -147,7 +147,7 @@ extension Vectors {
         return Vectors(
             names: rows.map { names[$0] },
             embeddings: Embeddings(
-                values: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
+                rows: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
             pictures: pictures.map { pictures in rows.map { pictures[$0] } }, index: index,
             made: made)
     }

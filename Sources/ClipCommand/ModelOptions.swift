@@ -113,7 +113,7 @@ struct ModelOptions: ParsableArguments {
         }
         if let resolution { model = try model.at(resolution: resolution) }
         let precision = precision ?? .fp32
-        model = model.at(precision: precision)
+        model = try model.at(precision: precision.isSupported ? precision : .fp32)
         model = try engineOptions.applied(to: model, common)
         if model.precision != precision && !common.quiet {
             note(

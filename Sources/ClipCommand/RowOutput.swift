@@ -200,5 +200,5 @@ private func naming(
 }
 
 private func normalized(_ vector: [Float]) -> [Float] {
-    Embeddings(values: vector, dimension: vector.count).normalized().values
+    Embeddings(rows: vector, dimension: vector.count).normalized().values
 }

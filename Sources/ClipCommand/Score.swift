@@ -134,7 +134,7 @@ struct Score: ParsableCommand {
         guard !names.isEmpty else { throw ExitCode(1) }
         let dimension = model.configuration.embeddingDimension
         return (
-            names, Embeddings(values: values, dimension: dimension).normalized(), job.failures
+            names, Embeddings(rows: values, dimension: dimension).normalized(), job.failures
         )
     }
 
@@ -152,8 +152,8 @@ struct Score: ParsableCommand {
             images: names.count, texts: text.count, isDrawn: false, advice: "use --shard")
         let texts = try encode(text, model)
         let written = try references.isEmpty ? nil : encode(references, model)
-        let cosines = images.cosineSimilarities(to: texts)
-        let withReferences = written.map { texts.cosineSimilarities(to: $0) }
+        let cosines = try images.cosineSimilarities(to: texts)
+        let withReferences = try written.map { try texts.cosineSimilarities(to: $0) }
         let (rows, columns) = (names.indices, text.indices)
         let name = try self.model.name()
         for own in by == .image ? rows : columns {
@@ -238,7 +238,7 @@ struct Score: ParsableCommand {
         let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
         let scored = pairs.filter { rows[$0.image] != nil }
         let images = Embeddings(
-            values: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)
+            rows: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)
         let texts = try encode(scored.map(\.text), model)
         let written = scored.flatMap(\.references)
         let references = try written.isEmpty ? nil : encode(written, model)

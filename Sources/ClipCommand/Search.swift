@@ -118,16 +118,16 @@ struct Search: ParsableCommand {
         let (matches, searched) = try self.matches()
         for match in matches {
             if isNULTerminated {
-                printBytes(match.path.bytes + [0])
+                printBytes(match.file.bytes + [0])
             } else if json {
                 printLine(
                     .object([
-                        "path": .path(match.path), "cosine": .float(match.cosine),
+                        "path": .path(match.file), "cosine": .float(match.cosine),
                         "model": .string(searched.model),
                     ]))
             } else {
                 let cosine = paths ? [] : Array("\(fixed(match.cosine, 4))\t".utf8)
-                printBytes(cosine + TerminalText.shown(match.path) + [UInt8(ascii: "\n")])
+                printBytes(cosine + TerminalText.shown(match.file) + [UInt8(ascii: "\n")])
             }
         }
         if let html {
@@ -176,9 +176,9 @@ struct Search: ParsableCommand {
         var page = Page(
             title: query.joined(separator: " "), about: about, location: PageLocation(page: html))
         page.gallery(
-            matches.map { ($0.path, fixed($0.cosine, 4)) },
+            matches.map { ($0.file, fixed($0.cosine, 4)) },
             thumbnails(
-                of: matches.map(\.path), fitting: matches.count <= 100 ? 320 : 192,
+                of: matches.map(\.file), fitting: matches.count <= 100 ? 320 : 192,
                 threads: try model.threading.wanted()))
         return page.bytes
     }
@@ -201,7 +201,7 @@ struct Search: ParsableCommand {
             return (
                 found,
                 Searched(
-                    count: stored.names.count,
+                    count: stored.files.count,
                     model: try stored.model?.name ?? self.model.name(),
                     precision: model.precision)
             )

@@ -99,7 +99,7 @@ struct Similarity: ParsableCommand {
                     Heatmap.Image(
                         name: sample.name,
                         thumbnail: thumbnail?.isEmpty == true ? nil : thumbnail))
-                cosines += Embeddings(values: vector, dimension: vector.count)
+                cosines += try Embeddings(rows: vector, dimension: vector.count)
                     .cosineSimilarities(to: textVectors)
             }
         }

@@ -25,7 +25,8 @@ enum StoredVectors {
         let names = stored.names(comparedTo: given)
         switch self {
         case .index(let folder):
-            return IndexError.otherModel(folder: folder, stored: names.own, given: names.other)
+            return IndexError.otherModel(
+                folder: folder.description, stored: names.own, given: names.other)
         case .npy(let path):
             return Failure(
                 """

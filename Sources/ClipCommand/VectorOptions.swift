@@ -38,14 +38,15 @@ struct VectorOptions: ParsableArguments {
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
             return Vectors(
-                names: stored.names, embeddings: stored.embeddings,
+                names: stored.files, embeddings: stored.embeddings,
                 made: stored.model.map { ($0, .npy(path)) })
         }
         let index = try FolderIndex(folder: path, threads: threading.wanted())
-        let (pictures, embeddings) = try index.contents()
-        guard !pictures.isEmpty else { throw Failure("the index of \(path) has no images") }
+        let contents = try index.contents()
+        guard !contents.images.isEmpty else { throw Failure("the index of \(path) has no images") }
         return Vectors(
-            names: pictures.map(\.path), embeddings: embeddings, pictures: pictures, index: index,
+            names: contents.images.map(\.file), embeddings: contents.embeddings,
+            pictures: contents.images, index: index,
             made: (index.model, .index(of: path)))
     }
 }
@@ -67,7 +68,7 @@ struct Vectors {
         return Vectors(
             names: kept.map { names[$0] },
             embeddings: Embeddings(
-                values: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
+                rows: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
             pictures: pictures.map { pictures in kept.map { pictures[$0] } }, index: index,
             made: made)
     }

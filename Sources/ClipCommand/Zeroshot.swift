@@ -100,9 +100,9 @@ struct Zeroshot: ParsableCommand {
         let model = try self.model.load(textOptions, pictures, common)
         if let path = onlyPicture(inputs) {
             let picture = try pictures.read(path, for: model.preprocessor)
-            let predictions = try prompts.classifier(model, labels, textOptions).classify([picture]
-            )[0]
-            show(predictions.prefix(top ?? labels.count), of: path, try self.model.name())
+            let predictions = try prompts.classifier(model, labels, textOptions).classify(
+                picture, top: top)
+            show(predictions, of: path, try self.model.name())
         } else {
             try classifyAll(inputs, labels, model)
         }
@@ -114,7 +114,7 @@ struct Zeroshot: ParsableCommand {
         return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
     }
 
-    private func show(_ predictions: ArraySlice<Prediction>, of picture: String, _ model: String) {
+    private func show(_ predictions: [Prediction], of picture: String, _ model: String) {
         guard !json else {
             return printLine(
                 .object([
@@ -130,7 +130,7 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    private static func json(_ predictions: ArraySlice<Prediction>) -> JSON {
+    private static func json(_ predictions: [Prediction]) -> JSON {
         .array(
             predictions.map {
                 .object([
@@ -156,8 +156,8 @@ struct Zeroshot: ParsableCommand {
             try job.run(
                 collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
             ) { sample, vector in
-                let embedding = Embeddings(values: vector, dimension: vector.count)
-                let predictions = classifier.predictions(of: embedding)[0].prefix(top ?? 1)
+                let embedding = Embeddings(rows: vector, dimension: vector.count)
+                let predictions = try classifier.predictions(of: embedding, top: top ?? 1)[0]
                 guard !isTable else {
                     return Self.printRows(predictions, of: sample.name, labelWidth: width)
                 }
@@ -187,7 +187,7 @@ struct Zeroshot: ParsableCommand {
 
     /// Rows of the table of several images.
     private static func printRows(
-        _ predictions: ArraySlice<Prediction>, of image: FilePath, labelWidth: Int
+        _ predictions: [Prediction], of image: FilePath, labelWidth: Int
     ) {
         for prediction in predictions {
             let probability = (fixed(100 * prediction.probability, 2) + " %").right(11)

@@ -50,13 +50,29 @@ package func normalizeRows(_ values: inout [Float], dimension: Int) {
     }
 }
 
+/// Vectors that are packed once for the dot products of many others with them.
+package struct PackedVectors: Sendable {
+    private let weights: ProductWeights
+
+    /// - Parameter values: [vectors, dimension], row-major.
+    package init(_ values: [Float], dimension: Int) {
+        weights = ProductWeights(
+            weight: Tensor(values, shape: [values.count / dimension, dimension]))
+    }
+
+    /// Returns the dot product of every row of `a` with every vector: [rows of a, vectors],
+    /// row-major.
+    package func dotProducts(with a: [Float]) -> [Float] {
+        let workspace = Workspace(threads: 1)
+        let x = workspace.matrix(rows: a.count / weights.inputs, columns: weights.inputs)
+        x.fill(a)
+        return weights.apply(x).values
+    }
+}
+
 /// a bᵀ: the dot product of every row of `a` with every row of `b`.
 ///
 /// - Returns: [rows of a, rows of b], row-major.
 package func dotProducts(_ a: [Float], _ b: [Float], dimension: Int) -> [Float] {
-    let workspace = Workspace(threads: 1)
-    let x = workspace.matrix(rows: a.count / dimension, columns: dimension)
-    x.fill(a)
-    let weights = ProductWeights(weight: Tensor(b, shape: [b.count / dimension, dimension]))
-    return weights.apply(x).values
+    PackedVectors(b, dimension: dimension).dotProducts(with: a)
 }

@@ -7,7 +7,7 @@
 /// Source: `simple_tokenizer.py` of openai/CLIP.
 public struct BPETokenizer: Sendable {
     /// Whose rules clean a text and cut it into words; the byte pairs are the same.
-    public enum Rules: String, Sendable, CaseIterable {
+    public enum Rules: String, Sendable, CaseIterable, Codable {
         /// Repairs with ftfy, unescapes HTML; `<|startoftext|>` and `<|endoftext|>` are special.
         case openAI = "openai"
         /// The same, but `<start_of_text>` and `<end_of_text>` are special.

@@ -20,7 +20,7 @@ import Testing
             let centre = vector()
             for _ in 0..<each { values += zip(centre, vector()).map { $0 + spread * $1 } }
         }
-        return Embeddings(values: values, dimension: dimension)
+        return Embeddings(rows: values, dimension: dimension)
     }
 
     // MARK: clusters
@@ -34,7 +34,7 @@ import Testing
         #expect(Set(means.assignments).count == clusters)
     }
 
-    @Test func clustersAreTheSameEveryTime() {
+    @Test func clustersAreTheSameEveryTime() throws {
         let vectors = planted(9, each: 40, spread: 2)
         let one = SphericalKMeans(vectors, clusters: 9, threads: 1)
         let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
@@ -44,7 +44,7 @@ import Testing
         let sizes = (0..<9).map { cluster in one.assignments.count { $0 == cluster } }
         #expect(sizes == sizes.sorted(by: >) && sizes.reduce(0, +) == 360)
         // Each vector belongs to the nearest centre, and each centre is the mean of its vectors.
-        let cosines = vectors.cosineSimilarities(to: one.centroids)
+        let cosines = try vectors.cosineSimilarities(to: one.centroids)
         for (row, cosines) in cosines.enumerated() {
             #expect(abs(cosines[one.assignments[row]] - (cosines.max() ?? 2)) < 1e-6)
             #expect(abs(one.cosines[row] - cosines[one.assignments[row]]) < 1e-6)
@@ -55,7 +55,7 @@ import Testing
             for row in 0..<360 where one.assignments[row] == cluster {
                 for (i, value) in unit[row].enumerated() { sum[i] += value }
             }
-            let mean = Embeddings(values: sum, dimension: 24).normalized()
+            let mean = Embeddings(rows: sum, dimension: 24).normalized()
             #expect(worstDifference(mean.values, one.centroids[cluster], limit: 1e-5) == nil)
         }
         #expect(SphericalKMeans(vectors, clusters: 9, swaps: 0).meanCosine <= one.meanCosine)
@@ -65,19 +65,19 @@ import Testing
         let vectors = planted(3, each: 4)
         #expect(SphericalKMeans(vectors, clusters: 1).assignments == [Int](repeating: 0, count: 12))
         #expect(Set(SphericalKMeans(vectors, clusters: 12).assignments).count == 12)
-        let same = Embeddings(values: [Float](repeating: 1, count: 40), dimension: 4)
+        let same = Embeddings(rows: [Float](repeating: 1, count: 40), dimension: 4)
         let means = SphericalKMeans(same, clusters: 3)
         #expect(means.cosines.first { $0 <= 0.999 } == nil)
-        let zeros = Embeddings(values: [Float](repeating: 0, count: 40), dimension: 4)
+        let zeros = Embeddings(rows: [Float](repeating: 0, count: 40), dimension: 4)
         #expect(SphericalKMeans(zeros, clusters: 2).assignments.count == 10)
-        let one = Embeddings(values: [3, 4], dimension: 2)
+        let one = Embeddings(rows: [3, 4], dimension: 2)
         #expect(SphericalKMeans(one, clusters: 1).centroids.values == [0.6, 0.8])
     }
 
     // MARK: duplicates
 
     @Test(arguments: [0.8, 1.01] as [Float])
-    func duplicatesAreThoseOfBruteForce(threshold: Float) {
+    func duplicatesAreThoseOfBruteForce(threshold: Float) throws {
         // More than are looked at together.
         let vectors = planted(60, each: 35, spread: 1)
         var random = SplitMix64(state: 5)
@@ -101,8 +101,8 @@ import Testing
         // Nothing that is kept is like another that is kept.
         let gone = Set(groups.flatMap { $0.duplicates.map(\.row) })
         let kept = preference.filter { !gone.contains($0) }
-        let rows = Embeddings(values: kept.flatMap { unit[$0] }, dimension: 24)
-        for (place, cosines) in rows.cosineSimilarities(to: rows).enumerated() {
+        let rows = Embeddings(rows: kept.flatMap { unit[$0] }, dimension: 24)
+        for (place, cosines) in try rows.cosineSimilarities(to: rows).enumerated() {
             #expect(cosines.enumerated().allSatisfy { $0 == place || $1 < threshold + 1e-6 })
         }
         // What is kept of a group was preferred.
@@ -253,11 +253,11 @@ import Testing
 
     @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) {
         let vectors = Embeddings(
-            values: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
+            rows: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
         let layout = TSNE().layout(of: vectors)
         #expect(layout.points.count == count)
         #expect(layout.points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
-        let same = Embeddings(values: [Float](repeating: 1, count: count * 3), dimension: 3)
+        let same = Embeddings(rows: [Float](repeating: 1, count: count * 3), dimension: 3)
         #expect(TSNE().layout(of: same).points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
     }
 
@@ -273,10 +273,10 @@ import Testing
         #expect(CaptionScores.refCLIPScore(clipScore: 1, referenceCosines: []) == 0)
     }
 
-    @Test func lossAndRanksOfPairs() {
+    @Test func lossAndRanksOfPairs() throws {
         let (images, texts) = (planted(270, each: 1), planted(270, each: 1, seed: 4))
         let evaluation = PairEvaluation(images: images, texts: texts, logitScale: 20)
-        let cosines = images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
+        let cosines = try images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
         var (imageLoss, textLoss) = (0.0, 0.0)
         for i in 0..<270 {
             let across = (0..<270).reduce(0) { $0 + exp(20 * cosines[i][$1]) }
@@ -311,7 +311,7 @@ import Testing
         }
         try writer.finish()
         let stored = try NamedEmbeddings(npy: path)
-        #expect(stored.names == odd && stored.embeddings == vectors)
+        #expect(stored.files == odd && stored.embeddings == vectors)
         // Without names, rows have numbers.
         try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
         #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
@@ -347,15 +347,15 @@ import Testing
         #expect(try named.search(vectors[0], top: 3).isEmpty)
         for row in 0..<100 { try named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
         try named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
-        let cosines = (vectors + Embeddings(values: vectors[50], dimension: 24))
-            .cosineSimilarities(to: Embeddings(values: vectors[50], dimension: 24)).map { $0[0] }
+        let cosines = (vectors + Embeddings(rows: vectors[50], dimension: 24))
+            .cosineSimilarities(to: Embeddings(rows: vectors[50], dimension: 24)).map { $0[0] }
         let found = try named.search(vectors[50], top: 7, threads: 1)
         let expected = cosines.indices.sorted {
-            (cosines[$1], named.names[$0]) < (cosines[$0], named.names[$1])
+            (cosines[$1], named.files[$0]) < (cosines[$0], named.files[$1])
         }
         #expect(
-            found.map(\.path).dropFirst(2)
-                == expected.prefix(7).map { named.names[$0] }.dropFirst(2))
+            found.map(\.file).dropFirst(2)
+                == expected.prefix(7).map { named.files[$0] }.dropFirst(2))
         #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
         let near = try named.search(vectors[50], top: 200, threshold: 0.9)
         #expect(near.count == cosines.count { $0 >= 0.9 })
@@ -372,7 +372,7 @@ import Testing
         let folder = try TemporaryFolder()
         try named.write(npy: FilePath(folder.path + "/n.npy"))
         let read = try NamedEmbeddings(npy: FilePath(folder.path + "/n.npy"))
-        #expect(read.names == named.names && read.embeddings == named.embeddings)
+        #expect(read.files == named.files && read.embeddings == named.embeddings)
     }
 
     @Test func thumbnailsShowWholeImages() throws {

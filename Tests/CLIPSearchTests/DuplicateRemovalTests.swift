@@ -29,7 +29,7 @@ import Testing
         let path = FilePath("\(photos)/\(name)")
         let status = try FileStatus(path: path.bytes)
         return IndexedPicture(
-            path: path, width: 1, height: 1, size: status.size, modified: status.modified,
+            file: path, width: 1, height: 1, size: status.size, modified: status.modified,
             digest: sha256(try bytes(ofFile: path.description)))
     }
 
@@ -57,7 +57,7 @@ import Testing
             #expect("\(error)".contains(says), "\(error)", sourceLocation: sourceLocation)
         }
         #expect(
-            (try? FileStatus(path: picture.path.bytes)) != nil, sourceLocation: sourceLocation)
+            (try? FileStatus(path: picture.file.bytes)) != nil, sourceLocation: sourceLocation)
     }
 
     @Test func duplicatesAreDeletedAndLogged() throws {
@@ -96,12 +96,12 @@ import Testing
         try folder.write("outside/thesis.tex", "the same".utf8)
         let kept = try picture("kept.png")
         let planted = IndexedPicture(
-            path: FilePath("\(photos)/\(path)"), width: 1, height: 1, size: 8, modified: 0,
+            file: FilePath("\(photos)/\(path)"), width: 1, height: 1, size: 8, modified: 0,
             digest: kept.digest)
         try expectStays(
             planted, keeping: kept, says: "expected a relative path inside the folder")
         let absolute = IndexedPicture(
-            path: FilePath(folder.path + "/outside/thesis.tex"), width: 1, height: 1, size: 8,
+            file: FilePath(folder.path + "/outside/thesis.tex"), width: 1, height: 1, size: 8,
             modified: 0, digest: kept.digest)
         try expectStays(absolute, keeping: kept, says: "leads out of the folder")
         #expect(exists("outside/thesis.tex"))

@@ -267,11 +267,12 @@ import Testing
     @Test func missingFilesOfAnIndexAreNamed() throws {
         let vectors = place.appending("vectors.f32".utf8).description
         try files.removeItem(atPath: vectors)
-        #expect(throws: IndexError.damaged(folder: path, reason: "vectors.f32 is missing")) {
+        #expect(throws: IndexError.damaged(folder: path.description, reason: "vectors.f32 is missing")) {
             try FolderIndex(folder: path)
         }
         #expect(
-            throws: IndexError.damaged(folder: path, reason: "vectors.f32 is shorter than expected")
+            throws: IndexError.damaged(
+                folder: path.description, reason: "vectors.f32 is shorter than expected")
         ) {
             try update()
         }
@@ -286,7 +287,7 @@ import Testing
         }
         try Data().write(to: URL(fileURLWithPath: "\(place)/files.sqlite"))
         #expect(
-            throws: IndexError.empty(folder: path)
+            throws: IndexError.empty(folder: path.description)
         ) { try FolderIndex(folder: path) }
         #expect(try FolderIndex.model(ofIndexIn: path) == nil)
         try update()

@@ -35,7 +35,7 @@ import Testing
     }
 
     private func names() throws -> [String] {
-        try FolderIndex(folder: path).contents().pictures.map {
+        try FolderIndex(folder: path).contents().images.map {
             String($0.path.description.dropFirst(path.bytes.count + 1))
         }
     }
@@ -121,7 +121,7 @@ import Testing
             ).run().failures
             #expect(failures.map(\.isNew) == [false, false], "\(name)")
             for (failure, file) in zip(failures, ["b.png", "c.png"]) {
-                #expect(failure.path == FilePath("\(name)/\(file)"))
+                #expect(failure.file == FilePath("\(name)/\(file)"))
                 #expect(failure.reason.contains("\(name)/\(file): "), "\(failure.reason)")
             }
             let stored = try FolderIndex(folder: FilePath(name)).failures()
@@ -145,7 +145,7 @@ import Testing
         #expect(without.deleted == 0, "\(without)")
         #expect(without.unchanged == 1, "\(without)")
         #expect(without.failures.isEmpty, "\(without)")
-        #expect(without.danglingLinks == [FilePath(link)])
+        #expect(without.dangling == [FilePath(link)])
         #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
         try files.moveItem(atPath: disk + ".away", toPath: disk)
         #expect(try update().unchanged == 4)
@@ -166,7 +166,7 @@ import Testing
                 return found
             }
         }
-        #expect(error == .unreadableFolder(folder: path, reason: "Too many open files"))
+        #expect(error == .unreadableFolder(folder: path.description, reason: "Too many open files"))
         #expect(try names() == ["0.png", "1.png", "2.png"])
     }
 
@@ -262,7 +262,7 @@ import Testing
         #expect(again.failures.map(\.isNew) == [false])
         #expect(again.encoded == 0)
         #expect(
-            try FolderIndex(folder: path).failures().map(\.path.lastComponent) == [
+            try FolderIndex(folder: path).failures().map(\.file.lastComponent) == [
                 Array("a.png".utf8)[...]
             ])
         try add("a.png", seed: 1)

@@ -59,7 +59,7 @@ import Testing
                     wrong.append("query \(query): expected \(expected[query]), found \(found)")
                 }
                 if round % 500 == 0 {
-                    let count = try index.contents().pictures.count
+                    let count = try index.contents().images.count
                     if count != 40 { wrong.append("expected 40 images, found \(count)") }
                 }
             }
@@ -78,9 +78,9 @@ import Testing
         let names = (0..<400).map { "\($0).png" }
         let all = try await model.encode(
             images: (0..<400).map { try RGBImage(decoding: SmallPNG.bytes($0)) })
-        let cosines = queries.map { query in
-            let row = Embeddings(values: query, dimension: 16)
-            let found = row.cosineSimilarities(to: all)[0]
+        let cosines = try queries.map { query in
+            let row = Embeddings(rows: query, dimension: 16)
+            let found = try row.cosineSimilarities(to: all)[0]
             return Dictionary(uniqueKeysWithValues: zip(names, found))
         }
         let index = try FolderIndex(folder: path)
@@ -107,7 +107,7 @@ import Testing
                 let found = try searched.search(queries[query], top: 5)
                 let isSorted = zip(found, found.dropFirst()).allSatisfy { $0.cosine >= $1.cosine }
                 let isRight = found.allSatisfy { match in
-                    let name = String(decoding: match.path.lastComponent, as: UTF8.self)
+                    let name = String(decoding: match.file.lastComponent, as: UTF8.self)
                     return abs((cosines[query][name] ?? 9) - match.cosine) < 1e-5
                 }
                 if !isSorted || !isRight || found.isEmpty {

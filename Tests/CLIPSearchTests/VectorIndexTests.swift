@@ -25,7 +25,7 @@ import Testing
     }
 
     static func vectors(_ seeds: some Sequence<Int>) -> Embeddings {
-        Embeddings(values: seeds.flatMap { vector($0) }, dimension: 16)
+        Embeddings(rows: seeds.flatMap { vector($0) }, dimension: 16)
     }
 
     static func ids(_ seeds: some Sequence<Int>) -> [VectorIndex.ID] {
@@ -123,7 +123,7 @@ import Testing
         let index = try VectorIndex(at: path, dimension: 16)
         try index.add(["a", "b", "a"], vectors: Self.vectors([1, 2, 3]))
         try Self.expect(index, has: ["a": 3, "b": 2], "equal ids")
-        try index.add([], vectors: Embeddings(values: [], dimension: 16))
+        try index.add([], vectors: Embeddings(rows: [], dimension: 16))
         #expect(try index.remove([]) == 0)
         try Self.expect(index, has: ["a": 3, "b": 2], "nothing")
     }
@@ -183,7 +183,7 @@ import Testing
                 try index.search(vector, top: 1)
             }
         }
-        let batch = Embeddings(values: good + [Float](repeating: 0, count: 16), dimension: 16)
+        let batch = Embeddings(rows: good + [Float](repeating: 0, count: 16), dimension: 16)
         #expect(throws: VectorIndexError.invalidVector(.zero(row: 1))) {
             try index.add(["b", "c"], vectors: batch)
         }

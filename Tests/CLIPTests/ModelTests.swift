@@ -53,12 +53,12 @@ import Testing
         }
     }
 
-    @Test func embeddingsCompare() {
-        let a = Embeddings(values: [3, 4, 0, 0], dimension: 2)
+    @Test func embeddingsCompare() throws {
+        let a = Embeddings(rows: [3, 4, 0, 0], dimension: 2)
         #expect(a.normalized().values == [0.6, 0.8, 0, 0])
         #expect(
-            a.cosineSimilarities(to: Embeddings(values: [0, 2], dimension: 2)) == [[0.8], [0]])
-        #expect((a + a).count == 4)
+            try a.cosineSimilarities(to: Embeddings(rows: [0, 2], dimension: 2)) == [[0.8], [0]])
+        #expect(try (a + a).count == 4)
     }
 
     @Test func probabilitiesSumToOne() {
@@ -95,7 +95,7 @@ import Testing
         }
         let imageRows = try model.encode(images: images)
         let textRows = try model.encode(texts: texts)
-        let cosines = imageRows.cosineSimilarities(to: textRows)
+        let cosines = try imageRows.cosineSimilarities(to: textRows)
 
         func rows(_ embeddings: Embeddings) -> [[Float]] {
             (0..<embeddings.count).map { Array(embeddings[$0]) }

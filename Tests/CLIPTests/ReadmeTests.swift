@@ -10,7 +10,7 @@ import Testing
         let images = try model.encode(images: [RGBImage(contentsOfFile: picture)])
         let labels = ["a man riding bicycle", "a man climbing mountain"]
         let texts = try model.encode(texts: labels)
-        let cosines = images.cosineSimilarities(to: texts)[0]
+        let cosines = try images.cosineSimilarities(to: texts)[0]
         for (label, probability) in zip(labels, model.probabilities(ofCosines: cosines)) {
             print(label, probability)
         }

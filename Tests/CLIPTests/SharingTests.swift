@@ -50,7 +50,7 @@ import Testing
             // One by one, so that nothing is shared.
             let rows = try prompts.map { try model.encode(texts: [$0]).normalized()[0] }
             let mean = Embeddings(
-                values: picture.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
+                rows: picture.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
                 dimension: picture.count
             ).normalized()[0]
             let cosine = zip(mean, picture).reduce(0) { $0 + $1.0 * $1.1 }
@@ -83,7 +83,7 @@ import Testing
     @Test(arguments: Precision.allCases.filter(\.isSupported))
     func otherPrecisionsAreNear(_ precision: Precision) throws {
         let exact = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
-        let model = exact.at(precision: precision)
+        let model = try exact.at(precision: precision)
         #expect(model.precision == precision)
         let files = ["dog", "bike", "beach", "fruit"].map {
             Fixtures.root + "/Examples/\($0).jpg"
@@ -95,7 +95,7 @@ import Testing
             (try exact.encode(texts: texts), try model.encode(texts: texts)),
         ]
         for (a, b) in pairs {
-            let cosines = a.cosineSimilarities(to: b)
+            let cosines = try a.cosineSimilarities(to: b)
             for row in cosines.indices {
                 #expect(cosines[row][row] > 0.98)
                 #expect(precision == .fp32 ? a[row] == b[row] : a[row] != b[row])

@@ -94,7 +94,7 @@ import Testing
             tokens: stride(from: 0, to: tokens.count, by: context).map {
                 Array(tokens[$0..<($0 + context)])
             })
-        let logits = images.cosineSimilarities(to: texts).joined().map { $0 * model.logitScale }
+        let logits = try images.cosineSimilarities(to: texts).joined().map { $0 * model.logitScale }
 
         for (found, stage) in [
             (images.values, "image_embedding"), (texts.values, "text_embedding"),

@@ -1,9 +1,9 @@
 internal import Tensors
 
 /// What the text tower makes of every position of some texts.
-public struct HiddenStates: Sendable, Equatable {
+public struct HiddenStates: Sendable, Hashable {
     /// After which block of the tower.
-    public enum Layer: String, Sendable, CaseIterable {
+    public enum Layer: String, Sendable, CaseIterable, Codable {
         case last
         case penultimate
     }

@@ -7,15 +7,15 @@ internal import Tensors
 /// it is (a palette's entries, ink, with its alpha) and becomes RGB then.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
-public struct ImagePreprocessor: Sendable, Equatable {
+public struct ImagePreprocessor: Sendable, Hashable {
     /// The filter of the resizing.
-    public enum Interpolation: String, Sendable {
+    public enum Interpolation: String, Sendable, CaseIterable, Codable {
         case bicubic
         case bilinear
     }
 
     /// What becomes of a picture that is not square.
-    public enum ResizeMode: String, Sendable {
+    public enum ResizeMode: String, Sendable, CaseIterable, Codable {
         /// Its short side is brought to the resolution, and its centre is kept.
         case shortest
         /// Both sides are brought to the resolution.
@@ -23,7 +23,7 @@ public struct ImagePreprocessor: Sendable, Equatable {
     }
 
     /// Whose order and crop are followed.
-    public enum Rules: String, Sendable, CaseIterable {
+    public enum Rules: String, Sendable, CaseIterable, Codable {
         /// Resize, crop, then RGB; half a pixel at the crop is rounded to even.
         case openAI = "openai"
         /// Of transformers' `CLIPImageProcessorPil` (5.24): RGB first, transparency on white; half a

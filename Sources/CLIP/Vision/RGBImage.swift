@@ -4,6 +4,10 @@ internal import Tensors
 
 /// An image of 8-bit RGB.
 ///
+///     let file = try RGBImage(contentsOfFile: "bike.jpg")
+///     let frame = try RGBImage(
+///         width: 640, height: 480, bytes: buffer, bytesPerRow: 2624, order: .bgra)
+///
 /// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
 public struct RGBImage: Sendable, Equatable {
     /// In pixels, at least 1.
@@ -76,7 +80,7 @@ public struct RGBImage: Sendable, Equatable {
     }
 
     /// How a file becomes pixels.
-    public struct DecodingOptions: Sendable {
+    public struct DecodingOptions: Sendable, Hashable {
         /// Whether pictures are turned the way EXIF says their camera was held.
         public var appliesOrientation = true
         /// Whether grey of 16 bits is scaled to 8, and not clipped to white above 255.
@@ -211,11 +215,17 @@ public struct RGBImage: Sendable, Equatable {
 
     /// Decodes the bytes of a JPEG, PNG or WebP file.
     ///
-    /// - Parameter path: where they are from, for the messages of errors.
+    ///     let image = try RGBImage(decoding: data)  // [UInt8], ArraySlice<UInt8>, Data
+    ///
+    /// - Parameters:
+    ///   - bytes: The whole file.
+    ///   - path: The path of the file, for the messages of errors.
+    ///   - options: The limits and choices of decoding.
     /// - Throws: `CLIPError.unreadableImage`, `.imageTooLarge`, `.imageSideTooLong`,
     ///   `.imageNeedsMemory` or `.tooManyScans`.
     public init(
-        decoding bytes: [UInt8], path: String = "", options: DecodingOptions = DecodingOptions()
+        decoding bytes: some Collection<UInt8>, path: String = "",
+        options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
         var choices = DecodedImage.Options(maximumPixels: options.maximumPixels)
         choices.memoryLimit = options.memoryLimit
@@ -225,7 +235,7 @@ public struct RGBImage: Sendable, Equatable {
         choices.smallestSide = options.smallestSide
         let image: DecodedImage
         do {
-            image = try DecodedImage(decoding: bytes, options: choices)
+            image = try DecodedImage(decoding: Array(bytes), options: choices)
         } catch {
             throw CLIPError(error, path: path, options: options)
         }

@@ -1,5 +1,5 @@
 /// The nine models that OpenAI published, all trained with QuickGELU.
-public enum OfficialModel: String, CaseIterable, Sendable {
+public enum OfficialModel: String, Sendable, CaseIterable, Codable {
     case rn50 = "RN50"
     case rn101 = "RN101"
     case rn50x4 = "RN50x4"

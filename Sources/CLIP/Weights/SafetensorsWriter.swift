@@ -1,5 +1,4 @@
 internal import Files
-internal import Tensors
 package import Tensors
 
 /// A safetensors file that is written tensor by tensor.

@@ -1,5 +1,5 @@
 /// How a file names and arranges the tensors of a CLIP model.
-public enum WeightLayout: String, Sendable {
+public enum WeightLayout: String, Sendable, Codable {
     /// openai/CLIP's and open_clip's: `visual.…`, `transformer.resblocks.…`.
     case openAI = "openai"
     /// transformers': `vision_model.…`, `text_model.…`.

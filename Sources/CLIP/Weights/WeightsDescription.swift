@@ -16,7 +16,7 @@ public enum WeightFormat: String, Sendable {
 }
 
 /// What a file of weights is.
-public struct WeightsDescription: Sendable, Equatable {
+public struct WeightsDescription: Sendable, Hashable, Codable {
     /// The file itself, where a folder was given; the index, where it is several.
     public let path: String
     /// The format of the file.
@@ -32,8 +32,16 @@ public struct WeightsDescription: Sendable, Equatable {
     /// What said which activation the weights need.
     public let activationSource: ActivationSource
 
+    /// The checksum of a file of weights.
+    public struct Checksum: Sendable, Hashable, Codable {
+        /// The path of the file.
+        public let path: String
+        /// The SHA-256 of its bytes, as 64 hexadecimal digits.
+        public let sha256: String
+    }
+
     /// Who knows which activation weights need.
-    public enum ActivationSource: Sendable, Equatable {
+    public enum ActivationSource: Sendable, Hashable, Codable {
         /// A configuration beside or within them, or in the registry of models.
         case configuration(path: String)
         /// The name of their file, which is OpenAI's, and their sizes, which are too.

@@ -1,18 +1,23 @@
-internal import Tensors
-
-/// What a picture is taken for, among some labels.
-public struct Prediction: Sendable, Equatable {
-    /// One of the labels given.
+/// A label of an image, with its probability among all labels given.
+///
+/// Predictions are made by ``ZeroShotClassifier``.
+public struct Prediction: Sendable, Hashable, Codable {
+    /// The label, one of those given.
     public let label: String
-    /// Among the labels given, 0...1; those of all labels sum to 1.
+    /// The probability among the labels given, 0...1. Those of all labels sum to 1.
     public let probability: Float
-    /// `logitScale * cosine`: what the probabilities are the softmax of.
+    /// The number of which the probabilities are the softmax: `logitScale * cosine`.
     public let logit: Float
-    /// Of the picture's embedding and the label's, -1...1.
+    /// The cosine of the image's embedding and the label's, -1...1.
     public let cosine: Float
 }
 
-/// Classifies pictures with words alone.
+/// Classifies images with labels of your choice.
+///
+///     let classifier = try ZeroShotClassifier(
+///         model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
+///     let best = try classifier.classify(RGBImage(contentsOfFile: "bike.jpg"), top: 1)[0]
+///     print(best.label, best.probability)
 ///
 /// Each label is put into every template, the normalised embeddings of the prompts are averaged, and
 /// the mean is normalised again. A picture's probabilities are the softmax of the scaled cosines.
@@ -22,6 +27,7 @@ public struct ZeroShotClassifier: Sendable {
     /// What pictures are told apart by, in the order given.
     public let labels: [String]
     let model: CLIPModel
+    private let labelVectors: UnitVectors
     /// One row a label, normalised: what another classifier of the same model can be made from.
     public let labelEmbeddings: Embeddings
 
@@ -42,6 +48,7 @@ public struct ZeroShotClassifier: Sendable {
         labelEmbeddings = try Self.embeddings(
             of: prompts, labels: labels.count, dimension: model.configuration.embeddingDimension
         ) { tokens throws(CLIPError) in try model.encode(tokens: tokens) }
+        labelVectors = UnitVectors(labelEmbeddings)
     }
 
     /// Returns the rows of ids of all prompts, label by label.
@@ -81,24 +88,31 @@ public struct ZeroShotClassifier: Sendable {
             }
         }
         let count = Float(templates)
-        return Embeddings(values: sums.map { $0 / count }, dimension: dimension).normalized()
+        return Embeddings(rows: sums.map { $0 / count }, dimension: dimension).normalized()
     }
 
     /// Takes embeddings of labels that were computed before.
     ///
     /// - Parameter labelEmbeddings: of the same model, one row a label, normalised.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels.
+    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels or another number of rows,
+    ///   `.wrongDimension` if the embeddings are not the model's.
     public init(
         model: CLIPModel, labels: [String], labelEmbeddings: Embeddings
     ) throws(CLIPError) {
-        precondition(
-            labels.count == labelEmbeddings.count
-                && labelEmbeddings.dimension == model.configuration.embeddingDimension,
-            "\(labels.count) labels, \(labelEmbeddings.count) rows of \(labelEmbeddings.dimension)")
+        let dimension = model.configuration.embeddingDimension
         try Self.check(labels)
+        guard labels.count == labelEmbeddings.count else {
+            throw .invalidLabels(
+                reason:
+                    "expected \(labels.count) embeddings of labels, found \(labelEmbeddings.count)")
+        }
+        guard labelEmbeddings.dimension == dimension else {
+            throw .wrongDimension(expected: dimension, found: labelEmbeddings.dimension)
+        }
         self.model = model
         self.labels = labels
         self.labelEmbeddings = labelEmbeddings
+        labelVectors = UnitVectors(labelEmbeddings)
     }
 
     private static func check(_ labels: [String]) throws(CLIPError) {
@@ -111,24 +125,42 @@ public struct ZeroShotClassifier: Sendable {
         }
     }
 
-    /// What each of some pictures is taken for, best first.
+    /// Returns the predictions of an image, best first.
     ///
-    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
-    public func classify(_ images: [RGBImage]) throws(CLIPError) -> [[Prediction]] {
-        predictions(of: try model.encode(images: images))
+    /// - Parameter top: The number of labels returned; all if nil.
+    /// - Throws: `CLIPError.nonFiniteResult` if the result is not finite.
+    public func classify(_ image: RGBImage, top: Int? = nil) throws(CLIPError) -> [Prediction] {
+        try classify([image], top: top)[0]
     }
 
-    /// What pictures of some embeddings are taken for, best first.
-    public func predictions(of embeddings: Embeddings) -> [[Prediction]] {
-        embeddings.cosineSimilarities(to: labelEmbeddings).map { cosines in
+    /// Returns the predictions of each image, best first.
+    ///
+    /// - Parameter top: The number of labels returned for each image; all if nil.
+    /// - Throws: `CLIPError.nonFiniteResult` if the result is not finite.
+    public func classify(
+        _ images: [RGBImage], top: Int? = nil
+    ) throws(CLIPError) -> [[Prediction]] {
+        try predictions(of: model.encode(images: images), top: top)
+    }
+
+    /// Returns the predictions of each image, given its embedding, best first. Labels with equal
+    /// cosines are in the order given.
+    ///
+    /// - Parameters:
+    ///   - embeddings: The images' embeddings by the same model, normalised or not.
+    ///   - top: The number of labels returned for each image; all if nil. Few of many labels are
+    ///     selected without sorting the others.
+    /// - Throws: `CLIPError.wrongDimension` if the embeddings are not the model's.
+    public func predictions(
+        of embeddings: Embeddings, top: Int? = nil
+    ) throws(CLIPError) -> [[Prediction]] {
+        try labelVectors.cosines(of: embeddings).map { cosines in
             let probabilities = model.probabilities(ofCosines: cosines)
-            return labels.indices
-                .sorted { (cosines[$1], $0) < (cosines[$0], $1) }
-                .map { i in
-                    Prediction(
-                        label: labels[i], probability: probabilities[i],
-                        logit: model.logitScale * cosines[i], cosine: cosines[i])
-                }
+            return largest(max(0, top ?? labels.count), of: cosines).map { i in
+                Prediction(
+                    label: labels[i], probability: probabilities[i],
+                    logit: model.logitScale * cosines[i], cosine: cosines[i])
+            }
         }
     }
 
@@ -141,4 +173,24 @@ public struct ZeroShotClassifier: Sendable {
         }
         return (parts + [rest]).joined(separator: label)
     }
+}
+
+/// Returns the indices of the `count` largest numbers, the largest first and the lower index first
+/// among equals.
+func largest(_ count: Int, of numbers: [Float]) -> [Int] {
+    func isBefore(_ a: Int, _ b: Int) -> Bool { (numbers[b], a) < (numbers[a], b) }
+    // To insert into a longer list takes longer than to sort all.
+    guard count <= 100, count < numbers.count else {
+        return Array(numbers.indices.sorted(by: isBefore).prefix(count))
+    }
+    var best: [Int] = []
+    for index in numbers.indices {
+        if best.count == count {
+            guard let last = best.last, isBefore(index, last) else { continue }
+            best.removeLast()
+        }
+        let place = best.lastIndex { !isBefore(index, $0) }.map { $0 + 1 } ?? 0
+        best.insert(index, at: place)
+    }
+    return best
 }

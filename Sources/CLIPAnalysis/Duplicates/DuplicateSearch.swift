@@ -11,7 +11,7 @@ internal import Tensors
 /// what is transparent.
 public struct DuplicateSearch: Sendable {
     /// The relation of an image to the one that is kept.
-    public enum Verdict: Sendable, Equatable {
+    public enum Verdict: String, Sendable, Codable {
         /// The files have the same bytes.
         case identical
         /// The pixels agree.
@@ -26,7 +26,7 @@ public struct DuplicateSearch: Sendable {
     }
 
     /// An image of a group.
-    public struct Member: Sendable, Equatable {
+    public struct Member: Sendable, Hashable, Codable {
         /// The row of its vector.
         public let row: Int
         /// The cosine with the image that is kept.
@@ -47,7 +47,7 @@ public struct DuplicateSearch: Sendable {
     }
 
     /// An image that is kept, and others that are similar to it.
-    public struct Group: Sendable, Equatable {
+    public struct Group: Sendable, Hashable, Codable {
         /// The row that is kept. It is a duplicate of nothing, but may be similar to what another
         /// group keeps.
         public let kept: Int

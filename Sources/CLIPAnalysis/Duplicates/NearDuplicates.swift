@@ -2,14 +2,14 @@ public import CLIP
 internal import Tensors
 
 /// A picture that is kept, and those so like it that they are not needed.
-public struct NearDuplicates: Sendable, Equatable {
+public struct NearDuplicates: Sendable, Hashable, Codable {
     /// The row that is kept.
     public let kept: Int
     /// The others, most alike first.
     public let duplicates: [Duplicate]
 
     /// A row that is like another.
-    public struct Duplicate: Sendable, Equatable {
+    public struct Duplicate: Sendable, Hashable, Codable {
         /// Which one.
         public let row: Int
         /// With the row that is kept.

@@ -7,9 +7,9 @@ internal import Tensors
 /// Immediately before a file is touched, it and the duplicate that is kept are read again: both
 /// must be files in the folder itself, not links and not reached through one, and have the SHA-256
 /// that the index knows.
-public struct DuplicateRemoval {
+package struct DuplicateRemoval {
     /// The fate of a duplicate.
-    public enum Action: Sendable {
+    package enum Action: Sendable {
         case delete
         /// The file gets the path that it has in the folder, in another one. If that one lies in
         /// the indexed folder, it gets a file `.clip-ignore`, so that it is never indexed with it.
@@ -18,7 +18,7 @@ public struct DuplicateRemoval {
 
     private let folder: FilePath
     /// The log of what is done.
-    public let log: RemovalLog
+    package let log: RemovalLog
     private let root: OpenFolder
     private let rootPath: FilePath
     private let target: (root: OpenFolder, path: FilePath)?
@@ -30,7 +30,7 @@ public struct DuplicateRemoval {
     /// - Throws: `RemovalError.failed` if the folder cannot be opened, or the target not be made;
     ///   and what
     ///   `log` throws.
-    public init(
+    package init(
         folder: FilePath, action: Action, log: () throws(RemovalError) -> RemovalLog
     ) throws(RemovalError) {
         self.folder = folder
@@ -80,13 +80,13 @@ public struct DuplicateRemoval {
     /// - Parameter other: the duplicate that is kept.
     /// - Throws: `RemovalError`; then the image is where it was, unless the error is
     ///   `.unusableLog`, after which nothing more may be removed.
-    public func remove(
+    package func remove(
         _ picture: IndexedPicture, keeping other: IndexedPicture
     ) throws(RemovalError) {
         let proof = try proof(of: picture, for: picture)
         let kept = try self.proof(of: other, for: picture)
         guard !proof.file.isSame(as: kept.file) else {
-            throw .refused(path: picture.path, reason: "it is the same file as \(other.path)")
+            throw .refused(path: picture.file, reason: "it is the same file as \(other.file)")
         }
         var entry = RemovalLog.Entry(
             step: .intent, folder: rootPath, target: target?.path,
@@ -102,9 +102,9 @@ public struct DuplicateRemoval {
         // Images of the target may be in an index that is older than its `.clip-ignore`.
         guard !Self.isBelow(rootPath, target.path) || !Self.isBelow(target.path, entry.kept) else {
             throw .refused(
-                path: picture.path,
+                path: picture.file,
                 reason: """
-                    \(other.path), the duplicate to keep, is in the folder that duplicates are moved to
+                    \(other.file), the duplicate to keep, is in the folder that duplicates are moved to
                     """)
         }
         let to = target.path.appending(proof.relative)
@@ -117,7 +117,7 @@ public struct DuplicateRemoval {
                 throw FileError(reason: "\(to) is there already")
             }
         } catch {
-            throw .failed(path: picture.path, step, reason: error.reason)
+            throw .failed(path: picture.file, step, reason: error.reason)
         }
         try record(entry, of: picture) { () throws(FileError) in
             try kept.file.checkIsUnchanged()
@@ -139,7 +139,7 @@ public struct DuplicateRemoval {
             entry.step = .done
         } catch {
             (entry.step, entry.reason) = (.failed, error.reason)
-            failure = .failed(path: picture.path, step, reason: error.reason)
+            failure = .failed(path: picture.file, step, reason: error.reason)
         }
         try log.append(entry)
         if let failure { throw failure }
@@ -156,24 +156,24 @@ public struct DuplicateRemoval {
         var contents: [UInt8]?
         do throws(FileError) {
             let prefix = folder.appending([]).bytes
-            guard file.path.bytes.starts(with: prefix) else {
+            guard file.file.bytes.starts(with: prefix) else {
                 throw FileError(reason: "its path leads out of the folder")
             }
-            relative = Array(file.path.bytes.dropFirst(prefix.count))
+            relative = Array(file.file.bytes.dropFirst(prefix.count))
             opened = try root.file(OpenFolder.components(of: relative))
             if opened.size == file.size {
                 contents = try opened.contents(limit: RGBImage.maximumFileSize)
             }
         } catch {
-            let isKept = file.path != picture.path
+            let isKept = file.file != picture.file
             throw .refused(
-                path: picture.path,
+                path: picture.file,
                 reason: isKept
-                    ? "\(file.path), which is kept, cannot be relied on: \(error.reason)"
+                    ? "\(file.file), which is kept, cannot be relied on: \(error.reason)"
                     : error.reason)
         }
         guard let contents, file.digest.count == 32, sha256(contents) == file.digest else {
-            throw .changed(path: picture.path, file: file.path)
+            throw .changed(path: picture.file, file: file.file)
         }
         return Proof(file: opened, contents: contents, relative: relative)
     }

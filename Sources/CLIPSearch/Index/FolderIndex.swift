@@ -140,7 +140,7 @@ public struct FolderIndex: Sendable {
                         digest: file.digest ?? []))
             }
             values.removeLast(values.count - pictures.count * dimension)
-            return (pictures, Embeddings(values: values, dimension: dimension))
+            return (pictures, Embeddings(rows: values, dimension: dimension))
         }
     }
 

@@ -119,7 +119,7 @@ extension IndexUpdate {
         where (try? old.idsOfFiles(below: path).isEmpty) == false {
             return stop(
                 .unreadableFolder(
-                    folder: folder.appending(path.bytes),
+                    folder: folder.appending(path.bytes).description,
                     reason: "\(reason); the old index, which has images of it, stays"))
         }
     }

@@ -11,25 +11,25 @@ internal import Tensors
 /// }
 /// ```
 @nonexhaustive
-public enum IndexError: Error, Equatable, Sendable {
+public enum IndexError: Error, Hashable, Sendable {
     /// The folder has no index.
-    case missing(folder: FilePath)
+    case missing(folder: String)
     /// The index was begun and holds nothing yet.
-    case empty(folder: FilePath)
+    case empty(folder: String)
     /// The folder itself cannot be read.
-    case unreadableFolder(folder: FilePath, reason: String)
+    case unreadableFolder(folder: String, reason: String)
     /// The index cannot be read or written.
-    case unusable(folder: FilePath, reason: String)
+    case unusable(folder: String, reason: String)
     /// The index has the format of another version.
-    case otherVersion(folder: FilePath)
+    case otherVersion(folder: String)
     /// The files of the index do not match their checksums or each other.
-    case damaged(folder: FilePath, reason: String)
+    case damaged(folder: String, reason: String)
     /// The embeddings of the given model cannot be compared with those of the index.
-    case otherModel(folder: FilePath, stored: String, given: String)
+    case otherModel(folder: String, stored: String, given: String)
     /// The images of the index were decoded with other choices than the given ones.
-    case otherDecoding(folder: FilePath, stored: IndexedDecoding, given: IndexedDecoding)
+    case otherDecoding(folder: String, stored: IndexedDecoding, given: IndexedDecoding)
     /// Another process updates the index.
-    case busy(folder: FilePath)
+    case busy(folder: String)
     /// A vector cannot be searched for.
     case invalidVector(VectorError)
 }
@@ -39,6 +39,7 @@ extension IndexError {
     var isDamage: Bool { if case .damaged = self { true } else { false } }
 
     init(_ error: FileError, folder: FilePath) {
+        let folder = folder.description
         self =
             error.isBusy
             ? .busy(folder: folder)

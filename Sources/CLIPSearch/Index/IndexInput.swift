@@ -67,7 +67,7 @@ extension IndexUpdate {
             case .file(let path): result = try input(forFile: path)
             case .unreadable(let path, let reason):
                 guard path != folder else {
-                    return stop(.unreadableFolder(folder: folder, reason: reason))
+                    return stop(.unreadableFolder(folder: folder.description, reason: reason))
                 }
                 // What cannot be listed is not known to be gone.
                 let path = relative(path)
@@ -78,7 +78,7 @@ extension IndexUpdate {
                 // The disk that the link leads to may only be absent for now.
                 let ids = try database.idsOfFiles(below: relative(path))
                 try markSeen(ids)
-                if !ids.isEmpty { summary.danglingLinks.append(path) }
+                if !ids.isEmpty { summary.dangling.append(path) }
             }
         }
         return result
@@ -175,7 +175,7 @@ extension IndexUpdate {
             file.changed = input.status?.changed
             switch encoded.embedding {
             case .success(let vector):
-                let vector = Embeddings(values: vector, dimension: vector.count).normalized().values
+                let vector = Embeddings(rows: vector, dimension: vector.count).normalized().values
                 file.row = try rows.store(vector)
                 file.sums = RowSums(file, vector: littleEndianBytes(of: vector))
                 summary.encoded += 1

@@ -73,7 +73,7 @@ extension FolderIndex {
     /// begun and holds nothing yet.
     ///
     /// - Throws: `IndexError` if the folder or the index cannot be read.
-    public static func model(ofIndexIn folder: FilePath) throws(IndexError) -> ModelRecord? {
+    package static func model(ofIndexIn folder: FilePath) throws(IndexError) -> ModelRecord? {
         try checkIsFolder(folder)
         guard let place = place(in: folder) else { return nil }
         do throws(FileError) {
@@ -89,7 +89,7 @@ extension FolderIndex {
     package static func exists(in folder: FilePath) -> Bool { place(in: folder) != nil }
 
     /// True if a rebuild of the index of a folder was begun and has not ended.
-    public static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
+    package static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
         let place = newPlace(in: folder)
         return !isLink(place) && hasIndex(place)
     }
@@ -100,7 +100,7 @@ extension FolderIndex {
                 throw FileError(reason: "expected a folder, found a file")
             }
         } catch {
-            throw .unreadableFolder(folder: folder, reason: error.reason)
+            throw .unreadableFolder(folder: folder.description, reason: error.reason)
         }
     }
 

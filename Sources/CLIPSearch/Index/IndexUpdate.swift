@@ -15,19 +15,25 @@ internal import Tensors
 /// `gate` while they use anything that changes.
 public final class IndexUpdate: @unchecked Sendable {
     /// A file that could not be read.
-    public struct Failure: Sendable, Equatable {
-        /// The folder's path, then that of the file in it.
-        public let path: FilePath
+    public struct Failure: Sendable, Hashable, Codable {
+        /// The path as the folder's path, then that of the file in it. Bytes that are not UTF-8 become
+        /// U+FFFD.
+        public var path: String { file.description }
+        /// The bytes of the path, which need not be UTF-8.
+        public var pathBytes: [UInt8] { file.bytes }
+        package let file: FilePath
         /// The reason, as one line of English.
         public let reason: String
         /// The limit of decoding that the image exceeds; nil for other reasons.
         public let exceededLimit: ImageLimit?
         /// False if an earlier update, which was not interrupted, recorded the same of the file.
         public let isNew: Bool
+
+        private enum CodingKeys: String, CodingKey { case file = "path", reason, exceededLimit, isNew }
     }
 
     /// The outcome of an update.
-    public struct Summary: Sendable {
+    public struct Summary: Sendable, Hashable, Codable {
         /// The number of images that have not changed since they were encoded.
         public var unchanged = 0
         /// The number of new and changed images.
@@ -40,9 +46,15 @@ public final class IndexUpdate: @unchecked Sendable {
         public var failures: [Failure] = []
         /// The links that lead nowhere now, the images behind which are kept: the folder's path,
         /// then that of the link in it.
-        public var danglingLinks: [FilePath] = []
+        public var danglingLinks: [String] { dangling.map(\.description) }
+        package var dangling: [FilePath] = []
         /// Image files in formats that are not supported.
         public var skipped = SkippedFormats()
+
+        private enum CodingKeys: String, CodingKey {
+            case unchanged, encoded, moved, deleted, failures, skipped
+            case dangling = "danglingLinks"
+        }
     }
 
     let folder: FilePath
@@ -86,7 +98,7 @@ public final class IndexUpdate: @unchecked Sendable {
     ///     only of those whose size or times have changed, and to compare the index with its
     ///     checksums.
     /// - Throws: `IndexError`.
-    public init(
+    package init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
         isRebuild: Bool = false, isVerifying: Bool = false
     ) throws(IndexError) {
@@ -195,7 +207,8 @@ public final class IndexUpdate: @unchecked Sendable {
             }
             let count = (try? database.count()) ?? 0
             if stopped == nil {
-                stopped = .unusable(folder: folder, reason: "the update was interrupted")
+                stopped = .unusable(
+                    folder: folder.description, reason: "the update was interrupted")
             }
             return count
         }
@@ -212,7 +225,7 @@ public final class IndexUpdate: @unchecked Sendable {
         summary.deleted = deleted
         summary.failures = try database.failures(in: folder).map { path, full, reason, limit in
             Failure(
-                path: full, reason: reason, exceededLimit: limit,
+                file: full, reason: reason, exceededLimit: limit,
                 isNew: !lastUpdateHasEnded || newFailures.contains(path))
         }
     }

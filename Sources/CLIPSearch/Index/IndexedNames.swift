@@ -5,20 +5,20 @@ internal import Tensors
 ///
 /// A link is a second name of an image, not a second image: if the file were deleted as its
 /// duplicate, nothing would be left.
-public struct IndexedNames: Sendable, Equatable {
+package struct IndexedNames: Sendable, Equatable {
     /// The rows of images that are gone.
-    public private(set) var gone: Set<Int> = []
+    package private(set) var gone: Set<Int> = []
     /// The rows of symbolic links, and of hard links and linked folders that lead to a file which
     /// another row has too.
-    public private(set) var links: Set<Int> = []
+    package private(set) var links: Set<Int> = []
 
     /// Looks at the files of some images of a folder, without reading them.
     ///
     /// - Complexity: Two calls of the system for each image.
-    public init(of images: [IndexedPicture], in folder: FilePath) {
+    package init(of images: [IndexedPicture], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
         for (row, image) in images.enumerated() {
-            let path = image.path.bytes
+            let path = image.file.bytes
             do throws(FileError) {
                 let status = try FileStatus(path: path)
                 if try FileStatus(path: path, followingLinks: false).isLink {
@@ -34,8 +34,8 @@ public struct IndexedNames: Sendable, Equatable {
         for rows in rows.values where rows.count > 1 {
             // Two names may lead through one linked folder.
             let own = rows.first { row in
-                let name = images[row].path.bytes.dropFirst(folder.appending([]).bytes.count)
-                return (try? realPath(images[row].path.bytes))
+                let name = images[row].file.bytes.dropFirst(folder.appending([]).bytes.count)
+                return (try? realPath(images[row].file.bytes))
                     == FilePath(root).appending(Array(name)).bytes
             }
             links.formUnion(rows.filter { $0 != own ?? rows[0] })

@@ -7,8 +7,7 @@
 ///     print("\(path) has changed and stays")
 /// }
 /// ```
-@nonexhaustive
-public enum RemovalError: Error, Equatable, Sendable {
+package enum RemovalError: Error, Equatable, Sendable {
     /// An image stays because a file, itself or the duplicate that is kept, is not as it was
     /// indexed.
     case changed(path: FilePath, file: FilePath)
@@ -28,7 +27,7 @@ public enum RemovalError: Error, Equatable, Sendable {
 
 extension RemovalError: CustomStringConvertible {
     /// The error as one line of English.
-    public var description: String {
+    package var description: String {
         switch self {
         case .changed(let path, let file) where path == file:
             "\(path) has changed since it was indexed and stays"

@@ -8,9 +8,9 @@ internal import Tensors
 /// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is
 /// there, the process ended in between, and the disk says what happened. A new log in which nothing
 /// is logged is removed.
-public final class RemovalLog {
+package final class RemovalLog {
     /// The state of an action.
-    public enum Step: String, Sendable {
+    package enum Step: String, Sendable {
         /// About to be done.
         case intent
         case done
@@ -21,29 +21,29 @@ public final class RemovalLog {
     }
 
     /// A line of the log.
-    public struct Entry: Sendable, Equatable {
+    package struct Entry: Sendable, Equatable {
         /// The state of the action.
-        public var step: Step
+        package var step: Step
         /// The absolute path of the folder that was indexed.
-        public var folder: FilePath
+        package var folder: FilePath
         /// The absolute path of the folder that duplicates are moved to; nil if they are deleted.
-        public var target: FilePath?
+        package var target: FilePath?
         /// The absolute path that the file had.
-        public var from: FilePath
+        package var from: FilePath
         /// The absolute path that the file was moved to; nil if it was deleted.
-        public var to: FilePath?
+        package var to: FilePath?
         /// The SHA-256 of the file: 32 bytes.
-        public var digest: [UInt8]
+        package var digest: [UInt8]
         /// In bytes.
-        public var size: Int
+        package var size: Int
         /// The absolute path of the duplicate that was kept.
-        public var kept: FilePath
+        package var kept: FilePath
         /// The cause of a failure.
-        public var reason: String?
+        package var reason: String?
     }
 
     /// The path of the log.
-    public let path: FilePath
+    package let path: FilePath
     private let file: LogFile
     /// True of a new log until something is logged.
     private var isUnused: Bool
@@ -52,7 +52,7 @@ public final class RemovalLog {
     ///
     /// - Parameter isNew: whether it must not be there yet.
     /// - Throws: `RemovalError.unusableLog`, also if another file than a log is there.
-    public convenience init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
+    package convenience init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
         if !isNew { try Self.check(path) }
         try self.init(unchecked: path, isNew: isNew)
     }
@@ -71,7 +71,7 @@ public final class RemovalLog {
     /// Refuses a file to which a log must not be appended: one that has content and is not a log.
     ///
     /// - Throws: `RemovalError.unusableLog`.
-    public static func check(_ path: FilePath) throws(RemovalError) {
+    package static func check(_ path: FilePath) throws(RemovalError) {
         guard let status = try? FileStatus(path: path.bytes), status.isRegular, status.size > 0
         else { return }
         do throws(FileError) {
@@ -91,7 +91,7 @@ public final class RemovalLog {
     /// Makes a log in a folder, `clip-dedupe-DATE.jsonl`, with the date and time of now in UTC.
     ///
     /// - Throws: `RemovalError.unusableLog`.
-    public convenience init(in folder: FilePath) throws(RemovalError) {
+    package convenience init(in folder: FilePath) throws(RemovalError) {
         let name = "clip-dedupe-\(currentTime())"
         var path = folder.appending("\(name).jsonl".utf8)
         var number = 1
@@ -133,7 +133,7 @@ public final class RemovalLog {
     /// The entries of a log, in order. A line that the end of a process cut off is passed over.
     ///
     /// - Throws: `RemovalError.unusableLog` if it cannot be read, is damaged or not such a log.
-    public static func entries(of path: FilePath) throws(RemovalError) -> [Entry] {
+    package static func entries(of path: FilePath) throws(RemovalError) -> [Entry] {
         var entries: [Entry] = []
         if let number = try read(path, { entries.append($0) }).first {
             throw .unusableLog(path: path, reason: notAnEntry(number))

@@ -6,26 +6,26 @@ internal import Tensors
 ///
 /// It may be repeated: what is back already is left alone. An action whose end is not in the log is
 /// judged by what is on the disk.
-public struct RemovalUndo {
+package struct RemovalUndo {
     /// The outcome.
-    public struct Summary: Sendable {
+    package struct Summary: Sendable {
         /// The files that were put back.
-        public var restored: [FilePath] = []
+        package var restored: [FilePath] = []
         /// The number of files that are where they were before the removal.
-        public var unchanged = 0
+        package var unchanged = 0
         /// Deleted files, with the duplicate that was kept of each.
-        public var deleted: [(path: FilePath, kept: FilePath)] = []
+        package var deleted: [(path: FilePath, kept: FilePath)] = []
         /// The files that could not be put back.
-        public var failures: [RemovalError] = []
+        package var failures: [RemovalError] = []
         /// The numbers of damaged lines of the log, from 1. A file is put back only if another line
         /// names it.
-        public var damagedLines: [Int] = []
+        package var damagedLines: [Int] = []
     }
 
     private let path: FilePath
 
     /// - Parameter path: a log.
-    public init(log path: FilePath) { self.path = path }
+    package init(log path: FilePath) { self.path = path }
 
     private struct Key: Hashable {
         let from: FilePath
@@ -35,7 +35,7 @@ public struct RemovalUndo {
     /// Puts back what can be.
     ///
     /// - Throws: `RemovalError.unusableLog`.
-    public func run() throws(RemovalError) -> Summary {
+    package func run() throws(RemovalError) -> Summary {
         // The last line about a file counts.
         var last: [Key: RemovalLog.Entry] = [:]
         var order: [Key] = []

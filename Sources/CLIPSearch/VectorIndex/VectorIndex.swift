@@ -194,7 +194,7 @@ public final class VectorIndex: Sendable {
         guard query.count == dimension else {
             throw .invalidVector(.wrongDimension(expected: dimension, found: query.count))
         }
-        let queries = Embeddings(values: query, dimension: dimension)
+        let queries = Embeddings(rows: query, dimension: dimension)
         return try search(queries, top: top, threshold: threshold).first ?? []
     }
 
@@ -250,7 +250,7 @@ public final class VectorIndex: Sendable {
         guard vector.count == dimension else {
             throw .invalidVector(.wrongDimension(expected: dimension, found: vector.count))
         }
-        try add([id], vectors: Embeddings(values: vector, dimension: dimension))
+        try add([id], vectors: Embeddings(rows: vector, dimension: dimension))
     }
 
     /// Removes the vectors of ids, all or none of them; ids without a vector are ignored.

@@ -40,7 +40,7 @@ extension VectorError {
     /// - Throws: `VectorError` if it cannot be compared with vectors of `dimension` numbers.
     static func unit(_ vector: [Float], dimension: Int) throws(VectorError) -> [Float] {
         try check(dimension: vector.count, expected: dimension)
-        return try unit(Embeddings(values: vector, dimension: dimension), dimension: dimension)
+        return try unit(Embeddings(rows: vector, dimension: dimension), dimension: dimension)
             .values
     }
 
@@ -61,8 +61,8 @@ extension VectorError {
             // The squares of these would overflow, or lose their digits.
             let isExtreme = !(1e-15...1e15).contains(largest)
             let scaled = isExtreme ? vector.map { $0 / largest } : vector
-            values += Embeddings(values: scaled, dimension: dimension).normalized().values
+            values += Embeddings(rows: scaled, dimension: dimension).normalized().values
         }
-        return Embeddings(values: values, dimension: dimension)
+        return Embeddings(rows: values, dimension: dimension)
     }
 }

@@ -1,0 +1,61 @@
+#if Foundation
+    #if canImport(FoundationEssentials)
+        public import FoundationEssentials
+    #else
+        public import Foundation
+    #endif
+
+    extension URL {
+        /// The path of a file URL.
+        ///
+        /// - Throws: `CLIPError.unreadableFile` for any other URL.
+        package func filePath() throws(CLIPError) -> String {
+            guard isFileURL, !path.isEmpty else {
+                throw .unreadableFile(path: absoluteString, reason: "it is not the URL of a file")
+            }
+            return path
+        }
+    }
+
+    extension RGBImage {
+        /// Decodes a JPEG, PNG or WebP file, recognised by its content.
+        ///
+        ///     let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))
+        ///
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file or the file cannot be
+        ///   read, and as `init(decoding:path:options:)`.
+        public init(
+            contentsOf url: URL, options: DecodingOptions = DecodingOptions()
+        ) throws(CLIPError) {
+            try self.init(contentsOfFile: url.filePath(), options: options)
+        }
+    }
+
+    extension CLIPModel {
+        /// Loads a model from a file of weights, or from a folder that holds one and its configuration.
+        ///
+        ///     let model = try CLIPModel(contentsOf: URL(filePath: "ViT-B-32"))
+        ///
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file, and as
+        ///   `init(path:activation:threads:)`.
+        public init(
+            contentsOf url: URL, activation: Activation? = nil, threads: Int? = nil
+        ) throws(CLIPError) {
+            try self.init(path: url.filePath(), activation: activation, threads: threads)
+        }
+
+        /// Writes the weights as one safetensors file.
+        ///
+        /// - Throws: `CLIPError.unwritableFile` if the URL is not that of a file, and as
+        ///   `write(safetensors:format:source:)` of a path.
+        public func write(
+            safetensors url: URL, format: NumberFormat? = nil, source: String? = nil
+        ) throws(CLIPError) {
+            guard let path = try? url.filePath() else {
+                throw .unwritableFile(
+                    path: url.absoluteString, reason: "it is not the URL of a file")
+            }
+            try write(safetensors: path, format: format, source: source)
+        }
+    }
+#endif
