@@ -63,7 +63,8 @@ let package = Package(
         .target(name: "CModelRegistry", exclude: ["models.json", "answers.json"]),
 
         // The model: text or pixels in, embeddings out.
-        .target(name: "CLIP", dependencies: ["Tokenizers", "Images", "Tensors", "Files"]),
+        .target(
+            name: "CLIP", dependencies: ["Tokenizers", "TensorFiles", "Images", "Tensors", "Files"]),
 
         // Text repair and CLIP's BPE: text in, token ids out.
         .target(name: "Tokenizers", dependencies: ["Files", "CVocabulary"]),
@@ -71,6 +72,9 @@ let package = Package(
         .target(
             name: "CVocabulary",
             exclude: ["merges.bin", "entities.bin", "mojibake.bin", "composition.bin"]),
+
+        // Safetensors and PyTorch archives: a file in, named tensors out.
+        .target(name: "TensorFiles", dependencies: ["Tensors", "Files"]),
 
         // Decoding, orientation and Pillow's resampling: the bytes of a file to pixels.
         .target(name: "Images", dependencies: ["Files", "CImageCodecs", "CKernels", "CThreads"]),
@@ -132,7 +136,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CLIPTests",
-            dependencies: ["CLIP", "Tokenizers", "Tensors", "Files", "TestSupport"]),
+            dependencies: ["CLIP", "Tokenizers", "TensorFiles", "Tensors", "Files", "TestSupport"]),
         .testTarget(
             name: "CLIPHubTests", dependencies: ["CLIPHub", "CLIP", "Files", "TestSupport"]),
         .testTarget(

@@ -267,7 +267,9 @@ import Testing
     @Test func missingFilesOfAnIndexAreNamed() throws {
         let vectors = place.appending("vectors.f32".utf8).description
         try files.removeItem(atPath: vectors)
-        #expect(throws: IndexError.damaged(folder: path.description, reason: "vectors.f32 is missing")) {
+        #expect(
+            throws: IndexError.damaged(folder: path.description, reason: "vectors.f32 is missing")
+        ) {
             try FolderIndex(folder: path)
         }
         #expect(

@@ -71,7 +71,9 @@ import Testing
         _ = try update(0)
         let rebuild = try IndexUpdate(
             folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
-        #expect(throws: IndexError.busy(folder: path.description)) { try update(0, isRebuild: false) }
+        #expect(throws: IndexError.busy(folder: path.description)) {
+            try update(0, isRebuild: false)
+        }
         #expect(throws: IndexError.busy(folder: path.description)) { try update(0) }
         #expect(try FolderIndex(folder: path).modelName == "0")
         #expect(try rebuild.run().encoded == 5)

@@ -152,7 +152,9 @@ import Testing
     }
 
     @Test func damageIsSaid() throws {
-        #expect(throws: IndexError.missing(folder: path.description)) { try FolderIndex(folder: path) }
+        #expect(throws: IndexError.missing(folder: path.description)) {
+            try FolderIndex(folder: path)
+        }
         try add("1.png", seed: 1)
         try update()
         let vectors = "\(path)/.clip-index/vectors.f32"

@@ -104,7 +104,6 @@ extension FolderIndex {
         }
     }
 
-
     // MARK: replacing an index
 
     /// - Throws: `FileError` if `.clip-index` is a link to a folder that is missing, which may be

@@ -29,7 +29,9 @@ public final class IndexUpdate: @unchecked Sendable {
         /// False if an earlier update, which was not interrupted, recorded the same of the file.
         public let isNew: Bool
 
-        private enum CodingKeys: String, CodingKey { case file = "path", reason, exceededLimit, isNew }
+        private enum CodingKeys: String, CodingKey {
+            case file = "path", reason, exceededLimit, isNew
+        }
     }
 
     /// The outcome of an update.

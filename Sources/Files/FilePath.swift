@@ -1,6 +1,3 @@
-internal import Files
-internal import CLIP
-
 /// Where a file is: bytes, as the system has them, which need not be UTF-8.
 package struct FilePath: Hashable, Sendable, Comparable {
     /// All but 0.
