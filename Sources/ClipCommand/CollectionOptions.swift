@@ -103,8 +103,6 @@ final class CollectionJob {
     private var log: LineFile?
     /// How many inputs came, those of other machines included.
     private var number = 0
-    /// Why the job cannot go on.
-    private var stopped: (any Error)?
 
     private static let listLimit = 1000
 
@@ -126,8 +124,8 @@ final class CollectionJob {
         try report()
     }
 
-    /// Whether the job is to end here.
-    var isStopped: Bool { stopped != nil || options.strict && failures > 0 }
+    /// True if the job ends at its first failure and has had one.
+    var isStopped: Bool { options.strict && failures > 0 }
 
     /// Whether the next input is for this machine.
     func takesNext() -> Bool {
@@ -135,31 +133,19 @@ final class CollectionJob {
         return options.shard?.contains(number - 1) ?? true
     }
 
-    func fail(_ name: FilePath, _ error: CLIPError) {
+    /// Notes an input that failed.
+    ///
+    /// - Throws: An error of the file of failures.
+    func fail(_ name: FilePath, _ error: CLIPError) throws {
         failures += 1
         if listed.count < Self.listLimit { listed.append("\(error)") }
-        do {
-            let object = JSON.object(["path": .path(name), "reason": .string("\(error)")])
-            try log?.write(object.bytes + [UInt8(ascii: "\n")])
-        } catch {
-            stopped = error
-        }
+        let object = JSON.object(["path": .path(name), "reason": .string("\(error)")])
+        try log?.write(object.bytes + [UInt8(ascii: "\n")])
         progress.advance()
     }
 
-    /// Ends the job with an error, which is thrown by `checkStopped`.
-    func stop(_ error: any Error) { stopped = stopped ?? error }
-
-    /// Does something with an input that did not fail, once it has gone through the model.
-    func finishInput(_ body: () throws -> Void) {
-        guard !isStopped else { return }
-        do {
-            try body()
-            progress.advance()
-        } catch {
-            stopped = error
-        }
-    }
+    /// Notes an input that is done.
+    func advance() { progress.advance() }
 
     /// The vectors of all pictures, in order.
     ///
@@ -198,20 +184,16 @@ final class CollectionJob {
                 decode: { sample throws(CLIPError) in try sample.picture(decoding) })
             for encoded in encodings {
                 switch encoded.embedding {
-                case .success(let vector): finishInput { try receive(encoded.input, vector) }
+                case .success(let vector):
+                    try receive(encoded.input, vector)
+                    progress.advance()
                 case .failure(let error) where error.isOfWeights: throw error
-                case .failure(let error): fail(encoded.input.name, error)
+                case .failure(let error): try fail(encoded.input.name, error)
                 }
                 // What comes after the first failure is left to the next run.
                 if isStopped { break }
             }
         }
-        try checkStopped()
-    }
-
-    /// Ends the command with what a job cannot go on after.
-    func checkStopped() throws {
-        if let stopped { throw stopped }
     }
 
     private func report() throws {

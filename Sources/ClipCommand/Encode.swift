@@ -123,18 +123,15 @@ struct Encode: ParsableCommand {
         let model = try self.model.load(textOptions, pictures, common, for: use)
         let job = CollectionJob(collection, common, name: "encode")
         var rest = text[...]
-        func nextText() -> String? {
+        func nextText() throws -> String? {
             if let text = rest.popFirst() { return text }
             while !job.isStopped {
                 do throws(CLIPError) {
                     return try captions?.next()
                 } catch {
                     // What is no text at all is not encoded to its end.
-                    if captions?.isAtEnd == true {
-                        job.stop(error)
-                    } else {
-                        job.fail(FilePath(argument: texts.textFile ?? ""), error)
-                    }
+                    if captions?.isAtEnd == true { throw error }
+                    try job.fail(FilePath(argument: texts.textFile ?? ""), error)
                 }
             }
             return nil
@@ -174,39 +171,37 @@ struct Encode: ParsableCommand {
 
     /// Texts, some thousands at a time, neighbours of which share what they begin with.
     private func encode(
-        _ next: () -> String?, _ model: CLIPModel, _ job: CollectionJob,
+        _ next: () throws -> String?, _ model: CLIPModel, _ job: CollectionJob,
         _ rows: any RowOutput
     ) throws {
         var isAtEnd = false
         while !isAtEnd && !job.isStopped {
             var group: [(text: String, tokens: [Int])] = []
             while group.count < 4096 && !job.isStopped {
-                guard let text = next() else {
+                guard let text = try next() else {
                     isAtEnd = true
                     break
                 }
                 guard job.takesNext(), !rows.hasRow("text", FilePath(text)) else { continue }
-                if let tokens = tokens(of: text, model, job) { group.append((text, tokens)) }
+                if let tokens = try tokens(of: text, model, job) { group.append((text, tokens)) }
             }
-            try job.checkStopped()
+            guard !job.isStopped else { return }
             let vectors = try model.encode(tokens: group.map(\.tokens))
             for (row, text) in group.map(\.text).enumerated() {
-                job.finishInput {
-                    try rows.append("text", FilePath(text), fields: [], vectors[row])
-                }
+                try rows.append("text", FilePath(text), fields: [], vectors[row])
+                job.advance()
             }
-            try job.checkStopped()
         }
     }
 
     /// The ids of a text, nil if the model cannot take it.
-    func tokens(of text: String, _ model: CLIPModel, _ job: CollectionJob) -> [Int]? {
+    func tokens(of text: String, _ model: CLIPModel, _ job: CollectionJob) throws -> [Int]? {
         do throws(CLIPError) {
             return try model.tokenizer.tokenize(
                 text, contextLength: model.configuration.text.contextLength,
                 truncating: textOptions.truncate)
         } catch {
-            job.fail(FilePath(text), error)
+            try job.fail(FilePath(text), error)
             return nil
         }
     }

@@ -31,7 +31,7 @@ extension HiddenStates.Layer: ExpressibleByArgument {}
 extension Encode {
     /// Writes the text tower's hidden states of texts.
     func writeHiddenStates(
-        of next: () -> String?, _ model: CLIPModel, _ job: CollectionJob
+        of next: () throws -> String?, _ model: CLIPModel, _ job: CollectionJob
     ) throws {
         let (text, format) = (model.configuration.text, chosenFormat)
         guard let layer = hidden.hiddenStates else { return }
@@ -40,11 +40,10 @@ extension Encode {
         }
         var rows: [(text: String, tokens: [Int])] = []
         try job.perform {
-            while let text = next() {
+            while let text = try next() {
                 guard job.takesNext() else { continue }
-                if let tokens = tokens(of: text, model, job) { rows.append((text, tokens)) }
+                if let tokens = try tokens(of: text, model, job) { rows.append((text, tokens)) }
             }
-            try job.checkStopped()
         }
         let failures = job.failures
         if failures > 0 && (format == .npy || collection.strict) {

@@ -175,7 +175,11 @@ public final class IndexUpdate: @unchecked Sendable {
             of: IteratorSequence(inputs), decode: { $0.decoded(in: folder, decoding) })
         {
             if case .failure(let error) = encoded.embedding, error.isOfWeights { throw error }
-            gate.withLock { _ in self.take(encoded) }
+            let goesOn = gate.withLock { _ in
+                take(encoded)
+                return stopped == nil
+            }
+            guard goesOn else { break }
             progress(true)
         }
     }
