@@ -68,7 +68,7 @@ import Testing
         // The cosine of every image that there is at some time, by its name.
         let queries = Self.queries()
         let names = (0..<400).map { "\($0).png" }
-        let all = try model.encode(
+        let all = try await model.encode(
             images: (0..<400).map { try RGBImage(decoding: SmallPNG.bytes($0)) })
         let cosines = queries.map { query in
             let row = Embeddings(values: query, dimension: 16)
