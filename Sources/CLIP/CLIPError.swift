@@ -1,3 +1,5 @@
+internal import TensorFiles
+
 /// An error in a caller's input: a file, an image, a text or an option.
 ///
 /// Each case carries the path or value at fault, and what was expected and found.

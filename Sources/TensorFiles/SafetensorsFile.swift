@@ -1,5 +1,5 @@
-internal import Files
-internal import Tensors
+package import Files
+package import Tensors
 package import Tensors
 
 /// A safetensors file: a length, a header of JSON that names tensors, and their bytes.

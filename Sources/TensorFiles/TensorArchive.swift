@@ -1,4 +1,4 @@
-internal import Files
+package import Files
 package import Tensors
 
 /// The tensors of one file or several, by the names that they have there, whatever the format.

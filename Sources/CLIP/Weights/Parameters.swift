@@ -1,3 +1,4 @@
+internal import TensorFiles
 internal import Tensors
 
 /// A model's tensors by OpenAI's names, whatever the layout of the file; none is read before use.

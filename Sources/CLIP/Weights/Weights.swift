@@ -1,3 +1,4 @@
+internal import TensorFiles
 internal import Files
 internal import Tensors
 

@@ -1,5 +1,7 @@
+internal import TensorFiles
+
 /// A file format of weights.
-public enum WeightFormat: String, Sendable {
+public enum WeightFormat: String, Sendable, Codable {
     case safetensors
     /// A zip archive of `torch.save`: `.pt`, `.pth`, `.bin`.
     case pyTorch = "pytorch"
