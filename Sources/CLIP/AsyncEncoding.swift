@@ -106,7 +106,7 @@ extension ZeroShotClassifier {
         try await CallThreads.encoding.run { cancellation in
             let embeddings = try model.encode(images: images, cancellation)
             try cancellation.check()
-            return predictions(of: embeddings)
+            return try predictions(of: embeddings)
         }
     }
 }

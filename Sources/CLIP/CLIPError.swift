@@ -98,7 +98,7 @@ extension CLIPError {
 }
 
 /// A limit of decoding that an image can exceed; see `RGBImage.DecodingOptions`.
-public enum ImageLimit: String, Sendable, CaseIterable {
+public enum ImageLimit: String, Sendable, CaseIterable, Codable {
     /// `maximumPixels`.
     case pixels
     /// `memoryLimit`.

@@ -1,5 +1,4 @@
 internal import Files
-public import CLIP
 package import CLIP
 
 /// Something that a model is known to answer, because others measured it and published it.

@@ -8,14 +8,14 @@
 /// }
 /// ```
 @nonexhaustive
-public enum EmbeddingFileError: Error, Equatable, Sendable {
+public enum EmbeddingFileError: Error, Hashable, Sendable {
     /// A file cannot be written.
-    case unwritable(path: FilePath, reason: String)
+    case unwritable(path: String, reason: String)
     /// An earlier job began the file and did not finish it; `job` is the file that describes it.
-    case unfinished(path: FilePath, job: FilePath)
+    case unfinished(path: String, job: String)
     /// A job with another model or other options began the file; `job` is the file that describes
     /// it.
-    case otherJob(path: FilePath, job: FilePath)
+    case otherJob(path: String, job: String)
 }
 
 extension EmbeddingFileError: CustomStringConvertible {

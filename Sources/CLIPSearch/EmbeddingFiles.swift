@@ -1,6 +1,6 @@
-internal import Files
+package import Files
 package import CLIP
-internal import Tensors
+package import Tensors
 
 extension EmbeddingWriter {
     /// The model and the options that a complete output was made with, as far as it says them.
@@ -61,7 +61,7 @@ extension EmbeddingWriter {
             }
         }
         if isBeingWritten(growing.bytes + ".partial".utf8) {
-            throw .unwritable(path: path, reason: "another process is writing it")
+            throw .unwritable(path: path.description, reason: "another process is writing it")
         }
         guard layout != .jsonLines else { return }
         let record =
@@ -70,12 +70,12 @@ extension EmbeddingWriter {
         for file in [EmbeddingPart.names(first), record]
         where (try? FileStatus(path: file.bytes, followingLinks: false))?.isLink == true {
             throw .unwritable(
-                path: file,
+                path: file.description,
                 reason: "a symbolic link is in its place, which is not replaced")
         }
         if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
             throw .unwritable(
-                path: path,
+                path: path.description,
                 reason: """
                     \(record) exists and is not a record of a model; remove it or choose another \
                     name

@@ -1,7 +1,7 @@
-internal import Files
+package import Files
 public import CLIP
-internal import CLIP
-internal import Tensors
+package import CLIP
+package import Tensors
 
 /// Embeddings on their way to files, a row at a time.
 ///
@@ -82,12 +82,14 @@ public final class EmbeddingWriter {
             (isThere, isBegun) = (status != nil, GrowingFile.isBegun(path: first.bytes))
             old = try Self.description(of: jobFile)
         } catch {
-            throw .unwritable(path: path, reason: error.reason)
+            throw .unwritable(path: path.description, reason: error.reason)
         }
         if let old {
-            guard resuming else { throw .unfinished(path: path, job: jobFile) }
+            guard resuming else {
+                throw .unfinished(path: path.description, job: jobFile.description)
+            }
             guard old == description || old == oldDescription else {
-                throw .otherJob(path: path, job: jobFile)
+                throw .otherJob(path: path.description, job: jobFile.description)
             }
         }
         do throws(FileError) {
@@ -117,7 +119,7 @@ public final class EmbeddingWriter {
                 try readRows(hasSums: old == description)
             }
         } catch {
-            throw .unwritable(path: path, reason: error.reason)
+            throw .unwritable(path: path.description, reason: error.reason)
         }
     }
 
@@ -196,7 +198,7 @@ public final class EmbeddingWriter {
         do throws(FileError) {
             try body()
         } catch {
-            throw .unwritable(path: path, reason: error.reason)
+            throw .unwritable(path: path.description, reason: error.reason)
         }
     }
 

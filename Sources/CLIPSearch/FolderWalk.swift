@@ -1,5 +1,5 @@
-internal import Files
-internal import Tensors
+package import Files
+package import Tensors
 
 /// The pictures in a folder and all folders in it, in the order of their paths.
 ///

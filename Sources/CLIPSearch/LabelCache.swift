@@ -1,7 +1,7 @@
-internal import Files
+package import Files
 public import CLIP
 package import CLIP
-internal import Tensors
+package import Tensors
 
 /// Embeddings of labels that are computed once for a model, its options and the templates.
 package struct LabelCache: Sendable {

@@ -1,6 +1,6 @@
-internal import Files
+package import Files
 public import CLIP
-internal import Tensors
+package import Tensors
 
 /// Vectors with names, in memory: for those that no folder of pictures keeps.
 public struct NamedEmbeddings: Sendable {

@@ -1,7 +1,7 @@
-internal import Files
+package import Files
 public import CLIP
-internal import Images
-internal import Tensors
+package import Images
+package import Tensors
 
 /// Pictures from wherever they are named: files, folders, patterns, lists and archives, one after the other.
 public struct PictureCollection: Sequence, IteratorProtocol {

@@ -1,3 +1,5 @@
+package import Files
+
 /// One picture of a collection: a file, or a member of a tar archive.
 public struct Sample: Sendable {
     /// The path of the file, or that of the archive and in it. Bytes that are not UTF-8 become U+FFFD.

@@ -1,6 +1,6 @@
-internal import Files
+package import Files
 public import CLIP
-internal import Tensors
+package import Tensors
 
 /// Texts from a file, one after the other: its lines, or a column of CSV, TSV or JSON Lines.
 public struct TextCollection {

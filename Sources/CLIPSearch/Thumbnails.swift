@@ -1,6 +1,7 @@
-internal import CLIP
-internal import Images
-internal import Tensors
+package import Files
+package import CLIP
+package import Images
+package import Tensors
 
 /// Small copies of whole images, as JPEG files, for pages that show many.
 ///

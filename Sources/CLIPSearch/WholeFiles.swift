@@ -1,6 +1,6 @@
-internal import Files
+package import Files
 package import CLIP
-internal import Tensors
+package import Tensors
 
 /// Reads a whole file or, for nil, standard input.
 ///

@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 
 /// An output of `clip encode` that an earlier run has completed, and that --resume names again.

@@ -1,3 +1,4 @@
+import Files
 import CLIPAnalysis
 import ArgumentParser
 import CLIP
@@ -149,7 +150,7 @@ struct Dedupe: ParsableCommand {
             return DuplicateSearch(
                 found.embeddings, digests: pictures.map(\.digest), preference: preference,
                 threshold: threshold, threads: try threading.wanted(),
-                content: { try? pictures[$0].path.contents() }
+                content: { try? pictures[$0].file.contents() }
             ).groups()
         }
         return NearDuplicates.groups(

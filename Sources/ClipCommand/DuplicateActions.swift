@@ -1,3 +1,4 @@
+import Files
 import CLIPAnalysis
 import ArgumentParser
 import CLIPSearch

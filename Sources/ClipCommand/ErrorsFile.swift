@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 
 #if canImport(Glibc)

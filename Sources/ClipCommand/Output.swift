@@ -1,3 +1,4 @@
+import Files
 @preconcurrency import ArgumentParser
 import CLIP
 import CLIPSearch

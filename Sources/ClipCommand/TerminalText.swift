@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 
 /// Text that may hold control characters, such as the name of a file, for a terminal.

@@ -30,7 +30,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
     }
 
     /// A path in this folder.
-    func appending(_ name: some Sequence<UInt8>) -> FilePath {
+    package func appending(_ name: some Sequence<UInt8>) -> FilePath {
         let slash = UInt8(ascii: "/")
         return FilePath(bytes + (bytes.last == slash ? [] : [slash]) + name)
     }
@@ -64,7 +64,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
     }
 
     /// The path that `quoted` begins with, as that writes it; nil of anything else.
-    init?(quoted: some Collection<UInt8>) {
+    package init?(quoted: some Collection<UInt8>) {
         var bytes: [UInt8] = []
         var rest = quoted[...]
         guard rest.popFirst() == UInt8(ascii: "\"") else { return nil }

@@ -7,9 +7,9 @@ package import Tensors
 package struct SafetensorsWriter {
     /// A tensor of the header.
     package struct Entry {
-        let name: String
-        let type: StoredType
-        let shape: [Int]
+        package let name: String
+        package let type: StoredType
+        package let shape: [Int]
 
         package init(name: String, type: StoredType, shape: [Int]) {
             (self.name, self.type, self.shape) = (name, type, shape)

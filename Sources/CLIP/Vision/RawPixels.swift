@@ -1,4 +1,4 @@
-internal import ImageCodecs
+internal import Images
 
 extension RGBImage {
     /// The order of the bytes of a pixel in memory, one byte for each channel.

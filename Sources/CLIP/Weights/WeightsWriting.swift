@@ -1,4 +1,5 @@
-internal import Tensors
+package import TensorFiles
+package import Tensors
 
 /// A format of numbers in a file of weights.
 public enum NumberFormat: String, Sendable, CaseIterable {

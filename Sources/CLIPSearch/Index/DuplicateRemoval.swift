@@ -1,6 +1,6 @@
-internal import Files
-internal import CLIP
-internal import Tensors
+package import Files
+package import CLIP
+package import Tensors
 
 /// Takes duplicates out of a folder, one at a time, each after a proof that nothing is lost.
 ///

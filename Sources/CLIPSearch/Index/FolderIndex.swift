@@ -1,6 +1,6 @@
-internal import Files
+public import Files
 public import CLIP
-internal import Tensors
+public import Tensors
 
 /// The embeddings of the pictures in a folder, to be searched.
 ///
@@ -10,15 +10,28 @@ internal import Tensors
 /// at once.
 public struct FolderIndex: Sendable {
     /// A picture that is like what was looked for.
-    public struct Match: Sendable, Equatable {
-        /// The folder's path, then that of the file in it.
-        public let path: FilePath
-        /// With what was looked for, -1...1.
+    public struct Match: Sendable, Hashable, Codable {
+        /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
+        public var path: String { file.description }
+        /// The bytes of the path, which need not be UTF-8.
+        public var pathBytes: [UInt8] { file.bytes }
+        package let file: FilePath
+        /// The cosine with the vector that was searched for, in -1...1.
         public let cosine: Float
+
+        private enum CodingKeys: String, CodingKey { case file = "path", cosine }
+    }
+
+    /// All images of an index and their vectors.
+    public struct Contents: Sendable, Hashable, Codable {
+        /// The images, in the order of their paths.
+        public let images: [IndexedPicture]
+        /// The vectors of the images, L2-normalised, in the same order.
+        public let embeddings: Embeddings
     }
 
     /// The folder that was indexed.
-    public let folder: FilePath
+    package let folder: FilePath
     /// The model that made the vectors.
     public let model: ModelRecord
     /// The name or path of the model.
@@ -46,7 +59,7 @@ public struct FolderIndex: Sendable {
     ///
     /// - Parameter threads: how many a search uses; all cores of the process if nil.
     /// - Throws: `IndexError`.
-    public init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
+    package init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         try Self.checkIsFolder(folder)
         var model: ModelRecord?
         var refusal: IndexError?
@@ -56,7 +69,7 @@ public struct FolderIndex: Sendable {
                 database throws(FileError) in
                 refusal = try Self.refusal(of: database, folder)
                 guard refusal == nil, let found = try database.modelRecord() else {
-                    refusal = refusal ?? .otherVersion(folder: folder)
+                    refusal = refusal ?? .otherVersion(folder: folder.description)
                     throw FileError(reason: "it cannot be searched")
                 }
                 model = found
@@ -65,7 +78,7 @@ public struct FolderIndex: Sendable {
         } catch {
             throw refusal ?? IndexError(error, folder: folder)
         }
-        guard let opened, let model else { throw .missing(folder: folder) }
+        guard let opened, let model else { throw .missing(folder: folder.description) }
         (reader, self.model, self.folder) = (opened.reader, model, folder)
         self.threads = max(1, threads ?? availableCores())
         pool = WorkspacePool(threads: self.threads)
@@ -76,10 +89,10 @@ public struct FolderIndex: Sendable {
     private static func refusal(
         of database: IndexDatabase, _ folder: FilePath
     ) throws(FileError) -> IndexError? {
-        guard try database.isBegun() else { return .empty(folder: folder) }
+        guard try database.isBegun() else { return .empty(folder: folder.description) }
         let version = try database.fact("version")
         let isKnown = version == Self.version || version == oldVersion
-        return isKnown ? nil : .otherVersion(folder: folder)
+        return isKnown ? nil : .otherVersion(folder: folder.description)
     }
 
     /// Returns the images most similar to a vector, best first, those of one cosine in the order of
@@ -102,7 +115,7 @@ public struct FolderIndex: Sendable {
         }
         return try reading { () throws(FileError) in
             try reader.nearest(top, to: query, atLeast: threshold, on: pool).map {
-                Match(path: folder.appending($0.entry.path.bytes), cosine: $0.cosine)
+                Match(file: folder.appending($0.entry.path.bytes), cosine: $0.cosine)
             }
         }
     }
@@ -110,7 +123,7 @@ public struct FolderIndex: Sendable {
     /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
     ///
     /// - Throws: `IndexError.unusable` if the index is damaged.
-    public func contents() throws(IndexError) -> (pictures: [IndexedPicture], Embeddings) {
+    public func contents() throws(IndexError) -> Contents {
         try reading { () throws(FileError) in
             let (database, vectors) = (reader.database, reader.vectors)
             let generation = try database.generation()
@@ -135,12 +148,13 @@ public struct FolderIndex: Sendable {
                     (pictures.count * dimension)..<((pictures.count + 1) * dimension), with: vector)
                 pictures.append(
                     IndexedPicture(
-                        path: folder.appending(file.path.bytes), width: file.width,
+                        file: folder.appending(file.path.bytes), width: file.width,
                         height: file.height, size: file.size, modified: file.modified,
                         digest: file.digest ?? []))
             }
             values.removeLast(values.count - pictures.count * dimension)
-            return (pictures, Embeddings(rows: values, dimension: dimension))
+            return Contents(
+                images: pictures, embeddings: Embeddings(rows: values, dimension: dimension))
         }
     }
 
@@ -151,7 +165,7 @@ public struct FolderIndex: Sendable {
         try reading { () throws(FileError) in
             try reader.database.failures(in: folder).map {
                 _, full, reason, limit in
-                IndexUpdate.Failure(path: full, reason: reason, exceededLimit: limit, isNew: false)
+                IndexUpdate.Failure(file: full, reason: reason, exceededLimit: limit, isNew: false)
             }
         }
     }
@@ -168,9 +182,12 @@ public struct FolderIndex: Sendable {
 }
 
 /// A picture of an index.
-public struct IndexedPicture: Sendable {
-    /// The folder's path, then that of the file in it.
-    public let path: FilePath
+public struct IndexedPicture: Sendable, Hashable, Codable {
+    /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
+    public var path: String { file.description }
+    /// The bytes of the path, which need not be UTF-8.
+    public var pathBytes: [UInt8] { file.bytes }
+    package let file: FilePath
     /// In pixels.
     public let width: Int
     /// In pixels.
@@ -181,4 +198,9 @@ public struct IndexedPicture: Sendable {
     public let modified: Int
     /// SHA-256 of the file.
     public let digest: [UInt8]
+
+    private enum CodingKeys: String, CodingKey {
+        case file = "path"
+        case width, height, size, modified, digest
+    }
 }

@@ -94,16 +94,16 @@ extension IndexUpdate {
             guard name != "fingerprint", let stored else {
                 let names = stored?.names(comparedTo: record)
                 return .otherModel(
-                    folder: folder, stored: names?.own ?? "another model",
+                    folder: folder.description, stored: names?.own ?? "another model",
                     given: names?.other ?? record.name)
             }
             if name == "decoding", let old = IndexedDecoding(stored: old),
                 let given = IndexedDecoding(stored: value)
             {
-                return .otherDecoding(folder: folder, stored: old, given: given)
+                return .otherDecoding(folder: folder.description, stored: old, given: given)
             }
             return .otherModel(
-                folder: folder, stored: "\(stored.name) with the \(name) \(old)",
+                folder: folder.description, stored: "\(stored.name) with the \(name) \(old)",
                 given: "\(record.name) with the \(name) \(value)")
         }
         return nil

@@ -1,5 +1,5 @@
-internal import Files
-internal import Tensors
+package import Files
+package import Tensors
 
 extension FolderIndex {
     /// Where an index lies in a folder.

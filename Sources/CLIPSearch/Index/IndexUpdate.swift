@@ -1,7 +1,7 @@
-internal import Files
+package import Files
 public import CLIP
 internal import Synchronization
-internal import Tensors
+package import Tensors
 
 /// Brings the index of a folder up to date, or makes it.
 ///

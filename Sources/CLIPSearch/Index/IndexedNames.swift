@@ -1,5 +1,5 @@
-internal import Files
-internal import Tensors
+package import Files
+package import Tensors
 
 /// The state of the names of an index's images in the file system now.
 ///

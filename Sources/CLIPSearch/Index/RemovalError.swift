@@ -1,3 +1,5 @@
+package import Files
+
 /// The reason why a file is not moved, deleted or put back.
 ///
 /// ```swift

@@ -1,6 +1,6 @@
-internal import Files
-internal import CLIP
-internal import Tensors
+package import Files
+package import CLIP
+package import Tensors
 
 /// The log of files that were moved or deleted: one JSON object a line, on the disk before and
 /// after each action, so that it tells the truth whenever the process ends.

@@ -1,6 +1,6 @@
-internal import Files
-internal import CLIP
-internal import Tensors
+package import Files
+package import CLIP
+package import Tensors
 
 /// Puts files back that `DuplicateRemoval` moved, by its log.
 ///

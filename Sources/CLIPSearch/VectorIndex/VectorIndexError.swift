@@ -10,6 +10,7 @@ internal import Tensors
 ///     print("another process writes \(path)")
 /// }
 /// ```
+@nonexhaustive
 public enum VectorIndexError: Error, Hashable, Sendable {
     /// There is no index at a path.
     case missing(path: String)

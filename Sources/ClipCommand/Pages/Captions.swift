@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 
 /// Shortens texts in the middle, so that both ends are seen and no two different texts look the same.

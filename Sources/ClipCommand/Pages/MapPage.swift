@@ -1,3 +1,5 @@
+import CLIPAnalysis
+import Files
 import CLIPSearch
 import CPages
 
