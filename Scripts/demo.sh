@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds `clip` and classifies pictures with two sentences. Usage: Scripts/demo.sh [PICTURE]
+# Builds `clip` and classifies images with two sentences. Usage: Scripts/demo.sh [IMAGE]
 set -euo pipefail
-picture=${1:+$(realpath "$1")}
+image=${1:+$(realpath "$1")}
 [ ! -e "${CLIP_MODEL:-}" ] || CLIP_MODEL=$(realpath "$CLIP_MODEL")
 cd "$(dirname "$0")/.."
 . Scripts/packages.sh
@@ -12,12 +12,12 @@ clip=$(swift build -c release --static-swift-stdlib --show-bin-path)/clip
 
 labels=("a man riding bicycle" "a man climbing mountain")
 model=${CLIP_MODEL:-tiny}
-pictures=(Examples/bike.jpg Examples/mountain.jpg)
-[ -z "$picture" ] || pictures=("$picture")
-for picture in "${pictures[@]}"; do
+images=(Examples/bike.jpg Examples/mountain.jpg)
+[ -z "$image" ] || images=("$image")
+for image in "${images[@]}"; do
     echo
-    echo "clip zeroshot --model $model $picture \"${labels[0]}\" \"${labels[1]}\""
-    "$clip" zeroshot --model "$model" "$picture" "${labels[@]}"
+    echo "clip zeroshot --model $model $image \"${labels[0]}\" \"${labels[1]}\""
+    "$clip" zeroshot --model "$model" "$image" "${labels[@]}"
 done
 if [ "$model" = tiny ]; then
     echo

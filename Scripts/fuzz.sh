@@ -20,10 +20,10 @@ binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c
 seeds() {
     local fixtures=Tests/Fixtures
     case $1 in
-        jpeg) find $fixtures/pictures -name '*.jpg' ;;
-        png) find $fixtures/pictures -name '*.png' ;;
-        webp) find $fixtures/pictures -name '*.webp' ;;
-        resize) find $fixtures/pictures -name 'small.png' -o -name 'rgb.jpg' ;;
+        jpeg) find $fixtures/images -name '*.jpg' ;;
+        png) find $fixtures/images -name '*.png' ;;
+        webp) find $fixtures/images -name '*.webp' ;;
+        resize) find $fixtures/images -name 'small.png' -o -name 'rgb.jpg' ;;
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
         tokenizer) ;;  # its strings, below

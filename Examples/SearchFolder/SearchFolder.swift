@@ -6,8 +6,8 @@ import Foundation
 /// Searches a folder of images by text. The index is brought up to date first; it is kept in the
 /// folder, so that only new and changed images are encoded.
 ///
-///     swift run SearchFolder ~/Pictures "a dog on a beach"
-///     swift run SearchFolder ~/Pictures "a dog on a beach" ViT-B/32
+///     swift run SearchFolder ~/Images "a dog on a beach"
+///     swift run SearchFolder ~/Images "a dog on a beach" ViT-B/32
 @main
 struct SearchFolder {
     static func main() {

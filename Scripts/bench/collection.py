@@ -1,10 +1,10 @@
-"""A collection of generated pictures through `clip index`: killed at random moments, moved, deleted.
+"""A collection of generated images through `clip index`: killed at random moments, moved, deleted.
 
     swift build -c release
     VENV/bin/pip install numpy pillow
     VENV/bin/python Scripts/bench/collection.py --folder FOLDER
 
-FOLDER gets the pictures, of which one in a hundred is broken in one of ten ways. Prints what must hold, or
+FOLDER gets the images, of which one in a hundred is broken in one of ten ways. Prints what must hold, or
 fails.
 """
 
@@ -28,14 +28,14 @@ def draw(seed):
     """Some coloured shapes."""
     chance = random.Random(seed)
     side = chance.randint(64, 320)
-    picture = Image.new("RGB", (side, chance.randint(64, 320)), tuple(chance.randbytes(3)))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (side, chance.randint(64, 320)), tuple(chance.randbytes(3)))
+    pen = ImageDraw.Draw(image)
     for _ in range(chance.randint(1, 6)):
         box = sorted(chance.randint(0, 300) for _ in range(2)) + sorted(chance.randint(0, 300) for _ in range(2))
         box = (box[0], box[2], box[1] + 1, box[3] + 1)
         shape = chance.choice([pen.ellipse, pen.rectangle])
         shape(box, fill=tuple(chance.randbytes(3)))
-    return picture
+    return image
 
 
 def spoil(path, way):
@@ -48,7 +48,7 @@ def spoil(path, way):
     elif way == 2:
         data = data[: len(data) // 2]
     elif way == 3:
-        data = b"this is no picture\n" * 10
+        data = b"this is no image\n" * 10
     elif way == 4:
         data = bytes(len(data))
     elif way == 5:
@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
-    clip, folder = arguments.clip, arguments.folder / "pictures"
+    clip, folder = arguments.clip, arguments.folder / "images"
     if not folder.exists():
         generate(folder, arguments.count)
     shutil.rmtree(folder / ".clip-index", ignore_errors=True)

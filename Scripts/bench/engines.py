@@ -100,7 +100,7 @@ def load(folder):
 
 
 def make_weights(folder):
-    """The model that the folder is named after, and the side of its pictures."""
+    """The model that the folder is named after, and the side of its images."""
     import torch
 
     sys.path.insert(0, str(ROOT / "Scripts/parity"))

@@ -4,7 +4,7 @@
     VENV/bin/python Scripts/bench/precisions.py --folder FOLDER
 
 FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out renders:
-which of all its names fits each picture best; every third picture has one object, so that one name is right.
+which of all its names fits each image best; every third image has one object, so that one name is right.
 Needs the Debian packages of Scripts/training/train.sh.
 """
 
@@ -23,14 +23,14 @@ from bundled import held_out, normalized  # noqa: E402
 import pictograms  # noqa: E402
 
 
-def encode(clip, model, precision, pictures, texts, folder):
-    """The normalised rows of pictures and of texts."""
+def encode(clip, model, precision, images, texts, folder):
+    """The normalised rows of images and of texts."""
     (folder / "texts").write_text("\n".join(texts) + "\n")
     subprocess.run(
-        [clip, "encode", *pictures, "--text-file", folder / "texts", "--model", model, "--precision",
+        [clip, "encode", *images, "--text-file", folder / "texts", "--model", model, "--precision",
          precision, "-o", folder / "rows.npy"], check=True)
     rows = numpy.load(folder / "rows.npy").astype("float64")
-    return normalized(rows[: len(pictures)]), normalized(rows[len(pictures):])
+    return normalized(rows[: len(images)]), normalized(rows[len(images):])
 
 
 def main():
@@ -49,17 +49,17 @@ def main():
              "--precision", precision], check=True, capture_output=True).stdout)
         for precision in ["fp32", "bf16", "int8"]}
     names = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
-    print("| precision | ViT-B/32 against float32: least cosine of pictures | of texts | tiny: top-1 of "
-          f"{len(names)} names agrees, of one object (of scenes too) | least cosine | pictures a second (batch 8) | peak MB |")
+    print("| precision | ViT-B/32 against float32: least cosine of images | of texts | tiny: top-1 of "
+          f"{len(names)} names agrees, of one object (of scenes too) | least cosine | images a second (batch 8) | peak MB |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        pictures, captions = held_out(arguments.count, folder)
+        images, captions = held_out(arguments.count, folder)
         exact = {}
         for precision, bench in benches.items():
             rows = {
-                "large": encode(arguments.clip, large, precision, pictures[:100], captions[:100], folder),
-                "tiny": encode(arguments.clip, "tiny", precision, pictures, names, folder)}
+                "large": encode(arguments.clip, large, precision, images[:100], captions[:100], folder),
+                "tiny": encode(arguments.clip, "tiny", precision, images, names, folder)}
             exact = exact or rows
             cosines = {model: [(a * b).sum(1).min() for a, b in zip(rows[model], exact[model])]
                        for model in rows}

@@ -2,8 +2,8 @@
 
     VENV/bin/python Scripts/bench/python_user.py JOB FOLDER ARGUMENT...
 
-Jobs: zeroshot PICTURE, texts TEXT, classifier COUNT (names, of the JSON files CLASSES and TEMPLATES; prints
-the seconds, saves the weights), preprocessing PICTURE (prints milliseconds for every line of standard input).
+Jobs: zeroshot IMAGE, texts TEXT, classifier COUNT (names, of the JSON files CLASSES and TEMPLATES; prints
+the seconds, saves the weights), preprocessing IMAGE (prints milliseconds for every line of standard input).
 """
 
 import json
@@ -20,13 +20,13 @@ def open_model(folder):
     return model.eval(), preprocess, open_clip.get_tokenizer("ViT-B-32")
 
 
-def zeroshot(folder, picture):
+def zeroshot(folder, image):
     import torch
     from PIL import Image
 
     model, preprocess, tokenizer = open_model(folder)
     with torch.no_grad():
-        image, texts = model(preprocess(Image.open(picture)).unsqueeze(0), tokenizer(LABELS))[:2]
+        image, texts = model(preprocess(Image.open(image)).unsqueeze(0), tokenizer(LABELS))[:2]
         print(json.dumps((model.logit_scale.exp() * image @ texts.T).softmax(dim=-1)[0].tolist()))
 
 
@@ -53,7 +53,7 @@ def classifier(folder, count, classes, templates, output):
     numpy.save(output, weights.T.numpy())
 
 
-def preprocessing(folder, picture):
+def preprocessing(folder, image):
     import torch
     from open_clip.transform import image_transform
     from PIL import Image
@@ -62,7 +62,7 @@ def preprocessing(folder, picture):
     transform = image_transform(224, is_train=False)
     for _ in sys.stdin:
         start = time.perf_counter()
-        transform(Image.open(picture))
+        transform(Image.open(image))
         print(1000 * (time.perf_counter() - start), flush=True)
 
 

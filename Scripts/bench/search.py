@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def make(folder, clip, model, count):
-    """An index of random vectors, by way of one of a single picture."""
+    """An index of random vectors, by way of one of a single image."""
     (folder / "x").mkdir(parents=True)
     subprocess.run(["cp", ROOT / "Examples/bike.jpg", folder / "x/0.jpg"], check=True)
     subprocess.run([clip, "index", folder, "--model", model, "-q"], check=True)

@@ -1,9 +1,9 @@
-"""Encodes a folder of JPEGs with `clip encode` and with PyTorch, open_clip and a DataLoader: pictures a second.
+"""Encodes a folder of JPEGs with `clip encode` and with PyTorch, open_clip and a DataLoader: images a second.
 
     swift build -c release
     VENV/bin/python Scripts/bench/throughput.py --folder FOLDER --photos PHOTOS
 
-FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cut out of the pictures in PHOTOS. The pipeline in
+FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cut out of the images in PHOTOS. The pipeline in
 Python is what one writes first and keeps: workers that decode and preprocess, batches of 64, `inference_mode`, vectors
 normalised and saved; with any number of workers, of which the fastest counts. All start anew each time, and the time
 is that of the whole process.
@@ -31,10 +31,10 @@ model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu
 model.load_state_dict(load_file(weights))
 model.eval()
 paths = sorted(pathlib.Path(folder).glob("*.jpg"))
-class Pictures(torch.utils.data.Dataset):
+class Images(torch.utils.data.Dataset):
     def __len__(self): return len(paths)
     def __getitem__(self, index): return preprocess(Image.open(paths[index]))
-loader = torch.utils.data.DataLoader(Pictures(), batch_size=64, num_workers=int(workers))
+loader = torch.utils.data.DataLoader(Images(), batch_size=64, num_workers=int(workers))
 rows = []
 with torch.inference_mode():
     for batch in loader:
@@ -67,21 +67,21 @@ def main():
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
-    model, pictures = arguments.folder / "ViT-B-32-quickgelu", arguments.folder / f"jpegs-{arguments.count}"
+    model, images = arguments.folder / "ViT-B-32-quickgelu", arguments.folder / f"jpegs-{arguments.count}"
     subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model], check=True)
     weights = next(path for path in model.rglob("*.safetensors"))
-    if not pictures.exists():
-        cut(arguments.photos, pictures, arguments.count)
+    if not images.exists():
+        cut(arguments.photos, images, arguments.count)
     output = arguments.folder / "rows.npy"
 
     runs = {}
     for precision in ["fp32", "bf16", "int8"]:
         runs[f"clip, {precision}"] = [
-            arguments.clip, "encode", pictures, "--model", model, "--precision", precision, "-o", output, "-q"]
+            arguments.clip, "encode", images, "--model", model, "--precision", precision, "-o", output, "-q"]
     for precision in ["fp32", "bf16"]:
         for workers in arguments.workers:
             runs[f"PyTorch, {precision}, {workers} workers"] = [
-                sys.executable, "-c", PIPELINE, pictures, weights, output, str(workers), precision]
+                sys.executable, "-c", PIPELINE, images, weights, output, str(workers), precision]
     times, exact = {name: [] for name in runs}, None
     for _ in range(arguments.rounds):
         for name, command in runs.items():
@@ -94,7 +94,7 @@ def main():
             least = (rows * exact).sum(1).min()
             print(f"{name}: {times[name][-1]:.1f} s, least cosine to the first {least:.6f}", flush=True)
     best = {name: min(values) for name, values in times.items()}
-    print(f"\n| {arguments.count} JPEGs | seconds | pictures a second | times the fastest of PyTorch's in fp32 | in the same precision |\n|---|---|---|---|---|")
+    print(f"\n| {arguments.count} JPEGs | seconds | images a second | times the fastest of PyTorch's in fp32 | in the same precision |\n|---|---|---|---|---|")
     fastest = {precision: min(value for name, value in best.items() if name.startswith(f"PyTorch, {precision}"))
                for precision in ["fp32", "bf16"]}
     for name, value in best.items():

@@ -1,11 +1,11 @@
 """Measures whole jobs of `clip` against Python with open_clip on the same weights, in turn.
 
     swift build -c release
-    VENV/bin/python Scripts/bench/whole.py --folder FOLDER --picture JPEG [--large JPEG]
+    VENV/bin/python Scripts/bench/whole.py --folder FOLDER --image JPEG [--large JPEG]
         [--classes JSON --templates JSON] [--jpegs FOLDER]
 
 FOLDER keeps ViT-B/32 with seeded weights. Measured are a zero-shot classification and a text as processes
-(page cache warm), the preprocessing of a picture and of a large one on one thread, a classifier of all classes
+(page cache warm), the preprocessing of a image and of a large one on one thread, a classifier of all classes
 and templates (open_clip's of 50 classes, scaled), and a folder of JPEGs beside what its stages take alone.
 """
 
@@ -51,11 +51,11 @@ def processes(name, ours, theirs, repetitions):
     return [json.loads(runs[key][0][2]) for key in ("clip", "python")]
 
 
-def preprocessing(arguments, name, picture, rounds=20):
+def preprocessing(arguments, name, image, rounds=20):
     engines = {
-        "python": Engine([*USER, "preprocessing", "", picture]),
-        "exact": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", picture]),
-        "fast": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", picture,
+        "python": Engine([*USER, "preprocessing", "", image]),
+        "exact": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", image]),
+        "fast": Engine([arguments.clip, "bench", "--on-request", "--tower", "preprocess", "--image", image,
                         "--decode", "fast"])}
     alternate(engines, rounds)
     best = {key: min(engine.times) for key, engine in engines.items()}
@@ -73,12 +73,12 @@ def classifier(arguments, model):
         (folder / "labels").write_text("\n".join(names) + "\n")
         options = [part for template in templates for part in ("--template", template)]
         seconds, memory, output = child(
-            [arguments.clip, "zeroshot", arguments.picture, "--labels", folder / "labels", *options, "--model",
+            [arguments.clip, "zeroshot", arguments.image, "--labels", folder / "labels", *options, "--model",
              model, "--json"])
         theirs = float(child([*USER, "classifier", model, few, arguments.classes, arguments.templates,
                               folder / "weights.npy"])[2])
         weights = numpy.load(folder / "weights.npy")
-        rows = child([arguments.clip, "encode", arguments.picture, "--model", model, "--format", "json",
+        rows = child([arguments.clip, "encode", arguments.image, "--model", model, "--format", "json",
                       "--reference"])[2]
         image = numpy.array(json.loads(rows)["embeddings"][0]["embedding"])
         cosines = {p["label"]: p["cosine"] for p in json.loads(output)["predictions"]}
@@ -93,7 +93,7 @@ def folder_of_jpegs(arguments, model):
     """A folder from end to end beside its two stages alone, on all cores."""
     files = sorted(pathlib.Path(arguments.jpegs).glob("*.jpg"))
     command = [arguments.clip, "encode", "--model", model, "-o", "/dev/null", "--format", "jsonl"]
-    # As many pictures at once, so that both meet as much of what else runs.
+    # As many images at once, so that both meet as much of what else runs.
     bench = [arguments.clip, "bench", "--tower", "image", "--batch", str(len(files)), "--model", model,
              "--repetitions", "1", "--json"]
     runs, towers = [], []
@@ -114,7 +114,7 @@ def folder_of_jpegs(arguments, model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
-    parser.add_argument("--picture", required=True)
+    parser.add_argument("--image", required=True)
     parser.add_argument("--large")
     parser.add_argument("--classes")
     parser.add_argument("--templates")
@@ -131,15 +131,15 @@ def main():
         folder_of_jpegs(arguments, model)
     found, expected = processes(
         "`clip zeroshot`, two labels",
-        [arguments.clip, "zeroshot", arguments.picture, *LABELS, "--model", model, "--json", "--reference"],
-        [*USER, "zeroshot", model, arguments.picture], arguments.repetitions)
+        [arguments.clip, "zeroshot", arguments.image, *LABELS, "--model", model, "--json", "--reference"],
+        [*USER, "zeroshot", model, arguments.image], arguments.repetitions)
     found = {p["label"]: p["probability"] for p in found["predictions"]}
     assert max(abs(found[label] - p) for label, p in zip(LABELS, expected)) < 1e-5, (found, expected)
     found, expected = processes(
         "`clip encode --text`", [arguments.clip, "encode", "--text", LABELS[0], "--model", model],
         [*USER, "texts", model, LABELS[0]], arguments.repetitions)
     assert max(abs(a - b) for a, b in zip(found["embedding"], expected)) < 1e-5
-    preprocessing(arguments, "preprocessing, one thread", arguments.picture)
+    preprocessing(arguments, "preprocessing, one thread", arguments.image)
     if arguments.large:
         preprocessing(arguments, "the same, large", arguments.large)
     if arguments.classes:

@@ -3,10 +3,10 @@
     python3 -m venv VENV && VENV/bin/pip install websocket-client
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
     VENV/bin/python Scripts/pages/look.py map MAP.html
-    VENV/bin/python Scripts/pages/look.py picture MAP.html --over NAME -o Examples/map.png
+    VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Examples/map.png
 
 `shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch and mouse events to a
-page of `clip map` and fails if it does not answer as it should. `picture` writes the screenshot of a map with the card
+page of `clip map` and fails if it does not answer as it should. `image` writes the screenshot of a map with the card
 of one image open. Needs Chromium (Debian's package `chromium`); no network. Not part of CI.
 """
 
@@ -229,7 +229,7 @@ def check_map(page):
     return failures
 
 
-def picture(page, path, name):
+def image(page, path, name):
     with Browser() as browser:
         tab = Tab(browser, page, (940, 600, 1, False))
         x, y = tab.value(f"""(() => {{
@@ -249,15 +249,15 @@ def main():
     command.add_argument("-o", "--output", type=pathlib.Path, required=True)
     command = commands.add_parser("map")
     command.add_argument("page", type=pathlib.Path)
-    command = commands.add_parser("picture")
+    command = commands.add_parser("image")
     command.add_argument("page", type=pathlib.Path)
     command.add_argument("--over", required=True, help="how the name of the image under the pointer ends")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     if options.command == "shots":
         shots(options.pages, options.output)
-    elif options.command == "picture":
-        picture(options.page, options.output, options.over)
+    elif options.command == "image":
+        image(options.page, options.output, options.over)
     else:
         sys.exit(1 if check_map(options.page) else 0)
 

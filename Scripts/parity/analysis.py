@@ -4,7 +4,7 @@
     swift build -c release
     VENV/bin/python Scripts/parity/analysis.py
 
-The pictures are held-out renders of pictograms, the model is `tiny`. Prints a line for each, or fails. Needs the Debian
+The images are held-out renders of pictograms, the model is `tiny`. Prints a line for each, or fails. Needs the Debian
 packages of Scripts/training/train.sh.
 """
 
@@ -38,16 +38,16 @@ NAMES = [
 
 
 def render(folder, each):
-    """Pictures of one pictogram each; their paths and its number."""
+    """Images of one pictogram each; their paths and its number."""
     found, bitmaps = pictograms.load()
     index = {pictogram.name: number for number, pictogram in enumerate(found)}
     rng = random.Random(7)
     truth = [which for which in range(len(NAMES)) for _ in range(each)]
     specs = [scenes.single(rng, index[NAMES[which]], True) for which in truth]
     paths = []
-    for number, picture in enumerate(renderer.Renderer(bitmaps, 160, unseen=True)(specs, 7)):
+    for number, image in enumerate(renderer.Renderer(bitmaps, 160, unseen=True)(specs, 7)):
         paths.append(folder / f"{number:04}.png")
-        Image.fromarray(renderer.to_bytes(picture)).save(paths[-1])
+        Image.fromarray(renderer.to_bytes(image)).save(paths[-1])
     return paths, truth
 
 
@@ -82,7 +82,7 @@ def clusters(clip, folder):
     theirs = KMeans(len(NAMES), n_init=10, random_state=0).fit(rows)
     score, reference = adjusted_rand_score(truth, assignment), adjusted_rand_score(truth, theirs.labels_)
     return check("clusters", score >= 0.9 and runs[0] == runs[1],
-                 f"adjusted Rand index {score:.3f}, scikit-learn's k-means {reference:.3f}; {named} of {len(paths)} pictures in "
+                 f"adjusted Rand index {score:.3f}, scikit-learn's k-means {reference:.3f}; {named} of {len(paths)} images in "
                  f"a cluster of their name; the same again on one thread: {runs[0] == runs[1]}")
 
 
@@ -121,7 +121,7 @@ def duplicates(clip, folder):
     names = [json.loads(line)["image"] for line in (folder / "rows.names.jsonl").read_text().splitlines()]
     found = {names.index(group["kept"]["path"]): sorted(names.index(member["path"]) for member in group["duplicates"])
              for group in lines(clip, "dedupe", folder / "rows.npy", "--threshold", threshold, "--json", "-q")}
-    return check("duplicates", found == expected, f"{sum(map(len, expected.values()))} of {len(rows)} pictures, {len(expected)} groups")
+    return check("duplicates", found == expected, f"{sum(map(len, expected.values()))} of {len(rows)} images, {len(expected)} groups")
 
 
 def scores(clip, folder, count=60):

@@ -2,7 +2,7 @@
 
     VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000] [--clip .build/release/clip]
 
-Pictures of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at once, each
+Images of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at once, each
 time in another order, on one thread and on two: one process a batch.
 """
 
@@ -31,10 +31,10 @@ def main():
     first, encoded, differing = None, 0, set()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        pictures = [folder / f"{index}.png" for index in range(arguments.count)]
-        for picture in pictures:
-            Image.fromarray(noise.integers(0, 256, (24, 31, 3), dtype=numpy.uint8)).save(picture)
-        texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 40))) for _ in pictures]
+        images = [folder / f"{index}.png" for index in range(arguments.count)]
+        for image in images:
+            Image.fromarray(noise.integers(0, 256, (24, 31, 3), dtype=numpy.uint8)).save(image)
+        texts = [" ".join(rng.choices(WORDS, k=rng.randrange(0, 40))) for _ in images]
         output, lines = folder / "rows.npy", folder / "texts.txt"
         for threads in (1, 2):
             for size in (1, 2, 3, 7, 32, arguments.count):
@@ -44,7 +44,7 @@ def main():
                     batch = order[start : start + size]
                     lines.write_text("".join(texts[index] + "\n" for index in batch))
                     subprocess.run(
-                        [arguments.clip, "encode", "--model", arguments.model, *(pictures[index] for index in batch),
+                        [arguments.clip, "encode", "--model", arguments.model, *(images[index] for index in batch),
                          "--text-file", lines, "--no-normalize", "--threads", str(threads), "-o", output], check=True)
                     found = numpy.load(output)
                     for position, index in enumerate(batch):
@@ -53,7 +53,7 @@ def main():
                 differing |= {index for index in rows if rows[index] != first[index]}
                 encoded += len(rows)
                 print(f"{threads} threads, batches of {size}: {len(differing)} differ so far", flush=True)
-    print(f"{arguments.model}: {arguments.count} pictures and texts, {encoded} encodings of each: {len(differing)} with a differing bit")
+    print(f"{arguments.model}: {arguments.count} images and texts, {encoded} encodings of each: {len(differing)} with a differing bit")
     sys.exit(bool(differing))
 
 

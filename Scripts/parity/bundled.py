@@ -4,7 +4,7 @@
     swift build -c release
     VENV/bin/python Scripts/parity/bundled.py
 
-Needs the Debian packages of Scripts/training/train.sh, which draws the pictures.
+Needs the Debian packages of Scripts/training/train.sh, which draws the images.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from evaluate import held_out_objects  # noqa: E402
 
 
 def held_out(count, folder):
-    """Pictures on disk and their captions: single pictograms, pairs and triples."""
+    """Images on disk and their captions: single pictograms, pairs and triples."""
     found, bitmaps = pictograms.load()
     rng, writer = random.Random(2026), scenes.Writer(found, plainly=True)
     make = [
@@ -38,10 +38,10 @@ def held_out(count, folder):
     ]
     specs = [make[number % 3]() for number in range(count)]
     paths = []
-    for number, picture in enumerate(renderer.Renderer(bitmaps, 160, unseen=True)(specs, 2026)):
+    for number, image in enumerate(renderer.Renderer(bitmaps, 160, unseen=True)(specs, 2026)):
         kind, options = (("png", {}), ("jpg", {"quality": 90}))[number % 2]
         paths.append(folder / f"{number:03}.{kind}")
-        Image.fromarray(renderer.to_bytes(picture)).save(paths[-1], **options)
+        Image.fromarray(renderer.to_bytes(image)).save(paths[-1], **options)
     return paths, [writer.caption(spec, number) for number, spec in enumerate(specs)]
 
 
@@ -76,8 +76,8 @@ def main():
     ours, theirs = (normalized(images) @ normalized(texts).T for images, texts in (found, expected))
     same = (ours.argmax(1) == theirs.argmax(1)).sum(), (ours.argmax(0) == theirs.argmax(0)).sum()
     right = (ours.argmax(1) == numpy.arange(len(ours))).mean()
-    print(f"zero-shot: of {len(ours)} pictures {same[0]} get the same caption, and of as many captions "
-          f"{same[1]} the same picture; {100 * right:.1f} % get their own")  # fmt: skip
+    print(f"zero-shot: of {len(ours)} images {same[0]} get the same caption, and of as many captions "
+          f"{same[1]} the same image; {100 * right:.1f} % get their own")  # fmt: skip
     sys.exit(bool(failed or min(same) < len(ours)))
 
 

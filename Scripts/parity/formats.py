@@ -1,6 +1,6 @@
 """Writes full-size models in every layout and file format, and compares what `clip` makes of each with PyTorch.
 
-    VENV/bin/python Scripts/parity/formats.py --weights FOLDER --image PICTURE
+    VENV/bin/python Scripts/parity/formats.py --weights FOLDER --image IMAGE
 
 For ViT-B/32, RN50 and a ViT with exact GELU and heads of 80, as the larger of LAION's have: seeded weights
 in float16 and float32, as OpenAI's files mix them. Of each file are printed the distances to PyTorch's

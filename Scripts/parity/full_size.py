@@ -1,17 +1,17 @@
 """Compares `clip` with PyTorch at full size, on seeded random weights.
 
 For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model from
-a seed, writes it as safetensors with its configuration, and encodes the same pictures and texts as
+a seed, writes it as safetensors with its configuration, and encodes the same images and texts as
 `clip encode`. Printed are the least cosine, the greatest difference, relative to the greatest number of
 PyTorch's result, and the greatest differences of PyTorch in float64 from it and from `clip`, likewise.
 
-A name may end in @LAYERS for towers of so many blocks, ^SIDE for pictures of another size than that of the
+A name may end in @LAYERS for towers of so many blocks, ^SIDE for images of another size than that of the
 weights, whose positional embeddings are interpolated, or +squash for the preprocessing of SigLIP and others
 (squashed, bilinear, 0.5).
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
-    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images PICTURE... [--models NAME...]
+    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE... [--models NAME...]
 
 The folder keeps the weights, up to 4 GB a model, so that a second run is quick; with --remove it does not.
 """
@@ -69,7 +69,7 @@ def randomise(model):
 
 
 def make_open_clip(name, folder):
-    """A model, the side of its pictures and their preprocessing."""
+    """A model, the side of its images and their preprocessing."""
     base, _, layers = name.replace("^", "@").replace("+", "@").partition("@")
     configuration = copy.deepcopy(open_clip.get_model_config(base))
     if "@" in name:
@@ -137,7 +137,7 @@ def reference(model, pixels, tokens):
 
 
 def clip_rows(clip, folder, images, options):
-    """What `clip encode` makes of the pictures and of the texts."""
+    """What `clip encode` makes of the images and of the texts."""
     with tempfile.TemporaryDirectory() as temporary:
         output = pathlib.Path(temporary) / "rows.npy"
         texts = [part for text in TEXTS for part in ("--text", text)]
@@ -149,7 +149,7 @@ def clip_rows(clip, folder, images, options):
 
 
 def measure(name, folder, images, clip):
-    """Four numbers each for pictures and texts: 1 - cosine, difference, PyTorch's and clip's from float64."""
+    """Four numbers each for images and texts: 1 - cosine, difference, PyTorch's and clip's from float64."""
     torch.manual_seed(2026)
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):
@@ -177,7 +177,7 @@ def main():
     failed = False
     print(
         f"PyTorch {torch.__version__}, open_clip {open_clip.__version__}, float32, "
-        f"{len(arguments.images)} pictures, {len(TEXTS)} texts")
+        f"{len(arguments.images)} images, {len(TEXTS)} texts")
     print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - cosine | max Δ / max "
           "| from float64: PyTorch | clip |")
     print("|---|---|---|---|---|---|---|---|---|")

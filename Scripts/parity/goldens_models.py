@@ -89,7 +89,7 @@ def randomise(model: torch.nn.Module, seed: int, logit_scale: float) -> None:
 
 
 def inputs(resolution: int, context: int, seed: int) -> dict[str, torch.Tensor]:
-    """Two pictures, and three texts of 5, 9 and `context` tokens: start 62, end 63, padding 0."""
+    """Two images, and three texts of 5, 9 and `context` tokens: start 62, end 63, padding 0."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.zeros(3, context, dtype=torch.int64)
     for row, length in zip(tokens, (5, 9, context)):

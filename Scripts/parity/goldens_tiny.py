@@ -1,4 +1,4 @@
-"""What PyTorch, open_clip and Pillow make of the bundled model, the pictures in Examples/ and some texts."""
+"""What PyTorch, open_clip and Pillow make of the bundled model, the images in Examples/ and some texts."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ TEXTS = [
 
 
 def load(weights: Path):
-    """The model as its configuration describes it, and what it expects of pictures."""
+    """The model as its configuration describes it, and what it expects of images."""
     configuration = json.loads(weights.with_suffix(".json").read_text())
     model = CLIP(**configuration["model_cfg"]).eval()
     state = {name: tensor.float() for name, tensor in load_file(weights).items()}
@@ -32,19 +32,19 @@ def load(weights: Path):
 
 
 @torch.no_grad()
-def encode(model, transform, pictures, texts):
+def encode(model, transform, images, texts):
     """Embeddings as the towers give them."""
-    pixels = torch.stack([transform(Image.open(path)) for path in pictures])
+    pixels = torch.stack([transform(Image.open(path)) for path in images])
     tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
     return model.encode_image(pixels), model.encode_text(tokens)
 
 
 def expected(root: Path) -> dict:
     model, transform = load(root / "Weights" / "tiny.safetensors")
-    pictures = sorted((root / "Examples").glob("*.jpg"))
-    images, texts = encode(model, transform, pictures, TEXTS)
+    images = sorted((root / "Examples").glob("*.jpg"))
+    images, texts = encode(model, transform, images, TEXTS)
     return {
-        "pictures": [path.name for path in pictures],
+        "images": [path.name for path in images],
         "texts": TEXTS,
         "image_embeddings": images.tolist(),
         "text_embeddings": texts.tolist(),

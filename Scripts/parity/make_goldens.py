@@ -3,7 +3,7 @@
     python -m venv venv && venv/bin/pip install -r Scripts/parity/requirements.txt
     venv/bin/python Scripts/parity/make_goldens.py
 
-It needs no network and no downloaded model: weights and pictures are made from a fixed seed, but for
+It needs no network and no downloaded model: weights and images are made from a fixed seed, but for
 those of the bundled model, with which models/tiny.json has to change. Running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
 With --check it writes to a temporary folder and compares, byte for byte.
 
@@ -12,7 +12,7 @@ With --check it writes to a temporary folder and compares, byte for byte.
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
-    pictures/   small pictures, decoded, resized and cropped by Pillow      (goldens_pictures.py)
+    images/   small images, decoded, resized and cropped by Pillow      (goldens_images.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
 
@@ -33,7 +33,7 @@ from torch.nn.functional import normalize
 
 import goldens_formats
 import goldens_models
-import goldens_pictures
+import goldens_images
 import goldens_repair
 import goldens_text
 import goldens_tiny
@@ -46,7 +46,7 @@ PACKAGES = (
     "clip-anytorch", "safetensors", "numpy",
 )  # fmt: skip
 CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
-PICTURES = ["rgb.jpg", "rgb.png"]
+IMAGES = ["rgb.jpg", "rgb.png"]
 TEXTS = ["a man riding bicycle", "a man climbing mountain", "a photo of a cat"]
 
 
@@ -67,10 +67,10 @@ def manifest(target: Path) -> dict:
     return {"seed": SEED, "versions": versions, "files": files}
 
 
-def expected(model: torch.nn.Module, pictures: Path) -> dict:
-    """The end-to-end fixture: what the model says of two pictures and three texts."""
-    transform = goldens_pictures.transform(32)
-    pixels = torch.stack([transform(Image.open(pictures / name)) for name in PICTURES])
+def expected(model: torch.nn.Module, images: Path) -> dict:
+    """The end-to-end fixture: what the model says of two images and three texts."""
+    transform = goldens_images.transform(32)
+    pixels = torch.stack([transform(Image.open(images / name)) for name in IMAGES])
     encode = goldens_text.load_tokenizer().encode
     tokens = torch.zeros(len(TEXTS), 77, dtype=torch.int64)
     for row, text in zip(tokens, TEXTS):
@@ -81,7 +81,7 @@ def expected(model: torch.nn.Module, pictures: Path) -> dict:
         cosines = normalize(image) @ normalize(text).T
         logits = model.logit_scale.exp() * cosines
     return {
-        "pictures": PICTURES,
+        "images": IMAGES,
         "texts": TEXTS,
         "image_embeddings": image.tolist(),
         "text_embeddings": text.tolist(),
@@ -94,14 +94,14 @@ def expected(model: torch.nn.Module, pictures: Path) -> dict:
 def make(target: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    for name in ("formats", "models", "pictures", "text"):
+    for name in ("formats", "models", "images", "text"):
         shutil.rmtree(target / name, ignore_errors=True)
     seeded = goldens_models.make(target / "models", SEED)
     goldens_formats.make(target / "formats", SEED)
-    goldens_pictures.make(target / "pictures", SEED)
+    goldens_images.make(target / "images", SEED)
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
-    outcome = expected(seeded, target / "pictures")
+    outcome = expected(seeded, target / "images")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))
     (target / "MANIFEST.json").unlink(missing_ok=True)

@@ -143,7 +143,7 @@ WITHOUT_MODEL = {"tokenize", "models", "info", "verify", "convert", "pull", "ded
 def prepare(folder):
     fixtures = ROOT / "Tests/Fixtures"
     photos = folder / "photos"
-    shutil.copytree(fixtures / "pictures", photos / "some")
+    shutil.copytree(fixtures / "images", photos / "some")
     names = sorted(path for path in (photos / "some").iterdir() if path.suffix == ".jpg")
     shutil.copy(names[0], photos / "photo.jpg")
     (folder / "twins").mkdir()
@@ -155,9 +155,9 @@ def prepare(folder):
     (folder / "broken/text.jpg").write_bytes(b"this is no image")
     (folder / "broken/empty.png").write_bytes(b"")
     shutil.copy(names[0], folder / "broken/good.jpg")
-    shutil.copytree(fixtures / "pictures", folder / "old", ignore=shutil.ignore_patterns("*.png"))
+    shutil.copytree(fixtures / "images", folder / "old", ignore=shutil.ignore_patterns("*.png"))
     (folder / "old/sub").mkdir()
-    for path in (fixtures / "pictures").glob("*.png"):
+    for path in (fixtures / "images").glob("*.png"):
         shutil.copy(path, folder / "old/sub")
     shutil.copytree(fixtures / "versions/0.1.0/tiny", folder / "old/.clip-index")
     (folder / "labels.txt").write_text("cat\ndog\na man riding a bicycle\ncaf\u00e9\n")

@@ -4,8 +4,8 @@
     swift build -c release
     VENV/bin/python Scripts/parity/parity.py [--models ViT-B-32-quickgelu RN50-quickgelu ...]
 
-It downloads nothing: strings and pictures are made from a seed, and weights are random, of full size. Each part
-is a program of its own as well: tokens.py, pictures.py, full_size.py, and bundled.py, formats.py and batches.py
+It downloads nothing: strings and images are made from a seed, and weights are random, of full size. Each part
+is a program of its own as well: tokens.py, images.py, full_size.py, and bundled.py, formats.py and batches.py
 for what is not in the table.
 """
 
@@ -16,8 +16,8 @@ import tempfile
 import warnings
 
 import full_size
-import picture_grid
-import pictures
+import image_grid
+import images
 import tokens
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,14 +43,14 @@ def main():
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        (folder / "pictures").mkdir()
-        picture_grid.write(folder / "pictures")
-        files = sorted((folder / "pictures").iterdir())
+        (folder / "images").mkdir()
+        image_grid.write(folder / "images")
+        files = sorted((folder / "images").iterdir())
         for rules, name in (("openai", "Pillow and torchvision"), ("hf", "transformers `CLIPImageProcessorPil`")):
-            count, _, _, refused, worst, floats = pictures.measure(arguments.clip, files, rules, arguments.resolutions)
+            count, _, _, refused, worst, floats = images.measure(arguments.clip, files, rules, arguments.resolutions)
             sizes = " and ".join(map(str, arguments.resolutions))
             rows.append((
-                "pixels", name, f"{count // len(arguments.resolutions)} pictures at {sizes}",
+                "pixels", name, f"{count // len(arguments.resolutions)} images at {sizes}",
                 f"{worst} levels, {floats or 'none'} in floats"))
             failed |= worst > 0 or refused > 0
         images = [path for path in files if path.name in ("641x479-rgb-420.jpg", "301x224-rgb.png", "225x640-progressive.jpg")]

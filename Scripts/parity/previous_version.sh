@@ -11,7 +11,7 @@
 #   whole/       `clip encode photos --model tiny -o x.npy`
 #   partial/     the same, killed in the middle
 #
-# The images are those of Tests/Fixtures/pictures, with the time 1,700,000,000 seconds after 1970.
+# The images are those of Tests/Fixtures/images, with the time 1,700,000,000 seconds after 1970.
 set -euo pipefail
 clip=$(realpath "$1")
 cd "$(dirname "$0")/../../Tests/Fixtures"
@@ -21,8 +21,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rm -rf "$target"
 mkdir -p "$target"/{tiny,bare,whole,partial} "$work/photos/sub"
-cp pictures/*.jpg pictures/*.webp "$work/photos"
-cp pictures/*.png "$work/photos/sub"
+cp images/*.jpg images/*.webp "$work/photos"
+cp images/*.png "$work/photos/sub"
 find "$work/photos" -type f -exec touch -d @1700000000 {} +
 cp ../../Weights/tiny.safetensors "$work/bare.safetensors"
 cd "$work"

@@ -4,11 +4,11 @@
 
 The answers of OpenAI's models are figures that other projects publish in their tests, with the tolerance
 that rounding and arithmetic of theirs need. Those of `tiny` are computed here, by PyTorch. All inputs are
-texts, ids and pictures of one value, so that no picture has to come along.
+texts, ids and images of one value, so that no image has to come along.
 
-Each answer: `model`; `texts` or `ids` and/or `pixels` (values that fill preprocessed pictures); `what` is
+Each answer: `model`; `texts` or `ids` and/or `pixels` (values that fill preprocessed images); `what` is
 `text` or `image` (embeddings), `pooled text` or `pooled image` (before the projection), or `logits` (texts
-down, pictures across); `normalized`; `values` are compared from number `first` on, or their `sum` or
+down, images across); `normalized`; `values` are compared from number `first` on, or their `sum` or
 `norm`; `tolerance` is absolute.
 """
 

@@ -5,27 +5,27 @@
 
 #include "include/CImageCodecs.h"
 
-clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
-                                     const clip_picture_options *options, clip_picture *out);
-clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
-                                    const clip_picture_options *options, clip_picture *out);
-clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
-                                     const clip_picture_options *options, clip_picture *out);
+clip_image_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_png(const uint8_t *bytes, size_t count,
+                                    const clip_image_options *options, clip_image *out);
+clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out);
 
-// The size and layout of a picture, as its header says.
+// The size and layout of a image, as its header says.
 typedef struct {
     uint32_t width, height;
-    clip_picture_kind kind;
+    clip_image_kind kind;
     int channels;
     bool has_mask;
     // The bytes that the decoder holds beside the pixels and the file.
     uint64_t working_memory;
-} clip_picture_layout;
+} clip_image_layout;
 
 // Sets size, kind and mask, and allocates the pixels, all 0, once the limits are checked and the
 // share of image memory is held.
-clip_picture_status clip_picture_allocate(clip_picture *out, const clip_picture_layout *layout,
-                                          const clip_picture_options *options);
+clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *layout,
+                                          const clip_image_options *options);
 
 // Takes a share of the process's image memory, not more than `limit`. Waits until so much is free
 // below `limit`, in the order of the calls, or does not wait.

@@ -33,23 +33,23 @@ static void set(uint8_t *out, uint8_t red, uint8_t green, uint8_t blue) {
 static void colours(const clip_pixels *p, const uint8_t *s, ptrdiff_t step, uint8_t *o,
                     ptrdiff_t out_step, size_t n) {
     switch (p->kind) {
-    case CLIP_PICTURE_RGB:
-    case CLIP_PICTURE_RGBA:
+    case CLIP_IMAGE_RGB:
+    case CLIP_IMAGE_RGBA:
         if (p->channels < 3) EACH(set(o, s[0], s[0], s[0]));
         EACH(set(o, s[0], s[1], s[2]));
-    case CLIP_PICTURE_INDEXED:
+    case CLIP_IMAGE_INDEXED:
         EACH(const uint8_t *e = p->palette + 4 * s[0]; set(o, e[0], e[1], e[2]));
-    case CLIP_PICTURE_CMYK:
+    case CLIP_IMAGE_CMYK:
         EACH(set(o, without_ink(s[0], s[3]), without_ink(s[1], s[3]), without_ink(s[2], s[3])));
-    case CLIP_PICTURE_GREY16: EACH(uint8_t grey = s[0] ? 255 : s[1]; set(o, grey, grey, grey));
+    case CLIP_IMAGE_GREY16: EACH(uint8_t grey = s[0] ? 255 : s[1]; set(o, grey, grey, grey));
     }
 }
 
 // n pixels, each `step` bytes after the one before, to pixels that are `out_step` bytes apart.
 static void convert(const clip_pixels *p, clip_view view, const uint8_t *s, ptrdiff_t step,
                     uint8_t *o, ptrdiff_t out_step, size_t n) {
-    bool is_indexed = p->kind == CLIP_PICTURE_INDEXED;
-    bool has_alpha = p->kind == CLIP_PICTURE_RGBA || p->has_mask;
+    bool is_indexed = p->kind == CLIP_IMAGE_INDEXED;
+    bool has_alpha = p->kind == CLIP_IMAGE_RGBA || p->has_mask;
     int last = p->channels - 1, green = p->channels < 3 ? 0 : 1, blue = p->channels < 3 ? 0 : 2;
     switch (view) {
     case CLIP_VIEW_COLOURS: break;

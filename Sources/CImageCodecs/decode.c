@@ -3,40 +3,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-clip_picture_status clip_picture_allocate(clip_picture *out, const clip_picture_layout *layout,
-                                          const clip_picture_options *options) {
+clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *layout,
+                                          const clip_image_options *options) {
     out->width = layout->width;
     out->height = layout->height;
     out->kind = layout->kind;
     out->channels = layout->channels;
     out->has_mask = layout->has_mask;
     uint64_t count = (uint64_t)out->width * out->height;
-    if (count > options->max_pixels) return CLIP_PICTURE_TOO_LARGE;
-    if (count > SIZE_MAX / 4) return CLIP_PICTURE_OUT_OF_MEMORY;
+    if (count > options->max_pixels) return CLIP_IMAGE_TOO_LARGE;
+    if (count > SIZE_MAX / 4) return CLIP_IMAGE_OUT_OF_MEMORY;
 
     uint64_t bytes = count * (uint64_t)out->channels;
     out->needed_memory = bytes + layout->working_memory;
-    if (out->needed_memory > options->memory_limit) return CLIP_PICTURE_OVER_MEMORY;
+    if (out->needed_memory > options->memory_limit) return CLIP_IMAGE_OVER_MEMORY;
     clip_memory_acquire(out->needed_memory, options->memory_limit, !options->holds_memory);
     out->reserved_memory = out->needed_memory;
     out->pixels = calloc((size_t)count, (size_t)out->channels);
-    return out->pixels ? CLIP_PICTURE_OK : CLIP_PICTURE_OUT_OF_MEMORY;
+    return out->pixels ? CLIP_IMAGE_OK : CLIP_IMAGE_OUT_OF_MEMORY;
 }
 
-void clip_picture_free(clip_picture *picture) {
-    free(picture->pixels);
-    picture->pixels = NULL;
+void clip_image_free(clip_image *image) {
+    free(image->pixels);
+    image->pixels = NULL;
 }
 
 // Keeps only the share of image memory that is still needed.
-static void keep(clip_picture *picture, uint64_t bytes) {
-    if (picture->reserved_memory <= bytes) return;
-    clip_memory_release(picture->reserved_memory - bytes);
-    picture->reserved_memory = bytes;
+static void keep(clip_image *image, uint64_t bytes) {
+    if (image->reserved_memory <= bytes) return;
+    clip_memory_release(image->reserved_memory - bytes);
+    image->reserved_memory = bytes;
 }
 
-typedef clip_picture_status (*decoder)(const uint8_t *bytes, size_t count,
-                                       const clip_picture_options *options, clip_picture *out);
+typedef clip_image_status (*decoder)(const uint8_t *bytes, size_t count,
+                                       const clip_image_options *options, clip_image *out);
 
 static decoder decoder_for(const uint8_t *bytes, size_t count) {
     if (count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0) return clip_decode_jpeg;
@@ -47,23 +47,23 @@ static decoder decoder_for(const uint8_t *bytes, size_t count) {
     return NULL;
 }
 
-bool clip_picture_recognized(const uint8_t *bytes, size_t count) {
+bool clip_image_recognized(const uint8_t *bytes, size_t count) {
     return decoder_for(bytes, count) != NULL;
 }
 
-clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
-                                        const clip_picture_options *options, clip_picture *out) {
+clip_image_status clip_image_decode(const uint8_t *bytes, size_t count,
+                                        const clip_image_options *options, clip_image *out) {
     memset(out, 0, sizeof *out);
     out->orientation = 1;
 
     decoder decode = decoder_for(bytes, count);
-    clip_picture_status status =
-        decode ? decode(bytes, count, options, out) : CLIP_PICTURE_UNKNOWN;
+    clip_image_status status =
+        decode ? decode(bytes, count, options, out) : CLIP_IMAGE_UNKNOWN;
     if (out->orientation == 0) out->orientation = 1;
-    if (status == CLIP_PICTURE_OK) {
+    if (status == CLIP_IMAGE_OK) {
         keep(out, (uint64_t)out->width * out->height * (uint64_t)out->channels);
     } else {
-        clip_picture_free(out);
+        clip_image_free(out);
         keep(out, 0);
     }
     return status;

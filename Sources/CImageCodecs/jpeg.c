@@ -20,7 +20,7 @@ typedef struct {
     struct jpeg_progress_mgr progress;
     int truncated, allow_truncated, unsupported, out_of_memory, has_all_rows, has_too_many_scans;
     uint32_t max_scans;
-    clip_picture *picture;
+    clip_image *image;
 } jpeg_decoder;
 
 static void fail(j_common_ptr info) {
@@ -40,7 +40,7 @@ static void fail(j_common_ptr info) {
     } else {
         decoder->unsupported = 0;
     }
-    snprintf(decoder->picture->message, sizeof decoder->picture->message, "%s", text);
+    snprintf(decoder->image->message, sizeof decoder->image->message, "%s", text);
     longjmp(decoder->escape, 1);
 }
 
@@ -59,7 +59,7 @@ static void warn(j_common_ptr info, int level) {
 }
 
 // A progressive JPEG of a few hundred kilobytes can hold thousands of scans, and each takes as long
-// as the whole picture. Called again and again while they are read.
+// as the whole image. Called again and again while they are read.
 static void stop_at_too_many_scans(j_common_ptr common) {
     jpeg_decoder *decoder = (jpeg_decoder *)common->err;
     if ((uint32_t)decoder->info.input_scan_number <= decoder->max_scans) return;
@@ -67,7 +67,7 @@ static void stop_at_too_many_scans(j_common_ptr common) {
     longjmp(decoder->escape, 1);
 }
 
-// Counts scans by their markers, so that a picture of too many takes no time at all.
+// Counts scans by their markers, so that a image of too many takes no time at all.
 static bool has_more_scans(const uint8_t *bytes, size_t count, uint32_t limit) {
     uint32_t scans = 0;
     for (size_t i = 2; i + 1 < count;) {
@@ -90,7 +90,7 @@ static bool begins_with(jpeg_saved_marker_ptr m, const char *text, size_t length
 }
 
 // The first EXIF block counts, and if it has no orientation the last XMP packet, as in Pillow.
-static void read_orientation(const struct jpeg_decompress_struct *info, clip_picture *out) {
+static void read_orientation(const struct jpeg_decompress_struct *info, clip_image *out) {
     static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
     int exif_orientation = -1, xmp_orientation = 0;
     for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next) {
@@ -119,7 +119,7 @@ static uint64_t coefficient_memory(struct jpeg_decompress_struct *info) {
     return blocks * sizeof(JBLOCK);
 }
 
-// The scaled decoding that is fastest and leaves enough of the picture.
+// The scaled decoding that is fastest and leaves enough of the image.
 static void choose_scale(struct jpeg_decompress_struct *info, uint32_t smallest_side) {
     uint32_t side = info->image_width < info->image_height ? info->image_width : info->image_height;
     info->scale_num = info->scale_denom = 8;
@@ -129,27 +129,27 @@ static void choose_scale(struct jpeg_decompress_struct *info, uint32_t smallest_
     }
 }
 
-static clip_picture_layout layout_of(struct jpeg_decompress_struct *info) {
-    clip_picture_layout layout = {
-        .width = info->output_width, .height = info->output_height, .kind = CLIP_PICTURE_RGB,
+static clip_image_layout layout_of(struct jpeg_decompress_struct *info) {
+    clip_image_layout layout = {
+        .width = info->output_width, .height = info->output_height, .kind = CLIP_IMAGE_RGB,
         .channels = info->out_color_components,
     };
-    if (info->out_color_space == JCS_CMYK) layout.kind = CLIP_PICTURE_CMYK;
+    if (info->out_color_space == JCS_CMYK) layout.kind = CLIP_IMAGE_CMYK;
     // Some rows of every component, and tables.
     layout.working_memory = 64 * (uint64_t)info->image_width + (1 << 20);
     layout.working_memory += coefficient_memory(info);
     return layout;
 }
 
-static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
-                                  const clip_picture_options *options) {
+static clip_image_status decode(jpeg_decoder *decoder, const uint8_t *bytes, size_t count,
+                                  const clip_image_options *options) {
     struct jpeg_decompress_struct *info = &decoder->info;
-    clip_picture *out = decoder->picture;
+    clip_image *out = decoder->image;
     if (setjmp(decoder->escape)) {
-        if (decoder->has_too_many_scans) return CLIP_PICTURE_TOO_MANY_SCANS;
-        if (decoder->out_of_memory) return CLIP_PICTURE_OUT_OF_MEMORY;
-        if (decoder->unsupported) return CLIP_PICTURE_UNSUPPORTED;
-        return decoder->truncated ? CLIP_PICTURE_TRUNCATED : CLIP_PICTURE_DAMAGED;
+        if (decoder->has_too_many_scans) return CLIP_IMAGE_TOO_MANY_SCANS;
+        if (decoder->out_of_memory) return CLIP_IMAGE_OUT_OF_MEMORY;
+        if (decoder->unsupported) return CLIP_IMAGE_UNSUPPORTED;
+        return decoder->truncated ? CLIP_IMAGE_TRUNCATED : CLIP_IMAGE_DAMAGED;
     }
     jpeg_create_decompress(info);
     info->progress = &decoder->progress;
@@ -165,7 +165,7 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     info->do_fancy_upsampling = TRUE;
     choose_scale(info, options->smallest_side);
     jpeg_calc_output_dimensions(info);
-    clip_picture_layout layout = layout_of(info);
+    clip_image_layout layout = layout_of(info);
     uint64_t blocks = coefficient_memory(info) / sizeof(JBLOCK);
     if (blocks > MANY_BLOCKS) {
         decoder->max_scans = (uint32_t)(options->max_scans * (uint64_t)MANY_BLOCKS / blocks);
@@ -173,10 +173,10 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     out->allowed_scans = decoder->max_scans;
     if ((uint64_t)layout.width * layout.height <= options->max_pixels &&
         jpeg_has_multiple_scans(info) && has_more_scans(bytes, count, decoder->max_scans)) {
-        return CLIP_PICTURE_TOO_MANY_SCANS;
+        return CLIP_IMAGE_TOO_MANY_SCANS;
     }
-    clip_picture_status status = clip_picture_allocate(out, &layout, options);
-    if (status != CLIP_PICTURE_OK) return status;
+    clip_image_status status = clip_image_allocate(out, &layout, options);
+    if (status != CLIP_IMAGE_OK) return status;
 
     jpeg_start_decompress(info);
     size_t stride = (size_t)out->width * (size_t)out->channels;
@@ -190,19 +190,19 @@ static clip_picture_status decode(jpeg_decoder *decoder, const uint8_t *bytes, s
     }
     decoder->has_all_rows = 1;
     jpeg_finish_decompress(info);
-    return CLIP_PICTURE_OK;
+    return CLIP_IMAGE_OK;
 }
 
-clip_picture_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
-                                     const clip_picture_options *options, clip_picture *out) {
-    jpeg_decoder decoder = {.picture = out,
+clip_image_status clip_decode_jpeg(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out) {
+    jpeg_decoder decoder = {.image = out,
                             .allow_truncated = options->allow_truncated,
                             .max_scans = options->max_scans,
                             .progress.progress_monitor = stop_at_too_many_scans};
     decoder.info.err = jpeg_std_error(&decoder.manager);
     decoder.manager.error_exit = fail;
     decoder.manager.emit_message = warn;
-    clip_picture_status status = decode(&decoder, bytes, count, options);
+    clip_image_status status = decode(&decoder, bytes, count, options);
     jpeg_destroy_decompress(&decoder.info);
     return status;
 }

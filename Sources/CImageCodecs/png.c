@@ -14,7 +14,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t count, position, next_chunk;
     int truncated;
-    // The pass that is read, of the 7 of an interlaced picture; -1 before the first.
+    // The pass that is read, of the 7 of an interlaced image; -1 before the first.
     int pass;
     // The first bytes of the file as shown to libpng: unchanged, except that an image with a broken
     // palette is presented as greyscale.
@@ -23,7 +23,7 @@ typedef struct {
     uint32_t bits_per_pixel;  // in the file
     png_structp png;
     png_infop info;
-    clip_picture *picture;
+    clip_image *image;
 } png_decoder;
 
 // The end of the IHDR chunk, and places in it.
@@ -58,8 +58,8 @@ static void read_bytes(png_structp png, png_bytep out, size_t n) {
 }
 
 static void fail(png_structp png, png_const_charp text) {
-    clip_picture *picture = png_get_error_ptr(png);
-    snprintf(picture->message, sizeof picture->message, "%s", text);
+    clip_image *image = png_get_error_ptr(png);
+    snprintf(image->message, sizeof image->message, "%s", text);
     png_longjmp(png, 1);
 }
 
@@ -67,8 +67,8 @@ static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png, (void)text;
 }
 
-// Copies the beginning of the file, and changes the kind of a picture without a sound palette.
-static void prepare_header(png_decoder *decoder, clip_picture *out) {
+// Copies the beginning of the file, and changes the kind of a image without a sound palette.
+static void prepare_header(png_decoder *decoder, clip_image *out) {
     uint8_t *header = decoder->header;
     memcpy(header, decoder->bytes, decoder->count < HEADER_SIZE ? decoder->count : HEADER_SIZE);
     if (decoder->count < HEADER_SIZE || memcmp(header + 8, "\0\0\0\x0DIHDR", 8) != 0) return;
@@ -82,7 +82,7 @@ static void prepare_header(png_decoder *decoder, clip_picture *out) {
     png_save_uint_32(header + HEADER_CRC, (png_uint_32)crc32(0, header + 12, 17));
 }
 
-static clip_picture_layout layout_of(const png_decoder *decoder) {
+static clip_image_layout layout_of(const png_decoder *decoder) {
     png_structp png = decoder->png;
     png_infop info = decoder->info;
     int colours = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
@@ -90,25 +90,25 @@ static clip_picture_layout layout_of(const png_decoder *decoder) {
     bool has_key = false;
     int alphas = 0;
     if (png_get_tRNS(png, info, NULL, &alphas, NULL)) has_key = alphas > 0;
-    clip_picture_layout layout = {
+    clip_image_layout layout = {
         .width = png_get_image_width(png, info), .height = png_get_image_height(png, info),
     };
     // Two rows of at most eight bytes a pixel, in which libpng works.
     layout.working_memory = 16 * (uint64_t)layout.width + (1 << 20);
     if (colours == PNG_COLOR_TYPE_PALETTE || decoder->has_repaired_palette ||
         (colours == PNG_COLOR_TYPE_GRAY && depth == 1)) {
-        layout.kind = CLIP_PICTURE_INDEXED;
+        layout.kind = CLIP_IMAGE_INDEXED;
         layout.channels = 1;
         layout.has_mask = has_key && !decoder->has_repaired_palette;
     } else if (colours & PNG_COLOR_MASK_ALPHA) {
-        layout.kind = CLIP_PICTURE_RGBA;
+        layout.kind = CLIP_IMAGE_RGBA;
         layout.channels = is_coloured ? 4 : 2;
     } else if (colours == PNG_COLOR_TYPE_GRAY && depth == 16) {
-        layout.kind = CLIP_PICTURE_GREY16;
+        layout.kind = CLIP_IMAGE_GREY16;
         layout.channels = 2;
     } else {
-        // A colour named as transparent is no alpha: Pillow resizes such a picture as if it were opaque.
-        layout.kind = CLIP_PICTURE_RGB;
+        // A colour named as transparent is no alpha: Pillow resizes such a image as if it were opaque.
+        layout.kind = CLIP_IMAGE_RGB;
         layout.channels = (is_coloured ? 3 : 1) + has_key;
         layout.has_mask = has_key;
     }
@@ -116,7 +116,7 @@ static clip_picture_layout layout_of(const png_decoder *decoder) {
 }
 
 // The palette's entries; those that it lacks are black, as in Pillow, and so are they without a palette.
-static void read_palette(const png_decoder *decoder, clip_picture *out) {
+static void read_palette(const png_decoder *decoder, clip_image *out) {
     png_colorp palette = NULL;
     png_bytep alpha = NULL;
     png_color_16p key = NULL;
@@ -138,14 +138,14 @@ static void read_palette(const png_decoder *decoder, clip_picture *out) {
     for (int i = 0; alpha && i < alphas && i < 256; i++) out->palette[4 * i + 3] = alpha[i];
 }
 
-static void choose_samples(const png_decoder *decoder, const clip_picture *out) {
+static void choose_samples(const png_decoder *decoder, const clip_image *out) {
     png_structp png = decoder->png;
-    if (out->kind == CLIP_PICTURE_INDEXED) {
+    if (out->kind == CLIP_IMAGE_INDEXED) {
         png_set_packing(png);
     } else {
         png_set_expand_gray_1_2_4_to_8(png);
         if (out->has_mask) png_set_tRNS_to_alpha(png);
-        if (out->kind != CLIP_PICTURE_GREY16) png_set_strip_16(png);  // the high byte, as in Pillow
+        if (out->kind != CLIP_IMAGE_GREY16) png_set_strip_16(png);  // the high byte, as in Pillow
     }
 }
 
@@ -154,8 +154,8 @@ static bool rows_of_pass(const png_decoder *decoder, int pass, uint64_t *row_siz
     // The first column and row of each pass, and the steps between them, as shifts.
     static const uint8_t x0[] = {0, 4, 0, 2, 0, 1, 0}, sx[] = {3, 3, 2, 2, 1, 1, 0};
     static const uint8_t y0[] = {0, 0, 4, 0, 2, 0, 1}, sy[] = {3, 3, 3, 2, 2, 1, 1};
-    uint64_t columns = decoder->picture->width;
-    *rows = decoder->picture->height;
+    uint64_t columns = decoder->image->width;
+    *rows = decoder->image->height;
     if (png_get_interlace_type(decoder->png, decoder->info) != PNG_INTERLACE_NONE) {
         columns = (columns + (1u << sx[pass]) - 1 - x0[pass]) >> sx[pass];
         *rows = (*rows + (1u << sy[pass]) - 1 - y0[pass]) >> sy[pass];
@@ -194,23 +194,23 @@ static bool is_out_of_memory(const char *message) {
     return false;
 }
 
-static clip_picture_status failure(const png_decoder *decoder, const clip_picture_options *options) {
+static clip_image_status failure(const png_decoder *decoder, const clip_image_options *options) {
     bool has_begun = decoder->pass >= 0;
-    if (is_out_of_memory(decoder->picture->message)) return CLIP_PICTURE_OUT_OF_MEMORY;
+    if (is_out_of_memory(decoder->image->message)) return CLIP_IMAGE_OUT_OF_MEMORY;
     if (decoder->truncated) {
-        return has_begun && options->allow_truncated ? CLIP_PICTURE_OK : CLIP_PICTURE_TRUNCATED;
+        return has_begun && options->allow_truncated ? CLIP_IMAGE_OK : CLIP_IMAGE_TRUNCATED;
     }
-    if (has_begun && strcmp(decoder->picture->message, "Not enough image data") == 0 &&
+    if (has_begun && strcmp(decoder->image->message, "Not enough image data") == 0 &&
         ends_after_row(decoder)) {
-        return CLIP_PICTURE_OK;
+        return CLIP_IMAGE_OK;
     }
-    return CLIP_PICTURE_DAMAGED;
+    return CLIP_IMAGE_DAMAGED;
 }
 
-static clip_picture_status decode(png_decoder *decoder, const clip_picture_options *options) {
+static clip_image_status decode(png_decoder *decoder, const clip_image_options *options) {
     png_structp png = decoder->png;
     png_infop info = decoder->info;
-    clip_picture *out = decoder->picture;
+    clip_image *out = decoder->image;
     if (setjmp(png_jmpbuf(png))) return failure(decoder, options);
     png_set_read_fn(png, decoder, read_bytes);
     // The limits are ours, so that they can be told apart.
@@ -221,20 +221,20 @@ static clip_picture_status decode(png_decoder *decoder, const clip_picture_optio
     // From here on only zlib's own check counts, as for Pillow.
     png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
 
-    clip_picture_layout layout = layout_of(decoder);
-    if (layout.kind == CLIP_PICTURE_GREY16 && options->scale_16) {
-        layout.kind = CLIP_PICTURE_RGB;
+    clip_image_layout layout = layout_of(decoder);
+    if (layout.kind == CLIP_IMAGE_GREY16 && options->scale_16) {
+        layout.kind = CLIP_IMAGE_RGB;
         layout.channels = 1;
     }
     if ((uint64_t)layout.width * layout.height <= options->max_pixels &&
-        (layout.width > CLIP_PICTURE_LONGEST_SIDE || layout.height > CLIP_PICTURE_LONGEST_SIDE)) {
+        (layout.width > CLIP_IMAGE_LONGEST_SIDE || layout.height > CLIP_IMAGE_LONGEST_SIDE)) {
         out->width = layout.width;
         out->height = layout.height;
-        return CLIP_PICTURE_SIDE_TOO_LONG;
+        return CLIP_IMAGE_SIDE_TOO_LONG;
     }
-    clip_picture_status status = clip_picture_allocate(out, &layout, options);
-    if (status != CLIP_PICTURE_OK) return status;
-    if (out->kind == CLIP_PICTURE_INDEXED) read_palette(decoder, out);
+    clip_image_status status = clip_image_allocate(out, &layout, options);
+    if (status != CLIP_IMAGE_OK) return status;
+    if (out->kind == CLIP_IMAGE_INDEXED) read_palette(decoder, out);
 
     decoder->bits_per_pixel =
         (uint32_t)png_get_channels(png, info) * (uint32_t)png_get_bit_depth(png, info);
@@ -248,19 +248,19 @@ static clip_picture_status decode(png_decoder *decoder, const clip_picture_optio
             png_read_row(png, out->pixels + y * stride, NULL);
         }
     }
-    return CLIP_PICTURE_OK;
+    return CLIP_IMAGE_OK;
 }
 
-clip_picture_status clip_decode_png(const uint8_t *bytes, size_t count,
-                                    const clip_picture_options *options, clip_picture *out) {
+clip_image_status clip_decode_png(const uint8_t *bytes, size_t count,
+                                    const clip_image_options *options, clip_image *out) {
     png_decoder decoder = {
-        .bytes = bytes, .count = count, .next_chunk = 8, .pass = -1, .picture = out};
+        .bytes = bytes, .count = count, .next_chunk = 8, .pass = -1, .image = out};
     prepare_header(&decoder, out);
     decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out, fail, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
-    clip_picture_status status =
-        decoder.info ? decode(&decoder, options) : CLIP_PICTURE_OUT_OF_MEMORY;
+    clip_image_status status =
+        decoder.info ? decode(&decoder, options) : CLIP_IMAGE_OUT_OF_MEMORY;
     if (decoder.png) png_destroy_read_struct(&decoder.png, &decoder.info, NULL);
-    if (status == CLIP_PICTURE_OK) out->orientation = clip_png_orientation(bytes, count);
+    if (status == CLIP_IMAGE_OK) out->orientation = clip_png_orientation(bytes, count);
     return status;
 }

@@ -9,9 +9,9 @@
 #include <webp/demux.h>
 
 static VP8StatusCode decode_pixels(WebPDecoderConfig *config, const uint8_t *bytes,
-                                         size_t count, clip_picture *out, size_t x, size_t y) {
+                                         size_t count, clip_image *out, size_t x, size_t y) {
     size_t channels = (size_t)out->channels, stride = out->width * channels;
-    config->output.colorspace = out->kind == CLIP_PICTURE_RGBA ? MODE_RGBA : MODE_RGB;
+    config->output.colorspace = out->kind == CLIP_IMAGE_RGBA ? MODE_RGBA : MODE_RGB;
     config->output.is_external_memory = 1;
     config->output.u.RGBA.rgba = out->pixels + y * stride + x * channels;
     config->output.u.RGBA.stride = (int)stride;
@@ -20,7 +20,7 @@ static VP8StatusCode decode_pixels(WebPDecoderConfig *config, const uint8_t *byt
 }
 
 // The first frame of an animation, on its canvas, which is transparent and black.
-static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
+static clip_image_status decode_animation(WebPData data, clip_image *out) {
     WebPDemuxer *demuxer = WebPDemux(&data);
     WebPIterator frame;
     WebPDecoderConfig config;
@@ -35,14 +35,14 @@ static clip_picture_status decode_animation(WebPData data, clip_picture *out) {
         WebPDemuxReleaseIterator(&frame);
     }
     WebPDemuxDelete(demuxer);
-    if (code == VP8_STATUS_OK) return CLIP_PICTURE_OK;
-    if (code == VP8_STATUS_OUT_OF_MEMORY) return CLIP_PICTURE_OUT_OF_MEMORY;
+    if (code == VP8_STATUS_OK) return CLIP_IMAGE_OK;
+    if (code == VP8_STATUS_OUT_OF_MEMORY) return CLIP_IMAGE_OUT_OF_MEMORY;
     snprintf(out->message, sizeof out->message, "its first frame cannot be decoded");
-    return CLIP_PICTURE_DAMAGED;
+    return CLIP_IMAGE_DAMAGED;
 }
 
 // That of the EXIF block, and if it has none that of the XMP packet, as in Pillow.
-static void read_orientation(const WebPData *data, clip_picture *out) {
+static void read_orientation(const WebPData *data, clip_image *out) {
     WebPDemuxer *demuxer = WebPDemux(data);
     WebPChunkIterator chunk;
     out->orientation = 0;
@@ -61,13 +61,13 @@ static void read_orientation(const WebPData *data, clip_picture *out) {
     WebPDemuxDelete(demuxer);
 }
 
-static clip_picture_status failure(VP8StatusCode code, clip_picture *out) {
+static clip_image_status failure(VP8StatusCode code, clip_image *out) {
     switch (code) {
-    case VP8_STATUS_NOT_ENOUGH_DATA: return CLIP_PICTURE_TRUNCATED;
-    case VP8_STATUS_OUT_OF_MEMORY: return CLIP_PICTURE_OUT_OF_MEMORY;
+    case VP8_STATUS_NOT_ENOUGH_DATA: return CLIP_IMAGE_TRUNCATED;
+    case VP8_STATUS_OUT_OF_MEMORY: return CLIP_IMAGE_OUT_OF_MEMORY;
     default:
         snprintf(out->message, sizeof out->message, "libwebp's status %d", (int)code);
-        return CLIP_PICTURE_DAMAGED;
+        return CLIP_IMAGE_DAMAGED;
     }
 }
 
@@ -85,35 +85,35 @@ static uint64_t working_memory(const WebPBitstreamFeatures *input) {
     return rows;
 }
 
-clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
-                                     const clip_picture_options *options, clip_picture *out) {
+clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out) {
     WebPDecoderConfig config;
-    if (!WebPInitDecoderConfig(&config)) return CLIP_PICTURE_UNSUPPORTED;
+    if (!WebPInitDecoderConfig(&config)) return CLIP_IMAGE_UNSUPPORTED;
     VP8StatusCode code = WebPGetFeatures(bytes, count, &config.input);
     if (code != VP8_STATUS_OK) return failure(code, out);
     bool has_alpha = config.input.has_alpha;
-    clip_picture_layout layout = {
+    clip_image_layout layout = {
         .width = (uint32_t)config.input.width, .height = (uint32_t)config.input.height,
-        .kind = has_alpha ? CLIP_PICTURE_RGBA : CLIP_PICTURE_RGB, .channels = has_alpha ? 4 : 3,
+        .kind = has_alpha ? CLIP_IMAGE_RGBA : CLIP_IMAGE_RGB, .channels = has_alpha ? 4 : 3,
     };
     layout.working_memory = working_memory(&config.input);
-    clip_picture_status status = clip_picture_allocate(out, &layout, options);
-    if (status != CLIP_PICTURE_OK) return status;
+    clip_image_status status = clip_image_allocate(out, &layout, options);
+    if (status != CLIP_IMAGE_OK) return status;
 
     WebPData data = {.bytes = bytes, .size = count};
     read_orientation(&data, out);
     if (config.input.has_animation) return decode_animation(data, out);
     code = decode_pixels(&config, bytes, count, out, 0, 0);
-    return code == VP8_STATUS_OK ? CLIP_PICTURE_OK : failure(code, out);
+    return code == VP8_STATUS_OK ? CLIP_IMAGE_OK : failure(code, out);
 }
 
 #else
 
-clip_picture_status clip_decode_webp(const uint8_t *bytes, size_t count,
-                                     const clip_picture_options *options, clip_picture *out) {
+clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
+                                     const clip_image_options *options, clip_image *out) {
     (void)bytes, (void)count, (void)options;
     snprintf(out->message, sizeof out->message, "WebP (built without the trait WebP)");
-    return CLIP_PICTURE_UNSUPPORTED;
+    return CLIP_IMAGE_UNSUPPORTED;
 }
 
 #endif

@@ -8,7 +8,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// A ViT of pre-norm blocks, with a class token.
     public struct VisionTransformer: Sendable, Hashable, Codable {
-        /// The side of the picture it sees, in pixels; a multiple of `patchSize` and a rest.
+        /// The side of the image it sees, in pixels; a multiple of `patchSize` and a rest.
         public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
         public internal(set) var patchSize: Int
@@ -27,7 +27,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// OpenAI's ResNet: three-convolution stem, average pools instead of strides, attention pool.
     public struct ModifiedResNet: Sendable, Hashable, Codable {
-        /// The side of the picture it sees, in pixels.
+        /// The side of the image it sees, in pixels.
         public internal(set) var resolution: Int
         /// Channels after the stem.
         public internal(set) var width: Int
@@ -69,7 +69,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     /// ε of every LayerNorm.
     public internal(set) var layerNormEpsilon: Float = 1e-5
 
-    /// The side of the picture that the image tower sees, in pixels.
+    /// The side of the image that the image tower sees, in pixels.
     public var resolution: Int {
         switch vision {
         case .visionTransformer(let vision): vision.resolution

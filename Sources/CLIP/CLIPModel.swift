@@ -10,7 +10,7 @@ internal import Tensors
     internal import Darwin
 #endif
 
-/// A CLIP model: pictures and texts to vectors that can be compared.
+/// A CLIP model: images and texts to vectors that can be compared.
 ///
 ///     let model = try CLIPModel(path: "ViT-B-32")
 ///     let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
@@ -23,7 +23,7 @@ internal import Tensors
 public struct CLIPModel: Sendable {
     /// The hyperparameters, of which the shapes of the weights and a configuration tell.
     public private(set) var configuration: CLIPConfiguration
-    /// What the image tower expects of a picture.
+    /// What the image tower expects of a image.
     public private(set) var preprocessor: ImagePreprocessor
     /// What the text tower expects of a text.
     public private(set) var tokenizer = BPETokenizer()
@@ -190,11 +190,11 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The same model with texts and pictures treated by other rules than OpenAI's.
+    /// The same model with texts and images treated by other rules than OpenAI's.
     ///
     /// - Parameters:
     ///   - tokenizer: whose rules texts are tokenized by; as they are if nil.
-    ///   - preprocessing: whose order and crop of pictures; as they are if nil.
+    ///   - preprocessing: whose order and crop of images; as they are if nil.
     public func following(
         tokenizer: BPETokenizer.Rules? = nil, preprocessing: ImagePreprocessor.Rules? = nil
     ) -> CLIPModel {
@@ -204,12 +204,12 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The same model for pictures of another size, its positional embeddings interpolated.
+    /// The same model for images of another size, its positional embeddings interpolated.
     ///
     /// As open_clip does it: bicubic, with antialiasing. Such a model has not been trained for that size,
     /// and is a little worse.
     ///
-    /// - Parameter resolution: the side of the picture, in pixels: 1 to 100 patches.
+    /// - Parameter resolution: the side of the image, in pixels: 1 to 100 patches.
     /// - Throws: `CLIPError.invalidResolution` if it is not, or the image tower is a ModifiedResNet, whose
     ///   attention pool has positions for one size alone.
     public func at(resolution: Int) throws(CLIPError) -> CLIPModel {
@@ -217,7 +217,7 @@ public struct CLIPModel: Sendable {
         guard case .visionTransformer(var vision) = configuration.vision else {
             throw .invalidResolution(
                 reason: """
-                    this model's image tower is a ModifiedResNet, which takes pictures of \
+                    this model's image tower is a ModifiedResNet, which takes images of \
                     \(configuration.resolution) pixels a side and no others
                     """)
         }
@@ -238,7 +238,7 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The embeddings of pictures, as the image tower gives them: not normalised.
+    /// The embeddings of images, as the image tower gives them: not normalised.
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
@@ -250,10 +250,10 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
-    /// The embeddings of pictures that are preprocessed already: not normalised.
+    /// The embeddings of images that are preprocessed already: not normalised.
     ///
     /// - Parameter pixels: [count, 3, resolution, resolution].
-    /// - Throws: `CLIPError.wrongPixelCount` if they are not whole pictures, `.nonFiniteResult` if
+    /// - Throws: `CLIPError.wrongPixelCount` if they are not whole images, `.nonFiniteResult` if
     ///   they or the weights make no number.
     public func encode(pixels: [Float]) throws(CLIPError) -> Embeddings {
         let size = 3 * configuration.resolution * configuration.resolution
@@ -318,7 +318,7 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
 
-    /// Which of some labels fits, from the cosines of a picture with them: softmax(logitScale · cosine).
+    /// Which of some labels fits, from the cosines of a image with them: softmax(logitScale · cosine).
     ///
     /// - Returns: as many probabilities, which sum to 1.
     public func probabilities(ofCosines cosines: [Float]) -> [Float] {

@@ -1,9 +1,9 @@
 public import CLIP
 internal import Tensors
 
-/// How well captions fit pictures.
+/// How well captions fit images.
 public enum CaptionScores {
-    /// 2.5 · max(cosine, 0): CLIPScore of a picture and a caption, 0...2.5.
+    /// 2.5 · max(cosine, 0): CLIPScore of a image and a caption, 0...2.5.
     ///
     /// Source: Hessel et al. 2021, "CLIPScore", who put `prefix` before captions.
     public static func clipScore(cosine: Float) -> Float { 2.5 * max(cosine, 0) }
@@ -21,7 +21,7 @@ public enum CaptionScores {
     public static let prefix = "A photo depicts "
 }
 
-/// How well the texts of some pictures are told apart, and the pictures of the texts: row i belongs to row i.
+/// How well the texts of some images are told apart, and the images of the texts: row i belongs to row i.
 public struct PairEvaluation: Sendable, Hashable, Codable {
     /// One way of looking.
     public struct Direction: Sendable, Hashable, Codable {
@@ -36,9 +36,9 @@ public struct PairEvaluation: Sendable, Hashable, Codable {
         }
     }
 
-    /// The text of each picture.
+    /// The text of each image.
     public let imageToText: Direction
-    /// The picture of each text.
+    /// The image of each text.
     public let textToImage: Direction
     /// What CLIP was trained with: the mean of both.
     public var loss: Double { (imageToText.loss + textToImage.loss) / 2 }

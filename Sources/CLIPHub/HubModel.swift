@@ -24,7 +24,7 @@ public struct HubModel: Sendable, Hashable {
     public let imageNetAccuracy: Double?
     /// The length of an embedding.
     public let embeddingDimension: Int
-    /// The side of the pictures that they see, in pixels.
+    /// The side of the images that they see, in pixels.
     public let resolution: Int
     /// The activation of their MLPs.
     public let activation: Activation

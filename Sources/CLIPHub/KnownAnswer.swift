@@ -90,7 +90,7 @@ package struct KnownAnswer: Sendable {
 
     private func rows(of model: CLIPModel) throws(CLIPError) -> [[Float]] {
         let side = model.configuration.resolution
-        let pictures = pixels.flatMap { [Float](repeating: $0, count: 3 * side * side) }
+        let images = pixels.flatMap { [Float](repeating: $0, count: 3 * side * side) }
         var tokens = ids
         for text in texts {
             tokens.append(
@@ -103,15 +103,15 @@ package struct KnownAnswer: Sendable {
         }
         switch quantity {
         case "pooled text": return split(model.pooled(tokens: tokens), tokens.count)
-        case "pooled image": return split(model.pooled(pixels: pictures), pixels.count)
+        case "pooled image": return split(model.pooled(pixels: images), pixels.count)
         case "logits":
             let cosines = try model.encode(tokens: tokens).cosineSimilarities(
-                to: model.encode(pixels: pictures))
+                to: model.encode(pixels: images))
             return cosines.map { row in row.map { $0 * model.logitScale } }
         default:
             let isText = quantity == "text"
             var embeddings =
-                try isText ? model.encode(tokens: tokens) : model.encode(pixels: pictures)
+                try isText ? model.encode(tokens: tokens) : model.encode(pixels: images)
             if isNormalized { embeddings = embeddings.normalized() }
             return split(embeddings.values, isText ? tokens.count : pixels.count)
         }

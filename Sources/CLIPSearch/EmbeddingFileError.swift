@@ -16,6 +16,8 @@ public enum EmbeddingFileError: Error, Hashable, Sendable {
     /// A job with another model or other options began the file; `job` is the file that describes
     /// it.
     case otherJob(path: String, job: String)
+    /// A vector has another dimension than the file.
+    case wrongDimension(expected: Int, found: Int)
 }
 
 extension EmbeddingFileError: CustomStringConvertible {
@@ -30,6 +32,8 @@ extension EmbeddingFileError: CustomStringConvertible {
             cannot write \(path): it was begun with another model or other options, which \(job) \
             states
             """
+        case .wrongDimension(let expected, let found):
+            "expected a vector of \(expected) dimensions, found \(found)"
         }
     }
 }

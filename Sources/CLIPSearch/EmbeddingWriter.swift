@@ -183,7 +183,9 @@ public final class EmbeddingWriter {
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
         vector: [Float]
     ) throws(EmbeddingFileError) {
-        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+        guard vector.count == dimension else {
+            throw .wrongDimension(expected: dimension, found: vector.count)
+        }
         let line = Self.object(
             kind, name, fields: fields, vector: layout == .jsonLines ? vector : nil)
         try writing { () throws(FileError) in

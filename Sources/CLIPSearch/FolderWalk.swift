@@ -1,14 +1,14 @@
 package import Files
 package import Tensors
 
-/// The pictures in a folder and all folders in it, in the order of their paths.
+/// The images in a folder and all folders in it, in the order of their paths.
 ///
 /// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over,
 /// and so are folders that hold a file `.clip-ignore`. Links are followed, but no folder is entered
 /// twice. What cannot be listed is an error of its own.
 package struct FolderWalk: Sequence, IteratorProtocol {
     /// The names' endings, in lower case.
-    package static let pictureExtensions: Set<String> = [
+    package static let imageExtensions: Set<String> = [
         "jpg", "jpeg", "jpe", "jfif", "png", "webp",
     ]
 
@@ -45,16 +45,16 @@ package struct FolderWalk: Sequence, IteratorProtocol {
     package mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
             let ending = path.pathExtension
-            let isPicture = Self.pictureExtensions.contains(ending)
+            let isImage = Self.imageExtensions.contains(ending)
             if isFolder == false {
-                if isPicture { return .file(path) }
+                if isImage { return .file(path) }
                 skipped.count(ending)
                 continue
             }
             do throws(FileError) {
                 let status = try FileStatus(path: path.bytes)
                 guard status.isFolder else {
-                    if isPicture && status.isRegular { return .file(path) }
+                    if isImage && status.isRegular { return .file(path) }
                     if status.isRegular { skipped.count(ending) }
                     continue
                 }
@@ -66,7 +66,7 @@ package struct FolderWalk: Sequence, IteratorProtocol {
                     waiting.append((path.appending(entry.name), entry.isFolder))
                 }
             } catch {
-                if isFolder == nil && !isPicture && error.leadsNowhere {
+                if isFolder == nil && !isImage && error.leadsNowhere {
                     if Self.isLink(path) { return .dangling(path) }
                     continue
                 }

@@ -2,7 +2,7 @@ package import Files
 public import CLIP
 package import Tensors
 
-/// Vectors with names, in memory: for those that no folder of pictures keeps.
+/// Vectors with names, in memory: for those that no folder of images keeps.
 public struct NamedEmbeddings: Sendable {
     /// The name of each row. Bytes that are not UTF-8 become U+FFFD.
     public var names: [String] { files.map(\.description) }

@@ -1,3 +1,4 @@
+internal import Files
 public import CLIP
 
 // Paths as `String`, or as bytes where names need not be UTF-8, for callers outside the package.
@@ -65,7 +66,7 @@ extension IndexUpdate {
     }
 }
 
-extension PictureCollection.Source {
+extension ImageCollection.Source {
     /// An image; a folder with all folders in it; a tar archive; or, if nothing has that name, a pattern
     /// of the shell such as `photos/*.jpg`.
     public static func path(_ path: String) -> Self { .path(FilePath(path)) }
@@ -116,12 +117,12 @@ extension EmbeddingWriter {
     ///   - job: A description of the job. Rows of different jobs do not belong together.
     ///   - model: The model that makes the vectors, to be written beside `.npy`.
     ///   - resuming: True to continue what is there of such a job.
-    /// - Throws: `CLIPError.unwritableFile`, also if there is something of another job, or of a job
-    ///   that is not to be resumed.
+    /// - Throws: `EmbeddingFileError.unfinished` if a job began the file and is not to be resumed,
+    ///   `.otherJob` if it is not this job, else `.unwritable`.
     public convenience init(
         path: String, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool = false
-    ) throws(CLIPError) {
+    ) throws(EmbeddingFileError) {
         try self.init(
             path: FilePath(path), layout: layout, dimension: dimension, job: job, model: model,
             resuming: resuming)
@@ -135,23 +136,29 @@ extension EmbeddingWriter {
     /// Appends a row.
     ///
     /// - Parameter kind: "image" or "text".
-    /// - Throws: `CLIPError.wrongDimension` or `.unwritableFile`.
-    public func append(_ kind: String, _ name: String, vector: [Float]) throws(CLIPError) {
+    /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
+    public func append(
+        _ kind: String, _ name: String, vector: [Float]
+    ) throws(EmbeddingFileError) {
         try append(kind, FilePath(name), vector: vector)
     }
 }
 
 extension NamedEmbeddings {
     /// Adds a vector, normalised or not.
-    public mutating func append(_ name: String, _ vector: [Float]) {
-        append(FilePath(name), vector)
+    ///
+    /// - Throws: `VectorError.wrongDimension`.
+    public mutating func append(_ name: String, _ vector: [Float]) throws(VectorError) {
+        try append(FilePath(name), vector)
     }
 
     /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside
     /// `x.npy`.
     ///
-    /// - Throws: `CLIPError.unwritableFile`.
-    public func write(npy path: String) throws(CLIPError) { try write(npy: FilePath(path)) }
+    /// - Throws: `EmbeddingFileError.unwritable`.
+    public func write(npy path: String) throws(EmbeddingFileError) {
+        try write(npy: FilePath(path))
+    }
 
     /// Reads `.npy`, float32 [rows, dimension], as NumPy or `EmbeddingWriter` wrote it, and the names that
     /// lie beside it; without these, rows are named by their numbers.

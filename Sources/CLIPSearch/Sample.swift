@@ -1,6 +1,6 @@
 package import Files
 
-/// One picture of a collection: a file, or a member of a tar archive.
+/// One image of a collection: a file, or a member of a tar archive.
 public struct Sample: Sendable {
     /// The path of the file, or that of the archive and in it. Bytes that are not UTF-8 become U+FFFD.
     public var path: String { name.description }
@@ -9,10 +9,10 @@ public struct Sample: Sendable {
     package let name: FilePath
     /// Where its bytes are.
     public let content: Content
-    /// What a WebDataset says beside the picture, by the file's ending: `cls`, `txt`, `json`.
+    /// What a WebDataset says beside the image, by the file's ending: `cls`, `txt`, `json`.
     public let fields: [String: [UInt8]]
 
-    /// Where the bytes of a picture are.
+    /// Where the bytes of a image are.
     public enum Content: Sendable {
         /// In a file of its own.
         case file

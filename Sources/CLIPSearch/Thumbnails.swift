@@ -19,7 +19,7 @@ package func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? =
     let decoding = options
     return WorkspacePool(threads: max(1, threads ?? availableCores())).map(files.count) { index in
         let file = try? ImageMemory.whileHolding { () throws(CLIPError) in
-            try Sample(file: files[index]).picture(decoding).thumbnail(fitting: side)
+            try Sample(file: files[index]).image(decoding).thumbnail(fitting: side)
         }
         return file?.isEmpty == true ? nil : file
     }

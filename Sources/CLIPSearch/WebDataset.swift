@@ -47,12 +47,12 @@ package struct WebDataset: Sequence, IteratorProtocol {
                     finishSample()
                 }
                 reading = member.name
-                let isPicture = FolderWalk.pictureExtensions.contains(ending)
-                guard isPicture || Self.fields.contains(ending) else {
+                let isImage = FolderWalk.imageExtensions.contains(ending)
+                guard isImage || Self.fields.contains(ending) else {
                     skipped.count(ending)
                     continue
                 }
-                guard member.size <= (isPicture ? RGBImage.maximumFileSize : Self.largestField)
+                guard member.size <= (isImage ? RGBImage.maximumFileSize : Self.largestField)
                 else {
                     let reason = "it has \(member.size) bytes, more than are read"
                     ready.append(
@@ -85,7 +85,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
         for part in waiting where Self.fields.contains(part.ending) {
             fields[part.ending] = part.bytes
         }
-        for part in waiting where FolderWalk.pictureExtensions.contains(part.ending) {
+        for part in waiting where FolderWalk.imageExtensions.contains(part.ending) {
             ready.append(
                 Sample(name.appending(part.name.bytes), .bytes(part.bytes), fields: fields))
             count += 1

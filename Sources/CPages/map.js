@@ -53,15 +53,15 @@ const centres = data.clusters.map((_, cluster) => {
   return members.length ? [median(members.map(i => data.x[i])), median(members.map(i => data.y[i]))] : null;
 });
 
-const pictures = new Map();
-function picture(i) {
-  if (!pictures.has(i)) {
+const images = new Map();
+function image(i) {
+  if (!images.has(i)) {
     const image = new Image();
     image.onload = redraw;
     image.src = data.images[i];
-    pictures.set(i, image);
+    images.set(i, image);
   }
-  const image = pictures.get(i);
+  const image = images.get(i);
   return image.complete && image.naturalWidth ? image : null;
 }
 
@@ -77,12 +77,12 @@ function placeTiles(visible) {
     }
     if (squares.length < 0.6 * visible.length) return [];
   }
-  const loaded = visible.filter(i => data.images[i] && picture(i));
+  const loaded = visible.filter(i => data.images[i] && image(i));
   // As large as all of them can be; if that is too small, those that have no room stay dots.
   for (const side of [112, 96, 80, 68, 58, 50]) {
     const placed = [];
     for (const i of loaded) {
-      const image = picture(i), ratio = side / Math.max(image.naturalWidth, image.naturalHeight);
+      const image = image(i), ratio = side / Math.max(image.naturalWidth, image.naturalHeight);
       const [w, h] = [image.naturalWidth * ratio, image.naturalHeight * ratio];
       const tile = { i, image, x: atX(i) - w / 2, y: atY(i) - h / 2, w, h };
       if (placed.every(other => apart(tile, other, 5))) placed.push(tile);

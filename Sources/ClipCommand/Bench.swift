@@ -57,7 +57,7 @@ struct Bench: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
 
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     enum Tower: String, ExpressibleByArgument, CaseIterable {
         case image, text, preprocess, search
@@ -82,7 +82,7 @@ struct Bench: ParsableCommand {
             let preprocessor =
                 try self.model.isGiven ? self.model.preprocessor(common) : ImagePreprocessor()
             return try measure(threads: 1, batch: 1, .fp32, nil) {
-                _ = preprocessor(try pictures.read(image ?? "", for: preprocessor))
+                _ = preprocessor(try images.read(image ?? "", for: preprocessor))
             }
         }
         if let index {

@@ -79,7 +79,7 @@ struct Cluster: ParsableCommand {
 
     private func page(_ clusters: Clusters, _ found: Vectors) throws -> [UInt8] {
         let shown = clusters.all.map { $0.members.prefix(60) }
-        var pictures = thumbnails(
+        var images = thumbnails(
             of: shown.joined().map { found.names[$0.row] }, fitting: 192,
             threads: try model.threading.wanted())[...]
         var page = Page(
@@ -93,8 +93,8 @@ struct Cluster: ParsableCommand {
                 cluster.name?.text ?? "Cluster \(number + 1)", cluster.remark(members.count))
             page.gallery(
                 members.map { (found.names[$0.row], fixed($0.cosine, 4)) },
-                Array(pictures.prefix(members.count)))
-            pictures = pictures.dropFirst(members.count)
+                Array(images.prefix(members.count)))
+            images = images.dropFirst(members.count)
         }
         return page.bytes
     }

@@ -51,11 +51,11 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ number: Int) -> Bool { number % count == index - 1 }
     }
 
-    /// Whether nothing is asked for that one picture has no use for.
+    /// Whether nothing is asked for that one image has no use for.
     var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
 
-    /// Where pictures come from.
-    func sources(_ inputs: [String]) -> [PictureCollection.Source] {
+    /// Where images come from.
+    func sources(_ inputs: [String]) -> [ImageCollection.Source] {
         inputs.map { input in
             input == "-"
                 ? .standardInput(isNULTerminated: isNULTerminated)
@@ -149,18 +149,18 @@ final class CollectionJob {
     /// Notes an input that is done.
     func advance() { progress.advance() }
 
-    /// The vectors of all pictures, in order.
+    /// The vectors of all images, in order.
     ///
     /// - Parameters:
     ///   - sample: how many of the inputs to take at random, if not all of them.
-    ///   - isDone: whether a picture needs no vector any more.
-    ///   - receive: takes each picture with its vector.
+    ///   - isDone: whether a image needs no vector any more.
+    ///   - receive: takes each image with its vector.
     func run(
-        _ sources: [PictureCollection.Source], _ model: CLIPModel,
+        _ sources: [ImageCollection.Source], _ model: CLIPModel,
         _ decoding: RGBImage.DecodingOptions, sample: SampleOptions? = nil,
         isDone: (Sample) -> Bool = { _ in false }, receive: (Sample, [Float]) throws -> Void
     ) throws {
-        var collection = PictureCollection(sources)
+        var collection = ImageCollection(sources)
         var drawn: ArraySlice<Sample>?
         if let sample, let size = sample.sample {
             var reservoir = Reservoir<Sample>(size: size, seed: sample.seed)
@@ -183,7 +183,7 @@ final class CollectionJob {
             }
             let encodings = model.encodings(
                 of: IteratorSequence(inputs),
-                decode: { sample throws(CLIPError) in try sample.picture(decoding) })
+                decode: { sample throws(CLIPError) in try sample.image(decoding) })
             for encoded in encodings {
                 switch encoded.embedding {
                 case .success(let vector):

@@ -112,10 +112,10 @@ struct Dedupe: ParsableCommand {
         }
         let loaded = try VectorOptions.load(source, threading)
         let names = loaded.index.map {
-            IndexedNames(of: loaded.pictures ?? [], in: $0.folder)
+            IndexedNames(of: loaded.images ?? [], in: $0.folder)
         }
         let found = loaded.without(names.map { $0.gone.union($0.links) } ?? [])
-        guard found.pictures != nil || moveTo == nil && !delete else {
+        guard found.images != nil || moveTo == nil && !delete else {
             throw Failure(
                 "--move-to and --delete need an indexed folder, not a .npy file",
                 status: 2)
@@ -132,9 +132,9 @@ struct Dedupe: ParsableCommand {
             for line in DedupeOutput.omissions(names, loaded) { note("clip: dedupe: \(line)") }
         }
         try finishOutput()
-        guard let pictures = found.pictures, let folder = found.index?.folder else { return }
+        guard let images = found.images, let folder = found.index?.folder else { return }
         let actions = DuplicateActions(
-            folder: folder, pictures: pictures, groups: groups, isQuiet: common.quiet)
+            folder: folder, images: images, groups: groups, isQuiet: common.quiet)
         if delete {
             try actions.delete(log: log, isAsked: !yes)
         } else if let moveTo {
@@ -146,11 +146,11 @@ struct Dedupe: ParsableCommand {
     /// images, are similar only.
     private func groups(of found: Vectors) throws -> [DuplicateSearch.Group] {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
-        if let pictures = found.pictures {
+        if let images = found.images {
             return DuplicateSearch(
-                found.embeddings, digests: pictures.map(\.digest), preference: preference,
+                found.embeddings, digests: images.map(\.digest), preference: preference,
                 threshold: threshold, threads: try threading.wanted(),
-                content: { try? pictures[$0].file.contents() }
+                content: { try? images[$0].file.contents() }
             ).groups()
         }
         return NearDuplicates.groups(
@@ -161,12 +161,12 @@ struct Dedupe: ParsableCommand {
 
     /// True if a row is rather kept than another.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
-        guard let pictures = vectors.pictures else { return a < b }
+        guard let images = vectors.images else { return a < b }
         func key(_ row: Int) -> (Int, Int) {
             (
-                pictures[row].width.multipliedReportingOverflow(by: pictures[row].height)
+                images[row].width.multipliedReportingOverflow(by: images[row].height)
                     .partialValue,
-                pictures[row].size
+                images[row].size
             )
         }
         return key(a) == key(b) ? a < b : key(a) > key(b)

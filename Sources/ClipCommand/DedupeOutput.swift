@@ -30,18 +30,18 @@ struct DedupeOutput {
     /// The paths may go to a command that deletes, so those of an index are of duplicates alone.
     /// Vectors without images are all that there is to know.
     private func isShown(_ member: DuplicateSearch.Member) -> Bool {
-        member.isDuplicate || vectors.pictures == nil
+        member.isDuplicate || vectors.images == nil
     }
 
     private func object(_ row: Int, _ member: DuplicateSearch.Member?) -> JSON {
         var members: [JSON.Member] = [.init("path", .path(vectors.names[row]))]
-        if let pictures = vectors.pictures {
-            members.append(.init("width", .integer(pictures[row].width)))
-            members.append(.init("height", .integer(pictures[row].height)))
+        if let images = vectors.images {
+            members.append(.init("width", .integer(images[row].width)))
+            members.append(.init("height", .integer(images[row].height)))
         }
         guard let member else { return .members(members) }
         members.append(.init("cosine", .float(member.cosine)))
-        if vectors.pictures != nil {
+        if vectors.images != nil {
             members.append(.init("identical", .bool(member.verdict == .identical)))
             members.append(.init("duplicate", .bool(member.isDuplicate)))
         }
@@ -50,7 +50,7 @@ struct DedupeOutput {
 
     private func showText(_ group: DuplicateSearch.Group, isFirst: Bool) {
         func line(_ word: String, _ row: Int, _ verdict: String = "") {
-            let size = vectors.pictures.map { "\t\($0[row].width)x\($0[row].height)" } ?? ""
+            let size = vectors.images.map { "\t\($0[row].width)x\($0[row].height)" } ?? ""
             printBytes(
                 Array("\(word)\(size)\t".utf8) + TerminalText.shown(vectors.names[row])
                     + Array("\(verdict)\n".utf8))
@@ -58,7 +58,7 @@ struct DedupeOutput {
         if !isFirst { print() }
         line("kept", group.kept)
         for member in group.members {
-            let verdict = vectors.pictures == nil ? "" : "\t\(Self.word(member))"
+            let verdict = vectors.images == nil ? "" : "\t\(Self.word(member))"
             line(fixed(member.cosine, 4), member.row, verdict)
         }
     }
@@ -90,7 +90,7 @@ struct DedupeOutput {
     static func summary(_ groups: [DuplicateSearch.Group], _ vectors: Vectors) -> String {
         let members = groups.flatMap(\.members)
         let count = vectors.names.count
-        guard vectors.pictures != nil else {
+        guard vectors.images != nil else {
             return """
                 \(members.count) of \(count) images \(isOrAre(members.count)) similar to \(groups.count) \
                 that \(isOrAre(groups.count)) kept

@@ -19,7 +19,7 @@ import CLIPSearch
 /// `--delete`, `--move-to` and `--undo` of `clip dedupe`.
 struct DuplicateActions {
     let folder: FilePath
-    let pictures: [IndexedPicture]
+    let images: [IndexedImage]
     let groups: [DuplicateSearch.Group]
     let isQuiet: Bool
 
@@ -40,7 +40,7 @@ struct DuplicateActions {
         let duplicates = duplicates
         if isAsked && !duplicates.isEmpty {
             let kept = Set(duplicates.map(\.kept)).count
-            let bytes = duplicates.reduce(0.0) { $0 + Double(pictures[$1.row].size) }
+            let bytes = duplicates.reduce(0.0) { $0 + Double(images[$1.row].size) }
             let question = """
                 delete \(duplicates.count) \(duplicates.count == 1 ? "duplicate" : "duplicates") of \
                 \(kept) \(kept == 1 ? "image" : "images") (\(Self.size(bytes)))? [y/N] 
@@ -75,8 +75,8 @@ struct DuplicateActions {
         var errors: [RemovalError] = groups.flatMap { group in
             group.members.filter { $0.verdict == .changed }.map { member in
                 .changed(
-                    path: pictures[member.row].file,
-                    file: pictures[member.changedRow ?? member.row].file)
+                    path: images[member.row].file,
+                    file: images[member.changedRow ?? member.row].file)
             }
         }
         var count = 0
@@ -90,7 +90,7 @@ struct DuplicateActions {
             logPath = removal.log.path
             for (row, kept) in duplicates {
                 do throws(RemovalError) {
-                    try removal.remove(pictures[row], keeping: pictures[kept])
+                    try removal.remove(images[row], keeping: images[kept])
                     count += 1
                 } catch {
                     errors.append(error)

@@ -72,20 +72,20 @@ struct Encode: ParsableCommand {
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var hidden: HiddenStatesOptions
     @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, json, npy, shards
     }
 
     func validate() throws {
-        let hasPictures = !inputs.isEmpty || !collection.filesFrom.isEmpty
-        if !hasPictures && text.isEmpty && texts.textFile == nil {
+        let hasImages = !inputs.isEmpty || !collection.filesFrom.isEmpty
+        if !hasImages && text.isEmpty && texts.textFile == nil {
             throw ValidationError("nothing to encode: give images, --text or --text-file")
         }
         try InputHints.check(inputs, streamedBy: "encode")
         try collection.checkStandardInput(inputs + [texts.textFile])
-        if hidden.hiddenStates != nil && (hasPictures || resume || chosenFormat == .shards) {
+        if hidden.hiddenStates != nil && (hasImages || resume || chosenFormat == .shards) {
             throw ValidationError(
                 "--hidden-states is for texts, not for images, and for one file.")
         }
@@ -121,7 +121,7 @@ struct Encode: ParsableCommand {
         // A device or a pipe keeps nothing.
         let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
         let use = isKept ? ModelUse.record(output ?? "") : .answer
-        let model = try self.model.load(textOptions, pictures, common, for: use)
+        let model = try self.model.load(textOptions, images, common, for: use)
         let job = CollectionJob(collection, common, name: "encode")
         var rest = text[...]
         func nextText() throws -> String? {
@@ -144,7 +144,7 @@ struct Encode: ParsableCommand {
             if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
             return
         }
-        let decoding = pictures.decoding(for: model.preprocessor)
+        let decoding = images.decoding(for: model.preprocessor)
         try Interruption.during {
             try job.perform {
                 defer { try? rows.flush() }
@@ -287,10 +287,10 @@ struct Encode: ParsableCommand {
     private func description(of model: CLIPModel) -> String {
         let options = JSON.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),
-            "normalized": .bool(!noNormalize), "reference": .bool(pictures.reference),
-            "preprocess": .string(pictures.preprocess.rawValue),
-            "decode": .string(pictures.decode.rawValue),
-            "allow_truncated": .bool(pictures.allowTruncated),
+            "normalized": .bool(!noNormalize), "reference": .bool(images.reference),
+            "preprocess": .string(images.preprocess.rawValue),
+            "decode": .string(images.decode.rawValue),
+            "allow_truncated": .bool(images.allowTruncated),
             "tokenizer": .string(textOptions.tokenizer.rules.rawValue),
             "truncate": .bool(textOptions.truncate),
             "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,

@@ -30,7 +30,7 @@ enum Hints {
 
     private static func hint(for error: CLIPError) -> String? {
         switch error {
-        case .unreadableFile(_, let reason) where reason.hasSuffix(PictureCollection.foundNULs):
+        case .unreadableFile(_, let reason) where reason.hasSuffix(ImageCollection.foundNULs):
             "give -0 if names end with NUL"
         case .textTooLong: "shorten it, or cut it with --truncate"
         case .unknownActivation:

@@ -56,7 +56,7 @@ struct Index: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func run() throws {
         let folder = FilePath(argument: folder)
@@ -65,10 +65,10 @@ struct Index: ParsableCommand {
         try ErrorsFile.check(errors, others: [])
         Interruption.prepare()
         let (loaded, name) = try load(folder)
-        let model = loaded.following(preprocessing: pictures.preprocess)
+        let model = loaded.following(preprocessing: images.preprocess)
         let update = try IndexUpdate(
             folder: folder, model: model, modelName: name,
-            decoding: pictures.decoding(for: model.preprocessor), isRebuild: rebuild,
+            decoding: images.decoding(for: model.preprocessor), isRebuild: rebuild,
             isVerifying: verify)
         if !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
             note(

@@ -30,7 +30,7 @@ struct TokenizerOptions: ParsableArguments {
 extension BPETokenizer.Rules: ExpressibleByArgument {}
 
 /// Options of images.
-struct PictureOptions: ParsableArguments {
+struct ImageOptions: ParsableArguments {
     @Flag(
         help: """
             Read images exactly as OpenAI's Python does: the EXIF orientation is ignored, and \
@@ -105,7 +105,7 @@ struct PictureOptions: ParsableArguments {
     func read(
         _ path: String, for preprocessor: ImagePreprocessor
     ) throws(CLIPError) -> RGBImage {
-        try Sample(file: FilePath(argument: path)).picture(decoding(for: preprocessor))
+        try Sample(file: FilePath(argument: path)).image(decoding(for: preprocessor))
     }
 }
 

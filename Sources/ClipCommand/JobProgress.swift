@@ -26,13 +26,13 @@ final class JobProgress {
     /// Begins to count the inputs, where that can be done without reading them.
     ///
     /// - Parameter share: Only one in this many inputs belongs to the job.
-    func count(_ sources: [PictureCollection.Source], share: Int = 1) {
+    func count(_ sources: [ImageCollection.Source], share: Int = 1) {
         start()
         guard !isQuiet else { return }
         let total = total
         // Without a thread the total is not known, which is no reason to wait for one.
         _ = startBackgroundThread {
-            let count = PictureCollection.count(sources)
+            let count = ImageCollection.count(sources)
             total.value.withLock { $0 = count.map { $0 / share } }
         }
     }

@@ -148,7 +148,7 @@ extension Vectors {
             names: rows.map { names[$0] },
             embeddings: Embeddings(
                 rows: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
-            pictures: pictures.map { pictures in rows.map { pictures[$0] } }, index: index,
+            images: images.map { images in rows.map { images[$0] } }, index: index,
             made: made)
     }
 }

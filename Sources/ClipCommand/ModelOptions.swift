@@ -91,11 +91,11 @@ struct ModelOptions: ParsableArguments {
 
     /// The model, with texts and images treated as the options say.
     func load(
-        _ texts: TextOptions, _ pictures: PictureOptions, _ common: CommonOptions,
+        _ texts: TextOptions, _ images: ImageOptions, _ common: CommonOptions,
         for use: ModelUse = .answer
     ) throws -> CLIPModel {
         try load(common, for: use).following(
-            tokenizer: texts.tokenizer.rules, preprocessing: pictures.preprocess)
+            tokenizer: texts.tokenizer.rules, preprocessing: images.preprocess)
     }
 
     /// The model.

@@ -25,7 +25,7 @@ struct Preprocess: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func validate() throws { try InputHints.check([image], streamedBy: nil) }
 
@@ -37,9 +37,9 @@ struct Preprocess: ParsableCommand {
         if let resolution = model.resolution, !isChosen {
             preprocessor.resolution = resolution
         }
-        preprocessor.rules = pictures.preprocess
-        let picture = try pictures.read(image, for: preprocessor)
+        preprocessor.rules = images.preprocess
+        let image = try images.read(image, for: preprocessor)
         let side = preprocessor.resolution
-        try write(npy(preprocessor(picture), shape: [3, side, side]), to: output)
+        try write(npy(preprocessor(image), shape: [3, side, side]), to: output)
     }
 }

@@ -3,7 +3,7 @@ import CLIP
 import CLIPSearch
 
 extension Sample {
-    /// What a WebDataset says beside the picture.
+    /// What a WebDataset says beside the image.
     var fieldsForJSON: [(key: String, value: [UInt8])] {
         fields.sorted { $0.key < $1.key }.map { key, bytes in
             let text = String(decoding: bytes, as: UTF8.self)

@@ -73,7 +73,7 @@ struct Score: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     enum Side: String, ExpressibleByArgument, CaseIterable {
         case image, text
@@ -108,7 +108,7 @@ struct Score: ParsableCommand {
             inputs: inputs + image,
             others: [("--text-file", texts.file.textFile), ("--pairs", pairs)])
         let list = try pairs.map { try CaptionPair.read(FilePath(argument: $0)) }
-        let model = try self.model.load(textOptions, pictures, common)
+        let model = try self.model.load(textOptions, images, common)
         let failures = try list.map { try scorePairs($0, model) } ?? rank(model)
         if failures > 0 { throw ExitCode(1) }
     }
@@ -120,11 +120,11 @@ struct Score: ParsableCommand {
 
     /// The vectors of images that can be read, with their names, and the number of images that cannot.
     private func encode(
-        _ sources: [PictureCollection.Source], _ model: CLIPModel
+        _ sources: [ImageCollection.Source], _ model: CLIPModel
     ) throws -> (names: [FilePath], embeddings: Embeddings, failures: Int) {
         var (names, values): ([FilePath], [Float]) = ([], [])
         let job = CollectionJob(collection, common, name: "score")
-        let decoding = pictures.decoding(for: model.preprocessor)
+        let decoding = images.decoding(for: model.preprocessor)
         try job.perform {
             try job.run(sources, model, decoding) { sample, vector in
                 try MatrixLimit.check(vectors: names.count + 1, dimension: vector.count)
@@ -195,7 +195,7 @@ struct Score: ParsableCommand {
         return failures
     }
 
-    /// A picture with a caption.
+    /// A image with a caption.
     private struct Line {
         let image: FilePath
         let text: String
@@ -231,9 +231,9 @@ struct Score: ParsableCommand {
     // MARK: pairs
 
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
-        // A picture with several captions is encoded once.
+        // A image with several captions is encoded once.
         let files = Array(Set(pairs.map(\.image))).sorted().map {
-            PictureCollection.Source.file($0)
+            ImageCollection.Source.file($0)
         }
         let (names, vectors, failures) = try encode(files, model)
         let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })

@@ -61,7 +61,7 @@ struct Search: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
     @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func validate() throws {
         if !(threshold >= -1 && threshold <= 1) {
@@ -189,7 +189,7 @@ struct Search: ParsableCommand {
         try VectorOptions.checkExists(index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
-                tokenizer: textOptions.tokenizer.rules, preprocessing: pictures.preprocess)
+                tokenizer: textOptions.tokenizer.rules, preprocessing: images.preprocess)
         }
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)
@@ -223,9 +223,9 @@ struct Search: ParsableCommand {
         for term in try terms() {
             let path = FilePath(argument: term.operand)
             let embedding: Embeddings
-            if PictureCollection.meansPicture(path) {
+            if ImageCollection.meansImage(path) {
                 embedding = try model.encode(
-                    images: [pictures.read(term.operand, for: model.preprocessor)])
+                    images: [images.read(term.operand, for: model.preprocessor)])
             } else {
                 if !common.quiet && path.isLikeImageName {
                     note(
@@ -251,7 +251,7 @@ struct Search: ParsableCommand {
 extension FilePath {
     /// Whether it is one word that ends as the name of an image does.
     fileprivate var isLikeImageName: Bool {
-        FolderWalk.pictureExtensions.contains(pathExtension)
+        FolderWalk.imageExtensions.contains(pathExtension)
             && !bytes.contains(UInt8(ascii: " "))
     }
 }

@@ -43,7 +43,7 @@ struct Similarity: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     func validate() throws {
         let endings = [".svg", ".html"]
@@ -81,11 +81,11 @@ struct Similarity: ParsableCommand {
         try collection.checkErrors(
             inputs: inputs + image,
             others: [("--text-file", texts.file.textFile), ("--heatmap", heatmap)])
-        let model = try self.model.load(textOptions, pictures, common)
+        let model = try self.model.load(textOptions, images, common)
         let text = try texts.read()
         let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
         let job = CollectionJob(collection, common, name: "similarity")
-        let decoding = pictures.decoding(for: model.preprocessor)
+        let decoding = images.decoding(for: model.preprocessor)
         var images: [Heatmap.Image] = []
         var cosines: [[Float]] = []
         try job.perform {
@@ -94,7 +94,7 @@ struct Similarity: ParsableCommand {
                 try MatrixLimit.check(
                     images: images.count + 1, texts: text.count, isDrawn: heatmap != nil)
                 let thumbnail =
-                    heatmap == nil ? nil : try? sample.picture(decoding).thumbnail(fitting: 192)
+                    heatmap == nil ? nil : try? sample.image(decoding).thumbnail(fitting: 192)
                 images.append(
                     Heatmap.Image(
                         name: sample.name,

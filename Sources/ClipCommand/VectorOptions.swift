@@ -47,7 +47,7 @@ struct VectorOptions: ParsableArguments {
         guard !contents.images.isEmpty else { throw Failure("the index of \(path) has no images") }
         return Vectors(
             names: contents.images.map(\.file), embeddings: contents.embeddings,
-            pictures: contents.images, index: index,
+            images: contents.images, index: index,
             made: (index.model, .index(of: path)))
     }
 }
@@ -57,7 +57,7 @@ struct Vectors {
     let names: [FilePath]
     let embeddings: Embeddings
     /// What an index knows of them.
-    var pictures: [IndexedPicture]?
+    var images: [IndexedImage]?
     var index: FolderIndex?
     /// The model that made them, where that is known.
     var made: (by: ModelRecord, vectors: StoredVectors)?
@@ -70,7 +70,7 @@ struct Vectors {
             names: kept.map { names[$0] },
             embeddings: Embeddings(
                 rows: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
-            pictures: pictures.map { pictures in kept.map { pictures[$0] } }, index: index,
+            images: images.map { images in kept.map { images[$0] } }, index: index,
             made: made)
     }
 

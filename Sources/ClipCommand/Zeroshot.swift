@@ -61,7 +61,7 @@ struct Zeroshot: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var collection: CollectionOptions
     @OptionGroup var textOptions: TextOptions
-    @OptionGroup var pictures: PictureOptions
+    @OptionGroup var images: ImageOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case jsonl, csv
@@ -98,11 +98,11 @@ struct Zeroshot: ParsableCommand {
         let labels =
             try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
         if labelFile == nil { try Labels.check(labels, common) }
-        let model = try self.model.load(textOptions, pictures, common)
-        if let path = onlyPicture(inputs) {
-            let picture = try pictures.read(path, for: model.preprocessor)
+        let model = try self.model.load(textOptions, images, common)
+        if let path = onlyImage(inputs) {
+            let image = try images.read(path, for: model.preprocessor)
             let predictions = try prompts.classifier(model, labels, textOptions).classify(
-                picture, top: top)
+                image, top: top)
             show(predictions, of: path, try self.model.name())
         } else {
             try classifyAll(inputs, labels, model)
@@ -110,16 +110,16 @@ struct Zeroshot: ParsableCommand {
     }
 
     /// The image, if no more are asked for.
-    private func onlyPicture(_ inputs: [String]) -> String? {
+    private func onlyImage(_ inputs: [String]) -> String? {
         guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
-        return PictureCollection.isOnePicture(FilePath(argument: inputs[0])) ? inputs[0] : nil
+        return ImageCollection.isOneImage(FilePath(argument: inputs[0])) ? inputs[0] : nil
     }
 
-    private func show(_ predictions: [Prediction], of picture: String, _ model: String) {
+    private func show(_ predictions: [Prediction], of image: String, _ model: String) {
         guard !json else {
             return printLine(
                 .object([
-                    "image": .path(FilePath(argument: picture)), "model": .string(model),
+                    "image": .path(FilePath(argument: image)), "model": .string(model),
                     "predictions": Self.json(predictions),
                 ]))
         }
@@ -155,7 +155,7 @@ struct Zeroshot: ParsableCommand {
         if isTable { print("probability   cosine  \("label".left(width))  image") }
         try job.perform {
             try job.run(
-                collection.sources(inputs), model, pictures.decoding(for: model.preprocessor)
+                collection.sources(inputs), model, images.decoding(for: model.preprocessor)
             ) { sample, vector in
                 let embedding = Embeddings(rows: vector, dimension: vector.count)
                 let predictions = try classifier.predictions(of: embedding, top: top ?? 1)[0]

@@ -92,7 +92,7 @@ package enum ImageDecodingError: Error, Equatable {
 
 extension DecodedImage {
     /// The longest side of a PNG, in pixels: the default limit of libpng.
-    package static let longestSide = Int(CLIP_PICTURE_LONGEST_SIDE)
+    package static let longestSide = Int(CLIP_IMAGE_LONGEST_SIDE)
 
     /// The limits and choices of decoding.
     package struct Options: Sendable {
@@ -122,59 +122,59 @@ extension DecodedImage {
     package init(decoding bytes: [UInt8], options: Options) throws(ImageDecodingError) {
         guard !bytes.isEmpty else { throw .empty }
         let share = ImageMemory.Share.current.get()
-        var choices = clip_picture_options(
+        var choices = clip_image_options(
             max_pixels: UInt64(max(0, options.maximumPixels)),
             memory_limit: UInt64(max(0, options.memoryLimit)),
             holds_memory: share.map { !$0.isEmpty } ?? false,
             max_scans: UInt32(clamping: options.maximumScans),
             allow_truncated: options.allowsTruncated, scale_16: options.scales16Bits,
             smallest_side: UInt32(clamping: options.smallestSide ?? 0))
-        var picture = clip_picture()
+        var image = clip_image()
         let status = bytes.withUnsafeBufferPointer {
-            clip_picture_decode($0.baseAddress, $0.count, &choices, &picture)
+            clip_image_decode($0.baseAddress, $0.count, &choices, &image)
         }
         if let share {
-            share.add(picture.reserved_memory)
+            share.add(image.reserved_memory)
         } else {
-            clip_memory_release(picture.reserved_memory)
+            clip_memory_release(image.reserved_memory)
         }
 
-        width = Int(picture.width)
-        height = Int(picture.height)
+        width = Int(image.width)
+        height = Int(image.height)
         switch status {
-        case CLIP_PICTURE_OK: break
-        case CLIP_PICTURE_UNKNOWN: throw .unknownFormat
-        case CLIP_PICTURE_TRUNCATED: throw .truncated
-        case CLIP_PICTURE_TOO_LARGE: throw .tooLarge(width: width, height: height)
-        case CLIP_PICTURE_UNSUPPORTED: throw .unsupported(Self.message(of: picture))
-        case CLIP_PICTURE_OUT_OF_MEMORY: throw .outOfMemory(width: width, height: height)
-        case CLIP_PICTURE_SIDE_TOO_LONG: throw .sideTooLong(width: width, height: height)
-        case CLIP_PICTURE_OVER_MEMORY:
+        case CLIP_IMAGE_OK: break
+        case CLIP_IMAGE_UNKNOWN: throw .unknownFormat
+        case CLIP_IMAGE_TRUNCATED: throw .truncated
+        case CLIP_IMAGE_TOO_LARGE: throw .tooLarge(width: width, height: height)
+        case CLIP_IMAGE_UNSUPPORTED: throw .unsupported(Self.message(of: image))
+        case CLIP_IMAGE_OUT_OF_MEMORY: throw .outOfMemory(width: width, height: height)
+        case CLIP_IMAGE_SIDE_TOO_LONG: throw .sideTooLong(width: width, height: height)
+        case CLIP_IMAGE_OVER_MEMORY:
             throw .needsMemory(
-                width: width, height: height, bytes: Int(clamping: picture.needed_memory))
-        case CLIP_PICTURE_TOO_MANY_SCANS:
-            throw .tooManyScans(maximum: Int(picture.allowed_scans))
-        default: throw .damaged(Self.message(of: picture))
+                width: width, height: height, bytes: Int(clamping: image.needed_memory))
+        case CLIP_IMAGE_TOO_MANY_SCANS:
+            throw .tooManyScans(maximum: Int(image.allowed_scans))
+        default: throw .damaged(Self.message(of: image))
         }
         kind =
-            switch picture.kind {
-            case CLIP_PICTURE_RGBA: .rgba
-            case CLIP_PICTURE_INDEXED: .indexed
-            case CLIP_PICTURE_CMYK: .cmyk
-            case CLIP_PICTURE_GREY16: .grey16
+            switch image.kind {
+            case CLIP_IMAGE_RGBA: .rgba
+            case CLIP_IMAGE_INDEXED: .indexed
+            case CLIP_IMAGE_CMYK: .cmyk
+            case CLIP_IMAGE_GREY16: .grey16
             default: .rgb
             }
-        hasMask = picture.has_mask
-        bytesPerPixel = Int(picture.channels)
-        palette = kind == .indexed ? withUnsafeBytes(of: picture.palette) { Array($0) } : []
-        orientation = Int(picture.orientation)
+        hasMask = image.has_mask
+        bytesPerPixel = Int(image.channels)
+        palette = kind == .indexed ? withUnsafeBytes(of: image.palette) { Array($0) } : []
+        orientation = Int(image.orientation)
         walk = (0, 1, width)
-        guard let pixels = picture.pixels else { throw .outOfMemory(width: width, height: height) }
+        guard let pixels = image.pixels else { throw .outOfMemory(width: width, height: height) }
         storage = PixelStorage(takingOver: pixels, count: bytesPerPixel * width * height)
     }
 
-    private static func message(of picture: clip_picture) -> String {
-        withUnsafeBytes(of: picture.message) {
+    private static func message(of image: clip_image) -> String {
+        withUnsafeBytes(of: image.message) {
             String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
         }
     }
@@ -263,11 +263,11 @@ extension DecodedImage {
     private func withPixels(_ body: (inout clip_pixels) -> Void) {
         let kind =
             switch kind {
-            case .rgb: CLIP_PICTURE_RGB
-            case .rgba: CLIP_PICTURE_RGBA
-            case .indexed: CLIP_PICTURE_INDEXED
-            case .cmyk: CLIP_PICTURE_CMYK
-            case .grey16: CLIP_PICTURE_GREY16
+            case .rgb: CLIP_IMAGE_RGB
+            case .rgba: CLIP_IMAGE_RGBA
+            case .indexed: CLIP_IMAGE_INDEXED
+            case .cmyk: CLIP_IMAGE_CMYK
+            case .grey16: CLIP_IMAGE_GREY16
             }
         storage.withBytes { samples in
             palette.withUnsafeBufferPointer { palette in
@@ -282,7 +282,7 @@ extension DecodedImage {
 }
 
 /// True if bytes begin as an image does that can be read.
-package func isPicture(_ bytes: some Collection<UInt8>) -> Bool {
+package func isImage(_ bytes: some Collection<UInt8>) -> Bool {
     let beginning = Array(bytes.prefix(16))
-    return beginning.withUnsafeBufferPointer { clip_picture_recognized($0.baseAddress, $0.count) }
+    return beginning.withUnsafeBufferPointer { clip_image_recognized($0.baseAddress, $0.count) }
 }

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Pictures or feature maps: one row of channels a position, the channels last.
+/// Images or feature maps: one row of channels a position, the channels last.
 package struct FeatureMap {
     /// [batch * height * width, channels].
     package let matrix: Matrix
@@ -168,7 +168,7 @@ package struct FeatureMap {
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// For each picture its mean position, then all its positions: [batch * (1 + area), channels].
+    /// For each image its mean position, then all its positions: [batch * (1 + area), channels].
     package func withMeanFirst() -> Matrix {
         let area = height * width
         let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)
@@ -185,7 +185,7 @@ package struct FeatureMap {
     }
 }
 
-/// The squares of `size` x `size` pixels of each picture, row by row, each as one row in the order
+/// The squares of `size` x `size` pixels of each image, row by row, each as one row in the order
 /// [channel, y, x] of a convolution's weights.
 ///
 /// - Parameter planes: [batch, 3, resolution, resolution].

@@ -377,7 +377,7 @@ import Testing
 
     @Test func thumbnailsShowWholeImages() throws {
         let files = [
-            FilePath(Fixtures.path("pictures")), FilePath("nowhere.png"),
+            FilePath(Fixtures.path("images")), FilePath("nowhere.png"),
         ]
         #expect(thumbnails(of: files, fitting: 16) == [nil, nil])
         let image = try RGBImage(

@@ -30,8 +30,8 @@ import Testing
     @Test(arguments: copies)
     func otherFormatsAreDuplicates(_ name: String) throws {
         let original = try ComparedImage(
-            decoding: bytes(ofFile: Fixtures.path("pictures/rgb.png")))
-        let other = try ComparedImage(decoding: bytes(ofFile: Fixtures.path("pictures/\(name)")))
+            decoding: bytes(ofFile: Fixtures.path("images/rgb.png")))
+        let other = try ComparedImage(decoding: bytes(ofFile: Fixtures.path("images/\(name)")))
         guard (original.width, original.height) == (other.width, other.height) else {
             Issue.record("\(name): \(other.width) x \(other.height)")
             return
@@ -133,7 +133,7 @@ import Testing
     }
 
     @Test func samplesOf16BitsAreNotCompared() throws {
-        var bytes = try bytes(ofFile: Fixtures.path("pictures/rgb.png"))
+        var bytes = try bytes(ofFile: Fixtures.path("images/rgb.png"))
         let plain = try ComparedImage(decoding: bytes)
         #expect(!plain.hasMore)
         bytes[24] = 16
@@ -182,7 +182,7 @@ import Testing
         let index = Array("MPF\0".utf8)
         // Those of a thumbnail within a segment say nothing.
         let thumbnail = [0xFF, 0xD8] + segment(0xE2, index) + [0xFF, 0xD9]
-        let scene = try bytes(ofFile: Fixtures.path("pictures/rgb-progressive.jpg"))
+        let scene = try bytes(ofFile: Fixtures.path("images/rgb-progressive.jpg"))
         for (name, file, hasMore) in [
             ("plain", plain, false), ("progressive", scene, false),
             ("a thumbnail", with(segment(0xE1, Array("Exif\0\0".utf8) + thumbnail)), false),

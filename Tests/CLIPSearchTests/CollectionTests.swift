@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Where pictures and texts come from.
+/// Where images and texts come from.
 @Suite struct CollectionTests {
     private let folder: TemporaryFolder
 
@@ -22,8 +22,8 @@ import Testing
     }
 
     /// What is found, without the folder's path, and why what is not is not.
-    private func names(_ sources: PictureCollection.Source...) -> [String] {
-        PictureCollection(sources).map { sample in
+    private func names(_ sources: ImageCollection.Source...) -> [String] {
+        ImageCollection(sources).map { sample in
             let name = sample.name.description.replacingOccurrences(of: folder.path + "/", with: "")
             guard case .unreadable(let reason) = sample.content else { return name }
             return "\(name): \(reason)"
@@ -71,7 +71,7 @@ import Testing
             .withUnsafeBufferPointer { open($0.baseAddress!, O_CREAT | O_WRONLY, 0o644) }
         #expect(descriptor >= 0)
         close(descriptor)
-        let found = PictureCollection([.path(FilePath(folder.path))]).map(\.name)
+        let found = ImageCollection([.path(FilePath(folder.path))]).map(\.name)
         #expect(found == [name])
         let quoted = String(decoding: name.quoted, as: UTF8.self)
         #expect(quoted.hasSuffix("/f\\udcff\\udcc3.jpg\""))
@@ -131,8 +131,8 @@ import Testing
             atPath: path + prefix, withIntermediateDirectories: true)
         for index in 0..<count {
             let key = "\(path)\(prefix)/s\(index)"
-            let picture = [UInt8](repeating: UInt8(index), count: 700 + index)
-            try Data(picture).write(to: URL(fileURLWithPath: key + ".jpg"))
+            let image = [UInt8](repeating: UInt8(index), count: 700 + index)
+            try Data(image).write(to: URL(fileURLWithPath: key + ".jpg"))
             try Data("\(index)".utf8).write(to: URL(fileURLWithPath: key + ".cls"))
             try Data("sample \(index)".utf8).write(to: URL(fileURLWithPath: key + ".txt"))
             try Data("{\"n\": \(index)}".utf8).write(to: URL(fileURLWithPath: key + ".json"))
@@ -148,7 +148,7 @@ import Testing
         let path = try makeSamples(3, prefix: long)
         let archive = folder.path + "/0.tar"
         try run("/usr/bin/tar", "--format=\(kind)", "--sort=name", "-cf", archive, ".", at: path)
-        let samples = PictureCollection([.path(FilePath(archive))]).map { $0 }
+        let samples = ImageCollection([.path(FilePath(archive))]).map { $0 }
         #expect(samples.count == 3)
         for (index, sample) in samples.enumerated() {
             #expect(sample.name.description.hasSuffix("/s\(index).jpg"))
@@ -166,14 +166,14 @@ import Testing
     @Test func patternsOfFoldersAndArchives() throws {
         let path = try makeSamples(2)
         try run("/usr/bin/tar", "--sort=name", "-cf", folder.path + "/0.tar", ".", at: path)
-        let matched = PictureCollection([.path(FilePath(folder.path + "/[0s]*"))]).map(
+        let matched = ImageCollection([.path(FilePath(folder.path + "/[0s]*"))]).map(
             \.name.description)
         #expect(
             matched.map { $0.dropFirst(folder.path.count + 1) } == [
                 "0.tar/./s0.jpg", "0.tar/./s1.jpg", "samples/s0.jpg", "samples/s1.jpg",
             ])
-        #expect(PictureCollection.count([.path(FilePath(path))]) == 2)
-        #expect(PictureCollection.count([.path(FilePath(folder.path + "/*"))]) == nil)
+        #expect(ImageCollection.count([.path(FilePath(path))]) == 2)
+        #expect(ImageCollection.count([.path(FilePath(folder.path + "/*"))]) == nil)
     }
 
     /// The first dot ends what the files of a sample share, even where that is a year.
@@ -182,7 +182,7 @@ import Testing
         try run(
             "/usr/bin/tar", "-cf", folder.path + "/t.tar", "2024.01.jpg", "._2024.02.jpg",
             "2024.02.jpg", "2024.02.txt", at: folder.path + "/t")
-        let samples = PictureCollection([.path(FilePath(folder.path + "/t.tar"))]).map { $0 }
+        let samples = ImageCollection([.path(FilePath(folder.path + "/t.tar"))]).map { $0 }
         #expect(
             samples.map { String(decoding: $0.name.lastComponent, as: UTF8.self) } == [
                 "2024.01.jpg", "2024.02.jpg",
@@ -198,7 +198,7 @@ import Testing
             try run(
                 "/usr/bin/tar", "--format=pax", "--pax-option=size:=\(size)", "-cf", archive,
                 "x.jpg")
-            let samples = PictureCollection([.path(FilePath(archive))]).map { $0 }
+            let samples = ImageCollection([.path(FilePath(archive))]).map { $0 }
             guard case .unreadable(let reason) = samples.last?.content else {
                 Issue.record("\(size) is taken")
                 continue
@@ -214,10 +214,10 @@ import Testing
             "/usr/bin/tar", "--format=ustar", "--sort=name", "-cf", archive, "s0.cls", "s0.jpg",
             "s1.cls", "s1.jpg", "s2.cls", "s2.jpg", "s3.cls", "s3.jpg", at: path)
         let whole = try bytes(ofFile: archive)
-        // Each sample: two headers, a block of a class, two of a picture.
+        // Each sample: two headers, a block of a class, two of a image.
         for cut in stride(from: 0, through: 4 * 5 * 512 + 512, by: 128) {
             let cutPath = try folder.write("cut.tar", whole.prefix(cut))
-            var samples = PictureCollection([.path(FilePath(cutPath))]).map { $0 }
+            var samples = ImageCollection([.path(FilePath(cutPath))]).map { $0 }
             let last = try #require(samples.last)
             samples.removeLast()
             if cut >= 4 * 5 * 512 + 512 {
@@ -236,7 +236,7 @@ import Testing
         var damaged = whole
         damaged[5 * 512 + 3] ^= 0xFF
         let damagedPath = try folder.write("damaged.tar", damaged)
-        let samples = PictureCollection([.path(FilePath(damagedPath))]).map { $0 }
+        let samples = ImageCollection([.path(FilePath(damagedPath))]).map { $0 }
         #expect(samples.count == 2)
         guard case .unreadable(let reason) = samples.last?.content else {
             Issue.record("damage is not seen")

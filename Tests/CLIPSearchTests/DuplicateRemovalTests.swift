@@ -25,10 +25,10 @@ import Testing
     }
 
     /// A file as an index has it.
-    private func picture(_ name: String) throws -> IndexedPicture {
+    private func image(_ name: String) throws -> IndexedImage {
         let path = FilePath("\(photos)/\(name)")
         let status = try FileStatus(path: path.bytes)
-        return IndexedPicture(
+        return IndexedImage(
             file: path, width: 1, height: 1, size: status.size, modified: status.modified,
             digest: sha256(try bytes(ofFile: path.description)))
     }
@@ -45,23 +45,23 @@ import Testing
 
     /// Expects that an image stays, for a reason.
     private func expectStays(
-        _ picture: IndexedPicture, keeping other: IndexedPicture, says: String,
+        _ image: IndexedImage, keeping other: IndexedImage, says: String,
         _ action: DuplicateRemoval.Action = .delete,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let removal = try removal(action)
         do {
-            try removal.remove(picture, keeping: other)
-            Issue.record("\(picture.path) was removed", sourceLocation: sourceLocation)
+            try removal.remove(image, keeping: other)
+            Issue.record("\(image.path) was removed", sourceLocation: sourceLocation)
         } catch {
             #expect("\(error)".contains(says), "\(error)", sourceLocation: sourceLocation)
         }
         #expect(
-            (try? FileStatus(path: picture.file.bytes)) != nil, sourceLocation: sourceLocation)
+            (try? FileStatus(path: image.file.bytes)) != nil, sourceLocation: sourceLocation)
     }
 
     @Test func duplicatesAreDeletedAndLogged() throws {
-        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         try removal(.delete).remove(copy, keeping: kept)
         #expect(!exists("photos/copy.png"))
         #expect(exists("photos/kept.png"))
@@ -75,7 +75,7 @@ import Testing
     /// Size and time are the same, the content is not.
     @Test(arguments: ["copy.png", "kept.png"])
     func changedContentStays(_ changed: String) throws {
-        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let path = "\(photos)/\(changed)"
         let date = try #require(files.attributesOfItem(atPath: path)[.modificationDate] as? Date)
         try folder.write("photos/\(changed)", "THE SAME".utf8)
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func nothingIsRemovedWithoutWhatIsKept() throws {
-        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         try files.removeItem(atPath: photos + "/kept.png")
         try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
     }
@@ -94,13 +94,13 @@ import Testing
     @Test(arguments: ["../outside/thesis.tex", "sub/../../outside/thesis.tex", "", "sub//copy.png"])
     func pathsOutOfTheFolderAreRefused(_ path: String) throws {
         try folder.write("outside/thesis.tex", "the same".utf8)
-        let kept = try picture("kept.png")
-        let planted = IndexedPicture(
+        let kept = try image("kept.png")
+        let planted = IndexedImage(
             file: FilePath("\(photos)/\(path)"), width: 1, height: 1, size: 8, modified: 0,
             digest: kept.digest)
         try expectStays(
             planted, keeping: kept, says: "expected a relative path inside the folder")
-        let absolute = IndexedPicture(
+        let absolute = IndexedImage(
             file: FilePath(folder.path + "/outside/thesis.tex"), width: 1, height: 1, size: 8,
             modified: 0, digest: kept.digest)
         try expectStays(absolute, keeping: kept, says: "leads out of the folder")
@@ -113,13 +113,13 @@ import Testing
             atPath: photos + "/link", withDestinationPath: folder.path + "/outside")
         try files.createSymbolicLink(
             atPath: photos + "/link.png", withDestinationPath: folder.path + "/outside/z.png")
-        let kept = try picture("kept.png")
+        let kept = try image("kept.png")
         try expectStays(
-            try picture("link/z.png"), keeping: kept, says: "link is a symbolic link")
+            try image("link/z.png"), keeping: kept, says: "link is a symbolic link")
         try expectStays(
-            try picture("link.png"), keeping: kept, says: "link.png is a symbolic link")
+            try image("link.png"), keeping: kept, says: "link.png is a symbolic link")
         try expectStays(
-            try picture("copy.png"), keeping: try picture("link/z.png"),
+            try image("copy.png"), keeping: try image("link/z.png"),
             says: "cannot be relied on")
         #expect(exists("outside/z.png"))
     }
@@ -127,15 +127,15 @@ import Testing
     @Test func namesOfOneFileAreNoDuplicates() throws {
         try files.linkItem(atPath: photos + "/kept.png", toPath: photos + "/hard.png")
         try expectStays(
-            try picture("hard.png"), keeping: try picture("kept.png"), says: "the same file as")
+            try image("hard.png"), keeping: try image("kept.png"), says: "the same file as")
     }
 
     @Test func duplicatesAreMovedAndPutBack() throws {
-        let kept = try picture("kept.png")
+        let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
-        try removal.remove(try picture("copy.png"), keeping: kept)
-        try removal.remove(try picture("sub/copy.png"), keeping: kept)
+        try removal.remove(try image("copy.png"), keeping: kept)
+        try removal.remove(try image("sub/copy.png"), keeping: kept)
         #expect(exists("away/copy.png"))
         #expect(exists("away/sub/copy.png"))
         #expect(!exists("photos/copy.png"))
@@ -186,7 +186,7 @@ import Testing
         try files.createDirectory(
             atPath: folder.path + "/away", withIntermediateDirectories: false)
         try folder.write("away/copy.png", "precious".utf8)
-        let (copy, kept) = (try picture("copy.png"), try picture("kept.png"))
+        let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let away = FilePath(folder.path + "/away")
         try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
         #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
@@ -210,7 +210,7 @@ import Testing
         try files.createSymbolicLink(
             atPath: folder.path + "/away/sub", withDestinationPath: folder.path + "/outside")
         try expectStays(
-            try picture("sub/copy.png"), keeping: try picture("kept.png"),
+            try image("sub/copy.png"), keeping: try image("kept.png"),
             says: "sub is a symbolic link", .move(to: FilePath(folder.path + "/away")))
         #expect(!exists("outside/copy.png"))
     }
@@ -248,11 +248,11 @@ import Testing
 
     /// The process ends between two lines, and inside of one.
     @Test func interruptedMovesAreJudgedByTheDisk() throws {
-        let kept = try picture("kept.png")
+        let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
-        try removal.remove(try picture("copy.png"), keeping: kept)
-        try removal.remove(try picture("sub/copy.png"), keeping: kept)
+        try removal.remove(try image("copy.png"), keeping: kept)
+        try removal.remove(try image("sub/copy.png"), keeping: kept)
         let lines = try bytes(ofFile: log.description).split(separator: 10).map(Array.init)
         #expect(lines.count == 4)
         // The second action was begun and done, but its last line is cut off.
@@ -276,9 +276,9 @@ import Testing
     }
 
     @Test func movesThatWereNotBegunAreLeftAlone() throws {
-        let kept = try picture("kept.png")
+        let kept = try image("kept.png")
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
-            try picture("copy.png"), keeping: kept)
+            try image("copy.png"), keeping: kept)
         let first = try #require(bytes(ofFile: log.description).split(separator: 10).first)
         try folder.write("log.jsonl", first + [10])
         try files.moveItem(
@@ -290,7 +290,7 @@ import Testing
     }
 
     @Test func deletedFilesAreListedWithTheirDuplicate() throws {
-        try removal(.delete).remove(try picture("copy.png"), keeping: try picture("kept.png"))
+        try removal(.delete).remove(try image("copy.png"), keeping: try image("kept.png"))
         let undone = try RemovalUndo(log: log).run()
         #expect(undone.deleted.count == 1)
         #expect(undone.restored.isEmpty)
@@ -300,7 +300,7 @@ import Testing
 
     @Test func whatWasMovedAndChangedStays() throws {
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
-            try picture("copy.png"), keeping: try picture("kept.png"))
+            try image("copy.png"), keeping: try image("kept.png"))
         try folder.write("away/copy.png", "edited".utf8)
         let undone = try RemovalUndo(log: log).run()
         #expect("\(undone.failures)".contains("has changed since it was moved"))
@@ -342,7 +342,7 @@ import Testing
     func damagedLinesAreReported(_ damage: String) throws {
         let removal = try removal(.move(to: FilePath(folder.path + "/away")))
         for name in ["copy.png", "sub/copy.png"] {
-            try removal.remove(try picture(name), keeping: try picture("kept.png"))
+            try removal.remove(try image(name), keeping: try image("kept.png"))
         }
         let lines = try bytes(ofFile: log.description).split(separator: 10).map { $0 + [10] }
         // Both lines of the first file are lost.
@@ -370,7 +370,7 @@ import Testing
         // An empty file, and one that is a log.
         try folder.write("log.jsonl", "".utf8)
         for name in ["copy.png", "sub/copy.png"] {
-            try removal(.delete).remove(try picture(name), keeping: try picture("kept.png"))
+            try removal(.delete).remove(try image(name), keeping: try image("kept.png"))
         }
         #expect(try RemovalLog.entries(of: log).count == 4)
     }

@@ -12,8 +12,8 @@ import Testing
     private let folder: TemporaryFolder
     private static let dimension = 3
     private static let names: [FilePath] =
-        (0..<7).map { FilePath("pictures/\($0).jpg") } + [
-            "pictures/\"odd\"\n.jpg", "pictures/0.jpg",
+        (0..<7).map { FilePath("images/\($0).jpg") } + [
+            "images/\"odd\"\n.jpg", "images/0.jpg",
         ]
 
     init() throws { folder = try TemporaryFolder() }
@@ -81,12 +81,12 @@ import Testing
             ])
         let lines = String(decoding: try #require(found["x.jsonl"]), as: UTF8.self).split(
             separator: "\n")
-        #expect(lines[1] == "{\"image\":\"pictures/1.jpg\",\"cls\":1,\"embedding\":[1.0,0.5,-0.1]}")
+        #expect(lines[1] == "{\"image\":\"images/1.jpg\",\"cls\":1,\"embedding\":[1.0,0.5,-0.1]}")
         let npy = try #require(found["x.npy"])
         #expect(npy.count == 128 + 9 * 3 * 4)
         #expect(String(decoding: npy[10..<70], as: UTF8.self).contains("'shape': (9, 3), }"))
         let names = String(decoding: try #require(found["x.names.jsonl"]), as: UTF8.self)
-        #expect(names.hasPrefix("{\"image\":\"pictures/0.jpg\",\"cls\":0}\n"))
+        #expect(names.hasPrefix("{\"image\":\"images/0.jpg\",\"cls\":0}\n"))
         // Shards are the same rows.
         let shards = ["0", "1", "2"].flatMap { found["x/0000\($0).npy"]?.dropFirst(128) ?? [] }
         #expect(Array(npy.dropFirst(128)) == shards)

@@ -151,7 +151,7 @@ import Testing
         #expect(try update().unchanged == 4)
         try files.removeItem(atPath: link)
         #expect(try update().deleted == 3)
-        #expect(Array(PictureCollection([.path(path)])).count == 1)
+        #expect(Array(ImageCollection([.path(path)])).count == 1)
     }
 
     @Test func aRootThatCannotBeListedChangesNothing() throws {

@@ -14,7 +14,7 @@ import Testing
     init() throws {
         folder = try TemporaryFolder()
         for name in ["rgb.jpg", "grey.jpg", "tall.png", "wide.png", "square.png"] {
-            try folder.copy(Fixtures.path("pictures/\(name)"), as: name)
+            try folder.copy(Fixtures.path("images/\(name)"), as: name)
         }
         let model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 1)
         // Vectors of the same dimension that cannot be compared.

@@ -20,7 +20,7 @@ import Testing
         model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
     }
 
-    /// A small picture of its own for every seed, as a PPM would be, but PNG.
+    /// A small image of its own for every seed, as a PPM would be, but PNG.
     private func add(_ name: String, seed: Int) throws {
         try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
     }
@@ -47,7 +47,7 @@ import Testing
         #expect(index.count == 41)
         #expect(index.modelName == "seeded")
 
-        let files = try PictureCollection([.path(path)]).map { try #require($0).name.description }
+        let files = try ImageCollection([.path(path)]).map { try #require($0).name.description }
         let all = try model.encode(images: files.map { try RGBImage(contentsOfFile: $0) })
         for text in ["a cat", "a dog", "x"] {
             let query = try model.encode(texts: [text])
@@ -70,7 +70,7 @@ import Testing
 
     @Test func whatChangedIsSeen() throws {
         for seed in 0..<6 { try add("\(seed).png", seed: seed) }
-        try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
+        try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
         let first = try update()
         #expect(first.encoded == 6)
         #expect(first.failures.count == 1)
@@ -187,15 +187,15 @@ import Testing
         #expect(try update().encoded == 20)
         #expect(try bytes(ofFile: "\(path)/.clip-index/vectors.f32").count == 24 * 16 * 4)
         let contents = try FolderIndex(folder: path).contents()
-        let (pictures, embeddings) = (contents.images, contents.embeddings)
-        #expect(pictures.count == 24)
+        let (images, embeddings) = (contents.images, contents.embeddings)
+        #expect(images.count == 24)
         #expect(embeddings.count == 24)
         let all = try model.encode(
-            images: pictures.map { try RGBImage(contentsOfFile: $0.path.description) })
+            images: images.map { try RGBImage(contentsOfFile: $0.path.description) })
         #expect(embeddings == all.normalized())
         // Whoever opened the index before finds what it knows of, and nothing wrong.
         for match in try reader.search(query, top: 24) {
-            let row = try #require(pictures.firstIndex { $0.path == match.path })
+            let row = try #require(images.firstIndex { $0.path == match.path })
             let cosine = try Embeddings(rows: all[row], dimension: 16)
                 .cosineSimilarities(to: Embeddings(rows: query, dimension: 16))[0][0]
             #expect(abs(match.cosine - cosine) < 1e-6)

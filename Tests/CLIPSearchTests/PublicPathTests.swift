@@ -43,11 +43,11 @@ import Testing
             try FolderIndex(folder: folder.path)
         }
 
-        let images = PictureCollection([.path(photos)]).map(\.pathBytes)
+        let images = ImageCollection([.path(photos)]).map(\.pathBytes)
         #expect(
             images == [photos + "/a.png"].map { Array($0.utf8) } + [oddPath]
                 + [Array("\(photos)/c.png".utf8)])
-        #expect(PictureCollection([.file(oddPath)]).map(\.pathBytes) == [oddPath])
+        #expect(ImageCollection([.file(oddPath)]).map(\.pathBytes) == [oddPath])
     }
 
     @Test func resultsAreEncodedAndDecoded() throws {

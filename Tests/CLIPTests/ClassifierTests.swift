@@ -47,7 +47,7 @@ import Testing
 
     @Test func topIsTheBeginningOfAllPredictions() throws {
         let classifier = try ZeroShotClassifier(model: model, labels: labels)
-        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let all = try classifier.classify(image)
         #expect(all.count == labels.count)
         for top in [0, 1, 2, 99, 100, 101, 149, 150, 151, 1000] {
@@ -103,7 +103,7 @@ import Testing
         #expect(try JSONDecoder().decode(Embeddings.self, from: data) == embeddings)
 
         let classifier = try ZeroShotClassifier(model: model, labels: ["cat", "dog"])
-        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let predictions = try classifier.classify(image)
         let encoded = try JSONEncoder().encode(predictions)
         #expect(try JSONDecoder().decode([Prediction].self, from: encoded) == predictions)
@@ -111,7 +111,7 @@ import Testing
     }
 
     @Test func oneInputIsARowOfMany() throws {
-        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let rows = try model.encode(images: [image])
         #expect(try model.encode(image: image) == rows[0])
         #expect(try model.encode(image: image, normalized: true) == rows.normalized()[0])

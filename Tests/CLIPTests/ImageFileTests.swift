@@ -57,7 +57,7 @@ import Testing
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1_200_000
         let names = (0..<40).map { $0 % 2 == 0 ? "rgb.png" : "grey.jpg" }
-        let files = names.map { Fixtures.path("pictures/\($0)") }
+        let files = names.map { Fixtures.path("images/\($0)") }
         let expected = try model.encode(
             images: files.prefix(2).map { try RGBImage(contentsOfFile: $0) })
         var count = 0

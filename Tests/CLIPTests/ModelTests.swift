@@ -11,7 +11,7 @@ import Testing
 
     init() throws { model = try CLIPModel(path: Fixtures.path("models/vit"), threads: 2) }
 
-    /// Pixels that differ from picture to picture.
+    /// Pixels that differ from image to image.
     private func pixels(_ count: Int) -> [Float] {
         (0..<(count * 3 * side * side)).map { Float(($0 * 7919) % 1000) / 500 - 1 }
     }
@@ -68,7 +68,7 @@ import Testing
     }
 }
 
-/// Against PyTorch from text and picture files to probabilities.
+/// Against PyTorch from text and image files to probabilities.
 @Suite struct EndToEndTests {
     private let model: CLIPModel
     private let expected: JSONValue
@@ -88,10 +88,10 @@ import Testing
     }
 
     @Test func equalsPyTorch() throws {
-        let names = try #require(expected["pictures"]?.array).compactMap(\.string)
+        let names = try #require(expected["images"]?.array).compactMap(\.string)
         let texts = try #require(expected["texts"]?.array).compactMap(\.string)
         let images = try names.map {
-            try RGBImage(contentsOfFile: Fixtures.path("pictures/\($0)"), options: .reference)
+            try RGBImage(contentsOfFile: Fixtures.path("images/\($0)"), options: .reference)
         }
         let imageRows = try model.encode(images: images)
         let textRows = try model.encode(texts: texts)
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func templatesAreAveraged() throws {
-        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let templates = ["a photo of a {}.", "{} and {}", "art of {}"]
         let predictions = try ZeroShotClassifier(
             model: model, labels: ["cat", "dog"], templates: templates

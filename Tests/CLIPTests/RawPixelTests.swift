@@ -56,11 +56,11 @@ import Testing
     }
 
     @Test func rawPixelsArePreprocessedAsAFile() throws {
-        let file = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.png"))
+        let file = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.png"))
         let raw = try RGBImage(
             width: file.width, height: file.height, bytes: file.pixels, order: .rgb)
         #expect(raw == file)
-        let grey = try RGBImage(contentsOfFile: Fixtures.path("pictures/grey.png"))
+        let grey = try RGBImage(contentsOfFile: Fixtures.path("images/grey.png"))
         let rawGrey = try RGBImage(
             width: grey.width, height: grey.height,
             bytes: stride(from: 0, to: grey.pixels.count, by: 3).map { grey.pixels[$0] },
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func anyCollectionOfBytesIsDecoded() throws {
-        let path = Fixtures.path("pictures/rgb.jpg")
+        let path = Fixtures.path("images/rgb.jpg")
         let expected = try RGBImage(contentsOfFile: path)
         let file = try bytes(ofFile: path)
         #expect(try RGBImage(decoding: file) == expected)
@@ -106,7 +106,7 @@ import Testing
 
     #if Foundation
         @Test func fileURLsAreRead() throws {
-            let path = Fixtures.path("pictures/rgb.jpg")
+            let path = Fixtures.path("images/rgb.jpg")
             let image = try RGBImage(contentsOfFile: path)
             #expect(try RGBImage(contentsOf: URL(fileURLWithPath: path)) == image)
 

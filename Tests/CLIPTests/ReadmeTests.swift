@@ -4,10 +4,10 @@ import Testing
 
 /// The README's example, as it stands there.
 @Suite struct ReadmeTests {
-    private func example(weights: String, picture: String) throws {
+    private func example(weights: String, image: String) throws {
         // BEGIN
         let model = try CLIPModel(path: weights)
-        let images = try model.encode(images: [RGBImage(contentsOfFile: picture)])
+        let images = try model.encode(images: [RGBImage(contentsOfFile: image)])
         let labels = ["a man riding bicycle", "a man climbing mountain"]
         let texts = try model.encode(texts: labels)
         let cosines = try images.cosineSimilarities(to: texts)[0]
@@ -29,7 +29,7 @@ import Testing
     @Test func theExampleRuns() throws {
         try example(
             weights: Fixtures.root + "/Weights/tiny.safetensors",
-            picture: Fixtures.root + "/Examples/bike.jpg")
+            image: Fixtures.root + "/Examples/bike.jpg")
     }
 
     @Test func theExampleIsTheReadmes() throws {

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 2, 3, 7, 8, 31, 500], [1, 2, 3, 16])
-    func groupsOfPictures(count: Int, threads: Int) {
+    func groupsOfImages(count: Int, threads: Int) {
         let groups = EncodingGroups(count: count, threads: threads, largest: 5)
         #expect(groups.ranges.flatMap { Array($0) } == Array(0..<count))
         #expect(groups.ranges.allSatisfy { (1...5).contains($0.count) })
@@ -40,20 +40,20 @@ import Testing
     @Test func aClassifierIsTheMeanOfItsPrompts() throws {
         let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
         let labels = ["cat", "dog", "palm tree"]
-        let templates = ["a {}", "a picture of a {}", "{} and {}"]
+        let templates = ["a {}", "a image of a {}", "{} and {}"]
         let image = try RGBImage(contentsOfFile: Fixtures.root + "/Examples/dog.jpg")
         let found = try ZeroShotClassifier(model: model, labels: labels, templates: templates)
             .classify([image])[0]
-        let picture = try model.encode(images: [image]).normalized()[0]
+        let image = try model.encode(images: [image]).normalized()[0]
         for label in labels {
             let prompts = templates.map { $0.replacing("{}", with: label) }
             // One by one, so that nothing is shared.
             let rows = try prompts.map { try model.encode(texts: [$0]).normalized()[0] }
             let mean = Embeddings(
-                rows: picture.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
-                dimension: picture.count
+                rows: image.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
+                dimension: image.count
             ).normalized()[0]
-            let cosine = zip(mean, picture).reduce(0) { $0 + $1.0 * $1.1 }
+            let cosine = zip(mean, image).reduce(0) { $0 + $1.0 * $1.1 }
             let prediction = try #require(found.first { $0.label == label })
             #expect(abs(prediction.cosine - cosine) < 1e-5)
         }

@@ -19,11 +19,11 @@ import Testing
         Fixtures.root + "/Examples/\(name).jpg"
     }
 
-    /// The label that a picture gets, and its probability.
+    /// The label that a image gets, and its probability.
     private func best(
-        _ picture: String, _ labels: [String], _ options: String...
+        _ image: String, _ labels: [String], _ options: String...
     ) throws -> (label: String, probability: Double) {
-        let result = try clip(["zeroshot", Self.example(picture), "--json"] + labels + options)
+        let result = try clip(["zeroshot", Self.example(image), "--json"] + labels + options)
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.isEmpty, "\(result.errors)")
         let output = try result.json()
@@ -36,8 +36,8 @@ import Testing
 
     @Test func theDemoIsRight() throws {
         let labels = ["a man riding bicycle", "a man climbing mountain"]
-        for (picture, label) in zip(["bike", "mountain"], labels) {
-            let found = try best(picture, labels)
+        for (image, label) in zip(["bike", "mountain"], labels) {
+            let found = try best(image, labels)
             #expect(found.label == label, "\(found)")
             #expect(found.probability >= 0.95, "\(found)")
         }
@@ -48,11 +48,11 @@ import Testing
         ("kitchen", "pot of food"), ("beach", "palm tree"), ("traffic", "bus"),
         ("fruit", "red apple"),
     ])
-    func picturesGetTheirNames(_ picture: String, _ name: String) throws {
+    func imagesGetTheirNames(_ image: String, _ name: String) throws {
         let others = [
             "guitar", "rocket", "crying face", "violin", "snowman", "umbrella", "octopus",
         ]
-        let found = try best(picture, others + [name], "--template", "a picture of a {}")
+        let found = try best(image, others + [name], "--template", "a image of a {}")
         #expect(found.label == name, "\(found)")
     }
 
@@ -62,7 +62,7 @@ import Testing
         #expect(found.label == "a dog in a meadow")
     }
 
-    @Test func everyPictureFindsItsText() throws {
+    @Test func everyImageFindsItsText() throws {
         let pairs = [
             ("bike", "a man riding a bike on a road"), ("cat", "a cat in a room"),
             ("dog", "a puppy on the grass"), ("fruit", "a red apple, a banana and grapes"),
@@ -106,9 +106,9 @@ import Testing
     @Test(arguments: [["--precision", "bf16"], ["--precision", "int8"], ["--decode", "fast"]])
     func lessExactAnswersAreTheSame(_ options: [String]) throws {
         let labels = ["a man riding bicycle", "a man climbing mountain"]
-        for (picture, label) in zip(["bike", "mountain"], labels) {
+        for (image, label) in zip(["bike", "mountain"], labels) {
             let result = try clip(
-                ["zeroshot", Self.example(picture), "--json", "--quiet"] + labels + options)
+                ["zeroshot", Self.example(image), "--json", "--quiet"] + labels + options)
             let predictions = try result.json()["predictions"] as? [[String: Any]]
             #expect(predictions?.first?["label"] as? String == label)
         }

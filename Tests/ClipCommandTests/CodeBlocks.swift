@@ -10,10 +10,10 @@ import Foundation
 func README_1() async throws {
     // Package.swift: .package(url: "…/swift-clip", from: "0.1.0"), and the product "CLIP"
     let weights = "Weights/tiny.safetensors"  // any folder or file of CLIP weights
-    let picture = "Examples/bike.jpg"
+    let image = "Examples/bike.jpg"
 
     let model = try CLIPModel(path: weights)
-    let images = try model.encode(images: [RGBImage(contentsOfFile: picture)])
+    let images = try model.encode(images: [RGBImage(contentsOfFile: image)])
     let labels = ["a man riding bicycle", "a man climbing mountain"]
     let texts = try model.encode(texts: labels)
     let cosines = images.cosineSimilarities(to: texts)[0]
@@ -21,7 +21,7 @@ func README_1() async throws {
         print(label, probability)
     }
     _ = weights
-    _ = picture
+    _ = image
     _ = model
     _ = images
     _ = labels
@@ -43,13 +43,13 @@ func README_3(model: CLIPModel) async throws {
     let dog = try model.encode(texts: ["a dog"]).values
     let index = try FolderIndex(folder: "photos")
     for match in try index.search(dog, top: 10) { print(match.cosine, match.path) }
-    let (pictures, embeddings) = try index.contents()
+    let (images, embeddings) = try index.contents()
     let clusters = SphericalKMeans(embeddings, clusters: 20).assignments
     let points = TSNE().layout(of: embeddings).points
     _ = update
     _ = dog
     _ = index
-    _ = (pictures, embeddings)
+    _ = (images, embeddings)
     _ = clusters
     _ = points
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct CollectionCommandTests {
     private let folder: TemporaryFolder
     private static let model = CommandTests.model
-    private static let pictures = ["rgb.jpg", "rgb.png"].map { Fixtures.path("pictures/\($0)") }
+    private static let images = ["rgb.jpg", "rgb.png"].map { Fixtures.path("images/\($0)") }
     private static let bad = ["text.jpg", "truncated.png", "empty.png"]
 
     init() throws { folder = try TemporaryFolder() }
@@ -15,20 +15,20 @@ import Testing
         try ClipBinary(folder: folder).run(arguments + ["--model", Self.model], input: input)
     }
 
-    /// A folder of pictures that can be read, and of some that cannot.
+    /// A folder of images that can be read, and of some that cannot.
     private func collection(_ count: Int, bad: [String] = []) throws -> String {
         let path = folder.path + "/photos"
         try FileManager.default.createDirectory(
             atPath: path + "/sub", withIntermediateDirectories: true)
         for index in 0..<count {
-            let source = Self.pictures[index % 2]
+            let source = Self.images[index % 2]
             let place = index % 3 == 0 ? "sub/" : ""
-            let name = "\(place)picture \(index).\((source as NSString).pathExtension)"
+            let name = "\(place)image \(index).\((source as NSString).pathExtension)"
             try FileManager.default.copyItem(atPath: source, toPath: "\(path)/\(name)")
         }
         for name in bad {
             try FileManager.default.copyItem(
-                atPath: Fixtures.path("pictures/bad/\(name)"), toPath: "\(path)/\(name)")
+                atPath: Fixtures.path("images/bad/\(name)"), toPath: "\(path)/\(name)")
         }
         return path
     }
@@ -139,7 +139,7 @@ import Testing
         let path = try collection(20)
         let whole = folder.path + "/whole.jsonl"
         #expect(try clip(["encode", path, "-o", whole]).status == 0)
-        let third = path + "/picture 10.jpg"
+        let third = path + "/image 10.jpg"
         let good = try bytes(ofFile: third)
         try Data("broken".utf8).write(to: URL(fileURLWithPath: third))
         let output = folder.path + "/strict.jsonl"
@@ -155,7 +155,7 @@ import Testing
         let path = try collection(20)
         let whole = folder.path + "/whole.jsonl"
         #expect(try clip(["encode", path, "-o", whole]).status == 0)
-        let broken = path + "/picture 5.png"
+        let broken = path + "/image 5.png"
         let good = try bytes(ofFile: broken)
         try Data("broken".utf8).write(to: URL(fileURLWithPath: broken))
         let output = folder.path + "/x.jsonl"
@@ -275,7 +275,7 @@ import Testing
     @Test func vectorsOfManyLabelsAreKept() throws {
         let labels = try folder.write(
             "labels.txt", (0..<300).map { "label \($0)" }.joined(separator: "\n").utf8)
-        let arguments = ["zeroshot", "--labels", labels, Self.pictures[0], "--json"]
+        let arguments = ["zeroshot", "--labels", labels, Self.images[0], "--json"]
         let first = try clip(arguments)
         let kept = folder.path + "/.cache/clip/labels"
         let files = try FileManager.default.contentsOfDirectory(atPath: kept)

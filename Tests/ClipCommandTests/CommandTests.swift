@@ -5,7 +5,7 @@ import Testing
 /// The built binary: what it prints, where, and its exit status.
 @Suite struct CommandTests {
     static let model = Fixtures.path("models/seeded")
-    static let picture = Fixtures.path("pictures/rgb.jpg")
+    static let image = Fixtures.path("images/rgb.jpg")
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -18,7 +18,7 @@ import Testing
 
     @Test func zeroshotPrintsJSON() throws {
         let result = try clip(
-            "zeroshot", Self.picture, "a man riding bicycle", "a man climbing mountain",
+            "zeroshot", Self.image, "a man riding bicycle", "a man climbing mountain",
             "a photo of a cat", "--model", Self.model, "--json", "--reference")
         #expect(result.status == 0)
         #expect(result.errors.isEmpty)
@@ -35,7 +35,7 @@ import Testing
     @Test func zeroshotPrintsATable() throws {
         let labels = try folder.write("labels.txt", "\u{FEFF}cat\r\n\r\ndog\n".utf8)
         let result = try clip(
-            "zeroshot", Self.picture, "--labels", labels, "--top", "1", "--template",
+            "zeroshot", Self.image, "--labels", labels, "--top", "1", "--template",
             "a photo of a {}", "--model", Self.model)
         let lines = result.text.split(separator: "\n")
         #expect(result.status == 0)
@@ -47,7 +47,7 @@ import Testing
     @Test func encodeWritesEveryFormat() throws {
         let texts = try folder.write("texts.txt", "a cat\na dog\n".utf8)
         let lines = try clip(
-            "encode", Self.picture, "--text", "-x", "--text-file", texts, "--model", Self.model
+            "encode", Self.image, "--text", "-x", "--text-file", texts, "--model", Self.model
         ).successful().text.split(separator: "\n")
         #expect(lines.count == 4)
         #expect(try json(Data(lines[1].utf8))["text"] as? String == "-x")
@@ -59,7 +59,7 @@ import Testing
         #expect(try one.json()["dimension"] as? Int == 16)
 
         let path = folder.path + "/rows.npy"
-        let npy = try clip("encode", Self.picture, "--text", "a", "-o", path, "--model", Self.model)
+        let npy = try clip("encode", Self.image, "--text", "a", "-o", path, "--model", Self.model)
         let data = try Data(contentsOf: URL(fileURLWithPath: path))
         #expect(npy.status == 0)
         #expect(npy.output.isEmpty)
@@ -67,7 +67,7 @@ import Testing
         #expect(data.starts(with: [0x93] + Array("NUMPY".utf8)))
         #expect(String(decoding: data[10..<128], as: UTF8.self).contains("'shape': (2, 16)"))
         let piped = try clip(
-            "encode", Self.picture, "--text", "a", "--format", "npy", "--model", Self.model)
+            "encode", Self.image, "--text", "a", "--format", "npy", "--model", Self.model)
         #expect(piped.output == data)
     }
 
@@ -100,7 +100,7 @@ import Testing
             try binary.run(arguments + ["--text", long, "-o", folder.path + "/more.npy"]).status
                 == 1)
         #expect(!FileManager.default.fileExists(atPath: folder.path + "/more.npy"))
-        #expect(try binary.run(arguments + [Self.picture]).status == 2)
+        #expect(try binary.run(arguments + [Self.image]).status == 2)
     }
 
     @Test func tokenizersHaveTheirOwnRules() throws {
@@ -119,8 +119,8 @@ import Testing
         #expect(try ids(long, "--no-limit", "--count") == "92\n")
     }
 
-    @Test func picturesThatEndEarlyAreTakenIfAsked() throws {
-        let cut = Fixtures.path("pictures/bad/truncated.png")
+    @Test func imagesThatEndEarlyAreTakenIfAsked() throws {
+        let cut = Fixtures.path("images/bad/truncated.png")
         let arguments = ["preprocess", cut, "-o", folder.path + "/cut.npy"]
         let binary = ClipBinary(folder: folder)
         let refused = try binary.run(arguments)
@@ -131,18 +131,18 @@ import Testing
 
     @Test func otherResolutionsAreForViTs() throws {
         let larger = try clip(
-            "encode", Self.picture, "--model", Self.model, "--resolution", "64", "--format", "json")
+            "encode", Self.image, "--model", Self.model, "--resolution", "64", "--format", "json")
         #expect(larger.status == 0)
         #expect(try larger.json()["dimension"] as? Int == 16)
         let resnet = try clip(
-            "encode", Self.picture, "--model", Fixtures.path("models/resnet"), "--resolution", "96")
+            "encode", Self.image, "--model", Fixtures.path("models/resnet"), "--resolution", "96")
         #expect(resnet.status == 1)
         #expect(resnet.errors.contains("ModifiedResNet"))
     }
 
     @Test func similarityIsAMatrix() throws {
         let result = try clip(
-            "similarity", "--image", Self.picture, Self.picture, "--text", "a", "b", "c", "--json",
+            "similarity", "--image", Self.image, Self.image, "--text", "a", "b", "c", "--json",
             "--model", Self.model)
         let rows = try #require(result.json()["cosines"] as? [[Double]])
         try #require(rows.count == 2)
@@ -166,8 +166,8 @@ import Testing
     }
 
     @Test func preprocessWritesFloats() throws {
-        let path = folder.path + "/picture.npy"
-        let result = try clip("preprocess", Self.picture, "-o", path, "--resolution", "32")
+        let path = folder.path + "/image.npy"
+        let result = try clip("preprocess", Self.image, "-o", path, "--resolution", "32")
         #expect(result.status == 0)
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
     }
@@ -251,17 +251,17 @@ import Testing
         expectFailure(try clip("nonsense"), status: 2, says: "nonsense")
         expectFailure(try clip("zeroshot"), status: 2, says: "image")
         expectFailure(
-            try clip("zeroshot", Self.picture, "--model", Self.model), status: 2, says: "two labels"
+            try clip("zeroshot", Self.image, "--model", Self.model), status: 2, says: "two labels"
         )
         expectFailure(
-            try clip("zeroshot", Self.picture, "one", "--model", Self.model), status: 2,
+            try clip("zeroshot", Self.image, "one", "--model", Self.model), status: 2,
             says: "not 1")
         expectFailure(
             try clip("encode", "--model", Self.model), status: 2, says: "nothing to encode")
         expectFailure(
             try clip("encode", "--text", "a", "--threads", "0"), status: 2, says: "--threads")
         expectFailure(
-            try clip("preprocess", Self.picture, "-o", "x.npy", "--resolution", "0"), status: 2,
+            try clip("preprocess", Self.image, "-o", "x.npy", "--resolution", "0"), status: 2,
             says: "--resolution")
     }
 
@@ -270,8 +270,8 @@ import Testing
         ("bad/truncated.jpg", "ends before"), ("bad/truncated.png", "ends before"),
         ("bad/huge.png", "60000 x 60000"), ("bad/zero-height.jpg", "damaged"),
         ("bad", "directory"), ("no-such.jpg", "No such file"),
-    ]) func badPicturesAreStatusOne(_ name: String, says: String) throws {
-        let path = Fixtures.path("pictures/\(name)")
+    ]) func badImagesAreStatusOne(_ name: String, says: String) throws {
+        let path = Fixtures.path("images/\(name)")
         let output = folder.path + "/out.npy"
         for arguments in [["zeroshot", path, "a", "b"], ["preprocess", path, "-o", output]]
         where name != "bad" || arguments[0] != "zeroshot" {
@@ -282,23 +282,23 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: output))
     }
 
-    @Test func oneBadPictureDoesNotStopTheRest() throws {
-        let bad = Fixtures.path("pictures/bad/text.jpg")
-        let rows = try clip("encode", bad, Self.picture, "--model", Self.model)
+    @Test func oneBadImageDoesNotStopTheRest() throws {
+        let bad = Fixtures.path("images/bad/text.jpg")
+        let rows = try clip("encode", bad, Self.image, "--model", Self.model)
         #expect(rows.status == 1)
         #expect(rows.text.split(separator: "\n").count == 1)
         #expect(rows.errors.contains("text.jpg"))
 
         // A file of vectors has its names beside it; a pipe has not.
         let output = folder.path + "/rows.npy"
-        let npy = try clip("encode", bad, Self.picture, "-o", output, "--model", Self.model)
+        let npy = try clip("encode", bad, Self.image, "-o", output, "--model", Self.model)
         #expect(npy.status == 1)
         #expect(npy.errors.contains("text.jpg"))
         #expect(try bytes(ofFile: output).count == 128 + 16 * 4)
         let names = try bytes(ofFile: folder.path + "/rows.names.jsonl")
-        #expect(try json(Data(names))["image"] as? String == Self.picture)
+        #expect(try json(Data(names))["image"] as? String == Self.image)
         let piped = try clip(
-            "encode", bad, Self.picture, "--format", "npy", "--model", Self.model)
+            "encode", bad, Self.image, "--format", "npy", "--model", Self.model)
         #expect(piped.status == 1)
         #expect(piped.output.isEmpty)
         #expect(piped.errors.contains("nothing is written"))
@@ -310,7 +310,7 @@ import Testing
         for tenth in 0..<10 {
             let path = try folder.write("w.safetensors", whole.prefix(whole.count * tenth / 10))
             expectFailure(
-                try clip("zeroshot", Self.picture, "a", "b", "--model", path), status: 1,
+                try clip("zeroshot", Self.image, "a", "b", "--model", path), status: 1,
                 says: "cannot read the weights")
         }
     }
@@ -331,9 +331,9 @@ import Testing
     }
 
     @Test func preprocessFollowsTheModel() throws {
-        let path = folder.path + "/picture.npy"
+        let path = folder.path + "/image.npy"
         let result = try clip(
-            "preprocess", Self.picture, "-o", path, environment: ["CLIP_MODEL": Self.model])
+            "preprocess", Self.image, "-o", path, environment: ["CLIP_MODEL": Self.model])
         #expect(result.status == 0, "\(result.errors)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
     }
@@ -361,12 +361,12 @@ import Testing
 
     @Test func outputIsAllOrNothing() throws {
         let missing = try clip(
-            "preprocess", Self.picture, "-o", folder.path + "/no/such/folder.npy")
+            "preprocess", Self.image, "-o", folder.path + "/no/such/folder.npy")
         expectFailure(missing, status: 2, says: "cannot write")
         expectFailure(
-            try clip("preprocess", Self.picture, "-o", folder.path), status: 2, says: "directory")
+            try clip("preprocess", Self.image, "-o", folder.path), status: 2, says: "directory")
         // A device is written to, not replaced.
-        #expect(try clip("preprocess", Self.picture, "-o", "/dev/null").status == 0)
+        #expect(try clip("preprocess", Self.image, "-o", "/dev/null").status == 0)
         let type = try FileManager.default.attributesOfItem(atPath: "/dev/null")[.type]
         #expect(type as? FileAttributeType == .typeCharacterSpecial)
     }

@@ -108,7 +108,7 @@ import Testing
     ])
     func limitsMayBeRaised(_ name: String, option: String) throws {
         let hint = "raise the limit (\(option)) if the image is to be trusted"
-        let image = Fixtures.path("pictures/\(name)")
+        let image = Fixtures.path("images/\(name)")
         let result = try clip("preprocess", image, "-o", "x.npy", option, "1")
         expectFailure(result, status: 1, says: hint)
         #expect(result.errors.hasSuffix("; \(hint)\n"), "\(result.errors)")
@@ -124,7 +124,7 @@ import Testing
         let hint = "raise the limit (--max-pixels) if the image is to be trusted"
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
-        try folder.copy(Fixtures.path("pictures/rgb.png"), as: "photos/a.png")
+        try folder.copy(Fixtures.path("images/rgb.png"), as: "photos/a.png")
         let arguments = ["index", "photos", "--model", "tiny", "-q", "--max-pixels", "1"]
         let made = try ClipBinary(folder: folder).run(arguments)
         expectFailure(made, status: 1, says: "; \(hint)")
@@ -156,7 +156,7 @@ import Testing
 
     @Test func outputsThatWereBegunMayBeResumed() throws {
         try folder.write("bad.jpg", "no image".utf8)
-        let image = Fixtures.path("pictures/rgb.png")
+        let image = Fixtures.path("images/rgb.png")
         let begun = try clip(
             "encode", image, "bad.jpg", "-o", "x.jsonl", "--strict", "--model", "tiny")
         #expect(begun.status == 1, "\(begun.errors)")

@@ -12,7 +12,7 @@ import Testing
         try ClipBinary(folder: folder).run(["preprocess", "-o", "x.npy"] + arguments)
     }
 
-    private func image(_ name: String) -> String { Fixtures.path("pictures/\(name)") }
+    private func image(_ name: String) -> String { Fixtures.path("images/\(name)") }
 
     @Test func imageMemoryIsLimited() throws {
         let result = try preprocess(image("rgb.png"), "--image-memory", "1")

@@ -17,7 +17,7 @@ import Testing
         ]
         .enumerated() {
             try folder.copy(
-                Fixtures.path("pictures/\(name)"),
+                Fixtures.path("images/\(name)"),
                 as: index % 2 == 0 ? "photos/\(name)" : "photos/sub/\(name)")
         }
     }

@@ -20,7 +20,7 @@ import Testing
             atPath: folder.path + "/photos", withIntermediateDirectories: true)
         for index in 0..<Self.count {
             try folder.copy(
-                Fixtures.path("pictures/\(index % 2 == 0 ? "tall" : "wide").png"),
+                Fixtures.path("images/\(index % 2 == 0 ? "tall" : "wide").png"),
                 as: "photos/\(index).png")
         }
     }

@@ -48,7 +48,7 @@ import Testing
         let packed = try folder.write("c.pt", [0x1F, 0x8B, 8, 0])
         for (path, says) in [
             (jpeg, "is not a file of weights: it is a JPEG image"),
-            (Fixtures.path("pictures/rgb.png"), "a PNG image"), (page, "an HTML page"),
+            (Fixtures.path("images/rgb.png"), "a PNG image"), (page, "an HTML page"),
             (pointer, "git lfs pull"), (packed, "a gzip archive"),
         ] {
             expectFailure(

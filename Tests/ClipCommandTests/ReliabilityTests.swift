@@ -13,7 +13,7 @@ import Testing
         try files.createDirectory(
             atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
         for (name, source) in [("a", "tall"), ("sub/b", "wide"), ("sub/c", "tall")] {
-            try folder.copy(Fixtures.path("pictures/\(source).png"), as: "photos/\(name).png")
+            try folder.copy(Fixtures.path("images/\(source).png"), as: "photos/\(name).png")
         }
     }
 

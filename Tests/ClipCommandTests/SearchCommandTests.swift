@@ -20,7 +20,7 @@ import Testing
 
     private func makePhotos(_ count: Int) throws -> String { try folder.makePhotos(count) }
 
-    @Test func searchesByTextPictureAndArithmetic() throws {
+    @Test func searchesByTextImageAndArithmetic() throws {
         let path = try makePhotos(4)
         let made = try clip("index", path, "--model", Self.model, "--json")
         #expect(made.status == 0)
@@ -39,7 +39,7 @@ import Testing
         #expect(object["path"] as? String == first)
         #expect(abs((object["cosine"] as? Double ?? 0) - 1) < 1e-5)
 
-        // Twice a picture less itself is the picture.
+        // Twice a image less itself is the image.
         let sum = try clip(
             "search", "2:\(first)", "-", first, "--index", path, "--top", "1", "--paths")
         #expect(sum.text == first + "\n")
@@ -96,13 +96,13 @@ import Testing
 }
 
 extension TemporaryFolder {
-    /// A folder of pictures of a few kinds, some the same.
+    /// A folder of images of a few kinds, some the same.
     fileprivate func makePhotos(_ count: Int) throws -> String {
         let path = self.path + "/photos"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: true)
         let sources = ["rgb.jpg", "rgb.png", "grey.jpg", "rgba.png", "palette.png"]
-            .map { Fixtures.path("pictures/\($0)") }
+            .map { Fixtures.path("images/\($0)") }
             .filter { FileManager.default.fileExists(atPath: $0) }
         for index in 0..<count {
             let source = sources[index % sources.count]
@@ -126,7 +126,7 @@ extension TemporaryFolder {
         try FileManager.default.createDirectory(
             atPath: photos + "/<", withIntermediateDirectories: true)
         try FileManager.default.copyItem(
-            atPath: Fixtures.path("pictures/rgb.png"), toPath: photos + "/</script><b>&\"'.png")
+            atPath: Fixtures.path("images/rgb.png"), toPath: photos + "/</script><b>&\"'.png")
         _ = try clip("index", photos, "--model", Self.model, "-q")
         try Data("a cat\na dog\n".utf8).write(to: URL(fileURLWithPath: folder.path + "/labels"))
     }
@@ -145,7 +145,7 @@ extension TemporaryFolder {
         String(decoding: try bytes(ofFile: folder.path + "/" + name), as: UTF8.self)
     }
 
-    @Test func picturesAreClustered() throws {
+    @Test func imagesAreClustered() throws {
         let clusters = try lines(
             clip("cluster", photos, "-k", "3", "--labels", "labels", "--json", "--html", "c.html"))
         #expect(clusters.count == 3)
@@ -199,10 +199,10 @@ extension TemporaryFolder {
 
         // What has changed since stays; the rest is moved, and nothing is lost.
         let files = FileManager.default
-        func pictures(_ path: String) throws -> Set<String> {
+        func images(_ path: String) throws -> Set<String> {
             Set(try files.subpathsOfDirectory(atPath: path).filter { $0.hasSuffix("g") })
         }
-        let before = try pictures(photos)
+        let before = try images(photos)
         try Data(contentsOf: URL(fileURLWithPath: paths[0])).dropLast()
             .write(to: URL(fileURLWithPath: paths[0]))
         let away = folder.path + "/away"
@@ -210,8 +210,8 @@ extension TemporaryFolder {
         #expect(moved.status == 1)
         #expect(moved.errors.contains("has changed since it was indexed"))
         let names = Set(paths.dropFirst().map { String($0.dropFirst(photos.count + 1)) })
-        #expect(try pictures(away) == names)
-        #expect(try pictures(photos) == before.subtracting(names))
+        #expect(try images(away) == names)
+        #expect(try images(photos) == before.subtracting(names))
 
         for name in names {
             try files.moveItem(atPath: "\(away)/\(name)", toPath: "\(photos)/\(name)")
@@ -219,7 +219,7 @@ extension TemporaryFolder {
         try clip("index", photos, "--model", Self.model, "-q")
         let deleted = try clip("dedupe", photos, "--threshold", "0.9999", "--delete", "--yes", "-q")
         #expect(deleted.status == 0, "\(deleted.errors)")
-        #expect(try pictures(photos).isDisjoint(with: names))
+        #expect(try images(photos).isDisjoint(with: names))
         try clip("index", photos, "--model", Self.model, "-q")
         #expect(try clip("dedupe", photos, "--threshold", "0.9999", "--paths", "-q").output.isEmpty)
 
@@ -282,10 +282,10 @@ extension TemporaryFolder {
     }
 
     @Test func matricesAreDrawn() throws {
-        let pictures = ["rgb.jpg", "grey.jpg"].map { Fixtures.path("pictures/\($0)") }
+        let images = ["rgb.jpg", "grey.jpg"].map { Fixtures.path("images/\($0)") }
         for name in ["h.svg", "h.html"] {
             let result = try clip(
-                "similarity", "--model", Self.model, "--image", pictures[0], pictures[1], "--text",
+                "similarity", "--model", Self.model, "--image", images[0], images[1], "--text",
                 "a <cat> & \u{1}", "a dog", "--heatmap", name)
             #expect(result.status == 0, "\(result.errors)")
             let drawing = try text(name)
@@ -298,7 +298,7 @@ extension TemporaryFolder {
         #expect(XMLParser(data: Data(try bytes(ofFile: folder.path + "/h.svg"))).parse())
         expectFailure(
             try clip(
-                "similarity", "--model", Self.model, "--image", pictures[0], "--text", "x",
+                "similarity", "--model", Self.model, "--image", images[0], "--text", "x",
                 "--heatmap", "h.png"), status: 2, says: ".svg or .html")
         let found = try clip("search", "a cat", "--index", photos, "--html", "s.html", "--top", "4")
         #expect(found.status == 0)
@@ -316,7 +316,7 @@ extension TemporaryFolder {
     }
 
     @Test func captionsAreScored() throws {
-        let (a, b) = (Fixtures.path("pictures/rgb.jpg"), Fixtures.path("pictures/grey.jpg"))
+        let (a, b) = (Fixtures.path("images/rgb.jpg"), Fixtures.path("images/grey.jpg"))
         func score(_ arguments: String...) throws -> ClipBinary.Result {
             try ClipBinary(folder: folder).run(["score", "--model", Self.model] + arguments)
         }

@@ -29,7 +29,7 @@ struct StoredModelTests {
     private func makePhotos() throws {
         try files.createDirectory(
             atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
-        let source = Fixtures.path("pictures")
+        let source = Fixtures.path("images")
         for name in try files.contentsOfDirectory(atPath: source) {
             guard let ending = name.split(separator: ".").last else { continue }
             guard ["jpg", "png", "webp"].contains(ending) else { continue }

@@ -4,12 +4,12 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// Files that are no pictures, or only in part.
+/// Files that are no images, or only in part.
 @Suite struct DecodingTests {
     private let limit = RGBImage.defaultMaximumPixels
 
-    private func picture(_ name: String) throws -> [UInt8] {
-        try bytes(ofFile: Fixtures.path("pictures/\(name)"))
+    private func image(_ name: String) throws -> [UInt8] {
+        try bytes(ofFile: Fixtures.path("images/\(name)"))
     }
 
     private func decoded(
@@ -22,7 +22,7 @@ import Testing
 
     private func error(_ name: String) throws -> ImageDecodingError? {
         do {
-            _ = try decoded(picture("bad/\(name)"), maximumPixels: limit)
+            _ = try decoded(image("bad/\(name)"), maximumPixels: limit)
             return nil
         } catch {
             return error as? ImageDecodingError
@@ -51,7 +51,7 @@ import Testing
         "rgb.jpg", "rgb-progressive.jpg", "rgb.png", "rgb-interlaced.png", "rgb.webp",
     ])
     func everyTruncationIsRefused(_ name: String) throws {
-        let whole = try picture(name)
+        let whole = try image(name)
         for count in stride(from: 0, to: whole.count - 16, by: 7) {
             #expect(throws: ImageDecodingError.self, "\(count) bytes") {
                 try decoded(Array(whole.prefix(count)), maximumPixels: limit)
@@ -63,7 +63,7 @@ import Testing
         "rgb.jpg", "rgb-progressive.jpg", "rgb.png", "rgb-interlaced.png", "rgb.webp",
     ])
     func damageIsSurvived(_ name: String) throws {
-        let whole = try picture(name)
+        let whole = try image(name)
         for position in stride(from: 8, to: whole.count, by: 3) {
             var damaged = whole
             damaged[position] ^= 0xFF
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test func grey16IsScaledUnlessTheReferenceIsAsked() throws {
-        let path = Fixtures.path("pictures/kinds/grey-16.png")
+        let path = Fixtures.path("images/kinds/grey-16.png")
         let scaled = try RGBImage(contentsOfFile: path)
         let clipped = try RGBImage(contentsOfFile: path, options: .reference)
         #expect(Set(scaled.pixels).count > 100)
@@ -96,7 +96,7 @@ import Testing
 
     @Test func whatIsThereOfACutFileIsTakenIfAsked() throws {
         for name in ["truncated.jpg", "truncated.png"] {
-            let bytes = try picture("bad/\(name)")
+            let bytes = try image("bad/\(name)")
             #expect(throws: ImageDecodingError.truncated) {
                 try decoded(bytes, maximumPixels: 1_000_000)
             }
@@ -105,14 +105,14 @@ import Testing
             #expect(part.height == 47)
         }
         // Nothing of the pixels is there.
-        let header = try Array(picture("rgb.png").prefix(40))
+        let header = try Array(image("rgb.png").prefix(40))
         #expect(throws: ImageDecodingError.truncated) {
             try decoded(header, maximumPixels: 1_000_000, allowsTruncated: true)
         }
     }
 
     @Test func theLimitOnPixelsIsTheCallers() throws {
-        let bytes = try picture("rgb.png")
+        let bytes = try image("rgb.png")
         #expect(throws: ImageDecodingError.tooLarge(width: 61, height: 47)) {
             try decoded(bytes, maximumPixels: 61 * 47 - 1)
         }
@@ -175,7 +175,7 @@ import Testing
 
     /// What libjpeg does not decode is not damaged.
     @Test func kindsOfJPEGThatAreNotDecodedAreUnsupported() throws {
-        let whole = try picture("rgb.jpg")
+        let whole = try image("rgb.jpg")
         let header = try #require(
             whole.indices.dropLast().first { whole[$0] == 0xFF && whole[$0 + 1] == 0xC0 })
         for (offset, value, says) in [
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func picturesFromPixelsAreChecked() throws {
+    @Test func imagesFromPixelsAreChecked() throws {
         #expect(throws: CLIPError.wrongPixelCount(expected: 12, found: 3)) {
             try RGBImage(width: 2, height: 2, pixels: [1, 2, 3])
         }

@@ -87,7 +87,7 @@ import Testing
             // pixel.
             ("rgb-progressive.jpg", 6),
         ] {
-            let file = try bytes(ofFile: Fixtures.path("pictures/\(name)"))
+            let file = try bytes(ofFile: Fixtures.path("images/\(name)"))
             expectRefusal(
                 TestImages.resized(jpeg: file, width: 8000, height: 8000), of: name,
                 bytesPerPixel: bytesPerPixel, side: 8000)
@@ -112,7 +112,7 @@ import Testing
     #endif
 
     @Test func refusalSaysTheNeedAndTheLimit() throws {
-        let file = try bytes(ofFile: Fixtures.path("pictures/rgb.png"))
+        let file = try bytes(ofFile: Fixtures.path("images/rgb.png"))
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1000
         let error = #expect(throws: CLIPError.self) {
@@ -282,7 +282,7 @@ import Testing
         #expect(error(large) == .tooManyScans(maximum: 250))
         // A baseline JPEG has one scan, whatever follows it.
         options.maximumScans = 1
-        let baseline = try bytes(ofFile: Fixtures.path("pictures/rgb.jpg"))
+        let baseline = try bytes(ofFile: Fixtures.path("images/rgb.jpg"))
         #expect(try RGBImage(decoding: baseline + file, options: options).width == 61)
     }
 }

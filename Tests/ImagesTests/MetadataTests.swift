@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test func orientationOfAJPEG() throws {
-        let whole = try bytes(ofFile: Fixtures.path("pictures/rgb.jpg"))
+        let whole = try bytes(ofFile: Fixtures.path("images/rgb.jpg"))
         let xmp = Array("http://ns.adobe.com/xap/1.0/\0".utf8) + Self.attribute
         let exif = Array("Exif\0\0".utf8)
         #expect(try decoded(whole).orientation == 1)
@@ -93,7 +93,7 @@ import Testing
 
     @Test func jpegWithoutAnEndMarkIsReadIfSomethingFollows() throws {
         for name in ["rgb.jpg", "grey.jpg", "rgb-444.jpg", "kinds/cmyk.jpg"] {
-            let whole = try bytes(ofFile: Fixtures.path("pictures/\(name)"))
+            let whole = try bytes(ofFile: Fixtures.path("images/\(name)"))
             let end = try #require(
                 whole.indices.dropLast().last { whole[$0] == 0xFF && whole[$0 + 1] == 0xD9 })
             let cut = Array(whole[..<end])
@@ -107,7 +107,7 @@ import Testing
                 #expect(try decoded(short, allowsTruncated: true).width == expected.width)
             }
         }
-        let progressive = try bytes(ofFile: Fixtures.path("pictures/rgb-progressive.jpg"))
+        let progressive = try bytes(ofFile: Fixtures.path("images/rgb-progressive.jpg"))
         #expect(throws: ImageDecodingError.truncated) {
             try decoded(progressive.dropLast(2) + [UInt8](repeating: 0, count: 64))
         }

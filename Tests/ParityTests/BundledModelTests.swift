@@ -3,10 +3,10 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The bundled model, from the file of a picture to its embedding, against PyTorch and open_clip.
+/// The bundled model, from the file of a image to its embedding, against PyTorch and open_clip.
 @Suite struct BundledModelTests {
     private struct Expected: Decodable {
-        let pictures: [String]
+        let images: [String]
         let texts: [String]
         let image_embeddings: [[Float]]
         let text_embeddings: [[Float]]
@@ -18,7 +18,7 @@ import Testing
             Expected.self, from: Data(try bytes(ofFile: Fixtures.path("models/tiny.json"))))
         let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors")
         let images = try model.encode(
-            images: expected.pictures.map {
+            images: expected.images.map {
                 try RGBImage(contentsOfFile: Fixtures.root + "/Examples/" + $0)
             })
         let texts = try model.encode(texts: expected.texts)

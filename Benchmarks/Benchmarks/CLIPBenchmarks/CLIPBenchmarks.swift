@@ -53,7 +53,7 @@ private func warmed(_ precision: Precision) throws -> CLIPModel {
     return model
 }
 
-/// Pictures and texts on their way to the towers.
+/// Images and texts on their way to the towers.
 private func inputBenchmarks() {
     let path = root + "/Examples/bike.jpg"
     Benchmark("inputs decode bike.jpg") { benchmark in

@@ -10,46 +10,46 @@
 #include <stdint.h>
 
 typedef enum {
-    CLIP_PICTURE_OK,
-    CLIP_PICTURE_UNKNOWN,         // not one of the formats
-    CLIP_PICTURE_DAMAGED,         // `message` says how
-    CLIP_PICTURE_TRUNCATED,       // the file ends before the picture does
-    CLIP_PICTURE_TOO_LARGE,       // more than max_pixels; width and height are set
-    CLIP_PICTURE_UNSUPPORTED,     // a known format that this build does not read
-    CLIP_PICTURE_OUT_OF_MEMORY,   // width and height are set
-    CLIP_PICTURE_SIDE_TOO_LONG,   // a PNG side over CLIP_PICTURE_LONGEST_SIDE; both are set
-    CLIP_PICTURE_OVER_MEMORY,     // needed_memory is more than memory_limit; width and height are set
-    CLIP_PICTURE_TOO_MANY_SCANS,  // a JPEG of more than allowed_scans
-} clip_picture_status;
+    CLIP_IMAGE_OK,
+    CLIP_IMAGE_UNKNOWN,         // not one of the formats
+    CLIP_IMAGE_DAMAGED,         // `message` says how
+    CLIP_IMAGE_TRUNCATED,       // the file ends before the image does
+    CLIP_IMAGE_TOO_LARGE,       // more than max_pixels; width and height are set
+    CLIP_IMAGE_UNSUPPORTED,     // a known format that this build does not read
+    CLIP_IMAGE_OUT_OF_MEMORY,   // width and height are set
+    CLIP_IMAGE_SIDE_TOO_LONG,   // a PNG side over CLIP_IMAGE_LONGEST_SIDE; both are set
+    CLIP_IMAGE_OVER_MEMORY,     // needed_memory is more than memory_limit; width and height are set
+    CLIP_IMAGE_TOO_MANY_SCANS,  // a JPEG of more than allowed_scans
+} clip_image_status;
 
 // The longest side of a PNG, in pixels: the default limit of libpng.
-enum { CLIP_PICTURE_LONGEST_SIDE = 1000000 };
+enum { CLIP_IMAGE_LONGEST_SIDE = 1000000 };
 
 // The versions of the libraries in use; that of libwebp as three bytes, 0 if it was left out.
 const char *clip_jpeg_version(void);
 const char *clip_png_version(void);
 int clip_webp_version(void);
 
-// The kinds of pictures that are resized each in its own way.
+// The kinds of images that are resized each in its own way.
 typedef enum {
-    CLIP_PICTURE_RGB,      // 3 bytes a pixel, or 1 of grey
-    CLIP_PICTURE_RGBA,     // 4, or 2: grey and alpha
-    CLIP_PICTURE_INDEXED,  // 1, the place in a palette; black and white are one too
-    CLIP_PICTURE_CMYK,     // 4: ink, 0 being none
-    CLIP_PICTURE_GREY16,   // 2, one number, its high byte first
-} clip_picture_kind;
+    CLIP_IMAGE_RGB,      // 3 bytes a pixel, or 1 of grey
+    CLIP_IMAGE_RGBA,     // 4, or 2: grey and alpha
+    CLIP_IMAGE_INDEXED,  // 1, the place in a palette; black and white are one too
+    CLIP_IMAGE_CMYK,     // 4: ink, 0 being none
+    CLIP_IMAGE_GREY16,   // 2, one number, its high byte first
+} clip_image_kind;
 
 typedef struct {
     uint32_t width, height;
-    clip_picture_kind kind;
+    clip_image_kind kind;
     // The bytes of a pixel.
     int channels;
-    // True if pixels have an opacity that does not count where the picture is resized: of RGB or grey
+    // True if pixels have an opacity that does not count where the image is resized: of RGB or grey
     // with a colour that is named as transparent (the last byte of a pixel), or of a palette.
     bool has_mask;
-    // Interleaved, rows without padding; freed by clip_picture_free.
+    // Interleaved, rows without padding; freed by clip_image_free.
     uint8_t *pixels;
-    // 256 entries of red, green, blue and alpha, of an INDEXED picture.
+    // 256 entries of red, green, blue and alpha, of an INDEXED image.
     uint8_t palette[4 * 256];
     // EXIF's orientation, 1 to 8; 1 where the file does not say.
     int orientation;
@@ -60,36 +60,36 @@ typedef struct {
     // The share of the process's image memory that is held; given back by clip_memory_release.
     uint64_t reserved_memory;
     char message[256];
-} clip_picture;
+} clip_image;
 
 // The options of decoding a file.
 typedef struct {
-    // Pictures of more pixels are refused before memory is taken for them.
+    // Images of more pixels are refused before memory is taken for them.
     uint64_t max_pixels;
-    // Pictures that need more bytes are refused. All threads of the process share them: decoding
+    // Images that need more bytes are refused. All threads of the process share them: decoding
     // waits until enough is free, unless the caller already holds some, because it could then deadlock
     // on itself.
     uint64_t memory_limit;
     bool holds_memory;
     // JPEGs with more scans are refused; very large ones may have fewer.
     uint32_t max_scans;
-    // Accept a picture whose file ends early, with what is there of it.
+    // Accept a image whose file ends early, with what is there of it.
     bool allow_truncated;
     // Reduce 16 bits of grey to their high byte.
     bool scale_16;
     // Where not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side gets
     // shorter than this.
     uint32_t smallest_side;
-} clip_picture_options;
+} clip_image_options;
 
 // True if bytes begin as one of the formats does.
-bool clip_picture_recognized(const uint8_t *bytes, size_t count);
+bool clip_image_recognized(const uint8_t *bytes, size_t count);
 
 // Recognises the format by content. On failure `pixels` is NULL and nothing is left allocated.
-clip_picture_status clip_picture_decode(const uint8_t *bytes, size_t count,
-                                        const clip_picture_options *options, clip_picture *out);
+clip_image_status clip_image_decode(const uint8_t *bytes, size_t count,
+                                        const clip_image_options *options, clip_image *out);
 
-void clip_picture_free(clip_picture *picture);
+void clip_image_free(clip_image *image);
 
 // Gives back image memory.
 void clip_memory_release(uint64_t bytes);
@@ -100,7 +100,7 @@ uint64_t clip_memory_used(void);
 // x and row y is the one at `start + x * step_x + y * step_y`, counted in pixels.
 typedef struct {
     const uint8_t *samples;
-    clip_picture_kind kind;
+    clip_image_kind kind;
     int channels;
     bool has_mask;
     const uint8_t *palette;

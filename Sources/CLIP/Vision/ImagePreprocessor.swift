@@ -1,9 +1,9 @@
 internal import Images
 internal import Tensors
 
-/// From a picture to what the image tower sees: resized, cropped at the centre, normalised.
+/// From a image to what the image tower sees: resized, cropped at the centre, normalised.
 ///
-/// The pixels are those of Pillow and torchvision to the bit: a picture is resized and cropped as what
+/// The pixels are those of Pillow and torchvision to the bit: a image is resized and cropped as what
 /// it is (a palette's entries, ink, with its alpha) and becomes RGB then.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
@@ -14,7 +14,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case bilinear
     }
 
-    /// What becomes of a picture that is not square.
+    /// What becomes of a image that is not square.
     public enum ResizeMode: String, Sendable, CaseIterable, Codable {
         /// Its short side is brought to the resolution, and its centre is kept.
         case shortest
@@ -61,7 +61,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
         self.resolution = resolution
     }
 
-    /// The picture resized and cropped: RGB, `3 * resolution²` bytes.
+    /// The image resized and cropped: RGB, `3 * resolution²` bytes.
     public func resizedAndCropped(_ image: RGBImage) -> [UInt8] {
         var size = (width: resolution, height: resolution)
         if resizeMode == .shortest {
@@ -111,7 +111,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
         return start..<(start + resolution)
     }
 
-    /// The picture as the image tower sees it: float32 [3, resolution, resolution], planes of red,
+    /// The image as the image tower sees it: float32 [3, resolution, resolution], planes of red,
     /// green and blue.
     public func callAsFunction(_ image: RGBImage) -> [Float] {
         // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.

@@ -81,7 +81,7 @@ public struct RGBImage: Sendable, Equatable {
 
     /// How a file becomes pixels.
     public struct DecodingOptions: Sendable, Hashable {
-        /// Whether pictures are turned the way EXIF says their camera was held.
+        /// Whether images are turned the way EXIF says their camera was held.
         public var appliesOrientation = true
         /// Whether grey of 16 bits is scaled to 8, and not clipped to white above 255.
         public var scales16Bits = true
@@ -91,7 +91,7 @@ public struct RGBImage: Sendable, Equatable {
         /// little different, as long as neither side gets shorter than this. Twice the model's
         /// resolution is `ImagePreprocessor.fastDecodingSide`.
         public var smallestSide: Int?
-        /// Pictures with more pixels than this are refused.
+        /// Images with more pixels than this are refused.
         public var maximumPixels = RGBImage.defaultMaximumPixels
         /// The bytes that the images of all threads of the process may take together while they are
         /// decoded; an image that alone needs more is refused, others wait for each other. Images
@@ -127,16 +127,16 @@ public struct RGBImage: Sendable, Equatable {
     /// The default limit on the scans of a progressive JPEG, which has about ten.
     public static let defaultMaximumScans = 500
 
-    /// No picture file is larger: 1 GiB.
+    /// No image file is larger: 1 GiB.
     package static let maximumFileSize = 1 << 30
 
     init(_ decoded: DecodedImage) { self.decoded = decoded }
 
-    /// A picture from its pixels.
+    /// A image from its pixels.
     ///
     /// - Parameters:
     ///   - pixels: `3 * width * height` bytes.
-    ///   - alpha: `width * height` bytes, if the picture is not opaque.
+    ///   - alpha: `width * height` bytes, if the image is not opaque.
     /// - Throws: `CLIPError.wrongPixelCount` if they are not as many, `.unreadableImage` if a side
     ///   is not positive.
     public init(
@@ -168,7 +168,7 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// A small square of the middle of the picture, as a JPEG file. Empty if there is no memory for
+    /// A small square of the middle of the image, as a JPEG file. Empty if there is no memory for
     /// it.
     ///
     /// - Parameters:
@@ -257,7 +257,7 @@ package func imageFile(
     let bytes: [UInt8]?
     let limit = min(RGBImage.maximumFileSize, max(0, memoryLimit))
     do {
-        bytes = try readFile(path: path, limit: limit) { $0.isEmpty || isPicture($0) }
+        bytes = try readFile(path: path, limit: limit) { $0.isEmpty || isImage($0) }
     } catch {
         if error.isTooLarge, limit < RGBImage.maximumFileSize {
             throw .imageFileNeedsMemory(path: path, name: name, memoryLimit: limit)

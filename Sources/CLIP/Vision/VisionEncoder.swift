@@ -2,7 +2,7 @@ internal import Tensors
 
 /// An image tower: pixels to embeddings.
 protocol VisionEncoder: Sendable {
-    /// How many pictures go through the tower together.
+    /// How many images go through the tower together.
     ///
     /// As many as use the weights well while the activations stay in the cache.
     var batchSize: Int { get }

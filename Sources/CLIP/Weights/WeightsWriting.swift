@@ -1,5 +1,5 @@
-package import TensorFiles
-package import Tensors
+internal import TensorFiles
+internal import Tensors
 
 /// A format of numbers in a file of weights.
 public enum NumberFormat: String, Sendable, CaseIterable {

@@ -20,11 +20,11 @@ public struct Prediction: Sendable, Hashable, Codable {
 ///     print(best.label, best.probability)
 ///
 /// Each label is put into every template, the normalised embeddings of the prompts are averaged, and
-/// the mean is normalised again. A picture's probabilities are the softmax of the scaled cosines.
+/// the mean is normalised again. A image's probabilities are the softmax of the scaled cosines.
 ///
 /// Source: `Prompt_Engineering_for_ImageNet.ipynb` of openai/CLIP.
 public struct ZeroShotClassifier: Sendable {
-    /// What pictures are told apart by, in the order given.
+    /// What images are told apart by, in the order given.
     public let labels: [String]
     let model: CLIPModel
     private let labelVectors: UnitVectors
@@ -34,7 +34,7 @@ public struct ZeroShotClassifier: Sendable {
     /// Encodes the labels.
     ///
     /// - Parameters:
-    ///   - labels: at least two; of one, every picture would be certain.
+    ///   - labels: at least two; of one, every image would be certain.
     ///   - templates: prompts with `{}` where the label goes; by default the label alone.
     ///   - truncating: whether a prompt that is too long is cut.
     /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template

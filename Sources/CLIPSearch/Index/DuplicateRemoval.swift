@@ -81,19 +81,19 @@ package struct DuplicateRemoval {
     /// - Throws: `RemovalError`; then the image is where it was, unless the error is
     ///   `.unusableLog`, after which nothing more may be removed.
     package func remove(
-        _ picture: IndexedPicture, keeping other: IndexedPicture
+        _ image: IndexedImage, keeping other: IndexedImage
     ) throws(RemovalError) {
-        let proof = try proof(of: picture, for: picture)
-        let kept = try self.proof(of: other, for: picture)
+        let proof = try proof(of: image, for: image)
+        let kept = try self.proof(of: other, for: image)
         guard !proof.file.isSame(as: kept.file) else {
-            throw .refused(path: picture.file, reason: "it is the same file as \(other.file)")
+            throw .refused(path: image.file, reason: "it is the same file as \(other.file)")
         }
         var entry = RemovalLog.Entry(
             step: .intent, folder: rootPath, target: target?.path,
-            from: rootPath.appending(proof.relative), to: nil, digest: picture.digest,
+            from: rootPath.appending(proof.relative), to: nil, digest: image.digest,
             size: proof.contents.count, kept: rootPath.appending(kept.relative))
         guard let target else {
-            try record(entry, of: picture) { () throws(FileError) in
+            try record(entry, of: image) { () throws(FileError) in
                 try kept.file.checkIsUnchanged()
                 try proof.file.remove()
             }
@@ -102,7 +102,7 @@ package struct DuplicateRemoval {
         // Images of the target may be in an index that is older than its `.clip-ignore`.
         guard !Self.isBelow(rootPath, target.path) || !Self.isBelow(target.path, entry.kept) else {
             throw .refused(
-                path: picture.file,
+                path: image.file,
                 reason: """
                     \(other.file), the duplicate to keep, is in the folder that duplicates are moved to
                     """)
@@ -117,9 +117,9 @@ package struct DuplicateRemoval {
                 throw FileError(reason: "\(to) is there already")
             }
         } catch {
-            throw .failed(path: picture.file, step, reason: error.reason)
+            throw .failed(path: image.file, step, reason: error.reason)
         }
-        try record(entry, of: picture) { () throws(FileError) in
+        try record(entry, of: image) { () throws(FileError) in
             try kept.file.checkIsUnchanged()
             try proof.file.move(to: parent, proof.file.name, contents: proof.contents)
         }
@@ -129,7 +129,7 @@ package struct DuplicateRemoval {
 
     /// Does something between two lines of the log.
     private func record(
-        _ entry: RemovalLog.Entry, of picture: IndexedPicture, _ body: () throws(FileError) -> Void
+        _ entry: RemovalLog.Entry, of image: IndexedImage, _ body: () throws(FileError) -> Void
     ) throws(RemovalError) {
         var entry = entry
         try log.append(entry)
@@ -139,7 +139,7 @@ package struct DuplicateRemoval {
             entry.step = .done
         } catch {
             (entry.step, entry.reason) = (.failed, error.reason)
-            failure = .failed(path: picture.file, step, reason: error.reason)
+            failure = .failed(path: image.file, step, reason: error.reason)
         }
         try log.append(entry)
         if let failure { throw failure }
@@ -147,9 +147,9 @@ package struct DuplicateRemoval {
 
     /// Opens a file of the index, and checks that it has the content that was indexed.
     ///
-    /// - Parameter picture: the image that would be taken away, for the message.
+    /// - Parameter image: the image that would be taken away, for the message.
     private func proof(
-        of file: IndexedPicture, for picture: IndexedPicture
+        of file: IndexedImage, for image: IndexedImage
     ) throws(RemovalError) -> Proof {
         let opened: OpenedFile
         let relative: [UInt8]
@@ -165,15 +165,15 @@ package struct DuplicateRemoval {
                 contents = try opened.contents(limit: RGBImage.maximumFileSize)
             }
         } catch {
-            let isKept = file.file != picture.file
+            let isKept = file.file != image.file
             throw .refused(
-                path: picture.file,
+                path: image.file,
                 reason: isKept
                     ? "\(file.file), which is kept, cannot be relied on: \(error.reason)"
                     : error.reason)
         }
         guard let contents, file.digest.count == 32, sha256(contents) == file.digest else {
-            throw .changed(path: picture.file, file: file.file)
+            throw .changed(path: image.file, file: file.file)
         }
         return Proof(file: opened, contents: contents, relative: relative)
     }

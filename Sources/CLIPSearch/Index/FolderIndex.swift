@@ -2,14 +2,14 @@ public import Files
 public import CLIP
 public import Tensors
 
-/// The embeddings of the pictures in a folder, to be searched.
+/// The embeddings of the images in a folder, to be searched.
 ///
 /// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file
 /// of their L2-normalised vectors. It may be searched while it is updated: images that came after
 /// it was opened are not found, nor are those that went. Any number of tasks may search one index
 /// at once.
 public struct FolderIndex: Sendable {
-    /// A picture that is like what was looked for.
+    /// A image that is like what was looked for.
     public struct Match: Sendable, Hashable, Codable {
         /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
         public var path: String { file.description }
@@ -25,7 +25,7 @@ public struct FolderIndex: Sendable {
     /// All images of an index and their vectors.
     public struct Contents: Sendable, Hashable, Codable {
         /// The images, in the order of their paths.
-        public let images: [IndexedPicture]
+        public let images: [IndexedImage]
         /// The vectors of the images, L2-normalised, in the same order.
         public let embeddings: Embeddings
     }
@@ -132,7 +132,7 @@ public struct FolderIndex: Sendable {
             var values = vectors.values(ofRows: files.compactMap(\.row))
             let dimension = vectors.dimension
             // Rows may have been written over before their bytes were read.
-            var pictures: [IndexedPicture] = []
+            var images: [IndexedImage] = []
             for (place, file) in files.enumerated() {
                 let start = place * dimension
                 let vector = values[start..<(start + dimension)]
@@ -145,16 +145,16 @@ public struct FolderIndex: Sendable {
                     continue
                 }
                 values.replaceSubrange(
-                    (pictures.count * dimension)..<((pictures.count + 1) * dimension), with: vector)
-                pictures.append(
-                    IndexedPicture(
+                    (images.count * dimension)..<((images.count + 1) * dimension), with: vector)
+                images.append(
+                    IndexedImage(
                         file: folder.appending(file.path.bytes), width: file.width,
                         height: file.height, size: file.size, modified: file.modified,
                         digest: file.digest ?? []))
             }
-            values.removeLast(values.count - pictures.count * dimension)
+            values.removeLast(values.count - images.count * dimension)
             return Contents(
-                images: pictures, embeddings: Embeddings(rows: values, dimension: dimension))
+                images: images, embeddings: Embeddings(rows: values, dimension: dimension))
         }
     }
 
@@ -181,8 +181,8 @@ public struct FolderIndex: Sendable {
     }
 }
 
-/// A picture of an index.
-public struct IndexedPicture: Sendable, Hashable, Codable {
+/// A image of an index.
+public struct IndexedImage: Sendable, Hashable, Codable {
     /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
     public var path: String { file.description }
     /// The bytes of the path, which need not be UTF-8.

@@ -15,7 +15,7 @@ package struct IndexedNames: Sendable, Equatable {
     /// Looks at the files of some images of a folder, without reading them.
     ///
     /// - Complexity: Two calls of the system for each image.
-    package init(of images: [IndexedPicture], in folder: FilePath) {
+    package init(of images: [IndexedImage], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
         for (row, image) in images.enumerated() {
             let path = image.file.bytes

@@ -3,9 +3,9 @@ public import CLIP
 package import Images
 package import Tensors
 
-/// Pictures from wherever they are named: files, folders, patterns, lists and archives, one after the other.
-public struct PictureCollection: Sequence, IteratorProtocol {
-    /// A place that pictures come from.
+/// Images from wherever they are named: files, folders, patterns, lists and archives, one after the other.
+public struct ImageCollection: Sequence, IteratorProtocol {
+    /// A place that images come from.
     public struct Source: Sendable, Hashable {
         fileprivate enum Place: Sendable, Hashable {
             case path(FilePath)
@@ -51,10 +51,10 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     /// - Parameter sources: in their order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
 
-    /// How many pictures there are; nil if that takes reading archives or standard input.
+    /// How many images there are; nil if that takes reading archives or standard input.
     public static func count(_ sources: [Source]) -> Int? {
         guard canBeCounted(sources) else { return nil }
-        var collection = PictureCollection(sources)
+        var collection = ImageCollection(sources)
         var count = 0
         while collection.next() != nil {
             guard collection.archive == nil else { return nil }
@@ -63,8 +63,8 @@ public struct PictureCollection: Sequence, IteratorProtocol {
         return count
     }
 
-    /// Whether a path can be nothing but one picture.
-    package static func isOnePicture(_ path: FilePath) -> Bool {
+    /// Whether a path can be nothing but one image.
+    package static func isOneImage(_ path: FilePath) -> Bool {
         guard path != "-", path.pathExtension != "tar" else { return false }
         guard let status = try? FileStatus(path: path.bytes) else {
             return !path.isPattern
@@ -75,14 +75,14 @@ public struct PictureCollection: Sequence, IteratorProtocol {
     /// The reason why a line of a list of names is refused.
     package static let foundNULs = "expected names that end with a newline, found NUL bytes"
 
-    /// Whether a word means a picture: a file with a slash in its name, or one that is there.
-    package static func meansPicture(_ word: FilePath) -> Bool {
+    /// Whether a word means a image: a file with a slash in its name, or one that is there.
+    package static func meansImage(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
         let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false
-        return isThere || names && FolderWalk.pictureExtensions.contains(word.pathExtension)
+        return isThere || names && FolderWalk.imageExtensions.contains(word.pathExtension)
     }
 
-    /// Whether how many pictures there are can be found out without reading archives and standard input.
+    /// Whether how many images there are can be found out without reading archives and standard input.
     private static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source.place {
@@ -111,14 +111,14 @@ public struct PictureCollection: Sequence, IteratorProtocol {
             count += 1
             guard !isNULTerminated else { return line[...] }
             guard !line.contains(0) else {
-                throw FileError(reason: "line \(count): \(PictureCollection.foundNULs)")
+                throw FileError(reason: "line \(count): \(ImageCollection.foundNULs)")
             }
             // Windows ends a line with both.
             return line.last == 13 ? line.dropLast() : line[...]
         }
     }
 
-    /// The next picture, or what cannot be read.
+    /// The next image, or what cannot be read.
     public mutating func next() -> Sample? {
         while true {
             if let sample = nextOfCurrent() { return sample }
@@ -182,7 +182,7 @@ public struct PictureCollection: Sequence, IteratorProtocol {
                 let beginning = try file.peek(512)
                 if TarReader.recognizes(beginning) {
                     archive = WebDataset(name, file)
-                } else if isPicture(beginning) {
+                } else if isImage(beginning) {
                     return Sample(name, .bytes(try file.read(RGBImage.maximumFileSize)))
                 } else {
                     lists.append(
@@ -214,10 +214,10 @@ public struct PictureCollection: Sequence, IteratorProtocol {
 }
 
 extension Sample {
-    /// The picture.
+    /// The image.
     ///
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
-    public func picture(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
+    public func image(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
         switch content {
         case .file:
             return try RGBImage(

@@ -1,13 +1,13 @@
-"""Tests/Fixtures/pictures/: small pictures, what Pillow decodes and CLIP's preprocessing makes.
+"""Tests/Fixtures/images/: small images, what Pillow decodes and CLIP's preprocessing makes.
 
-pictures.safetensors holds, as uint8 [height, width, 3]:
-    FILE@decoded   the picture converted to RGB, EXIF ignored
+images.safetensors holds, as uint8 [height, width, 3]:
+    FILE@decoded   the image converted to RGB, EXIF ignored
     FILE@R         OpenAI's preprocessing at resolution R up to the conversion to RGB, EXIF ignored
     FILE@R@exif    the same with the EXIF orientation applied first
     FILE@R@hf      transformers' CLIPImageProcessorPil at resolution R, as bytes
     FILE@R@cut     as FILE@R, of a file that ends early, with what is there of it
 and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
-pictures.json lists the good files; kinds/ holds one of each kind (picture_grid.py), bad/ files that must be
+images.json lists the good files; kinds/ holds one of each kind (image_grid.py), bad/ files that must be
 refused, or cannot be read whole.
 """
 
@@ -27,9 +27,9 @@ from torchvision.transforms import (
     ToTensor,
 )
 
-import picture_grid
+import image_grid
 from goldens_models import MEAN, STD
-from pictures import hf
+from images import hf
 
 RESOLUTIONS = (32, 56)
 # The larger resolution only where it adds something, to keep the fixture small.
@@ -41,8 +41,8 @@ def crop(resolution: int) -> Compose:
     return Compose([Resize(resolution, InterpolationMode.BICUBIC), CenterCrop(resolution)])
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    return picture.convert("RGB")
+def to_rgb(image: Image.Image) -> Image.Image:
+    return image.convert("RGB")
 
 
 def transform(resolution: int) -> Compose:
@@ -72,28 +72,28 @@ def orientation(value: int) -> Image.Exif:
 
 
 def make_good(target: Path, seed: int) -> list[str]:
-    picture = Image.fromarray(draw(61, 47, seed))
+    image = Image.fromarray(draw(61, 47, seed))
     turned = Image.fromarray(draw(45, 34, seed + 1))
 
     def save(name: str, image: Image.Image, **options) -> None:
         image.save(target / name, **options)
 
-    save("rgb.jpg", picture, quality=85, subsampling="4:2:0")
-    save("rgb-444.jpg", picture, quality=90, subsampling="4:4:4")
-    save("rgb-progressive.jpg", picture, quality=85, subsampling="4:2:0", progressive=True)
-    save("grey.jpg", picture.convert("L"), quality=85)
+    save("rgb.jpg", image, quality=85, subsampling="4:2:0")
+    save("rgb-444.jpg", image, quality=90, subsampling="4:4:4")
+    save("rgb-progressive.jpg", image, quality=85, subsampling="4:2:0", progressive=True)
+    save("grey.jpg", image.convert("L"), quality=85)
     save("orientation-6.jpg", turned, quality=85, exif=orientation(6))
-    save("rgb.png", picture, optimize=True)
-    interlaced = picture_grid.png(np.asarray(picture), 2, 8, interlaced=True, level=9)
+    save("rgb.png", image, optimize=True)
+    interlaced = image_grid.png(np.asarray(image), 2, 8, interlaced=True, level=9)
     (target / "rgb-interlaced.png").write_bytes(interlaced)
-    save("grey.png", picture.convert("L"), optimize=True)
+    save("grey.png", image.convert("L"), optimize=True)
     save("orientation-3.png", turned, optimize=True, exif=orientation(3))
     sizes = {"tall": (37, 151), "wide": (200, 33), "square": (40, 40), "line": (1, 50)}
     for name, (width, height) in (sizes | {"small": (9, 7)}).items():
         image = Image.fromarray(draw(width, height, seed + 2))
         save(f"{name}.png", image, optimize=True)
-    save("rgb.webp", picture, quality=80, method=6)
-    save("rgb-lossless.webp", picture, lossless=True, method=6)
+    save("rgb.webp", image, quality=80, method=6)
+    save("rgb-lossless.webp", image, lossless=True, method=6)
     return sorted(path.name for path in target.iterdir() if path.is_file())
 
 
@@ -103,9 +103,9 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     for name in ("rgb.jpg", "rgb.png", "rgb.webp"):
         whole = (good / name).read_bytes()
         (target / name.replace("rgb", "truncated")).write_bytes(whole[: len(whole) * 6 // 10])
-    (target / "text.jpg").write_text("This is not a picture.\n", encoding="ascii")
+    (target / "text.jpg").write_text("This is not a image.\n", encoding="ascii")
     (target / "empty.png").write_bytes(b"")
-    (target / "huge.png").write_bytes(picture_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
+    (target / "huge.png").write_bytes(image_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
     small = (good / "small.png").read_bytes()
     # Found by fuzzing: libpng took two gigabytes for a chunk that says it has them.
     (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf" + small[33:])
@@ -119,10 +119,10 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
 
 
 def make_kinds(target: Path, seed: int) -> list[str]:
-    """One picture of each kind, of a size whose crop OpenAI and Hugging Face place differently."""
+    """One image of each kind, of a size whose crop OpenAI and Hugging Face place differently."""
     target.mkdir(parents=True, exist_ok=True)
     names = []
-    for name, data in picture_grid.files(21, 17, np.random.default_rng(seed)):
+    for name, data in image_grid.files(21, 17, np.random.default_rng(seed)):
         (target / name).write_bytes(data)
         names.append(f"kinds/{name}")
     return names
@@ -131,15 +131,15 @@ def make_kinds(target: Path, seed: int) -> list[str]:
 def reference_tensors(target: Path, names: list[str], kinds: list[str]) -> dict[str, np.ndarray]:
     tensors = {}
     for name in names:
-        picture = Image.open(target / name)
-        picture.load()
+        image = Image.open(target / name)
+        image.load()
         if name not in ("tall.png", "wide.png", "rgb-lossless.webp"):
-            tensors[f"{name}@decoded"] = np.asarray(to_rgb(picture))
+            tensors[f"{name}@decoded"] = np.asarray(to_rgb(image))
         for resolution in RESOLUTIONS if name in AT_ALL_RESOLUTIONS else RESOLUTIONS[:1]:
             key = f"{name}@{resolution}"
-            tensors[key] = np.asarray(to_rgb(crop(resolution)(picture)))
+            tensors[key] = np.asarray(to_rgb(crop(resolution)(image)))
             if "orientation" in name:
-                upright = ImageOps.exif_transpose(picture)
+                upright = ImageOps.exif_transpose(image)
                 tensors[f"{key}@exif"] = np.asarray(to_rgb(crop(resolution)(upright)))
     for name in kinds:
         tensors[f"{name}@16"] = np.asarray(to_rgb(crop(16)(Image.open(target / name))))
@@ -153,14 +153,14 @@ def reference_tensors(target: Path, names: list[str], kinds: list[str]) -> dict[
 
 
 def describe(target: Path, name: str) -> dict:
-    picture = Image.open(target / name)
+    image = Image.open(target / name)
     return {
         "file": name,
-        "format": picture.format,
-        "mode": picture.mode,
-        "width": picture.width,
-        "height": picture.height,
-        "orientation": picture.getexif().get(0x0112, 1),
+        "format": image.format,
+        "mode": image.mode,
+        "width": image.width,
+        "height": image.height,
+        "orientation": image.getexif().get(0x0112, 1),
         "resolutions": list(RESOLUTIONS if name in AT_ALL_RESOLUTIONS else RESOLUTIONS[:1]),
     }
 
@@ -170,6 +170,6 @@ def make(target: Path, seed: int) -> None:
     names = make_good(target, seed)
     make_bad(target / "bad", target, seed + 3)
     kinds = make_kinds(target / "kinds", seed)
-    save_file(reference_tensors(target, names, kinds), target / "pictures.safetensors")
+    save_file(reference_tensors(target, names, kinds), target / "images.safetensors")
     listing = json.dumps([describe(target, name) for name in names], indent=1)
-    (target / "pictures.json").write_text(listing + "\n", encoding="ascii")
+    (target / "images.json").write_text(listing + "\n", encoding="ascii")

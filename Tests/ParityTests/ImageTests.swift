@@ -4,9 +4,9 @@ import Testing
 @testable import CLIP
 
 /// Pixels against Pillow's and torchvision's, to the bit.
-@Suite struct PictureTests {
+@Suite struct ImageTests {
     static let names: [String] = {
-        (try? Goldens("pictures/pictures.safetensors"))?.names.filter { $0.contains("@") } ?? []
+        (try? Goldens("images/images.safetensors"))?.names.filter { $0.contains("@") } ?? []
     }()
 
     @Test func goldensAreThere() { #expect(Self.names.count > 100) }
@@ -17,11 +17,11 @@ import Testing
         #if !WebP
             if parts[0].hasSuffix(".webp") { return }
         #endif
-        let expected = try Goldens("pictures/pictures.safetensors").bytes(name)
+        let expected = try Goldens("images/images.safetensors").bytes(name)
         var options: RGBImage.DecodingOptions = parts.last == "exif" ? .init() : .reference
         options.allowsTruncated = parts.last == "cut"
         let image = try RGBImage(
-            contentsOfFile: Fixtures.path("pictures/\(parts[0])"), options: options)
+            contentsOfFile: Fixtures.path("images/\(parts[0])"), options: options)
         guard let resolution = Int(parts[1]) else {
             #expect(firstDifference(image.pixels, expected) == nil)
             return
@@ -34,8 +34,8 @@ import Testing
     }
 
     @Test func normalisedFloatsAreEqual() throws {
-        let expected = try Goldens("pictures/pictures.safetensors").floats("normalised")
-        let image = try RGBImage(contentsOfFile: Fixtures.path("pictures/rgb.jpg"))
+        let expected = try Goldens("images/images.safetensors").floats("normalised")
+        let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let found = ImagePreprocessor(resolution: 32)(image)
         #expect(firstDifference(found, expected) == nil)
     }

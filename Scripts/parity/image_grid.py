@@ -1,4 +1,4 @@
-"""Pictures of every kind that is read, in odd sizes, for pictures.py."""
+"""Images of every kind that is read, in odd sizes, for images.py."""
 
 import io
 import struct
@@ -55,9 +55,9 @@ def without_adobe(data):
 
 def files(width, height, rng):
     """Names and bytes."""
-    def saved(picture, kind, **options):
+    def saved(image, kind, **options):
         file = io.BytesIO()
-        picture.save(file, kind, **options)
+        image.save(file, kind, **options)
         return file.getvalue()
 
     grey, two, three, four = (pattern(rng, width, height, count) for count in (1, 2, 3, 4))

@@ -1,10 +1,10 @@
-"""Compares `clip preprocess` with Pillow and torchvision, and with transformers, picture by picture.
+"""Compares `clip preprocess` with Pillow and torchvision, and with transformers, image by image.
 
     swift build -c release
-    VENV/bin/python Scripts/parity/pictures.py [PICTURE-OR-FOLDER...] [--grid] [--resolutions 224 336]
+    VENV/bin/python Scripts/parity/images.py [IMAGE-OR-FOLDER...] [--grid] [--resolutions 224 336]
 
-Printed are the pictures that differ, in 8-bit levels, and how many there were of each mode. --grid adds
-pictures of every kind in odd sizes (picture_grid.py).
+Printed are the images that differ, in 8-bit levels, and how many there were of each mode. --grid adds
+images of every kind in odd sizes (image_grid.py).
 """
 
 import argparse
@@ -26,16 +26,16 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 from transformers import CLIPImageProcessorPil
 
-import picture_grid
+import image_grid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def openai(picture, resolution):
+def openai(image, resolution):
     """OpenAI's _transform: bytes, and floats."""
-    picture = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(picture))
-    levels = numpy.array(picture.convert("RGB"))
+    image = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(image))
+    levels = numpy.array(image.convert("RGB"))
     return levels, normalized(levels)
 
 
@@ -45,11 +45,11 @@ def normalized(levels):
     return ((tensor - mean) / std).numpy()
 
 
-def hf(picture, resolution):
+def hf(image, resolution):
     """transformers' CLIPImageProcessorPil, likewise."""
     side = {"height": resolution, "width": resolution}
     processor = CLIPImageProcessorPil(size={"shortest_edge": resolution}, crop_size=side)
-    floats = processor(picture, return_tensors="np")["pixel_values"][0]
+    floats = processor(image, return_tensors="np")["pixel_values"][0]
     return levels_of(floats), floats
 
 
@@ -61,10 +61,10 @@ def levels_of(floats):
 def compare(clip, file, rules, resolution, expected=None):
     """The mode, and the largest difference in levels and in floats; or a reason there is none."""
     try:
-        picture = Image.open(file)
-        mode = picture.mode
+        image = Image.open(file)
+        mode = image.mode
         if expected is None:
-            levels, floats = {"openai": openai, "hf": hf}[rules](picture, resolution)
+            levels, floats = {"openai": openai, "hf": hf}[rules](image, resolution)
         else:
             levels, floats = expected, normalized(expected)
     except Exception as error:
@@ -80,7 +80,7 @@ def compare(clip, file, rules, resolution, expected=None):
 
 
 def measure(clip, files, rules, resolutions, expected=None):
-    """A row of the table: reference, pictures, those not compared, worst level, worst float."""
+    """A row of the table: reference, images, those not compared, worst level, worst float."""
     modes, worst, worst_float, unread, refused = collections.Counter(), 0, 0.0, 0, []
     tasks = [(file, resolution, None if expected is None else expected[index])
              for index, file in enumerate(files) for resolution in resolutions]
@@ -103,11 +103,11 @@ def measure(clip, files, rules, resolutions, expected=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", type=pathlib.Path)
-    parser.add_argument("--grid", action="store_true", help="also pictures of every kind in odd sizes")
+    parser.add_argument("--grid", action="store_true", help="also images of every kind in odd sizes")
     parser.add_argument("--resolutions", type=int, nargs="+", default=[224])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     parser.add_argument(
-        "--expected", help="a .npy of uint8 [pictures, r, r, 3], in the order given, to compare with "
+        "--expected", help="a .npy of uint8 [images, r, r, 3], in the order given, to compare with "
         "instead of Pillow's result")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -119,13 +119,13 @@ def main():
     print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, transformers {transformers.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         if arguments.grid:
-            picture_grid.write(pathlib.Path(folder))
+            image_grid.write(pathlib.Path(folder))
             files += sorted(pathlib.Path(folder).iterdir())
         failed = False
         for rules in ("openai",) if given is not None else ("openai", "hf"):
             count, modes, unread, refused, worst, worst_float = measure(
                 arguments.clip, files, rules, arguments.resolutions, given)
-            print(f"{rules}: {count} pictures {modes}, {unread} that Pillow does not read, {refused} that only Pillow "
+            print(f"{rules}: {count} images {modes}, {unread} that Pillow does not read, {refused} that only Pillow "
                   f"reads; largest difference {worst} levels, {worst_float:.1e} in the normalised floats")
             failed |= worst > 0
     sys.exit(bool(failed))
