@@ -23,6 +23,7 @@ NAMES = {
     "classifier": "ZeroShotClassifier",
     "embeddings": "Embeddings",
     "folder": "FilePath",
+    "hub": "ModelHub",
     "image": "RGBImage",
     "index": "FolderIndex",
     "labels": "[String]",

@@ -1,5 +1,4 @@
 internal import Files
-internal import Files
 
 #if canImport(Glibc)
     internal import Glibc

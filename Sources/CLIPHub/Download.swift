@@ -1,5 +1,4 @@
 internal import Files
-internal import Files
 
 /// How far a download has come.
 public struct DownloadProgress: Sendable, Hashable, Codable {

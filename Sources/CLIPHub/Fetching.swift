@@ -1,8 +1,7 @@
 internal import Files
 internal import CLIP
-internal import Files
 
-extension CLIPHub {
+extension ModelHub {
     /// Fetches weights, unless they are here already, and returns where they are.
     ///
     /// Several tasks and processes may fetch the same at once: one does, the others wait for it. It
@@ -29,7 +28,7 @@ extension CLIPHub {
     /// Fetches weights while the task does something else; otherwise the same.
     ///
     /// ```swift
-    /// let model = try await CLIPHub().fetch("ViT-B/32").load()
+    /// let model = try await ModelHub().fetch("ViT-B/32").load()
     /// ```
     ///
     /// A cancelled call ends within a fraction of a second, or once a checksum that is being

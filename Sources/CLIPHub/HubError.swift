@@ -2,7 +2,7 @@
 ///
 /// ```swift
 /// do {
-///     let model = try CLIPHub().fetch("ViT-B/32").load()
+///     let model = try ModelHub().fetch("ViT-B/32").load()
 /// } catch let error as HubError {
 ///     print(error)
 /// }

@@ -86,7 +86,7 @@ public struct HubModel: Sendable, Hashable {
 
     /// The model that a repository holds, in open_clip's layout or transformers', if it is one alone.
     public static func inRepository(_ repository: String) -> HubModel? {
-        let repository = CLIPHub.repository(repository)
+        let repository = ModelHub.repository(repository)
         let models = all.filter {
             $0.repository == repository || $0.transformersRepository == repository
         }

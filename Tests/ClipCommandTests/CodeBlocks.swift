@@ -32,7 +32,7 @@ func README_1() async throws {
 // README.md, block 2
 func README_2() async throws {
     // Found where it is, or fetched; a progress callback that returns false, or a cancelled task, stops it.
-    let model = try CLIPHub().fetch("ViT-B/32") { print($0.received); return true }.load()
+    let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
 }
 

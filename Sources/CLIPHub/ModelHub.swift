@@ -1,16 +1,9 @@
-internal import Files
 public import CLIP
-
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
 internal import Files
 
 /// Which models there are, where they lie, and how to get them: the library's only networking.
 ///
-///     let hub = CLIPHub()
+///     let hub = ModelHub()
 ///     let model = try hub.fetch("ViT-B/32") { print($0.received); return true }.load()
 ///
 /// A name is OpenAI's (`ViT-B/32`), open_clip's (`ViT-B-32:laion2b_s34b_b79k`) or a repository of
@@ -19,7 +12,7 @@ internal import Files
 /// found, and the other way round.
 ///
 /// Any number of tasks may use one hub at once.
-public struct CLIPHub: Sendable {
+public struct ModelHub: Sendable {
     let cache: HubCache
     private(set) var server: HubServer
     let officialEndpoint: WebAddress?
@@ -68,7 +61,7 @@ public struct CLIPHub: Sendable {
     ///   the certificates to trust, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and
     ///   `SSL_CERT_DIR` (the first that is set) matter; the process's if nil.
     public init(environment: [String: String]? = nil) {
-        let environment = environment ?? ProcessInfo.processInfo.environment
+        let environment = environment ?? HubEnvironment.current()
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
         }
