@@ -17,7 +17,7 @@ enum HubEnvironment {
             "HF_HUB_OFFLINE", "HF_HUB_DOWNLOAD_TIMEOUT",
         ] + Certificates.variables
 
-    /// Returns the values that the variables have in this process; those that are unset are absent.
+    /// Returns the values of the variables in this process, without those that are unset.
     static func current() -> [String: String] {
         var values: [String: String] = [:]
         for name in names { values[name] = getenv(name).map { String(cString: $0) } }

@@ -136,7 +136,8 @@ function draw() {
   placeCard();
 }
 
-// Draws the names of clusters, the largest cluster first. A name that would cover another is left out.
+// Draws the names of clusters, the largest cluster first. A name that would cover another is left
+// out.
 function drawNames(pen, style) {
   const placed = [];
   pen.font = `600 13px ${style.fontFamily}`;
