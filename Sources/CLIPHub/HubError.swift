@@ -2,7 +2,8 @@
 ///
 /// ```swift
 /// do {
-///     let model = try ModelHub().fetch("ViT-B/32").load()
+///     let installed = try ModelHub().fetch("ViT-B/32")
+///     print(installed.path)
 /// } catch let error as HubError {
 ///     print(error)
 /// }
