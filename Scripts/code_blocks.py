@@ -24,6 +24,7 @@ NAMES = {
     "embeddings": "Embeddings",
     "dog": "[Float]",
     "folder": "String",
+    "hub": "ModelHub",
     "image": "RGBImage",
     "images": "[RGBImage]",
     "index": "FolderIndex",

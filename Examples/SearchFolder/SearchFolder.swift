@@ -39,7 +39,7 @@ struct SearchFolder {
     /// A model that is installed, by its name, or else a file or folder of weights.
     static func load(_ name: String) throws -> CLIPModel {
         if FileManager.default.fileExists(atPath: name) { return try CLIPModel(path: name) }
-        guard let installed = try CLIPHub().find(name) else {
+        guard let installed = try ModelHub().find(name) else {
             fail("\(name) is not installed: run clip pull \(name)", status: 1)
         }
         return try installed.load()

@@ -1,6 +1,6 @@
 #include "CBundledModel.h"
 
-// #embed is C23; clang has it in C17 too, as an extension that it would warn about.
+// #embed is C23. clang supports it in C17 too, as an extension with a warning.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wc23-extensions"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// MARK: libcurl, found at run time
+// MARK: libcurl, loaded at run time
 
 static struct {
     int is_there;
@@ -25,7 +25,7 @@ static struct {
     CURLMcode (*multi_remove_handle)(CURLM *, CURL *);
     CURLMcode (*multi_perform)(CURLM *, int *);
     CURLMcode (*multi_wait)(CURLM *, struct curl_waitfd *, unsigned int, int, int *);
-    // From 7.66 on: it waits also where there is no descriptor yet.
+    // Since 7.66; unlike multi_wait it also waits if there is no descriptor yet.
     CURLMcode (*multi_poll)(CURLM *, struct curl_waitfd *, unsigned int, int, int *);
     CURLMsg *(*multi_info_read)(CURLM *, int *);
     CURLMcode (*multi_cleanup)(CURLM *);
@@ -82,8 +82,9 @@ const char *clip_http_version(void) {
 
 // MARK: signals
 
-// A connection that the other side closes may raise SIGPIPE in the libraries below, which would end the
-// process. It is held back for this thread, and dropped if it came meanwhile.
+// The libraries that libcurl uses may raise SIGPIPE when the server closes a connection, which
+// would end the process. The signal is blocked for this thread, and discarded if it was raised
+// meanwhile.
 typedef struct {
     sigset_t before;
     int was_pending;
@@ -116,10 +117,11 @@ static void release_sigpipe(held_signal held) {
 
 enum { HEADER_LIMIT = 1 << 16 };
 
-// These options have other names in libcurl's header from 7.85 on; the library that is found may be older.
+// libcurl 7.85 replaced the first of these options by the second. The numbers are here because the
+// header and the library that is loaded may be older or newer.
 enum { PROTOCOLS = 181, PROTOCOLS_STR = 10318 };
 
-// Of a proxy that is reached by TLS; from 7.52 on.
+// The certificates of a proxy that is reached by TLS; since 7.52.
 enum { PROXY_CAINFO = 10246, PROXY_CAPATH = 10247 };
 
 struct clip_http_response {
@@ -127,13 +129,14 @@ struct clip_http_response {
     CURLM *multi;
     struct curl_slist *request_headers;
     char error[CURL_ERROR_SIZE];
-    // What libcurl handed over and the caller has not read: at most one piece, as it then has to wait.
+    // The bytes that libcurl delivered and the caller has not read. There is at most one piece:
+    // while it is not read, the transfer is paused.
     uint8_t *body;
     size_t body_count, body_start;
     int is_paused;
     char *headers;
     size_t header_count;
-    int has_headers;  // all of them, up to the empty line
+    int has_headers;  // 1 once the empty line after the headers has arrived
     int is_done;
     CURLcode outcome;
 };
@@ -175,7 +178,7 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
     return total;
 }
 
-// Header lines as libcurl takes them; 0 if there is no memory.
+// Adds header lines to libcurl's list; 0 if memory runs out or a line is too long.
 static int add_headers(clip_http_response *response, const char *headers) {
     char line[4096];
     while (*headers != 0) {
@@ -221,7 +224,7 @@ clip_http_response *clip_http_begin(const char *url, int head, const char *heade
     if (curl.easy_setopt(response->easy, (CURLoption)PROTOCOLS_STR, "http,https") != CURLE_OK)
         SET((CURLoption)PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     if (authority_file != NULL || authority_folder != NULL) {
-        // Set both: libcurl keeps its built-in default for whichever is not set.
+        // Set both, because libcurl keeps its built-in default for the one that is not set.
         SET(CURLOPT_CAINFO, authority_file);
         CURLcode folder = curl.easy_setopt(response->easy, CURLOPT_CAPATH, authority_folder);
         ok &= folder == CURLE_OK || authority_folder == NULL;

@@ -1,17 +1,18 @@
 #include "codecs.h"
 
-// a * b / 255, rounded as Pillow rounds it.
+// Returns a * b / 255, rounded as Pillow does.
 static uint8_t product(uint32_t a, uint32_t b) {
     uint32_t p = a * b + 128;
     return (uint8_t)((p + (p >> 8)) >> 8);
 }
 
-// Ink to light, as Pillow has it: no colour profile is applied.
+// Converts a CMYK ink to an RGB value as Pillow does, without a colour profile.
 static uint8_t without_ink(uint8_t ink, uint8_t black) {
     uint8_t white = 255 - black, absorbed = product(ink, white);
     return absorbed > white ? 0 : white - absorbed;
 }
 
+// Composites a colour on white, rounded as Pillow's alpha_composite.
 static uint8_t on_white(uint32_t colour, uint32_t opacity) {
     uint32_t sum = (colour * opacity + 255 * (255 - opacity) + 0x80) << 7;
     return (uint8_t)(((sum >> 8) + sum) >> 8 >> 7);
@@ -23,13 +24,15 @@ static void set(uint8_t *out, uint8_t red, uint8_t green, uint8_t blue) {
     out[2] = blue;
 }
 
-// Runs statements for n pixels `s` of the source and `o` of the result, and returns.
+// Runs the statements for each of n pixels, `s` in the source and `o` in the result, and returns
+// from the function.
 #define EACH(...)                                                             \
     do {                                                                      \
         for (size_t i = 0; i < n; i++, s += step, o += out_step) { __VA_ARGS__; } \
         return;                                                               \
     } while (0)
 
+// Writes the CLIP_VIEW_COLOURS of n pixels.
 static void colours(const clip_pixels *p, const uint8_t *s, ptrdiff_t step, uint8_t *o,
                     ptrdiff_t out_step, size_t n) {
     switch (p->kind) {
@@ -45,7 +48,7 @@ static void colours(const clip_pixels *p, const uint8_t *s, ptrdiff_t step, uint
     }
 }
 
-// n pixels, each `step` bytes after the one before, to pixels that are `out_step` bytes apart.
+// Converts n pixels that are `step` bytes apart to pixels that are `out_step` bytes apart.
 static void convert(const clip_pixels *p, clip_view view, const uint8_t *s, ptrdiff_t step,
                     uint8_t *o, ptrdiff_t out_step, size_t n) {
     bool is_indexed = p->kind == CLIP_IMAGE_INDEXED;
@@ -75,6 +78,7 @@ static void convert(const clip_pixels *p, clip_view view, const uint8_t *s, ptrd
     colours(p, s, step, o, out_step, n);
 }
 
+// True if neighbours in a row of the result are not neighbours in memory: rotated by 90 degrees.
 static bool is_sideways(const clip_pixels *p) { return p->step_x != 1 && p->step_x != -1; }
 
 static const uint8_t *address(const clip_pixels *p, size_t x, size_t y) {
@@ -84,7 +88,8 @@ static const uint8_t *address(const clip_pixels *p, size_t x, size_t y) {
 
 void clip_pixels_copy(const clip_pixels *pixels, clip_view view, size_t column, size_t columns,
                       size_t row, size_t rows, uint8_t *out) {
-    // Along the rows of the source, which are near in memory: of the result, if it is turned, the columns.
+    // Walks along the rows of the source, which are contiguous in memory. They are the columns of a
+    // result that is rotated by 90 degrees.
     if (is_sideways(pixels)) {
         for (size_t x = 0; x < columns; x++) {
             convert(pixels, view, address(pixels, column + x, row),

@@ -28,7 +28,7 @@ void clip_image_free(clip_image *image) {
     image->pixels = NULL;
 }
 
-// Keeps only the share of image memory that is still needed.
+// Releases reserved image memory above `bytes`.
 static void keep(clip_image *image, uint64_t bytes) {
     if (image->reserved_memory <= bytes) return;
     clip_memory_release(image->reserved_memory - bytes);
@@ -38,6 +38,7 @@ static void keep(clip_image *image, uint64_t bytes) {
 typedef clip_image_status (*decoder)(const uint8_t *bytes, size_t count,
                                        const clip_image_options *options, clip_image *out);
 
+// Returns the decoder for the signature of a file; NULL if it is unknown.
 static decoder decoder_for(const uint8_t *bytes, size_t count) {
     if (count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0) return clip_decode_jpeg;
     if (count >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0) return clip_decode_png;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-// EXIF is a TIFF file: byte order, 42, the offset of a directory of 12-byte entries.
+// An EXIF block is a TIFF file: byte order, 42, the offset of a directory of 12-byte entries.
 enum { ORIENTATION_TAG = 0x0112, SHORT_TYPE = 3, LONG_TYPE = 4 };
 
 static uint32_t read16(const uint8_t *p, int little) {
@@ -39,7 +39,8 @@ int clip_xmp_orientation(const uint8_t *text, size_t count) {
     static const char name[] = "tiff:Orientation";
     const size_t length = sizeof name - 1;
     const uint8_t *end = text + count;
-    // An attribute, tiff:Orientation="6", or an element, <tiff:Orientation>6</tiff:Orientation>.
+    // It is an attribute, tiff:Orientation="6", or an element,
+    // <tiff:Orientation>6</tiff:Orientation>.
     for (const uint8_t *p = text; p && (size_t)(end - p) > length; p++) {
         p = memchr(p, name[0], (size_t)(end - p) - length);
         if (!p) return 0;

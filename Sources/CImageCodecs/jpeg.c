@@ -8,11 +8,11 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-// An image of more blocks, 64 pixels of one component each, may have fewer scans, in proportion: a scan
-// takes some 6 ns a block.
+// The number of blocks, of 64 samples of one component, above which an image may have
+// proportionally fewer scans. A scan takes about 6 ns per block.
 enum { MANY_BLOCKS = 1 << 20 };
 
-// All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
+// The state of a decoder. It is not in local variables, because longjmp leaves those undefined.
 typedef struct {
     struct jpeg_error_mgr manager;  // first: libjpeg hands back a pointer to it
     jmp_buf escape;
@@ -27,7 +27,7 @@ static void fail(j_common_ptr info) {
     jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     char text[JMSG_LENGTH_MAX];
     info->err->format_message(info, text);
-    // A kind of JPEG that libjpeg does not decode is not damaged.
+    // A JPEG of a kind that libjpeg does not decode is unsupported, not damaged.
     int code = info->err->msg_code, value = info->err->msg_parm.i[0];
     decoder->out_of_memory = code == JERR_OUT_OF_MEMORY;
     decoder->unsupported = 1;
@@ -44,9 +44,10 @@ static void fail(j_common_ptr info) {
     longjmp(decoder->escape, 1);
 }
 
-// libjpeg goes on after the end of the data and paints the rest grey. Pillow refuses such a file,
-// and so do we unless it is asked for; its other warnings are survivable in both. After the last row
-// only the mark of the end can be missing, as in files that were recovered from a card.
+// Handles libjpeg's warnings. After the end of the data libjpeg continues and fills the rest with
+// grey. Pillow refuses such a file, and so does this decoder unless allow_truncated is set. Both
+// ignore the other warnings. After the last row only the end marker can be missing, as in files
+// that were recovered from a memory card; that is accepted.
 static void warn(j_common_ptr info, int level) {
     jpeg_decoder *decoder = (jpeg_decoder *)info->err;
     if (level >= 0) return;
@@ -58,8 +59,9 @@ static void warn(j_common_ptr info, int level) {
     }
 }
 
-// A progressive JPEG of a few hundred kilobytes can hold thousands of scans, and each takes as long
-// as the whole image. Called again and again while they are read.
+// Stops at the limit on scans; libjpeg calls it repeatedly while it reads scans. A progressive JPEG
+// of a few hundred kilobytes can have thousands of scans, each of which takes as long as a whole
+// image.
 static void stop_at_too_many_scans(j_common_ptr common) {
     jpeg_decoder *decoder = (jpeg_decoder *)common->err;
     if ((uint32_t)decoder->info.input_scan_number <= decoder->max_scans) return;
@@ -67,7 +69,8 @@ static void stop_at_too_many_scans(j_common_ptr common) {
     longjmp(decoder->escape, 1);
 }
 
-// Counts scans by their markers, so that an image of too many takes no time at all.
+// Returns true if the file has more scans than `limit`. It counts their markers, so that such a
+// file is refused before anything is decoded.
 static bool has_more_scans(const uint8_t *bytes, size_t count, uint32_t limit) {
     uint32_t scans = 0;
     for (size_t i = 2; i + 1 < count;) {
@@ -75,7 +78,7 @@ static bool has_more_scans(const uint8_t *bytes, size_t count, uint32_t limit) {
         if (!mark) return false;
         uint8_t type = mark[1];
         i = (size_t)(mark - bytes) + 1;
-        // Filling; a byte 0xFF of the data; marks without a length.
+        // Skip fill bytes, escaped 0xFF bytes of the data, and markers without a length.
         if (type == 0xFF || type == 0 || type == 1 || (type >= 0xD0 && type <= 0xD8)) continue;
         if (type == 0xD9) return false;
         if (type == 0xDA && ++scans > limit) return true;
@@ -89,7 +92,8 @@ static bool begins_with(jpeg_saved_marker_ptr m, const char *text, size_t length
            memcmp(m->data, text, length) == 0;
 }
 
-// The first EXIF block counts, and if it has no orientation the last XMP packet, as in Pillow.
+// Reads the orientation as Pillow does: from the first EXIF block or, if that has none, the last
+// XMP packet.
 static void read_orientation(const struct jpeg_decompress_struct *info, clip_image *out) {
     static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
     int exif_orientation = -1, xmp_orientation = 0;
@@ -104,7 +108,8 @@ static void read_orientation(const struct jpeg_decompress_struct *info, clip_ima
     out->orientation = exif_orientation > 0 ? exif_orientation : xmp_orientation;
 }
 
-// Several scans are put together from the coefficients of all, two bytes each, in whole blocks.
+// Returns the number of bytes of the coefficients, which libjpeg keeps in memory if there are
+// several scans: two bytes each, in whole blocks.
 static uint64_t coefficient_memory(struct jpeg_decompress_struct *info) {
     if (!jpeg_has_multiple_scans(info)) return 0;
     uint64_t blocks = 0;
@@ -119,7 +124,8 @@ static uint64_t coefficient_memory(struct jpeg_decompress_struct *info) {
     return blocks * sizeof(JBLOCK);
 }
 
-// The scaled decoding that is fastest and leaves enough of the image.
+// Chooses the smallest scale, of 1, 1/2, 1/4 and 1/8, that leaves the shorter side at least
+// `smallest_side` long.
 static void choose_scale(struct jpeg_decompress_struct *info, uint32_t smallest_side) {
     uint32_t side = info->image_width < info->image_height ? info->image_width : info->image_height;
     info->scale_num = info->scale_denom = 8;
@@ -135,7 +141,7 @@ static clip_image_layout layout_of(struct jpeg_decompress_struct *info) {
         .channels = info->out_color_components,
     };
     if (info->out_color_space == JCS_CMYK) layout.kind = CLIP_IMAGE_CMYK;
-    // Some rows of every component, and tables.
+    // A few rows of every component, and tables.
     layout.working_memory = 64 * (uint64_t)info->image_width + (1 << 20);
     layout.working_memory += coefficient_memory(info);
     return layout;
@@ -183,7 +189,7 @@ static clip_image_status decode(jpeg_decoder *decoder, const uint8_t *bytes, siz
     while (info->output_scanline < info->output_height) {
         JSAMPROW row = out->pixels + info->output_scanline * stride;
         jpeg_read_scanlines(info, &row, 1);
-        // Adobe's files hold inverted ink, and Pillow takes all for Adobe's.
+        // Adobe's files store inverted ink. Pillow treats all CMYK files so.
         if (is_cmyk) {
             for (size_t i = 0; i < stride; i++) row[i] = 255 - row[i];
         }

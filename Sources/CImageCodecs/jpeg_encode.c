@@ -16,6 +16,7 @@ typedef struct {
 
 static void fail(j_common_ptr info) { longjmp(((jpeg_encoder *)info->err)->escape, 1); }
 
+// Encodes into memory that libjpeg allocates; false if that fails.
 static bool encode(jpeg_encoder *encoder, const uint8_t *pixels, uint32_t width, uint32_t height,
                    int quality) {
     struct jpeg_compress_struct *info = &encoder->info;
@@ -31,7 +32,7 @@ static bool encode(jpeg_encoder *encoder, const uint8_t *pixels, uint32_t width,
     info->optimize_coding = TRUE;
     jpeg_start_compress(info, TRUE);
     while (info->next_scanline < height) {
-        // libjpeg only reads it.
+        // The cast drops const; libjpeg only reads the row.
         JSAMPROW row = (JSAMPROW)pixels + (size_t)info->next_scanline * width * 3;
         jpeg_write_scanlines(info, &row, 1);
     }

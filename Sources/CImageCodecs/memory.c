@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 
-// Image memory that all threads share. Whoever waits stands in line: the first goes on as soon as
-// its share fits, so that a large image is not overtaken for ever by small ones.
+// The image memory that all threads share. Waiting threads are served in order: a thread proceeds
+// once it is first and its bytes fit, so that small images do not starve a large one.
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -14,7 +14,7 @@ void clip_memory_acquire(uint64_t bytes, uint64_t limit, bool waits) {
     pthread_mutex_lock(&memory.mutex);
     if (waits) {
         uint64_t ticket = memory.next_ticket++;
-        // `bytes` alone is within the limit, so that it fits at the latest when nothing is used.
+        // `bytes` is within the limit, so that it fits at the latest when nothing is in use.
         while (ticket != memory.serving ||
                (memory.used > 0 && (memory.used > limit || bytes > limit - memory.used))) {
             pthread_cond_wait(&memory.changed, &memory.mutex);

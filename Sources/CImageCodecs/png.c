@@ -9,15 +9,15 @@
 #include <png.h>
 #include <zlib.h>
 
-// All that a decoder changes lies here and not in local variables, which a longjmp leaves undefined.
+// The state of a decoder. It is not in local variables, because longjmp leaves those undefined.
 typedef struct {
     const uint8_t *bytes;
     size_t count, position, next_chunk;
     int truncated;
-    // The pass that is read, of the 7 of an interlaced image; -1 before the first.
+    // The pass that is being read, of the 7 of an interlaced image; -1 before the first.
     int pass;
-    // The first bytes of the file as shown to libpng: unchanged, except that an image with a broken
-    // palette is presented as greyscale.
+    // The first bytes of the file as libpng sees them: unchanged, except that an image with a
+    // broken palette is presented as greyscale.
     uint8_t header[33];
     bool has_repaired_palette;
     uint32_t bits_per_pixel;  // in the file
@@ -26,7 +26,7 @@ typedef struct {
     clip_image *image;
 } png_decoder;
 
-// The end of the IHDR chunk, and places in it.
+// The end of the IHDR chunk, and the offsets of its fields in the file.
 enum { HEADER_SIZE = 33, DEPTH = 24, COLOURS = 25, HEADER_CRC = 29 };
 
 static void read_bytes(png_structp png, png_bytep out, size_t n) {
@@ -47,11 +47,11 @@ static void read_bytes(png_structp png, png_bytep out, size_t n) {
     decoder->next_chunk = decoder->position + length + 4;
     if (length <= rest) return;
     if (memcmp(out + 4, "IDAT", 4) == 0) {
-        // libpng asks for thousands of a chunk's bytes at once. It is told what is there: that may be
-        // all the pixels, or wanted as it is.
+        // libpng reads a chunk in large pieces, which would fail as a whole. It is given the length
+        // that is left: that may be all the pixels, or the caller accepts a truncated image.
         png_save_uint_32(out, (png_uint_32)rest);
     } else {
-        // It would take memory for all that the chunk says it has.
+        // libpng would allocate as much memory as the chunk claims to need.
         decoder->truncated = 1;
         png_error(png, "a chunk goes on after the end of the file");
     }
@@ -67,7 +67,7 @@ static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png, (void)text;
 }
 
-// Copies the beginning of the file, and changes the kind of an image without a sound palette.
+// Copies the beginning of the file, and makes an image with a broken palette greyscale.
 static void prepare_header(png_decoder *decoder, clip_image *out) {
     uint8_t *header = decoder->header;
     memcpy(header, decoder->bytes, decoder->count < HEADER_SIZE ? decoder->count : HEADER_SIZE);
@@ -77,7 +77,7 @@ static void prepare_header(png_decoder *decoder, clip_image *out) {
     decoder->has_repaired_palette =
         clip_png_repair_palette(decoder->bytes, decoder->count, out->palette);
     if (!decoder->has_repaired_palette) return;
-    // The numbers are the same.
+    // The samples of a greyscale image are read as the same numbers as indices are.
     header[COLOURS] = PNG_COLOR_TYPE_GRAY;
     png_save_uint_32(header + HEADER_CRC, (png_uint_32)crc32(0, header + 12, 17));
 }
@@ -93,7 +93,7 @@ static clip_image_layout layout_of(const png_decoder *decoder) {
     clip_image_layout layout = {
         .width = png_get_image_width(png, info), .height = png_get_image_height(png, info),
     };
-    // Two rows of at most eight bytes a pixel, in which libpng works.
+    // libpng's buffers: two rows of at most eight bytes per pixel.
     layout.working_memory = 16 * (uint64_t)layout.width + (1 << 20);
     if (colours == PNG_COLOR_TYPE_PALETTE || decoder->has_repaired_palette ||
         (colours == PNG_COLOR_TYPE_GRAY && depth == 1)) {
@@ -107,7 +107,7 @@ static clip_image_layout layout_of(const png_decoder *decoder) {
         layout.kind = CLIP_IMAGE_GREY16;
         layout.channels = 2;
     } else {
-        // A colour named as transparent is no alpha: Pillow resizes such an image as if it were opaque.
+        // A transparent colour is not alpha: Pillow resizes such an image as if it were opaque.
         layout.kind = CLIP_IMAGE_RGB;
         layout.channels = (is_coloured ? 3 : 1) + has_key;
         layout.has_mask = has_key;
@@ -115,7 +115,8 @@ static clip_image_layout layout_of(const png_decoder *decoder) {
     return layout;
 }
 
-// The palette's entries; those that it lacks are black, as in Pillow, and so are they without a palette.
+// Fills in the palette. Entries that the file lacks are black, as in Pillow, also without a
+// palette.
 static void read_palette(const png_decoder *decoder, clip_image *out) {
     png_colorp palette = NULL;
     png_bytep alpha = NULL;
@@ -138,6 +139,7 @@ static void read_palette(const png_decoder *decoder, clip_image *out) {
     for (int i = 0; alpha && i < alphas && i < 256; i++) out->palette[4 * i + 3] = alpha[i];
 }
 
+// Tells libpng which sample format to write.
 static void choose_samples(const png_decoder *decoder, const clip_image *out) {
     png_structp png = decoder->png;
     if (out->kind == CLIP_IMAGE_INDEXED) {
@@ -149,9 +151,10 @@ static void choose_samples(const png_decoder *decoder, const clip_image *out) {
     }
 }
 
-// The bytes of a row of a pass with its filter, and the number of rows. False if the pass is empty.
+// Computes the number of bytes of a row of a pass, its filter byte included, and the number of
+// rows. Returns false if the pass is empty.
 static bool rows_of_pass(const png_decoder *decoder, int pass, uint64_t *row_size, uint64_t *rows) {
-    // The first column and row of each pass, and the steps between them, as shifts.
+    // The first column and row of each pass, and the distances between columns and rows as shifts.
     static const uint8_t x0[] = {0, 4, 0, 2, 0, 1, 0}, sx[] = {3, 3, 2, 2, 1, 1, 0};
     static const uint8_t y0[] = {0, 0, 4, 0, 2, 0, 1}, sy[] = {3, 3, 3, 2, 2, 1, 1};
     uint64_t columns = decoder->image->width;
@@ -166,7 +169,8 @@ static bool rows_of_pass(const png_decoder *decoder, int pass, uint64_t *row_siz
     return columns > 0 && *rows > 0;
 }
 
-// True if the compressed data ended where a row does, with at least one: Pillow leaves the rest black.
+// Returns true if the compressed data ends at the end of a row, after at least one row: Pillow
+// accepts that, and leaves the rest black.
 static bool ends_after_row(const png_decoder *decoder) {
     uint64_t whole = 0, row_size, rows;
     for (int pass = 0; pass < 7; pass++) {
@@ -179,11 +183,11 @@ static bool ends_after_row(const png_decoder *decoder) {
         if (size < rows * row_size) return size % row_size == 0;
         size -= rows * row_size;
     }
-    // All is there, so that libpng's error has another reason.
+    // The data is complete, so that libpng's error has another cause.
     return false;
 }
 
-// True if libpng or zlib failed for lack of memory. They have no codes, only texts.
+// Returns true if the message of libpng or zlib is about memory. They have no error codes.
 static bool is_out_of_memory(const char *message) {
     static const char *const texts[] = {"out of memory", "insufficient memory"};
     for (; *message; message++) {
@@ -194,6 +198,7 @@ static bool is_out_of_memory(const char *message) {
     return false;
 }
 
+// Returns the status after an error of libpng.
 static clip_image_status failure(const png_decoder *decoder, const clip_image_options *options) {
     bool has_begun = decoder->pass >= 0;
     if (is_out_of_memory(decoder->image->message)) return CLIP_IMAGE_OUT_OF_MEMORY;
@@ -213,12 +218,12 @@ static clip_image_status decode(png_decoder *decoder, const clip_image_options *
     clip_image *out = decoder->image;
     if (setjmp(png_jmpbuf(png))) return failure(decoder, options);
     png_set_read_fn(png, decoder, read_bytes);
-    // The limits are ours, so that they can be told apart.
+    // libpng's limits are off: those of clip_image_options are checked below, each with its status.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    // Of the chunks that may be left out only transparency is needed.
+    // Of the ancillary chunks only tRNS is needed.
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
-    // From here on only zlib's own check counts, as for Pillow.
+    // From here on CRCs are ignored and only zlib's checksum is verified, as in Pillow.
     png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
 
     clip_image_layout layout = layout_of(decoder);

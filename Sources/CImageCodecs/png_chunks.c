@@ -5,8 +5,9 @@
 
 #include <zlib.h>
 
-// The chunks of a PNG, read beside libpng: it is told to pass over all that is not needed for the
-// pixels, so that damaged or huge texts and profiles cost neither memory nor an error.
+// A reader of the chunks of a PNG, independent of libpng. libpng is told to skip all chunks that
+// the pixels do not need, so that corrupt or huge texts and profiles cost neither memory nor an
+// error.
 
 typedef struct {
     const uint8_t *bytes;
@@ -23,7 +24,7 @@ static chunks all_chunks(const uint8_t *bytes, size_t count) {
     return (chunks){.bytes = bytes, .count = count, .position = 8};
 }
 
-// The next chunk that is whole; false where there is none.
+// Moves on to the next chunk; false if there is none that is complete.
 static bool next(chunks *c) {
     if (c->position > c->count || c->count - c->position < 12) return false;
     const uint8_t *header = c->bytes + c->position;
@@ -37,6 +38,7 @@ static bool next(chunks *c) {
 
 static bool is(const chunks *c, const char *type) { return memcmp(c->type, type, 4) == 0; }
 
+// Returns true if the CRC of a chunk is right.
 static bool is_sound(const chunks *c) {
     return crc32(0, c->type, (uInt)(c->length + 4)) == big32(c->data + c->length);
 }
@@ -49,7 +51,7 @@ bool clip_png_repair_palette(const uint8_t *bytes, size_t count, uint8_t *palett
         for (size_t i = 0; i < c.length / 3 * 3; i++) palette[i / 3 * 4 + i % 3] = c.data[i];
         return true;
     }
-    // The file ends before its pixels, which is for libpng to say.
+    // The file ends before its pixels; libpng reports that.
     return false;
 }
 
@@ -62,7 +64,7 @@ uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count, uint64_t lim
     bool has_begun = false;
     for (chunks c = all_chunks(bytes, count); status == Z_OK && next(&c);) {
         if (!is(&c, "IDAT")) {
-            // libpng reads no IDAT after another chunk.
+            // libpng does not read IDAT chunks after another chunk.
             if (has_begun) break;
             continue;
         }
@@ -82,7 +84,7 @@ uint64_t clip_png_inflated_size(const uint8_t *bytes, size_t count, uint64_t lim
 
 // MARK: Texts
 
-// The texts that may hold an orientation, of which Pillow inflates no more than this either.
+// The limit on the inflated size of texts, which is that of Pillow.
 enum { LONGEST_TEXT = 1 << 20 };
 
 typedef struct {
@@ -105,13 +107,14 @@ static void set_inflated(text *t, const uint8_t *bytes, size_t count) {
     free(inflated);
 }
 
-// Skips what ends with a 0; NULL if nothing does.
+// Skips a text that ends with a 0; NULL if none does.
 static const uint8_t *after_zero(const uint8_t *p, const uint8_t *end) {
     p = memchr(p, 0, (size_t)(end - p));
     return p ? p + 1 : NULL;
 }
 
-// The text of a tEXt, zTXt or iTXt chunk, which follows its keyword; empty if it is damaged.
+// Returns the text of a tEXt, zTXt or iTXt chunk, which follows its keyword; empty if it is
+// corrupt.
 static text text_of(const chunks *c, const char *keyword) {
     text t = {0};
     const uint8_t *end = c->data + c->length, *p = c->data + strlen(keyword) + 1;
@@ -121,19 +124,21 @@ static text text_of(const chunks *c, const char *keyword) {
         set_inflated(&t, p + 1, (size_t)(end - p) - 1);
     } else if (is(c, "iTXt") && end - p >= 2 && (p[0] == 0 || p[1] == 0)) {
         bool is_compressed = p[0] != 0;
-        p = after_zero(p + 2, end);     // the language
-        if (p) p = after_zero(p, end);  // the keyword, translated
+        p = after_zero(p + 2, end);     // the language tag
+        if (p) p = after_zero(p, end);  // the translated keyword
         if (p && is_compressed) set_inflated(&t, p, (size_t)(end - p));
         if (p && !is_compressed) set(&t, p, (size_t)(end - p));
     }
     return t;
 }
 
+// Returns true if a chunk is a text with this keyword.
 static bool is_text(const chunks *c, const char *keyword) {
     return (is(c, "tEXt") || is(c, "zTXt") || is(c, "iTXt")) && c->length > strlen(keyword) &&
            memcmp(c->data, keyword, strlen(keyword) + 1) == 0;
 }
 
+// Returns the value of a hexadecimal digit; -1 if it is none.
 static int digit(uint8_t c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -146,7 +151,8 @@ static int orientation_after_prefix(const uint8_t *exif, size_t count) {
     return clip_exif_orientation(exif, count);
 }
 
-// ImageMagick's: a line feed, the kind, the length, and then the bytes in hexadecimal digits.
+// Returns the orientation in ImageMagick's EXIF text: an empty line, the kind, the length, and then
+// the bytes as hexadecimal digits.
 static int profile_orientation(text *t) {
     const uint8_t *p = t->bytes, *end = t->bytes + t->count;
     for (int line = 0; line < 3; line++) {
@@ -154,7 +160,7 @@ static int profile_orientation(text *t) {
         if (!p) return 0;
         p++;
     }
-    size_t count = 0;  // the bytes take the place of their digits
+    size_t count = 0;  // the bytes overwrite their digits
     while (p < end) {
         if (*p == '\n' || *p == ' ' || *p == '\r' || *p == '\t') {
             p++;
@@ -169,8 +175,9 @@ static int profile_orientation(text *t) {
 }
 
 int clip_png_orientation(const uint8_t *bytes, size_t count) {
-    static const char profile_keyword[] = "Raw profile type exif", xmp_keyword[] = "XML:com.adobe.xmp";
-    // The last of each counts.
+    static const char profile_keyword[] = "Raw profile type exif";
+    static const char xmp_keyword[] = "XML:com.adobe.xmp";
+    // Of several chunks of a kind the last one is used.
     chunks exif = {0}, profile = {0}, xmp = {0};
     for (chunks c = all_chunks(bytes, count); next(&c) && !is(&c, "IEND");) {
         if (is(&c, "eXIf") && is_sound(&c)) exif = c;

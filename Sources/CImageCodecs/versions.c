@@ -11,7 +11,7 @@
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
-// libjpeg tells its version when it is compiled against, not at run time.
+// The version is that of the header: libjpeg has no function that returns it at run time.
 const char *clip_jpeg_version(void) {
 #if defined(LIBJPEG_TURBO_VERSION)
     return TEXT(LIBJPEG_TURBO_VERSION);

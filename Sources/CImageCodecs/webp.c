@@ -8,6 +8,7 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
+// Decodes one frame into the pixels of `out`, with its upper left corner at (x, y).
 static VP8StatusCode decode_pixels(WebPDecoderConfig *config, const uint8_t *bytes,
                                          size_t count, clip_image *out, size_t x, size_t y) {
     size_t channels = (size_t)out->channels, stride = out->width * channels;
@@ -19,7 +20,7 @@ static VP8StatusCode decode_pixels(WebPDecoderConfig *config, const uint8_t *byt
     return WebPDecode(bytes, count, config);
 }
 
-// The first frame of an animation, on its canvas, which is transparent and black.
+// Decodes the first frame of an animation onto its canvas, which is transparent black.
 static clip_image_status decode_animation(WebPData data, clip_image *out) {
     WebPDemuxer *demuxer = WebPDemux(&data);
     WebPIterator frame;
@@ -41,7 +42,7 @@ static clip_image_status decode_animation(WebPData data, clip_image *out) {
     return CLIP_IMAGE_DAMAGED;
 }
 
-// That of the EXIF block, and if it has none that of the XMP packet, as in Pillow.
+// Reads the orientation as Pillow does: from the EXIF block or, if that has none, the XMP packet.
 static void read_orientation(const WebPData *data, clip_image *out) {
     WebPDemuxer *demuxer = WebPDemux(data);
     WebPChunkIterator chunk;
@@ -49,7 +50,7 @@ static void read_orientation(const WebPData *data, clip_image *out) {
     if (demuxer && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
         const uint8_t *exif = chunk.chunk.bytes;
         size_t size = chunk.chunk.size;
-        // Some writers keep JPEG's prefix.
+        // Some writers keep the prefix that EXIF has in a JPEG.
         size_t prefix = size > 6 && memcmp(exif, "Exif\0\0", 6) == 0 ? 6 : 0;
         out->orientation = clip_exif_orientation(exif + prefix, size - prefix);
         WebPDemuxReleaseChunkIterator(&chunk);
@@ -71,15 +72,17 @@ static clip_image_status failure(VP8StatusCode code, clip_image *out) {
     }
 }
 
-// The bytes that libwebp holds beside the result.
+// Returns the number of bytes that libwebp needs in addition to the result, estimated from the
+// header.
 static uint64_t working_memory(const WebPBitstreamFeatures *input) {
     enum { LOSSY = 1 };
     uint64_t pixels = (uint64_t)input->width * (uint64_t)input->height;
     uint64_t rows = 128 * (uint64_t)input->width + (1 << 20);
-    // Lossless pixels are 32 bits, and the Huffman codes add one value per 16 pixels. Animation frames
-    // may be lossy or lossless. Alpha is a plane of bytes that may be compressed as lossless pixels are.
-    // The number of groups of codes is not known from the header, and is left out: to reserve memory for
-    // the 65,536 that a crafted file may have would refuse ordinary images.
+    // Lossless pixels are 32 bits, and the Huffman codes add one value per 16 pixels. The frames of
+    // an animation may be lossy or lossless. The alpha of a lossy image is a plane of bytes that
+    // may be compressed as lossless pixels are. The header does not state the number of Huffman
+    // code groups, so that they are left out: memory for the 65,536 that a crafted file can have
+    // would not fit, and ordinary images would be refused.
     if (input->format != LOSSY || input->has_animation) rows += 5 * pixels;
     if (input->has_alpha && input->format == LOSSY) rows += 5 * pixels;
     return rows;

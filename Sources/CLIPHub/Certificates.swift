@@ -1,15 +1,16 @@
 internal import Files
-internal import Files
 
-/// The certificates that connections trust: the system's, or those that a variable of the
-/// environment names.
+/// The certificates that connections trust: the system's, or those that an environment variable
+/// names.
 ///
-/// The variables are those of Hugging Face's libraries, in their order: first those of requests,
-/// then those of httpx and OpenSSL. As there, the certificates replace the system's.
+/// The variables and their precedence are those of Hugging Face's libraries: first the variables
+/// of requests, then those of httpx and OpenSSL. As there, the certificates replace the system's.
 struct Certificates: Sendable, Equatable {
-    /// The variable that names them; nil for the system's.
+    /// The variable that names the certificates; nil for the system's.
     let variable: String?
+    /// The file of certificates in PEM format, if the variable names one.
     let file: String?
+    /// The folder of certificates, or a list of folders, if the variable names one.
     let folder: String?
 
     /// The variables in order of precedence; the first one set is used.
@@ -17,6 +18,7 @@ struct Certificates: Sendable, Equatable {
         "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
     ]
 
+    /// Chooses the certificates that the environment names.
     init(environment: [String: String]) {
         variable = Self.variables.first { environment[$0]?.isEmpty == false }
         let path = variable.flatMap { environment[$0] }

@@ -1,5 +1,4 @@
 internal import Files
-internal import Files
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,14 +8,14 @@ internal import Files
     internal import Darwin
 #endif
 
-/// The checksum by which a hub names a file.
+/// The checksum of a file, in lower-case hexadecimal digits.
 enum Checksum: Sendable, Equatable {
-    /// The SHA-256 of the bytes: of large files.
+    /// The SHA-256 of the bytes; the hub has it for large files.
     case sha256(String)
-    /// The SHA-1 that git gives the file: of small ones.
+    /// The SHA-1 of the git blob; the hub has it for small files.
     case gitBlob(String)
 
-    /// - Parameter etag: 64 or 40 hexadecimal digits. Returns nil for anything else.
+    /// Takes 64 hexadecimal digits for a SHA-256 and 40 for a git SHA-1; nil for anything else.
     init?(etag: String) {
         guard etag.utf8.allSatisfy({ isHexadecimal($0) }) else { return nil }
         switch etag.utf8.count {
@@ -26,14 +25,14 @@ enum Checksum: Sendable, Equatable {
         }
     }
 
-    /// Its hexadecimal digits, in lower case.
+    /// The hexadecimal digits, in lower case.
     var digits: String {
         switch self {
         case .sha256(let digits), .gitBlob(let digits): digits
         }
     }
 
-    /// Reads a file and returns its checksum of the same kind.
+    /// Reads a file and returns the digits of its checksum of the same kind.
     func found(in path: String) throws(HubError) -> String {
         do throws(FileError) {
             let file = try MappedFile(path: path)
@@ -47,6 +46,7 @@ enum Checksum: Sendable, Equatable {
     }
 }
 
+/// Returns true if a byte is an ASCII hexadecimal digit.
 func isHexadecimal(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
@@ -56,14 +56,14 @@ func isHexadecimal(_ byte: UInt8) -> Bool {
     }
 }
 
-/// The numbers that change when a file is written to or replaced, and stay when it is renamed.
+/// The metadata that changes when a file is written to or replaced, and stays when it is renamed.
 struct FileState: Equatable {
     private let device: UInt64
     private let inode: UInt64
     private let size: Int
     private let modified: Int
 
-    /// Returns nil if there is no such file.
+    /// Reads the metadata of a file; nil if there is none.
     init?(_ path: String) {
         guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
         (device, inode) = (status.device, status.inode)
@@ -71,16 +71,16 @@ struct FileState: Equatable {
     }
 }
 
-/// Remembers which files have been read and have their checksum, so that each is read only once.
+/// A record of the files whose checksum has been verified, so that each is read only once.
 ///
-/// A note lies in a folder of the user's own, not in the cache, which others may write to. It holds
-/// for the very file that was read: once that is changed or replaced, it is read again. Where no
-/// note can be written, files are read each time.
+/// The records are files in the user's own folder, not in the cache, which others may write to.
+/// Each holds for the very file that was read: if that is changed or replaced, it is read again. If
+/// no record can be written, files are read each time.
 struct VerifiedFiles: Sendable {
-    /// The folder of the notes, one for each checksum.
+    /// The folder of the records, one for each checksum.
     let folder: String
 
-    /// Returns true if a file is known to have a checksum, without reading it.
+    /// Returns true if a file is recorded with this checksum, without reading it.
     func contains(_ path: String, _ checksum: Checksum) -> Bool {
         guard let identity = Self.identity(of: path),
             let note = try? MappedFile(path: "\(folder)/\(checksum.digits)"), note.count < 1 << 10
@@ -88,9 +88,9 @@ struct VerifiedFiles: Sendable {
         return note.bytes(0..<note.count) == Array(identity.utf8)
     }
 
-    /// Reads a file, unless it is known, and remembers it if it is right.
+    /// Verifies a file, unless it is recorded, and records it if its checksum is right.
     ///
-    /// - Returns: the checksum that it has instead; nil if it is right.
+    /// Returns the digits of the wrong checksum; nil if it is right.
     func mismatch(of path: String, _ checksum: Checksum) throws(HubError) -> String? {
         guard !contains(path, checksum) else { return nil }
         let identity = Self.identity(of: path)
@@ -100,12 +100,16 @@ struct VerifiedFiles: Sendable {
         return nil
     }
 
-    /// Remembers a file that has just been read, and has its final name.
+    /// Records a file that has just been verified and renamed to its final path.
     ///
-    /// - Parameter state: The state of the file before it was read. A file that is in another one
-    ///   by now is not remembered.
+    /// - Parameters:
+    ///   - path: The final path.
+    ///   - checksum: The verified checksum.
+    ///   - state: The state of the file before it was read. A file whose state has changed since is
+    ///     not recorded.
     func remember(_ path: String, _ checksum: Checksum, readIn state: FileState?) {
-        // In this order: a file that changes in between has another identity from then on.
+        // The identity is read before the state is compared: a file that changes in between has
+        // another identity from then on.
         guard let state, let identity = Self.identity(of: path), state == FileState(path) else {
             return
         }
@@ -113,12 +117,13 @@ struct VerifiedFiles: Sendable {
     }
 
     private func write(_ identity: String, _ checksum: Checksum) {
-        // Without a note nothing is lost but time.
+        // Errors are ignored: without a record the file is read again.
         guard (try? makeFolder(folder)) != nil else { return }
         try? writeFile(Array(identity.utf8), to: "\(folder)/\(checksum.digits)")
     }
 
-    /// The numbers that change when a file is written to, renamed or replaced.
+    /// The metadata that changes when a file is written to, renamed or replaced; nil if there is no
+    /// file.
     private static func identity(of path: String) -> String? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }

@@ -1,47 +1,66 @@
 internal import Files
-internal import Files
 
-/// How far a download has come.
+/// The progress of the download of a file.
+///
+/// ```swift
+/// let installed = try await ModelHub().fetch("ViT-B/32") { progress in
+///     print("\(progress.file): \(progress.received) of \(progress.total ?? 0) bytes")
+///     return true  // false stops the download
+/// }
+/// ```
 public struct DownloadProgress: Sendable, Hashable, Codable {
-    /// The file's name.
+    /// The name of the file.
     public let file: String
-    /// Bytes that are on this machine.
+    /// The number of bytes that are on this machine.
     public let received: Int
-    /// Bytes that the file has, once that is known.
+    /// The size of the file in bytes; nil if it is unknown.
     public let total: Int?
-    /// Of `received`, those that an earlier try had left.
+    /// The number of bytes of `received` that an earlier, interrupted download left.
     public let resumedFrom: Int
-    /// Whether another process fetches the file and this one waits for it.
+    /// True while another process or thread downloads the file and this call waits for it.
     public let isWaiting: Bool
 }
 
-/// One file on its way to this machine.
+/// The download of one file.
 ///
-/// It lies in `partial` until all its bytes are there, their number and checksum are right and they
-/// are on the disk; then it gets its name, in one step. A try that breaks off, or is killed, leaves
-/// `partial`, and the next goes on there. `lock` is held meanwhile, so that there is one writer.
+/// The bytes go to the file `partial`. Once they are complete, their size and checksum are right
+/// and they are synchronised to the disk, it is renamed to `destination`. A download that fails or
+/// is killed leaves `partial`, and the next one resumes there. `lock` is held during the download,
+/// so that there is one writer.
 ///
-/// All runs on the caller's thread, `isCancelled` and `report` too.
+/// Everything runs on the caller's thread, including `isCancelled` and `report`.
 struct Download {
-    /// What reports call the file.
+    /// The name of the file in progress reports.
     let name: String
+    /// The URL to request first.
     let address: WebAddress
-    /// Header lines for the server of `address` alone, such as the one with the token.
+    /// The header lines that are sent to the server of `address` only, such as the token's.
     let credentials: [String]
+    /// The path of the complete file.
     let destination: String
+    /// The path of the incomplete file.
     let partial: String
+    /// The path of the lock file.
     let lock: String
+    /// The expected size in bytes; nil if it is unknown.
     let size: Int?
+    /// The expected checksum; nil if it is unknown.
     let checksum: Checksum?
-    /// The most bytes that are taken; nil if the size that a server gives is the only limit.
+    /// The largest size in bytes; nil if there is no limit but the size that the server states.
     let limit: Int?
+    /// The record of verified files.
     let verified: VerifiedFiles
+    /// The timeouts and limits.
     let policy: TransferPolicy
+    /// The certificates to trust.
     let certificates: Certificates
+    /// Returns true to stop the download.
     let isCancelled: () -> Bool
+    /// Receives the progress.
     let report: (DownloadProgress) -> Void
 
-    /// Fetches the file, unless it is there already, and does the rest before others may.
+    /// Downloads the file, unless it is there already, and calls `rest` before it releases the
+    /// lock.
     func run(andThen rest: () throws(HubError) -> Void = {}) throws(HubError) {
         let holder = try FileLock(lock)
         defer { withExtendedLifetime(holder) {} }
@@ -53,7 +72,7 @@ struct Download {
         try rest()
     }
 
-    /// Returns true if the file has its name and is right; others may have put it there.
+    /// Returns true if the destination exists and its size and checksum are right.
     private func isThere() throws(HubError) -> Bool {
         guard let present = try regularFileSize(destination, followsLinks: true) else {
             return false
@@ -64,11 +83,13 @@ struct Download {
         } ?? true
     }
 
+    /// Attempts the download until it succeeds or the policy allows no further attempt.
     private func fetch() throws(HubError) {
         if let size, let limit, size > limit { throw .tooLarge(url: address.shown, limit: limit) }
         let resumedFrom = try partialFileSize(partial) ?? 0
         var (failures, asksForParts, isSecondTime, mayBeOfAnother) = (0, true, false, false)
-        // A server that restarts from zero each time would otherwise be retried for ever.
+        // An attempt counts as progress only if it gets further than all before. Otherwise a server
+        // that restarts from zero each time would be retried for ever.
         var most = resumedFrom
         while true {
             let before = try partialFileSize(partial) ?? 0
@@ -85,12 +106,13 @@ struct Download {
                 error = failure
             }
             if case .wrongChecksum = error, mayBeOfAnother, !isSecondTime {
-                // What an earlier try left may have been of another file: once more from the start.
+                // The bytes that an earlier attempt left may be those of another file: attempt it
+                // once more from the start.
                 isSecondTime = true
                 most = 0
                 continue
             }
-            // A slow connection brings bytes each time, and would be tried without end.
+            // A slow connection makes progress each time, and would be retried for ever.
             var isSlow = false
             if case .tooSlow = error { isSlow = true }
             let size = try partialFileSize(partial) ?? 0
@@ -101,16 +123,16 @@ struct Download {
         }
     }
 
-    // MARK: one try
+    // MARK: One attempt
 
     private enum Outcome {
-        /// All is there; how much that is, if the server said it.
+        /// The file is complete; `total` is its size if the server states it.
         case complete(total: Int?)
-        /// The server has another part than was asked for.
+        /// The server did not send the requested range.
         case noPart
     }
 
-    /// Asks for what is missing and appends it.
+    /// Requests the missing bytes and appends them to the partial file.
     private func attempt(from start: Int, resumedFrom: Int) throws(HubError) -> Outcome {
         if let size { try makeSureOfRoom(for: size - start) }
         let request = try follow(address, from: start)
@@ -131,7 +153,7 @@ struct Download {
             offset = start
             total = size ?? range.total
         case 416 where start > 0:
-            // All is there, or more than all.
+            // The partial file is complete, or too long.
             let whole = size ?? Self.contentRange(request.header("content-range"))?.total
             return whole == start ? .complete(total: whole) : .noPart
         case 400..<500 where ![408, 429].contains(status):
@@ -156,7 +178,7 @@ struct Download {
             guard error.isOutOfSpace else {
                 throw .unwritable(path: partial, reason: error.reason)
             }
-            // A body that does not say how long it is may have no end: it is not kept.
+            // A body of unknown length may be endless: it is not kept.
             if total == nil { removeFile(partial) }
             let left = min(freeBytes(in: folder(of: partial)) ?? 0, .max - 1)
             throw .diskFull(
@@ -166,9 +188,9 @@ struct Download {
         return .complete(total: total)
     }
 
-    /// Appends what comes to the partial file.
+    /// Appends the body of a response to the partial file.
     ///
-    /// - Returns: why it is not all, if it is not.
+    /// Returns the error if the body is incomplete or too long; nil if it is complete.
     private func receive(
         _ request: HTTPRequest, from offset: Int, total: Int?, resumedFrom: Int
     ) throws(FileError) -> HubError? {
@@ -212,7 +234,9 @@ struct Download {
         }
     }
 
-    /// A request that has been redirected to where the file is.
+    /// Follows redirects and returns the first response that is none.
+    ///
+    /// Credentials are sent to the first server only. A redirect from https to http is an error.
     private func follow(
         _ start: WebAddress, from offset: Int
     ) throws(HubError) -> HTTPRequest {
@@ -238,7 +262,9 @@ struct Download {
         throw .badRedirect(url: start.shown, reason: "redirected too often")
     }
 
-    /// `bytes 5-9/10`, or `bytes */10`. Unparsable numbers are nil.
+    /// Parses a Content-Range header: `bytes 5-9/10` or `bytes */10`.
+    ///
+    /// Returns nil if it has another form; a number is nil if it is `*` or malformed.
     static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
@@ -246,8 +272,9 @@ struct Download {
         return (byteCount(String(parts[0].prefix { $0 != "-" })), byteCount(String(parts[1])))
     }
 
-    // MARK: the end
+    // MARK: Completion
 
+    /// Verifies the partial file and renames it to the destination.
     private func finish(total: Int?) throws(HubError) {
         let found = try partialFileSize(partial) ?? 0
         let state = FileState(partial)
@@ -263,18 +290,20 @@ struct Download {
         if let checksum { verified.remember(destination, checksum, readIn: state) }
     }
 
+    /// Throws `HubError.diskFull` if the disk has fewer free bytes.
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
         let folder = folder(of: partial)
         guard let available = freeBytes(in: folder), bytes > available else { return }
         throw .diskFull(path: folder, needed: bytes, available: available)
     }
 
-    /// Removes a partial file that is longer than expected.
+    /// Removes the partial file and returns the error.
     private func wrongSize(_ found: Int, expected: Int) -> HubError {
         removeFile(partial)
         return .wrongSize(url: address.shown, expected: expected, found: found)
     }
 
+    /// Removes the partial file and returns the error.
     private func tooLarge(_ limit: Int) -> HubError {
         removeFile(partial)
         return .tooLarge(url: address.shown, limit: limit)

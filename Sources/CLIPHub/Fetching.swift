@@ -1,24 +1,25 @@
 internal import Files
 internal import CLIP
-internal import Files
 
-extension CLIPHub {
-    /// Fetches weights, unless they are here already, and returns where they are.
+extension ModelHub {
+    /// Downloads the weights of a model, unless they are installed, and returns their location.
     ///
-    /// Several tasks and processes may fetch the same at once: one does, the others wait for it. It
-    /// stops at the next opportunity when its task is cancelled or `progress` returns false; a
-    /// later call goes on there.
+    /// The call blocks its thread. If several tasks or processes fetch the same files at once, one
+    /// downloads and the others wait for it. A download stops soon after its task is cancelled or
+    /// `progress` returns false; the received part is kept, and a later call resumes there.
     ///
-    /// A file gets its name once its size is right, and its SHA-256 or git SHA-1 if the server
-    /// gives one of these, as the hub does; `filesWithoutChecksum` names the others. A file that is
-    /// here already is read and checked the first time, and fetched anew if it is not right.
+    /// A file gets its final name only when its size is right, and its SHA-256 or git SHA-1 if the
+    /// server states one, as the hub does. `filesWithoutChecksum` lists files without one. An
+    /// installed file is verified when it is first used, and fetched again if its checksum is
+    /// wrong.
     ///
     /// - Parameters:
-    ///   - name: as above.
-    ///   - official: OpenAI's own `.pt` file rather than the hub's safetensors.
-    ///   - progress: called on this thread for every piece that comes, and while none does; false
-    ///     stops it.
-    /// - Throws: `HubError`; the file under its final name is whole and right, or absent.
+    ///   - name: A name of the registry, or a repository of the hub.
+    ///   - official: True for OpenAI's own `.pt` file, false for the hub's safetensors.
+    ///   - progress: Called on this thread with each received piece, and every 0.2 seconds while
+    ///     the body stalls or another call downloads the file; returns false to stop.
+    /// - Returns: The location of the weights.
+    /// - Throws: `HubError`. A file under its final name is complete and right, or absent.
     public func fetch(
         _ name: String, official: Bool = false,
         progress: (DownloadProgress) -> Bool = { _ in true }
@@ -26,21 +27,22 @@ extension CLIPHub {
         try fetch(name, official, progress) { Task.isCancelled }
     }
 
-    /// Fetches weights while the task does something else; otherwise the same.
+    /// Downloads the weights of a model without blocking the caller's thread.
     ///
     /// ```swift
-    /// let model = try await CLIPHub().fetch("ViT-B/32").load()
+    /// let model = try await ModelHub().fetch("ViT-B/32").load()
     /// ```
     ///
-    /// A cancelled call ends within a fraction of a second, or once a checksum that is being
-    /// computed is there. The part of a file that has come by then stays, and a later call goes on
-    /// there.
+    /// Files are verified as by the synchronous form. A cancelled call ends within a fraction of a
+    /// second, or when a checksum that is being computed is complete. The received part of a file
+    /// is kept, and a later call resumes there.
     ///
     /// - Parameters:
     ///   - name: A name of the registry, or a repository of the hub.
-    ///   - official: True for OpenAI's own `.pt` file rather than the hub's safetensors.
-    ///   - progress: Called for every piece that comes, and while none does, by the thread that
-    ///     fetches; false stops it.
+    ///   - official: True for OpenAI's own `.pt` file, false for the hub's safetensors.
+    ///   - progress: Called on another thread with each received piece, and every 0.2 seconds while
+    ///     the body stalls or another call downloads the file; returns false to stop.
+    /// - Returns: The location of the weights.
     /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
     ///   returned false, any other `HubError`, and `CLIPError.noThread`.
     public func fetch(
@@ -80,7 +82,7 @@ extension CLIPHub {
         }
     }
 
-    /// One call of `fetch`: it stays on its thread.
+    /// The state of a call of `fetch`, which stays on its thread.
     private final class Transfer {
         let isCancelled: () -> Bool
         let report: (DownloadProgress) -> Void
@@ -102,7 +104,8 @@ extension CLIPHub {
         if official {
             guard let file = model.official else {
                 throw .unknownModel(
-                    name: "\(name) at OpenAI's", similar: OfficialModel.allCases.map(\.rawValue))
+                    name: "\(name) (OpenAI's file)", similar: OfficialModel.allCases.map(\.rawValue)
+                )
             }
             let path = try fetch(file, transfer)
             return InstalledModel(name: name, path: path, known: model.name)
@@ -113,13 +116,13 @@ extension CLIPHub {
         return InstalledModel(name: name, path: path, known: model.name)
     }
 
-    // MARK: files that are here already
+    // MARK: Installed files
 
-    /// Returns the error of the first file of an installed model whose checksum is wrong; nil if
-    /// all are right.
+    /// Verifies an installed model and returns the error of the first file whose checksum is wrong;
+    /// nil if all are right.
     ///
-    /// Each file is read once. OpenAI's own package leaves files that broke off under their name,
-    /// and other users may write into a shared cache.
+    /// It is needed because OpenAI's own package leaves incomplete files under their final name,
+    /// and because other users may write into a shared cache. Each file is read only once.
     private func damage(of found: InstalledModel) throws(HubError) -> HubError? {
         if let file = found.known.flatMap(HubModel.named)?.official,
             found.path == "\(cache.official)/\(file.file)"
@@ -138,8 +141,9 @@ extension CLIPHub {
         return nil
     }
 
-    /// Checks a file of a snapshot, which is a link to a blob that is named by its checksum. Files
-    /// whose checksum is not known count as right.
+    /// Verifies a file of a snapshot, which is a link to a blob whose name is its checksum.
+    ///
+    /// A file with another name counts as right.
     private func damage(ofLink path: String) throws(HubError) -> HubError? {
         guard let blob = linkTarget(path)?.split(separator: "/").last,
             let checksum = Checksum(etag: String(blob)), fileExists(path)
@@ -153,9 +157,9 @@ extension CLIPHub {
         }
     }
 
-    // MARK: files that are fetched
+    // MARK: Downloads
 
-    /// OpenAI's own file, into OpenAI's own folder.
+    /// Downloads OpenAI's own file into `home` and returns its path.
     private func fetch(
         _ file: HubModel.OfficialFile, _ transfer: Transfer
     ) throws(HubError) -> String {
@@ -175,7 +179,7 @@ extension CLIPHub {
         return path
     }
 
-    /// The weights of a repository, with their configuration, into one snapshot.
+    /// Downloads the weights of a repository and their configuration into one snapshot.
     private func fetch(
         repository: String, _ transfer: Transfer
     ) throws(HubError) -> InstalledModel {
@@ -197,7 +201,7 @@ extension CLIPHub {
                     anyOf: [name], of: repository, isCancelled: transfer.isCancelled)
                 _ = try fetch(shard, of: repository, transfer)
             }
-            // Last: what has an index is complete.
+            // The index is linked last, so that a snapshot with an index is complete.
             try cache.link(weights, of: repository, as: place.snapshot)
         }
         return InstalledModel(
@@ -205,6 +209,7 @@ extension CLIPHub {
             known: HubModel.inRepository(repository)?.name)
     }
 
+    /// Returns the names of the weight files in an index, sorted; names with a path are left out.
     private func shards(of index: String) throws(HubError) -> [String] {
         let names: Set<String>
         do {
@@ -212,16 +217,19 @@ extension CLIPHub {
                 parsing: readFile(path: index, limit: policy.largestConfiguration))
             names = Set((json["weight_map"]?.members ?? []).compactMap(\.value.string))
         } catch {
-            throw .unreachable(url: index, reason: "not an index of weights")
+            throw .unreachable(url: index, reason: "it is not an index of weight files")
         }
         guard names.count <= 1000 else {
             throw .malformed(
-                url: index, reason: "unexpected number of files of weights: \(names.count)")
+                url: index,
+                reason: "too many weight files: expected at most 1000, found \(names.count)")
         }
         return names.filter { !$0.contains("/") && !$0.hasPrefix(".") }.sorted()
     }
 
-    /// A file of a repository, into the snapshot of its commit.
+    /// Downloads a file of a repository and links it into the snapshot of its commit.
+    ///
+    /// Returns the paths of the blob and of its link.
     private func fetch(
         _ file: RemoteFile, of repository: String, isConfiguration: Bool = false,
         isLinked: Bool = true, _ transfer: Transfer

@@ -6,7 +6,7 @@
     #endif
 
     extension HubError: LocalizedError {
-        /// The error as one line of English.
+        /// The message, in one line.
         public var errorDescription: String? { description }
     }
 #endif

@@ -1,24 +1,19 @@
 internal import Files
-internal import Files
 
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
-
-/// The folders in which weights lie: Hugging Face's, as its own libraries keep it, and OpenAI's.
+/// The folders of installed weights: Hugging Face's cache, and the folder of OpenAI's files.
 ///
-/// Of a repository `owner/name` Hugging Face's has `models--owner--name` with `blobs` (files by their
-/// hash), `snapshots` (commits, with links to blobs) and `refs` (which commit a branch is at).
+/// The cache has the layout of Hugging Face's own libraries. A repository `owner/name` is the
+/// folder `models--owner--name`. In it are `blobs` (files, named by their hash), `snapshots` (a
+/// folder for each commit, with links to blobs) and `refs` (the commit of each branch).
 struct HubCache: Sendable {
-    /// Hugging Face's.
+    /// Hugging Face's cache.
     let root: String
-    /// OpenAI's.
+    /// The folder of OpenAI's files and of this project's own.
     let official: String
-    /// The files that have been read and are right.
+    /// The record of verified files.
     var verified: VerifiedFiles { VerifiedFiles(folder: official + "/verified") }
 
+    /// Finds the folders that the environment names, or the defaults.
     init(environment: [String: String]) {
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -30,51 +25,60 @@ struct HubCache: Sendable {
         official = value("CLIP_HOME") ?? (value("HOME") ?? "") + "/.cache/clip"
     }
 
+    /// Returns the folder of a repository.
     func folder(of repository: String) -> String {
         "\(root)/models--\(repository.replacing("/", with: "--"))"
     }
 
-    /// The folders of the commits that are there, that of the main branch first.
+    /// Returns the snapshot folders of a repository, that of the main branch first.
     func snapshots(of repository: String) -> [String] {
         let folder = folder(of: repository)
         var commits: [String] = []
-        // A pipe of that name must not be waited for.
+        // MappedFile does not wait if a pipe has that name.
         if let file = try? MappedFile(path: folder + "/refs/main"), file.count <= 1 << 10 {
             let text = String(decoding: file.bytes(0..<file.count), as: UTF8.self)
             commits.append(Substring(text).trimmed)
         }
-        let others = try? FileManager.default.contentsOfDirectory(atPath: folder + "/snapshots")
-        commits += (others ?? []).sorted().filter { !commits.contains($0) }
+        commits += names(in: folder + "/snapshots").filter { !commits.contains($0) }
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
-    /// The repositories of models of which something is there: `owner/name`.
+    /// The repositories of models that have a folder in the cache, as `owner/name`.
     var repositories: [String] {
-        let folders = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return folders.sorted().compactMap { folder in
+        names(in: root).compactMap { folder in
             let parts = folder.replacing("--", with: "/").split(separator: "/")
             guard parts.count >= 3, parts[0] == "models" else { return nil }
-            // A name may have two dashes of its own, an owner not.
+            // A name may contain two dashes; an owner cannot.
             return "\(parts[1])/\(parts[2...].joined(separator: "--"))"
         }
     }
 
-    /// The first of some files that is there: in the main branch's snapshot, else in any that has one.
+    /// The names of a folder's entries, sorted; empty if the folder cannot be listed.
+    private func names(in folder: String) -> [String] {
+        let entries = (try? folderEntries(Array(folder.utf8))) ?? []
+        return entries.map { String(decoding: $0.name, as: UTF8.self) }.sorted()
+    }
+
+    /// Returns the path of the first of some files that exists.
+    ///
+    /// The main branch's snapshot is searched before the others.
     func file(of repository: String, among names: [String]) -> String? {
         snapshots(of: repository).lazy.flatMap { folder in names.map { "\(folder)/\($0)" } }
             .first(where: fileExists)
     }
 
-    /// What OpenAI's own package keeps of a model, or what was put there by hand.
+    /// Returns the path of OpenAI's file of a model, or of a conversion with the same stem; nil if
+    /// neither exists.
     func official(_ file: HubModel.OfficialFile) -> String? {
         let stem = file.stem
         return ["\(stem).safetensors", file.file, stem].map { "\(official)/\($0)" }
             .first { fileExists($0) || isDirectory($0) }
     }
 
-    // MARK: writing
+    // MARK: Writing
 
-    /// Where a file of a repository goes, with the folders that it needs.
+    /// Makes the folders for a file of a repository and returns the paths of its blob, lock and
+    /// link.
     func place(for file: RemoteFile, of repository: String) throws(HubError) -> (
         blob: String, lock: String, snapshot: String
     ) {
@@ -87,21 +91,26 @@ struct HubCache: Sendable {
         )
     }
 
-    /// Gives a blob its name in a snapshot, and the main branch that snapshot.
+    /// Links a blob into a snapshot, and makes that commit the main branch's.
     func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
         try makeLink(snapshot, to: "../../blobs/\(file.etag)")
         try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
     }
 }
 
-/// A file on the hub, as its server describes it.
+/// A file on the hub, as the server describes it.
 struct RemoteFile: Sendable, Equatable {
+    /// The path in the repository.
     let name: String
+    /// The URL to download.
     let address: WebAddress
-    /// The hub's name of the contents: the SHA-256 of large files, git's SHA-1 of small ones.
+    /// The hash of the contents: the SHA-256 of large files, the git SHA-1 of small ones.
     let etag: String
+    /// The commit of the repository.
     let commit: String
+    /// The size in bytes; nil if the server does not state it.
     let size: Int?
 
+    /// The checksum; nil if the hash is of another kind.
     var checksum: Checksum? { Checksum(etag: etag) }
 }

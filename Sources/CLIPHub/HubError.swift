@@ -1,51 +1,52 @@
-/// An error in finding or downloading the weights of a model.
+/// An error in finding or downloading the weights of a model; its description is one line.
 ///
 /// ```swift
 /// do {
-///     let model = try CLIPHub().fetch("ViT-B/32").load()
+///     let installed = try ModelHub().fetch("ViT-B/32")
+///     print(installed.path)
 /// } catch let error as HubError {
 ///     print(error)
 /// }
 /// ```
 @nonexhaustive
 public enum HubError: Error, Equatable, Sendable {
-    /// The name is neither known nor `owner/name` of a hub; `similar` has known names like it.
+    /// The name is neither in the registry nor `owner/name` of a hub; `similar` lists up to three
+    /// similar names.
     case unknownModel(name: String, similar: [String])
-    /// The model is known, but not on this machine; its weights have about `bytes` bytes.
+    /// The model is in the registry and not installed; its weights have about `bytes` bytes.
     case notInstalled(name: String, bytes: Int?)
-    /// Something has to be fetched, and `HF_HUB_OFFLINE` forbids it.
+    /// The model is not installed, and `HF_HUB_OFFLINE` forbids to download it.
     case offline(name: String)
-    /// libcurl was not found.
+    /// libcurl is not installed.
     case noTransport
-    /// The connection failed or broke again and again.
+    /// The connection failed, also in retries where these may help.
     case unreachable(url: String, reason: String)
-    /// The server sends too few bytes a second; the received part is kept.
+    /// The server sent fewer than `bytesPerSecond` for `seconds`; the received part is kept.
     case tooSlow(url: String, bytesPerSecond: Int, seconds: Int)
-    /// The server's certificate is not trusted, or the trusted ones cannot be read.
+    /// The server's certificate is not trusted, or the trusted certificates cannot be read.
     ///
-    /// `variable` is the variable of the environment that names the trusted certificates, if one
-    /// does.
+    /// `variable` is the environment variable that names the trusted certificates, if one is set.
     case untrusted(url: String, reason: String, variable: String?)
-    /// The server's answer contradicts itself or the protocol.
+    /// The server's response is inconsistent or violates the protocol.
     case malformed(url: String, reason: String)
-    /// The file has more bytes than the limit for its kind.
+    /// The file has more bytes than `limit`, the limit for its kind.
     case tooLarge(url: String, limit: Int)
-    /// The repository was not found, or has none of the file names of weights.
+    /// The repository was not found, or has none of the weight files `files`.
     case noWeights(url: String, files: [String])
-    /// The server refuses: 401, 403, 404 and the like.
+    /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
-    /// The server asks for a pause that is too long to wait for.
+    /// The server is busy, or asks to wait for `seconds`, more than the policy allows.
     case busy(url: String, status: Int, seconds: Int?)
-    /// A redirect leaves HTTPS, has no address, or is one too many.
+    /// A redirect is invalid or leaves https, there are too many, or an endpoint is not a URL.
     case badRedirect(url: String, reason: String)
-    /// The file has another size than the hub states.
+    /// The size of the file differs from the one that the hub states; in bytes.
     case wrongSize(url: String, expected: Int, found: Int)
-    /// The file has another checksum than the hub or OpenAI states: a SHA-256, or git's SHA-1.
+    /// The SHA-256 or git SHA-1 of the file differs from the one that the hub or OpenAI states.
     case wrongChecksum(url: String, expected: String, found: String)
-    /// A file on this machine has another checksum than its name states, and `HF_HUB_OFFLINE`
-    /// forbids to fetch it again.
+    /// The checksum of an installed file is wrong, and `HF_HUB_OFFLINE` forbids to download it
+    /// again.
     case damaged(path: String, expected: String, found: String)
-    /// The disk has too little room; sizes in bytes.
+    /// The disk has less free space than needed; in bytes.
     case diskFull(path: String, needed: Int, available: Int)
     /// A file or folder of the cache cannot be written.
     case unwritable(path: String, reason: String)
@@ -56,7 +57,7 @@ public enum HubError: Error, Equatable, Sendable {
 }
 
 extension HubError: CustomStringConvertible {
-    /// The error as one line of English.
+    /// The message, in one line.
     public var description: String {
         switch self {
         case .unknownModel(let name, let similar):
@@ -71,15 +72,15 @@ extension HubError: CustomStringConvertible {
         case .offline(let name):
             return "the weights of \(name) are not on this machine, and HF_HUB_OFFLINE is set"
         case .noTransport:
-            return "libcurl was not found, which downloads need: install it (Debian: libcurl4)"
+            return "libcurl was not found, and downloads need it: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .noWeights(let url, let files):
             let names = files.joined(separator: " or ")
             return "no weights found at \(url) (status 404): expected \(names)"
         case .tooSlow(let url, let bytesPerSecond, let seconds):
             return """
-                cannot fetch \(url): too slow, less than \(bytesPerSecond) bytes a second for \
-                \(seconds) seconds, several times; the received part is kept, and the next try \
+                cannot fetch \(url): too slow, repeatedly less than \(bytesPerSecond) bytes per \
+                second for \(seconds) seconds; the received part is kept, and the next attempt \
                 resumes there
                 """
         case .untrusted(let url, let reason, let variable):
@@ -90,8 +91,7 @@ extension HubError: CustomStringConvertible {
         case .malformed(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .tooLarge(let url, let limit):
             return """
-                \(url) is too large: expected at most \(megabytes(limit)) of such a file; nothing \
-                was kept
+                \(url) is too large: expected at most \(megabytes(limit)); nothing was kept
                 """
         case .refused(let url, let status, let hasToken):
             switch status {
@@ -103,7 +103,7 @@ extension HubError: CustomStringConvertible {
                         : "HF_TOKEN must be set to a token that has access to it")
                     """
             case 404, 410: return "\(url) was not found (status \(status))"
-            default: return "cannot fetch \(url): the server answered with status \(status)"
+            default: return "cannot fetch \(url): the server responded with status \(status)"
             }
         case .busy(let url, let status, let seconds):
             let wait = seconds.map { " for \($0) seconds" } ?? ""
@@ -127,22 +127,25 @@ extension HubError: CustomStringConvertible {
                 """
         case .diskFull(let path, let needed, let available):
             return """
-                the disk of \(path) is too full: \(megabytes(needed)) are needed, \
-                \(megabytes(available)) are free; make room, or let HF_HUB_CACHE (or CLIP_HOME) \
-                name a folder on another disk
+                the disk of \(path) is full: \(megabytes(needed)) are needed, \
+                \(megabytes(available)) are free; free some space, or set HF_HUB_CACHE (or \
+                CLIP_HOME) to a folder on another disk
                 """
         case .unwritable(let path, let reason): return "cannot write \(path): \(reason)"
         case .unreadable(let path, let reason): return "cannot read \(path): \(reason)"
         case .cancelled:
-            return "cancelled; the received part is kept, and the next try resumes there"
+            return "cancelled; the received part is kept, and the next attempt resumes there"
         }
     }
 
-    /// Rounded up, without a sum that could overflow: some of these numbers are a server's.
+    /// Formats a size in units of 10⁶ bytes, rounded up.
+    ///
+    /// There is no sum that could overflow: some of the numbers come from a server.
     private func megabytes(_ bytes: Int) -> String {
         "\(bytes / 1_000_000 + (bytes % 1_000_000 > 0 ? 1 : 0)) MB"
     }
 
+    /// Returns the name of the algorithm of a checksum, by its number of digits.
     private func kind(of checksum: String) -> String {
         checksum.utf8.count == 40 ? "git SHA-1" : "SHA-256"
     }

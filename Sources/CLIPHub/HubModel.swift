@@ -1,35 +1,42 @@
 internal import Files
 public import CLIP
 
-/// Pretrained weights that are known: whose, how they are built, and where they are.
+/// A pretrained model of the registry: its names, architecture, licence and sources.
 ///
-/// The activation and the normalisation are those that the weights were trained with, whichever
-/// name of an architecture open_clip lists them under.
+/// The activation and the normalisation are those of the training, also where open_clip lists the
+/// weights under another architecture too.
+///
+/// ```swift
+/// if let model = HubModel.named("ViT-B/32") {
+///     print(model.name, model.embeddingDimension, model.resolution, model.license)
+/// }
+/// let accurate = HubModel.all.filter { ($0.imageNetAccuracy ?? 0) > 80 }.map(\.name)
+/// ```
 public struct HubModel: Sendable, Hashable {
-    /// `architecture:tag`, as in open_clip.
+    /// The name in open_clip, `architecture:tag`.
     public let name: String
     /// Other names of the same weights: OpenAI's own, and open_clip's with `-quickgelu`.
     public let aliases: [String]
-    /// Where they are on the hub: `owner/name`.
+    /// The repository on the hub, `owner/name`.
     public let repository: String
-    /// Where transformers has the same.
+    /// The repository of the same weights in the format of transformers, if there is one.
     public let transformersRepository: String?
-    /// OpenAI's own file of them.
+    /// OpenAI's own file of the weights, if there is one.
     public let official: OfficialFile?
-    /// How many numbers they are.
+    /// The number of parameters.
     public let parameterCount: Int
-    /// Under which licence they are given out, as far as it is known.
+    /// The licence of the weights, such as `mit`, as far as it is known.
     public let license: String
-    /// Published zero-shot top-1 accuracy on ImageNet-1k, in percent.
+    /// The published zero-shot top-1 accuracy on ImageNet-1k, in percent.
     public let imageNetAccuracy: Double?
-    /// The length of an embedding.
+    /// The number of dimensions of an embedding.
     public let embeddingDimension: Int
-    /// The side of the images that they see, in pixels.
+    /// The side of the square input image, in pixels.
     public let resolution: Int
-    /// The activation of their MLPs.
+    /// The activation of the MLPs.
     public let activation: Activation
 
-    /// A file at OpenAI's.
+    /// A file of weights that OpenAI published; see `HubModel.official`.
     public struct OfficialFile: Sendable, Hashable, Codable {
         /// OpenAI's name of the model, such as `ViT-B/32`.
         public let name: String
@@ -37,30 +44,31 @@ public struct HubModel: Sendable, Hashable {
         public let file: String
         /// The file's name without its extension.
         var stem: String { file.hasSuffix(".pt") ? String(file.dropLast(3)) : file }
-        /// Its SHA-256, which is also part of its address.
+        /// The SHA-256 in hexadecimal digits, which is also part of the URL.
         public let sha256: String
-        /// Its size, in units of 10⁶ bytes, rounded.
+        /// The size in units of 10⁶ bytes, rounded.
         public let megabytes: Int
     }
 
-    /// About how large the file on the hub is, in bytes: float32, as all of them are.
+    /// The approximate size of the file on the hub, in bytes: four per parameter, because all files
+    /// are float32.
     public var byteCount: Int { 4 * parameterCount }
 
-    /// Their `open_clip_config.json`.
+    /// The contents of the model's `open_clip_config.json`.
     package let configuration: [UInt8]
 
-    /// All that are known, in open_clip's order.
+    /// All models of the registry, in open_clip's order.
     public static let all: [HubModel] = Registry.models.map { entry in
         guard let model = HubModel(entry) else {
-            preconditionFailure("the registry has the entry \(entry)")
+            preconditionFailure("invalid entry in the registry: \(entry)")
         }
         return model
     }
 
-    /// The model of that name, whichever of its names it is.
+    /// Returns the model with a name or alias; nil if there is none.
     ///
-    /// Upper and lower case are the same (`vit-b/32`). An architecture alone (`ViT-B-32`) means OpenAI's
-    /// weights of it, as their file is named, else the only weights of it that are known.
+    /// Case is ignored (`vit-b/32`). An architecture without a tag (`ViT-B-32`) is OpenAI's weights
+    /// of it or, if there are none, the only weights of it in the registry.
     public static func named(_ name: String) -> HubModel? {
         if let exact = all.first(where: { $0.name == name || $0.aliases.contains(name) }) {
             return exact
@@ -84,16 +92,18 @@ public struct HubModel: Sendable, Hashable {
     /// The part of the name before the colon.
     private var architecture: String { String(name.prefix { $0 != ":" }) }
 
-    /// The model that a repository holds, in open_clip's layout or transformers', if it is one alone.
+    /// Returns the model whose weights a repository holds, in the format of open_clip or
+    /// transformers; nil if the registry has none or several.
     public static func inRepository(_ repository: String) -> HubModel? {
-        let repository = CLIPHub.repository(repository)
+        let repository = ModelHub.repository(repository)
         let models = all.filter {
             $0.repository == repository || $0.transformersRepository == repository
         }
         return models.count == 1 ? models[0] : nil
     }
 
-    /// Names like one that is not known, at most three.
+    /// Returns up to three names and aliases that are similar to an unknown name, the closest
+    /// first.
     static func similar(to name: String) -> [String] {
         func plain(_ text: String) -> [Character] {
             text.lowercased().filter { $0.isLetter || $0.isNumber }.map { $0 }
@@ -111,6 +121,7 @@ public struct HubModel: Sendable, Hashable {
         return scored.sorted { ($0.0, $0.1.count) < ($1.0, $1.1.count) }.prefix(3).map(\.1)
     }
 
+    /// Returns the Levenshtein distance.
     private static func editDistance(_ a: [Character], _ b: [Character]) -> Int {
         var row = Array(0...b.count)
         for (i, x) in a.enumerated() {

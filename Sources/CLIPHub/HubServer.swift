@@ -1,20 +1,27 @@
-/// The server of a hub: what it says of files.
+/// The server of a hub, which describes the files of its repositories.
 struct HubServer: Sendable {
+    /// The URL of the hub, without a slash at its end.
     let endpoint: String
+    /// The access token, if the user has one.
     let token: String?
+    /// The certificates to trust.
     let certificates: Certificates
+    /// The timeouts and limits of requests.
     var policy = TransferPolicy()
 
+    /// Creates a server; slashes at the end of the URL are removed.
     init(endpoint: String, token: String?, certificates: Certificates) {
         self.certificates = certificates
         self.endpoint = String(endpoint.reversed().drop { $0 == "/" }.reversed())
         self.token = token
     }
 
-    /// Header lines for this server alone.
+    /// The header lines that are sent to this server only.
     var credentials: [String] { token.map { ["Authorization: Bearer \($0)"] } ?? [] }
 
-    /// The first of some files that the repository has.
+    /// Returns the first of some files that the repository has.
+    ///
+    /// Throws `HubError.noWeights` if it has none of them.
     func describe(
         anyOf names: [String], of repository: String, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile {
@@ -26,7 +33,9 @@ struct HubServer: Sendable {
         throw .noWeights(url: "\(endpoint)/\(repository)", files: names)
     }
 
-    /// What the hub says of a file; nil if there is none of that name.
+    /// Returns the hub's description of a file; nil if there is none of that name.
+    ///
+    /// Failed requests are repeated as the policy allows.
     func describe(
         _ name: String, of repository: String, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
@@ -47,6 +56,7 @@ struct HubServer: Sendable {
         }
     }
 
+    /// Makes one attempt, following redirects within the hub.
     private func describe(
         _ name: String, at start: WebAddress, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
@@ -59,7 +69,8 @@ struct HubServer: Sendable {
             let etag = request.header("x-linked-etag") ?? request.header("etag")
             switch status {
             case 200, 301, 302, 303, 307, 308:
-                // A repository that was renamed redirects within the hub; a large file, out of it.
+                // The hub redirects a renamed repository to another URL of its own, and a large
+                // file to another server.
                 if status != 200, request.header("x-linked-etag") == nil {
                     guard let next = request.header("location").flatMap(address.following),
                         next.isSameOrigin(as: start)
@@ -79,7 +90,7 @@ struct HubServer: Sendable {
                         reason: "the server does not describe the file as a hub does")
                 }
                 var size = try request.size("x-linked-size")
-                // The length of a redirect is that of its own text.
+                // The content length of a redirect is that of its own body.
                 if size == nil, status == 200 { size = try request.size("content-length") }
                 return RemoteFile(
                     name: name, address: address, etag: hash, commit: commit,
@@ -95,7 +106,10 @@ struct HubServer: Sendable {
         throw .badRedirect(url: start.shown, reason: "redirected too often")
     }
 
-    /// The hexadecimal digits of `W/"…"`; nil if it is anything that could not be the name of a file.
+    /// Returns the hexadecimal digits of an etag, `"…"` or `W/"…"`; nil if there are other
+    /// characters.
+    ///
+    /// The result is safe as the name of a file.
     private static func hash(_ etag: String) -> String? {
         let text = (etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...]).filter { $0 != "\"" }
         let isName = (8...128).contains(text.utf8.count) && text.utf8.allSatisfy(isHexadecimal)

@@ -1,17 +1,17 @@
 internal import Files
 package import CLIP
 
-/// Something that a model is known to answer, because others measured it and published it.
+/// A published output of a model for a given input, with which `clip verify` compares.
 ///
-/// A model that gives these numbers gives those of the papers and of the other libraries.
+/// A model that reproduces these numbers agrees with the papers and with other libraries.
 package struct KnownAnswer: Sendable {
-    /// Whose answer: a name of OpenAI's, or `tiny`.
+    /// The name of the model: OpenAI's, or `tiny`.
     package let model: String
-    /// Who published it.
+    /// The project that published the output.
     package let source: String
-    /// What is compared, in a few words.
+    /// A short description of the compared quantity and its input.
     package let description: String
-    /// The greatest difference that rounding and other arithmetic explain.
+    /// The largest absolute difference that rounding and the order of operations explain.
     package let tolerance: Double
 
     private let quantity: String
@@ -25,20 +25,22 @@ package struct KnownAnswer: Sendable {
 
     private enum Measure: String { case values, sum, norm }
 
-    /// How a model did.
+    /// The result of a comparison.
     package struct Outcome: Sendable, Equatable {
-        /// The numbers that are known, and those that the model gives.
-        package let expected, found: [Double]
-        /// The greatest difference between them.
+        /// The published numbers.
+        package let expected: [Double]
+        /// The numbers of the model.
+        package let found: [Double]
+        /// The largest absolute difference; infinity if the numbers are not comparable.
         package let difference: Double
-        /// Whether that is within the tolerance.
+        /// True if the difference is within the tolerance.
         package let isRight: Bool
     }
 
-    /// All that are known.
+    /// All published outputs of the registry.
     package static let all: [KnownAnswer] = Registry.answers.map { entry in
         guard let answer = KnownAnswer(entry) else {
-            preconditionFailure("the registry has the answer \(entry)")
+            preconditionFailure("invalid answer in the registry: \(entry)")
         }
         return answer
     }
@@ -61,13 +63,13 @@ package struct KnownAnswer: Sendable {
             texts.map { "\"\($0)\"" } + ids.map { "\($0.count) ids" }
             + pixels.map { "pixels of \($0)" }
         let kind = isNormalized ? "\(quantity) of length 1" : quantity
-        description =
-            "\(measure == .values ? "" : "\(measure.rawValue) of ")\(kind): \(inputs.joined(separator: ", "))"
+        let prefix = measure == .values ? "" : "\(measure.rawValue) of "
+        description = "\(prefix)\(kind): \(inputs.joined(separator: ", "))"
     }
 
-    /// Asks a model.
+    /// Runs a model on the input and compares its output with the published one.
     ///
-    /// - Throws: `CLIPError` if it cannot take the input.
+    /// Throws `CLIPError` if the input does not fit the model.
     package func check(_ model: CLIPModel) throws(CLIPError) -> Outcome {
         let rows = try rows(of: model)
         var found: [Double] = []
@@ -88,6 +90,7 @@ package struct KnownAnswer: Sendable {
             isRight: difference <= tolerance)
     }
 
+    /// Returns the quantity that a model computes for the input, one row per text or image.
     private func rows(of model: CLIPModel) throws(CLIPError) -> [[Float]] {
         let side = model.configuration.resolution
         let images = pixels.flatMap { [Float](repeating: $0, count: 3 * side * side) }

@@ -2,9 +2,11 @@ internal import Files
 internal import CLIP
 internal import CModelRegistry
 
-/// The tables that are compiled in.
+/// The JSON tables of the registry, which are compiled in.
 enum Registry {
+    /// The entries of models; parsed at each call.
     static var models: [JSONValue] { entries(clip_registry_models()) }
+    /// The entries of published outputs; parsed at each call.
     static var answers: [JSONValue] { entries(clip_registry_answers()) }
 
     private static func entries(_ bytes: clip_registry_bytes) -> [JSONValue] {
@@ -12,7 +14,7 @@ enum Registry {
             let text = UnsafeBufferPointer(start: bytes.start, count: bytes.count)
             return try JSONValue(parsing: Array(text)).array ?? []
         } catch {
-            preconditionFailure("the registry is damaged: \(error)")
+            preconditionFailure("the registry is not valid JSON: \(error)")
         }
     }
 }

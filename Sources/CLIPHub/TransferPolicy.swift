@@ -1,25 +1,28 @@
-/// The patience and the limits of transfers; tests have less of both.
+/// The retries, timeouts and size limits of downloads.
 struct TransferPolicy: Sendable {
-    /// Tries in a row that bring no byte before giving up.
+    /// The number of consecutive attempts without progress after which a download fails.
     var attempts = 5
-    /// Seconds before the second try; doubled each time.
+    /// The number of seconds before the second attempt; doubled for each further one.
     var delay = 1.0
-    /// The longest that a server may ask to wait, in seconds.
+    /// The longest wait that a server may ask for, in seconds.
     var longestWait = 60
-    /// Seconds without a byte after which a connection counts as broken.
+    /// The number of seconds without a byte after which a connection counts as broken.
     var stall = 30
-    /// The least bytes a second that a connection has to bring, on average over `slowSeconds`.
+    /// The lowest accepted speed in bytes per second, as the mean over `slowSeconds`.
     var leastSpeed = 1024
-    /// Seconds after which a connection below the least speed is ended.
+    /// The period over which the speed is measured, in seconds.
     var slowSeconds = 60.0
-    /// The most bytes of a configuration or an index of weights.
+    /// The largest size in bytes of a configuration or an index of weight files.
     var largestConfiguration = 16_000_000
-    /// The most bytes of weights if the server does not say how many there are.
+    /// The largest size in bytes of weights whose size the server does not state.
     var largestFile = 64_000_000_000
 
-    /// The number of seconds to wait before the next try; nil if there is to be none.
+    /// Returns the number of seconds to wait before the next attempt; nil if there is to be none.
     ///
-    /// - Parameter failures: how many tries in a row have failed.
+    /// - Parameters:
+    ///   - error: The error of the last attempt.
+    ///   - failures: The number of consecutive attempts that failed.
+    /// - Returns: The number of seconds, or nil.
     func wait(after error: HubError, failures: Int) -> Double? {
         guard failures < attempts else { return nil }
         let usual = delay * Double(1 << max(0, min(failures - 1, 10)))
@@ -34,19 +37,20 @@ struct TransferPolicy: Sendable {
     }
 }
 
-/// Measures whether a connection brings the least number of bytes in every period.
+/// A meter that detects connections below `TransferPolicy.leastSpeed`.
 struct SpeedWatch {
     private let leastBytes: Double
     private let period: Duration
     private var start = SuspendingClock.now
     private var bytes = 0.0
 
+    /// Begins the first period.
     init(_ policy: TransferPolicy) {
         leastBytes = Double(policy.leastSpeed) * policy.slowSeconds
         period = .seconds(policy.slowSeconds)
     }
 
-    /// Counts bytes that have come, and returns true at the end of a period that brought too few.
+    /// Counts received bytes, and returns true at the end of a period with too few.
     mutating func isTooSlow(after count: Int) -> Bool {
         bytes += Double(count)
         guard SuspendingClock.now - start >= period else { return false }
@@ -56,8 +60,8 @@ struct SpeedWatch {
     }
 }
 
-/// The number of bytes that a server gives in a header: decimal digits alone; nil if it is anything
-/// else, or more than an `Int` holds.
+/// Parses a number of bytes in a header, which consists of decimal digits only; nil if it does not
+/// or exceeds the range of `Int`.
 func byteCount(_ text: String) -> Int? {
     text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
 }

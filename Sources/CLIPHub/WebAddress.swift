@@ -1,16 +1,20 @@
-/// As much of a URL as redirects and credentials need.
+/// The parts of a URL that redirects and credentials need.
 struct WebAddress: Equatable {
+    /// The scheme, `http` or `https`.
     let scheme: String
-    /// Host and port.
+    /// The host and port, in lower case.
     let authority: String
+    /// The path with query and fragment; begins with a slash.
     let path: String
 
+    /// The complete URL.
     var url: String { "\(scheme)://\(authority)\(path)" }
 
-    /// Without its query, in which servers put signatures.
+    /// The URL for messages, without the query, which may contain a signature.
     var shown: String { "\(scheme)://\(authority)\(path.prefix { !"?#".contains($0) })" }
 
-    /// A URL of http or https without credentials in it.
+    /// Parses a URL; nil if it is not http or https, contains credentials, or has characters other
+    /// than printable ASCII.
     init?(_ url: String) {
         guard let separator = url.firstRange(of: "://") else { return nil }
         let rest = url[separator.upperBound...]
@@ -24,14 +28,14 @@ struct WebAddress: Equatable {
         else { return nil }
     }
 
-    /// Where a `Location` leads to from here.
+    /// Returns the target of a redirect: an absolute URL, or one relative to the scheme or host.
     func following(_ location: String) -> WebAddress? {
         if location.hasPrefix("//") { return WebAddress("\(scheme):\(location)") }
         if location.hasPrefix("/") { return WebAddress("\(scheme)://\(authority)\(location)") }
         return WebAddress(location)
     }
 
-    /// Whether another address is the same server, by the same protocol.
+    /// Returns true if another address has the same scheme, host and port.
     func isSameOrigin(as other: WebAddress) -> Bool {
         (scheme, authority) == (other.scheme, other.authority)
     }

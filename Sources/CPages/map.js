@@ -1,25 +1,28 @@
 "use strict";
-// A map of images: dots on a canvas, thumbnails where there is room, the names of the clusters, and a card that
-// shows one image. Positions in `data` are in units of the layout; on the canvas they are in CSS pixels.
+// A map of images: dots on a canvas, thumbnails where there is room, the names of the clusters, and
+// a card that shows one image. Positions in `data` are in units of the layout; positions on the
+// canvas are in CSS pixels.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const stage = $("stage"), map = $("map"), card = $("card");
 const count = data.x.length, hidden = new Set();
-// Hues that are far apart, whatever their number; lighter on a dark page.
+// Steps of the golden angle keep hues apart for any number of clusters. Lighter on a dark page.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = cluster =>
   `hsl(${(cluster * 137.508) % 360} 70% ${(dark.matches ? 60 : 47) + 11 * (cluster % 3 - 1)}%)`;
 
 let width = 1, height = 1;
 let scale = 1, shiftX = 0, shiftY = 0;  // canvas = layout * scale + shift
-let wholeScale = 1;  // at which all is seen
-let shown = -1, kept = false;  // the image on the card, and whether the card stays when the pointer leaves
+let wholeScale = 1;  // the scale at which the whole map is visible
+let shown = -1;  // the image on the card
+let kept = false;  // true if the card stays when the pointer leaves
 let tiles = [];  // the thumbnails on the canvas
 const atX = i => data.x[i] * scale + shiftX, atY = i => data.y[i] * scale + shiftY;
 
 const bounds = list => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
 const [left, right] = bounds(data.x), [upper, lower] = bounds(data.y);
 
+// Shows the whole map.
 function fit() {
   const margin = count > 60 ? Math.min(40, width / 14) : Math.min(72, width / 7);
   const [spanX, spanY] = [Math.max(right - left, 1e-9), Math.max(lower - upper, 1e-9)];
@@ -29,6 +32,7 @@ function fit() {
   redraw();
 }
 
+// Multiplies the scale; the point (x, y) of the canvas stays in place.
 function zoom(factor, x, y) {
   const wanted = Math.min(400 * wholeScale, Math.max(wholeScale / 2, scale * factor));
   shiftX = x + (shiftX - x) * wanted / scale;
@@ -39,6 +43,7 @@ function zoom(factor, x, y) {
 
 // MARK: drawing
 
+// Draws once in the next frame, however often it is called.
 let isDue = false;
 function redraw() {
   if (isDue) return;
@@ -46,15 +51,16 @@ function redraw() {
   requestAnimationFrame(() => { isDue = false; draw(); });
 }
 
-// The middle of each cluster: the medians, which outliers do not move.
+// The centre of each cluster: the medians of its positions, which are robust to outliers.
 const median = list => list.sort((a, b) => a - b)[list.length >> 1];
 const centres = data.clusters.map((_, cluster) => {
   const members = [...data.cluster.keys()].filter(i => data.cluster[i] === cluster);
   return members.length ? [median(members.map(i => data.x[i])), median(members.map(i => data.y[i]))] : null;
 });
 
+// Returns the thumbnail of an image; null until the browser has decoded it, which redraws.
 const images = new Map();
-function image(i) {
+function thumbnail(i) {
   if (!images.has(i)) {
     const image = new Image();
     image.onload = redraw;
@@ -65,8 +71,9 @@ function image(i) {
   return image.complete && image.naturalWidth ? image : null;
 }
 
-// Where thumbnails go: if few images are in sight, most have room, or the map is enlarged, those that do not cover
-// one another.
+// Returns the thumbnails to draw and their rectangles, which do not overlap. There are none if more
+// than 400 images are visible. Nor are there any if more than 60 are visible, fewer than 60% of them
+// have room, and the map is enlarged less than 3 times.
 function placeTiles(visible) {
   if (visible.length > 400) return [];
   if (visible.length > 60 && scale < 3 * wholeScale) {
@@ -77,12 +84,12 @@ function placeTiles(visible) {
     }
     if (squares.length < 0.6 * visible.length) return [];
   }
-  const loaded = visible.filter(i => data.images[i] && image(i));
-  // As large as all of them can be; if that is too small, those that have no room stay dots.
+  const loaded = visible.filter(i => data.images[i] && thumbnail(i));
+  // The largest size at which all have room; at the smallest size those without room stay dots.
   for (const side of [112, 96, 80, 68, 58, 50]) {
     const placed = [];
     for (const i of loaded) {
-      const image = image(i), ratio = side / Math.max(image.naturalWidth, image.naturalHeight);
+      const image = thumbnail(i), ratio = side / Math.max(image.naturalWidth, image.naturalHeight);
       const [w, h] = [image.naturalWidth * ratio, image.naturalHeight * ratio];
       const tile = { i, image, x: atX(i) - w / 2, y: atY(i) - h / 2, w, h };
       if (placed.every(other => apart(tile, other, 5))) placed.push(tile);
@@ -90,6 +97,7 @@ function placeTiles(visible) {
     if (placed.length === loaded.length || side === 50) return placed;
   }
 }
+// Returns true if two rectangles are at least `gap` apart.
 const apart = (a, b, gap) => a.x + a.w + gap <= b.x || b.x + b.w + gap <= a.x
   || a.y + a.h + gap <= b.y || b.y + b.h + gap <= a.y;
 
@@ -128,7 +136,8 @@ function draw() {
   placeCard();
 }
 
-// Names of clusters, the largest first; one that would cover another is left out until there is room.
+// Draws the names of clusters, the largest cluster first. A name that would cover another is left
+// out.
 function drawNames(pen, style) {
   const placed = [];
   pen.font = `600 13px ${style.fontFamily}`;
@@ -140,15 +149,15 @@ function drawNames(pen, style) {
     const x = centres[cluster][0] * scale + shiftX;
     let y = centres[cluster][1] * scale + shiftY;
     const tile = tiles.find(t => x >= t.x && y >= t.y && x <= t.x + t.w && y <= t.y + t.h);
-    if (tile) y = tile.y + tile.h;  // On its lower edge: the image is to be seen.
+    if (tile) y = tile.y + tile.h;  // on its lower edge, so that the image stays visible
     const w = pen.measureText(text).width + 6;
-    // A little higher or lower if another name is there.
+    // Move the name up or down a line if another one is there.
     const boxes = [0, -14, 14].map(shift => ({ x: x - w / 2, y: y - 8 + shift, w, h: 16 }));
     const box = boxes.find(box => placed.every(other => apart(box, other, 1)));
     if (!box) return;
     placed.push(box);
     y = box.y + 8;
-    // Only a thin halo, so that the dots behind are seen.
+    // The halo is thin, so that the dots behind stay visible.
     pen.strokeStyle = style.backgroundColor;
     pen.lineWidth = 3.5;
     pen.lineJoin = "round";
@@ -160,6 +169,8 @@ function drawNames(pen, style) {
 
 // MARK: the card
 
+// Returns the image at a point of the canvas; -1 if none is within `reach` pixels. A dot within 10
+// pixels takes precedence over the thumbnail below it.
 function nearest(x, y, reach) {
   const tile = tiles.findLast(t => x >= t.x && y >= t.y && x <= t.x + t.w && y <= t.y + t.h);
   let best = -1, least = tile ? 100 : reach * reach;
@@ -171,6 +182,7 @@ function nearest(x, y, reach) {
   return best < 0 && tile ? tile.i : best;
 }
 
+// Shows image i on the card; -1 hides the card.
 function show(i, keep) {
   if (i === shown && keep === kept) return;
   if (i !== shown && i >= 0) {
@@ -189,7 +201,7 @@ function show(i, keep) {
   redraw();
 }
 
-// Beside the image, where there is room.
+// Places the card beside the image, on a side where it has room.
 function placeCard() {
   if (shown < 0) return;
   const tile = tiles.find(t => t.i === shown);
@@ -198,7 +210,7 @@ function placeCard() {
   const [w, h] = [card.offsetWidth, card.offsetHeight];
   let [cardX, cardY] = [x + dx, y + dy];
   if (cardX + w > width - 4) cardX = x - dx - w;
-  if (cardX < 4) {  // Neither side has room: below or above.
+  if (cardX < 4) {  // neither side has room: below or above
     cardX = Math.max(4, Math.min(x - w / 2, width - w - 4));
     cardY = y + (tile ? tile.h / 2 + 8 : 14);
     if (cardY + h > height - 4) cardY = y - (tile ? tile.h / 2 + 8 : 14) - h;
@@ -207,6 +219,7 @@ function placeCard() {
   card.style.top = Math.max(4, Math.min(cardY, height - h - 4)) + "px";
 }
 
+// Opens the file of an image, if the page links to it.
 function open(i) {
   if (i >= 0 && data.links[i]) $("open").click();
 }
@@ -215,9 +228,10 @@ $("image").addEventListener("load", redraw);
 
 // MARK: pointers
 
-const pointers = new Map();  // those that are down
+const pointers = new Map();  // the positions of the pointers that are down
 let isTap = false, downAt = null;
 
+// Returns the mean of the pointers that are down, and their mean distance from it.
 function spread() {
   const all = [...pointers.values()];
   const x = all.reduce((sum, p) => sum + p.x, 0) / all.length, y = all.reduce((sum, p) => sum + p.y, 0) / all.length;
@@ -239,7 +253,7 @@ map.addEventListener("pointermove", e => {
     if (isMouse(e)) show(nearest(to.x, to.y, 15), false);
     return;
   }
-  // A finger is never quite still.
+  // Small moves do not end a tap: a finger is never quite still.
   if (isTap && Math.hypot(to.x - downAt.x, to.y - downAt.y) < (isMouse(e) ? 4 : 10)) return;
   isTap = false;
   const before = spread();
@@ -266,7 +280,7 @@ map.addEventListener("wheel", e => {
   zoom(Math.exp(-e.deltaY * lines / (e.ctrlKey ? 100 : 500)), x, y);
 }, { passive: false });
 
-// MARK: the rest
+// MARK: buttons, legend, window
 
 $("closer").onclick = () => zoom(1.5, width / 2, height / 2);
 $("farther").onclick = () => zoom(1 / 1.5, width / 2, height / 2);

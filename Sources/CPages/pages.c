@@ -1,6 +1,6 @@
 #include "CPages.h"
 
-// #embed is C23; clang has it in C17 too, as an extension that it would warn about.
+// #embed is C23. clang supports it in C17 too, as an extension with a warning.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
@@ -39,5 +39,7 @@ clip_page_bytes clip_page_css(void) { return (clip_page_bytes){page_css, sizeof(
 clip_page_bytes clip_map_html(void) { return (clip_page_bytes){map_html, sizeof(map_html)}; }
 clip_page_bytes clip_map_css(void) { return (clip_page_bytes){map_css, sizeof(map_css)}; }
 clip_page_bytes clip_map_js(void) { return (clip_page_bytes){map_js, sizeof(map_js)}; }
-clip_page_bytes clip_heatmap_css(void) { return (clip_page_bytes){heatmap_css, sizeof(heatmap_css)}; }
+clip_page_bytes clip_heatmap_css(void) {
+    return (clip_page_bytes){heatmap_css, sizeof(heatmap_css)};
+}
 clip_page_bytes clip_table_css(void) { return (clip_page_bytes){table_css, sizeof(table_css)}; }

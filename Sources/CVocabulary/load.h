@@ -1,6 +1,5 @@
-// Numbers of the embedded tables, which are little-endian and are read where they lie. Bytes are
-// read through memcpy, which compiles to one load: a cast to a wider type would break C's aliasing
-// rules.
+// Reads the little-endian numbers of the embedded tables in place. memcpy compiles to one load; a
+// cast to a wider type would break C's aliasing rules.
 
 #ifndef CVOCABULARY_LOAD_H
 #define CVOCABULARY_LOAD_H
@@ -12,7 +11,7 @@
 #error "the embedded tables are little-endian"
 #endif
 
-// #embed is C23; clang has it in C17 too, as an extension that it would warn about.
+// #embed is C23. clang supports it in C17 too, as an extension with a warning.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
 static inline uint16_t load16(const uint8_t *at) {

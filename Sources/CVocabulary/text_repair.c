@@ -1,5 +1,5 @@
-// Searches in the two embedded tables of text repair. Their layouts are described, and the files
-// written, by Scripts/vocabulary/make_text_repair.py.
+// Searches the two embedded tables of text repair. Scripts/vocabulary/make_text_repair.py writes
+// the files and describes their layouts.
 
 #include "CVocabulary.h"
 
@@ -13,7 +13,8 @@ _Alignas(4) static const uint8_t composition_file[] = {
 #embed "composition.bin"
 };
 
-// The record of `size` bytes whose key, at its start, is the last that is not above `key`.
+// Returns the last record whose key is at most `key`, by binary search; NULL if there is none.
+// Records have `size` bytes, begin with their key and are sorted by it.
 static const uint8_t *record_at_most(const uint8_t *records, size_t count, size_t size,
                                      uint32_t key, uint32_t (*key_of)(const uint8_t *)) {
     size_t low = 0, high = count;
@@ -34,6 +35,7 @@ enum { mojibake_header = 28, mojibake_record = 36, sets_offset = 12 };
 
 static uint32_t key16(const uint8_t *at) { return load16(at); }
 
+// Returns the record of a character; NULL if it has none.
 static const uint8_t *mojibake_character(uint32_t scalar) {
     const uint8_t *record = record_at_most(
         mojibake_file + mojibake_header, load16(mojibake_file), mojibake_record, scalar, key16);
@@ -54,7 +56,8 @@ uint8_t clip_mojibake_byte(uint32_t scalar, size_t encoding) {
 
 uint64_t clip_mojibake_rule(size_t index) {
     if (index >= load16(mojibake_file + 2)) return 0;
-    const uint8_t *rules = mojibake_file + mojibake_header + load16(mojibake_file) * (size_t)mojibake_record;
+    const uint8_t *rules =
+        mojibake_file + mojibake_header + load16(mojibake_file) * (size_t)mojibake_record;
     uint64_t rule;
     memcpy(&rule, rules + index * sizeof rule, sizeof rule);
     return rule;

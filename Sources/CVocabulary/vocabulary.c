@@ -1,5 +1,5 @@
-// Searches in two embedded tables. Their layouts are described, and the files written, by
-// Scripts/vocabulary/make_vocabulary.py.
+// Searches two embedded tables. Scripts/vocabulary/make_vocabulary.py writes the files and
+// describes their layouts.
 
 #include "CVocabulary.h"
 
@@ -13,14 +13,16 @@ _Alignas(4) static const uint8_t entities_file[] = {
 #embed "entities.bin"
 };
 
-// Ids below this are single bytes; the merge of rank r makes the id first_merged + r.
+// The ids below first_merged are single bytes; the merge of rank r makes the id first_merged + r.
 enum { first_merged = 512, merge_count = 48894 };
 
+// The sizes of the two hash tables, with linear probing, and of the table of bytes by id.
 enum { pair_slots = 1 << 17, word_slots = 1 << 16, byte_count = 256 };
 
 static const uint8_t *const pair_table = merges_file + merge_count * 4;
 static const uint8_t *const word_table = merges_file + merge_count * 4 + pair_slots * 2;
-static const uint8_t *const byte_table = merges_file + merge_count * 4 + (pair_slots + word_slots) * 2;
+static const uint8_t *const byte_table =
+    merges_file + merge_count * 4 + (pair_slots + word_slots) * 2;
 
 _Static_assert(sizeof(merges_file) == merge_count * 4 + (pair_slots + word_slots) * 2 + byte_count,
                "merges.bin");
@@ -43,7 +45,7 @@ int32_t clip_vocabulary_merge(uint16_t left, uint16_t right) {
     }
 }
 
-// Whether the token `id` stands for these bytes; how many there are it takes from the start, or 0.
+// Returns the number of bytes of the token `id` if the bytes begin with it, else 0.
 static size_t spelled(uint16_t id, const uint8_t *bytes, size_t count) {
     if (id < first_merged) return count > 0 && byte_table[id % byte_count] == *bytes;
     uint16_t left, right;

@@ -51,7 +51,7 @@ enum DefaultModel {
     static let recommended = "ViT-B/32"
 
     /// The file that holds the name that `clip pull NAME --default` stored.
-    static var file: String { CLIPHub().home + "/default-model" }
+    static var file: String { ModelHub().home + "/default-model" }
 
     /// The stored name; nil if there is none.
     static func stored() throws -> String? {
@@ -65,9 +65,10 @@ enum DefaultModel {
     static func store(_ name: String) throws {
         do {
             try FileManager.default.createDirectory(
-                atPath: CLIPHub().home, withIntermediateDirectories: true)
+                atPath: ModelHub().home, withIntermediateDirectories: true)
         } catch {
-            throw Failure("cannot make the folder \(CLIPHub().home), which keeps the default model")
+            throw Failure(
+                "cannot make the folder \(ModelHub().home), which keeps the default model")
         }
         try write(Array("\(name)\n".utf8), to: file)
     }
@@ -76,7 +77,7 @@ enum DefaultModel {
     ///
     /// - Throws: `Failure` if the stored default is not installed any more.
     static func choose() throws -> ModelChoice {
-        let hub = CLIPHub()
+        let hub = ModelHub()
         guard let name = try stored() else {
             return try hub.find(recommended) == nil
                 ? ModelChoice(name: BundledModel.name, origin: .demonstration)

@@ -32,7 +32,7 @@ enum ModelCompletion {
         for model in HubModel.all {
             names += [model.official?.name, model.name].compactMap(\.self)
         }
-        names += CLIPHub().installedRepositories
+        names += ModelHub().installedRepositories
         return names.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 

@@ -193,8 +193,8 @@ struct ModelOptions: ParsableArguments {
     /// The installed weights of a name, fetched first if need be.
     private static func installed(
         _ name: String, _ common: CommonOptions, mayFetch: Bool
-    ) throws -> CLIPHub.InstalledModel {
-        let hub = CLIPHub()
+    ) throws -> ModelHub.InstalledModel {
+        let hub = ModelHub()
         if let found = try hub.find(name) { return found }
         let size = HubModel.named(name)?.byteCount
         guard !hub.isOffline else { throw HubError.offline(name: name) }

@@ -68,7 +68,7 @@ struct Models: ParsableCommand {
     }
 
     private func allRows() throws -> [Row] {
-        let hub = CLIPHub()
+        let hub = ModelHub()
         let stored = try DefaultModel.stored()
         let recommended = try hub.find(DefaultModel.recommended) != nil
         let name = stored ?? (recommended ? DefaultModel.recommended : BundledModel.name)

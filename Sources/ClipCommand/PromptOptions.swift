@@ -46,7 +46,7 @@ struct PromptOptions: ParsableArguments {
             return try ZeroShotClassifier(
                 model: model, labels: labels, templates: prompts, truncating: texts.truncate)
         }
-        return try LabelCache(folder: FilePath(CLIPHub().home + "/labels")).classifier(
+        return try LabelCache(folder: FilePath(ModelHub().home + "/labels")).classifier(
             model: model, labels: labels, templates: prompts, truncating: texts.truncate)
     }
 }

@@ -49,12 +49,12 @@ struct Pull: ParsableCommand {
     /// Downloads a model and shows the progress.
     static func fetch(
         _ name: String, official: Bool = false, _ common: CommonOptions
-    ) throws -> CLIPHub.InstalledModel {
+    ) throws -> ModelHub.InstalledModel {
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
         let kept = Kept()
         let model = try Interruption.during {
-            try CLIPHub().fetch(name, official: official) { progress in
+            try ModelHub().fetch(name, official: official) { progress in
                 kept.bytes.withLock {
                     $0[progress.file] = progress.isWaiting ? 0 : progress.received
                 }

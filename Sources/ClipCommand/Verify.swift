@@ -42,7 +42,7 @@ struct Verify: ParsableCommand {
     func run() throws {
         let whose = expected ?? identity
         if whose == nil, !FileManager.default.fileExists(atPath: name) {
-            _ = try CLIPHub().find(name)  // says so of a name that is not known
+            _ = try ModelHub().find(name)  // says so of a name that is not known
         }
         guard let whose, Self.names.contains(whose) else {
             throw Failure(

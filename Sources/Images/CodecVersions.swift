@@ -1,10 +1,13 @@
 internal import CImageCodecs
 
-/// The versions of the libraries that decode images; nil for one that was left out of the build.
+/// The versions of the libraries that decode images.
 package enum CodecVersions {
+    /// The version of libjpeg that the package was compiled against.
     package static var jpeg: String { clip_jpeg_version().map { String(cString: $0) } ?? "" }
+    /// The version of libpng that is loaded.
     package static var png: String { clip_png_version().map { String(cString: $0) } ?? "" }
 
+    /// The version of libwebp that is loaded; nil if the package was built without WebP.
     package static var webP: String? {
         let version = clip_webp_version()
         guard version != 0 else { return nil }

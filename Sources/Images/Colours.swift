@@ -1,4 +1,4 @@
-/// Ink to light, as Pillow has it: no colour profile is applied.
+/// Converts CMYK to RGB as Pillow does, without a colour profile; 0 is no ink.
 package func withoutInk(_ cyan: UInt8, _ magenta: UInt8, _ yellow: UInt8, _ black: UInt8) -> (
     UInt8, UInt8, UInt8
 ) {
@@ -7,13 +7,13 @@ package func withoutInk(_ cyan: UInt8, _ magenta: UInt8, _ yellow: UInt8, _ blac
     return (light(cyan), light(magenta), light(yellow))
 }
 
-/// a * b / 255, rounded as Pillow rounds it.
+/// Returns a · b / 255, rounded as Pillow does.
 private func product(_ a: UInt8, _ b: UInt8) -> UInt8 {
     let product = UInt32(a) * UInt32(b) + 128
     return UInt8((product + product >> 8) >> 8)
 }
 
-/// Grey of 16 bits as RGB of 8, where all above 255 is white.
+/// Converts 16-bit grey to 8-bit RGB: values above 255 become 255, as in Pillow.
 package func clipped(_ values: [UInt16]) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(3 * values.count)

@@ -1,58 +1,65 @@
 internal import CImageCodecs
 
-/// The pixels of an image as its file holds them, in the decoder's own memory.
+/// The pixels of a decoded image, in the sample format of its file.
+///
+/// The samples stay in the memory that the decoder allocated. They are converted to RGB in parts,
+/// when `copy` is called.
 package struct DecodedImage: Sendable {
-    /// The samples of a pixel.
+    /// The sample format of a pixel.
     package enum Kind: Sendable {
-        /// Red, green, blue; or one byte of grey. One colour may be named as transparent.
+        /// Red, green, blue, or one byte of grey; with a mask, one more byte of alpha.
         case rgb
         /// Red, green, blue, alpha; or grey and alpha.
         case rgba
-        /// The entry of a palette, or black or white.
+        /// An index into a palette; black-and-white images have a palette of two.
         case indexed
         /// Cyan, magenta, yellow, black; 0 is no ink.
         case cmyk
-        /// A number of two bytes, the high one first.
+        /// Grey of 16 bits, the high byte first.
         case grey16
     }
 
-    /// The three bytes that `copy` makes of a pixel.
+    /// The three bytes per pixel that `copy` writes.
     package enum View: Sendable {
         /// Red, green, blue; 16-bit grey is clipped to 255.
         case colours
-        /// The same times alpha, as Pillow rounds it.
+        /// Red, green, blue, each multiplied by alpha and rounded as Pillow does.
         case premultiplied
-        /// The opacity, three times; 255 without alpha.
+        /// The alpha value, three times; 255 if the image has no alpha.
         case alpha
-        /// The colours on a white ground, as Pillow's `alpha_composite` has it.
+        /// The colours composited on white, as Pillow's `alpha_composite` does.
         case onWhite
         /// Cyan, magenta, yellow.
         case inks
-        /// Black, three times.
+        /// The black ink, three times.
         case black
     }
 
+    /// The width in pixels, after `upright` if that was called.
     package private(set) var width: Int
+    /// The height in pixels, after `upright` if that was called.
     package private(set) var height: Int
+    /// The sample format.
     package let kind: Kind
-    /// True if pixels have an opacity that does not count where the image is resized: of a colour
-    /// that is named as transparent, or of a palette's entries.
+    /// True if the image has alpha that is ignored while it is resized, as in Pillow: that of a
+    /// transparent colour or of palette entries.
     package let hasMask: Bool
+    /// The number of bytes of a pixel in memory, 1 to 4.
     package let bytesPerPixel: Int
-    /// The EXIF orientation, 1...8; 1 where the file does not say, and once it is applied.
+    /// The EXIF orientation, 1...8; 1 if the file has none or once it is applied.
     package private(set) var orientation: Int
     private let storage: PixelStorage
     private let palette: [UInt8]
-    /// The place of the first pixel and the steps to its neighbours on the right and below, in
-    /// pixels.
+    /// The offset of the first pixel and the strides to its right and lower neighbours, in pixels.
     private var walk: (start: Int, right: Int, below: Int)
 
-    /// True if pixels have an opacity.
+    /// True if pixels have alpha, a mask included.
     package var hasAlpha: Bool { kind == .rgba || hasMask }
 
-    /// An image of samples: `width * height * bytesPerPixel` bytes, row by row from the top.
+    /// Creates an image from `width * height * bytesPerPixel` bytes of samples, row by row from
+    /// the top.
     ///
-    /// - Parameter palette: 256 entries of red, green, blue and alpha, of an indexed image.
+    /// The palette of an indexed image has 256 entries of red, green, blue and alpha.
     package init(
         width: Int, height: Int, kind: Kind, hasMask: Bool = false, bytesPerPixel: Int,
         samples: [UInt8], palette: [UInt8] = [], orientation: Int = 1
@@ -73,20 +80,27 @@ package struct DecodedImage: Sendable {
     }
 }
 
-/// The reason why bytes are not an image that can be read.
+/// An error in decoding an image.
 package enum ImageDecodingError: Error, Equatable {
+    /// There are no bytes.
     case empty
+    /// The bytes are neither JPEG, PNG nor WebP.
     case unknownFormat
+    /// The file ends before the image does.
     case truncated
+    /// The file is corrupt; the text is the decoder's message.
     case damaged(String)
+    /// The image has more pixels than `Options.maximumPixels`.
     case tooLarge(width: Int, height: Int)
+    /// The format is known and not supported by this build; the text names it.
     case unsupported(String)
+    /// The allocation of the pixels failed.
     case outOfMemory(width: Int, height: Int)
     /// A side of a PNG is longer than `DecodedImage.longestSide`.
     case sideTooLong(width: Int, height: Int)
-    /// Decoding would hold more bytes than the limit on image memory.
+    /// Decoding needs more bytes than `Options.memoryLimit`.
     case needsMemory(width: Int, height: Int, bytes: Int)
-    /// A JPEG has more scans than allowed.
+    /// A JPEG has more scans than `maximum`.
     case tooManyScans(maximum: Int)
 }
 
@@ -94,31 +108,35 @@ extension DecodedImage {
     /// The longest side of a PNG, in pixels: the default limit of libpng.
     package static let longestSide = Int(CLIP_IMAGE_LONGEST_SIDE)
 
-    /// The limits and choices of decoding.
+    /// The limits and options of decoding.
     package struct Options: Sendable {
-        /// Larger images are refused before memory is taken for them.
+        /// The largest number of pixels; larger images are refused before memory is allocated.
         package var maximumPixels: Int
-        /// The bytes that the images of all threads may take together. An image that alone needs
-        /// more is refused, one that fits waits until enough is free. The groups of Huffman codes
-        /// of a lossless WebP are not covered.
+        /// The number of bytes that the images of all threads may take together.
+        ///
+        /// An image that needs more by itself is refused; one that fits waits until enough is
+        /// free. The Huffman code groups of a lossless WebP are not counted.
         package var memoryLimit = ImageMemory.defaultLimit
-        /// JPEGs with more scans are refused. Of more than 64 million pixels fewer are allowed, in
-        /// proportion.
+        /// The largest number of scans of a JPEG.
+        ///
+        /// JPEGs of more than 67 million samples are allowed proportionally fewer.
         package var maximumScans = 500
-        /// Accept a JPEG or PNG that ends early, with what is there of it, the rest grey or black.
+        /// True to accept a JPEG or PNG that ends early; the missing rows are grey or black.
         package var allowsTruncated = false
-        /// Reduce 16-bit grey to its high byte; else it is kept.
+        /// True to reduce 16-bit grey to its high byte, false to keep 16 bits.
         package var scales16Bits = false
-        /// If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side
-        /// gets shorter than this.
+        /// The shortest side, in pixels, that a JPEG may get by being decoded at 1/2, 1/4 or 1/8 of
+        /// its size; nil for full size.
         package var smallestSide: Int?
 
+        /// Creates options with a limit on the number of pixels, and defaults for the rest.
         package init(maximumPixels: Int) { self.maximumPixels = maximumPixels }
     }
 
-    /// Decodes JPEG, PNG or WebP, recognised by content.
+    /// Decodes a whole JPEG, PNG or WebP file, whose format is recognised by its content.
     ///
-    /// - Parameter bytes: a whole file.
+    /// Safe to call from any thread. Waits while other threads hold so much image memory that this
+    /// image does not fit below the limit.
     package init(decoding bytes: [UInt8], options: Options) throws(ImageDecodingError) {
         guard !bytes.isEmpty else { throw .empty }
         let share = ImageMemory.Share.current.get()
@@ -181,9 +199,11 @@ extension DecodedImage {
 }
 
 extension DecodedImage {
-    /// The image the way its camera was held: its EXIF orientation applied, without moving a pixel.
+    /// Returns the image with its EXIF orientation applied, in constant time: only the strides
+    /// change.
     ///
-    /// Orientations 2, 4, 5 and 7 mirror; 3 turns by 180°, 6 by 90° clockwise, 8 counter-clockwise.
+    /// Orientations 2, 4, 5 and 7 mirror; 3 rotates by 180°, 6 by 90° clockwise, 8
+    /// counter-clockwise.
     package func upright() -> DecodedImage {
         guard (2...8).contains(orientation) else { return self }
         var turned = self
@@ -204,8 +224,10 @@ extension DecodedImage {
         return turned
     }
 
-    /// Writes `3 * rows.count * columns.count` bytes of a part of the image to the beginning of an
-    /// array.
+    /// Converts a part of the image and writes its `3 * rows.count * columns.count` bytes, row by
+    /// row, to the beginning of an array.
+    ///
+    /// `inks` and `black` are for CMYK images only.
     package func copy(
         _ view: View, rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]
     ) {
@@ -232,7 +254,8 @@ extension DecodedImage {
         }
     }
 
-    /// Writes the numbers of a part of a 16-bit image to the beginning of an array.
+    /// Writes the samples of a part of a 16-bit grey image, row by row, to the beginning of an
+    /// array.
     package func copy16(
         rows: Range<Int>, columns: Range<Int>, into target: inout [UInt16]
     ) {
@@ -250,8 +273,8 @@ extension DecodedImage {
         }
     }
 
-    /// Calls a function with the bytes of an image that already are RGB, row by row; nil if they
-    /// are not.
+    /// Calls a function with all bytes of the image if they are RGB in row order already; else
+    /// returns nil.
     package func withRGB<Result>(
         _ view: View, _ body: (UnsafeBufferPointer<UInt8>) -> Result
     ) -> Result? {
@@ -281,7 +304,7 @@ extension DecodedImage {
     }
 }
 
-/// True if bytes begin as an image does that can be read.
+/// Returns true if bytes begin with the signature of JPEG, PNG or WebP.
 package func isImage(_ bytes: some Collection<UInt8>) -> Bool {
     let beginning = Array(bytes.prefix(16))
     return beginning.withUnsafeBufferPointer { clip_image_recognized($0.baseAddress, $0.count) }

@@ -3,24 +3,26 @@ internal import Synchronization
 
 /// The memory that decoded images may take, shared by all threads of the process.
 ///
-/// `DecodedImage.init(decoding:)` takes a share before it allocates, and waits until enough is
-/// free. The share is given back when it returns, or, within `whileHolding`, when that call ends. A
-/// thread that holds a share never waits for another one, so that threads cannot wait for each
-/// other without end.
+/// `DecodedImage.init(decoding:)` reserves memory before it allocates, and waits until enough is
+/// free. The reservation ends when it returns or, within `whileHolding`, when that call ends. A
+/// thread that holds memory never waits for more, so that threads cannot deadlock.
 package enum ImageMemory {
-    /// The default limit, in bytes: `clip` with a small model, which takes 80 MB, stays below 400
-    /// MB.
+    /// The default limit, in bytes.
+    ///
+    /// `clip` with a small model, which takes 80 MB, stays below 400 MB.
     package static let defaultLimit = 310_000_000
 
-    /// The bytes that are held now by all threads.
+    /// The number of bytes that all threads hold now.
     package static var used: Int { Int(clip_memory_used()) }
 
-    /// Calls a function that decodes images and is done with them when it returns. Their memory
-    /// counts until then. A call within another one gives back what it took itself.
+    /// Calls a function that decodes images and does not use them after it returns.
+    ///
+    /// The memory of the images stays reserved until then. Calls may be nested; each gives back
+    /// what it reserved itself.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // A share of its own would make the thread wait for the memory that it holds itself.
+        // With a new share the thread would wait for the memory that it holds itself.
         if let share = Share.current.get() {
             let held = share.count
             defer { share.giveBack(downTo: held) }
@@ -33,8 +35,9 @@ package enum ImageMemory {
         }.get()
     }
 
-    /// The memory that a thread holds.
+    /// The memory that the current task holds, in bytes.
     final class Share: Sendable {
+        /// The share of the innermost `whileHolding`; nil outside of it.
         static let current = TaskLocal<Share?>(wrappedValue: nil)
         private let bytes = Mutex<UInt64>(0)
 
@@ -42,6 +45,7 @@ package enum ImageMemory {
         var isEmpty: Bool { count == 0 }
         func add(_ count: UInt64) { bytes.withLock { $0 += count } }
 
+        /// Releases all but the first `held` bytes.
         func giveBack(downTo held: UInt64) {
             clip_memory_release(
                 bytes.withLock { bytes in

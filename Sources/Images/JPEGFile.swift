@@ -8,12 +8,14 @@ internal import CImageCodecs
     internal import Darwin
 #endif
 
-/// A JPEG file of an image.
+/// Encodes an image as a JPEG file.
 ///
 /// - Parameters:
-///   - pixels: RGB, row by row: `3 * width * height` bytes; no side is longer than 65500.
-///   - quality: 1...100.
-/// - Returns: nil if there is no memory for it.
+///   - pixels: RGB, row by row: `3 * width * height` bytes.
+///   - width: The width in pixels, at most 65500.
+///   - height: The height in pixels, at most 65500.
+///   - quality: The quality of libjpeg, 1...100.
+/// - Returns: The bytes of the file; nil if memory runs out.
 package func jpegFile(pixels: [UInt8], width: Int, height: Int, quality: Int) -> [UInt8]? {
     precondition(
         pixels.count == 3 * width * height && (1...65500).contains(max(width, height)),

@@ -8,7 +8,7 @@ internal import CImageCodecs
     internal import Darwin
 #endif
 
-/// The bytes of an image, taken over from the decoder or from an array, without a copy.
+/// The bytes of an image, owned without a copy: memory of the decoder, or an array.
 ///
 /// `@unchecked Sendable`: nothing writes the bytes after `init`, and `deinit` frees them once.
 final class PixelStorage: @unchecked Sendable {
@@ -18,15 +18,17 @@ final class PixelStorage: @unchecked Sendable {
     }
     private let bytes: Bytes
 
-    /// Takes over memory of `malloc`.
+    /// Takes ownership of memory that `malloc` allocated.
     init(takingOver pointer: UnsafeMutablePointer<UInt8>, count: Int) {
         bytes = .decoded(pointer, count: count)
     }
 
+    /// Keeps an array.
     init(_ array: [UInt8]) { bytes = .array(array) }
 
     deinit { if case .decoded(let pointer, _) = bytes { free(pointer) } }
 
+    /// The number of bytes.
     var count: Int {
         switch bytes {
         case .decoded(_, let count): count
@@ -34,6 +36,7 @@ final class PixelStorage: @unchecked Sendable {
         }
     }
 
+    /// Calls a function with the bytes; the pointer is valid only during the call.
     func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
         switch bytes {
         case .decoded(let pointer, let count):

@@ -1,22 +1,27 @@
-/// One view of an image's pixels, as the source of a resizing.
+/// An image in one of its views, as the input of `resampled` and `nearest`.
 package struct PixelView: PixelSource {
+    /// The image to read.
     package let image: DecodedImage
+    /// The three bytes that are read of each pixel.
     package let view: DecodedImage.View
 
+    /// Creates a view of an image.
     package init(_ image: DecodedImage, _ view: DecodedImage.View) {
         self.image = image
         self.view = view
     }
 
+    /// The width of the image, in pixels.
     package var width: Int { image.width }
+    /// The height of the image, in pixels.
     package var height: Int { image.height }
 
-    /// Writes a part as three bytes a pixel, row by row, to the beginning of an array.
+    /// Writes a part of the view, three bytes per pixel, row by row, to the beginning of an array.
     package func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
         image.copy(view, rows: rows, columns: columns, into: &target)
     }
 
-    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil.
+    /// Calls a function with all bytes if they are RGB in row order already; else returns nil.
     package func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
         image.withRGB(view, body)
     }

@@ -1,6 +1,9 @@
-/// The planes of interleaved RGB, each byte replaced by its channel's value for it.
+/// Splits interleaved RGB into three planes of floats, by one lookup table per channel.
 ///
-/// - Parameter levels: 256 values for each of the three channels.
+/// - Parameters:
+///   - pixels: RGB bytes; their number is a multiple of 3.
+///   - levels: Three tables of 256 values, which normalise the bytes of their channel.
+/// - Returns: The planes, channel-first: all red values, then green, then blue.
 package func planes(of pixels: [UInt8], levels: [[Float]]) -> [Float] {
     precondition(pixels.count % 3 == 0 && levels.map(\.count) == [256, 256, 256])
     let area = pixels.count / 3

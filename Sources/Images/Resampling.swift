@@ -1,14 +1,16 @@
 internal import CKernels
 
-/// How a pixel of the result weighs those of the source around it.
+/// A resampling kernel: the weight of a source pixel by its distance.
 package enum ResamplingFilter: Sendable {
-    /// Linear between neighbours, support 1.
+    /// The triangle kernel, with support 1.
     case bilinear
-    /// Keys' cubic with a = -0.5, support 2.
+    /// Keys' cubic kernel with a = -0.5, with support 2.
     case bicubic
 
+    /// The distance, in pixels at scale 1, beyond which the weight is 0.
     var support: Double { self == .bilinear ? 1 : 2 }
 
+    /// Returns the weight at a distance from the centre.
     func weight(_ distance: Double) -> Double {
         let x = abs(distance)
         switch self {
@@ -22,18 +24,22 @@ package enum ResamplingFilter: Sendable {
     }
 }
 
-/// The pixels that each position of the result is made of, along one side, with their weights.
+/// The weights of source pixels for each position of a resized side.
 package struct ResamplingWeights {
+    /// The first source pixel of each position.
     package private(set) var starts: [Int32] = []
+    /// The number of source pixels of each position, at most `taps`.
     package private(set) var counts: [Int32] = []
-    /// `taps` weights a position, of which `counts` are used.
+    /// The weights in units of 2⁻²²: `taps` for each position, padded with zeros.
     var weights: [Int32] = []
+    /// The largest number of source pixels that a position may have.
     package let taps: Int
 
-    /// Instead of them, where asked for, what they are before they are rounded to 22 bits.
+    /// The weights before rounding, laid out as `weights`; filled instead of it if requested.
     package private(set) var exact: [Double] = []
 
-    /// For the positions `range` of a side resized from `size` to `newSize`.
+    /// Computes the weights of the positions `range` of a side resized from `size` to `newSize`
+    /// pixels.
     package init(
         from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter,
         exact isExact: Bool = false
@@ -64,40 +70,45 @@ package struct ResamplingWeights {
         }
     }
 
-    /// The pixels that any of the positions needs.
+    /// The source pixels that at least one of the positions needs.
     var source: Range<Int> {
         let ends = zip(starts, counts).map { Int($0 + $1) }
         return Int(starts.min() ?? 0)..<(ends.max() ?? 0)
     }
 }
 
-/// Pixels that are resized, wherever and however they are kept.
+/// The pixels to resize, independent of their layout in memory.
 package protocol PixelSource {
+    /// The width in pixels.
     var width: Int { get }
+    /// The height in pixels.
     var height: Int { get }
 
     /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count *
     /// columns.count` bytes.
     func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
 
-    /// Calls a function with all bytes if they already are RGB, row by row; else returns nil, and
-    /// parts are copied.
+    /// Calls a function with all bytes if they are RGB in row order already; else returns nil, and
+    /// the caller copies parts.
     func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result?
 }
 
-/// Resizes an image as Pillow does, to the bit, and crops the result, computing nothing outside the
-/// crop.
+/// Resizes an image to the same bits as Pillow, and computes only the cropped part of the result.
 ///
-/// Two passes, one a side, each a sum of 8-bit pixels by 22-bit weights that is rounded back to
-/// 8 bits. When the image shrinks, the filter grows with the scale, which is what keeps fine detail
-/// from aliasing. Pixels that are not kept as RGB are copied in parts that fit into a cache.
-///
-/// - Parameters:
-///   - newWidth, newHeight: the size of the whole result.
-///   - columns, rows: the part of the result that is kept.
-/// - Returns: RGB, `3 * columns.count * rows.count` bytes.
+/// There are two passes, one per side. Each is a sum of 8-bit pixels times 22-bit weights, rounded
+/// back to 8 bits. When the image shrinks, the filter grows with the scale, which prevents
+/// aliasing. Pixels that are not in memory as RGB are converted in parts that fit into a cache.
 ///
 /// Source: `libImaging/Resample.c` of Pillow.
+///
+/// - Parameters:
+///   - source: The image to resize.
+///   - newWidth: The width of the uncropped result, in pixels.
+///   - newHeight: The height of the uncropped result, in pixels.
+///   - columns: The columns of the result to compute.
+///   - rows: The rows of the result to compute.
+///   - filter: The resampling kernel.
+/// - Returns: RGB, row by row, `3 * columns.count * rows.count` bytes.
 package func resampled(
     _ source: some PixelSource, newWidth: Int, newHeight: Int, columns: Range<Int>,
     rows: Range<Int>, filter: ResamplingFilter
@@ -124,43 +135,52 @@ package func resampled(
         columns: 0..<columns.count, firstRow: needed.lowerBound, vertical)
 }
 
-/// Pixels as RGB, row by row, such as the result of the first pass.
+/// RGB pixels in row order, such as the result of the first pass.
 package struct RGBRows: PixelSource {
     let bytes: [UInt8]
+    /// The width in pixels.
     package let width: Int
+    /// The height in pixels.
     package let height: Int
 
-    /// - Parameter bytes: `3 * width * height` of them.
+    /// Creates an image from `3 * width * height` bytes.
     package init(bytes: [UInt8], width: Int, height: Int) {
         precondition(
             bytes.count == 3 * width * height, "\(bytes.count) bytes for \(width) x \(height)")
         (self.bytes, self.width, self.height) = (bytes, width, height)
     }
 
+    /// Must not be called: `withRGB` gives all bytes.
     package func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
         preconditionFailure("RGB is not copied")
     }
 
+    /// Calls a function with all bytes.
     package func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
         bytes.withUnsafeBufferPointer(body)
     }
 }
 
-/// True if the columns are resized before the rows: the pass that comes first decides what is
-/// rounded.
+/// Returns true if the vertical pass comes first.
 ///
-/// Pillow 13 does so where the height shrinks by more than twice as many pixels as the width; before,
-/// the rows came first.
+/// The order matters, because the result of the first pass is rounded. Pillow 13 begins with the
+/// vertical pass if the height shrinks by more than twice as many pixels as the width; older
+/// versions always begin with the horizontal pass.
 func isVerticalFirst(width: Int, height: Int, newWidth: Int, newHeight: Int) -> Bool {
     newHeight < height && height - newHeight > 2 * (width - newWidth)
 }
 
-/// The bytes of an image that are copied at once: they stay in a second-level cache.
+/// The number of bytes that are converted at once, so that they stay in the second-level cache.
 let copiedPart = 1 << 19
 
-/// Some rows of an image, made as wide as there are weights.
+/// Resizes some rows to the width `weights.starts.count`.
 ///
-/// - Parameter firstColumn: the number that the weights have for the first column of `source`.
+/// - Parameters:
+///   - source: The image to resize.
+///   - rows: The rows of `source` to resize.
+///   - firstColumn: The column of the weights that is column 0 of `source`.
+///   - weights: The weights of the columns.
+/// - Returns: RGB, row by row.
 private func horizontalPass(
     _ source: some PixelSource, rows: Range<Int>, firstColumn: Int, _ weights: ResamplingWeights
 ) -> [UInt8] {
@@ -200,9 +220,14 @@ private func horizontalPass(
     }
 }
 
-/// Some columns of an image, made as high as there are weights.
+/// Resizes some columns to the height `weights.starts.count`.
 ///
-/// - Parameter firstRow: the number that the weights have for the first row of `source`.
+/// - Parameters:
+///   - source: The image to resize.
+///   - columns: The columns of `source` to resize.
+///   - firstRow: The row of the weights that is row 0 of `source`.
+///   - weights: The weights of the rows.
+/// - Returns: RGB, row by row.
 private func verticalPass(
     _ source: some PixelSource, columns: Range<Int>, firstRow: Int = 0,
     _ weights: ResamplingWeights

@@ -1,14 +1,14 @@
-/// Resizes an image by taking the nearest pixel, as Pillow does with palettes and black and white.
+/// Resizes an image by nearest neighbour, as Pillow does with palettes and black-and-white images.
 ///
-/// - Parameters: as of `resampled`.
+/// The parameters and the result are those of `resampled`.
 ///
 /// Source: `ImagingScaleAffine` in `libImaging/Geometry.c` of Pillow.
 package func nearest(
     _ source: some PixelSource, newWidth: Int, newHeight: Int, columns: Range<Int>,
     rows: Range<Int>
 ) -> [UInt8] {
-    // Pillow adds the step up, with the rounding errors that this brings; it makes no image that is
-    // longer than this.
+    // Pillow accumulates the step, rounding errors included. It cannot make a side longer than this
+    // limit, so that the direct formula is used above it.
     func sources(_ size: Int, _ newSize: Int, _ range: Range<Int>) -> [Int] {
         let step = Double(size) / Double(newSize)
         guard newSize <= 1 << 24 else {
@@ -36,13 +36,20 @@ package func nearest(
     return result
 }
 
-/// Resizes grey of 16 bits as Pillow does: in double precision, rounded after each pass.
-///
-/// - Parameters:
-///   - newWidth, newHeight, columns, rows, filter: as of the other `resampled`.
-///   - copy: writes the numbers of some rows and columns to the beginning of an array.
+/// Resizes 16-bit grey as Pillow does: in double precision, rounded to 16 bits after each pass.
 ///
 /// Source: `ImagingResampleHorizontal_16bpc` in `libImaging/Resample.c` of Pillow.
+///
+/// - Parameters:
+///   - width: The width of the source, in pixels.
+///   - height: The height of the source, in pixels.
+///   - newWidth: The width of the uncropped result, in pixels.
+///   - newHeight: The height of the uncropped result, in pixels.
+///   - columns: The columns of the result to compute.
+///   - rows: The rows of the result to compute.
+///   - filter: The resampling kernel.
+///   - copy: Writes the samples of some rows and columns, row by row, to the beginning of an array.
+/// - Returns: The samples, row by row, `columns.count * rows.count` of them.
 package func resampled(
     width: Int, height: Int, newWidth: Int, newHeight: Int, columns: Range<Int>,
     rows: Range<Int>, filter: ResamplingFilter,
@@ -60,7 +67,7 @@ package func resampled(
     let (across, down) = (horizontal.source, vertical.source)
     var result = [UInt16](repeating: 0, count: rows.count * columns.count)
     if isVerticalFirst(width: width, height: height, newWidth: newWidth, newHeight: newHeight) {
-        // The columns that are needed, made as high as the result; then each row of it.
+        // First resize the columns that are needed to the height of the result, then each row.
         var low = [UInt16](repeating: 0, count: rows.count * across.count)
         let step = max(1, copiedPart / (2 * down.count))
         var part = [UInt16](repeating: 0, count: down.count * min(step, across.count))
@@ -97,12 +104,16 @@ package func resampled(
 }
 
 extension ResamplingWeights {
-    /// Writes the weighed sum at each position, of the values along a side.
+    /// Resizes one row or column of 16-bit samples: writes the weighted sum at each position.
     ///
     /// - Parameters:
-    ///   - start, step: the place of the side's value number `first`, and the steps to the next
-    ///     ones.
-    ///   - place, newStep: the place of the first sum, and the steps to the next ones.
+    ///   - values: The source samples.
+    ///   - start: The index of sample number `first` of the row or column.
+    ///   - step: The stride from one sample to the next.
+    ///   - first: The number of the sample at `start`.
+    ///   - sums: The target samples.
+    ///   - place: The index of the first sum.
+    ///   - newStep: The stride from one sum to the next.
     fileprivate func addUp(
         _ values: [UInt16], from start: Int, step: Int, first: Int, into sums: inout [UInt16],
         at place: Int, step newStep: Int
@@ -113,7 +124,7 @@ extension ResamplingWeights {
             for tap in (position * taps)..<(position * taps + Int(counts[position])) {
                 let number = values[index]
                 let weight = exact[tap]
-                // Pillow adds the two bytes one after the other.
+                // Pillow adds the two bytes separately, which rounds differently.
                 sum += Double(number & 0xFF00) * weight
                 sum += Double(number & 0xFF) * weight
                 index += step

@@ -93,7 +93,7 @@ import Testing
             gate.wait()
         }
         let client = hub.hub
-        let models = try await withThrowingTaskGroup(of: CLIPHub.InstalledModel.self) { group in
+        let models = try await withThrowingTaskGroup(of: ModelHub.InstalledModel.self) { group in
             for _ in 0..<32 { group.addTask { try await client.fetch("me/model") } }
             for await _ in requests { break }
             gate.signal()

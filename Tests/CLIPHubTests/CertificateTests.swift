@@ -36,7 +36,7 @@ import Testing
     @Test(arguments: Certificates.variables.dropLast())
     func certificatesThatAreMissingAreSaid(_ variable: String) throws {
         let server = try FaultServer { _ in .init(404) }
-        let hub = CLIPHub(
+        let hub = ModelHub(
             environment: [
                 "HF_ENDPOINT": "https://127.0.0.1:\(server.port)", "HOME": "/nonexistent",
                 variable: "/nonexistent/ca.pem",
@@ -108,7 +108,7 @@ import Testing
                 "CLIP_OPENAI_ENDPOINT": "https://127.0.0.1:\(server.port)/models",
                 "HOME": folder.path,
             ].merging(variables) { $1 }
-            var hub = CLIPHub(environment: environment)
+            var hub = ModelHub(environment: environment)
             hub.policy.delay = 0.01
             return #expect(throws: HubError.self) {
                 try hub.fetch("ViT-B/32", official: true)

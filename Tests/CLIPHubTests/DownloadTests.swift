@@ -165,7 +165,7 @@ import Testing
             default: return .init(404)
             }
         }
-        let hub = CLIPHub(environment: ["HF_ENDPOINT": server.url, "HOME": folder.path])
+        let hub = ModelHub(environment: ["HF_ENDPOINT": server.url, "HOME": folder.path])
         #expect(throws: HubError.self) { try hub.fetch("me/sharded") }
         #expect(try hub.find("me/sharded") == nil)
         isBroken.withLock { $0 = false }
@@ -353,7 +353,7 @@ import Testing
             if request.path == "/cdn/file" { answer.delay = 0.05 }
         }
         let client = hub.hub
-        let found = try await withThrowingTaskGroup(of: CLIPHub.InstalledModel.self) { group in
+        let found = try await withThrowingTaskGroup(of: ModelHub.InstalledModel.self) { group in
             for _ in 0..<3 { group.addTask { try client.fetch("me/model") } }
             return try await group.reduce(into: []) { $0.append($1) }
         }

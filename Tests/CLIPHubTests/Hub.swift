@@ -14,7 +14,7 @@ final class Hub {
     let sha256: String
     let folder: TemporaryFolder
     let server: FaultServer
-    var hub: CLIPHub
+    var hub: ModelHub
     /// The configuration, `{}`, and the SHA-1 that git gives it.
     static let configuration = (
         bytes: Array("{}".utf8), etag: "9e26dfeeb6e641a33dae4961196235bdb965b21b"
@@ -36,7 +36,7 @@ final class Hub {
             change(request, contents, &answer)
             return answer
         }
-        var hub = CLIPHub(
+        var hub = ModelHub(
             environment: [
                 "HF_ENDPOINT": server.url, "HF_HOME": folder.path + "/hf", "HOME": folder.path,
                 "CLIP_OPENAI_ENDPOINT": server.url + "/models",
@@ -82,7 +82,7 @@ final class Hub {
     var blob: String { "\(cache)/blobs/\(sha256)" }
     var partial: String { blob + ".incomplete" }
 
-    func fetch() throws(HubError) -> CLIPHub.InstalledModel { try hub.fetch("me/model") }
+    func fetch() throws(HubError) -> ModelHub.InstalledModel { try hub.fetch("me/model") }
 
     func error() -> HubError? {
         do {

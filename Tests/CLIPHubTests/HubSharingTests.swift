@@ -13,7 +13,7 @@ import Testing
     private struct Repositories {
         let folder: TemporaryFolder
         let server: FaultServer
-        let hub: CLIPHub
+        let hub: ModelHub
         let names = ["me/a", "me/b", "me/c", "me/d"]
         /// By the path on the server.
         let files: [String: [UInt8]]
@@ -41,7 +41,7 @@ import Testing
                 answer.delay = 0.02
                 return answer
             }
-            hub = CLIPHub(
+            hub = ModelHub(
                 environment: [
                     "HF_ENDPOINT": server.url, "HF_HOME": folder.path + "/hf", "HOME": folder.path,
                 ])
@@ -51,9 +51,9 @@ import Testing
 
     /// Fetches a model in each task, the tasks taking the names in turn.
     private func fetch(
-        _ names: [String], by hub: CLIPHub
-    ) async throws -> [CLIPHub.InstalledModel] {
-        try await withThrowingTaskGroup(of: CLIPHub.InstalledModel.self) { group in
+        _ names: [String], by hub: ModelHub
+    ) async throws -> [ModelHub.InstalledModel] {
+        try await withThrowingTaskGroup(of: ModelHub.InstalledModel.self) { group in
             for task in 0..<Self.tasks {
                 group.addTask { try hub.fetch(names[task % names.count]) }
             }

@@ -51,15 +51,15 @@ import Testing
         }
         #expect(HubModel.similar(to: "chair").isEmpty)
         for name in ["vit-b/33", "ViT-B/23", "weights/missing.pt"] {
-            #expect(throws: HubError.self, "\(name)") { try CLIPHub(environment: [:]).find(name) }
+            #expect(throws: HubError.self, "\(name)") { try ModelHub(environment: [:]).find(name) }
         }
-        #expect(throws: Never.self) { try CLIPHub(environment: [:]).find("me/rn50") }
+        #expect(throws: Never.self) { try ModelHub(environment: [:]).find("me/rn50") }
         #expect(HubModel.inRepository("openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
         #expect(
             HubModel.inRepository("hf-hub:openai/clip-vit-base-patch32")?.name == "ViT-B-32:openai")
         #expect(HubModel.inRepository("me/model") == nil)
         #expect(throws: HubError.unknownModel(name: "chair", similar: [])) {
-            try CLIPHub(environment: [:]).find("chair")
+            try ModelHub(environment: [:]).find("chair")
         }
     }
 
@@ -86,7 +86,7 @@ import Testing
         try FileManager.default.createDirectory(
             atPath: snapshot, withIntermediateDirectories: true)
         try Data("x".utf8).write(to: URL(fileURLWithPath: snapshot + "/model.safetensors"))
-        let hub = CLIPHub(environment: ["HOME": folder.path])
+        let hub = ModelHub(environment: ["HOME": folder.path])
         for name in ["me/model", "hf-hub:me/model"] {
             #expect(try hub.find(name)?.path == snapshot, "\(name)")
         }
@@ -96,7 +96,7 @@ import Testing
     /// Weights that other libraries fetched, in the layouts in which they keep them.
     @Test func findsWhatOthersFetched() throws {
         let folder = try TemporaryFolder()
-        let hub = CLIPHub(environment: ["HOME": folder.path])
+        let hub = ModelHub(environment: ["HOME": folder.path])
         func put(_ path: String, _ contents: String = "x") throws {
             let url = URL(fileURLWithPath: "\(folder.path)/\(path)")
             try FileManager.default.createDirectory(
@@ -123,7 +123,7 @@ import Testing
         #expect(try hub.find("RN50")?.path == folder.path + "/.cache/clip/RN50.pt")
         #expect(try hub.find("RN50-quickgelu:openai")?.path.hasSuffix("RN50.pt") == true)
 
-        let elsewhere = CLIPHub(environment: ["HOME": folder.path, "HF_HUB_CACHE": "/no/such"])
+        let elsewhere = ModelHub(environment: ["HOME": folder.path, "HF_HUB_CACHE": "/no/such"])
         #expect(try elsewhere.find("openai/clip-vit-base-patch32") == nil)
     }
 }

@@ -136,7 +136,7 @@ import Testing
         try file.close()
         #expect(try bytes(ofFile: path) != right)
 
-        let offline = CLIPHub(
+        let offline = ModelHub(
             environment: [
                 "HF_HUB_OFFLINE": "1", "HF_HOME": hub.folder.path + "/hf", "HOME": hub.folder.path,
             ])

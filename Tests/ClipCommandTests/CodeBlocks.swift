@@ -33,7 +33,7 @@ func README_1() throws {
 // README.md, block 2
 func README_2() throws {
     // Found where it is, or fetched; a progress callback that returns false, or a cancelled task, stops it.
-    let model = try CLIPHub().fetch("ViT-B/32") { print($0.received); return true }.load()
+    let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
 }
 
@@ -85,6 +85,40 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
     }
 }
 
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 1
+func CLIPHub_CLIPHub_docc_CLIPHub_1() async throws {
+    let hub = ModelHub()
+    let installed = try await hub.fetch("ViT-B/32") { progress in
+        print(progress.file, progress.received)
+        return true  // false stops the download
+    }
+    let model = try installed.load()
+    let embedding = try model.encode(text: "a photo of a dog")
+    _ = hub
+    _ = installed
+    _ = model
+    _ = embedding
+}
+
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 2
+func CLIPHub_CLIPHub_docc_CLIPHub_2() throws {
+    for model in HubModel.all where model.resolution <= 224 {
+        print(model.name, model.embeddingDimension, model.license)
+    }
+}
+
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 3
+func CLIPHub_CLIPHub_docc_CLIPHub_3() async throws {
+    do {
+        let installed = try await ModelHub().fetch("openai/clip-vit-base-patch32")
+        print(installed.path)
+    } catch HubError.offline(let name) {
+        print("\(name) is not installed, and downloads are forbidden")
+    } catch let error as HubError {
+        print(error)
+    }
+}
+
 // Sources/CLIP/AsyncEncoding.swift, block 1
 func CLIP_AsyncEncoding_1(images: [RGBImage], model: CLIPModel) async throws {
     let embeddings = try await model.encode(images: images)
@@ -126,18 +160,55 @@ func CLIP_EncodingStream_1(model: CLIPModel, paths: [String]) throws {
     }
 }
 
+// Sources/CLIPHub/Download.swift, block 1
+func CLIPHub_Download_1() async throws {
+    let installed = try await ModelHub().fetch("ViT-B/32") { progress in
+        print("\(progress.file): \(progress.received) of \(progress.total ?? 0) bytes")
+        return true  // false stops the download
+    }
+    _ = installed
+}
+
 // Sources/CLIPHub/Fetching.swift, block 1
 func CLIPHub_Fetching_1() async throws {
-    let model = try await CLIPHub().fetch("ViT-B/32").load()
+    let model = try await ModelHub().fetch("ViT-B/32").load()
     _ = model
 }
 
 // Sources/CLIPHub/HubError.swift, block 1
 func CLIPHub_HubError_1() throws {
     do {
-        let model = try CLIPHub().fetch("ViT-B/32").load()
+        let installed = try ModelHub().fetch("ViT-B/32")
+        print(installed.path)
     } catch let error as HubError {
         print(error)
+    }
+}
+
+// Sources/CLIPHub/HubModel.swift, block 1
+func CLIPHub_HubModel_1() throws {
+    if let model = HubModel.named("ViT-B/32") {
+        print(model.name, model.embeddingDimension, model.resolution, model.license)
+    }
+    let accurate = HubModel.all.filter { ($0.imageNetAccuracy ?? 0) > 80 }.map(\.name)
+    _ = accurate
+}
+
+// Sources/CLIPHub/ModelHub.swift, block 1
+func CLIPHub_ModelHub_1() async throws {
+    let hub = ModelHub()
+    let installed = try await hub.fetch("ViT-B/32")
+    let model = try installed.load()
+    _ = hub
+    _ = installed
+    _ = model
+}
+
+// Sources/CLIPHub/ModelHub.swift, block 2
+func CLIPHub_ModelHub_2() throws {
+    if let installed = try ModelHub().find("ViT-B/32") {
+        let model = try installed.load()
+        print(installed.path, model.configuration.resolution)
     }
 }
 

@@ -1,4 +1,4 @@
-// The files of Weights/, as constants in the binary: `tiny`, its configuration and its checksum.
+// The bundled model `tiny`, its configuration and its checksum: the files of Weights/, compiled in.
 
 #ifndef CBUNDLEDMODEL_H
 #define CBUNDLEDMODEL_H
@@ -13,6 +13,6 @@ typedef struct {
 
 clip_bundled_bytes clip_tiny_weights(void);        // tiny.safetensors
 clip_bundled_bytes clip_tiny_configuration(void);  // tiny.json
-clip_bundled_bytes clip_tiny_checksum(void);       // tiny.sha256, as sha256sum writes it
+clip_bundled_bytes clip_tiny_checksum(void);       // tiny.sha256, in the format of sha256sum
 
 #endif

@@ -1,5 +1,6 @@
-// HTTP by libcurl, which is looked for when the first request is made: a program that asks for nothing
-// neither links nor loads it. No function runs the caller's code; a response is read like a file.
+// HTTP by libcurl, which is loaded at the first request: a program that makes none neither links
+// nor loads it. There are no callbacks; a response is read like a file. A response belongs to one
+// thread at a time; different responses may be used by different threads.
 
 #ifndef CHTTP_H
 #define CHTTP_H
@@ -18,43 +19,48 @@ typedef struct clip_http_response clip_http_response;
 
 typedef enum {
     CLIP_HTTP_OK = 0,
-    CLIP_HTTP_WAITING,      // nothing has come yet; ask again
+    CLIP_HTTP_WAITING,      // no bytes have arrived yet; call again
     CLIP_HTTP_END,          // the whole response has been read
-    CLIP_HTTP_FAILED,       // clip_http_message says why
+    CLIP_HTTP_FAILED,       // clip_http_message has the reason
 } clip_http_result;
 
-// Whether libcurl is there.
+// Returns 1 if libcurl is installed, and loads it.
 int clip_http_is_available(void);
 
-// The version of libcurl and of what it uses, such as "libcurl/7.88.1 OpenSSL/3.0"; NULL if it is missing.
+// Returns the versions of libcurl and its libraries, such as "libcurl/7.88.1 OpenSSL/3.0"; NULL if
+// it is not installed.
 const char *CLIP_NULLABLE clip_http_version(void);
 
-// Begins a GET (or HEAD) of a URL with header lines ("Name: value", each ended by a line feed) beside
-// libcurl's own. Redirects are not followed. Fails if no connection is made, or nothing comes, for so many seconds.
-// Where `authority_file` or `authority_folder` is given, the certificates there are trusted instead of the system's.
-// NULL if there is no libcurl, no memory, or libcurl does not take one of these.
+// Begins a GET (or HEAD) request with header lines ("Name: value", each ended by a line feed) in
+// addition to libcurl's own. Redirects are not followed. The request fails if there is no
+// connection, or no byte arrives, for `stall_seconds`. The certificates in `authority_file` or
+// `authority_folder`, if given, are trusted instead of the system's. Returns NULL if libcurl is not
+// installed, memory runs out, or libcurl rejects an argument.
 clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, const char *headers,
                                                   long stall_seconds,
                                                   const char *CLIP_NULLABLE authority_file,
                                                   const char *CLIP_NULLABLE authority_folder);
 
-// Waits up to a fifth of a second for the next bytes of the body. *count becomes how many were put
-// into `buffer`. The status and headers are known as soon as the result is not CLIP_HTTP_WAITING.
+// Waits up to 0.2 seconds for the next bytes of the body, and stores at most `capacity` of them in
+// `buffer` and their number in *count. The status and headers are known once the result is not
+// CLIP_HTTP_WAITING.
 clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, size_t capacity,
                                 size_t *count);
 
-// The status of the response, 0 before its whole header is there.
+// Returns the status of the response; 0 until its header is complete.
 long clip_http_status(const clip_http_response *response);
 
-// The lines of its header, each ended by a line feed.
+// Returns the header lines of the response, each ended by a line feed.
 const char *clip_http_headers(const clip_http_response *response);
 
-// 1 if it failed because the server's certificate is not trusted, or the trusted ones cannot be read.
+// Returns 1 if the request failed because the server's certificate is not trusted or the trusted
+// certificates cannot be read.
 int clip_http_is_untrusted(const clip_http_response *response);
 
-// What went wrong.
+// Returns libcurl's reason for CLIP_HTTP_FAILED.
 const char *clip_http_message(const clip_http_response *response);
 
+// Closes the connection and frees the response.
 void clip_http_end(clip_http_response *response);
 
 #if defined(__clang__)

@@ -1,5 +1,5 @@
-// The pretrained weights that are known, and what they are known to answer, compiled in: JSON, written by
-// Scripts/registry/.
+// The registry of pretrained models and their published outputs: two JSON files, compiled in. The
+// scripts in Scripts/registry/ write them.
 
 #ifndef CMODELREGISTRY_H
 #define CMODELREGISTRY_H
@@ -16,8 +16,8 @@ typedef struct {
     size_t count;
 } clip_registry_bytes;
 
-clip_registry_bytes clip_registry_models(void);
-clip_registry_bytes clip_registry_answers(void);
+clip_registry_bytes clip_registry_models(void);   // models.json
+clip_registry_bytes clip_registry_answers(void);  // answers.json
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

@@ -7,7 +7,8 @@
 #pragma clang assume_nonnull begin
 #endif
 
-// The commit that was built, with a + behind it if files had been changed; "" if it is not known.
+// Returns the hash of the commit that was built, with a + appended if files differed from it; "" if
+// it is unknown.
 const char *clip_commit(void);
 
 #if defined(__clang__)

@@ -1,6 +1,6 @@
 internal import CHTTP
 
-/// The version of libcurl, such as "7.88.1"; nil if it is not installed. Loads it.
+/// Loads libcurl and returns its version, such as "7.88.1"; nil if it is not installed.
 package func libcurlVersion() -> String? {
     clip_http_version().map {
         let name = String(cString: $0).prefix { $0 != " " }
@@ -8,29 +8,38 @@ package func libcurlVersion() -> String? {
     }
 }
 
-/// One request and its response, read piece by piece: the only place that knows libcurl's shim.
+/// An HTTP request and its response, which is read in pieces on the caller's thread.
+///
+/// This is the only wrapper of libcurl.
 final class HTTPRequest {
+    /// The result of a read.
     enum Event {
-        /// So many bytes are in the buffer.
+        /// This number of bytes is at the beginning of `buffer`.
         case bytes(Int)
-        /// Nothing has come for a fifth of a second.
+        /// No bytes arrived for 0.2 seconds.
         case waiting
+        /// The body is complete.
         case end
+        /// The transfer failed, for libcurl's reason.
         case failed(String)
     }
 
     private let address: WebAddress
-    /// The address as messages may show it.
+    /// The URL for messages, without its query.
     var shownURL: String { address.shown }
     private let response: OpaquePointer
+    /// The bytes of the last read.
     private(set) var buffer = [UInt8](repeating: 0, count: 1 << 18)
-    /// What the first read brought, before anyone asked for the body.
+    /// The event that `status` read; the next `read` returns it.
     private var first: Event?
     private let certificates: Certificates
-    /// Seconds in which the status and all headers have to come.
+    /// The number of seconds after which a missing header is an error.
     private let headerSeconds: Double
 
-    /// - Throws: `HubError.noTransport` if there is no libcurl.
+    /// Begins a request.
+    ///
+    /// Throws `HubError.noTransport` if libcurl is not installed, and `HubError.unreachable` if it
+    /// rejects the address.
     init(
         _ address: WebAddress, isHead: Bool = false, headers: [String], policy: TransferPolicy,
         certificates: Certificates
@@ -45,16 +54,16 @@ final class HTTPRequest {
                 address.url, isHead ? 1 : 0, lines, policy.stall, certificates.file,
                 certificates.folder)
         else {
-            throw .unreachable(url: address.shown, reason: "libcurl does not take this address")
+            throw .unreachable(url: address.shown, reason: "libcurl rejects the address")
         }
         self.response = response
     }
 
     deinit { clip_http_end(response) }
 
-    /// Waits for the status and the headers.
+    /// Waits until the header is complete and returns the status.
     ///
-    /// - Throws: `HubError.unreachable`, `.untrusted` or `.cancelled`.
+    /// Throws `HubError.unreachable`, `.untrusted` or `.cancelled`.
     func status(isCancelled: () -> Bool) throws(HubError) -> Int {
         let start = SuspendingClock.now
         while true {
@@ -64,7 +73,7 @@ final class HTTPRequest {
                 guard SuspendingClock.now - start < .seconds(headerSeconds) else {
                     throw .unreachable(
                         url: shownURL,
-                        reason: "no complete header came within \(Int(headerSeconds)) seconds")
+                        reason: "no complete header arrived within \(Int(headerSeconds)) seconds")
                 }
                 continue
             }
@@ -83,7 +92,7 @@ final class HTTPRequest {
         }
     }
 
-    /// The value of a header, by its name in lower case.
+    /// Returns the value of a header, by its name in lower case; nil if it is missing.
     func header(_ name: String) -> String? {
         String(cString: clip_http_headers(response)).split(separator: "\n").lazy
             .compactMap { line -> String? in
@@ -95,9 +104,9 @@ final class HTTPRequest {
             }.first
     }
 
-    /// The size in a header; nil if the header is missing.
+    /// Returns the size in bytes that a header states; nil if the header is missing.
     ///
-    /// - Throws: `HubError.malformed` if it is no size.
+    /// Throws `HubError.malformed` if the value is not a size.
     func size(_ name: String) throws(HubError) -> Int? {
         guard let text = header(name) else { return nil }
         guard let size = byteCount(text) else {
@@ -108,7 +117,7 @@ final class HTTPRequest {
         return size
     }
 
-    /// The next of the body.
+    /// Waits up to 0.2 seconds for the next bytes of the body.
     func read() -> Event {
         if let event = first {
             first = nil
@@ -125,7 +134,7 @@ final class HTTPRequest {
 }
 
 extension Substring {
-    /// Without space at either end.
+    /// The text without whitespace at its ends.
     var trimmed: String {
         let start = drop { $0.isWhitespace }
         return String(start.reversed().drop { $0.isWhitespace }.reversed())

@@ -1,29 +1,30 @@
-internal import Files
 public import CLIP
-
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
 internal import Files
 
-/// Which models there are, where they lie, and how to get them: the library's only networking.
+/// Finds installed weights of models and downloads others; the library's only networking.
 ///
-///     let hub = CLIPHub()
-///     let model = try hub.fetch("ViT-B/32") { print($0.received); return true }.load()
+/// ```swift
+/// let hub = ModelHub()
+/// let installed = try await hub.fetch("ViT-B/32")
+/// let model = try installed.load()
+/// ```
 ///
-/// A name is OpenAI's (`ViT-B/32`), open_clip's (`ViT-B-32:laion2b_s34b_b79k`) or a repository of
-/// the hub (`openai/clip-vit-base-patch32`, also written `hf-hub:openai/clip-vit-base-patch32`).
-/// Files lie where Hugging Face's own libraries keep them, so that what those have fetched is
-/// found, and the other way round.
+/// A model has one of these names:
+/// - OpenAI's, `ViT-B/32`;
+/// - open_clip's, `ViT-B-32:laion2b_s34b_b79k`;
+/// - a repository of the hub, `openai/clip-vit-base-patch32` or
+///   `hf-hub:openai/clip-vit-base-patch32`.
+///
+/// The cache is that of Hugging Face's own libraries: each finds the files that the other
+/// downloaded.
 ///
 /// Any number of tasks may use one hub at once.
-public struct CLIPHub: Sendable {
+public struct ModelHub: Sendable {
     let cache: HubCache
     private(set) var server: HubServer
+    /// The URL of OpenAI's files; nil if `CLIP_OPENAI_ENDPOINT` is not a URL.
     let officialEndpoint: WebAddress?
-    /// Whether nothing may be fetched: `HF_HUB_OFFLINE`.
+    /// True if the environment variable `HF_HUB_OFFLINE` forbids downloads.
     public let isOffline: Bool
     /// The timeouts and size limits of transfers.
     var policy: TransferPolicy {
@@ -31,25 +32,34 @@ public struct CLIPHub: Sendable {
         set { server.policy = newValue }
     }
 
-    /// Weights on this machine.
+    /// Weights that are on this machine.
+    ///
+    /// ```swift
+    /// if let installed = try ModelHub().find("ViT-B/32") {
+    ///     let model = try installed.load()
+    ///     print(installed.path, model.configuration.resolution)
+    /// }
+    /// ```
     public struct InstalledModel: Sendable, Hashable, Codable {
-        /// The name that was asked for.
+        /// The requested name; the prefix `hf-hub:` may be removed.
         public let name: String
-        /// A file of weights, or a folder with one and its configuration.
+        /// The path of a file of weights, or of a folder with weights and their configuration.
         public let path: String
-        /// The registry's entry, if the name is one of its.
+        /// The name of the registry's entry, if there is one.
         let known: String?
-        /// The files that this call fetched, or found, of which the server gave no checksum: their
-        /// size alone has been checked.
+        /// The files for which the server stated no checksum, so that only their size was verified.
         public internal(set) var filesWithoutChecksum: [String] = []
 
-        /// Makes the model. The registry's configuration takes precedence over files beside the
-        /// weights.
+        /// Loads the model.
+        ///
+        /// The registry's configuration takes precedence over files beside the weights.
         ///
         /// - Parameters:
-        ///   - activation: of the MLPs; another than is known is refused.
-        ///   - threads: how many a call may use; all cores of the process if nil.
-        /// - Throws: `CLIPError` for whatever is wrong with the files.
+        ///   - activation: The activation of the MLPs, if the files do not state it. It is an error
+        ///     if they state another one.
+        ///   - threads: The number of threads that a call may use; all cores of the process if nil.
+        /// - Returns: The model, whose weights are read when they are first used.
+        /// - Throws: `CLIPError` if a file is missing, corrupt or unsupported.
         public func load(
             activation: Activation? = nil, threads: Int? = nil
         ) throws(CLIPError) -> CLIPModel {
@@ -63,12 +73,18 @@ public struct CLIPHub: Sendable {
         }
     }
 
-    /// - Parameter environment: of which `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE`,
-    ///   `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`, `CLIP_HOME`, `CLIP_OPENAI_ENDPOINT` and, for
-    ///   the certificates to trust, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and
-    ///   `SSL_CERT_DIR` (the first that is set) matter; the process's if nil.
+    /// Creates a hub from environment variables; from those of the process if nil.
+    ///
+    /// These variables are used, and mean what they mean to Hugging Face's libraries:
+    /// - `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT` (in seconds);
+    /// - `HF_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` for the cache;
+    /// - `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, of which the
+    ///   first that is set names the certificates to trust.
+    ///
+    /// `CLIP_HOME` is the folder of this project and of OpenAI's files, and `CLIP_OPENAI_ENDPOINT`
+    /// the URL of the latter.
     public init(environment: [String: String]? = nil) {
-        let environment = environment ?? ProcessInfo.processInfo.environment
+        let environment = environment ?? HubEnvironment.current()
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
         }
@@ -85,14 +101,15 @@ public struct CLIPHub: Sendable {
         }
     }
 
-    /// The folder of what this project keeps: CLIP_HOME, or .cache/clip in the home folder.
+    /// The folder of this project's own files: `CLIP_HOME`, or `.cache/clip` in the home folder.
     public var home: String { cache.official }
 
-    // MARK: finding
+    // MARK: Finding
 
-    /// The weights of that name, if they are on this machine.
+    /// Returns the installed weights of a model; nil if they are not on this machine.
     ///
-    /// - Throws: `HubError.unknownModel` if the name is none.
+    /// Nothing is downloaded or verified. The name may be any that `fetch` accepts; other names
+    /// throw `HubError.unknownModel`.
     public func find(_ name: String) throws(HubError) -> InstalledModel? {
         if let model = HubModel.named(name) {
             let path =
@@ -112,19 +129,19 @@ public struct CLIPHub: Sendable {
         }
     }
 
-    /// The repositories of the hub that are on this machine and hold weights: `owner/name`.
+    /// The repositories of the hub whose weights are on this machine, as `owner/name`.
     public var installedRepositories: [String] {
         cache.repositories.filter { cache.file(of: $0, among: Self.kinds.map(\.weights)) != nil }
     }
 
-    /// A repository's name without the prefix that open_clip writes before it.
+    /// Removes open_clip's prefix `hf-hub:` from the name of a repository.
     static func repository(_ name: String) -> String {
         let prefix = "hf-hub:"
         return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }
 
-    /// - Throws: `HubError.unknownModel` if a name is not `owner/name` of the hub, or is more
-    ///   likely a mistyped name of a model or a file that is missing.
+    /// Throws `HubError.unknownModel` if a name is not a valid `owner/name`, or if it is more
+    /// likely a misspelt model or a missing file.
     private static func checkRepository(_ name: String) throws(HubError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let isLikeOpenAI =
@@ -145,12 +162,12 @@ public struct CLIPHub: Sendable {
         }
     }
 
-    /// The files that open_clip's repositories have, the likelier first.
+    /// The names of weight files in open_clip's repositories, the more common first.
     static let openCLIPNames = [
         "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
     ]
 
-    /// The files that repositories have, the likeliest first.
+    /// The names of weight files and of the configuration beside them, in order of preference.
     static let kinds: [(weights: String, beside: [String])] = [
         ("open_clip_model.safetensors", ["open_clip_config.json"]),
         ("model.safetensors", ["config.json", "preprocessor_config.json"]),
