@@ -85,7 +85,7 @@ struct Cluster: ParsableCommand {
         var page = Page(
             title: "\(counted(found.names.count, "image")) in "
                 + counted(clusters.all.count, "cluster"),
-            about: [sourceWords(vectors.source)] + found.modelWords(given: model)
+            about: [sourceDescription(vectors.source)] + found.modelDescription(given: model)
                 + ["the cosine of each image with the centre of its cluster"],
             location: PageLocation(page: html))
         for (number, (cluster, members)) in zip(clusters.all, shown).enumerated() {
@@ -123,7 +123,7 @@ struct Clusters {
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
-            let model = vectors.made.map { JSON.string($0.by.name) } ?? .null
+            let model = vectors.origin.map { JSON.string($0.model.name) } ?? .null
             guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),

@@ -16,7 +16,7 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// `--delete`, `--move-to` and `--undo` of `clip dedupe`.
+/// The actions `--delete`, `--move-to` and `--undo` of `clip dedupe`.
 struct DuplicateActions {
     let folder: FilePath
     let images: [IndexedImage]

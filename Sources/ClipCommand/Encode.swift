@@ -141,7 +141,7 @@ struct Encode: ParsableCommand {
         if hidden.hiddenStates != nil { return try writeHiddenStates(of: nextText, model, job) }
 
         let rows = try makeRows(format, model)
-        if rows.isWhole {
+        if rows.isComplete {
             if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
             return
         }
@@ -167,7 +167,7 @@ struct Encode: ParsableCommand {
             throw rows.count == 0 ? ExitCode(1) : Failure(Self.nothingWritten(job.failures))
         }
         try rows.finish()
-        if !common.quiet, let remark = rows.foreignRows { note("clip: \(remark)") }
+        if !common.quiet, let remark = rows.unmatchedRowsNote { note("clip: \(remark)") }
         if hasFailed { throw ExitCode(1) }
     }
 

@@ -58,7 +58,7 @@ struct Info: ParsableCommand {
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         for (key, value) in [
             ("file", weights.path),
-            ("format", weights.format.words),
+            ("format", weights.format.name),
             ("layout", weights.layout == .openAI ? "OpenAI, open_clip" : "Hugging Face"),
             ("numbers", weights.types.joined(separator: ", ")),
             ("parameters", "\(weights.parameterCount) in \(weights.byteCount) bytes"),
@@ -95,7 +95,7 @@ struct Info: ParsableCommand {
 }
 
 extension WeightFormat {
-    fileprivate var words: String {
+    fileprivate var name: String {
         switch self {
         case .safetensors: "safetensors"
         case .pyTorch: "PyTorch checkpoint (zip)"

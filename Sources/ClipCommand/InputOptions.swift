@@ -43,7 +43,7 @@ struct ImageOptions: ParsableArguments {
     var allowTruncated = false
 
     @Option(
-        help: "Decode exact, or fast: large JPEGs at 1/2 to 1/8 size (cosine 0.999 or more).")
+        help: "Decode exactly, or fast: large JPEGs at reduced size (cosine 0.999 or more).")
     var decode: Decoding = .exact
 
     @Option(

@@ -115,8 +115,8 @@ struct Map: ParsableCommand {
                 found.names.count < all.names.count ? "\(grouped(found.names.count)) of " : ""
             let total = counted(all.names.count, "image")
             let page = MapPage(
-                title: "Map of \(shown)\(total) in \(sourceWords(vectors.source))",
-                about: found.modelWords(given: model)
+                title: "Map of \(shown)\(total) in \(sourceDescription(vectors.source))",
+                about: found.modelDescription(given: model)
                     + [counted(clusters.all.count, "cluster"), "t-SNE, \(divergence)"],
                 names: found.names, points: layout.points,
                 thumbnails: thumbnails(
@@ -153,6 +153,6 @@ extension Vectors {
             embeddings: Embeddings(
                 rows: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
             images: images.map { images in rows.map { images[$0] } }, index: index,
-            made: made)
+            origin: origin)
     }
 }

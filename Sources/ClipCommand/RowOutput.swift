@@ -14,19 +14,23 @@ import Synchronization
 /// An output for the rows of `clip encode`.
 protocol RowOutput: AnyObject {
     /// True if an earlier run has completed the output.
-    var isWhole: Bool { get }
+    var isComplete: Bool { get }
+    /// The number of rows, including those of an interrupted run.
     var count: Int { get }
     /// The note about rows of an earlier run that belong to none of the inputs; nil if there are
     /// none.
-    var foreignRows: String? { get }
+    var unmatchedRowsNote: String? { get }
     /// Returns true if an interrupted run has written the row.
     func hasRow(_ kind: String, _ name: FilePath) -> Bool
+    /// Appends the row of an input; the fields are JSON values.
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws
-    /// Writes all rows to disk, so that a later run can resume.
+    /// Writes buffered rows to the output, so that a later run can resume.
     func flush() throws
+    /// Completes the output.
     func finish() throws
+    /// Removes an output without rows.
     func discard() throws
     /// Flushes the rows of a process that is about to end; returns the message for the user, if
     /// any.
@@ -66,7 +70,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         earlierCount = writer.count
     }
 
-    var isWhole: Bool { writer.isWhole }
+    var isComplete: Bool { writer.isWhole }
     var count: Int { writer.count }
 
     func hasRow(_ kind: String, _ name: FilePath) -> Bool {
@@ -75,7 +79,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         return isThere
     }
 
-    var foreignRows: String? {
+    var unmatchedRowsNote: String? {
         let rest = earlierCount - matchedCount
         guard rest > 0 else { return nil }
         return """
@@ -144,8 +148,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
         self.model = model
     }
 
-    var isWhole: Bool { false }
-    var foreignRows: String? { nil }
+    var isComplete: Bool { false }
+    var unmatchedRowsNote: String? { nil }
     func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(

@@ -156,9 +156,11 @@ struct Score: ParsableCommand {
         try MatrixLimit.check(
             images: names.count, texts: text.count, isDrawn: false, advice: "use --shard")
         let texts = try encode(text, model)
-        let written = try references.isEmpty ? nil : encode(references, model)
+        let referenceVectors = try references.isEmpty ? nil : encode(references, model)
         let cosines = try images.cosineSimilarities(to: texts)
-        let withReferences = try written.map { try texts.cosineSimilarities(to: $0) }
+        let referenceCosines = try referenceVectors.map {
+            try texts.cosineSimilarities(to: $0)
+        }
         let (rows, columns) = (names.indices, text.indices)
         let name = try self.model.name()
         for own in by == .image ? rows : columns {
@@ -167,7 +169,7 @@ struct Score: ParsableCommand {
                     image: names[by == .image ? own : other],
                     text: text[by == .image ? other : own],
                     cosine: by == .image ? cosines[own][other] : cosines[other][own],
-                    references: withReferences?[by == .image ? other : own])
+                    references: referenceCosines?[by == .image ? other : own])
             }
             let ranked = others.enumerated()
                 .sorted { ($1.element.cosine, $0.offset) < ($0.element.cosine, $1.offset) }
@@ -195,7 +197,7 @@ struct Score: ParsableCommand {
                         + [UInt8(ascii: "\n")])
             }
         }
-        if !json && !common.quiet { note(Line.explanation(hasReferences: written != nil)) }
+        if !json && !common.quiet { note(Line.explanation(hasReferences: referenceVectors != nil)) }
         return failures
     }
 
@@ -245,8 +247,8 @@ struct Score: ParsableCommand {
         let images = Embeddings(
             rows: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)
         let texts = try encode(scored.map(\.text), model)
-        let written = scored.flatMap(\.references)
-        let references = try written.isEmpty ? nil : encode(written, model)
+        let referenceTexts = scored.flatMap(\.references)
+        let references = try referenceTexts.isEmpty ? nil : encode(referenceTexts, model)
         var next = 0
         var lines: [Line] = []
         for (row, pair) in scored.enumerated() {

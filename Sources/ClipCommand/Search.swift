@@ -171,8 +171,8 @@ struct Search: ParsableCommand {
         let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
         var about = [
             "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
-                + sourceWords(index),
-            modelWords(searched.model, searched.precision),
+                + sourceDescription(index),
+            modelDescription(searched.model, searched.precision),
         ]
         if threshold > -1 { about.append("cosine \(threshold) or more") }
         var page = Page(

@@ -122,7 +122,7 @@ struct Similarity: ParsableCommand {
         if let heatmap {
             let drawing = Heatmap(
                 images: images, texts: text, cosines: cosines,
-                model: modelWords(try self.model.name(), model.precision))
+                model: modelDescription(try self.model.name(), model.precision))
             let bytes =
                 heatmap.lowercased().hasSuffix(".svg")
                 ? Array(drawing.svg.utf8) : drawing.page(PageLocation(page: heatmap))

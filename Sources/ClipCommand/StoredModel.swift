@@ -15,7 +15,7 @@ enum StoredVectors {
     case npy(FilePath)
 
     /// The description in messages.
-    var words: String {
+    var description: String {
         switch self {
         case .index(let folder): "the index of \(folder)"
         case .npy(let path): "\(path)"
@@ -85,8 +85,8 @@ extension ModelOptions {
         } catch HubError.unknownModel where model == nil {
             throw Failure(
                 """
-                model not found: \(record.name), which made \(vectors.words); if it was moved, \
-                give its new path with --model PATH
+                model not found: \(record.name), which made \(vectors.description); if it was \
+                moved, give its new path with --model PATH
                 """)
         }
         guard found.fingerprint == record.fingerprint else {

@@ -42,7 +42,7 @@ struct VectorOptions: ParsableArguments {
             let stored = try NamedEmbeddings(npy: path)
             return Vectors(
                 names: stored.files, embeddings: stored.embeddings,
-                made: stored.model.map { ($0, .npy(path)) })
+                origin: stored.model.map { ($0, .npy(path)) })
         }
         let index = try FolderIndex(folder: path, threads: threading.wanted())
         let contents = try index.contents()
@@ -50,7 +50,7 @@ struct VectorOptions: ParsableArguments {
         return Vectors(
             names: contents.images.map(\.file), embeddings: contents.embeddings,
             images: contents.images, index: index,
-            made: (index.model, .index(of: path)))
+            origin: (index.model, .index(of: path)))
     }
 }
 
@@ -62,7 +62,7 @@ struct Vectors {
     var images: [IndexedImage]?
     var index: FolderIndex?
     /// The model that made the vectors; nil if it is not recorded.
-    var made: (by: ModelRecord, vectors: StoredVectors)?
+    var origin: (model: ModelRecord, vectors: StoredVectors)?
 
     /// Returns the vectors without some rows.
     func without(_ rows: Set<Int>) -> Vectors {
@@ -73,15 +73,17 @@ struct Vectors {
             embeddings: Embeddings(
                 rows: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
             images: images.map { images in kept.map { images[$0] } }, index: index,
-            made: made)
+            origin: origin)
     }
 
     /// Returns the description of the model for a page; empty if the model is unknown.
-    func modelWords(given options: ModelOptions) -> [String] {
-        if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }
+    func modelDescription(given options: ModelOptions) -> [String] {
+        if let model = origin?.model {
+            return [ClipCommand.modelDescription(model.name, model.precision)]
+        }
         return options.isGiven
             ? ((try? options.name()).map {
-                [ClipCommand.modelWords($0, options.precision ?? .fp32)]
+                [ClipCommand.modelDescription($0, options.precision ?? .fp32)]
             } ?? [])
             : []
     }
@@ -95,7 +97,7 @@ struct Vectors {
         _ common: CommonOptions
     ) throws -> ZeroShotClassifier {
         let loaded =
-            try made.map { try model.load($0.by, of: $0.vectors, common).model }
+            try origin.map { try model.load($0.model, of: $0.vectors, common).model }
             ?? model.load(forVectorsOf: embeddings.dimension, common)
         return try prompts.classifier(
             loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)

@@ -40,11 +40,11 @@ struct Verify: ParsableCommand {
     }
 
     func run() throws {
-        let whose = expected ?? identity
-        if whose == nil, !FileManager.default.fileExists(atPath: name) {
+        let modelName = expected ?? impliedModel
+        if modelName == nil, !FileManager.default.fileExists(atPath: name) {
             _ = try CLIPHub().find(name)  // throws for an unknown or missing model
         }
-        guard let whose, Self.names.contains(whose) else {
+        guard let modelName, Self.names.contains(modelName) else {
             throw Failure(
                 """
                 no published values are known for \(expected ?? name), only for \
@@ -52,15 +52,15 @@ struct Verify: ParsableCommand {
                 with --as
                 """)
         }
-        let official = OfficialModel(rawValue: whose)
+        let official = OfficialModel(rawValue: modelName)
         let model = try ModelOptions.open(
             name, activation: official.map { _ in .quickGELU }, common)
         var rows: [JSON] = []
-        var wrong = 0
-        let answers = KnownAnswer.all.filter { $0.model == whose }
+        var failureCount = 0
+        let answers = KnownAnswer.all.filter { $0.model == modelName }
         for answer in answers {
             let outcome = try answer.check(model)
-            wrong += outcome.isRight ? 0 : 1
+            failureCount += outcome.isRight ? 0 : 1
             if json {
                 rows.append(
                     .object([
@@ -80,17 +80,19 @@ struct Verify: ParsableCommand {
         if json {
             print(
                 JSON.object([
-                    "model": .string(name), "as": .string(whose), "failed": .integer(wrong),
+                    "model": .string(name), "as": .string(modelName),
+                    "failed": .integer(failureCount),
                     "answers": .array(rows),
                 ]))
         } else {
-            print("\(answers.count - wrong) of \(answers.count) answers of \(whose) are right")
+            let passed = answers.count - failureCount
+            print("\(passed) of \(answers.count) answers of \(modelName) are right")
         }
-        if wrong > 0 { throw ExitCode(1) }
+        if failureCount > 0 { throw ExitCode(1) }
     }
 
     /// The official model that the name, repository or file name implies; nil if none does.
-    private var identity: String? {
+    private var impliedModel: String? {
         if Self.names.contains(name) { return name }
         if let model = HubModel.named(name) ?? HubModel.inRepository(name) {
             return model.official?.name

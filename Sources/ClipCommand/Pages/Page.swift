@@ -111,13 +111,13 @@ func grouped(_ number: Int) -> String {
 }
 
 /// Returns the description of a model for a page: its name, and its precision unless fp32.
-func modelWords(_ name: String, _ precision: Precision) -> String {
+func modelDescription(_ name: String, _ precision: Precision) -> String {
     "model \(name)" + (precision == .fp32 ? "" : ", \(precision.rawValue)")
 }
 
 /// Returns the description of a folder or file for a page: the argument, or the absolute path for
 /// one such as `.`.
-func sourceWords(_ source: String) -> String {
+func sourceDescription(_ source: String) -> String {
     let path = FilePath(argument: source)
     return source.contains { $0 != "." && $0 != "/" }
         ? source : PageLocation(page: nil).absolute(path).description
