@@ -13,42 +13,44 @@ import CLIPSearch
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure a tower, in this process.",
-        discussion: "Times are of a whole batch, tokenizing and preprocessing left out.")
+        abstract: "Measure the speed of a tower, of preprocessing or of search.",
+        discussion: """
+            Times are for a whole batch, after two warm-up runs, without tokenizing and \
+            preprocessing.
+
+            Examples:
+              clip bench --tower image --model tiny --repetitions 3
+            """)
 
     @Option(
-        help:
-            "image or text; preprocess, of --image, on one thread; or search, of --index, for the best 10."
-    )
+        help: "Measure image, text, preprocess (with --image) or search (with --index).")
     var tower: Tower
 
     @Option(
-        help: ArgumentHelp("The image for --tower preprocess.", valueName: "file"),
+        help: ArgumentHelp("Preprocess this image, on one thread.", valueName: "file"),
         completion: .file())
     var image: String?
 
     @Option(
-        help: ArgumentHelp("The indexed folder for --tower search.", valueName: "folder"),
+        help: ArgumentHelp(
+            "Search the index of this folder for the best 10 images.", valueName: "folder"),
         completion: .directory)
     var index: String?
 
-    @Option(help: ArgumentHelp("Images or texts at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("Encode N images or texts at once.", valueName: "n"))
     var batch = 1
 
-    @Option(help: ArgumentHelp("Ids a text, start and end included.", valueName: "n"))
+    @Option(help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
     var tokens = 77
 
     @Option(
         help: ArgumentHelp(
-            "Measure N times. (default: at least 10 times and for 2 seconds)",
+            "Measure N times. (default: at least 10 times and 2 seconds)",
             valueName: "n"))
     var repetitions: Int?
 
     @Flag(
-        help: """
-            Measure once for every line of standard input and print the milliseconds, to alternate with \
-            other programs.
-            """)
+        help: "Measure once per line of standard input, and print the milliseconds.")
     var onRequest = false
 
     @Flag(help: "Print JSON.")
@@ -69,10 +71,10 @@ struct Bench: ParsableCommand {
             throw ValidationError("--\(name) must be 1 to 10000, not \(value).")
         }
         if (tower == .preprocess) != (image != nil) {
-            throw ValidationError("--tower preprocess and --image go together.")
+            throw ValidationError("--tower preprocess and --image must be given together.")
         }
         if (tower == .search) != (index != nil) {
-            throw ValidationError("--tower search and --index go together.")
+            throw ValidationError("--tower search and --index must be given together.")
         }
         if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
     }
@@ -100,7 +102,7 @@ struct Bench: ParsableCommand {
         case .preprocess, .search: return
         case .image:
             let side = configuration.resolution
-            // A pattern that is neither constant nor sparse; its values do not matter to the time.
+            // Dense, varying values; the time does not depend on them.
             let pixels = (0..<(batch * 3 * side * side)).map { Float($0 % 255) / 64 - 2 }
             once = { _ = try model.encode(pixels: pixels) }
         case .text:
@@ -174,7 +176,7 @@ struct Bench: ParsableCommand {
             ]))
     }
 
-    /// The most memory that this process has held, in units of 10⁶ bytes.
+    /// The peak resident memory of this process, in megabytes (10⁶ bytes).
     private var peakMegabytes: Double {
         var usage = rusage()
         #if os(Linux)

@@ -1,14 +1,16 @@
 import CBundledModel
 import CLIP
 
-/// The small model that is part of the binary: pictograms and simple scenes, see Weights/.
+/// The small model built into the binary, for pictograms and simple scenes; see Weights/.
 enum BundledModel {
-    /// What `--model` calls it; a file of that name is `./tiny`.
+    /// The name for `--model`; a file of that name is given as `./tiny`.
     static let name = "tiny"
 
     static let license = "MIT"
 
-    /// - Throws: `CLIPError.damagedWeights` if the bytes in the binary are not those of Weights/.
+    /// Loads the model from the binary.
+    ///
+    /// - Throws: `CLIPError.damagedWeights` if the weights do not match their checksum.
     static func load(activation: Activation? = nil, threads: Int? = nil) throws -> CLIPModel {
         let checksum = String(decoding: bytes(clip_tiny_checksum()), as: UTF8.self)
         return try CLIPModel(

@@ -2,13 +2,16 @@ import Files
 import CLIP
 import CLIPSearch
 
-/// An image, a caption of it, and captions that people wrote.
+/// An image, its caption, and reference captions.
 struct CaptionPair {
     let image: FilePath
     let text: String
     let references: [String]
 
-    /// Pairs from the columns of a table or from JSON Lines.
+    /// Reads pairs from a CSV or TSV table or from JSON Lines.
+    ///
+    /// - Throws: `Failure` if a record is incomplete or there are none; `CLIPError` if the file
+    ///   cannot be read.
     static func read(_ path: FilePath) throws -> [CaptionPair] {
         let pairs =
             path.pathExtension == "csv" || path.pathExtension == "tsv"
@@ -29,7 +32,7 @@ struct CaptionPair {
             return all
         }
         let (images, texts) = (try all(open("image")), try all(open("text")))
-        // A table may do without the column, but not a record of one that has it.
+        // The column is optional; if the table has it, every record must.
         let references = try (try? open("reference")).map { try all($0) }
         if let row = images.firstIndex(where: \.isEmpty) {
             throw Failure("record \(row + 1) of \(path) has no image")
@@ -53,8 +56,8 @@ struct CaptionPair {
             else {
                 throw Failure(
                     """
-                    line \(number + 1) of \(path) is no JSON object with texts "image" and "text" and, if \
-                    there are any, a list of texts "references"
+                    invalid line \(number + 1) of \(path): expected a JSON object with strings \
+                    "image" and "text", and optionally "references", a list of strings
                     """)
             }
             pairs.append(

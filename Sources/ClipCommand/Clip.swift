@@ -11,19 +11,19 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// The command `clip`: thin; everything it can do, the library does.
+/// The `clip` command: parses arguments, calls the libraries and prints their results.
 @main
 struct Clip: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clip",
-        abstract: "Turn images and texts into vectors, and classify images with words alone.",
+        abstract: "Embed, classify, search and compare images and texts with CLIP models.",
         discussion: """
-            Data goes to standard output, everything else to standard error. The exit status is 0 \
-            when all is done, 1 when something failed (the rest was done; clip index counts only new \
-            failures), 2 for wrong usage, 130 after Ctrl-C.
+            Results go to standard output, messages to standard error. The exit status is 0 if \
+            everything succeeded, 1 if something failed (the rest was done; clip index counts only \
+            new failures), 2 for wrong usage, and 130 after Ctrl-C.
 
-            Completions: clip --generate-completion-script bash|zsh|fish prints the script of a shell; the \
-            README says where it goes.
+            clip --generate-completion-script bash|zsh|fish prints a completion script; the README \
+            says where to install it.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
@@ -39,23 +39,24 @@ struct Clip: ParsableCommand {
             Bench.self, Version.self,
         ])
 
-    /// The arguments of the process; `--version` is spelt as the subcommand that it means, whose answer would
-    /// otherwise be computed at every start.
+    /// The arguments of the process, with a leading `--version` or `-V` replaced by `version`.
+    ///
+    /// The parser's own `--version` would need the version report at every start.
     private static var arguments: [String] {
         let given = Array(CommandLine.arguments.dropFirst())
         return given.first == "--version" || given.first == "-V"
             ? ["version"] + given.dropFirst() : given
     }
 
-    private static func isOfLibrary(_ error: any Error) -> Bool {
+    private static func isLibraryError(_ error: any Error) -> Bool {
         error is CLIPError || error is HubError || error is IndexError
             || error is EmbeddingFileError || error is RemovalError
     }
 
     static func main() {
-        // Images come and go: pages of the system cost as much as to resize them.
+        // Decoded images are large and short-lived: fresh pages for each cost as much as resizing.
         keepFreedMemory()
-        // A limit on the size of files is then an error of the write, which says the file.
+        // Exceeding the file size limit then fails the write, and the error names the file.
         signal(SIGXFSZ, SIG_IGN)
         let arguments = arguments
         do {
@@ -69,14 +70,14 @@ struct Clip: ParsableCommand {
                 throw status
             }
             try finishOutput()
-        } catch  where isOfLibrary(error) {
+        } catch  where isLibraryError(error) {
             report(error)
             exit(withError: ExitCode(1))
         } catch let error as Failure {
             report(error.status == 2 ? UsageErrors.line("\(error)", arguments) : "\(error)")
             exit(withError: ExitCode(error.status))
         } catch {
-            // Help and version are errors to the parser as well, with status 0.
+            // The parser throws for --help too, with status 0.
             guard exitCode(for: error) != .success, !(error is ExitCode) else {
                 exit(withError: error)
             }

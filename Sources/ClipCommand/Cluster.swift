@@ -7,10 +7,10 @@ struct Cluster: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Group similar images into clusters.",
         discussion: """
-            Spherical k-means: each image belongs to the centroid with the largest cosine. Prints, \
-            separated by tabs, the number of the cluster, its label if labels are given, the image's \
-            cosine with the centroid and its path: the largest cluster first, the most typical images \
-            first.
+            Runs spherical k-means: each image belongs to the centroid with the largest cosine. \
+            Prints, separated by tabs, the cluster's number, its label (with --labels), the \
+            image's cosine with the centroid, and its path. Clusters are sorted by size, images by \
+            cosine, largest first.
 
             Examples:
               clip cluster . -k 3
@@ -21,25 +21,25 @@ struct Cluster: ParsableCommand {
 
     @Option(
         name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
-        help: ArgumentHelp("The number of clusters.", valueName: "k"))
+        help: ArgumentHelp("Make K clusters.", valueName: "k"))
     var k: Int
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of the labels in FILE, one a line.",
+            "Name each cluster with the best label of FILE, one per line.",
             valueName: "file"),
         completion: .file())
     var labels: String?
 
-    @Option(help: ArgumentHelp("The seed of the first centroids.", valueName: "n"))
+    @Option(help: ArgumentHelp("Seed the choice of the first centroids.", valueName: "n"))
     var seed: UInt64 = 0
 
-    @Flag(help: "Print a JSON object for each cluster.")
+    @Flag(help: "Print JSON Lines, one object per cluster.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Also write a page with images of each cluster to FILE.", valueName: "file"),
+            "Also write an HTML page with images of each cluster to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
@@ -85,7 +85,7 @@ struct Cluster: ParsableCommand {
         var page = Page(
             title: "\(counted(found.names.count, "image")) in "
                 + counted(clusters.all.count, "cluster"),
-            about: [sourceWords(vectors.source)] + found.modelWords(given: model)
+            about: [sourceDescription(vectors.source)] + found.modelDescription(given: model)
                 + ["the cosine of each image with the centre of its cluster"],
             location: PageLocation(page: html))
         for (number, (cluster, members)) in zip(clusters.all, shown).enumerated() {
@@ -100,14 +100,14 @@ struct Cluster: ParsableCommand {
     }
 }
 
-/// Clusters, the largest first.
+/// The non-empty clusters of vectors, largest first.
 struct Clusters {
     struct Cluster {
-        /// The rows, those most like the centre first.
+        /// The rows and their cosines with the centroid, largest cosine first.
         var members: [(row: Int, cosine: Float)] = []
-        /// The best of the labels, if there are any.
+        /// The best label; nil without labels.
         var label: Prediction?
-        /// The name on pages, which no other cluster has; nil without labels.
+        /// The unique name on pages; nil without labels.
         var name: ClusterName?
 
         /// The remark beside the name on a page that shows `shown` members.
@@ -123,7 +123,7 @@ struct Clusters {
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
-            let model = vectors.made.map { JSON.string($0.by.name) } ?? .null
+            let model = vectors.origin.map { JSON.string($0.model.name) } ?? .null
             guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),
@@ -149,7 +149,7 @@ struct Clusters {
     ) throws {
         guard k <= vectors.names.count else {
             throw Failure(
-                "-k \(k) is too many: there are only \(vectors.names.count) images", status: 2)
+                "-k \(k) is too large: there are only \(vectors.names.count) images", status: 2)
         }
         let means = SphericalKMeans(
             vectors.embeddings, clusters: k, seed: seed, threads: try model.threading.wanted())
@@ -162,7 +162,7 @@ struct Clusters {
             all[cluster].members.sort { ($1.cosine, $0.row) < ($0.cosine, $1.row) }
             all[cluster].label = labels?[cluster].first
         }
-        // Of vectors that are all alike some clusters are empty: the last ones.
+        // If vectors are equal, some clusters are empty; they come last.
         all.removeAll(where: \.members.isEmpty)
         if let labels {
             let names = ClusterName.distinct(

@@ -3,31 +3,29 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// The images of a collection, and what becomes of those that fail.
+/// Options that select the inputs of a collection and say how failures are handled.
 struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            """
-            Take the inputs that a file names, one a line; - is standard input. Repeat the option \
-            for more.
-            """, valueName: "file"),
+            "Read inputs from FILE, one per line (- is stdin); repeat the option for more.",
+            valueName: "file"),
         completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Names in --files-from and standard input end with NUL, as find -print0 writes.")
+        help: "Read names in --files-from and standard input as ended by NUL (find -print0).")
     var isNULTerminated = false
 
     @Option(
         help: ArgumentHelp(
-            "Take one in every N inputs, from the Ith on, as one of N machines: 1/4 to 4/4.",
+            "Process only every Nth input, from the Ith: the part of one of N machines.",
             valueName: "i/n"))
     var shard: Shard?
 
     @Option(
         help: ArgumentHelp(
-            "Also write each failure to FILE, as a JSON object with path and reason.",
+            "Also write failures to FILE as JSON Lines with path and reason.",
             valueName: "file"),
         completion: .file())
     var errors: String?
@@ -35,6 +33,7 @@ struct CollectionOptions: ParsableArguments {
     @Flag(help: "Stop at the first input that fails.")
     var strict = false
 
+    /// The part of the inputs for machine `index`, from 1, of `count` machines.
     struct Shard: ExpressibleByArgument {
         let index: Int
         let count: Int
@@ -47,14 +46,14 @@ struct CollectionOptions: ParsableArguments {
             (self.index, self.count) = (index, count)
         }
 
-        /// Whether it has the input of an ordinal number, from 0 on.
-        func contains(_ number: Int) -> Bool { number % count == index - 1 }
+        /// True if the input at a position, counted from 0, belongs to this shard.
+        func contains(_ position: Int) -> Bool { position % count == index - 1 }
     }
 
-    /// Whether nothing is asked for that one image has no use for.
+    /// True if no option is given that needs a collection rather than one image.
     var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
 
-    /// Where images come from.
+    /// Returns the sources of images: the arguments, then the lists of `--files-from`.
     func sources(_ inputs: [String]) -> [ImageCollection.Source] {
         inputs.map { input in
             input == "-"
@@ -70,7 +69,10 @@ struct CollectionOptions: ParsableArguments {
 }
 
 extension FilePath {
-    /// A path as it was given to the command: its own bytes, which Swift repairs if they are not UTF-8.
+    /// Creates a path with the exact bytes of a command-line argument.
+    ///
+    /// Swift replaces bytes that are not UTF-8 with U+FFFD; they are looked up in the raw
+    /// arguments.
     init(argument: String) {
         if argument.unicodeScalars.contains("\u{FFFD}") {
             for index in 1..<Int(CommandLine.argc) {
@@ -91,19 +93,19 @@ extension FilePath {
     }
 }
 
-/// A job over a collection: how far it is, and what failed.
+/// A job over a collection, with its progress and its failures.
 final class CollectionJob {
     let options: CollectionOptions
     private let progress: JobProgress
     private(set) var failures = 0
-    /// Image files of formats that are not read.
+    /// The image files of unsupported formats.
     private var skipped = SkippedFormats()
-    /// What failed, as long as it is not too much to list.
+    /// The messages of the first `listLimit` failures.
     private var listed: [String] = []
-    /// All that failed, in JSON Lines.
+    /// The file of `--errors`, which gets every failure.
     private var log: LineFile?
-    /// How many inputs came, those of other machines included.
-    private var number = 0
+    /// The number of inputs seen, including those of other shards.
+    private var inputCount = 0
 
     private static let listLimit = 1000
 
@@ -112,8 +114,9 @@ final class CollectionJob {
         progress = JobProgress(name, isQuiet: common.quiet)
     }
 
-    /// Begins the list of failures, once it is certain that there is something to do; does it; says what
-    /// failed, however it ends.
+    /// Opens the file of `--errors`, runs a closure, and reports the failures even if it throws.
+    ///
+    /// The file is replaced only here, when the job is certain to start.
     func perform(_ body: () throws -> Void) throws {
         log = try options.errors.map { try LineFile(FilePath(argument: $0)) }
         do {
@@ -125,18 +128,18 @@ final class CollectionJob {
         try report()
     }
 
-    /// True if the job ends at its first failure and has had one.
+    /// True if `--strict` is given and an input has failed.
     var isStopped: Bool { options.strict && failures > 0 }
 
-    /// Whether the next input is for this machine.
+    /// Counts the next input; returns true if it belongs to this shard.
     func takesNext() -> Bool {
-        number += 1
-        return options.shard?.contains(number - 1) ?? true
+        inputCount += 1
+        return options.shard?.contains(inputCount - 1) ?? true
     }
 
-    /// Notes an input that failed.
+    /// Records an input that failed.
     ///
-    /// - Throws: An error of the file of failures.
+    /// - Throws: `Failure` if the file of `--errors` cannot be written.
     func fail(_ name: FilePath, _ error: CLIPError) throws {
         failures += 1
         let line = Hints.line(error)
@@ -146,15 +149,19 @@ final class CollectionJob {
         progress.advance()
     }
 
-    /// Notes an input that is done.
+    /// Counts an input that is done, for the progress.
     func advance() { progress.advance() }
 
-    /// The vectors of all images, in order.
+    /// Encodes all images of the sources, in order, and records those that fail.
     ///
     /// - Parameters:
-    ///   - sample: how many of the inputs to take at random, if not all of them.
-    ///   - isDone: whether an image needs no vector any more.
-    ///   - receive: takes each image with its vector.
+    ///   - sources: The sources of images.
+    ///   - model: The model.
+    ///   - decoding: The options for decoding images.
+    ///   - sample: The random choice of inputs; all inputs if nil or without `--sample`.
+    ///   - isDone: Returns true for an image whose vector an earlier run has written.
+    ///   - receive: Receives each image with its vector, on the calling thread.
+    /// - Throws: Errors of `receive`, of the weights, or of the file of `--errors`.
     func run(
         _ sources: [ImageCollection.Source], _ model: CLIPModel,
         _ decoding: RGBImage.DecodingOptions, sample: SampleOptions? = nil,
@@ -192,7 +199,7 @@ final class CollectionJob {
                 case .failure(let error) where error.isOfWeights: throw error
                 case .failure(let error): try fail(encoded.input.name, error)
                 }
-                // What comes after the first failure is left to the next run.
+                // With --strict, later inputs are left to the next run.
                 if isStopped { break }
             }
         }
@@ -200,7 +207,7 @@ final class CollectionJob {
 
     private func report() throws {
         progress.finish()
-        if number == 0 && failures == 0 { progress.say("nothing was found") }
+        if inputCount == 0 && failures == 0 { progress.say("no inputs found") }
         if skipped.total > 0 { progress.say("\(skipped)") }
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {

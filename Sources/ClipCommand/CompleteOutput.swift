@@ -1,13 +1,19 @@
 import Files
 import CLIPSearch
 
-/// An output of `clip encode` that an earlier run has completed, and that --resume names again.
+/// A complete output of `clip encode` that `--resume` names again.
 enum CompleteOutput {
-    /// Refuses a complete output that another model or another normalisation has made.
+    /// Rejects a complete output with vectors of another model, precision or normalisation.
     ///
-    /// Other options and the inputs are not stored with it.
+    /// Other options and the inputs are not recorded, and cannot be compared.
     ///
-    /// - Parameter output: the path as the user gave it, for the message.
+    /// - Parameters:
+    ///   - path: The path of the output.
+    ///   - layout: The layout of the output.
+    ///   - wanted: The record of the model of this run.
+    ///   - output: The path as the user gave it, for the message.
+    /// - Throws: `Failure` if the vectors differ; `EmbeddingFileError` if the output cannot be
+    ///   read.
     static func check(
         _ path: FilePath, _ layout: EmbeddingWriter.Layout, wanted: ModelRecord, _ output: String
     ) throws {
@@ -16,8 +22,8 @@ enum CompleteOutput {
         else { return }
         throw Failure(
             """
-            cannot resume \(output): it is complete and was made \(difference); give the same model and \
-            options, or another name
+            cannot resume \(output): it is complete and was made \(difference); give the same \
+            model and options, or another output
             """)
     }
 

@@ -3,34 +3,36 @@ import CLIP
 
 struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write weights as safetensors in OpenAI's layout.",
+        abstract: "Convert weights to a safetensors file in OpenAI's layout.",
         usage: "clip convert [<options>] <name|path> <out>",
         discussion: """
-            The file's metadata holds all that is needed to use it: activation, normalisation, \
-            architecture, and its source. Without --dtype every number stays as it is.
+            The file needs no others: its metadata records the activation, the normalisation, the \
+            architecture and the source. Without --dtype, the weights are copied unchanged.
 
             Examples:
               clip convert tiny tiny-f16.safetensors --dtype f16
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
+    @Argument(help: ArgumentHelp("Convert this model.", valueName: "name|path"), completion: .model)
     var input: String
 
     @Argument(
-        help: ArgumentHelp("The safetensors file to write.", valueName: "out"),
+        help: ArgumentHelp("Write this safetensors file.", valueName: "out"),
         completion: .file(extensions: ["safetensors"]))
     var output: String
 
-    @Option(help: "The type of all numbers: f32, f16 or bf16. (default: as they are)")
+    @Option(help: "Store all weights as f32, f16 or bf16. (default: unchanged)")
     var dtype: NumberFormat?
 
-    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
+    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
     var activation: Activation?
 
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if output == "-" { throw ValidationError("convert writes a file, not standard output.") }
+        if output == "-" {
+            throw ValidationError("convert cannot write to standard output; name a file.")
+        }
     }
 
     func run() throws {
@@ -40,7 +42,7 @@ struct Convert: ParsableCommand {
         let model = try ModelOptions.open(input, activation: activation, common)
         try model.write(safetensors: output, format: dtype, source: input)
         if !common.quiet {
-            note("clip: wrote \(model.weights.parameterCount) numbers to \(output)")
+            note("clip: wrote \(model.weights.parameterCount) parameters to \(output)")
         }
     }
 }

@@ -1,10 +1,13 @@
-/// A matrix of cosines as text: images down, texts across.
+/// A text table of cosines: a row per image, a column per text.
 struct CosineTable {
     let images: [String]
     let texts: [String]
     let cosines: [[Float]]
 
-    /// The lines: texts are the headings of their columns if all fit, else a numbered list above them.
+    /// Returns the lines of the table.
+    ///
+    /// The texts are column headings if all fit into `limit` columns, else a numbered list above
+    /// the table.
     func lines(fitting limit: Int) -> [String] {
         let names = images.map(TerminalText.shown)
         let shown = texts.map(TerminalText.shown)

@@ -6,22 +6,21 @@ import CLIPSearch
 
 struct Dedupe: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find images that are similar, and move or delete duplicates.",
+        abstract: "Find similar images, and move or delete duplicates.",
         usage: "clip dedupe [<options>] <vectors>",
         discussion: """
-            Images are similar if the cosine of their vectors reaches --threshold. For an index, similar \
-            images are decoded and compared. Duplicates are identical files, and images whose pixels \
-            agree within what JPEG, WebP and resizing do. In doubt, images are only similar. \
-            Prints groups with an empty line between them: the image that is kept, then each other with \
-            its cosine, size, path, and duplicate or similar. In each group the image with the most \
-            pixels is kept; of these the largest file, then the first path.
+            Images are similar if the cosine of their vectors is at least --threshold. Similar \
+            images of an index are decoded and compared: they are duplicates if the files are \
+            identical, or if the pixels differ by no more than JPEG, WebP and resizing explain. In \
+            doubt, images are only similar. Each group is printed as the image to keep, then the \
+            others with cosine, size, path and verdict; an empty line separates groups. The image \
+            to keep is the one with the most pixels, then the largest file, then the first path.
 
-            Nothing is changed unless --move-to or --delete is given, which act on duplicates alone. \
-            Both files are read again immediately before. A file stays if it has changed since it was \
-            indexed, is a symbolic link, or is reached through one. Each action is logged before and \
-            after it, in clip-dedupe-DATE.jsonl in FOLDER (--move-to) or in the indexed folder \
-            (--delete). A FOLDER inside the indexed one gets a file .clip-ignore, and clip passes over \
-            folders that hold such a file.
+            Without --move-to or --delete nothing is changed. Both act only on duplicates, and \
+            read both files again first. A file stays if it has changed since it was indexed, is a \
+            symbolic link, or is reached through one. Each action is logged before and after it in \
+            clip-dedupe-DATE.jsonl, in FOLDER (--move-to) or in the indexed folder (--delete). A \
+            FOLDER inside the indexed one gets a file .clip-ignore, which makes clip skip it.
 
             Examples:
               clip dedupe .
@@ -31,48 +30,48 @@ struct Dedupe: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A folder that clip index has indexed, or the .npy of clip encode.",
+            "Compare the images of an indexed folder, or of the .npy of clip encode.",
             valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String?
 
     @Option(
         help: ArgumentHelp(
-            "Report two images of this cosine or more as similar.", valueName: "cosine"))
+            "Report images with this cosine or more as similar.", valueName: "cosine"))
     var threshold: Float = 0.97
 
-    @Flag(help: "Print only the paths of duplicates, one a line.")
+    @Flag(help: "Print only the paths of duplicates, one per line.")
     var paths = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Print only the paths of duplicates, each ended by NUL, for xargs -0.")
+        help: "Print only the paths of duplicates, each followed by NUL, for xargs -0.")
     var isNULTerminated = false
 
-    @Flag(help: "Print a JSON object for each group.")
+    @Flag(help: "Print JSON Lines, one object per group.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Move duplicates into FOLDER, keeping their relative paths.", valueName: "folder"),
+            "Move duplicates into FOLDER under their relative paths.", valueName: "folder"),
         completion: .directory)
     var moveTo: String?
 
-    @Flag(help: "Delete the duplicates; asks once at a terminal, elsewhere --yes is needed.")
+    @Flag(help: "Delete duplicates, after a question at a terminal; elsewhere it needs --yes.")
     var delete = false
 
-    @Flag(help: "Delete without asking.")
+    @Flag(help: "Let --delete act without asking.")
     var yes = false
 
     @Option(
         help: ArgumentHelp(
-            "Append the log of --move-to or --delete to FILE instead.", valueName: "file"),
+            "Append the log of --move-to or --delete to FILE.", valueName: "file"),
         completion: .file())
     var log: String?
 
     @Option(
         help: ArgumentHelp(
-            "Put back what a log of --move-to says was moved; may be repeated.", valueName: "log"),
+            "Move back the files listed in a log of --move-to; safe to repeat.", valueName: "log"),
         completion: .file(extensions: ["jsonl"]))
     var undo: String?
 
@@ -84,11 +83,11 @@ struct Dedupe: ParsableCommand {
             throw ValidationError("--threshold must be 0 to 1, not \(threshold).")
         }
         if moveTo != nil && delete {
-            throw ValidationError("--move-to and --delete exclude each other.")
+            throw ValidationError("--move-to and --delete cannot be combined.")
         }
-        if yes && !delete { throw ValidationError("--yes is for --delete.") }
+        if yes && !delete { throw ValidationError("--yes needs --delete.") }
         if log != nil && !delete && moveTo == nil {
-            throw ValidationError("--log is for --delete and --move-to.")
+            throw ValidationError("--log needs --delete or --move-to.")
         }
         if undo != nil {
             guard source == nil, moveTo == nil, !delete else {
@@ -107,7 +106,7 @@ struct Dedupe: ParsableCommand {
         }
         if delete && !yes && !DuplicateActions.canAsk {
             throw Failure(
-                "--delete needs --yes where standard input or standard error is not a terminal",
+                "--delete needs --yes unless standard input and standard error are terminals",
                 status: 2)
         }
         let loaded = try VectorOptions.load(source, threading)
@@ -142,8 +141,10 @@ struct Dedupe: ParsableCommand {
         }
     }
 
-    /// The groups of an index, with verdicts by pixels; those of a file of vectors, which has no
-    /// images, are similar only.
+    /// Returns the groups of similar images.
+    ///
+    /// For an index, verdicts are based on pixels. For a file of vectors, which has no images,
+    /// every verdict is "similar".
     private func groups(of found: Vectors) throws -> [DuplicateSearch.Group] {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
         if let images = found.images {
@@ -159,7 +160,7 @@ struct Dedupe: ParsableCommand {
         ).map(DuplicateSearch.Group.init)
     }
 
-    /// True if a row is rather kept than another.
+    /// True if row `a` is kept rather than row `b`.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
         guard let images = vectors.images else { return a < b }
         func key(_ row: Int) -> (Int, Int) {

@@ -1,7 +1,7 @@
 import CLIPAnalysis
 import CLIPSearch
 
-/// Groups of similar images, as `clip dedupe` prints them.
+/// Prints groups of similar images for `clip dedupe`.
 struct DedupeOutput {
     enum Form { case text, json, paths, nulTerminated }
 
@@ -27,8 +27,10 @@ struct DedupeOutput {
         }
     }
 
-    /// The paths may go to a command that deletes, so those of an index are of duplicates alone.
-    /// Vectors without images are all that there is to know.
+    /// True if `--paths` and `-0` print a member of a group.
+    ///
+    /// The paths may go to a command that deletes files, so similar images of an index are omitted.
+    /// A file of vectors gives no verdicts, so all members are printed.
     private func isShown(_ member: DuplicateSearch.Member) -> Bool {
         member.isDuplicate || vectors.images == nil
     }
@@ -74,7 +76,7 @@ struct DedupeOutput {
         }
     }
 
-    /// Says which images of an index are left out, a line for each reason.
+    /// Returns a line for each reason why images of an index are omitted.
     static func omissions(_ names: IndexedNames?, _ vectors: Vectors) -> [String] {
         guard let names, let folder = vectors.index?.folder else { return [] }
         func images(_ rows: Set<Int>, _ one: String, _ many: String) -> String? {
@@ -86,14 +88,15 @@ struct DedupeOutput {
         ].compactMap(\.self)
     }
 
-    /// "3 of 20 images are duplicates of 2 that are kept; 4 more are similar and kept".
+    /// Returns a summary such as "3 of 20 images are duplicates of 2 that are kept; 4 more are
+    /// similar and kept".
     static func summary(_ groups: [DuplicateSearch.Group], _ vectors: Vectors) -> String {
         let members = groups.flatMap(\.members)
         let count = vectors.names.count
         guard vectors.images != nil else {
             return """
-                \(members.count) of \(count) images \(isOrAre(members.count)) similar to \(groups.count) \
-                that \(isOrAre(groups.count)) kept
+                \(members.count) of \(count) images \(isOrAre(members.count)) similar to \
+                \(groups.count) that \(isOrAre(groups.count)) kept
                 """
         }
         let duplicates = members.count { $0.isDuplicate }

@@ -16,34 +16,38 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// `--delete`, `--move-to` and `--undo` of `clip dedupe`.
+/// The actions `--delete`, `--move-to` and `--undo` of `clip dedupe`.
 struct DuplicateActions {
     let folder: FilePath
     let images: [IndexedImage]
     let groups: [DuplicateSearch.Group]
     let isQuiet: Bool
 
-    /// True if somebody is there to answer a question.
+    /// True if a user can answer a question: standard input and standard error are terminals.
     static var canAsk: Bool { isatty(0) == 1 && errorsAreTerminal }
 
-    /// The rows of duplicates, each with that of the image that is kept.
+    /// The rows of the duplicates, each with the row of the image that is kept.
     private var duplicates: [(row: Int, kept: Int)] {
         groups.flatMap { group in
             group.members.filter(\.isDuplicate).map { ($0.row, group.kept) }
         }
     }
 
+    /// Deletes the duplicates.
+    ///
     /// - Parameters:
-    ///   - log: the file of `--log`.
-    ///   - isAsked: whether to ask before anything is deleted.
+    ///   - log: The file of `--log`; a new one in the indexed folder if nil.
+    ///   - isAsked: True to ask the user first.
+    /// - Throws: `ExitCode` if a duplicate could not be deleted; `RemovalError` if the log cannot
+    ///   be opened.
     func delete(log: FilePath?, isAsked: Bool) throws {
         let duplicates = duplicates
         if isAsked && !duplicates.isEmpty {
             let kept = Set(duplicates.map(\.kept)).count
             let bytes = duplicates.reduce(0.0) { $0 + Double(images[$1.row].size) }
             let question = """
-                delete \(duplicates.count) \(duplicates.count == 1 ? "duplicate" : "duplicates") of \
-                \(kept) \(kept == 1 ? "image" : "images") (\(Self.size(bytes)))? [y/N] 
+                delete \(duplicates.count) \(duplicates.count == 1 ? "duplicate" : "duplicates") \
+                of \(kept) \(kept == 1 ? "image" : "images") (\(Self.size(bytes)))? [y/N] 
                 """
             fputs(question, stderr)
             let answer = readLine()?.lowercased() ?? ""
@@ -55,11 +59,12 @@ struct DuplicateActions {
         try remove(duplicates, .delete, "deleted", log, logFolder: folder)
     }
 
+    /// Moves the duplicates into a folder.
     func move(to target: FilePath, log: FilePath?) throws {
         try remove(duplicates, .move(to: target), "moved", log, logFolder: target)
     }
 
-    /// "1.2 MB".
+    /// Formats a number of bytes, such as "1.2 MB".
     private static func size(_ bytes: Double) -> String {
         let units = ["kB", "MB", "GB", "TB"]
         guard bytes >= 1000 else { return "\(Int(bytes)) bytes" }
@@ -94,7 +99,7 @@ struct DuplicateActions {
                     count += 1
                 } catch {
                     errors.append(error)
-                    // Without a log nothing is removed.
+                    // Nothing is removed without a log entry.
                     if case .unusableLog = error { break }
                 }
             }
@@ -112,7 +117,7 @@ struct DuplicateActions {
         if !errors.isEmpty { throw ExitCode(1) }
     }
 
-    /// One line for each error, but one for all files that have changed.
+    /// Reports each error on a line of its own, but all changed files on one.
     private static func report(_ errors: [RemovalError]) {
         var changed: [RemovalError] = []
         for error in errors {
@@ -123,13 +128,15 @@ struct DuplicateActions {
         } else if !changed.isEmpty {
             ClipCommand.report(
                 """
-                \(changed.count) images stay, because they or the images that would be kept have changed \
-                since they were indexed: run clip index again
+                \(changed.count) images were not removed: they, or the images to keep, have \
+                changed since they were indexed; run clip index again
                 """)
         }
     }
 
-    /// Refuses a file of `--log` that is there and is not a log.
+    /// Rejects an existing file of `--log` that is not a log.
+    ///
+    /// - Throws: `Failure` with status 2 for such a file.
     static func check(log: FilePath) throws {
         do throws(RemovalError) {
             try RemovalLog.check(log)
@@ -138,7 +145,9 @@ struct DuplicateActions {
         }
     }
 
-    /// Puts back what a log says was moved.
+    /// Moves back the files that a log lists, and reports those that cannot be restored.
+    ///
+    /// - Throws: `ExitCode` if a file was not restored; `RemovalError` if the log cannot be read.
     static func undo(_ log: FilePath, isQuiet: Bool) throws {
         let summary = try RemovalUndo(log: log).run()
         for error in summary.failures { ClipCommand.report(error) }
@@ -150,14 +159,14 @@ struct DuplicateActions {
             ClipCommand.report(
                 """
                 \(count) \(count == 1 ? "line" : "lines") of \(log) \(DedupeOutput.isOrAre(count)) \
-                damaged, the first is line \(first): files that no other line names are not put back
+                damaged, the first is line \(first); files named only there are not put back
                 """)
         }
         if !isQuiet {
             note(
                 """
-                clip: dedupe: \(summary.restored.count) put back, \(summary.unchanged) there already, \
-                \(summary.failures.count + summary.deleted.count) not put back
+                clip: dedupe: \(summary.restored.count) put back, \(summary.unchanged) already in \
+                place, \(summary.failures.count + summary.deleted.count) not put back
                 """)
         }
         let isDone =

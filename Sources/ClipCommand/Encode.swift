@@ -5,23 +5,22 @@ import CLIPSearch
 
 struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Turn images and texts into vectors.",
+        abstract: "Encode images and texts as embedding vectors.",
         discussion: """
-            One row an input in the order given, images first, divided by its L2 norm. An input is an \
-            image; a folder, of which all images are taken; a WebDataset (.tar); a pattern such as \
-            "photos/*.jpg"; or -, standard input, which may be a .tar, an image, or names. Inputs \
-            that cannot be read are listed at the end and left out, with exit status 1.
+            Writes one L2-normalised vector per input, images before texts, in the order given. An \
+            input is an image, a folder (searched recursively), a WebDataset (.tar), a pattern \
+            such as "photos/*.jpg", or - for standard input (a .tar, an image, or file names). \
+            Unreadable inputs are skipped and listed at the end, with exit status 1.
 
-            With -o x.npy, x.npy has the vectors and x.names.jsonl the names, row by row; with \
-            -o folder/, there is a pair of such files for every --shard-size rows. Until the job is \
-            done, files end in .partial; after a crash, --resume goes on with them. Files need \
-            --model or an installed model: clip pull ViT-B/32 gets one.
+            -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
+            -o folder/ writes such a pair for every --shard-size rows. Files end in .partial until \
+            the job is done; --resume continues an interrupted job. Writing files needs --model or \
+            an installed model, for example from clip pull ViT-B/32.
 
-            With --hidden-states, the output has all 77 positions after the text tower's last block \
-            or the one before it, [texts, 77, width], which condition diffusion models, with \
-            --tokenizer hf. Stable Diffusion 1: last --padding 49407. Stable Diffusion 2: \
-            penultimate --padding 0. SDXL: penultimate --no-final-norm, --padding 49407 for its \
-            ViT-L/14 and 0 for its ViT-bigG/14.
+            --hidden-states writes the text tower's hidden states at all 77 positions, [texts, 77, \
+            width], as conditioning for diffusion models; add --tokenizer hf. Stable Diffusion 1: \
+            last --padding 49407. Stable Diffusion 2: penultimate --padding 0. SDXL: penultimate \
+            --no-final-norm, with --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
 
             Examples:
               clip encode bike.jpg
@@ -31,22 +30,23 @@ struct Encode: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Images, folders, .tar files, patterns, or -.", valueName: "input"),
+        help: ArgumentHelp(
+            "Encode images, folders, .tar files, patterns, or - for standard input.",
+            valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
     @Option(
         parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("A text; repeat the option for more.", valueName: "text"))
+        help: ArgumentHelp("Encode a text; repeat the option for more.", valueName: "text"))
     var text: [String] = []
 
     @OptionGroup var texts: TextFileOptions
 
     @Option(
         help: """
-            The format: jsonl (an object a row), json (one object), npy (float32 \
-            [rows, dimension]) or shards (a folder of npy). (default: by the suffix of -o, else \
-            jsonl)
+            Write jsonl, json (one object), npy (float32) or shards (a folder of npy). (default: \
+            by the suffix of -o, else jsonl)
             """)
     var format: Format?
 
@@ -58,13 +58,13 @@ struct Encode: ParsableCommand {
     var output: String?
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("The rows of a shard.", valueName: "n"))
+        parsing: .unconditional, help: ArgumentHelp("Write N rows per shard.", valueName: "n"))
     var shardSize = 100_000
 
-    @Flag(help: "Continue an interrupted run that had the same options.")
+    @Flag(help: "Continue an interrupted run; needs the same options.")
     var resume = false
 
-    @Flag(help: "Do not divide vectors by their L2 norm.")
+    @Flag(help: "Write vectors as the model computes them, without L2 normalisation.")
     var noNormalize = false
 
     @OptionGroup var model: ModelOptions
@@ -87,22 +87,22 @@ struct Encode: ParsableCommand {
         try collection.checkStandardInput(inputs + [texts.textFile])
         if hidden.hiddenStates != nil && (hasImages || resume || chosenFormat == .shards) {
             throw ValidationError(
-                "--hidden-states is for texts, not for images, and for one file.")
+                "--hidden-states takes only texts, writes one file and cannot be resumed.")
         }
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
-                "--no-normalize is for embeddings; hidden states are as they are.")
+                "--no-normalize has no effect on --hidden-states, which are never normalised.")
         }
         if shardSize < 1 { throw ValidationError("--shard-size must be at least 1.") }
         if chosenFormat == .shards && isStandardOutput(output) {
-            throw ValidationError("shards need a folder: give -o FOLDER.")
+            throw ValidationError("--format shards writes a folder: give -o FOLDER.")
         }
         if resume && (isStandardOutput(output) || chosenFormat == .json) {
-            throw ValidationError("--resume needs -o with .jsonl, .npy or a folder of shards.")
+            throw ValidationError("--resume needs -o with a .jsonl file, a .npy file or a folder.")
         }
     }
 
-    /// The format asked for, or the one that the output's name ends in.
+    /// The format of `--format`, or else the one that the suffix of the output implies.
     var chosenFormat: Format {
         if let format { return format }
         guard let output, output.last != "/" else { return output == nil ? .jsonl : .shards }
@@ -113,12 +113,13 @@ struct Encode: ParsableCommand {
         Interruption.prepare()
         let format = chosenFormat
         if format == .npy && isStandardOutput(output) && outputIsTerminal {
-            throw Failure("npy is not for a terminal: give -o FILE, or redirect", status: 2)
+            throw Failure(
+                "cannot write npy to a terminal: give -o FILE, or redirect the output", status: 2)
         }
         try checkOutput(format)
         noteTexts()
         var captions = try texts.open()
-        // A device or a pipe keeps nothing.
+        // Only a regular file keeps vectors; a device or a pipe does not.
         let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
         let use = isKept ? ModelUse.record(output ?? "") : .answer
         let model = try self.model.load(textOptions, images, common, for: use)
@@ -130,7 +131,7 @@ struct Encode: ParsableCommand {
                 do throws(CLIPError) {
                     return try captions?.next()
                 } catch {
-                    // What is no text at all is not encoded to its end.
+                    // A file that is not text at all ends the command; a bad line is skipped.
                     if captions?.isAtEnd == true { throw error }
                     try job.fail(FilePath(argument: texts.textFile ?? ""), error)
                 }
@@ -140,7 +141,7 @@ struct Encode: ParsableCommand {
         if hidden.hiddenStates != nil { return try writeHiddenStates(of: nextText, model, job) }
 
         let rows = try makeRows(format, model)
-        if rows.isWhole {
+        if rows.isComplete {
             if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
             return
         }
@@ -159,18 +160,18 @@ struct Encode: ParsableCommand {
         }
         let hasFailed = job.failures > 0
         if hasFailed && collection.strict {
-            throw Failure("stopped at the first input that failed, as --strict says")
+            throw Failure("stopped at the first failure (--strict)")
         }
         if hasFailed && (rows.count == 0 || format == .npy && isStandardOutput(output)) {
             try rows.discard()
             throw rows.count == 0 ? ExitCode(1) : Failure(Self.nothingWritten(job.failures))
         }
         try rows.finish()
-        if !common.quiet, let remark = rows.foreignRows { note("clip: \(remark)") }
+        if !common.quiet, let remark = rows.unmatchedRowsNote { note("clip: \(remark)") }
         if hasFailed { throw ExitCode(1) }
     }
 
-    /// Texts, some thousands at a time, neighbours of which share what they begin with.
+    /// Encodes texts in groups of 4096, so that texts with a common prefix share its computation.
     private func encode(
         _ next: () throws -> String?, _ model: CLIPModel, _ job: CollectionJob,
         _ rows: any RowOutput
@@ -195,7 +196,7 @@ struct Encode: ParsableCommand {
         }
     }
 
-    /// The ids of a text, nil if the model cannot take it.
+    /// Returns the token ids of a text; nil, with a recorded failure, if the model rejects it.
     func tokens(of text: String, _ model: CLIPModel, _ job: CollectionJob) throws -> [Int]? {
         do throws(CLIPError) {
             return try model.tokenizer.tokenize(
@@ -208,10 +209,10 @@ struct Encode: ParsableCommand {
     }
 
     static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: rows of .npy have no names here, and \(failures) are missing"
+        "nothing is written: rows of this .npy have no names, and \(failures) would be missing"
     }
 
-    /// Refuses an output of another format, or in a place where nothing can be written.
+    /// Rejects an output whose suffix contradicts the format, or that cannot be written.
     private func checkOutput(_ format: Format) throws {
         let accepted =
             switch format {
@@ -222,7 +223,8 @@ struct Encode: ParsableCommand {
             }
         if format != .shards, let output, output.last == "/" {
             throw Failure(
-                "-o \(output) is a folder, but --format \(format.rawValue) is one file", status: 2)
+                "-o \(output) is a folder, but --format \(format.rawValue) writes one file",
+                status: 2)
         }
         try OutputChecks.checkSuffix(
             of: output, "-o", is: accepted, format: self.format?.rawValue)
@@ -233,19 +235,19 @@ struct Encode: ParsableCommand {
                 + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
-    /// Says how several texts are given, if an input is more likely one of them.
+    /// Prints a note on giving several texts, if an input looks like a text.
     private func noteTexts() {
         guard let first = text.first, let word = inputs.first(where: InputHints.isText) else {
             return
         }
         note(
             """
-            clip: encode: "\(word)" is not a file; if it is a text, repeat the option: \
+            clip: encode: file not found: "\(word)"; if it is a text, repeat the option: \
             --text "\(first)" --text "\(word)"
             """)
     }
 
-    /// Where rows go.
+    /// Opens the output for rows.
     private func makeRows(
         _ format: Format, _ model: CLIPModel
     ) throws -> any RowOutput & Sendable {
@@ -269,9 +271,8 @@ struct Encode: ParsableCommand {
             if writer.dropped > 0 && !common.quiet {
                 note(
                     """
-                    clip: encode: \(writer.dropped) \(writer.dropped == 1 ? "row" : "rows") of the \
-                    earlier run at the end of \(output) were incomplete or damaged, or came after \
-                    such a row, and are encoded again
+                    clip: encode: encoding \(counted(writer.dropped, "row")) of the earlier run \
+                    again: the end of \(output) is incomplete or damaged
                     """)
             }
             return WrittenRows(
@@ -283,7 +284,7 @@ struct Encode: ParsableCommand {
             model: try self.model.name())
     }
 
-    /// What makes the vectors what they are.
+    /// The model and options that determine the vectors, as JSON, to recognise a resumed job.
     private func description(of model: CLIPModel) -> String {
         let options = JSON.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),

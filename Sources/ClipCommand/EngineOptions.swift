@@ -1,29 +1,34 @@
 import ArgumentParser
 import CLIP
 
-/// The code that computes the matrix products.
+/// The option that selects the engine for matrix products.
 struct EngineOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Compute matrix products with native, blas (OpenBLAS) or blas-fast, whose last bits may depend \
-            on the batch. (default: CLIP_ENGINE, else the faster of native and blas)
+            Multiply matrices with native, blas or blas-fast (varies with the batch). (default: \
+            CLIP_ENGINE, else the faster of native and blas)
             """, valueName: "engine"))
     var engine: Engine?
 
-    /// Refuses a BLAS for a precision that it does not compute.
+    /// Rejects a BLAS engine that is not built in or does not support the precision.
+    ///
+    /// - Throws: `ValidationError` for such an engine.
     func check(_ precision: Precision) throws {
         guard let engine, engine != .native else { return }
         if !Engine.isBLASBuilt {
-            throw ValidationError("--engine \(engine.rawValue): this clip was built without BLAS.")
+            throw ValidationError(
+                "--engine \(engine.rawValue) is unavailable: this clip was built without BLAS.")
         }
         if precision != .fp32 {
             throw ValidationError(
-                "--engine \(engine.rawValue) computes in fp32, not in \(precision.rawValue).")
+                "--engine \(engine.rawValue) supports fp32, not \(precision.rawValue).")
         }
     }
 
-    /// The engine that CLIP_ENGINE names; nil if it is not set.
+    /// Returns the engine that `CLIP_ENGINE` names; nil if it is not set.
+    ///
+    /// - Throws: `Failure` with status 2 if there is no engine of that name.
     static func inEnvironment() throws -> Engine? {
         guard let name = Environment["CLIP_ENGINE"] else { return nil }
         guard let named = Engine(rawValue: name) else {
@@ -33,9 +38,10 @@ struct EngineOptions: ParsableArguments {
         return named
     }
 
-    /// The model with that engine, or with `native` and a note where the BLAS is not installed.
+    /// Returns the model with the chosen engine, or with `native` and a note if BLAS is
+    /// unavailable.
     func applied(to model: CLIPModel, _ common: CommonOptions) throws -> CLIPModel {
-        try check(model.precision)  // an index has a precision of its own
+        try check(model.precision)  // may be the precision of an index
         let engine = try engine ?? Self.inEnvironment() ?? .preferred
         guard model.precision == .fp32 else { return model }
         guard engine.isAvailable else {
@@ -45,8 +51,8 @@ struct EngineOptions: ParsableArguments {
                     ? "this clip was built without BLAS"
                     : Engine.hasAddressesForBLAS
                         ? "OpenBLAS was not found (Debian package libopenblas0)"
-                        : "OpenBLAS is not loaded with less than 512 MB of addresses (ulimit -v)"
-                note("clip: \(reason); the engine is native")
+                        : "OpenBLAS needs 512 MB of address space (ulimit -v)"
+                note("clip: \(reason); using the native engine")
             }
             return try model.at(engine: .native)
         }

@@ -1,12 +1,12 @@
 import ArgumentParser
 
-/// A command with arguments that name files, folders or models, none of which may be empty.
+/// A command whose arguments name files, folders or models; none of them may be empty.
 protocol FileArguments: ParsableCommand {
-    /// The values with their option or their role, for messages.
+    /// The arguments that must not be empty.
     var fileArguments: [FileArgument] { get }
 }
 
-/// The values of an option or of an argument; nil where it is not given.
+/// The values of an option or argument, and its name for messages; nil values are not given.
 struct FileArgument {
     let role: String
     let values: [String?]
@@ -20,7 +20,9 @@ struct FileArgument {
 }
 
 extension FileArguments {
-    /// Refuses empty values, which a variable of the shell without a value leaves.
+    /// Rejects empty values, usually the result of an unset shell variable.
+    ///
+    /// - Throws: `Failure` with status 2 for an empty value.
     func checkFileArguments() throws {
         for argument in fileArguments where argument.values.contains("") {
             throw Failure("\(argument.role) is empty; is a variable unset?", status: 2)
@@ -33,9 +35,10 @@ extension CollectionOptions {
         [FileArgument("--files-from", filesFrom), FileArgument("--errors", errors)]
     }
 
-    /// Refuses a command line that reads standard input (-) more than once.
+    /// Rejects a command line that reads standard input (-) more than once.
     ///
-    /// - Parameter others: the inputs and the files of labels or texts.
+    /// - Parameter others: The inputs, and the files of labels or texts.
+    /// - Throws: `ValidationError` for such a command line.
     func checkStandardInput(_ others: [String?]) throws {
         guard (filesFrom + others).count(where: { $0 == "-" }) > 1 else { return }
         throw ValidationError("standard input (-) can be given only once.")

@@ -8,9 +8,9 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// Recognises files that were given in place of weights, by their first bytes.
+/// Recognises files that are not weights by their first bytes.
 enum ForeignFile {
-    /// A few words for the kind of file; nil if it may be weights.
+    /// Returns a description of the kind of file; nil if it may be weights.
     static func kind(of path: String) -> String? {
         let bytes = firstBytes(of: path, count: 24)
         func starts(_ prefix: [UInt8]) -> Bool { bytes.starts(with: prefix) }
@@ -23,10 +23,10 @@ enum ForeignFile {
         if starts([0x93] + Array("NUMPY".utf8)) { return "a .npy array" }
         if starts([0x1F, 0x8B]) { return "a gzip archive; unpack it first" }
         if starts("<!DOCTYPE") || starts("<!doctype") || starts("<html") {
-            return "an HTML page, perhaps saved in place of a download"
+            return "an HTML page; download the weights themselves"
         }
         if starts("version https://git-lfs") {
-            return "a Git LFS pointer; run git lfs pull to get the weights themselves"
+            return "a Git LFS pointer; run git lfs pull to download the weights"
         }
         return nil
     }

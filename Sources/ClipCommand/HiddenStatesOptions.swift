@@ -2,26 +2,24 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Options of the hidden states that `clip encode` writes in place of embeddings.
+/// Options for hidden states, which `clip encode` can write in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {
-    @Option(help: "Write the text tower's hidden states after a block: last or penultimate.")
+    @Option(help: "Write the text tower's hidden states after the last or penultimate block.")
     var hiddenStates: HiddenStates.Layer?
 
-    @Flag(help: "Leave out the final LayerNorm of hidden states.")
+    @Flag(help: "Skip the final LayerNorm of --hidden-states.")
     var noFinalNorm = false
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            """
-            The id that pads texts for hidden states. (default: 0, or 49407 by Hugging Face's \
-            rules)
-            """, valueName: "id"))
+            "Pad the texts of --hidden-states with ID. (default: 0; 49407 for hf)",
+            valueName: "id"))
     var padding: Int?
 
     func validate() throws {
         if hiddenStates == nil && (noFinalNorm || padding != nil) {
-            throw ValidationError("--no-final-norm and --padding go with --hidden-states.")
+            throw ValidationError("--no-final-norm and --padding need --hidden-states.")
         }
     }
 }
@@ -29,7 +27,7 @@ struct HiddenStatesOptions: ParsableArguments {
 extension HiddenStates.Layer: ExpressibleByArgument {}
 
 extension Encode {
-    /// Writes the text tower's hidden states of texts.
+    /// Encodes texts and writes the text tower's hidden states.
     func writeHiddenStates(
         of next: () throws -> String?, _ model: CLIPModel, _ job: CollectionJob
     ) throws {

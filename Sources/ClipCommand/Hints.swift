@@ -2,12 +2,12 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// Advice about options and subcommands for the errors of the libraries, which know of neither.
+/// Hints about options and subcommands, added to errors of the libraries, which know neither.
 enum Hints {
-    /// An error as one line, with its advice at the end.
+    /// Returns the message of an error, with its hint at the end.
     static func line(_ error: any Error) -> String { line("\(error)", hint(for: error)) }
 
-    /// The failure of an image of an index as one line, with its advice at the end.
+    /// Returns the message of a failed image of an index, with its hint at the end.
     static func line(_ failure: IndexUpdate.Failure) -> String {
         line(failure.reason, failure.exceededLimit.map(hint))
     }
@@ -16,7 +16,7 @@ enum Hints {
         hint.map { "\(message); \($0)" } ?? message
     }
 
-    /// The advice for an error; nil if there is none.
+    /// Returns the hint for an error; nil if there is none.
     static func hint(for error: any Error) -> String? {
         switch error {
         case let error as CLIPError: hint(for: error)
@@ -32,15 +32,15 @@ enum Hints {
         switch error {
         case .unreadableFile(_, let reason) where reason.hasSuffix(ImageCollection.foundNULs):
             "give -0 if names end with NUL"
-        case .textTooLong: "shorten it, or cut it with --truncate"
+        case .textTooLong: "shorten it, or give --truncate"
         case .unknownActivation:
             """
             give --activation quickgelu (OpenAI's weights and a few others) or --activation gelu \
-            (most of open_clip's), or put the configuration beside the weights
+            (most weights of open_clip), or put the configuration beside the weights
             """
-        case .contradictoryActivation: "leave --activation out"
+        case .contradictoryActivation: "omit --activation"
         case .unrepresentableNumber: "give --dtype bf16 or f32"
-        case .damagedWeights: "get the file again"
+        case .damagedWeights: "download or copy the file again"
         default: error.exceededLimit.map(hint)
         }
     }
@@ -52,7 +52,7 @@ enum Hints {
             case .memory: "--image-memory"
             case .scans: "--max-scans"
             }
-        return "raise the limit (\(option)) if the image is to be trusted"
+        return "raise the limit with \(option) if you trust the image"
     }
 
     private static func hint(for error: HubError) -> String? {
@@ -61,7 +61,7 @@ enum Hints {
             (similar.isEmpty ? "clip models lists all names, and " : "")
                 + "\(BundledModel.name) is built in"
         case .notInstalled(let name, _):
-            "clip pull \(name) fetches them, and --model \(BundledModel.name) is built in"
+            "run clip pull \(name), or give --model \(BundledModel.name), which is built in"
         case .offline(let name):
             """
             unset it and run clip pull \(name), or give --model \(BundledModel.name), which is \
@@ -73,25 +73,25 @@ enum Hints {
 
     private static func hint(for error: IndexError) -> String? {
         switch error {
-        case .missing(let folder): "make one with clip index \(folder)"
+        case .missing(let folder): "create it with clip index \(folder)"
         case .empty(let folder): "run clip index \(folder)"
         case .otherVersion(let folder), .damaged(let folder, _):
-            "run clip index --rebuild \(folder) to make it again"
+            "run clip index --rebuild \(folder)"
         case .otherModel(let folder, _, _):
             """
-            leave --model and its options out, or run clip index --rebuild \(folder) to make it \
-            again with another model
+            omit --model and its options, or run clip index --rebuild \(folder) with them to \
+            change the model
             """
         case .otherDecoding(let folder, let stored, let given):
             """
             run it \(options(of: stored, unlike: given)) as before, or run clip index --rebuild \
-            \(folder) to make it again
+            \(folder)
             """
         default: nil
         }
     }
 
-    /// The options by which the decoding of an index differs from another: "with --decode fast".
+    /// Returns the options that restore the stored decoding, such as "with --decode fast".
     private static func options(
         of stored: IndexedDecoding, unlike given: IndexedDecoding
     ) -> String {
@@ -102,7 +102,7 @@ enum Hints {
         if stored.rules != given.rules {
             add("--preprocess \(stored.rules.rawValue)", isGiven: true)
         }
-        // The reference reads neither the orientation nor 16 bits.
+        // --reference ignores the EXIF orientation and does not scale 16 bits.
         if stored.appliesOrientation != given.appliesOrientation
             || stored.scales16Bits != given.scales16Bits
         {
@@ -120,8 +120,8 @@ enum Hints {
     private static func hint(for error: EmbeddingFileError) -> String? {
         switch error {
         case .unfinished(_, let job):
-            "go on with it (--resume), or remove \(job) to begin again"
-        case .otherJob(_, let job): "give the same, or remove \(job) to begin again"
+            "continue it with --resume, or remove \(job) to start again"
+        case .otherJob(_, let job): "give the same options, or remove \(job) to start again"
         default: nil
         }
     }

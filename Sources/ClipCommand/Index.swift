@@ -11,47 +11,47 @@ import CLIPSearch
 
 struct Index: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make or update the index of a folder of images, for clip search.",
+        abstract: "Create or update the index of a folder of images, for clip search.",
         discussion: """
-            All images in the folder and its subfolders are encoded once; the index, .clip-index in \
-            the folder, keeps their vectors. Run it again after changes: new and changed images are \
-            encoded, moved ones are recognised by their content, deleted ones are forgotten. It may \
-            be interrupted at any moment. A folder that cannot be listed loses nothing: its images are kept. \
-            So are those behind a link to a disk that is not mounted.
+            Encodes all images in the folder and its subfolders, and stores their vectors in \
+            .clip-index in the folder. Run it again after changes: it encodes new and changed \
+            images, recognises moved ones by their content, and removes deleted ones. It can be \
+            interrupted at any time. Images in folders that cannot be listed, or behind links that \
+            lead nowhere (an unmounted disk), stay in the index.
 
-            Images that cannot be read are listed, with exit status 1; later runs try again those that may \
-            be readable now (permissions, memory, limits) and list only new failures, and exit with status 0 \
-            if there are none. --list-errors prints all that are known.
+            Unreadable images are listed, with exit status 1. Later runs retry those that may have \
+            become readable (permissions, memory, limits), and list and count only new failures. \
+            --list-errors prints all of them.
 
-            Without --model, a new index needs an installed model: clip pull ViT-B/32 gets one. The \
-            index keeps the path or name of its model and the model's options; later runs and searches \
-            take them from there. --model names the new place of a model that was moved.
+            Without --model, a new index needs an installed model, for example from clip pull \
+            ViT-B/32. The index records its model and the model's options; later runs and searches \
+            use them. If the model was moved, give its new path with --model.
 
             Examples:
               clip index . --model tiny
               clip index --rebuild . --model tiny
             """)
 
-    @Argument(help: "The folder of images.", completion: .directory)
+    @Argument(help: "Index the images in FOLDER and its subfolders.", completion: .directory)
     var folder: String
 
-    @Flag(help: "Make the index anew, of another model; the old one is searched meanwhile.")
+    @Flag(help: "Build a new index, for example with another model, then replace the old one.")
     var rebuild = false
 
-    @Flag(help: "Verify the index, and compare the content of every file with it.")
+    @Flag(help: "Check the index for damage, and compare every file with it by content.")
     var verify = false
 
     @Option(
         help: ArgumentHelp(
-            "Write all known failures to FILE, as JSON objects with path and reason.",
+            "Write all known failures to FILE as JSON Lines with path and reason.",
             valueName: "file"),
         completion: .file())
     var errors: String?
 
-    @Flag(help: "Print the images that could not be read, and do nothing else.")
+    @Flag(help: "Only print the images that could not be read.")
     var listErrors = false
 
-    @Flag(help: "Print a summary as JSON; with --list-errors, a JSON object for each.")
+    @Flag(help: "Print a JSON summary; with --list-errors, JSON Lines of the failures.")
     var json = false
 
     @OptionGroup var model: ModelOptions
@@ -73,8 +73,8 @@ struct Index: ParsableCommand {
         if !rebuild && !common.quiet && FolderIndex.hasUnfinishedRebuild(in: folder) {
             note(
                 """
-                clip: index: a rebuild of this index was interrupted: run clip index --rebuild \
-                \(folder) to go on with it
+                clip: index: an interrupted rebuild of this index was found; run clip index \
+                --rebuild \(folder) to continue it
                 """)
         }
         let progress = JobProgress("index", isQuiet: common.quiet)
@@ -87,8 +87,8 @@ struct Index: ParsableCommand {
         } keep: {
             let all = total.value.withLock { $0 }.map { " of \(grouped($0))" } ?? ""
             return """
-                \(command): \(grouped(update.keep()))\(all) images are indexed; run the command again \
-                to continue
+                \(command): \(grouped(update.keep()))\(all) images are indexed; run the command \
+                again to continue
                 """
         }
         progress.finish()
@@ -98,13 +98,13 @@ struct Index: ParsableCommand {
         if known > 0 && !common.quiet {
             note(
                 """
-                clip: index: \(counted(known, "image")) could not be read, as before: clip index \
-                --list-errors \(folder) lists them
+                clip: index: \(counted(known, "image")) still unreadable; clip index --list-errors \
+                \(folder) lists them
                 """)
         }
         if !common.quiet {
             for link in summary.dangling {
-                note("clip: index: \(link) is a link that leads nowhere: its images are kept")
+                note("clip: index: \(link) is a dangling link; its images stay in the index")
             }
         }
         if let errors {
@@ -151,7 +151,13 @@ struct Index: ParsableCommand {
         .object(["path": .path(failure.file), "reason": .string(Hints.line(failure))])
     }
 
-    /// The model of the index that is there, or the model that is given, and the name that finds it again.
+    /// Loads the given model, or else the one of the existing index; returns it with the name to
+    /// record.
+    ///
+    /// - Parameter folder: The indexed folder.
+    /// - Returns: The model, and the name or absolute path that loads it again.
+    /// - Throws: `Failure` if a rebuild cannot read the old model and none is given; `IndexError`
+    ///   if the index is damaged or was made with another model.
     private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
         let vectors = StoredVectors.index(of: folder)
         let stored: ModelRecord?
@@ -165,8 +171,8 @@ struct Index: ParsableCommand {
         if rebuild && model.model == nil && stored == nil && FolderIndex.exists(in: folder) {
             throw Failure(
                 """
-                cannot read the model of the index of \(folder): give the model of the new index with \
-                --model
+                cannot read which model made the index of \(folder); give the model of the new \
+                index with --model
                 """)
         }
         guard let record = stored,
@@ -178,13 +184,13 @@ struct Index: ParsableCommand {
             )
         }
         guard rebuild else { return try model.load(record, of: vectors, isUpdate: true, common) }
-        // Its options may be other ones.
+        // A rebuild may use other options of the same model.
         let name = ModelOptions.place(of: record, near: vectors)
         return (try model.load(record, from: name, common), ModelOptions.storedName(of: name))
     }
 
     private static func checkFolder(_ folder: String) throws {
-        // A name that is not UTF-8 is left to the index itself.
+        // Foundation cannot check a name that is not UTF-8; opening the index does.
         guard !folder.unicodeScalars.contains("\u{FFFD}") else { return }
         guard FileManager.default.fileExists(atPath: folder) else {
             throw Failure("cannot index \(folder): No such file or directory")
@@ -192,7 +198,8 @@ struct Index: ParsableCommand {
         let attributes = try? FileManager.default.attributesOfItem(atPath: resolved(folder))
         let type = attributes?[.type] as? FileAttributeType
         guard type == nil || type == .typeDirectory else {
-            throw Failure("cannot index \(folder): it is a file; give the folder of the images")
+            throw Failure(
+                "cannot index \(folder): it is a file; give the folder that holds the images")
         }
     }
 }

@@ -4,16 +4,17 @@ import CLIPHub
 
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Describe a model: format, architecture, normalisation, licence, SHA-256.",
+        abstract: "Describe a model: format, architecture, preprocessing, licence, SHA-256.",
         discussion: """
             Examples:
               clip info tiny
             """)
 
-    @Argument(help: ArgumentHelp("A model.", valueName: "name|path"), completion: .model)
+    @Argument(
+        help: ArgumentHelp("Describe this model.", valueName: "name|path"), completion: .model)
     var name: String
 
-    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
+    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
     var activation: Activation?
 
     @Flag(help: "Print JSON.")
@@ -57,7 +58,7 @@ struct Info: ParsableCommand {
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         for (key, value) in [
             ("file", weights.path),
-            ("format", weights.format.words),
+            ("format", weights.format.name),
             ("layout", weights.layout == .openAI ? "OpenAI, open_clip" : "Hugging Face"),
             ("numbers", weights.types.joined(separator: ", ")),
             ("parameters", "\(weights.parameterCount) in \(weights.byteCount) bytes"),
@@ -73,8 +74,10 @@ struct Info: ParsableCommand {
             (
                 "activation",
                 isActivationKnown
-                    ? "\(configuration.activation.rawValue), says \(describe(weights.activationSource))"
-                    : "unknown: quickgelu (OpenAI's weights and a few others) or gelu; nothing here says which"
+                    ? configuration.activation.rawValue + ", says "
+                        + describe(weights.activationSource)
+                    : "unknown: quickgelu (OpenAI's weights and a few others) or gelu; "
+                        + "nothing here says which"
             ),
             ("mean", list(preprocessor.mean)),
             ("std", list(preprocessor.standardDeviation)),
@@ -92,7 +95,7 @@ struct Info: ParsableCommand {
 }
 
 extension WeightFormat {
-    fileprivate var words: String {
+    fileprivate var name: String {
         switch self {
         case .safetensors: "safetensors"
         case .pyTorch: "PyTorch checkpoint (zip)"

@@ -8,7 +8,7 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Advice for inputs that cannot be read as they are.
+/// Hints for inputs that cannot be read directly.
 enum InputHints {
     static let imageSuffixes: Set<String> = [
         "avif", "bmp", "gif", "heic", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp",
@@ -19,28 +19,34 @@ enum InputHints {
         "zst": "zstdcat", "tzst": "zstdcat",
     ]
 
-    /// Refuses URLs and compressed archives, with the command that makes them readable.
+    /// Rejects URLs and compressed archives with a command that makes them readable.
     ///
-    /// - Parameter command: the subcommand that takes such an input as `-`; nil if none does.
+    /// - Parameters:
+    ///   - inputs: The inputs of the command line.
+    ///   - command: The subcommand that accepts such an input as `-`; nil if none does.
+    /// - Throws: `ValidationError` for such an input.
     static func check(_ inputs: [String], streamedBy command: String?) throws {
         for input in inputs {
             if isURL(input), !FileManager.default.fileExists(atPath: input) {
                 let advice =
                     command.map { "curl -sL \(quoted(input)) | clip \($0) -" }
                     ?? "curl -LO \(quoted(input))"
-                throw ValidationError("\(input) is a URL, and clip reads files: \(advice)")
+                throw ValidationError("unsupported: \(input) is a URL; run \(advice)")
             }
             let name = input.lowercased()
             let isArchive = ["gz", "xz", "bz2", "zst"].contains { name.hasSuffix(".tar.\($0)") }
             let suffix = FilePath(input).pathExtension
             if let unpack = unpackers[suffix], isArchive || suffix.hasPrefix("t"), let command {
                 throw ValidationError(
-                    "\(input) is compressed: \(unpack) \(quoted(input)) | clip \(command) -")
+                    """
+                    unsupported: \(input) is compressed; run \(unpack) \(quoted(input)) | clip \
+                    \(command) -
+                    """)
             }
         }
     }
 
-    /// Whether an input is more likely a text than a file that is missing.
+    /// True if an input is more likely a text than the path of a missing file.
     static func isText(_ input: String) -> Bool {
         let suffix = FilePath(input).pathExtension
         return input != "-" && suffix != "tar" && !imageSuffixes.contains(suffix)
@@ -54,7 +60,7 @@ enum InputHints {
             && input[..<end].allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
     }
 
-    /// A word for the shell.
+    /// Returns a word quoted for the shell, if necessary.
     private static func quoted(_ word: String) -> String {
         let isPlain = word.allSatisfy {
             $0.isASCII && ($0.isLetter || $0.isNumber || "/._-:@%+=,".contains($0))

@@ -3,9 +3,9 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Options of texts.
+/// Options for encoding texts.
 struct TextOptions: ParsableArguments {
-    @Flag(help: "Cut texts that are too long for the model instead of refusing them.")
+    @Flag(help: "Truncate texts beyond the model's context length instead of rejecting them.")
     var truncate = false
 
     @OptionGroup var tokenizerOptions: TokenizerOptions
@@ -13,15 +13,13 @@ struct TextOptions: ParsableArguments {
     var tokenizer: BPETokenizer { tokenizerOptions.tokenizer }
 }
 
-/// The rules that texts are tokenized by.
+/// The option that selects the tokenizer rules.
 struct TokenizerOptions: ParsableArguments {
     @Option(
         name: .customLong("tokenizer"),
         help: ArgumentHelp(
-            """
-            The rules for cleaning texts: openai; open_clip, which differs only in how it reads \
-            special tokens; or hf, as transformers does.
-            """, valueName: "rules"))
+            "Clean and tokenize texts as openai, open_clip or hf (transformers) does.",
+            valueName: "rules"))
     var rules: BPETokenizer.Rules = .openAI
 
     var tokenizer: BPETokenizer { BPETokenizer(rules: rules) }
@@ -29,50 +27,40 @@ struct TokenizerOptions: ParsableArguments {
 
 extension BPETokenizer.Rules: ExpressibleByArgument {}
 
-/// Options of images.
+/// Options for decoding and preprocessing images.
 struct ImageOptions: ParsableArguments {
     @Flag(
-        help: """
-            Read images exactly as OpenAI's Python does: the EXIF orientation is ignored, and \
-            16-bit grey is clipped to white above 255.
-            """)
+        help: "Ignore EXIF orientation and clip 16-bit grey at 255, as OpenAI's Python does.")
     var reference = false
 
     @Option(
         help: ArgumentHelp(
-            """
-            The order of resizing and cropping: openai, or hf, as transformers does with Pillow; \
-            together with --reference it gives exactly the same pixels.
-            """, valueName: "rules"))
+            "Resize and crop as openai or hf (transformers with Pillow) does.",
+            valueName: "rules"))
     var preprocess: ImagePreprocessor.Rules = .openAI
 
-    @Flag(help: "Accept a JPEG or PNG that ends early, with what is there.")
+    @Flag(help: "Accept truncated JPEG and PNG files, and decode the available part.")
     var allowTruncated = false
 
     @Option(
-        help: """
-            Decode exactly, or fast: a JPEG much larger than the model needs is decoded at 1/2, \
-            1/4 or 1/8 of its size; the embedding keeps a cosine of 0.999 or more.
-            """)
+        help: "Decode exactly, or fast: large JPEGs at reduced size (cosine 0.999 or more).")
     var decode: Decoding = .exact
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Refuse images of more than N pixels.", valueName: "n"))
+        help: ArgumentHelp("Reject images of more than N pixels.", valueName: "n"))
     var maxPixels = RGBImage.defaultMaximumPixels
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            """
-            Refuse images that take more than MB million bytes to decode; those of all threads \
-            share them.
-            """, valueName: "mb"))
+            "Limit the memory for decoding, shared by all threads, to MB megabytes.",
+            valueName: "mb"))
     var imageMemory = RGBImage.defaultMemoryLimit / 1_000_000
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Refuse progressive JPEGs of more than N scans.", valueName: "n"))
+        help: ArgumentHelp("Reject progressive JPEGs of more than N scans.", valueName: "n"))
     var maxScans = RGBImage.defaultMaximumScans
 
     func validate() throws {
@@ -91,7 +79,7 @@ struct ImageOptions: ParsableArguments {
         case exact, fast
     }
 
-    /// The decoding that fits a model's preprocessing.
+    /// Returns the decoding options for a model's preprocessing.
     func decoding(for preprocessor: ImagePreprocessor) -> RGBImage.DecodingOptions {
         var options: RGBImage.DecodingOptions = reference ? .reference : .init()
         options.maximumPixels = maxPixels
@@ -111,8 +99,8 @@ struct ImageOptions: ParsableArguments {
 
 extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
-/// Options of every subcommand.
+/// The options of every subcommand.
 struct CommonOptions: ParsableArguments {
-    @Flag(name: .shortAndLong, help: "Print nothing but data and errors.")
+    @Flag(name: .shortAndLong, help: "Print only results and errors.")
     var quiet = false
 }

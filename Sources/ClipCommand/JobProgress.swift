@@ -2,7 +2,7 @@ import CLIP
 import CLIPSearch
 import Synchronization
 
-/// How far a job is: a line that is drawn anew on a terminal, one now and then elsewhere.
+/// The progress of a job: a redrawn line on a terminal, a line every 30 seconds elsewhere.
 final class JobProgress {
     private let name: String
     private let isQuiet: Bool
@@ -13,7 +13,7 @@ final class JobProgress {
     private var skipped = 0
     let total = Total()
 
-    /// How many inputs there are, once they have been counted.
+    /// The number of inputs; nil until they are counted.
     final class Total: Sendable {
         let value = Mutex<Int?>(nil)
     }
@@ -23,33 +23,35 @@ final class JobProgress {
         self.isQuiet = isQuiet
     }
 
-    /// Begins to count the inputs, where that can be done without reading them.
+    /// Starts the clock, and counts the inputs in the background if that needs no reading.
     ///
-    /// - Parameter share: Only one in this many inputs belongs to the job.
+    /// - Parameters:
+    ///   - sources: The sources of inputs.
+    ///   - share: The number of shards; one in `share` inputs belongs to the job.
     func count(_ sources: [ImageCollection.Source], share: Int = 1) {
         start()
         guard !isQuiet else { return }
         let total = total
-        // Without a thread the total is not known, which is no reason to wait for one.
+        // If no thread can be started, the total stays unknown.
         _ = startBackgroundThread {
             let count = ImageCollection.count(sources)
             total.value.withLock { $0 = count.map { $0 / share } }
         }
     }
 
-    /// Begins to measure the time.
+    /// Starts the clock for the rate and the time left.
     func start() {
         begin = .now
         lastShown = errorsAreTerminal ? nil : begin
     }
 
-    /// One more input is done.
+    /// Counts an input that is done.
     func advance() {
         done += 1
         show()
     }
 
-    /// One more was done before.
+    /// Counts an input that an earlier run has done.
     func skip() {
         skipped += 1
         show()
@@ -67,15 +69,15 @@ final class JobProgress {
         if errorsCanBeRedrawn { line.draw(text) } else { note("clip: \(text)") }
     }
 
-    /// A line of its own, unless the user wants none.
+    /// Prints a message on a line of its own, unless `--quiet` is given.
     func say(_ text: String) {
         if !isQuiet { note("clip: \(name): \(text)") }
     }
 
-    /// Removes the line.
+    /// Removes the progress line.
     func finish() { line.clear() }
 
-    /// "encode  45 %  900 of 2000  35.2 a second  0:31 left"
+    /// Returns a line such as "encode  45 %  900 of 2000  35.2 a second  0:31 left".
     static func line(
         _ name: String, done: Int, skipped: Int, total: Int?, seconds: Double
     ) -> String {

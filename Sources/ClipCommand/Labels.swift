@@ -7,40 +7,41 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Labels from a file or the command line, checked.
+/// Reads and checks labels from a file or the command line.
 enum Labels {
-    /// Labels from a file, one a line; duplicates stay, with a warning.
+    /// Reads labels from a file, one per line; duplicates are kept, with a warning.
     ///
-    /// - Throws: `Failure` if there are fewer than two.
+    /// - Throws: `Failure` if there are fewer than two labels, or the file cannot be read.
     static func read(_ path: String, _ common: CommonOptions) throws -> [String] {
         let labels = try readLines(path).filter { !$0.allSatisfy(\.isWhitespace) }
         let name = path == "-" ? "standard input" : path
         guard labels.count >= 2 else {
             throw Failure(
-                "\(name) must have at least two labels, one a line; it has \(labels.count)",
+                "expected at least two labels in \(name), one per line; found \(labels.count)",
                 status: 2)
         }
         if let label = firstDuplicate(labels), !common.quiet {
             note(
                 """
-                clip: warning: \(name) has "\(label)" more than once; labels that are the same share \
-                their probability
+                clip: warning: \(name) has "\(label)" more than once; equal labels share their \
+                probability
                 """)
         }
         return labels
     }
 
-    /// Checks labels that stand on the command line after the image.
+    /// Checks the labels on the command line.
     ///
-    /// - Throws: `Failure` with status 2 for what cannot be meant.
+    /// - Throws: `Failure` with status 2 for fewer than two labels, and for labels that are empty,
+    ///   equal or image files.
     static func check(_ labels: [String], _ common: CommonOptions) throws {
         guard labels.count >= 2 else {
             throw Failure(
-                "give at least two labels after the image, not \(labels.count)", status: 2)
+                "expected at least two labels after the image; found \(labels.count)", status: 2)
         }
         if let index = labels.firstIndex(where: { $0.allSatisfy(\.isWhitespace) }) {
             throw Failure(
-                "label \(index + 1) is empty; is a variable of the shell unset?", status: 2)
+                "label \(index + 1) is empty; is a variable unset?", status: 2)
         }
         if let label = firstDuplicate(labels) {
             throw Failure("the label \"\(label)\" is given twice", status: 2)
@@ -55,7 +56,7 @@ enum Labels {
         if let label = labels.first(where: { $0.contains("{}") }), !common.quiet {
             note(
                 """
-                clip: warning: the label "\(label)" contains {}; a second prompt needs its own \
+                clip: warning: the label "\(label)" contains {}; a second template needs its own \
                 --template
                 """)
         }

@@ -5,12 +5,12 @@ import CLIPSearch
 
 struct Map: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Draw the images of an index as a map, with similar ones side by side.",
+        abstract: "Draw a map of the images of an index, with similar images close together.",
         discussion: """
-            The vectors are laid out in the plane by t-SNE, which begins with their first two \
-            principal components. The page needs no other file and no network: point at a dot or tap \
-            it to see its image, click it or tap it again to open the file. The colours are those of \
-            clip cluster. The same vectors make the same map.
+            Lays out the vectors in the plane with t-SNE, initialised with the first two principal \
+            components; the same vectors give the same map. The page works without network and \
+            other files: point at a dot or tap it to see its image, click it or tap it again to \
+            open the file. Colours show the clusters of clip cluster.
 
             Examples:
               clip map . -o map.html -k 3 --labels labels.txt
@@ -20,36 +20,39 @@ struct Map: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Write the page to FILE, .html.", valueName: "file"),
+        help: ArgumentHelp("Write the HTML page to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var output: String?
 
     @Option(
         name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
         help: ArgumentHelp(
-            "The number of clusters, each of which gets a colour.", valueName: "k"))
+            "Colour the images by K clusters. (default: 12, at most one per image)",
+            valueName: "k"))
     var k: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster by the best of the labels in FILE, one a line.",
+            "Name each cluster with the best label of FILE, one per line.",
             valueName: "file"),
         completion: .file())
     var labels: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("The perplexity of t-SNE: about N neighbours an image.", valueName: "n"))
+        help: ArgumentHelp(
+            "Set the perplexity of t-SNE, about the number of neighbours per image.",
+            valueName: "n"))
     var perplexity: Double = 30
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Draw at most N images; of more, every so-many-th image is taken, N in all.",
+            "Draw at most N images, evenly spaced in the index.",
             valueName: "n"))
     var most = 10_000
 
-    @Flag(help: "Print the coordinates, a JSON object a line.")
+    @Flag(help: "Print the coordinates as JSON Lines.")
     var json = false
 
     @OptionGroup var prompts: PromptOptions
@@ -72,12 +75,12 @@ struct Map: ParsableCommand {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: output)
         let all = try vectors.load(model.threading)
-        let found = all.some(most)
+        let found = all.subsampled(to: most)
         if found.names.count < all.names.count && !common.quiet {
             note(
                 """
-                clip: map: only \(grouped(found.names.count)) of \(counted(all.names.count, "image")) \
-                \(found.names.count == 1 ? "is" : "are") drawn; raise --most for more
+                clip: map: drawing only \(grouped(found.names.count)) of \
+                \(counted(all.names.count, "image")); raise --most for more
                 """)
         }
         let classifier = try labels.map { labels in
@@ -110,10 +113,10 @@ struct Map: ParsableCommand {
         if let output {
             let shown =
                 found.names.count < all.names.count ? "\(grouped(found.names.count)) of " : ""
+            let total = counted(all.names.count, "image")
             let page = MapPage(
-                title:
-                    "Map of \(shown)\(counted(all.names.count, "image")) in \(sourceWords(vectors.source))",
-                about: found.modelWords(given: model)
+                title: "Map of \(shown)\(total) in \(sourceDescription(vectors.source))",
+                about: found.modelDescription(given: model)
                     + [counted(clusters.all.count, "cluster"), "t-SNE, \(divergence)"],
                 names: found.names, points: layout.points,
                 thumbnails: thumbnails(
@@ -129,7 +132,8 @@ struct Map: ParsableCommand {
         }
     }
 
-    /// The side of the thumbnails of a map, in pixels: smaller ones of many, so that the page stays small.
+    /// Returns the side of thumbnails, in pixels: smaller for more images, to limit the page's
+    /// size.
     private static func thumbnailSide(_ count: Int) -> Int {
         switch count {
         case ...300: 240
@@ -140,8 +144,8 @@ struct Map: ParsableCommand {
 }
 
 extension Vectors {
-    /// At most so many, at regular distances.
-    fileprivate func some(_ most: Int) -> Vectors {
+    /// Returns at most `most` rows, evenly spaced.
+    fileprivate func subsampled(to most: Int) -> Vectors {
         guard names.count > most else { return self }
         let rows = (0..<most).map { $0 * names.count / most }
         return Vectors(
@@ -149,6 +153,6 @@ extension Vectors {
             embeddings: Embeddings(
                 rows: embeddings.values(ofRows: rows), dimension: embeddings.dimension),
             images: images.map { images in rows.map { images[$0] } }, index: index,
-            made: made)
+            origin: origin)
     }
 }

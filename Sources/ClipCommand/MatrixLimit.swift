@@ -1,38 +1,44 @@
-/// The largest matrices of cosines that are held in memory and drawn.
+/// Limits on matrices of cosines and of vectors, which are held in memory.
 enum MatrixLimit {
+    /// The largest number of cosines in memory.
     static let cells = 100_000_000
+    /// The largest number of cosines in a drawing.
     static let drawnCells = 10_000
 
-    /// The most numbers of vectors that are held in memory: 4 GB.
-    private static let numbers = 1_000_000_000
+    /// The largest number of vector elements in memory: 4 GB of Float32.
+    private static let elements = 1_000_000_000
 
-    /// - Throws: `Failure` if the vectors of so many images are too large.
+    /// Checks that the vectors of `count` images fit into memory.
+    ///
+    /// - Throws: `Failure` if they do not.
     static func check(vectors count: Int, dimension: Int) throws {
-        guard count <= numbers / dimension else {
+        guard count <= elements / dimension else {
             throw Failure(
                 """
-                too large: the vectors of more than \(grouped(numbers / dimension)) images: use clip index and \
-                clip search
+                too many images (limit \(grouped(elements / dimension)) vectors of \(dimension) \
+                dimensions): use clip index and clip search
                 """)
         }
     }
 
-    /// - Throws: `Failure` if a matrix of so many images and texts is too large.
+    /// Checks the size of a matrix of cosines.
+    ///
+    /// - Throws: `Failure` if it is too large for memory, or for a drawing.
     static func check(
         images: Int, texts: Int, isDrawn: Bool, advice: String = "use --sample"
     ) throws {
         if isDrawn && images * texts > drawnCells {
             throw Failure(
                 """
-                too large to draw: --heatmap draws up to \(grouped(drawnCells)) cosines, and there are more \
-                with \(grouped(texts)) texts and \(grouped(images)) images or more: \(advice)
+                matrix too large to draw (\(grouped(images)) or more images x \(grouped(texts)) \
+                texts, limit \(grouped(drawnCells)) cosines): \(advice)
                 """)
         }
         if images * texts > cells {
             throw Failure(
                 """
-                too large: a matrix of more than \(grouped(cells)) cosines, of \(grouped(texts)) texts and \
-                \(grouped(images)) images or more: \(advice), or clip index and clip search
+                matrix too large (\(grouped(images)) or more images x \(grouped(texts)) texts, \
+                limit \(grouped(cells)) cosines): \(advice), or use clip index and clip search
                 """)
         }
     }

@@ -6,26 +6,26 @@ import CLIPHub
     import Foundation
 #endif
 
-/// The model that a command runs, and what named it.
+/// The name of the model that a command runs, and where it comes from.
 struct ModelChoice {
     let name: String
     let origin: Origin
 
     enum Origin {
-        /// `--model`.
+        /// The option `--model`.
         case option
-        /// `CLIP_MODEL`.
+        /// The environment variable `CLIP_MODEL`.
         case environment
-        /// `clip pull NAME --default`.
+        /// The default set by `clip pull NAME --default`.
         case storedDefault
-        /// Nothing names a model, and the recommended one is installed.
+        /// The recommended model, which is installed; nothing names a model.
         case recommended
-        /// Nothing names a model, and the recommended one is not installed: the built-in one answers.
+        /// The built-in model; nothing names a model, and the recommended one is not installed.
         case demonstration
     }
 
-    /// Runs what fails if the model cannot be used, and adds to its error where the name comes from,
-    /// unless the user typed it.
+    /// Runs a closure that uses the model; adds to its error that the name comes from `CLIP_MODEL`,
+    /// if it does.
     func explaining<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -37,23 +37,23 @@ struct ModelChoice {
     }
 }
 
-/// The lifetime of what a command computes.
+/// The use of a command's result, which decides whether the demonstration model is acceptable.
 enum ModelUse {
-    /// Printed and read at once: the demonstration model may answer.
+    /// A result that is printed and read at once: the demonstration model is acceptable.
     case answer
-    /// Kept, such as an index: only a model that the user chose or installed will do.
+    /// A result that is kept, such as an index: needs a model that the user chose or installed.
     case record(String)
 }
 
-/// The model that runs if neither `--model` nor `CLIP_MODEL` names one.
+/// The model that is used if neither `--model` nor `CLIP_MODEL` names one.
 enum DefaultModel {
-    /// The default of the default.
+    /// The model used if no default is stored.
     static let recommended = "ViT-B/32"
 
-    /// The file that holds the name that `clip pull NAME --default` stored.
+    /// The path of the file with the name stored by `clip pull NAME --default`.
     static var file: String { ModelHub().home + "/default-model" }
 
-    /// The stored name; nil if there is none.
+    /// Returns the stored name; nil if there is none.
     static func stored() throws -> String? {
         guard FileManager.default.fileExists(atPath: file) else { return nil }
         let line = try readLines(file).first ?? ""
@@ -61,21 +61,20 @@ enum DefaultModel {
         return name.isEmpty ? nil : name
     }
 
-    /// Stores a name, atomically.
+    /// Stores a name atomically.
     static func store(_ name: String) throws {
         do {
             try FileManager.default.createDirectory(
                 atPath: ModelHub().home, withIntermediateDirectories: true)
         } catch {
-            throw Failure(
-                "cannot make the folder \(ModelHub().home), which keeps the default model")
+            throw Failure("cannot create the folder \(ModelHub().home) to store the default model")
         }
         try write(Array("\(name)\n".utf8), to: file)
     }
 
-    /// The stored default, else the recommended model, else the built-in one.
+    /// Returns the stored default, else the recommended model, else the built-in one.
     ///
-    /// - Throws: `Failure` if the stored default is not installed any more.
+    /// - Throws: `Failure` if the stored default is no longer installed.
     static func choose() throws -> ModelChoice {
         let hub = ModelHub()
         guard let name = try stored() else {
@@ -87,30 +86,28 @@ enum DefaultModel {
         guard isInstalled else {
             throw Failure(
                 """
-                the default model \(name), which \(file) names, is not installed: run \
-                clip pull \(name), or clip pull \(recommended) --default for another default, or \
-                give --model
+                the default model \(name) (set in \(file)) is not installed: run clip pull \
+                \(name), choose another default with clip pull \(recommended) --default, or give \
+                --model
                 """)
         }
         return ModelChoice(name: name, origin: .storedDefault)
     }
 
-    /// The line that says that the demonstration model answers.
+    /// The note that the demonstration model is used.
     static var demonstrationNote: String {
         """
-        clip: using tiny, a demonstration model for pictograms, as \(recommended) is not installed; \
-        clip pull \(recommended) gets the real one
+        clip: using tiny, a demonstration model for pictograms, because \(recommended) is not \
+        installed; run clip pull \(recommended) for a real one
         """
     }
 
-    /// The error of a command that would keep what the demonstration model computes.
+    /// Returns the error of a command that would store results of the demonstration model.
     static func refusal(toKeep what: String) -> Failure {
-        let kind = what == "the index" ? "an index" : "a file of vectors"
         return Failure(
             """
-            no model for \(what): \(recommended) is not installed, and \(kind) is made with the \
-            demonstration model only if you give its name; run clip pull \(recommended), or give \
-            --model tiny
+            no model for \(what): \(recommended) is not installed; run clip pull \(recommended), \
+            or give --model tiny to use the demonstration model
             """, status: 2)
     }
 }

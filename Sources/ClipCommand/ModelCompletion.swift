@@ -11,22 +11,23 @@ import CLIPSearch
 #endif
 
 extension CompletionKind {
-    /// Names of models that are known or on this machine, and paths of weights.
+    /// Completes names of known and installed models, and paths of weights.
     static var model: CompletionKind {
         .custom { words, index, prefix in
-            // fish 3 counts the cursor's place from the start of the line in some cases; there, the word ends at it.
+            // fish 3 sometimes counts the cursor from the start of the line, which makes the prefix
+            // wrong; the whole word is right, because fish completes at its end.
             let isFish = CompletionShell.requesting == .fish && words.indices.contains(index)
             return ModelCompletion.candidates(for: isFish ? words[index] : prefix)
         }
     }
 
-    /// Names of models alone, for what is fetched.
+    /// Completes names of models, without paths.
     static var modelName: CompletionKind { .custom { _, _, _ in ModelCompletion.names } }
 }
 
-/// What completes a model.
+/// The candidates for completing the name or path of a model.
 enum ModelCompletion {
-    /// The names that clip models lists, `tiny`, and the repositories on this machine that hold a model.
+    /// The names that `clip models` lists, `tiny`, and the installed repositories.
     static var names: [String] {
         var names = [BundledModel.name]
         for model in HubModel.all {
@@ -42,7 +43,7 @@ enum ModelCompletion {
 
     private static let weights: Set<String> = ["safetensors", "pt", "pth", "bin", "json"]
 
-    /// The folders and files of weights whose paths begin with what is there of a word.
+    /// Returns the folders and files of weights whose paths begin with a prefix.
     private static func paths(beginningWith prefix: String) -> [String] {
         let shown = prefix.lastIndex(of: "/").map { String(prefix[...$0]) } ?? ""
         let start = prefix.dropFirst(shown.count)
@@ -58,7 +59,8 @@ enum ModelCompletion {
                 found.append(shown + name)
             }
         }
-        // bash adds the slash by itself; zsh would end the word after the only folder, unless more follows.
+        // bash adds the slash by itself. zsh ends the word after a single candidate, so the content
+        // of a single folder is offered too.
         let ending = CompletionShell.requesting == .bash ? "" : "/"
         let inside =
             folders.count == 1 && found.isEmpty && CompletionShell.requesting == .zsh
@@ -79,13 +81,13 @@ enum ModelCompletion {
         return true
     }
 
-    /// A path whose ~ the shell has not replaced yet.
+    /// Returns a path with a leading `~/` replaced by the home folder.
     private static func expanded(_ path: String) -> String {
         guard path.hasPrefix("~/"), let home = Environment["HOME"] else { return path }
         return home + path.dropFirst()
     }
 
-    /// A word without the backslashes and the opening quotation mark that a shell needs.
+    /// Returns a shell word without backslashes and the opening quotation mark.
     private static func unquoted(_ word: String) -> String {
         var text = ""
         var isEscaped = false

@@ -8,7 +8,7 @@ import CLIPHub
     import Foundation
 #endif
 
-/// The number of threads.
+/// The option for the number of threads.
 struct ThreadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
@@ -22,7 +22,9 @@ struct ThreadOptions: ParsableArguments {
         }
     }
 
-    /// The number asked for; nil if neither the option nor CLIP_THREADS says.
+    /// Returns the number of threads given; nil if neither `--threads` nor `CLIP_THREADS` is set.
+    ///
+    /// - Throws: `Failure` with status 2 if `CLIP_THREADS` is not a positive number.
     func wanted() throws -> Int? {
         guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
         guard let number = Int(text), number > 0 else {
@@ -32,32 +34,31 @@ struct ThreadOptions: ParsableArguments {
     }
 }
 
-/// The model, and how it runs.
+/// Options that select the model and how it runs.
 struct ModelOptions: ParsableArguments {
     @Option(
         name: [.customShort("m"), .long],
         help: ArgumentHelp(
             """
-            A name that clip models lists (ViT-B/32, ViT-B-32:laion2b_s34b_b79k), a repository of \
-            the hub (owner/name), a file of weights, a folder with one, or tiny, the small model \
-            that is built in. (default: CLIP_MODEL, else what clip pull --default set, else \
-            ViT-B/32 if it is installed, else tiny)
+            Use a model of clip models, a hub repository, or a file or folder of weights. \
+            (default: CLIP_MODEL, else that of clip pull --default, else ViT-B/32 if installed, \
+            else tiny)
             """, valueName: "name|path"), completion: .model)
     var model: String?
 
-    @Option(help: "The activation, quickgelu or gelu, if no file beside the weights says it.")
+    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
     var activation: Activation?
 
     @Option(
-        help: "The arithmetic: fp32, or faster and less exact, bf16 or int8. (default: fp32)")
+        help: "Compute in fp32, or faster and less exactly in bf16 or int8. (default: fp32)")
     var precision: Precision?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
             """
-            Run a ViT at another resolution, in pixels; its positional embeddings are \
-            interpolated. (default: the model's own)
+            Run a ViT at R pixels, with interpolated positional embeddings. (default: the model's \
+            own)
             """, valueName: "r"))
     var resolution: Int?
 
@@ -77,7 +78,9 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// The model, and what named it.
+    /// Returns the name of the model and where it comes from.
+    ///
+    /// - Throws: `Failure` if the stored default is not installed.
     func choice() throws -> ModelChoice {
         if let model { return ModelChoice(name: model, origin: .option) }
         if let name = Environment["CLIP_MODEL"] {
@@ -86,10 +89,10 @@ struct ModelOptions: ParsableArguments {
         return try DefaultModel.choose()
     }
 
-    /// The name under which outputs speak of the model.
+    /// Returns the name of the model for outputs.
     func name() throws -> String { try choice().name }
 
-    /// The model, with texts and images treated as the options say.
+    /// Loads the model with the tokenizer and the preprocessing of the options.
     func load(
         _ texts: TextOptions, _ images: ImageOptions, _ common: CommonOptions,
         for use: ModelUse = .answer
@@ -98,9 +101,10 @@ struct ModelOptions: ParsableArguments {
             tokenizer: texts.tokenizer.rules, preprocessing: images.preprocess)
     }
 
-    /// The model.
+    /// Loads the model with the precision, resolution and engine of the options.
     ///
-    /// - Throws: `Failure` with status 2 if the result is kept and only the demonstration model is there.
+    /// - Throws: `Failure` with status 2 if the result is kept and only the demonstration model is
+    ///   available.
     func load(_ common: CommonOptions, for use: ModelUse = .answer) throws -> CLIPModel {
         let threads = try threading.wanted()
         let choice = try choice()
@@ -118,19 +122,22 @@ struct ModelOptions: ParsableArguments {
         if model.precision != precision && !common.quiet {
             note(
                 """
-                clip: this CPU has no instructions for \(precision.rawValue), so it is \
+                clip: this CPU has no instructions for \(precision.rawValue); computing in \
                 \(model.precision.rawValue)
                 """)
         }
         if case .name(let official) = model.weights.activationSource, !common.quiet {
+            let activation = model.configuration.activation.rawValue
             note(
-                "clip: activation \(model.configuration.activation.rawValue), since the file is named "
-                    + "as OpenAI's \(official.rawValue)")
+                """
+                clip: assuming activation \(activation): the file has the name of OpenAI's \
+                \(official.rawValue)
+                """)
         }
         return model
     }
 
-    /// The preprocessing of the chosen model, in which the activation has no part.
+    /// Returns the preprocessing of the chosen model, whose activation may be unknown.
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
         let choice = try choice()
         let model = try choice.explaining {
@@ -140,7 +147,7 @@ struct ModelOptions: ParsableArguments {
             ?? model.preprocessor
     }
 
-    /// Loads a model for inspection only, so that its activation may be unknown.
+    /// Loads a model for inspection; an unknown activation is no error.
     static func inspect(
         _ name: String, activation: Activation?, _ common: CommonOptions
     ) throws -> (model: CLIPModel, isActivationKnown: Bool) {
@@ -151,27 +158,37 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Whether the user names a model, by option or environment.
+    /// True if `--model` or `CLIP_MODEL` names a model.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
     /// The smallest address space, in bytes, in which every command can run its smallest model.
     private static let leastAddressSpace = 150_000_000
 
-    /// Refuses a process that has too few addresses for a model: memory that is missing later ends
-    /// it.
+    /// Checks the limit on the address space.
+    ///
+    /// A failed allocation would end the process without a message.
+    ///
+    /// - Throws: `Failure` if the limit is too low for every model.
     private static func checkAddressSpace() throws {
         guard let limit = limitOfAddressSpace(), limit < leastAddressSpace else { return }
         throw Failure(
             """
-            a model needs \(leastAddressSpace / 1_000_000) MB of address space, and the limit is \
-            \(limit / 1_000_000) MB: raise it (ulimit -v)
+            a model needs \(leastAddressSpace / 1_000_000) MB of address space, the limit is \
+            \(limit / 1_000_000) MB; raise it with ulimit -v
             """)
     }
 
     /// Loads a model by path or name.
     ///
-    /// - Parameter mayFetch: fetches missing weights if standard error is a terminal, where somebody
-    ///   sees it.
+    /// - Parameters:
+    ///   - name: The path of weights, or a name that `clip models` lists.
+    ///   - activation: The activation; nil to read it from the configuration.
+    ///   - common: The options of every subcommand.
+    ///   - threads: The number of threads; all cores if nil.
+    ///   - mayFetch: True to download missing weights if standard error is a terminal.
+    /// - Returns: The model.
+    /// - Throws: `Failure` if the file is not one of weights; `HubError` if the name is unknown or
+    ///   not installed; `CLIPError` if the weights cannot be loaded.
     static func open(
         _ name: String, activation: Activation?, _ common: CommonOptions, threads: Int? = nil,
         mayFetch: Bool = true
@@ -182,7 +199,7 @@ struct ModelOptions: ParsableArguments {
         }
         if FileManager.default.fileExists(atPath: name) {
             if let kind = ForeignFile.kind(of: name) {
-                throw Failure("\(name) is not a file of weights: it is \(kind)")
+                throw Failure("unsupported weights: \(name) is \(kind)")
             }
             return try CLIPModel(path: name, activation: activation, threads: threads)
         }
@@ -190,7 +207,7 @@ struct ModelOptions: ParsableArguments {
             .load(activation: activation, threads: threads)
     }
 
-    /// The installed weights of a name, fetched first if need be.
+    /// Returns the installed weights of a name; downloads missing ones if allowed.
     private static func installed(
         _ name: String, _ common: CommonOptions, mayFetch: Bool
     ) throws -> ModelHub.InstalledModel {
@@ -202,7 +219,7 @@ struct ModelOptions: ParsableArguments {
             throw HubError.notInstalled(name: name, bytes: size)
         }
         let words = size.map { ", about \(fixed(Double($0) / 1e6, 0)) MB" } ?? ""
-        note("clip: fetching the weights of \(name)\(words)")
+        note("clip: downloading the weights of \(name)\(words)")
         return try Pull.fetch(name, common)
     }
 }
@@ -210,7 +227,7 @@ struct ModelOptions: ParsableArguments {
 extension Activation: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 
-/// The variables of the environment; an empty one counts as none.
+/// The environment variables; an empty one counts as unset.
 enum Environment {
     static subscript(name: String) -> String? {
         guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {

@@ -12,11 +12,12 @@ import CLIPHub
 
 struct Models: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the pretrained models that --model takes by name.",
+        abstract: "List the pretrained models.",
         discussion: """
-            The accuracy is the published zero-shot top-1 on ImageNet-1k. Beside these, --model takes \
-            any file or folder of CLIP weights, and any repository of the hub (owner/name) with such. \
-            The default is the model that runs if neither --model nor CLIP_MODEL names one.
+            The accuracy is the published zero-shot top-1 accuracy on ImageNet-1k. --model also \
+            accepts any file or folder of CLIP weights, and any repository of the Hugging Face hub \
+            (owner/name) with CLIP weights. The default is used if neither --model nor CLIP_MODEL \
+            names a model.
 
             Examples:
               clip models
@@ -26,11 +27,11 @@ struct Models: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "List only models whose name or repository contains this, or matches it if it has * or ?.",
+            "List only names and repositories that contain PATTERN, or match its * and ?.",
             valueName: "pattern"))
     var pattern: String?
 
-    @Flag(help: "List only models that are on this machine.")
+    @Flag(help: "List only installed models.")
     var installed = false
 
     @Flag(help: "Print JSON.")
@@ -38,7 +39,7 @@ struct Models: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    /// A line of the list.
+    /// A model in the list.
     private struct Row {
         let name: String
         var parameterCount: Int?
@@ -48,7 +49,7 @@ struct Models: ParsableCommand {
         var license = ""
         let isInstalled: Bool
         let isDefault: Bool
-        /// All keys but `default`.
+        /// The members of the JSON object, except `default`.
         let members: [JSON.Member]
     }
 
@@ -81,7 +82,7 @@ struct Models: ParsableCommand {
             rows.append(
                 row(model, try hub.find(model.name)?.path, isDefault: model.name == known))
         }
-        // A repository that the registry does not have.
+        // The default may be a repository that the registry does not list.
         if known == nil, name != BundledModel.name, matches([name]) {
             let path = try? hub.find(name)?.path
             let members: [JSON.Member] = [

@@ -9,9 +9,9 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// Checks of an output's name and place, made before any work is done.
+/// Checks of an output's name and location, made before any work is done.
 enum OutputChecks {
-    /// Suffixes that name a format, so that a file of another one would mislead.
+    /// Suffixes that name a format; a file of another format must not have them.
     private static let suffixes: Set<String> = [
         "arrow", "avif", "bin", "bmp", "csv", "db", "f32", "gif", "gz", "h5", "hdf5", "heic", "htm",
         "html", "jpeg", "jpg", "json", "jsonl", "mat", "md", "ndjson", "npy", "npz", "onnx",
@@ -19,12 +19,14 @@ enum OutputChecks {
         "tar", "tif", "tiff", "tsv", "txt", "webp", "xml", "zip",
     ]
 
-    /// Refuses a name whose suffix says another format than the one that is written.
+    /// Rejects a name whose suffix contradicts the format that is written.
     ///
     /// - Parameters:
-    ///   - option: the option that gave the name, for the message.
-    ///   - accepted: the suffixes of the format, without a dot, the usual one first.
-    ///   - format: the name of the format; nil if `clip encode` takes it from the suffix.
+    ///   - path: The path of the output; nil is standard output.
+    ///   - option: The option that gave the name, for the message.
+    ///   - accepted: The suffixes of the format, without a dot, the usual one first.
+    ///   - format: The name of the format; nil if `clip encode` derives it from the suffix.
+    /// - Throws: `Failure` with status 2 for such a name.
     static func checkSuffix(
         of path: String?, _ option: String, is accepted: [String], format: String?
     ) throws {
@@ -34,8 +36,8 @@ enum OutputChecks {
         guard let format else {
             throw Failure(
                 """
-                \(option) \(path): the name must end in .jsonl, .json or .npy, or be a folder with / at the \
-                end
+                \(option) \(path): unsupported suffix; end the name in .jsonl, .json or .npy, or \
+                in / for a folder
                 """, status: 2)
         }
         let wanted = accepted.first.map { "a name that ends in .\($0)" } ?? "a folder"
@@ -44,9 +46,12 @@ enum OutputChecks {
             status: 2)
     }
 
-    /// Refuses a place where nothing can be written.
+    /// Rejects a location where the output cannot be written.
     ///
-    /// - Parameter isFolder: a folder is made there, and those above it, rather than a file.
+    /// - Parameters:
+    ///   - path: The path of the output; nil is standard output.
+    ///   - isFolder: True if the output is a folder, created with its parents, rather than a file.
+    /// - Throws: `Failure` with status 2 for such a location.
     static func checkPlace(of path: String?, isFolder: Bool = false) throws {
         guard let path, !isStandardOutput(path) else { return }
         func refuse(_ reason: String) -> Failure {
@@ -72,14 +77,20 @@ enum OutputChecks {
         }
     }
 
-    /// The files that `clip encode -o` writes: the one named, and for .npy those beside it.
+    /// Returns the files that `clip encode -o` writes: the one named, and those beside it.
     static func files(of output: String) -> [String] {
         guard output.hasSuffix(".npy") else { return [output, output + ".job"] }
         let base = output.dropLast(4)
         return [output, output + ".job", base + ".names.jsonl", base + ".model.json"]
     }
 
-    /// - Parameter isMade: a folder that is missing will be made.
+    /// Rejects a path whose folder is missing or not writable.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the output.
+    ///   - isMade: True if missing folders will be created.
+    ///   - refuse: Creates the error for a reason.
+    /// - Throws: `Failure` for such a path.
     private static func checkFolder(
         above path: [UInt8], isMade: Bool, _ refuse: (String) -> Failure
     ) throws {
@@ -87,7 +98,7 @@ enum OutputChecks {
         while isMade, kind(of: folder) == .missing { folder = parent(of: folder) }
         let name = FilePath(folder)
         switch kind(of: folder) {
-        case .missing: throw refuse("there is no folder \(name)")
+        case .missing: throw refuse("the folder \(name) does not exist")
         case .file, .other: throw refuse("\(name) is not a directory")
         case .folder:
             guard isWritable(folder) else {

@@ -4,22 +4,23 @@ import CLIPSearch
 
 struct Preprocess: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write an image as the image tower sees it.",
+        abstract: "Write the preprocessed pixels of an image.",
         discussion: """
-            A float32 array [3, r, r]: resized, cropped at the centre, normalised. Without --model, \
-            CLIP_MODEL and a default set by clip pull, with OpenAI's mean and standard deviation at \
-            224 pixels, as ViT-B/32 does.
+            Writes the input of the image tower, a float32 array [3, r, r]: resized, \
+            centre-cropped and normalised. If neither --model, CLIP_MODEL nor clip pull --default \
+            names a model, preprocesses as ViT-B/32 does: 224 pixels, OpenAI's mean and standard \
+            deviation. --preprocess hf with --reference gives exactly the pixels of transformers.
 
             Examples:
               clip preprocess bike.jpg -o bike.npy
             """)
 
-    @Argument(help: "A JPEG, PNG or WebP file.", completion: .file())
+    @Argument(help: "Preprocess a JPEG, PNG or WebP file.", completion: .file())
     var image: String
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The .npy file to write; - is standard output.", valueName: "file"),
+        help: ArgumentHelp("Write this .npy file; - is standard output.", valueName: "file"),
         completion: .file(extensions: ["npy"]))
     var output: String
 

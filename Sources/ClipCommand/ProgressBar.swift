@@ -8,17 +8,17 @@ import CLIPHub
     import Darwin
 #endif
 
-/// Whether standard error is a terminal.
+/// True if standard error is a terminal.
 var errorsAreTerminal: Bool { isatty(2) == 1 }
 
-/// Whether a line on standard error can be drawn over: a terminal that is not `TERM=dumb`.
+/// True if lines on standard error can be redrawn: a terminal without `TERM=dumb`.
 var errorsCanBeRedrawn: Bool { errorsAreTerminal && Environment["TERM"] != "dumb" }
 
-/// A line on the terminal that is drawn anew, on standard error.
+/// A line on standard error that is redrawn in place, on a terminal.
 final class TerminalLine {
     private var isDrawn = false
 
-    /// Draws it, cut to the width of the terminal.
+    /// Draws a text, truncated to the width of the terminal.
     func draw(_ text: String) {
         guard errorsCanBeRedrawn else { return }
         let line = TerminalText.oneLine(text).prefix(max(0, Self.columns - 1))
@@ -26,7 +26,7 @@ final class TerminalLine {
         isDrawn = true
     }
 
-    /// Removes it.
+    /// Removes the line from the terminal.
     func clear() {
         if isDrawn { fputs("\r\u{1B}[K", stderr) }
         isDrawn = false
@@ -35,14 +35,15 @@ final class TerminalLine {
     private static var columns: Int { terminalColumns(of: 2) ?? 80 }
 }
 
-/// The width of the terminal that a file descriptor leads to; nil if it leads to none or that does not say.
+/// Returns the width of the terminal behind a file descriptor; nil if there is none or its width is
+/// unknown.
 func terminalColumns(of descriptor: Int32) -> Int? {
     var size = winsize()
     let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
     return isKnown ? Int(size.ws_col) : nil
 }
 
-/// "1:05 left"
+/// Returns a remaining time such as "1:05 left".
 func timeLeft(_ seconds: Double) -> String {
     let left = Int(min(seconds, 1e9))
     let minutes = left / 60 % 60
@@ -51,7 +52,7 @@ func timeLeft(_ seconds: Double) -> String {
     return (hours > 0 ? "\(hours):\(digits(minutes))" : "\(minutes)") + ":\(digits(left % 60)) left"
 }
 
-/// How far a download is, on a terminal.
+/// The progress of a download, shown on a terminal.
 final class ProgressBar {
     private let isShown: Bool
     private let bar = TerminalLine()
@@ -78,11 +79,11 @@ final class ProgressBar {
         lastDrawn = nil
     }
 
-    /// "model.safetensors  45 %  272 of 605 MB  12.3 MB/s  0:27 left"
+    /// Returns a line such as "model.safetensors  45 %  272 of 605 MB  12.3 MB/s  0:27 left".
     static func line(_ progress: DownloadProgress, seconds: Double) -> String {
         var parts = [progress.file]
         if progress.isWaiting {
-            parts.append("another process fetches it; waiting")
+            parts.append("waiting for another process to download it")
         } else {
             let received = Double(progress.received) / 1e6
             let rate = Double(progress.received - progress.resumedFrom) / 1e6 / max(seconds, 0.001)

@@ -4,18 +4,16 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// The prompts that labels are put into.
+/// Options for the prompt templates of labels.
 struct PromptOptions: ParsableArguments {
     @Option(
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
-            """
-            A prompt with {} in place of the label, such as "a photo of a {}"; repeat the option to \
-            average several.
-            """, valueName: "prompt"))
+            "Put each label in place of {} in PROMPT; repeat the option to average several.",
+            valueName: "prompt"))
     var template: [String] = []
 
-    @Option(help: "A list of prompts: imagenet, OpenAI's 80.")
+    @Option(help: "Average a list of prompts: imagenet is OpenAI's 80.")
     var templates: TemplateList?
 
     enum TemplateList: String, ExpressibleByArgument, CaseIterable {
@@ -24,15 +22,15 @@ struct PromptOptions: ParsableArguments {
 
     func validate() throws {
         if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates exclude each other.")
+            throw ValidationError("--template and --templates cannot be combined.")
         }
         if let prompt = template.first(where: { !$0.contains("{}") }) {
             throw ValidationError(
-                "--template \"\(prompt)\" has no {}, which stands for the label.")
+                "--template \"\(prompt)\" has no {} to stand for the label.")
         }
     }
 
-    /// A classifier of labels, whose vectors are kept where they took long.
+    /// Creates a classifier of labels; the embeddings of many labels are cached.
     func classifier(
         _ model: CLIPModel, _ labels: [String], _ texts: TextOptions
     ) throws -> ZeroShotClassifier {
@@ -41,7 +39,7 @@ struct PromptOptions: ParsableArguments {
             case .imagenet: PromptTemplates.imageNet
             case nil: template.isEmpty ? ["{}"] : template
             }
-        // A few are computed sooner than looked for.
+        // Encoding a few prompts is faster than looking them up.
         guard labels.count * prompts.count >= 256 else {
             return try ZeroShotClassifier(
                 model: model, labels: labels, templates: prompts, truncating: texts.truncate)

@@ -4,15 +4,15 @@ import Synchronization
 
 struct Pull: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Download the weights of a model.",
+        abstract: "Download a model.",
         discussion: """
-            Files go where Hugging Face's own libraries keep them (HF_HOME, HF_HUB_CACHE), so that \
-            what those downloaded is not downloaded again. Before a file gets its name, its size is \
-            checked, and the checksum that the server gives: the SHA-256 of weights, git's SHA-1 of \
-            configurations. If it gives neither, a line says so. A file that is there already is read \
-            and checked once. An interrupted download is resumed. HF_ENDPOINT names another server, \
-            HF_TOKEN gives access to gated repositories, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
-            SSL_CERT_FILE names certificates to trust. Prints the path.
+            Prints the path of the weights. Files are stored in the cache of Hugging Face's own \
+            libraries (HF_HOME, HF_HUB_CACHE) and shared with them. Each file's size is checked, \
+            and the checksum that the server sends: SHA-256 for weights, git's SHA-1 for \
+            configurations; a note says if there is none. Files already in the cache are checked \
+            once. Interrupted downloads are resumed. HF_ENDPOINT sets another server, HF_TOKEN \
+            gives access to gated repositories, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
+            SSL_CERT_FILE names certificates to trust.
 
             Examples:
               clip pull ViT-B/32
@@ -21,23 +21,23 @@ struct Pull: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A name that clip models lists, or a repository of the hub (owner/name).",
+            "Download a model of clip models, or a hub repository (owner/name).",
             valueName: "name"), completion: .modelName)
     var name: String
 
-    @Flag(help: "Download OpenAI's own file into ~/.cache/clip (CLIP_HOME), not the hub's.")
+    @Flag(help: "Download OpenAI's original file into CLIP_HOME. (default: ~/.cache/clip)")
     var official = false
 
     @Flag(
         name: .customLong("default"),
-        help: "Make it the model that runs if neither --model nor CLIP_MODEL names one.")
+        help: "Use this model by default, if neither --model nor CLIP_MODEL names one.")
     var isDefault = false
 
     @OptionGroup var common: CommonOptions
 
     func run() throws {
         if name == BundledModel.name {
-            note("clip: \(name) is built in; there is nothing to download")
+            note("clip: \(name) is built in; nothing to download")
         } else {
             print(try Self.fetch(name, official: official, common).path)
         }
@@ -46,13 +46,13 @@ struct Pull: ParsableCommand {
         if !common.quiet { note("clip: \(name) is the default model now") }
     }
 
-    /// Downloads a model and shows the progress.
+    /// Downloads a model with a progress bar; Ctrl-C keeps the part that was received.
     static func fetch(
         _ name: String, official: Bool = false, _ common: CommonOptions
     ) throws -> ModelHub.InstalledModel {
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
-        let kept = Kept()
+        let kept = ReceivedBytes()
         let model = try Interruption.during {
             try ModelHub().fetch(name, official: official) { progress in
                 kept.bytes.withLock {
@@ -63,20 +63,21 @@ struct Pull: ParsableCommand {
             }
         } keep: {
             let bytes = kept.bytes.withLock { $0.values.reduce(0, +) }
-            return "pull: \(fixed(Double(bytes) / 1e6, 0)) MB are kept; run it again to resume"
+            let megabytes = fixed(Double(bytes) / 1e6, 0)
+            return "pull: \(megabytes) MB are kept; run the command again to resume"
         }
         let unchecked = model.filesWithoutChecksum.joined(separator: ", ")
         if !unchecked.isEmpty, !common.quiet {
             bar.clear()
             note(
-                "clip: pull: only the size was checked, as the server gives no checksum: \(unchecked)"
+                "clip: pull: checked only the size, the server sent no checksum: \(unchecked)"
             )
         }
         return model
     }
 
-    /// The bytes of each file that are on this machine.
-    private final class Kept: Sendable {
+    /// The number of received bytes of each file.
+    private final class ReceivedBytes: Sendable {
         let bytes = Mutex<[String: Int]>([:])
     }
 }

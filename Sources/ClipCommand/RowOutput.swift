@@ -11,31 +11,37 @@ import Synchronization
     import Darwin
 #endif
 
-/// Where the rows of `clip encode` go.
+/// An output for the rows of `clip encode`.
 protocol RowOutput: AnyObject {
-    /// Whether all of this was done before.
-    var isWhole: Bool { get }
+    /// True if an earlier run has completed the output.
+    var isComplete: Bool { get }
+    /// The number of rows, including those of an interrupted run.
     var count: Int { get }
-    /// The note about rows of an earlier run whose inputs this run does not have; nil if there are
+    /// The note about rows of an earlier run that belong to none of the inputs; nil if there are
     /// none.
-    var foreignRows: String? { get }
-    /// Whether a row was written by a run that did not end well.
+    var unmatchedRowsNote: String? { get }
+    /// Returns true if an interrupted run has written the row.
     func hasRow(_ kind: String, _ name: FilePath) -> Bool
+    /// Appends the row of an input; the fields are JSON values.
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws
-    /// Makes sure that what is there can be gone on with.
+    /// Writes buffered rows to the output, so that a later run can resume.
     func flush() throws
+    /// Completes the output.
     func finish() throws
+    /// Removes an output without rows.
     func discard() throws
-    /// Makes sure that what is there can be gone on with, for a process that is about to end, and returns what to
-    /// tell the user; called by any thread.
+    /// Flushes the rows of a process that is about to end; returns the message for the user, if
+    /// any.
+    ///
+    /// Any thread may call it.
     func keep() -> String?
 }
 
-/// Rows that are in a file as soon as they are there.
+/// Rows that are written to a file as they arrive.
 ///
-/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
+/// One thread appends rows. Another one may call only `keep`; `gate` guards both.
 final class WrittenRows: RowOutput, @unchecked Sendable {
     private let writer: EmbeddingWriter
     private let isNormalized: Bool
@@ -44,35 +50,41 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
-    /// The numbers of rows of an earlier run, and of those among them that are of inputs of this
-    /// one.
-    private let earlier: Int
-    private var met = 0
+    /// The number of rows of the earlier run.
+    private let earlierCount: Int
+    /// The number of rows of the earlier run that belong to inputs of this run.
+    private var matchedCount = 0
 
-    /// - Parameter model: the name that each row gets, if rows are objects.
+    /// Creates an output for rows.
+    ///
+    /// - Parameters:
+    ///   - writer: The writer of the file.
+    ///   - isNormalized: True to L2-normalise the vectors.
+    ///   - output: The path as the user gave it, for messages.
+    ///   - model: The name of the model in each row; nil if the rows are not objects.
     init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
         self.writer = writer
         self.isNormalized = isNormalized
         self.model = model
         self.output = output
-        earlier = writer.count
+        earlierCount = writer.count
     }
 
-    var isWhole: Bool { writer.isWhole }
+    var isComplete: Bool { writer.isWhole }
     var count: Int { writer.count }
 
     func hasRow(_ kind: String, _ name: FilePath) -> Bool {
         let isThere = writer.hasRow(kind, name)
-        if isThere { met += 1 }
+        if isThere { matchedCount += 1 }
         return isThere
     }
 
-    /// A remark about rows of an earlier run that none of the inputs has; nil if there are none.
-    var foreignRows: String? {
-        let rest = earlier - met
+    var unmatchedRowsNote: String? {
+        let rest = earlierCount - matchedCount
         guard rest > 0 else { return nil }
         return """
-            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) are not of these inputs
+            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) belong to none \
+            of the inputs
             """
     }
 
@@ -84,7 +96,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         try gate.withLock { _ in
             guard !isFinished else { return }
             try writer.append(kind, name, fields: fields, vector: vector)
-            // No more work than that is lost.
+            // A crash loses at most this much work.
             let now = ContinuousClock.now
             if now - lastFlushed > .milliseconds(200) {
                 try writer.flush()
@@ -103,15 +115,17 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
             guard (try? writer.flush()) != nil else { return nil }
             let place = output.hasSuffix("/") ? output : "\(output).partial"
             return """
-                encode: \(grouped(writer.count)) rows are kept in \(place); run it again with --resume to go on
+                encode: \(grouped(writer.count)) rows are kept in \(place); run the command again \
+                with --resume to continue
                 """
         }
     }
 }
 
-/// Rows that are printed as they come, or kept until all are there.
+/// Rows that are printed as they arrive (JSON Lines on standard output), or collected until the
+/// end.
 ///
-/// One thread writes them; `keep` alone may be called by another one, and both hold `gate` then.
+/// One thread appends rows. Another one may call only `keep`; `gate` guards both.
 final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int
@@ -134,8 +148,8 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
         self.model = model
     }
 
-    var isWhole: Bool { false }
-    var foreignRows: String? { nil }
+    var isComplete: Bool { false }
+    var unmatchedRowsNote: String? { nil }
     func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(
@@ -154,7 +168,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             gate.withLock { _ in
                 guard !isFinished else { return }
                 printLine(object)
-                // Whoever ends the process then finds whole lines.
+                // Complete lines are out even if the process is killed.
                 fflush(stdout)
             }
         } else {
@@ -165,8 +179,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     func flush() {}
     func discard() {}
 
-    /// Waits until a line that is being printed is whole, but no longer than two seconds for
-    /// whoever reads it.
+    /// Waits until the current line is printed completely, at most two seconds for a slow reader.
     func keep() -> String? {
         for _ in 0..<100 {
             if gate.withLockIfAvailable({ _ in isFinished = true }) != nil { break }
@@ -192,7 +205,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     }
 }
 
-/// The fields of a row that stands by itself, which names the model; a field of that name stays.
+/// Returns the fields of a row with the name of the model first, unless a field `model` exists.
 private func naming(
     _ model: String, _ fields: [(key: String, value: [UInt8])]
 ) -> [(key: String, value: [UInt8])] {

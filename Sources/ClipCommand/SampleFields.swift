@@ -3,7 +3,7 @@ import CLIP
 import CLIPSearch
 
 extension Sample {
-    /// What a WebDataset says beside the image.
+    /// The fields beside the image of a WebDataset sample, sorted by key, as JSON values.
     var fieldsForJSON: [(key: String, value: [UInt8])] {
         fields.sorted { $0.key < $1.key }.map { key, bytes in
             let text = String(decoding: bytes, as: UTF8.self)
@@ -22,7 +22,7 @@ extension Sample {
 }
 
 extension Sample {
-    /// What a WebDataset says beside the image, without white space at the ends; empty if nothing.
+    /// Returns a field of a WebDataset sample without surrounding white space; empty if missing.
     func trimmedField(_ key: String) -> [UInt8] {
         let text = String(decoding: fields[key] ?? [], as: UTF8.self)
         return Array(text.trimming(while: \.isWhitespace).utf8)

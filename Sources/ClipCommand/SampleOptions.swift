@@ -1,15 +1,15 @@
 import ArgumentParser
 
-/// A random choice among the inputs.
+/// Options for a random choice of inputs.
 struct SampleOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Take N of the inputs at random, in their order; the same ones for the same --seed.",
+            "Take N inputs at random, in input order; equal seeds take equal inputs.",
             valueName: "n"))
     var sample: Int?
 
-    @Option(help: ArgumentHelp("The seed of --sample.", valueName: "n"))
+    @Option(help: ArgumentHelp("Seed the random choice of --sample.", valueName: "n"))
     var seed: UInt64 = 0
 
     func validate() throws {

@@ -6,16 +6,18 @@ import CLIPSearch
 
 struct Score: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Score how well captions fit images: CLIPScore, rankings, InfoNCE.",
+        abstract: "Score captions against images: CLIPScore, rankings, recall and loss.",
         discussion: """
-            With --image and --text, ranks the texts for each image, or with --by text the images for \
-            each text. With --pairs, scores each image with its own caption, and prints the mean \
-            CLIPScore, CLIP's contrastive loss (InfoNCE, in nats) and the recall at 1 and 5.
+            --image and --text rank the texts for each image, or with --by text the images for \
+            each text. --pairs scores each image with its own caption, and prints the mean \
+            CLIPScore, CLIP's contrastive loss (InfoNCE, in nats) and the recall at 1 and 5. The \
+            pairs are a CSV or TSV file with columns image, text and optionally reference, or JSON \
+            Lines with image, text and optionally references, a list.
 
-            CLIPScore is 2.5 times the cosine, at least 0. Its authors put \
-            "\(CaptionScores.prefix)" before captions; --prefix changes that for all numbers. With \
-            references, captions that people wrote, RefCLIPScore is the harmonic mean of CLIPScore \
-            and the best cosine with these.
+            CLIPScore is 2.5 times the cosine, at least 0. As in its paper, captions are prefixed \
+            with "\(CaptionScores.prefix)"; --prefix changes that. With --references, captions \
+            written by people, RefCLIPScore is the harmonic mean of CLIPScore and the largest \
+            cosine with a reference.
 
             Examples:
               clip score --image bike.jpg --text "a man on a bike" "a red car"
@@ -24,7 +26,7 @@ struct Score: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        help: ArgumentHelp("Score images, folders, .tar files or patterns.", valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
@@ -39,34 +41,31 @@ struct Score: ParsableCommand {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            """
-            Captions that people wrote of the image; give several at once, or repeat the option.
-            """, valueName: "text"))
+            "Add reference captions: several at once, or repeat the option.",
+            valueName: "text"))
     var references: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            """
-            A CSV or TSV file with the columns image, text and optionally reference, or JSON Lines \
-            with image, text and optionally references, a list.
-            """, valueName: "file"),
+            "Read pairs from CSV, TSV or JSON Lines: image, text and optional references.",
+            valueName: "file"),
         completion: .file(extensions: ["csv", "tsv", "jsonl", "ndjson"]))
     var pairs: String?
 
-    @Option(help: "Rank the texts of each image, or the images of each text.")
+    @Option(help: "Rank the texts for each image, or the images for each text.")
     var by: Side = .image
 
     @Option(
         name: [.customShort("t"), .long], parsing: .unconditional,
-        help: ArgumentHelp("Print only the K best of each ranking.", valueName: "k"))
+        help: ArgumentHelp("Print only the K best of each ranking. (default: all)", valueName: "k"))
     var top: Int?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("The text before every caption.", valueName: "text"))
+        help: ArgumentHelp("Prefix every caption with TEXT.", valueName: "text"))
     var prefix = CaptionScores.prefix
 
-    @Flag(help: "Print a JSON object a line.")
+    @Flag(help: "Print JSON Lines.")
     var json = false
 
     @OptionGroup var model: ModelOptions
@@ -83,22 +82,27 @@ struct Score: ParsableCommand {
         try InputHints.check(inputs + image, streamedBy: "score --image")
         try collection.checkStandardInput(inputs + image + [texts.file.textFile])
         if pairs != nil && (top != nil || by == .text) {
-            throw ValidationError("--top and --by are for rankings, not for --pairs.")
+            throw ValidationError("--top and --by apply to rankings, not to --pairs.")
         }
         if !references.isEmpty && (pairs != nil || image.count > 1) {
-            throw ValidationError("--references are for one --image; pairs have their own.")
+            throw ValidationError(
+                "--references need exactly one image; with --pairs, give them in the file.")
         }
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
-    /// Not in `validate()`, so that a mistyped option is reported first.
+    /// Checks that inputs are given.
+    ///
+    /// It is not part of `validate()`, so that a mistyped option is reported first.
+    ///
+    /// - Throws: `Failure` with status 2 if images, texts or pairs are missing.
     private func checkInputs() throws {
         let hasImages = !inputs.isEmpty || !image.isEmpty || !collection.filesFrom.isEmpty
         guard (pairs == nil) != (!hasImages && texts.isEmpty) else {
-            throw Failure("give --image and --text, or --pairs", status: 2)
+            throw Failure("give either --image and --text, or --pairs", status: 2)
         }
         if pairs == nil && (!hasImages || texts.isEmpty) {
-            throw Failure("--image and --text go together", status: 2)
+            throw Failure("--image and --text must be given together", status: 2)
         }
     }
 
@@ -118,7 +122,7 @@ struct Score: ParsableCommand {
             .normalized()
     }
 
-    /// The vectors of images that can be read, with their names, and the number of images that cannot.
+    /// Encodes all readable images; returns their names, their vectors and the number of failures.
     private func encode(
         _ sources: [ImageCollection.Source], _ model: CLIPModel
     ) throws -> (names: [FilePath], embeddings: Embeddings, failures: Int) {
@@ -139,22 +143,24 @@ struct Score: ParsableCommand {
         )
     }
 
-    // MARK: rankings
+    // MARK: Rankings
 
     private func rank(_ model: CLIPModel) throws -> Int {
         let text = try self.texts.read()
         let (names, images, failures) = try encode(collection.sources(inputs + image), model)
         guard references.isEmpty || names.count == 1 else {
             throw Failure(
-                "--references are for one image, not \(names.count); pairs have their own",
+                "--references need exactly one image, found \(names.count); or use --pairs",
                 status: 2)
         }
         try MatrixLimit.check(
             images: names.count, texts: text.count, isDrawn: false, advice: "use --shard")
         let texts = try encode(text, model)
-        let written = try references.isEmpty ? nil : encode(references, model)
+        let referenceVectors = try references.isEmpty ? nil : encode(references, model)
         let cosines = try images.cosineSimilarities(to: texts)
-        let withReferences = try written.map { try texts.cosineSimilarities(to: $0) }
+        let referenceCosines = try referenceVectors.map {
+            try texts.cosineSimilarities(to: $0)
+        }
         let (rows, columns) = (names.indices, text.indices)
         let name = try self.model.name()
         for own in by == .image ? rows : columns {
@@ -163,7 +169,7 @@ struct Score: ParsableCommand {
                     image: names[by == .image ? own : other],
                     text: text[by == .image ? other : own],
                     cosine: by == .image ? cosines[own][other] : cosines[other][own],
-                    references: withReferences?[by == .image ? other : own])
+                    references: referenceCosines?[by == .image ? other : own])
             }
             let ranked = others.enumerated()
                 .sorted { ($1.element.cosine, $0.offset) < ($0.element.cosine, $1.offset) }
@@ -191,16 +197,16 @@ struct Score: ParsableCommand {
                         + [UInt8(ascii: "\n")])
             }
         }
-        if !json && !common.quiet { note(Line.explanation(hasReferences: written != nil)) }
+        if !json && !common.quiet { note(Line.explanation(hasReferences: referenceVectors != nil)) }
         return failures
     }
 
-    /// An image with a caption.
+    /// A scored pair of image and caption.
     private struct Line {
         let image: FilePath
         let text: String
         let cosine: Float
-        /// The caption's cosines with captions that people wrote.
+        /// The cosines of the caption with the reference captions.
         let references: [Float]?
 
         var clipScore: Float { CaptionScores.clipScore(cosine: cosine) }
@@ -228,7 +234,7 @@ struct Score: ParsableCommand {
         }
     }
 
-    // MARK: pairs
+    // MARK: Pairs
 
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
         // An image with several captions is encoded once.
@@ -241,8 +247,8 @@ struct Score: ParsableCommand {
         let images = Embeddings(
             rows: scored.flatMap { vectors[rows[$0.image] ?? 0] }, dimension: vectors.dimension)
         let texts = try encode(scored.map(\.text), model)
-        let written = scored.flatMap(\.references)
-        let references = try written.isEmpty ? nil : encode(written, model)
+        let referenceTexts = scored.flatMap(\.references)
+        let references = try referenceTexts.isEmpty ? nil : encode(referenceTexts, model)
         var next = 0
         var lines: [Line] = []
         for (row, pair) in scored.enumerated() {

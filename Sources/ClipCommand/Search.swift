@@ -5,12 +5,12 @@ import CLIPSearch
 
 struct Search: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find images in an index, by words or by images.",
+        abstract: "Search an index for images that match a text or an image.",
         discussion: """
-            A query is a text, an image file, or several with + and - between them; a number and a \
-            colon before a term is its weight. Prints the cosine and the path of each image, best \
-            first; if none is found, the exit status is 1. The model is the one that the index was \
-            made with. CLIP's cosines with texts are low, 0.2 to 0.35 for what fits.
+            A query is a text, an image file, or several of them joined by + and -; a term may \
+            start with its weight and a colon. Prints the cosine and the path of each match, best \
+            first; without a match, the exit status is 1. The query is encoded with the model of \
+            the index. A good match with a text has a cosine of only 0.2 to 0.35.
 
             Examples:
               clip search "a dog on a beach"
@@ -20,41 +20,42 @@ struct Search: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Texts and files, with + or - between them.", valueName: "query"),
+        help: ArgumentHelp(
+            "Search for texts and image files, joined by + or -.", valueName: "query"),
         completion: .file())
     var query: [String]
 
     @Option(
         help: ArgumentHelp(
-            "A folder that clip index has indexed, or the .npy of clip encode.",
+            "Search an indexed folder, or the .npy of clip encode.",
             valueName: "folder"),
         completion: .file(extensions: ["npy"]))
     var index = "."
 
     @Option(
         name: [.customShort("t"), .long], parsing: .unconditional,
-        help: ArgumentHelp("Print at most K images.", valueName: "k"))
+        help: ArgumentHelp("Print at most K matches.", valueName: "k"))
     var top = 10
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Print only images of this cosine or more; -1 is all.", valueName: "cosine"))
+            "Print only matches with this cosine or more; -1 prints all.", valueName: "cosine"))
     var threshold: Float = -1
 
-    @Flag(help: "Print only paths, one a line.")
+    @Flag(help: "Print only paths, one per line.")
     var paths = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Print only paths, each ended by NUL, for xargs -0.")
+        help: "Print only paths, each followed by NUL, for xargs -0.")
     var isNULTerminated = false
 
-    @Flag(help: "Print a JSON object a line.")
+    @Flag(help: "Print JSON Lines.")
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write a page with the images to FILE.", valueName: "file"),
+        help: ArgumentHelp("Also write an HTML page with the images to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
@@ -68,12 +69,12 @@ struct Search: ParsableCommand {
             throw ValidationError("--threshold must be -1 to 1, not \(threshold).")
         }
         if json && (paths || isNULTerminated) {
-            throw ValidationError("--json and \(paths ? "--paths" : "-0") exclude each other.")
+            throw ValidationError("--json and \(paths ? "--paths" : "-0") cannot be combined.")
         }
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
-    /// A part of a query.
+    /// A text or file of a query, with its signed weight.
     struct Term: Equatable {
         var weight: Float
         var operand: String
@@ -85,14 +86,14 @@ struct Search: ParsableCommand {
         for word in query {
             if word == "+" || word == "-" {
                 guard sign == nil || terms.isEmpty && sign == 1 else {
-                    throw ValidationError("Two signs stand side by side in the query.")
+                    throw ValidationError("the query has two signs in a row")
                 }
                 sign = word == "+" ? 1 : -1
                 continue
             }
             guard let current = sign else {
                 throw ValidationError(
-                    "A + or - is missing before \"\(word)\"; quote a text of several words.")
+                    "a + or - is missing before \"\(word)\"; quote a text of several words")
             }
             var term = Term(weight: current, operand: word)
             let parts = word.split(separator: ":", maxSplits: 1)
@@ -106,13 +107,13 @@ struct Search: ParsableCommand {
             sign = nil
         }
         guard sign == nil, !terms.isEmpty else {
-            throw ValidationError("The query ends with a sign.")
+            throw ValidationError("the query ends with a sign")
         }
         return terms
     }
 
     func run() throws {
-        // Not in validate(), so that a mistyped option is reported first.
+        // Not in `validate()`, so that a mistyped option is reported first.
         try InputHints.check(try terms().map(\.operand), streamedBy: nil)
         try OutputChecks.checkSuffix(of: html, "--html", is: ["html", "htm"], format: "HTML")
         try OutputChecks.checkPlace(of: html)
@@ -135,13 +136,13 @@ struct Search: ParsableCommand {
             try write(try page(matches, searched), to: html)
         }
         if matches.isEmpty {
-            try sayNothingFound()
+            try noteNothingFound()
             throw ExitCode(1)
         }
     }
 
-    /// Says why there is no hit: nothing was indexed, or nothing reaches the threshold.
-    private func sayNothingFound() throws {
+    /// Notes why there is no match: the index is empty, or no cosine reaches the threshold.
+    private func noteNothingFound() throws {
         guard !common.quiet else { return }
         var nearest = self
         nearest.threshold = -1
@@ -152,12 +153,12 @@ struct Search: ParsableCommand {
         }
         note(
             """
-            clip: search: no image has a cosine of \(threshold) or more; the best has \
+            clip: search: no image has a cosine of \(threshold) or more; the largest is \
             \(fixed(best.cosine, 4))
             """)
     }
 
-    /// The vectors that were searched.
+    /// The size and the model of the vectors that were searched.
     private struct Searched {
         let count: Int
         let model: String
@@ -170,8 +171,8 @@ struct Search: ParsableCommand {
         let found = matches.count == 1 ? "The best" : "The best \(grouped(matches.count))"
         var about = [
             "\(matches.isEmpty ? "None" : found) of \(counted(searched.count, "image")) in "
-                + sourceWords(index),
-            modelWords(searched.model, searched.precision),
+                + sourceDescription(index),
+            modelDescription(searched.model, searched.precision),
         ]
         if threshold > -1 { about.append("cosine \(threshold) or more") }
         var page = Page(
@@ -217,7 +218,10 @@ struct Search: ParsableCommand {
         )
     }
 
-    /// The sum of what the terms mean, each of length one times its weight.
+    /// Returns the weighted sum of the L2-normalised embeddings of the terms.
+    ///
+    /// - Throws: `Failure` if the terms cancel each other out; `CLIPError` if a term cannot be
+    ///   encoded.
     private func vector(_ model: CLIPModel) throws -> [Float] {
         var sum = [Float](repeating: 0, count: model.configuration.embeddingDimension)
         for term in try terms() {
@@ -229,7 +233,7 @@ struct Search: ParsableCommand {
             } else {
                 if !common.quiet && path.isLikeImageName {
                     note(
-                        "clip: search: there is no file \(path): it is searched for as a text")
+                        "clip: search: file not found: \(path); searching for it as a text")
                 }
                 embedding = try model.encode(
                     texts: [term.operand], truncating: textOptions.truncate)
@@ -241,7 +245,7 @@ struct Search: ParsableCommand {
         let weights = try terms().reduce(0) { $0 + abs($1.weight) }
         guard sum.reduce(0, { $0 + $1 * $1 }).squareRoot() > 1e-4 * weights else {
             throw Failure(
-                "the terms of the query cancel each other out: nothing is left to search for",
+                "the terms of the query cancel each other out",
                 status: 2)
         }
         return sum
@@ -249,7 +253,7 @@ struct Search: ParsableCommand {
 }
 
 extension FilePath {
-    /// Whether it is one word that ends as the name of an image does.
+    /// True for a single word with the suffix of an image file.
     fileprivate var isLikeImageName: Bool {
         FolderWalk.imageExtensions.contains(pathExtension)
             && !bytes.contains(UInt8(ascii: " "))

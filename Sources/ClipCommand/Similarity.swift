@@ -4,11 +4,11 @@ import CLIPSearch
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare images with texts.",
+        abstract: "Print the cosine similarity of each image with each text.",
         discussion: """
-            Prints a matrix of cosines, -1 to 1: images down, texts across. CLIP's cosines are low, \
-            0.2 to 0.35 for what fits. An input is an image, a folder, a WebDataset (.tar), a pattern \
-            or -, as for clip encode.
+            Prints a matrix of cosines, -1 to 1, with a row per image and a column per text. A \
+            good match has a cosine of only 0.2 to 0.35. An input is an image, a folder, a \
+            WebDataset (.tar), a pattern or -, as for clip encode.
 
             Examples:
               clip similarity --image bike.jpg dog.jpg --text "a bicycle" "a dog"
@@ -17,7 +17,7 @@ struct Similarity: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Images, folders, .tar files, patterns.", valueName: "input"),
+        help: ArgumentHelp("Compare images, folders, .tar files or patterns.", valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
@@ -34,7 +34,7 @@ struct Similarity: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Also draw the matrix, with the images, as .svg or .html.", valueName: "file"),
+            "Also draw the matrix with the images to FILE, .svg or .html.", valueName: "file"),
         completion: .file(extensions: ["svg", "html"]))
     var heatmap: String?
 
@@ -53,22 +53,25 @@ struct Similarity: ParsableCommand {
         try InputHints.check(inputs + image, streamedBy: "similarity --image")
     }
 
-    /// Not in `validate()`, so that a mistyped option is reported first.
+    /// Checks that images and texts are given.
+    ///
+    /// It is not part of `validate()`, so that a mistyped option is reported first.
+    ///
+    /// - Throws: `Failure` with status 2 if images or texts are missing.
     private func checkInputs() throws {
         if inputs.count > 1 && image.isEmpty && texts.isEmpty {
             throw Failure(
                 """
-                texts are missing: --image and --text tell images and texts apart, as in clip \
+                texts are missing: mark images with --image and texts with --text, as in clip \
                 similarity --image \(inputs[0]) --text "\(inputs[1])"
                 """, status: 2)
         }
         if inputs.isEmpty && image.isEmpty && collection.filesFrom.isEmpty {
             throw Failure(
-                "give images with --image or --files-from, and texts with --text", status: 2)
+                "images are missing: give --image or --files-from", status: 2)
         }
         if texts.readsStandardInput && (inputs + image + collection.filesFrom).contains("-") {
-            throw Failure(
-                "standard input (-) can be the images or --text-file, not both", status: 2)
+            throw Failure("standard input (-) can be given only once", status: 2)
         }
         if texts.isEmpty {
             throw Failure("texts are missing: give --text or --text-file", status: 2)
@@ -119,7 +122,7 @@ struct Similarity: ParsableCommand {
         if let heatmap {
             let drawing = Heatmap(
                 images: images, texts: text, cosines: cosines,
-                model: modelWords(try self.model.name(), model.precision))
+                model: modelDescription(try self.model.name(), model.precision))
             let bytes =
                 heatmap.lowercased().hasSuffix(".svg")
                 ? Array(drawing.svg.utf8) : drawing.page(PageLocation(page: heatmap))

@@ -9,13 +9,13 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Vectors on disk that came with the record of their model.
+/// Vectors on disk that are stored with a record of their model.
 enum StoredVectors {
     case index(of: FilePath)
     case npy(FilePath)
 
-    /// The words for them in messages.
-    var words: String {
+    /// The description in messages.
+    var description: String {
         switch self {
         case .index(let folder): "the index of \(folder)"
         case .npy(let path): "\(path)"
@@ -31,13 +31,14 @@ enum StoredVectors {
         case .npy(let path):
             return Failure(
                 """
-                the vectors in \(path) were made with \(names.own), and vectors of \(names.other) cannot be \
-                compared with them: leave --model and its options out, or encode the images again
+                the vectors in \(path) were made with \(names.own) and cannot be compared with \
+                those of \(names.other): omit --model and its options, or encode the images again
                 """)
         }
     }
 
-    /// The folders that a relative path of the first format may start from, the likeliest first.
+    /// The folders that a relative path in a record of the first format may start from, nearest
+    /// first.
     fileprivate var ancestors: [String] {
         let path =
             switch self {
@@ -55,8 +56,8 @@ enum StoredVectors {
 }
 
 extension ModelOptions {
-    /// The name under which stored vectors speak of the model: the absolute path of a file or folder, any other
-    /// name as it is.
+    /// Returns the name to record for a model: the absolute path of a file or folder, any other
+    /// name unchanged.
     static func storedName(of name: String) -> String {
         guard name != BundledModel.name, FileManager.default.fileExists(atPath: name) else {
             return name
@@ -66,11 +67,11 @@ extension ModelOptions {
 
     /// Loads the model that made stored vectors.
     ///
-    /// `CLIP_MODEL` is only a default, and yields to the record. `--model` may name another place of the same
-    /// weights. The precision is the record's, unless other vectors are to be added to these.
+    /// The record overrides `CLIP_MODEL`. `--model` may give another path of the same weights. The
+    /// precision is the recorded one, unless vectors are added (`isUpdate`).
     ///
-    /// - Throws: `IndexError.otherModel` or `Failure` if another model is given.
-    /// - Returns: the model, and the name that finds it again.
+    /// - Returns: The model, and the name or absolute path that loads it again.
+    /// - Throws: `IndexError.otherModel` or `Failure` if `--model` names another model.
     func load(
         _ record: ModelRecord, of vectors: StoredVectors, isUpdate: Bool = false,
         _ common: CommonOptions
@@ -84,8 +85,8 @@ extension ModelOptions {
         } catch HubError.unknownModel where model == nil {
             throw Failure(
                 """
-                \(vectors.words) was made with the model \(record.name), which is not there any more: if it \
-                was moved, give its new place with --model PATH
+                model not found: \(record.name), which made \(vectors.description); if it was \
+                moved, give its new path with --model PATH
                 """)
         }
         guard found.fingerprint == record.fingerprint else {
@@ -95,9 +96,14 @@ extension ModelOptions {
         return (found, Self.storedName(of: name))
     }
 
-    /// Loads a model with the options of a record, where no others are given.
+    /// Loads a model with the options of a record, unless others are given.
     ///
-    /// - Parameter name: the name or path of the model.
+    /// - Parameters:
+    ///   - record: The record of the model.
+    ///   - name: The name or path of the model.
+    ///   - common: The options of every subcommand.
+    /// - Returns: The model.
+    /// - Throws: `HubError` if the name is unknown; `CLIPError` if the model cannot be loaded.
     func load(
         _ record: ModelRecord, from name: String, _ common: CommonOptions
     ) throws -> CLIPModel {
@@ -106,7 +112,7 @@ extension ModelOptions {
         options.precision = precision ?? record.precision
         func load() throws -> CLIPModel {
             let model = try options.load(common)
-            // Another model may not be made for the record's size.
+            // Another model may not support the recorded resolution.
             guard resolution == nil, let stored = record.resolution,
                 let other = try? model.at(resolution: stored),
                 other.fingerprint == record.fingerprint
@@ -126,21 +132,22 @@ extension ModelOptions {
         }
     }
 
-    /// The name or path that a record's model is loaded by.
+    /// Returns the name or path to load the model of a record from.
     static func place(of record: ModelRecord, near vectors: StoredVectors) -> String {
         let name = record.name
         let files = FileManager.default
         guard name != BundledModel.name, !name.hasPrefix("/"), !files.fileExists(atPath: name)
         else { return name }
-        // A relative path, as the first format stored it, starts from a folder above the vectors,
-        // as a rule.
+        // The first format stored relative paths, which usually start from a folder above the
+        // vectors.
         return vectors.ancestors.map { "\($0)/\(name)" }.first(where: files.fileExists) ?? name
     }
 }
 
-/// A path that leads to the same file from every folder.
+/// Returns the absolute path of a file.
 ///
-/// Links on the way are resolved, but not the last name: what lies beside a link belongs to it.
+/// Symbolic links are resolved except for the last component, because files that belong to a model
+/// lie beside the link.
 func absolutePath(_ path: String) -> String {
     let whole = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
     let parts = whole.split(separator: "/")

@@ -1,10 +1,12 @@
 import Files
 import CLIPSearch
 
-/// Text that may hold control characters, such as the name of a file, for a terminal.
+/// Makes text that may hold control characters, such as a file name, safe for a terminal.
 enum TerminalText {
-    /// A name as standard output gets it: at a terminal, one with control characters or bytes that are not
-    /// UTF-8 is quoted as the shell writes it, so that it can be pasted and colours nothing.
+    /// Returns a name for standard output.
+    ///
+    /// At a terminal, a name with control characters or invalid UTF-8 is quoted as `$'…'`, so that
+    /// it can be pasted into a shell and triggers no escape sequence. Elsewhere it is unchanged.
     static func shown(_ name: [UInt8], atTerminal isTerminal: Bool = outputIsTerminal) -> [UInt8] {
         guard isTerminal, needsQuotes(name) else { return name }
         var quoted = Array("$'".utf8)
@@ -33,7 +35,7 @@ enum TerminalText {
         return text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 
-    /// Text in which control characters other than NUL, tab and line feed are visible, as JSON writes them.
+    /// Returns bytes with control characters, except NUL, tab and line feed, as JSON escapes.
     static func withoutControls(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.contains(where: isSuspect) else { return bytes }
         var shown: [UInt8] = []
@@ -49,19 +51,19 @@ enum TerminalText {
         return shown
     }
 
-    /// Whether a byte is a control character of ASCII, or begins one of those that follow it in Unicode.
+    /// True for an ASCII control character, and for 0xC2, which begins a C1 control in UTF-8.
     private static func isSuspect(_ byte: UInt8) -> Bool {
         byte < 0x20 && ![0, 9, 10].contains(byte) || byte == 0x7F || byte == 0xC2
     }
 
-    /// `\u001b`
+    /// Returns a JSON escape, such as `\u001b`.
     private static func escape(_ scalar: Unicode.Scalar) -> String {
         let digits = String(scalar.value, radix: 16)
         return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
-    /// One line in which control characters are visible: `\u001b` for the escape character, a space for
-    /// line breaks and tabs.
+    /// Returns text on one line: line breaks and tabs become spaces, other control characters JSON
+    /// escapes such as `\u001b`.
     static func oneLine(_ text: String) -> String {
         var line = ""
         for scalar in text.unicodeScalars {

@@ -2,23 +2,23 @@ import Files
 import ArgumentParser
 import CLIPSearch
 
-/// A file of texts.
+/// Options for a file of texts.
 struct TextFileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Read texts from FILE, one a line; - is standard input.", valueName: "file"),
+            "Read texts from FILE, one per line; - is standard input.", valueName: "file"),
         completion: .file())
     var textFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "The column with the texts in a --text-file that is .csv, .tsv or .jsonl.",
+            "Read this column of a .csv, .tsv or .jsonl --text-file.",
             valueName: "name"))
     var textColumn: String?
 
     func validate() throws {
         if textColumn != nil && format == nil {
-            throw ValidationError("--text-column needs a --text-file .csv, .tsv or .jsonl.")
+            throw ValidationError("--text-column needs a .csv, .tsv or .jsonl --text-file.")
         }
     }
 
@@ -35,12 +35,12 @@ struct TextFileOptions: ParsableArguments {
     }
 }
 
-/// Texts from options and a file.
+/// Texts from `--text` and `--text-file`.
 struct TextInputs: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Texts; give several at once, or repeat the option.", valueName: "text"))
+            "Add texts: several at once, or repeat the option.", valueName: "text"))
     var text: [String] = []
 
     @OptionGroup var file: TextFileOptions
@@ -49,7 +49,9 @@ struct TextInputs: ParsableArguments {
     var isEmpty: Bool { text.isEmpty && file.textFile == nil }
     var readsStandardInput: Bool { file.textFile == "-" }
 
-    /// The texts of the options, then those of the file; empty lines are left out.
+    /// Returns the texts of `--text`, then the non-empty ones of `--text-file`.
+    ///
+    /// - Throws: `Failure` if there are none; `CLIPError` if the file cannot be read.
     func read() throws -> [String] {
         var texts = text
         if var file = try file.open() {

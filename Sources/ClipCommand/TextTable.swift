@@ -1,22 +1,23 @@
-/// A table of text whose columns are left out or cut where a terminal is too narrow for all.
+/// A text table that drops or shortens columns to fit the terminal.
 struct TextTable {
     struct Column {
         let title: String
         let width: Int
-        /// Padded on the left.
+        /// True to align the column to the right.
         var isNumber = false
-        /// The order in which columns go, the first first; nil stays.
+        /// The order in which columns are dropped, smallest first; nil if the column stays.
         var dropOrder: Int?
-        /// The width that it may be cut to.
+        /// The width that the column may be shortened to; nil if it is never shortened.
         var minimumWidth: Int?
         let values: [String]
     }
 
     let columns: [Column]
 
-    /// The lines, the titles first.
+    /// Returns the lines of the table, titles first.
     ///
-    /// - Parameter limit: the width of the terminal; nil if there is none.
+    /// - Parameter limit: The width of the terminal; nil if there is none.
+    /// - Returns: One line per row, without trailing spaces.
     func lines(fitting limit: Int?) -> [String] {
         var shown = columns.map { (column: $0, width: $0.width) }
         func total() -> Int { shown.map(\.width).reduce(0, +) + 2 * (shown.count - 1) }

@@ -6,35 +6,37 @@ struct Tokenize: ParsableCommand {
         abstract: "Print the token ids of texts.",
         usage: "clip tokenize [<options>] [<text> ...]",
         discussion: """
-            One JSON array a text: start (49406), the text, end (49407). Without texts, the lines of \
-            standard input are taken, or with -0 the parts that end with NUL.
+            Prints one JSON array per text: start (49406), the text's tokens, end (49407). Without \
+            texts, reads standard input, one text per line, or with -0 one before each NUL. \
+            --tokenizer open_clip differs from openai only in how it reads special tokens.
 
             Examples:
               clip tokenize "a photo of a cat"
               clip tokenize --count "a photo of a cat" "a photo of a dog"
             """)
 
-    @Argument(help: ArgumentHelp("Texts.", valueName: "text"))
+    @Argument(
+        help: ArgumentHelp("Tokenize these texts. (default: standard input)", valueName: "text"))
     var texts: [String] = []
 
-    @Flag(help: "Pad to 77 ids: with 0, or by Hugging Face's rules with 49407.")
+    @Flag(help: "Pad to 77 ids with 0, or for --tokenizer hf with 49407.")
     var pad = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Texts of standard input end with NUL, as find -print0 writes.")
+        help: "Read texts from standard input as ended by NUL (find -print0).")
     var nulTerminated = false
 
-    @Flag(help: "Cut texts of more than 77 ids instead of refusing them.")
+    @Flag(help: "Truncate texts of more than 77 ids instead of rejecting them.")
     var truncate = false
 
-    @Flag(help: "Allow texts of any length, longer than models take.")
+    @Flag(help: "Accept texts of any length, even beyond the models' 77 ids.")
     var noLimit = false
 
-    @Flag(help: "Print the number of ids, start and end included, instead of the ids.")
+    @Flag(help: "Print only the number of ids, including start and end.")
     var count = false
 
-    @Flag(help: "Print a JSON object with text and ids for each text.")
+    @Flag(help: "Print JSON Lines with text and ids.")
     var json = false
 
     @OptionGroup var tokenizerOptions: TokenizerOptions
@@ -42,10 +44,10 @@ struct Tokenize: ParsableCommand {
 
     func validate() throws {
         if truncate && noLimit {
-            throw ValidationError("--truncate and --no-limit exclude each other.")
+            throw ValidationError("--truncate and --no-limit cannot be combined.")
         }
         if nulTerminated && !texts.isEmpty {
-            throw ValidationError("-0 is for texts of standard input, not for those given.")
+            throw ValidationError("-0 applies to standard input, not to texts on the command line.")
         }
     }
 

@@ -6,13 +6,15 @@ import ArgumentParser
     import Foundation
 #endif
 
-/// Messages for wrong command lines.
+/// Messages for invalid command lines.
 enum UsageErrors {
     private static var commands: [String] {
         Clip.configuration.subcommands.map { $0._commandName } + ["help"]
     }
 
-    /// Refuses a first word that is no subcommand, before its options are parsed as the root's.
+    /// Rejects an unknown subcommand before the parser takes its options for those of `clip`.
+    ///
+    /// - Throws: `Failure` with status 2 and a suggestion.
     static func checkCommand(in arguments: [String]) throws {
         guard let first = arguments.first, !first.hasPrefix("-") else { return }
         let named = first == "help" ? arguments.dropFirst().first { !$0.hasPrefix("-") } : first
@@ -30,13 +32,13 @@ enum UsageErrors {
         return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
     }
 
-    /// A message with a pointer to the help of the subcommand that the arguments name.
+    /// Returns a message that points to the help of the subcommand in the arguments.
     static func line(_ message: String, _ arguments: [String]) -> String {
         let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
         return "\(plain(message)) (see clip \(named.map { $0 + " " } ?? "")--help)"
     }
 
-    /// A message in the form of all others: no capital at its beginning, no full stop at its end.
+    /// Returns a message of the parser without its initial capital and its final full stop.
     private static func plain(_ message: String) -> String {
         var message = Substring(message)
         if message.last == ".", !message.hasSuffix("..") { message = message.dropLast() }
@@ -50,7 +52,7 @@ enum UsageErrors {
 
 /// Suggestions for mistyped words.
 enum Spelling {
-    /// The word that differs least from a mistyped one; nil if all differ much.
+    /// Returns the word closest to a mistyped one; nil if none is close.
     static func nearest(to word: String, among words: [String]) -> String? {
         let wanted = Array(word.lowercased())
         let limit = max(1, min(3, wanted.count / 3))
@@ -58,7 +60,7 @@ enum Spelling {
             .filter { $0.0 <= limit }.min { $0.0 < $1.0 }?.1
     }
 
-    /// The number of insertions, deletions, substitutions and swaps of neighbours between two words.
+    /// Returns the Damerau-Levenshtein distance (optimal string alignment) between two words.
     static func distance(_ a: [Character], _ b: [Character]) -> Int {
         var rows = [Array(0...b.count)]
         for i in 0..<a.count {

@@ -9,25 +9,27 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Vectors of an index or a file.
+/// The argument that names an index or a file of vectors.
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "A folder that clip index has indexed, or the .npy of clip encode.",
+            "Read the vectors of an indexed folder, or the .npy of clip encode.",
             valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String
 
-    /// Refuses what is neither a folder nor a file, as if it were an index.
+    /// Rejects a path at which nothing exists.
+    ///
+    /// - Throws: `Failure` if there is neither a folder nor a file.
     static func checkExists(_ source: String) throws {
-        // A name that is not UTF-8 is left to the index itself.
+        // Foundation cannot check a name that is not UTF-8; opening the index does.
         guard !source.unicodeScalars.contains("\u{FFFD}"),
             !FileManager.default.fileExists(atPath: source)
         else { return }
         throw Failure(
             """
-            cannot read \(source): No such file or directory; give a folder that clip index has \
-            indexed, or the .npy of clip encode
+            cannot read \(source): No such file or directory; give an indexed folder, or the .npy \
+            of clip encode
             """)
     }
 
@@ -40,27 +42,27 @@ struct VectorOptions: ParsableArguments {
             let stored = try NamedEmbeddings(npy: path)
             return Vectors(
                 names: stored.files, embeddings: stored.embeddings,
-                made: stored.model.map { ($0, .npy(path)) })
+                origin: stored.model.map { ($0, .npy(path)) })
         }
         let index = try FolderIndex(folder: path, threads: threading.wanted())
         let contents = try index.contents()
-        guard !contents.images.isEmpty else { throw Failure("the index of \(path) has no images") }
+        guard !contents.images.isEmpty else { throw Failure("the index of \(path) is empty") }
         return Vectors(
             names: contents.images.map(\.file), embeddings: contents.embeddings,
             images: contents.images, index: index,
-            made: (index.model, .index(of: path)))
+            origin: (index.model, .index(of: path)))
     }
 }
 
-/// Vectors with the names of what they are of.
+/// Vectors of images, with their paths.
 struct Vectors {
     let names: [FilePath]
     let embeddings: Embeddings
-    /// What an index knows of them.
+    /// The records of the index, one per vector; nil for a file of vectors.
     var images: [IndexedImage]?
     var index: FolderIndex?
-    /// The model that made them, where that is known.
-    var made: (by: ModelRecord, vectors: StoredVectors)?
+    /// The model that made the vectors; nil if it is not recorded.
+    var origin: (model: ModelRecord, vectors: StoredVectors)?
 
     /// Returns the vectors without some rows.
     func without(_ rows: Set<Int>) -> Vectors {
@@ -71,26 +73,31 @@ struct Vectors {
             embeddings: Embeddings(
                 rows: kept.flatMap { embeddings[$0] }, dimension: embeddings.dimension),
             images: images.map { images in kept.map { images[$0] } }, index: index,
-            made: made)
+            origin: origin)
     }
 
-    /// The words of a page for the model that made the vectors; none if it is not known.
-    func modelWords(given options: ModelOptions) -> [String] {
-        if let model = made?.by { return [ClipCommand.modelWords(model.name, model.precision)] }
+    /// Returns the description of the model for a page; empty if the model is unknown.
+    func modelDescription(given options: ModelOptions) -> [String] {
+        if let model = origin?.model {
+            return [ClipCommand.modelDescription(model.name, model.precision)]
+        }
         return options.isGiven
             ? ((try? options.name()).map {
-                [ClipCommand.modelWords($0, options.precision ?? .fp32)]
+                [ClipCommand.modelDescription($0, options.precision ?? .fp32)]
             } ?? [])
             : []
     }
 
-    /// The model that labels are encoded with, and the classifier of them.
+    /// Creates a classifier of labels with the model that made the vectors.
+    ///
+    /// - Throws: `Failure` if the model is unknown and not given, or is another one; `CLIPError` if
+    ///   it cannot be loaded.
     func classifier(
         _ labels: [String], _ prompts: PromptOptions, _ texts: TextOptions, _ model: ModelOptions,
         _ common: CommonOptions
     ) throws -> ZeroShotClassifier {
         let loaded =
-            try made.map { try model.load($0.by, of: $0.vectors, common).model }
+            try origin.map { try model.load($0.model, of: $0.vectors, common).model }
             ?? model.load(forVectorsOf: embeddings.dimension, common)
         return try prompts.classifier(
             loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)
@@ -98,21 +105,22 @@ struct Vectors {
 }
 
 extension ModelOptions {
-    /// The model that the user names for a file of vectors, which does not say what made them.
+    /// Loads the model that the user names for a file of vectors without a record of its model.
     ///
-    /// - Throws: `Failure` if no model is named, or one of another dimension.
+    /// - Throws: `Failure` if no model is named, or if its embeddings have another dimension.
     func load(forVectorsOf dimension: Int, _ common: CommonOptions) throws -> CLIPModel {
         guard isGiven else {
             throw Failure(
-                "no model: a file of vectors does not say what made it; give that with --model",
+                "the file of vectors does not record its model; name it with --model",
                 status: 2)
         }
         let model = try load(common)
         guard model.configuration.embeddingDimension == dimension else {
             throw Failure(
                 """
-                the vectors have \(dimension) numbers, those of \(try name()) \
-                \(model.configuration.embeddingDimension): give the model that made them
+                expected \(dimension) dimensions, as the vectors have, found \
+                \(model.configuration.embeddingDimension) in \(try name()): give the model that \
+                made the vectors
                 """)
         }
         return model

@@ -10,22 +10,22 @@ import CLIPHub
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare a model's numbers with those that others published.",
+        abstract: "Check a model's outputs against published values.",
         discussion: """
-            Checks that this program, with these weights on this machine, gives the numbers of the \
-            other libraries. Published numbers are known for \(Verify.names.joined(separator: ", ")).
+            Computes published examples of other libraries with these weights on this machine, and \
+            compares the results. Values are known for \(Verify.names.joined(separator: ", ")).
 
             Examples:
               clip verify tiny
             """)
 
-    @Argument(help: ArgumentHelp("The model.", valueName: "name|path"), completion: .model)
+    @Argument(help: ArgumentHelp("Check this model.", valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
-            "The model whose numbers are expected, if the name does not say it.",
+            "Expect the values of MODEL. (default: the model that the name implies)",
             valueName: "model"),
         completion: .list(Verify.names))
     var expected: String?
@@ -40,26 +40,27 @@ struct Verify: ParsableCommand {
     }
 
     func run() throws {
-        let whose = expected ?? identity
-        if whose == nil, !FileManager.default.fileExists(atPath: name) {
-            _ = try ModelHub().find(name)  // says so of a name that is not known
+        let modelName = expected ?? impliedModel
+        if modelName == nil, !FileManager.default.fileExists(atPath: name) {
+            _ = try ModelHub().find(name)  // throws for an unknown or missing model
         }
-        guard let whose, Self.names.contains(whose) else {
+        guard let modelName, Self.names.contains(modelName) else {
             throw Failure(
                 """
-                no published numbers are known for \(expected ?? name), only for \
-                \(Self.names.joined(separator: ", ")); if the weights are one of these, say so with --as
+                no published values are known for \(expected ?? name), only for \
+                \(Self.names.joined(separator: ", ")); if the weights are one of these, name it \
+                with --as
                 """)
         }
-        let official = OfficialModel(rawValue: whose)
+        let official = OfficialModel(rawValue: modelName)
         let model = try ModelOptions.open(
             name, activation: official.map { _ in .quickGELU }, common)
         var rows: [JSON] = []
-        var wrong = 0
-        let answers = KnownAnswer.all.filter { $0.model == whose }
+        var failureCount = 0
+        let answers = KnownAnswer.all.filter { $0.model == modelName }
         for answer in answers {
             let outcome = try answer.check(model)
-            wrong += outcome.isRight ? 0 : 1
+            failureCount += outcome.isRight ? 0 : 1
             if json {
                 rows.append(
                     .object([
@@ -79,17 +80,19 @@ struct Verify: ParsableCommand {
         if json {
             print(
                 JSON.object([
-                    "model": .string(name), "as": .string(whose), "failed": .integer(wrong),
+                    "model": .string(name), "as": .string(modelName),
+                    "failed": .integer(failureCount),
                     "answers": .array(rows),
                 ]))
         } else {
-            print("\(answers.count - wrong) of \(answers.count) answers of \(whose) are right")
+            let passed = answers.count - failureCount
+            print("\(passed) of \(answers.count) answers of \(modelName) are right")
         }
-        if wrong > 0 { throw ExitCode(1) }
+        if failureCount > 0 { throw ExitCode(1) }
     }
 
-    /// The model, among those of which answers are known, that the name is one of.
-    private var identity: String? {
+    /// The official model that the name, repository or file name implies; nil if none does.
+    private var impliedModel: String? {
         if Self.names.contains(name) { return name }
         if let model = HubModel.named(name) ?? HubModel.inRepository(name) {
             return model.official?.name
@@ -98,7 +101,7 @@ struct Verify: ParsableCommand {
         return OfficialModel.allCases.first { $0.fileStem == stem }?.rawValue
     }
 
-    /// Two digits and an exponent.
+    /// Formats a value with two significant digits and an exponent.
     private func scientific(_ value: Double) -> String {
         guard value > 0, value.isFinite else { return "\(value)" }
         var (digits, exponent) = (value, 0)

@@ -8,11 +8,11 @@ struct Version: ParsableCommand {
               clip version
             """)
 
-    @Flag(help: "Print JSON, with the instruction sets, engines and libraries found.")
+    @Flag(help: "Print JSON with the instruction sets, engines and libraries found.")
     var json = false
 
     func run() throws {
-        // An unknown CLIP_ENGINE is refused here as everywhere.
+        // Reject an unknown CLIP_ENGINE, as every command does.
         _ = try EngineOptions.inEnvironment()
         if json { printLine(VersionReport.json) } else { print(VersionReport.line) }
     }

@@ -4,7 +4,7 @@ import CLIPSearch
 import CVersion
 import Images
 
-/// The version of the command and what it found on this machine.
+/// The version of the command, with the instruction sets, engines and libraries found.
 enum VersionReport {
     static let number = "0.1.0"
 
@@ -12,7 +12,10 @@ enum VersionReport {
         Precision.allCases.filter(\.isSupported).map(\.rawValue)
     }
 
-    /// "clip 0.1.0 (28b399d7e517; avx2: fp32, int8; engine native; OpenBLAS 0.3.21 Haswell)"
+    /// The report on one line.
+    ///
+    /// For example "clip 0.1.0 (28b399d7e517; avx2: fp32, int8; engine native; OpenBLAS 0.3.21
+    /// Haswell)".
     static var line: String {
         let commit = String(cString: clip_commit())
         let parts = [
@@ -24,7 +27,7 @@ enum VersionReport {
         return "clip \(number) (\(parts.compactMap(\.self).joined(separator: "; ")))"
     }
 
-    /// The engine of a model that is told nothing else.
+    /// The engine that is used by default.
     private static var engine: Engine { Engine.preferred.isAvailable ? .preferred : .native }
 
     static var json: JSON {

@@ -8,13 +8,13 @@ struct Zeroshot: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Classify images with labels of your choice (zero-shot).",
         discussion: """
-            The cosine of an image and its label is low even where they fit, 0.2 to 0.35: compare \
-            cosines with each other, not with 1. The probability is the softmax of the logits among \
-            the labels given; a logit is the cosine times the model's scale.
+            Probabilities are the softmax, over the given labels, of the logits: the cosines times \
+            the model's logit scale. Even a fitting label has a cosine of only 0.2 to 0.35, so \
+            compare cosines with each other, not with 1.
 
-            With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, or \
-            - for standard input. Several images give a table at a terminal and a JSON object a line \
-            elsewhere. Embeddings of many labels are cached in CLIP_HOME, by model and prompts.
+            With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, \
+            or - for standard input. Several images are printed as a table at a terminal and as \
+            JSON Lines elsewhere. Embeddings of many labels are cached in CLIP_HOME.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
@@ -25,7 +25,7 @@ struct Zeroshot: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "An image, then labels; with --labels, images, folders, .tar files, patterns, or -.",
+            "Classify an image with these labels; with --labels FILE, classify all inputs.",
             valueName: "input"),
         completion: .file())
     var arguments: [String] = []
@@ -33,7 +33,7 @@ struct Zeroshot: ParsableCommand {
     @Option(
         name: .customLong("labels"),
         help: ArgumentHelp(
-            "Read labels from FILE, one a line; - is standard input.", valueName: "file"),
+            "Read labels from FILE, one per line; - is standard input.", valueName: "file"),
         completion: .file())
     var labelFile: String?
 
@@ -47,12 +47,12 @@ struct Zeroshot: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Option(help: "Print jsonl or csv, for any number of images.")
+    @Option(help: "Print jsonl or csv, even for a single image.")
     var format: Format?
 
     @Option(
         help: ArgumentHelp(
-            "Add this file of a WebDataset's samples as a column of CSV; may be given several times.",
+            "Add a field of WebDataset samples as a CSV column; repeat the option for more.",
             valueName: "field"))
     var column: [Column] = []
 
@@ -67,7 +67,7 @@ struct Zeroshot: ParsableCommand {
         case jsonl, csv
     }
 
-    /// What a WebDataset may have beside an image.
+    /// A field that a WebDataset sample may hold beside its image.
     enum Column: String, ExpressibleByArgument, CaseIterable {
         case cls, txt, json
     }
@@ -81,11 +81,11 @@ struct Zeroshot: ParsableCommand {
             throw ValidationError("--files-from needs --labels.")
         }
         if json && format == .csv {
-            throw ValidationError("--json and --format csv exclude each other.")
+            throw ValidationError("--json and --format csv cannot be combined.")
         }
         if !column.isEmpty && format != .csv {
             throw ValidationError(
-                "--column is for --format csv; JSON Lines have cls, txt and json by themselves.")
+                "--column needs --format csv; JSON Lines always include cls, txt and json.")
         }
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
@@ -109,7 +109,7 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    /// The image, if no more are asked for.
+    /// Returns the path of the image if the command classifies exactly one; nil otherwise.
     private func onlyImage(_ inputs: [String]) -> String? {
         guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
         return ImageCollection.isOneImage(FilePath(argument: inputs[0])) ? inputs[0] : nil
@@ -141,7 +141,7 @@ struct Zeroshot: ParsableCommand {
             })
     }
 
-    /// A line for each image, or for each of its best labels.
+    /// Classifies a collection and prints a line per image (JSON) or per label (CSV, table).
     private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
         let classifier = try prompts.classifier(model, labels, textOptions)
         let job = CollectionJob(collection, common, name: "zeroshot")
@@ -186,7 +186,7 @@ struct Zeroshot: ParsableCommand {
         if job.failures > 0 { throw ExitCode(1) }
     }
 
-    /// Rows of the table of several images.
+    /// Prints the rows of one image in the table of several.
     private static func printRows(
         _ predictions: [Prediction], of image: FilePath, labelWidth: Int
     ) {
@@ -199,7 +199,7 @@ struct Zeroshot: ParsableCommand {
     }
 }
 
-/// A field of RFC 4180, in quotation marks where it needs them.
+/// Returns a CSV field (RFC 4180), quoted where necessary.
 func csvField(_ bytes: [UInt8]) -> [UInt8] {
     let quote = UInt8(ascii: "\"")
     guard bytes.contains(where: { $0 == quote || ",\r\n".utf8.contains($0) }) else { return bytes }

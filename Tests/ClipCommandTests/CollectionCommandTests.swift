@@ -169,7 +169,8 @@ import Testing
         let resumed = try clip(["encode", path, "-o", output, "--resume"])
         #expect(resumed.status == 0, "\(resumed.errors)")
         #expect(
-            resumed.errors.contains("clip: encode: \(rows) \(rows == 1 ? "row" : "rows") of the"),
+            resumed.errors.contains(
+                "clip: encode: encoding \(rows) \(rows == 1 ? "row" : "rows") of the"),
             "\(resumed.errors)")
         #expect(resumed.errors.contains("incomplete or damaged"), "\(resumed.errors)")
         #expect(try firstDifference(bytes(ofFile: output), bytes(ofFile: whole)) == nil)

@@ -163,7 +163,7 @@ import Testing
             again.status == 0,
             "\(again.errors)")
         #expect(
-            again.errors.contains("0 put back, 2 there already"),
+            again.errors.contains("0 put back, 2 already in place"),
             "\(again.errors)")
         // Nothing has changed for the index, and the log has a name of its own.
         let second = try clip("dedupe", photos, "--move-to", "away", "-q")

@@ -4,7 +4,7 @@ import Testing
 
 /// The model that runs if neither --model nor CLIP_MODEL names one.
 @Suite struct DefaultModelTests {
-    private static let note = "clip pull ViT-B/32 gets the real one"
+    private static let note = "run clip pull ViT-B/32 for a real one"
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -202,7 +202,7 @@ import Testing
         try FileManager.default.removeItem(atPath: "\(folder.path)/.cache/huggingface")
         for arguments in [["encode", "--text", "a"], ["encode", "--text", "a", "-o", "x.npy"]] {
             let gone = try ClipBinary(folder: folder).run(arguments)
-            expectFailure(gone, status: 1, says: "the default model me/model, which \(file) names")
+            expectFailure(gone, status: 1, says: "the default model me/model (set in \(file))")
             #expect(gone.errors.contains("clip pull ViT-B/32 --default"), "\(gone.errors)")
         }
         #expect(try clip("models", "me/").text.contains("no, default"))

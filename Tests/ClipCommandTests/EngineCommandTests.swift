@@ -67,7 +67,7 @@ import Testing
             expectFailure(
                 try binary.run(encode + ["--engine", "blas", "--precision", precision]), status: 2,
                 says: Engine.isBLASBuilt
-                    ? "--engine blas computes in fp32, not in \(precision)" : "built without BLAS")
+                    ? "--engine blas supports fp32, not \(precision)" : "built without BLAS")
             // A default is no wish.
             let result = try binary.run(
                 encode + ["--precision", precision, "--quiet"], environment: ["CLIP_ENGINE": "blas"]

@@ -89,14 +89,4 @@ import Testing
             #expect(result.text == expected, "\(arguments): \(result.text)")
         }
     }
-
-    @Test func imagesAreNotCalledImages() throws {
-        // The words of bench are those of its times.
-        for command in try [""] + commands() where command != "bench" {
-            let help = try ClipBinary(folder: folder)
-                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
-            let lines = help.split(separator: "\n").filter { $0.lowercased().contains("image") }
-            #expect(lines.isEmpty, "clip \(command) --help: \(lines)")
-        }
-    }
 }

@@ -20,57 +20,60 @@ import Testing
     static let clipErrors: [(CLIPError, hint: String)] = [
         (
             .imageTooLarge(path: "a", width: 2, height: 3, maximumPixels: 5),
-            "raise the limit (--max-pixels) if the image is to be trusted"
+            "raise the limit with --max-pixels if you trust the image"
         ),
         (
             .imageNeedsMemory(path: "a", width: 2, height: 3, bytes: 9, memoryLimit: 5),
-            "raise the limit (--image-memory) if the image is to be trusted"
+            "raise the limit with --image-memory if you trust the image"
         ),
         (
             .imageFileNeedsMemory(path: "a", bytes: nil, memoryLimit: 5),
-            "raise the limit (--image-memory) if the image is to be trusted"
+            "raise the limit with --image-memory if you trust the image"
         ),
         (
             .tooManyScans(path: "a", maximumScans: 5),
-            "raise the limit (--max-scans) if the image is to be trusted"
+            "raise the limit with --max-scans if you trust the image"
         ),
-        (.textTooLong(text: "a", tokens: 78, limit: 77), "cut it with --truncate"),
+        (.textTooLong(text: "a", tokens: 78, limit: 77), "shorten it, or give --truncate"),
         (.unknownActivation(path: "w"), "give --activation quickgelu"),
         (
             .contradictoryActivation(path: "w", stated: .gelu, requested: .quickGELU),
-            "leave --activation out"
+            "omit --activation"
         ),
         (
             .unrepresentableNumber(tensor: "x", number: 70_000, format: "F16"),
             "give --dtype bf16 or f32"
         ),
-        (.damagedWeights(path: "w", expected: "00", found: "11"), "get the file again"),
+        (
+            .damagedWeights(path: "w", expected: "00", found: "11"),
+            "download or copy the file again"
+        ),
     ]
 
     static let hubErrors: [(HubError, hint: String)] = [
         (.unknownModel(name: "chair", similar: []), "clip models lists all names"),
         (.unknownModel(name: "ViT-B-33", similar: ["ViT-B/32"]), "tiny is built in"),
-        (.notInstalled(name: "me/model", bytes: nil), "clip pull me/model fetches them"),
+        (.notInstalled(name: "me/model", bytes: nil), "run clip pull me/model"),
         (.offline(name: "me/model"), "unset it and run clip pull me/model"),
     ]
 
     static let searchErrors: [(any Error, hint: String)] = [
-        (IndexError.missing(folder: "photos"), "make one with clip index photos"),
+        (IndexError.missing(folder: "photos"), "create it with clip index photos"),
         (IndexError.empty(folder: "photos"), "run clip index photos"),
         (IndexError.otherVersion(folder: "photos"), "run clip index --rebuild photos"),
         (IndexError.damaged(folder: "photos", reason: "r"), "run clip index --rebuild photos"),
         (
             IndexError.otherModel(folder: "photos", stored: "a", given: "b"),
-            "leave --model and its options out, or run clip index --rebuild photos"
+            "omit --model and its options, or run clip index --rebuild photos"
         ),
         (RemovalError.changed(path: "a", file: "b"), "run clip index again"),
         (
             EmbeddingFileError.unfinished(path: "x.npy", job: "x.npy.job"),
-            "go on with it (--resume), or remove x.npy.job"
+            "continue it with --resume, or remove x.npy.job"
         ),
         (
             EmbeddingFileError.otherJob(path: "x.npy", job: "x.npy.job"),
-            "give the same, or remove x.npy.job"
+            "give the same options, or remove x.npy.job"
         ),
     ]
 
@@ -99,7 +102,7 @@ import Testing
 
     @Test func longTextsMayBeCut() throws {
         let result = try clip("tokenize", String(repeating: "a ", count: 100))
-        expectFailure(result, status: 1, says: "…\"; shorten it, or cut it with --truncate")
+        expectFailure(result, status: 1, says: "…\"; shorten it, or give --truncate")
     }
 
     @Test(arguments: [
@@ -107,7 +110,7 @@ import Testing
         ("rgb-progressive.jpg", "--max-scans"),
     ])
     func limitsMayBeRaised(_ name: String, option: String) throws {
-        let hint = "raise the limit (\(option)) if the image is to be trusted"
+        let hint = "raise the limit with \(option) if you trust the image"
         let image = Fixtures.path("images/\(name)")
         let result = try clip("preprocess", image, "-o", "x.npy", option, "1")
         expectFailure(result, status: 1, says: hint)
@@ -121,7 +124,7 @@ import Testing
     }
 
     @Test func limitsOfIndexesMayBeRaised() throws {
-        let hint = "raise the limit (--max-pixels) if the image is to be trusted"
+        let hint = "raise the limit with --max-pixels if you trust the image"
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
         try folder.copy(Fixtures.path("images/rgb.png"), as: "photos/a.png")
@@ -146,7 +149,7 @@ import Testing
 
     @Test func modelsMayBePulled() throws {
         for (name, hint) in [
-            ("me/model", "are not on this machine; clip pull me/model fetches them"),
+            ("me/model", "are not on this machine; run clip pull me/model"),
             ("no model", "not a known name; clip models lists all names, and tiny is built in"),
         ] {
             expectFailure(
@@ -162,11 +165,11 @@ import Testing
         #expect(begun.status == 1, "\(begun.errors)")
         expectFailure(
             try clip("encode", image, "-o", "x.jsonl", "--model", "tiny"), status: 1,
-            says: "as x.jsonl.job states; go on with it (--resume), or remove x.jsonl.job to")
+            says: "as x.jsonl.job states; continue it with --resume, or remove x.jsonl.job to")
         expectFailure(
             try clip(
                 "encode", image, "-o", "x.jsonl", "--resume", "--no-normalize", "--model", "tiny"),
-            status: 1, says: "; give the same, or remove x.jsonl.job to begin again")
+            status: 1, says: "; give the same options, or remove x.jsonl.job to start again")
     }
 
     @Test func indexesThatAreMissingMayBeMade() throws {
@@ -174,6 +177,6 @@ import Testing
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
         expectFailure(
             try clip("search", "a", "--index", "photos"), status: 1,
-            says: "photos has no index; make one with clip index photos")
+            says: "photos has no index; create it with clip index photos")
     }
 }

@@ -114,7 +114,7 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
         #expect(
             result.errors
-                == "clip: pull: only the size was checked, as the server gives no checksum: "
+                == "clip: pull: checked only the size, the server sent no checksum: "
                 + "open_clip_config.json\n", "\(result.errors)")
         // What is there already is not said again.
         let again = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])
@@ -166,7 +166,7 @@ import Testing
         #expect(process.terminationStatus == SIGINT)
         let line = String(decoding: try bytes(ofFile: errors), as: UTF8.self)
         #expect(line.hasPrefix("clip: pull: "), "\(line)")
-        #expect(line.hasSuffix("run it again to resume\n"), "\(line)")
+        #expect(line.hasSuffix("run the command again to resume\n"), "\(line)")
         let kept = try bytes(ofFile: #require(partial)).count
         delay.seconds.withLock { $0 = 0 }
         #expect(try clip("pull", "me/model").status == 0)
@@ -201,7 +201,7 @@ import Testing
         let result = try terminal.run(
             ["-q", "-e", "-c", command, "/dev/null"], environment: environment)
         #expect(result.status == 0, "\(result.text)")
-        #expect(result.text.contains("fetching the weights of me/model"), "\(result.text)")
+        #expect(result.text.contains("downloading the weights of me/model"), "\(result.text)")
         #expect(result.text.contains("100 %"))
         #expect(result.text.contains("embedding"))
     }

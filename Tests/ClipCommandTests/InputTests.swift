@@ -129,7 +129,7 @@ import Testing
         #expect(archived.split(separator: "\n").count == 6)
         expectFailure(
             try clip(["score", "--image", "photos", "--text", "a", "--references", "b"]), status: 2,
-            says: "for one image, not 6")
+            says: "--references need exactly one image, found 6")
     }
 
     @Test func largeMatricesAreRefused() throws {
@@ -138,7 +138,7 @@ import Testing
         let result = try clip([
             "similarity", "--image", "photos", "--text-file", "texts", "--heatmap", "h.svg",
         ])
-        expectFailure(result, status: 1, says: "draws up to 10,000 cosines")
+        expectFailure(result, status: 1, says: "limit 10,000 cosines")
         #expect(result.errors.contains("--sample"), "\(result.errors)")
     }
 
@@ -272,6 +272,6 @@ import Testing
     @Test func standardInputIsReadOnce() throws {
         expectFailure(
             try clip(["similarity", "-", "--text-file", "-"], input: "a\n"), status: 2,
-            says: "not both")
+            says: "standard input (-) can be given only once")
     }
 }

@@ -129,7 +129,7 @@ import Testing
                 try remove("x.names.jsonl", "x.names.jsonl.partial")
             })
         #expect(lines(result.errors).count == 1, "\(result.errors)")
-        #expect(result.errors.contains("run it again with --resume"), "\(result.errors)")
+        #expect(result.errors.contains("run the command again with --resume"), "\(result.errors)")
         let kept = try number(in: result.errors, after: "clip: encode: ")
         let names =
             output == "x.jsonl"

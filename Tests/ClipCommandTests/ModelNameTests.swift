@@ -16,7 +16,7 @@ import Testing
         for name in ["vit-b/32", "ViT-B-32", "ViT-B-32-quickgelu"] {
             expectFailure(
                 try clip("encode", "--text", "a", "--model", name), status: 1,
-                says: "are not on this machine; clip pull \(name) fetches them")
+                says: "are not on this machine; run clip pull \(name),")
         }
         expectFailure(
             try clip("encode", "--text", "a", "--model", "hf-hub:me/model"), status: 1,
@@ -47,7 +47,7 @@ import Testing
             "b.safetensors", "version https://git-lfs.github.com/spec/v1\n".utf8)
         let packed = try folder.write("c.pt", [0x1F, 0x8B, 8, 0])
         for (path, says) in [
-            (jpeg, "is not a file of weights: it is a JPEG image"),
+            (jpeg, "unsupported weights: \(jpeg) is a JPEG image"),
             (Fixtures.path("images/rgb.png"), "a PNG image"), (page, "an HTML page"),
             (pointer, "git lfs pull"), (packed, "a gzip archive"),
         ] {

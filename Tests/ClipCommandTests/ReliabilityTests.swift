@@ -66,7 +66,7 @@ import Testing
         let result = try index()
         #expect(result.status == 0, "\(result.errors)")
         #expect(
-            result.errors.contains("photos/sub is a link that leads nowhere: its images are kept"),
+            result.errors.contains("photos/sub is a dangling link; its images stay in the index"),
             "\(result.errors)")
         #expect(result.errors.contains("1 unchanged, 0 moved, 0 deleted"), "\(result.errors)")
         let quiet = try index("-q")

@@ -372,7 +372,7 @@ extension TemporaryFolder {
             ("bad.jsonl", "{\"image\": \"x.png\"}", "line 1"),
             (
                 "bad.jsonl", "{\"image\": \"x\", \"text\": \"y\", \"references\": \"z\"}",
-                "list of texts"
+                "a list of strings"
             ),
             ("bad.csv", "image,text,reference\nx,y\n", "has no \"reference\""),
             ("bad.csv", "image,caption\nx,y\n", "no column \"text\""),
@@ -380,7 +380,7 @@ extension TemporaryFolder {
             try Data(content.utf8).write(to: URL(fileURLWithPath: "\(folder.path)/\(name)"))
             expectFailure(try score("--pairs", name), status: 1, says: says)
         }
-        expectFailure(try score("--image", a), status: 2, says: "go together")
+        expectFailure(try score("--image", a), status: 2, says: "must be given together")
         expectFailure(try score(), status: 2, says: "--pairs")
     }
 }

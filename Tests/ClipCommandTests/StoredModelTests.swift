@@ -127,7 +127,8 @@ struct StoredModelTests {
             #expect(firstDifference(found.prefix(kept), expected.prefix(kept)) == nil, "\(new)")
         }
         expectFailure(
-            try clip("search", "a cat", "--index", "x.npy"), status: 2, says: "no model")
+            try clip("search", "a cat", "--index", "x.npy"), status: 2,
+            says: "does not record its model")
         let found = try clip("search", "a cat", "--index", "y.npy", "--top", "3", "--paths")
         #expect(
             try clip(
@@ -318,7 +319,7 @@ struct StoredModelTests {
             (["--index", "empty"], "empty has no images"),
             (
                 ["--index", "photos", "--threshold", "0.99"],
-                "a cosine of 0.99 or more; the best has"
+                "a cosine of 0.99 or more; the largest is"
             ),
         ] {
             let result = try ClipBinary(folder: folder).run(["search", "a cat"] + arguments)
@@ -331,7 +332,7 @@ struct StoredModelTests {
         }
         let text = try clip("search", "nope.jpg", "--index", "photos", "--top", "1")
         #expect(text.status == 0)
-        #expect(text.errors.contains("there is no file nope.jpg"))
+        #expect(text.errors.contains("file not found: nope.jpg"))
         let word = try clip("search", "a photo, nope.jpg", "--index", "photos", "--top", "1")
         #expect(word.status == 0, "\(word.errors)")
         #expect(word.errors.isEmpty, "\(word.errors)")

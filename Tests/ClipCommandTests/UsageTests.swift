@@ -75,7 +75,7 @@ import Testing
         (["cat", "dog", "cat"], "the label \"cat\" is given twice"),
         ([dog, "cat", "dog"], "\(dog) is an image file, not a label; to classify several images"),
         (["dog", "cat", "--template", "a photo"], "--template \"a photo\" has no {}"),
-        (["dog"], "at least two labels after the image, not 1"),
+        (["dog"], "at least two labels after the image; found 1"),
     ])
     func labelsThatCannotBeMeantAreRefused(_ labels: [String], says: String) throws {
         expectFailure(try clip(["zeroshot", Self.bike] + labels), status: 2, says: says)
@@ -94,7 +94,7 @@ import Testing
         #expect(quiet.errors.isEmpty)
         expectFailure(
             try clip("zeroshot", Self.bike, "--labels", "/dev/null"), status: 2,
-            says: "/dev/null must have at least two labels, one a line; it has 0")
+            says: "expected at least two labels in /dev/null, one per line; found 0")
     }
 
     @Test func aSecondTemplateThatBecomesALabelIsAWarning() throws {
@@ -126,7 +126,7 @@ import Testing
         expectFailure(
             try clip("encode", Self.bike, "-o", output), status: 2,
             says: """
-                -o \(output): the name must end in .jsonl, .json or .npy, or be a folder with / at the end
+                -o \(output): unsupported suffix; end the name in .jsonl, .json or .npy, or in / for a folder
                 """)
     }
 
@@ -203,7 +203,7 @@ import Testing
     @Test(arguments: [
         (
             ["encode", "https://example.org/a.jpg"],
-            "is a URL, and clip reads files: curl -sL https://example.org/a.jpg | clip encode -"
+            "is a URL; run curl -sL https://example.org/a.jpg | clip encode -"
         ),
         (["preprocess", "http://example.org/a.jpg", "-o", "x.npy"], "curl -LO http://example.org"),
         (["encode", "my data.tar.gz"], "zcat 'my data.tar.gz' | clip encode -"),

@@ -1,13 +1,16 @@
 import Files
 import CLIPSearch
 
-/// Shortens texts in the middle, so that both ends are seen and no two different texts look the same.
+/// Shortens texts in the middle; different texts stay different.
 ///
-/// - Parameter longest: The greatest number of characters of a result; at least 16.
+/// - Parameters:
+///   - texts: The texts.
+///   - longest: The maximum number of characters of a result; at least 16.
+/// - Returns: The shortened texts, in the same order.
 func shortened(_ texts: [String], to longest: Int) -> [String] {
     var results = texts.map { shortened($0, to: longest) }
     for group in groups(of: results, texts) {
-        // What they have in common is left out, but for the beginning.
+        // Texts that became equal: omit their common prefix except for its first characters.
         let characters = group.map { Array(texts[$0]) }
         let least = characters.map(\.count).min() ?? 0
         let common =
@@ -28,21 +31,22 @@ func shortened(_ texts: [String], to longest: Int) -> [String] {
     return results
 }
 
-/// The rows of different texts that have the same result.
+/// Returns groups of rows whose texts differ but whose results are equal.
 private func groups(of results: [String], _ texts: [String]) -> [[Int]] {
     Dictionary(grouping: results.indices) { results[$0] }.values
         .filter { rows in Set(rows.map { texts[$0] }).count > 1 }
         .sorted { $0[0] < $1[0] }
 }
 
-/// A text with an ellipsis in the middle if it is longer than asked for.
+/// Returns a text of at most `longest` characters, with an ellipsis in the middle if it is
+/// shortened.
 func shortened(_ text: String, to longest: Int) -> String {
     guard text.count > longest else { return text }
     let head = longest / 2
     return text.prefix(head) + "…" + text.suffix(longest - 1 - head)
 }
 
-/// A path that keeps its file name: the folder is cut first.
+/// Returns a path of at most `longest` characters; the folder is cut before the file name.
 func shortened(_ path: FilePath, to longest: Int) -> String {
     let whole = path.description
     guard whole.count > longest else { return whole }

@@ -1,14 +1,16 @@
-/// The name of a cluster, and the cosine of its centre with the label in it.
+/// The name of a cluster, and the cosine of its centroid with the label that it is named after.
 struct ClusterName: Equatable {
     let text: String
     let cosine: Float
 
-    /// Names clusters by labels, no two alike.
+    /// Returns a unique name for each cluster.
     ///
-    /// A label that is the best of several clusters goes to the one with the largest cosine. The others get
-    /// their second-best label or, if that is taken too, their best one with a number.
+    /// If a label is the best one of several clusters, the cluster with the largest cosine gets it.
+    /// The others get their second-best label, or their best one with a number if that is taken
+    /// too.
     ///
     /// - Parameter predictions: The labels of each cluster, best first.
+    /// - Returns: The names, in the order of the clusters; nil for a cluster without labels.
     static func distinct(_ predictions: [[(label: String, cosine: Float)]]) -> [ClusterName?] {
         var names = [ClusterName?](repeating: nil, count: predictions.count)
         var used = Set<String>()

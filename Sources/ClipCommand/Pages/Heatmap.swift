@@ -10,7 +10,7 @@ import CPages
     import Darwin
 #endif
 
-/// A matrix of cosines as a drawing: images down, texts across, the numbers in the cells.
+/// A coloured matrix of cosines: a row per image, a column per text, the values in the cells.
 struct Heatmap {
     struct Image {
         let name: FilePath
@@ -20,11 +20,11 @@ struct Heatmap {
 
     let images: [Image]
     let texts: [String]
-    /// One row per image, one column per text.
+    /// The cosines; one row per image, one column per text.
     let cosines: [[Float]]
-    /// What is said about the model: its name, and its precision.
+    /// The description of the model: its name and precision.
     let model: String
-    /// The least and the largest cosine.
+    /// The smallest and the largest cosine.
     let range: (least: Float, most: Float)
 
     init(images: [Image], texts: [String], cosines: [[Float]], model: String) {
@@ -40,25 +40,25 @@ struct Heatmap {
         "Cosines of \(counted(images.count, "image")) and \(counted(texts.count, "text"))"
     }
 
-    /// A cosine's place between the least and the largest, 0...1; in the middle if all are the same.
+    /// Returns a cosine scaled linearly from `range` to 0...1; 0.5 if all cosines are equal.
     func share(of cosine: Float) -> Float {
         let (least, most) = range
         return most > least && cosine.isFinite ? (cosine - least) / (most - least) : 0.5
     }
 
-    /// The largest cosine of a row that has something to choose from.
+    /// Returns the largest cosine of a row; nil if there is only one text.
     func best(_ row: Int) -> Float? {
         texts.count > 1 ? cosines[row].filter(\.isFinite).max() : nil
     }
 
-    // MARK: colours
+    // MARK: Colours
 
-    /// From dark blue by green to yellow, as lightness grows.
+    /// The stops of the colour scale: from dark blue through green to yellow, by lightness.
     private static let stops: [(red: Float, green: Float, blue: Float)] = [
         (48, 18, 90), (44, 82, 139), (32, 144, 140), (94, 201, 98), (253, 231, 37),
     ]
 
-    /// The colours of the scale from the least to the largest, equally far apart.
+    /// The colours of the scale, evenly spaced from the smallest to the largest cosine.
     static var scale: [String] {
         stops.indices.map { colour(Float($0) / Float(stops.count - 1)) }
     }
@@ -73,12 +73,12 @@ struct Heatmap {
         }
     }
 
-    /// The colour of a share, 0...1.
+    /// Returns the colour of a scaled cosine, 0...1.
     static func colour(_ share: Float) -> String {
         "rgb(\(channels(share).map { String(Int($0)) }.joined(separator: ",")))"
     }
 
-    /// White or black, whichever has more contrast on the colour of a share.
+    /// Returns white or black, whichever has more contrast with the colour of a scaled cosine.
     ///
     /// Source: relative luminance as WCAG 2 defines it; the two contrasts are equal at 0.179.
     static func ink(_ share: Float) -> String {
@@ -91,13 +91,13 @@ struct Heatmap {
     }
 }
 
-// MARK: the page
+// MARK: Page
 
 extension Heatmap {
-    /// The greatest number of characters of a text in the page that is not shortened.
+    /// The number of characters up to which the page shows a text in full.
     private static let longestInPage = 48
 
-    /// A page with the matrix as a table, whose first column and row stay in sight.
+    /// Returns a page with the matrix as a table, whose first row and column stay visible.
     func page(_ location: PageLocation) -> [UInt8] {
         var page = Page(title: title, about: [model], location: location)
         page.append(style: clip_table_css())

@@ -2,15 +2,15 @@ import CLIPSearch
 import CPages
 
 extension Heatmap {
-    /// The matrix as one SVG file, for light and dark surroundings.
+    /// The matrix as an SVG file with a light and a dark colour scheme.
     var svg: String { Drawing(self).svg }
 
-    /// The places of everything in the SVG, in pixels.
+    /// The layout of the SVG, in pixels.
     private struct Drawing {
         let heatmap: Heatmap
         let names: [String]
         let words: [String]
-        /// The side of thumbnails and cells.
+        /// The side of thumbnails and cells, in pixels.
         let cell: Int
         let left: Int
         let top: Int
@@ -29,16 +29,18 @@ extension Heatmap {
                 [96, 96, 96, 96, 96, 96, 84, 84, 72, 72, 64].dropFirst(heatmap.texts.count).first
                 ?? 56
             left = Self.margin + Self.width(names) + 8 + cell + 8
-            // Texts lean to the right, so that long ones do not meet.
+            // Texts are rotated, so that long ones do not overlap.
             let longest = Double(Self.width(words))
             top = Self.header + Int(longest * 0.64) + 16
             let matrix = left + heatmap.texts.count * cell
-            // The last text may lean beyond the matrix, and the title and the scale need their room.
+            // The last text may extend beyond the matrix; the title and the scale need 480 pixels.
             width = max(matrix + Int(longest * 0.77), 480) + Self.margin
             height = top + heatmap.images.count * cell + 60
         }
 
-        /// The room that the widest of some texts needs, at most; a letter from Korean on is as wide as two.
+        /// Returns an upper bound for the width of the widest text, in pixels.
+        ///
+        /// Characters from U+1100 (Hangul) on count as twice as wide.
         private static func width(_ texts: [String]) -> Int {
             texts.map { text in
                 Int(text.unicodeScalars.reduce(0.0) { $0 + ($1.value < 0x1100 ? 7.5 : 14) })
@@ -81,7 +83,8 @@ extension Heatmap {
             let image = heatmap.images[row]
             var parts = [
                 """
-                <text class="ink" x="\(left - cell - 16)" y="\(y + cell / 2 + 4)" text-anchor="end">\
+                <text class="ink" x="\(left - cell - 16)" y="\(y + cell / 2 + 4)" \
+                text-anchor="end">\
                 \(escaped(names[row]))<title>\(escaped(image.name.description))</title></text>
                 """
             ]
@@ -118,7 +121,8 @@ extension Heatmap {
             return parts.joined(separator: "\n")
         }
 
-        /// The colours between the least and the largest cosine, and the mark of the best.
+        /// The legend: the colour scale from the smallest to the largest cosine, and the mark of
+        /// the best.
         private var scale: String {
             let y = top + names.count * cell + 24
             let colours = Heatmap.scale
@@ -129,8 +133,8 @@ extension Heatmap {
                 words.count < 2
                 ? ""
                 : """
-                <rect x="308" y="\(y - 1)" width="14" height="14" rx="3" fill="none" stroke="#80858d" \
-                stroke-width="2"/>
+                <rect x="308" y="\(y - 1)" width="14" height="14" rx="3" fill="none" \
+                stroke="#80858d" stroke-width="2"/>
                 <text class="faint" x="330" y="\(y + 11)">the best of its row</text>
                 """
             return """

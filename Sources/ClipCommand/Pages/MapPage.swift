@@ -3,13 +3,13 @@ import Files
 import CLIPSearch
 import CPages
 
-/// A page with a dot or a thumbnail for each image, which shows and opens the image under the pointer or finger.
+/// A page with a map of images: a dot or thumbnail for each, which shows and opens the image.
 struct MapPage {
     let title: String
     let about: [String]
     let names: [FilePath]
     let points: [TSNE.Layout.Point]
-    /// JPEG files, one per name; nil where there is no image.
+    /// The thumbnails as JPEG files, one per name; nil where there is no image.
     let thumbnails: [[UInt8]?]
     /// The cluster of each image.
     let assignments: [Int]
@@ -47,7 +47,7 @@ struct MapPage {
         return page.bytes
     }
 
-    /// JSON in which nothing can end the script element that it stands in.
+    /// Returns JSON with `<` escaped, so that it cannot end the enclosing script element.
     private static func withinScript(_ json: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(json.count)

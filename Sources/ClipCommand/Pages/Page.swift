@@ -9,7 +9,7 @@ import CPages
     import Foundation
 #endif
 
-/// An HTML page that needs no other file and no network.
+/// A self-contained HTML page, which needs no other files and no network.
 struct Page {
     private let title: String
     private let about: [String]
@@ -18,9 +18,12 @@ struct Page {
     private var body: [UInt8] = []
     private var hasScript = false
 
+    /// Creates an empty page.
+    ///
     /// - Parameters:
-    ///   - about: What is said below the title: model, folder, numbers.
-    ///   - location: The place of the page, for its links.
+    ///   - title: The title and heading.
+    ///   - about: The items of the line below the heading: model, folder, numbers.
+    ///   - location: The location of the page, for its links.
     init(title: String, about: [String], location: PageLocation) {
         self.title = title
         self.about = about
@@ -29,36 +32,39 @@ struct Page {
 
     mutating func append(_ html: String) { body += Array((html + "\n").utf8) }
 
-    /// Adds the style of a part of the page.
+    /// Adds a style sheet.
     mutating func append(style file: clip_page_bytes) { style += PageTemplate.bytes(of: file) }
 
-    /// Adds HTML that holds a script.
+    /// Adds HTML with a script, which the page's security policy then allows.
     mutating func append(withScript html: [UInt8]) {
         body += html
         hasScript = true
     }
 
-    /// Adds a heading, with a remark in small letters after it.
+    /// Adds a heading with a remark in small print.
     mutating func heading(_ text: String, _ remark: String) {
         append("<h2>\(escaped(text)) <small>\(escaped(remark))</small></h2>")
     }
 
-    /// Adds images beside each other: each a link to its file, with a word and its path below.
+    /// Adds a gallery of images; each links to its file, with a caption and its path below.
     ///
-    /// - Parameter thumbnails: JPEG files, one per item; nil where there is no image.
-    mutating func gallery(_ items: [(name: FilePath, word: String)], _ thumbnails: [[UInt8]?]) {
+    /// - Parameters:
+    ///   - items: The path and the caption of each image.
+    ///   - thumbnails: JPEG files, one per item; nil where there is no image.
+    mutating func gallery(_ items: [(name: FilePath, caption: String)], _ thumbnails: [[UInt8]?]) {
         append("<div class=\"gallery\">")
         for (item, thumbnail) in zip(items, thumbnails) {
             append(
                 """
                 <figure>\(frame(item.name, thumbnail))
-                <figcaption><b>\(escaped(item.word))</b>\(pathDetails(item.name))</figcaption></figure>
+                <figcaption><b>\(escaped(item.caption))</b>\
+                \(pathDetails(item.name))</figcaption></figure>
                 """)
         }
         append("</div>")
     }
 
-    /// A thumbnail that links to its file.
+    /// Returns HTML for a thumbnail that links to its file.
     func frame(_ name: FilePath, _ thumbnail: [UInt8]?) -> String {
         guard let thumbnail else { return "<div class=\"frame\">no image</div>" }
         let alt = escaped(String(decoding: name.lastComponent, as: UTF8.self))
@@ -78,7 +84,7 @@ struct Page {
     }
 }
 
-/// A path whose folder is cut where there is no room, and which shows all of itself when it is opened.
+/// Returns HTML for a path whose folder is cut off to fit, and which opens to the full path.
 func pathDetails(_ path: FilePath) -> String {
     let name = path.lastComponent
     let folder = escaped(String(decoding: path.bytes.prefix(upTo: name.startIndex), as: UTF8.self))
@@ -90,12 +96,12 @@ func pathDetails(_ path: FilePath) -> String {
         """
 }
 
-/// A number of things: "1 image", "2,000 images".
+/// Returns a count with its noun, such as "1 image" or "2,000 images".
 func counted(_ count: Int, _ noun: String) -> String {
     "\(grouped(count)) \(noun)\(count == 1 ? "" : "s")"
 }
 
-/// A number with a comma before every three digits.
+/// Returns a number with commas as thousands separators.
 func grouped(_ number: Int) -> String {
     let digits = Array(String(number.magnitude))
     let groups = digits.indices.map { index in
@@ -104,19 +110,20 @@ func grouped(_ number: Int) -> String {
     return (number < 0 ? "-" : "") + groups.joined()
 }
 
-/// The words of a page for a model: its name, and its precision if that is not fp32.
-func modelWords(_ name: String, _ precision: Precision) -> String {
+/// Returns the description of a model for a page: its name, and its precision unless fp32.
+func modelDescription(_ name: String, _ precision: Precision) -> String {
     "model \(name)" + (precision == .fp32 ? "" : ", \(precision.rawValue)")
 }
 
-/// The words of a page for a folder or file: the argument, or the whole path of one such as `.`.
-func sourceWords(_ source: String) -> String {
+/// Returns the description of a folder or file for a page: the argument, or the absolute path for
+/// one such as `.`.
+func sourceDescription(_ source: String) -> String {
     let path = FilePath(argument: source)
     return source.contains { $0 != "." && $0 != "/" }
         ? source : PageLocation(page: nil).absolute(path).description
 }
 
-/// A text within HTML or SVG.
+/// Returns a text escaped for HTML and SVG.
 func escaped(_ text: String) -> String {
     var result = ""
     for character in text.unicodeScalars {
@@ -128,13 +135,13 @@ func escaped(_ text: String) -> String {
         case "'": result += "&#39;"
         case "\n", "\t", " "..."~", "\u{A0}"..."\u{FFFD}", "\u{10000}"...:
             result.unicodeScalars.append(character)
-        default: result += "\u{FFFD}"  // XML has no other control characters, nor U+FFFE and U+FFFF
+        default: result += "\u{FFFD}"  // control characters, U+FFFE and U+FFFF are invalid in XML
         }
     }
     return result
 }
 
-/// A JPEG within a page.
+/// Returns a data URI for a JPEG file.
 func dataURI(_ jpeg: [UInt8]) -> String {
     "data:image/jpeg;base64," + Data(jpeg).base64EncodedString()
 }

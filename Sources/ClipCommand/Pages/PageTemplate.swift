@@ -1,17 +1,19 @@
 import CPages
 
-/// A file of Sources/CPages with places, {{name}}, that are filled in.
+/// A file of Sources/CPages with placeholders of the form {{name}}.
 struct PageTemplate {
     let bytes: [UInt8]
 
     init(_ file: clip_page_bytes) { bytes = Self.bytes(of: file) }
 
-    /// The content of a file that needs no filling.
+    /// Returns the content of a file without placeholders.
     static func bytes(of file: clip_page_bytes) -> [UInt8] {
         Array(UnsafeBufferPointer(start: file.start, count: file.count))
     }
 
-    /// The template with its places filled. The values are not searched for places.
+    /// Returns the template with its placeholders replaced.
+    ///
+    /// Placeholders within values are not replaced.
     func filled(_ values: [String: [UInt8]]) -> [UInt8] {
         var result: [UInt8] = []
         var rest = bytes[...]
