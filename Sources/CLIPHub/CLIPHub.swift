@@ -1,13 +1,6 @@
 internal import Files
 public import CLIP
 
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
-internal import Files
-
 /// Which models there are, where they lie, and how to get them: the library's only networking.
 ///
 ///     let hub = CLIPHub()
@@ -68,7 +61,7 @@ public struct CLIPHub: Sendable {
     ///   the certificates to trust, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and
     ///   `SSL_CERT_DIR` (the first that is set) matter; the process's if nil.
     public init(environment: [String: String]? = nil) {
-        let environment = environment ?? ProcessInfo.processInfo.environment
+        let environment = environment ?? environmentVariables()
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
         }

@@ -1,5 +1,4 @@
 internal import Files
-internal import Files
 
 /// The certificates that connections trust: the system's, or those that a variable of the
 /// environment names.

@@ -1,6 +1,5 @@
 internal import Files
 internal import CLIP
-internal import Files
 
 extension CLIPHub {
     /// Fetches weights, unless they are here already, and returns where they are.

@@ -1,11 +1,4 @@
 internal import Files
-internal import Files
-
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
 
 /// The folders in which weights lie: Hugging Face's, as its own libraries keep it, and OpenAI's.
 ///
@@ -43,20 +36,24 @@ struct HubCache: Sendable {
             let text = String(decoding: file.bytes(0..<file.count), as: UTF8.self)
             commits.append(Substring(text).trimmed)
         }
-        let others = try? FileManager.default.contentsOfDirectory(atPath: folder + "/snapshots")
-        commits += (others ?? []).sorted().filter { !commits.contains($0) }
+        commits += Self.names(in: folder + "/snapshots").filter { !commits.contains($0) }
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
     /// The repositories of models of which something is there: `owner/name`.
     var repositories: [String] {
-        let folders = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return folders.sorted().compactMap { folder in
+        Self.names(in: root).compactMap { folder in
             let parts = folder.replacing("--", with: "/").split(separator: "/")
             guard parts.count >= 3, parts[0] == "models" else { return nil }
             // A name may have two dashes of its own, an owner not.
             return "\(parts[1])/\(parts[2...].joined(separator: "--"))"
         }
+    }
+
+    /// The sorted names of what is in a folder; none if it cannot be read.
+    private static func names(in folder: String) -> [String] {
+        let entries = (try? folderEntries(Array(folder.utf8))) ?? []
+        return entries.map { String(decoding: $0.name, as: UTF8.self) }.sorted()
     }
 
     /// The first of some files that is there: in the main branch's snapshot, else in any that has one.

@@ -35,8 +35,10 @@ private func fileMode(_ path: String) -> mode_t? {
     return stat(path, &status) == 0 ? status.st_mode : nil
 }
 
-/// Whether this process may write a file, or into a folder.
-package func mayWrite(_ path: [UInt8]) -> Bool { withPath(path) { access($0, W_OK) } == 0 }
+/// Returns the reason why this process may not write a file, or into a folder; nil if it may.
+package func errorAgainstWriting(_ path: [UInt8]) -> FileError? {
+    withPath(path) { access($0, W_OK) } == 0 ? nil : .last()
+}
 
 /// The path that symbolic links lead to, whether a file is there or not; any other path as it is.
 ///
@@ -96,5 +98,6 @@ package func linkTarget(_ path: [UInt8]) throws(FileError) -> [UInt8] {
     var target = [CChar](repeating: 0, count: 4096)
     let count = withPath(path) { readlink($0, &target, target.count) }
     guard count >= 0 else { throw .last() }
+    guard count < target.count else { throw FileError(reason: "its target is too long") }
     return target[..<count].map { UInt8(bitPattern: $0) }
 }
