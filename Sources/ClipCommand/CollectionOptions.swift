@@ -141,7 +141,7 @@ final class CollectionJob {
         failures += 1
         let line = Hints.line(error)
         if listed.count < Self.listLimit { listed.append(line) }
-        let object = JSON.object(["path": .path(name), "reason": .string(line)])
+        let object = JSONValue.object(["path": .path(name), "reason": .string(line)])
         try withErrorsFile { _ throws(FileError) in try log?.append(object.bytes) }
         progress.advance()
     }

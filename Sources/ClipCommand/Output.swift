@@ -44,7 +44,7 @@ func finishOutput() throws {
 }
 
 /// One line of JSON on standard output.
-func printLine(_ json: JSON) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
+func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 
 /// Bytes on standard output, at a terminal without control characters.
 func printBytes(_ bytes: [UInt8]) {
