@@ -8,8 +8,8 @@
 
 /// A file that is written from its beginning under its own name.
 ///
-/// An existing file is emptied; what is written through, as `isWrittenThrough` tells, gets the bytes
-/// at its end. An object must not be used by several threads at once.
+/// An existing file is emptied; what is written through, as `isWrittenThrough` tells, gets the
+/// bytes at its end. An object must not be used by several threads at once.
 package final class LineFile {
     private let descriptor: Int32
     private var pending: [UInt8] = []

@@ -9,9 +9,9 @@
 /// A file that is written all or nothing: it gets its name when it is complete and on the disk.
 ///
 /// Until then, and if `finish` is never called, whatever has the name stays as it is. A symbolic
-/// link is followed: the file that it leads to is replaced. A device or a pipe cannot be replaced by
-/// a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets the bytes
-/// at its end. An object must not be used by several threads at once.
+/// link is followed: the file that it leads to is replaced. A device or a pipe cannot be replaced
+/// by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets the
+/// bytes at its end. An object must not be used by several threads at once.
 package final class OutputFile {
     private let path: [UInt8]
     /// The path of the temporary file; nil if the output is written through.
