@@ -132,8 +132,8 @@ package final class OpenFolder {
     private static func linkError(_ name: [UInt8]) -> FileError {
         FileError(
             reason: """
-                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files inside \
-                the folder are moved or deleted
+                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files \
+                inside the folder are moved or deleted
                 """)
     }
 
