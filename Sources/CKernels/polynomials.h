@@ -4,8 +4,8 @@
 #ifndef POLYNOMIALS_H
 #define POLYNOMIALS_H
 
-// exp(x) = 2^k exp(r), where k = round(x / log(2)) and r = x - k log(2). The two parts of log(2)
-// add up to more than a float's precision.
+// exp(x) = 2^k exp(r), where k = round(x / log(2)) and r = x - k log(2). The sum of
+// both parts of log(2) is more precise than a float.
 #define LOG2_E 1.44269504f
 #define LOG_2_HIGH 0.693147182f
 #define LOG_2_LOW -1.90465430e-9f
