@@ -42,7 +42,7 @@ static void compute(const clip_blas_product *p) {
                 (int)p->w_stride, 0, p->y, (int)p->y_stride);
 }
 
-// Accelerate is part of the system, and its threads are told to keep out of a thread's products.
+// Accelerate is part of the system. It is told to compute each product on one thread.
 static int find_library(int is_fast) {
     library.version = "Accelerate";
     library.core = "Apple";
@@ -58,13 +58,14 @@ void clip_blas_multiply(const clip_blas_product *product) {
 
 #else
 
-// OpenBLAS keeps a buffer for each product that is being computed, and ends the process when there are too
-// many. Its build without threads hands them out without a lock: two products at once were seen to be wrong.
+// OpenBLAS keeps a buffer for each product in progress, and ends the process if there are too many.
+// Its build without threads gives out buffers without a lock: concurrent products were seen to be
+// wrong.
 enum { MOST_AT_ONCE = 32 };
 
 static struct {
     __typeof__(cblas_sgemm) *sgemm;
-    // Of a build with OpenMP, in which each thread that calls has a number of threads of its own.
+    // For builds with OpenMP, where each calling thread has its own number of threads.
     int (*omp_get_max_threads)(void);
     void (*omp_set_num_threads)(int);
     int most_at_once, now, has_avx;
@@ -78,7 +79,7 @@ static void compute(const clip_blas_product *p) {
                    (blasint)p->x_stride, p->w, (blasint)p->w_stride, 0, p->y,
                    (blasint)p->y_stride);
 #if defined(__x86_64__)
-    // Some kernels for AVX leave the upper halves of registers in use, with which SSE code is slower.
+    // Some AVX kernels leave the upper halves of registers in use, which makes SSE code slower.
     if (openblas.has_avx) __asm__ volatile("vzeroupper");
 #endif
 }
@@ -104,8 +105,9 @@ void clip_blas_multiply(const clip_blas_product *product) {
     pthread_mutex_unlock(&openblas.mutex);
 }
 
-// The kernels to ask for: those for AVX-512 also on CPUs that are newer than the library, which takes its
-// oldest ones there; on CPUs with AVX2 those for AVX, whose rows do not depend on their places.
+// The kernels to request. With AVX-512, those for SkylakeX: a library older than the CPU would
+// choose its oldest kernels. With AVX2, those for AVX, which round a row the same at every
+// position.
 static const char *wanted_core(int is_fast) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -118,8 +120,9 @@ static const char *wanted_core(int is_fast) {
     return NULL;
 }
 
-// Loads with variables that the library reads at that moment. Other threads may read the environment
-// meanwhile, so it is not changed: for as long as it takes, `environ` points to a longer copy, which stays.
+// Loads the library with environment variables that it reads at that moment. Other threads may read
+// the environment meanwhile, so it is not changed: `environ` points to a longer copy until the
+// library is loaded. The copy is never freed.
 static void *load_configured(const char *const *names, size_t count, int is_fast) {
     size_t variables = 0;
     char **old = environ;
@@ -127,7 +130,7 @@ static void *load_configured(const char *const *names, size_t count, int is_fast
     char **longer = malloc((variables + 3) * sizeof *longer);
     if (!longer) return NULL;
     size_t added = 0;
-    // Its build with threads would start them at once.
+    // The build with threads would start them immediately.
     longer[added++] = "OPENBLAS_NUM_THREADS=1";
     const char *core = getenv("OPENBLAS_CORETYPE") ? NULL : wanted_core(is_fast);
     if (core) longer[added++] = (char *)core;
@@ -171,13 +174,14 @@ static int find_library(int is_fast) {
 
 #endif
 
-// MARK: Whether a row's bits depend on its place
+// MARK: Does the position of a row change its bits?
 
-// Enough inputs for more than one block of every kernel, and enough of everything for the ordinary kernels
-// rather than those for small matrices.
+// Enough inputs for more than one block of every kernel, and products too large for the kernels for
+// small matrices.
 enum { PROBE_ROWS = 96, PROBE_INPUTS = 700, PROBE_OUTPUTS = 264, PROBE_VECTORS = 7 };
 
-// Multiplies one row with a few vectors of weights, both at every place, and looks for another result.
+// Multiplies the same row, at every position, with the same few vectors of weights, at every
+// position. Returns 1 if any result differs.
 static int depends_on_place(size_t rows, const float *x, const float *w, float *y,
                             float *expected) {
     clip_blas_product product = {
@@ -222,7 +226,7 @@ int clip_blas_is_built(void) {
 }
 
 int clip_blas_has_room(void) {
-    // OpenBLAS takes 32 MB for each of its buffers, and tries without end where there are none.
+    // OpenBLAS needs 32 MB for each of its buffers, and retries for ever if it cannot get them.
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1;
     return limit.rlim_cur >= 512 * 1000 * 1000;
@@ -259,7 +263,7 @@ const char *clip_blas_core(void) {
 
 #else
 
-// Built without the trait BLAS.
+// The package is built without the trait BLAS.
 
 int clip_blas_is_built(void) {
     return 0;

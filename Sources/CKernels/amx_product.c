@@ -4,25 +4,25 @@
 
 #define AMX_TARGET AVX512_TARGET ",amx-tile,amx-bf16,amx-int8"
 
-// What _tile_loadconfig reads.
+// The memory operand of _tile_loadconfig.
 typedef struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
     uint8_t rows[16];
 } configuration;
 
-// Tiles 0 to 3 are the sums of two bands of rows with the two halves of a panel, 4 and 5 the bands
-// of x, 6 and 7 the halves of the weights.
+// Tiles 4 and 5 are two bands of rows of x, 6 and 7 the two halves of a panel of weights, and 0 to
+// 3 the sums of each band with each half.
 enum { BAND = 16, HALF = 64 };
 
 #pragma clang attribute push(__attribute__((target(AMX_TARGET))), apply_to = function)
 
-// The vector units finish a tile while the matrix unit computes the next one. For each thread, the
-// tile that waits for it, and what the matrix unit is configured for.
+// The vector units finish a tile while the matrix unit computes the next one. This is, for each
+// thread, the tile to be finished and the configuration of the matrix unit.
 static _Thread_local struct {
     const clip_product *product;
     _Alignas(64) float sums[2][TILE_ROWS * CLIP_PANEL_OUTPUTS];
-    int which;  // of the two has the sums that wait
+    int which;  // the index of the sums to be finished
     size_t line, row, rows, output;
     size_t configured_rows;
 } waiting;
@@ -37,14 +37,14 @@ static void configure(size_t upper, size_t lower) {
     _tile_loadconfig(&c);
 }
 
-// Some rows of the tile that waits.
+// Finishes some rows of the waiting tile.
 __attribute__((always_inline)) static inline void finish_waiting(size_t from, size_t to,
                                                                  clip_activation activation) {
-    finish_rows(waiting.product, waiting.sums[waiting.which] + from * CLIP_PANEL_OUTPUTS, waiting.line,
-                waiting.row + from, to - from, waiting.output, activation);
+    finish_rows(waiting.product, waiting.sums[waiting.which] + from * CLIP_PANEL_OUTPUTS,
+                waiting.line, waiting.row + from, to - from, waiting.output, activation);
 }
 
-// The numbers of tiles have to be constants.
+// The instructions need constant tile numbers.
 #define ADD_PRODUCT(sum, x, w) \
     (of_bytes ? _tile_dpbusd(sum, x, w) : _tile_dpbf16ps(sum, x, w))
 
@@ -126,7 +126,8 @@ static void finish_later(const clip_product *p, float *sums, size_t line, size_t
     waiting.which = !waiting.which;
 }
 
-__attribute__((always_inline)) static inline void multiply(const clip_product *p, compute_tile compute) {
+__attribute__((always_inline)) static inline void multiply(const clip_product *p,
+                                                           compute_tile compute) {
     waiting.product = p;
     waiting.rows = 0;
     waiting.configured_rows = 0;

@@ -7,17 +7,17 @@
 #include <math.h>
 #include <string.h>
 
-// The package is built for the oldest x86-64; only what stands here may use more.
+// The package is built for the x86-64 baseline; only these functions may use more.
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-// MARK: The last few floats of a row
+// MARK: The last floats of a row
 
 static __m256i first_lanes(size_t n) {
     __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
 
-// Zero in the other lanes.
+// Loads n floats, with zeros in the other lanes.
 static __m256 load_some(const float *x, size_t n) {
     return _mm256_maskload_ps(x, first_lanes(n));
 }
@@ -60,7 +60,7 @@ static __m256 exp_vector(__m256 x) {
     p = _mm256_fmadd_ps(_mm256_mul_ps(r, r), p, r);
     p = _mm256_add_ps(p, _mm256_set1_ps(1));
 
-    // k may be 128, but 2^128 is no float: multiply by 2^(k - 1), then by 2.
+    // k may be 128, but 2^128 is not a finite float: multiply by 2^(k - 1), then by 2.
     __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127 - 1));
     p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
     return _mm256_andnot_ps(tiny, _mm256_add_ps(p, p));
@@ -83,13 +83,13 @@ static __m256 gelu(__m256 x) {
     }
     p = _mm256_mul_ps(p, t);
 
-    // exp(-a^2 / 2) magnifies the rounding error of a^2, so take that out again.
+    // exp(-a^2 / 2) magnifies the rounding error of a^2, which is corrected here.
     __m256 square = _mm256_mul_ps(a, a);
     __m256 error = _mm256_fmsub_ps(a, a, square);
     __m256 e = exp_vector(_mm256_mul_ps(square, _mm256_set1_ps(-0.5f)));
     e = _mm256_fmadd_ps(_mm256_mul_ps(error, _mm256_set1_ps(-0.5f)), e, e);
 
-    // x times the weight of the normal distribution below x.
+    // x times the cumulative distribution function of the normal distribution at x.
     __m256 beyond = _mm256_mul_ps(e, p);
     __m256 within = _mm256_sub_ps(_mm256_set1_ps(1), beyond);
     return _mm256_mul_ps(x, _mm256_blendv_ps(within, beyond, x));
@@ -174,8 +174,8 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
-static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
-                          int32_t *out) {
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
+                          size_t n, int32_t *out) {
     for (size_t row = 0; row < count; row++, rows += stride) {
         __m256i sums = _mm256_setzero_si256();
         size_t i = 0;
@@ -220,7 +220,8 @@ static void scale(float *x, float factor, size_t n) {
 }
 
 static void softmax(float *x, size_t n, float scale_factor) {
-    // x comes first, so that the maximum skips NaN, which reaches every entry through the sum.
+    // x is the first argument, so that the maximum skips NaN; it reaches all outputs through the
+    // sum.
     __m256 maxima = _mm256_set1_ps(-INFINITY);
     size_t i = 0;
     for (; i + 8 <= n; i += 8) maxima = _mm256_max_ps(_mm256_loadu_ps(x + i), maxima);
@@ -244,7 +245,7 @@ static void softmax(float *x, size_t n, float scale_factor) {
     scale(x, 1 / sum(x, n), n);
 }
 
-// Inlined, so that the choice of the activation is made once and not for every vector.
+// Inlined, so that the activation is chosen once rather than for every vector.
 __attribute__((always_inline)) static inline void apply(float *x, const float *bias, size_t n,
                                                         clip_activation activation) {
     __m256 zero = _mm256_setzero_ps();
@@ -305,7 +306,7 @@ static void bfloat16_to_float32(const uint16_t *x, size_t n, float *out) {
 
 #pragma clang attribute pop
 
-// What CPUs with AVX2 have in common.
+// The functions that all tables for AVX2 share.
 #define AVX2_KERNELS                                           \
     .layer_norm = layer_norm,                                  \
     .softmax = softmax,                                        \

@@ -5,16 +5,16 @@
 #include <immintrin.h>
 #include <math.h>
 
-// Products of bytes by vectors of 32 bytes. VNNI multiplies and adds four pairs of bytes in one instruction;
-// without it three do, the first of which adds two products in 16 bits. So that these never overflow, the
-// bytes of x have seven bits there: 2 * 127 * 127 < 2^15.
+// Products of bytes with vectors of 32 bytes. VNNI multiplies and adds four pairs of bytes with one
+// instruction. Without VNNI it takes three, and the first adds two products in 16 bits. To avoid
+// overflow, the bytes of x then have seven bits: 2 * 127 * 127 < 2^15.
 
 #define AVX2_TARGET "avx2,fma,f16c"
 #define AVX_VNNI_TARGET AVX2_TARGET ",avxvnni"
 #define AVX512_VNNI_256_TARGET AVX2_TARGET ",avx512f,avx512bw,avx512vl,avx512vnni"
 
-// Rows of a tile, by half a panel. With VNNI the sums, two vectors of weights and one of x fill the 16
-// registers; without it there is one vector of products and one of ones beside.
+// A tile is HEIGHT rows by half a panel. With VNNI, the sums, two vectors of weights and one of x
+// fit into 16 registers. Without it, products and ones take one more each.
 enum { HEIGHT = 6, AVX2_HEIGHT = 5, WIDTH = 16 };
 
 typedef __m256i (*accumulate)(__m256i sums, __m256i x, __m256i w);
@@ -38,7 +38,7 @@ __attribute__((target(AVX512_VNNI_256_TARGET))) static inline __m256i accumulate
 
 #pragma clang attribute push(__attribute__((target(AVX2_TARGET))), apply_to = function)
 
-// `rows` is a constant wherever this is inlined, so that the sums are registers.
+// `rows` is a constant wherever this is inlined, so that the sums stay in registers.
 __attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows,
                                                                accumulate add, float *sums) {
     const int32_t *x = (const int32_t *)t->x;
@@ -82,7 +82,7 @@ __attribute__((always_inline)) static inline void compute(const tile *t, accumul
     }
 }
 
-// The sums become floats; sums of bytes are one run of words, so these are whole.
+// Converts sums to outputs. Products of bytes are computed in one run, so the sums are complete.
 static void finish(const clip_product *p, float *sums, size_t line, size_t row, size_t rows,
                    size_t output) {
     size_t there = p->outputs - output;
@@ -115,11 +115,11 @@ PRODUCT(avx2, AVX2_TARGET, AVX2_HEIGHT)
 PRODUCT(avx_vnni, AVX_VNNI_TARGET, HEIGHT)
 PRODUCT(avx512_vnni_256, AVX512_VNNI_256_TARGET, HEIGHT)
 
-// MARK: From floats to bytes
+// MARK: Quantisation
 
 #pragma clang attribute push(__attribute__((target(AVX2_TARGET))), apply_to = function)
 
-// The smallest and the largest number, 0 among them; NaN both if one is not finite.
+// The smallest and the largest of x and 0; both NaN if any x is not finite.
 static void range(const float *x, size_t n, float *smallest, float *largest) {
     __m256 low = _mm256_setzero_ps(), high = low, bad = low;
     size_t i = 0;
@@ -149,12 +149,12 @@ static void range(const float *x, size_t n, float *smallest, float *largest) {
     *largest = isnan(b) ? NAN : h;
 }
 
-// The nearest integers to x[i] * factor: eight at a time, then one.
+// The nearest integers to x[i] * factor, of eight floats.
 __attribute__((always_inline)) static inline __m256i rounded(const float *x, float factor) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(factor)));
 }
 
-// Eight integers as bytes, signed or not.
+// Stores eight integers as bytes, signed or unsigned.
 __attribute__((always_inline)) static inline void store_bytes(void *out, __m256i q, int is_signed) {
     __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
     __m128i bytes = is_signed ? _mm_packs_epi16(words, words) : _mm_packus_epi16(words, words);

@@ -6,10 +6,11 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-// Six rows by half a panel: 12 sums, two vectors of weights and one of x in 16 registers.
+// A tile is six rows by half a panel: 12 sums, two vectors of weights and one of x in 16 registers.
 enum { HEIGHT = 6, WIDTH = 16 };
 
-__attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows, float *sums) {
+__attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows,
+                                                               float *sums) {
     const float *x = (const float *)t->x;
     size_t stride = t->row_stride / 4, words = t->words;
     const char *ahead = t->ahead;

@@ -7,20 +7,20 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-// A weight has too many bits for pmaddwd, which multiplies 16-bit numbers and adds two
-// neighbouring products. So it is split into 65536 high + low, where low is signed, and the two
-// sums are put together at the end. All of it is exact modulo 2^32, and the total fits.
+// pmaddwd multiplies 16-bit numbers and adds pairs of products, but a weight has more bits. So it
+// is split into 65536 high + low, where low is signed, and the sums of both are combined at the
+// end. Everything is exact modulo 2^32, and the total fits into 32 bits.
 typedef struct {
     __m256i high, low;
 } sums;
 
-// Adds pixels, 16 bits each and with two taps side by side, times the parts of those two weights.
+// Adds 16-bit pixels, two taps side by side, times the high and low parts of their weights.
 static void add_products(sums *s, __m256i pixels, __m256i high, __m256i low) {
     s->high = _mm256_add_epi32(s->high, _mm256_madd_epi16(pixels, high));
     s->low = _mm256_add_epi32(s->low, _mm256_madd_epi16(pixels, low));
 }
 
-// From two weights in every 64 bits: their high parts in every 32 bits.
+// The high parts of pairs of weights: from two weights in every 64 bits, two in every 32 bits.
 static __m256i high_parts(__m256i pairs) {
     // The high part is one more where the low part is negative.
     pairs = _mm256_add_epi32(pairs, _mm256_set1_epi32(0x8000));
@@ -56,7 +56,7 @@ static void add_four_taps(sums *s, __m256i pixels, __m128i weights) {
     add_products(s, interleave(pixels), high_parts(pairs), low_parts(pairs));
 }
 
-// Exactly 12 bytes.
+// Loads exactly 12 bytes.
 static __m256i load_four_pixels(const uint8_t *p) {
     __m128i pixels = _mm_loadl_epi64((const __m128i *)p);
     return _mm256_broadcastsi128_si256(_mm_insert_epi32(pixels, load32(p + 8), 2));
@@ -81,7 +81,7 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
             count = 4;
         }
         size_t j = 0;
-        // A load of 16 bytes touches six pixels.
+        // A load of 16 bytes reads from six pixels.
         for (; j + 6 <= count; j += 4) {
             __m128i pixels = _mm_loadu_si128((const __m128i *)(p + 3 * j));
             add_four_taps(&s, _mm256_broadcastsi128_si256(pixels),
@@ -92,7 +92,7 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
                           _mm_loadu_si128((const __m128i *)(w + j)));
         }
         if (j < count) {
-            // The last four taps, without those that were there before.
+            // The last four taps, with zeros for those that are done already.
             __m128i done = _mm_set1_epi32((int)(4 - (count - j)));
             __m128i is_new = _mm_cmpgt_epi32(_mm_setr_epi32(1, 2, 3, 4), done);
             __m128i last = _mm_loadu_si128((const __m128i *)(w + count - 4));
@@ -109,8 +109,8 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
 }
 
 void clip_resize_horizontal_avx2(
-    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
-    size_t out_width, uint8_t *out) {
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts,
+    const int32_t *weights, size_t taps, size_t out_width, uint8_t *out) {
     for (size_t i = 0; i < count; i++) {
         resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
                    out + i * 3 * out_width);
@@ -154,7 +154,7 @@ static void resize_32_bytes(const uint8_t *rows, size_t stride, const int32_t *w
         add_two_rows(s, load_row(rows + j * stride), _mm256_setzero_si256(),
                      _mm256_set1_epi64x((uint32_t)weights[j]));
     }
-    // Packing saturates, and undoes the order of unpacking.
+    // Packing saturates, and restores the order before unpacking.
     __m256i first = _mm256_packs_epi32(shifted(s[0]), shifted(s[1]));
     __m256i second = _mm256_packs_epi32(shifted(s[2]), shifted(s[3]));
     _mm256_storeu_si256((__m256i *)out, _mm256_packus_epi16(first, second));
@@ -169,7 +169,7 @@ void clip_resize_vertical_avx2(const uint8_t *rows, size_t stride, const int32_t
     for (size_t i = 0; i + 32 <= n; i += 32) {
         resize_32_bytes(rows + i, stride, weights, taps, out + i);
     }
-    // The last bytes together with some that were there before.
+    // The last bytes, together with some that are done already.
     if (n % 32 != 0) resize_32_bytes(rows + n - 32, stride, weights, taps, out + n - 32);
 }
 

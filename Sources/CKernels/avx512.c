@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-// The package is built for the oldest x86-64; only what stands here may use more.
+// The package is built for the x86-64 baseline; only these functions may use more.
 #pragma clang attribute push(__attribute__((target(AVX512_TARGET))), apply_to = function)
 
 // MARK: Rows of floats
@@ -68,13 +68,13 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
-static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
-                          int32_t *out) {
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
+                          size_t n, int32_t *out) {
     for (size_t row = 0; row < count; row++, rows += stride) {
         __m512i sums[2] = {0};
         size_t i = 0;
         for (; i + 64 <= n; i += 64) {
-            // Rows are read once, from memory: what is a few of them ahead is asked for.
+            // Each row is read once, from memory: prefetch a few rows ahead.
             _mm_prefetch((const char *)rows + i + 4 * stride, _MM_HINT_T0);
             for (int k = 0; k < 2; k++) {
                 __m512i bytes = _mm512_cvtepi8_epi16(
@@ -118,7 +118,8 @@ static void scale(float *x, float factor, size_t n) {
 }
 
 static void softmax(float *x, size_t n, float scale_factor) {
-    // x comes first, so that the maximum skips NaN, which reaches every entry through the sum.
+    // x is the first argument, so that the maximum skips NaN; it reaches all outputs through the
+    // sum.
     __m512 maxima = _mm512_set1_ps(-INFINITY);
     for (size_t i = 0; i < n; i += 16) {
         __m512 y = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), lanes(n - i), x + i);
@@ -135,7 +136,7 @@ static void softmax(float *x, size_t n, float scale_factor) {
     scale(x, 1 / sum(x, n), n);
 }
 
-// Inlined, so that the choice of the activation is made once and not for every vector.
+// Inlined, so that the activation is chosen once rather than for every vector.
 __attribute__((always_inline)) static inline void apply(float *x, const float *bias, size_t n,
                                                         clip_activation activation) {
     __m512 zero = _mm512_setzero_ps();
@@ -195,7 +196,7 @@ static void float32_to_bfloat16(const float *x, size_t n, uint16_t *out) {
 
 // MARK: Bytes
 
-// The smallest and the largest of x and 0; both NaN if any x is no finite number.
+// The smallest and the largest of x and 0; both NaN if any x is not finite.
 static void range(const float *x, size_t n, float *smallest, float *largest) {
     __m512 low = _mm512_setzero_ps(), high = low, zero = low;
     __mmask16 bad = 0;
@@ -244,7 +245,7 @@ static void quantize_symmetrically(const float *x, size_t n, int8_t *out, float 
 
 // MARK: Panels
 
-// Turns the rows of a 16 x 16 square into its columns.
+// Transposes a 16 x 16 square.
 static void transpose(__m512i r[16]) {
     __m512i t[16];
     for (int i = 0; i < 16; i += 4) {
@@ -289,7 +290,7 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
 
 #pragma clang attribute pop
 
-// What CPUs with AVX-512 have in common.
+// The functions that all tables for AVX-512 share.
 #define AVX512_KERNELS \
     .layer_norm = layer_norm,                           \
     .softmax = softmax,                                 \
@@ -308,7 +309,7 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
     .quantize_symmetrically = quantize_symmetrically,   \
     .multiply_float32 = clip_multiply_float32_avx512
 
-// Without VNNI, products of bytes are those of AVX2, for which activations have seven bits.
+// Without VNNI, products of bytes are those of AVX2, and activations have seven bits.
 const clip_kernels clip_kernels_avx512 = {
     .name = "avx512",
     AVX512_KERNELS,

@@ -2,10 +2,10 @@
 
 #include "avx512_product.h"
 
-// Rows of a tile: 14 x 2 sums, two vectors of weights and one of x fill the 32 registers.
+// A tile is 14 rows by a panel: 28 sums, two vectors of weights and one of x in 32 registers.
 enum { HEIGHT = 14 };
 
-// How far before their use the weights are brought from the second cache to the first, in bytes.
+// The prefetch distance of weights from the L2 to the L1 cache, in bytes.
 enum { NEAR_AHEAD = 16 * CLIP_PANEL_WORD };
 
 typedef __m512 (*accumulate)(__m512 sums, __m512i x, __m512i w);
@@ -30,7 +30,7 @@ __attribute__((target(INT8_TARGET))) static inline __m512 accumulate_int8(__m512
 #pragma clang attribute push(__attribute__((target(AVX512_TARGET), always_inline)), \
                              apply_to = function)
 
-// `rows` is a constant wherever this is inlined, so that the sums are registers.
+// `rows` is a constant wherever this is inlined, so that the sums stay in registers.
 static inline void compute_rows(const tile *t, int rows, accumulate add, float *sums) {
     const int32_t *x = (const int32_t *)t->x;
     size_t stride = t->row_stride / 4, words = t->words;
@@ -48,7 +48,7 @@ static inline void compute_rows(const tile *t, int rows, accumulate add, float *
             __m512i value = _mm512_set1_epi32(x[i * stride + k]);
             s[i][0] = add(s[i][0], value, left);
             s[i][1] = add(s[i][1], value, right);
-            // Row by row: to load all values first would take more registers than there are.
+            // One row at a time: loading all values first would take too many registers.
             __asm__ volatile("" : "+v"(s[i][0]), "+v"(s[i][1]) : : "memory");
         }
     }
@@ -75,7 +75,8 @@ static inline void compute(const tile *t, accumulate add, float *sums) {
 
 #pragma clang attribute pop
 
-// Of bytes and bfloat16 all words are one run: only sums of floats can be parts.
+// Products of bytes and bfloat16 are computed in one run of words, because only float32 sums can
+// be added up in parts.
 #define PRODUCT(name, isa, run, each)                                                        \
     __attribute__((target(isa))) static void compute_##name(const tile *t, float *sums) {    \
         compute(t, accumulate_##name, sums);                                                 \

@@ -1,4 +1,4 @@
-// What becomes of the sums of a tile, for the files that are built for AVX-512.
+// Conversion of the sums of a tile to outputs, for the files built for AVX-512.
 
 #ifndef AVX512_PRODUCT_H
 #define AVX512_PRODUCT_H
@@ -13,13 +13,13 @@ static inline __m256i to_bfloat16(__m512 x) {
     __m512i bits = _mm512_castps_si512(x);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-    // Rounding could carry a NaN into infinity.
+    // Rounding could turn NaN into infinity.
     __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     rounded = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7FC00000));
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 
-// Sixteen outputs of one row, from the sums of whichever kind.
+// Converts sixteen sums of a row, of any format, to outputs.
 static inline void finish_vector(const clip_product *p, __m512 sums, char *y, size_t row,
                                  size_t output, __mmask16 mask, clip_activation activation) {
     if (p->output_scales) {
@@ -58,7 +58,7 @@ static inline void finish_rows(const clip_product *p, const float *sums, size_t 
 
 #pragma clang attribute pop
 
-// The choice of the activation is made once a tile.
+// The activation is chosen once for each tile.
 __attribute__((target(AVX512_TARGET), unused)) static void finish(
     const clip_product *p, float *sums, size_t line, size_t row, size_t rows, size_t output) {
     switch (p->activation) {

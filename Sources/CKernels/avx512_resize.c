@@ -9,7 +9,7 @@
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
     apply_to = function)
 
-// As in avx2_resize.c, a weight is 65536 high + low, and the two parts have a sum each.
+// As in avx2_resize.c, a weight is 65536 high + low, and each part has a sum of its own.
 typedef struct {
     __m512i high, low;
 } sums;
@@ -19,7 +19,7 @@ static void add_products(sums *s, __m512i pixels, __m512i high, __m512i low) {
     s->low = _mm512_add_epi32(s->low, _mm512_madd_epi16(pixels, low));
 }
 
-// From two weights in every 64 bits: their high parts in every 32 bits.
+// The high parts of pairs of weights: from two weights in every 64 bits, two in every 32 bits.
 static __m512i high_parts(__m512i pairs) {
     // The high part is one more where the low part is negative.
     pairs = _mm512_add_epi32(pairs, _mm512_set1_epi32(0x8000));
@@ -38,7 +38,7 @@ static __m512i total(sums s) {
 
 // From eight pixels, two taps in each of the four lanes: 16-bit r0 r1 g0 g1 b0 b1 0 0 | ...
 static __m512i interleave(__m256i pixels) {
-    // Pixels 2 and 6 start in the middle of 32 bits, hence the two kinds of lanes.
+    // Pixels 2 and 6 start in the middle of a 32-bit word, hence the two kinds of lanes.
     __m512i lanes = _mm512_permutexvar_epi32(
         _mm512_setr_epi32(0, 1, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 4, 5, 0, 0),
         _mm512_castsi256_si512(pixels));
@@ -48,17 +48,17 @@ static __m512i interleave(__m256i pixels) {
     return _mm512_shuffle_epi8(lanes, _mm512_broadcast_i64x4(order));
 }
 
-// Rows that share the work on their weights.
+// The number of rows that share the loads of weights.
 enum { TOGETHER = 4 };
 
-// One pixel of each of `rows` rows, in 32 bits each.
+// Computes a pixel of each of `rows` rows, in 32 bits each.
 __attribute__((always_inline)) static inline __m128i resize_pixel(
     const uint8_t *p, size_t stride, int rows, const int32_t *w, size_t count) {
     sums s[TOGETHER] = {0};
     for (size_t j = 0; j < count; j += 8) {
         size_t rest = count - j;
         __mmask8 weights = rest < 8 ? (__mmask8)((1u << rest) - 1) : 0xFF;
-        // A load of 32 bytes touches eleven pixels.
+        // A load of 32 bytes reads from eleven pixels.
         __mmask32 bytes = rest < 8 ? (1u << 3 * rest) - 1 : 0xFFFFFF;
         __m256i eight = _mm256_maskz_loadu_epi32(weights, w + j);
         // Lane by lane: w0 w1 w0 w1 | w2 w3 w2 w3 | ...
@@ -144,7 +144,7 @@ static void resize_64_bytes(const uint8_t *rows, size_t stride, const int32_t *w
         add_two_rows(s, _mm512_maskz_loadu_epi8(mask, rows + j * stride), _mm512_setzero_si512(),
                      _mm512_set1_epi64((uint32_t)weights[j]));
     }
-    // Packing saturates, and undoes the order of unpacking.
+    // Packing saturates, and restores the order before unpacking.
     __m512i first = _mm512_packs_epi32(shifted(s[0]), shifted(s[1]));
     __m512i second = _mm512_packs_epi32(shifted(s[2]), shifted(s[3]));
     _mm512_mask_storeu_epi8(out, mask, _mm512_packus_epi16(first, second));

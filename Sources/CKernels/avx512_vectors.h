@@ -1,4 +1,4 @@
-// Functions of one vector of sixteen floats, for the files that are built for AVX-512.
+// Functions of a vector of sixteen floats, for the files built for AVX-512.
 
 #ifndef AVX512_VECTORS_H
 #define AVX512_VECTORS_H
@@ -10,11 +10,11 @@
 
 #define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"
 
-// The package is built for the oldest x86-64; only what stands here may use more.
+// The package is built for the x86-64 baseline; only these functions may use more.
 #pragma clang attribute push(__attribute__((target(AVX512_TARGET), always_inline)), \
                              apply_to = function)
 
-// The lanes that exist, for `n` floats to go. Loads and stores under the mask touch no others.
+// The mask of the first n lanes, or of all. Masked loads and stores do not access the others.
 static inline __mmask16 lanes(size_t n) {
     return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xFFFF;
 }
@@ -55,13 +55,13 @@ static inline __m512 gelu(__m512 x) {
     }
     p = _mm512_mul_ps(p, t);
 
-    // exp(-a^2 / 2) magnifies the rounding error of a^2, so take that out again.
+    // exp(-a^2 / 2) magnifies the rounding error of a^2, which is corrected here.
     __m512 square = _mm512_mul_ps(a, a);
     __m512 error = _mm512_fmsub_ps(a, a, square);
     __m512 e = exp_vector(_mm512_mul_ps(square, _mm512_set1_ps(-0.5f)));
     e = _mm512_fmadd_ps(_mm512_mul_ps(error, _mm512_set1_ps(-0.5f)), e, e);
 
-    // x times the weight of the normal distribution below x.
+    // x times the cumulative distribution function of the normal distribution at x.
     __m512 weight = _mm512_mul_ps(e, p);
     __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
     weight = _mm512_mask_sub_ps(weight, positive, _mm512_set1_ps(1), weight);

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 size_t clip_cache_bytes(void) {
-    // A megabyte where nobody says; less than a quarter of one helps nobody.
+    // 1 MB if the system does not tell, and at least 256 KB.
     static _Atomic(size_t) known;
     size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
     if (bytes) return bytes;

@@ -16,14 +16,14 @@ static const char *const fastest_first[] = {"amx", "avx512-bf16", "avx512-vnni",
                                             "avx-vnni", "avx2", "neon", "scalar"};
 
 #if defined(__x86_64__)
-// These look at what the operating system saves on a context switch, too.
+// __builtin_cpu_supports also checks that the operating system saves the registers.
 static bool has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
            __builtin_cpu_supports("f16c");
 }
 
-// By the encoding of AVX, which CPUs without AVX-512 have.
+// VNNI in the encoding of AVX, which CPUs without AVX-512 have.
 static bool has_avx_vnni(void) {
     unsigned a, b, c, d;
     return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4) != 0;
@@ -42,10 +42,10 @@ static bool has_bf16(void) {
     return has_vnni() && __builtin_cpu_supports("avx512bf16");
 }
 
-// A process has to ask for the registers of the matrix unit, once.
+// On Linux, a process must request the registers of the matrix unit.
 static bool has_amx(void) {
     unsigned a, b, c, d;
-    const unsigned wanted = 1u << 22 | 1u << 24 | 1u << 25;  // of bfloat16, tiles, bytes
+    const unsigned wanted = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
     if (!has_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & wanted) != wanted) {
         return false;
     }
@@ -87,7 +87,7 @@ const clip_kernels *clip_kernels_current(void) {
     for (size_t i = 0; table == NULL; i++) {
         table = clip_kernels_named(fastest_first[i]);
     }
-    // Threads that come here together must agree, even if one of them changes the environment.
+    // Concurrent threads must agree, even if the environment changes between them.
     const clip_kernels *first = NULL;
     return atomic_compare_exchange_strong(&chosen, &first, table) ? table : first;
 }

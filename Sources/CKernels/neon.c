@@ -7,9 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-// MARK: The last few floats of a row
+// MARK: The last floats of a row
 
-// Zero in the other lanes.
+// Loads n floats, with zeros in the other lanes.
 static float32x4_t load_some(const float *x, size_t n) {
     float values[4] = {0};
     memcpy(values, x, n * sizeof(float));
@@ -44,7 +44,7 @@ static float32x4_t exp_vector(float32x4_t x) {
     p = vfmaq_f32(r, vmulq_f32(r, r), p);
     p = vaddq_f32(p, vdupq_n_f32(1));
 
-    // k may be 128, but 2^128 is no float: multiply by 2^(k - 1), then by 2.
+    // k may be 128, but 2^128 is not a finite float: multiply by 2^(k - 1), then by 2.
     int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(k), vdupq_n_s32(127 - 1));
     p = vmulq_f32(p, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));
     uint32x4_t bits = vreinterpretq_u32_f32(vaddq_f32(p, p));
@@ -65,13 +65,13 @@ static float32x4_t gelu(float32x4_t x) {
     for (int i = 7; i >= 0; i--) p = vfmaq_f32(vdupq_n_f32(tail_coefficients[i]), p, t);
     p = vmulq_f32(p, t);
 
-    // exp(-a^2 / 2) magnifies the rounding error of a^2, so take that out again.
+    // exp(-a^2 / 2) magnifies the rounding error of a^2, which is corrected here.
     float32x4_t square = vmulq_f32(a, a);
     float32x4_t minus_error = vfmsq_f32(square, a, a);
     float32x4_t e = exp_vector(vmulq_n_f32(square, -0.5f));
     e = vfmaq_f32(e, vmulq_n_f32(minus_error, 0.5f), e);
 
-    // x times the weight of the normal distribution below x.
+    // x times the cumulative distribution function of the normal distribution at x.
     float32x4_t weight = vmulq_f32(e, p);
     uint32x4_t positive = vcgtq_f32(x, vdupq_n_f32(0));
     return vmulq_f32(x, vbslq_f32(positive, vsubq_f32(one, weight), weight));
@@ -148,8 +148,8 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
-static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
-                          int32_t *out) {
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
+                          size_t n, int32_t *out) {
     for (size_t row = 0; row < count; row++, rows += stride) {
         int32x4_t sums[2] = {0};
         size_t i = 0;
@@ -212,7 +212,7 @@ static void softmax(float *x, size_t n, float scale_factor) {
     scale(x, 1 / sum(x, n), n);
 }
 
-// Inlined, so that the choice of the activation is made once and not for every vector.
+// Inlined, so that the activation is chosen once rather than for every vector.
 __attribute__((always_inline)) static inline void apply(float *x, const float *bias, size_t n,
                                                         clip_activation activation) {
     float32x4_t zero = vdupq_n_f32(0);

@@ -42,8 +42,8 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
 }
 
 void clip_resize_horizontal_neon(
-    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
-    size_t out_width, uint8_t *out) {
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts,
+    const int32_t *weights, size_t taps, size_t out_width, uint8_t *out) {
     for (size_t i = 0; i < count; i++) {
         resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
                    out + i * 3 * out_width);
@@ -81,7 +81,7 @@ void clip_resize_vertical_neon(const uint8_t *rows, size_t stride, const int32_t
     for (size_t i = 0; i + 16 <= n; i += 16) {
         resize_16_bytes(rows + i, stride, weights, taps, out + i);
     }
-    // The last bytes together with some that were there before.
+    // The last bytes, together with some that are done already.
     if (n % 16 != 0) resize_16_bytes(rows + n - 16, stride, weights, taps, out + n - 16);
 }
 

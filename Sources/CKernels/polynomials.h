@@ -4,13 +4,14 @@
 #ifndef POLYNOMIALS_H
 #define POLYNOMIALS_H
 
-// exp(x) = 2^k exp(r), where k = round(x / log(2)) and r = x - k log(2). The two parts of log(2)
-// add up to more than a float's precision.
+// exp(x) = 2^k exp(r), where k = round(x / log(2)) and r = x - k log(2). The sum of
+// both parts of log(2) is more precise than a float.
 #define LOG2_E 1.44269504f
 #define LOG_2_HIGH 0.693147182f
 #define LOG_2_LOW -1.90465430e-9f
 
-// Beyond these, exp(x) is infinite, and (nearly) smaller than any normal float.
+// Above the first exp(x) is infinite; below the second it is about the smallest normal float or
+// less.
 #define EXP_LARGEST 89.0f
 #define EXP_SMALLEST -86.9f
 
@@ -19,7 +20,7 @@ static const float exp_coefficients[5] = {
     +4.999999404e-01f, +1.666651964e-01f, +4.166839272e-02f, +8.368780836e-03f, +1.381446724e-03f,
 };
 
-// The weight of the normal distribution beyond a >= 0, erfc(a / sqrt(2)) / 2, is
+// The tail of the normal distribution beyond a >= 0, erfc(a / sqrt(2)) / 2, is
 // exp(-a^2 / 2) t (sum of tail_coefficients[i] t^i), where t = 1 / (1 + TAIL_SLOPE a).
 #define TAIL_SLOPE 0.265625f
 static const float tail_coefficients[9] = {
@@ -27,7 +28,7 @@ static const float tail_coefficients[9] = {
     -1.106255576e-01f, +2.121564746e-01f, -1.423109621e-01f, +3.066987544e-02f,
 };
 
-// From here on, that weight is zero as a float.
+// From here on, the tail is zero in float.
 #define TAIL_END 16.0f
 
 #endif

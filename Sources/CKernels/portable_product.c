@@ -1,12 +1,13 @@
 #include "product.h"
 
-// Four rows by eight outputs: sixteen registers of four floats hold the sums, two vectors of weights
-// and one of x, on every CPU.
+// A tile is four rows by eight outputs, so that the sums, two vectors of weights and one of x fit
+// into sixteen registers of four floats, which every CPU has.
 enum { HEIGHT = 4, WIDTH = 8 };
 
 typedef float vector __attribute__((vector_size(16), aligned(4)));
 
-__attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows, float *sums) {
+__attribute__((always_inline)) static inline void compute_rows(const tile *t, int rows,
+                                                               float *sums) {
     const float *x = (const float *)t->x;
     for (int column = 0; column < CLIP_PANEL_OUTPUTS; column += WIDTH) {
         const float *w = (const float *)t->panel + column;

@@ -1,4 +1,4 @@
-// The order in which the tiles of a product are computed; the same on every instruction set.
+// The loop over the tiles of a product, in the same order for every instruction set.
 
 #ifndef PRODUCT_H
 #define PRODUCT_H
@@ -7,42 +7,42 @@
 
 #include <string.h>
 
-// A tile of raw sums: at most TILE_ROWS rows of x with one panel; or a part of each sum, over words
-// that lie one after the other.
+// A tile: the sums of at most TILE_ROWS rows of x with one panel, or the part of these sums over a
+// run of consecutive words.
 enum { TILE_ROWS = 32 };
 
 typedef struct {
-    const char *x;  // the first row, from the first of the words on
+    const char *x;  // the first word of the first row
     size_t rows, row_stride, words;
     const char *panel;
-    int is_first;       // part of the sums; the others are added to it
-    const char *ahead;  // what the caches should fetch meanwhile: `ahead_step` bytes each word
+    int is_first;       // 1 for the first part of the sums, to which the others are added
+    const char *ahead;  // memory to prefetch: `ahead_step` bytes for each word
     size_t ahead_step;
 } tile;
 
-// For loops over arrays of sums, which are registers only where all of these are gone.
+// For loops over arrays of sums, which stay in registers only if all such loops are unrolled.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// So many products of floats are added up by themselves, then these sums: less is lost to rounding
-// than in one long sum.
+// Float products are summed in runs of this many words, and the runs then added up. This loses less
+// to rounding than one long sum.
 enum { SUMMED_AT_ONCE = 256 };
 
-// Of longer rows of floats so many words are taken at a time, and y is added to, where nothing but
-// a sum is wanted: the rows' parts stay in the cache while all panels' parts pass.
+// Longer rows of floats are multiplied this many words at a time, and the products added to y,
+// unless there is an activation. The parts of the rows then stay in the cache for all panels.
 enum { WORDS_AT_ONCE = 1024 };
 
 typedef void (*compute_tile)(const tile *t, float *sums);
 typedef void (*finish_tile)(const clip_product *p, float *sums, size_t line, size_t row,
                             size_t rows, size_t output);
 
-// How the tiles of an instruction set are computed: at most `height` rows, `run` words at once.
+// The tiles of an instruction set: at most `height` rows, and `run` words at once.
 typedef struct {
     size_t height, run;
     compute_tile compute;
     finish_tile finish;
 } tile_kernel;
 
-// All parts of the sums of a tile, whose first part this is.
+// Computes all parts of the sums of a tile, given the first part.
 __attribute__((always_inline)) static inline void compute_parts(const clip_product *p, tile t,
                                                                 size_t words, tile_kernel kernel,
                                                                 float *sums) {
@@ -61,8 +61,8 @@ __attribute__((always_inline)) static inline void compute_parts(const clip_produ
     }
 }
 
-// Asks for the outputs of a tile while its sums are computed: their rows are too far apart for the CPU
-// to guess them.
+// Prefetches the outputs of a tile while its sums are computed. Their rows are too far apart for
+// the CPU's own prefetcher.
 __attribute__((always_inline)) static inline void fetch_outputs(const clip_product *p, size_t line,
                                                                 size_t row, size_t rows,
                                                                 size_t output) {
@@ -75,8 +75,8 @@ __attribute__((always_inline)) static inline void fetch_outputs(const clip_produ
     }
 }
 
-// Rows in tiles of nearly the same height; as many tiles as stay in the second cache with all panels
-// in turn.
+// Splits rows into tiles of nearly equal height. As many tiles as fit into half the L2 cache are
+// multiplied by all panels before the next tiles.
 __attribute__((always_inline)) static inline void for_each_tile_of_words(const clip_product *p,
                                                                          size_t first_word,
                                                                          size_t words,
@@ -87,7 +87,7 @@ __attribute__((always_inline)) static inline void for_each_tile_of_words(const c
     size_t panel_bytes = p->segments * p->words * CLIP_PANEL_WORD;
     size_t part_bytes = p->segments * words * CLIP_PANEL_WORD;
     size_t panels = (p->outputs + CLIP_PANEL_OUTPUTS - 1) / CLIP_PANEL_OUTPUTS;
-    // Lines of several segments have most of their bytes in common. A single line has no stride.
+    // Lines of several segments overlap. A single line has no stride.
     size_t tile_bytes = kernel.height * words * 4;
     if (p->segments > 1 && p->lines > 1) tile_bytes = p->line_stride / tiles_a_line + 1;
     size_t chunk = clip_cache_bytes() / 2 / tile_bytes + 1;
@@ -112,7 +112,8 @@ __attribute__((always_inline)) static inline void for_each_tile_of_words(const c
                     .ahead_step = CLIP_PANEL_WORD / (last - first),
                 };
                 if (panel == 0) {
-                    // The rows of the next tile, which the other panels will find in the cache.
+                    // Prefetch the rows of the next tile, which stay in the cache for the other
+                    // panels.
                     t.ahead = t.x + rows * p->row_stride;
                     t.ahead_step = rows * p->row_stride / words;
                 }
@@ -129,7 +130,7 @@ __attribute__((always_inline)) static inline void for_each_tile(const clip_produ
     for_each_tile_of_words(p, 0, p->words, kernel);
 }
 
-// The same for floats.
+// The same for floats; splits long rows into runs of WORDS_AT_ONCE words.
 __attribute__((always_inline)) static inline void for_each_tile_of_floats(const clip_product *p,
                                                                           tile_kernel kernel) {
     size_t at_once = p->words;
@@ -146,7 +147,7 @@ __attribute__((always_inline)) static inline void for_each_tile_of_floats(const 
     }
 }
 
-// Outputs of floats from their sums, a row of a panel at a time.
+// Converts float sums to outputs, a row of a panel at a time.
 __attribute__((always_inline)) static inline void finish_floats(
     const clip_product *p, float *sums, size_t line, size_t row, size_t rows, size_t output,
     void (*add)(float *x, const float *y, size_t n),

@@ -1,4 +1,5 @@
-// The specification. Sums are in double, so that it can judge the other files.
+// The reference implementation. Sums are in double, so that the other files can be tested against
+// it.
 
 #include "tables.h"
 
@@ -39,13 +40,13 @@ static float activate(float x, clip_activation activation) {
     case CLIP_IDENTITY:
         return x;
     case CLIP_RELU:
-        // Written so that NaN stays NaN.
+        // The comparison keeps NaN.
         return x < 0 ? 0 : x;
     case CLIP_QUICK_GELU:
         return x / (1 + expf(-1.702f * x));
     case CLIP_GELU:
-        // 1 + erf(z) cancels for negative z, and erfc(-z) does not. In double, because the
-        // rounding of z matters 2 z^2 times as much in erfc(-z).
+        // erfc(-z), because 1 + erf(z) cancels for negative z. In double, because erfc(-z)
+        // magnifies the rounding error of z by 2 z^2.
         return (float)(0.5 * x * erfc(x * -0.70710678118654752));
     }
     return x;
@@ -80,8 +81,8 @@ static void dot_rows(const float *x, const float *rows, size_t stride, size_t co
     }
 }
 
-static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
-                          int32_t *out) {
+static void dot_rows_int8(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
+                          size_t n, int32_t *out) {
     for (size_t i = 0; i < count; i++, rows += stride) {
         int32_t sum = 0;
         for (size_t j = 0; j < n; j++) sum += x[j] * rows[j];
@@ -95,12 +96,13 @@ static void float16_to_float32(const uint16_t *x, size_t n, float *out) {
         uint32_t exponent = x[i] >> 10 & 31;
         uint32_t mantissa = x[i] & 1023;
         if (exponent == 0) {
-            // Zero and the subnormals count in units of 2^-24.
+            // Zero and subnormals are multiples of 2^-24.
             float magnitude = mantissa * 0x1p-24f;
             out[i] = sign ? -magnitude : magnitude;
             continue;
         }
-        // The bias is 15 there and 127 here; infinity and NaN have all exponent bits set.
+        // The exponent bias is 15 in binary16 and 127 in binary32; infinity and NaN have all
+        // exponent bits set.
         uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
         uint32_t bits = sign << 31 | wide << 23 | mantissa << 13;
         memcpy(&out[i], &bits, sizeof bits);
@@ -115,7 +117,7 @@ static void bfloat16_to_float32(const uint16_t *x, size_t n, float *out) {
 }
 
 static uint8_t clip8(int32_t sum) {
-    // The shift rounds down for negative sums, too (clang and gcc promise that).
+    // The shift rounds down for negative sums too, as clang and gcc guarantee.
     int32_t value = sum >> 22;
     return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
 }
@@ -136,8 +138,8 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
 }
 
 static void resize_horizontal(
-    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts, const int32_t *weights, size_t taps,
-    size_t out_width, uint8_t *out) {
+    const uint8_t *rows, size_t stride, size_t count, const int32_t *starts, const int32_t *counts,
+    const int32_t *weights, size_t taps, size_t out_width, uint8_t *out) {
     for (size_t i = 0; i < count; i++) {
         resize_row(rows + i * stride, starts, counts, weights, taps, out_width,
                    out + i * 3 * out_width);

@@ -1,5 +1,4 @@
 internal import Files
-
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -125,16 +124,11 @@ struct VerifiedFiles: Sendable {
     /// The metadata that changes when a file is written to, renamed or replaced; nil if there is no
     /// file.
     private static func identity(of path: String) -> String? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        #if canImport(Darwin)
-            let (written, changed) = (status.st_mtimespec, status.st_ctimespec)
-        #else
-            let (written, changed) = (status.st_mtim, status.st_ctim)
-        #endif
-        return """
-            \(status.st_dev) \(status.st_ino) \(status.st_size) \
-            \(written.tv_sec).\(written.tv_nsec) \(changed.tv_sec).\(changed.tv_nsec)
-            """
+        guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
+        let times = [status.modified, status.changed].map { time in
+            let (seconds, nanoseconds) = time.quotientAndRemainder(dividingBy: 1_000_000_000)
+            return "\(seconds).\(nanoseconds)"
+        }
+        return "\(status.device) \(status.inode) \(status.size) \(times[0]) \(times[1])"
     }
 }

@@ -62,14 +62,30 @@ struct Download {
     /// Downloads the file, unless it is there already, and calls `rest` before it releases the
     /// lock.
     func run(andThen rest: () throws(HubError) -> Void = {}) throws(HubError) {
-        let holder = try FileLock(lock)
+        let holder = try openLock()
         defer { withExtendedLifetime(holder) {} }
-        while try !holder.acquire() {
+        while try !acquire(holder) {
             progress(0, total: size, resumedFrom: 0, isWaiting: true)
             try pause(0.2, isCancelled: isCancelled)
         }
         if try !isThere() { try fetch() }
         try rest()
+    }
+
+    private func openLock() throws(HubError) -> FileLock {
+        do {
+            return try FileLock(path: Array(lock.utf8))
+        } catch {
+            throw .unwritable(path: lock, reason: error.reason)
+        }
+    }
+
+    private func acquire(_ holder: FileLock) throws(HubError) -> Bool {
+        do {
+            return try holder.acquire()
+        } catch {
+            throw .unwritable(path: lock, reason: "no lock: \(error.reason)")
+        }
     }
 
     /// Returns true if the destination exists and its size and checksum are right.
@@ -180,7 +196,7 @@ struct Download {
             }
             // A body of unknown length may be endless: it is not kept.
             if total == nil { removeFile(partial) }
-            let left = min(freeBytes(in: folder(of: partial)) ?? 0, .max - 1)
+            let left = min(freeBytes(in: Array(folder(of: partial).utf8)) ?? 0, .max - 1)
             throw .diskFull(
                 path: folder(of: partial), needed: max(total ?? 0, left + 1), available: left)
         }
@@ -196,12 +212,13 @@ struct Download {
     ) throws(FileError) -> HubError? {
         let most = total ?? limit ?? policy.largestFile
         guard offset <= most else { return tooLarge(most) }
-        let file = try PartialFile(partial, from: offset)
+        let file = try GrowingFile(path: Array(partial.utf8), isAlwaysWhole: true)
+        try file.truncate(to: offset)
         var received = offset
         var speed = SpeedWatch(policy)
         while true {
             if isCancelled() {
-                try file.sync()
+                try file.synchronize()
                 return .cancelled
             }
             var arrived = 0
@@ -215,18 +232,19 @@ struct Download {
                 received += count
                 arrived = count
                 try file.append(request.buffer[..<count])
+                try file.flush()  // what has come outlasts the end of the process
                 progress(received, total: total, resumedFrom: resumedFrom)
             case .waiting:
                 progress(received, total: total, resumedFrom: resumedFrom)
             case .failed(let reason):
                 return interrupted(reason)
             case .end:
-                try file.sync()
+                try file.synchronize()
                 guard let total, received < total else { return nil }
                 return interrupted("the connection ended after \(received) of \(total) bytes")
             }
             if speed.isTooSlow(after: arrived) {
-                try file.sync()
+                try file.synchronize()
                 return .tooSlow(
                     url: address.shown, bytesPerSecond: policy.leastSpeed,
                     seconds: Int(policy.slowSeconds.rounded(.up)))
@@ -293,7 +311,7 @@ struct Download {
     /// Throws `HubError.diskFull` if the disk has fewer free bytes.
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
         let folder = folder(of: partial)
-        guard let available = freeBytes(in: folder), bytes > available else { return }
+        guard let available = freeBytes(in: Array(folder.utf8)), bytes > available else { return }
         throw .diskFull(path: folder, needed: bytes, available: available)
     }
 

@@ -84,7 +84,7 @@ public struct ModelHub: Sendable {
     /// `CLIP_HOME` is the folder of this project and of OpenAI's files, and `CLIP_OPENAI_ENDPOINT`
     /// the URL of the latter.
     public init(environment: [String: String]? = nil) {
-        let environment = environment ?? HubEnvironment.current()
+        let environment = environment ?? environmentVariables()
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
         }

@@ -345,14 +345,10 @@ public final class EmbeddingWriter {
     package static func object(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], vector: [Float]?
     ) -> [UInt8] {
-        var object = beginning(kind, name)
-        for (key, value) in fields { object += ",\"\(key)\":".utf8 + value }
-        if let vector {
-            object += ",\"embedding\":[".utf8
-            object += vector.map { "\($0)" }.joined(separator: ",").utf8
-            object.append(UInt8(ascii: "]"))
-        }
-        return object + "}".utf8
+        var members: [JSONValue.Member] = [(kind, .path(name))]
+        members += fields.map { ($0.key, .raw($0.value)) }
+        if let vector { members.append(("embedding", .floats(vector))) }
+        return JSONValue.object(members).bytes
     }
 
     /// `{"image":"a.jpg"`

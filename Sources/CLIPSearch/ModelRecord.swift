@@ -119,14 +119,16 @@ extension ModelRecord {
 
     /// Writes the record to a file, all or nothing.
     func write(to path: FilePath) throws(FileError) {
-        var text = "{\"model\":\(JSONValue.quoted(name)),\"fingerprint\":\"\(fingerprint)\""
-        text += ",\"dimension\":\(dimension),\"precision\":\"\(precision.rawValue)\""
-        if let activation { text += ",\"activation\":\"\(activation.rawValue)\"" }
-        if let resolution { text += ",\"resolution\":\(resolution)" }
-        if let isNormalized { text += ",\"normalized\":\(isNormalized)" }
+        var members: [JSONValue.Member] = [
+            ("model", .string(name)), ("fingerprint", .string(fingerprint)),
+            ("dimension", .integer(dimension)), ("precision", .string(precision.rawValue)),
+        ]
+        if let activation { members.append(("activation", .string(activation.rawValue))) }
+        if let resolution { members.append(("resolution", .integer(resolution))) }
+        if let isNormalized { members.append(("normalized", .bool(isNormalized))) }
         let file = try GrowingFile(path: path.bytes)
         try file.truncate(to: 0)
-        try file.append("\(text)}\n".utf8)
+        try file.append(JSONValue.object(members).bytes + [UInt8(ascii: "\n")])
         try file.finish()
     }
 }

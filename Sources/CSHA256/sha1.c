@@ -1,5 +1,5 @@
-// The SHA-1 (FIPS 180-4) by which git names a file: that of "blob", its length, a zero byte and its bytes.
-// It finds damage; against whoever makes two files of one SHA-1 on purpose it is no protection.
+// The SHA-1 (FIPS 180-4) that git gives to a file: that of "blob ", its length, a zero byte and its
+// bytes. It detects damage, but not files made on purpose to have the same SHA-1.
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void add_blocks(uint32_t state[5], const uint8_t *bytes, size_t blocks) {
 void clip_git_blob_sha1(const uint8_t *bytes, size_t count, uint8_t *digest) {
     uint32_t state[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
     uint8_t block[128] = {0};
-    // The header, at most 26 bytes with its zero, and the bytes that share its block.
+    // The header, at most 26 bytes with its zero byte, and the bytes of the file in the same block.
     const size_t header = (size_t)snprintf((char *)block, 64, "blob %zu", count) + 1;
     const size_t total = header + count;
     size_t first = 64 - header < count ? 64 - header : count;
@@ -56,7 +56,9 @@ void clip_git_blob_sha1(const uint8_t *bytes, size_t count, uint8_t *digest) {
     // A one bit, zeros, and the number of bits: one block or two.
     block[filled] = 0x80;
     const size_t blocks = filled < 56 ? 1 : 2;
-    for (int i = 0; i < 8; i++) block[64 * blocks - 1 - i] = (uint8_t)((uint64_t)total * 8 >> 8 * i);
+    for (int i = 0; i < 8; i++) {
+        block[64 * blocks - 1 - i] = (uint8_t)((uint64_t)total * 8 >> 8 * i);
+    }
     add_blocks(state, block, blocks);
     for (int i = 0; i < 20; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - i % 4 * 8));
 }

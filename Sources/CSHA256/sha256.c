@@ -1,4 +1,4 @@
-// SHA-256 of bytes in memory (FIPS 180-4), with the CPU's own instructions where it has them.
+// SHA-256 (FIPS 180-4) of bytes in memory, with the SHA instructions of the CPU if it has them.
 
 #include <string.h>
 
@@ -50,16 +50,16 @@ static void add_blocks(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
 #include <stdatomic.h>
 #include <immintrin.h>
 
-// Leaf 7 of CPUID; __builtin_cpu_supports does not know this one everywhere.
+// Asks CPUID, leaf 7, because not every compiler's __builtin_cpu_supports knows SHA.
 static int has_sha(void) {
-    // A virtual machine takes longer to answer cpuid than a short digest does: asked once.
+    // Asked once, because CPUID in a virtual machine takes longer than a short digest.
     enum { UNKNOWN, NO, YES };
     static _Atomic(int) known = UNKNOWN;
     int found = atomic_load_explicit(&known, memory_order_relaxed);
     if (found == UNKNOWN) {
         unsigned a, b, c, d;
-        const int has = __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-                        (b >> 29 & 1);
+        const int has = __builtin_cpu_supports("sse4.1") &&
+                        __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
         found = has ? YES : NO;
         atomic_store_explicit(&known, found, memory_order_relaxed);
     }
@@ -67,11 +67,12 @@ static int has_sha(void) {
 }
 
 // The instructions keep the state as two registers, (a b e f) and (c d g h).
-__attribute__((target("sha,sse4.1"))) static void add_blocks_sha(uint32_t state[8], const uint8_t *bytes,
-                                                                 size_t blocks) {
+__attribute__((target("sha,sse4.1"))) static void add_blocks_sha(
+    uint32_t state[8], const uint8_t *bytes, size_t blocks) {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);         // c d a b
-    __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);  // e f g h
+    // low is c d a b, high is e f g h.
+    __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);
+    __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
     __m128i abef = _mm_alignr_epi8(low, high, 8), cdgh = _mm_blend_epi16(high, low, 0xf0);
     for (; blocks > 0; blocks--, bytes += 64) {
         const __m128i abef_before = abef, cdgh_before = cdgh;
@@ -80,10 +81,11 @@ __attribute__((target("sha,sse4.1"))) static void add_blocks_sha(uint32_t state[
             w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(bytes + 16 * i)), big_endian);
         }
         for (int i = 0; i < 16; i++) {
-            const __m128i sum = _mm_add_epi32(w[i % 4], _mm_load_si128((const __m128i *)(rounds + 4 * i)));
+            const __m128i sum = _mm_add_epi32(
+                w[i % 4], _mm_load_si128((const __m128i *)(rounds + 4 * i)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
-            // The four words that take this place four times later.
+            // The words for four iterations later.
             const __m128i part = _mm_add_epi32(_mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]),
                                                _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
             w[i % 4] = _mm_sha256msg2_epu32(part, w[(i + 3) % 4]);
@@ -91,7 +93,7 @@ __attribute__((target("sha,sse4.1"))) static void add_blocks_sha(uint32_t state[
         abef = _mm_add_epi32(abef, abef_before);
         cdgh = _mm_add_epi32(cdgh, cdgh_before);
     }
-    low = _mm_shuffle_epi32(abef, 0x1b);   // a b e f, from the lowest
+    low = _mm_shuffle_epi32(abef, 0x1b);   // a b e f, lowest first
     high = _mm_shuffle_epi32(cdgh, 0xb1);  // g h c d
     _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(low, high, 0xf0));
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));

@@ -16,7 +16,7 @@ void clip_keep_freed_memory(void) {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
-    // Each arena reserves 64 MB of addresses, which a thread must not take where they are few.
+    // Each arena reserves 64 MB of addresses: too many for each thread under a small limit.
     if (clip_address_space_limit() < (size_t)1 << 32) mallopt(M_ARENA_MAX, 1);
 #endif
 }
@@ -29,7 +29,7 @@ size_t clip_address_space_limit(void) {
 
 int clip_available_cores(void) {
 #if defined(__linux__)
-    // What taskset and cpusets allow, which may be less than the machine has.
+    // taskset and cpusets may allow fewer cores than the machine has.
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
 #endif

@@ -5,26 +5,26 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// A forward pass is a hundred short loops in a row. Waking a sleeping thread takes as long as many of
-// them, so the members of a team wait for the next loop awake, and sleep only when it does not come.
+// A forward pass is a hundred short loops in a row. Waking a sleeping thread takes longer than many
+// of them. So the threads of a team spin for the next loop, and sleep only if none comes soon.
 enum { SPINS = 4000 };
 
 struct clip_team {
-    int threads;  // the caller's own among them
+    int threads;  // including the thread of the caller
     pthread_t *members;
 
-    // What to do. It stays as it is while a part of the round is unfinished, so whoever has claimed
-    // a part may read it.
+    // The loop of the current round. Both stay unchanged while a part is unfinished, so a thread
+    // that has claimed a part may read them.
     void (*body)(void *context, int part);
     void *context;
 
-    // The number of the round (32 bits), how many parts it has (16) and which is to be claimed next
-    // (16), in one: a member that comes late cannot claim from another round than it has seen.
+    // The number of the round (32 bits), its number of parts (16 bits) and the next part to be
+    // claimed (16 bits), in one word, so that a late thread cannot claim a part of another round.
     atomic_ullong claims;
     atomic_int unfinished;
     atomic_int sleepers;
     atomic_int is_over;
-    atomic_int is_taken;  // by the caller whose loop the team runs
+    atomic_int is_taken;  // 1 while the team runs the loop of a caller
     pthread_mutex_t mutex;
     pthread_cond_t wake;
 };
@@ -41,7 +41,7 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-// Claims parts and runs them, until there are none left.
+// Claims parts and runs them until none is left.
 static void run_parts(clip_team *team) {
     unsigned long long claims = atomic_load(&team->claims);
     for (;;) {
@@ -98,7 +98,7 @@ clip_team *clip_team_create(int threads) {
     team->members = threads > 1 ? calloc((size_t)threads - 1, sizeof *team->members) : NULL;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->wake, NULL);
-    // Where the system grants fewer threads, the team is smaller.
+    // If the system grants fewer threads, the team is smaller.
     while (team->members && team->threads < threads &&
            pthread_create(&team->members[team->threads - 1], NULL, member, team) == 0) {
         team->threads++;
@@ -112,7 +112,7 @@ int clip_team_threads(const clip_team *team) {
 
 void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int part),
                    void *context) {
-    // Another caller has the team, or this is a loop within one of its parts: the cores are busy already.
+    // The team runs another loop, perhaps the one that contains this loop: the cores are busy.
     if (atomic_exchange(&team->is_taken, 1)) {
         for (int part = 0; part < parts; part++) body(context, part);
         return;

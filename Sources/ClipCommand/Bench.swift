@@ -164,12 +164,12 @@ struct Bench: ParsableCommand {
             return
         }
         print(
-            JSON.object([
+            JSONValue.object([
                 "tower": .string(tower.rawValue), "batch": .integer(batch),
                 "precision": .string(precision.rawValue),
-                "threads": .integer(threads), "median_ms": .double(median),
-                "min_ms": .double(fastest), "per_second": .double(perSecond),
-                "peak_rss_mb": .double(peakMegabytes), "isa": .string(instructionSet),
+                "threads": .integer(threads), "median_ms": .number(median),
+                "min_ms": .number(fastest), "per_second": .number(perSecond),
+                "peak_rss_mb": .number(peakMegabytes), "isa": .string(instructionSet),
                 "engine": engine.map { .string($0.rawValue) } ?? .null,
                 "blas": .string(blas.map { $0.version } ?? "none"),
                 "blas_core": blas.map { .string($0.core) } ?? .null,

@@ -2,6 +2,7 @@ import CLIPAnalysis
 import ArgumentParser
 import CLIP
 import CLIPSearch
+import Files
 
 struct Cluster: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -118,12 +119,12 @@ struct Clusters {
             return words.joined(separator: " · ")
         }
 
-        func json(_ number: Int, _ vectors: Vectors) -> JSON {
-            let members = JSON.array(
+        func json(_ number: Int, _ vectors: Vectors) -> JSONValue {
+            let members = JSONValue.array(
                 members.map {
                     .object(["path": .path(vectors.names[$0.row]), "cosine": .float($0.cosine)])
                 })
-            let model = vectors.origin.map { JSON.string($0.model.name) } ?? .null
+            let model = vectors.origin.map { JSONValue.string($0.model.name) } ?? .null
             guard let label, let name else {
                 return .object([
                     "cluster": .integer(number), "size": .integer(self.members.count),

@@ -118,7 +118,7 @@ final class CollectionJob {
     ///
     /// The file is replaced only here, when the job is certain to start.
     func perform(_ body: () throws -> Void) throws {
-        log = try options.errors.map { try LineFile(FilePath(argument: $0)) }
+        try withErrorsFile { path throws(FileError) in log = try LineFile(path: path.bytes) }
         do {
             try body()
         } catch {
@@ -144,8 +144,8 @@ final class CollectionJob {
         failures += 1
         let line = Hints.line(error)
         if listed.count < Self.listLimit { listed.append(line) }
-        let object = JSON.object(["path": .path(name), "reason": .string(line)])
-        try log?.write(object.bytes + [UInt8(ascii: "\n")])
+        let object = JSONValue.object(["path": .path(name), "reason": .string(line)])
+        try withErrorsFile { _ throws(FileError) in try log?.append(object.bytes) }
         progress.advance()
     }
 
@@ -214,6 +214,16 @@ final class CollectionJob {
             let rest = failures - listed.count
             note("clip: and \(rest) more" + (log == nil ? "; --errors FILE lists all" : ""))
         }
-        try log?.flush()
+        try withErrorsFile { _ throws(FileError) in try log?.flush() }
+    }
+
+    /// Runs an operation on the file of failures, if there is one, and names it in the error.
+    private func withErrorsFile(_ body: (FilePath) throws(FileError) -> Void) throws {
+        guard let path = options.errors.map({ FilePath(argument: $0) }) else { return }
+        do throws(FileError) {
+            try body(path)
+        } catch {
+            throw Failure("cannot write \(path): \(error.reason)")
+        }
     }
 }

@@ -1,5 +1,6 @@
 import CLIPAnalysis
 import CLIPSearch
+import Files
 
 /// Prints groups of similar images for `clip dedupe`.
 struct DedupeOutput {
@@ -35,19 +36,19 @@ struct DedupeOutput {
         member.isDuplicate || vectors.images == nil
     }
 
-    private func object(_ row: Int, _ member: DuplicateSearch.Member?) -> JSON {
-        var members: [JSON.Member] = [.init("path", .path(vectors.names[row]))]
+    private func object(_ row: Int, _ member: DuplicateSearch.Member?) -> JSONValue {
+        var members: [JSONValue.Member] = [("path", .path(vectors.names[row]))]
         if let images = vectors.images {
-            members.append(.init("width", .integer(images[row].width)))
-            members.append(.init("height", .integer(images[row].height)))
+            members.append(("width", .integer(images[row].width)))
+            members.append(("height", .integer(images[row].height)))
         }
-        guard let member else { return .members(members) }
-        members.append(.init("cosine", .float(member.cosine)))
+        guard let member else { return .object(members) }
+        members.append(("cosine", .float(member.cosine)))
         if vectors.images != nil {
-            members.append(.init("identical", .bool(member.verdict == .identical)))
-            members.append(.init("duplicate", .bool(member.isDuplicate)))
+            members.append(("identical", .bool(member.verdict == .identical)))
+            members.append(("duplicate", .bool(member.isDuplicate)))
         }
-        return .members(members)
+        return .object(members)
     }
 
     private func showText(_ group: DuplicateSearch.Group, isFirst: Bool) {

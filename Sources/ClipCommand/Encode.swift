@@ -286,7 +286,7 @@ struct Encode: ParsableCommand {
 
     /// The model and options that determine the vectors, as JSON, to recognise a resumed job.
     private func description(of model: CLIPModel) -> String {
-        let options = JSON.object([
+        let options = JSONValue.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),
             "normalized": .bool(!noNormalize), "reference": .bool(images.reference),
             "preprocess": .string(images.preprocess.rawValue),
@@ -296,6 +296,6 @@ struct Encode: ParsableCommand {
             "truncate": .bool(textOptions.truncate),
             "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
         ])
-        return "\(options)"
+        return String(decoding: options.bytes, as: UTF8.self)
     }
 }

@@ -1,14 +1,6 @@
 import Files
 import CLIPSearch
 
-#if canImport(Glibc)
-    @preconcurrency import Glibc
-#elseif canImport(Musl)
-    @preconcurrency import Musl
-#else
-    import Darwin
-#endif
-
 /// The FILE of --errors, which a command replaces: checked before any work is done.
 enum ErrorsFile {
     /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes
@@ -36,34 +28,29 @@ enum ErrorsFile {
             guard let other, other != "-", isSame(path, file, other) else { continue }
             throw refuse("it is the same file as \(role)")
         }
-        if let file, file.st_size > 0, !isListOfFailures(path) {
+        if let file, file.size > 0, !isListOfFailures(path) {
             throw refuse("the file exists and is not a list of failures of an earlier run")
         }
     }
 
-    private static func isSame(_ path: String, _ file: stat?, _ other: String) -> Bool {
+    private static func isSame(_ path: String, _ file: FileStatus?, _ other: String) -> Bool {
         let otherFile = status(of: other)
         if let file, let otherFile {
-            return file.st_dev == otherFile.st_dev && file.st_ino == otherFile.st_ino
+            return (file.device, file.inode) == (otherFile.device, otherFile.inode)
         }
         return file == nil && otherFile == nil
             && absolutePath(resolved(path)) == absolutePath(resolved(other))
     }
 
-    private static func status(of path: String) -> stat? {
-        var status = stat()
-        let name = FilePath(argument: path).bytes.map { CChar(bitPattern: $0) } + [0]
-        return stat(name, &status) == 0 ? status : nil
+    private static func status(of path: String) -> FileStatus? {
+        try? FileStatus(path: FilePath(argument: path).bytes)
     }
 
     /// True if the first line is an object as this program writes it for a failure.
     private static func isListOfFailures(_ path: String) -> Bool {
-        let name = FilePath(argument: path).bytes.map { CChar(bitPattern: $0) } + [0]
-        guard let file = fopen(name, "r") else { return false }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 16)
-        let count = fread(&bytes, 1, bytes.count, file)
-        let line = bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }
+        let file = try? InputFile(path: FilePath(argument: path).bytes)
+        guard let beginning = try? file?.peek(1 << 16) else { return false }
+        let line = beginning.prefix { $0 != UInt8(ascii: "\n") }
         return line.starts(with: "{\"path\":".utf8)
             && line.firstRange(of: Array(",\"reason\":".utf8)) != nil
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPSearch
+import Files
 
 /// Options for hidden states, which `clip encode` can write in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {
@@ -63,10 +64,10 @@ extension Encode {
                 continue
             }
             for (index, row) in group.enumerated() {
-                let vectors = JSON.array(states[index].map { .floats($0) })
+                let vectors = JSONValue.array(states[index].map { .floats($0) })
                 let object =
                     format == .json
-                    ? JSON.object(["text": .string(row.text), "hidden_states": vectors])
+                    ? JSONValue.object(["text": .string(row.text), "hidden_states": vectors])
                     : .object([
                         "text": .string(row.text), "model": .string(modelName),
                         "hidden_states": vectors,
@@ -84,9 +85,11 @@ extension Encode {
             let shape = [rows.count, text.contextLength, text.width]
             try write(npy(values, shape: shape), to: output)
         case .json:
-            let name = JSON.string(modelName)
-            let head = "{\"model\":\(name),\"width\":\(text.width),\"hidden_states\":["
-            try write(Array(head.utf8) + bytes + Array("]}\n".utf8), to: output)
+            let all = JSONValue.object([
+                "model": .string(modelName), "width": .integer(text.width),
+                "hidden_states": .raw(Array("[".utf8) + bytes + Array("]".utf8)),
+            ])
+            try write(all.bytes + [UInt8(ascii: "\n")], to: output)
         case .jsonl: if !streams { try write(bytes, to: output) }
         }
         if failures > 0 { throw ExitCode(1) }

@@ -121,8 +121,8 @@ struct Index: ParsableCommand {
                     "failed": .integer(summary.failures.count),
                     "newly_failed": .integer(newFailures.count),
                     "skipped": .integer(summary.skipped.total),
-                    "skipped_formats": .members(
-                        summary.skipped.sorted.map { .init($0.format, .integer($0.count)) }),
+                    "skipped_formats": .object(
+                        summary.skipped.sorted.map { ($0.format, .integer($0.count)) }),
                 ]))
         } else if !common.quiet {
             note(
@@ -147,7 +147,7 @@ struct Index: ParsableCommand {
         }
     }
 
-    private static func object(_ failure: IndexUpdate.Failure) -> JSON {
+    private static func object(_ failure: IndexUpdate.Failure) -> JSONValue {
         .object(["path": .path(failure.file), "reason": .string(Hints.line(failure))])
     }
 

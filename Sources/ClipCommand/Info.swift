@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPHub
+import Files
 
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,7 +34,7 @@ struct Info: ParsableCommand {
         let license = name == BundledModel.name ? BundledModel.license : known?.license
         if json {
             print(
-                JSON.object([
+                JSONValue.object([
                     "path": .string(weights.path), "format": .string(weights.format.rawValue),
                     "layout": .string(weights.layout.rawValue),
                     "types": .array(weights.types.map { .string($0) }),

@@ -1,4 +1,5 @@
 import CLIP
+import Files
 import Synchronization
 
 #if canImport(Glibc)
@@ -58,7 +59,7 @@ enum Interruption {
         }
         guard isFirst else { return }
         // A signal that is ignored, as nohup has it, stays so.
-        let handled = [SIGINT, SIGTERM].filter { !isIgnored($0) }
+        let handled = [SIGINT, SIGTERM].filter { !isIgnored(signal: $0) }
         guard !handled.isEmpty else { return }
         // Threads that are made from here on have this mask too.
         var set = signalSet(handled)
@@ -106,19 +107,5 @@ enum Interruption {
         sigemptyset(&set)
         for number in numbers { sigaddset(&set, number) }
         return set
-    }
-
-    private static func isIgnored(_ number: Int32) -> Bool {
-        var action = sigaction()
-        guard sigaction(number, nil, &action) == 0 else { return false }
-        #if canImport(Glibc)
-            let handler = action.__sigaction_handler.sa_handler
-        #elseif canImport(Musl)
-            let handler = action.__sa_handler.sa_handler
-        #else
-            let handler = action.__sigaction_u.__sa_handler
-        #endif
-        // SIG_IGN is the address 1.
-        return handler.map { Int(bitPattern: unsafeBitCast($0, to: UnsafeRawPointer.self)) } == 1
     }
 }

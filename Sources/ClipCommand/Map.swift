@@ -2,6 +2,7 @@ import CLIPAnalysis
 import ArgumentParser
 import CLIP
 import CLIPSearch
+import Files
 
 struct Map: ParsableCommand {
     static let configuration = CommandConfiguration(

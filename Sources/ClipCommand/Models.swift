@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPHub
+import Files
 
 #if canImport(Glibc)
     @preconcurrency import Glibc
@@ -50,7 +51,7 @@ struct Models: ParsableCommand {
         let isInstalled: Bool
         let isDefault: Bool
         /// The members of the JSON object, except `default`.
-        let members: [JSON.Member]
+        let members: [JSONValue.Member]
     }
 
     func run() throws {
@@ -58,7 +59,7 @@ struct Models: ParsableCommand {
         if json {
             printLine(
                 .array(
-                    rows.map { .members($0.members + [.init("default", .bool($0.isDefault))]) }))
+                    rows.map { .object($0.members + [("default", .bool($0.isDefault))]) }))
         } else if !rows.isEmpty {
             table(rows).lines(fitting: terminalColumns(of: 1)).forEach { print($0) }
         }
@@ -85,10 +86,10 @@ struct Models: ParsableCommand {
         // The default may be a repository that the registry does not list.
         if known == nil, name != BundledModel.name, matches([name]) {
             let path = try? hub.find(name)?.path
-            let members: [JSON.Member] = [
-                .init("name", .string(name)), .init("repository", .string(name)),
-                .init("installed", .bool(path != nil)),
-                .init("path", path.map { .string($0) } ?? .null),
+            let members: [JSONValue.Member] = [
+                ("name", .string(name)), ("repository", .string(name)),
+                ("installed", .bool(path != nil)),
+                ("path", path.map { .string($0) } ?? .null),
             ]
             rows.append(
                 Row(name: name, isInstalled: path != nil, isDefault: true, members: members))
@@ -113,14 +114,14 @@ struct Models: ParsableCommand {
             byteCount: weights.byteCount, dimension: configuration.embeddingDimension,
             license: BundledModel.license, isInstalled: true, isDefault: isDefault,
             members: [
-                .init("name", .string(BundledModel.name)),
-                .init("parameters", .integer(weights.parameterCount)),
-                .init("bytes", .integer(weights.byteCount)),
-                .init("dimension", .integer(configuration.embeddingDimension)),
-                .init("resolution", .integer(configuration.resolution)),
-                .init("activation", .string(configuration.activation.rawValue)),
-                .init("license", .string(BundledModel.license)), .init("installed", .bool(true)),
-                .init("path", .null),
+                ("name", .string(BundledModel.name)),
+                ("parameters", .integer(weights.parameterCount)),
+                ("bytes", .integer(weights.byteCount)),
+                ("dimension", .integer(configuration.embeddingDimension)),
+                ("resolution", .integer(configuration.resolution)),
+                ("activation", .string(configuration.activation.rawValue)),
+                ("license", .string(BundledModel.license)), ("installed", .bool(true)),
+                ("path", .null),
             ])
     }
 
@@ -131,17 +132,17 @@ struct Models: ParsableCommand {
             accuracy: model.imageNetAccuracy, license: model.license, isInstalled: path != nil,
             isDefault: isDefault,
             members: [
-                .init("name", .string(model.name)),
-                .init("aliases", .array(model.aliases.map { .string($0) })),
-                .init("repository", .string(model.repository)),
-                .init("parameters", .integer(model.parameterCount)),
-                .init("bytes", .integer(model.byteCount)),
-                .init("dimension", .integer(model.embeddingDimension)),
-                .init("resolution", .integer(model.resolution)),
-                .init("activation", .string(model.activation.rawValue)),
-                .init("imagenet_top1", model.imageNetAccuracy.map { .double($0) } ?? .null),
-                .init("license", .string(model.license)), .init("installed", .bool(path != nil)),
-                .init("path", path.map { .string($0) } ?? .null),
+                ("name", .string(model.name)),
+                ("aliases", .array(model.aliases.map { .string($0) })),
+                ("repository", .string(model.repository)),
+                ("parameters", .integer(model.parameterCount)),
+                ("bytes", .integer(model.byteCount)),
+                ("dimension", .integer(model.embeddingDimension)),
+                ("resolution", .integer(model.resolution)),
+                ("activation", .string(model.activation.rawValue)),
+                ("imagenet_top1", model.imageNetAccuracy.map { .number($0) } ?? .null),
+                ("license", .string(model.license)), ("installed", .bool(path != nil)),
+                ("path", path.map { .string($0) } ?? .null),
             ])
     }
 

@@ -3,11 +3,6 @@ import Files
 import CLIP
 import CLIPSearch
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
 #if canImport(Glibc)
     @preconcurrency import Glibc
 #elseif canImport(Musl)
@@ -49,12 +44,12 @@ func finishOutput() throws {
 }
 
 /// One line of JSON on standard output.
-func printLine(_ json: JSON) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
+func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 
 /// Bytes on standard output, at a terminal without control characters.
 func printBytes(_ bytes: [UInt8]) {
     let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
-    _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
+    _ = fwrite(bytes, 1, bytes.count, stdout)
 }
 
 /// Whether a path means standard output.
@@ -64,57 +59,28 @@ func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 /// or a folder, not a device, a pipe or an open descriptor (`/dev/fd/3`).
 func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument: path)) }
 
-/// The path that links lead to, whether anything is there or not; any other path as it is, and that
-/// of something that may not be replaced.
+/// Returns the path that symbolic links lead to, whether a file exists there or not.
+///
+/// Any other path, and that of something that may not be replaced, is returned unchanged.
 func resolved(_ path: String) -> String {
-    // The text of a descriptor's link is no path.
+    // The text of a descriptor's link is not a path.
     guard mayBeReplaced(path) else { return path }
     var path = path
     for _ in 0..<40 {
+        // With a slash at its end, the path of a link is that of its folder.
         let link = path.hasSuffix("/") ? String(path.dropLast()) : path
-        guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: link) else {
-            break
-        }
-        let folder = link.lastIndex(of: "/").map { link[...$0] } ?? ""
-        path = (target.hasPrefix("/") ? "" : folder) + target + path.dropFirst(link.count)
+        let bytes = FilePath(argument: link).bytes
+        guard let target = try? finalPath(of: bytes), target != bytes else { break }
+        path = String(decoding: target, as: UTF8.self) + path.dropFirst(link.count)
     }
     return path
-}
-
-/// A file that is written line by line; an open descriptor gets the lines at its end.
-final class LineFile {
-    private let path: FilePath
-    private let file: UnsafeMutablePointer<FILE>
-
-    init(_ path: FilePath) throws {
-        self.path = path
-        let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
-        guard let file = fopen(name, isWrittenThrough(path) ? "a" : "w") else {
-            throw Failure("cannot write \(path): \(String(cString: strerror(errno)))")
-        }
-        self.file = file
-    }
-
-    deinit { fclose(file) }
-
-    func write(_ line: [UInt8]) throws {
-        guard fwrite(line, 1, line.count, file) == line.count else { throw failure }
-    }
-
-    func flush() throws {
-        guard fflush(file) == 0 else { throw failure }
-    }
-
-    private var failure: Failure {
-        Failure("cannot write \(path): \(String(cString: strerror(errno)))")
-    }
 }
 
 /// Writes bytes to a file, all or nothing, or to standard output. A device, a pipe or an open
 /// descriptor is written through.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
-        _ = bytes.withUnsafeBufferPointer { fwrite($0.baseAddress, 1, $0.count, stdout) }
+        _ = fwrite(bytes, 1, bytes.count, stdout)
         return
     }
     try writeWhole(bytes, to: FilePath(argument: path))
@@ -162,12 +128,7 @@ private func readText(
 /// - Parameter number: the number of the line, from 1 on, for the error.
 /// - Throws: `Failure` if it is not UTF-8.
 func readLine(number: Int) throws -> String? {
-    var buffer: UnsafeMutablePointer<CChar>?
-    var capacity = 0
-    defer { free(buffer) }
-    let count = getline(&buffer, &capacity, stdin)
-    guard count > 0, let buffer else { return nil }
-    var bytes = UnsafeBufferPointer(start: buffer, count: count).map { UInt8(bitPattern: $0) }
+    guard var bytes = readStandardInputLine() else { return nil }
     if bytes.last == UInt8(ascii: "\n") {
         bytes.removeLast()
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }

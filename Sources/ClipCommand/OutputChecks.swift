@@ -1,14 +1,6 @@
 import Files
 import CLIPSearch
 
-#if canImport(Glibc)
-    @preconcurrency import Glibc
-#elseif canImport(Musl)
-    @preconcurrency import Musl
-#else
-    import Darwin
-#endif
-
 /// Checks of an output's name and location, made before any work is done.
 enum OutputChecks {
     /// Suffixes that name a format; a file of another format must not have them.
@@ -61,14 +53,14 @@ enum OutputChecks {
         switch kind(of: bytes) {
         case .folder:
             guard isFolder else { throw refuse("it is a directory") }
-            guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+            if let error = errorAgainstWriting(bytes) { throw refuse(error.reason) }
         case .other:
             guard !isFolder else { throw refuse("it is not a directory") }
-            guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+            if let error = errorAgainstWriting(bytes) { throw refuse(error.reason) }
         case .file:
             guard !isFolder else { throw refuse("it is not a directory") }
             guard !isWrittenThrough(FilePath(bytes)) else {
-                guard isWritable(bytes) else { throw refuse(String(cString: strerror(errno))) }
+                if let error = errorAgainstWriting(bytes) { throw refuse(error.reason) }
                 return
             }
             try checkFolder(above: bytes, isMade: false, refuse)
@@ -101,8 +93,8 @@ enum OutputChecks {
         case .missing: throw refuse("the folder \(name) does not exist")
         case .file, .other: throw refuse("\(name) is not a directory")
         case .folder:
-            guard isWritable(folder) else {
-                throw refuse("\(String(cString: strerror(errno))) in \(name)")
+            if let error = errorAgainstWriting(folder) {
+                throw refuse("\(error.reason) in \(name)")
             }
         }
     }
@@ -110,17 +102,8 @@ enum OutputChecks {
     private enum Kind { case missing, file, folder, other }
 
     private static func kind(of path: [UInt8]) -> Kind {
-        var status = stat()
-        guard stat(path.map { CChar(bitPattern: $0) } + [0], &status) == 0 else { return .missing }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR: return .folder
-        case S_IFREG: return .file
-        default: return .other
-        }
-    }
-
-    private static func isWritable(_ path: [UInt8]) -> Bool {
-        access(path.map { CChar(bitPattern: $0) } + [0], W_OK) == 0
+        guard let status = try? FileStatus(path: path) else { return .missing }
+        return status.isFolder ? .folder : status.isRegular ? .file : .other
     }
 
     private static func parent(of path: [UInt8]) -> [UInt8] {

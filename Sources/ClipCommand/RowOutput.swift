@@ -133,7 +133,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
     private let output: String?
     private let model: String
     private var values: [Float] = []
-    private var objects: [JSON] = []
+    private var objects: [JSONValue] = []
     private let gate = Mutex(())
     private var isFinished = false
     private(set) var count = 0
@@ -161,7 +161,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             values += row
             return
         }
-        let object = JSON.raw(
+        let object = JSONValue.raw(
             EmbeddingWriter.object(
                 kind, name, fields: format == .jsonl ? naming(model, fields) : fields, vector: row))
         if format == .jsonl && isStandardOutput(output) {
@@ -193,7 +193,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
         case .npy, .shards:
             try write(npy(values, shape: [count, dimension]), to: output)
         case .json:
-            let all = JSON.object([
+            let all = JSONValue.object([
                 "model": .string(model), "dimension": .integer(dimension),
                 "normalized": .bool(isNormalized), "embeddings": .array(objects),
             ])
@@ -210,7 +210,7 @@ private func naming(
     _ model: String, _ fields: [(key: String, value: [UInt8])]
 ) -> [(key: String, value: [UInt8])] {
     guard !fields.contains(where: { $0.key == "model" }) else { return fields }
-    return [("model", JSON.string(model).bytes)] + fields
+    return [("model", JSONValue.string(model).bytes)] + fields
 }
 
 private func normalized(_ vector: [Float]) -> [Float] {

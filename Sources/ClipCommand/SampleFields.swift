@@ -8,7 +8,7 @@ extension Sample {
         fields.sorted { $0.key < $1.key }.map { key, bytes in
             let text = String(decoding: bytes, as: UTF8.self)
             let trimmed = String(text.trimming(while: \.isWhitespace))
-            let value: JSON =
+            let value: JSONValue =
                 switch key {
                 case "cls": Int(trimmed).map { .integer($0) } ?? .string(trimmed)
                 case "json":

@@ -225,12 +225,12 @@ struct Score: ParsableCommand {
             "clip: score: CLIPScore\(hasReferences ? ", RefCLIPScore" : "") and cosine of each"
         }
 
-        func json(_ names: KeyValuePairs<String, JSON>) -> JSON {
-            var members = names.map { JSON.Member($0.key, $0.value) }
-            members.append(.init("clip_score", .float(clipScore)))
-            if let refCLIPScore { members.append(.init("ref_clip_score", .float(refCLIPScore))) }
-            members.append(.init("cosine", .float(cosine)))
-            return .members(members)
+        func json(_ names: KeyValuePairs<String, JSONValue>) -> JSONValue {
+            var members: [JSONValue.Member] = names.map { ($0.key, $0.value) }
+            members.append(("clip_score", .float(clipScore)))
+            if let refCLIPScore { members.append(("ref_clip_score", .float(refCLIPScore))) }
+            members.append(("cosine", .float(cosine)))
+            return .object(members)
         }
     }
 
@@ -297,18 +297,18 @@ struct Score: ParsableCommand {
                 \(shares(toImage))
                 """)
         }
-        func recalls(_ direction: PairEvaluation.Direction) -> JSON {
+        func recalls(_ direction: PairEvaluation.Direction) -> JSONValue {
             .object([
-                "1": .double(direction.recall(at: 1)), "5": .double(direction.recall(at: 5)),
+                "1": .number(direction.recall(at: 1)), "5": .number(direction.recall(at: 5)),
             ])
         }
         printLine(
             .object([
                 "pairs": .integer(lines.count), "model": .string(try model.name()),
-                "mean_clip_score": .double(score),
-                "mean_ref_clip_score": referenced.isEmpty ? .null : .double(mean(referenced)),
-                "loss": .double(evaluation.loss), "image_loss": .double(toText.loss),
-                "text_loss": .double(toImage.loss), "image_to_text_recall": recalls(toText),
+                "mean_clip_score": .number(score),
+                "mean_ref_clip_score": referenced.isEmpty ? .null : .number(mean(referenced)),
+                "loss": .number(evaluation.loss), "image_loss": .number(toText.loss),
+                "text_loss": .number(toImage.loss), "image_to_text_recall": recalls(toText),
                 "text_to_image_recall": recalls(toImage),
             ]))
     }

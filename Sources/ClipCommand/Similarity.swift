@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPSearch
+import Files
 
 struct Similarity: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import Files
 
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -62,7 +63,7 @@ struct Tokenize: ParsableCommand {
                 var ids = try tokenizer.tokenize(
                     text, contextLength: limit, truncating: truncate)
                 if pad { ids = tokenizer.padded(ids, to: contextLength) }
-                let shown = count ? JSON.integer(ids.count) : .array(ids.map { .integer($0) })
+                let shown = count ? JSONValue.integer(ids.count) : .array(ids.map { .integer($0) })
                 let key = count ? "count" : "ids"
                 printLine(json ? .object(["text": .string(text), key: shown]) : shown)
             } catch {

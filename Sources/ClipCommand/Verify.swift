@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import CLIPHub
+import Files
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -55,7 +56,7 @@ struct Verify: ParsableCommand {
         let official = OfficialModel(rawValue: modelName)
         let model = try ModelOptions.open(
             name, activation: official.map { _ in .quickGELU }, common)
-        var rows: [JSON] = []
+        var rows: [JSONValue] = []
         var failureCount = 0
         let answers = KnownAnswer.all.filter { $0.model == modelName }
         for answer in answers {
@@ -65,10 +66,10 @@ struct Verify: ParsableCommand {
                 rows.append(
                     .object([
                         "answer": .string(answer.description), "source": .string(answer.source),
-                        "passed": .bool(outcome.isRight), "difference": .double(outcome.difference),
-                        "tolerance": .double(answer.tolerance),
-                        "expected": .array(outcome.expected.map { .double($0) }),
-                        "found": .array(outcome.found.map { .double($0) }),
+                        "passed": .bool(outcome.isRight), "difference": .number(outcome.difference),
+                        "tolerance": .number(answer.tolerance),
+                        "expected": .array(outcome.expected.map { .number($0) }),
+                        "found": .array(outcome.found.map { .number($0) }),
                     ]))
             } else {
                 print(
@@ -79,7 +80,7 @@ struct Verify: ParsableCommand {
         }
         if json {
             print(
-                JSON.object([
+                JSONValue.object([
                     "model": .string(name), "as": .string(modelName),
                     "failed": .integer(failureCount),
                     "answers": .array(rows),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 
 struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 import CVersion
+import Files
 import Images
 
 /// The version of the command, with the instruction sets, engines and libraries found.
@@ -30,9 +31,9 @@ enum VersionReport {
     /// The engine that is used by default.
     private static var engine: Engine { Engine.preferred.isAvailable ? .preferred : .native }
 
-    static var json: JSON {
+    static var json: JSONValue {
         let commit = String(cString: clip_commit())
-        func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
+        func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
         return .object([
             "version": .string(number), "commit": commit.isEmpty ? .null : .string(commit),
             "instruction_set": .string(CLIPModel.instructionSet),

@@ -131,7 +131,7 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    private static func json(_ predictions: [Prediction]) -> JSON {
+    private static func json(_ predictions: [Prediction]) -> JSONValue {
         .array(
             predictions.map {
                 .object([
@@ -163,13 +163,13 @@ struct Zeroshot: ParsableCommand {
                     return Self.printRows(predictions, of: sample.name, labelWidth: width)
                 }
                 guard format == .csv else {
-                    var members = [
-                        JSON.Member("image", .path(sample.name)),
-                        JSON.Member("model", .string(name)),
+                    var members: [JSONValue.Member] = [
+                        ("image", .path(sample.name)),
+                        ("model", .string(name)),
                     ]
-                    members += sample.fieldsForJSON.map { .init($0.key, .raw($0.value)) }
-                    members.append(.init("predictions", Self.json(predictions)))
-                    return printLine(.members(members))
+                    members += sample.fieldsForJSON.map { ($0.key, .raw($0.value)) }
+                    members.append(("predictions", Self.json(predictions)))
+                    return printLine(.object(members))
                 }
                 let added = column.flatMap {
                     [UInt8(ascii: ",")] + csvField(sample.trimmedField($0.rawValue))

@@ -6,23 +6,23 @@
     internal import Darwin
 #endif
 
-/// Why a file could not be read or written: the text of `errno`.
+/// An error of a file operation, mostly with the text of `errno` as its reason.
 package struct FileError: Error, Equatable {
     package let reason: String
-    /// Whether the disk, or this user's share of it, is full.
+    /// True if the disk or the quota of this user is full.
     package var isOutOfSpace = false
-    /// Whether another process has the file.
+    /// True if another process is writing the file.
     package var isBusy = false
-    /// True if the content of the file breaks its format.
+    /// True if the content of the file violates its format.
     package var isDamage = false
-    /// The `errno` of the call that failed; 0 if no call of the system failed.
+    /// The `errno` of the system call that failed; 0 if none failed.
     package let code: Int32
 
-    /// True if nothing is at the path.
+    /// True if nothing exists at the path.
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
-    /// True if the file has more bytes than the caller takes.
+    /// True if the file has more bytes than the limit of the caller.
     package var isTooLarge: Bool { code == EFBIG }
-    /// True if nothing is at the path, or links that lead in a circle.
+    /// True if nothing exists at the path, or symbolic links form a circle.
     package var leadsNowhere: Bool { isMissing || code == ELOOP }
 
     package init(
@@ -36,6 +36,7 @@ package struct FileError: Error, Equatable {
         self.code = code
     }
 
+    /// Returns the error of the system call that failed last on this thread.
     package static func last() -> FileError {
         let code = errno
         return FileError(

@@ -6,19 +6,45 @@
     internal import Darwin
 #endif
 
-/// Gives a file another name, in place of whatever had it.
+/// Renames a file, replacing whatever is at the new path.
 package func renameFile(_ path: [UInt8], to newPath: [UInt8]) throws(FileError) {
     guard withPath(path, { path in withPath(newPath) { rename(path, $0) } }) == 0 else {
         throw .last()
     }
 }
 
-/// Removes a file.
+/// Renames a file, replacing whatever is at the new path, so that the new name survives a power
+/// failure.
+package func renameFileDurably(_ path: [UInt8], to newPath: [UInt8]) throws(FileError) {
+    try renameFile(path, to: newPath)
+    synchronizeFolder(of: newPath)
+}
+
+/// Removes a file, or a symbolic link itself.
 package func removeFile(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { unlink($0) }) == 0 else { throw .last() }
 }
 
-/// Makes a folder and those it lies in, if they are not there.
+/// Makes a symbolic link, replacing whatever file is at the path.
+///
+/// - Parameters:
+///   - path: The path of the link.
+///   - target: The path that the link holds; a relative one starts at the folder of the link.
+/// - Throws: `FileError`; the path is then unchanged.
+package func makeLink(_ path: [UInt8], to target: [UInt8]) throws(FileError) {
+    let made = path + ".\(String(UInt64.random(in: 0 ... .max), radix: 36))".utf8
+    guard withPath(target, { target in withPath(made) { symlink(target, $0) } }) == 0 else {
+        throw .last()
+    }
+    do throws(FileError) {
+        try renameFileDurably(made, to: path)
+    } catch {
+        try? removeFile(made)
+        throw error
+    }
+}
+
+/// Makes a folder and the missing folders above it.
 package func makeFolder(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { mkdir($0, 0o777) }) != 0, errno != EEXIST else { return }
     let error = FileError.last()
@@ -27,6 +53,16 @@ package func makeFolder(_ path: [UInt8]) throws(FileError) {
     }
     try makeFolder(Array(path[..<slash]))
     guard withPath(path, { mkdir($0, 0o777) }) == 0 || errno == EEXIST else { throw .last() }
+}
+
+/// Makes a folder in an existing one, unless it exists.
+///
+/// - Parameter path: The path of the folder.
+/// - Throws: `FileError`, also if something else than a folder is at the path.
+package func makeOneFolder(_ path: [UInt8]) throws(FileError) {
+    guard withPath(path, { mkdir($0, 0o777) }) != 0 else { return }
+    let error = FileError.last()
+    guard (try? FileStatus(path: path))?.isFolder == true else { throw error }
 }
 
 /// Removes an empty folder.

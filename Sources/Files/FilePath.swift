@@ -1,26 +1,27 @@
-/// Where a file is: bytes, as the system has them, which need not be UTF-8.
+/// The path of a file: any bytes but 0, as the system has them, which need not be UTF-8.
 package struct FilePath: Hashable, Sendable, Comparable {
-    /// All but 0.
     package var bytes: [UInt8]
 
-    /// A path of any bytes.
+    /// Creates a path of any bytes.
     package init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
-    /// A path of UTF-8.
+    /// Creates a path in UTF-8.
     package init(_ path: String) { bytes = Array(path.utf8) }
 
-    /// In the order of the bytes.
+    /// Compares the bytes lexicographically.
     package static func < (a: FilePath, b: FilePath) -> Bool {
         a.bytes.lexicographicallyPrecedes(b.bytes)
     }
 
-    /// What follows the last slash.
+    /// The bytes after the last slash.
     package var lastComponent: ArraySlice<UInt8> {
         let end = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         return bytes[end...]
     }
 
-    /// What follows the last dot of the last component, in lower case; empty if there is none.
+    /// The suffix of the last component after its last dot, in lower case; empty if there is none.
+    ///
+    /// A dot at the beginning of a name does not begin a suffix.
     package var pathExtension: String {
         let name = lastComponent
         guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else {
@@ -29,20 +30,20 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
     }
 
-    /// A path in this folder.
+    /// Returns the path of a name in this folder.
     package func appending(_ name: some Sequence<UInt8>) -> FilePath {
         let slash = UInt8(ascii: "/")
         return FilePath(bytes + (bytes.last == slash ? [] : [slash]) + name)
     }
 
-    /// The path in quotation marks, as JSON has texts.
+    /// The path as a JSON string, with quotation marks.
     ///
-    /// A byte that is not UTF-8 becomes the escape of half a surrogate pair, \udc80 to \udcff, as Python's
-    /// `json.dumps` writes what `os.fsdecode` made of the name: `os.fsencode(json.loads(x))` is the path.
+    /// A byte that is not UTF-8 becomes the escape of a lone surrogate, \udc80 to \udcff, as in
+    /// Python's `json.dumps(os.fsdecode(path))`. So `os.fsencode(json.loads(x))` is the path.
     package var quoted: [UInt8] {
         let quote = UInt8(ascii: "\"")
         var result = [quote]
-        var plain: [UInt8] = []  // what JSON quotes as any text
+        var plain: [UInt8] = []  // valid UTF-8 that is not quoted yet
         func quotePlain() {
             result += JSONValue.quoted(String(decoding: plain, as: UTF8.self)).utf8
                 .dropFirst().dropLast()
@@ -63,7 +64,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return result + [quote]
     }
 
-    /// The path that `quoted` begins with, as that writes it; nil of anything else.
+    /// Parses the path at the beginning of bytes that `quoted` wrote; nil if there is none.
     package init?(quoted: some Collection<UInt8>) {
         var bytes: [UInt8] = []
         var rest = quoted[...]
@@ -99,7 +100,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return nil
     }
 
-    /// The bytes of the first scalar; 0 if they are not UTF-8.
+    /// Returns the number of bytes of the first scalar; 0 if they are not UTF-8.
     private static func lengthOfScalar(_ bytes: ArraySlice<UInt8>) -> Int {
         guard let first = bytes.first else { return 0 }
         let length =
@@ -116,12 +117,12 @@ package struct FilePath: Hashable, Sendable, Comparable {
 }
 
 extension FilePath: CustomStringConvertible {
-    /// For people: what is not UTF-8 becomes U+FFFD.
+    /// The path for messages: bytes that are not UTF-8 become U+FFFD.
     package var description: String { String(decoding: bytes, as: UTF8.self) }
 }
 
 extension FilePath: Codable {
-    /// Decodes a text, or an array of bytes.
+    /// Decodes a string, or an array of bytes.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let path = try? container.decode(String.self) {
@@ -131,7 +132,7 @@ extension FilePath: Codable {
         }
     }
 
-    /// Encodes the path as a text, or as an array of bytes if it is not UTF-8.
+    /// Encodes the path as a string, or as an array of bytes if it is not UTF-8.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         if let path = String(validating: bytes, as: UTF8.self) {
@@ -143,6 +144,6 @@ extension FilePath: Codable {
 }
 
 extension FilePath: ExpressibleByStringLiteral {
-    /// A path of UTF-8.
+    /// Creates a path in UTF-8.
     package init(stringLiteral path: String) { self.init(path) }
 }

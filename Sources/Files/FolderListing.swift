@@ -6,13 +6,14 @@
     internal import Darwin
 #endif
 
-/// A name in a folder, and whether it is one of a folder itself, if that is known without a look.
+/// An entry of a folder.
 package struct FolderEntry {
     package let name: [UInt8]
+    /// True for a folder, false for a regular file; nil if the listing does not tell.
     package let isFolder: Bool?
 }
 
-/// What a folder holds, in the order of the bytes of the names; . and .. left out.
+/// Returns the entries of a folder but `.` and `..`, sorted by the bytes of their names.
 package func folderEntries(_ path: [UInt8]) throws(FileError) -> [FolderEntry] {
     guard let folder = withPath(path, { opendir($0) }) else { throw .last() }
     defer { closedir(folder) }
@@ -32,7 +33,7 @@ package func folderEntries(_ path: [UInt8]) throws(FileError) -> [FolderEntry] {
     return entries.sorted { $0.name.lexicographicallyPrecedes($1.name) }
 }
 
-/// The paths that a pattern of the shell fits, in order.
+/// Returns the sorted paths that match a shell pattern, as `glob` finds them.
 package func pathsMatching(_ pattern: [UInt8]) -> [[UInt8]] {
     var found = glob_t()
     defer { globfree(&found) }

@@ -6,48 +6,40 @@
     internal import Darwin
 #endif
 
-/// A file that is written over hours, under a name of its own until it is whole; what it holds survives
-/// the end of the process, and the next one may go on with it.
+/// A file that is written over a long time, appended to under the name of a partial file.
+///
+/// The bytes written survive the end of the process, and a later process can resume. One process
+/// writes at a time. An object must not be used by several threads at once.
 package final class GrowingFile {
+    /// The final path.
     package let path: [UInt8]
-    /// Where it grows.
+    /// The path while the file grows: `path` with the suffix `.partial`.
     package let partialPath: [UInt8]
-    /// How many bytes it has.
+    /// The number of bytes, those not flushed yet included.
     package private(set) var count: Int
     private let descriptor: Int32
     private var pending: [UInt8] = []
 
-    /// Opens what is there of a file, or an empty one.
+    /// Opens the partial file, or creates an empty one, and locks it.
     ///
-    /// - Parameter isAlwaysWhole: whether it has its own name from the beginning.
-    /// - Throws: `FileError` if the folder may not be written, or another process writes the file.
+    /// - Parameters:
+    ///   - path: The final path.
+    ///   - isAlwaysWhole: True if the file has its final name from the beginning.
+    /// - Throws: `FileError` if the folder may not be written, another process writes the file, or
+    ///   something else than a regular file has one of its names.
     package init(path: [UInt8], isAlwaysWhole: Bool = false) throws(FileError) {
         self.path = path
         partialPath = isAlwaysWhole ? path : path + ".partial".utf8
         if !isAlwaysWhole, let old = try? FileStatus(path: path, followingLinks: false),
             !old.isRegular
         {
-            throw FileError(reason: "\(Self.kind(old)) is in its place, which is not replaced")
-        }
-        // Neither a link that somebody else made is followed, nor a pipe waited for.
-        descriptor = withPath(partialPath) {
-            open($0, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o666)
+            let kind =
+                old.isLink ? "a symbolic link" : old.isFolder ? "a folder" : "a device or a pipe"
+            throw FileError(reason: "\(kind) is in its place, which is not replaced")
         }
         count = 0
-        guard descriptor >= 0 else {
-            let error = FileError.last()
-            let name = String(decoding: partialPath, as: UTF8.self)
-            throw error.code == ELOOP
-                ? FileError(
-                    reason: "\(name) is a symbolic link, which is not followed", code: ELOOP)
-                : error
-        }
-        var opened = stat()
-        guard fstat(descriptor, &opened) == 0 else { throw .last() }
-        guard FileStatus(opened).isRegular else {
-            let name = String(decoding: partialPath, as: UTF8.self)
-            throw FileError(reason: "\(name) is not a regular file")
-        }
+        descriptor = try openRegularFile(
+            partialPath, O_RDWR, subject: String(decoding: partialPath, as: UTF8.self))
         // A process that is just being started holds its parent's locks for a moment.
         var isLocked = flock(descriptor, LOCK_EX | LOCK_NB) == 0
         for _ in 0..<20 where !isLocked && errno == EWOULDBLOCK {
@@ -58,22 +50,17 @@ package final class GrowingFile {
             throw errno == EWOULDBLOCK
                 ? FileError(reason: "another process is writing it", isBusy: true) : .last()
         }
-        var (status, named) = (stat(), stat())
-        guard fstat(descriptor, &status) == 0 else { throw .last() }
+        let status = try FileStatus(descriptor: descriptor)
         // While this process waited, another may have put a new file in the place of this one.
-        guard withPath(partialPath, { stat($0, &named) }) == 0, named.st_ino == status.st_ino,
-            named.st_dev == status.st_dev
+        guard let named = try? FileStatus(path: partialPath), named.inode == status.inode,
+            named.device == status.device
         else { throw FileError(reason: "another process is writing it", isBusy: true) }
-        count = Int(status.st_size)
+        count = status.size
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    private static func kind(_ status: FileStatus) -> String {
-        status.isLink ? "a symbolic link" : status.isFolder ? "a folder" : "a device or a pipe"
-    }
-
-    /// Reads some of the bytes, fewer only where the file ends.
+    /// Reads bytes at an offset: `count` of them, or fewer at the end of the file.
     package func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
         try flush()
         var bytes = [UInt8](repeating: 0, count: count)
@@ -93,80 +80,71 @@ package final class GrowingFile {
         return bytes
     }
 
-    /// The status of the open file.
+    /// Flushes and returns the status of the open file.
     package func status() throws(FileError) -> FileStatus {
         try flush()
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .last() }
-        return FileStatus(status)
+        return try FileStatus(descriptor: descriptor)
     }
 
-    /// Whether something is there of a file that is not whole.
+    /// True if a partial file of the path exists.
     package static func isBegun(path: [UInt8]) -> Bool {
         withPath(path + ".partial".utf8) { access($0, F_OK) } == 0
     }
 
-    /// Drops what lies behind the first bytes.
+    /// Sets the size, dropping the bytes after it or appending zeros.
     package func truncate(to newCount: Int) throws(FileError) {
         try flush()
         guard ftruncate(descriptor, off_t(newCount)) == 0 else { throw .last() }
         count = newCount
     }
 
-    /// Appends bytes, which reach the system at the latest with `flush`.
+    /// Appends bytes, which reach the system with the next `flush`, or before.
     package func append(_ bytes: some Collection<UInt8>) throws(FileError) {
         pending += bytes
         count += bytes.count
         if pending.count >= 1 << 20 { try flush() }
     }
 
-    /// Hands everything to the system, which keeps it should this process end.
+    /// Writes pending bytes to the system, so that they survive the end of this process.
     package func flush() throws(FileError) {
         guard !pending.isEmpty else { return }
         guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw .last() }
         do throws(FileError) {
-            try write(pending)
+            try write(pending, to: descriptor)
         } catch {
-            // The next try writes all of it, which must not stand behind a part.
+            // The next try writes all pending bytes again, so a part of them must go.
             ftruncate(descriptor, off_t(count - pending.count))
             throw error
         }
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// Writes over what stands at a place.
+    /// Overwrites bytes at an offset; the range must lie within the file.
     package func overwrite(_ bytes: [UInt8], at offset: Int = 0) throws(FileError) {
         precondition(offset + bytes.count <= count, "\(bytes.count) at \(offset) of \(count)")
         try flush()
         guard lseek(descriptor, off_t(offset), SEEK_SET) == offset else { throw .last() }
-        try write(bytes)
+        try write(bytes, to: descriptor)
     }
 
-    private func write(_ bytes: [UInt8]) throws(FileError) {
-        try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
-            try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
-        }
-    }
-
-    /// Puts everything on the disk.
+    /// Writes everything to the disk.
     package func synchronize() throws(FileError) {
         try flush()
         guard fsync(descriptor) == 0 else { throw .last() }
     }
 
-    /// Puts everything on the disk and gives the file its name.
+    /// Writes everything to the disk and gives the file its final name.
     package func finish() throws(FileError) {
         try flush()
         if let old = try? FileStatus(path: path) {
             fchmod(descriptor, mode_t(old.permissions))  // as what it replaces
         }
         guard fsync(descriptor) == 0 else { throw .last() }
-        try renameFile(partialPath, to: path)
-        synchronizeFolder(of: path)
+        try renameFileDurably(partialPath, to: path)
     }
 }
 
-/// True if a process, this one included, has a file open as a `GrowingFile`.
+/// Returns true if a process, this one included, has the file open as a `GrowingFile`.
 package func isBeingWritten(_ path: [UInt8]) -> Bool {
     let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
     guard descriptor >= 0 else { return false }

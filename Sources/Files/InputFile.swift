@@ -6,16 +6,20 @@
     internal import Darwin
 #endif
 
-/// A file, a pipe or standard input, read from its beginning on.
+/// A buffered reader of a file, a pipe or standard input.
+///
+/// An object must not be used by several threads at once.
 package final class InputFile {
     private let descriptor: Int32
     private let isOwn: Bool
     private var buffer = [UInt8](repeating: 0, count: 1 << 18)
     private var unread: Range<Int> = 0..<0
-    /// How many bytes have been taken.
+    /// The number of bytes read or skipped.
     package private(set) var position = 0
 
-    /// - Parameter path: any bytes but 0.
+    /// Opens a file or a pipe.
+    ///
+    /// - Parameter path: The path, of any bytes but 0.
     /// - Throws: `FileError` if it is missing, unreadable or a folder.
     package init(path: [UInt8]) throws(FileError) {
         descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC) }
@@ -28,7 +32,7 @@ package final class InputFile {
         }
     }
 
-    /// Standard input.
+    /// Creates a reader of standard input.
     package init() {
         descriptor = 0
         isOwn = false
@@ -36,13 +40,13 @@ package final class InputFile {
 
     deinit { if isOwn { close(descriptor) } }
 
-    /// The next bytes, fewer than `count` only where the file ends; they stay to be read.
+    /// Returns the next `count` bytes without taking them; fewer only at the end of the file.
     package func peek(_ count: Int) throws(FileError) -> ArraySlice<UInt8> {
         while unread.count < count, try fill(atLeast: count) {}
         return buffer[unread].prefix(count)
     }
 
-    /// The next bytes, fewer than `count` only where the file ends.
+    /// Reads the next `count` bytes; fewer only at the end of the file.
     package func read(_ count: Int) throws(FileError) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(min(count, 1 << 24))
@@ -53,7 +57,7 @@ package final class InputFile {
         return bytes
     }
 
-    /// Passes over bytes; false if the file ends before.
+    /// Skips `count` bytes, and returns false if the file ends before.
     package func skip(_ count: Int) throws(FileError) -> Bool {
         var rest = count
         while rest > 0 {
@@ -63,9 +67,13 @@ package final class InputFile {
         return true
     }
 
-    /// What lies before the next `end`, which is passed over; nil where the file has ended.
+    /// Reads the bytes up to the next `end`, which is skipped.
     ///
-    /// - Throws: `FileError` too if it is longer than `limit`.
+    /// - Parameters:
+    ///   - end: The byte at the end of a part, such as a line feed.
+    ///   - limit: The largest number of bytes.
+    /// - Returns: The bytes without `end`; nil at the end of the file.
+    /// - Throws: `FileError`, also if there are more than `limit` bytes.
     package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {
@@ -89,7 +97,7 @@ package final class InputFile {
         return buffer[part]
     }
 
-    /// Reads on; false where the file has ended.
+    /// Reads more into the buffer, and returns false at the end of the file.
     private func fill(atLeast count: Int) throws(FileError) -> Bool {
         if unread.lowerBound > 0 {
             buffer.replaceSubrange(0..<unread.count, with: Array(buffer[unread]))

@@ -1,4 +1,4 @@
-/// Numbers as files have them, the lowest bytes first.
+/// Returns the bytes of float32 numbers in little-endian order.
 package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(4 * numbers.count)
@@ -8,7 +8,7 @@ package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
     return bytes
 }
 
-/// The numbers that `littleEndianBytes` made bytes of.
+/// Returns the float32 numbers of bytes in little-endian order.
 package func floats(ofLittleEndian bytes: [UInt8]) -> [Float] {
     bytes.withUnsafeBytes { buffer in
         (0..<(bytes.count / 4)).map { index in

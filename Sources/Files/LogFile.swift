@@ -6,15 +6,18 @@
     internal import Darwin
 #endif
 
-/// A file of lines, each of which is on the disk before the call that appends it returns.
+/// An append-only file of lines; each is on the disk when the call that appends it returns.
 package final class LogFile {
     package let path: [UInt8]
     private let descriptor: Int32
 
-    /// Opens or makes a file. A symbolic link is refused.
+    /// Opens a file, or creates it.
     ///
-    /// - Parameter isNew: whether the file must not be there yet.
-    /// - Throws: `FileError` too if it is not a regular file.
+    /// - Parameters:
+    ///   - path: The path of the file.
+    ///   - isNew: True if the file must not exist yet.
+    /// - Throws: `FileError`, also if the path is that of a symbolic link or of anything else than
+    ///   a regular file.
     package init(path: [UInt8], isNew: Bool) throws(FileError) {
         self.path = path
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
@@ -25,7 +28,7 @@ package final class LogFile {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw FileError(reason: "it is not a regular file")
         }
-        // A line that the end of a process cut off must not swallow the next one.
+        // If the process ended within a line, the next one must not be appended to it.
         var last: UInt8 = 0
         if status.st_size > 0, pread(descriptor, &last, 1, status.st_size - 1) == 1,
             last != UInt8(ascii: "\n")
@@ -37,23 +40,25 @@ package final class LogFile {
 
     deinit { close(descriptor) }
 
-    /// Appends a line; its end is added.
+    /// Appends a line and a line feed.
     package func append(_ line: [UInt8]) throws(FileError) {
-        // One call, so that the end of the process leaves no part of a line.
+        // One write, so that the end of the process leaves no part of a line.
         let bytes = line + [UInt8(ascii: "\n")]
         try write(bytes, to: descriptor)
         guard fsync(descriptor) == 0 else { throw .last() }
     }
 }
 
-/// Puts the name of a file on the disk, where the system lets its folder be opened.
+/// Writes the folder of a file to the disk, so that the name of the file survives a power failure.
+///
+/// Does nothing if the system does not let the folder be opened.
 func synchronizeFolder(of path: [UInt8]) {
     let slash = path.lastIndex(of: UInt8(ascii: "/"))
     let folder = slash.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
     if let folder = try? OpenFolder(path: folder) { folder.synchronize() }
 }
 
-/// The date and time of now in UTC, for names of files: "20260131T235959Z".
+/// Returns the current date and time in UTC, for names of files: "20260131T235959Z".
 package func currentTime() -> String {
     var (now, parts) = (time(nil), tm())
     gmtime_r(&now, &parts)

@@ -8,23 +8,29 @@ internal import CSHA256
     internal import Darwin
 #endif
 
-/// A file's bytes, mapped read-only: a page is read from disk when it is first touched.
+/// The bytes of a file, mapped read-only: a page is read from the disk when it is first used.
 ///
-/// A file that another process cuts shorter while it is mapped ends this one with SIGBUS. A file may
-/// also be a copy of bytes that were in memory already.
+/// If another process truncates the file while it is mapped, this process ends with SIGBUS. The
+/// bytes may also be a copy of bytes in memory. Any number of threads may use an object at once.
 package final class MappedFile: @unchecked Sendable {
     private let buffer: UnsafeRawBufferPointer
-    /// Whether the pages can be read again from a file.
+    /// True if the pages can be read again from a file.
     private let isFile: Bool
 
     package var count: Int { buffer.count }
 
+    /// Maps a file.
+    ///
+    /// - Parameter path: The path of the file.
     /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
     package convenience init(path: String) throws(FileError) {
         try self.init(path: Array(path.utf8))
     }
 
-    /// The same of a path of any bytes.
+    /// Maps a file.
+    ///
+    /// - Parameter path: The path of the file, of any bytes but 0.
+    /// - Throws: `FileError` if the file is missing, unreadable, or not a regular file.
     package init(path: [UInt8]) throws(FileError) {
         // Without O_NONBLOCK, opening a pipe would wait for a writer.
         let descriptor = withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
@@ -51,9 +57,10 @@ package final class MappedFile: @unchecked Sendable {
         isFile = true
     }
 
-    /// A copy of bytes that did not come from a file of their own.
+    /// Copies bytes that do not come from a file of their own.
     ///
-    /// - Throws: `FileError` if there is no memory for it.
+    /// - Parameter bytes: The bytes to copy.
+    /// - Throws: `FileError` if there is not enough memory.
     package init(copying bytes: some Collection<UInt8>) throws(FileError) {
         let count = bytes.count
         isFile = false
@@ -76,7 +83,7 @@ package final class MappedFile: @unchecked Sendable {
         }
     }
 
-    /// Where a range that lies within the file starts in memory.
+    /// Returns the address of a range, which must lie within the file.
     package func address(of range: Range<Int>) -> UnsafeRawPointer {
         guard let base = buffer.baseAddress, range.lowerBound >= 0, range.upperBound <= count else {
             preconditionFailure("bytes \(range) of \(count)")
@@ -84,7 +91,7 @@ package final class MappedFile: @unchecked Sendable {
         return base + range.lowerBound
     }
 
-    /// Gives back the memory of whole pages; they are read again when they are touched.
+    /// Releases the memory of whole pages, which are read again when they are used.
     package func forget(_ bytes: UnsafeRawBufferPointer) {
         guard isFile, let base = bytes.baseAddress else { return }
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -94,15 +101,15 @@ package final class MappedFile: @unchecked Sendable {
         madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
 
-    /// The SHA-256 of all bytes, as 64 hexadecimal digits.
+    /// Returns the SHA-256 of all bytes as 64 hexadecimal digits.
     package func sha256() -> String { hexadecimal(digest(of: buffer)) }
 
-    /// The SHA-256 of the bytes in a range that lies within the file: 32 bytes.
+    /// Returns the SHA-256, 32 bytes, of a range, which must lie within the file.
     package func sha256(of range: Range<Int>) -> [UInt8] {
         digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
     }
 
-    /// The SHA-1 by which git names the file (`git hash-object`), as 40 hexadecimal digits.
+    /// Returns the SHA-1 that git gives the file (`git hash-object`), as 40 hexadecimal digits.
     package func gitBlobSHA1() -> String {
         var digest = [UInt8](repeating: 0, count: 20)
         let start = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -110,13 +117,14 @@ package final class MappedFile: @unchecked Sendable {
         return hexadecimal(digest)
     }
 
-    /// The unsigned number of `width` bytes, little end first, at an offset; 0 where the file has ended.
+    /// Returns the unsigned little-endian number of `width` bytes at an offset; 0 if it does not
+    /// lie within the file.
     package func number(_ offset: Int, _ width: Int) -> UInt64 {
         guard offset >= 0, offset <= count - width else { return 0 }
         return buffer[offset..<offset + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// The float32 numbers, little end first, from an offset on; there must be so many.
+    /// Returns `count` little-endian float32 numbers at an offset; all must lie within the file.
     package func floats(at offset: Int, count: Int) -> [Float] {
         let bytes = UnsafeRawBufferPointer(
             start: address(of: offset..<(offset + 4 * count)), count: 4 * count)
@@ -126,7 +134,7 @@ package final class MappedFile: @unchecked Sendable {
         }
     }
 
-    /// A copy of the bytes in a range that lies within the file.
+    /// Returns a copy of the bytes of a range, which must lie within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
         return Array(buffer[range])

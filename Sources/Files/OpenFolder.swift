@@ -6,14 +6,17 @@
     internal import Darwin
 #endif
 
-/// A folder that is held open. Names in it are looked up without following symbolic links, so that
-/// nobody can redirect them while files are moved or removed.
+/// A folder that is held open.
+///
+/// Names in it are looked up without following symbolic links, so that nobody can redirect them
+/// while files are moved or removed.
 package final class OpenFolder {
     let descriptor: Int32
 
-    /// Opens a folder; links that lead to it are followed.
+    /// Opens a folder.
     ///
-    /// - Throws: `FileError` if there is none or it may not be read.
+    /// - Parameter path: The path of the folder; symbolic links are followed.
+    /// - Throws: `FileError` if it does not exist or may not be read.
     package init(path: [UInt8]) throws(FileError) {
         descriptor = withPath(path) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw .last() }
@@ -23,10 +26,12 @@ package final class OpenFolder {
 
     deinit { close(descriptor) }
 
-    /// The components of a path below a folder.
+    /// Returns the components of a path below a folder.
     ///
-    /// - Throws: `FileError` if the path is empty or absolute, has a part `.` or `..`, an empty
-    ///   one, or a 0.
+    /// - Parameter path: The path relative to the folder.
+    /// - Returns: At least one component.
+    /// - Throws: `FileError` if the path is empty or absolute, has a component `.` or `..`, an
+    ///   empty one, or a byte 0.
     package static func components(of path: [UInt8]) throws(FileError) -> [[UInt8]] {
         let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
             .map(Array.init)
@@ -44,9 +49,10 @@ package final class OpenFolder {
     /// Opens a folder below this one.
     ///
     /// - Parameters:
-    ///   - components: from `components(of:)`; the folder itself if there are none.
-    ///   - isMade: whether missing folders are made.
-    /// - Throws: `FileError` if one of them is a link, missing or no folder.
+    ///   - components: The components from `components(of:)`; this folder if there are none.
+    ///   - isMade: True to make missing folders.
+    /// - Returns: The folder, held open.
+    /// - Throws: `FileError` if one of them is missing, a symbolic link or not a folder.
     package func folder(
         _ components: some Sequence<[UInt8]>, isMade: Bool = false
     ) throws(FileError) -> OpenFolder {
@@ -72,7 +78,9 @@ package final class OpenFolder {
 
     /// Opens a regular file below this folder for reading.
     ///
-    /// - Throws: `FileError` if a part of the path is a link, or it is not a regular file.
+    /// - Parameter components: The components from `components(of:)`.
+    /// - Returns: The file, held open.
+    /// - Throws: `FileError` if a component is a symbolic link, or the last is not a regular file.
     package func file(_ components: [[UInt8]]) throws(FileError) -> OpenedFile {
         guard let name = components.last else { throw FileError(reason: "it has no name") }
         let parent = try folder(components.dropLast())
@@ -87,9 +95,12 @@ package final class OpenFolder {
         return try OpenedFile(descriptor: descriptor, name: name, parent: parent)
     }
 
-    /// Makes a file, unless something else than a folder has its name already.
+    /// Makes a file, unless a file exists under that name.
     ///
-    /// - Throws: `FileError`; then nothing of this call has the name.
+    /// - Parameters:
+    ///   - name: The name of the file.
+    ///   - contents: The content of the file.
+    /// - Throws: `FileError`, also if the name is that of a folder. The call then leaves no file.
     package func makeFile(_ name: [UInt8], contents: [UInt8]) throws(FileError) {
         let file = withPath(name) {
             openat(descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
@@ -121,22 +132,22 @@ package final class OpenFolder {
     private static func linkError(_ name: [UInt8]) -> FileError {
         FileError(
             reason: """
-                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files inside the \
-                folder are moved or deleted
+                \(String(decoding: name, as: UTF8.self)) is a symbolic link; only regular files \
+                inside the folder are moved or deleted
                 """)
     }
 
     /// True if an entry with this name exists, including a dangling symbolic link.
     package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
 
-    /// The state of what has a name; nil if nothing has. Links are not followed.
+    /// Returns the status of an entry without following a symbolic link; nil if there is none.
     func status(of name: [UInt8]) -> stat? {
         var status = stat()
         let result = withPath(name) { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
         return result == 0 ? status : nil
     }
 
-    /// Puts the names in the folder on the disk.
+    /// Writes the names in the folder to the disk.
     package func synchronize() { fsync(descriptor) }
 
     /// The error for a name that is taken.

@@ -32,14 +32,17 @@ package final class OpenedFile {
     /// The size in bytes when the file was opened.
     package var size: Int { Int(opened.st_size) }
 
-    /// True if both are one file on the disk, by two names.
+    /// Returns true if both are the same file on the disk.
     package func isSame(as other: OpenedFile) -> Bool {
         (opened.st_dev, opened.st_ino) == (other.opened.st_dev, other.opened.st_ino)
     }
 
-    /// The content.
+    /// Reads the whole content.
     ///
-    /// - Throws: `FileError`, also if the file has more bytes than `limit` or there is no memory.
+    /// - Parameter limit: The largest number of bytes.
+    /// - Returns: As many bytes as the file had when it was opened.
+    /// - Throws: `FileError`, also if the file has more bytes than `limit`, it has grown, or there
+    ///   is not enough memory.
     package func contents(limit: Int) throws(FileError) -> [UInt8] {
         guard size <= limit else {
             throw FileError(reason: "it is larger than the \(limit) bytes that are read")
@@ -60,9 +63,8 @@ package final class OpenedFile {
 
     static let hasChanged = FileError(reason: "a file was changed meanwhile")
 
-    /// Checks that the name still leads to this file, as it was opened.
-    ///
-    /// - Throws: `FileError` if it does not.
+    /// Checks that the name still leads to this file, and that the file was not changed since it
+    /// was opened.
     package func checkIsUnchanged() throws(FileError) {
         var now = stat()
         guard fstat(descriptor, &now) == 0 else { throw .last() }
@@ -71,7 +73,8 @@ package final class OpenedFile {
         else { throw Self.hasChanged }
     }
 
-    /// True if both are states of one file, which was not written to between them.
+    /// Returns true if both statuses are of the same file, with the same size and modification
+    /// time.
     static func isUnchanged(_ now: stat, since before: stat) -> Bool {
         (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
             && now.st_size == before.st_size && modified(now) == modified(before)
@@ -79,7 +82,7 @@ package final class OpenedFile {
 
     private static func modified(_ status: stat) -> [Int] { times(of: status)[1] }
 
-    /// Seconds and nanoseconds of the last access and the last change.
+    /// Returns seconds and nanoseconds of the last access and of the last modification.
     private static func times(of status: stat) -> [[Int]] {
         #if canImport(Darwin)
             let times = [status.st_atimespec, status.st_mtimespec]
@@ -89,19 +92,21 @@ package final class OpenedFile {
         return times.map { [Int($0.tv_sec), Int($0.tv_nsec)] }
     }
 
-    /// Removes the file, unless another has its name by now or it has changed since it was opened.
+    /// Removes the file, unless another file has its name by now or it was changed since it was
+    /// opened.
     package func remove() throws(FileError) {
         try checkIsUnchanged()
         try parent.remove(name, opened)
         parent.synchronize()
     }
 
-    /// Moves the file to a name that nothing has yet, on the same disk or on another.
+    /// Moves the file to a new name, on the same disk or on another.
     ///
     /// - Parameters:
-    ///   - folder: the new parent.
-    ///   - contents: the file's content, as it was read from it.
-    /// - Throws: `FileError`; then the file is where it was, and nothing is at the new name.
+    ///   - folder: The new parent.
+    ///   - newName: The name in `folder`, which must not exist yet.
+    ///   - contents: The content of the file, as it was read from it.
+    /// - Throws: `FileError`; the file then keeps its name, and nothing is added to `folder`.
     package func move(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {
@@ -111,7 +116,7 @@ package final class OpenedFile {
             do throws(FileError) {
                 try remove()
             } catch {
-                // The original stays, so its copy goes.
+                // The original is kept, so the copy is removed.
                 _ = withPath(newName) { unlinkat(folder.descriptor, $0, 0) }
                 throw error
             }
@@ -120,8 +125,9 @@ package final class OpenedFile {
         parent.synchronize()
     }
 
-    /// Copies the file with its permissions and times; nothing has the name until the copy is on
-    /// the disk and was read back.
+    /// Copies the file with its permissions and times.
+    ///
+    /// The copy gets its name when it is on the disk and was read back.
     func copy(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {

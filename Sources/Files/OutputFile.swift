@@ -6,31 +6,41 @@
     internal import Darwin
 #endif
 
-/// A file that gets its name when it is whole and on the disk; until then, and if it never is, nothing
-/// stands there that did not stand there before.
+/// A file that is written all or nothing: it gets its name when it is complete and on the disk.
 ///
-/// A symbolic link stays: the file that it leads to is replaced. A device or a pipe cannot be
-/// replaced by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file
-/// gets the bytes at its end.
+/// Until then, and if `finish` is never called, whatever has the name stays as it is. A symbolic
+/// link is followed: the file that it leads to is replaced. A device or a pipe cannot be replaced
+/// by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets the
+/// bytes at its end. An object must not be used by several threads at once.
 package final class OutputFile {
     private let path: [UInt8]
-    /// The file that grows; nil where the output is written through.
+    /// The path of the temporary file; nil if the output is written through.
     private let partialPath: [UInt8]?
     private let descriptor: Int32
     private var pending: [UInt8] = []
     private var isFinished = false
 
+    /// Opens a temporary file beside the path, or what is written through.
+    ///
+    /// - Parameter path: The path of the file.
     /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of
     ///   a folder.
     package convenience init(path: String) throws(FileError) {
         try self.init(path: Array(path.utf8))
     }
 
-    /// The same for a path of any bytes.
-    package init(path: [UInt8]) throws(FileError) {
-        let old = try? FileStatus(path: path)
-        if isWrittenThrough(path) {
-            // The path as given: the text of such a link is no path.
+    /// Opens a temporary file beside the path, or what is written through.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the file.
+    ///   - replacingAnything: True to replace a symbolic link, a pipe or a device rather than
+    ///     follow it or write through it. The file then has the permissions of a new one.
+    /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of
+    ///   a folder.
+    package init(path: [UInt8], replacingAnything: Bool = false) throws(FileError) {
+        let old = replacingAnything ? nil : try? FileStatus(path: path)
+        if !replacingAnything, isWrittenThrough(path) {
+            // The path as given: the text of a link to a descriptor is not a path.
             self.path = path
             partialPath = nil
             let flags = old?.isRegular == true ? O_WRONLY | O_APPEND : O_WRONLY
@@ -38,7 +48,7 @@ package final class OutputFile {
             guard descriptor >= 0 else { throw .last() }
             return
         }
-        self.path = try finalPath(of: path)
+        self.path = replacingAnything ? path : try finalPath(of: path)
         guard old?.isFolder != true, self.path.last != UInt8(ascii: "/") else {
             throw FileError(reason: "it is a directory")
         }
@@ -57,40 +67,46 @@ package final class OutputFile {
         if !isFinished, let partialPath { _ = withPath(partialPath) { unlink($0) } }
     }
 
-    /// Appends bytes.
+    /// Appends bytes, which are written later, with `finish` at the latest.
     package func write(_ bytes: some Collection<UInt8>) throws(FileError) {
         pending += bytes
         if pending.count >= 1 << 20 { try flush() }
     }
 
-    /// Appends bytes that are written at once, without a copy.
+    /// Appends bytes, which are written immediately, without a copy.
     package func write(contentsOf bytes: UnsafeRawBufferPointer) throws(FileError) {
         try flush()
         try writeAll(bytes, to: descriptor)
     }
 
-    /// Puts everything on the disk and gives the file its name.
+    /// Writes everything to the disk and gives the file its name.
     package func finish() throws(FileError) {
         try flush()
         if let partialPath {
             guard fsync(descriptor) == 0 else { throw .last() }
-            try renameFile(partialPath, to: path)
-            synchronizeFolder(of: path)
+            try renameFileDurably(partialPath, to: path)
         }
         isFinished = true
     }
 
     private func flush() throws(FileError) {
-        try pending.withUnsafeBufferPointer { bytes throws(FileError) in
-            try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
-        }
+        try Files.write(pending, to: descriptor)
         pending.removeAll(keepingCapacity: true)
     }
 }
 
-/// Writes a file, all or nothing, as `OutputFile` does.
-package func writeFile(_ bytes: some Collection<UInt8>, to path: [UInt8]) throws(FileError) {
-    let file = try OutputFile(path: path)
+/// Writes a whole file, all or nothing, as `OutputFile` does.
+///
+/// - Parameters:
+///   - bytes: The content.
+///   - path: The path of the file.
+///   - replacingAnything: True to replace a symbolic link, a pipe or a device rather than follow it
+///     or write through it.
+/// - Throws: `FileError`; whatever has the name then stays as it is.
+package func writeFile(
+    _ bytes: some Collection<UInt8>, to path: [UInt8], replacingAnything: Bool = false
+) throws(FileError) {
+    let file = try OutputFile(path: path, replacingAnything: replacingAnything)
     try file.write(bytes)
     try file.finish()
 }

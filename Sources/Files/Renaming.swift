@@ -9,12 +9,15 @@ internal import CFiles
 #endif
 
 extension OpenFolder {
-    /// Gives a file another name, which nothing may have yet.
+    /// Renames a file without replacing anything.
     ///
-    /// - Parameter file: the state of the file; another one that took its name meanwhile is left
-    ///   alone.
-    /// - Returns: false if the folders are on different disks.
-    /// - Throws: `FileError`; then the file has its old name.
+    /// - Parameters:
+    ///   - name: The name in this folder.
+    ///   - file: The status of the file; another file that took the name meanwhile is left alone.
+    ///   - folder: The new folder.
+    ///   - newName: The name in `folder`, which must not exist yet.
+    /// - Returns: False if the folders are on different disks.
+    /// - Throws: `FileError`; the file then has its old name.
     func rename(
         _ name: [UInt8], _ file: stat, to folder: OpenFolder, _ newName: [UInt8]
     ) throws(FileError) -> Bool {
@@ -32,7 +35,7 @@ extension OpenFolder {
         case ENOSYS, EINVAL, ENOTSUP, EOPNOTSUPP: break
         default: throw FileError(reason: String(cString: strerror(result)), code: result)
         }
-        // A link is never made over something else, which `rename` would replace.
+        // Unlike `rename`, `link` never replaces anything.
         let isLinked = withPath(name) { name in
             withPath(newName) { linkat(descriptor, name, folder.descriptor, $0, 0) } == 0
         }
@@ -54,8 +57,7 @@ extension OpenFolder {
         guard [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS, EMLINK, EACCES].contains(errno) else {
             throw .last()
         }
-        // The disk has no hard links, or not for this user: an empty file of our own keeps the
-        // place.
+        // The disk has no hard links, or not for this user: an empty file reserves the new name.
         let place = withPath(newName) {
             openat(
                 folder.descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -75,12 +77,14 @@ extension OpenFolder {
         throw error
     }
 
-    /// Removes a file's name. Another file that took it meanwhile, or one that was written to, is
-    /// kept.
+    /// Removes a file, unless another file took its name meanwhile or it was written to.
     ///
-    /// - Throws: `FileError`; then the file has its name.
+    /// - Parameters:
+    ///   - name: The name in this folder.
+    ///   - file: The status of the file when it was checked.
+    /// - Throws: `FileError`; the file then keeps its name.
     func remove(_ name: [UInt8], _ file: stat) throws(FileError) {
-        // Under a name that nobody else knows, the file that is checked is the one that is removed.
+        // Under a name that no other process knows, the file checked is the file removed.
         let random = String(UInt64.random(in: 0 ... .max), radix: 36)
         let hidden = Array(".clip-\(random).removed".utf8)
         let isHidden = withPath(name) { name in
@@ -98,7 +102,7 @@ extension OpenFolder {
         }
     }
 
-    /// Checks that a file is what was given a new name, and gives another one its name back.
+    /// Checks that the right file was renamed, and gives any other its name back.
     private func check(
         _ name: [UInt8], _ file: stat, isAt newName: [UInt8], in folder: OpenFolder
     ) throws(FileError) {
@@ -107,7 +111,7 @@ extension OpenFolder {
         throw OpenedFile.hasChanged
     }
 
-    /// Gives a file its name back, unless another has it by now.
+    /// Gives a file its old name back, unless that exists again.
     private func putBack(
         _ name: [UInt8], from newName: [UInt8], in folder: OpenFolder
     ) throws(FileError) {

@@ -1,9 +1,9 @@
 internal import CSHA256
 
-/// The SHA-256 of bytes: 32 bytes.
+/// Returns the SHA-256 of bytes: 32 bytes.
 package func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes(digest) }
 
-/// Two digits a byte.
+/// Returns two lower-case hexadecimal digits for each byte.
 package func hexadecimal(_ bytes: [UInt8]) -> String {
     bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
 }

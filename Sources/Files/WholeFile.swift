@@ -6,24 +6,39 @@
     internal import Darwin
 #endif
 
-/// The whole of a file as bytes.
+/// Reads a whole file, or a pipe up to its end.
 ///
-/// Reads whatever can be read, pipes too.
-///
+/// - Parameters:
+///   - path: The path of the file.
+///   - limit: The largest number of bytes.
+/// - Returns: The content.
 /// - Throws: `FileError`; its code is `EFBIG` if there are more than `limit` bytes, and `ENOMEM` if
-///   there is no memory for them.
+///   there is not enough memory.
 package func readFile(path: String, limit: Int) throws(FileError) -> [UInt8] {
     try readFile(path: Array(path.utf8), limit: limit)
 }
 
-/// The same of a path of any bytes.
+/// Reads a whole file, or a pipe up to its end.
+///
+/// - Parameters:
+///   - path: The path of the file, of any bytes but 0.
+///   - limit: The largest number of bytes.
+/// - Returns: The content.
+/// - Throws: `FileError`; its code is `EFBIG` if there are more than `limit` bytes, and `ENOMEM` if
+///   there is not enough memory.
 package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
     try readFile(path: path, limit: limit) { _ in true } ?? []
 }
 
-/// The same if its beginning is one that the caller wants; else nil, and nothing more is read.
+/// Reads a whole file if the caller wants it, judging by its first bytes.
 ///
-/// - Parameter isWanted: called with the first 16 bytes, fewer if the file is shorter.
+/// - Parameters:
+///   - path: The path of the file, of any bytes but 0.
+///   - limit: The largest number of bytes.
+///   - isWanted: Called with the first 16 bytes, or fewer if the file is shorter.
+/// - Returns: The content; nil if `isWanted` returns false, after which nothing more is read.
+/// - Throws: `FileError`; its code is `EFBIG` if there are more than `limit` bytes, and `ENOMEM` if
+///   there is not enough memory.
 package func readFile(
     path: [UInt8], limit: Int, isWanted: (ArraySlice<UInt8>) -> Bool
 ) throws(FileError) -> [UInt8]? {
@@ -52,7 +67,7 @@ package func readFile(
     bytes = [UInt8](repeating: 0, count: count)
     bytes.replaceSubrange(..<filled, with: beginning)
     while true {
-        // The zeros to append, and the new array of both.
+        // Both the zeros to append and the new array of double size.
         if filled == bytes.count { try checkMemory(3 * bytes.count) }
         if filled == bytes.count { bytes += [UInt8](repeating: 0, count: bytes.count) }
         let n = try readSome(of: descriptor, into: &bytes, from: filled)
@@ -64,21 +79,22 @@ package func readFile(
     return bytes
 }
 
-/// Checks that there is memory for an array, which would end the process if there is none.
+/// Checks that there is enough memory for an array, whose allocation would otherwise end the
+/// process.
 ///
-/// The memory is given back at once, so that another thread may take it before the array does.
-///
-/// - Throws: `FileError` of code `ENOMEM`.
+/// The memory is released at once, so another thread may take it before the array does.
 func checkMemory(_ count: Int) throws(FileError) {
     guard count >= 1 << 20 else { return }
-    // Not malloc, which the compiler may remove together with free.
+    // mmap, because the compiler may remove a malloc together with its free.
     let access = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     guard let address = mmap(nil, count, access.0, access.1, -1, 0), address != MAP_FAILED
     else { throw .last() }
     munmap(address, count)
 }
 
-/// Reads as much as there is at once into bytes from a place on; 0 where the file has ended.
+/// Reads once into `bytes` from `start` on.
+///
+/// - Returns: The number of bytes read, 0 at the end of the file.
 func readSome(
     of descriptor: Int32, into bytes: inout [UInt8], from start: Int
 ) throws(FileError) -> Int {
@@ -91,7 +107,7 @@ func readSome(
     }
 }
 
-/// Writes all of some bytes to an open file.
+/// Writes all bytes to an open file.
 package func writeAll(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32
 ) throws(FileError) {
@@ -107,7 +123,7 @@ package func writeAll(
     }
 }
 
-/// Writes all of some bytes to an open file.
+/// Writes all bytes to an open file.
 func write(_ bytes: [UInt8], to descriptor: Int32) throws(FileError) {
     try bytes.withUnsafeBufferPointer { bytes throws(FileError) in
         try writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)

@@ -28,20 +28,21 @@ package struct SafetensorsWriter {
     package init(
         path: String, entries: [Entry], metadata: KeyValuePairs<String, String>
     ) throws(TensorFileError) {
-        let texts = metadata.map { "\(JSONValue.quoted($0)):\(JSONValue.quoted($1))" }
-        var members = ["\"__metadata__\":{\(texts.joined(separator: ","))}"]
+        var members: [JSONValue.Member] = [
+            ("__metadata__", .object(metadata.map { ($0.key, .string($0.value)) }))
+        ]
         var offset = 0
         for entry in entries {
             let end = offset + entry.shape.reduce(1, *) * entry.type.byteWidth
-            let shape = entry.shape.map(String.init).joined(separator: ",")
-            members.append(
-                """
-                \(JSONValue.quoted(entry.name)):{"dtype":"\(entry.type.rawValue)",\
-                "shape":[\(shape)],"data_offsets":[\(offset),\(end)]}
-                """)
+            let description = JSONValue.object([
+                "dtype": .string(entry.type.rawValue),
+                "shape": .array(entry.shape.map { .integer($0) }),
+                "data_offsets": .array([.integer(offset), .integer(end)]),
+            ])
+            members.append((entry.name, description))
             offset = end
         }
-        var header = Array("{\(members.joined(separator: ","))}".utf8)
+        var header = JSONValue.object(members).bytes
         header += [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8)
         self.path = path
         do {

@@ -6,7 +6,9 @@
     internal import Darwin
 #endif
 
-/// Memory that starts at a cache line; of large blocks, in large pages where the system has them.
+/// Allocates memory that starts at a cache line.
+///
+/// On Linux, blocks of at least 2 MB start at a huge page, which the system is asked to use.
 func allocateAligned(byteCount: Int) -> UnsafeMutableRawPointer {
     #if os(Linux)
         let large = 2 << 20

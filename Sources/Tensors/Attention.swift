@@ -1,7 +1,7 @@
 internal import CBLAS
 internal import CKernels
 
-/// Some columns of a matrix.
+/// A range of columns of a matrix.
 package struct Columns: Sendable {
     let matrix: Matrix
     let range: Range<Int>
@@ -14,22 +14,24 @@ package struct Columns: Sendable {
         self.range = range
     }
 
+    /// Returns the address of an element; `column` counts from the first of the range.
     func start(row: Int, column: Int) -> UnsafeMutablePointer<Float> {
         matrix.row(row) + range.lowerBound + column
     }
 }
 
-/// softmax(scale q kᵀ) v, for every head of every sequence by itself.
+/// Computes softmax(scale q kᵀ) v for every head of every sequence.
 ///
 /// - Parameters:
 ///   - query: [sum of query lengths, width].
-///   - key, value: [rows, width].
-///   - heads: `width` is split into this many parts, each d wide.
-///   - queries: the rows of each sequence in `query`.
-///   - keys: the rows of each sequence in `key` and `value`, which sequences may share.
-///   - causal: whether a query sees only the keys up to its own position. The queries of a sequence
+///   - key: [rows, width].
+///   - value: [rows, width].
+///   - heads: The number of heads; each has d = width / heads columns.
+///   - queries: The rows of each sequence in `query`.
+///   - keys: The rows of each sequence in `key` and `value`; sequences may share rows.
+///   - causal: True if a query sees only the keys up to its own position. The queries of a sequence
 ///     are its last positions.
-///   - scale: 1 / √d unless another is told.
+///   - scale: The factor of the scores; 1 / √d if nil.
 /// - Returns: [sum of query lengths, width].
 package func scaledDotProductAttention(
     query: Columns, key: Columns, value: Columns, heads: Int,
@@ -45,7 +47,7 @@ package func scaledDotProductAttention(
     let result = workspace.matrix(rows: query.matrix.rows, columns: width)
     let mostQueries = queries.map(\.count).max() ?? 0
     let mostKeys = keys.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
-    // The rows of a text that are computed depend on the texts beside it; those of an image do not.
+    // A BLAS computes images alone: which rows of a text are computed depends on the other texts.
     let usesBLAS =
         workspace.engine != .native && !causal && mostQueries >= 2 * ProductEngine.filledUp(1)
         && query.matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
@@ -72,12 +74,12 @@ package func scaledDotProductAttention(
     return result
 }
 
-/// One head of one sequence.
+/// The attention of a single head over a single sequence.
 private struct AttentionHead {
     let query: Columns
     let key: Columns
     let value: Columns
-    /// Of the head, in all three.
+    /// The first column of the head in query, key and value.
     let column: Int
     let width: Int
     let queries: Range<Int>
@@ -91,12 +93,13 @@ private struct AttentionHead {
         Panels.count(of: count) * Panels.width
     }
 
-    /// The floats that `attend` needs.
+    /// The number of floats of scratch memory that `attend` needs.
     static func scratchCount(_ queries: Int, _ keys: Int, _ width: Int) -> Int {
         queries * (padded(keys) + width) + keys * width + padded(keys) * width
             + keys * padded(width)
     }
 
+    /// Computes the head with the native kernels.
     func attend(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
         let length = length
         let stride = Self.padded(length)
@@ -121,9 +124,10 @@ private struct AttentionHead {
             into: result.row(queries.lowerBound) + column, result.stride)
     }
 
-    /// The same by a BLAS, for keys that lie together and queries that see all of them.
+    /// Computes the head with a BLAS, for contiguous keys that every query sees.
     ///
-    /// Each product has the same shape in every batch, so that its bits are the same whichever kernel it gets.
+    /// A product has the same shape in every batch, so that its bits do not depend on the kernel
+    /// that the BLAS chooses.
     func attendByBLAS(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
         let (length, rows) = (length, ProductEngine.filledUp(queries.count))
         let scores = scratch  // [rows, length]
@@ -148,7 +152,7 @@ private struct AttentionHead {
         }
     }
 
-    /// The keys as weights: panels of 32 keys.
+    /// Packs the keys as weights, in panels of 32 keys.
     private func packKeys(
         _ gathered: UnsafeMutablePointer<Float>, into panels: UnsafeMutablePointer<Float>
     ) {
@@ -174,7 +178,7 @@ private struct AttentionHead {
         }
     }
 
-    /// The values as weights: panels of 32 of their columns.
+    /// Packs the values as weights, in panels of 32 columns.
     private func packValues(into panels: UnsafeMutablePointer<Float>) {
         var next = panels
         for first in Swift.stride(from: 0, to: width, by: Panels.width) {

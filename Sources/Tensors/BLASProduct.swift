@@ -1,31 +1,40 @@
 internal import CBLAS
 
 extension ProductWeights {
-    /// Whether a BLAS multiplies these weights.
+    /// Returns true if a BLAS multiplies these weights.
     ///
-    /// BLAS libraries have other kernels for small matrices, of up to 10⁶ multiplications, which round
-    /// differently. So a product that would be small in some batch is never theirs.
+    /// BLAS libraries have other kernels for small matrices, of up to 10⁶ multiplications, which
+    /// round differently. So weights whose product is small in any batch are always multiplied
+    /// natively.
     ///
-    /// - Parameter rowsTogether: the number of rows of one input, if they are never multiplied apart; 1 if
-    ///   nothing is known.
+    /// - Parameters:
+    ///   - workspace: The workspace, whose engine decides.
+    ///   - rowsTogether: The number of rows of one input, if they are always multiplied together; 1
+    ///     if that is unknown.
+    /// - Returns: True if the engine is a BLAS and no product with these weights can be small.
     func usesBLAS(_ workspace: Workspace, rowsTogether: Int) -> Bool {
         workspace.engine != .native && format == .float32
             && max(rowsTogether, Int(CLIP_BLAS_ROWS)) >= leastRows(outputs: outputs)
     }
 
-    /// The number of multiplications up to which a BLAS may take its kernels for small matrices.
+    /// The number of multiplications up to which a BLAS may choose its kernels for small matrices.
     private static let smallProduct = 1_000_000
 
-    /// The least rows, a multiple of what is multiplied at once, with which a product is not small.
+    /// The least number of rows, a multiple of `CLIP_BLAS_ROWS`, with which a product is not small.
     private func leastRows(outputs: Int) -> Int {
         ProductEngine.filledUp(Self.smallProduct / (outputs * inputs) + 1)
     }
 
-    /// The most rows that are multiplied at once: the library packs all weights again each time, and its
-    /// results should stay in the cache until they are finished.
+    /// The largest number of rows multiplied at once.
+    ///
+    /// More rows are faster, because the library packs all weights again for each product. Fewer
+    /// rows stay in the cache until bias and activation are applied.
     private static let mostRows = 384
 
-    /// The product of plain rows of float32, in parts of rows or outputs on all threads; no part is small.
+    /// Computes a product of plain float32 rows on all threads.
+    ///
+    /// Each thread computes some of the rows or some of the outputs; none of these products is
+    /// small.
     func multiplyByBLAS(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
@@ -55,7 +64,7 @@ extension ProductWeights {
             let sums = scratch.row(part)
             for block in Self.blocks(of: rows, most: most, least: leastRows) {
                 let start = x.start + block.lowerBound * x.stride
-                // Rows beyond the last one are undefined.
+                // The rows after the last one are read, but their results are dropped.
                 var product = clip_blas_product(
                     x: UnsafePointer(start.assumingMemoryBound(to: Float.self)),
                     rows: ProductEngine.filledUp(block.count), inputs: inputs,
@@ -68,8 +77,10 @@ extension ProductWeights {
         }
     }
 
-    /// Rows in blocks of nearly one size, each a multiple of what is multiplied at once but the last. Each has
-    /// at most `most` rows, unless that would leave less than `least`.
+    /// Splits rows into blocks of nearly equal size.
+    ///
+    /// All but the last are multiples of `CLIP_BLAS_ROWS`. A block has at most `most` rows, unless
+    /// blocks would then have fewer than `least`.
     static func blocks(of rows: Range<Int>, most: Int, least: Int) -> [Range<Int>] {
         let unit = Int(CLIP_BLAS_ROWS)
         let units = ProductEngine.filledUp(rows.count) / unit
@@ -82,7 +93,7 @@ extension ProductWeights {
         }
     }
 
-    /// y = activation(y + sums + b), or without y.
+    /// Sets y to activation(sums + b), or to activation(y + sums + b) if `adding`.
     private func finish(
         _ rows: Range<Int>, _ outputs: Range<Int>, of sums: UnsafeMutablePointer<Float>,
         into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Images or feature maps: one row of channels a position, the channels last.
+/// A batch of images or feature maps with the channels last: one matrix row for each position.
 package struct FeatureMap {
     /// [batch * height * width, channels].
     package let matrix: Matrix
@@ -19,7 +19,7 @@ package struct FeatureMap {
         self.width = width
     }
 
-    /// From pixels in PyTorch's order, [batch, channels, height, width].
+    /// Creates a map from pixels in PyTorch's order, [batch, channels, height, width].
     package init(
         planes: ArraySlice<Float>, batch: Int, channels: Int, height: Int, width: Int,
         workspace: Workspace
@@ -40,9 +40,15 @@ package struct FeatureMap {
         self.init(matrix, batch: batch, height: height, width: width)
     }
 
-    /// A convolution of `kernel` x `kernel` with `stride`, and `padding` zeros on every side.
+    /// Returns the convolution with a kernel of `kernel` x `kernel` positions.
     ///
-    /// - Parameter weights: [out, kernel * kernel * channels].
+    /// - Parameters:
+    ///   - weights: [outputs, kernel * kernel * channels].
+    ///   - kernel: The width and height of the kernel.
+    ///   - stride: The distance between neighbouring outputs, in positions.
+    ///   - padding: The number of zeros on every side of the map.
+    ///   - activation: The function applied to every output.
+    /// - Returns: A map with (height + 2 padding - kernel) / stride + 1 rows, and columns likewise.
     package func convolved(
         _ weights: ProductWeights, kernel: Int, stride: Int, padding: Int, activation: Nonlinearity
     ) -> FeatureMap {
@@ -58,7 +64,7 @@ package struct FeatureMap {
             output = matrix.workspace.matrix(
                 rows: batch * newHeight * newWidth, columns: weights.outputs)
             let bordered = bordered(padding)
-            // A row of the kernel sees pixels that lie side by side.
+            // The pixels under a row of the kernel lie side by side.
             let line = bordered.width * channels
             for image in 0..<batch {
                 var rows = ProductWeights.Rows(bordered.matrix)
@@ -86,7 +92,7 @@ package struct FeatureMap {
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// The map with zeros around it, its positions without a gap between them.
+    /// Returns the map with `padding` zeros on every side, without gaps between positions.
     private func bordered(_ padding: Int) -> FeatureMap {
         let (newHeight, newWidth) = (height + 2 * padding, width + 2 * padding)
         let result = matrix.workspace.compactMatrix(
@@ -111,7 +117,7 @@ package struct FeatureMap {
         return FeatureMap(result, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// The pixels that each of the given output positions sees: im2col.
+    /// Returns the pixels under the kernel at each of some output positions: im2col.
     private func unfolded(
         _ rows: Range<Int>, _ newHeight: Int, _ newWidth: Int, kernel: Int, stride: Int,
         padding: Int
@@ -142,7 +148,8 @@ package struct FeatureMap {
         return result
     }
 
-    /// The mean of each `size` x `size` square; a rest at the right and bottom edge is dropped.
+    /// Returns the mean of each `size` x `size` square; a remainder at the right and bottom is
+    /// dropped.
     package func averagePooled(_ size: Int) -> FeatureMap {
         guard size > 1 else { return self }
         let (newHeight, newWidth) = (height / size, width / size)
@@ -168,7 +175,8 @@ package struct FeatureMap {
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// For each image its mean position, then all its positions: [batch * (1 + area), channels].
+    /// Returns for each image the mean of its positions, then the positions:
+    /// [batch * (1 + area), channels].
     package func withMeanFirst() -> Matrix {
         let area = height * width
         let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)
@@ -185,10 +193,16 @@ package struct FeatureMap {
     }
 }
 
-/// The squares of `size` x `size` pixels of each image, row by row, each as one row in the order
-/// [channel, y, x] of a convolution's weights.
+/// Returns the patches of `size` x `size` pixels of each image, row by row.
 ///
-/// - Parameter planes: [batch, 3, resolution, resolution].
+/// The numbers of a patch are in the order [channel, y, x] of a convolution's weights.
+///
+/// - Parameters:
+///   - planes: [batch, 3, resolution, resolution].
+///   - batch: The number of images.
+///   - resolution: The width and height of the images, in pixels.
+///   - size: The width and height of a patch, in pixels.
+///   - workspace: The workspace that makes the result.
 /// - Returns: [batch * (resolution / size)², 3 * size²].
 package func patches(
     of planes: ArraySlice<Float>, batch: Int, resolution: Int, size: Int, workspace: Workspace

@@ -1,16 +1,18 @@
 internal import CKernels
 
-/// How the numbers of matrices and weights are held. Sums are taken in float32, of bytes in int32.
+/// The number format of matrices and weights.
+///
+/// Products are summed in float32; those of int8 in int32.
 package enum ElementFormat: Sendable, CaseIterable {
-    /// IEEE binary32.
+    /// 32 bits, IEEE 754 binary32.
     case float32
-    /// The upper half of float32.
+    /// 16 bits: the upper half of float32.
     case bfloat16
-    /// Bytes with a scale: unsigned with a zero of its own for each row of activations, signed for
-    /// each output of weights.
+    /// 8 bits: unsigned with a scale and a zero point for each row of activations, signed with a
+    /// scale for each output of weights.
     case int8
 
-    /// Whether this CPU multiplies numbers of this kind, by the instruction set in use.
+    /// True if the instruction set in use has products of this format.
     package var isSupported: Bool { Kernels.product(of: self) != nil }
 
     var byteWidth: Int {
@@ -21,7 +23,7 @@ package enum ElementFormat: Sendable, CaseIterable {
         }
     }
 
-    /// The words of four bytes that a row of so many numbers takes, filled up with zeros.
+    /// Returns the number of 4-byte words of a row of `count` numbers, padding included.
     func words(_ count: Int) -> Int {
         if self == .float32 { return count }
         let multiple = Int(CLIP_WORDS_MULTIPLE)

@@ -1,10 +1,12 @@
-/// Matrices of weights of one shape, one for each head of an attention. Float32 alone.
+/// The float32 weights of the heads of an attention: one matrix for each head, all of one shape.
 package struct HeadWeights: Sendable {
     private let heads: [ProductWeights]  // each [outputs, inputs]
 
+    /// Creates the weights of all heads.
+    ///
     /// - Parameters:
-    ///   - weights: of each head, [outputs, inputs].
-    ///   - biases: of each head, [outputs].
+    ///   - weights: The weights of each head: [outputs, inputs].
+    ///   - biases: The bias of each head: [outputs].
     package init(_ weights: [Tensor], biases: [Tensor]? = nil) {
         precondition(
             !weights.isEmpty && weights.allSatisfy { $0.shape == weights[0].shape }
@@ -15,7 +17,8 @@ package struct HeadWeights: Sendable {
         }
     }
 
-    /// Each row's parts, one a head, become rows: [rows, heads * inputs] -> [rows * heads, outputs].
+    /// Multiplies each head's columns of x by its weights: [rows, heads * inputs] ->
+    /// [rows * heads, outputs].
     package func split(_ x: Matrix) -> Matrix {
         precondition(x.columns == heads.count * heads[0].inputs, "heads of \(x.columns) columns")
         let y = x.workspace.matrix(rows: x.rows * heads.count, columns: heads[0].outputs)
@@ -28,7 +31,8 @@ package struct HeadWeights: Sendable {
         return y
     }
 
-    /// Each row's heads become its parts again: [rows * heads, inputs] -> [rows, heads * outputs].
+    /// Multiplies each head's rows of x by its weights: [rows * heads, inputs] ->
+    /// [rows, heads * outputs].
     package func merged(_ x: Matrix) -> Matrix {
         precondition(x.rows % heads.count == 0, "heads of \(x.rows) rows")
         let rows = x.rows / heads.count

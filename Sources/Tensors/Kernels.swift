@@ -3,10 +3,10 @@ internal import CThreads
 
 /// The instruction set in use.
 package enum Kernels {
-    /// The functions of the instruction set in use, which is chosen once.
+    /// The functions of the instruction set in use, chosen at the first use.
     static let current: clip_kernels = clip_kernels_current().pointee
 
-    /// The function that computes products of numbers of a format. Nil if the CPU multiplies none.
+    /// Returns the function for products of a format; nil if the instruction set has none.
     static func product(
         of format: ElementFormat
     ) -> (@convention(c) (UnsafePointer<clip_product>) -> Void)? {
@@ -17,10 +17,10 @@ package enum Kernels {
         }
     }
 
-    /// See `clip_keep_freed_memory`.
+    /// Lets malloc keep freed memory, as `clip_keep_freed_memory` describes.
     package static func keepFreedMemory() { clip_keep_freed_memory() }
 
-    /// The name of the instruction set in use: "scalar", "neon", "avx2", "avx512", …
+    /// The name of the instruction set in use, such as "scalar", "neon", "avx2" or "avx512".
     package static var instructionSet: String { String(cString: current.name) }
 
     /// The names of the instruction sets that this CPU can run, the fastest first.
@@ -35,5 +35,5 @@ package enum Kernels {
     }
 }
 
-/// `@unchecked`: a table of C functions, which nobody changes.
+/// `@unchecked`: the table of C functions never changes.
 extension clip_kernels: @retroactive @unchecked Sendable {}

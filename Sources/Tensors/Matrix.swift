@@ -1,20 +1,26 @@
 internal import CKernels
 
-/// Where a forward pass keeps its activations, and the threads it runs on; for one pass at a time.
+/// The memory for the activations of a forward pass, its threads and its engine.
 ///
-/// Blocks of released matrices are used again, so that after its first layer a pass takes no memory
-/// from the system.
+/// A workspace serves one pass at a time.
+///
+/// The memory of released matrices is reused, so that a pass allocates hardly any after its first
+/// layer.
 ///
 /// `@unchecked Sendable`: matrices are made and released by the thread of the pass alone.
 package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
-    /// How many were asked for; the system may have granted fewer.
+    /// The number of threads asked for; the system may have granted fewer.
     let wantedThreads: Int
-    /// The engine of its float32 products.
+    /// The engine of float32 products.
     let engine: ProductEngine
     private var free: [FloatBlock] = []
 
-    /// - Parameter engine: loaded here if it is a library; `native` where that is missing.
+    /// Creates a workspace.
+    ///
+    /// - Parameters:
+    ///   - threads: The number of threads, at least 1.
+    ///   - engine: The engine, which is loaded here; replaced by `native` if it is not available.
     package init(threads: Int, engine: ProductEngine = .native) {
         precondition(threads > 0, "\(threads) threads")
         team = .shared(threads: threads)
@@ -22,10 +28,10 @@ package final class Workspace: @unchecked Sendable {
         self.engine = engine.isAvailable ? engine : .native
     }
 
-    /// A matrix of undefined contents, whose rows may lie somewhat apart.
+    /// Returns a matrix with undefined contents; there may be gaps between its rows.
     ///
-    /// Rows an odd number of cache lines apart, so that the lines of neighbours do not displace each
-    /// other: rows of 4096 bytes would all fall into one set of the cache.
+    /// Long rows start an odd number of cache lines apart, so that neighbouring rows do not evict
+    /// each other: rows 4096 bytes apart would all map to the same set of the cache.
     package func matrix(
         rows: Int, columns: Int, format: ElementFormat = .float32
     ) -> Matrix {
@@ -36,7 +42,7 @@ package final class Workspace: @unchecked Sendable {
             rowsBeyond: engine == .native ? 0 : ProductEngine.rowsReadBeyond, workspace: self)
     }
 
-    /// A matrix of undefined contents, whose rows follow each other without a gap.
+    /// Returns a matrix with undefined contents and no gaps between its rows.
     package func compactMatrix(rows: Int, columns: Int) -> Matrix {
         Matrix(
             rows: rows, columns: columns, stride: columns * 4, format: .float32, rowsBeyond: 0,
@@ -44,7 +50,7 @@ package final class Workspace: @unchecked Sendable {
     }
 
     fileprivate func take(_ count: Int) -> FloatBlock {
-        // The smallest that fits, unless most of it would lie idle.
+        // The smallest block that fits, unless most of it would stay unused.
         let best = free.indices
             .filter { free[$0].capacity >= count && free[$0].capacity <= 4 * count + 4096 }
             .min { free[$0].capacity < free[$1].capacity }
@@ -54,22 +60,22 @@ package final class Workspace: @unchecked Sendable {
     fileprivate func release(_ block: FloatBlock) { free.append(block) }
 }
 
-/// Activations: `rows` vectors of `columns` numbers.
+/// A matrix of activations: `rows` vectors of `columns` numbers.
 ///
-/// `@unchecked Sendable`: threads that share a matrix are parts of one loop, which write disjoint
+/// `@unchecked Sendable`: threads share a matrix only within a loop whose parts write disjoint
 /// elements and read none that another part writes.
 package final class Matrix: @unchecked Sendable {
     package let rows: Int
     package let columns: Int
     package let format: ElementFormat
     package let workspace: Workspace
-    /// Bytes from a row to the next.
+    /// The distance between the starts of neighbouring rows, in bytes.
     let stride: Int
     let bytes: UnsafeMutableRawPointer
     private let block: FloatBlock
-    /// Of bytes: the scale and the zero of each row.
+    /// The scale and then the zero point of each row of int8; nil for other formats.
     private let scaleBlock: FloatBlock?
-    /// The number of rows of undefined contents that may be read after the last one.
+    /// The number of rows that may be read after the last one; their contents are undefined.
     let rowsBeyond: Int
 
     fileprivate init(
@@ -92,24 +98,24 @@ package final class Matrix: @unchecked Sendable {
         if let scaleBlock { workspace.release(scaleBlock) }
     }
 
-    /// The first number of a row, of float32.
+    /// Returns the address of a row of a float32 matrix.
     func row(_ index: Int) -> UnsafeMutablePointer<Float> {
         precondition(
             index >= 0 && index < rows && format == .float32, "row \(index) of \(rows), \(format)")
         return (bytes + index * stride).assumingMemoryBound(to: Float.self)
     }
 
-    /// The scale of each row, of bytes.
+    /// The scale of each row of int8; nil for other formats.
     var scales: UnsafeMutablePointer<Float>? { scaleBlock?.elements }
 
-    /// The zero of each row, of bytes.
+    /// The zero point of each row of int8; nil for other formats.
     var zeros: UnsafeMutablePointer<Int32>? {
         scaleBlock.map {
             UnsafeMutableRawPointer($0.elements + rows).assumingMemoryBound(to: Int32.self)
         }
     }
 
-    /// Sets a row of any format from float32.
+    /// Sets a row of any format from `columns` float32 numbers.
     func setRow(_ index: Int, from x: UnsafePointer<Float>) {
         precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
         let target = bytes + index * stride
@@ -129,7 +135,7 @@ package final class Matrix: @unchecked Sendable {
         clearPadding(index)
     }
 
-    /// Sets what fills a row up to whole words of a product to zero.
+    /// Sets the padding at the end of a row to zero.
     func clearPadding(_ index: Int) {
         let (used, all) = (columns * format.byteWidth, format.words(columns) * 4)
         guard used < all else { return }
@@ -137,7 +143,7 @@ package final class Matrix: @unchecked Sendable {
             as: UInt8.self, repeating: 0, count: all - used)
     }
 
-    /// The same numbers in another format.
+    /// Returns the matrix in another format; this matrix itself if it has that format.
     func converted(to format: ElementFormat) -> Matrix {
         guard format != self.format else { return self }
         let result = workspace.matrix(rows: rows, columns: columns, format: format)
@@ -147,6 +153,7 @@ package final class Matrix: @unchecked Sendable {
         return result
     }
 
+    /// The numbers of a float32 matrix, row after row.
     package var values: [Float] {
         [Float](unsafeUninitializedCapacity: rows * columns) { target, initialized in
             initialized = rows * columns
@@ -157,7 +164,7 @@ package final class Matrix: @unchecked Sendable {
         }
     }
 
-    /// Copies numbers in, row after row.
+    /// Sets all numbers of a float32 matrix, row after row.
     package func fill(_ values: some Collection<Float>) {
         precondition(values.count == rows * columns, "\(values.count) into \(rows) x \(columns)")
         var rest = values[...]
@@ -168,13 +175,13 @@ package final class Matrix: @unchecked Sendable {
         }
     }
 
-    /// Sets one row to a vector.
+    /// Sets a row of a float32 matrix to a vector.
     package func setRow(_ index: Int, to vector: Tensor) {
         precondition(vector.count == columns, "\(vector.shape) into a row of \(columns)")
         row(index).update(from: vector.elements, count: columns)
     }
 
-    /// Copies some rows of another matrix to rows `first`... of this one.
+    /// Copies rows of another float32 matrix to the rows of this one from `first` on.
     package func setRows(from first: Int, to range: Range<Int>, of other: Matrix) {
         precondition(
             other.columns == columns && first + range.count <= rows
@@ -185,7 +192,7 @@ package final class Matrix: @unchecked Sendable {
         }
     }
 
-    /// The given rows, in that order, as a matrix of their own.
+    /// Returns a copy of the rows with the given indices, in that order.
     package func gathered(_ indices: [Int]) -> Matrix {
         let result = workspace.matrix(rows: indices.count, columns: columns, format: format)
         let count = format.words(columns) * 4
@@ -201,7 +208,7 @@ package final class Matrix: @unchecked Sendable {
         return result
     }
 
-    /// Whether every number is finite.
+    /// True if every number of a float32 matrix is finite.
     package var isFinite: Bool {
         (0..<rows).allSatisfy {
             UnsafeBufferPointer(start: row($0), count: columns).allSatisfy(\.isFinite)

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// What follows a matrix product.
+/// The activation function applied to a matrix product.
 package enum Nonlinearity: Sendable {
     case identity, relu, quickGELU, gelu
 
@@ -14,10 +14,10 @@ package enum Nonlinearity: Sendable {
     }
 }
 
-/// The weights of y = activation(x Wᵀ + b): the one front of every matrix product with weights.
+/// The weights W and b of y = activation(x Wᵀ + b); all matrix products with weights start here.
 ///
-/// W is [outputs, inputs], b is [outputs]. An element of y has the same bits whatever other rows x has,
-/// and on however many threads: each is one sum, taken in the order of the inputs.
+/// W is [outputs, inputs], b is [outputs]. The bits of an element of y depend neither on the other
+/// rows of x nor on the number of threads, unless the engine is `fastBLAS`.
 package struct ProductWeights: Sendable {
     let weights: PackedWeights
     let bias: Tensor?
@@ -26,7 +26,12 @@ package struct ProductWeights: Sendable {
     package var inputs: Int { weights.inputs }
     package var format: ElementFormat { weights.format }
 
-    /// - Parameter format: how the weights, and x for their product, are held.
+    /// Creates the weights of a product.
+    ///
+    /// - Parameters:
+    ///   - weight: [outputs, inputs].
+    ///   - bias: [outputs]; zeros if nil.
+    ///   - format: The number format of the weights, to which x is converted.
     package init(weight: Tensor, bias: Tensor? = nil, format: ElementFormat = .float32) {
         precondition(
             weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
@@ -35,11 +40,15 @@ package struct ProductWeights: Sendable {
         self.bias = bias
     }
 
-    /// activation(x Wᵀ + b): [rows, inputs] -> [rows, outputs].
+    /// Returns activation(x Wᵀ + b).
     ///
     /// - Parameters:
-    ///   - format: that of the result: float32 or bfloat16.
-    ///   - rowsTogether: see `usesBLAS`.
+    ///   - x: [rows, inputs].
+    ///   - activation: The function applied to every output.
+    ///   - format: The format of the result: float32 or bfloat16.
+    ///   - rowsTogether: The number of rows that are always multiplied together, as `usesBLAS`
+    ///     needs it.
+    /// - Returns: [rows, outputs].
     package func apply(
         _ x: Matrix, activation: Nonlinearity = .identity, format: ElementFormat = .float32,
         rowsTogether: Int = 1
@@ -50,7 +59,7 @@ package struct ProductWeights: Sendable {
         return y
     }
 
-    /// The same, into rows `first`... of a matrix that is there already.
+    /// Sets the rows of y from `first` on to activation(x Wᵀ + b).
     package func apply(
         _ x: Matrix, into y: Matrix, fromRow first: Int = 0, activation: Nonlinearity = .identity,
         rowsTogether: Int = 1
@@ -60,7 +69,7 @@ package struct ProductWeights: Sendable {
             rowsTogether: rowsTogether)
     }
 
-    /// y = activation(y + x Wᵀ + b).
+    /// Sets y to activation(y + x Wᵀ + b).
     package func apply(
         _ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity, rowsTogether: Int = 1
     ) {
@@ -70,9 +79,12 @@ package struct ProductWeights: Sendable {
             rowsTogether: rowsTogether)
     }
 
-    /// Rows of words that lie at regular distances: `lines` times `count`, each of `segments` parts.
+    /// The rows of x in memory: `lines` times `count` rows of `segments` parts at regular
+    /// distances.
     ///
-    /// `@unchecked Sendable`: `start` lies in `matrix`, and products only read it.
+    /// Distances are in bytes, `words` is the number of 4-byte words of a segment.
+    ///
+    /// `@unchecked Sendable`: `start` points into `matrix`, which products only read.
     struct Rows: @unchecked Sendable {
         let matrix: Matrix
         var start: UnsafeMutableRawPointer
@@ -92,21 +104,22 @@ package struct ProductWeights: Sendable {
             words = x.format.words(x.columns)
         }
 
-        /// Whether they are rows of the matrix, or of some of its columns, one after the other.
+        /// True if these are consecutive rows of the matrix, or of a range of its columns.
         var isPlain: Bool {
             lines == 1 && segments == 1 && stride == matrix.stride
                 && matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
         }
     }
 
-    /// Where outputs go: every `step`th row from `row` on, from `column` on.
+    /// The place of the outputs in y: every `step`th row from `row` on, columns from `column` on.
     struct Place {
         var row = 0
         var step = 1
         var column = 0
     }
 
-    /// y = activation(x Wᵀ + b), or activation(y + x Wᵀ + b), by the engine of the workspace.
+    /// Computes activation(x Wᵀ + b), or activation(y + x Wᵀ + b) if `adding`, with the engine of
+    /// the workspace.
     func multiply(
         _ x: Rows, into y: Matrix, at place: Place = Place(), adding: Bool = false,
         _ activation: Nonlinearity, rowsTogether: Int = 1

@@ -1,10 +1,10 @@
 internal import CKernels
 
 extension ProductWeights {
-    /// The product by the kernels of the instruction set in use.
+    /// Computes a product with the kernels of the instruction set in use.
     ///
-    /// Threads split the panels of weights, or what x has more of: its lines, or its rows. An element
-    /// of y is the same sum in each case.
+    /// The threads share the panels of weights, or the lines or rows of x if there are more of
+    /// them. An element of y is the same sum in each case.
     func multiplyNatively(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
@@ -22,15 +22,15 @@ extension ProductWeights {
         product.activation = activation.code
         product.row_scales = UnsafePointer(x.matrix.scales)
         product.row_zeros = UnsafePointer(x.matrix.zeros)
-        nonisolated(unsafe) let whole = product  // its parts write disjoint outputs
-        // The product has pointers into both.
+        nonisolated(unsafe) let whole = product  // threads write disjoint outputs
+        // The product holds pointers into both.
         defer { withExtendedLifetime((x.matrix, y)) {} }
 
         let workspace = x.matrix.workspace
         let panels = 0..<weights.panelCount
         let content = weights.content(for: workspace)
         if case .packed = content, x.lines == 1 && x.count > outputs {
-            // The rows are more to read than the weights: no thread reads another's.
+            // x is larger than the weights, so each thread reads rows of its own.
             workspace.team.split(x.count) { _, rows in
                 compute(whole.of(rows: rows), panels, content)
             }
@@ -46,9 +46,9 @@ extension ProductWeights {
         }
     }
 
-    /// Computes the outputs of some panels on the calling thread.
+    /// Computes the outputs of a range of panels on the calling thread.
     ///
-    /// Weights that are not packed yet are packed here, into memory for one panel.
+    /// Weights that are not packed yet are packed here, one panel at a time.
     private func compute(
         _ product: clip_product, _ panels: Range<Int>, _ content: PackedWeights.Content
     ) {
@@ -67,9 +67,14 @@ extension ProductWeights {
         }
     }
 
-    /// The part of a product that computes the outputs of some panels.
+    /// Returns the part of a product that computes the outputs of a range of panels.
     ///
-    /// - Parameter first: The number of the first panel that `packed` holds.
+    /// - Parameters:
+    ///   - product: The whole product.
+    ///   - panels: The numbers of the panels.
+    ///   - packed: Packed panels, `panels` among them.
+    ///   - first: The number of the first panel of `packed`.
+    /// - Returns: The product with the addresses of these panels.
     private func part(
         of product: clip_product, _ panels: Range<Int>, _ packed: Panels, from first: Int
     ) -> clip_product {
@@ -86,8 +91,9 @@ extension ProductWeights {
 }
 
 extension clip_product {
-    /// A product of plain rows whose panels are not set yet: one line of one segment. Strides are
-    /// in bytes.
+    /// Creates a product of plain rows, without panels: one line of one segment.
+    ///
+    /// Strides are in bytes.
     init(
         x: UnsafeRawPointer, rows: Int, stride: Int, words: Int, y: UnsafeMutableRawPointer,
         yStride: Int
@@ -104,7 +110,7 @@ extension clip_product {
         activation = CLIP_IDENTITY
     }
 
-    /// The same product of some rows of every line.
+    /// Returns the part of the product with a range of the rows of every line.
     fileprivate func of(rows: Range<Int>) -> clip_product {
         var part = self
         part.x += rows.lowerBound * row_stride
@@ -115,7 +121,7 @@ extension clip_product {
         return part
     }
 
-    /// The same product of some lines.
+    /// Returns the part of the product with a range of lines.
     fileprivate func of(lines: Range<Int>) -> clip_product {
         var part = self
         part.x += lines.lowerBound * line_stride

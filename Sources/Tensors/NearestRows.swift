@@ -1,7 +1,14 @@
-/// For every row of `a` the rows of `b` whose dot products with it are largest, best first, the lower row
-/// first among equals. Products that are no number are the least.
+/// Finds for every row of `a` the rows of `b` with the largest dot products.
 ///
-/// - Returns: `min(wanted, rows of b)` for the first row of `a`, then for the next.
+/// The best comes first; among equals the lower row. NaN is less than any number.
+///
+/// - Parameters:
+///   - wanted: The number of rows of `b` to find.
+///   - a: [rows of a, dimension], row-major.
+///   - b: [rows of b, dimension], row-major.
+///   - dimension: The number of dimensions of each vector.
+///   - pool: The pool whose threads compute the products.
+/// - Returns: `min(wanted, rows of b)` results for each row of `a`, one row after the other.
 package func nearestRows(
     _ wanted: Int, of a: [Float], among b: [Float], dimension: Int, on pool: WorkspacePool
 ) -> [(row: Int, product: Float)] {
@@ -13,7 +20,7 @@ package func nearestRows(
     found.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }
         nonisolated(unsafe) let found = base
-        // So many that their products with some rows of `a` stay in the cache.
+        // Small enough that the products with 64 rows of `a` stay in the cache.
         for first in stride(from: 0, to: others, by: 4096) {
             let block = first..<min(others, first + 4096)
             let weights = ProductWeights(
@@ -44,7 +51,7 @@ package func nearestRows(
     return found
 }
 
-/// The dot product of every row of `a` with one vector.
+/// Returns the dot product of every row of `a` with a vector.
 package func dotProducts(
     of a: [Float], with vector: [Float], on pool: WorkspacePool
 ) -> [Float] {

@@ -1,9 +1,14 @@
 internal import CKernels
 
 extension Matrix {
-    /// (x - mean) / √(variance + ε) · weight + bias, for each row by itself.
+    /// Returns LayerNorm of each row: (x - mean) / √(variance + ε) · weight + bias.
     ///
-    /// - Parameter format: that of the result.
+    /// - Parameters:
+    ///   - weight: [columns].
+    ///   - bias: [columns].
+    ///   - epsilon: ε, which keeps the root away from 0.
+    ///   - format: The format of the result.
+    /// - Returns: [rows, columns].
     package func layerNormalized(
         weight: Tensor, bias: Tensor, epsilon: Float, format: ElementFormat = .float32
     ) -> Matrix {
@@ -24,7 +29,7 @@ extension Matrix {
         return result
     }
 
-    /// Adds row `indices[i]` of `tensor` to row i, for all rows.
+    /// Adds row `indices[i]` of `tensor` to row i, for all rows i.
     package func add(rowsOf tensor: Tensor, at indices: [Int]) {
         precondition(
             indices.count == rows && tensor.shape == [tensor.shape[0], columns],
@@ -37,7 +42,7 @@ extension Matrix {
     }
 }
 
-/// Divides each vector of `dimension` numbers by its L2 norm; a vector of zeros stays as it is.
+/// Divides each vector of `dimension` numbers by its L2 norm; zero vectors are unchanged.
 package func normalizeRows(_ values: inout [Float], dimension: Int) {
     precondition(dimension > 0 && values.count % dimension == 0, "\(values.count) by \(dimension)")
     let kernels = Kernels.current
@@ -50,11 +55,15 @@ package func normalizeRows(_ values: inout [Float], dimension: Int) {
     }
 }
 
-/// Vectors that are packed once for the dot products of many others with them.
+/// Vectors that are packed once for dot products with many others.
 package struct PackedVectors: Sendable {
     private let weights: ProductWeights
 
-    /// - Parameter values: [vectors, dimension], row-major.
+    /// Packs vectors for dot products.
+    ///
+    /// - Parameters:
+    ///   - values: [vectors, dimension], row-major.
+    ///   - dimension: The number of dimensions of each vector.
     package init(_ values: [Float], dimension: Int) {
         weights = ProductWeights(
             weight: Tensor(values, shape: [values.count / dimension, dimension]))
@@ -70,8 +79,12 @@ package struct PackedVectors: Sendable {
     }
 }
 
-/// a bᵀ: the dot product of every row of `a` with every row of `b`.
+/// Returns a bᵀ: the dot product of every row of `a` with every row of `b`.
 ///
+/// - Parameters:
+///   - a: [rows of a, dimension], row-major.
+///   - b: [rows of b, dimension], row-major.
+///   - dimension: The number of dimensions of each vector.
 /// - Returns: [rows of a, rows of b], row-major.
 package func dotProducts(_ a: [Float], _ b: [Float], dimension: Int) -> [Float] {
     PackedVectors(b, dimension: dimension).dotProducts(with: a)

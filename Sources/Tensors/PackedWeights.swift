@@ -1,20 +1,20 @@
 internal import CKernels
 internal import Synchronization
 
-/// A matrix of weights [outputs, inputs] in panels, as the kernels of products read them.
+/// A weight matrix [outputs, inputs], packed into panels for the kernels at its second use.
 ///
-/// Packing costs about as much as a product with fifty rows and as much memory as the weights. So the
-/// first product packs a panel at a time into memory of its own and forgets it, and the second one
-/// packs all for good: whoever encodes once touches nothing but the mapped file.
+/// Packing takes about as long as a product with fifty rows, and as much memory as the weights. So
+/// the first product packs one panel at a time and drops it; the second one packs all panels and
+/// keeps them. A process that encodes once needs no memory besides the mapped file.
 final class PackedWeights: Sendable {
     let outputs: Int
     let inputs: Int
     let format: ElementFormat
-    /// The function that multiplies them.
+    /// The function that multiplies by these weights.
     let kernel: @convention(c) (UnsafePointer<clip_product>) -> Void
     private let state: Mutex<(content: Content, isUsed: Bool)>
 
-    /// What a product reads.
+    /// The weights as a product reads them.
     enum Content: Sendable {
         case source(Tensor)
         case packed(Panels)
@@ -31,7 +31,7 @@ final class PackedWeights: Sendable {
         state = Mutex((.source(weight), isUsed: false))
     }
 
-    /// For one product, after which they count as used.
+    /// Returns the weights for a product, packed if they were used before.
     func content(for workspace: Workspace) -> Content {
         state.withLock { state in
             if case .source(let weight) = state.content, state.isUsed {
@@ -50,7 +50,7 @@ final class PackedWeights: Sendable {
 
     var panelCount: Int { Panels.count(of: outputs) }
 
-    /// The matrix as it was given: [outputs, inputs]. Nil once it has been packed.
+    /// The original matrix, [outputs, inputs]; nil once it has been packed.
     var source: Tensor? {
         state.withLock { state in
             guard case .source(let weight) = state.content else { return nil }
@@ -59,16 +59,16 @@ final class PackedWeights: Sendable {
     }
 }
 
-/// Weights in panels of 32 outputs.
+/// Weights in panels of 32 outputs, as `CProducts.h` describes them.
 final class Panels: @unchecked Sendable {
     static let width = Int(CLIP_PANEL_OUTPUTS)
 
-    /// How many hold so many outputs.
+    /// Returns the number of panels of a number of outputs.
     static func count(of outputs: Int) -> Int { (outputs + width - 1) / width }
 
     let words: Int
     private let block: FloatBlock
-    /// Of bytes: the scale of each output, and after all of these the sum of its bytes.
+    /// The scales of all outputs and then the sums of their bytes, for int8; nil for other formats.
     private let scaleBlock: FloatBlock?
     private let count: Int
 
@@ -94,18 +94,22 @@ final class Panels: @unchecked Sendable {
         }
     }
 
-    /// Memory for the rows of a panel in another format than float32, which needs none.
+    /// Returns memory to convert the rows of a panel; nil for float32, which needs none.
     static func rows(_ inputs: Int, _ format: ElementFormat) -> FloatBlock? {
         guard format != .float32 else { return nil }
         let count = width * format.words(inputs)
         let block = FloatBlock(capacity: count)
-        block.elements.update(repeating: 0, count: count)  // fills the rows up, too
+        block.elements.update(repeating: 0, count: count)  // padding is zero
         return block
     }
 
-    /// Packs 32 outputs of `weight`, those of its panel `source`, as the panel `target` of these.
+    /// Packs up to 32 outputs of a weight matrix as a panel.
     ///
-    /// - Parameter rows: memory as above.
+    /// - Parameters:
+    ///   - weight: [outputs, inputs].
+    ///   - source: The number of the panel of `weight`.
+    ///   - target: The number of the panel of this object.
+    ///   - rows: The memory that `rows(_:_:)` returns.
     func pack(_ weight: Tensor, _ source: Int, at target: Int, by rows: FloatBlock?) {
         let inputs = weight.shape[1]
         let first = source * Self.width

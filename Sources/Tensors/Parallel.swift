@@ -9,25 +9,25 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// The number of cores this process may run on.
+/// Returns the number of cores that this process may run on.
 package func availableCores() -> Int { Int(clip_available_cores()) }
 
-/// Lets some time pass.
+/// Lets the calling thread sleep.
 package func pauseBriefly(milliseconds: Int) { usleep(useconds_t(1000 * milliseconds)) }
 
-/// The bytes of addresses that this process may use (`ulimit -v`); nil if there is no limit.
+/// Returns the limit of this process's address space (`ulimit -v`) in bytes; nil if there is none.
 package func addressSpaceLimit() -> Int? {
     let limit = clip_address_space_limit()
     return limit == Int(bitPattern: .max) || limit < 0 ? nil : limit
 }
 
-/// Threads that wait for the next loop, shared by everyone in the process who wants as many.
+/// A team of threads that run the parts of loops; all callers with the same thread count share it.
 ///
-/// Dispatch's threads sleep between two loops, and waking one was measured to take longer than most of
-/// the loops of a forward pass do. A loop that comes while the team runs another one is run by its
-/// own caller alone: any number of calls at once share the cores, and none waits for another.
+/// Between two loops the threads stay awake for a moment. Dispatch's threads sleep, and waking one
+/// was measured to take longer than most loops of a forward pass. While the team runs a loop, other
+/// callers run theirs on their own thread: concurrent calls share the cores, and none waits.
 ///
-/// `@unchecked Sendable`: the C code hands the team to one caller at a time.
+/// `@unchecked Sendable`: the C code gives the team to one caller at a time.
 final class ThreadTeam: @unchecked Sendable {
     private static let teams = Mutex<[Int: ThreadTeam]>([:])
 
@@ -39,11 +39,11 @@ final class ThreadTeam: @unchecked Sendable {
         count = team.map { Int(clip_team_threads($0)) } ?? 1
     }
 
-    /// Returns the team of a number of threads, which has fewer if the system grants no more.
+    /// Returns the team for a number of threads; it has fewer if the system grants no more.
     static func shared(threads: Int) -> ThreadTeam {
         teams.withLock { teams in
             if let team = teams[threads], team.count == threads { return team }
-            // The system may grant now what it did not before.
+            // The system may grant more threads now than before.
             let team = ThreadTeam(threads: threads)
             if let old = teams[threads], old.count >= team.count { return old }
             teams[threads] = team
@@ -53,13 +53,14 @@ final class ThreadTeam: @unchecked Sendable {
 
     deinit { if let team { clip_team_destroy(team) } }
 
-    /// Splits 0..<length into one range for each thread, and runs `body` on all of them at once.
-    /// Returns when all are done.
+    /// Splits `0..<length` into a range for each thread, runs `body` on all ranges in parallel, and
+    /// returns when all are done.
     ///
     /// - Parameters:
-    ///   - unit: Every range but the last has a multiple of this length.
+    ///   - length: The number of iterations.
+    ///   - unit: The unit of splitting: all ranges but the last are multiples of it.
     ///   - most: The largest number of ranges.
-    ///   - body: Takes the number of a range, which is less than `count`, and the range.
+    ///   - body: Called with the number of a range, less than `count`, and the range.
     func split(
         _ length: Int, unit: Int = 1, atMost most: Int = .max,
         _ body: @Sendable (_ part: Int, _ range: Range<Int>) -> Void
@@ -70,7 +71,7 @@ final class ThreadTeam: @unchecked Sendable {
             if parts == 1 { body(0, 0..<length) }
             return
         }
-        // The call returns when all parts are done, so nothing outlives the closure.
+        // The call returns when all parts are done, so the closure does not escape.
         withoutActuallyEscaping(body) { body in
             var loop = Loop(length: length, unit: unit, units: units, parts: parts, body: body)
             withUnsafeMutablePointer(to: &loop) { loop in

@@ -9,16 +9,18 @@ internal import CKernels
     internal import Darwin
 #endif
 
-/// The code that computes matrix products of float32; products of bfloat16 and bytes are always `native`.
+/// The implementation of float32 matrix products; those of bfloat16 and int8 are always `native`.
 package enum ProductEngine: Sendable {
-    /// The kernels of this package, on weights that are packed once.
+    /// The kernels of this package, with packed weights.
     case native
-    /// A BLAS, used so that the bits of a result do not depend on the batch or the number of threads.
+    /// A BLAS, used such that the bits of a result depend neither on the batch nor on the threads.
     case blas
-    /// A BLAS with whichever kernels it chooses: the last bits may depend on the batch.
+    /// A BLAS with kernels of its own choice: the last bits of a result may depend on the batch.
     case fastBLAS
 
-    /// True if the engine can be used. The first call for a BLAS loads it.
+    /// True if the engine can be used.
+    ///
+    /// The first call for a BLAS loads the library.
     package var isAvailable: Bool {
         switch self {
         case .native: true
@@ -30,13 +32,13 @@ package enum ProductEngine: Sendable {
     /// True if the package was built with the trait `BLAS`.
     package static var isBLASBuilt: Bool { clip_blas_is_built() == 1 }
 
-    /// False if this process may use too few addresses for the BLAS to be loaded.
+    /// False if the address space of this process is limited to less than a BLAS needs.
     package static var hasAddressesForBLAS: Bool { clip_blas_has_room() == 1 }
 
     /// The faster of the two reproducible engines on the instruction set in use.
     ///
-    /// The products of this package are faster where it has kernels of its own; elsewhere they are portable
-    /// C, which OpenBLAS was measured to outrun wherever it has more than SSE.
+    /// `native` is faster where this package has kernels for the instruction set. Elsewhere its
+    /// products are portable C, and OpenBLAS was measured to be faster on CPUs with more than SSE.
     package static var preferred: ProductEngine {
         guard isBLASBuilt else { return .native }
         return clip_products_are_portable() == 1 && clip_cpu_is_basic() == 0 ? .blas : .native
@@ -47,16 +49,18 @@ package enum ProductEngine: Sendable {
         getenv("CLIP_ENGINE").map { String(cString: $0) }
     }
 
-    /// The name and version of the BLAS, and the kernels that it uses here. Nil if there is none; loads it.
+    /// The name and version of the BLAS, and the kernels that it uses; nil if there is none.
+    ///
+    /// Loads the library.
     package static var library: (version: String, core: String)? {
         guard ProductEngine.blas.isAvailable else { return nil }
         return (String(cString: clip_blas_version()), String(cString: clip_blas_core()))
     }
 
-    /// The rows that a BLAS may read after the last one of a matrix; their contents do not matter.
+    /// The number of rows that a BLAS may read after the last one of a matrix.
     static let rowsReadBeyond = Int(CLIP_BLAS_ROWS) - 1
 
-    /// A count of rows filled up to what a BLAS multiplies at once.
+    /// Returns a number of rows, rounded up to a multiple of `CLIP_BLAS_ROWS`.
     static func filledUp(_ rows: Int) -> Int {
         (rows + rowsReadBeyond) / Int(CLIP_BLAS_ROWS) * Int(CLIP_BLAS_ROWS)
     }

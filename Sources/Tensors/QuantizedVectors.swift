@@ -1,17 +1,19 @@
 package import Files
 
-/// The rows of a file of vectors rounded to signed bytes, with a scale for each column: a quarter of the
-/// memory to go through, and a bound on how far a dot product can be from the exact one.
+/// Vectors of a file, quantised to int8 with a scale for each column.
 ///
-/// The file: "clip i8\n", the number of rows, of columns and of the generation (8 bytes each), the largest error
-/// (float32), the scales (float32 each), zeros up to a multiple of 64 bytes, the rows. Little end first.
+/// A search reads a quarter of the memory, and knows a bound on the error of each dot product.
+///
+/// The file has, in little-endian order: "clip i8\n"; the number of rows, the number of columns and
+/// the generation (8 bytes each); the largest error of a row (float32); the scales (float32 each);
+/// zeros up to a multiple of 64 bytes; the rows.
 package struct QuantizedVectors: Sendable {
     private let file: MappedFile
     package let dimension: Int
     package let count: Int
-    /// What the writer says that the exact rows are of.
+    /// The generation of the exact rows, a number that the writer chose.
     package let generation: Int
-    /// The L2 norm of the most that any row loses.
+    /// The largest L2 norm of the quantisation error of a row.
     private let rowError: Float
     private let scales: [Float]
 
@@ -19,7 +21,10 @@ package struct QuantizedVectors: Sendable {
 
     private static func headerSize(_ dimension: Int) -> Int { (36 + 4 * dimension + 63) / 64 * 64 }
 
-    /// - Returns: nil of any other file, or one that is cut off.
+    /// Reads the header of a file.
+    ///
+    /// - Parameter file: A file that `write` wrote; the result is nil for any other, or a truncated
+    ///   one.
     package init?(_ file: MappedFile) {
         guard file.count >= 36, file.bytes(0..<8) == Self.magic,
             let count = Int(exactly: file.number(8, 8)),
@@ -40,12 +45,13 @@ package struct QuantizedVectors: Sendable {
         guard rowError.isFinite, scales.allSatisfy(\.isFinite) else { return nil }
     }
 
-    /// What the first rows' dot products with a vector are about, and how far the exact ones may be from that.
+    /// Returns estimates of the dot products of the first rows with a vector, and a bound on their
+    /// error.
     func dotProducts(
         with vector: [Float], count: Int, on pool: WorkspacePool
     ) -> (products: [Float], error: Float) {
         precondition(vector.count == dimension && count <= self.count, "\(count) of \(self.count)")
-        // The vector is rounded as well, as finely as a sum of 32 bits allows.
+        // The vector is quantised too, as finely as a 32-bit sum allows.
         let scaled = zip(vector, scales).map { $0 * $1 }
         let levels = min(8191, Float(Int32.max / 127 / Int32(dimension)))
         let step = max((scaled.map(abs).max() ?? 0) / levels, .leastNormalMagnitude)
@@ -64,13 +70,18 @@ package struct QuantizedVectors: Sendable {
                 &sums)
             for (place, sum) in sums.enumerated() { target[place] = Float(sum) * step }
         }
-        // The last is for the roundings of the sums in float32, this one's and the exact one's.
+        // The last term is for the rounding of float32 sums, both here and in the exact product.
         return (products, norm * rowError + 127 * vectorError + 1e-5 * norm)
     }
 
-    /// Rounds all rows of a file of vectors and writes them to another.
+    /// Quantises all rows of a file of vectors and writes them to another file.
     ///
-    /// - Throws: `FileError`.
+    /// - Parameters:
+    ///   - vectors: The exact vectors.
+    ///   - generation: A number that identifies their content.
+    ///   - path: The path of the file to write.
+    ///   - pool: The pool whose threads are used.
+    /// - Throws: `FileError` if the file cannot be written.
     package static func write(
         _ vectors: MappedVectors, generation: Int, to path: [UInt8], on pool: WorkspacePool
     ) throws(FileError) {
@@ -80,7 +91,7 @@ package struct QuantizedVectors: Sendable {
             strip * 4096..<min(count, (strip + 1) * 4096)
         }
 
-        // The largest of each column, of every strip by itself.
+        // The largest magnitude of each column in each strip of 4096 rows.
         let maxima = inRows(of: strips, dimension, on: pool) { strip, maxima in
             for row in rows(strip) {
                 let x = vectors.start + row * dimension
@@ -122,7 +133,7 @@ package struct QuantizedVectors: Sendable {
                             var sum: Float = 0
                             for i in 0..<dimension {
                                 let level = (x[i] * inverses[i]).rounded()
-                                // What is no number is never found, whatever stands for it here.
+                                // A row with NaN or infinity is never found, so its byte is free.
                                 let byte = level.isFinite ? Int8(max(-127, min(127, level))) : 0
                                 let lost = x[i] - Float(byte) * scales[i]
                                 sum += lost * lost
@@ -136,13 +147,13 @@ package struct QuantizedVectors: Sendable {
             largestError = max(largestError, errors.max() ?? 0)
             try file.append(bytes)
         }
-        // A little more, for the roundings of the error itself.
+        // A little more, for the rounding of the error itself.
         try file.overwrite(header(largestError * 1.001))
         try file.finish()
     }
 }
 
-/// Rows of zeros that are filled by all threads.
+/// Returns rows that all threads fill; they are zero before.
 private func inRows(
     of count: Int, _ dimension: Int, on pool: WorkspacePool,
     _ body: @Sendable (_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Void

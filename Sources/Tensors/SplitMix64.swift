@@ -1,4 +1,4 @@
-/// A generator of pseudorandom numbers: a seed gives the same sequence on every machine.
+/// A pseudorandom number generator with the same sequence for a seed on every machine.
 ///
 /// Source: Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators".
 package struct SplitMix64 {
@@ -14,10 +14,10 @@ package struct SplitMix64 {
         return z ^ z >> 31
     }
 
-    /// A number in 0..<1, of 53 random bits.
+    /// Returns a number in `0..<1` with 53 random bits.
     package mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-    /// An index of `weights`, chosen with a probability proportional to its weight.
+    /// Returns a random index of `weights` with a probability proportional to its weight.
     package mutating func nextPlace(weights: [Float]) -> Int {
         let goal = nextUnit() * weights.reduce(0) { $0 + Double($1) }
         var sum = 0.0

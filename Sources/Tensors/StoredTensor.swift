@@ -9,18 +9,24 @@ package enum StoredType: String, Sendable {
     package var byteWidth: Int { self == .float32 ? 4 : 2 }
 }
 
-/// A tensor in a mapped file, not read yet.
+/// A tensor in a mapped file, which is not read before it is needed.
 package struct StoredTensor: Sendable {
     package let type: StoredType
     package let shape: [Int]
-    /// How far apart neighbours of each dimension lie, in numbers; nil in row-major order.
+    /// The stride of each dimension, in numbers; nil in row-major order.
     private let strides: [Int]?
     private let file: MappedFile
     private let byteRange: Range<Int>
 
+    /// Creates a tensor.
+    ///
     /// - Parameters:
-    ///   - strides: as above, none negative.
-    ///   - byteRange: from the first number to the last.
+    ///   - type: The number format in the file.
+    ///   - shape: The size of each dimension.
+    ///   - strides: The stride of each dimension, in numbers, none negative; row-major order if
+    ///     nil.
+    ///   - file: The mapped file.
+    ///   - byteRange: The bytes from the first number to the last.
     package init(
         type: StoredType, shape: [Int], strides: [Int]? = nil, file: MappedFile,
         byteRange: Range<Int>
@@ -46,10 +52,12 @@ package struct StoredTensor: Sendable {
 
     package var count: Int { shape.reduce(1, *) }
 
-    /// Whether the file has the numbers in row-major order.
+    /// True if the numbers in the file are in row-major order.
     package var isRowMajor: Bool { strides == nil }
 
-    /// Some of the bytes, from all over it: enough to tell two tensors apart, without reading them whole.
+    /// A sample of the bytes from all parts of the tensor.
+    ///
+    /// It tells two tensors apart without reading all of them.
     package var sample: [UInt8] {
         let (places, width) = (16, 16)
         guard byteRange.count > places * width else { return file.bytes(byteRange) }
@@ -59,7 +67,7 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// The numbers as float32: the mapped file itself where it holds aligned float32, else a copy.
+    /// Returns the numbers as float32: mapped if the file has aligned float32, else a copy.
     package func load() -> Tensor {
         let start = file.address(of: byteRange)
         if let strides { return gathered(strides) }
@@ -72,7 +80,7 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// Some rows of a matrix as float32, one after the other: nothing else is read.
+    /// Reads some rows of a matrix as float32, and nothing else.
     package func loadRows(_ indices: [Int], into target: Matrix, fromRow first: Int = 0) {
         let width = shape[1]
         precondition(target.columns == width && first + indices.count <= target.rows)
@@ -91,7 +99,7 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// The stored bytes themselves, which must be in row-major order, for a copy that changes nothing.
+    /// Calls `body` with the stored bytes, which must be in row-major order.
     func withBytes<Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
@@ -100,7 +108,7 @@ package struct StoredTensor: Sendable {
             UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
     }
 
-    /// The numbers as float32 in row-major order, from any other.
+    /// Returns a row-major float32 copy of a tensor with other strides.
     private func gathered(_ strides: [Int]) -> Tensor {
         let span = byteRange.count / type.byteWidth
         let stored = Tensor(shape: [span]) { target in
@@ -129,7 +137,7 @@ package struct StoredTensor: Sendable {
         _ source: UnsafeRawPointer, count: Int, to target: UnsafeMutablePointer<Float>
     ) {
         let kernels = Kernels.current
-        // A copy first where the file leaves 16-bit numbers at odd addresses.
+        // 16-bit numbers at odd addresses are copied first.
         func widen(_ kernel: (UnsafePointer<UInt16>, Int, UnsafeMutablePointer<Float>) -> Void) {
             if Int(bitPattern: source) % 2 == 0 {
                 return kernel(source.assumingMemoryBound(to: UInt16.self), count, target)

@@ -1,9 +1,11 @@
 internal import Files
 
-/// Float32 numbers that do not change, in row-major order: weights.
+/// An immutable float32 tensor in row-major order, such as weights.
 ///
-/// They lie either in memory of their own or in a mapped file, which stays mapped as long as they
+/// The numbers lie in memory of their own, or in a mapped file that stays mapped as long as they
 /// are used.
+///
+/// `@unchecked Sendable`: the numbers never change.
 package struct Tensor: @unchecked Sendable {
     package let shape: [Int]
     let elements: UnsafePointer<Float>
@@ -17,7 +19,7 @@ package struct Tensor: @unchecked Sendable {
         self.owner = owner
     }
 
-    /// A tensor of its own memory, filled by `fill`, which must write every element.
+    /// Creates a tensor in memory of its own; `fill` must write every element.
     init(shape: [Int], fill: (UnsafeMutablePointer<Float>) -> Void) {
         let block = FloatBlock(capacity: shape.reduce(1, *))
         fill(block.elements)
@@ -33,13 +35,13 @@ package struct Tensor: @unchecked Sendable {
 
     package var values: [Float] { Array(UnsafeBufferPointer(start: elements, count: count)) }
 
-    /// The same numbers under another shape of the same count.
+    /// Returns the same numbers with another shape, without a copy.
     package func reshaped(_ newShape: [Int]) -> Tensor {
         precondition(newShape.reduce(1, *) == count, "\(shape) as \(newShape)")
         return Tensor(shape: newShape, elements: elements, owner: owner)
     }
 
-    /// Rows of the first dimension, without a copy.
+    /// Returns a range of the first dimension, without a copy.
     package func rows(_ range: Range<Int>) -> Tensor {
         precondition(range.lowerBound >= 0 && range.upperBound <= shape[0], "\(range) of \(shape)")
         let stride = count / shape[0]
@@ -48,7 +50,7 @@ package struct Tensor: @unchecked Sendable {
             elements: elements + range.lowerBound * stride, owner: owner)
     }
 
-    /// A matrix with its rows as columns.
+    /// Returns the transpose of a matrix.
     package func transposed() -> Tensor {
         precondition(shape.count == 2, "a matrix is transposed, not \(shape)")
         let (rows, columns) = (shape[0], shape[1])
@@ -61,7 +63,7 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
-    /// Tensors one below the other.
+    /// Concatenates tensors along the first dimension.
     package static func stacked(_ parts: [Tensor]) -> Tensor {
         precondition(
             Set(parts.map { $0.shape.dropFirst() }).count == 1, "\(parts.map(\.shape)) stacked")
@@ -75,8 +77,8 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
-    /// A convolution's weights [out, in, height, width], each output scaled by `factors[out]`, and
-    /// with the channels last, as the convolution reads its input: [out, height * width * in].
+    /// Returns a convolution's weights [out, in, height, width] as `FeatureMap` needs them:
+    /// [out, height * width * in], each output scaled by `factors[out]`.
     package func convolutionRows(scaledBy factors: [Float]) -> Tensor {
         precondition(shape.count == 4 && factors.count == shape[0], "\(shape), \(factors.count)")
         let (outputs, inputs, area) = (shape[0], shape[1], shape[2] * shape[3])
@@ -93,19 +95,21 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
-    /// Gives back the memory of what lies in a mapped file, for it will not be read soon.
+    /// Releases the memory of numbers in a mapped file, which are not expected to be read soon.
     func forgetPages() {
         (owner as? MappedFile)?.forget(
             UnsafeRawBufferPointer(start: elements, count: count * MemoryLayout<Float>.stride))
     }
 
-    /// The place of the first NaN or infinity, if there is one.
+    /// The row-major index of the first NaN or infinity; nil if there is none.
     package var firstNonFinite: Int? {
         UnsafeBufferPointer(start: elements, count: count).firstIndex { !$0.isFinite }
     }
 }
 
-/// Memory for floats, aligned to a cache line, freed with its last user.
+/// Memory for floats, aligned to a cache line and freed with the object.
+///
+/// `@unchecked Sendable`: the users decide which thread may write.
 final class FloatBlock: @unchecked Sendable {
     let elements: UnsafeMutablePointer<Float>
     let capacity: Int

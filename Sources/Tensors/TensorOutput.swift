@@ -1,9 +1,14 @@
 package import Files
 
 extension OutputFile {
-    /// Appends a tensor's numbers in some format, rounded to nearest even.
+    /// Appends the numbers of a tensor in a format, rounded to nearest even.
     ///
-    /// - Returns: the first number that the format cannot hold, after which nothing is to be written.
+    /// - Parameters:
+    ///   - tensor: The tensor.
+    ///   - type: The format.
+    /// - Returns: The first number too large for the format, at which writing stops; nil if there
+    ///   is none.
+    /// - Throws: `FileError` if the file cannot be written.
     package func write(_ tensor: Tensor, as type: StoredType) throws(FileError) -> Float? {
         for start in stride(from: 0, to: tensor.count, by: 1 << 16) {
             let end = min(start + 1 << 16, tensor.count)
@@ -22,14 +27,14 @@ extension OutputFile {
         return withExtendedLifetime(tensor) { nil }
     }
 
-    /// Appends the bytes of a stored tensor in row-major order as they are.
+    /// Appends the bytes of a stored tensor in row-major order, unchanged.
     package func writeBytes(of tensor: StoredTensor) throws(FileError) {
         try tensor.withBytes { bytes throws(FileError) in try write(contentsOf: bytes) }
     }
 }
 
 extension StoredType {
-    /// The bits of a number in this format, rounded to nearest even.
+    /// Returns the bits of a number in this format, rounded to nearest even.
     package func bits(of number: Float) -> UInt32 {
         let bits = number.bitPattern
         switch self {
@@ -40,7 +45,8 @@ extension StoredType {
         case .float16:
             let sign = bits >> 16 & 0x8000
             guard !number.isNaN else { return sign | 0x7E00 }
-            // Scaled so that the format's smallest step is 1, its subnormal numbers are whole.
+            // Scaled so that the smallest subnormal number is 1, all subnormal numbers are
+            // integers.
             let size = number.magnitude
             if size < 0x1p-14 { return sign | UInt32((size * 0x1p24).rounded(.toNearestOrEven)) }
             guard size < 65520 else { return sign | 0x7C00 }

@@ -1,12 +1,17 @@
 package import Files
 
-/// Vectors of float32 in a mapped file, row by row.
+/// Float32 vectors in a mapped file, one after the other.
 package struct MappedVectors: Sendable {
     private let file: MappedFile
     package let dimension: Int
     package let count: Int
 
-    /// - Parameter count: how many rows of the file count; nil if it has not so many.
+    /// Creates the vectors of a file.
+    ///
+    /// - Parameters:
+    ///   - file: The mapped file.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - count: The number of rows to use; the result is nil if the file has fewer.
     package init?(_ file: MappedFile, dimension: Int, count: Int) {
         guard dimension > 0, count >= 0, file.count / (4 * dimension) >= count else { return nil }
         self.file = file
@@ -14,7 +19,7 @@ package struct MappedVectors: Sendable {
         self.count = count
     }
 
-    /// Some rows, one after the other.
+    /// Returns the numbers of some rows, one row after the other.
     package func values(ofRows rows: [Int]) -> [Float] {
         var values: [Float] = []
         values.reserveCapacity(rows.count * dimension)
@@ -25,13 +30,13 @@ package struct MappedVectors: Sendable {
         return values
     }
 
-    /// The SHA-256 of the bytes of a row: 32 bytes.
+    /// Returns the SHA-256 of the bytes of a row: 32 bytes.
     package func sha256(ofRow row: Int) -> [UInt8] {
         precondition(row >= 0 && row < count, "row \(row) of \(count)")
         return file.sha256(of: (4 * dimension * row)..<(4 * dimension * (row + 1)))
     }
 
-    /// The dot product of a row with a vector, as `nearest` computes it.
+    /// Returns the dot product of a row with a vector, with the bits that `nearest` returns.
     package func dotProduct(ofRow row: Int, with vector: [Float]) -> Float {
         precondition(row >= 0 && row < count, "row \(row) of \(count)")
         var product: Float = 0
@@ -44,7 +49,7 @@ package struct MappedVectors: Sendable {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
-    /// The rows whose dot products with a vector are largest, as `VectorRows.nearest` finds them.
+    /// Returns the rows with the largest dot products, as `VectorRows.nearest` finds them.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
@@ -57,8 +62,7 @@ package struct MappedVectors: Sendable {
     }
 }
 
-/// Returns the rows in memory whose dot products with a vector are largest, as
-/// `VectorRows.nearest` finds them.
+/// Returns the rows in memory with the largest dot products, as `VectorRows.nearest` finds them.
 package func nearest(
     _ wanted: Int, to vector: [Float], among values: [Float], atLeast threshold: Float,
     ceiling: Float = .infinity, on pool: WorkspacePool
@@ -71,23 +75,27 @@ package func nearest(
     }
 }
 
-/// Rows of float32, one after the other, of which those nearest to a vector are found: the one
-/// search of files and of vectors in memory.
+/// Float32 vectors in memory or in a mapped file, and the search in them.
 ///
-/// `@unchecked Sendable`: the numbers are only read while a call of the functions above keeps them.
+/// `@unchecked Sendable`: the numbers are only read, during calls of the functions above.
 private struct VectorRows: @unchecked Sendable {
     let start: UnsafePointer<Float>
     let dimension: Int
     let count: Int
 
-    /// Returns the rows whose dot products with a vector are largest, best first, the lower row
-    /// first among equals: at least `wanted`, and all that equal the last of these.
+    /// Returns the rows with the largest dot products with a vector.
     ///
     /// - Parameters:
-    ///   - ceiling: Products above it count as equal to it when the last is determined; only
-    ///     without `quantized`.
+    ///   - wanted: The number of rows to find.
+    ///   - vector: A vector of `dimension` numbers.
+    ///   - threshold: The least dot product of a result.
+    ///   - ceiling: A product above which products count as equal to it when ties are determined;
+    ///     only without `quantized`.
     ///   - quantized: The first rows, quantised. They decide which rows need an exact product; the
     ///     result is the same without them.
+    ///   - pool: The pool whose threads compute the products.
+    /// - Returns: The best row first, the lower row first among equals: `wanted` rows, and all
+    ///   whose product equals the last of these; fewer if others are below the threshold.
     func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
@@ -105,7 +113,7 @@ private struct VectorRows: @unchecked Sendable {
         return sorted(products.indices.filter { products[$0] >= least }.map { ($0, products[$0]) })
     }
 
-    /// The same, nil if the rounded vectors leave too much open.
+    /// Searches with quantised vectors; returns nil if these leave too many candidates.
     private func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
         by quantized: QuantizedVectors, on pool: WorkspacePool
@@ -116,12 +124,13 @@ private struct VectorRows: @unchecked Sendable {
         guard let last = largest(wanted, of: estimates, atLeast: threshold - error) else {
             return []
         }
-        // What is in truth among the first is estimated no more than two errors below the last of them.
+        // A row of the result is estimated at most two errors below the last of the best estimates.
         let least = max(last - 2 * error, threshold - error)
         let candidates = estimates.indices.filter { estimates[$0] >= least }
         guard candidates.count <= count / 8 else { return nil }
         let products = dotProducts(with: vector, rows: candidates, on: pool)
-        // Rows that were written over since they were rounded, or are no numbers, may have pushed others aside.
+        // Rows that were overwritten since they were quantised, or have NaN, may have displaced
+        // others.
         guard !products.contains(where: \.isNaN),
             let exact = largest(wanted, of: products, atLeast: -.infinity), exact >= last - error
         else { return nil }
@@ -132,7 +141,7 @@ private struct VectorRows: @unchecked Sendable {
         found.sorted { ($1.product, $0.row) < ($0.product, $1.row) }
     }
 
-    /// The dot products of rows with a vector; each is one sum, whatever is computed beside it.
+    /// Returns the dot products of rows with a vector; their bits do not depend on the other rows.
     private func dotProducts(
         with vector: [Float], rows: Range<Int>, on pool: WorkspacePool
     ) -> [Float] {
@@ -155,7 +164,8 @@ private struct VectorRows: @unchecked Sendable {
     }
 }
 
-/// Numbers that are computed by all threads, a strip at a time; `body` gets where the strip's go.
+/// Returns numbers that all threads compute in strips; `body` gets a strip and the address of its
+/// first number.
 func inStrips(
     of count: Int, on pool: WorkspacePool,
     _ body: @Sendable (_ strip: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
@@ -172,10 +182,11 @@ func inStrips(
     }
 }
 
-/// The `count`th of the largest numbers that reach a threshold, or the last of fewer; nil if none does.
+/// Returns the `count`th largest of the numbers that reach a threshold, or the smallest of these if
+/// there are fewer; nil if there is none.
 package func largest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> Float? {
     guard count > 0 else { return nil }
-    // The largest so far, the smallest of them first: a heap.
+    // A heap of the largest numbers so far, with the smallest of them first.
     var heap: [Float] = []
     for number in numbers where number >= threshold {
         if heap.count < count {

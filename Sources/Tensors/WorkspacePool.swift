@@ -1,11 +1,10 @@
 internal import Synchronization
 
-/// Workspaces that wait for the next call, with their memory.
+/// A pool of workspaces that keep their memory between calls.
 ///
-/// Each call has its own workspace. At most as many calls run at once as there are threads; the
-/// others wait for their turn, so that any number of calls needs no more memory than that. The
-/// memory of the largest pass is kept, because allocating it again costs about a tenth of a small
-/// pass.
+/// Each call has its own workspace. At most as many calls run at once as there are threads, and the
+/// others wait, which limits the memory of any number of calls. The memory is kept, because
+/// allocating it again takes about a tenth of the time of a small pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
     private let engine: ProductEngine
@@ -19,9 +18,9 @@ package final class WorkspacePool: Sendable {
         self.engine = engine
     }
 
-    /// Runs `body` with a workspace of all threads.
+    /// Runs `body` with a workspace that has all threads.
     ///
-    /// A `body` that uses the pool again runs that call on its own thread alone: if it waited for
+    /// If `body` uses the pool again, that call runs on the calling thread alone. If it waited for
     /// its turn, it could wait for itself.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
         guard !Self.isRunning.get() else { return withOneThread(body) }
@@ -32,15 +31,17 @@ package final class WorkspacePool: Sendable {
         return Self.isRunning.withValue(true) { body(workspace) }
     }
 
-    /// Runs `body` for 0..<count, each on one of the threads with a workspace of that thread alone.
-    /// The next index goes to whichever thread is free.
+    /// Runs `body` for each index in `0..<count` on one of the threads, with a workspace of its
+    /// own.
+    ///
+    /// The next index goes to the next free thread.
     package func inParallel(
         _ count: Int, _ body: @Sendable (_ index: Int, _ workspace: Workspace) -> Void
     ) {
         guard count > 0 else { return }
         let next = Atomic(0)
         withWorkspace { all in
-            // Not by range: the next index goes to whichever thread is free.
+            // Not by range: the next index goes to the next free thread.
             all.team.split(min(count, all.team.count)) { _, _ in
                 Self.isRunning.withValue(true) {
                     withOneThread { workspace in
@@ -55,7 +56,7 @@ package final class WorkspacePool: Sendable {
         }
     }
 
-    /// The results of `body` for 0..<count, in that order.
+    /// Returns the results of `body` for `0..<count`, in that order.
     package func map<Result: Sendable>(
         _ count: Int, _ body: @Sendable (_ index: Int) -> Result
     ) -> [Result] {
@@ -67,14 +68,14 @@ package final class WorkspacePool: Sendable {
         return results.withLock { $0.compactMap(\.self) }
     }
 
-    /// Runs `body` with a workspace of the calling thread alone, without a limit on such calls.
+    /// Runs `body` with a workspace of the calling thread alone; any number of such calls may run.
     package func withOneThread<Result>(_ body: (Workspace) -> Result) -> Result {
         let workspace = takeWorkspace(threads: 1)
         defer { waiting.withLock { $0.append(workspace) } }
         return body(workspace)
     }
 
-    /// A workspace that waits, or a new one.
+    /// Returns a free workspace, or a new one.
     private func takeWorkspace(threads: Int) -> Workspace {
         let found = waiting.withLock { waiting in
             waiting.lastIndex { $0.wantedThreads == threads }.map { waiting.remove(at: $0) }

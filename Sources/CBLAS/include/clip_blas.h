@@ -1,7 +1,7 @@
-// Products of float matrices by a BLAS: OpenBLAS, which is loaded when it is first asked for, so that
-// a program that computes none neither links nor loads it; on Apple systems Accelerate.
+// Products of float matrices with a BLAS: Accelerate on Apple systems, elsewhere OpenBLAS.
 //
-// The BLAS runs on the calling thread alone and starts no thread of its own.
+// OpenBLAS is loaded at the first call that needs it, so a program that does without neither links
+// nor loads it. The BLAS runs on the calling thread alone and starts no threads.
 
 #ifndef CLIP_BLAS_H
 #define CLIP_BLAS_H
@@ -12,7 +12,7 @@
 #pragma clang assume_nonnull begin
 #endif
 
-// Rows of x and y are computed this many at a time at least: `rows` must be a multiple.
+// The number of rows of x and y of a product must be a multiple of this.
 enum { CLIP_BLAS_ROWS = 8 };
 
 // y = x w, or x wᵀ if `is_transposed`. All strides are in floats.
@@ -26,29 +26,30 @@ typedef struct {
     size_t y_stride;
 } clip_blas_product;
 
-// Whether the engine was built, by the trait BLAS.
+// Returns 1 if the package was built with the trait BLAS.
 int clip_blas_is_built(void);
 
-// Returns 0 if this process may use so few addresses (512 MB) that the library is not loaded.
+// Returns 0 if the address space of this process is limited to less than 512 MB. The library is
+// then not loaded.
 int clip_blas_has_room(void);
 
-// Loads the library, once. Returns 1 if it is there, else 0.
+// Loads the library at the first call. Returns 1 if it is available, else 0.
 //
-// Some kernels of OpenBLAS (Haswell, Zen) round a row differently according to its place among the others.
-// Unless the first call says `is_fast`, kernels without this trait are asked for, which the variable
-// OPENBLAS_CORETYPE overrides.
+// Some kernels of OpenBLAS (Haswell, Zen) round a row differently depending on its position. Unless
+// the first call sets `is_fast`, kernels are requested that do not; the environment variable
+// OPENBLAS_CORETYPE overrides this.
 int clip_blas_load(int is_fast);
 
-// The most rows that one product may have for the bits of a row not to depend on its place: INT_MAX, or
-// CLIP_BLAS_ROWS for a library whose kernels have the trait above. The library must be loaded.
+// The largest number of rows of a product in which the bits of a row do not depend on its position:
+// INT_MAX, or CLIP_BLAS_ROWS if the kernels round rows differently. The library must be loaded.
 size_t clip_blas_reproducible_rows(void);
 
-// Computes a product on the calling thread. The library must be loaded. Any number of threads may call
-// this at once.
+// Computes a product on the calling thread. Any number of threads may call this at once. The
+// library must be loaded.
 void clip_blas_multiply(const clip_blas_product *product);
 
-// The library's name and version, and the kernels in use: "OpenBLAS 0.3.21 …", "SkylakeX". The library must be
-// loaded.
+// The name and version of the library, and the kernels in use: "OpenBLAS 0.3.21 …", "SkylakeX". The
+// library must be loaded.
 const char *clip_blas_version(void);
 const char *clip_blas_core(void);
 

@@ -1,7 +1,7 @@
-// Fused loops over floats and bytes, one table of functions per instruction set.
+// Fused loops over floats and bytes: a table of functions for each instruction set.
 //
-// scalar.c is the specification: it is written to be read, and every other file must agree with it.
-// Nothing here allocates, and no pointer needs more than its element's natural alignment.
+// scalar.c is the reference: it is written to be read, and every other file must agree with it.
+// No function allocates, and no pointer needs more than the natural alignment of its element.
 
 #ifndef CKERNELS_H
 #define CKERNELS_H
@@ -16,31 +16,35 @@
 #endif
 
 typedef struct {
-    // "scalar", "neon", "avx2", "avx512", and with instructions for products of bytes, of bfloat16
-    // too, or a matrix unit for both: "avx-vnni", "avx512-vnni", "avx512-bf16", "amx". For tests there is
-    // "avx512-vnni-256", which is "avx-vnni" in the encoding of AVX-512.
+    // "scalar", "neon", "avx2", "avx512"; "avx-vnni" and "avx512-vnni" with instructions for
+    // products of bytes; "avx512-bf16" also for bfloat16; "amx" with a matrix unit for both. For
+    // tests, "avx512-vnni-256" is "avx-vnni" in the encoding of AVX-512.
     const char *name;
 
-    // Products of floats; of bfloat16 and of bytes where the CPU has instructions for them, else NULL.
+    // Products of floats, bfloat16 and bytes; the last two are NULL if the CPU has no instructions
+    // for them.
     void (*multiply_float32)(const clip_product *product);
     void (*CLIP_NULLABLE multiply_bfloat16)(const clip_product *product);
     void (*CLIP_NULLABLE multiply_int8)(const clip_product *product);
 
-    // Packs words [rows <= 32][n], `stride` words apart, into a panel: out[32 i + row]; zero where
-    // there is no row.
+    // Packs `rows` (at most 32) rows of n words, `stride` words apart, into a panel: word i of a
+    // row becomes out[32 i + row]. Missing rows become zeros.
     void (*pack)(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
 
-    // These three only where there are products of bfloat16 or of bytes.
-    // Rounds to the nearest bfloat16, to even between two; NaN stays NaN.
+    // The next three are NULL if there are neither products of bfloat16 nor of bytes.
+
+    // Rounds to the nearest bfloat16, ties to even; NaN stays NaN.
     void (*CLIP_NULLABLE float32_to_bfloat16)(const float *x, size_t n, uint16_t *out);
 
-    // The nearest bytes: x[i] is about scale * (out[i] - zero), where 0 is exact. scale is NaN if any
-    // x[i] is no finite number. The largest byte is 255, or 127 where multiply_int8 needs that ("avx2", "avx512").
-    void (*CLIP_NULLABLE quantize)(const float *x, size_t n, uint8_t *out, float *scale, int32_t *zero);
+    // Quantises to unsigned bytes: x[i] is about scale * (out[i] - zero), and 0 is exact. scale is
+    // NaN if any x[i] is not finite. The largest byte is 255, or 127 where multiply_int8 needs that
+    // ("avx2", "avx512").
+    void (*CLIP_NULLABLE quantize)(const float *x, size_t n, uint8_t *out, float *scale,
+                                   int32_t *zero);
 
-    // The nearest signed bytes, symmetrical: x[i] is about scale * out[i]; the bytes' sum too.
-    void (*CLIP_NULLABLE quantize_symmetrically)(const float *x, size_t n, int8_t *out, float *scale,
-                                   int32_t *sum);
+    // Quantises to signed bytes: x[i] is about scale * out[i]. Also returns the sum of the bytes.
+    void (*CLIP_NULLABLE quantize_symmetrically)(const float *x, size_t n, int8_t *out,
+                                                 float *scale, int32_t *sum);
 
     // out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i] + bias[i].
     // The variance is the mean of squared deviations (two passes). out may be x.
@@ -50,8 +54,9 @@ typedef struct {
     // x[i] = exp(scale * (x[i] - max(x))) / sum over i, in place. n may be 0.
     void (*softmax)(float *x, size_t n, float scale);
 
-    // x[i] = activation(x[i] + bias[i]), in place. bias may be NULL, which means zeros.
-    void (*bias_activation)(float *x, const float *CLIP_NULLABLE bias, size_t n, clip_activation activation);
+    // x[i] = activation(x[i] + bias[i]), in place. bias is zero if NULL.
+    void (*bias_activation)(float *x, const float *CLIP_NULLABLE bias, size_t n,
+                            clip_activation activation);
 
     // x[i] += y[i].
     void (*add)(float *x, const float *y, size_t n);
@@ -66,16 +71,16 @@ typedef struct {
     void (*dot_rows)(const float *x, const float *rows, size_t stride, size_t count, size_t n,
                      float *out);
 
-    // The same of bytes, exactly; no sum of |x[j]| * 127 may reach 2^31.
-    void (*dot_rows_int8)(const int16_t *x, const int8_t *rows, size_t stride, size_t count, size_t n,
-                          int32_t *out);
+    // The same for bytes, exactly; the sum of |x[j]| * 127 must be less than 2^31.
+    void (*dot_rows_int8)(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
+                          size_t n, int32_t *out);
 
-    // Widening of IEEE binary16 and of bfloat16, exact for every bit pattern but the payload of NaN.
+    // Widen IEEE binary16 and bfloat16. Exact for every bit pattern, except for the payload of NaN.
     void (*float16_to_float32)(const uint16_t *x, size_t n, float *out);
     void (*bfloat16_to_float32)(const uint16_t *x, size_t n, float *out);
 
-    // Rows of Pillow's 8-bit resampling, horizontally: `count` rows of RGB, `stride` bytes apart, to
-    // rows of `out_width` pixels without a gap, where
+    // Pillow's horizontal 8-bit resampling of `count` RGB rows, `stride` bytes apart, to contiguous
+    // rows of `out_width` pixels:
     //   out[3 i + c] = clip8((2^21 + sum over j < counts[i] of
     //                         row[3 (starts[i] + j) + c] * weights[i * taps + j]) >> 22).
     // counts[i] <= taps, and no byte outside pixels starts[i] ..< starts[i] + counts[i] is read.
@@ -83,27 +88,27 @@ typedef struct {
                               const int32_t *starts, const int32_t *counts, const int32_t *weights,
                               size_t taps, size_t out_width, uint8_t *out);
 
-    // One row of the same, vertically: `n` bytes from `taps` rows that lie `stride` bytes apart:
+    // Pillow's vertical resampling of one row: `n` bytes from `taps` rows, `stride` bytes apart:
     //   out[i] = clip8((2^21 + sum over j < taps of rows[j * stride + i] * weights[j]) >> 22).
     void (*resize_vertical)(const uint8_t *rows, size_t stride, const int32_t *weights,
                             size_t taps, size_t n, uint8_t *out);
 } clip_kernels;
 
-// The fastest table that this CPU can run, or the one that the environment variable CLIP_ISA names
-// (if it is known and the CPU can run it). Chosen once; safe to call from any thread.
+// The fastest table that this CPU can run, or the one named by the environment variable CLIP_ISA if
+// it is known and the CPU can run it. Chosen at the first call; safe to call from any thread.
 const clip_kernels *clip_kernels_current(void);
 
-// The table of that name, or NULL if it is not built for this architecture or the CPU cannot run it.
+// The table with a name; NULL if it is not built for this architecture or the CPU cannot run it.
 const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 
-// The name of the table at a place in the list that the fastest is chosen from, which comes first; NULL after
-// the last one. Not every table is built for every architecture.
+// The name at an index of the list of tables, the fastest first; NULL after the last one. Not every
+// table is built for every architecture.
 const char *CLIP_NULLABLE clip_kernels_name(size_t place);
 
-// Whether the products of floats in use are portable C, for want of kernels for the instruction set.
+// 1 if float products are portable C, because there are no kernels for the instruction set.
 int clip_products_are_portable(void);
 
-// Whether the CPU is an x86-64 without AVX.
+// 1 if the CPU is an x86-64 without AVX.
 int clip_cpu_is_basic(void);
 
 #if defined(__clang__)

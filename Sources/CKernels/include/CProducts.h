@@ -1,10 +1,9 @@
-// Products of rows with packed weights: y = activation(x Wᵀ + bias), or with y itself added before the
-// activation.
+// Products with packed weights: y = activation(x Wᵀ + bias), or activation(y + x Wᵀ + bias).
 //
-// Numbers are read in words of four bytes: one float, two bfloat16 or four bytes. Weights are packed in
-// panels of 32 outputs: for each word of the inputs, those of the 32 outputs side by side. An element
-// of y is a sum over the words in an order that their number alone decides, whatever else is computed
-// beside it and on however many threads, so that the result has the same bits in every batch.
+// Numbers are read in words of four bytes: one float, two bfloat16 or four bytes. Weights are
+// packed into panels of 32 outputs: for each input word, the words of the 32 outputs side by side.
+// The order of the sum of an element of y depends only on the number of words. So its bits depend
+// neither on the batch nor on the number of threads.
 
 #ifndef CPRODUCTS_H
 #define CPRODUCTS_H
@@ -12,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Swift sees no optional pointers, but for those that may be NULL, and those that are set one by one.
+// In Swift, pointers are optional only if they may be NULL. Those to be set are implicitly
+// unwrapped.
 #if defined(__clang__)
 #pragma clang assume_nonnull begin
 #define CLIP_NULLABLE _Nullable
@@ -29,38 +29,38 @@ typedef enum {
     CLIP_GELU,        // x / 2 * (1 + erf(x / sqrt(2)))
 } clip_activation;
 
-// The outputs in a panel, and the bytes of one word of all of them.
+// The number of outputs in a panel, and the size in bytes of one word of each.
 enum { CLIP_PANEL_OUTPUTS = 32, CLIP_PANEL_WORD = 128 };
 
-// Rows and panels of other formats than float are filled with zeros to a multiple of so many words, of
-// which matrix units take as many at a time.
+// Rows and panels of bfloat16 and bytes are padded with zeros to a multiple of this many words,
+// which matrix units read at a time.
 enum { CLIP_WORDS_MULTIPLE = 16 };
 
 typedef struct {
-    // The rows of x: `lines` times `rows`, `row_stride` and `line_stride` bytes apart. Each is
-    // `segments` times `words` words, `segment_stride` bytes apart. A plain matrix is one line of one
-    // segment; a convolution of floats over a map with the channels last has a segment for each row
-    // of its kernel.
+    // The rows of x: `lines` lines of `rows` rows, `line_stride` and `row_stride` bytes apart. Each
+    // row has `segments` segments of `words` words, `segment_stride` bytes apart. A plain matrix is
+    // one line of one segment. A float convolution with the channels last has a segment for each
+    // row of its kernel.
     const void *CLIP_TO_BE_SET x;
     size_t rows, row_stride;
     size_t lines, line_stride;
     size_t words, segments, segment_stride;
 
-    // The panels of W, one after the other, and how many outputs they hold; of the last panel not
-    // all need exist.
+    // The panels of W, one after the other, and the number of outputs; the last panel may hold
+    // fewer than 32.
     const void *CLIP_TO_BE_SET panels;
     size_t outputs;
 
-    // Where the outputs go: float, or bfloat16 if y_is_bfloat16. The strides are in bytes.
+    // The outputs: float, or bfloat16 if y_is_bfloat16. Strides are in bytes.
     void *CLIP_TO_BE_SET y;
     size_t y_row_stride, y_line_stride;
     int y_is_bfloat16;
-    int adding;  // of float only
+    int adding;  // 1 to add to y, which must be float
     clip_activation activation;
     const float *CLIP_NULLABLE bias;
 
-    // For bytes: x is scale * (byte - zero) by row (of one line), w is scale * byte by output, and
-    // `sums` are the sums of the bytes of each output.
+    // For bytes: x is scale * (byte - zero) with a scale and a zero for each row (of one line), w
+    // is scale * byte with a scale for each output, and `output_sums` are the sums of its bytes.
     const float *CLIP_NULLABLE row_scales;
     const int32_t *CLIP_NULLABLE row_zeros;
     const float *CLIP_NULLABLE output_scales;

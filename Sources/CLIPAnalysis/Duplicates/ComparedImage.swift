@@ -79,30 +79,28 @@ struct ComparedImage: Sendable {
     /// Walks the markers: a thumbnail within a segment is passed over with it, and in the data of a
     /// scan 0xFF is followed by 0 or the number of a restart.
     private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
-        file.withUnsafeBufferPointer { file in
-            var offset = 2
-            while offset + 1 < file.count {
-                guard file[offset] == 0xFF else {
-                    offset += 1
-                    continue
-                }
-                let marker = file[offset + 1]
-                switch marker {
-                case 0xFF: offset += 1  // padding before a marker
-                case 0, 0x01, 0xD0...0xD8: offset += 2  // without a length
-                case 0xD9:
-                    let last = file.lastIndex { $0 != 0 } ?? 0
-                    return last - (offset + 1) > unusedBytes
-                default:
-                    guard offset + 3 < file.count else { return false }
-                    let length = Int(file[offset + 2]) << 8 | Int(file[offset + 3])
-                    let data = file[min(offset + 4, file.count)...]
-                    if marker == 0xE2, data.starts(with: Array("MPF\0".utf8)) { return true }
-                    offset += 2 + max(2, length)
-                }
+        var offset = 2
+        while offset + 1 < file.count {
+            guard file[offset] == 0xFF else {
+                offset += 1
+                continue
             }
-            return false
+            let marker = file[offset + 1]
+            switch marker {
+            case 0xFF: offset += 1  // padding before a marker
+            case 0, 0x01, 0xD0...0xD8: offset += 2  // without a length
+            case 0xD9:
+                let last = file.lastIndex { $0 != 0 } ?? 0
+                return last - (offset + 1) > unusedBytes
+            default:
+                guard offset + 3 < file.count else { return false }
+                let length = Int(file[offset + 2]) << 8 | Int(file[offset + 3])
+                let data = file[min(offset + 4, file.count)...]
+                if marker == 0xE2, data.starts(with: Array("MPF\0".utf8)) { return true }
+                offset += 2 + max(2, length)
+            }
         }
+        return false
     }
 
     /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two

@@ -115,19 +115,15 @@ package final class RemovalLog {
     }
 
     private static func line(_ entry: Entry) -> [UInt8] {
-        var line = Array("{\"step\":\"\(entry.step.rawValue)\"".utf8)
-        for (key, path) in [
-            ("from", entry.from), ("to", entry.to), ("kept", entry.kept), ("folder", entry.folder),
-            ("target", entry.target),
-        ] {
-            line += ",\"\(key)\":".utf8
-            line += path?.quoted ?? Array("null".utf8)
-        }
-        line += ",\"sha256\":\"\(hexadecimal(entry.digest))\",\"size\":\(entry.size)".utf8
-        if let reason = entry.reason {
-            line += ",\"reason\":\(JSONValue.quoted(reason))".utf8
-        }
-        return line + [UInt8(ascii: "}")]
+        func path(_ path: FilePath?) -> JSONValue { path.map { .path($0) } ?? .null }
+        var members: [JSONValue.Member] = [
+            ("step", .string(entry.step.rawValue)), ("from", path(entry.from)),
+            ("to", path(entry.to)), ("kept", path(entry.kept)), ("folder", path(entry.folder)),
+            ("target", path(entry.target)), ("sha256", .string(hexadecimal(entry.digest))),
+            ("size", .integer(entry.size)),
+        ]
+        if let reason = entry.reason { members.append(("reason", .string(reason))) }
+        return JSONValue.object(members).bytes
     }
 
     /// The entries of a log, in order. A line that the end of a process cut off is passed over.

@@ -63,7 +63,7 @@ extension RowDatabase {
         _ = try FileStatus(path: path.bytes)
         let log = try? FileStatus(path: path.bytes + "-wal".utf8)
         let hasLog = (log?.size ?? 0) > 0
-        let isFixed = !mayWrite(folder.bytes)
+        let isFixed = errorAgainstWriting(folder.bytes) != nil
         if isFixed && hasLog {
             throw FileError(
                 reason: """

@@ -1,4 +1,4 @@
-// SHA-256 of files and vectors, and the SHA-1 by which git names files.
+// SHA-256 of bytes in memory, and the SHA-1 that git gives to files.
 
 #ifndef CSHA256_H
 #define CSHA256_H
@@ -13,11 +13,13 @@
 #define CLIP_SHA_NULLABLE
 #endif
 
-// The SHA-256 of `count` bytes, 32 bytes; portably: without the CPU's own instructions for it. `bytes`
-// may be NULL if count is 0.
-void clip_sha256(const uint8_t *CLIP_SHA_NULLABLE bytes, size_t count, int portably, uint8_t *digest);
+// Computes the SHA-256 of `count` bytes: 32 bytes. `bytes` may be NULL if count is 0. `portably` is
+// 1 to do without the SHA instructions of the CPU.
+void clip_sha256(const uint8_t *CLIP_SHA_NULLABLE bytes, size_t count, int portably,
+                 uint8_t *digest);
 
-// The SHA-1 by which git names a file of these `count` bytes, 20 bytes. `bytes` may be NULL if count is 0.
+// Computes the SHA-1 that git gives to a file of `count` bytes: 20 bytes. `bytes` may be NULL if
+// count is 0.
 void clip_git_blob_sha1(const uint8_t *CLIP_SHA_NULLABLE bytes, size_t count, uint8_t *digest);
 
 #if defined(__clang__)

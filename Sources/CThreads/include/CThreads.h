@@ -1,4 +1,4 @@
-// Threads that run the parts of loops, and the cores and the memory that the process may use.
+// Teams of threads that run loops, and the cores and memory that the process may use.
 
 #ifndef CTHREADS_H
 #define CTHREADS_H
@@ -12,25 +12,25 @@
 #define CLIP_THREADS_NULLABLE
 #endif
 
-// Lets malloc keep freed memory, up to 256 MB, where the C library can be told to.
+// Lets malloc keep up to 256 MB of freed memory, if the C library has such an option.
 void clip_keep_freed_memory(void);
 
-// The bytes of addresses that this process may use; SIZE_MAX if there is no limit.
+// The limit of the address space of this process, in bytes; SIZE_MAX if there is none.
 size_t clip_address_space_limit(void);
 
 // The number of cores that this process may run on, at least 1.
 int clip_available_cores(void);
 
-// Threads that run the parts of one loop after another. Any number of callers may use a team at once:
-// a caller that finds it busy runs all parts of its loop itself.
+// A team of threads that run the parts of one loop at a time. Any number of threads may call
+// clip_team_run at once: if the team is busy, a caller runs all parts of its loop itself.
 typedef struct clip_team clip_team;
 
-// A team of at most `threads`, the caller's own among them; fewer if the system grants no more. NULL
-// if there is no memory for it.
+// Creates a team of `threads` threads, the caller's included, or fewer if the system grants no
+// more. Returns NULL if there is not enough memory.
 clip_team *CLIP_THREADS_NULLABLE clip_team_create(int threads);
 int clip_team_threads(const clip_team *team);
 
-// Runs body(context, 0), body(context, 1), ... at once, and returns when all have.
+// Runs body(context, part) for all parts from 0 on in parallel, and returns when all are done.
 // 1 <= parts <= clip_team_threads(team).
 void clip_team_run(clip_team *team, int parts, void (*body)(void *context, int part),
                    void *context);

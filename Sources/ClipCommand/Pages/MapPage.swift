@@ -17,7 +17,7 @@ struct MapPage {
     let location: PageLocation
 
     var bytes: [UInt8] {
-        let data = JSON.object([
+        let data = JSONValue.object([
             "names": .array(names.map { .string($0.description) }),
             "links": .array(
                 zip(names, thumbnails).map { name, thumbnail in

@@ -1,19 +1,6 @@
 import Files
 import CLIPSearch
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// The place of a page, which decides how it links to files.
 struct PageLocation {
     private let current: [ArraySlice<UInt8>]
@@ -37,8 +24,8 @@ struct PageLocation {
         self.folder = folder
         linkedDepth =
             folder.indices.last { index in
-                let path = "/" + Self.joined(folder[...index])
-                return (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) != nil
+                let path = Array("/".utf8) + folder[...index].joined(separator: [0x2F])
+                return (try? linkTarget(path)) != nil
             }.map { $0 + 1 } ?? 0
     }
 
@@ -80,10 +67,6 @@ struct PageLocation {
         return result
     }
 
-    private static func joined(_ components: some Sequence<ArraySlice<UInt8>>) -> String {
-        components.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "/")
-    }
-
     /// Components with every byte but the unreserved ones of RFC 3986 as %XX.
     private static func encoded(_ components: [ArraySlice<UInt8>]) -> String {
         components.map { component in
@@ -104,9 +87,5 @@ struct PageLocation {
 
 extension FilePath {
     /// The process's current folder; "/" if it is gone.
-    static var currentFolder: FilePath {
-        guard let path = getcwd(nil, 0) else { return "/" }
-        defer { free(path) }
-        return FilePath(UnsafeRawBufferPointer(start: path, count: strlen(path)))
-    }
+    static var currentFolder: FilePath { Files.currentFolder().map { FilePath($0) } ?? "/" }
 }

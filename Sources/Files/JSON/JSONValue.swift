@@ -1,7 +1,8 @@
-/// A strict reader of JSON for the headers and configurations of models.
+/// A JSON value, parsed or to be written.
 ///
-/// Foundation's decoders keep one of two equal keys without a word; in the header of a weights file
-/// that would be an attack, so here it is an error.
+/// The parser is strict: unlike Foundation's decoders, which keep one of two equal keys without a
+/// word, it throws an error for a key that appears twice. In the header of a weights file, that
+/// would be an attack.
 package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -9,14 +10,30 @@ package enum JSONValue: Equatable, Sendable {
     case number(Double)
     case string(String)
     case array([JSONValue])
-    /// In the order of the text.
-    case object([(key: String, value: JSONValue)])
+    /// Members in the order of the text.
+    case object([Member])
 
-    /// The reason why a text is not JSON, with the byte where that shows.
+    // MARK: only to be written
+
+    /// A number with the digits that a float32 needs.
+    case float(Float)
+    /// A string with the bytes of a path, as `FilePath.quoted` writes it.
+    case path(FilePath)
+    /// Bytes that are JSON already.
+    case raw([UInt8])
+
+    /// A key of an object and its value.
+    package typealias Member = (key: String, value: JSONValue)
+
+    /// The reason why bytes are not JSON, with the offset of the first byte that is not.
     package struct SyntaxError: Error, Equatable {
         package let reason: String
     }
 
+    /// Parses a JSON text in UTF-8, as RFC 8259 defines it.
+    ///
+    /// - Parameter bytes: The text, which may be nested up to 64 levels.
+    /// - Throws: `SyntaxError`, also if an object has a key twice or an integer exceeds `Int`.
     package init(parsing bytes: [UInt8]) throws(SyntaxError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw SyntaxError(reason: "it is not UTF-8")
@@ -25,6 +42,17 @@ package enum JSONValue: Equatable, Sendable {
         self = try parser.document()
     }
 
+    /// Returns an object with members in the order of a literal.
+    package static func object(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
+        .object(members.map { ($0.key, $0.value) })
+    }
+
+    /// Returns an array of float32 numbers.
+    package static func floats(_ values: some Sequence<Float>) -> JSONValue {
+        .array(values.map { .float($0) })
+    }
+
+    /// The value of a key; nil if there is none, or this is not an object.
     package subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key == key }?.value
@@ -35,10 +63,12 @@ package enum JSONValue: Equatable, Sendable {
         return nil
     }
 
+    /// The number, an integer too; nil if this is not a number.
     package var number: Double? {
         switch self {
         case .integer(let value): return Double(value)
         case .number(let value): return value
+        case .float(let value): return Double(value)
         default: return nil
         }
     }
@@ -53,11 +83,12 @@ package enum JSONValue: Equatable, Sendable {
         return nil
     }
 
-    package var members: [(key: String, value: JSONValue)]? {
+    package var members: [Member]? {
         if case .object(let members) = self { return members }
         return nil
     }
 
+    /// Returns true if both have the same case and the same content; objects also the same order.
     package static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
         case (.null, .null): true
@@ -67,218 +98,10 @@ package enum JSONValue: Equatable, Sendable {
         case (.string(let a), .string(let b)): a == b
         case (.array(let a), .array(let b)): a == b
         case (.object(let a), .object(let b)): a.elementsEqual(b) { $0 == $1 }
+        case (.float(let a), .float(let b)): a == b
+        case (.path(let a), .path(let b)): a == b
+        case (.raw(let a), .raw(let b)): a == b
         default: false
         }
-    }
-}
-
-extension JSONValue: CustomStringConvertible {
-    /// As JSON.
-    package var description: String {
-        switch self {
-        case .null: "null"
-        case .bool(let value): "\(value)"
-        case .integer(let value): "\(value)"
-        case .number(let value): "\(value)"
-        case .string(let text): Self.quoted(text)
-        case .array(let values): "[\(values.map(\.description).joined(separator: ", "))]"
-        case .object(let members):
-            "{\(members.map { "\(Self.quoted($0.key)): \($0.value)" }.joined(separator: ", "))}"
-        }
-    }
-
-    /// A text as JSON has it, in quotation marks.
-    package static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case "\0"..<" ":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
-    }
-}
-
-/// RFC 8259, by recursive descent.
-private struct JSONParser {
-    let bytes: [UInt8]
-    var position = 0
-    var depth = 0
-
-    init(bytes: [UInt8]) { self.bytes = bytes }
-
-    typealias SyntaxError = JSONValue.SyntaxError
-
-    mutating func document() throws(SyntaxError) -> JSONValue {
-        let value = try value()
-        skipSpace()
-        guard position == bytes.count else { throw failure("unexpected content after the value") }
-        return value
-    }
-
-    private func failure(_ what: String) -> SyntaxError {
-        SyntaxError(reason: "not JSON at byte \(position): \(what)")
-    }
-
-    private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
-
-    private mutating func skipSpace() {
-        while let byte = next, [0x20, 0x0A, 0x0D, 0x09].contains(byte) { position += 1 }
-    }
-
-    private mutating func take(_ character: Unicode.Scalar) -> Bool {
-        guard next == UInt8(ascii: character) else { return false }
-        position += 1
-        return true
-    }
-
-    private mutating func expect(_ character: Unicode.Scalar) throws(SyntaxError) {
-        guard take(character) else { throw failure("expected \(character)") }
-    }
-
-    private mutating func value() throws(SyntaxError) -> JSONValue {
-        depth += 1
-        defer { depth -= 1 }
-        guard depth <= 64 else { throw failure("nested too deeply") }
-        skipSpace()
-        switch next {
-        case UInt8(ascii: "{"): return try object()
-        case UInt8(ascii: "["): return try array()
-        case UInt8(ascii: "\""): return .string(try string())
-        case UInt8(ascii: "t"): return try word("true", .bool(true))
-        case UInt8(ascii: "f"): return try word("false", .bool(false))
-        case UInt8(ascii: "n"): return try word("null", .null)
-        case .some(let byte) where byte == UInt8(ascii: "-") || isDigit(byte): return try number()
-        case .some: throw failure("expected a value")
-        case .none: throw failure("unexpected end")
-        }
-    }
-
-    private mutating func word(_ word: String, _ value: JSONValue) throws(SyntaxError) -> JSONValue
-    {
-        guard bytes[position...].starts(with: word.utf8) else { throw failure("expected a value") }
-        position += word.utf8.count
-        return value
-    }
-
-    private mutating func object() throws(SyntaxError) -> JSONValue {
-        try expect("{")
-        var members: [(key: String, value: JSONValue)] = []
-        var keys: Set<[UInt8]> = []  // by bytes: two names may be equal to Unicode alone
-        skipSpace()
-        if take("}") { return .object(members) }
-        while true {
-            skipSpace()
-            let key = try string()
-            guard keys.insert(Array(key.utf8)).inserted else {
-                throw SyntaxError(reason: "the key \"\(key)\" appears twice")
-            }
-            skipSpace()
-            try expect(":")
-            members.append((key, try value()))
-            skipSpace()
-            if take("}") { return .object(members) }
-            try expect(",")
-        }
-    }
-
-    private mutating func array() throws(SyntaxError) -> JSONValue {
-        try expect("[")
-        var values: [JSONValue] = []
-        skipSpace()
-        if take("]") { return .array(values) }
-        while true {
-            values.append(try value())
-            skipSpace()
-            if take("]") { return .array(values) }
-            try expect(",")
-        }
-    }
-
-    private mutating func string() throws(SyntaxError) -> String {
-        try expect("\"")
-        var text: [UInt8] = []
-        while let byte = next {
-            position += 1
-            switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-            case 0..<0x20: throw failure("unescaped control character in a string")
-            default: text.append(byte)
-            }
-        }
-        throw failure("unterminated string")
-    }
-
-    private mutating func escape() throws(SyntaxError) -> Unicode.Scalar {
-        guard let byte = next else { throw failure("unexpected end") }
-        position += 1
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(byte)
-        case UInt8(ascii: "b"): return "\u{8}"
-        case UInt8(ascii: "f"): return "\u{C}"
-        case UInt8(ascii: "n"): return "\n"
-        case UInt8(ascii: "r"): return "\r"
-        case UInt8(ascii: "t"): return "\t"
-        case UInt8(ascii: "u"):
-            var value = try hexDigits()
-            if value & 0xFC00 == 0xD800, take("\\"), take("u") {
-                let low = try hexDigits()
-                guard low & 0xFC00 == 0xDC00 else { throw failure("unpaired surrogate") }
-                value = 0x10000 + (value & 0x3FF) << 10 + low & 0x3FF
-            }
-            guard let scalar = Unicode.Scalar(value) else { throw failure("unpaired surrogate") }
-            return scalar
-        default: throw failure("unknown escape")
-        }
-    }
-
-    private mutating func hexDigits() throws(SyntaxError) -> UInt32 {
-        guard position + 4 <= bytes.count,
-            let value = UInt32(
-                String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16),
-            bytes[position] != UInt8(ascii: "+"), bytes[position] != UInt8(ascii: "-")
-        else { throw failure("expected four hexadecimal digits") }
-        position += 4
-        return value
-    }
-
-    private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
-
-    private mutating func number() throws(SyntaxError) -> JSONValue {
-        let start = position
-        _ = take("-")
-        if !take("0") { try digits() }
-        var isInteger = true
-        if take(".") {
-            isInteger = false
-            try digits()
-        }
-        if take("e") || take("E") {
-            isInteger = false
-            if !take("+") { _ = take("-") }
-            try digits()
-        }
-        let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        if isInteger {
-            guard let value = Int(text) else { throw failure("\(text) is out of range") }
-            return .integer(value)
-        }
-        guard let value = Double(text) else { throw failure("\(text) is not a number") }
-        return .number(value)
-    }
-
-    private mutating func digits() throws(SyntaxError) {
-        let start = position
-        while let byte = next, isDigit(byte) { position += 1 }
-        guard position > start else { throw failure("expected a digit") }
     }
 }

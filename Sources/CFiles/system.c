@@ -2,6 +2,7 @@
 #include "CFiles.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,4 +21,9 @@ int clip_rename_exclusively(int folder, const char *name, int new_folder, const 
     (void)folder, (void)name, (void)new_folder, (void)new_name;
     return ENOSYS;
 #endif
+}
+
+bool clip_signal_is_ignored(int signal) {
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
