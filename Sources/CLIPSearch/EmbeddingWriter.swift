@@ -167,10 +167,13 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Whether a row of this name is there from an earlier writer; each such row counts once.
+    /// Takes a row of this name off those that earlier writers wrote.
     ///
-    /// - Parameter kind: "image" or "text".
-    package func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - name: The name of the row.
+    /// - Returns: False if no such row is left, so that this one is to be appended.
+    package func takeRow(_ kind: String, _ name: FilePath) -> Bool {
         done.remove(Self.beginning(kind, name))
     }
 

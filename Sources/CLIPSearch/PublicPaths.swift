@@ -128,10 +128,16 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Returns true if an earlier writer wrote a row of this name. Each such row counts once.
+    /// Takes a row of this name off those that earlier writers wrote.
     ///
-    /// - Parameter kind: "image" or "text".
-    public func hasRow(_ kind: String, _ name: String) -> Bool { hasRow(kind, FilePath(name)) }
+    /// Call it once for each input, in order: it skips as many inputs of a name as there are rows of
+    /// that name.
+    ///
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - name: The name of the row.
+    /// - Returns: False if no such row is left, so that this one is to be appended.
+    public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.
     ///

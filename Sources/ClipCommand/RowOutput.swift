@@ -20,7 +20,7 @@ protocol RowOutput: AnyObject {
     /// none.
     var foreignRows: String? { get }
     /// Whether a row was written by a run that did not end well.
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws
@@ -61,8 +61,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     var isWhole: Bool { writer.isWhole }
     var count: Int { writer.count }
 
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool {
-        let isThere = writer.hasRow(kind, name)
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool {
+        let isThere = writer.takeRow(kind, name)
         if isThere { met += 1 }
         return isThere
     }
@@ -136,7 +136,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
 
     var isWhole: Bool { false }
     var foreignRows: String? { nil }
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
