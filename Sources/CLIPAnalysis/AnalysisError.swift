@@ -2,7 +2,7 @@
 ///
 /// ```swift
 /// do {
-///     let result = try SphericalKMeans(clusters: 20).run(on: embeddings)
+///     print(try SphericalKMeans(clusters: 20).run(on: embeddings).assignments)
 /// } catch .invalidOption(_, _, let expected) {
 ///     print("expected \(expected) clusters")
 /// }

@@ -110,8 +110,8 @@ package struct DuplicateRemoval {
             throw .refused(
                 path: image.file,
                 reason: """
-                    \(other.file), the duplicate to keep, is in the folder that duplicates are moved \
-                    to
+                    \(other.file), the duplicate to keep, is in the folder that duplicates are \
+                    moved to
                     """)
         }
         let to = target.path.appending(proof.relative)
