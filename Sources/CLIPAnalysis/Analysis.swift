@@ -3,8 +3,8 @@ internal import Tensors
 
 /// An analysis: a structure of options that is run on vectors and returns a result.
 ///
-/// Each analysis has this shape. The synchronous forms of `run` block the calling thread and use
-/// `threads` cores; the asynchronous form suspends its task.
+/// Each analysis has this shape. The synchronous forms of `run` block the calling thread; the
+/// asynchronous form suspends its task.
 ///
 /// ```swift
 /// let clusters = try SphericalKMeans(clusters: 20).run(on: embeddings)

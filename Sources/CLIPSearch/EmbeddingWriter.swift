@@ -91,7 +91,7 @@ public final class EmbeddingWriter {
                 (try? FileStatus(path: file.bytes)) != nil, (try? ModelRecord(file)) == nil
             {
                 throw FileError(
-                    reason: "\(file) is not a record of a model, which would be written there")
+                    reason: "\(file) is in the place of the record of the model, and is not one")
             }
             let status = try? FileStatus(path: first.bytes)
             guard status?.isFolder != true else {

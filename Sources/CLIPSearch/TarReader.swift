@@ -39,10 +39,11 @@ struct TarReader {
             unread = 0
             let block = try read(Self.blockSize, whole: false)
             guard !block.isEmpty else {
-                throw Failure(reason: "it ends without its end mark", isBetweenFiles: true)
+                throw Failure(
+                    reason: "it is truncated: its end marker is missing", isBetweenFiles: true)
             }
             guard block.count == Self.blockSize else {
-                throw Failure(reason: "it ends within the header of a file", isBetweenFiles: true)
+                throw Failure(reason: "it is truncated within a header", isBetweenFiles: true)
             }
             if block.allSatisfy({ $0 == 0 }) { return nil }
             guard let header = Header(block) else {
@@ -78,7 +79,7 @@ struct TarReader {
     /// Reads the content of an entry that describes the next one, such as a long name.
     private mutating func metadata(_ header: Header) throws(Failure) -> [UInt8] {
         guard header.size <= 1 << 20 else {
-            throw Failure(reason: "a name in it has \(header.size) bytes")
+            throw Failure(reason: "a name in it is too long (\(header.size) bytes)")
         }
         let bytes = try read(header.size, whole: true)
         unread -= bytes.count
@@ -88,7 +89,9 @@ struct TarReader {
     private func read(_ count: Int, whole: Bool) throws(Failure) -> [UInt8] {
         do throws(FileError) {
             let bytes = try file.read(count)
-            if whole && bytes.count < count { throw FileError(reason: "it ends within a file") }
+            if whole && bytes.count < count {
+                throw FileError(reason: "it is truncated within a file")
+            }
             return bytes
         } catch {
             throw Failure(reason: error.reason)
@@ -97,7 +100,9 @@ struct TarReader {
 
     private func skip(_ count: Int) throws(Failure) {
         do throws(FileError) {
-            guard try file.skip(count) else { throw FileError(reason: "it ends within a file") }
+            guard try file.skip(count) else {
+                throw FileError(reason: "it is truncated within a file")
+            }
         } catch {
             throw Failure(reason: error.reason, isBetweenFiles: count < Self.blockSize)
         }

@@ -53,9 +53,9 @@ package struct WebDataset: Sequence, IteratorProtocol {
                     skipped.count(ending)
                     continue
                 }
-                guard member.size <= (isImage ? RGBImage.maximumFileSize : Self.largestField)
-                else {
-                    let reason = "it has \(member.size) bytes, more than are read"
+                let limit = isImage ? RGBImage.maximumFileSize : Self.largestField
+                guard member.size <= limit else {
+                    let reason = "it is too large (\(member.size) bytes, limit \(limit))"
                     ready.append(
                         Sample(name.appending(member.name.bytes), .unreadable(reason: reason)))
                     continue

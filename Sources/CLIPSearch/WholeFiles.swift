@@ -14,7 +14,7 @@ package func readWhole(_ path: FilePath?, limit: Int) throws(CLIPError) -> [UInt
         if let path { return try readFile(path: path.bytes, limit: limit) }
         let bytes = try InputFile().read(limit + 1)
         guard bytes.count <= limit else {
-            throw FileError(reason: "it is larger than the \(limit) bytes that are read")
+            throw FileError(reason: "it is too large (limit \(limit) bytes)")
         }
         return bytes
     } catch {

@@ -1,4 +1,5 @@
 import CLIP
+import Foundation
 import Synchronization
 import Testing
 
@@ -45,6 +46,26 @@ import Testing
         #expect(
             error { _ = try TSNE(iterations: -1).run(on: vectors) }
                 == .invalidOption(name: "iterations", found: "-1", expected: "0 or more"))
+    }
+
+    @Test func messagesNameWhatWasExpectedAndFound() {
+        for (error, message) in [
+            (
+                .invalidOption(name: "clusters", found: "12", expected: "1 to 9"),
+                "invalid clusters: expected 1 to 9, found 12"
+            ),
+            (
+                .tooFewVectors(expected: 2, found: 1),
+                "too few vectors: expected at least 2, found 1"
+            ),
+            (
+                .wrongCount(of: "texts", expected: 3, found: 2),
+                "expected 3 texts, one for each vector, found 2"
+            ),
+        ] as [(AnalysisError, String)] {
+            #expect(error.description == message)
+            #expect(error.localizedDescription == message)
+        }
     }
 
     @Test func preferencesThatAreNoOrderAreErrors() {

@@ -116,8 +116,8 @@ struct DuplicateFinder: Sendable {
 
     /// Returns the similar rows that are nearest to each row, among those that joined a group.
     ///
-    /// A group is made around what is kept, so a copy of one of its members may be in another group
-    /// or none.
+    /// A group is made around the row that it keeps, so a copy of one of its members may be in
+    /// another group or none.
     private func neighbours(
         of groups: [NearDuplicates.Group], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Int: [Int]] {

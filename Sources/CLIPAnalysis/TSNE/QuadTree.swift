@@ -7,7 +7,7 @@ struct QuadTree: Sendable {
         var count: Float = 0
         /// The square of its side; 0 for a leaf.
         var area: Float = 0
-        /// The index of the node behind it and its descendants.
+        /// The index of the next node that is not one of its descendants.
         var next: Int32 = 0
     }
 

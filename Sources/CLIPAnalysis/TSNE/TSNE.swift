@@ -17,7 +17,8 @@ public struct TSNE: Analysis {
     public var perplexity: Double = 30
     /// The number of steps of gradient descent.
     ///
-    /// The first 250, at most a quarter, are early exaggeration with 12 times the attraction.
+    /// The first 250, or a quarter if that is less, are early exaggeration with 12 times the
+    /// attraction.
     public var iterations = 1000
     /// The Barnes-Hut angle θ.
     ///
