@@ -7,8 +7,8 @@
 #endif
 
 extension Double {
-    /// The natural logarithm.
+    /// The natural logarithm of the number.
     var logarithm: Double { log(self) }
-    /// e to the power of it.
+    /// The exponential function of the number, eˣ.
     var exponential: Double { exp(self) }
 }

@@ -1,27 +1,55 @@
 public import CLIP
 internal import Tensors
 
-/// The directions in which vectors differ most.
+/// Principal component analysis (PCA): the orthogonal directions of largest variance.
 ///
-/// Found by orthogonal iteration with some more directions than are asked for, and rotated within these.
+/// Computed by orthogonal iteration in a space of a few more directions than are asked for, which
+/// is then diagonalised.
+///
+/// ```swift
+/// let result = try PrincipalComponents(count: 2).run(on: embeddings)
+/// print(result.variances, result.coordinates[0])
+/// ```
 ///
 /// Source: Halko, Martinsson and Tropp 2011, "Finding Structure with Randomness".
-public struct PrincipalComponents: Sendable, Hashable, Codable {
-    /// The directions, one row each, of length 1, orthogonal; the largest number of each is positive.
-    public let axes: Embeddings
-    /// How far each vector lies from the mean along each axis: a row a vector.
-    public let coordinates: Embeddings
-    /// Of the coordinates of each axis, divided by the number of vectors less 1.
-    public let variances: [Double]
+public struct PrincipalComponents: Analysis {
+    /// The number of components, 1 to the number of dimensions.
+    public var count: Int
 
+    /// Makes the options.
+    ///
+    /// - Parameter count: The number of components, 1 to the number of dimensions.
+    public init(count: Int) { self.count = count }
+
+    /// The components of vectors, the largest variance first.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The axes, one row for each component: orthonormal, the entry of the largest magnitude
+        /// positive.
+        public let axes: Embeddings
+        /// The coordinates of each vector, [vectors, count]: its offset from the mean along each
+        /// axis.
+        public let coordinates: Embeddings
+        /// The sample variance along each axis, with n - 1 in the denominator.
+        public let variances: [Double]
+    }
+
+    /// Finds the principal components of vectors.
+    ///
     /// - Parameters:
-    ///   - embeddings: two or more.
-    ///   - count: how many directions, at most as many as a vector has numbers.
-    public init(_ embeddings: Embeddings, count: Int) {
+    ///   - embeddings: Two or more vectors, which are not normalised first.
+    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
+    ///     analysis.
+    /// - Returns: The components.
+    /// - Throws: `AnalysisError.tooFewVectors` for fewer than two, `.invalidOption` if `count` is
+    ///   out of range, and `.cancelled`.
+    public func run(
+        on embeddings: Embeddings, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
         let (rows, dimension) = (embeddings.count, embeddings.dimension)
-        precondition(
-            rows > 1 && (1...dimension).contains(count),
-            "\(count) directions of \(rows) vectors of \(dimension)")
+        guard rows > 1 else { throw .tooFewVectors(expected: 2, found: rows) }
+        guard (1...dimension).contains(count) else {
+            throw .invalidOption(name: "count", found: "\(count)", expected: "1 to \(dimension)")
+        }
         var means = [Double](repeating: 0, count: dimension)
         for (place, value) in embeddings.values.enumerated() {
             means[place % dimension] += Double(value) / Double(rows)
@@ -36,14 +64,15 @@ public struct PrincipalComponents: Sendable, Hashable, Codable {
         var directions = Self.orthonormalized(
             (0..<(wide * dimension)).map { _ in Float(random.nextUnit() - 0.5) }, dimension)
         var (lengths, old): ([Double], [Double]) = ([], [])
-        for _ in 0..<300 {
-            // The covariance times the directions, by way of the vectors.
+        for iteration in 0..<300 {
+            try report(Double(iteration) / 300, to: progress)
+            // The covariance times the directions, without making the covariance.
             let projected = dotProducts(centred, directions, dimension: dimension)
             let next = dotProducts(
                 Self.transposed(projected, columns: wide), turned, dimension: rows)
             directions = Self.orthonormalized(next, dimension)
             (old, lengths) = (lengths, Self.squaredLengths(projected, columns: wide))
-            // Of what is asked for, nothing moves any more.
+            // Only the components that are asked for have to converge.
             let moves = zip(lengths, old).prefix(count).map { abs($0 - $1) / max($0, 1e-30) }
             if moves.count == count, moves.allSatisfy({ $0 < 1e-7 }) { break }
         }
@@ -64,10 +93,11 @@ public struct PrincipalComponents: Sendable, Hashable, Codable {
             }
             axes += vector.map(Float.init)
         }
-        self.axes = Embeddings(rows: axes, dimension: dimension)
-        coordinates = Embeddings(
-            rows: dotProducts(centred, axes, dimension: dimension), dimension: count)
-        variances = values.prefix(count).map { max(0, $0) / Double(rows - 1) }
+        return Result(
+            axes: Embeddings(rows: axes, dimension: dimension),
+            coordinates: Embeddings(
+                rows: dotProducts(centred, axes, dimension: dimension), dimension: count),
+            variances: values.prefix(count).map { max(0, $0) / Double(rows - 1) })
     }
 
     private static func transposed(_ values: [Float], columns: Int) -> [Float] {
@@ -89,12 +119,14 @@ public struct PrincipalComponents: Sendable, Hashable, Codable {
         return sums
     }
 
-    /// Rows of length 1 that are orthogonal and span the same, as far as they can.
+    /// Orthonormalises rows by the Gram-Schmidt method.
+    ///
+    /// A row that depends on those before it becomes zero, or what rounding leaves of it.
     private static func orthonormalized(_ values: [Float], _ dimension: Int) -> [Float] {
         var rows: [[Double]] = []
         for start in stride(from: 0, to: values.count, by: dimension) {
             var row = values[start..<(start + dimension)].map(Double.init)
-            for _ in 0..<2 {  // once more, for what rounding has left
+            for _ in 0..<2 {  // twice, because rounding leaves a rest
                 for other in rows {
                     let product = zip(row, other).reduce(0) { $0 + $1.0 * $1.1 }
                     for i in 0..<dimension { row[i] -= product * other[i] }
@@ -107,7 +139,8 @@ public struct PrincipalComponents: Sendable, Hashable, Codable {
         return rows.flatMap { $0.map(Float.init) }
     }
 
-    /// The eigenvalues of a symmetrical matrix, the largest first, and their vectors, by Jacobi's rotations.
+    /// Returns the eigenvalues of a symmetric n × n matrix, the largest first, and their
+    /// eigenvectors, by Jacobi rotations.
     private static func eigenvectors(
         _ matrix: [Double], _ n: Int
     ) -> (values: [Double], vectors: [[Double]]) {

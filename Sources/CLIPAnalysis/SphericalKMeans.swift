@@ -1,46 +1,88 @@
 public import CLIP
 internal import Tensors
 
-/// Vectors in groups of one direction: k-means on the unit sphere.
+/// Spherical k-means: clusters of vectors by their directions.
 ///
-/// Each vector belongs to the centre of the largest cosine, each centre is the normalised sum of its vectors.
-/// The first centres are drawn by greedy k-means++; then, some times over, one that is hardly missed is put
-/// elsewhere, and stays there if the mean cosine has grown. The same on every machine of one instruction set, on
-/// any number of threads.
+/// Each vector belongs to the centroid with the largest cosine, and each centroid is the normalised
+/// sum of its vectors. The first centroids are chosen by greedy k-means++. Random swaps follow: one
+/// of the three centroids whose removal costs least is moved to a random vector, preferably one far
+/// from its centroid, and the swap stays if the mean cosine has grown.
 ///
-/// Source: Dhillon and Modha 2001 (spherical k-means), Arthur and Vassilvitskii 2007 (k-means++), Fränti 2018
-/// (random swaps).
-public struct SphericalKMeans: Sendable, Hashable, Codable {
-    /// The directions of the clusters, one row each, L2-normalised; the largest cluster first.
-    public let centroids: Embeddings
-    /// The cluster of each vector.
-    public let assignments: [Int]
-    /// Of each vector with the centre of its cluster, -1...1.
-    public let cosines: [Float]
-    /// Of the cosines: what is as large as was found.
-    public let meanCosine: Double
+/// ```swift
+/// let result = try SphericalKMeans(clusters: 20).run(on: embeddings)
+/// print(result.assignments, result.meanCosine)
+/// ```
+///
+/// The result is the same on every machine with the same instruction set, on any number of threads.
+///
+/// Source: Dhillon and Modha 2001 (spherical k-means), Arthur and Vassilvitskii 2007 (k-means++),
+/// Fränti 2018 (random swaps).
+public struct SphericalKMeans: Analysis {
+    /// The number of clusters, 1 to the number of vectors.
+    public var clusters: Int
+    /// The seed of the random numbers; another seed may lead to another result.
+    public var seed: UInt64 = 0
+    /// The number of random swaps; 10 to 200 if nil, fewer for many vectors.
+    public var swaps: Int?
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
 
-    /// Groups vectors.
+    /// Makes the options.
     ///
     /// - Parameters:
-    ///   - embeddings: of any length each.
-    ///   - clusters: 1 to as many as there are vectors; of vectors that are all alike, some are empty.
-    ///   - seed: another one may lead to another result.
-    ///   - swaps: how often a centre is put elsewhere; if nil 10 to 200 times, fewer of many vectors.
-    ///   - threads: all cores of the process if nil.
-    public init(
-        _ embeddings: Embeddings, clusters: Int, seed: UInt64 = 0, swaps: Int? = nil,
-        threads: Int? = nil
-    ) {
+    ///   - clusters: The number of clusters, 1 to the number of vectors.
+    ///   - seed: The seed of the random numbers; another seed may lead to another result.
+    ///   - swaps: The number of random swaps; 10 to 200 if nil, fewer for many vectors.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(clusters: Int, seed: UInt64 = 0, swaps: Int? = nil, threads: Int? = nil) {
+        (self.clusters, self.seed, self.swaps) = (clusters, seed, swaps)
+        self.threads = threads
+    }
+
+    /// The clusters of vectors.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The centroids, one row for each cluster, L2-normalised; the largest cluster first.
+        ///
+        /// If many vectors are equal, some clusters may be empty: the last ones.
+        public let centroids: Embeddings
+        /// The cluster of each vector.
+        public let assignments: [Int]
+        /// The cosine of each vector with the centroid of its cluster, -1...1.
+        public let cosines: [Float]
+        /// The mean cosine of vectors to their centroid; the objective that k-means maximises.
+        public let meanCosine: Double
+    }
+
+    /// Groups vectors into clusters.
+    ///
+    /// - Parameters:
+    ///   - embeddings: The vectors, of any norms.
+    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
+    ///     analysis.
+    /// - Returns: The clusters.
+    /// - Throws: `AnalysisError.tooFewVectors` if there are none, `.invalidOption` if `clusters` or
+    ///   `swaps` is out of range, and `.cancelled`.
+    public func run(
+        on embeddings: Embeddings, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
         let count = embeddings.count
-        precondition(
-            (1...max(1, count)).contains(clusters), "\(clusters) clusters of \(count) vectors")
+        guard count > 0 else { throw .tooFewVectors(expected: 1, found: 0) }
+        guard (1...count).contains(clusters) else {
+            throw .invalidOption(name: "clusters", found: "\(clusters)", expected: "1 to \(count)")
+        }
+        let swaps = swaps ?? max(10, min(200, 10_000_000 / (count * clusters)))
+        guard swaps >= 0 else {
+            throw .invalidOption(name: "swaps", found: "\(swaps)", expected: "0 or more")
+        }
+        try report(0, to: progress)
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         let unit = embeddings.normalized()
         var random = SplitMix64(state: seed)
-        var state = State(Self.seeds(unit, clusters, &random, pool), unit, pool)
+        let seeds = try seeds(unit, &random, pool) { progress(0.1 * $0) }
+        var state = State(seeds, unit, pool)
         state.settle(unit, pool)
-        for _ in 0..<(swaps ?? max(10, min(200, 10_000_000 / (count * clusters)))) {
+        for swap in 0..<swaps {
+            try report(0.1 + 0.9 * Double(swap) / Double(swaps), to: progress)
             let losses = state.losses
             let missedLeast = losses.indices.sorted { (losses[$0], $0) < (losses[$1], $1) }
                 .prefix(3)
@@ -53,7 +95,7 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
         }
         state.settle(unit, pool)
 
-        // The largest first; of one size, that of the first vector.
+        // The largest cluster first; of equal ones, the one with the first vector.
         let rows = state.nearest.map(\.row)
         var sizes = [Int](repeating: 0, count: clusters)
         var firsts = [Int](repeating: .max, count: clusters)
@@ -64,18 +106,20 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
         let order = (0..<clusters).sorted { (sizes[$1], firsts[$0]) < (sizes[$0], firsts[$1]) }
         var places = [Int](repeating: 0, count: clusters)
         for (place, cluster) in order.enumerated() { places[cluster] = place }
-        centroids = Embeddings(
-            rows: state.centroids.values(ofRows: order), dimension: unit.dimension)
-        assignments = rows.map { places[$0] }
-        cosines = state.nearest.map { min(1, max(-1, $0.product)) }
-        meanCosine = state.meanCosine
+        return Result(
+            centroids: Embeddings(
+                rows: state.centroids.values(ofRows: order), dimension: unit.dimension),
+            assignments: rows.map { places[$0] },
+            cosines: state.nearest.map { min(1, max(-1, $0.product)) },
+            meanCosine: state.meanCosine)
     }
 
-    /// Centres, and the vectors that belong to them.
+    /// Centroids, and the vectors that belong to them.
     private struct State {
         var centroids: Embeddings
-        /// The centre of each vector and its cosine; how much less that of the next one is.
+        /// The centroid of each vector, and its cosine.
         var nearest: [(row: Int, product: Float)] = []
+        /// The cosine of each vector with its centroid, less that with the second nearest one.
         var leads: [Float] = []
         var meanCosine = 0.0
 
@@ -96,7 +140,8 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
                 nearest.reduce(0) { $0 + Double($1.product) } / Double(max(1, nearest.count))
         }
 
-        /// Moves each centre to the middle of its vectors, until none of these changes its centre.
+        /// Moves each centroid to the normalised sum of its vectors, until no vector changes its
+        /// centroid.
         mutating func settle(_ unit: Embeddings, _ pool: WorkspacePool, iterations: Int = 300) {
             let dimension = unit.dimension
             for _ in 0..<iterations {
@@ -108,7 +153,7 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
                         sums[cluster * dimension + i] += unit.values[row * dimension + i]
                     }
                 }
-                // One that has no vectors stays where it is.
+                // A centroid without vectors stays where it is.
                 for cluster in isEmpty.indices where isEmpty[cluster] {
                     let place = cluster * dimension
                     sums.replaceSubrange(place..<(place + dimension), with: centroids[cluster])
@@ -120,7 +165,7 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
             }
         }
 
-        /// What the vectors of each centre would lose if it were not there.
+        /// The sum of cosines that the vectors of each centroid would lose without it.
         var losses: [Double] {
             zip(nearest, leads).reduce(into: [Double](repeating: 0, count: centroids.count)) {
                 $0[$1.0.row] += Double($1.1)
@@ -128,11 +173,12 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
         }
     }
 
-    /// Vectors far from each other, by greedy k-means++.
-    private static func seeds(
-        _ unit: Embeddings, _ clusters: Int, _ random: inout SplitMix64, _ pool: WorkspacePool
-    ) -> Embeddings {
-        /// Of each vector to the nearest seed: half the square of their distance.
+    /// Chooses the first centroids among the vectors, far from each other, by greedy k-means++.
+    private func seeds(
+        _ unit: Embeddings, _ random: inout SplitMix64, _ pool: WorkspacePool,
+        progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Embeddings {
+        /// Half the squared distance of each vector to the nearest seed.
         func distances(_ old: [Float], with row: Int) -> [Float] {
             zip(old, dotProducts(of: unit.values, with: unit[row], on: pool))
                 .map { min($0, max(0, 1 - $1)) }
@@ -151,13 +197,14 @@ public struct SphericalKMeans: Sendable, Hashable, Codable {
             guard let best else { break }
             chosen.append(best.row)
             nearest = best.distances
+            try report(Double(chosen.count) / Double(clusters), to: progress)
         }
         return Embeddings(rows: unit.values(ofRows: chosen), dimension: unit.dimension)
     }
 }
 
 extension Embeddings {
-    /// The same with another vector in a row.
+    /// Returns a copy with another vector in one row.
     fileprivate func replacing(_ row: Int, with vector: [Float]) -> Embeddings {
         var values = values
         values.replaceSubrange((row * dimension)..<((row + 1) * dimension), with: vector)

@@ -3,7 +3,7 @@ package import CLIP
 package import Tensors
 
 extension EmbeddingWriter {
-    /// The model and the options that a complete output was made with, as far as it says them.
+    /// The model that a complete output was made with, as far as its files name it.
     package struct Origin {
         /// The name or the path of the model.
         package let modelName: String
@@ -13,9 +13,12 @@ extension EmbeddingWriter {
         package let dimension: Int
     }
 
-    /// Returns what a complete output says about its origin; nil if it says nothing or is not
-    /// complete.
+    /// Returns the model that a complete output names; nil if it names none or is incomplete.
     ///
+    /// - Parameters:
+    ///   - path: The path of the file, or of the folder of shards.
+    ///   - layout: The format of the rows.
+    /// - Returns: The origin of the vectors.
     /// - Throws: `CLIPError.unreadableFile` if the record of the model is damaged.
     package static func origin(
         ofComplete path: FilePath, _ layout: Layout
@@ -42,9 +45,12 @@ extension EmbeddingWriter {
         }
     }
 
-    /// Refuses an output that another process is writing, and one with something else in the place
-    /// of a file beside it.
+    /// Refuses an output that another process is writing, and one whose other files have the name
+    /// of something else.
     ///
+    /// - Parameters:
+    ///   - path: The path of the file, or of the folder of shards.
+    ///   - layout: The format of the rows.
     /// - Throws: `EmbeddingFileError.unwritable` that names the file.
     package static func checkFiles(
         of path: FilePath, _ layout: Layout

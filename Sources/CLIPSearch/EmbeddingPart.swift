@@ -1,19 +1,26 @@
 internal import Files
 internal import Tensors
 
-/// A file of rows: of JSON Lines, or of vectors with its names.
+/// A file of rows that is being written: JSON Lines, or vectors with their names beside them.
 final class EmbeddingPart {
     private let names: GrowingFile
     private let vectors: GrowingFile?
-    /// The checksums of the rows, as long as the job is not finished.
+    /// The checksums of the rows, which are kept until the job is finished.
     private let sums: GrowingFile
     private let dimension: Int
     private(set) var rows = 0
 
-    /// As long as the header of any number of rows.
+    /// The length of the `.npy` header in bytes, the same for any number of rows.
     static let headerCount = 128
 
-    /// - Parameter isResumed: whether what is there is of the same job.
+    /// Opens or makes the files of a part.
+    ///
+    /// - Parameters:
+    ///   - path: The final path of the vectors, or of the JSON Lines.
+    ///   - hasVectors: False for JSON Lines, which hold their vectors themselves.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - isResumed: True if existing files belong to the same job.
+    /// - Throws: `FileError`, also if another process is writing them.
     init(
         _ path: FilePath, hasVectors: Bool, _ dimension: Int, isResumed: Bool
     ) throws(FileError) {
@@ -26,9 +33,9 @@ final class EmbeddingPart {
         }
         let names = Self.names(path).bytes
         let isBegun = GrowingFile.isBegun(path: path.bytes)
-        vectors = try GrowingFile(path: path.bytes)  // from here on nobody else writes
+        vectors = try GrowingFile(path: path.bytes)  // takes the lock
         if isResumed && isBegun && !GrowingFile.isBegun(path: names) {
-            // `finish` had come half way.
+            // The process ended between the two renames of `finish`.
             try? renameFile(names, to: names + ".partial".utf8)
         }
         self.names = try GrowingFile(path: names)
@@ -36,7 +43,7 @@ final class EmbeddingPart {
         if let vectors, vectors.count < Self.headerCount { try clear() }
     }
 
-    /// Drops everything that is there.
+    /// Drops all rows of the part.
     func clear() throws(FileError) {
         try names.truncate(to: 0)
         try sums.truncate(to: 0)
@@ -44,22 +51,22 @@ final class EmbeddingPart {
         try vectors?.append(npyHeader(shape: [0, dimension]))
     }
 
-    /// True if the checksums of a part that is not finished are there.
+    /// Returns true if the checksums of an unfinished job are there.
     static func hasSums(of path: FilePath) -> Bool { GrowingFile.isBegun(path: sums(path)) }
 
-    /// Removes the checksums that a process which ended while it finished a part has left.
+    /// Removes checksums that were left by a process that ended while it finished a part.
     static func removeSums(of path: FilePath) { try? removeFile(sums(path) + ".partial".utf8) }
 
     private static func sums(_ path: FilePath) -> [UInt8] { path.bytes + ".sums".utf8 }
 
     private static let sumLength = 8
 
-    /// The checksum of a line and of the bytes of its vector: the first 8 bytes of their SHA-256.
+    /// Returns the checksum of a line and the bytes of its vector: the first 8 bytes of SHA-256.
     private static func sum(_ line: [UInt8], _ vector: [UInt8]) -> [UInt8] {
         Array(sha256(line + vector).prefix(sumLength))
     }
 
-    /// `x.names.jsonl` for `x.npy`.
+    /// Returns the path of the names of a `.npy` file: `x.names.jsonl` for `x.npy`.
     static func names(_ path: FilePath) -> FilePath {
         let ending = Array(".npy".utf8)
         let base = path.bytes.suffix(4) == ending[...] ? path.bytes.dropLast(4) : path.bytes[...]
@@ -67,7 +74,7 @@ final class EmbeddingPart {
     }
 
     func append(_ line: [UInt8], _ vector: [Float]) throws(FileError) {
-        // A name without its vector is dropped by who goes on, as is a vector without its name.
+        // When the job is resumed, a name without its vector is dropped, and the reverse.
         let bytes = vectors == nil ? [] : littleEndianBytes(of: vector)
         try vectors?.append(bytes)
         try names.append(line)
@@ -81,11 +88,13 @@ final class EmbeddingPart {
         try sums.flush()
     }
 
-    /// Calls with each row that is there and matches its checksum, up to the first that does not,
-    /// and drops the others.
+    /// Reads the rows up to the first that does not match its checksum, and drops the others.
     ///
-    /// - Parameter hasSums: false of what version 0.1 wrote, which gets its checksums now.
-    /// - Returns: the number of rows that are dropped.
+    /// - Parameters:
+    ///   - hasSums: False for rows of version 0.1, which get their checksums now.
+    ///   - body: Receives the line of each row.
+    /// - Returns: The number of dropped rows.
+    /// - Throws: `FileError`.
     func readRows(hasSums: Bool, _ body: ([UInt8]) -> Void) throws(FileError) -> Int {
         let lines = try InputFile(path: names.partialPath)
         let width = vectors == nil ? 0 : 4 * dimension
@@ -114,7 +123,7 @@ final class EmbeddingPart {
         return dropped
     }
 
-    /// The number of lines behind an offset in the names, the last of which need not be whole.
+    /// Returns the number of lines behind an offset in the names; the last may be incomplete.
     private func linesBehind(_ offset: Int) throws(FileError) -> Int {
         let file = try InputFile(path: names.partialPath)
         guard try file.skip(offset) else { return 0 }
@@ -123,28 +132,32 @@ final class EmbeddingPart {
         return count
     }
 
-    /// Gives the files their names. The checksums stay until the job is finished.
+    /// Completes the files, and gives them their final names.
+    ///
+    /// The checksums stay until the job is finished.
     func finish() throws(FileError) {
-        // Whoever goes on with the job takes rows without checksums for changed ones.
+        // A resumed job takes rows without checksums for changed ones, so these come first.
         try sums.synchronize()
         try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
         try names.finish()
         try vectors?.finish()
     }
 
-    /// Compares a finished shard of a job that goes on with its checksums.
+    /// Compares a finished shard of a resumed job with its checksums.
     ///
     /// - Parameters:
-    ///   - lines: Its names, without the ends of lines.
+    ///   - path: The path of the vectors.
+    ///   - lines: The lines of the names, without newlines.
+    ///   - dimension: The number of dimensions of each vector.
     ///   - rows: The number of rows of a shard.
-    /// - Throws: `FileError` too if something has changed or is missing.
+    /// - Throws: `FileError`, also if something has changed or is missing.
     static func checkShard(
         _ path: FilePath, _ lines: [[UInt8]], _ dimension: Int, _ rows: Int
     ) throws(FileError) {
         let changed = FileError(
             reason: """
-                \(path), its names or its checksums have changed since they were written: remove the \
-                folder to begin anew
+                \(path), its names or its checksums have changed since they were written: remove \
+                the folder to begin anew
                 """, isDamage: true)
         let vectors = try InputFile(path: path.bytes)
         guard lines.count == rows, hasSums(of: path),
@@ -158,7 +171,7 @@ final class EmbeddingPart {
         guard try vectors.read(1).isEmpty, try sums.read(1).isEmpty else { throw changed }
     }
 
-    /// Gives files that another process had finished their names back, with what is in them.
+    /// Gives files that another process had finished their final names back, unchanged.
     func restore() throws(FileError) {
         try names.finish()
         try vectors?.finish()

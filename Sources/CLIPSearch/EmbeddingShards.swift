@@ -1,7 +1,8 @@
 internal import Files
 internal import Tensors
 
-/// The shards of a job that an earlier process began.
+// The shards of a job that an earlier process began.
+
 extension EmbeddingWriter {
     func lines(of number: Int) throws(FileError) -> [[UInt8]] {
         let names = try InputFile(path: EmbeddingPart.names(file(number)).bytes)
@@ -15,7 +16,7 @@ extension EmbeddingWriter {
             || orIsBegun && GrowingFile.isBegun(path: path.bytes)
     }
 
-    /// Refuses to go on with a shard if a later one is there: files of this one are missing.
+    /// Refuses to resume with a shard if its files are missing in part, or a later shard exists.
     func checkIsLast(_ number: Int) throws(FileError) {
         guard isThere(file(number + 1), orIsBegun: true) || isThere(file(number)) else { return }
         throw FileError(
@@ -24,7 +25,7 @@ extension EmbeddingWriter {
                 """, isDamage: true)
     }
 
-    /// Refuses shards as complete if one of them is not: the file that says so is missing.
+    /// Refuses a folder without a `.job` file as complete if one of its shards is unfinished.
     func checkHasNoParts() throws(FileError) {
         guard case .shards = layout else { return }
         var number = 0
@@ -37,7 +38,7 @@ extension EmbeddingWriter {
                 """, isDamage: true)
     }
 
-    /// Removes the checksums of a job that is finished.
+    /// Removes the checksums of a finished job.
     func removeSums() {
         guard case .shards = layout else { return EmbeddingPart.removeSums(of: file(0)) }
         var number = 0

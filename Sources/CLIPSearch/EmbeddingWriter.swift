@@ -3,19 +3,33 @@ public import CLIP
 package import CLIP
 package import Tensors
 
-/// Embeddings on their way to files, a row at a time.
+/// Writes embeddings to files, row by row, so that an interrupted job can be resumed.
 ///
-/// While rows come, the files have `.partial` behind their names, and a file `.job` beside them says what is
-/// being done. If the process ends before its time, another writer goes on after the last whole row. Beside `.npy`,
-/// `x.model.json`, in a folder of shards `clip-model.json`, says which model made the vectors.
+/// ```swift
+/// let writer = try EmbeddingWriter(
+///     path: "photos.npy", layout: .npy, dimension: 512, job: "ViT-B/32", resuming: true)
+/// for path in paths where !writer.isWhole && !writer.takeRow("image", path) {
+///     let vector = try model.encode(image: RGBImage(contentsOfFile: path))
+///     try writer.append("image", path, vector: vector)
+/// }
+/// if !writer.isWhole { try writer.finish() }
+/// ```
+///
+/// Until `finish`, the names of the files end in `.partial`, and a `.job` file beside them
+/// describes the job. If the process ends early, another writer continues after the last complete
+/// row. A record names the model: `x.model.json` beside `x.npy`, `clip-model.json` in a folder of
+/// shards.
+///
+/// A writer is used by one thread at a time.
 public final class EmbeddingWriter {
-    /// How rows are kept.
+    /// The format of the rows.
     public enum Layout: Sendable, Hashable {
-        /// JSON Lines: an object a row, with its name and its vector.
+        /// JSON Lines: one object per row, with its name and its vector.
         case jsonLines
-        /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl` beside `x.npy`.
+        /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl`
+        /// beside `x.npy`.
         case npy
-        /// A folder of such pairs, `00000.npy` and so on, of so many rows each.
+        /// A folder of such pairs with the given number of rows each: `00000.npy`, `00001.npy` …
         case shards(rows: Int)
 
         var description: String {
@@ -27,32 +41,36 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// True if another writer has finished all this.
+    /// True if an earlier writer has finished the job, so that nothing is left to write.
     public private(set) var isWhole: Bool
-    /// The number of rows, those of earlier writers included.
+    /// The number of rows, including those of earlier writers.
     public private(set) var count = 0
-    /// The number of rows of an earlier writer that are to be written again, because they were
-    /// incomplete or damaged or came after such a row.
+    /// The number of rows of an earlier writer that must be written again, because they were
+    /// incomplete or damaged, or came after such a row.
     public private(set) var dropped = 0
 
     private let path: FilePath
     let layout: Layout
     private let dimension: Int
     private let model: ModelRecord?
-    /// True if files had their names already, and lost them to grow on.
+    /// True if files that had their final names were renamed to `.partial`, to be continued.
     private var isReopened = false
     private var done = RowCounts()
     private var part: EmbeddingPart?
     private var partNumber = 0
 
+    /// Begins files of embeddings, or continues them.
+    ///
     /// - Parameters:
-    ///   - path: of the file, or of the folder of shards.
-    ///   - dimension: of the vectors.
-    ///   - job: what tells jobs apart whose rows do not belong together: the model, how vectors are made.
-    ///   - model: the model that makes the vectors, to be written beside `.npy`.
-    ///   - resuming: whether to go on with what is there of such a job.
-    /// - Throws: `EmbeddingFileError.unfinished` if a job began the file and is not to be resumed,
-    ///   `.otherJob` if it is not this job, else `.unwritable`.
+    ///   - path: The path of the file, or of the folder of shards.
+    ///   - layout: The format of the rows.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - job: A description of the job: the model and the options. Rows of different jobs do not
+    ///     belong together.
+    ///   - model: The model that makes the vectors, to be recorded beside `.npy`.
+    ///   - resuming: True to continue the unfinished rows of the same job.
+    /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
+    ///   `.otherJob` if it is another job, else `.unwritable`.
     package init(
         path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool
@@ -73,7 +91,7 @@ public final class EmbeddingWriter {
                 (try? FileStatus(path: file.bytes)) != nil, (try? ModelRecord(file)) == nil
             {
                 throw FileError(
-                    reason: "\(file) is not a record of a model, which would be written there")
+                    reason: "\(file) is in the place of the record of the model, and is not one")
             }
             let status = try? FileStatus(path: first.bytes)
             guard status?.isFolder != true else {
@@ -105,8 +123,8 @@ public final class EmbeddingWriter {
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole && layout == .jsonLines && old == description {
-                // The job's file goes first: the other one may have its name too early, and grows
-                // on.
+                // A finished job removes its `.job` file first, so this file got its name too early
+                // and is continued.
                 try reopen([path])
                 isWhole = false
             }
@@ -123,8 +141,9 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// The content of a job's file; nil if there is none. A file that cannot be read now may belong
-    /// to rows that are worth hours.
+    /// Returns the content of a `.job` file; nil if there is none.
+    ///
+    /// A file that cannot be read is an error, because it may belong to rows that took hours.
     private static func description(of jobFile: FilePath) throws(FileError) -> [UInt8]? {
         do throws(FileError) {
             return try readFile(path: jobFile.bytes, limit: 1 << 20)
@@ -134,8 +153,8 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// Refuses a file that has its name, but not the header that is written before it gets the
-    /// name.
+    /// Refuses a file with its final name but without the header that is written before it gets
+    /// that name.
     private func checkIsWhole(_ file: FilePath) throws(FileError) {
         guard layout != .jsonLines else { return }
         let size = try FileStatus(path: file.bytes).size
@@ -151,15 +170,15 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// The second line of the file of a job whose rows have checksums; version 0.1 wrote none.
+    /// The second line of a `.job` file whose rows have checksums; version 0.1 wrote none.
     private static let checksumLine = Array("checksums\n".utf8)
 
-    /// Begins anew, whatever is there of something else.
+    /// Begins a new job, which replaces the rows of other ones.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
         if case .shards = layout, isThere {
             throw FileError(reason: "the folder holds embeddings already")
         }
-        // The file that says so comes last: with it, what has grown belongs to the job.
+        // The `.job` file comes last: once it exists, the rows belong to the job.
         try openPart(number: 0).clear()
         let file = try GrowingFile(path: Self.jobFile(path, layout).bytes)
         try file.truncate(to: 0)
@@ -167,10 +186,13 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Whether a row of this name is there from an earlier writer; each such row counts once.
+    /// Takes a row of this name off those that earlier writers wrote.
     ///
-    /// - Parameter kind: "image" or "text".
-    package func hasRow(_ kind: String, _ name: FilePath) -> Bool {
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - name: The name of the row.
+    /// - Returns: False if no such row is left, so that this one is to be appended.
+    package func takeRow(_ kind: String, _ name: FilePath) -> Bool {
         done.remove(Self.beginning(kind, name))
     }
 
@@ -178,7 +200,10 @@ public final class EmbeddingWriter {
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".
-    ///   - fields: more that is known of it: keys, and values that are JSON already.
+    ///   - name: The name of the row.
+    ///   - fields: Further members of the JSON object; the values are JSON.
+    ///   - vector: The vector of the row.
+    /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
     package func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])] = [],
         vector: [Float]
@@ -211,16 +236,21 @@ public final class EmbeddingWriter {
         try openPart(number: partNumber + 1)
     }
 
-    /// Hands all rows to the system, which keeps them should the process end.
+    /// Writes buffered rows to the files, so that they survive the end of the process.
+    ///
+    /// - Throws: `EmbeddingFileError.unwritable`.
     public func flush() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in try part?.flush() }
     }
 
-    /// Gives the files their names.
+    /// Completes the files, gives them their final names, and ends the job.
+    ///
+    /// - Throws: `EmbeddingFileError.unwritable`.
     public func finish() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in
             let part = try currentPart()
-            // Vectors without a record are read; with that of others they would be compared wrongly.
+            // Vectors without a record can be read; with the record of others they would be
+            // compared wrongly.
             if let file = Self.modelFile(path, layout), (try? FileStatus(path: file.bytes)) != nil {
                 try removeFile(file.bytes)
             }
@@ -249,7 +279,9 @@ public final class EmbeddingWriter {
         try model.write(to: file)
     }
 
-    /// Removes what is there of a job without a row.
+    /// Removes the files of a job that has no rows.
+    ///
+    /// - Throws: `EmbeddingFileError.unwritable`.
     public func discard() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in
             try removeFile(Self.jobFile(path, layout).bytes)
@@ -258,9 +290,9 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// Gives files that have their names too early those of files that grow.
+    /// Renames files that got their final names too early to `.partial`, to be continued.
     ///
-    /// - Throws: `FileError` too if the process that finishes them is still at it.
+    /// - Throws: `FileError`, also if another process is still finishing them.
     private func reopen(_ files: [FilePath]) throws(FileError) {
         let held = try files.map { file throws(FileError) in
             try GrowingFile(path: file.bytes, isAlwaysWhole: true)
@@ -269,7 +301,7 @@ public final class EmbeddingWriter {
         isReopened = true
     }
 
-    /// Reads which rows earlier writers left, and opens what they had begun last.
+    /// Reads the rows of earlier writers, and opens the part that they were writing.
     private func readRows(hasSums: Bool) throws(FileError) {
         var number = 0
         var isRenamed = false
@@ -278,7 +310,8 @@ public final class EmbeddingWriter {
                 let lines = try lines(of: number)
                 let isLast = !isThere(file(number + 1), orIsBegun: true)
                 if lines.count < rows && isLast {
-                    // The last one of a run that ended before the job's file was gone: it grows on.
+                    // The last shard of a run that ended before it removed the `.job` file is
+                    // continued.
                     try reopen([file(number), EmbeddingPart.names(file(number))])
                     isRenamed = true
                     break
@@ -291,7 +324,7 @@ public final class EmbeddingWriter {
         }
         let part = try openPart(number: number, isResumed: true)
         guard try Self.description(of: Self.jobFile(path, layout)) != nil else {
-            // The process that held the files until now has finished the job.
+            // The process that held the lock until now has finished the job.
             if isReopened { try part.restore() } else { try part.remove() }
             self.part = nil
             isWhole = true
@@ -334,42 +367,5 @@ public final class EmbeddingWriter {
     private static func jobFile(_ path: FilePath, _ layout: Layout) -> FilePath {
         if case .shards = layout { return path.appending(".job".utf8) }
         return FilePath(path.bytes + ".job".utf8)
-    }
-
-    /// A row as JSON: `{"image":"a.jpg","cls":1,"embedding":[0.5,-0.1]}`.
-    ///
-    /// - Parameters:
-    ///   - kind: "image" or "text".
-    ///   - fields: keys, and values that are JSON already.
-    ///   - vector: left out if nil.
-    package static func object(
-        _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], vector: [Float]?
-    ) -> [UInt8] {
-        var members: [JSONValue.Member] = [(kind, .path(name))]
-        members += fields.map { ($0.key, .raw($0.value)) }
-        if let vector { members.append(("embedding", .floats(vector))) }
-        return JSONValue.object(members).bytes
-    }
-
-    /// `{"image":"a.jpg"`
-    private static func beginning(_ kind: String, _ name: FilePath) -> [UInt8] {
-        Array("{\"\(kind)\":".utf8) + name.quoted
-    }
-
-    /// The same of a line that was written.
-    private static func beginning(ofLine line: [UInt8]) -> [UInt8] {
-        var isEscaped = false
-        var quotes = 0
-        for (index, byte) in line.enumerated() {
-            if isEscaped {
-                isEscaped = false
-            } else if byte == UInt8(ascii: "\\") {
-                isEscaped = true
-            } else if byte == UInt8(ascii: "\"") {
-                quotes += 1
-                if quotes == 4 { return Array(line[...index]) }
-            }
-        }
-        return line
     }
 }

@@ -1,34 +1,32 @@
 package import Files
 package import Tensors
 
-/// The images in a folder and all folders in it, in the order of their paths.
+/// The images in a folder and its subfolders, in the order of their paths.
 ///
-/// Hidden files and folders, and files that are not named as JPEG, PNG or WebP, are passed over,
-/// and so are folders that hold a file `.clip-ignore`. Links are followed, but no folder is entered
-/// twice. What cannot be listed is an error of its own.
+/// Files without a suffix of JPEG, PNG or WebP, hidden files and folders, and folders with a file
+/// `.clip-ignore` are skipped. Links are followed, but no folder is entered twice. A folder that
+/// cannot be listed is an element of its own.
 package struct FolderWalk: Sequence, IteratorProtocol {
-    /// The names' endings, in lower case.
+    /// The suffixes of image files, in lower case.
     package static let imageExtensions: Set<String> = [
         "jpg", "jpeg", "jpe", "jfif", "png", "webp",
     ]
 
-    /// The name of a file that marks a folder: it is passed over with all that is in it, unless the
-    /// walk begins there.
+    /// The name of the file that marks a folder to skip, unless the walk begins there.
     package static let ignoreFile = ".clip-ignore"
 
-    /// What is found.
+    /// An image, or a path at which there may be images.
     package enum Element: Sendable, Equatable {
         case file(FilePath)
         case unreadable(FilePath, reason: String)
-        /// A link without the name of an image that leads nowhere now, such as one to a disk that
-        /// is not mounted.
+        /// A dangling link without a suffix of an image, such as one to a disk that is not mounted.
         case dangling(FilePath)
     }
 
-    /// The image files so far whose format is not read.
+    /// The image files so far in unsupported formats.
     package private(set) var skipped = SkippedFormats()
 
-    /// What is to be looked at, the next at the end.
+    /// The paths to look at, the next one last.
     private var waiting: [(path: FilePath, isFolder: Bool?)]
     private var entered: Set<Folder> = []
     private let root: FilePath
@@ -38,7 +36,7 @@ package struct FolderWalk: Sequence, IteratorProtocol {
         let inode: UInt64
     }
 
-    /// - Parameter root: a folder.
+    /// Begins a walk at a folder.
     package init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
 
     /// The next image, error or dangling link.
@@ -70,7 +68,7 @@ package struct FolderWalk: Sequence, IteratorProtocol {
                     if Self.isLink(path) { return .dangling(path) }
                     continue
                 }
-                // Anything else may be a folder that cannot be seen now.
+                // Anything else may be a folder that cannot be read now.
                 return .unreadable(path, reason: error.reason)
             }
         }

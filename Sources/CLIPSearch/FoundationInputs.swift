@@ -10,16 +10,21 @@
     extension FolderIndex {
         /// Opens the index of a folder.
         ///
-        /// - Throws: `IndexError`; `.unreadableFolder` if the URL is not that of a file.
+        /// - Parameters:
+        ///   - folder: The file URL of the folder.
+        ///   - threads: The number of threads of a search; all cores of the process if nil.
+        /// - Throws: `IndexError`; `.unreadableFolder` if the URL is not a file URL.
         public init(folder: URL, threads: Int? = nil) throws(IndexError) {
             try self.init(folder: folder.folderPath(), threads: threads)
         }
     }
 
     extension IndexUpdate {
-        /// Prepares an update of the index of a folder, as `init(folder:)` of a path does.
+        /// Prepares an update of the index of a folder.
         ///
-        /// - Throws: `IndexError`; `.unreadableFolder` if the URL is not that of a file.
+        /// The parameters are those of the initialiser that takes a path.
+        ///
+        /// - Throws: `IndexError`; `.unreadableFolder` if the URL is not a file URL.
         public convenience init(
             folder: URL, model: CLIPModel, modelName: String,
             decoding: RGBImage.DecodingOptions = RGBImage.DecodingOptions(),
@@ -33,9 +38,9 @@
     }
 
     extension NamedEmbeddings {
-        /// Reads `.npy` and the names beside it, as `init(npy:)` of a path does.
+        /// Reads a `.npy` file and the names beside it.
         ///
-        /// - Throws: `CLIPError.unreadableFile`, also if the URL is not that of a file.
+        /// - Throws: `CLIPError.unreadableFile`, also if the URL is not a file URL.
         public init(npy url: URL) throws(CLIPError) { try self.init(npy: url.filePath()) }
     }
 

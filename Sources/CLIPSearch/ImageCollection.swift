@@ -3,9 +3,18 @@ public import CLIP
 package import Images
 package import Tensors
 
-/// Images from wherever they are named: files, folders, patterns, lists and archives, one after the other.
+/// A stream of images from files, folders, shell patterns, lists of names and tar archives.
+///
+/// ```swift
+/// for sample in ImageCollection([.path("photos"), .path("more/*.jpg")]) {
+///     print(sample.path, try sample.image(RGBImage.DecodingOptions()).width)
+/// }
+/// ```
+///
+/// An input that cannot be read is a `Sample` with content `.unreadable`; the stream goes on.
+/// Copies share the position in files that are being read.
 public struct ImageCollection: Sequence, IteratorProtocol {
-    /// A place that images come from.
+    /// A source of images.
     public struct Source: Sendable, Hashable {
         fileprivate enum Place: Sendable, Hashable {
             case path(FilePath)
@@ -23,24 +32,27 @@ public struct ImageCollection: Sequence, IteratorProtocol {
             Source(place: .list(path, isNULTerminated: isNULTerminated))
         }
 
-        /// Standard input: a tar archive, an image, or names, one a line or, if told, ended by NUL.
+        /// Returns standard input as a source: a tar archive, an image, or a list of names.
+        ///
+        /// - Parameter isNULTerminated: True if names end with NUL, false if with a newline.
+        /// - Returns: The source.
         public static func standardInput(isNULTerminated: Bool) -> Source {
             Source(place: .standardInput(isNULTerminated: isNULTerminated))
         }
     }
 
-    /// The next at the end.
+    /// The sources to read, the next one last.
     private var sources: [Source]
-    // What is being read: at most one of the first two, which the last list has named.
+    // The sources that are being read. At most one of the first two is set; the last list names it.
     private var folder: FolderWalk?
     private var archive: WebDataset?
     private var lists: [List] = []
-    /// Paths that a pattern named, the next at the end.
+    /// The paths that matched a pattern, the next one last.
     private var matches: [FilePath] = []
-    /// Those of folders and archives that have been read to their ends.
+    /// The skipped files of folders and archives that were read to their ends.
     private var skippedBefore = SkippedFormats()
 
-    /// The image files in folders and archives so far whose format is not read.
+    /// The image files in folders and archives so far in unsupported formats.
     public var skipped: SkippedFormats {
         var all = skippedBefore
         if let folder { all += folder.skipped }
@@ -48,10 +60,10 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return all
     }
 
-    /// - Parameter sources: in their order.
+    /// Makes a stream of the images of some sources, in their order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
 
-    /// How many images there are; nil if that takes reading archives or standard input.
+    /// Returns the number of images; nil if archives or standard input would have to be read.
     public static func count(_ sources: [Source]) -> Int? {
         guard canBeCounted(sources) else { return nil }
         var collection = ImageCollection(sources)
@@ -63,7 +75,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return count
     }
 
-    /// Whether a path can be nothing but one image.
+    /// Returns true if a path names a single file, and neither an archive nor a pattern.
     package static func isOneImage(_ path: FilePath) -> Bool {
         guard path != "-", path.pathExtension != "tar" else { return false }
         guard let status = try? FileStatus(path: path.bytes) else {
@@ -75,14 +87,15 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     /// The reason why a line of a list of names is refused.
     package static let foundNULs = "expected names that end with a newline, found NUL bytes"
 
-    /// Whether a word means an image: a file with a slash in its name, or one that is there.
+    /// Returns true if a word is meant as the path of an image: it is an existing file, or begins
+    /// with `.` or `/` and has the suffix of an image.
     package static func meansImage(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
         let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false
         return isThere || names && FolderWalk.imageExtensions.contains(word.pathExtension)
     }
 
-    /// Whether how many images there are can be found out without reading archives and standard input.
+    /// Returns true if the images can be counted without reading archives or standard input.
     private static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source.place {
@@ -102,9 +115,10 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         /// The number of names that were read.
         var count = 0
 
-        /// The next name, empty for an empty line; nil at the end.
+        /// Returns the next name, empty for an empty line; nil at the end.
         ///
-        /// - Throws: `FileError` if a line has a NUL byte, at which the system would cut the name.
+        /// - Throws: `FileError`, also if a line has a NUL byte, at which the system would cut the
+        ///   name.
         mutating func next() throws(FileError) -> ArraySlice<UInt8>? {
             let end: UInt8 = isNULTerminated ? 0 : 10
             guard let line = try file.read(upTo: end) else { return nil }
@@ -113,12 +127,12 @@ public struct ImageCollection: Sequence, IteratorProtocol {
             guard !line.contains(0) else {
                 throw FileError(reason: "line \(count): \(ImageCollection.foundNULs)")
             }
-            // Windows ends a line with both.
+            // Windows ends lines with CR and LF.
             return line.last == 13 ? line.dropLast() : line[...]
         }
     }
 
-    /// The next image, or what cannot be read.
+    /// Returns the next image, or an input that cannot be read; nil at the end.
     public mutating func next() -> Sample? {
         while true {
             if let sample = nextOfCurrent() { return sample }
@@ -145,7 +159,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     }
 
     private mutating func nextOfCurrent() -> Sample? {
-        // In place: a copy of a walk is one of all that it has yet to look at.
+        // In place, because a copy of a walk copies all paths that it has yet to look at.
         while let found = folder?.next() {
             switch found {
             case .file(let path): return Sample(path)
@@ -161,7 +175,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return nil
     }
 
-    /// Begins to read a source; what is wrong with it, if anything is.
+    /// Begins to read a source, and returns its only image, or the error, if there is one.
     private mutating func open(_ source: Source) -> Sample? {
         switch source.place {
         case .path(let path): return open(path)
@@ -214,8 +228,10 @@ public struct ImageCollection: Sequence, IteratorProtocol {
 }
 
 extension Sample {
-    /// The image.
+    /// Reads and decodes the image.
     ///
+    /// - Parameter options: The limits and choices of decoding.
+    /// - Returns: The decoded image.
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
     public func image(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
         switch content {
@@ -232,9 +248,12 @@ extension Sample {
 }
 
 extension FilePath {
-    /// The bytes of an image file. One in no format that is read is refused after its first bytes.
+    /// Reads an image file.
     ///
-    /// - Parameter memoryLimit: The limit on image memory. A larger file is not read.
+    /// A file in an unsupported format is refused after its first bytes.
+    ///
+    /// - Parameter memoryLimit: The limit on image memory, in bytes. A larger file is not read.
+    /// - Returns: The bytes of the file.
     /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
     package func contents(
         memoryLimit: Int = RGBImage.maximumFileSize
@@ -242,6 +261,6 @@ extension FilePath {
         try imageFile(path: bytes, name: description, memoryLimit: memoryLimit)
     }
 
-    /// Whether the shell would look for names that fit.
+    /// True if the path has wildcards of the shell.
     fileprivate var isPattern: Bool { bytes.contains { "*?[".utf8.contains($0) } }
 }

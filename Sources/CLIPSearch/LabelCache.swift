@@ -3,17 +3,24 @@ public import CLIP
 package import CLIP
 package import Tensors
 
-/// Embeddings of labels that are computed once for a model, its options and the templates.
+/// A cache on disk of label embeddings, by model, its options, templates and labels.
 package struct LabelCache: Sendable {
     private let folder: FilePath
 
-    /// - Parameter folder: where they are kept; made when it is needed.
+    /// Uses a folder as the cache; it is made when the first file is written.
     package init(folder: FilePath) { self.folder = folder }
 
-    /// A classifier from labels that were encoded before, or else now. What cannot be kept is computed anew the
-    /// next time.
+    /// Makes a classifier from cached label embeddings, or encodes the labels and caches them.
     ///
-    /// - Throws: as `ZeroShotClassifier.init`.
+    /// If they cannot be stored, they are encoded again the next time.
+    ///
+    /// - Parameters:
+    ///   - model: The model that encodes the labels.
+    ///   - labels: The labels, two or more.
+    ///   - templates: The prompt templates, with `{}` in place of the label.
+    ///   - truncating: True to truncate prompts that are too long, false to throw.
+    /// - Returns: The classifier.
+    /// - Throws: `CLIPError`, as the initialiser of `ZeroShotClassifier` does.
     package func classifier(
         model: CLIPModel, labels: [String], templates: [String], truncating: Bool
     ) throws(CLIPError) -> ZeroShotClassifier {
@@ -30,8 +37,7 @@ package struct LabelCache: Sendable {
         return classifier
     }
 
-    /// The numbers of a file, if they are as they were written; a file that is damaged is made
-    /// anew.
+    /// Returns the embeddings of a cache file; nil if it is missing or damaged.
     private func kept(_ path: FilePath, count: Int) -> [Float]? {
         guard let bytes = try? readFile(path: path.bytes, limit: 4 * count + 32),
             bytes.count == 4 * count + 32
@@ -41,14 +47,14 @@ package struct LabelCache: Sendable {
         return floats(ofLittleEndian: numbers)
     }
 
-    /// Keeps numbers, followed by a checksum.
+    /// Writes embeddings to a cache file, followed by a checksum.
     private func keep(_ values: [Float], _ path: FilePath) throws(FileError) {
         try makeFolder(folder.bytes)
         let numbers = littleEndianBytes(of: values)
         try writeFile(numbers + Self.sum(numbers, path), to: path.bytes)
     }
 
-    /// The checksum of numbers and of the key under which they are kept.
+    /// Returns the checksum of the embeddings and of their key, the name of the file.
     private static func sum(_ numbers: [UInt8], _ path: FilePath) -> [UInt8] {
         sha256(numbers + path.lastComponent)
     }
@@ -61,7 +67,7 @@ package struct LabelCache: Sendable {
                 model.fingerprint, model.precision.rawValue, model.tokenizer.rules.rawValue,
                 "\(truncating)", "\(templates.count)",
             ] + templates + labels
-        // A NUL stands in no text that a command or a line can give.
+        // NUL separates the parts: no text of a command line or of a file of lines contains it.
         let key = sha256(Array(parts.joined(separator: "\0").utf8))
         return folder.appending("\(hexadecimal(key)).labels".utf8)
     }

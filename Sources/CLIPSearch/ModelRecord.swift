@@ -2,7 +2,12 @@ internal import Files
 public import CLIP
 internal import Tensors
 
-/// The model that made stored vectors, and how to load it again.
+/// The model that made stored vectors, with the options to load it again.
+///
+/// ```swift
+/// let record = ModelRecord(model, name: "ViT-B/32")
+/// print(record.fingerprint == index.model.fingerprint)  // true if vectors are comparable
+/// ```
 public struct ModelRecord: Sendable, Hashable, Codable {
     /// The absolute path of the weights, or a name such as `ViT-B/32`.
     ///
@@ -21,9 +26,11 @@ public struct ModelRecord: Sendable, Hashable, Codable {
     /// True if the stored vectors have length 1; nil where that is not stored.
     public var isNormalized: Bool?
 
-    /// Describes a model.
+    /// Makes the record of a model.
     ///
-    /// - Parameter name: the name or absolute path that loads the model again.
+    /// - Parameters:
+    ///   - model: The model that makes the vectors.
+    ///   - name: The name or absolute path that loads the model again.
     public init(_ model: CLIPModel, name: String) {
         self.name = name
         fingerprint = model.fingerprint
@@ -46,7 +53,7 @@ public struct ModelRecord: Sendable, Hashable, Codable {
         self.isNormalized = isNormalized
     }
 
-    /// Names this model and another one so that a reader sees how they differ.
+    /// Returns descriptions of this model and another one that show how they differ.
     package func names(comparedTo other: ModelRecord) -> (own: String, other: String) {
         func describe(_ record: ModelRecord) -> String {
             var parts = [record.name]
@@ -66,24 +73,24 @@ public struct ModelRecord: Sendable, Hashable, Codable {
 // MARK: beside .npy files
 
 extension ModelRecord {
-    /// The file beside `x.npy` that says which model made its vectors: `x.model.json`.
+    /// Returns the path of the record beside `x.npy`: `x.model.json`.
     static func file(besideNPY path: FilePath) -> FilePath {
         let base = path.pathExtension == "npy" ? path.bytes.dropLast(4) : path.bytes[...]
         return FilePath(base + ".model.json".utf8)
     }
 
-    /// The file in a folder of shards that says which model made their vectors.
+    /// Returns the path of the record in a folder of shards: `clip-model.json`.
     static func file(inFolder folder: FilePath) -> FilePath {
         folder.appending("clip-model.json".utf8)
     }
 
     /// Reads the record of the vectors in a `.npy` file; nil if there is none.
     ///
-    /// - Throws: `FileError` if it cannot be read.
+    /// - Throws: `FileError` if the record cannot be read or is damaged.
     static func read(besideNPY path: FilePath) throws(FileError) -> ModelRecord? {
         let beside = file(besideNPY: path)
         if (try? FileStatus(path: beside.bytes)) != nil { return try ModelRecord(beside) }
-        // A shard is named by its number.
+        // A file whose name is a number is a shard, and its record lies in the folder.
         let name = path.lastComponent
         let number = name.dropLast(4)
         guard number.count >= 5, number.allSatisfy({ (0x30...0x39).contains($0) }) else {
@@ -117,7 +124,7 @@ extension ModelRecord {
             })
     }
 
-    /// Writes the record to a file, all or nothing.
+    /// Writes the record to a file, atomically.
     func write(to path: FilePath) throws(FileError) {
         var members: [JSONValue.Member] = [
             ("model", .string(name)), ("fingerprint", .string(fingerprint)),
@@ -136,7 +143,7 @@ extension ModelRecord {
 // MARK: in an index
 
 extension IndexDatabase {
-    /// The model of the index; nil if the index has not been begun.
+    /// Returns the model of the index; nil if the index has not been begun.
     func modelRecord() throws(FileError) -> ModelRecord? {
         guard let fingerprint = try fact("fingerprint"), let name = try fact("model"),
             let precision = try fact("precision").flatMap(Precision.init),
@@ -148,7 +155,7 @@ extension IndexDatabase {
             resolution: try fact("resolution").flatMap { Int($0) })
     }
 
-    /// Stores how to load the model again, which the first format did not store in full.
+    /// Stores the options that load the model again; the first format did not store all of them.
     func setModel(_ record: ModelRecord) throws(FileError) {
         try setFact("model", record.name)
         if let activation = record.activation { try setFact("activation", activation.rawValue) }

@@ -1,12 +1,14 @@
 internal import Files
 internal import Tensors
 
-/// NumPy's .npy: float32 in row-major order.
+/// Returns a file in NumPy's `.npy` format: float32 in row-major order.
 package func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
     npyHeader(shape: shape) + littleEndianBytes(of: values)
 }
 
-/// The header of NumPy's .npy, version 1.0, for float32 in row-major order: 128 bytes for any matrix.
+/// Returns the header of a `.npy` file, version 1.0, for float32 in row-major order.
+///
+/// It has 128 bytes for a matrix of any size.
 ///
 /// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 func npyHeader(shape: [Int]) -> [UInt8] {

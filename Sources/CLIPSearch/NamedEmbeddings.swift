@@ -2,26 +2,35 @@ package import Files
 public import CLIP
 package import Tensors
 
-/// Vectors with names, in memory: for those that no folder of images keeps.
+/// Vectors with names, in memory: read from `.npy` files, or collected by the caller.
+///
+/// ```swift
+/// var titles = NamedEmbeddings(dimension: 512)
+/// try titles.append("a bike", model.encode(text: "a bike"))
+/// try titles.write(npy: "titles.npy")
+/// for match in try titles.search(query, top: 10) { print(match.cosine, match.path) }
+/// ```
 public struct NamedEmbeddings: Sendable {
-    /// The name of each row. Bytes that are not UTF-8 become U+FFFD.
+    /// The name of each row, with U+FFFD in place of bytes that are not UTF-8.
     public var names: [String] { files.map(\.description) }
     package private(set) var files: [FilePath] = []
-    /// As they came.
+    /// The vectors, as they were appended or read.
     public var embeddings: Embeddings { Embeddings(rows: values, dimension: dimension) }
-    /// Of the vectors.
+    /// The number of dimensions of each vector.
     public let dimension: Int
-    /// The model that made the vectors, if a file says so.
+    /// The model that made the vectors, if a file beside them names it.
     public private(set) var model: ModelRecord?
     private var values: [Float] = []
 
-    /// None yet.
+    /// Makes an empty collection of vectors.
+    ///
+    /// - Parameter dimension: The number of dimensions of each vector, at least 1.
     public init(dimension: Int) {
         precondition(dimension > 0, "vectors of \(dimension) numbers")
         self.dimension = dimension
     }
 
-    /// Adds a vector of any norm.
+    /// Appends a vector of any norm.
     ///
     /// - Throws: `VectorError.wrongDimension`.
     package mutating func append(_ name: FilePath, _ vector: [Float]) throws(VectorError) {
@@ -30,22 +39,23 @@ public struct NamedEmbeddings: Sendable {
         values += vector
     }
 
-    /// Returns the vectors most similar to another, best first, those of one cosine in the order of
-    /// their names.
+    /// Returns the vectors most similar to another, best first; ties are ordered by name.
     ///
     /// - Parameters:
-    ///   - vector: A vector of any norm but 0.
-    ///   - top: The most vectors to return.
+    ///   - vector: The query, of any norm but 0.
+    ///   - top: The largest number of vectors to return.
     ///   - threshold: The least cosine.
     ///   - threads: The number of threads; all cores of the process if nil.
-    /// - Throws: `VectorError` if `vector` has another dimension, is zero, or has a number that is
-    ///   not finite.
+    /// - Returns: The matches, `path` being the name.
+    /// - Throws: `VectorError` if `vector` has another dimension, is zero, or contains NaN or
+    ///   infinity.
+    /// - Complexity: O(count · `dimension`).
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1, threads: Int? = nil
     ) throws(VectorError) -> [FolderIndex.Match] {
         let query = try VectorError.unit(vector, dimension: dimension)
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
-        // Rounding takes some cosines beyond -1...1.
+        // By rounding, some cosines are beyond -1...1.
         let found = nearest(
             top, to: query, among: embeddings.normalized().values,
             atLeast: threshold <= -1 ? -.infinity : threshold, ceiling: 1, on: pool
@@ -55,7 +65,7 @@ public struct NamedEmbeddings: Sendable {
         return Array(found.prefix(max(0, top)))
     }
 
-    /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside `x.npy`.
+    /// Writes the vectors to `x.npy`, float32 [rows, dimension], and the names to `x.names.jsonl`.
     ///
     /// - Throws: `EmbeddingFileError`.
     package func write(npy path: FilePath) throws(EmbeddingFileError) {
@@ -69,10 +79,13 @@ public struct NamedEmbeddings: Sendable {
         try writer.finish()
     }
 
-    /// Reads what NumPy or `EmbeddingWriter` wrote: `.npy`, float32 [rows, dimension], and the names that lie beside it;
-    /// where there are none, rows have their numbers.
+    /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 [rows, dimension], and the
+    /// names beside them.
     ///
-    /// - Throws: `CLIPError.unreadableFile` of any other array, and if there are not as many names as rows.
+    /// Without a file of names, the rows are named by their numbers.
+    ///
+    /// - Throws: `CLIPError.unreadableFile` for any other array, and if the number of names is not
+    ///   the number of rows.
     package init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
             let file = try MappedFile(path: path.bytes)
@@ -111,7 +124,7 @@ public struct NamedEmbeddings: Sendable {
         }
     }
 
-    /// Where the numbers begin, and how many there are.
+    /// Returns the offset of the values in bytes, and the shape, from the header.
     private static func shape(
         of file: MappedFile
     ) throws(FileError) -> (offset: Int, rows: Int, dimension: Int) {
@@ -149,7 +162,7 @@ public struct NamedEmbeddings: Sendable {
 }
 
 extension String {
-    /// Without the spaces at its end.
+    /// The string without trailing spaces.
     fileprivate var trimmed: String {
         var text = self[...]
         while text.last == " " { text.removeLast() }

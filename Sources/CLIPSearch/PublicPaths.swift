@@ -1,7 +1,7 @@
 internal import Files
 public import CLIP
 
-// Paths as `String`, or as bytes where names need not be UTF-8, for callers outside the package.
+// Paths as `String`, or as bytes if they need not be UTF-8, for callers outside the package.
 
 extension FolderIndex {
     /// Opens the index of a folder.
@@ -18,8 +18,11 @@ extension FolderIndex {
         try self.init(folder: FilePath(folder), threads: threads)
     }
 
-    /// Opens the index of a folder whose path is given as bytes.
+    /// Opens the index of a folder whose path is given as bytes, which need not be UTF-8.
     ///
+    /// - Parameters:
+    ///   - folder: The bytes of the path of the folder.
+    ///   - threads: The number of threads of a search; all cores of the process if nil.
     /// - Throws: `IndexError`.
     public init(folder: [UInt8], threads: Int? = nil) throws(IndexError) {
         try self.init(folder: FilePath(folder), threads: threads)
@@ -35,13 +38,14 @@ extension IndexUpdate {
     /// - Parameters:
     ///   - folder: The path of the folder.
     ///   - model: The model that encodes the images.
-    ///   - modelName: The name or absolute path under which the model is found again.
+    ///   - modelName: The name or absolute path that loads the model again.
     ///   - decoding: The limits and choices of decoding.
-    ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended, and an
+    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
-    ///   - isVerifying: True to compare the content of every file with what was indexed, and the index
-    ///     with its checksums.
-    /// - Throws: `IndexError`.
+    ///   - isVerifying: True to read every file and compare its digest, not only if its size or
+    ///     times have changed, and to compare the index with its checksums.
+    /// - Throws: `IndexError`; `.busy` if another process updates the index, `.otherModel` or
+    ///   `.otherDecoding` if its vectors cannot be compared with those of this update.
     public convenience init(
         folder: String, model: CLIPModel, modelName: String,
         decoding: RGBImage.DecodingOptions = RGBImage.DecodingOptions(), isRebuild: Bool = false,
@@ -53,6 +57,8 @@ extension IndexUpdate {
     }
 
     /// Prepares an update of the index of a folder whose path is given as bytes.
+    ///
+    /// The other parameters are those of the initialiser that takes a `String`.
     ///
     /// - Throws: `IndexError`.
     public convenience init(
@@ -67,20 +73,27 @@ extension IndexUpdate {
 }
 
 extension ImageCollection.Source {
-    /// An image; a folder with all folders in it; a tar archive; or, if nothing has that name, a pattern
-    /// of the shell such as `photos/*.jpg`.
+    /// Returns an image, a folder with its subfolders, a tar archive, or a shell pattern as a
+    /// source.
+    ///
+    /// A path is a pattern, such as `photos/*.jpg`, only if nothing has that name.
     public static func path(_ path: String) -> Self { .path(FilePath(path)) }
 
-    /// The same of a path that is given as bytes.
+    /// Returns the source at a path that is given as bytes, which need not be UTF-8.
     public static func path(_ path: [UInt8]) -> Self { .path(FilePath(path)) }
 
-    /// One image file, whatever its name looks like.
+    /// Returns an image file as a source, even if its name looks like a pattern or an archive.
     public static func file(_ path: String) -> Self { .file(FilePath(path)) }
 
-    /// The same of a path that is given as bytes.
+    /// Returns the image file at a path that is given as bytes, which need not be UTF-8.
     public static func file(_ path: [UInt8]) -> Self { .file(FilePath(path)) }
 
-    /// The paths that a file names, one a line or, if told, ended by NUL.
+    /// Returns the paths in a list file as a source.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the list; each entry may be anything that `path` takes.
+    ///   - isNULTerminated: True if entries end with NUL, false if with a newline.
+    /// - Returns: The source.
     public static func list(_ path: String, isNULTerminated: Bool = false) -> Self {
         .list(FilePath(path), isNULTerminated: isNULTerminated)
     }
@@ -94,7 +107,7 @@ extension TextCollection {
     ///
     /// - Parameters:
     ///   - path: The path of the file; `-` is standard input.
-    ///   - format: How the file holds texts.
+    ///   - format: The format of the file.
     /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
     public init(_ path: String, format: Format = .lines) throws(CLIPError) {
         try self.init(FilePath(path), format: format)
@@ -102,8 +115,8 @@ extension TextCollection {
 }
 
 extension TextCollection.Format {
-    /// A column of a file whose name ends in `.csv`, `.tsv`, `.jsonl` or `.ndjson`; nil for any other
-    /// name.
+    /// Makes the format of a column of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file; nil for any
+    /// other suffix.
     public init?(column: String, of path: String) { self.init(column: column, of: FilePath(path)) }
 }
 
@@ -115,10 +128,10 @@ extension EmbeddingWriter {
     ///   - layout: The format of the rows.
     ///   - dimension: The number of dimensions of each vector.
     ///   - job: A description of the job. Rows of different jobs do not belong together.
-    ///   - model: The model that makes the vectors, to be written beside `.npy`.
-    ///   - resuming: True to continue what is there of such a job.
-    /// - Throws: `EmbeddingFileError.unfinished` if a job began the file and is not to be resumed,
-    ///   `.otherJob` if it is not this job, else `.unwritable`.
+    ///   - model: The model that makes the vectors, to be recorded beside `.npy`.
+    ///   - resuming: True to continue the unfinished rows of the same job.
+    /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
+    ///   `.otherJob` if it is another job, else `.unwritable`.
     public convenience init(
         path: String, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool = false
@@ -128,14 +141,23 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Returns true if an earlier writer wrote a row of this name. Each such row counts once.
+    /// Takes a row of this name off those that earlier writers wrote.
     ///
-    /// - Parameter kind: "image" or "text".
-    public func hasRow(_ kind: String, _ name: String) -> Bool { hasRow(kind, FilePath(name)) }
+    /// Call it once for each input, in order: it skips as many inputs of a name as there are rows
+    /// of that name.
+    ///
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - name: The name of the row.
+    /// - Returns: False if no such row is left, so that this one is to be appended.
+    public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.
     ///
-    /// - Parameter kind: "image" or "text".
+    /// - Parameters:
+    ///   - kind: "image" or "text".
+    ///   - name: The name of the row.
+    ///   - vector: The vector of the row.
     /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
     public func append(
         _ kind: String, _ name: String, vector: [Float]
@@ -145,25 +167,29 @@ extension EmbeddingWriter {
 }
 
 extension NamedEmbeddings {
-    /// Adds a vector, normalised or not.
+    /// Appends a vector of any norm.
     ///
+    /// - Parameters:
+    ///   - name: The name of the row.
+    ///   - vector: The vector.
     /// - Throws: `VectorError.wrongDimension`.
     public mutating func append(_ name: String, _ vector: [Float]) throws(VectorError) {
         try append(FilePath(name), vector)
     }
 
-    /// Writes NumPy's `.npy`, float32 [rows, dimension], and the names beside it: `x.names.jsonl` beside
-    /// `x.npy`.
+    /// Writes the vectors to `x.npy`, float32 [rows, dimension], and the names to `x.names.jsonl`.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
     public func write(npy path: String) throws(EmbeddingFileError) {
         try write(npy: FilePath(path))
     }
 
-    /// Reads `.npy`, float32 [rows, dimension], as NumPy or `EmbeddingWriter` wrote it, and the names that
-    /// lie beside it; without these, rows are named by their numbers.
+    /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 [rows, dimension], and the
+    /// names beside them.
     ///
-    /// - Throws: `CLIPError.unreadableFile` for any other array, and if there are not as many names as
-    ///   rows.
+    /// Without a file of names, the rows are named by their numbers.
+    ///
+    /// - Throws: `CLIPError.unreadableFile` for any other array, and if the number of names is not
+    ///   the number of rows.
     public init(npy path: String) throws(CLIPError) { try self.init(npy: FilePath(path)) }
 }

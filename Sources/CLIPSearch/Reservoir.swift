@@ -1,11 +1,11 @@
 internal import Tensors
 
-/// A random sample of a sequence of any length, of which only the sample is kept in memory.
+/// A uniform random sample of a sequence of any length, of which only the sample is in memory.
 ///
-/// Algorithm R: of the nth element, counted from 1, a random number below n is drawn; if it is below `size`, the
-/// element takes that place. Random numbers are SplitMix64's from the seed, each multiplied by n, the upper 64 of
-/// the 128 bits taken. The first `size` elements draw none. So the sample depends on the seed and on the number of
-/// elements alone, on every machine.
+/// Algorithm R: for the nth element, counted from 1, a random number below n is drawn; if it is
+/// below `size`, the element replaces the one at that index. The first `size` elements draw none.
+/// Random numbers are those of SplitMix64, multiplied by n, the upper 64 of the 128 bits. So the
+/// sample depends only on the seed and the number of elements, on every machine.
 ///
 /// Source: Vitter 1985, "Random Sampling with a Reservoir".
 package struct Reservoir<Element> {
@@ -14,9 +14,11 @@ package struct Reservoir<Element> {
     private var seen = 0
     private var kept: [(number: Int, element: Element)] = []
 
+    /// Makes an empty sample.
+    ///
     /// - Parameters:
-    ///   - size: the number of elements to keep; all of a shorter sequence.
-    ///   - seed: another one gives another sample.
+    ///   - size: The number of elements to keep, at least 1; a shorter sequence is kept whole.
+    ///   - seed: The seed of the random numbers.
     package init(size: Int, seed: UInt64) {
         precondition(size > 0, "a sample of \(size)")
         self.size = size

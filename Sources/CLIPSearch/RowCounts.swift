@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// Counts of equal rows, of which only digests are kept.
+/// A multiset of rows, of which only digests are in memory.
 struct RowCounts {
     private var counts: [Digest: Int] = [:]
 

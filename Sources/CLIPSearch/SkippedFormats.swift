@@ -1,32 +1,38 @@
-/// The number of image files that were passed over because their format is not read, by format.
+/// The numbers of image files that were skipped because their format is unsupported.
+///
+/// ```swift
+/// var images = ImageCollection([.path("photos")])
+/// while let image = images.next() { print(image.path) }
+/// print(images.skipped)  // 5 files skipped: HEIC 3, GIF 2
+/// ```
 public struct SkippedFormats: Sendable, Hashable, Codable {
     /// The number of files of each format, such as `["HEIC": 3, "GIF": 2]`.
     public private(set) var counts: [String: Int] = [:]
 
-    /// No files.
+    /// Makes counts of no files.
     public init() {}
 
     /// The number of files of all formats.
     public var total: Int { counts.values.reduce(0, +) }
 
-    /// The formats with their counts, most files first, then by name.
+    /// The formats with their counts, the largest count first, ties by name.
     package var sorted: [(format: String, count: Int)] {
         counts.map { ($0.key, $0.value) }.sorted { ($1.count, $0.format) < ($0.count, $1.format) }
     }
 
-    /// Counts a file if the ending of its name is that of an image format that is not read.
+    /// Counts a file if its suffix is that of an unsupported image format.
     ///
-    /// - Parameter pathExtension: in lower case.
+    /// - Parameter pathExtension: The suffix in lower case.
     mutating func count(_ pathExtension: String) {
         if let format = Self.formats[pathExtension] { counts[format, default: 0] += 1 }
     }
 
-    /// Adds other counts.
+    /// Adds the counts of `other`.
     static func += (total: inout SkippedFormats, other: SkippedFormats) {
         total.counts.merge(other.counts, uniquingKeysWith: +)
     }
 
-    /// The endings of names of image formats that are not read, in lower case.
+    /// The unsupported image formats by suffix, in lower case.
     private static let formats: [String: String] = {
         let groups: [(format: String, endings: String)] = [
             ("HEIC", "heic heics"), ("HEIF", "heif heifs hif"), ("AVIF", "avif avifs"),
@@ -35,8 +41,8 @@ public struct SkippedFormats: Sendable, Hashable, Codable {
             (
                 "RAW",
                 """
-                3fr ari arw bay cap cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef \
-                ptx raf raw rw2 rwl sr2 srf srw x3f
+                3fr ari arw bay cap cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef \
+                nrw orf pef ptx raf raw rw2 rwl sr2 srf srw x3f
                 """
             ),
             ("SVG", "svg svgz"), ("PSD", "psd psb"), ("ICO", "ico cur icns"), ("TGA", "tga"),
@@ -52,7 +58,7 @@ public struct SkippedFormats: Sendable, Hashable, Codable {
 }
 
 extension SkippedFormats: CustomStringConvertible {
-    /// "5 files skipped: HEIC 3, GIF 2"
+    /// The counts as one line of English, such as "5 files skipped: HEIC 3, GIF 2".
     public var description: String {
         let list = sorted.map { "\($0.format) \($0.count)" }.joined(separator: ", ")
         return "\(total) \(total == 1 ? "file" : "files") skipped: \(list)"

@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// The files in a tar archive, one after the other, as it is read: POSIX ustar and pax, and GNU's long names.
+/// A streaming reader of the regular files in a tar archive: POSIX ustar and pax, GNU long names.
 ///
 /// Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
 struct TarReader {
@@ -11,26 +11,26 @@ struct TarReader {
         let size: Int
     }
 
-    /// Why an archive cannot be read on.
+    /// The reason why the rest of an archive cannot be read.
     struct Failure: Error {
         let reason: String
-        /// Whether all files before it could be read whole.
+        /// True if all files before the error are complete.
         var isBetweenFiles = false
     }
 
     private let file: InputFile
-    /// What is left of the last member, with what fills up its last block.
+    /// The number of bytes of the last member that are left, including its padding.
     private var unread = 0
     private static let blockSize = 512
 
     init(_ file: InputFile) { self.file = file }
 
-    /// Whether bytes are the beginning of an archive.
+    /// Returns true if bytes are the beginning of a tar archive.
     static func recognizes(_ bytes: ArraySlice<UInt8>) -> Bool {
         bytes.count >= blockSize && Header(Array(bytes.prefix(blockSize))) != nil
     }
 
-    /// The next regular file, nil at the end of the archive.
+    /// Returns the next regular file; nil at the end of the archive.
     mutating func next() throws(Failure) -> Member? {
         var longName: [UInt8]?
         var extended: [String: [UInt8]] = [:]
@@ -39,16 +39,17 @@ struct TarReader {
             unread = 0
             let block = try read(Self.blockSize, whole: false)
             guard !block.isEmpty else {
-                throw Failure(reason: "it ends without its end mark", isBetweenFiles: true)
+                throw Failure(
+                    reason: "it is truncated: its end marker is missing", isBetweenFiles: true)
             }
             guard block.count == Self.blockSize else {
-                throw Failure(reason: "it ends within the header of a file", isBetweenFiles: true)
+                throw Failure(reason: "it is truncated within a header", isBetweenFiles: true)
             }
             if block.allSatisfy({ $0 == 0 }) { return nil }
             guard let header = Header(block) else {
                 let place = file.position - Self.blockSize
                 throw Failure(
-                    reason: "at byte \(place) there is no header of a tar archive",
+                    reason: "expected the header of a tar archive at byte \(place)",
                     isBetweenFiles: true)
             }
             let stated = extended["size"].flatMap { Int(String(decoding: $0, as: UTF8.self)) }
@@ -68,17 +69,17 @@ struct TarReader {
         }
     }
 
-    /// The content of the member that `next` gave last.
+    /// Reads the content of the member that `next` returned last.
     mutating func content(of member: Member) throws(Failure) -> [UInt8] {
         let bytes = try read(member.size, whole: true)
         unread -= bytes.count
         return bytes
     }
 
-    /// What an entry holds that tells about the next one.
+    /// Reads the content of an entry that describes the next one, such as a long name.
     private mutating func metadata(_ header: Header) throws(Failure) -> [UInt8] {
         guard header.size <= 1 << 20 else {
-            throw Failure(reason: "a name in it has \(header.size) bytes")
+            throw Failure(reason: "a name in it is too long (\(header.size) bytes)")
         }
         let bytes = try read(header.size, whole: true)
         unread -= bytes.count
@@ -88,7 +89,9 @@ struct TarReader {
     private func read(_ count: Int, whole: Bool) throws(Failure) -> [UInt8] {
         do throws(FileError) {
             let bytes = try file.read(count)
-            if whole && bytes.count < count { throw FileError(reason: "it ends within a file") }
+            if whole && bytes.count < count {
+                throw FileError(reason: "it is truncated within a file")
+            }
             return bytes
         } catch {
             throw Failure(reason: error.reason)
@@ -97,13 +100,15 @@ struct TarReader {
 
     private func skip(_ count: Int) throws(Failure) {
         do throws(FileError) {
-            guard try file.skip(count) else { throw FileError(reason: "it ends within a file") }
+            guard try file.skip(count) else {
+                throw FileError(reason: "it is truncated within a file")
+            }
         } catch {
             throw Failure(reason: error.reason, isBetweenFiles: count < Self.blockSize)
         }
     }
 
-    /// "27 path=a/b.jpg\n…": of each record its length, keyword and value.
+    /// Parses pax records such as "27 path=a/b.jpg\n": length, keyword and value.
     private static func records(_ bytes: [UInt8]) -> [String: [UInt8]] {
         var records: [String: [UInt8]] = [:]
         var rest = bytes[...]
@@ -121,13 +126,13 @@ struct TarReader {
     }
 }
 
-/// The 512 bytes before a file.
+/// The header of a tar entry, 512 bytes.
 private struct Header {
     let name: [UInt8]
     let size: Int
     let type: UInt8
 
-    /// Nil if the checksum is not that of the bytes.
+    /// Parses a block; nil if its checksum is wrong.
     init?(_ block: [UInt8]) {
         var sum = 0
         for (index, byte) in block.enumerated() {
@@ -139,13 +144,13 @@ private struct Header {
         self.size = size
         type = block[156]
         let name = Array(block[0..<100].prefix { $0 != 0 })
-        // GNU's old headers have other things where ustar has the beginning of a long name.
+        // Old GNU headers have other fields where ustar has the prefix of a long name.
         let isUstar = Array(block[257..<263]) == Array("ustar\0".utf8)
         let prefix = isUstar ? Array(block[345..<500].prefix { $0 != 0 }) : []
         self.name = prefix.isEmpty ? name : prefix + [UInt8(ascii: "/")] + name
     }
 
-    /// Octal digits, or GNU's bytes, most significant first, after a first byte of 0x80.
+    /// Parses a number: octal digits, or GNU's big-endian binary after a first byte of 0x80.
     private static func number(_ field: ArraySlice<UInt8>) -> Int? {
         if field.first == 0x80 {
             guard field.dropFirst().dropLast(7).allSatisfy({ $0 == 0 }) else { return nil }

@@ -2,17 +2,26 @@ package import Files
 public import CLIP
 package import Tensors
 
-/// Texts from a file, one after the other: its lines, or a column of CSV, TSV or JSON Lines.
+/// A stream of texts from a file: its lines, or a column of CSV, TSV or JSON Lines.
+///
+/// ```swift
+/// var captions = try TextCollection("captions.txt")
+/// while let text = try captions.next() { print(text) }
+/// ```
+///
+/// Copies share the position in the file.
 public struct TextCollection {
-    /// How a file holds texts.
+    /// The format of a file of texts.
     public enum Format: Sendable, Hashable {
+        /// A text on each line.
         case lines
-        /// Records of RFC 4180, whose first says the columns' names.
+        /// A column of RFC 4180 records, the first of which names the columns.
         case separated(by: UInt8, column: String)
-        /// An object a line.
+        /// A string member of JSON Lines, one object per line.
         case jsonLines(key: String)
 
-        /// A column of a file, whose name ends in .csv, .tsv or .jsonl; nil if in another.
+        /// Makes the format of a column of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file; nil for
+        /// any other suffix.
         package init?(column: String, of path: FilePath) {
             switch path.pathExtension {
             case "csv": self = .separated(by: UInt8(ascii: ","), column: column)
@@ -30,7 +39,11 @@ public struct TextCollection {
     private var line = 0
     private var hasEnded = false
 
-    /// - Parameter path: - is standard input.
+    /// Opens a file of texts.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the file; `-` is standard input.
+    ///   - format: The format of the file.
     /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
     package init(_ path: FilePath, format: Format = .lines) throws(CLIPError) {
         self.path = path
@@ -38,7 +51,7 @@ public struct TextCollection {
         do throws(FileError) {
             file = path == "-" ? InputFile() : try InputFile(path: path.bytes)
             if try Array(file.peek(3)) == [0xEF, 0xBB, 0xBF] { _ = try file.skip(3) }
-            // A terminal would have to say twice that its input ends.
+            // Not at a terminal, where the end of input would have to be typed twice.
             if path != "-" { try Self.checkBeginning(try file.peek(Self.checkedBytes)) }
             if case .separated(let separator, let name) = format {
                 let names = try record(separator) ?? []
@@ -56,10 +69,10 @@ public struct TextCollection {
         }
     }
 
-    /// The next text, nil at the end.
+    /// Returns the next text; nil at the end.
     ///
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read on, or a text breaks its format; those
-    ///   after it can be had.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, or a record is malformed.
+    ///   Later records may be read after that; `isAtEnd` is true if there are none.
     public mutating func next() throws(CLIPError) -> String? {
         do throws(FileError) {
             switch format {
@@ -94,7 +107,7 @@ public struct TextCollection {
     /// Refuses a file with a line that is not UTF-8 among its first.
     private static func checkBeginning(_ bytes: ArraySlice<UInt8>) throws(FileError) {
         var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        // The last one may go on behind what was read.
+        // The last line may continue behind these bytes.
         if bytes.count == checkedBytes { lines.removeLast() }
         for (index, line) in lines.enumerated()
         where String(validating: line, as: UTF8.self) == nil {
@@ -102,10 +115,10 @@ public struct TextCollection {
         }
     }
 
-    /// True if nothing can be read any more: at the end, and after an error that ends the file.
+    /// True if nothing is left: at the end of the file, and after an error that ends it.
     package var isAtEnd: Bool { hasEnded }
 
-    /// Nothing follows what could not be read.
+    /// Reads a line; after an error the file is at its end.
     private mutating func readLine() throws(FileError) -> [UInt8]? {
         guard !hasEnded else { return nil }
         do throws(FileError) {
@@ -133,7 +146,9 @@ public struct TextCollection {
 
     private static let mostFields = 65_536
 
-    /// The fields of the next record; in quotation marks they may hold separators and line ends.
+    /// Returns the fields of the next record.
+    ///
+    /// Quoted fields may contain separators and newlines.
     private mutating func record(_ separator: UInt8) throws(FileError) -> [String]? {
         let quote = UInt8(ascii: "\"")
         var fields: [String] = []

@@ -3,14 +3,15 @@ package import CLIP
 package import Images
 package import Tensors
 
-/// Small copies of whole images, as JPEG files, for pages that show many.
+/// Makes thumbnails of images, for pages that show many.
 ///
 /// - Parameters:
-///   - files: read by several threads at once.
-///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
-///   - threads: all cores of the process if nil.
-/// - Returns: in the order of the files; nil where one cannot be read as an image, or there
-///   is no memory.
+///   - files: The image files, which several threads read at once.
+///   - side: The largest width and height of a thumbnail, in pixels, 1...4096. Images are never
+///     enlarged.
+///   - threads: The number of threads; all cores of the process if nil.
+/// - Returns: JPEG files in the order of `files`; nil where a file is not a readable image, or
+///   memory is short.
 package func thumbnails(of files: [FilePath], fitting side: Int, threads: Int? = nil) -> [[UInt8]?]
 {
     var options = RGBImage.DecodingOptions()

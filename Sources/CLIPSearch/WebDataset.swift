@@ -2,15 +2,15 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The samples of a WebDataset shard, a tar archive in which neighbours of one name but for what follows the
-/// first dot belong together: `0001.jpg`, `0001.cls`, `0001.txt`, `0001.json`.
+/// The samples of a WebDataset shard: a tar archive in which adjacent files with the same name up
+/// to the first dot form a sample, such as `0001.jpg`, `0001.cls`, `0001.txt` and `0001.json`.
 ///
-/// It is read as a stream. Of an archive that breaks off, all whole samples before the break are given (whole
-/// is what has the files that the first one has), and an unreadable one that says what was lost.
+/// The archive is read as a stream. A truncated archive gives all complete samples, which are those
+/// with the suffixes of the first one, and then an unreadable sample that names what was lost.
 ///
 /// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 package struct WebDataset: Sequence, IteratorProtocol {
-    /// The image files so far whose format is not read.
+    /// The image files so far in unsupported formats.
     package private(set) var skipped = SkippedFormats()
 
     private let name: FilePath
@@ -20,7 +20,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
     private var ready: [Sample] = []
     private var count = 0
     private var reading: FilePath = ""
-    /// The endings of the files of the first sample.
+    /// The suffixes of the files of the first sample.
     private var firstEndings: Set<String>?
 
     private static let fields: Set<String> = ["cls", "txt", "json"]
@@ -31,7 +31,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
         reader = TarReader(file)
     }
 
-    /// The next sample.
+    /// Returns the next sample; nil at the end.
     package mutating func next() -> Sample? {
         while ready.isEmpty && !isFinished {
             do throws(TarReader.Failure) {
@@ -42,7 +42,8 @@ package struct WebDataset: Sequence, IteratorProtocol {
                 }
                 let (key, ending) = Self.split(member.name)
                 guard member.name.lastComponent.first != UInt8(ascii: ".") else { continue }
-                // A second file of one kind is one of another sample, whatever their names share.
+                // A second file with the same suffix belongs to the next sample, even if the names
+                // are equal up to the first dot.
                 if waiting.contains(where: { $0.key != key || $0.ending == ending }) {
                     finishSample()
                 }
@@ -52,9 +53,9 @@ package struct WebDataset: Sequence, IteratorProtocol {
                     skipped.count(ending)
                     continue
                 }
-                guard member.size <= (isImage ? RGBImage.maximumFileSize : Self.largestField)
-                else {
-                    let reason = "it has \(member.size) bytes, more than are read"
+                let limit = isImage ? RGBImage.maximumFileSize : Self.largestField
+                guard member.size <= limit else {
+                    let reason = "it is too large (\(member.size) bytes, limit \(limit))"
                     ready.append(
                         Sample(name.appending(member.name.bytes), .unreadable(reason: reason)))
                     continue
@@ -75,10 +76,10 @@ package struct WebDataset: Sequence, IteratorProtocol {
 
     private var endings: Set<String> { Set(waiting.map(\.ending)) }
 
-    /// Whether no file of a sample is missing, as far as one can tell.
+    /// True if the sample being read has the suffixes of the first one, so that it seems complete.
     private var isLikeFirst: Bool { firstEndings == nil || endings == firstEndings }
 
-    /// Makes a sample of what has been read of it.
+    /// Makes a sample of the files that were read.
     private mutating func finishSample() {
         firstEndings = firstEndings ?? endings
         var fields: [String: [UInt8]] = [:]
@@ -93,7 +94,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
         waiting = []
     }
 
-    /// What files of one sample share, and the last ending in lower case.
+    /// Returns the part of a name that the files of a sample share, and the suffix in lower case.
     private static func split(_ name: FilePath) -> (key: FilePath, ending: String) {
         let base = name.lastComponent
         guard let dot = base.dropFirst().firstIndex(of: UInt8(ascii: ".")) else {

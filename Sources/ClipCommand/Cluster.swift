@@ -152,8 +152,9 @@ struct Clusters {
             throw Failure(
                 "-k \(k) is too large: there are only \(vectors.names.count) images", status: 2)
         }
-        let means = SphericalKMeans(
-            vectors.embeddings, clusters: k, seed: seed, threads: try model.threading.wanted())
+        let analysis = SphericalKMeans(
+            clusters: k, seed: seed, threads: try model.threading.wanted())
+        let means = try analysis.run(on: vectors.embeddings)
         var all = [Cluster](repeating: Cluster(), count: k)
         for (row, cluster) in means.assignments.enumerated() {
             all[cluster].members.append((row, means.cosines[row]))

@@ -148,16 +148,16 @@ struct Dedupe: ParsableCommand {
     private func groups(of found: Vectors) throws -> [DuplicateSearch.Group] {
         let preference = found.names.indices.sorted { Self.isPreferred($0, $1, found) }
         if let images = found.images {
-            return DuplicateSearch(
-                found.embeddings, digests: images.map(\.digest), preference: preference,
-                threshold: threshold, threads: try threading.wanted(),
-                content: { try? images[$0].file.contents() }
-            ).groups()
+            let search = DuplicateSearch(
+                threshold: threshold, preference: preference, threads: try threading.wanted())
+            let input = DuplicateSearch.Input(
+                embeddings: found.embeddings, digests: images.map(\.digest)
+            ) { try? images[$0].file.contents() }
+            return try search.run(on: input).groups
         }
-        return NearDuplicates.groups(
-            in: found.embeddings, preference: preference, threshold: threshold,
-            threads: try threading.wanted()
-        ).map(DuplicateSearch.Group.init)
+        let search = NearDuplicates(
+            threshold: threshold, preference: preference, threads: try threading.wanted())
+        return try search.run(on: found.embeddings).groups.map(DuplicateSearch.Group.init)
     }
 
     /// True if row `a` is kept rather than row `b`.

@@ -151,7 +151,7 @@ struct Encode: ParsableCommand {
                 defer { try? rows.flush() }
                 try job.run(
                     collection.sources(inputs), model, decoding,
-                    isDone: { rows.hasRow("image", $0.name) },
+                    isDone: { rows.takeRow("image", $0.name) },
                     receive: { try rows.append("image", $0.name, fields: $0.fieldsForJSON, $1) })
                 try encode(nextText, model, job, rows)
             }
@@ -184,7 +184,7 @@ struct Encode: ParsableCommand {
                     isAtEnd = true
                     break
                 }
-                guard job.takesNext(), !rows.hasRow("text", FilePath(text)) else { continue }
+                guard job.takesNext(), !rows.takeRow("text", FilePath(text)) else { continue }
                 if let tokens = try tokens(of: text, model, job) { group.append((text, tokens)) }
             }
             guard !job.isStopped else { return }

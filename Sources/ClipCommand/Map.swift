@@ -90,10 +90,8 @@ struct Map: ParsableCommand {
         let clusters = try Clusters(
             found, k ?? min(12, found.names.count), classifier: classifier, model)
         let progress = TerminalLine()
-        var drawing = TSNE()
-        drawing.perplexity = perplexity
-        drawing.threads = try model.threading.wanted()
-        let layout = drawing.layout(of: found.embeddings) { share in
+        let analysis = TSNE(perplexity: perplexity, threads: try model.threading.wanted())
+        let layout = try analysis.run(on: found.embeddings) { share in
             if !common.quiet && errorsCanBeRedrawn {
                 progress.draw("map  \("\(Int(100 * share)) %".right(5))")
             }

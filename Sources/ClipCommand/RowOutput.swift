@@ -21,7 +21,7 @@ protocol RowOutput: AnyObject {
     /// none.
     var unmatchedRowsNote: String? { get }
     /// Returns true if an interrupted run has written the row.
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool
     /// Appends the row of an input; the fields are JSON values.
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
@@ -73,8 +73,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     var isComplete: Bool { writer.isWhole }
     var count: Int { writer.count }
 
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool {
-        let isThere = writer.hasRow(kind, name)
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool {
+        let isThere = writer.takeRow(kind, name)
         if isThere { matchedCount += 1 }
         return isThere
     }
@@ -150,7 +150,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
 
     var isComplete: Bool { false }
     var unmatchedRowsNote: String? { nil }
-    func hasRow(_ kind: String, _ name: FilePath) -> Bool { false }
+    func takeRow(_ kind: String, _ name: FilePath) -> Bool { false }
 
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]

@@ -270,12 +270,12 @@ struct Score: ParsableCommand {
                         + "\t\(TerminalText.shown(line.text))\n".utf8)
             }
         }
-        try summarize(
-            lines, PairEvaluation(images: images, texts: texts, logitScale: model.logitScale))
+        let evaluation = PairEvaluation(logitScale: model.logitScale)
+        try summarize(lines, evaluation.run(on: .init(images: images, texts: texts)))
         return failures
     }
 
-    private func summarize(_ lines: [Line], _ evaluation: PairEvaluation) throws {
+    private func summarize(_ lines: [Line], _ evaluation: PairEvaluation.Result) throws {
         func mean(_ values: [Float]) -> Double {
             values.reduce(0) { $0 + Double($1) } / Double(max(1, values.count))
         }

@@ -26,8 +26,9 @@ import Testing
 
     // MARK: clusters
 
-    @Test(arguments: [2, 7, 20]) func plantedClustersAreFound(clusters: Int) {
-        let means = SphericalKMeans(planted(clusters, each: 12), clusters: clusters)
+    @Test(arguments: [2, 7, 20]) func plantedClustersAreFound(clusters: Int) throws {
+        let vectors = planted(clusters, each: 12)
+        let means = try SphericalKMeans(clusters: clusters).run(on: vectors)
         for cluster in 0..<clusters {
             let own = means.assignments[(cluster * 12)..<(cluster * 12 + 12)]
             #expect(Set(own).count == 1)
@@ -37,8 +38,8 @@ import Testing
 
     @Test func clustersAreTheSameEveryTime() throws {
         let vectors = planted(9, each: 40, spread: 2)
-        let one = SphericalKMeans(vectors, clusters: 9, threads: 1)
-        let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
+        let one = try SphericalKMeans(clusters: 9, threads: 1).run(on: vectors)
+        let two = try SphericalKMeans(clusters: 9, threads: 2).run(on: vectors)
         #expect(one.assignments == two.assignments && one.centroids == two.centroids)
         #expect(one.meanCosine == two.meanCosine)
         // The largest first.
@@ -59,20 +60,24 @@ import Testing
             let mean = Embeddings(rows: sum, dimension: 24).normalized()
             #expect(worstDifference(mean.values, one.centroids[cluster], limit: 1e-5) == nil)
         }
-        #expect(SphericalKMeans(vectors, clusters: 9, swaps: 0).meanCosine <= one.meanCosine)
+        let unswapped = try SphericalKMeans(clusters: 9, swaps: 0).run(on: vectors)
+        #expect(unswapped.meanCosine <= one.meanCosine)
     }
 
-    @Test func clustersAtTheEdges() {
+    @Test func clustersAtTheEdges() throws {
+        func run(_ vectors: Embeddings, _ clusters: Int) throws -> SphericalKMeans.Result {
+            try SphericalKMeans(clusters: clusters).run(on: vectors)
+        }
         let vectors = planted(3, each: 4)
-        #expect(SphericalKMeans(vectors, clusters: 1).assignments == [Int](repeating: 0, count: 12))
-        #expect(Set(SphericalKMeans(vectors, clusters: 12).assignments).count == 12)
+        #expect(try run(vectors, 1).assignments == [Int](repeating: 0, count: 12))
+        #expect(try Set(run(vectors, 12).assignments).count == 12)
         let same = Embeddings(rows: [Float](repeating: 1, count: 40), dimension: 4)
-        let means = SphericalKMeans(same, clusters: 3)
+        let means = try run(same, 3)
         #expect(means.cosines.first { $0 <= 0.999 } == nil)
         let zeros = Embeddings(rows: [Float](repeating: 0, count: 40), dimension: 4)
-        #expect(SphericalKMeans(zeros, clusters: 2).assignments.count == 10)
+        #expect(try run(zeros, 2).assignments.count == 10)
         let one = Embeddings(rows: [3, 4], dimension: 2)
-        #expect(SphericalKMeans(one, clusters: 1).centroids.values == [0.6, 0.8])
+        #expect(try run(one, 1).centroids.values == [0.6, 0.8])
     }
 
     // MARK: duplicates
@@ -84,8 +89,8 @@ import Testing
         var random = SplitMix64(state: 5)
         let preference = Array(0..<2100).map { ($0, random.next()) }.sorted { $0.1 < $1.1 }.map(\.0)
         let unit = vectors.normalized()
-        let groups = NearDuplicates.groups(
-            in: vectors, preference: preference, threshold: threshold)
+        let search = NearDuplicates(threshold: threshold, preference: preference)
+        let groups = try search.run(on: vectors).groups
         func cosine(_ a: Int, _ b: Int) -> Float {
             zip(unit[a], unit[b]).reduce(0) { $0 + $1.0 * $1.1 }
         }
@@ -134,9 +139,9 @@ import Testing
 
     // MARK: maps
 
-    @Test func principalComponentsAreEigenvectors() {
+    @Test func principalComponentsAreEigenvectors() throws {
         let vectors = planted(5, each: 40, dimension: 30)
-        let components = PrincipalComponents(vectors, count: 4)
+        let components = try PrincipalComponents(count: 4).run(on: vectors)
         // The covariance, in double precision.
         let rows = (0..<200).map { vectors[$0].map(Double.init) }
         var means = [Double](repeating: 0, count: 30)
@@ -229,13 +234,10 @@ import Testing
         #expect(abs(exact.divergence - divergence) < 1e-4)
     }
 
-    @Test func mapKeepsClustersTogether() {
+    @Test func mapKeepsClustersTogether() throws {
         let vectors = planted(5, each: 30)
-        var drawing = TSNE()
-        drawing.perplexity = 10
-        let layout = drawing.layout(of: vectors)
-        drawing.threads = 1
-        let again = drawing.layout(of: vectors)
+        let layout = try TSNE(perplexity: 10).run(on: vectors)
+        let again = try TSNE(perplexity: 10, threads: 1).run(on: vectors)
         #expect(layout.points.map { [$0.x, $0.y] } == again.points.map { [$0.x, $0.y] })
         #expect(layout.divergence > 0 && layout.divergence < 1)
         for (row, point) in layout.points.enumerated() {
@@ -252,14 +254,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) {
+    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) throws {
         let vectors = Embeddings(
             rows: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
-        let layout = TSNE().layout(of: vectors)
+        let layout = try TSNE().run(on: vectors)
         #expect(layout.points.count == count)
         #expect(layout.points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
         let same = Embeddings(rows: [Float](repeating: 1, count: count * 3), dimension: 3)
-        #expect(TSNE().layout(of: same).points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
+        let points = try TSNE().run(on: same).points
+        #expect(points.allSatisfy { $0.x.isFinite && $0.y.isFinite })
     }
 
     // MARK: scores
@@ -276,7 +279,8 @@ import Testing
 
     @Test func lossAndRanksOfPairs() throws {
         let (images, texts) = (planted(270, each: 1), planted(270, each: 1, seed: 4))
-        let evaluation = PairEvaluation(images: images, texts: texts, logitScale: 20)
+        let evaluation = try PairEvaluation(logitScale: 20)
+            .run(on: .init(images: images, texts: texts))
         let cosines = try images.cosineSimilarities(to: texts).map { $0.map(Double.init) }
         var (imageLoss, textLoss) = (0.0, 0.0)
         for i in 0..<270 {
@@ -291,7 +295,8 @@ import Testing
         #expect(abs(evaluation.imageToText.loss - imageLoss) < 1e-5)
         #expect(abs(evaluation.textToImage.loss - textLoss) < 1e-5)
         #expect(abs(evaluation.loss - (imageLoss + textLoss) / 2) < 1e-5)
-        let same = PairEvaluation(images: images, texts: images, logitScale: 100)
+        let same = try PairEvaluation(logitScale: 100)
+            .run(on: .init(images: images, texts: images))
         #expect(same.imageToText.recall(at: 1) == 1 && same.loss < evaluation.loss)
         #expect(evaluation.textToImage.recall(at: 270) == 1)
     }

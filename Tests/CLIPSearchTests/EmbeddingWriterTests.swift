@@ -35,7 +35,7 @@ import Testing
     @discardableResult
     private func write(_ writer: EmbeddingWriter, upTo end: Int = names.count) throws -> Int {
         var written = 0
-        for (index, name) in Self.names[..<end].enumerated() where !writer.hasRow("image", name) {
+        for (index, name) in Self.names[..<end].enumerated() where !writer.takeRow("image", name) {
             try writer.append(
                 "image", name, fields: [("cls", Array("\(index)".utf8))], vector: Self.vector(index)
             )

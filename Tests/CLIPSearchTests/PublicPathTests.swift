@@ -94,7 +94,7 @@ import Testing
         #expect(throws: CLIPError.wrongDimension(expected: 2, found: 3)) {
             try writer.append("text", "a", vector: [1, 2, 3])
         }
-        #expect(!writer.hasRow("text", "a"))
+        #expect(!writer.takeRow("text", "a"))
         try writer.append("text", "a", vector: [1, 2])
         try writer.finish()
         let expected = "{\"text\":\"a\",\"embedding\":[1.0,2.0]}\n"

@@ -4,21 +4,22 @@ internal import Tensors
 
 /// The pixels of an image, to be compared with those of another.
 ///
-/// EXIF's orientation is applied. Colours are those on a white ground, and the opacity is compared
-/// beside them, so that white ink on a transparent ground is not the same as none. Nothing of this
-/// depends on how a model sees images.
+/// The EXIF orientation is applied. Colours are blended with white, and the opacity is compared as
+/// well, so that white ink on a transparent ground differs from an empty image. The preprocessing
+/// of the model plays no part.
 struct ComparedImage: Sendable {
     let width: Int
     let height: Int
-    /// RGB.
+    /// The pixels, three bytes each: red, green, blue.
     let colours: [UInt8]
     /// Three equal bytes for each pixel; nil if all pixels are opaque.
     let opacity: [UInt8]?
-    /// True if the file has more than these pixels: samples of 16 bits, further frames or images,
-    /// or a video. Such a file is never a duplicate by its pixels.
+    /// True if the file has more than these pixels: 16-bit samples, further images, or a video.
+    ///
+    /// Such a file is never a duplicate by its pixels.
     let hasMore: Bool
 
-    /// JPEG files are decoded at a fraction of their size where that leaves more than this.
+    /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded.
     static let smallestSide = 1024
 
     /// - Throws: `CLIPError` if the bytes are not an image.
@@ -50,8 +51,8 @@ struct ComparedImage: Sendable {
         (self.colours, self.opacity) = (colours, opacity)
     }
 
-    /// True of PNG with 16 bits a sample, of animated PNG and WebP, and of JPEG that is followed by
-    /// something or has an index of further images.
+    /// Returns true for a PNG with 16-bit samples, an animated PNG or WebP, and a JPEG that is
+    /// followed by other data or has an index of further images.
     private static func hasMore(_ file: [UInt8]) -> Bool {
         func has(_ text: String, at offset: Int) -> Bool {
             file.dropFirst(offset).starts(with: text.utf8)
@@ -70,14 +71,14 @@ struct ComparedImage: Sendable {
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
     }
 
-    /// The bytes behind the end mark of a JPEG that may be of no use to anybody.
+    /// The largest number of bytes behind the end marker of a JPEG that are taken for rubbish.
     private static let unusedBytes = 64
 
-    /// True of a JPEG with an `MPF` segment (stereo images, gain maps, previews), and of one with
-    /// more than a few bytes other than 0 behind its end mark (videos of motion photos).
+    /// Returns true for a JPEG with an `MPF` segment (stereo images, gain maps, previews) or with
+    /// data behind its end marker (videos of motion photos).
     ///
-    /// Walks the markers: a thumbnail within a segment is passed over with it, and in the data of a
-    /// scan 0xFF is followed by 0 or the number of a restart.
+    /// Walks the markers. A thumbnail within a segment is skipped with the segment. In the data of
+    /// a scan, 0xFF is followed by 0 or is a restart marker.
     private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
         var offset = 2
         while offset + 1 < file.count {
@@ -111,13 +112,17 @@ struct ComparedImage: Sendable {
         let luma: [Float]
         /// Cb and Cr of each cell.
         let chroma: [Float]
-        /// nil if all is opaque.
+        /// The opacity of each cell; nil if all pixels are opaque.
         let opacity: [UInt8]?
     }
 
-    /// The grid of so many columns and rows.
+    /// Returns averages of the image over a grid.
     ///
-    /// - Parameter part: the rows that are wanted; all if nil.
+    /// - Parameters:
+    ///   - columns: The number of columns of the grid.
+    ///   - rows: The number of rows of the grid.
+    ///   - part: The rows to compute; all if nil.
+    /// - Returns: The cells of these rows.
     func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
         let part = part ?? 0..<rows
         func cells(_ values: [UInt8]) -> [UInt8] {
@@ -149,14 +154,16 @@ struct ComparedImage: Sendable {
     }
 }
 
-/// A few averages of an image, by which most different images are told apart without looking at
-/// them again.
+/// A 16 × 16 thumbnail of an image, which tells most different images apart without decoding them
+/// again.
 struct PixelOutline: Sendable {
     let width: Int
     let height: Int
-    /// Brightness, two colours and opacity of 16 x 16 cells.
+    /// The luma, then Cb and Cr, then the opacity of 16 × 16 cells.
     private let cells: [UInt8]
-    /// The largest difference of outlines of duplicates. Their errors are about 2.
+    /// The largest difference of a cell in outlines of duplicates, in levels of 0...255.
+    ///
+    /// Differences of duplicates are about 2.
     static let tolerance = 12
 
     init(_ image: ComparedImage) {
@@ -168,9 +175,12 @@ struct PixelOutline: Sendable {
             + (grid.opacity ?? [UInt8](repeating: 255, count: 256))
     }
 
-    /// The sum of the differences; nil if the images are certainly different.
+    /// Returns the sum of the absolute differences; nil if the images are certainly different.
     ///
-    /// - Parameter limit: the sum from which on it does not matter.
+    /// - Parameters:
+    ///   - other: The outline of the other image.
+    ///   - limit: The sum at which to stop.
+    /// - Returns: The sum; nil if it reaches `limit`, too.
     func distance(to other: PixelOutline, below limit: Int = .max) -> Int? {
         guard PixelDifference.haveSameShape(width, height, other.width, other.height) else {
             return nil

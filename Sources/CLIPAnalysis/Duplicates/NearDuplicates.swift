@@ -1,42 +1,80 @@
 public import CLIP
 internal import Tensors
 
-/// An image that is kept, and those so like it that they are not needed.
-public struct NearDuplicates: Sendable, Hashable, Codable {
-    /// The row that is kept.
-    public let kept: Int
-    /// The others, most alike first.
-    public let duplicates: [Duplicate]
+/// Near duplicates by their vectors: groups of rows, each with one that is kept.
+///
+/// Rows are kept in the order of preference. Each further row joins the most similar row that is
+/// kept if their cosine reaches the threshold. So a duplicate is always similar to the row that
+/// stands for it, not only to another duplicate.
+///
+/// ```swift
+/// for group in try NearDuplicates(threshold: 0.97).run(on: embeddings).groups {
+///     print(group.kept, group.duplicates.map(\.row))
+/// }
+/// ```
+///
+/// `DuplicateSearch` compares pixels as well.
+public struct NearDuplicates: Analysis {
+    /// The least cosine of duplicates.
+    public var threshold: Float = 0.97
+    /// Every row once, those to keep first; the order of the rows if nil.
+    public var preference: [Int]?
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
 
-    /// A row that is like another.
+    /// Makes the options.
+    ///
+    /// - Parameters:
+    ///   - threshold: The least cosine of duplicates.
+    ///   - preference: Every row once, those to keep first; the order of the rows if nil.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(threshold: Float = 0.97, preference: [Int]? = nil, threads: Int? = nil) {
+        (self.threshold, self.preference, self.threads) = (threshold, preference, threads)
+    }
+
+    /// The groups that were found.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The groups of two or more rows, in the order of preference of the rows that they keep.
+        public let groups: [Group]
+    }
+
+    /// A row that is kept, and its duplicates.
+    public struct Group: Sendable, Hashable, Codable {
+        /// The row that is kept.
+        public let kept: Int
+        /// The other rows, the largest cosine first.
+        public let duplicates: [Duplicate]
+    }
+
+    /// A row that is similar to the one that its group keeps.
     public struct Duplicate: Sendable, Hashable, Codable {
-        /// Which one.
+        /// The row of the vector.
         public let row: Int
-        /// With the row that is kept.
+        /// The cosine with the row that is kept.
         public let cosine: Float
     }
 
-    /// The groups of vectors that are alike.
-    ///
-    /// Rows are kept in the order of preference; each further row joins one that is kept if their cosine reaches the
-    /// threshold. So a duplicate is always like what stands for it, and not only like something that is like it.
+    /// Finds groups of similar vectors.
     ///
     /// - Parameters:
-    ///   - embeddings: of any length each.
-    ///   - preference: every row once, those that are rather kept first.
-    ///   - threshold: the least cosine of duplicates.
-    ///   - threads: all cores of the process if nil.
-    /// - Returns: groups of two or more, in the order of preference.
-    public static func groups(
-        in embeddings: Embeddings, preference: [Int], threshold: Float, threads: Int? = nil
-    ) -> [NearDuplicates] {
-        precondition(
-            preference.count == embeddings.count, "\(preference.count) of \(embeddings.count) rows")
+    ///   - embeddings: The vectors, of any norms.
+    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
+    ///     search.
+    /// - Returns: The groups.
+    /// - Throws: `AnalysisError.wrongCount` or `.invalidPreference` if `preference` does not name
+    ///   every row once, and `.cancelled`.
+    /// - Complexity: O(n · k · dimension) for n rows of which k are kept.
+    public func run(
+        on embeddings: Embeddings, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        let preference = preference ?? Array(0..<embeddings.count)
+        try AnalysisError.check(preference: preference, count: embeddings.count)
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         let unit = embeddings.normalized()
         var members: [Int: [Duplicate]] = [:]
         var rest = preference[...]
-        // Some rows at a time: what is kept of them, then what of all others is like that.
+        // A batch of rows at a time: first those of them that are kept, then all later rows that
+        // are similar to these.
         while !rest.isEmpty {
             let some = Array(rest.prefix(2048))
             let vectors = unit.values(ofRows: some)
@@ -66,13 +104,15 @@ public struct NearDuplicates: Sendable, Hashable, Codable {
                 }
             }
             rest = open[...]
+            try report(1 - Double(rest.count) / Double(preference.count), to: progress)
         }
-        return preference.compactMap { row in
+        let groups = preference.compactMap { row in
             members[row].map { found in
-                NearDuplicates(
+                Group(
                     kept: row,
                     duplicates: found.sorted { ($1.cosine, $0.row) < ($0.cosine, $1.row) })
             }
         }
+        return Result(groups: groups)
     }
 }

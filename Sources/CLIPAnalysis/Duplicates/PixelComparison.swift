@@ -3,59 +3,61 @@ internal import Tensors
 
 /// The difference of two images, in levels of 0...255.
 ///
-/// The larger image is reduced to the size of the smaller one, and both are averaged over cells of
-/// a grid.
+/// The larger image is reduced to the size of the smaller one, and both are averaged over the cells
+/// of a grid.
 ///
-/// Tolerances are chosen so that copies by JPEG or WebP of usual qualities, and copies that were
-/// resized with a smoothing filter, are within them, and a changed letter or a thin line in a page
-/// is not. In doubt, images are different. `Scripts/parity/duplicates.py` measures both.
+/// The tolerances admit copies in JPEG or WebP of usual qualities, and copies that were resized
+/// with a smoothing filter, but no changed letter or thin line in a page of text. In doubt, images
+/// are different. `Scripts/parity/duplicates.py` measures both.
 struct PixelDifference: Sendable {
-    /// The largest difference of brightness of a cell.
+    /// The largest luma difference of a cell.
     private(set) var peak: Float = 0
-    /// The same, less a part of the contrast around the cell.
+    /// The largest luma difference of a cell, less a share of the contrast around it.
     private(set) var luma: Float = 0
-    /// The largest difference of colour, in larger cells, less a part of the contrast around.
+    /// The largest chroma difference of a larger cell, less a share of the contrast around it.
     private(set) var chroma: Float = 0
-    /// The largest difference of opacity.
+    /// The largest opacity difference of a cell.
     private(set) var opacity: Float = 0
-    /// The mean difference of brightness.
+    /// The mean luma difference of all cells.
     private(set) var mean: Float = 0
-    /// The usual difference of brightness where there is contrast: the root of the mean square of
-    /// all but the largest hundredth.
+    /// The usual luma difference of cells with contrast: the root mean square of all but the
+    /// largest 1 %.
     private(set) var noise: Float = 0
     /// The size of the smaller image relative to the larger one, 0...1.
     let scale: Double
 
-    /// The width of a cell in pixels of the smaller image: errors of JPEG are mostly finer than
-    /// this. It is the same for images of all sizes, because in wider cells a dot that is changed
-    /// disappears.
+    /// The width of a cell in pixels of the smaller image.
+    ///
+    /// JPEG errors are mostly finer than this. The width is the same for images of all sizes,
+    /// because a changed dot disappears in wider cells.
     static let cellWidth = 2
-    /// The same for colour, which JPEG keeps at half the resolution.
+    /// The width of a cell for chroma, which JPEG stores at half the resolution.
     static let colourCellWidth = 6
-    /// The number of cells that are compared at once, about: grids of large images take many times
-    /// this.
+    /// The approximate number of cells to compare at once; the whole grid of a large image would
+    /// take much memory.
     static let cellsOfABand = 1 << 18
-    /// A smaller copy must have a side that is as long as this to prove anything.
+    /// The longer side, in pixels, that a smaller copy must have to prove anything.
     static let smallestCopy = 60
-    /// The parts of the contrast around a cell that count as an error of compression.
+    /// The share of the contrast around a cell that counts as a compression error.
     static let contrastShare: Float = 0.05
     static let colourContrastShare: Float = 0.1
-    /// The least contrast of cells that count for `noise`.
+    /// The least contrast of the cells that count for `noise`.
     static let leastContrast: Float = 32
 
-    /// The tolerance for `luma`. JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a
-    /// changed letter 42 or more. Smaller copies have smaller errors, up to 10, but less of a
-    /// change is left in them as well.
+    /// Returns the tolerance for `luma`.
+    ///
+    /// JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a changed letter 42 or more.
+    /// Smaller copies have smaller errors, up to 10, but less of a change is left in them as well.
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
-    /// The tolerance of a quick look; errors of copies are less than half of it.
+    /// The luma tolerance of `mayAgree`; differences of copies are less than half of it.
     static let quickTolerance: Float = 30
     static let chromaTolerance: Float = 6
     static let opacityTolerance: Float = 16
     static let meanTolerance: Float = 3
-    /// The largest `peak` in units of `noise`: errors of copies are spread, up to 10, a change is
-    /// in one place.
+    /// The largest `peak` in units of `noise`: errors of a copy are spread, with a ratio up to 10,
+    /// a change is in one place.
     static let peakTolerance: Float = 12
 
     var isDuplicate: Bool {
@@ -93,10 +95,14 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// Calls a function with the grids of two images of one size, some rows at a time.
+    /// Calls a closure with the grids of two images of one size, a band of rows at a time.
     ///
-    /// - Parameter body: gets the grids, with the row above and the row below if there are any, and
-    ///   the cells of them that are to be compared.
+    /// - Parameters:
+    ///   - a: The first image.
+    ///   - b: The second image.
+    ///   - cell: The width of a cell in pixels.
+    ///   - body: Compares a band. It receives the grids of the band, with the row above and the row
+    ///     below if there are any, and the range of cells to compare.
     private static func forEachBand(
         of a: ComparedImage, _ b: ComparedImage, cell: Int,
         _ body: (_ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>) -> Void
@@ -113,7 +119,7 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// A quick look at few cells, which most images that are different do not pass.
+    /// Compares 64 × 64 cells; false for most images that are different.
     private static func mayAgree(_ a: ComparedImage, _ b: ComparedImage) -> Bool {
         let side = 64
         guard min(a.width, a.height, b.width, b.height) >= 2 * side else { return true }
@@ -135,11 +141,11 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// The differences of brightness of all cells.
+    /// The statistics of the luma differences of all cells.
     private struct LumaErrors {
         private var (count, sum) = (0, 0.0)
-        /// The numbers of cells with contrast and the sums of the squares of their errors, by the
-        /// error in steps of 1/16 level.
+        /// A histogram of the differences of cells with contrast, in steps of 1/16 level: their
+        /// number, and below the sum of their squares.
         private var counts = [Int](repeating: 0, count: 256 * 16)
         private var squares = [Double](repeating: 0, count: 256 * 16)
 
@@ -168,7 +174,7 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// True if one size is the other but for rounding to whole pixels.
+    /// Returns true if the aspect ratios are equal but for rounding to whole pixels.
     static func haveSameShape(_ width: Int, _ height: Int, _ width2: Int, _ height2: Int) -> Bool {
         let difference = Double(width) * Double(height2) - Double(width2) * Double(height)
         return abs(difference) <= Double(max(width, width2) + max(height, height2))
@@ -182,7 +188,8 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// The range of brightness in the 3 x 3 cells around each, the smaller one of two images.
+    /// Returns the contrast around each cell, the smaller one of the two images: the range of luma
+    /// in 3 × 3 cells.
     private static func contrast(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) -> [Float] {
         zip(contrast(a), contrast(b)).map(min)
     }
@@ -207,11 +214,11 @@ struct PixelDifference: Sendable {
 }
 
 extension ComparedImage {
-    /// The image in the size of a copy, as the copy was most likely made.
+    /// Reduces the image to the size of a copy, as the copy was most likely made.
     ///
-    /// Programs reduce images with filters of different sharpness. A sum of three (bicubic,
-    /// bilinear, averages of areas) comes close to each; its weights are those that differ least
-    /// from the copy.
+    /// Programs reduce images with filters of different sharpness. A weighted sum of three
+    /// (bicubic, bilinear, area averages) comes close to each. The weights are fitted to the copy
+    /// by least squares.
     func reduced(as copy: ComparedImage) -> ComparedImage {
         func versions(_ values: [UInt8]) -> [[UInt8]] {
             let smooth = [ResamplingFilter.bicubic, .bilinear].map { filter in
@@ -224,7 +231,8 @@ extension ComparedImage {
         }
         let colours = versions(colours)
         let opacity = opacity.map(versions)
-        // Least squares of c + u (l - c) + v (a - c), with some weight on u = v = 0.
+        // Least squares of c + u (l - c) + v (a - c) for cubic c, linear l and area a, with a
+        // little regularisation towards u = v = 0.
         var (ll, la, aa, lr, ar) = (0.0, 0.0, 0.0, 0.0, 0.0)
         func add(_ versions: [[UInt8]], _ wanted: [UInt8]) {
             for (place, value) in wanted.enumerated() {
@@ -261,9 +269,9 @@ extension ComparedImage {
             opacity: opacity.map(sum), hasMore: hasMore)
     }
 
-    /// Averages over rectangles of one size that cover the image, parts of pixels included.
+    /// Reduces an image by area averages, in which pixels on an edge count by their share.
     private func areaAverages(of values: [UInt8], _ columns: Int, _ rows: Int) -> [UInt8] {
-        /// The pixels of each part, and how much of each belongs to it.
+        /// Returns the pixels of each cell along one side, with their weights.
         func parts(_ count: Int, _ size: Int) -> [[(index: Int, weight: Float)]] {
             let step = Double(size) / Double(count)
             return (0..<count).map { part in

@@ -2,34 +2,38 @@ package import Files
 package import CLIP
 package import Tensors
 
-/// Takes duplicates out of a folder, one at a time, each after a proof that nothing is lost.
+/// Moves or deletes duplicates in a folder, one at a time, after checking that nothing is lost.
 ///
-/// Immediately before a file is touched, it and the duplicate that is kept are read again: both
-/// must be files in the folder itself, not links and not reached through one, and have the SHA-256
-/// that the index knows.
+/// Immediately before, the file and the duplicate that is kept are read again. Both must be files
+/// in the folder itself, not links and not reached through a link, with the SHA-256 that the index
+/// has.
 package struct DuplicateRemoval {
-    /// The fate of a duplicate.
+    /// The action on a duplicate.
     package enum Action: Sendable {
         case delete
-        /// The file gets the path that it has in the folder, in another one. If that one lies in
-        /// the indexed folder, it gets a file `.clip-ignore`, so that it is never indexed with it.
+        /// Moves the file into another folder, under the same relative path.
+        ///
+        /// If the target lies in the indexed folder, it gets a file `.clip-ignore`, so that it is
+        /// not indexed.
         case move(to: FilePath)
     }
 
     private let folder: FilePath
-    /// The log of what is done.
+    /// The log of all actions.
     package let log: RemovalLog
     private let root: OpenFolder
     private let rootPath: FilePath
     private let target: (root: OpenFolder, path: FilePath)?
 
+    /// Opens the folders and the log.
+    ///
     /// - Parameters:
-    ///   - folder: the folder that was indexed.
-    ///   - log: opens the log, which gets a line before and after each action. The folder to which
-    ///     duplicates are moved is there by then.
-    /// - Throws: `RemovalError.failed` if the folder cannot be opened, or the target not be made;
-    ///   and what
-    ///   `log` throws.
+    ///   - folder: The folder that was indexed.
+    ///   - action: The action on each duplicate.
+    ///   - log: Opens the log, which gets a line before and after each action. It is called after
+    ///     the target folder was made.
+    /// - Throws: `RemovalError.failed` if the folder cannot be opened or the target cannot be made,
+    ///   and the errors of `log`.
     package init(
         folder: FilePath, action: Action, log: () throws(RemovalError) -> RemovalLog
     ) throws(RemovalError) {
@@ -57,7 +61,7 @@ package struct DuplicateRemoval {
         self.log = try log()
     }
 
-    /// True of a path in a folder, both without links.
+    /// Returns true if a path is below a folder; both are without links.
     private static func isBelow(_ folder: FilePath, _ path: FilePath) -> Bool {
         path != folder && path.bytes.starts(with: folder.appending([]).bytes)
     }
@@ -67,19 +71,21 @@ package struct DuplicateRemoval {
 
         """
 
-    /// A file of the index that is open, with its content.
+    /// An open file that has the content that was indexed.
     private struct Proof {
         let file: OpenedFile
         let contents: [UInt8]
-        /// The path in the folder.
+        /// The path relative to the folder.
         let relative: [UInt8]
     }
 
-    /// Takes an image away.
+    /// Moves or deletes a duplicate.
     ///
-    /// - Parameter other: the duplicate that is kept.
-    /// - Throws: `RemovalError`; then the image is where it was, unless the error is
-    ///   `.unusableLog`, after which nothing more may be removed.
+    /// - Parameters:
+    ///   - image: The duplicate.
+    ///   - other: The image that is kept.
+    /// - Throws: `RemovalError`. The image then is where it was, unless the error is
+    ///   `.unusableLog`, after which no further image may be removed.
     package func remove(
         _ image: IndexedImage, keeping other: IndexedImage
     ) throws(RemovalError) {
@@ -104,7 +110,8 @@ package struct DuplicateRemoval {
             throw .refused(
                 path: image.file,
                 reason: """
-                    \(other.file), the duplicate to keep, is in the folder that duplicates are moved to
+                    \(other.file), the duplicate to keep, is in the folder that duplicates are \
+                    moved to
                     """)
         }
         let to = target.path.appending(proof.relative)
@@ -127,7 +134,7 @@ package struct DuplicateRemoval {
 
     private var step: RemovalError.Step { target == nil ? .delete : .move }
 
-    /// Does something between two lines of the log.
+    /// Runs an action between its two lines of the log.
     private func record(
         _ entry: RemovalLog.Entry, of image: IndexedImage, _ body: () throws(FileError) -> Void
     ) throws(RemovalError) {
@@ -147,7 +154,11 @@ package struct DuplicateRemoval {
 
     /// Opens a file of the index, and checks that it has the content that was indexed.
     ///
-    /// - Parameter image: the image that would be taken away, for the message.
+    /// - Parameters:
+    ///   - file: The file to open.
+    ///   - image: The image that would be removed, for the message.
+    /// - Returns: The open file.
+    /// - Throws: `RemovalError.changed` or `.refused`.
     private func proof(
         of file: IndexedImage, for image: IndexedImage
     ) throws(RemovalError) -> Proof {

@@ -2,21 +2,28 @@ public import Files
 public import CLIP
 public import Tensors
 
-/// The embeddings of the images in a folder, to be searched.
+/// A searchable index of the images in a folder, made by `IndexUpdate`.
 ///
-/// An index lies in the folder itself: an SQLite database of the files, and one memory-mapped file
-/// of their L2-normalised vectors. It may be searched while it is updated: images that came after
-/// it was opened are not found, nor are those that went. Any number of tasks may search one index
-/// at once.
+/// ```swift
+/// let index = try FolderIndex(folder: "photos")
+/// for match in try index.search(query, top: 10) { print(match.cosine, match.path) }
+/// ```
+///
+/// The index lies in the folder itself, in `.clip-index`: an SQLite database of the files, and a
+/// memory-mapped file of their L2-normalised vectors. It may be searched while it is updated.
+/// Images that were added or removed after it was opened are not found. Any number of tasks may
+/// search one index at once.
 public struct FolderIndex: Sendable {
-    /// An image that is like what was looked for.
+    /// An image that is similar to a query.
     public struct Match: Sendable, Hashable, Codable {
-        /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
+        /// The path of the folder, followed by the path of the image in it.
+        ///
+        /// Bytes that are not UTF-8 become U+FFFD.
         public var path: String { file.description }
         /// The bytes of the path, which need not be UTF-8.
         public var pathBytes: [UInt8] { file.bytes }
         package let file: FilePath
-        /// The cosine with the vector that was searched for, in -1...1.
+        /// The cosine with the query, -1...1.
         public let cosine: Float
 
         private enum CodingKeys: String, CodingKey { case file = "path", cosine }
@@ -38,7 +45,7 @@ public struct FolderIndex: Sendable {
     public var modelName: String { model.name }
     /// The model's `fingerprint`.
     public var fingerprint: String { model.fingerprint }
-    /// The arithmetic of its vectors.
+    /// The arithmetic that computed the vectors.
     public var precision: Precision { model.precision }
     /// The number of images in the index.
     public var count: Int { reader.count }
@@ -50,14 +57,15 @@ public struct FolderIndex: Sendable {
     private let reader: RowReader<IndexDatabase>
     private let pool: WorkspacePool
 
-    /// The version of the format: 2 has checksums, which version 0.1.0 of the program did not
-    /// write.
+    /// The version of the format; since 2, which followed version 0.1.0, it has checksums.
     static let version = "2"
     static let oldVersion = "1"
 
     /// Opens the index of a folder.
     ///
-    /// - Parameter threads: how many a search uses; all cores of the process if nil.
+    /// - Parameters:
+    ///   - folder: The path of the folder.
+    ///   - threads: The number of threads of a search; all cores of the process if nil.
     /// - Throws: `IndexError`.
     package init(folder: FilePath, threads: Int? = nil) throws(IndexError) {
         try Self.checkIsFolder(folder)
@@ -84,8 +92,8 @@ public struct FolderIndex: Sendable {
         pool = WorkspacePool(threads: self.threads)
     }
 
-    /// The reason why an index cannot be searched though nothing is wrong with its files; nil for
-    /// any other index.
+    /// Returns the error for an undamaged index that cannot be searched, because it is empty or of
+    /// another version; nil for any other index.
     private static func refusal(
         of database: IndexDatabase, _ folder: FilePath
     ) throws(FileError) -> IndexError? {
@@ -95,15 +103,16 @@ public struct FolderIndex: Sendable {
         return isKnown ? nil : .otherVersion(folder: folder.description)
     }
 
-    /// Returns the images most similar to a vector, best first, those of one cosine in the order of
-    /// their paths.
+    /// Returns the images most similar to a vector, best first; ties are ordered by path.
     ///
     /// - Parameters:
-    ///   - vector: An embedding of the index's model, of any norm but 0.
-    ///   - top: The most images to return.
+    ///   - vector: An embedding by the model of the index, of any norm but 0.
+    ///   - top: The largest number of images to return.
     ///   - threshold: The least cosine.
+    /// - Returns: The matches.
     /// - Throws: `IndexError`; `.invalidVector` if the vector has another dimension, is zero, or
-    ///   has a number that is not finite.
+    ///   contains NaN or infinity.
+    /// - Complexity: O(`count` · `dimension`).
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1
     ) throws(IndexError) -> [Match] {
@@ -127,11 +136,11 @@ public struct FolderIndex: Sendable {
         try reading { () throws(FileError) in
             let (database, vectors) = (reader.database, reader.vectors)
             let generation = try database.generation()
-            // Images that came after the file was mapped are left out.
+            // Images that were added after the file was mapped are left out.
             let files = try database.filesWithVectors().filter { ($0.row ?? .max) < vectors.count }
             var values = vectors.values(ofRows: files.compactMap(\.row))
             let dimension = vectors.dimension
-            // Rows may have been written over before their bytes were read.
+            // Rows may have been overwritten before they were read.
             var images: [IndexedImage] = []
             for (place, file) in files.enumerated() {
                 let start = place * dimension
@@ -181,22 +190,24 @@ public struct FolderIndex: Sendable {
     }
 }
 
-/// An image of an index.
+/// An image of a `FolderIndex`.
 public struct IndexedImage: Sendable, Hashable, Codable {
-    /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
+    /// The path of the folder, followed by the path of the image in it.
+    ///
+    /// Bytes that are not UTF-8 become U+FFFD.
     public var path: String { file.description }
     /// The bytes of the path, which need not be UTF-8.
     public var pathBytes: [UInt8] { file.bytes }
     package let file: FilePath
-    /// In pixels.
+    /// The width of the image, in pixels.
     public let width: Int
-    /// In pixels.
+    /// The height of the image, in pixels.
     public let height: Int
-    /// Of the file, in bytes, when it was encoded.
+    /// The size of the file in bytes, when it was encoded.
     public let size: Int
-    /// Of the file, in nanoseconds since 1970, when it was encoded.
+    /// The modification time of the file in nanoseconds since 1970, when it was encoded.
     public let modified: Int
-    /// SHA-256 of the file.
+    /// The SHA-256 of the file when it was encoded, 32 bytes.
     public let digest: [UInt8]
 
     private enum CodingKeys: String, CodingKey {

@@ -5,13 +5,13 @@ internal import Tensors
 extension IndexUpdate {
     /// Reads the state of the index, or begins it.
     ///
-    /// - Returns: The error that says how the index and the update differ; nil if they do not.
+    /// - Returns: The error that names how the index and the update differ; nil if they agree.
     func begin(
         with record: ModelRecord
     ) throws(FileError) -> IndexError? {
         lastUpdateHasEnded = try database.fact("count") != nil
         let version = try database.fact("version")
-        let identity = [  // the first that differs is the one that is said
+        let identity = [  // the error names the first that differs
             ("fingerprint", record.fingerprint),
             ("decoding", IndexedDecoding(decoding, model.preprocessor).stored),
             ("dimension", "\(record.dimension)"), ("precision", record.precision.rawValue),
@@ -27,13 +27,13 @@ extension IndexUpdate {
                 of: identity.dropLast(isOld ? 1 : 0), record, from: database)
             {
                 guard replaced != nil else { return other }
-                // The files of an interrupted rebuild with another model.
+                // These are the files of an interrupted rebuild with another model.
                 try clear(identity)
             } else {
                 try open(record, isOld: isOld)
             }
         } else {
-            // What was begun always says its model.
+            // An index with content always names its model.
             guard version == nil, try database.count() == 0 else {
                 throw IndexDatabase.damage("the model of its vectors is not stored")
             }
@@ -62,14 +62,16 @@ extension IndexUpdate {
         try rows.clear()
     }
 
-    /// Reads the state of an index of the same model, and verifies it unless nothing else can have
-    /// changed it, or it is an unfinished rebuild, which was verified when it was opened.
+    /// Reads the state of an index of the same model, and verifies it.
+    ///
+    /// A sealed index, which nothing else has changed, and an unfinished rebuild, which was
+    /// verified when it was opened, are not verified.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
         let mapped = try database.mappedVectors(record.dimension, in: place)
         let isTrusted = isOld || replaced != nil || IndexSeal(place).isIntact
         if isVerifying || !isTrusted { try database.verify(mapped) }
         try rows.resume(database, rows: mapped.count)
-        // Version 0.1 wrote no checksums, and took each failure for one of the content.
+        // Version 0.1 wrote no checksums, and took every failure for a lasting one.
         try database.transaction { () throws(FileError) in
             for (id, file) in try database.filesWithoutSums() {
                 guard let row = file.row, row < mapped.count else {
@@ -82,7 +84,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Returns the error that says how an index and its update differ; nil if they do not.
+    /// Returns the error that names how an index and its update differ; nil if they agree.
     private func difference(
         of identity: some Sequence<(String, String)>, _ record: ModelRecord,
         from database: IndexDatabase
@@ -109,8 +111,10 @@ extension IndexUpdate {
         return nil
     }
 
-    /// Ends a rebuild without its result if a folder could not be listed of which the old index has
-    /// images: these would be lost. The next rebuild goes on with it.
+    /// Ends a rebuild without a result if a folder could not be listed of which the old index has
+    /// images.
+    ///
+    /// The images would be lost. The next rebuild continues this one.
     func checkRebuild() {
         guard replaced != nil, !unlisted.isEmpty else { return }
         let path = FolderIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
@@ -124,9 +128,12 @@ extension IndexUpdate {
         }
     }
 
-    /// Empties an unfinished rebuild if it is damaged; there is nothing in it to be kept.
+    /// Empties an unfinished rebuild if it is damaged, since nothing in it needs to be kept.
     ///
-    /// - Parameter rows: Its vectors, whose lock the caller holds.
+    /// - Parameters:
+    ///   - place: The folder of the rebuild.
+    ///   - rows: The vectors of the rebuild, whose lock the caller holds.
+    /// - Throws: `FileError`.
     static func emptyIfDamaged(_ place: FilePath, _ rows: inout RowWriter) throws(FileError) {
         let path = place.appending("files.sqlite".utf8)
         guard (try? FileStatus(path: path.bytes)) != nil else { return try rows.clear() }
@@ -139,7 +146,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Compares everything that an index holds with its checksums, sealed or not.
+    /// Compares all of an index with its checksums, sealed or not.
     ///
     /// - Throws: `FileError` if something is damaged.
     private static func verifyAll(

@@ -2,29 +2,30 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The part of an index that SQLite keeps: which files there are, and which row of the vectors each has.
+/// The SQLite database of a `FolderIndex`: the files, and the row of the vectors that each has.
 struct IndexDatabase: RowDatabase {
     static let fileName = "files.sqlite"
     static let table = "files"
 
-    /// A file that was looked at.
+    /// A file that was read, or that could not be read.
     struct File: RowEntry, Equatable {
-        /// In the folder that is indexed.
+        /// The path relative to the indexed folder.
         var path: FilePath
-        /// As it was when it was read: bytes, and nanoseconds since 1970.
+        /// The size of the file in bytes when it was read.
         var size: Int
+        /// The modification time when it was read, in nanoseconds since 1970.
         var modified: Int
-        /// SHA-256; nil of what could not be read.
+        /// The SHA-256 of the content; nil if it could not be read.
         var digest: [UInt8]?
         /// The row of its vector; nil if it has none.
         var row: Int?
-        /// In pixels.
+        /// The width and the height of the image, in pixels.
         var width = 0
         var height = 0
         /// The reason why its content could not be read, as `StoredFailure` writes it.
         var failure: String?
-        /// The time of the last change of anything about the file, in nanoseconds since 1970; nil
-        /// if an older version wrote the index.
+        /// The status change time (ctime), in nanoseconds since 1970; nil if an older version wrote
+        /// the index.
         var changed: Int?
         /// The checksums of its vector and of the rest; nil if it has none, or if an older version
         /// wrote the index.
@@ -33,8 +34,8 @@ struct IndexDatabase: RowDatabase {
         var name: [UInt8] { path.bytes }
     }
 
-    /// The mark that stands for the path of the file in the reason of a failure: a folder may be
-    /// named in other ways later, or be moved.
+    /// The placeholder for the path of the file in a stored reason of failure, because the folder
+    /// may be moved or named otherwise later.
     static let pathMark = "\u{FFFC}"
 
     let database: SQLite
@@ -105,8 +106,7 @@ struct IndexDatabase: RowDatabase {
 
     /// Returns the files at or below a path.
     func idsOfFiles(below path: FilePath) throws(FileError) -> [Int] {
-        // All paths that begin with the path and a slash lie before the path and a 0, which follows
-        // the slash.
+        // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
         try database.run(
             "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?",
             [
@@ -115,13 +115,13 @@ struct IndexDatabase: RowDatabase {
         ).compactMap { $0[0].integer }
     }
 
-    /// Whether a file of so many bytes has a vector.
+    /// Returns true if a file of this size has a vector.
     func hasVector(ofSize size: Int) throws(FileError) -> Bool {
         let sql = "SELECT 1 FROM files WHERE size = ? AND row IS NOT NULL LIMIT 1"
         return try !database.run(sql, [.integer(size)]).isEmpty
     }
 
-    /// Returns the files of a content that have vectors and are not marked as seen, by path.
+    /// Returns the files with this content that have vectors and are not marked as seen, by path.
     func unseenFiles(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
         try files(
             where: """
@@ -152,12 +152,12 @@ struct IndexDatabase: RowDatabase {
         return try files(where: rows, [.integer(number)]).map { ($0.id, $0.file) }
     }
 
-    /// All that have vectors, by path.
+    /// Returns the files that have vectors, by path.
     func filesWithVectors() throws(FileError) -> [File] {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
     }
 
-    /// Lets the next update try again all files that could not be read.
+    /// Makes the next update try all unreadable files again.
     func forgetDigestsOfFailures() throws(FileError) {
         try database.run("UPDATE files SET digest = NULL WHERE failure IS NOT NULL")
     }
@@ -172,7 +172,7 @@ struct IndexDatabase: RowDatabase {
             "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
     }
 
-    /// Writes a file, in place of the file `id` if that is given, and marks it as seen.
+    /// Writes a file, in place of the entry `id` if that is given, and marks it as seen.
     func set(_ file: File, id: Int? = nil) throws(FileError) {
         let values: [SQLite.Value] = [
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),
@@ -199,14 +199,13 @@ struct IndexDatabase: RowDatabase {
         }
     }
 
-    // MARK: what was found in the folder
+    // MARK: files seen in the folder
 
     func markSeen(_ ids: [Int]) throws(FileError) {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the files that were not found, and returns the number of those whose status was
-    /// known once.
+    /// Removes the files that were not found, and returns how many of them had a known size.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")

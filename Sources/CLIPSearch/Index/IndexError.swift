@@ -5,7 +5,7 @@ internal import Tensors
 ///
 /// ```swift
 /// do {
-///     let index = try FolderIndex(folder: "photos")
+///     print(try FolderIndex(folder: "photos").count)
 /// } catch .missing(let folder) {
 ///     print("\(folder) was not indexed yet")
 /// }

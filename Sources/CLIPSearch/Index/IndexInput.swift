@@ -3,16 +3,16 @@ internal import CLIP
 internal import Tensors
 
 extension IndexUpdate {
-    /// A file of the folder that is to be read.
+    /// A file of the folder to read.
     struct Input: Sendable {
-        /// The path in the folder.
+        /// The path relative to the folder.
         let path: FilePath
-        /// The entry that the index has of the file.
+        /// The entry of the file in the index.
         var known: (id: Int, file: IndexDatabase.File)?
         var status: FileStatus?
-        /// The content, if it was read to see whether the file was moved.
+        /// The content, if it was read to recognise a moved file.
         var bytes: [UInt8]?
-        /// The reason why it cannot be read, if that is known already.
+        /// The reason why the file cannot be read, if it is already known.
         var failure: String?
 
         /// Reads and decodes the file, unless its content is the one that was indexed.
@@ -44,22 +44,22 @@ extension IndexUpdate {
         }
     }
 
-    /// The facts about a file that are known once it has been read.
+    /// The facts that are known once a file has been read.
     struct Learned: Sendable {
         var digest: [UInt8]?
         var width = 0
         var height = 0
-        /// True if the content is the one that was indexed.
+        /// True if the content has not changed since it was indexed.
         var isUnchanged = false
     }
 
-    /// A file's path in the folder.
+    /// Returns the path of a file relative to the folder.
     private func relative(_ path: FilePath) -> FilePath {
         let prefix = folder.bytes.count + (folder.bytes.last == UInt8(ascii: "/") ? 0 : 1)
         return FilePath(path.bytes.dropFirst(prefix))
     }
 
-    /// Returns the file to read, or nil if nothing is to be read.
+    /// Returns the file to read; nil if its content is known or nothing can be read.
     func input(for found: FolderWalk.Element) -> Input? {
         var result: Input?
         attempt { () throws(FileError) in
@@ -69,13 +69,13 @@ extension IndexUpdate {
                 guard path != folder else {
                     return stop(.unreadableFolder(folder: folder.description, reason: reason))
                 }
-                // What cannot be listed is not known to be gone.
+                // The images of a folder that cannot be listed may still exist.
                 let path = relative(path)
                 unlisted.append((path, reason))
                 try markSeen(try database.idsOfFiles(below: path))
                 result = Input(path: path, known: try database.file(at: path), failure: reason)
             case .dangling(let path):
-                // The disk that the link leads to may only be absent for now.
+                // The disk that the link leads to may be absent only for now.
                 let ids = try database.idsOfFiles(below: relative(path))
                 try markSeen(ids)
                 if !ids.isEmpty { summary.dangling.append(path) }
@@ -87,13 +87,13 @@ extension IndexUpdate {
     private func input(forFile full: FilePath) throws(FileError) -> Input? {
         let path = relative(full)
         var known = try database.file(at: path)
-        // The database does not know yet that this file has moved elsewhere.
+        // The database does not know yet that the file of this entry has moved elsewhere.
         if let id = known?.id, moved.contains(id) { known = nil }
         let status: FileStatus
         do throws(FileError) {
             status = try FileStatus(path: full.bytes)
         } catch {
-            // A file that has gone since its folder was listed is not seen.
+            // A file that was removed after its folder was listed is not marked as seen.
             return error.isMissing ? nil : Input(path: path, known: known, failure: error.reason)
         }
         if let known, isUnchanged(known.file, status) {
@@ -117,7 +117,7 @@ extension IndexUpdate {
         var file = old
         (file.path, file.size, file.modified) = (path, status.size, status.modified)
         file.changed = status.changed
-        // It was of the old path, and the content can be read.
+        // A failure belonged to the old path; the content can be read.
         file.failure = nil
         if let sums = old.sums { file.sums = RowSums(file, vectorSum: sums.vector) }
         moved.insert(id)
@@ -126,9 +126,11 @@ extension IndexUpdate {
         return nil
     }
 
-    /// Returns a file of this content that is gone from its path, each at most once.
+    /// Returns an entry with this content whose file is gone from its path, each entry at most
+    /// once.
     ///
-    /// The database is asked once for each content and commit: thousands of files may be equal.
+    /// The database is asked only once for each content and commit, because thousands of files may
+    /// be equal.
     private func takeMovedFile(
         of digest: [UInt8]
     ) throws(FileError) -> (id: Int, file: IndexDatabase.File)? {
@@ -136,7 +138,7 @@ extension IndexUpdate {
             if let known = movedCandidates[digest] { known } else {
                 Array(try database.unseenFiles(of: digest).reversed())
             }
-        // A candidate that is there now is none for the next file either.
+        // A candidate whose file exists is no candidate for later files either.
         var found = candidates.popLast()
         while let candidate = found, !isGone(candidate.file.path) { found = candidates.popLast() }
         movedCandidates[digest] = candidates
@@ -147,7 +149,7 @@ extension IndexUpdate {
     private func isUnchanged(_ known: IndexDatabase.File, _ status: FileStatus) -> Bool {
         !isVerifying && known.size == status.size && known.modified == status.modified
             && (known.changed ?? status.changed) == status.changed
-            // A failure with a digest is one of the content, which would be the same again.
+            // A failure with a digest is due to the content, and would occur again.
             && (known.failure == nil || known.digest != nil)
     }
 
@@ -160,7 +162,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Takes a file that was read.
+    /// Records a file that was read.
     func take(_ encoded: EncodedInput<Input, Learned>) {
         let (input, learned) = (encoded.input, encoded.learned)
         attempt { () throws(FileError) in
@@ -185,8 +187,8 @@ extension IndexUpdate {
                     markNewFailure(of: input.path)
                 }
                 if !error.isOfContent {
-                    // Tried again by the next update. Until then what was known stays, unless the
-                    // file was read and has other content, of which that vector is not.
+                    // The next update tries again. Until then the old entry stays, unless the file
+                    // was read and has other content, to which the old vector does not belong.
                     if learned.digest == nil, let known = input.known?.file, known.row != nil {
                         file = known
                     }
@@ -199,7 +201,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Takes a file whose times have changed, but not its content.
+    /// Records a file whose times have changed, but not its content.
     private func takeUnchanged(
         _ known: (id: Int, file: IndexDatabase.File), _ input: Input
     ) throws(FileError) {
@@ -216,7 +218,7 @@ extension IndexUpdate {
 }
 
 extension CLIPError {
-    /// True if a file is damaged or in an unsupported format, so that only another content can be
+    /// True if the file is damaged or in an unsupported format, so that only other content can be
     /// read.
     fileprivate var isOfContent: Bool {
         if case .unreadableImage = self { true } else { false }

@@ -2,7 +2,7 @@ package import Files
 package import Tensors
 
 extension FolderIndex {
-    /// Where an index lies in a folder.
+    /// The name of the index folder in the indexed folder.
     static let location = Array(".clip-index".utf8)
 
     /// The names of all files of an index.
@@ -12,15 +12,17 @@ extension FolderIndex {
             "vectors.f32", "vectors.i8", "vectors.i8.partial", "seal", "seal.partial",
         ].map { Array($0.utf8) })
 
-    /// The place of the index, at the target of the link if `.clip-index` is one: the index then
-    /// lies on another disk, and is rebuilt there.
+    /// Returns the folder of the index: `.clip-index`, or its target if it is a link.
+    ///
+    /// With a link, the index lies on another disk, and is rebuilt there.
     static func mainPlace(in folder: FilePath) -> FilePath {
         let place = folder.appending(location)
         return target(ofLink: place) ?? place
     }
 
-    /// The path that a link leads to, without links in it; nil if there is no link. Its last
-    /// component may be missing: `replace` renames the folder.
+    /// Returns the path that a link leads to, without links in it; nil if there is no link.
+    ///
+    /// Its last component may be missing, because `replace` renames the folder.
     private static func target(ofLink link: FilePath, depth: Int = 0) -> FilePath? {
         guard depth < 40, isLink(link), let target = try? linkTarget(link.bytes) else { return nil }
         if let found = try? realPath(link.bytes) { return FilePath(found) }
@@ -47,19 +49,20 @@ extension FolderIndex {
         (try? FileStatus(path: place.bytes, followingLinks: false))?.isLink ?? false
     }
 
-    /// The index of a folder that can be searched; nil if there is none.
+    /// Returns the folder of the index to search; nil if there is none.
     ///
-    /// If the process ended between the two steps of `replace`, that is the old one.
+    /// If a process ended between the two steps of `replace`, it is that of the old index.
     static func place(in folder: FilePath) -> FilePath? {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         return hasIndex(place) ? place : hasOldIndex(old) ? old : nil
     }
 
-    /// True if a rebuild left the index that it replaces. Rebuilds leave no link there, so one has
-    /// come with the images.
+    /// Returns true if a rebuild left the index that it replaces.
+    ///
+    /// Rebuilds leave no link there: a link came with the images.
     private static func hasOldIndex(_ old: FilePath) -> Bool { !isLink(old) && hasIndex(old) }
 
-    /// True if there are the files of an index, readable or not.
+    /// Returns true if a folder has the files of an index, readable or not.
     private static func hasIndex(_ place: FilePath) -> Bool {
         do throws(FileError) {
             _ = try FileStatus(path: place.appending("files.sqlite".utf8).bytes)
@@ -69,8 +72,8 @@ extension FolderIndex {
         }
     }
 
-    /// Returns the model that made the index of a folder; nil if there is no index, or if it was
-    /// begun and holds nothing yet.
+    /// Returns the model of the index of a folder; nil if there is no index, or if it is still
+    /// empty.
     ///
     /// - Throws: `IndexError` if the folder or the index cannot be read.
     package static func model(ofIndexIn folder: FilePath) throws(IndexError) -> ModelRecord? {
@@ -85,10 +88,10 @@ extension FolderIndex {
         }
     }
 
-    /// True if a folder has an index, readable or not.
+    /// Returns true if a folder has an index, readable or not.
     package static func exists(in folder: FilePath) -> Bool { place(in: folder) != nil }
 
-    /// True if a rebuild of the index of a folder was begun and has not ended.
+    /// Returns true if a rebuild of the index of a folder is unfinished.
     package static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
         let place = newPlace(in: folder)
         return !isLink(place) && hasIndex(place)
@@ -106,8 +109,8 @@ extension FolderIndex {
 
     // MARK: replacing an index
 
-    /// - Throws: `FileError` if `.clip-index` is a link to a folder that is missing, which may be
-    ///   on a disk that is not mounted.
+    /// Refuses a link `.clip-index` to a missing folder, which may be on a disk that is not
+    /// mounted.
     static func checkLink(in folder: FilePath) throws(FileError) {
         let (place, target) = (folder.appending(location), mainPlace(in: folder))
         guard isLink(place), (try? FileStatus(path: target.bytes)) == nil else { return }
@@ -117,10 +120,12 @@ extension FolderIndex {
                 """)
     }
 
-    /// Makes the folder of a rebuild, unless it is there, and removes what interrupted rebuilds
-    /// left of old indexes; the caller holds the lock of the index.
+    /// Makes the folder of a rebuild, unless it exists, and removes old indexes that interrupted
+    /// rebuilds left.
     ///
-    /// - Throws: `FileError` too if the rebuild could not take the place of the index at its end.
+    /// The caller holds the lock of the index.
+    ///
+    /// - Throws: `FileError`, also if the rebuild could not replace the index at its end.
     static func prepareRebuild(in folder: FilePath) throws(FileError) {
         let (place, new) = (mainPlace(in: folder), newPlace(in: folder))
         try remove(oldPlace(in: folder))
@@ -136,7 +141,7 @@ extension FolderIndex {
         }
     }
 
-    /// Puts a complete rebuild in the place of the index, whose lock the caller holds.
+    /// Replaces the index, whose lock the caller holds, by a complete rebuild.
     static func replace(in folder: FilePath) throws(FileError) {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         let new = newPlace(in: folder)
@@ -145,18 +150,19 @@ extension FolderIndex {
         do throws(FileError) {
             try renameFile(new.bytes, to: place.bytes)
         } catch {
-            // Else it is searched under the other name, and the next update gives it its own.
+            // If this fails too, the index is found under its old name, and the next update renames
+            // it.
             try? renameFile(old.bytes, to: place.bytes)
             throw error
         }
         try remove(old, movingOthersTo: place)
     }
 
-    /// Undoes or finishes a `replace` that the end of its process interrupted.
+    /// Undoes or finishes an interrupted `replace`.
     static func recover(in folder: FilePath) throws(FileError) {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         guard hasOldIndex(old) else { return }
-        // A process that is still replacing holds this lock.
+        // A process that is still in `replace` holds this lock.
         let lock = try RowWriter.lock(old)
         defer { withExtendedLifetime(lock) {} }
         if hasIndex(place) {
@@ -166,10 +172,10 @@ extension FolderIndex {
         }
     }
 
-    /// Removes an index; its files first, so that what is left after an interruption is none.
+    /// Removes an index; its files first, so that an interruption leaves no index.
     ///
-    /// Files that are not of an index are moved to `other`, and an error if that is nil. Of a link
-    /// only the link itself is removed: it may lead to files of the user.
+    /// Other files are moved to `other`; if that is nil, they are an error. Of a link only the link
+    /// itself is removed, because it may lead to files of the user.
     private static func remove(
         _ place: FilePath, movingOthersTo other: FilePath? = nil
     ) throws(FileError) {
@@ -192,7 +198,10 @@ extension FolderIndex {
 
     /// Removes the files of an index, but not its folder nor any other file in it.
     ///
-    /// - Parameter kept: The name of a file to keep.
+    /// - Parameters:
+    ///   - place: The folder of the index.
+    ///   - kept: The name of a file to keep.
+    /// - Throws: `FileError`.
     static func removeFiles(of place: FilePath, except kept: String? = nil) throws(FileError) {
         for entry in try folderEntries(place.bytes)
         where fileNames.contains(entry.name) && entry.name != kept.map({ Array($0.utf8) }) {

@@ -2,21 +2,21 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The sizes and times that the files of an index had when an update ended.
+/// The sizes and times of the files of an index at the end of its last update.
 ///
-/// As long as they are the same, nothing but this program has written the files, and they are
-/// trusted. Otherwise whoever opens the index reads all of it and compares the checksums.
+/// While they are unchanged, nothing else has written the files, and they are trusted. Otherwise
+/// all of the index is read and compared with its checksums when it is opened.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
 
     private let place: FilePath
     /// The name of the database file.
     private let database: String
-    /// The log of changes, which is there as long as somebody has the database open.
+    /// The name of SQLite's write-ahead log, which exists while a process has the database open.
     private var logName: String { "\(database)-wal" }
     private let lines: Set<Substring>
 
-    /// Reads the seal of an index; none of its files matches if there is none.
+    /// Reads the seal of an index; without one, no file matches.
     init(_ place: FilePath, database: String = IndexDatabase.fileName) {
         (self.place, self.database) = (place, database)
         let bytes = try? readFile(path: place.appending(Self.name).bytes, limit: 4096)
@@ -49,7 +49,7 @@ struct IndexSeal {
         let lines = files.compactMap { line($0, place) }
         let path = place.appending(name).bytes
         let text = Array(lines.map { $0 + "\n" }.joined().utf8)
-        // Written over a link, it would be written elsewhere.
+        // A link would lead the write elsewhere.
         if let status = try? FileStatus(path: path, followingLinks: false), !status.isRegular {
             try removeFile(path)
         }

@@ -5,19 +5,25 @@ package import Tensors
 
 /// Brings the index of a folder up to date, or makes it.
 ///
-/// Files are new or changed by their size and times; then their content decides. What was moved is
-/// recognised by its content and not encoded again. Files that cannot be seen, because their folder
-/// cannot be listed, are kept. Vectors are written to disk before the database refers to them, and
-/// each commit is atomic. An interrupted update leaves a valid index of fewer files.
+/// ```swift
+/// let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
+/// let summary = try update.run()
+/// print(summary.encoded, summary.failures.map(\.path))
+/// ```
 ///
-/// `@unchecked Sendable`: `keep` may be called by another thread than the one that runs the update;
-/// both hold
-/// `gate` while they use anything that changes.
+/// A file whose size or times have changed is read, and encoded if its content has changed. A moved
+/// file is recognised by its content and not encoded again. Entries of files in a folder that
+/// cannot be listed are kept. Vectors are on the disk before the database refers to them, and each
+/// commit is atomic: an interrupted update leaves a valid index of fewer files.
+///
+/// `@unchecked Sendable`: another thread may call `keep` during `run`. Both hold `gate` while they
+/// use mutable state.
 public final class IndexUpdate: @unchecked Sendable {
     /// A file that could not be read.
     public struct Failure: Sendable, Hashable, Codable {
-        /// The path as the folder's path, then that of the file in it. Bytes that are not UTF-8 become
-        /// U+FFFD.
+        /// The path of the folder, followed by the path of the file in it.
+        ///
+        /// Bytes that are not UTF-8 become U+FFFD.
         public var path: String { file.description }
         /// The bytes of the path, which need not be UTF-8.
         public var pathBytes: [UInt8] { file.bytes }
@@ -26,7 +32,7 @@ public final class IndexUpdate: @unchecked Sendable {
         public let reason: String
         /// The limit of decoding that the image exceeds; nil for other reasons.
         public let exceededLimit: ImageLimit?
-        /// False if an earlier update, which was not interrupted, recorded the same of the file.
+        /// False if an earlier, uninterrupted update recorded the same failure of the file.
         public let isNew: Bool
 
         private enum CodingKeys: String, CodingKey {
@@ -42,15 +48,14 @@ public final class IndexUpdate: @unchecked Sendable {
         public var encoded = 0
         /// The number of known images with new paths.
         public var moved = 0
-        /// The number of images that are gone.
+        /// The number of images that were removed from the index.
         public var deleted = 0
-        /// All files that could not be read, now or before, by path.
+        /// All files that cannot be read, including those of earlier updates, by path.
         public var failures: [Failure] = []
-        /// The links that lead nowhere now, the images behind which are kept: the folder's path,
-        /// then that of the link in it.
+        /// The paths of dangling links, whose images stay in the index.
         public var danglingLinks: [String] { dangling.map(\.description) }
         package var dangling: [FilePath] = []
-        /// Image files in formats that are not supported.
+        /// The image files in unsupported formats.
         public var skipped = SkippedFormats()
 
         private enum CodingKeys: String, CodingKey {
@@ -62,43 +67,45 @@ public final class IndexUpdate: @unchecked Sendable {
     let folder: FilePath
     let model: CLIPModel
     let decoding: RGBImage.DecodingOptions
-    /// True if every file is read and compared with its digest.
+    /// True if every file is read, and the index is compared with its checksums.
     let isVerifying: Bool
     let place: FilePath
     let database: IndexDatabase
-    /// The vectors of the index that a rebuild replaces: nobody else may update it meanwhile.
+    /// The vectors of the index that a rebuild replaces, held as a lock against other updates.
     let replaced: GrowingFile?
-    /// Held by whoever changes anything below, so that `keep` may be called at any moment.
+    /// The lock for all mutable state below, so that `keep` may be called at any moment.
     private let gate = Mutex(())
     var rows: RowWriter
     var summary = Summary()
-    /// Files with changed entries, which the next commit writes.
+    /// The changed entries, which the next commit writes.
     private var waiting: [(file: IndexDatabase.File, id: Int?)] = []
     private var seen: [Int] = []
     /// The ids of files in `waiting` that have new paths.
     var moved: Set<Int> = []
-    /// Files that may have moved, by their content, the next at the end, as of the last commit.
+    /// The entries that may have moved, by digest, the next one last, as of the last commit.
     var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
-    /// The paths, in the folder, of failures that were not recorded before.
+    /// The relative paths of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
-    /// The folders that could not be listed, by their paths in the folder.
+    /// The relative paths of folders that could not be listed, with the reasons.
     var unlisted: [(path: FilePath, reason: String)] = []
-    /// False if an update was interrupted, so that nobody has heard of the failures that it found.
+    /// False if the last update was interrupted, so that its failures were not reported.
     var lastUpdateHasEnded = true
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
-    /// The least number of rows for which a search gains by rounded vectors.
+    /// The least number of rows for which quantised vectors make a search faster.
     var quantizingFrom = 16_384
 
     /// Opens the index of a folder for writing, or begins it.
     ///
     /// - Parameters:
-    ///   - modelName: The name or absolute path under which the model is found again.
-    ///   - isRebuild: True to make the index anew; the old one is searched until `run` has ended,
-    ///     and an interrupted rebuild with the same model is gone on with.
-    ///   - isVerifying: True to compare the content of every file with what was indexed, and not
-    ///     only of those whose size or times have changed, and to compare the index with its
-    ///     checksums.
+    ///   - folder: The path of the folder.
+    ///   - model: The model that encodes the images.
+    ///   - modelName: The name or absolute path that loads the model again.
+    ///   - decoding: The limits and choices of decoding.
+    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
+    ///     interrupted rebuild with the same model is continued.
+    ///   - isVerifying: True to read every file and compare its digest, not only if its size or
+    ///     times have changed, and to compare the index with its checksums.
     /// - Throws: `IndexError`.
     package init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
@@ -142,7 +149,8 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Scans the folder, encodes new and changed images, and commits the result.
     ///
-    /// - Parameter progress: Called for every file that was looked at, with true if it was encoded.
+    /// - Parameter progress: Called for each file, with true if it was encoded.
+    /// - Returns: The numbers of images, and the failures.
     /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
     ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func run(progress: (_ isEncoded: Bool) -> Void = { _ in }) throws -> Summary {
@@ -152,7 +160,7 @@ public final class IndexUpdate: @unchecked Sendable {
         return summary
     }
 
-    /// The same for files that `next` lists one after the other.
+    /// Updates the index from the files that `next` returns one after the other.
     func run(
         _ next: () -> FolderWalk.Element?, progress: (_ isEncoded: Bool) -> Void = { _ in }
     ) throws -> Summary {
@@ -196,11 +204,11 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Commits what has been done, of an update that is running; for a process that is about to end.
+    /// Commits the results so far and ends a running update, for a process that is about to end.
     ///
-    /// It may be called by any thread at any moment. After it, `run` does no more.
+    /// Any thread may call it at any moment. After it, `run` does nothing more.
     ///
-    /// - Returns: the number of images that the index has.
+    /// - Returns: The number of images in the index.
     public func keep() -> Int {
         gate.withLock { _ in
             attempt { () throws(FileError) in
@@ -216,7 +224,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Forgets the files that are gone.
+    /// Removes the files that are gone from the index.
     private func finish() throws(FileError) {
         try commit()
         let database = database
@@ -232,23 +240,23 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Seals the index; a rebuilt one then takes the place of the old one.
+    /// Seals the index; a rebuilt index then replaces the old one.
     private func close() throws(FileError) {
-        // The next update takes this for the mark of an update that was not interrupted.
+        // To the next update, this shows that the last one was not interrupted.
         let database = database
         try database.transaction { () throws(FileError) in
             try database.setFact("count", "\(try database.count())")
             try database.sealFacts()
         }
         guard replaced != nil else { return try database.seal(place) }
-        // SQLite removes its log under the name that the log had, which is another one from here on.
+        // Before the folder is renamed: SQLite removes its log under the name that it had.
         try database.mergeLog()
         try IndexSeal.write(place)
         try FolderIndex.replace(in: folder)
     }
 
-    /// Rounds the vectors once there are many, and again when there are many more or the index is
-    /// verified.
+    /// Quantises the vectors once there are many, and again when there are many more or the index
+    /// is verified.
     ///
     /// It takes long and changes nothing that `keep` uses, so it does not hold the gate.
     private func quantize() {
@@ -263,7 +271,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Ends the update if something cannot be done, after which nothing more is done.
+    /// Runs a step, unless the update has ended; an error ends the update.
     func attempt(_ body: () throws(FileError) -> Void) {
         guard stopped == nil else { return }
         do throws(FileError) {
@@ -273,12 +281,12 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Ends the update, after which nothing more is done.
+    /// Ends the update with an error; later steps do nothing.
     func stop(_ error: IndexError) {
         if stopped == nil { stopped = error }
     }
 
-    /// Keeps a changed entry for the next commit.
+    /// Adds a changed entry to the next commit.
     func set(_ file: IndexDatabase.File, id: Int?) throws(FileError) {
         waiting.append((file, id))
         if waiting.count >= 1000 || ContinuousClock.now - lastCommit > .milliseconds(200) {
@@ -286,7 +294,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Marks entries whose files are there as they were.
+    /// Marks entries whose files were found unchanged.
     func markSeen(_ ids: [Int]) throws(FileError) {
         seen += ids
         if seen.count >= 1000 { try commit() }
@@ -294,7 +302,7 @@ public final class IndexUpdate: @unchecked Sendable {
 
     func markNewFailure(of path: FilePath) { newFailures.insert(path) }
 
-    /// Makes everything so far last.
+    /// Commits all changes so far.
     func commit() throws(FileError) {
         let (database, waiting, seen) = (database, waiting, seen)
         try rows.commit(to: database) { () throws(FileError) in
@@ -302,7 +310,7 @@ public final class IndexUpdate: @unchecked Sendable {
             try database.markSeen(seen)
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
-        // These are in the database now, and marked as seen there.
+        // The database has these now, marked as seen.
         moved.removeAll(keepingCapacity: true)
         movedCandidates.removeAll(keepingCapacity: true)
     }

@@ -1,6 +1,8 @@
 public import CLIP
 
-/// The choices in decoding images on which the vectors of an index depend.
+/// The choices of decoding on which the vectors of an index depend.
+///
+/// Vectors of different choices are not comparable; `IndexError.otherDecoding` names both.
 public struct IndexedDecoding: Sendable, Hashable {
     /// The rules of resizing and cropping.
     public let rules: ImagePreprocessor.Rules
@@ -41,7 +43,7 @@ public struct IndexedDecoding: Sendable, Hashable {
         """
     }
 
-    /// Returns the choices that differ from others, as a phrase: "fast decoding".
+    /// Returns the choices that differ from those of `other` as a phrase, such as "fast decoding".
     func difference(from other: IndexedDecoding) -> String {
         var words: [String] = []
         if rules != other.rules { words.append("the preprocessing \(rules.rawValue)") }

@@ -1,26 +1,27 @@
 internal import Files
 internal import Tensors
 
-/// The checksums of a row of an index, each the first 8 bytes of a SHA-256: files that were changed
-/// by something else than this program are noticed by them.
+/// The checksums of a row of an index, each the first 8 bytes of a SHA-256.
+///
+/// They detect changes that other programs, or faults of the disk, made to the files of the index.
 struct RowSums: Sendable, Equatable {
     /// The checksum of the bytes of the vector.
     let vector: [UInt8]
-    /// The checksum of the file's path, size, digest, dimensions and row, and of `vector`.
+    /// The checksum of the file's path, size, digest, width, height and row, and of `vector`.
     let file: [UInt8]
 
     static let length = 8
 
     var bytes: [UInt8] { vector + file }
 
-    /// Reads checksums as `bytes` has them; nil if they have another length.
+    /// Reads checksums from the form of `bytes`; nil if the length is wrong.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == 2 * Self.length else { return nil }
         vector = Array(bytes[..<Self.length])
         file = Array(bytes[Self.length...])
     }
 
-    /// The checksums of a file and of its vector, given as the bytes of the file of vectors.
+    /// Computes the checksums of a file and of its vector, which is given as the bytes of its row.
     init(_ file: IndexDatabase.File, vector: [UInt8]) {
         self.init(file, vectorSum: Self.sum(vector))
     }
@@ -32,7 +33,7 @@ struct RowSums: Sendable, Equatable {
                 + (file.digest ?? []) + vectorSum + file.path.bytes)
     }
 
-    /// The checksums of an id of a `VectorIndex` and of its vector.
+    /// Computes the checksums of an id of a `VectorIndex` and of its vector.
     init(id: [UInt8], row: Int, vectorSum: [UInt8]) {
         vector = vectorSum
         file = Self.sum(Array("\(row) ".utf8) + vectorSum + id)
@@ -42,7 +43,9 @@ struct RowSums: Sendable, Equatable {
 }
 
 extension IndexDatabase.File {
-    /// Reads a row of the table of files, and validates it: an index may have come with the images.
+    /// Reads and validates a row of the table of files.
+    ///
+    /// An index may have come with the images, so its content is not trusted.
     ///
     /// - Throws: `FileError` if no version of the program writes such a row.
     init(_ row: [SQLite.Value]) throws(FileError) {
@@ -58,10 +61,10 @@ extension IndexDatabase.File {
         (self.size, self.modified, self.width, self.height) = (size, modified, width, height)
         digest = row[4].blob
         guard digest.map({ $0.count == 32 }) ?? row[4].isNull else {
-            throw IndexDatabase.damage("the digest of \(self.path) is no SHA-256")
+            throw IndexDatabase.damage("the digest of \(self.path) is not a SHA-256")
         }
         self.row = row[5].integer
-        // No file of vectors is larger than the largest file.
+        // A row beyond this would be behind the largest possible file.
         guard self.row.map({ 0..<(1 << 48) ~= $0 }) ?? row[5].isNull else {
             throw IndexDatabase.damage("the row of \(self.path) is \(Self.shown(row[5]))")
         }
@@ -78,7 +81,7 @@ extension IndexDatabase.File {
 
     private static let longestSide = Int(Int32.max)
 
-    /// True if a path leads to something below the folder that it is appended to.
+    /// Returns true if a relative path stays inside the folder to which it is appended.
     private static func isSafe(_ path: [UInt8]) -> Bool {
         (try? OpenFolder.components(of: path)) != nil
     }

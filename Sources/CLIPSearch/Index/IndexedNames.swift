@@ -1,20 +1,20 @@
 package import Files
 package import Tensors
 
-/// The state of the names of an index's images in the file system now.
+/// The images of an index that are missing now, and those that are links.
 ///
 /// A link is a second name of an image, not a second image: if the file were deleted as its
 /// duplicate, nothing would be left.
 package struct IndexedNames: Sendable, Equatable {
     /// The rows of images that are gone.
     package private(set) var gone: Set<Int> = []
-    /// The rows of symbolic links, and of hard links and linked folders that lead to a file which
-    /// another row has too.
+    /// The rows of symbolic links, and of hard links and paths through linked folders whose file
+    /// has another row too.
     package private(set) var links: Set<Int> = []
 
-    /// Looks at the files of some images of a folder, without reading them.
+    /// Looks up the files of some images in a folder, without reading them.
     ///
-    /// - Complexity: Two calls of the system for each image.
+    /// - Complexity: O(images), with two system calls for each.
     package init(of images: [IndexedImage], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
         for (row, image) in images.enumerated() {
@@ -32,7 +32,7 @@ package struct IndexedNames: Sendable, Equatable {
         }
         let root = (try? realPath(folder.bytes)) ?? folder.bytes
         for rows in rows.values where rows.count > 1 {
-            // Two names may lead through one linked folder.
+            // Both names may lead through a linked folder.
             let own = rows.first { row in
                 let name = images[row].file.bytes.dropFirst(folder.appending([]).bytes.count)
                 return (try? realPath(images[row].file.bytes))

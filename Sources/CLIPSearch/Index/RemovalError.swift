@@ -2,12 +2,12 @@ package import Files
 
 /// The reason why a file is not moved, deleted or put back.
 package enum RemovalError: Error, Equatable, Sendable {
-    /// An image stays because a file, itself or the duplicate that is kept, is not as it was
-    /// indexed.
+    /// An image stays because `file`, which is the image or the duplicate that is kept, has changed
+    /// since it was indexed.
     case changed(path: FilePath, file: FilePath)
-    /// An image is not touched.
+    /// An image stays for another reason.
     case refused(path: FilePath, reason: String)
-    /// A step that was begun failed.
+    /// A step failed after it had begun.
     case failed(path: FilePath, Step, reason: String)
     /// The log cannot be read or written.
     case unusableLog(path: FilePath, reason: String)

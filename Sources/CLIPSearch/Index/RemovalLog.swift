@@ -2,21 +2,22 @@ package import Files
 package import CLIP
 package import Tensors
 
-/// The log of files that were moved or deleted: one JSON object a line, on the disk before and
-/// after each action, so that it tells the truth whenever the process ends.
+/// The log of moved and deleted files: JSON Lines, written to disk before and after each action, so
+/// that it is true whenever the process ends.
 ///
-/// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither is
-/// there, the process ended in between, and the disk says what happened. A new log in which nothing
-/// is logged is removed.
+/// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither
+/// follows, the process ended in between, and the files show what happened. A new log without
+/// entries is removed.
 package final class RemovalLog {
     /// The state of an action.
     package enum Step: String, Sendable {
-        /// About to be done.
+        /// The action is about to begin.
         case intent
+        /// The action is complete.
         case done
-        /// Not done: the file is where it was.
+        /// The action failed, and the file is where it was.
         case failed
-        /// Put back by `RemovalUndo`.
+        /// `RemovalUndo` has put the file back.
         case restored
     }
 
@@ -34,7 +35,7 @@ package final class RemovalLog {
         package var to: FilePath?
         /// The SHA-256 of the file: 32 bytes.
         package var digest: [UInt8]
-        /// In bytes.
+        /// The size of the file in bytes.
         package var size: Int
         /// The absolute path of the duplicate that was kept.
         package var kept: FilePath
@@ -45,13 +46,15 @@ package final class RemovalLog {
     /// The path of the log.
     package let path: FilePath
     private let file: LogFile
-    /// True of a new log until something is logged.
+    /// True for a new log until its first entry.
     private var isUnused: Bool
 
-    /// Opens a log, to which is appended if it is there.
+    /// Opens a log for appending, or makes it.
     ///
-    /// - Parameter isNew: whether it must not be there yet.
-    /// - Throws: `RemovalError.unusableLog`, also if another file than a log is there.
+    /// - Parameters:
+    ///   - path: The path of the log.
+    ///   - isNew: True if an existing file is an error.
+    /// - Throws: `RemovalError.unusableLog`, also if the file exists and is not a log.
     package convenience init(path: FilePath, isNew: Bool = false) throws(RemovalError) {
         if !isNew { try Self.check(path) }
         try self.init(unchecked: path, isNew: isNew)
@@ -68,7 +71,7 @@ package final class RemovalLog {
         }
     }
 
-    /// Refuses a file to which a log must not be appended: one that has content and is not a log.
+    /// Refuses a file that has content and is not a log, to which nothing must be appended.
     ///
     /// - Throws: `RemovalError.unusableLog`.
     package static func check(_ path: FilePath) throws(RemovalError) {
@@ -78,7 +81,7 @@ package final class RemovalLog {
             let line = try InputFile(path: path.bytes).read(upTo: newline, limit: 1 << 20) ?? []
             if entry(line) != nil || isBeginning(line) { return }
         } catch {
-            // A line without an end is not one of a log.
+            // A line that is too long is not one of a log.
             guard error.code == 0 else { throw .unusableLog(path: path, reason: error.reason) }
         }
         throw .unusableLog(
@@ -88,7 +91,7 @@ package final class RemovalLog {
 
     deinit { if isUnused { try? removeFile(path.bytes) } }
 
-    /// Makes a log in a folder, `clip-dedupe-DATE.jsonl`, with the date and time of now in UTC.
+    /// Makes a log `clip-dedupe-DATE.jsonl` in a folder, with the current date and time in UTC.
     ///
     /// - Throws: `RemovalError.unusableLog`.
     package convenience init(in folder: FilePath) throws(RemovalError) {
@@ -102,9 +105,9 @@ package final class RemovalLog {
         try self.init(path: path, isNew: true)
     }
 
-    /// Appends an entry, and puts it on the disk.
+    /// Appends an entry, and waits until it is on the disk.
     ///
-    /// - Throws: `RemovalError.unusableLog`; then nothing may be done to the file.
+    /// - Throws: `RemovalError.unusableLog`; the file of the entry must then not be touched.
     func append(_ entry: Entry) throws(RemovalError) {
         isUnused = false
         do throws(FileError) {
@@ -126,9 +129,12 @@ package final class RemovalLog {
         return JSONValue.object(members).bytes
     }
 
-    /// The entries of a log, in order. A line that the end of a process cut off is passed over.
+    /// Returns the entries of a log, in order.
     ///
-    /// - Throws: `RemovalError.unusableLog` if it cannot be read, is damaged or not such a log.
+    /// A line that is incomplete because its process ended is skipped.
+    ///
+    /// - Throws: `RemovalError.unusableLog` if the file cannot be read, is damaged, or is not a
+    ///   log.
     package static func entries(of path: FilePath) throws(RemovalError) -> [Entry] {
         var entries: [Entry] = []
         if let number = try read(path, { entries.append($0) }).first {
@@ -143,11 +149,11 @@ package final class RemovalLog {
         "line \(number) is not an entry of a log of removed duplicates"
     }
 
-    /// Calls a function with each entry of a log, in order, a line in memory at a time.
+    /// Calls a closure with each entry of a log, in order, with one line in memory at a time.
     ///
-    /// - Returns: The numbers of damaged lines, from 1: neither entries nor cut off by the end of a
-    ///   process.
-    /// - Throws: `RemovalError.unusableLog` if it cannot be read, or is not such a log.
+    /// - Returns: The 1-based numbers of damaged lines: those that are neither entries nor
+    ///   incomplete because their process ended.
+    /// - Throws: `RemovalError.unusableLog` if the file cannot be read or is not a log.
     static func read(
         _ path: FilePath, _ body: (Entry) -> Void
     ) throws(RemovalError) -> [Int] {
@@ -158,7 +164,7 @@ package final class RemovalLog {
             var start = 0
             while let line = try file.read(upTo: newline) {
                 number += 1
-                // The last line is cut off unless it has its end.
+                // A line without a newline is incomplete.
                 let isWhole = file.position == start + line.count + 1
                 start = file.position
                 if isWhole, let entry = entry(line) {
@@ -177,11 +183,11 @@ package final class RemovalLog {
         return damaged
     }
 
-    /// True of a line that is the beginning of an entry, as the end of a process leaves one.
+    /// Returns true if a line is the beginning of an entry, as a process that ends leaves it.
     private static func isBeginning(_ line: [UInt8]) -> Bool {
         let quote = UInt8(ascii: "\"")
         var rest = line[...]
-        /// Passes over a text; true if the line ends within it.
+        /// Skips a text; true if the line ends within it, nil if there is another text.
         func ends(in text: String) -> Bool? {
             if rest.starts(with: text.utf8) {
                 rest = rest.dropFirst(text.utf8.count)
@@ -189,7 +195,7 @@ package final class RemovalLog {
             }
             return text.utf8.starts(with: rest) ? true : nil
         }
-        /// The same of a value: a string or null.
+        /// Skips a string or null; true if the line ends within it, nil if there is another value.
         func endsInValue() -> Bool? {
             guard rest.first == quote else { return ends(in: "null") }
             rest = rest.dropFirst()
@@ -217,7 +223,7 @@ package final class RemovalLog {
     }
 
     private static func entry(_ line: [UInt8]) -> Entry? {
-        // The quotes of a path are escaped in a line, so a key cannot be taken from inside of one.
+        // Quotes in a path are escaped, so a key is never found inside a path.
         func value(_ key: String) -> ArraySlice<UInt8>? {
             let key = Array("\"\(key)\":".utf8)
             for start in line.indices.dropLast(key.count)

@@ -2,29 +2,30 @@ package import Files
 package import CLIP
 package import Tensors
 
-/// Puts files back that `DuplicateRemoval` moved, by its log.
+/// Puts back the files that `DuplicateRemoval` moved, according to its log.
 ///
-/// It may be repeated: what is back already is left alone. An action whose end is not in the log is
-/// judged by what is on the disk.
+/// It may be repeated: files that are back are left alone. If the log does not say how an action
+/// ended, the files on the disk decide.
 package struct RemovalUndo {
-    /// The outcome.
+    /// The outcome of putting files back.
     package struct Summary: Sendable {
         /// The files that were put back.
         package var restored: [FilePath] = []
         /// The number of files that are where they were before the removal.
         package var unchanged = 0
-        /// Deleted files, with the duplicate that was kept of each.
+        /// The deleted files, each with the duplicate that was kept.
         package var deleted: [(path: FilePath, kept: FilePath)] = []
         /// The files that could not be put back.
         package var failures: [RemovalError] = []
-        /// The numbers of damaged lines of the log, from 1. A file is put back only if another line
-        /// names it.
+        /// The 1-based numbers of damaged lines of the log.
+        ///
+        /// A file of a damaged line is put back only if another line names it.
         package var damagedLines: [Int] = []
     }
 
     private let path: FilePath
 
-    /// - Parameter path: a log.
+    /// Prepares to undo the moves of a log.
     package init(log path: FilePath) { self.path = path }
 
     private struct Key: Hashable {
@@ -32,7 +33,7 @@ package struct RemovalUndo {
         let to: FilePath?
     }
 
-    /// Puts back what can be.
+    /// Puts back all files for which that is possible.
     ///
     /// - Throws: `RemovalError.unusableLog`.
     package func run() throws(RemovalError) -> Summary {
@@ -94,7 +95,7 @@ package struct RemovalUndo {
 
         var file: OpenedFile? { root.flatMap { try? $0.file(components) } }
 
-        /// True if anything has the name.
+        /// True if a file, folder or link exists at the path.
         var isTaken: Bool {
             guard let name = components.last, let root,
                 let parent = try? root.folder(components.dropLast())
@@ -108,7 +109,7 @@ package struct RemovalUndo {
         }
     }
 
-    /// Moves a file back; false if nothing is to be done.
+    /// Moves a file back; false if there is nothing to do.
     private func putBack(
         _ entry: RemovalLog.Entry, _ source: Place, _ target: Place
     ) throws(FileError) -> Bool {
@@ -129,14 +130,14 @@ package struct RemovalUndo {
                         another file has the original path now; \(target.path) was not moved back
                         """)
             }
-            // The process ended when the file was at both places: its second name, or its copy,
-            // goes.
+            // The process ended when the file was at both places, as a second name or a copy, which
+            // is removed.
             guard entry.step == .intent, isMoved else { return false }
             try file.remove()
             return true
         }
         guard isMoved else {
-            // Something else was there before, or came later.
+            // The file at the target is another one, from before or later.
             throw FileError(
                 reason: "\(target.path) has changed since it was moved, and stays there")
         }

@@ -3,16 +3,17 @@ internal import CSQLite
 internal import Synchronization
 internal import Tensors
 
-/// The version of SQLite, such as "3.40.1".
+/// Returns the version of SQLite, such as "3.40.1".
 package func sqliteVersion() -> String { String(cString: sqlite3_libversion()) }
 
-/// A database of SQLite, which any number of threads may use at once: each statement runs by
-/// itself, from its first row to its last.
+/// A connection to an SQLite database, which any number of threads may use at once.
+///
+/// Each statement runs alone, from its first row to its last.
 ///
 /// `@unchecked Sendable`: the connection and its prepared statements are used only while `lock` is
 /// held.
 final class SQLite: @unchecked Sendable {
-    /// What a column or a parameter holds.
+    /// The value of a column or a parameter.
     enum Value {
         case null
         case integer(Int)
@@ -29,12 +30,17 @@ final class SQLite: @unchecked Sendable {
     private let connection: OpaquePointer
     private var statements: [String: OpaquePointer] = [:]
 
+    /// Opens a database.
+    ///
     /// - Parameters:
-    ///   - isForWriting: whether the file is made if there is none, and may be changed.
-    ///   - isFixed: whether nobody can write it, its folder neither, where readers leave marks.
+    ///   - path: The path of the database file.
+    ///   - isForWriting: True to make the file if it is missing, and to allow changes.
+    ///   - isFixed: True if neither the file nor its folder can be written. SQLite then makes no
+    ///     files for locks there.
+    /// - Throws: `FileError`.
     init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
-        // SQLite would write through a link that somebody else put in the place of one of its
-        // files.
+        // If somebody put a link in the place of one of its files, SQLite would write to its
+        // target.
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let file = path.bytes + suffix.utf8
             if let status = try? FileStatus(path: file, followingLinks: false), status.isLink {
@@ -45,7 +51,7 @@ final class SQLite: @unchecked Sendable {
             }
         }
         var opened: OpaquePointer?
-        // A relative path that begins with "file:" would be a URI.
+        // SQLite takes a path that begins with "file:" for a URI.
         let isRelative = path.bytes.first != UInt8(ascii: "/")
         let name =
             isFixed
@@ -55,7 +61,7 @@ final class SQLite: @unchecked Sendable {
             ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             : isFixed ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE
         let status = withPath(name) { sqlite3_open_v2($0, &opened, flags, nil) }
-        guard let opened else { throw FileError(reason: "there is no memory") }
+        guard let opened else { throw FileError(reason: "out of memory") }
         guard status == SQLITE_OK else {
             let failure = Self.failure(of: opened)
             sqlite3_close_v2(opened)
@@ -65,7 +71,7 @@ final class SQLite: @unchecked Sendable {
         sqlite3_busy_timeout(opened, 10_000)
     }
 
-    /// file:PATH?immutable=1, as SQLite takes it for a file that does not change.
+    /// Returns the URI `file:PATH?immutable=1`, for a file that does not change.
     private static func address(ofFixed path: FilePath) -> [UInt8] {
         let plain = Array("/._-".utf8)
         let name = path.bytes.flatMap { byte -> [UInt8] in
@@ -105,7 +111,7 @@ final class SQLite: @unchecked Sendable {
         }
     }
 
-    /// Runs all of `body` or nothing of it; for one thread at a time.
+    /// Runs `body` in a transaction; one thread at a time may do so.
     func transaction(_ body: () throws(FileError) -> Void) throws(FileError) {
         try run("BEGIN IMMEDIATE")
         do throws(FileError) {
@@ -127,13 +133,13 @@ final class SQLite: @unchecked Sendable {
     }
 
     private func bind(_ value: Value, at index: Int32, _ statement: OpaquePointer) {
-        // SQLite copies what it is handed.
+        // SQLITE_TRANSIENT: SQLite copies the value.
         let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
         switch value {
         case .null: sqlite3_bind_null(statement, index)
         case .integer(let value): sqlite3_bind_int64(statement, index, Int64(value))
         case .text(let value): sqlite3_bind_text(statement, index, value, -1, copied)
-        // A blob at no address would be NULL.
+        // A blob with a null pointer would become NULL.
         case .blob(let value) where value.isEmpty: sqlite3_bind_zeroblob(statement, index, 0)
         case .blob(let value):
             _ = value.withUnsafeBytes {

@@ -1,7 +1,7 @@
 internal import CLIP
 
-/// The reason why an image of an index cannot be read, and its text in the database: the message,
-/// with a mark and the name of the limit that the image exceeds, if it does.
+/// The reason why an image cannot be read, as the database stores it: the message, followed by a
+/// mark and the name of a limit if the image exceeds one.
 struct StoredFailure {
     let reason: String
     let exceededLimit: ImageLimit?
@@ -24,8 +24,9 @@ struct StoredFailure {
         exceededLimit.map { "\(reason)\(Self.limitMark)\($0.rawValue)" } ?? reason
     }
 
-    /// True if a text of the database has the same cause. An older version wrote advice after the
-    /// message, and no mark.
+    /// Returns true if a stored text has the same cause.
+    ///
+    /// An older version wrote advice after the message, and no mark.
     func isCause(of text: String?) -> Bool {
         guard let text else { return false }
         return text == self.text || exceededLimit != nil && text.hasPrefix("\(reason); raise ")

@@ -1,8 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// The part of a `VectorIndex` that SQLite keeps: which ids there are, and which row of the vectors
-/// each has.
+/// The SQLite database of a `VectorIndex`: the ids, and the row of the vectors that each has.
 struct IDDatabase: RowDatabase {
     /// An id and its row.
     struct Entry: RowEntry {

@@ -3,7 +3,7 @@ public import CLIP
 internal import Synchronization
 internal import Tensors
 
-/// Vectors with ids, in a folder of files, to be searched by cosine.
+/// A searchable index of vectors under ids, stored in a folder.
 ///
 /// ```swift
 /// let index = try VectorIndex(at: "products.index", dimension: 512)
@@ -13,16 +13,16 @@ internal import Tensors
 /// }
 /// ```
 ///
-/// Vectors are stored divided by their L2 norms. One process at a time may have an index open for
-/// writing, and any number for reading. Readers see each change once it is committed. All methods
-/// may be called by any number of threads at once.
+/// Vectors are stored divided by their L2 norms and compared by cosine. One process at a time may
+/// have an index open for writing, and any number for reading. Readers see each change once it is
+/// committed. Any number of threads may call all methods at once.
 ///
-/// Each call of `add` and `remove` is atomic: a process that is killed at any moment leaves the
-/// state before the call or the one after it. When the call returns, the change is on the disk.
-/// Larger batches are much faster than single vectors.
+/// Each call of `add` and `remove` is atomic: a process that is killed leaves the state before or
+/// after the call. When the call returns, the change is on the disk. Large batches are much faster
+/// than single vectors.
 ///
-/// Files that anything else has written are compared with checksums when the index is opened, and
-/// the rows of each result in any case.
+/// When an index is opened, files that another program has changed are compared with their
+/// checksums. The rows of each result are always compared.
 public final class VectorIndex: Sendable {
     /// A vector that is similar to a query.
     public struct Match: Codable, Hashable, Sendable {
@@ -49,7 +49,7 @@ public final class VectorIndex: Sendable {
     private let database: IDDatabase
     /// The vectors as of a commit.
     private let current: Mutex<View>
-    /// Nil if the index was opened for reading.
+    /// The writer; nil if the index was opened for reading.
     private let writer: Mutex<VectorWriter?>
 
     private struct View: Sendable {
@@ -72,8 +72,15 @@ public final class VectorIndex: Sendable {
         try self.init(at: path, dimension: dimension, threads: threads, quantizingFrom: 16_384)
     }
 
-    /// - Parameter quantizingFrom: The least number of rows for which a search gains by quantised
-    ///   vectors.
+    /// Opens an index for reading and writing, or makes an empty one.
+    ///
+    /// - Parameters:
+    ///   - path: The folder of the index.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - threads: The number of threads that a search uses; all cores of the process if nil.
+    ///   - quantizingFrom: The least number of rows for which quantised vectors make a search
+    ///     faster.
+    /// - Throws: `VectorIndexError`.
     convenience init(
         at path: String, dimension: Int, threads: Int?, quantizingFrom: Int
     ) throws(VectorIndexError) {
@@ -88,7 +95,7 @@ public final class VectorIndex: Sendable {
         try self.init(path, writer, threads: threads)
     }
 
-    /// Opens an index for reading, which may be written meanwhile.
+    /// Opens an index for reading, while another process may write it.
     ///
     /// - Parameters:
     ///   - path: The folder of the index.
@@ -134,14 +141,14 @@ public final class VectorIndex: Sendable {
         }
     }
 
-    /// Returns true if the index has a vector of an id.
+    /// Returns true if the index has a vector with an id.
     ///
     /// - Throws: `VectorIndexError`.
     public func contains(_ id: ID) throws(VectorIndexError) -> Bool {
         try reporting { () throws(FileError) in try database.entry(of: id) != nil }
     }
 
-    /// Returns the vector of an id, of norm 1; nil if there is none.
+    /// Returns the vector with an id, normalised to length 1; nil if there is none.
     ///
     /// - Throws: `VectorIndexError`.
     public func vector(for id: ID) throws(VectorIndexError) -> [Float]? {
@@ -169,8 +176,9 @@ public final class VectorIndex: Sendable {
     /// ```
     ///
     /// - Parameters:
-    ///   - id: The id behind which to begin; the first id if nil.
-    ///   - limit: The most ids to return.
+    ///   - id: The id after which to begin; at the first id if nil.
+    ///   - limit: The largest number of ids to return.
+    /// - Returns: The ids.
     /// - Throws: `VectorIndexError`.
     public func ids(after id: ID? = nil, limit: Int = .max) throws(VectorIndexError) -> [ID] {
         try reporting { () throws(FileError) in
@@ -178,15 +186,16 @@ public final class VectorIndex: Sendable {
         }
     }
 
-    /// Returns the vectors most similar to a query, best first, those of one cosine in the order of
-    /// the bytes of their ids.
+    /// Returns the vectors most similar to a query, best first; ties are ordered by the bytes of
+    /// the id.
     ///
     /// - Parameters:
     ///   - query: A vector of any norm but 0.
-    ///   - top: The most vectors to return.
+    ///   - top: The largest number of vectors to return.
     ///   - threshold: The least cosine.
+    /// - Returns: The matches.
     /// - Throws: `VectorIndexError`; `.invalidVector` if the query has another dimension, is zero,
-    ///   or has a number that is not finite.
+    ///   or contains NaN or infinity.
     /// - Complexity: O(`count` · `dimension`).
     public func search(
         _ query: [Float], top: Int, threshold: Float = -1
@@ -198,16 +207,15 @@ public final class VectorIndex: Sendable {
         return try search(queries, top: top, threshold: threshold).first ?? []
     }
 
-    /// Returns the vectors most similar to each query, all of one state of the index.
+    /// Returns the vectors most similar to each query, all from the same state of the index.
     ///
     /// - Parameters:
     ///   - queries: Rows of any norm but 0.
-    ///   - top: The most vectors to return for a query.
+    ///   - top: The largest number of vectors to return for each query.
     ///   - threshold: The least cosine.
-    /// - Returns: The matches of the first query, then those of the next, each as
-    ///   ``search(_:top:threshold:)-(_:_,_,_)`` returns them.
+    /// - Returns: The matches of each query, as the search for a single vector returns them.
     /// - Throws: `VectorIndexError`; `.invalidVector` if a query has another dimension, is zero, or
-    ///   has a number that is not finite.
+    ///   contains NaN or infinity.
     /// - Complexity: O(queries · `count` · `dimension`).
     public func search(
         _ queries: Embeddings, top: Int, threshold: Float = -1
@@ -225,16 +233,15 @@ public final class VectorIndex: Sendable {
 
     // MARK: writing
 
-    /// Adds vectors, in the place of those that the ids have already.
+    /// Adds vectors, and replaces those of ids that exist.
     ///
-    /// All vectors are added, or none of them. If an id occurs several times, its last vector
-    /// counts.
+    /// All vectors are added or none. If an id occurs several times, its last vector counts.
     ///
     /// - Parameters:
     ///   - ids: One id for each row.
     ///   - vectors: Rows of any norm but 0; they are stored divided by their norms.
     /// - Throws: `VectorIndexError`; `.invalidVector` if a row has another dimension, is zero, or
-    ///   has a number that is not finite.
+    ///   contains NaN or infinity, `.readOnly` if the index was opened for reading.
     public func add(_ ids: [ID], vectors: Embeddings) throws(VectorIndexError) {
         guard ids.count == vectors.count else {
             throw .differentCounts(ids: ids.count, vectors: vectors.count)
@@ -243,8 +250,11 @@ public final class VectorIndex: Sendable {
         try writing { writer throws(FileError) in try writer.add(ids, unit) }
     }
 
-    /// Adds a vector, in the place of the one that the id has already.
+    /// Adds a vector, or replaces the one with the same id.
     ///
+    /// - Parameters:
+    ///   - id: The id of the vector.
+    ///   - vector: The vector, of any norm but 0.
     /// - Throws: `VectorIndexError`, as `add(_:vectors:)` does.
     public func add(_ id: ID, vector: [Float]) throws(VectorIndexError) {
         guard vector.count == dimension else {
@@ -253,10 +263,11 @@ public final class VectorIndex: Sendable {
         try add([id], vectors: Embeddings(rows: vector, dimension: dimension))
     }
 
-    /// Removes the vectors of ids, all or none of them; ids without a vector are ignored.
+    /// Removes the vectors with some ids, all or none; other ids are ignored.
     ///
+    /// - Parameter ids: The ids of the vectors.
     /// - Returns: The number of removed vectors.
-    /// - Throws: `VectorIndexError`.
+    /// - Throws: `VectorIndexError`; `.readOnly` if the index was opened for reading.
     @discardableResult
     public func remove(_ ids: [ID]) throws(VectorIndexError) -> Int {
         try writing { writer throws(FileError) in try writer.remove(ids) }
@@ -282,11 +293,11 @@ public final class VectorIndex: Sendable {
         }
     }
 
-    /// Reads from one state of the index: again if a commit came between, which may look like
-    /// damage.
+    /// Reads from one state of the index, and repeats that if a commit intervened, which may look
+    /// like damage.
     ///
-    /// If a writer commits faster than `body` ends, 20 times in a row, the result may be of two
-    /// states; each of its vectors is right even then.
+    /// If commits intervene 20 times in a row, the result may mix two states; each of its vectors
+    /// is right even then.
     private func reading<Result>(
         _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
     ) throws(VectorIndexError) -> Result {
@@ -308,7 +319,7 @@ public final class VectorIndex: Sendable {
     private func view() throws(FileError) -> View {
         let state = try database.state()
         return try current.withLock { current throws(FileError) in
-            // Another thread may have mapped newer ones meanwhile.
+            // Another thread may have mapped a newer state meanwhile.
             if current.state.commits < state.commits {
                 let rows = try RowReader(
                     database, dimension: dimension, count: state.count, in: FilePath(path))

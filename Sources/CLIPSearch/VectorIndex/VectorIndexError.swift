@@ -12,23 +12,23 @@ internal import Tensors
 /// ```
 @nonexhaustive
 public enum VectorIndexError: Error, Hashable, Sendable {
-    /// There is no index at a path.
+    /// There is no index at the path.
     case missing(path: String)
-    /// A folder has files that are not those of a `VectorIndex`.
+    /// The folder is not that of a `VectorIndex`: it has the files of a `FolderIndex`.
     case notAnIndex(path: String)
-    /// An index cannot be read or written.
+    /// The index cannot be read or written.
     case unusable(path: String, reason: String)
-    /// The content of an index does not match its checksums.
+    /// The content of the index does not match its checksums.
     case damaged(path: String, reason: String)
     /// Another process, or another `VectorIndex` of this one, has the index open for writing.
     case busy(path: String)
-    /// An index that was opened for reading was to be changed.
+    /// The index was opened for reading and cannot be changed.
     case readOnly(path: String)
-    /// The vectors of an index have another dimension than expected.
+    /// The vectors of the index have another dimension than the caller expects.
     case otherDimension(path: String, expected: Int, found: Int)
-    /// A vector can be neither stored nor searched for.
+    /// A vector can neither be stored nor searched for.
     case invalidVector(VectorError)
-    /// There is not one id for each vector.
+    /// The number of ids is not the number of vectors.
     case differentCounts(ids: Int, vectors: Int)
 }
 
@@ -44,7 +44,7 @@ extension VectorIndexError {
 }
 
 extension VectorIndexError: CustomStringConvertible {
-    /// The error as one line for a person.
+    /// The error as one line of English.
     public var description: String {
         switch self {
         case .missing(let path): "there is no index at \(path)"
@@ -56,7 +56,8 @@ extension VectorIndexError: CustomStringConvertible {
         case .otherDimension(let path, let expected, let found):
             "expected vectors of \(expected) dimensions in the index \(path), found \(found)"
         case .invalidVector(let error): "\(error)"
-        case .differentCounts(let ids, let vectors): "\(ids) ids for \(vectors) vectors"
+        case .differentCounts(let ids, let vectors):
+            "expected \(vectors) ids, one for each vector, found \(ids)"
         }
     }
 }

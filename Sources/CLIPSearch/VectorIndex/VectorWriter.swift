@@ -8,13 +8,13 @@ struct VectorWriter {
     private let database: IDDatabase
     private var rows: RowWriter
     private var state = IDDatabase.State(commits: 0, count: 0)
-    /// The least number of rows for which a search gains by quantised vectors.
+    /// The least number of rows for which quantised vectors make a search faster.
     private let quantizingFrom: Int
     private let threads: Int
-    /// The number of rows that were written since the rows were last quantised.
+    /// The number of rows written since the vectors were last quantised.
     private var unquantized = 0
 
-    /// True if there is the database of an index, readable or not.
+    /// Returns true if a folder has the database of an index, readable or not.
     static func exists(_ path: String) -> Bool { has(IDDatabase.fileName, in: FilePath(path)) }
 
     private static func has(_ name: String, in place: FilePath) -> Bool {
@@ -26,7 +26,7 @@ struct VectorWriter {
         }
     }
 
-    /// The dimension of an index.
+    /// Returns the dimension of an index.
     ///
     /// - Throws: `FileError` if it is not a complete index of this version.
     static func dimension(of database: IDDatabase) throws(FileError) -> Int {
@@ -58,7 +58,7 @@ struct VectorWriter {
         do throws(FileError) {
             try makeFolder(place.bytes)
             rows = RowWriter(try RowWriter.lock(place), in: place, dimension: dimension)
-            // A process may have ended before it stored anything, but not with vectors.
+            // A process may have ended before it stored anything, but then there are no vectors.
             guard exists || rows.byteCount == 0 else {
                 throw IDDatabase.damage("\(IDDatabase.fileName) is missing")
             }
@@ -93,7 +93,7 @@ struct VectorWriter {
         }
     }
 
-    /// Reads the state of the index, and verifies it unless nothing else can have changed it.
+    /// Reads the state of the index, and verifies it unless it is sealed.
     private mutating func open(_ dimension: Int) throws(FileError) {
         let mapped = try database.mappedVectors(dimension, in: place)
         if !IndexSeal(place, database: IDDatabase.fileName).isIntact {
@@ -152,7 +152,7 @@ struct VectorWriter {
         return count - state.count
     }
 
-    /// Changes the index, or leaves it as it was before if that fails.
+    /// Changes the index; an error leaves it as it was.
     private mutating func change(
         _ body: (inout VectorWriter) throws(FileError) -> Void
     ) throws(FileError) {
@@ -162,7 +162,7 @@ struct VectorWriter {
         do throws(FileError) {
             try body(&self)
         } catch {
-            // The vectors that were stored are dropped by the next change.
+            // The next change drops the vectors that were stored.
             rows = before
             throw error
         }
@@ -170,7 +170,7 @@ struct VectorWriter {
 
     /// Quantises the vectors once there are many, and again when an eighth of them is new.
     ///
-    /// The change itself is committed by then. If this fails, searches are only slower.
+    /// The change itself is already committed. If quantising fails, searches are only slower.
     private mutating func quantize() {
         guard rows.rows >= quantizingFrom, unquantized > rows.rows / 8 else { return }
         try? change { writer throws(FileError) in

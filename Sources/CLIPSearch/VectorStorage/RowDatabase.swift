@@ -3,7 +3,7 @@ internal import Tensors
 
 /// An entry that has a row in a file of vectors.
 protocol RowEntry: Sendable {
-    /// The bytes that name it, in the order of which entries of one cosine are found.
+    /// The bytes of its name, by which results with equal cosines are ordered.
     var name: [UInt8] { get }
     /// The row of its vector; nil if it has none.
     var row: Int? { get }
@@ -11,26 +11,25 @@ protocol RowEntry: Sendable {
     var sums: RowSums? { get }
 }
 
-/// The SQLite database of an index: which entries there are, and which row of `vectors.f32` each
-/// has.
+/// The SQLite database of an index: the entries, and the row of `vectors.f32` that each has.
 ///
-/// It also has a table of facts, such as the number of rows, with a checksum.
+/// A table of facts, such as the number of rows, has a checksum of its own.
 protocol RowDatabase: Sendable {
     associatedtype Entry: RowEntry
 
     /// The name of the database file in the folder of the index.
     static var fileName: String { get }
-    /// The table of the entries, which has a column `row`.
+    /// The name of the table of entries, which has a column `row`.
     static var table: String { get }
 
     var database: SQLite { get }
 
-    /// Opens the database; if `isForWriting`, makes it if it is missing.
+    /// Opens the database; if `isForWriting`, a missing one is made.
     init(path: FilePath, isForWriting: Bool) throws(FileError)
 
     func entries(atRow row: Int) throws(FileError) -> [Entry]
 
-    /// Returns up to 10,000 entries that have vectors, those of the least numbers above `number`.
+    /// Returns up to 10,000 entries with vectors, in the order of their numbers, after `number`.
     func entries(after number: Int) throws(FileError) -> [(number: Int, entry: Entry)]
 }
 
@@ -39,13 +38,17 @@ protocol RowDatabase: Sendable {
 extension RowDatabase {
     /// Opens a database for writing, with a table of facts.
     ///
-    /// - Parameter makeTables: Makes the other tables, if they are missing.
+    /// - Parameters:
+    ///   - path: The path of the database file.
+    ///   - makeTables: Makes the other tables, if they are missing.
+    /// - Returns: The open database.
+    /// - Throws: `FileError`.
     static func openForWriting(
         _ path: FilePath, _ makeTables: (SQLite) throws(FileError) -> Void
     ) throws(FileError) -> SQLite {
         let database = try SQLite(path: path, isForWriting: true)
         try checkSchema(database)
-        // Readers go on while rows are added.
+        // In this mode, readers do not wait for the writer.
         try database.run("PRAGMA journal_mode = WAL")
         try database.transaction { () throws(FileError) in
             try database.run(
@@ -75,7 +78,8 @@ extension RowDatabase {
             try checkSchema(database)
             return database
         } catch {
-            // Readers need room for the marks that they leave, but only if somebody writes.
+            // A reader writes a file of locks, for which there may be no room. Without a writer it
+            // can do without.
             let isWritten = isBeingWritten(folder.appending("vectors.f32".utf8).bytes)
             guard !error.isDamage, !isFixed, !hasLog, !isWritten else { throw error }
             let database = try SQLite(path: path, isForWriting: false, isFixed: true)
@@ -84,7 +88,8 @@ extension RowDatabase {
         }
     }
 
-    /// - Throws: `FileError` if statements would do more, or read other things, than they say.
+    /// Refuses triggers and views, with which statements would do or read other things than they
+    /// say.
     private static func checkSchema(_ database: SQLite) throws(FileError) {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
         if let planted = try database.run(sql).first {
@@ -92,14 +97,14 @@ extension RowDatabase {
         }
     }
 
-    /// False if the process that made the index ended before it stored anything.
+    /// Returns false if the process that made the index ended before it stored anything.
     func isBegun() throws(FileError) -> Bool {
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'facts'"
         guard try !database.run(sql).isEmpty else { return false }
         return try !database.run("SELECT 1 FROM facts LIMIT 1").isEmpty
     }
 
-    /// The error about content that no version of the program writes.
+    /// Returns the error for content that no version of the program writes.
     static func damage(_ what: String) -> FileError {
         FileError(reason: what, isDamage: true)
     }
@@ -112,17 +117,17 @@ extension RowDatabase {
         try database.transaction(body)
     }
 
-    /// Writes the log of changes into the database file itself.
+    /// Merges the write-ahead log into the database file.
     func mergeLog() throws(FileError) {
         try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
-    /// Writes as much of the log of changes into the database file as readers permit, which are
-    /// given 0.2 seconds to end what they read.
+    /// Merges as much of the write-ahead log into the database file as readers permit, and waits up
+    /// to 0.2 seconds for them.
     func mergeLogPassively() throws(FileError) {
         for _ in 0..<20 {
-            // Whether it was refused, the pages in the log, and those of them that are in the
-            // database.
+            // The result: 1 if it was refused, the pages in the log, and those of them that are in
+            // the database.
             let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
             guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
             pauseBriefly(milliseconds: 10)
@@ -145,12 +150,14 @@ extension RowDatabase {
         try database.run("DELETE FROM facts WHERE name = ?", [.text(name)])
     }
 
-    /// Stores a checksum of all facts, after a change of some of them.
+    /// Stores the checksum of all facts, after some of them have changed.
     func sealFacts() throws(FileError) {
         try setFact("sum", try factSums().computed)
     }
 
-    /// - Throws: `FileError` if the facts do not match their checksum.
+    /// Compares the facts with their checksum.
+    ///
+    /// - Throws: `FileError` if they do not match it.
     func checkFacts() throws(FileError) {
         let sums = try factSums()
         guard sums.stored == sums.computed else {
@@ -158,8 +165,9 @@ extension RowDatabase {
         }
     }
 
-    /// The checksum that is stored and the one of the other facts, read by one statement: an update
-    /// may commit between two.
+    /// Returns the stored checksum and that of the other facts.
+    ///
+    /// One statement reads both, because an update may commit between two.
     private func factSums() throws(FileError) -> (stored: String?, computed: String) {
         var stored: String?
         var facts = ""
@@ -173,7 +181,7 @@ extension RowDatabase {
         return (stored, hexadecimal(sha256(Array(facts.utf8))))
     }
 
-    /// The number of times that rows of removed entries have been given to others.
+    /// Returns the number of commits that overwrote rows of removed entries.
     func generation() throws(FileError) -> Int {
         guard let text = try fact("generation") else { return 0 }
         guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
@@ -186,12 +194,12 @@ extension RowDatabase {
 // MARK: rows
 
 extension RowDatabase {
-    /// The number of entries that have vectors.
+    /// Returns the number of entries that have vectors.
     func count() throws(FileError) -> Int {
         try database.run("SELECT count(row) FROM \(Self.table)").first?[0].integer ?? 0
     }
 
-    /// Returns those of the first rows that no entry has, in falling order.
+    /// Returns the rows below `count` that no entry has, in descending order.
     func freeRows(of count: Int) throws(FileError) -> [Int] {
         var isFree = [Bool](repeating: true, count: count)
         for row in try database.run("SELECT row FROM \(Self.table) WHERE row IS NOT NULL") {
@@ -202,11 +210,11 @@ extension RowDatabase {
 
     /// Maps the vectors of the index.
     ///
-    /// - Throws: `FileError` if there are not as many as the database says.
+    /// - Throws: `FileError`, also if there are fewer than the database says.
     func mappedVectors(_ dimension: Int, in place: FilePath) throws(FileError) -> MappedVectors {
         let rows = try fact("rows").flatMap { Int($0) } ?? 0
         guard 1...VectorIndex.largestDimension ~= dimension, rows >= 0 else {
-            throw Self.damage("\(rows) vectors of \(dimension) dimensions")
+            throw Self.damage("impossible shape: \(rows) vectors of \(dimension) dimensions")
         }
         let file: MappedFile
         do {
@@ -221,7 +229,7 @@ extension RowDatabase {
         return vectors
     }
 
-    /// Compares everything that the index holds with its checksums.
+    /// Compares all of the index with its checksums.
     ///
     /// - Throws: `FileError` if something is damaged.
     func verify(_ vectors: MappedVectors) throws(FileError) {
@@ -251,6 +259,6 @@ extension RowDatabase {
 }
 
 extension MappedVectors {
-    /// The checksum of a row, as `RowSums` has it.
+    /// Returns the checksum of a row, in the form of `RowSums.vector`.
     func sum(ofRow row: Int) -> [UInt8] { Array(sha256(ofRow: row).prefix(RowSums.length)) }
 }

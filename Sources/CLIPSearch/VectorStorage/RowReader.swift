@@ -1,9 +1,9 @@
 internal import Files
 internal import Tensors
 
-/// The files of an index, all of one state, opened to be searched.
+/// The files of an index in one state, opened for searches.
 ///
-/// They may be searched while another connection writes: rows that came later are not found.
+/// Another connection may write meanwhile; later rows are not found.
 struct RowReader<Database: RowDatabase>: Sendable {
     let database: Database
     let vectors: MappedVectors
@@ -11,29 +11,35 @@ struct RowReader<Database: RowDatabase>: Sendable {
     /// The number of entries with vectors.
     let count: Int
 
-    /// Maps the vectors that the database has now.
+    /// Maps the vectors of the current state.
     ///
-    /// - Parameter count: The number of entries with vectors; counted if nil.
+    /// - Parameters:
+    ///   - database: The database of the index.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - count: The number of entries with vectors; counted if nil.
+    ///   - place: The folder of the index.
+    /// - Throws: `FileError`.
     init(
         _ database: Database, dimension: Int, count: Int? = nil, in place: FilePath
     ) throws(FileError) {
         self.database = database
         vectors = try database.mappedVectors(dimension, in: place)
         self.count = if let count { count } else { try database.count() }
-        // One of another dimension is of another index, or none.
+        // A file of another dimension belongs to another index.
         let quantized = Self.quantizedVectors(in: place)
         self.quantized = quantized?.dimension == dimension ? quantized : nil
     }
 
-    /// Opens the files of an index and compares them with the checksums unless they are sealed; nil
-    /// if there is none.
+    /// Opens the files of an index, and compares them with their checksums unless they are sealed.
     ///
-    /// A rebuild may put others in their place meanwhile, or an update may commit while they are
-    /// verified, which looks like damage: then it is done again.
+    /// Meanwhile a rebuild may replace the files, or an update may commit, which looks like damage:
+    /// then the files are opened again.
     ///
     /// - Parameters:
-    ///   - place: Returns the folder of the files.
-    ///   - check: Checks the version, and returns the dimension and whether there are checksums.
+    ///   - place: Returns the folder of the files; nil if there is no index.
+    ///   - check: Checks the version, and returns the dimension and true if there are checksums.
+    /// - Returns: The open files and their folder; nil if there is no index.
+    /// - Throws: `FileError`.
     static func open(
         at place: () -> FilePath?,
         _ check: (Database) throws(FileError) -> (dimension: Int, hasSums: Bool)
@@ -69,8 +75,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
         let (dimension, hasSums) = try check(database)
         if hasSums { try database.checkFacts() }
         let reader = try RowReader(database, dimension: dimension, in: place)
-        // While the index is updated, its files do change; the rows of a result are compared in
-        // any case.
+        // The files of an index that is being updated do change. The rows of each result are
+        // compared anyway.
         if hasSums && !IndexSeal(place, database: Database.fileName).isIntact
             && !isBeingWritten(place.appending("vectors.f32".utf8).bytes)
         {
@@ -79,17 +85,17 @@ struct RowReader<Database: RowDatabase>: Sendable {
         return reader
     }
 
-    /// The state of the files that a commit changes.
+    /// Returns the inodes, sizes and times of the files that a commit changes.
     private static func states(of place: FilePath) -> [[Int]] {
         [Database.fileName, "\(Database.fileName)-wal", "vectors.f32"].map { name in
             let status = try? FileStatus(path: place.appending(name.utf8).bytes)
-            // Readers make an empty log.
+            // An empty log is made by readers.
             guard let status, status.size > 0 else { return [] }
             return [Int(truncatingIfNeeded: status.inode), status.size, status.modified]
         }
     }
 
-    /// The quantised vectors, if nothing else has written their file since the last update.
+    /// Returns the quantised vectors, if nothing else has written their file since the last update.
     static func quantizedVectors(in place: FilePath) -> QuantizedVectors? {
         guard IndexSeal(place, database: Database.fileName).matches("vectors.i8") else {
             return nil
@@ -98,10 +104,15 @@ struct RowReader<Database: RowDatabase>: Sendable {
         return (try? MappedFile(path: path.bytes)).flatMap { QuantizedVectors($0) }
     }
 
-    /// Returns the entries nearest to a vector, best first, those of one cosine in the order of
-    /// their names.
+    /// Returns the entries nearest to a vector, best first; ties are ordered by name.
     ///
-    /// - Parameter query: A vector of norm 1.
+    /// - Parameters:
+    ///   - top: The largest number of entries to return.
+    ///   - query: A vector of norm 1.
+    ///   - threshold: The least cosine.
+    ///   - pool: The threads that search.
+    /// - Returns: The entries and their cosines.
+    /// - Throws: `FileError`, also if a row does not match its checksum.
     func nearest(
         _ top: Int, to query: [Float], atLeast threshold: Float, on pool: WorkspacePool
     ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
@@ -114,7 +125,7 @@ struct RowReader<Database: RowDatabase>: Sendable {
                 wanted, to: query, atLeast: threshold - 1e-6, quantized: quantized, on: pool)
             let matches = try entries(
                 of: found, query, top: top, threshold: threshold, since: generation)
-            // Rows of entries that are gone are found as well.
+            // The rows that were found include those of removed entries.
             if matches.count >= top || found.count < wanted || wanted == vectors.count {
                 let sorted = matches.sorted { a, b in
                     a.cosine != b.cosine
@@ -127,10 +138,10 @@ struct RowReader<Database: RowDatabase>: Sendable {
         }
     }
 
-    /// The entries of rows that were found, each of which is compared with its checksum.
+    /// Returns the entries of rows that were found, after comparing each row with its checksum.
     ///
-    /// A row may have been written over since: its bytes have changed before the database names its
-    /// new entry.
+    /// A row may have been overwritten meanwhile: its bytes change before the database has its new
+    /// entry.
     private func entries(
         of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
         since generation: Int
@@ -153,7 +164,7 @@ struct RowReader<Database: RowDatabase>: Sendable {
             if let other { throw Database.otherBytes(other) }
             return matches.map { ($0.entry, $0.cosine) }
         }
-        // The rows may have been read before they were written over.
+        // The rows may have been read before they were overwritten.
         return matches.compactMap { row, entry, _ in
             let cosine = min(1, max(-1, vectors.dotProduct(ofRow: row, with: query)))
             return cosine >= threshold ? (entry, cosine) : nil

@@ -1,28 +1,33 @@
 internal import Files
 internal import Tensors
 
-/// The file of the vectors of an index, opened for writing; who has it open is the only writer.
+/// The file of the vectors of an index, opened for writing and locked against other writers.
 ///
-/// A vector is written to a row that no committed entry has: behind the others, or, once a quarter
-/// of the rows is free, in the place of a removed one. It is on the disk before the database names
-/// it, so that a process that ends at any moment leaves the old state or the new one.
+/// A vector is written to a row that no committed entry has: a new row or, once a quarter of the
+/// rows is free, the row of a removed entry. It is on the disk before the database refers to it, so
+/// that a process that ends at any moment leaves the old state or the new one.
 struct RowWriter {
     let place: FilePath
     private let file: GrowingFile
     private let dimension: Int
-    /// The number of rows, free ones included.
+    /// The number of rows, including free ones.
     private(set) var rows = 0
-    /// Rows of entries that are gone, the next to be written over at the end.
+    /// The rows of removed entries, the next one to overwrite last.
     private var free: [Int] = []
     private(set) var generation = 0
     private var hasWrittenOver = false
 
-    /// - Parameter file: The file of `lock`.
+    /// Makes a writer without rows.
+    ///
+    /// - Parameters:
+    ///   - file: The file that `lock` returned.
+    ///   - place: The folder of the index.
+    ///   - dimension: The number of dimensions of each vector.
     init(_ file: GrowingFile, in place: FilePath, dimension: Int) {
         (self.file, self.place, self.dimension) = (file, place, dimension)
     }
 
-    /// Takes the writer's lock of an index: whoever has the vectors is the one that writes.
+    /// Opens the file of the vectors, and thereby takes the writer's lock of the index.
     static func lock(_ place: FilePath) throws(FileError) -> GrowingFile {
         try GrowingFile(path: place.appending("vectors.f32".utf8).bytes, isAlwaysWhole: true)
     }
@@ -36,7 +41,7 @@ struct RowWriter {
         (rows, free, generation, hasWrittenOver) = (0, [], 0, false)
     }
 
-    /// Goes on from the last commit: drops rows that an interrupted writer left behind its own.
+    /// Continues from the last commit: drops uncommitted rows of an interrupted writer.
     mutating func resume<Database: RowDatabase>(_ database: Database, rows: Int) throws(FileError) {
         self.rows = rows
         generation = try database.generation()
@@ -50,15 +55,16 @@ struct RowWriter {
         if file.count != size { try file.truncate(to: size) }
     }
 
-    /// Finds the rows without entries if there are none to write over, but many of `count` entries
-    /// are gone; nothing may have been stored since the last commit.
+    /// Finds the rows of removed entries if no free row is known and more than a quarter is free.
+    ///
+    /// Nothing may have been stored since the last commit.
     mutating func findFreeRows<Database: RowDatabase>(
         _ database: Database, count: Int
     ) throws(FileError) {
         if free.isEmpty && count < rows * 3 / 4 { free = try database.freeRows(of: rows) }
     }
 
-    /// Returns the row in which a vector was stored.
+    /// Stores a vector, and returns its row.
     mutating func store(_ vector: [Float]) throws(FileError) -> Int {
         let bytes = littleEndianBytes(of: vector)
         if let row = free.popLast() {
@@ -71,9 +77,12 @@ struct RowWriter {
         return rows - 1
     }
 
-    /// Makes the stored vectors and their entries last, all or nothing.
+    /// Commits the stored vectors and their entries, atomically.
     ///
-    /// - Parameter write: Writes the entries to the database.
+    /// - Parameters:
+    ///   - database: The database of the index.
+    ///   - write: Writes the entries to the database.
+    /// - Throws: `FileError`.
     mutating func commit<Database: RowDatabase>(
         to database: Database, _ write: () throws(FileError) -> Void
     ) throws(FileError) {
@@ -89,14 +98,14 @@ struct RowWriter {
         (generation, hasWrittenOver) = (next, false)
     }
 
-    /// The vectors as far as they are quantised in `vectors.i8`.
+    /// A state of the vectors to quantise to `vectors.i8`.
     struct Rounding: Sendable {
         let place: FilePath
         let dimension: Int
         let rows: Int
         let generation: Int
 
-        /// True if nearly all rows are there quantised.
+        /// Returns true if at least 7/8 of the rows are quantised.
         func isUpToDate<Database: RowDatabase>(for type: Database.Type) -> Bool {
             guard let quantized = RowReader<Database>.quantizedVectors(in: place) else {
                 return false
@@ -104,7 +113,7 @@ struct RowWriter {
             return quantized.generation == generation && quantized.count >= rows - rows / 8
         }
 
-        /// Quantises all rows.
+        /// Quantises all rows and writes them.
         func write(threads: Int) throws(FileError) {
             let path = place.appending("vectors.f32".utf8).bytes
             guard
@@ -117,14 +126,14 @@ struct RowWriter {
         }
     }
 
-    /// The state to quantise, which another thread may do while rows are stored.
+    /// The state to quantise; another thread may do that while rows are stored.
     var rounding: Rounding {
         Rounding(place: place, dimension: dimension, rows: rows, generation: generation)
     }
 }
 
 extension RowDatabase {
-    /// Seals a committed state; the caller holds the lock of the index.
+    /// Seals a committed state of an index whose lock the caller holds.
     func seal(_ place: FilePath) throws(FileError) {
         try mergeLogPassively()
         try IndexSeal.write(place, database: Self.fileName)

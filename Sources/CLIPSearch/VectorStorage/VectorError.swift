@@ -1,6 +1,6 @@
 internal import CLIP
 
-/// A vector that can be neither stored nor searched for.
+/// An error in a vector that is to be stored or searched for.
 ///
 /// ```swift
 /// do {
@@ -10,21 +10,21 @@ internal import CLIP
 /// }
 /// ```
 public enum VectorError: Error, Hashable, Sendable {
-    /// A vector has another number of dimensions than the vectors that it is compared with.
+    /// The vector has another number of dimensions than those that it is compared with.
     case wrongDimension(expected: Int, found: Int)
-    /// A row has a number that is NaN or infinite.
+    /// A row contains NaN or infinity.
     case notFinite(row: Int)
-    /// A row is zero, so that it has no direction and no cosine.
+    /// A row is zero, which has no direction and so no cosine.
     case zero(row: Int)
 }
 
 extension VectorError: CustomStringConvertible {
-    /// The error as one line for a person.
+    /// The error as one line of English.
     public var description: String {
         switch self {
         case .wrongDimension(let expected, let found):
             "expected a vector of \(expected) dimensions, found \(found)"
-        case .notFinite(let row): "vector \(row) has a number that is NaN or infinite"
+        case .notFinite(let row): "vector \(row) contains NaN or infinity"
         case .zero(let row): "vector \(row) is zero, which has no direction"
         }
     }
@@ -37,7 +37,7 @@ extension VectorError {
 
     /// Returns a vector divided by its L2 norm.
     ///
-    /// - Throws: `VectorError` if it cannot be compared with vectors of `dimension` numbers.
+    /// - Throws: `VectorError` if it has another dimension, is zero, or contains NaN or infinity.
     static func unit(_ vector: [Float], dimension: Int) throws(VectorError) -> [Float] {
         try check(dimension: vector.count, expected: dimension)
         return try unit(Embeddings(rows: vector, dimension: dimension), dimension: dimension)
@@ -46,7 +46,7 @@ extension VectorError {
 
     /// Returns the rows divided by their L2 norms.
     ///
-    /// - Throws: `VectorError` if one cannot be compared with vectors of `dimension` numbers.
+    /// - Throws: `VectorError` if one has another dimension, is zero, or contains NaN or infinity.
     static func unit(
         _ vectors: Embeddings, dimension: Int
     ) throws(VectorError) -> Embeddings {
@@ -58,7 +58,7 @@ extension VectorError {
             guard vector.allSatisfy(\.isFinite) else { throw .notFinite(row: row) }
             let largest = vector.reduce(0) { max($0, abs($1)) }
             guard largest > 0 else { throw .zero(row: row) }
-            // The squares of these would overflow, or lose their digits.
+            // The squares of such values would overflow or underflow.
             let isExtreme = !(1e-15...1e15).contains(largest)
             let scaled = isExtreme ? vector.map { $0 / largest } : vector
             values += Embeddings(rows: scaled, dimension: dimension).normalized().values

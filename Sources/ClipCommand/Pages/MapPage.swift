@@ -8,7 +8,7 @@ struct MapPage {
     let title: String
     let about: [String]
     let names: [FilePath]
-    let points: [TSNE.Layout.Point]
+    let points: [TSNE.Point]
     /// The thumbnails as JPEG files, one per name; nil where there is no image.
     let thumbnails: [[UInt8]?]
     /// The cluster of each image.

@@ -1,0 +1,59 @@
+/// An error in the input or the options of an analysis, or its cancellation.
+///
+/// ```swift
+/// do {
+///     print(try SphericalKMeans(clusters: 20).run(on: embeddings).assignments)
+/// } catch .invalidOption(_, _, let expected) {
+///     print("expected \(expected) clusters")
+/// }
+/// ```
+@nonexhaustive
+public enum AnalysisError: Error, Hashable, Sendable {
+    /// An option is out of range for the input; `expected` is the range in words.
+    case invalidOption(name: String, found: String, expected: String)
+    /// There are fewer vectors than the analysis needs.
+    case tooFewVectors(expected: Int, found: Int)
+    /// A part of the input has another number of elements than there are vectors.
+    case wrongCount(of: String, expected: Int, found: Int)
+    /// Vectors that are compared have different numbers of dimensions.
+    case wrongDimension(expected: Int, found: Int)
+    /// The order of preference names a row that does not exist, or names it twice.
+    case invalidPreference(row: Int)
+    /// The progress closure returned false.
+    case cancelled
+}
+
+extension AnalysisError: CustomStringConvertible {
+    /// The error as one line of English.
+    public var description: String {
+        switch self {
+        case .invalidOption(let name, let found, let expected):
+            "invalid \(name): expected \(expected), found \(found)"
+        case .tooFewVectors(let expected, let found):
+            "too few vectors: expected at least \(expected), found \(found)"
+        case .wrongCount(let name, let expected, let found):
+            "expected \(expected) \(name), one for each vector, found \(found)"
+        case .wrongDimension(let expected, let found):
+            "expected vectors of \(expected) dimensions, found \(found)"
+        case .invalidPreference(let row):
+            "invalid preference: row \(row) does not exist or is named twice"
+        case .cancelled: "the analysis was cancelled"
+        }
+    }
+}
+
+extension AnalysisError {
+    /// Validates an order of preference, every row of which must occur once.
+    static func check(preference: [Int], count: Int) throws(AnalysisError) {
+        guard preference.count == count else {
+            throw .wrongCount(of: "preferred rows", expected: count, found: preference.count)
+        }
+        var isNamed = [Bool](repeating: false, count: count)
+        for row in preference {
+            guard isNamed.indices.contains(row), !isNamed[row] else {
+                throw .invalidPreference(row: row)
+            }
+            isNamed[row] = true
+        }
+    }
+}

@@ -1,0 +1,12 @@
+#if Foundation
+    #if canImport(FoundationEssentials)
+        public import FoundationEssentials
+    #else
+        public import Foundation
+    #endif
+
+    extension AnalysisError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+#endif

@@ -1,0 +1,118 @@
+public import CLIP
+internal import Tensors
+
+/// The retrieval quality of image-text pairs: recall, and the loss that CLIP is trained with.
+///
+/// Row i of the images belongs to row i of the texts.
+///
+/// ```swift
+/// let pairs = PairEvaluation.Input(
+///     images: try model.encode(images: images), texts: try model.encode(texts: texts))
+/// let result = try PairEvaluation(logitScale: model.logitScale).run(on: pairs)
+/// print(result.loss, result.imageToText.recall(at: 5))
+/// ```
+public struct PairEvaluation: Analysis {
+    /// The factor of cosines in the loss: `CLIPModel.logitScale`.
+    public var logitScale: Float
+
+    /// Makes the options.
+    ///
+    /// - Parameter logitScale: The factor of cosines in the loss: `CLIPModel.logitScale`.
+    public init(logitScale: Float) { self.logitScale = logitScale }
+
+    /// The embeddings of pairs, of any norms.
+    public struct Input: Sendable, Hashable {
+        /// The embeddings of the images.
+        public var images: Embeddings
+        /// The embedding of the text of each image.
+        public var texts: Embeddings
+
+        /// Makes an input.
+        ///
+        /// - Parameters:
+        ///   - images: The embeddings of the images.
+        ///   - texts: The embedding of the text of each image.
+        public init(images: Embeddings, texts: Embeddings) {
+            (self.images, self.texts) = (images, texts)
+        }
+    }
+
+    /// The quality in both directions.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The quality of finding the text of each image.
+        public let imageToText: Direction
+        /// The quality of finding the image of each text.
+        public let textToImage: Direction
+        /// The mean loss of both directions, in nats: the loss that CLIP is trained with.
+        public var loss: Double { (imageToText.loss + textToImage.loss) / 2 }
+    }
+
+    /// The quality of retrieval in one direction.
+    public struct Direction: Sendable, Hashable, Codable {
+        /// The InfoNCE loss, in nats: the mean cross entropy of each row's own partner among all.
+        public let loss: Double
+        /// The 1-based rank of each row's own partner.
+        ///
+        /// Ties count against it.
+        public let ranks: [Int]
+
+        /// Returns the share of rows whose own partner is among the best `k`.
+        ///
+        /// - Parameter k: The number of best partners to look at.
+        /// - Returns: The recall, 0...1; 0 if there are no rows.
+        public func recall(at k: Int) -> Double {
+            Double(ranks.count { $0 <= k }) / Double(max(1, ranks.count))
+        }
+    }
+
+    /// Evaluates pairs in both directions.
+    ///
+    /// - Parameters:
+    ///   - pairs: The embeddings of the images and of their texts.
+    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
+    ///     evaluation.
+    /// - Returns: The quality in both directions.
+    /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
+    ///   and `.cancelled`.
+    /// - Complexity: O(n² · dimension) for n pairs.
+    public func run(
+        on pairs: Input, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        let (images, texts) = (pairs.images, pairs.texts)
+        guard images.count == texts.count else {
+            throw .wrongCount(of: "texts", expected: images.count, found: texts.count)
+        }
+        guard images.dimension == texts.dimension else {
+            throw .wrongDimension(expected: images.dimension, found: texts.dimension)
+        }
+        let (unitImages, unitTexts) = (images.normalized(), texts.normalized())
+        return Result(
+            imageToText: try direction(unitImages, unitTexts) { progress($0 / 2) },
+            textToImage: try direction(unitTexts, unitImages) { progress((1 + $0) / 2) })
+    }
+
+    private func direction(
+        _ rows: Embeddings, _ partners: Embeddings, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Direction {
+        let (dimension, scale) = (rows.dimension, Double(logitScale))
+        var (sum, ranks): (Double, [Int]) = (0, [])
+        // The matrix of all cosines may not fit in memory, so a strip of rows at a time.
+        for start in stride(from: 0, to: rows.count, by: 256) {
+            let some = start..<min(rows.count, start + 256)
+            let cosines = dotProducts(
+                rows.values(ofRows: some), partners.values, dimension: dimension)
+            for (place, row) in some.enumerated() {
+                let cosines = cosines[(place * rows.count)..<((place + 1) * rows.count)]
+                let own = cosines[place * rows.count + row]
+                let largest = scale * Double(cosines.max() ?? 0)
+                let weights = cosines.reduce(0.0) {
+                    $0 + (scale * Double($1) - largest).exponential
+                }
+                sum += largest + weights.logarithm - scale * Double(own)
+                ranks.append(cosines.count { $0 >= own })
+            }
+            try report(Double(some.upperBound) / Double(rows.count), to: progress)
+        }
+        return Direction(loss: sum / Double(max(1, rows.count)), ranks: ranks)
+    }
+}
