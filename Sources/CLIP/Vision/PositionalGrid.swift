@@ -2,8 +2,9 @@ internal import Images
 internal import Tensors
 
 extension Tensor {
-    /// Vectors at the places of a square grid, [grid², width], for a grid of another size: bicubic, with a
-    /// filter that grows where the grid shrinks.
+    /// Resamples vectors on a square grid, [grid², width] -> [newGrid², width].
+    ///
+    /// The filter is bicubic; if the grid shrinks, its support grows in proportion (antialiasing).
     ///
     /// Source: `torch.nn.functional.interpolate` with `antialias=True`.
     func resampled(fromGrid grid: Int, toGrid newGrid: Int) -> Tensor {
@@ -32,7 +33,7 @@ extension Tensor {
 }
 
 extension ResamplingWeights {
-    /// Every position of the result with each of its sources and its weight.
+    /// Every pair of a result position and one of its source positions, with the weight.
     fileprivate var each: [(position: Int, source: Int, weight: Double)] {
         starts.indices.flatMap { position in
             (0..<Int(counts[position])).map {
