@@ -18,7 +18,8 @@ extension CLIPModel {
     func encode(
         images: [RGBImage], _ cancellation: CallThreads.Cancellation
     ) throws -> Embeddings {
-        // At the end of a batch threads wait for its last image; in a large batch this costs little.
+        // At the end of a batch threads wait for its last image; in a large batch this costs
+        // little.
         let most = 8 * threads * imageBatchSize
         var values: [Float] = []
         for start in stride(from: 0, to: images.count, by: most) {
@@ -53,9 +54,9 @@ extension CLIPModel {
     ///
     /// - Parameter tokens: Rows of ids, as for the synchronous form.
     /// - Returns: One row for each row of ids, in their order.
-    /// - Throws: `CLIPError.invalidTokens` if a row is empty, too long, or has an id outside the
-    ///   vocabulary; `.nonFiniteResult` if the weights produce NaN or infinity; `.noThread`; and
-    ///   `CancellationError`.
+    /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
+    ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity,
+    ///   `.noThread`, and `CancellationError`.
     public func encode(tokens: [[Int]]) async throws -> Embeddings {
         try await CallThreads.encoding.run { try encode(tokens: tokens, $0) }
     }
@@ -87,9 +88,9 @@ extension ZeroShotClassifier {
     ///
     /// The parameters are those of the synchronous form.
     ///
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
-    ///   without `{}`; `.textTooLong` for a prompt that is too long; `.noThread`; and
-    ///   `CancellationError`.
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
+    ///   is too long, `.noThread`, and `CancellationError`.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) async throws {

@@ -14,7 +14,9 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// A ViT of pre-norm blocks, with a class token.
     public struct VisionTransformer: Sendable, Hashable, Codable {
-        /// The side of the input image, in pixels. A remainder beyond whole patches is not seen.
+        /// The side of the input image, in pixels.
+        ///
+        /// A remainder that makes no whole patch is ignored.
         public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
         public internal(set) var patchSize: Int
@@ -100,8 +102,8 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
 /// The activation of the MLPs, which must be the one that the weights were trained with.
 ///
-/// With the wrong one a model still works, but its accuracy is several per cent lower. Pass it where
-/// no configuration states it:
+/// With the wrong one a model still works, but its accuracy is several per cent lower. Pass it
+/// where no configuration states it:
 ///
 /// ```swift
 /// let model = try CLIPModel(path: "weights.pt", activation: .quickGELU)
@@ -138,11 +140,13 @@ extension CLIPConfiguration {
         } else if shapes["visual.attnpool.positional_embedding"] != nil {
             vision = .modifiedResNet(try ModifiedResNet(tensors, heads: stated.visionHeads))
         } else {
-            throw tensors.unknown(
-                "it has neither visual.proj nor visual.attnpool.positional_embedding")
+            throw tensors.unsupported(
+                expected: "the tensor visual.proj or visual.attnpool.positional_embedding",
+                found: "neither")
         }
         guard resolution <= 8192 else {
-            throw tensors.unknown("images of \(resolution) pixels a side are too large")
+            throw tensors.unsupported(
+                expected: "images of at most 8192 pixels a side", found: "\(resolution)")
         }
         layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
     }
@@ -154,7 +158,9 @@ extension CLIPConfiguration.Text {
         let tokens = try tensors.shape("token_embedding.weight", rank: 2)
         let positions = try tensors.shape("positional_embedding", rank: 2)
         guard tokens[0] >= 3, positions[0] >= 2 else {
-            throw tensors.unknown("\(tokens[0]) ids and \(positions[0]) positions are too few")
+            throw tensors.unsupported(
+                expected: "at least 3 token ids and 2 positions",
+                found: "\(tokens[0]) and \(positions[0])")
         }
         let mlp = try tensors.shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
         contextLength = positions[0]
@@ -177,11 +183,12 @@ extension CLIPConfiguration.VisionTransformer {
         let grid = try tensors.grid(of: positions[0])
         self.resolution = resolution ?? grid * patch[3]
         guard self.resolution / patch[3] == grid else {
-            throw tensors.unknown(
-                """
-                its configuration says \(self.resolution) pixels, but \(positions[0]) positions \
-                and patches of \(patch[3]) make \(grid * patch[3])
-                """)
+            throw tensors.unsupported(
+                expected: """
+                    a resolution of \(grid * patch[3]) pixels for \(positions[0]) positions and \
+                    patches of \(patch[3])
+                    """,
+                found: "\(self.resolution) in the configuration")
         }
         patchSize = patch[3]
         width = patch[0]
@@ -199,7 +206,9 @@ extension CLIPConfiguration.ModifiedResNet {
         resolution = 32 * (try tensors.grid(of: positions[0]))
         layers = (1...4).map { tensors.blocks("visual.layer\($0).") }
         guard width % 2 == 0, !layers.contains(0) else {
-            throw tensors.unknown("a ResNet of width \(width) and layers \(layers) is not CLIP's")
+            throw tensors.unsupported(
+                expected: "a ResNet of an even width and four stages",
+                found: "the width \(width) and the layers \(layers)")
         }
         self.heads = try tensors.heads(heads, width: 32 * width, tower: "image", limit: .max)
     }
@@ -210,13 +219,18 @@ private struct NamedShapes {
     let shapes: [String: [Int]]
     let path: String
 
-    func unknown(_ reason: String) -> CLIPError { .unknownArchitecture(path: path, reason: reason) }
+    func unsupported(expected: String, found: String) -> CLIPError {
+        .unknownArchitecture(path: path, expected: expected, found: found)
+    }
 
     /// Returns the shape of a tensor of the given rank; all its dimensions are positive.
     func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
-        guard let shape = shapes[name] else { throw unknown("it has no tensor \(name)") }
+        guard let shape = shapes[name] else {
+            throw unsupported(expected: "the tensor \(name)", found: "none of that name")
+        }
         guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
-            throw unknown("\(name) is \(shape), not of \(rank) dimensions")
+            throw unsupported(
+                expected: "a tensor \(name) of \(rank) dimensions", found: "the shape \(shape)")
         }
         return shape
     }
@@ -243,14 +257,17 @@ private struct NamedShapes {
         // OpenAI's heads have 64 channels. Wider towers of others have other heads, which their
         // shapes do not show.
         guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
-            throw unknown(
-                """
-                the \(tower) tower is \(width) wide, of which the number of heads does \
-                not follow; put its open_clip_config.json or config.json beside it
-                """)
+            throw unsupported(
+                expected: """
+                    a configuration beside the weights (open_clip_config.json or config.json) that \
+                    states the number of heads of the \(tower) tower, whose width is \(width)
+                    """,
+                found: "none")
         }
         guard heads > 0, width % heads == 0 else {
-            throw unknown("\(heads) heads do not divide the width \(width)")
+            throw unsupported(
+                expected: "a number of heads that divides the width \(width) of the \(tower) tower",
+                found: "\(heads)")
         }
         return heads
     }
@@ -259,7 +276,8 @@ private struct NamedShapes {
     func grid(of positions: Int) throws(CLIPError) -> Int {
         let grid = Int(Double(positions - 1).squareRoot().rounded())
         guard grid > 0, grid * grid == positions - 1 else {
-            throw unknown("\(positions) positions of the image are not 1 and a square")
+            throw unsupported(
+                expected: "1 + n² positions in the image tower", found: "\(positions)")
         }
         return grid
     }

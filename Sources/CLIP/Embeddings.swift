@@ -61,8 +61,8 @@ public struct Embeddings: Sendable, Hashable {
 
     /// Returns the cosine of every row with every row of `other`, in -1...1.
     ///
-    /// With CLIP, an image and a text that match have a cosine of about 0.2 to 0.35. Compare cosines
-    /// with each other, not with 1.
+    /// With CLIP, an image and a text that match have a cosine of about 0.2 to 0.35. Compare
+    /// cosines with each other, not with 1.
     ///
     /// - Parameter other: Embeddings of the same dimension.
     /// - Returns: A matrix of `count` rows and `other.count` columns.
@@ -96,7 +96,7 @@ public struct Embeddings: Sendable, Hashable {
 extension Embeddings: Codable {
     private enum CodingKeys: String, CodingKey { case dimension, values }
 
-    /// Decodes embeddings.
+    /// Decodes embeddings from their dimension and values.
     ///
     /// - Throws: `DecodingError.dataCorrupted` if the values are not whole rows.
     public init(from decoder: any Decoder) throws {

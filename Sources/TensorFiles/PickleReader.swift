@@ -1,10 +1,10 @@
 /// A reader of pickles that parses them into plain data and runs nothing.
 ///
-/// A pickle of Python is a program for a stack machine, which builds objects by calling any function
-/// that the pickle names. This closed interpreter supports what state dicts need: containers,
-/// numbers, strings, and calls of the few functions that make tensors, which it records without
-/// making them. Any other function is an error that names it. All containers lie in one list and
-/// refer to each other by index, so deep nesting cannot overflow the call stack.
+/// A pickle of Python is a program for a stack machine, which builds objects by calling any
+/// function that the pickle names. This closed interpreter supports what state dicts need:
+/// containers, numbers, strings, and calls of the few functions that make tensors, which it records
+/// without making them. Any other function is an error that names it. All containers lie in one
+/// list and refer to each other by index, so deep nesting cannot overflow the call stack.
 ///
 /// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and
 /// torch/serialization.py of PyTorch.

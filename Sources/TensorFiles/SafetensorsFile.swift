@@ -154,8 +154,8 @@ package struct SafetensorsFile {
             if entry.byteRange.lowerBound > position {
                 return
                     """
-                    \(entry.byteRange.lowerBound - position) bytes before the tensor \(name) belong \
-                    to no tensor
+                    \(entry.byteRange.lowerBound - position) bytes before the tensor \(name) \
+                    belong to no tensor
                     """
             }
             position = entry.byteRange.upperBound

@@ -3,9 +3,10 @@ internal import Tensors
 
 /// A checkpoint of PyTorch 1.6 or later: a zip archive of a pickle and the tensors' bytes.
 ///
-/// It is either a state dict that `torch.save` wrote, alone or among other objects, or an archive of
-/// TorchScript, the format in which OpenAI published its models. In TorchScript, code and constants
-/// are ignored, and tensors are named by the attributes that hold them, as in `state_dict()`.
+/// It is either a state dict that `torch.save` wrote, alone or among other objects, or an archive
+/// of TorchScript, the format in which OpenAI published its models. In TorchScript, code and
+/// constants are ignored, and tensors are named by the attributes that hold them, as in
+/// `state_dict()`.
 struct TorchCheckpoint {
     let entries: [String: TensorArchive.Entry]
     let isTorchScript: Bool

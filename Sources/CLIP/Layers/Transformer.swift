@@ -2,8 +2,8 @@ internal import Tensors
 
 /// The rows of a matrix that each sequence consists of; sequences may share rows.
 ///
-/// For the sequences "a photo of a dog" and "a photo of a cat", of which the second shares the rows of
-/// "a photo of a", `own` is [0..<5, 5..<6] and `all` is [[0..<5], [0..<4, 5..<6]].
+/// For the sequences "a photo of a dog" and "a photo of a cat", of which the second shares the rows
+/// of "a photo of a", `own` is [0..<5, 5..<6] and `all` is [[0..<5], [0..<4, 5..<6]].
 struct Sequences: Sendable {
     /// The rows that each sequence adds to those of the sequences before it: its last positions.
     var own: [Range<Int>] = []
@@ -36,7 +36,8 @@ struct Transformer: Sendable {
         }
     }
 
-    /// Runs all blocks and returns one position of each sequence, [rows, width] -> [sequences, width].
+    /// Runs all blocks and returns one position of each sequence, [rows, width] -> [sequences,
+    /// width].
     ///
     /// `rows` has the row of the wanted position of each sequence. x is overwritten.
     func callAsFunction(

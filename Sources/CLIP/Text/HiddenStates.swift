@@ -56,7 +56,7 @@ extension CLIPModel {
     ///   - truncating: True to truncate texts that have more tokens than the context.
     /// - Returns: The hidden states of all positions, padding included.
     /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
-    ///   `.invalidTokens` if `padding` is outside the vocabulary, `.nonFiniteResult` if the weights
+    ///   `.unknownToken` if `padding` is outside the vocabulary, `.nonFiniteResult` if the weights
     ///   produce NaN or infinity.
     public func hiddenStates(
         of texts: [String], after layer: HiddenStates.Layer = .last, finalNorm: Bool = true,
@@ -76,8 +76,8 @@ extension CLIPModel {
     ///   - layer: The block whose output is taken.
     ///   - finalNorm: True to apply the final LayerNorm.
     /// - Returns: The hidden states of all positions.
-    /// - Throws: `CLIPError.invalidTokens` if a row has another length or an id outside the
-    ///   vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
+    /// - Throws: `CLIPError.wrongTokenCount` if a row has another length, `.unknownToken` if an id
+    ///   is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
     public func hiddenStates(
         ofTokens tokens: [[Int]], after layer: HiddenStates.Layer = .last, finalNorm: Bool = true
     ) throws(CLIPError) -> HiddenStates {
@@ -85,8 +85,7 @@ extension CLIPModel {
         for row in tokens {
             try check(row)
             guard row.count == length else {
-                throw .invalidTokens(
-                    reason: "a row has \(row.count), where hidden states are of \(length)")
+                throw .wrongTokenCount(expected: length...length, found: row.count)
             }
         }
         guard !tokens.isEmpty else {

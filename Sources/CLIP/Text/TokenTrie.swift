@@ -1,7 +1,7 @@
 /// A trie (prefix tree) of the tokens of several texts, in which each shared prefix is stored once.
 ///
-/// The text tower is causal: the activations at a position depend on the tokens up to it only, so those
-/// of a shared prefix have the same bits in every text.
+/// The text tower is causal: the activations at a position depend on the tokens up to it only, so
+/// those of a shared prefix have the same bits in every text.
 struct TokenTrie: Sendable {
     /// The id of each row to compute.
     private(set) var ids: [Int] = []
@@ -14,7 +14,8 @@ struct TokenTrie: Sendable {
 
     /// Makes the trie of rows of ids, none of which is empty.
     ///
-    /// Only neighbours share a prefix, so the texts should be sorted. If `shares` is false, none does.
+    /// Only neighbours share a prefix, so the texts should be sorted. If `shares` is false, none
+    /// does.
     init(_ texts: [ArraySlice<Int>], shares: Bool = true) {
         var path: [Int] = []  // the row of each position of the previous text
         var previous: ArraySlice<Int> = []

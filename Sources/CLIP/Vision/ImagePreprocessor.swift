@@ -34,8 +34,8 @@ public struct ImagePreprocessor: Sendable, Hashable {
         /// OpenAI's: resize, crop, then convert to RGB. A crop offset of half a pixel is rounded to
         /// even.
         case openAI = "openai"
-        /// The rules of `CLIPImageProcessorPil` of transformers 5.24: convert to RGB on white first,
-        /// then resize and crop. A crop offset of half a pixel is rounded down.
+        /// The rules of `CLIPImageProcessorPil` of transformers 5.24: convert to RGB on white
+        /// first, then resize and crop. A crop offset of half a pixel is rounded down.
         case huggingFace = "hf"
     }
 

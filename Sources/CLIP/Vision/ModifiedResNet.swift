@@ -1,7 +1,7 @@
 internal import Tensors
 
-/// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an attention
-/// pool.
+/// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an
+/// attention pool.
 ///
 /// Source: `ModifiedResNet` in `model.py` of openai/CLIP.
 struct ModifiedResNet: VisionEncoder {

@@ -58,7 +58,8 @@ public struct RGBImage: Sendable, Equatable {
         }
     }
 
-    /// Returns true if both images have the same pixels and the same mode, in which they are resized.
+    /// Returns true if both images have the same pixels and the same mode, in which they are
+    /// resized.
     public static func == (one: RGBImage, other: RGBImage) -> Bool {
         let (a, b) = (one.decoded, other.decoded)
         guard one.width == other.width, one.height == other.height, a.kind == b.kind,
@@ -106,10 +107,11 @@ public struct RGBImage: Sendable, Equatable {
         public var smallestSide: Int?
         /// The largest number of pixels of an image; larger images throw an error.
         public var maximumPixels = RGBImage.defaultMaximumPixels
-        /// The bytes that all images together may take while the threads of the process decode them.
+        /// The bytes that all images together may take while the threads of the process decode
+        /// them.
         ///
-        /// An image that needs more by itself throws an error; otherwise images wait for each other.
-        /// Images that the caller keeps do not count, except within
+        /// An image that needs more by itself throws an error; otherwise images wait for each
+        /// other. Images that the caller keeps do not count, except within
         /// `CLIPModel.encodings(of:decode:)`. Files larger than the limit are not read.
         ///
         /// The need is estimated from an image's header. It does not cover the Huffman code groups
@@ -156,8 +158,8 @@ public struct RGBImage: Sendable, Equatable {
     ///   - height: The number of rows, at least 1.
     ///   - pixels: The `3 * width * height` bytes of red, green and blue, from the top.
     ///   - alpha: The `width * height` bytes of alpha; nil if the image is opaque.
-    /// - Throws: `CLIPError.wrongPixelCount` if an array has another length, `.unreadableImage` if a
-    ///   side is not positive.
+    /// - Throws: `CLIPError.wrongPixelCount` if an array has another length, `.unreadableImage` if
+    ///   a side is not positive.
     public init(
         width: Int, height: Int, pixels: [UInt8], alpha: [UInt8]? = nil
     ) throws(CLIPError) {
@@ -231,8 +233,8 @@ public struct RGBImage: Sendable, Equatable {
     /// let image = try RGBImage(contentsOfFile: "bike.jpg")
     /// ```
     ///
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, `.imageFileNeedsMemory` if it
-    ///   is larger than `options.memoryLimit`, and the errors of `init(decoding:path:options:)`.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, `.imageFileNeedsMemory` if
+    ///   it is larger than `options.memoryLimit`, and the errors of `init(decoding:path:options:)`.
     public init(
         contentsOfFile path: String, options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {

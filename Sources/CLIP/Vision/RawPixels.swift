@@ -48,11 +48,12 @@ extension RGBImage {
     ///   - height: The number of rows, at least 1.
     ///   - bytes: The rows from the top, `height * bytesPerRow` bytes. The last row may lack its
     ///     padding.
-    ///   - bytesPerRow: The distance between the starts of two rows (stride), in bytes; rows have no
-    ///     padding if nil.
+    ///   - bytesPerRow: The distance between the starts of two rows (stride), in bytes; rows have
+    ///     no padding if nil.
     ///   - order: The order of the channels of a pixel.
-    /// - Throws: `CLIPError.unreadableImage` if a side is not positive, `.wrongBytesPerRow` if a row
-    ///   does not fit in `bytesPerRow`, `.wrongPixelCount` if there are too few or too many bytes.
+    /// - Throws: `CLIPError.unreadableImage` if a side is not positive, `.wrongBytesPerRow` if a
+    ///   row does not fit in `bytesPerRow`, `.wrongPixelCount` if there are too few or too many
+    ///   bytes.
     public init(
         width: Int, height: Int, bytes: some Collection<UInt8>, bytesPerRow: Int? = nil,
         order: ChannelOrder

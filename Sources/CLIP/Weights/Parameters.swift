@@ -99,14 +99,15 @@ extension Parameters {
             guard let canonical = layout.canonicalName(name) else { continue }
             guard !entry.shape.contains(0) else {
                 throw .malformedWeights(
-                    path: file.path, reason: "the tensor \(name) is empty: its shape is \(entry.shape)")
+                    path: file.path,
+                    reason: "the tensor \(name) is empty: its shape is \(entry.shape)")
             }
             guard let tensor = entry.tensor else {
                 throw .malformedWeights(
                     path: file.path,
                     reason: """
-                        the tensor \(name) has the number format \(entry.type): expected F32, F16 or \
-                        BF16
+                        the tensor \(name) has the number format \(entry.type): expected F32, \
+                        F16 or BF16
                         """)
             }
             let part = canonical.part ?? 0

@@ -73,7 +73,7 @@ struct Weights: Sendable {
     ) throws(CLIPError) -> ConfigurationFile {
         guard let stated = try ConfigurationFile(bytes, path: name) else {
             throw .malformedConfiguration(
-                path: name, reason: "it is neither a configuration of open_clip nor of transformers")
+                path: name, reason: "it is not a configuration of open_clip or transformers")
         }
         return stated
     }
@@ -82,10 +82,11 @@ struct Weights: Sendable {
         guard let layout = WeightLayout(names: file.entries.keys) else {
             throw .unknownArchitecture(
                 path: file.path,
-                reason: """
-                    it has neither token_embedding.weight (OpenAI's layout) nor \
+                expected: """
+                    the tensor token_embedding.weight (OpenAI's layout) or \
                     text_model.embeddings.token_embedding.weight (Hugging Face's)
-                    """)
+                    """,
+                found: "neither")
         }
         return layout
     }

@@ -8,9 +8,13 @@
 public struct Prediction: Sendable, Hashable, Codable {
     /// The label, one of those given.
     public let label: String
-    /// The probability among the labels given, 0...1. Those of all labels sum to 1.
+    /// The probability among the labels given, 0...1.
+    ///
+    /// The probabilities of all labels sum to 1.
     public let probability: Float
-    /// The logit, `logitScale * cosine`. The probabilities are the softmax of the logits.
+    /// The logit, `logitScale * cosine`.
+    ///
+    /// The probabilities are the softmax of the logits.
     public let logit: Float
     /// The cosine of the image's embedding and the label's, -1...1.
     public let cosine: Float
@@ -44,11 +48,12 @@ public struct ZeroShotClassifier: Sendable {
     /// - Parameters:
     ///   - model: The model that encodes labels and images.
     ///   - labels: At least two labels; with one, every image would have the probability 1.
-    ///   - templates: The prompt templates, with `{}` in the place of the label; by default the label
-    ///     alone is the prompt.
+    ///   - templates: The prompt templates, with `{}` in the place of the label; by default the
+    ///     label alone is the prompt.
     ///   - truncating: True to truncate prompts that have more tokens than the context.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
-    ///   without `{}`; `.textTooLong` for a prompt that is too long.
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
+    ///   is too long and `truncating` is false.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) throws(CLIPError) {
@@ -66,9 +71,9 @@ public struct ZeroShotClassifier: Sendable {
         _ labels: [String], _ templates: [String], _ model: CLIPModel, truncating: Bool
     ) throws(CLIPError) -> [[Int]] {
         try check(labels)
-        guard !templates.isEmpty else { throw .invalidLabels(reason: "give at least one template") }
-        if let bad = templates.first(where: { !$0.contains("{}") }) {
-            throw .invalidLabels(reason: "the template \"\(bad)\" has no {} for the label")
+        guard !templates.isEmpty else { throw .noTemplate }
+        if let template = templates.first(where: { !$0.contains("{}") }) {
+            throw .invalidTemplate(template)
         }
         var prompts: [[Int]] = []
         prompts.reserveCapacity(labels.count * templates.count)
@@ -108,17 +113,16 @@ public struct ZeroShotClassifier: Sendable {
     ///   - model: The model that encodes images, the same that encoded the labels.
     ///   - labels: At least two labels.
     ///   - labelEmbeddings: The normalised embeddings of the labels, one row each.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels or another number of rows,
-    ///   `.wrongDimension` if the embeddings are not the model's.
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.wrongEmbeddingCount` if
+    ///   labels and rows differ in number, `.wrongDimension` if the model's embeddings have another
+    ///   dimension.
     public init(
         model: CLIPModel, labels: [String], labelEmbeddings: Embeddings
     ) throws(CLIPError) {
         let dimension = model.configuration.embeddingDimension
         try Self.check(labels)
         guard labels.count == labelEmbeddings.count else {
-            throw .invalidLabels(
-                reason:
-                    "expected \(labels.count) embeddings of labels, found \(labelEmbeddings.count)")
+            throw .wrongEmbeddingCount(expected: labels.count, found: labelEmbeddings.count)
         }
         guard labelEmbeddings.dimension == dimension else {
             throw .wrongDimension(expected: dimension, found: labelEmbeddings.dimension)
@@ -130,13 +134,7 @@ public struct ZeroShotClassifier: Sendable {
     }
 
     private static func check(_ labels: [String]) throws(CLIPError) {
-        guard labels.count >= 2 else {
-            throw .invalidLabels(
-                reason: """
-                    give at least two labels, not \(labels.count): a probability says how much \
-                    better one fits than the others
-                    """)
-        }
+        guard labels.count >= 2 else { throw .tooFewLabels(expected: 2, found: labels.count) }
     }
 
     /// Returns the predictions of an image, best first.
