@@ -17,22 +17,22 @@ struct SearchFolder {
         }
         do {
             let model = arguments.dropFirst(2).first ?? "ViT-B/32"
-            try search(FilePath(folder), for: query, modelName: model)
+            try search(folder, for: query, modelName: model)
         } catch {
             fail("\(error)", status: 1)
         }
     }
 
-    static func search(_ folder: FilePath, for query: String, modelName: String) throws {
+    static func search(_ folder: String, for query: String, modelName: String) throws {
         let model = try load(modelName)
         let update = try IndexUpdate(
-            folder: folder, model: model, modelName: modelName, decoding: .init())
+            folder: folder, model: model, modelName: modelName)
         let summary = try update.run()
         for failure in summary.failures { print("\(failure.path): \(failure.reason)") }
         print("\(summary.encoded) new images, \(summary.unchanged) unchanged")
 
         let index = try FolderIndex(folder: folder)
-        let embedding = try model.encode(texts: [query]).values
+        let embedding = try model.encode(text: query)
         for match in try index.search(embedding, top: 5) { print(match.cosine, match.path) }
     }
 

@@ -5,7 +5,7 @@
         [--classes JSON --templates JSON] [--jpegs FOLDER]
 
 FOLDER keeps ViT-B/32 with seeded weights. Measured are a zero-shot classification and a text as processes
-(page cache warm), the preprocessing of a image and of a large one on one thread, a classifier of all classes
+(page cache warm), the preprocessing of an image and of a large one on one thread, a classifier of all classes
 and templates (open_clip's of 50 classes, scaled), and a folder of JPEGs beside what its stages take alone.
 """
 

@@ -20,7 +20,7 @@ WIDTH, HEIGHT, SCALE = 640, 480, 3  # drawn larger and reduced, so that edges ar
 
 
 def canvas(top, bottom):
-    """A image that fades from one colour to another, and what draws on it."""
+    """An image that fades from one colour to another, and what draws on it."""
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE))
     draw = ImageDraw.Draw(image)
     for y in range(HEIGHT * SCALE):

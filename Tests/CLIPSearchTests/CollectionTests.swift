@@ -1,3 +1,4 @@
+import Files
 import CLIP
 import CLIPSearch
 import Foundation
@@ -214,7 +215,7 @@ import Testing
             "/usr/bin/tar", "--format=ustar", "--sort=name", "-cf", archive, "s0.cls", "s0.jpg",
             "s1.cls", "s1.jpg", "s2.cls", "s2.jpg", "s3.cls", "s3.jpg", at: path)
         let whole = try bytes(ofFile: archive)
-        // Each sample: two headers, a block of a class, two of a image.
+        // Each sample: two headers, a block of a class, two of an image.
         for cut in stride(from: 0, through: 4 * 5 * 512 + 512, by: 128) {
             let cutPath = try folder.write("cut.tar", whole.prefix(cut))
             var samples = ImageCollection([.path(FilePath(cutPath))]).map { $0 }

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Files of PyTorch that are none, are damaged, or were made to break a reader.
 @Suite struct CheckpointTests {

@@ -2,6 +2,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Files that are no weights, and files made to break a reader.
 @Suite struct SafetensorsTests {

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// What is read off weights and their configuration, and what is refused.
 @Suite struct WeightsTests {

@@ -19,7 +19,7 @@ import Testing
         Fixtures.root + "/Examples/\(name).jpg"
     }
 
-    /// The label that a image gets, and its probability.
+    /// The label that an image gets, and its probability.
     private func best(
         _ image: String, _ labels: [String], _ options: String...
     ) throws -> (label: String, probability: Double) {
@@ -52,7 +52,7 @@ import Testing
         let others = [
             "guitar", "rocket", "crying face", "violin", "snowman", "umbrella", "octopus",
         ]
-        let found = try best(image, others + [name], "--template", "a image of a {}")
+        let found = try best(image, others + [name], "--template", "an image of a {}")
         #expect(found.label == name, "\(found)")
     }
 

@@ -39,7 +39,7 @@ import Testing
         #expect(object["path"] as? String == first)
         #expect(abs((object["cosine"] as? Double ?? 0) - 1) < 1e-5)
 
-        // Twice a image less itself is the image.
+        // Twice an image less itself is the image.
         let sum = try clip(
             "search", "2:\(first)", "-", first, "--index", path, "--top", "1", "--paths")
         #expect(sum.text == first + "\n")

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The bundled model, from the file of a image to its embedding, against PyTorch and open_clip.
+/// The bundled model, from the file of an image to its embedding, against PyTorch and open_clip.
 @Suite struct BundledModelTests {
     private struct Expected: Decodable {
         let images: [String]

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// A file of arrays that PyTorch or Pillow computed.
 struct Goldens {
