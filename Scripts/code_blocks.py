@@ -20,15 +20,20 @@ PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch"]
 
 # The types of names that blocks use without declaring them.
 NAMES = {
+    "bike": "RGBImage",
+    "buffer": "[UInt8]",
     "classifier": "ZeroShotClassifier",
+    "data": "[UInt8]",
     "embeddings": "Embeddings",
     "dog": "[Float]",
     "folder": "String",
+    "frame": "[UInt8]",
     "image": "RGBImage",
     "images": "[RGBImage]",
     "index": "FolderIndex",
     "labels": "[String]",
     "model": "CLIPModel",
+    "mountain": "RGBImage",
     "path": "String",
     "paths": "[String]",
     "query": "[Float]",

@@ -113,7 +113,11 @@ extension CLIPError {
 /// A limit of `RGBImage.DecodingOptions` that an image can exceed.
 ///
 /// ```swift
-/// if error.exceededLimit == .pixels { print("raise DecodingOptions.maximumPixels") }
+/// do {
+///     print(try RGBImage(contentsOfFile: "bike.jpg").width)
+/// } catch where error.exceededLimit == .pixels {
+///     print("raise DecodingOptions.maximumPixels")
+/// }
 /// ```
 public enum ImageLimit: String, Sendable, CaseIterable, Codable {
     /// The limit `maximumPixels`.

@@ -6,6 +6,7 @@ import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
 import Foundation
+import Tokenizers
 
 // README.md, block 1
 func README_1() throws {
@@ -108,6 +109,29 @@ func CLIP_AsyncEncodings_1(model: CLIPModel, paths: [String]) async throws {
     }
 }
 
+// Sources/CLIP/AsyncEncodings.swift, block 2
+func CLIP_AsyncEncodings_2(model: CLIPModel, paths: [String]) async throws {
+    for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+        try RGBImage(contentsOfFile: path)
+    }) {
+        print(encoded.input, try encoded.embedding.get().count)
+    }
+}
+
+// Sources/CLIP/CLIPConfiguration.swift, block 1
+func CLIP_CLIPConfiguration_1() throws {
+    let configuration = try CLIPModel(path: "ViT-B-32").configuration
+    print(configuration.summary, configuration.embeddingDimension)
+    // ViT, width 768, 12 layers, 12 heads, patch 32, 224 pixels 512
+    _ = configuration
+}
+
+// Sources/CLIP/CLIPConfiguration.swift, block 2
+func CLIP_CLIPConfiguration_2() throws {
+    let model = try CLIPModel(path: "weights.pt", activation: .quickGELU)
+    _ = model
+}
+
 // Sources/CLIP/CLIPError.swift, block 1
 func CLIP_CLIPError_1() throws {
     do {
@@ -117,13 +141,266 @@ func CLIP_CLIPError_1() throws {
     }
 }
 
-// Sources/CLIP/EncodingStream.swift, block 1
-func CLIP_EncodingStream_1(model: CLIPModel, paths: [String]) throws {
+// Sources/CLIP/CLIPError.swift, block 2
+func CLIP_CLIPError_2() throws {
+    do {
+        print(try RGBImage(contentsOfFile: "bike.jpg").width)
+    } catch where error.exceededLimit == .pixels {
+        print("raise DecodingOptions.maximumPixels")
+    }
+}
+
+// Sources/CLIP/CLIPModel.swift, block 1
+func CLIP_CLIPModel_1() throws {
+    let model = try CLIPModel(path: "ViT-B-32")
+    let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
+    let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
+    print(try image.cosineSimilarities(to: texts))
+    _ = model
+    _ = image
+    _ = texts
+}
+
+// Sources/CLIP/CLIPModel.swift, block 2
+func CLIP_CLIPModel_2() throws {
+    let model = try CLIPModel(path: "ViT-B-32.pt", threads: 4)
+    _ = model
+}
+
+// Sources/CLIP/CLIPModel.swift, block 3
+func CLIP_CLIPModel_3(model: CLIPModel) throws {
+    let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    _ = fast
+}
+
+// Sources/CLIP/CLIPModel.swift, block 4
+func CLIP_CLIPModel_4(model: CLIPModel) throws {
+    let other = try model.at(engine: .blas)
+    _ = other
+}
+
+// Sources/CLIP/CLIPModel.swift, block 5
+func CLIP_CLIPModel_5(model: CLIPModel) throws {
+    let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
+    _ = other
+}
+
+// Sources/CLIP/CLIPModel.swift, block 6
+func CLIP_CLIPModel_6(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
+    let embeddings = try model.encode(images: [bike, mountain])
+    _ = embeddings
+}
+
+// Sources/CLIP/CLIPModel.swift, block 7
+func CLIP_CLIPModel_7(model: CLIPModel) throws {
+    let embeddings = try model.encode(texts: ["a man riding bicycle"])
+    _ = embeddings
+}
+
+// Sources/CLIP/ConvenientEncoding.swift, block 1
+func CLIP_ConvenientEncoding_1(model: CLIPModel) throws {
+    let bike = try RGBImage(contentsOfFile: "bike.jpg")
+    let vector = try model.encode(image: bike, normalized: true)
+    _ = bike
+    _ = vector
+}
+
+// Sources/CLIP/ConvenientEncoding.swift, block 2
+func CLIP_ConvenientEncoding_2(model: CLIPModel) throws {
+    let vector = try model.encode(text: "a man riding bicycle")
+    _ = vector
+}
+
+// Sources/CLIP/Embeddings.swift, block 1
+func CLIP_Embeddings_1(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
+    let images = try model.encode(images: [bike, mountain])
+    let texts = try model.encode(texts: ["a man riding bicycle"])
+    print(images.count, images.dimension, try images.cosineSimilarities(to: texts))
+    _ = images
+    _ = texts
+}
+
+// Sources/CLIP/Encodings.swift, block 1
+func CLIP_Encodings_1(model: CLIPModel, paths: [String]) throws {
+    let encodings = model.encodings(of: paths) { path in
+        let image = Result { () throws(CLIPError) in try RGBImage(contentsOfFile: path) }
+        let width = (try? image.get())?.width ?? 0
+        return DecodedInput(image, learned: width)
+    }
+    for encoded in encodings { print(encoded.input, encoded.learned) }
+    _ = encodings
+}
+
+// Sources/CLIP/Encodings.swift, block 2
+func CLIP_Encodings_2(model: CLIPModel, paths: [String]) throws {
+    for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+        try RGBImage(contentsOfFile: path)
+    }) {
+        switch encoded.embedding {
+        case .success(let vector): print(encoded.input, vector.count)
+        case .failure(let error): print(encoded.input, error)
+        }
+    }
+}
+
+// Sources/CLIP/Encodings.swift, block 3
+func CLIP_Encodings_3(model: CLIPModel, paths: [String]) throws {
     for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
         try RGBImage(contentsOfFile: path)
     }) {
         print(encoded.input, try encoded.embedding.get().count)
     }
+}
+
+// Sources/CLIP/Encodings.swift, block 4
+func CLIP_Encodings_4(model: CLIPModel, paths: [String]) throws {
+    for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+        try RGBImage(contentsOfFile: path)
+    }) {
+        print(encoded.input, try encoded.embedding.get().count)
+    }
+}
+
+// Sources/CLIP/Engine.swift, block 1
+func CLIP_Engine_1() throws {
+    let model = try CLIPModel(path: "ViT-B-32").at(engine: .blas)
+    _ = model
+}
+
+// Sources/CLIP/Engine.swift, block 2
+func CLIP_Engine_2() throws {
+    if let blas = Engine.blasLibrary { print(blas.version, blas.core) }
+    // OpenBLAS 0.3.21 SkylakeX
+}
+
+// Sources/CLIP/FoundationInputs.swift, block 1
+func CLIP_FoundationInputs_1() throws {
+    let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))
+    _ = image
+}
+
+// Sources/CLIP/FoundationInputs.swift, block 2
+func CLIP_FoundationInputs_2() throws {
+    let model = try CLIPModel(contentsOf: URL(filePath: "ViT-B-32"))
+    _ = model
+}
+
+// Sources/CLIP/Precision.swift, block 1
+func CLIP_Precision_1(model: CLIPModel) throws {
+    let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    _ = fast
+}
+
+// Sources/CLIP/Text/HiddenStates.swift, block 1
+func CLIP_Text_HiddenStates_1() throws {
+    let model = try CLIPModel(path: "ViT-L-14").following(tokenizer: .huggingFace)
+    let states = try model.hiddenStates(of: ["a photo of a dog"])
+    print(states.count, states.positions, states.width)  // 1 77 768
+    _ = model
+    _ = states
+}
+
+// Sources/CLIP/Text/Tokenizing.swift, block 1
+func CLIP_Text_Tokenizing_1() throws {
+    let ids = try BPETokenizer().tokenize("a cat")  // [49406, 320, 2368, 49407]
+    _ = ids
+}
+
+// Sources/CLIP/Vision/ImagePreprocessor.swift, block 1
+func CLIP_Vision_ImagePreprocessor_1() throws {
+    let preprocessor = ImagePreprocessor(resolution: 224)
+    let pixels = preprocessor(try RGBImage(contentsOfFile: "bike.jpg"))  // [3, 224, 224]
+    _ = preprocessor
+    _ = pixels
+}
+
+// Sources/CLIP/Vision/RGBImage.swift, block 1
+func CLIP_Vision_RGBImage_1(buffer: [UInt8]) throws {
+    let file = try RGBImage(contentsOfFile: "bike.jpg")
+    let frame = try RGBImage(
+        width: 640, height: 480, bytes: buffer, bytesPerRow: 2624, order: .bgra)
+    _ = file
+    _ = frame
+}
+
+// Sources/CLIP/Vision/RGBImage.swift, block 2
+func CLIP_Vision_RGBImage_2() throws {
+    var options = RGBImage.DecodingOptions()
+    options.smallestSide = ImagePreprocessor(resolution: 224).fastDecodingSide
+    let image = try RGBImage(contentsOfFile: "bike.jpg", options: options)
+    _ = options
+    _ = image
+}
+
+// Sources/CLIP/Vision/RGBImage.swift, block 3
+func CLIP_Vision_RGBImage_3() throws {
+    let image = try RGBImage(contentsOfFile: "bike.jpg")
+    _ = image
+}
+
+// Sources/CLIP/Vision/RGBImage.swift, block 4
+func CLIP_Vision_RGBImage_4(data: [UInt8]) throws {
+    let image = try RGBImage(decoding: data)  // [UInt8], ArraySlice<UInt8>, Data
+    _ = image
+}
+
+// Sources/CLIP/Vision/RawPixels.swift, block 1
+func CLIP_Vision_RawPixels_1(frame: [UInt8]) throws {
+    let image = try RGBImage(width: 640, height: 480, bytes: frame, order: .bgra)
+    _ = image
+}
+
+// Sources/CLIP/Vision/RawPixels.swift, block 2
+func CLIP_Vision_RawPixels_2(frame: [UInt8]) throws {
+    let image = try RGBImage(
+        width: 640, height: 480, bytes: frame, bytesPerRow: 2624, order: .bgra)
+    _ = image
+}
+
+// Sources/CLIP/Weights/OfficialModel.swift, block 1
+func CLIP_Weights_OfficialModel_1() throws {
+    print(OfficialModel.vitL14at336.fileStem)  // ViT-L-14-336px
+}
+
+// Sources/CLIP/Weights/WeightNames.swift, block 1
+func CLIP_Weights_WeightNames_1(model: CLIPModel) throws {
+    print(model.weights.layout == .huggingFace)
+}
+
+// Sources/CLIP/Weights/WeightsDescription.swift, block 1
+func CLIP_Weights_WeightsDescription_1(model: CLIPModel) throws {
+    let weights = model.weights
+    print(weights.path, weights.format, weights.types, weights.parameterCount)
+    _ = weights
+}
+
+// Sources/CLIP/Weights/WeightsWriting.swift, block 1
+func CLIP_Weights_WeightsWriting_1(model: CLIPModel) throws {
+    try model.write(safetensors: "half.safetensors", format: .float16)
+}
+
+// Sources/CLIP/ZeroShot/PromptTemplates.swift, block 1
+func CLIP_ZeroShot_PromptTemplates_1(model: CLIPModel) throws {
+    let classifier = try ZeroShotClassifier(
+        model: model, labels: ["dog", "cat"], templates: PromptTemplates.imageNet)
+    _ = classifier
+}
+
+// Sources/CLIP/ZeroShot/ZeroShotClassifier.swift, block 1
+func CLIP_ZeroShot_ZeroShotClassifier_1(classifier: ZeroShotClassifier, image: RGBImage) throws {
+    for prediction in try classifier.classify(image, top: 3) {
+        print(prediction.label, prediction.probability)
+    }
+}
+
+// Sources/CLIP/ZeroShot/ZeroShotClassifier.swift, block 2
+func CLIP_ZeroShot_ZeroShotClassifier_2(model: CLIPModel) throws {
+    let classifier = try ZeroShotClassifier(
+        model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
+    let best = try classifier.classify(RGBImage(contentsOfFile: "bike.jpg"), top: 1)[0]
+    print(best.label, best.probability)
+    _ = classifier
+    _ = best
 }
 
 // Sources/CLIPHub/Fetching.swift, block 1
@@ -204,4 +481,13 @@ func CLIPSearch_VectorStorage_VectorError_1(index: FolderIndex, query: [Float]) 
     } catch .invalidVector(.wrongDimension(let expected, let found)) {
         print("the index has \(expected) dimensions, the query \(found)")
     }
+}
+
+// Sources/Tokenizers/BPETokenizer.swift, block 1
+func Tokenizers_BPETokenizer_1() throws {
+    let tokenizer = BPETokenizer()
+    let ids = try tokenizer.tokenize("a cat")  // [49406, 320, 2368, 49407]
+    print(tokenizer.decode(ids))
+    _ = tokenizer
+    _ = ids
 }
