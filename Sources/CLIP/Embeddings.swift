@@ -35,7 +35,7 @@ public struct Embeddings: Sendable, Hashable {
     package init(rows values: [Float], dimension: Int) {
         precondition(
             dimension > 0 && values.count % dimension == 0,
-            "\(values.count) values in rows of \(dimension)")
+            "expected rows of \(dimension) values, found \(values.count) values")
         self.values = values
         self.dimension = dimension
     }

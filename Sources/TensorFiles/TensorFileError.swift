@@ -1,8 +1,8 @@
-/// A file of tensors that cannot be read or written.
+/// An error of reading or writing a file of tensors.
 package enum TensorFileError: Error, Equatable, Sendable {
     /// The file is missing, a directory or not readable.
     case unreadable(path: String, reason: String)
-    /// The content of the file breaks its format, or has an unsupported one.
+    /// The content of the file violates its format, or the format is unsupported.
     case malformed(path: String, FormatError)
     /// The SHA-256 of the file is not the expected one.
     case damaged(path: String, expected: String, found: String)

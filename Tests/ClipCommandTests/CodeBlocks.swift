@@ -6,7 +6,6 @@ import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
 import Foundation
-import Tokenizers
 
 // README.md, block 1
 func README_1() throws {

@@ -17,7 +17,8 @@ extension BPETokenizer {
     public func tokenize(
         _ text: String, contextLength: Int = 77, truncating: Bool = false
     ) throws(CLIPError) -> [Int] {
-        precondition(contextLength >= 2, "a context of \(contextLength)")
+        precondition(
+            contextLength >= 2, "expected a context of at least 2 tokens, found \(contextLength)")
         var row = row(of: text)
         if row.count > contextLength {
             guard truncating else {

@@ -41,16 +41,20 @@ public struct ImagePreprocessor: Sendable, Hashable {
 
     /// The side of the result, in pixels, at least 1.
     public var resolution: Int {
-        didSet { precondition(resolution > 0, "a resolution of \(resolution)") }
+        didSet {
+            precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
+        }
     }
     /// The means of red, green and blue in 0...1, which are subtracted.
     public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073] {
-        didSet { precondition(mean.count == 3, "\(mean.count) means") }
+        didSet { precondition(mean.count == 3, "expected 3 means, found \(mean.count)") }
     }
     /// The standard deviations of red, green and blue in 0...1, by which channels are divided.
     public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711] {
         didSet {
-            precondition(standardDeviation.count == 3, "\(standardDeviation.count) deviations")
+            precondition(
+                standardDeviation.count == 3,
+                "expected 3 standard deviations, found \(standardDeviation.count)")
         }
     }
     /// The resampling filter; bicubic for OpenAI's models.
@@ -65,7 +69,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
 
     /// Makes OpenAI's preprocessing for an image tower of the given resolution.
     public init(resolution: Int = 224) {
-        precondition(resolution > 0, "a resolution of \(resolution)")
+        precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
         self.resolution = resolution
     }
 

@@ -8,7 +8,9 @@ extension Tensor {
     ///
     /// Source: `torch.nn.functional.interpolate` with `antialias=True`.
     func resampled(fromGrid grid: Int, toGrid newGrid: Int) -> Tensor {
-        precondition(shape.count == 2 && shape[0] == grid * grid, "\(shape) is no grid of \(grid)")
+        precondition(
+            shape.count == 2 && shape[0] == grid * grid,
+            "expected [\(grid * grid), width], found \(shape)")
         let width = shape[1]
         let weights = ResamplingWeights(
             from: grid, to: newGrid, range: 0..<newGrid, filter: .bicubic, exact: true)

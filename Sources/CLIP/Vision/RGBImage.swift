@@ -199,7 +199,8 @@ public struct RGBImage: Sendable, Equatable {
     /// - Returns: The bytes of the file; none if memory runs out.
     public func thumbnail(side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
-            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+            (1...4096).contains(side) && (1...100).contains(quality),
+            "expected a side of 1...4096 and a quality of 1...100, found \(side) and \(quality)")
         var preprocessor = ImagePreprocessor(resolution: side)
         preprocessor.rules = .huggingFace  // transparent pixels are white
         return jpegFile(
@@ -217,7 +218,8 @@ public struct RGBImage: Sendable, Equatable {
     /// - Returns: The bytes of the file; none if memory runs out.
     public func thumbnail(fitting side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
-            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+            (1...4096).contains(side) && (1...100).contains(quality),
+            "expected a side of 1...4096 and a quality of 1...100, found \(side) and \(quality)")
         let ratio = min(1, Double(side) / Double(max(width, height)))
         let columns = max(1, Int((Double(width) * ratio).rounded()))
         let rows = max(1, Int((Double(height) * ratio).rounded()))

@@ -63,7 +63,7 @@ struct Parameters: Sendable {
 
     subscript(name: String) -> Stored {
         guard let found = stored[prefix + name] else {
-            preconditionFailure("no tensor \(prefix + name) among those that were checked")
+            preconditionFailure("the tensor \(prefix + name) is missing after the check")
         }
         return found
     }
