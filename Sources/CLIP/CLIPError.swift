@@ -6,7 +6,7 @@ internal import TensorFiles
 ///
 /// ```swift
 /// do {
-///     let model = try CLIPModel(path: "ViT-B-32.safetensors")
+///     print(try CLIPModel(path: "ViT-B-32.safetensors").configuration.summary)
 /// } catch CLIPError.missingTensor(let path, let name, _, _) {
 ///     print("\(path) has no \(name)")
 /// }

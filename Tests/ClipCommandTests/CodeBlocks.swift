@@ -134,7 +134,7 @@ func CLIP_CLIPConfiguration_2() throws {
 // Sources/CLIP/CLIPError.swift, block 1
 func CLIP_CLIPError_1() throws {
     do {
-        let model = try CLIPModel(path: "ViT-B-32.safetensors")
+        print(try CLIPModel(path: "ViT-B-32.safetensors").configuration.summary)
     } catch CLIPError.missingTensor(let path, let name, _, _) {
         print("\(path) has no \(name)")
     }
