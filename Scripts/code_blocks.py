@@ -20,16 +20,21 @@ PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch"]
 
 # The types of names that blocks use without declaring them.
 NAMES = {
+    "bike": "RGBImage",
+    "buffer": "[UInt8]",
     "classifier": "ZeroShotClassifier",
+    "data": "[UInt8]",
     "embeddings": "Embeddings",
     "dog": "[Float]",
     "folder": "String",
     "hub": "ModelHub",
+    "frame": "[UInt8]",
     "image": "RGBImage",
     "images": "[RGBImage]",
     "index": "FolderIndex",
     "labels": "[String]",
     "model": "CLIPModel",
+    "mountain": "RGBImage",
     "path": "String",
     "paths": "[String]",
     "query": "[Float]",
@@ -110,7 +115,8 @@ def contents() -> str:
         for number, code in enumerate(blocks(text), 1):
             imports |= set(re.findall(r"^import (\w+)$", code, re.MULTILINE))
             if source.startswith("Sources/"):
-                imports.add(source.split("/")[1])
+                room = source.split("/")[1]
+                imports.add("CLIP" if room == "Tokenizers" else room)  # CLIP exports Tokenizers
             code = re.sub(r"^import \w+\n+", "", code, flags=re.MULTILINE)
             stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(".md").removesuffix(".swift"))
             functions.append(function(f"{stem}_{number}", number, source, code))

@@ -1,8 +1,9 @@
-/// The asynchronous forms of calls that compute for long. The task suspends while threads of the
-/// library compute; when it is cancelled, the call throws `CancellationError` once the batch in
-/// progress has ended.
+/// The asynchronous forms of the calls that compute for long.
+///
+/// The task suspends while threads of the library compute. A cancelled call throws
+/// `CancellationError` once the batch in progress has ended.
 extension CLIPModel {
-    /// Returns the embeddings of images, as the image tower gives them: not normalised.
+    /// Returns the embeddings of images, one row each, not normalised.
     ///
     /// ```swift
     /// let embeddings = try await model.encode(images: images)
@@ -17,7 +18,8 @@ extension CLIPModel {
     func encode(
         images: [RGBImage], _ cancellation: CallThreads.Cancellation
     ) throws -> Embeddings {
-        // Enough at a time that threads which wait for the last image of a batch cost little.
+        // At the end of a batch threads wait for its last image; in a large batch this costs
+        // little.
         let most = 8 * threads * imageBatchSize
         var values: [Float] = []
         for start in stride(from: 0, to: images.count, by: most) {
@@ -28,12 +30,13 @@ extension CLIPModel {
         return Embeddings(rows: values, dimension: configuration.embeddingDimension)
     }
 
-    /// Returns the embeddings of texts, as the text tower gives them: not normalised.
+    /// Returns the embeddings of texts, one row each, not normalised.
     ///
     /// - Parameters:
     ///   - texts: Any number of texts.
-    ///   - truncating: True to cut texts that have more tokens than the context.
-    /// - Throws: `CLIPError.textTooLong` if a text is too long and not to be cut,
+    ///   - truncating: True to truncate texts that have more tokens than the context.
+    /// - Returns: One row for each text, in their order.
+    /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
     ///   `.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`, and
     ///   `CancellationError`.
     public func encode(texts: [String], truncating: Bool = false) async throws -> Embeddings {
@@ -47,12 +50,13 @@ extension CLIPModel {
         }
     }
 
-    /// Returns the embeddings of texts that are tokenized already: not normalised.
+    /// Returns the embeddings of tokenized texts, one row each, not normalised.
     ///
     /// - Parameter tokens: Rows of ids, as for the synchronous form.
-    /// - Throws: `CLIPError.invalidTokens` if a row is empty, too long, or has an id outside the
-    ///   vocabulary; `.nonFiniteResult` if the weights produce NaN or infinity; `.noThread`; and
-    ///   `CancellationError`.
+    /// - Returns: One row for each row of ids, in their order.
+    /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
+    ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity,
+    ///   `.noThread`, and `CancellationError`.
     public func encode(tokens: [[Int]]) async throws -> Embeddings {
         try await CallThreads.encoding.run { try encode(tokens: tokens, $0) }
     }
@@ -61,7 +65,7 @@ extension CLIPModel {
         tokens: [[Int]], _ cancellation: CallThreads.Cancellation
     ) throws -> Embeddings {
         for row in tokens { try check(row) }
-        // Sorted, so that texts of one batch share what they begin with.
+        // Sorted, so that the texts of one batch share prefixes, which are computed once.
         let order = tokens.indices.sorted { tokens[$0].lexicographicallyPrecedes(tokens[$1]) }
         var values: [Float] = []
         for start in stride(from: 0, to: order.count, by: 512) {
@@ -75,17 +79,18 @@ extension CLIPModel {
 }
 
 extension ZeroShotClassifier {
-    /// Encodes the labels.
+    /// Makes a classifier by encoding the labels.
     ///
     /// ```swift
     /// let classifier = try await ZeroShotClassifier(model: model, labels: ["a dog", "a cat"])
     /// let predictions = try await classifier.classify(images)
     /// ```
     ///
-    /// - Parameters: As for the synchronous form.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
-    ///   without `{}`; `.textTooLong` for a prompt that is too long; `.noThread`; and
-    ///   `CancellationError`.
+    /// The parameters are those of the synchronous form.
+    ///
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
+    ///   is too long, `.noThread`, and `CancellationError`.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) async throws {
@@ -98,7 +103,7 @@ extension ZeroShotClassifier {
         }
     }
 
-    /// Returns the predictions for each of some images, best first.
+    /// Returns the predictions of each image, best first.
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`,
     ///   and `CancellationError`.

@@ -1,16 +1,16 @@
 internal import Tensors
 
 extension CLIPModel {
-    /// Encodes any number of images while the task does something else, and returns their
-    /// embeddings in the order of the inputs.
+    /// Returns the embeddings of any number of images as an asynchronous sequence, in the order of
+    /// the inputs.
     ///
     /// Threads of the model read, decode and encode the inputs ahead; the task suspends until the
-    /// next embedding is there. A bounded number of inputs is in memory: if the task is slow, the
-    /// threads wait for it, and no more inputs are read. A vector has the same bits as from
+    /// next embedding is ready. A bounded number of inputs is in memory: if the task is slow, the
+    /// threads wait for it and read no more inputs. An embedding has the same bits as one of
     /// `encode(images:)`.
     ///
-    /// Leaving the loop or cancelling the task stops the threads once each has ended the batch that
-    /// it works on; a cancelled task does not wait for that, and gets a `CancellationError`.
+    /// Leaving the loop or cancelling the task stops each thread at the end of its current batch. A
+    /// cancelled task does not wait for that; it gets a `CancellationError`.
     ///
     /// ```swift
     /// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
@@ -21,8 +21,9 @@ extension CLIPModel {
     /// ```
     ///
     /// - Parameters:
-    ///   - inputs: Read by a thread of its own, which may block.
-    ///   - decode: Returns the image of an input. Called by any thread, by several at once.
+    ///   - inputs: The inputs, such as paths. A thread of its own reads them and may block.
+    ///   - decode: A function that returns the image of an input. Several threads call it at once.
+    /// - Returns: An asynchronous sequence of inputs with their embeddings.
     @_disfavoredOverload  // `for … in` and `let encodings = …` take the synchronous form.
     public func encodings<Inputs: Sequence & Sendable>(
         of inputs: Inputs,
@@ -31,7 +32,7 @@ extension CLIPModel {
         encodings(of: inputs, decode: Self.learningNothing(decode))
     }
 
-    /// The same for a `decode` that returns a value of its own beside each image.
+    /// Returns the embeddings of images together with a value that `decode` returns for each.
     @_disfavoredOverload
     public func encodings<Inputs: Sequence & Sendable, Learned: Sendable>(
         of inputs: Inputs,
@@ -46,9 +47,9 @@ extension CLIPModel {
         }
     }
 
-    /// The same for inputs that come asynchronously.
+    /// Returns the embeddings of an asynchronous sequence of images, in the order of the inputs.
     ///
-    /// An error of `inputs` is thrown after the embeddings of all inputs that came before it.
+    /// An error of `inputs` is thrown after the embeddings of all inputs that precede it.
     public func encodings<Inputs: AsyncSequence & Sendable>(
         of inputs: Inputs,
         decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
@@ -56,7 +57,8 @@ extension CLIPModel {
         encodings(of: inputs, decode: Self.learningNothing(decode))
     }
 
-    /// The same for inputs that come asynchronously and a `decode` that returns a value of its own.
+    /// Returns the embeddings of an asynchronous sequence of images together with a value that
+    /// `decode` returns for each.
     public func encodings<Inputs: AsyncSequence & Sendable, Learned: Sendable>(
         of inputs: Inputs,
         decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
@@ -84,21 +86,31 @@ extension CLIPModel {
     }
 }
 
-/// The embeddings of a sequence of inputs, in order; see `CLIPModel.encodings(of:decode:)`.
+/// The embeddings of a sequence of images, computed ahead of the task that takes them.
+///
+/// ```swift
+/// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
+///     try RGBImage(contentsOfFile: path)
+/// }) {
+///     print(encoded.input, try encoded.embedding.get().count)
+/// }
+/// ```
+///
+/// `CLIPModel.encodings(of:decode:)` makes it and describes its behaviour.
 public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence, Sendable {
     /// An input with its embedding.
     public typealias Element = EncodedInput<Input, Learned>
-    /// `CancellationError`, an error of asynchronous inputs, or `CLIPError.noThread`.
+    /// A `CancellationError`, an error of asynchronous inputs, or `CLIPError.noThread`.
     public typealias Failure = any Error
 
     let model: CLIPModel
     let decode: @Sendable (Input) -> DecodedInput<Learned>
     let makeSource: @Sendable () -> InputSource<Input>
 
-    /// Begins to encode at the first call of `next`.
+    /// Makes an iterator, which begins to encode at the first call of `next`.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(encodings: self) }
 
-    /// The embeddings one after the other.
+    /// An iterator over the embeddings, in the order of the inputs.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let encodings: AsyncEncodings
         private var job: EncodingJob<Input, Learned>?
@@ -106,10 +118,10 @@ public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence,
 
         fileprivate init(encodings: AsyncEncodings) { self.encodings = encodings }
 
-        /// The next input with its embedding; nil after the last one.
+        /// Returns the next input with its embedding, or nil after the last one.
         ///
-        /// - Throws: `CancellationError` if the task is cancelled, the error of asynchronous inputs,
-        ///   and `CLIPError.noThread`. It returns nil from then on.
+        /// - Throws: `CancellationError` if the task is cancelled, the error of asynchronous
+        ///   inputs, and `CLIPError.noThread`. The calls after an error return nil.
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws -> Element? {
@@ -136,17 +148,19 @@ public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence,
 
 /// The inputs of an asynchronous stream.
 struct InputSource<Input: Sendable>: Sendable {
-    /// Hands each input to `push` until that returns false; returns the error that ended the inputs.
-    /// Called once, by a thread that it may block.
+    /// Passes each input to `push` until that returns false, and returns the error that ended the
+    /// inputs.
+    ///
+    /// It is called once, by a thread that it may block.
     let read: @Sendable (_ push: (Input) -> Bool) -> (any Error)?
-    /// Ends a wait for the next input, if that is possible.
+    /// Interrupts a wait for the next input, if that is possible.
     let cancel: @Sendable () -> Void
 }
 
-/// The threads of an asynchronous stream: one reads the inputs, one collects the results of those
-/// that encode.
+/// Two threads of an asynchronous stream: one reads the inputs, the other collects the results of
+/// the threads that encode.
 ///
-/// The threads keep no reference to it: they end when the iterator that has it is gone.
+/// The threads do not retain the job: they end when the iterator that owns it is deallocated.
 private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
     let results = BoundedQueue<EncodedInput<Input, Learned>>(capacity: 64)
     private let source: InputSource<Input>

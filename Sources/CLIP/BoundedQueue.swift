@@ -1,20 +1,20 @@
 internal import Tensors
 
-/// A queue between a thread, which blocks, and a task, which suspends.
+/// A bounded queue between a thread, which blocks, and a task, which suspends.
 ///
-/// It holds a bounded number of elements: whoever is faster waits for the other. For one that puts
-/// elements in and one that takes them.
+/// The producer waits while the queue is full, the consumer while it is empty. There may be one
+/// producer and one consumer.
 final class BoundedQueue<Element: Sendable>: Sendable {
     private typealias SuspendedTask = CheckedContinuation<Void, Never>
 
     private struct State {
         var elements: [Element] = []
-        /// True if nothing is put in any more.
+        /// True if the producer has put in its last element.
         var isFinished = false
         var failure: (any Error)?
-        /// True if nothing is taken any more.
+        /// True if the consumer takes no more elements.
         var isClosed = false
-        /// A task that waits for an element or for room.
+        /// The task that waits for an element or for room.
         var waiting: SuspendedTask?
 
         mutating func wakeTask() -> SuspendedTask? {
@@ -33,7 +33,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     /// The error with which the queue was finished.
     var failure: (any Error)? { state.withLock { $0.failure } }
 
-    /// Ends the queue once its elements have been taken.
+    /// Marks the last element: the consumer gets the elements in the queue, then the end.
     func finish(throwing error: (any Error)? = nil) {
         change { state in
             state.isFinished = true
@@ -41,7 +41,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Ends the queue now: nobody takes its elements.
+    /// Ends the queue now, and drops its elements.
     func close() {
         change { state in
             state.isClosed = true
@@ -59,9 +59,9 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     // MARK: the thread's side
 
-    /// Puts an element in, for which it blocks until there is room.
+    /// Puts an element in; blocks until there is room.
     ///
-    /// - Returns: false if the queue is closed.
+    /// - Returns: False if the queue is closed.
     func put(_ element: Element) -> Bool {
         let (isOpen, task) = state.wait { state -> (Bool, SuspendedTask?)? in
             if state.isClosed { return (false, nil) }
@@ -73,9 +73,9 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         return isOpen
     }
 
-    /// Takes the next element, for which it blocks.
+    /// Takes the next element; blocks until there is one.
     ///
-    /// - Returns: nil at the end, or if the queue is closed.
+    /// - Returns: Nil at the end, or if the queue is closed.
     func take() -> Element? {
         let (element, task) = state.wait { state -> (Element?, SuspendedTask?)? in
             if !state.elements.isEmpty { return (state.elements.removeFirst(), state.wakeTask()) }
@@ -87,9 +87,9 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     // MARK: the task's side
 
-    /// Puts an element in, for which it suspends until there is room.
+    /// Puts an element in; suspends until there is room.
     ///
-    /// - Returns: false if the queue is closed.
+    /// - Returns: False if the queue is closed.
     func put(_ element: Element) async -> Bool {
         while true {
             let step = state.withLock { state -> Step in
@@ -103,7 +103,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Takes the next element, for which it suspends.
+    /// Takes the next element; suspends until there is one.
     ///
     /// - Throws: The error of `finish(throwing:)` after the last element, and `CancellationError`
     ///   if the queue is closed.
@@ -124,7 +124,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Suspends until another changes the queue, unless it has changed already.
+    /// Suspends until the other side changes the queue, unless `isReady` holds already.
     private func suspend(unless isReady: (State) -> Bool) async {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in

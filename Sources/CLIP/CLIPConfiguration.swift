@@ -1,6 +1,12 @@
-/// The hyperparameters of a CLIP model, as far as they shape its arithmetic.
+/// The hyperparameters of a CLIP model that determine its arithmetic.
+///
+/// ```swift
+/// let configuration = try CLIPModel(path: "ViT-B-32").configuration
+/// print(configuration.summary, configuration.embeddingDimension)
+/// // ViT, width 768, 12 layers, 12 heads, patch 32, 224 pixels 512
+/// ```
 public struct CLIPConfiguration: Sendable, Hashable, Codable {
-    /// The image tower.
+    /// The architecture of the image tower.
     public enum Vision: Sendable, Hashable, Codable {
         case visionTransformer(VisionTransformer)
         case modifiedResNet(ModifiedResNet)
@@ -8,51 +14,54 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// A ViT of pre-norm blocks, with a class token.
     public struct VisionTransformer: Sendable, Hashable, Codable {
-        /// The side of the image it sees, in pixels; a multiple of `patchSize` and a rest.
+        /// The side of the input image, in pixels.
+        ///
+        /// A remainder that makes no whole patch is ignored.
         public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
         public internal(set) var patchSize: Int
-        /// Channels of the residual stream.
+        /// The number of channels of the residual stream.
         public internal(set) var width: Int
-        /// Residual attention blocks.
+        /// The number of residual attention blocks.
         public internal(set) var layers: Int
-        /// Heads of each block; `width` is split among them.
+        /// The number of heads of each block, a divisor of `width`.
         public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
         public internal(set) var mlpWidth: Int
 
-        /// Patches along a side.
+        /// The number of patches along a side.
         public var grid: Int { resolution / patchSize }
     }
 
-    /// OpenAI's ResNet: three-convolution stem, average pools instead of strides, attention pool.
+    /// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an
+    /// attention pool.
     public struct ModifiedResNet: Sendable, Hashable, Codable {
-        /// The side of the image it sees, in pixels.
+        /// The side of the input image, in pixels.
         public internal(set) var resolution: Int
-        /// Channels after the stem.
+        /// The number of channels after the stem.
         public internal(set) var width: Int
-        /// Bottlenecks in each of the four stages.
+        /// The number of bottleneck blocks in each of the four stages.
         public internal(set) var layers: [Int]
-        /// Heads of the attention pool.
+        /// The number of heads of the attention pool.
         public internal(set) var heads: Int
 
-        /// Positions along a side of the last feature map.
+        /// The number of positions along a side of the last feature map.
         public var grid: Int { resolution / 32 }
-        /// Channels of the last feature map.
+        /// The number of channels of the last feature map.
         public var outputWidth: Int { width * 32 }
     }
 
     /// The text tower: a causal transformer.
     public struct Text: Sendable, Hashable, Codable {
-        /// Positions; 77 in every published model.
+        /// The largest number of tokens of a text; 77 in every published model.
         public internal(set) var contextLength: Int
-        /// Ids; 49,408 in every published model.
+        /// The number of token ids; 49,408 in every published model.
         public internal(set) var vocabularySize: Int
-        /// Channels of the residual stream.
+        /// The number of channels of the residual stream.
         public internal(set) var width: Int
-        /// Residual attention blocks.
+        /// The number of residual attention blocks.
         public internal(set) var layers: Int
-        /// Heads of each block; `width` is split among them.
+        /// The number of heads of each block, a divisor of `width`.
         public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
         public internal(set) var mlpWidth: Int
@@ -62,14 +71,14 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     public internal(set) var vision: Vision
     /// The text tower.
     public internal(set) var text: Text
-    /// The dimension of the embeddings that both towers end in.
+    /// The number of dimensions of the embeddings of both towers.
     public internal(set) var embeddingDimension: Int
     /// The activation of every MLP.
     public internal(set) var activation: Activation
-    /// ε of every LayerNorm.
+    /// The ε of every LayerNorm.
     public internal(set) var layerNormEpsilon: Float = 1e-5
 
-    /// The side of the image that the image tower sees, in pixels.
+    /// The side of the input image, in pixels.
     public var resolution: Int {
         switch vision {
         case .visionTransformer(let vision): vision.resolution
@@ -77,7 +86,8 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         }
     }
 
-    /// The architecture in a few words, such as "ViT, width 768, 12 layers, patch 32, 224 pixels".
+    /// The image tower's architecture in a few words, such as "ViT, width 768, 12 layers, 12 heads,
+    /// patch 32, 224 pixels".
     public var summary: String {
         let tower =
             switch vision {
@@ -90,19 +100,31 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     }
 }
 
-/// The activation of the MLPs: which of the two, the weights decide.
+/// The activation of the MLPs, which must be the one that the weights were trained with.
 ///
-/// With the wrong one a model still answers, several per cent less often right.
+/// With the wrong one a model still works, but its accuracy is several per cent lower. Pass it
+/// where no configuration states it:
+///
+/// ```swift
+/// let model = try CLIPModel(path: "weights.pt", activation: .quickGELU)
+/// ```
 public enum Activation: String, Sendable, CaseIterable, Codable {
-    /// x · σ(1.702 x): OpenAI's weights, and some others.
+    /// QuickGELU, x · σ(1.702 x), of OpenAI's weights and some others.
     case quickGELU = "quickgelu"
-    /// x · Φ(x), exact: most of open_clip's weights.
+    /// The exact GELU, x · Φ(x), of most of open_clip's weights.
     case gelu
 }
 
 extension CLIPConfiguration {
-    /// Reads the hyperparameters off the tensors' names and shapes, as `build_model` of openai/CLIP
-    /// does. `shapes` is by OpenAI's names.
+    /// Derives the hyperparameters from the names and shapes of the tensors, as `build_model` of
+    /// openai/CLIP does.
+    ///
+    /// - Parameters:
+    ///   - shapes: The shapes of the tensors by their names in OpenAI's layout.
+    ///   - stated: The hyperparameters that shapes do not show.
+    ///   - activation: The activation of the MLPs.
+    ///   - path: The path of the weights, for errors.
+    /// - Throws: `CLIPError.unknownArchitecture`.
     init(
         shapes: [String: [Int]], stated: ConfigurationFile, activation: Activation, path: String
     ) throws(CLIPError) {
@@ -118,23 +140,27 @@ extension CLIPConfiguration {
         } else if shapes["visual.attnpool.positional_embedding"] != nil {
             vision = .modifiedResNet(try ModifiedResNet(tensors, heads: stated.visionHeads))
         } else {
-            throw tensors.unknown(
-                "it has neither visual.proj nor visual.attnpool.positional_embedding")
+            throw tensors.unsupported(
+                expected: "the tensor visual.proj or visual.attnpool.positional_embedding",
+                found: "neither")
         }
         guard resolution <= 8192 else {
-            throw tensors.unknown("images of \(resolution) pixels a side are too large")
+            throw tensors.unsupported(
+                expected: "images of at most 8192 pixels a side", found: "\(resolution)")
         }
         layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
     }
 }
 
 extension CLIPConfiguration.Text {
-    /// - Parameter heads: The number of heads; nil if no configuration says it.
+    /// Derives the text tower; `heads` is nil if no configuration states it.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let tokens = try tensors.shape("token_embedding.weight", rank: 2)
         let positions = try tensors.shape("positional_embedding", rank: 2)
         guard tokens[0] >= 3, positions[0] >= 2 else {
-            throw tensors.unknown("\(tokens[0]) ids and \(positions[0]) positions are too few")
+            throw tensors.unsupported(
+                expected: "at least 3 token ids and 2 positions",
+                found: "\(tokens[0]) and \(positions[0])")
         }
         let mlp = try tensors.shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
         contextLength = positions[0]
@@ -147,9 +173,7 @@ extension CLIPConfiguration.Text {
 }
 
 extension CLIPConfiguration.VisionTransformer {
-    /// - Parameters:
-    ///   - resolution: The side of the image in pixels; nil if no configuration says it.
-    ///   - heads: The number of heads; nil likewise.
+    /// Derives a ViT; `resolution` and `heads` are nil if no configuration states them.
     fileprivate init(
         _ tensors: NamedShapes, resolution: Int?, heads: Int?
     ) throws(CLIPError) {
@@ -159,11 +183,12 @@ extension CLIPConfiguration.VisionTransformer {
         let grid = try tensors.grid(of: positions[0])
         self.resolution = resolution ?? grid * patch[3]
         guard self.resolution / patch[3] == grid else {
-            throw tensors.unknown(
-                """
-                its configuration says \(self.resolution) pixels, but \(positions[0]) positions \
-                and patches of \(patch[3]) make \(grid * patch[3])
-                """)
+            throw tensors.unsupported(
+                expected: """
+                    a resolution of \(grid * patch[3]) pixels for \(positions[0]) positions and \
+                    patches of \(patch[3])
+                    """,
+                found: "\(self.resolution) in the configuration")
         }
         patchSize = patch[3]
         width = patch[0]
@@ -174,36 +199,43 @@ extension CLIPConfiguration.VisionTransformer {
 }
 
 extension CLIPConfiguration.ModifiedResNet {
-    /// - Parameter heads: The number of heads; nil if no configuration says it.
+    /// Derives a ResNet; `heads` is nil if no configuration states it.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let positions = try tensors.shape("visual.attnpool.positional_embedding", rank: 2)
         width = try tensors.shape("visual.layer1.0.conv1.weight", rank: 4)[0]
         resolution = 32 * (try tensors.grid(of: positions[0]))
         layers = (1...4).map { tensors.blocks("visual.layer\($0).") }
         guard width % 2 == 0, !layers.contains(0) else {
-            throw tensors.unknown("a ResNet of width \(width) and layers \(layers) is not CLIP's")
+            throw tensors.unsupported(
+                expected: "a ResNet of an even width and four stages",
+                found: "the width \(width) and the layers \(layers)")
         }
         self.heads = try tensors.heads(heads, width: 32 * width, tower: "image", limit: .max)
     }
 }
 
-/// The shapes of a model's tensors by OpenAI's names, and the hyperparameters that they show.
+/// The shapes of a model's tensors by OpenAI's names, from which hyperparameters are derived.
 private struct NamedShapes {
     let shapes: [String: [Int]]
     let path: String
 
-    func unknown(_ reason: String) -> CLIPError { .unknownArchitecture(path: path, reason: reason) }
+    func unsupported(expected: String, found: String) -> CLIPError {
+        .unknownArchitecture(path: path, expected: expected, found: found)
+    }
 
-    /// A tensor's shape, all of whose dimensions are positive.
+    /// Returns the shape of a tensor of the given rank; all its dimensions are positive.
     func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
-        guard let shape = shapes[name] else { throw unknown("it has no tensor \(name)") }
+        guard let shape = shapes[name] else {
+            throw unsupported(expected: "the tensor \(name)", found: "none of that name")
+        }
         guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
-            throw unknown("\(name) is \(shape), not of \(rank) dimensions")
+            throw unsupported(
+                expected: "a tensor \(name) of \(rank) dimensions", found: "the shape \(shape)")
         }
         return shape
     }
 
-    /// The number of blocks whose tensors' names begin with `prefix` and the block's number.
+    /// Returns the number of blocks, whose tensors' names begin with `prefix` and a block number.
     func blocks(_ prefix: String) -> Int {
         Set(
             shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
@@ -212,29 +244,40 @@ private struct NamedShapes {
         ).count
     }
 
-    /// The number of heads that a configuration says, or else one for every 64 channels.
+    /// Returns the number of heads that a configuration states, or else one for every 64 channels.
     ///
-    /// - Parameter limit: The largest width for which 64 is assumed.
+    /// - Parameters:
+    ///   - known: The number of heads that a configuration states, if one does.
+    ///   - width: The number of channels of the tower.
+    ///   - tower: The name of the tower, for errors.
+    ///   - limit: The largest width for which heads of 64 channels are assumed.
+    /// - Returns: A divisor of `width`.
+    /// - Throws: `CLIPError.unknownArchitecture`.
     func heads(_ known: Int?, width: Int, tower: String, limit: Int) throws(CLIPError) -> Int {
-        // OpenAI's towers have heads of 64; the wider ones of others differ, and do not show it.
+        // OpenAI's heads have 64 channels. Wider towers of others have other heads, which their
+        // shapes do not show.
         guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
-            throw unknown(
-                """
-                the \(tower) tower is \(width) wide, of which the number of heads does \
-                not follow; put its open_clip_config.json or config.json beside it
-                """)
+            throw unsupported(
+                expected: """
+                    a configuration beside the weights (open_clip_config.json or config.json) that \
+                    states the number of heads of the \(tower) tower, whose width is \(width)
+                    """,
+                found: "none")
         }
         guard heads > 0, width % heads == 0 else {
-            throw unknown("\(heads) heads do not divide the width \(width)")
+            throw unsupported(
+                expected: "a number of heads that divides the width \(width) of the \(tower) tower",
+                found: "\(heads)")
         }
         return heads
     }
 
-    /// The side of the square that positions after the first one form.
+    /// Returns the side of the square grid of all positions but the first, the class token's.
     func grid(of positions: Int) throws(CLIPError) -> Int {
         let grid = Int(Double(positions - 1).squareRoot().rounded())
         guard grid > 0, grid * grid == positions - 1 else {
-            throw unknown("\(positions) positions of the image are not 1 and a square")
+            throw unsupported(
+                expected: "1 + n² positions in the image tower", found: "\(positions)")
         }
         return grid
     }

@@ -6,76 +6,89 @@ internal import TensorFiles
 ///
 /// ```swift
 /// do {
-///     let model = try CLIPModel(path: "ViT-B-32.safetensors")
+///     print(try CLIPModel(path: "ViT-B-32.safetensors").configuration.summary)
 /// } catch CLIPError.missingTensor(let path, let name, _, _) {
 ///     print("\(path) has no \(name)")
 /// }
 /// ```
 @nonexhaustive
 public enum CLIPError: Error, Equatable, Sendable {
-    /// A file is missing, a directory, or may not be read.
+    /// A file is missing or not readable, or it is a directory.
     case unreadableFile(path: String, reason: String)
 
-    /// Bytes are not an image in a format that is read, or are damaged or cut off.
+    /// Bytes are not an image in a supported format, or they are damaged or truncated.
     ///
-    /// `path` is empty where the bytes did not come from a file.
+    /// `path` is empty if the bytes did not come from a file.
     case unreadableImage(path: String, reason: String)
     /// An image has more pixels than allowed.
     case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
     /// A side of a PNG is longer than allowed.
     case imageSideTooLong(path: String, width: Int, height: Int, maximumSide: Int)
-    /// Decoding an image would take more memory than all images together may.
+    /// Decoding an image would take more memory than all images together may take.
     case imageNeedsMemory(path: String, width: Int, height: Int, bytes: Int, memoryLimit: Int)
-    /// An image file has more bytes than all images together may take in memory; nil for a pipe,
-    /// whose size is unknown.
+    /// An image file has more bytes than all images together may take in memory.
+    ///
+    /// `bytes` is nil for a pipe, whose size is unknown.
     case imageFileNeedsMemory(path: String, bytes: Int?, memoryLimit: Int)
     /// A progressive JPEG has more scans than are allowed for its size.
     case tooManyScans(path: String, maximumScans: Int)
-    /// A resolution that the image tower cannot be used at.
-    case invalidResolution(reason: String)
-    /// Pixels do not fit the size that they are said to have.
+    /// The image tower does not support a resolution.
+    ///
+    /// `expected` has the supported sides in pixels, a single one if the tower is a ResNet.
+    case invalidResolution(expected: ClosedRange<Int>, found: Int)
+    /// An array of pixels has another length than its width and height require.
     case wrongPixelCount(expected: Int, found: Int)
     /// A row of raw pixels has more bytes than the distance between rows.
     case wrongBytesPerRow(expected: Int, found: Int)
 
-    /// A file of weights breaks its format.
+    /// A file of weights violates its format.
     case malformedWeights(path: String, reason: String)
-    /// A file of weights is not the one that its SHA-256 was taken of.
+    /// The SHA-256 of a file of weights is not the expected one.
     case damagedWeights(path: String, expected: String, found: String)
-    /// A configuration beside the weights cannot be used.
+    /// A configuration beside the weights is malformed or unsupported.
     case malformedConfiguration(path: String, reason: String)
-    /// The tensors' names are those of no CLIP model that is known.
-    case unknownArchitecture(path: String, reason: String)
-    /// A tensor of the model is not in the file.
+    /// The tensors are not those of a supported CLIP model.
+    ///
+    /// `expected` and `found` are noun phrases.
+    case unknownArchitecture(path: String, expected: String, found: String)
+    /// A tensor of the model is missing from the file, as are `others` more.
     case missingTensor(path: String, name: String, shape: [Int], others: Int)
-    /// A tensor in the file is not one of the model's.
+    /// A tensor in the file is not part of the model, nor are `others` more.
     case unexpectedTensor(path: String, name: String, shape: [Int], others: Int)
-    /// A tensor has another shape than the model needs.
+    /// A tensor has another shape than the model requires.
     case misshapenTensor(path: String, name: String, expected: [Int], found: [Int])
-    /// Neither the weights' name nor a configuration beside them says which activation they need.
+    /// Neither the name of the weights nor a configuration beside them states their activation.
     case unknownActivation(path: String)
-    /// The activation asked for is not the one the weights were trained with.
+    /// The requested activation is not the one that the weights were trained with.
     case contradictoryActivation(path: String, stated: Activation, requested: Activation)
 
     /// A text has more tokens than the model's context.
     case textTooLong(text: String, tokens: Int, limit: Int)
-    /// A row of tokens that the model cannot take.
-    case invalidTokens(reason: String)
-    /// Labels or prompts that make no classifier.
-    case invalidLabels(reason: String)
+    /// A row of token ids has an unsupported length.
+    case wrongTokenCount(expected: ClosedRange<Int>, found: Int)
+    /// A token id is negative or not below the size of the vocabulary.
+    case unknownToken(id: Int, vocabularySize: Int)
+    /// A classifier has fewer labels than the `expected` minimum, 2.
+    case tooFewLabels(expected: Int, found: Int)
+    /// A classifier has no prompt template.
+    case noTemplate
+    /// A prompt template has no `{}` in the place of the label.
+    case invalidTemplate(String)
+    /// The number of embeddings is not that of the labels.
+    case wrongEmbeddingCount(expected: Int, found: Int)
     /// Vectors have another dimension than those that they are used with.
     case wrongDimension(expected: Int, found: Int)
     /// The values of embeddings are not whole rows of a positive dimension.
     case wrongValueCount(dimension: Int, found: Int)
     /// A file cannot be written.
     case unwritableFile(path: String, reason: String)
-    /// A number of the weights is too large for the format in which they are to be written.
+    /// A number of the weights is too large for the number format to be written.
     case unrepresentableNumber(tensor: String, number: Float, format: String)
     /// The CPU has no instructions for a precision.
     case unsupportedPrecision(Precision)
-    /// An engine cannot compute the products of a model.
+    /// An engine is not installed or does not support the model's precision.
     case unavailableEngine(Engine, reason: String)
-    /// A result is not a number, or infinite.
+    /// A result is NaN or infinite, first in `stage`.
     case nonFiniteResult(path: String, stage: String)
     /// The system grants no thread for an asynchronous call.
     case noThread
@@ -97,13 +110,21 @@ extension CLIPError {
     }
 }
 
-/// A limit of decoding that an image can exceed; see `RGBImage.DecodingOptions`.
+/// A limit of `RGBImage.DecodingOptions` that an image can exceed.
+///
+/// ```swift
+/// do {
+///     print(try RGBImage(contentsOfFile: "bike.jpg").width)
+/// } catch where error.exceededLimit == .pixels {
+///     print("raise DecodingOptions.maximumPixels")
+/// }
+/// ```
 public enum ImageLimit: String, Sendable, CaseIterable, Codable {
-    /// `maximumPixels`.
+    /// The limit `maximumPixels`.
     case pixels
-    /// `memoryLimit`.
+    /// The limit `memoryLimit`.
     case memory
-    /// `maximumScans`.
+    /// The limit `maximumScans`.
     case scans
 }
 
@@ -122,8 +143,8 @@ extension CLIPError {
 extension CLIPError: CustomStringConvertible {
     /// The error as one line of English.
     ///
-    /// Indexes store the lines of images, and compare them with those of the next update: their
-    /// wording is part of the format.
+    /// Indexes store these lines for images and compare them with those of the next update, so the
+    /// wording of errors of images is part of the format.
     public var description: String {
         switch self {
         case .unreadableFile(let path, let reason):
@@ -155,7 +176,17 @@ extension CLIPError: CustomStringConvertible {
             return """
                 \(Self.image(path)) is a JPEG of more than \(maximum) scans, the limit for its size
                 """
-        case .invalidResolution(let reason): return reason
+        case .invalidResolution(let expected, let found):
+            guard expected.count > 1 else {
+                return """
+                    expected images of \(expected.lowerBound) pixels a side, the only resolution \
+                    of this model, found \(found)
+                    """
+            }
+            return """
+                expected images of \(expected.lowerBound) to \(expected.upperBound) pixels a side \
+                for this model, found \(found)
+                """
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) pixel values, found \(found)"
         case .wrongBytesPerRow(let expected, let found):
@@ -169,8 +200,8 @@ extension CLIPError: CustomStringConvertible {
                 """
         case .malformedConfiguration(let path, let reason):
             return "cannot use the configuration \(path): \(reason)"
-        case .unknownArchitecture(let path, let reason):
-            return "unsupported architecture in \(path): \(reason)"
+        case .unknownArchitecture(let path, let expected, let found):
+            return "unsupported architecture in \(path): expected \(expected), found \(found)"
         case .missingTensor(let path, let name, let shape, let others):
             return "tensor not found in \(path): \(name) \(shape)\(Self.more(others))"
         case .unexpectedTensor(let path, let name, let shape, let others):
@@ -195,12 +226,22 @@ extension CLIPError: CustomStringConvertible {
                 a text has \(tokens) tokens, but the model takes \(limit): \
                 "\(String(String.UnicodeScalarView(start)))…"
                 """
-        case .invalidTokens(let reason): return "invalid tokens: \(reason)"
-        case .invalidLabels(let reason): return reason
+        case .wrongTokenCount(let expected, let found):
+            let counts = expected.count > 1 ? "\(expected.lowerBound) to " : ""
+            return "expected a row of \(counts)\(expected.upperBound) token ids, found \(found)"
+        case .unknownToken(let id, let size):
+            return "unknown token id \(id): expected 0 to \(size - 1)"
+        case .tooFewLabels(let expected, let found):
+            return "expected at least \(expected) labels, found \(found)"
+        case .noTemplate: return "expected at least 1 prompt template, found none"
+        case .invalidTemplate(let template):
+            return "the template \"\(template)\" has no {} for the label"
+        case .wrongEmbeddingCount(let expected, let found):
+            return "expected \(expected) embeddings of labels, found \(found)"
         case .wrongDimension(let expected, let found):
             return "expected vectors of \(expected) dimensions, found \(found)"
         case .wrongValueCount(let dimension, let found):
-            return "expected rows of \(dimension) values, at least 1, found \(found) values"
+            return "expected rows of \(dimension) values (at least 1), found \(found) values"
         case .unwritableFile(let path, let reason):
             return "cannot write \(path): \(reason)"
         case .unrepresentableNumber(let tensor, let number, let format):
@@ -222,7 +263,7 @@ extension CLIPError: CustomStringConvertible {
         path.isEmpty ? "the image" : "the image \(path)"
     }
 
-    /// A number of bytes in MB, with one digit after the point, rounded up.
+    /// Returns a number of bytes in MB, rounded up to one decimal.
     static func megabytes(_ bytes: Int) -> String {
         let tenths = bytes / 100_000 + (bytes % 100_000 == 0 ? 0 : 1)
         return "\(tenths / 10).\(tenths % 10) MB"

@@ -1,5 +1,5 @@
 internal import Files
-internal import Synchronization
+
 internal import Tensors
 
 #if canImport(Glibc)
@@ -10,34 +10,39 @@ internal import Tensors
     internal import Darwin
 #endif
 
-/// A CLIP model: images and texts to vectors that can be compared.
+/// A CLIP model, which encodes images and texts as vectors that can be compared.
 ///
-///     let model = try CLIPModel(path: "ViT-B-32")
-///     let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
-///     let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
-///     print(try image.cosineSimilarities(to: texts))
+/// ```swift
+/// let model = try CLIPModel(path: "ViT-B-32")
+/// let image = try model.encode(images: [RGBImage(contentsOfFile: "bike.jpg")])
+/// let texts = try model.encode(texts: ["a man riding bicycle", "a man climbing mountain"])
+/// print(try image.cosineSimilarities(to: texts))
+/// ```
 ///
-/// A model never changes, and any number of tasks may use it at once. Its weights are checked when
-/// it is made; a tower's are read from the mapped file when the tower is first used, so the file must
-/// stay as it is as long as the model: whoever cuts it shorter ends the process.
+/// A model is immutable, and any number of tasks may use it at once. The shapes of its weights are
+/// checked when it is loaded. The numbers of a tower are read from the mapped file at its first
+/// use, so the file must not change during the lifetime of the model: truncating it crashes the
+/// process.
 public struct CLIPModel: Sendable {
-    /// The hyperparameters, of which the shapes of the weights and a configuration tell.
+    /// The hyperparameters, derived from the shapes of the weights and a configuration file.
     public private(set) var configuration: CLIPConfiguration
-    /// What the image tower expects of an image.
+    /// The preprocessing of images before the image tower.
     public private(set) var preprocessor: ImagePreprocessor
-    /// What the text tower expects of a text.
+    /// The tokenizer of texts before the text tower.
     public private(set) var tokenizer = BPETokenizer()
-    /// What the file of weights is.
+    /// The description of the weights: file, format and size.
     public let weights: WeightsDescription
-    /// What cosines are multiplied by to make logits: e to the power of the weights' `logit_scale`,
-    /// about 100 in every published model.
+    /// The factor from cosines to logits, about 100 in every published model.
+    ///
+    /// It is e to the power of the tensor `logit_scale`.
     public let logitScale: Float
-    /// How many threads a call uses at most.
+    /// The largest number of threads that a call uses.
     public let threads: Int
-    /// The arithmetic in use.
+    /// The number format of the matrix products.
     public private(set) var precision = Precision.fp32
-    /// The engine of the matrix products: `native` in any precision but fp32, and where the BLAS is not
-    /// installed.
+    /// The engine of the matrix products.
+    ///
+    /// It is `native` in every precision but fp32, and if the BLAS is not installed.
     public var engine: Engine {
         precision == .fp32 && wantedEngine.isAvailable ? wantedEngine : .native
     }
@@ -49,33 +54,42 @@ public struct CLIPModel: Sendable {
     private(set) var visual: Lazy<any VisionEncoder>
     private(set) var textual: Lazy<TextEncoder>
 
-    /// Loads a model.
+    /// Loads a model from a file of weights, or from a folder of weights and configuration.
+    ///
+    /// ```swift
+    /// let model = try CLIPModel(path: "ViT-B-32.pt", threads: 4)
+    /// ```
+    ///
+    /// The names of the tensors are those of OpenAI and open_clip or of Hugging Face. The format is
+    /// recognised by the first bytes:
+    /// - safetensors, or the `.index.json` of several such files;
+    /// - a checkpoint of PyTorch 1.6 or later, which `torch.save` wrote of a state dict, or
+    ///   TorchScript like OpenAI's own files. No code in it is run.
+    ///
+    /// If the output of `sha256sum` lies beside the weights (`tiny.sha256` beside
+    /// `tiny.safetensors`), the whole file is read and its checksum verified.
     ///
     /// - Parameters:
-    ///   - path: a file of weights in OpenAI's (open_clip's) or Hugging Face's layout: safetensors, the
-    ///     `index.json` of several, or what PyTorch 1.6 and later writes (`torch.save` of a state dict,
-    ///     or TorchScript as OpenAI's own; nothing in it is run); or a folder that holds one and its
-    ///     configuration. Which it is, its first bytes say. Where `sha256sum` left a file beside it
-    ///     (`tiny.sha256` beside `tiny.safetensors`), all bytes are read and checked against that.
-    ///   - activation: of the MLPs, needed only where neither a configuration beside the weights
-    ///     nor a name of OpenAI's says it.
-    ///   - threads: how many a call may use; all cores of the process if nil.
-    /// - Throws: `CLIPError` for whatever is wrong with the files.
+    ///   - path: The path of the file or folder.
+    ///   - activation: The activation of the MLPs. It is needed only if neither a configuration
+    ///     beside the weights states it nor the file has the name of an OpenAI model.
+    ///   - threads: The largest number of threads that a call uses; all cores if nil.
+    /// - Throws: `CLIPError` if a file cannot be read, is damaged, or is not of a supported model.
     public init(
         path: String, activation: Activation? = nil, threads: Int? = nil
     ) throws(CLIPError) {
         try self.init(Weights(path: path, activation: activation), threads: threads)
     }
 
-    /// Loads a model whose configuration is known, whatever lies beside its weights.
+    /// Loads a model with a given configuration; any beside the weights is ignored.
     ///
     /// - Parameters:
-    ///   - path: as above.
-    ///   - configuration: the bytes of an `open_clip_config.json` or `config.json`.
-    ///   - name: what messages call the configuration.
-    ///   - activation: of the MLPs; another than the configuration's is refused.
-    ///   - threads: how many a call may use; all cores of the process if nil.
-    /// - Throws: `CLIPError` for whatever is wrong with the files.
+    ///   - path: The path of a file or folder, as of `init(path:activation:threads:)`.
+    ///   - configuration: The bytes of an `open_clip_config.json` or `config.json`.
+    ///   - name: The name of the configuration in errors.
+    ///   - activation: The activation of the MLPs, which must be the configuration's if not nil.
+    ///   - threads: The largest number of threads that a call uses; all cores if nil.
+    /// - Throws: `CLIPError` if a file cannot be read, is damaged, or is not of a supported model.
     public init(
         path: String, configuration: some Collection<UInt8>, name: String,
         activation: Activation? = nil, threads: Int? = nil
@@ -85,16 +99,16 @@ public struct CLIPModel: Sendable {
             Weights(path: path, known: known, activation: activation), threads: threads)
     }
 
-    /// Loads a model from bytes in memory, of which it keeps a copy.
+    /// Loads a model from bytes in memory, which are copied.
     ///
     /// - Parameters:
-    ///   - safetensors: the bytes of a safetensors file, as above.
-    ///   - configuration: those of its `open_clip_config.json` or `config.json`.
-    ///   - name: what messages call the model.
-    ///   - sha256: of the weights, in hexadecimal digits, if they are to be checked.
-    ///   - activation: of the MLPs; another than the configuration's is refused.
-    ///   - threads: how many a call may use; all cores of the process if nil.
-    /// - Throws: `CLIPError` for whatever is wrong with the bytes.
+    ///   - safetensors: The bytes of a safetensors file.
+    ///   - configuration: The bytes of its `open_clip_config.json` or `config.json`.
+    ///   - name: The name of the model in errors.
+    ///   - sha256: The SHA-256 of the weights in hexadecimal digits; nil to skip the check.
+    ///   - activation: The activation of the MLPs, which must be the configuration's if not nil.
+    ///   - threads: The largest number of threads that a call uses; all cores if nil.
+    /// - Throws: `CLIPError` if the bytes are damaged or not of a supported model.
     public init(
         safetensors: some Collection<UInt8>, configuration: some Collection<UInt8>, name: String,
         sha256: String? = nil, activation: Activation? = nil, threads: Int? = nil
@@ -148,9 +162,11 @@ public struct CLIPModel: Sendable {
         Lazy { TextEncoder(parameters, configuration, precision) }
     }
 
-    /// Returns the same model with another precision.
+    /// Returns the model with another precision.
     ///
-    ///     let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    /// ```swift
+    /// let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+    /// ```
     ///
     /// - Throws: `CLIPError.unsupportedPrecision` if the CPU has no instructions for it.
     public func at(precision: Precision) throws(CLIPError) -> CLIPModel {
@@ -159,10 +175,14 @@ public struct CLIPModel: Sendable {
         return computing(in: precision, by: wantedEngine)
     }
 
-    /// The same model with another engine for its matrix products.
+    /// Returns the model with another engine for its matrix products.
     ///
-    /// - Throws: `CLIPError.unavailableEngine` if the engine is not installed, or if it is a BLAS and the
-    ///   precision is not fp32.
+    /// ```swift
+    /// let other = try model.at(engine: .blas)
+    /// ```
+    ///
+    /// - Throws: `CLIPError.unavailableEngine` if the engine is not installed, or if it is a BLAS
+    ///   and the precision is not fp32.
     public func at(engine: Engine) throws(CLIPError) -> CLIPModel {
         guard engine.isAvailable else {
             throw .unavailableEngine(
@@ -178,7 +198,7 @@ public struct CLIPModel: Sendable {
         return engine == wantedEngine ? self : computing(in: precision, by: engine)
     }
 
-    /// The same model with towers of their own: an engine keeps weights in a form of its own.
+    /// Returns the model with new towers, because the form of the weights depends on the engine.
     private func computing(in precision: Precision, by engine: Engine) -> CLIPModel {
         var model = self
         model.precision = precision
@@ -190,11 +210,16 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The same model with texts and images treated by other rules than OpenAI's.
+    /// Returns the model with other rules for texts and images than OpenAI's.
+    ///
+    /// ```swift
+    /// let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
+    /// ```
     ///
     /// - Parameters:
-    ///   - tokenizer: whose rules texts are tokenized by; as they are if nil.
-    ///   - preprocessing: whose order and crop of images; as they are if nil.
+    ///   - tokenizer: The rules of tokenization; unchanged if nil.
+    ///   - preprocessing: The rules of preprocessing; unchanged if nil.
+    /// - Returns: A model with the same weights.
     public func following(
         tokenizer: BPETokenizer.Rules? = nil, preprocessing: ImagePreprocessor.Rules? = nil
     ) -> CLIPModel {
@@ -204,31 +229,25 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The same model for images of another size, its positional embeddings interpolated.
+    /// Returns the model for images of another size, with interpolated positional embeddings.
     ///
-    /// As open_clip does it: bicubic, with antialiasing. Such a model has not been trained for that size,
-    /// and is a little worse.
+    /// The interpolation is open_clip's: bicubic, with antialiasing. Since the model was not
+    /// trained for that size, it is a little less accurate.
     ///
-    /// - Parameter resolution: the side of the image, in pixels: 1 to 100 patches.
-    /// - Throws: `CLIPError.invalidResolution` if it is not, or the image tower is a ModifiedResNet, whose
-    ///   attention pool has positions for one size alone.
+    /// - Parameter resolution: The side of the image in pixels, 1 to 100 patches.
+    /// - Returns: A model with the same weights.
+    /// - Throws: `CLIPError.invalidResolution` if `resolution` is out of range, or if the image
+    ///   tower is a ModifiedResNet, whose attention pool supports one size only.
     public func at(resolution: Int) throws(CLIPError) -> CLIPModel {
         guard resolution != configuration.resolution else { return self }
         guard case .visionTransformer(var vision) = configuration.vision else {
-            throw .invalidResolution(
-                reason: """
-                    this model's image tower is a ModifiedResNet, which takes images of \
-                    \(configuration.resolution) pixels a side and no others
-                    """)
+            let only = configuration.resolution
+            throw .invalidResolution(expected: only...only, found: resolution)
         }
-        // Attention looks at every pair of patches.
-        let largest = vision.patchSize * 100
-        guard resolution >= vision.patchSize && resolution <= largest else {
-            throw .invalidResolution(
-                reason: """
-                    a resolution must be \(vision.patchSize) to \(largest) pixels for this model's \
-                    patches of \(vision.patchSize), not \(resolution)
-                    """)
+        // The cost of attention grows with the square of the number of patches.
+        let supported = vision.patchSize...(vision.patchSize * 100)
+        guard supported.contains(resolution) else {
+            throw .invalidResolution(expected: supported, found: resolution)
         }
         vision.resolution = resolution
         var model = self
@@ -238,9 +257,13 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// The embeddings of images, as the image tower gives them: not normalised.
+    /// Returns the embeddings of images, one row each, not normalised.
     ///
-    /// - Throws: `CLIPError.nonFiniteResult` if the weights make no number.
+    /// ```swift
+    /// let embeddings = try model.encode(images: [bike, mountain])
+    /// ```
+    ///
+    /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
         let groups = imageGroups(images.count)
         let rows = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
@@ -250,11 +273,13 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
-    /// The embeddings of images that are preprocessed already: not normalised.
+    /// Returns the embeddings of preprocessed images, one row each, not normalised.
     ///
-    /// - Parameter pixels: [count, 3, resolution, resolution].
-    /// - Throws: `CLIPError.wrongPixelCount` if they are not whole images, `.nonFiniteResult` if
-    ///   they or the weights make no number.
+    /// - Parameter pixels: The images as `preprocessor` returns them, [count, 3, resolution,
+    ///   resolution].
+    /// - Returns: One row for each image, in their order.
+    /// - Throws: `CLIPError.wrongPixelCount` if `pixels` are not whole images, `.nonFiniteResult`
+    ///   if `pixels` or the weights produce NaN or infinity.
     public func encode(pixels: [Float]) throws(CLIPError) -> Embeddings {
         let size = 3 * configuration.resolution * configuration.resolution
         guard pixels.count % size == 0 else {
@@ -269,32 +294,31 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
 
-    /// The embeddings of texts, as the text tower gives them: not normalised.
+    /// Returns the embeddings of texts, one row each, not normalised.
     ///
-    /// - Parameter truncating: whether a text of more tokens than the context is cut.
-    /// - Throws: `CLIPError.textTooLong` if one is too long and not to be cut, `.nonFiniteResult` if
-    ///   the weights make no number.
+    /// ```swift
+    /// let embeddings = try model.encode(texts: ["a man riding bicycle"])
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - texts: Any number of texts.
+    ///   - truncating: True to truncate texts that have more tokens than the context.
+    /// - Returns: One row for each text, in their order.
+    /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
+    ///   `.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(texts: [String], truncating: Bool = false) throws(CLIPError) -> Embeddings {
         try encode(tokens: rows(of: texts, truncating: truncating))
     }
 
-    /// The rows of ids of texts, none longer than the context.
-    func rows(of texts: [String], truncating: Bool) throws(CLIPError) -> [[Int]] {
-        var rows: [[Int]] = []
-        for text in texts {
-            rows.append(
-                try tokenizer.tokenize(
-                    text, contextLength: configuration.text.contextLength, truncating: truncating))
-        }
-        return rows
-    }
-
-    /// The embeddings of texts that are tokenized already: not normalised.
+    /// Returns the embeddings of tokenized texts, one row each, not normalised.
     ///
-    /// - Parameter tokens: rows of ids, padded or not; each is read up to the first of its largest
-    ///   id, which is the end token's, as the reference reads it.
-    /// - Throws: `CLIPError.invalidTokens` if a row is empty, too long, or has an id outside the
-    ///   vocabulary; `.nonFiniteResult` if the weights make no number.
+    /// As in the reference, a row is read up to the first occurrence of its largest id, which is
+    /// that of the end token.
+    ///
+    /// - Parameter tokens: Rows of ids, padded or not.
+    /// - Returns: One row for each row of ids, in their order.
+    /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
+    ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(tokens: [[Int]]) throws(CLIPError) -> Embeddings {
         var rows: [ArraySlice<Int>] = []
         for row in tokens {
@@ -304,7 +328,7 @@ public struct CLIPModel: Sendable {
         }
         let dimension = configuration.embeddingDimension
         guard !rows.isEmpty else { return Embeddings(rows: [], dimension: dimension) }
-        // Neighbours share what they begin with.
+        // Sorted, so that neighbours share prefixes, which are computed once.
         let order = rows.indices.sorted { rows[$0].lexicographicallyPrecedes(rows[$1]) }
         let sorted = order.map { rows[$0] }
         let encoder = textual.value
@@ -318,9 +342,10 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
 
-    /// Which of some labels fits, from the cosines of an image with them: softmax(logitScale · cosine).
+    /// Returns the probabilities of labels, softmax(logitScale · cosine).
     ///
-    /// - Returns: as many probabilities, which sum to 1.
+    /// - Parameter cosines: The cosines of an image with each label.
+    /// - Returns: The probability of each label; they sum to 1.
     public func probabilities(ofCosines cosines: [Float]) -> [Float] {
         let largest = cosines.max() ?? 0
         let weights = cosines.map { exp(logitScale * ($0 - largest)) }
@@ -328,14 +353,17 @@ public struct CLIPModel: Sendable {
         return weights.map { $0 / sum }
     }
 
-    /// Returns the SHA-256 of each file of weights. Reads all bytes of the files.
+    /// Returns the SHA-256 of each file of weights.
+    ///
+    /// - Complexity: O(size of the files), all of whose bytes are read.
     public func checksums() -> [WeightsDescription.Checksum] {
         files.map { WeightsDescription.Checksum(path: $0.path, sha256: $0.file.sha256()) }
     }
 
-    /// What tells models apart whose embeddings cannot be compared: 64 hexadecimal digits.
+    /// A hash that identifies the embedding space, as 64 hexadecimal digits.
     ///
-    /// It is made of the configuration and of some bytes of every tensor, as the file holds them.
+    /// Embeddings of two models are comparable only if their fingerprints are equal. The hash
+    /// covers the configuration and a sample of the bytes of every tensor.
     public var fingerprint: String {
         var bytes = Array("\(configuration)".utf8)
         for name in parameters.names {
@@ -347,29 +375,11 @@ public struct CLIPModel: Sendable {
         return hexadecimal(sha256(bytes))
     }
 
-    /// The instruction set of all arithmetic.
+    /// The instruction set of the kernels in use.
     public static var instructionSet: String { Kernels.instructionSet }
 
-    /// The instruction sets that this CPU can run and the library has kernels for, the fastest first. The
-    /// environment variable CLIP_ISA chooses one of them.
+    /// The instruction sets that both this CPU and the library support, fastest first.
+    ///
+    /// The environment variable `CLIP_ISA` chooses one of them.
     public static var instructionSets: [String] { Kernels.available }
-}
-
-/// A value that is made when it is first asked for, once, by whichever thread comes first.
-final class Lazy<Value: Sendable>: Sendable {
-    private let made = Mutex<Value?>(nil)
-    private let make: @Sendable () -> Value
-
-    init(_ make: @escaping @Sendable () -> Value) { self.make = make }
-
-    var isMade: Bool { made.withLock { $0 != nil } }
-
-    var value: Value {
-        made.withLock { made in
-            if let made { return made }
-            let value = make()
-            made = value
-            return value
-        }
-    }
 }

@@ -2,21 +2,21 @@ internal import Synchronization
 internal import Tensors
 
 /// Threads that run the blocking part of asynchronous calls, so that no thread of Swift's
-/// cooperative pool waits for it.
+/// cooperative pool blocks.
 ///
-/// Calls beyond the limit wait for their turn, in the order in which they came.
+/// Calls beyond the limit wait, first in, first out.
 package final class CallThreads: Sendable {
-    /// The threads of calls that encode, as many as can compute at once.
+    /// The threads of calls that encode, at most one for each core.
     static let encoding = CallThreads(atMost: availableCores())
 
-    /// Tells a call whether its task is cancelled.
+    /// A flag that tells a running call that its task was cancelled.
     package final class Cancellation: Sendable {
         private let flag = Atomic(false)
 
         /// True once the task is cancelled.
         package var isCancelled: Bool { flag.load(ordering: .relaxed) }
 
-        /// - Throws: `CancellationError` if the task is cancelled.
+        /// Throws `CancellationError` if the task is cancelled.
         package func check() throws(CancellationError) {
             if isCancelled { throw CancellationError() }
         }
@@ -26,7 +26,7 @@ package final class CallThreads: Sendable {
 
     private struct Call {
         let cancellation: Cancellation
-        /// Ends the call: runs it, or throws if it is cancelled or there is no thread for it.
+        /// Completes the call: runs its body, or throws if it is cancelled or has no thread.
         let end: @Sendable (_ hasThread: Bool) -> Void
     }
 
@@ -39,14 +39,16 @@ package final class CallThreads: Sendable {
     private let limit: Int
     private let state = Monitor(State())
 
-    /// - Parameter limit: The largest number of calls at once, at least 1.
+    /// Makes a pool that runs at most `limit` calls at once, at least 1.
     package init(atMost limit: Int) { self.limit = limit }
 
     /// Runs `body` on a thread while the task suspends.
     ///
-    /// If the task is cancelled before `body` begins, `body` is not run. Once it runs, it learns of
-    /// the cancellation by its argument, and the task waits until it has ended.
+    /// If the task is cancelled before `body` begins, `body` is not run. A running `body` sees the
+    /// cancellation in its argument, and the task waits until it returns.
     ///
+    /// - Parameter body: The blocking call.
+    /// - Returns: The value of `body`.
     /// - Throws: `CancellationError`, `CLIPError.noThread`, and the errors of `body`.
     package func run<Value: Sendable>(
         _ body: @escaping @Sendable (Cancellation) throws -> Value
@@ -77,7 +79,7 @@ package final class CallThreads: Sendable {
     private func start(_ call: Call) {
         enum Next { case endNow, wait, startThread }
         let next = state.withLock { state -> Next in
-            // From here on the cancellation finds the call among those that wait.
+            // Checked under the lock: a later cancellation finds the call in `waiting`.
             if call.cancellation.isCancelled { return .endNow }
             state.waiting.append(call)
             guard state.threads < limit else { return .wait }
@@ -91,7 +93,7 @@ package final class CallThreads: Sendable {
             guard !Tensors.startThread({ self.runCalls() }) else { return }
             let refused = state.withLock { state in
                 state.threads -= 1
-                // The threads that there are run them later.
+                // Running threads take the waiting calls later.
                 guard state.threads == 0 else { return [Call]() }
                 defer { state.waiting = [] }
                 return state.waiting

@@ -1,26 +1,35 @@
 extension CLIPModel {
-    /// Encodes an image.
+    /// Returns the embedding of an image.
     ///
-    ///     let vector = try model.encode(image: RGBImage(contentsOfFile: "bike.jpg"), normalized: true)
+    /// ```swift
+    /// let bike = try RGBImage(contentsOfFile: "bike.jpg")
+    /// let vector = try model.encode(image: bike, normalized: true)
+    /// ```
     ///
     /// Many images are encoded faster together, by ``encode(images:)``.
     ///
-    /// - Parameter normalized: True if the embedding is divided by its L2 norm.
-    /// - Returns: `configuration.embeddingDimension` numbers.
+    /// - Parameters:
+    ///   - image: An image of any size.
+    ///   - normalized: True to divide the embedding by its L2 norm.
+    /// - Returns: A vector of `configuration.embeddingDimension` numbers.
     /// - Throws: `CLIPError.nonFiniteResult` if the result is not finite.
     public func encode(image: RGBImage, normalized: Bool = false) throws(CLIPError) -> [Float] {
         try encode(images: [image], normalized: normalized).values
     }
 
-    /// Encodes a text.
+    /// Returns the embedding of a text.
     ///
-    ///     let vector = try model.encode(text: "a man riding bicycle")
+    /// ```swift
+    /// let vector = try model.encode(text: "a man riding bicycle")
+    /// ```
     ///
     /// - Parameters:
-    ///   - truncating: True if a text of more tokens than the context is cut.
-    ///   - normalized: True if the embedding is divided by its L2 norm.
-    /// - Returns: `configuration.embeddingDimension` numbers.
-    /// - Throws: `CLIPError.textTooLong` or `.nonFiniteResult`.
+    ///   - text: Any text, even an empty one.
+    ///   - truncating: True to truncate a text that has more tokens than the context.
+    ///   - normalized: True to divide the embedding by its L2 norm.
+    /// - Returns: A vector of `configuration.embeddingDimension` numbers.
+    /// - Throws: `CLIPError.textTooLong` if the text is too long and `truncating` is false,
+    ///   `.nonFiniteResult` if the result is not finite.
     public func encode(
         text: String, truncating: Bool = false, normalized: Bool = false
     ) throws(CLIPError) -> [Float] {

@@ -1,14 +1,16 @@
 internal import Tensors
 
-/// Vectors of one dimension, one row for each input, in the order of the inputs.
+/// Embeddings of several inputs: a matrix with one row for each input, in the order of the inputs.
 ///
-///     let images = try model.encode(images: [bike, mountain])
-///     let texts = try model.encode(texts: ["a man riding bicycle"])
-///     print(images.count, images.dimension, try images.cosineSimilarities(to: texts))
+/// ```swift
+/// let images = try model.encode(images: [bike, mountain])
+/// let texts = try model.encode(texts: ["a man riding bicycle"])
+/// print(images.count, images.dimension, try images.cosineSimilarities(to: texts))
+/// ```
 ///
 /// Embeddings are encoded (`Codable`) with the keys `dimension` and `values`.
 public struct Embeddings: Sendable, Hashable {
-    /// The numbers of all rows, row by row: `count * dimension`.
+    /// The `count * dimension` numbers of all rows, row by row.
     public private(set) var values: [Float]
     /// The number of dimensions of each row, at least 1.
     public let dimension: Int
@@ -29,26 +31,28 @@ public struct Embeddings: Sendable, Hashable {
         self.init(rows: values, dimension: dimension)
     }
 
-    /// Makes embeddings from numbers that are whole rows.
+    /// Makes embeddings from numbers that are known to be whole rows.
     package init(rows values: [Float], dimension: Int) {
         precondition(
             dimension > 0 && values.count % dimension == 0,
-            "\(values.count) values in rows of \(dimension)")
+            "expected rows of \(dimension) values, found \(values.count) values")
         self.values = values
         self.dimension = dimension
     }
 
-    /// One row: `dimension` numbers.
+    /// The embedding in a row, `dimension` numbers.
     public subscript(row: Int) -> [Float] {
         Array(values[(row * dimension)..<((row + 1) * dimension)])
     }
 
-    /// Some rows, one after the other.
+    /// Returns the numbers of some rows, row by row.
     package func values(ofRows rows: some Sequence<Int>) -> [Float] {
         rows.reduce(into: []) { $0 += values[($1 * dimension)..<(($1 + 1) * dimension)] }
     }
 
-    /// Returns the rows divided by their L2 norms. A row of zeros stays as it is.
+    /// Returns the rows divided by their L2 norms.
+    ///
+    /// A row of zeros stays as it is.
     public func normalized() -> Embeddings {
         var result = self
         normalizeRows(&result.values, dimension: dimension)
@@ -57,16 +61,17 @@ public struct Embeddings: Sendable, Hashable {
 
     /// Returns the cosine of every row with every row of `other`, in -1...1.
     ///
-    /// CLIP's cosines of an image and a text that fit lie around 0.2 to 0.35: they are to be
-    /// compared with each other, not with 1.
+    /// With CLIP, an image and a text that match have a cosine of about 0.2 to 0.35. Compare
+    /// cosines with each other, not with 1.
     ///
-    /// - Returns: `count` rows of `other.count` numbers.
+    /// - Parameter other: Embeddings of the same dimension.
+    /// - Returns: A matrix of `count` rows and `other.count` columns.
     /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
     public func cosineSimilarities(to other: Embeddings) throws(CLIPError) -> [[Float]] {
         try UnitVectors(other).cosines(of: self)
     }
 
-    /// The rows in another order: row i becomes row `places[i]`.
+    /// Returns the rows in another order: row i becomes row `places[i]`.
     func moved(to places: [Int]) -> Embeddings {
         var result = self
         for (row, place) in places.enumerated() {
@@ -77,7 +82,7 @@ public struct Embeddings: Sendable, Hashable {
         return result
     }
 
-    /// Returns the rows of both, one below the other.
+    /// Returns the rows of `a`, followed by those of `b`.
     ///
     /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
     public static func + (a: Embeddings, b: Embeddings) throws(CLIPError) -> Embeddings {
@@ -91,7 +96,9 @@ public struct Embeddings: Sendable, Hashable {
 extension Embeddings: Codable {
     private enum CodingKeys: String, CodingKey { case dimension, values }
 
-    /// Decodes embeddings; values that are not whole rows are `DecodingError.dataCorrupted`.
+    /// Decodes embeddings from their dimension and values.
+    ///
+    /// - Throws: `DecodingError.dataCorrupted` if the values are not whole rows.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         let dimension = try container.decode(Int.self, forKey: .dimension)
@@ -105,7 +112,7 @@ extension Embeddings: Codable {
     }
 }
 
-/// Embeddings that are normalised and packed once for the cosines of many others with them.
+/// Embeddings that are normalised and packed once, for the cosines with many others.
 struct UnitVectors: Sendable {
     private let vectors: PackedVectors
     private let count: Int

@@ -2,20 +2,20 @@ internal import Images
 internal import Synchronization
 internal import Tensors
 
-/// A batch whose embeddings have NaN or infinity.
+/// The failure of a batch whose embeddings contain NaN or infinity.
 struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
     /// The first input of the batch that has an image, with the error.
     let element: EncodedInput<Input, Learned>
 }
 
 extension CLIPModel {
-    /// Decodes and encodes some inputs on the threads of a workspace.
+    /// Decodes and encodes the inputs of one batch on the threads of a workspace.
     func encodeBatch<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
         var pixels: [Float] = []
         var results = inputs.map { input in
-            // The image is gone when this returns; until then its memory counts.
+            // The memory of the image counts until this returns, when the image is released.
             ImageMemory.whileHolding {
                 let decoded = decode(input)
                 return EncodedInput(
@@ -48,7 +48,7 @@ extension CLIPModel {
         return .success(results)
     }
 
-    /// Encodes inputs that are too few to keep every thread busy with its own: threads share them.
+    /// Decodes and encodes inputs that are too few to give each thread a batch of its own.
     func encodeTogether<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: @Sendable (Input) -> DecodedInput<Learned>
     ) -> [EncodedInput<Input, Learned>] {

@@ -1,20 +1,21 @@
 internal import Synchronization
 internal import Tensors
 
-/// Inputs in groups, each of which goes through a tower at once.
+/// A division of inputs into groups, each of which goes through a tower in one pass.
 ///
-/// A thread that takes a group for itself never waits for another, and what it works on stays in
-/// its caches; all threads share a group where there are fewer groups than threads.
+/// A thread that has a group of its own never waits for another thread, and the group's activations
+/// stay in its caches. Inputs too few to give every thread a group are encoded by all threads
+/// together.
 struct EncodingGroups: Sendable {
-    /// Which inputs are together, in their order.
+    /// The inputs of each group.
     private(set) var ranges: [Range<Int>] = []
-    /// How many of these, from the first, are for a thread each; the others are for all threads.
+    /// The number of groups, from the first, that one thread encodes; all threads share each other.
     private(set) var separate = 0
 
-    /// - Parameter largest: how many inputs a group has at most.
+    /// Divides inputs of equal cost into groups of at most `largest`.
     init(count: Int, threads: Int, largest: Int) {
         let even = count / threads * threads
-        // As many to each thread, in groups of nearly one size.
+        // Each thread gets the same number of inputs, in groups of nearly equal size.
         let share = even / threads
         let rounds = (share + largest - 1) / largest
         let size = rounds > 0 ? (share + rounds - 1) / rounds : 1
@@ -22,18 +23,18 @@ struct EncodingGroups: Sendable {
             ranges.append(start..<min(start + size, even))
         }
         separate = ranges.count
-        // What is left is less than one input a thread.
+        // Fewer inputs than threads are left.
         for start in stride(from: even, to: count, by: largest) {
             ranges.append(start..<min(start + largest, count))
         }
     }
 
-    /// Texts in lexicographical order, some hundred distinct positions a group.
+    /// Divides texts in lexicographical order into groups of up to about 320 distinct positions.
     init(_ texts: [ArraySlice<Int>], threads: Int) {
-        var positions: [Int] = []  // up to each text
+        var positions: [Int] = []  // the running total of distinct positions
         var previous: ArraySlice<Int> = []
         for text in texts {
-            let own = text.count - TokenTrie.commonBeginning(text, previous)
+            let own = text.count - TokenTrie.commonPrefix(text, previous)
             positions.append((positions.last ?? 0) + own)
             previous = text
         }
@@ -59,8 +60,10 @@ struct EncodingGroups: Sendable {
 extension EncodingGroups {
     /// Encodes every group, and returns the results in the order of the groups.
     ///
-    /// - Parameter encode: Takes a group and the workspace to compute in. Called by any thread, by
-    ///   several at once.
+    /// - Parameters:
+    ///   - workspaces: The workspaces to compute in.
+    ///   - encode: A function that encodes a group. Several threads call it at once.
+    /// - Returns: The result of each group.
     /// - Throws: The error of the first group that has one, after all groups are done.
     func map<Value: Sendable, Failure: Error>(
         on workspaces: WorkspacePool,

@@ -1,140 +1,8 @@
 internal import Tensors
 
-/// The image of an input, and everything else that was learned while it was decoded.
-public struct DecodedInput<Learned: Sendable>: Sendable {
-    /// The image, or the reason why there is none.
-    public var image: Result<RGBImage, CLIPError>
-    /// A value of the caller's, such as a digest of the file; it is handed back with the embedding.
-    public var learned: Learned
-
-    /// - Parameters:
-    ///   - image: The image, or the reason why there is none.
-    ///   - learned: A value of the caller's.
-    public init(_ image: Result<RGBImage, CLIPError>, learned: Learned) {
-        self.image = image
-        self.learned = learned
-    }
-}
-
-/// An input with its embedding.
-public struct EncodedInput<Input: Sendable, Learned: Sendable>: Sendable {
-    /// The input, as it was handed in.
-    public let input: Input
-    /// The value that `decode` returned beside the image.
-    public let learned: Learned
-    /// The embedding, not normalised, or the reason why there is none. `CLIPError.nonFiniteResult`
-    /// is the last element of a sequence: the weights are unusable.
-    public let embedding: Result<[Float], CLIPError>
-}
-
-extension CLIPModel {
-    /// Encodes any number of images, and returns their embeddings in the order of the inputs.
-    ///
-    /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in
-    /// memory at once. The caller takes the embeddings on its own thread and stops by leaving the
-    /// loop. A vector has the same bits whatever is encoded beside it.
-    ///
-    /// ```swift
-    /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
-    ///     try RGBImage(contentsOfFile: path)
-    /// }) {
-    ///     print(encoded.input, try encoded.embedding.get().count)
-    /// }
-    /// ```
-    ///
-    /// - Parameters:
-    ///   - inputs: Read by the thread that takes the embeddings, some inputs ahead.
-    ///   - decode: Returns the image of an input. Called by any thread, by several at once.
-    public func encodings<Inputs: Sequence>(
-        of inputs: Inputs,
-        decode: @escaping @Sendable (Inputs.Element) throws(CLIPError) -> RGBImage
-    ) -> Encodings<Inputs, Void> where Inputs.Element: Sendable {
-        encodings(of: inputs, decode: Self.learningNothing(decode))
-    }
-
-    /// The same for a `decode` that returns a value of its own beside each image.
-    public func encodings<Inputs: Sequence, Learned: Sendable>(
-        of inputs: Inputs,
-        decode: @escaping @Sendable (Inputs.Element) -> DecodedInput<Learned>
-    ) -> Encodings<Inputs, Learned> where Inputs.Element: Sendable {
-        Encodings(model: self, inputs: inputs, decode: decode)
-    }
-
-    static func learningNothing<Input>(
-        _ decode: @escaping @Sendable (Input) throws(CLIPError) -> RGBImage
-    ) -> @Sendable (Input) -> DecodedInput<Void> {
-        { input in
-            do throws(CLIPError) {
-                return DecodedInput(.success(try decode(input)), learned: ())
-            } catch {
-                return DecodedInput(.failure(error), learned: ())
-            }
-        }
-    }
-
-    /// Encodes images in files.
-    ///
-    /// - Parameter receive: Takes the embedding of each file, or the reason why it could not be
-    ///   read, in the order of the files. Called by the calling thread.
-    /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
-    public func encode(
-        files: [String], options: RGBImage.DecodingOptions = .init(),
-        receive: (_ index: Int, _ result: Result<[Float], CLIPError>) -> Void
-    ) throws(CLIPError) {
-        for encoded in encodings(
-            of: files.indices,
-            decode: { index throws(CLIPError) in
-                try RGBImage(contentsOfFile: files[index], options: options)
-            })
-        {
-            if case .failure(let error) = encoded.embedding, error.isOfWeights { throw error }
-            receive(encoded.input, encoded.embedding)
-        }
-    }
-}
-
-extension CLIPError {
-    /// True if the weights are at fault, so that no other input can be encoded either.
-    public var isOfWeights: Bool {
-        if case .nonFiniteResult = self { true } else { false }
-    }
-}
-
-/// The embeddings of a sequence of inputs, in order; see `CLIPModel.encodings(of:decode:)`.
-public struct Encodings<Inputs: Sequence, Learned: Sendable>: Sequence
-where Inputs.Element: Sendable {
-    /// An input with its embedding.
-    public typealias Element = EncodedInput<Inputs.Element, Learned>
-
-    let model: CLIPModel
-    let inputs: Inputs
-    let decode: @Sendable (Inputs.Element) -> DecodedInput<Learned>
-
-    /// Begins to encode at the first call of `next`.
-    public func makeIterator() -> Iterator {
-        Iterator(inputs.makeIterator(), EncodingStream(.init(model), decode))
-    }
-
-    /// The embeddings one after the other. For one thread at a time.
-    public struct Iterator: IteratorProtocol {
-        private var inputs: Inputs.Iterator
-        private let stream: EncodingStream<Inputs.Element, Learned>
-
-        fileprivate init(
-            _ inputs: Inputs.Iterator, _ stream: EncodingStream<Inputs.Element, Learned>
-        ) {
-            self.inputs = inputs
-            self.stream = stream
-        }
-
-        /// The next input with its embedding; nil after the last one.
-        public mutating func next() -> Element? { stream.next { inputs.next() } }
-    }
-}
-
-/// Inputs on their way through the threads, and the results that wait to be taken in order.
+/// The pipeline of a stream: inputs, the threads that encode them, and results in order.
 ///
-/// For one thread at a time, which takes the results.
+/// One thread at a time may take the results.
 final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private let model: CLIPModel
     private let decode: @Sendable (Input) -> DecodedInput<Learned>
@@ -151,21 +19,21 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         case isOver
     }
 
-    /// Hands the inputs to a stream from a thread of its own; the stream then reads none itself.
+    /// The entrance of a stream whose inputs another thread reads.
     struct Feeder: Sendable {
         let model: CLIPModel
         fileprivate let shared = Monitor(Shared())
 
         init(_ model: CLIPModel) { self.model = model }
 
-        /// Hands an input in, for which it waits until there is room.
+        /// Puts an input in; blocks until there is room.
         ///
-        /// - Returns: false if the stream takes no more.
+        /// - Returns: False if the stream takes no more inputs.
         func push(_ input: Input) -> Bool {
             let room = model.threads * model.imageBatchSize
             return shared.wait { shared in
                 if shared.hasEnded { return false }
-                // A slow caller is no reason to keep any number of results.
+                // The results that a slow caller has not taken are limited too.
                 guard shared.inputs.count < room, shared.ahead < 8 * room else { return nil }
                 shared.inputs.append(input)
                 shared.ahead += 1
@@ -180,31 +48,33 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         func cancel() { shared.withLock { $0.isCancelled = true } }
     }
 
-    /// The part of the state that the threads share.
+    /// The state that the threads share.
     fileprivate struct Shared {
-        /// True if a `Feeder` hands the inputs in. They are then taken as they come, and not in full
-        /// batches, because nobody knows how long the next ones take.
+        /// True if a `Feeder` puts the inputs in.
+        ///
+        /// Batches then need not be full, because the next input may take any time to come.
         var isFed = false
-        /// Inputs that no thread has taken yet, the next first.
+        /// The inputs that no thread has taken yet, the next first.
         var inputs: [Input] = []
-        /// The number of inputs from a feeder whose results have not been taken by the caller.
+        /// The number of inputs from a feeder whose results the caller has not taken.
         var ahead = 0
         var isAtEnd = false
         var isCancelled = false
-        /// The numbers of batches: taken by a thread, and taken by the caller.
+        /// The number of batches that threads have taken.
         var taken = 0
+        /// The number of batches whose results the caller has taken.
         var handed = 0
         var results: [Int: [EncodedInput<Input, Learned>]] = [:]
-        /// Threads that have not ended.
+        /// The number of threads that have not ended.
         var threads = 0
-        /// The batch that led to NaN or infinity, after which nothing is taken.
+        /// The batch that gave NaN or infinity, after which no batch is taken.
         var failed: FailedBatch<Input, Learned>?
 
-        /// True if results pile up behind an input that takes long, or behind a slow caller.
+        /// True if many results wait for a slow input or a slow caller.
         var isFarAhead: Bool { taken - handed > 256 }
         var hasEnded: Bool { isCancelled || failed != nil || isAtEnd && inputs.isEmpty }
 
-        /// Takes the inputs of the next batch; none if there are too few yet.
+        /// Takes the inputs of the next batch, or returns nil if there are too few yet.
         mutating func takeBatch(atMost most: Int, among threads: Int) -> (Int, [Input])? {
             let isPartial = isAtEnd || isFed
             guard isFed || !isFarAhead, isPartial || inputs.count >= most, !inputs.isEmpty else {
@@ -226,12 +96,13 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     }
 
     deinit {
-        // Threads that still run when a process ends may use what its libraries have freed by then.
+        // A thread that still runs when the process ends may use memory that its libraries have
+        // already freed.
         shared.withLock { $0.isCancelled = true }
         shared.wait { $0.threads == 0 ? () : nil }
     }
 
-    /// Returns the next result, for which it reads as many inputs as keep the threads busy.
+    /// Returns the next result; reads as many inputs as the threads need.
     func next(_ nextInput: () -> Input?) -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { begin(nextInput) }
         while ready.isEmpty, phase == .running {
@@ -241,7 +112,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         return ready.popFirst()
     }
 
-    /// Returns the next result of inputs that the feeder hands in; waits for it.
+    /// Returns the next result of inputs from a feeder; waits for it.
     func next() -> EncodedInput<Input, Learned>? {
         if phase == .notBegun {
             phase = .running
@@ -253,7 +124,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     private func encodeMore() {
         if shared.withLock({ $0.threads == 0 }) { startWorkers() }
-        // Without a thread of its own, the stream encodes on the caller's.
+        // A stream that got no thread encodes on the caller's.
         let isAlone = shared.withLock { $0.threads == 0 && !$0.isCancelled }
         let most = model.imageBatchSize
         if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: most, among: 1) }) {
@@ -262,7 +133,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         takeResults()
     }
 
-    /// Encodes few inputs on all threads together, or starts the threads for many.
+    /// Encodes all inputs at once if they are few; otherwise reads the first ones.
     private func begin(_ nextInput: () -> Input?) {
         phase = .running
         let enough = model.threads * model.imageBatchSize
@@ -276,7 +147,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Starts the threads of the stream, fewer if the system or other streams leave fewer.
+    /// Starts the threads of the stream, or as many as the system and other streams permit.
     private func startWorkers() {
         guard model.threads > 1, !shared.withLock({ $0.hasEnded }) else { return }
         for _ in 0..<model.threads where !startWorker() { break }
@@ -306,10 +177,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Reads inputs until so many wait for the threads.
+    /// Reads inputs until `count` of them wait for the threads.
     ///
-    /// Returns earlier if the inputs come more slowly than they are encoded: at the latest one
-    /// batch of inputs after the next results are ready.
+    /// If inputs come more slowly than they are encoded, it returns earlier: when results are ready
+    /// and one batch of inputs has been read.
     private func feed(_ nextInput: () -> Input?, upTo count: Int) {
         var read = 0
         func isWanted(_ shared: Shared) -> Bool {
@@ -318,7 +189,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
                 && !(hasResults && read >= model.imageBatchSize)
         }
         while shared.withLock({ isWanted($0) }) {
-            // Not under the lock: this may read a folder or wait for a pipe.
+            // Without the lock, since this may read a folder or wait for a pipe.
             let input = nextInput()
             read += 1
             shared.withLock { shared in
@@ -344,7 +215,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Waits for the results of the next batch, or until there is room for more inputs.
+    /// Waits until the next batch has results or there is room for more inputs.
     private func takeResults() {
         let room = model.threads * model.imageBatchSize
         let outcome: Outcome = shared.wait { shared in

@@ -1,14 +1,19 @@
 internal import Synchronization
 internal import Tensors
 
-/// The threads that encode for streams. All streams of a process together have no more of them than
-/// the one that asks for the most.
+/// The threads that encode for streams.
+///
+/// All streams of a process together have at most as many as the largest limit that one asks for.
 enum EncodingWorkers {
     private static let running = Mutex(0)
 
     /// Starts a thread, if fewer than `limit` are running and the system grants one.
     ///
-    /// - Parameter whenEnded: Called by the thread once another one may be started in its place.
+    /// - Parameters:
+    ///   - limit: The largest number of threads of all streams.
+    ///   - body: The work of the thread.
+    ///   - whenEnded: A function that the thread calls at its end, when another may take its place.
+    /// - Returns: True if the thread was started.
     static func start(
         atMost limit: Int, _ body: @escaping @Sendable () -> Void,
         whenEnded: @escaping @Sendable () -> Void

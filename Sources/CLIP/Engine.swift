@@ -1,24 +1,31 @@
 internal import Tensors
 
-/// The code that computes the towers' matrix products in fp32.
+/// The implementation of the towers' matrix products in fp32.
 ///
-///     let model = try CLIPModel(path: "ViT-B-32").at(engine: .blas)
+/// ```swift
+/// let model = try CLIPModel(path: "ViT-B-32").at(engine: .blas)
+/// ```
 ///
 /// The products of bf16 and int8 are always `native`.
 public enum Engine: String, Sendable, CaseIterable, Codable {
-    /// The kernels of this library, on weights that are packed once.
+    /// The kernels of this library, which pack the weights once.
     case native
-    /// A BLAS: OpenBLAS, or Accelerate on Apple systems. It is loaded when it is first used. The
-    /// bits of an embedding depend neither on the batch nor on the number of threads, as with
-    /// `native`.
+    /// A BLAS: OpenBLAS, or Accelerate on Apple systems.
+    ///
+    /// It is loaded at its first use. As with `native`, the bits of an embedding depend neither on
+    /// the batch nor on the number of threads.
     case blas
-    /// A BLAS with whichever kernels it chooses for this CPU. With OpenBLAS on CPUs with AVX2 but without
-    /// AVX-512 it is about a fifth faster than `blas`, and the last bits may depend on the batch.
+    /// A BLAS with the kernels that it chooses for this CPU by itself.
+    ///
+    /// The last bits of an embedding may depend on the batch. With OpenBLAS, on CPUs with AVX2 but
+    /// without AVX-512, it is about a fifth faster than `blas`.
     case fastBLAS = "blas-fast"
 
-    /// The engine of a model that is told nothing else, by the instruction set in use: `native` on x86-64 with
-    /// AVX2 or later or without AVX, `blas` elsewhere. The environment variable CLIP_ENGINE overrides it. Where
-    /// the BLAS is not installed, the model uses `native` instead.
+    /// The default engine for this CPU.
+    ///
+    /// It is `native` on x86-64 with AVX2 or later and on x86-64 without AVX, and `blas` elsewhere.
+    /// The environment variable `CLIP_ENGINE` overrides it. If the BLAS is not installed, a model
+    /// uses `native` instead.
     public static var preferred: Engine {
         if let name = ProductEngine.nameInEnvironment, let named = Engine(rawValue: name) {
             return named
@@ -26,16 +33,23 @@ public enum Engine: String, Sendable, CaseIterable, Codable {
         return ProductEngine.preferred == .blas ? .blas : .native
     }
 
-    /// True if the engine can be used on this machine. Asking for a BLAS loads it.
+    /// True if the engine can be used on this machine.
+    ///
+    /// For a BLAS, reading this loads the library.
     public var isAvailable: Bool { products.isAvailable }
 
     /// True if the library was built with the trait `BLAS`.
     public static var isBLASBuilt: Bool { ProductEngine.isBLASBuilt }
 
-    /// False if this process may use so few addresses (`ulimit -v`) that a BLAS is not loaded.
+    /// False if the limit of the address space (`ulimit -v`) is too low to load a BLAS.
     package static var hasAddressesForBLAS: Bool { ProductEngine.hasAddressesForBLAS }
 
-    /// The BLAS that `blas` uses.
+    /// The name, version and kernels of a BLAS.
+    ///
+    /// ```swift
+    /// if let blas = Engine.blasLibrary { print(blas.version, blas.core) }
+    /// // OpenBLAS 0.3.21 SkylakeX
+    /// ```
     public struct BLASLibrary: Sendable, Hashable, Codable {
         /// The name and version, such as "OpenBLAS 0.3.21".
         public let version: String
@@ -43,7 +57,9 @@ public enum Engine: String, Sendable, CaseIterable, Codable {
         public let core: String
     }
 
-    /// The BLAS of this machine; nil if there is none. Asking loads it.
+    /// The BLAS that `blas` uses on this machine; nil if there is none.
+    ///
+    /// Reading it loads the library.
     public static var blasLibrary: BLASLibrary? {
         ProductEngine.library.map { found in
             let words = found.version.split(separator: " ").prefix(2)

@@ -6,7 +6,7 @@
     #endif
 
     extension URL {
-        /// The path of a file URL.
+        /// Returns the path of a file URL.
         ///
         /// - Throws: `CLIPError.unreadableFile` for any other URL.
         package func filePath() throws(CLIPError) -> String {
@@ -20,10 +20,12 @@
     extension RGBImage {
         /// Decodes a JPEG, PNG or WebP file, recognised by its content.
         ///
-        ///     let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))
+        /// ```swift
+        /// let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))
+        /// ```
         ///
-        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file or the file cannot be
-        ///   read, and as `init(decoding:path:options:)`.
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file or the file cannot
+        ///   be read, and the errors of `init(decoding:path:options:)`.
         public init(
             contentsOf url: URL, options: DecodingOptions = DecodingOptions()
         ) throws(CLIPError) {
@@ -32,11 +34,13 @@
     }
 
     extension CLIPModel {
-        /// Loads a model from a file of weights, or from a folder that holds one and its configuration.
+        /// Loads a model from a file of weights, or from a folder of weights and configuration.
         ///
-        ///     let model = try CLIPModel(contentsOf: URL(filePath: "ViT-B-32"))
+        /// ```swift
+        /// let model = try CLIPModel(contentsOf: URL(filePath: "ViT-B-32"))
+        /// ```
         ///
-        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file, and as
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file, and the errors of
         ///   `init(path:activation:threads:)`.
         public init(
             contentsOf url: URL, activation: Activation? = nil, threads: Int? = nil
@@ -46,8 +50,8 @@
 
         /// Writes the weights as one safetensors file.
         ///
-        /// - Throws: `CLIPError.unwritableFile` if the URL is not that of a file, and as
-        ///   `write(safetensors:format:source:)` of a path.
+        /// - Throws: `CLIPError.unwritableFile` if the URL is not that of a file, and the errors of
+        ///   `write(safetensors:format:source:)` with a path.
         public func write(
             safetensors url: URL, format: NumberFormat? = nil, source: String? = nil
         ) throws(CLIPError) {

@@ -1,9 +1,12 @@
 internal import Tensors
 
 extension CLIPModel {
-    /// Returns the numbers of a pass through a tower, row by row.
+    /// Returns the numbers of a tower's result, row by row, after a check that all are finite.
     ///
-    /// - Parameter pass: Runs the same pass again, for an observer.
+    /// - Parameters:
+    ///   - result: The result of a forward pass.
+    ///   - pass: A function that repeats the forward pass with an observer.
+    /// - Returns: The numbers of `result`.
     /// - Throws: `CLIPError.nonFiniteResult` if one of the numbers is NaN or infinite.
     func finiteValues(
         of result: Matrix, _ pass: (@escaping StageObserver) -> Matrix
@@ -14,7 +17,8 @@ extension CLIPModel {
         return result.values
     }
 
-    /// The first stage of a pass with NaN or infinity, or the tensor of its weights that has one.
+    /// Returns the first stage whose activations contain NaN or infinity, or the tensor of its
+    /// weights that contains one.
     private func firstNonFiniteStage(_ pass: (@escaping StageObserver) -> Matrix) -> String {
         var stage: String?
         _ = pass { name, activations in
@@ -27,7 +31,7 @@ extension CLIPModel {
         return found
     }
 
-    /// Returns true if a tensor is used in a stage.
+    /// Returns true if a stage uses a tensor.
     private static func isPart(_ tensor: String, of stage: String) -> Bool {
         let block = stage.hasSuffix(".attn") ? String(stage.dropLast(".attn".count)) : stage
         return switch block {

@@ -1,22 +1,32 @@
 internal import Tensors
 
-/// The arithmetic of the towers' matrix products.
+/// The number format of the towers' matrix products.
 ///
-/// Whatever it is, layer norms, softmax, residuals and sums are float32 (sums of bytes int32), and so are
-/// the embeddings.
+/// ```swift
+/// let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
+/// ```
+///
+/// In every precision, layer norms, softmax, residuals and embeddings are float32. Products
+/// accumulate in float32, those of int8 in int32.
 public enum Precision: String, Sendable, CaseIterable, Codable {
-    /// Weights and activations in float32: the reference's.
+    /// Weights and activations in float32, as in the reference.
     case fp32
-    /// Both rounded to bfloat16 for every product, but for a ResNet's attention pool, which is float32.
+    /// Weights and activations rounded to bfloat16, except in a ResNet's attention pool, which is
+    /// float32.
     case bf16
-    /// Both rounded to bytes: weights with a scale for each output, activations with a scale and a zero
-    /// for each position, taken when they are there. What sees the pixels is bfloat16 where the CPU has
-    /// it, else float32, and a ResNet's attention pool is float32: in bytes they were measured to change
-    /// most. The attention's scores and the projection are float32.
+    /// Weights and activations quantised to 8 bits.
+    ///
+    /// Weights have a scale for each output. Activations are quantised dynamically, with a scale
+    /// and a zero point for each position. Some layers are more precise, because quantising them
+    /// was measured to cost the most accuracy: a ViT's patch embedding and a ResNet's stem are
+    /// bfloat16 if the CPU supports it, else float32, and a ResNet's attention pool is float32. So
+    /// are attention scores and the final projections.
     case int8
 
-    /// True if this CPU has instructions for it: bf16 needs AVX-512 BF16 or AMX; int8 needs AVX2,
-    /// and is more exact with VNNI or AMX, where activations have eight bits rather than seven.
+    /// True if this CPU has instructions for the precision.
+    ///
+    /// bf16 needs AVX-512 BF16 or AMX. int8 needs AVX2; with VNNI or AMX it is more exact, because
+    /// activations have eight bits instead of seven.
     public var isSupported: Bool { format.isSupported }
 
     var format: ElementFormat {
@@ -27,7 +37,7 @@ public enum Precision: String, Sendable, CaseIterable, Codable {
         }
     }
 
-    /// Of the convolutions that see the pixels.
+    /// The number format of a ViT's patch embedding and a ResNet's stem.
     var firstFormat: ElementFormat {
         self == .int8 ? (ElementFormat.bfloat16.isSupported ? .bfloat16 : .float32) : format
     }

@@ -1,15 +1,18 @@
 internal import Tensors
 
-/// Lets the process keep memory that is freed, up to 256 MB, instead of giving it back to the system
-/// at once; for programs that are nothing but this library.
+/// Makes the allocator keep up to 256 MB of freed memory instead of returning it to the system.
+///
+/// This concerns the whole process, so only a program may call it, not a library.
 package func keepFreedMemory() { Kernels.keepFreedMemory() }
 
-/// The bytes of addresses that this process may use (`ulimit -v`); nil if there is no limit.
+/// Returns the size in bytes of the address space that this process may use (`ulimit -v`), or nil
+/// if there is no limit.
 package func limitOfAddressSpace() -> Int? { addressSpaceLimit() }
 
-/// Starts a thread of the system that runs `body` and ends.
+/// Starts a detached system thread that runs `body`.
 ///
-/// - Returns: false if the system grants no thread; `body` is then not run.
+/// - Parameter body: The work of the thread.
+/// - Returns: False if the system grants no thread; `body` is then not run.
 package func startBackgroundThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     startThread(body)
 }

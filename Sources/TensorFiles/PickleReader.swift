@@ -1,55 +1,59 @@
-/// What a pickle describes, as data: nothing that it names is looked up, called or run.
+/// A reader of pickles that parses them into plain data and runs nothing.
 ///
-/// Python's pickle is a program for a stack machine that builds objects by calling whatever it names.
-/// This is a closed interpreter of what state dicts need: containers, numbers, strings, and calls of
-/// the few functions that make tensors, which become records of such a call. Any other name is an
-/// error that says it. Containers lie in one list and refer to each other by index, so that no depth
-/// of nesting costs stack.
+/// A pickle of Python is a program for a stack machine, which builds objects by calling any
+/// function that the pickle names. This closed interpreter supports what state dicts need:
+/// containers, numbers, strings, and calls of the few functions that make tensors, which it records
+/// without making them. Any other function is an error that names it. All containers lie in one
+/// list and refer to each other by index, so deep nesting cannot overflow the call stack.
 ///
-/// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and torch/serialization.py.
+/// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and
+/// torch/serialization.py of PyTorch.
 struct PickleReader {
+    /// A value on the stack of the interpreter.
     enum Value: Equatable {
         case none
         case bool(Bool)
         case integer(Int)
         case number(Double)
         case string(String)
-        /// "module name", one of `isAllowed`.
+        /// A function or class as "module name", for which `isAllowed` is true.
         case global(String)
         /// A container or a call, by its index in `nodes`.
         case node(Int)
     }
 
+    /// The kind of a node, which determines its values.
     enum Kind: Equatable {
         case tuple, list
-        /// Keys and values by turns.
+        /// A dictionary, whose values are keys and values in turn.
         case dictionary
-        /// What is called, and with which arguments.
+        /// A call, whose values are the function and its arguments.
         case call
-        /// A storage that lies in a record of its own: the parts of its id.
+        /// A storage in a record of its own, whose values are the parts of its id.
         case persistent
     }
 
+    /// A container, call or storage.
     struct Node: Equatable {
         let kind: Kind
         var values: [Value]
-        /// The dictionary that an object was given as its state.
+        /// The state that was assigned to an object, a dictionary.
         var state: Value?
     }
 
     private(set) var nodes: [Node] = []
-    /// What the whole pickle is.
+    /// The object that the whole pickle describes.
     private(set) var root = Value.none
 
     private let bytes: [UInt8]
     private var position = 0
     private var stack: [Value] = []
-    /// Where in the stack the open groups begin.
+    /// The positions in the stack at which open groups begin.
     private var marks: [Int] = []
     private var memo: [Int: Value] = [:]
     private var valueCount = 0
 
-    /// The most values that containers may hold; the largest models have some thousands.
+    /// The largest number of values in all containers; the largest models have some thousands.
     private static let valueLimit = 1 << 22
 
     init(_ bytes: [UInt8]) throws(FormatError) {
@@ -65,7 +69,7 @@ struct PickleReader {
         memo = [:]
     }
 
-    /// What a value is, if it is a container or a call.
+    /// Returns the node that a value refers to; nil if the value is not a container or a call.
     func node(_ value: Value?) -> Node? {
         guard case .node(let index)? = value else { return nil }
         return nodes[index]
@@ -87,7 +91,9 @@ struct PickleReader {
                 "torch.jit._pickle build_tensorlist", "torch.jit._pickle restore_type_tag",
             ])
 
-    /// Whether a pickle may name it; the classes of TorchScript are those of the archive itself.
+    /// Returns true if a pickle may name a function or class.
+    ///
+    /// Classes of TorchScript, `__torch__…`, are defined by the archive itself.
     private static func isAllowed(_ global: String) -> Bool {
         allowed.contains(global) || global.hasPrefix("__torch__.") || global.hasPrefix("__torch__ ")
     }
@@ -100,8 +106,8 @@ struct PickleReader {
         guard Self.isAllowed(global) else {
             throw FormatError(
                 """
-                the pickle names \(module).\(name), which no state dict needs and which is not \
-                run; save the model's state_dict() alone, as safetensors if possible
+                the pickle names \(module).\(name), which is not run, since no state dict needs \
+                it; save the state_dict() of the model alone, as safetensors if possible
                 """)
         }
         return .global(global)
@@ -109,7 +115,7 @@ struct PickleReader {
 
     // MARK: the stack machine
 
-    /// One opcode; true after the last.
+    /// Runs one opcode; returns true after the last.
     private mutating func step() throws(FormatError) -> Bool {
         let start = position
         let opcode = try byte()
@@ -182,7 +188,7 @@ struct PickleReader {
             try call(parts[0], parts[1])
         case ascii("b"):
             let state = try pop()
-            // What OrderedDict is given beside its items does not matter.
+            // The state of an OrderedDict, beside its items, is ignored.
             if case .node(let index) = try top(), nodes[index].kind == .call {
                 nodes[index].state = state
             }
@@ -205,13 +211,13 @@ struct PickleReader {
 
     private mutating func call(_ function: Value, _ arguments: Value) throws(FormatError) {
         guard case .global(let name) = function, let values = node(arguments)?.values else {
-            throw FormatError("the pickle calls something that has no name")
+            throw FormatError("the pickle calls a function that has no name")
         }
         guard name == "collections OrderedDict" else { return push(.call, [function, arguments]) }
         var items: [Value] = []
         for pair in node(values.first)?.values ?? [] {
             guard let pair = node(pair)?.values, pair.count == 2 else {
-                throw FormatError("the pickle has an OrderedDict of something else than pairs")
+                throw FormatError("the pickle has an OrderedDict of items that are not pairs")
             }
             items += pair
         }
@@ -294,7 +300,8 @@ struct PickleReader {
         stack.append(.string(text))
     }
 
-    /// An integer of so many bytes; those beyond 64 bits are of no use to anyone and become none.
+    /// Pushes an integer of `count` bytes; one of more than 64 bits, which no tensor needs, becomes
+    /// `none`.
     private mutating func long(_ count: Int) throws(FormatError) {
         let digits = try take(count)
         guard count <= 8 else { return stack.append(.none) }

@@ -1,14 +1,14 @@
 package import Files
 package import Tensors
-package import Tensors
 
-/// A safetensors file: a length, a header of JSON that names tensors, and their bytes.
+/// A safetensors file: the length of the header, the header, which is JSON, and the tensors' bytes.
 ///
-/// Nothing of the header is believed before it is checked: every tensor lies where it says, has the
-/// size its shape and type make, and together they fill the file without gap or overlap.
+/// The header is checked before it is used: each tensor lies within the file and has the size that
+/// its shape and type require, and all tensors together fill the file without gap or overlap.
 ///
 /// Source: https://github.com/huggingface/safetensors, "Format".
 package struct SafetensorsFile {
+    /// The header's description of a tensor.
     package struct Entry {
         package let type: String
         package let shape: [Int]
@@ -16,12 +16,14 @@ package struct SafetensorsFile {
     }
 
     package let entries: [String: Entry]
-    /// The free text of the writer.
+    /// The free text of the header's `__metadata__`.
     package let metadata: [String: String]
     private let file: MappedFile
 
-    /// The reference implementation permits 100 MB, which take gigabytes once they are parsed.
-    /// Headers of models have some hundred kilobytes.
+    /// The largest size of the header, in bytes.
+    ///
+    /// Headers of models have some hundred kilobytes. The reference implementation permits 100 MB,
+    /// which would take gigabytes once parsed.
     static let headerLimit = 8_000_000
 
     static let byteWidths = [
@@ -29,7 +31,7 @@ package struct SafetensorsFile {
         "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
     ]
 
-    /// Reads and checks the header.
+    /// Reads and checks the header of a file.
     package init(_ file: MappedFile) throws(FormatError) {
         guard file.count > 0 else { throw FormatError("the file is empty") }
         guard file.count >= 8 else {
@@ -88,9 +90,10 @@ package struct SafetensorsFile {
         self.metadata = metadata
     }
 
-    /// A tensor to be read later; the name must be one of the entries.
+    /// Returns the tensor of an entry, whose numbers are not read yet.
     ///
-    /// - Returns: nil if its numbers are not of a type that weights have, or if it has none.
+    /// - Parameter entry: One of `entries`.
+    /// - Returns: Nil if the type is not one of `StoredType`, or if the tensor is empty.
     package func storedTensor(_ entry: Entry) -> StoredTensor? {
         guard let type = StoredType(rawValue: entry.type), !entry.shape.contains(0) else {
             return nil
@@ -124,7 +127,7 @@ package struct SafetensorsFile {
                 throw FormatError("has a shape that is not a list of whole numbers")
             }
             let (product, overflow) = size.multipliedReportingOverflow(by: side)
-            guard !overflow else { throw FormatError("has a shape that is too large to count") }
+            guard !overflow else { throw FormatError("has a shape whose size overflows 64 bits") }
             size = product
             sides.append(side)
         }
@@ -151,8 +154,8 @@ package struct SafetensorsFile {
             if entry.byteRange.lowerBound > position {
                 return
                     """
-                    \(entry.byteRange.lowerBound - position) bytes before the tensor \(name) belong to \
-                    no tensor
+                    \(entry.byteRange.lowerBound - position) bytes before the tensor \(name) \
+                    belong to no tensor
                     """
             }
             position = entry.byteRange.upperBound

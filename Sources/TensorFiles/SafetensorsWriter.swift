@@ -1,11 +1,11 @@
 internal import Files
 package import Tensors
 
-/// A safetensors file that is written tensor by tensor.
+/// A writer of a safetensors file, tensor by tensor.
 ///
-/// The file gets its name when it is whole and on the disk.
+/// The file appears at its path once `finish()` has synchronised it to the disk.
 package struct SafetensorsWriter {
-    /// A tensor of the header.
+    /// The header's description of a tensor.
     package struct Entry {
         package let name: String
         package let type: StoredType
@@ -19,11 +19,12 @@ package struct SafetensorsWriter {
     private let path: String
     private let file: OutputFile
 
-    /// Opens a file, which replaces the one at the path, and writes its header.
+    /// Opens a file, which will replace any at the path, and writes its header.
     ///
     /// - Parameters:
-    ///   - entries: all tensors, in the order in which they will be appended.
-    ///   - metadata: free text of the header.
+    ///   - path: The path of the file.
+    ///   - entries: All tensors, in the order in which they will be appended.
+    ///   - metadata: The free text of the header.
     /// - Throws: `TensorFileError.unwritable`.
     package init(
         path: String, entries: [Entry], metadata: KeyValuePairs<String, String>
@@ -65,7 +66,7 @@ package struct SafetensorsWriter {
         }
     }
 
-    /// Appends the numbers of a tensor in a format, rounded to nearest even.
+    /// Appends the numbers of a tensor in a number format, rounded to nearest, ties to even.
     ///
     /// - Throws: `TensorFileError.unrepresentable` if a number is too large for the format,
     ///   `.unwritable`.
@@ -83,7 +84,7 @@ package struct SafetensorsWriter {
         }
     }
 
-    /// Puts the file on the disk and gives it its name.
+    /// Synchronises the file to the disk and moves it to its path.
     ///
     /// - Throws: `TensorFileError.unwritable`.
     package func finish() throws(TensorFileError) {

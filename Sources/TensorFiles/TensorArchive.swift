@@ -1,37 +1,39 @@
 package import Files
 package import Tensors
 
-/// The tensors of one file or several, by the names that they have there, whatever the format.
+/// The tensors of one file or several, by their names there, whatever the format.
 package struct TensorArchive {
     /// The format of a file.
     package enum Format: String, Sendable {
         case safetensors
-        /// A zip archive of `torch.save`: `.pt`, `.pth`, `.bin`.
+        /// A zip archive that `torch.save` writes: `.pt`, `.pth` or `.bin`.
         case pyTorch = "pytorch"
         /// A zip archive of TorchScript.
         case torchScript = "torchscript"
     }
 
+    /// A tensor of the archive.
     package struct Entry {
-        /// The number format, by its name in safetensors.
+        /// The name of the number format in safetensors.
         package let type: String
         package let shape: [Int]
-        /// nil if its numbers are not of a type that weights have, or if it has none.
+        /// The tensor; nil if its type is not one of `StoredType`, or if it is empty.
         package let tensor: StoredTensor?
     }
 
-    /// What messages call it: the file, or the index of several.
+    /// The path of the file, or of the index if there are several, for errors.
     package let path: String
     package let format: Format
     package let entries: [String: Entry]
-    /// The free text of the writer.
+    /// The free text in a safetensors header; empty for other formats and several files.
     package let metadata: [String: String]
-    /// The files that hold the tensors, with their paths.
+    /// The files that contain the tensors, with their paths.
     package let files: [(path: String, file: MappedFile)]
 
+    /// The size of all files, in bytes.
     package var byteCount: Int { files.reduce(0) { $0 + $1.file.count } }
 
-    /// Opens a file, or all files that an `index.json` of Hugging Face names.
+    /// Opens a file, or all files that an `.index.json` of Hugging Face names.
     package init(path: String) throws(TensorFileError) {
         guard path.hasSuffix(".index.json") else {
             let file: MappedFile
@@ -52,7 +54,7 @@ package struct TensorArchive {
                 guard let entry = shard.entries[key] else {
                     throw .malformed(
                         path: name,
-                        FormatError("the tensor \(key) is missing, which \(path) expects there"))
+                        FormatError("the tensor \(key), which \(path) assigns to it, is missing"))
                 }
                 entries[key] = entry
             }
@@ -62,7 +64,7 @@ package struct TensorArchive {
         self.init(path: path, format: format, entries: entries, metadata: [:], files: files)
     }
 
-    /// - Parameter path: what messages call the file.
+    /// Opens the tensors of a mapped file, which errors call `path`.
     package init(_ file: MappedFile, path: String) throws(TensorFileError) {
         do throws(FormatError) {
             try self.init(content: file, path: path)
@@ -103,10 +105,12 @@ package struct TensorArchive {
         (self.metadata, self.files) = (metadata, files)
     }
 
-    /// - Parameter sha256: what the file's SHA-256 should be, in hexadecimal digits.
-    /// - Throws: `TensorFileError.damaged` if it is another.
+    /// Compares the SHA-256 of the file with an expected one, in hexadecimal digits.
+    ///
+    /// An archive of several files is not checked, since it has no single checksum.
+    ///
+    /// - Throws: `TensorFileError.damaged` if the checksums differ.
     package func check(sha256 expected: String) throws(TensorFileError) {
-        // Of several files there is no one sum.
         for (path, file) in files where files.count == 1 {
             let found = file.sha256()
             guard found == expected.lowercased() else {
@@ -115,7 +119,9 @@ package struct TensorArchive {
         }
     }
 
-    /// The files that an index names, which lie beside it, each with its tensors.
+    /// Returns the paths of the files that an index names, with the names of the tensors in each.
+    ///
+    /// The files lie in the folder of the index.
     private static func shards(of path: String) throws(TensorFileError) -> [(String, [String])] {
         func malformed(_ problem: String) -> TensorFileError {
             .malformed(path: path, FormatError(problem))
@@ -141,7 +147,8 @@ package struct TensorArchive {
         return keys.sorted { $0.key < $1.key }.map { (folder(of: path) + $0.key, $0.value) }
     }
 
-    /// Returns the format of an unsupported file that its first bytes reveal, and what to do.
+    /// Returns the unsupported format that the first bytes of a file reveal, with advice; nil if it
+    /// is unknown.
     private static func otherFormat(_ start: [UInt8]) -> String? {
         func begins(_ bytes: [UInt8]) -> Bool { start.starts(with: bytes) }
         if begins([0x80]), start.count > 1, (2...5).contains(start[1]) {
@@ -156,7 +163,7 @@ package struct TensorArchive {
         }
         // A protocol buffer that begins with ir_version, then the producer's name or version.
         if begins([0x08]), start.count > 2, start[1] < 32, [0x12, 0x1A, 0x3A].contains(start[2]) {
-            return "ONNX, a program rather than weights; use the weights it was exported from"
+            return "ONNX, a graph rather than weights; use the weights it was exported from"
         }
         if begins([0x89] + Array("HDF".utf8)) {
             return "HDF5, as TensorFlow writes it; use the PyTorch or safetensors file"

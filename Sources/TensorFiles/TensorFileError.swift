@@ -1,8 +1,8 @@
-/// A file of tensors that cannot be read or written.
+/// An error of reading or writing a file of tensors.
 package enum TensorFileError: Error, Equatable, Sendable {
     /// The file is missing, a directory or not readable.
     case unreadable(path: String, reason: String)
-    /// The content of the file breaks its format, or has an unsupported one.
+    /// The content of the file violates its format, or the format is unsupported.
     case malformed(path: String, FormatError)
     /// The SHA-256 of the file is not the expected one.
     case damaged(path: String, expected: String, found: String)
@@ -29,18 +29,19 @@ extension TensorFileError: CustomStringConvertible {
 
 /// A violation of a file format.
 package struct FormatError: Error, Equatable, Sendable {
-    /// The part of the file and its defect, as a clause.
+    /// The part of the file and its defect, as a clause such as "the header is too long".
     package let problem: String
-    /// The content that the format requires, if the clause does not say it.
+    /// The content that the format requires; nil if `problem` states it.
     package let expected: String?
-    /// The content of the file, if the clause does not say it.
+    /// The content that the file has; nil if `problem` states it.
     package let found: String?
 
     init(_ problem: String, expected: String? = nil, found: String? = nil) {
         (self.problem, self.expected, self.found) = (problem, expected, found)
     }
 
-    /// The same violation in a named tensor; the problem is then only a predicate.
+    /// Returns the violation with a tensor's name as the subject of its problem, which must be a
+    /// predicate such as "has no storage".
     func of(tensor name: String) -> FormatError {
         FormatError("the tensor \(name) \(problem)", expected: expected, found: found)
     }

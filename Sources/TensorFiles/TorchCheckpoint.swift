@@ -1,11 +1,12 @@
 internal import Files
 internal import Tensors
 
-/// A file of PyTorch (1.6 and later): a zip archive of a pickle and of the tensors' bytes.
+/// A checkpoint of PyTorch 1.6 or later: a zip archive of a pickle and the tensors' bytes.
 ///
-/// It is either what `torch.save` writes of a state dict, alone or among other things, or an archive of
-/// TorchScript, as OpenAI published its models; of that, the code and its constants are ignored and
-/// the tensors are named by the attributes that hold them, as `state_dict()` would.
+/// It is either a state dict that `torch.save` wrote, alone or among other objects, or an archive
+/// of TorchScript, the format in which OpenAI published its models. In TorchScript, code and
+/// constants are ignored, and tensors are named by the attributes that hold them, as in
+/// `state_dict()`.
 struct TorchCheckpoint {
     let entries: [String: TensorArchive.Entry]
     let isTorchScript: Bool
@@ -36,7 +37,7 @@ struct TorchCheckpoint {
     }
 }
 
-/// Finds the tensors in what a pickle describes.
+/// A search for the tensors in the objects that a pickle describes.
 private struct StateDictReader {
     typealias Value = PickleReader.Value
 
@@ -51,13 +52,13 @@ private struct StateDictReader {
         (self.pickle, self.archive, self.file, self.root) = (pickle, archive, file, root)
     }
 
-    /// Where training programs put the state dict among other things.
+    /// The keys under which training programs store the state dict among other objects.
     private static let wrappers = ["state_dict", "model_state_dict", "model"]
     private static let visitLimit = 1 << 20
     private static let depthLimit = 64
     private static let nameLimit = 1024
 
-    /// How PyTorch calls number formats, and safetensors.
+    /// The number formats by PyTorch's names, with safetensors' names.
     private static let types = [
         "Float": "F32", "Half": "F16", "BFloat16": "BF16", "Double": "F64", "Long": "I64",
         "Int": "I32", "Short": "I16", "Char": "I8", "Byte": "U8", "Bool": "BOOL",
@@ -73,30 +74,32 @@ private struct StateDictReader {
         }
         try collect(top, name: "", depth: 0)
         guard !entries.isEmpty else { throw FormatError("the file holds no tensors with names") }
-        // One storage may serve several tensors, but not so that they outgrow the file.
+        // Tensors may share a storage, but all together must not be much larger than the file.
         let numbers = entries.values.reduce(0.0) { sum, entry in
             sum + entry.shape.reduce(4.0) { $0 * Double($1) }
         }
         guard numbers <= 8 * Double(file.count) else {
-            throw FormatError("the tensors would be many times as large as the file")
+            throw FormatError("the tensors are many times as large as the file")
         }
         return entries
     }
 
-    /// The value under a key of a dictionary, or nil.
+    /// Returns the value of a key in a dictionary; nil if it is missing.
     private func member(_ key: String, of value: Value) -> Value? {
         guard let node = pickle.node(value), node.kind == .dictionary else { return nil }
         return stride(from: 0, to: node.values.count, by: 2)
             .first { node.values[$0] == .string(key) }.map { node.values[$0 + 1] }
     }
 
-    /// Gathers the tensors of a state dict, or of an object of TorchScript and those that it holds.
+    /// Collects the tensors of a state dict, or of an object of TorchScript and its descendants.
     private mutating func collect(
         _ value: Value, name: String, depth: Int
     ) throws(FormatError) {
         visits += 1
         guard depth <= Self.depthLimit, visits <= Self.visitLimit else {
-            throw FormatError("the objects are nested too deeply, or too many")
+            throw FormatError(
+                "the objects are nested too deeply or too many",
+                expected: "a depth of \(Self.depthLimit) and \(Self.visitLimit) objects at most")
         }
         guard let node = pickle.node(value) else { return }
         if let tensor = try tensor(node, name: name) {
@@ -115,7 +118,7 @@ private struct StateDictReader {
                 pickle.node(members.values[index + 1]) != nil
             else { continue }
             guard name.utf8.count + key.utf8.count < Self.nameLimit else {
-                throw FormatError("a name has more than \(Self.nameLimit) bytes")
+                throw FormatError("a name of a tensor has more than \(Self.nameLimit) bytes")
             }
             let path = name.isEmpty ? key : "\(name).\(key)"
             try collect(members.values[index + 1], name: path, depth: depth + 1)
@@ -124,7 +127,7 @@ private struct StateDictReader {
 
     // MARK: tensors
 
-    /// The tensor that a call makes; nil if it makes something else.
+    /// Returns the tensor that a call would make; nil if it would make something else.
     private func tensor(
         _ node: PickleReader.Node, name: String
     ) throws(FormatError) -> TensorArchive.Entry? {
@@ -147,7 +150,7 @@ private struct StateDictReader {
         }
     }
 
-    /// A tensor of a storage, an offset, sizes and strides, all counted in numbers.
+    /// Returns the tensor of a storage, an offset, sizes and strides, all counted in elements.
     private func tensor(_ arguments: [Value]) throws(FormatError) -> TensorArchive.Entry {
         guard arguments.count >= 4, let storage = pickle.node(arguments[0]),
             storage.kind == .persistent, storage.values.count >= 5,
@@ -175,13 +178,15 @@ private struct StateDictReader {
             let (product, tooMany) = count.multipliedReportingOverflow(by: side)
             let (reach, tooFar) = max(side - 1, 0).multipliedReportingOverflow(by: stride)
             let (end, beyond) = last.addingReportingOverflow(reach)
-            guard !tooMany, !tooFar, !beyond else { throw FormatError("is too large to count") }
+            guard !tooMany, !tooFar, !beyond else {
+                throw FormatError("has a shape whose size overflows 64 bits")
+            }
             (count, last) = (product, end)
         }
         guard count == 0 || (last < available && count <= available) else {
             throw FormatError(
                 "is larger than its storage", expected: "at most \(available) numbers",
-                found: "\(type) \(shape), whose last number is number \(last)")
+                found: "\(type) \(shape), whose last number has the index \(last)")
         }
         guard let stored = StoredType(rawValue: type), count > 0 else {
             return .init(type: type, shape: shape, tensor: nil)
@@ -194,7 +199,7 @@ private struct StateDictReader {
                 byteRange: start..<start + (last - offset + 1) * width))
     }
 
-    /// A tuple or list of numbers that are not negative.
+    /// Returns the numbers of a tuple or list of non-negative integers; nil for any other value.
     private func integers(_ value: Value) -> [Int]? {
         guard var node = pickle.node(value) else { return nil }
         if node.kind == .call {  // TorchScript and torch.Size wrap them in one

@@ -1,20 +1,22 @@
 internal import Files
 internal import Tensors
 
-/// The directory of a zip archive, as PyTorch writes it: records that are stored, not compressed.
+/// A zip archive as PyTorch writes it, whose records are stored without compression.
 ///
-/// Nothing that the directory says is believed before it is checked. A record is a range of the mapped
-/// file, so that tensors are read where they lie.
+/// The directory is checked before it is used. A record is a range of the mapped file, so tensors
+/// need not be copied.
 ///
 /// Source: APPNOTE.TXT of PKWARE, 4.3 and 4.5.3 (Zip64).
 struct ZipArchive {
+    /// A file in the archive.
     struct Record: Equatable {
+        /// The bytes of the record in the archive.
         let range: Range<Int>
-        /// Stored as it is, neither compressed nor encrypted.
+        /// True if the record is neither compressed nor encrypted.
         let isPlain: Bool
     }
 
-    /// By the path that the archive gives it.
+    /// The records by their paths in the archive.
     private(set) var records: [String: Record] = [:]
     private let file: MappedFile
 
@@ -44,7 +46,7 @@ struct ZipArchive {
         }
     }
 
-    /// The bytes of a record that is stored plainly.
+    /// Returns the bytes of an uncompressed record; nil if there is none of that name.
     func bytes(_ name: String, limit: Int) throws(FormatError) -> [UInt8]? {
         guard let record = records[name] else { return nil }
         guard record.isPlain else {
@@ -67,10 +69,10 @@ struct ZipArchive {
         let localHeader: Int
     }
 
-    /// A number of so many bytes, little end first.
+    /// Reads a little-endian number of `width` bytes.
     private func number(_ offset: Int, _ width: Int) -> UInt64 { file.number(offset, width) }
 
-    /// Where the directory lies, and how many records it should have.
+    /// Finds the byte range of the directory and the number of its records.
     private static func directory(
         of file: MappedFile
     ) throws(FormatError) -> (range: Range<Int>, count: Int) {
@@ -113,7 +115,7 @@ struct ZipArchive {
         }
         guard offset <= UInt64(limit), size <= UInt64(limit) - offset, size >= 46 * count else {
             throw FormatError(
-                "the zip directory is not at the place that the end of the file states")
+                "the zip directory is not at the offset that the end of the file states")
         }
         return (Int(offset)..<Int(offset + size), Int(count))
     }
@@ -137,7 +139,7 @@ struct ZipArchive {
             Self.isSafe(name)
         else { throw FormatError("a record has an unsafe name") }
 
-        // Sizes beyond 32 bits lie in an extra field, in this order, where they are needed.
+        // The extra field of Zip64 has the values that need more than 32 bits, in this order.
         var field = extra
         while field + 4 <= extra + extraLength {
             let fieldEnd = field + 4 + Int(number(field + 2, 2))
@@ -161,12 +163,14 @@ struct ZipArchive {
         guard stored <= UInt64(file.count), offset <= UInt64(file.count) else {
             throw FormatError("the record \(name) does not lie within the file")
         }
-        // What is encrypted, compressed or written as a patch is not plain.
+        // The flags are encryption (0x1), patched data (0x20), strong encryption (0x40) and masked
+        // headers (0x2000).
         let isPlain = method == 0 && flags & 0x2061 == 0 && stored == size
         return Entry(name: name, isPlain: isPlain, size: Int(stored), localHeader: Int(offset))
     }
 
-    /// Where a record's bytes lie, by its own header, which must have the same name.
+    /// Returns the byte range of a record according to its local header, which must have the same
+    /// name.
     private func data(of entry: Entry, end: Int) throws(FormatError) -> Range<Int> {
         let header = entry.localHeader
         guard header + 30 <= end, number(header, 4) == 0x0403_4B50 else {
@@ -179,12 +183,12 @@ struct ZipArchive {
             throw FormatError("the record \(entry.name) does not end within the file")
         }
         guard file.bytes(name) == Array(entry.name.utf8) else {
-            throw FormatError("the record \(entry.name) has another name in its own header")
+            throw FormatError("the record \(entry.name) has another name in its local header")
         }
         return start..<start + entry.size
     }
 
-    /// A relative path that stays where it is.
+    /// Returns true if a name is a relative path without `.` and `..`.
     private static func isSafe(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return !name.isEmpty && !name.contains("\\") && !name.unicodeScalars.contains("\0")

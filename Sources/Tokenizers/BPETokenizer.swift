@@ -1,38 +1,51 @@
-/// CLIP's tokenizer: cleaned, lower-cased text to ids of a byte-pair vocabulary of 49,408.
+/// CLIP's tokenizer: a byte-pair encoding of cleaned, lower-case text with 49,408 ids.
 ///
-/// Text is handled as integers, Unicode's scalars and then bytes: Swift's characters would join what
-/// the references keep apart. Properties of characters are those of the Unicode that Swift has (17 in
-/// Swift 6.3), the normal form C is that of Unicode 17.
+/// ```swift
+/// let tokenizer = BPETokenizer()
+/// let ids = try tokenizer.tokenize("a cat")  // [49406, 320, 2368, 49407]
+/// print(tokenizer.decode(ids))
+/// ```
+///
+/// Text is processed as Unicode scalars and then bytes, because Swift's characters would join
+/// scalars that the references treat separately. Properties of scalars are those of Swift's Unicode
+/// version (17 in Swift 6.3); the normal form C is that of Unicode 17.
 ///
 /// Source: `simple_tokenizer.py` of openai/CLIP.
 public struct BPETokenizer: Sendable {
-    /// Whose rules clean a text and cut it into words; the byte pairs are the same.
+    /// The reference implementation whose cleaning and splitting into words are followed.
+    ///
+    /// The byte pairs of all rules are the same.
     public enum Rules: String, Sendable, CaseIterable, Codable {
-        /// Repairs with ftfy, unescapes HTML; `<|startoftext|>` and `<|endoftext|>` are special.
+        /// OpenAI's: text is repaired as by ftfy, and HTML is unescaped.
+        ///
+        /// `<|startoftext|>` and `<|endoftext|>` are special tokens.
         case openAI = "openai"
-        /// The same, but `<start_of_text>` and `<end_of_text>` are special.
+        /// The rules of open_clip, OpenAI's with `<start_of_text>` and `<end_of_text>` as special
+        /// tokens.
         case openCLIP = "open_clip"
-        /// Of transformers and its `tokenizer.json`: neither repairs nor unescapes, so that `don’t` and
-        /// `&amp;` become other ids; OpenAI's special texts, wherever they stand. Pads with 49407.
+        /// The rules of transformers and its `tokenizer.json`.
+        ///
+        /// Text is neither repaired nor unescaped, so `don’t` and `&amp;` get other ids. OpenAI's
+        /// special tokens are recognised even within words. Padding is 49407.
         case huggingFace = "hf"
     }
 
-    /// The number of ids.
+    /// The number of token ids.
     public static let vocabularySize = 49_408
     /// The id that starts every row, `<|startoftext|>`.
     public static let startToken = 49_406
-    /// The id that ends every row, `<|endoftext|>`; the largest of all.
+    /// The id that ends every row, `<|endoftext|>`, the largest of all ids.
     public static let endToken = 49_407
 
-    /// The rules that it follows.
+    /// The rules that are followed.
     public let rules: Rules
-    /// The id that fills rows up: 0, and the end's in Hugging Face's rules.
+    /// The id that pads rows: 0, or `endToken` by Hugging Face's rules.
     public var padding: Int { rules == .huggingFace ? Self.endToken : 0 }
 
-    /// Makes a tokenizer; its vocabulary is compiled in.
+    /// Makes a tokenizer, whose vocabulary is part of the library.
     public init(rules: Rules = .openAI) { self.rules = rules }
 
-    /// The ids of a text, without start and end; empty for an empty text.
+    /// Returns the token ids of a text, without those of start and end; none for an empty text.
     public func encode(_ text: String) -> [Int] {
         var ids: [Int] = []
         appendTokens(of: text, to: &ids)
@@ -55,7 +68,7 @@ public struct BPETokenizer: Sendable {
         }
     }
 
-    /// The ids of a text between those of start and end, as many as they are.
+    /// Returns the token ids of a text with those of start and end, of any length.
     package func row(of text: String) -> [Int] {
         var row = [Self.startToken]
         appendTokens(of: text, to: &row)
@@ -63,16 +76,23 @@ public struct BPETokenizer: Sendable {
         return row
     }
 
-    /// A row of ids, filled up to a length.
+    /// Returns a row of ids, padded to a length.
     ///
-    /// - Parameter id: what fills it; `padding` if nil.
+    /// A row that is longer stays as it is.
+    ///
+    /// - Parameters:
+    ///   - row: A row of token ids.
+    ///   - length: The length to pad to.
+    ///   - id: The id that pads the row; `padding` if nil.
+    /// - Returns: At least `length` ids.
     public func padded(_ row: [Int], to length: Int, with id: Int? = nil) -> [Int] {
         row + [Int](repeating: id ?? padding, count: max(0, length - row.count))
     }
 
-    /// The text that ids stand for, as the reference's `decode` gives it: a space after each word.
+    /// Returns the text of token ids as the reference's `decode` does, with a space after each
+    /// word.
     ///
-    /// Ids outside 0..<49,408 are left out; bytes that are not UTF-8 become U+FFFD.
+    /// Ids outside 0..<49,408 are skipped; invalid UTF-8 becomes U+FFFD.
     public func decode(_ ids: [Int]) -> String {
         var bytes: [UInt8] = []
         func append(_ id: Int) {
@@ -96,8 +116,11 @@ public struct BPETokenizer: Sendable {
 // MARK: - Byte pairs
 
 extension BPETokenizer {
-    /// The ids of one word: its bytes, the last one marked as an end, merged pair by pair, the pair
-    /// of the lowest rank first, from left to right. Of most words the outcome is in a table.
+    /// Appends the ids of one word.
+    ///
+    /// The symbols of the word are its bytes, of which the last is marked as the end of the word.
+    /// Pairs of symbols are merged in the order of their ranks, the leftmost first among equals.
+    /// For most words a table has the result.
     private func appendTokens(ofWord word: [UInt8], to ids: inout [Int]) {
         let last = Self.symbolOfByte[Int(word[word.count - 1])] + 256
         if word.count == 1 { return ids.append(last) }
@@ -112,7 +135,7 @@ extension BPETokenizer {
         }
     }
 
-    /// The simple way, for few symbols.
+    /// Merges pairs in place in quadratic time, which is fastest for few symbols.
     private func mergePairs(of symbols: inout [Int]) {
         while true {
             var (best, first) = (Int.max, 0)
@@ -127,9 +150,10 @@ extension BPETokenizer {
         }
     }
 
+    /// Returns the merged pairs of many symbols in O(n log n) time.
+    ///
+    /// Symbols form a linked list, and the pairs that can merge lie in a heap.
     private func mergedPairs(ofMany symbols: [Int]) -> [Int] {
-        // The symbols as a linked list, and the pairs that can merge in a heap: a word of a million
-        // letters costs no more than its length times a logarithm.
         var symbols = symbols
         var next = Array(1...symbols.count)
         var previous = Array(-1..<(symbols.count - 1))
@@ -143,7 +167,7 @@ extension BPETokenizer {
         for left in 0..<(symbols.count - 1) { push(left) }
 
         while let (merged, left) = heap.pop() {
-            // A pair of which a part has been merged meanwhile is out of date.
+            // A pair is stale if one of its symbols has been merged since it was pushed.
             guard symbols[left] >= 0, next[left] < symbols.count,
                 Vocabulary.merge(symbols[left], symbols[next[left]]) == merged
             else { continue }
@@ -158,7 +182,7 @@ extension BPETokenizer {
         return symbols.filter { $0 >= 0 }
     }
 
-    /// GPT-2's order of bytes: those that print come first.
+    /// The bytes in GPT-2's order, in which printable ones come first.
     private static let byteOfSymbol: [UInt8] = {
         let printing = Array<UInt8>(0x21...0x7E) + Array(0xA1...0xAC) + Array(0xAE...0xFF)
         return printing + (0...255).filter { !printing.contains($0) }
@@ -181,9 +205,10 @@ extension [UInt8] {
     }
 }
 
-/// Pairs that may merge, the lowest rank first, of equal ranks the leftmost.
+/// A min-heap of pairs that may merge, ordered by rank and then by position.
 private struct PairHeap {
-    /// Rank and position in one number, which orders as the two do.
+    /// The pairs, each as a number of 64 bits: the rank in the upper 16, the position in the
+    /// others.
     private var keys: [UInt64] = []
 
     mutating func push(rank: Int, position: Int) {

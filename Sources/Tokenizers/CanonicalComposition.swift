@@ -1,9 +1,8 @@
 internal import CVocabulary
 
-/// A text in Unicode's normal form C, of Unicode 17: characters and their marks are one where Unicode
-/// has one for them.
+/// Returns a text in Unicode's normal form C (NFC), of Unicode 17.
 ///
-/// - Parameter version: what later versions of Unicode brought is left alone.
+/// Scalars that were assigned after the Unicode version `version` are left alone.
 ///
 /// Source: Unicode Standard Annex 15.
 func composed(_ text: [Unicode.Scalar], asOfUnicode version: Int = 17) -> [Unicode.Scalar] {
@@ -23,7 +22,7 @@ func composed(_ text: [Unicode.Scalar], asOfUnicode version: Int = 17) -> [Unico
     return Array(zip(parts, later).map { $0 + [$1] }.joined()) + (parts.last ?? [])
 }
 
-/// Appends a character's canonical decomposition, down to what has none.
+/// Appends the full canonical decomposition of a scalar.
 private func appendParts(of scalar: Unicode.Scalar, to result: inout [Unicode.Scalar]) {
     if let syllable = Hangul.index(of: scalar) {
         let (vowels, finals) = (Hangul.vowelCount, Hangul.finalCount)
@@ -42,7 +41,7 @@ private func appendParts(of scalar: Unicode.Scalar, to result: inout [Unicode.Sc
     if second > 0, let mark = Unicode.Scalar(second) { result.append(mark) }
 }
 
-/// Puts every run of marks in the order of their combining classes.
+/// Sorts every run of combining marks by combining class (canonical ordering).
 private func sortMarks(of text: inout [Unicode.Scalar]) {
     var start = 0
     while start < text.count {
@@ -65,8 +64,10 @@ private func combiningClass(_ scalar: Unicode.Scalar) -> UInt8 {
     scalar.value < 0x300 ? 0 : scalar.properties.canonicalCombiningClass.rawValue
 }
 
-/// Joins each character with the starter before it, unless another mark of its class, or a starter
-/// that was not joined, lies between.
+/// Composes each scalar with the last starter before it, if a composition exists and no scalar
+/// between them blocks it.
+///
+/// A mark of the same or a higher combining class blocks, and so does a starter.
 private func joined(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.count)
@@ -104,14 +105,14 @@ private func composition(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> U
     return both == 0 ? nil : Unicode.Scalar(both)
 }
 
-/// Syllables of Hangul are composed by arithmetic: initial, vowel, and a final or none.
+/// The arithmetic of Hangul syllables, which consist of an initial, a vowel and an optional final.
 private enum Hangul {
     static let firstSyllable: UInt32 = 0xAC00
     static let (firstInitial, firstVowel, beforeFinals): (UInt32, UInt32, UInt32) =
         (0x1100, 0x1161, 0x11A7)
     static let (initialCount, vowelCount, finalCount): (UInt32, UInt32, UInt32) = (19, 21, 28)
 
-    /// The number of a syllable among all.
+    /// Returns the index of a syllable among all; nil for other scalars.
     static func index(of scalar: Unicode.Scalar) -> UInt32? {
         let index = scalar.value &- firstSyllable
         return index < initialCount * vowelCount * finalCount ? index : nil

@@ -1,7 +1,7 @@
 /// Replaces the character references of HTML 5, as Python's `html.unescape` does.
 ///
-/// Names need no semicolon where HTML 5 lets them go without one (`&ampamp` is `&amp`), and numbers
-/// that old browsers took for Windows-1252 are read so.
+/// Names for which HTML 5 makes the semicolon optional are recognised without it (`&ampamp` becomes
+/// `&amp`). Numbers from 128 to 159 are read as bytes of Windows-1252.
 func htmlUnescaped(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("&") else { return text }
     var result: [Unicode.Scalar] = []
@@ -19,16 +19,7 @@ func htmlUnescaped(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return result
 }
 
-/// What HTML reads the characters U+0080 to U+009F as; the five that Windows-1252 leaves free stay as they are.
-let windows1252: [Unicode.Scalar] = [
-    "\u{20AC}", "\u{81}", "\u{201A}", "\u{192}", "\u{201E}", "\u{2026}", "\u{2020}", "\u{2021}",
-    "\u{2C6}", "\u{2030}", "\u{160}", "\u{2039}", "\u{152}", "\u{8D}", "\u{17D}", "\u{8F}",
-    "\u{90}", "\u{2018}", "\u{2019}", "\u{201C}", "\u{201D}", "\u{2022}", "\u{2013}",
-    "\u{2014}",
-    "\u{2DC}", "\u{2122}", "\u{161}", "\u{203A}", "\u{153}", "\u{9D}", "\u{17E}", "\u{178}",
-]
-
-/// A reference that follows an ampersand.
+/// A character reference, parsed from the text after its ampersand.
 private struct HTMLReference {
     let replacement: [Unicode.Scalar]
     let end: Int
@@ -51,7 +42,7 @@ private struct HTMLReference {
         self.end = end
     }
 
-    /// The whole name, or else the longest start of it that is one.
+    /// Returns the reference of the longest prefix of `name` that is the name of an entity.
     private static func named(_ name: ArraySlice<Unicode.Scalar>) -> HTMLReference {
         for length in stride(from: name.count, through: 2, by: -1) {
             let entity = Vocabulary.htmlEntity(named: name.prefix(length))
@@ -91,7 +82,7 @@ private struct HTMLReference {
 }
 
 extension Unicode.Scalar {
-    /// The value of an ASCII hexadecimal digit.
+    /// The value of an ASCII hexadecimal digit; nil for other scalars.
     fileprivate var hexDigit: UInt32? {
         switch self {
         case "0"..."9": value - 0x30

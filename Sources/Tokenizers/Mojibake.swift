@@ -1,7 +1,7 @@
-/// Text that was decoded with the wrong encoding ("mojibake"), decoded anew: `schÃ¶n` is `schön`.
+/// Repairs text that was decoded with the wrong encoding (mojibake): `schÃ¶n` becomes `schön`.
 ///
-/// As long as something looks wrong: reads the whole text as bytes of one of ten encodings that are
-/// UTF-8, or else the parts that look so.
+/// As long as the text looks wrong, it is encoded in one of ten single-byte encodings and decoded
+/// as UTF-8. If that fails for the whole text, the parts that look like UTF-8 are repaired.
 ///
 /// Source: the behaviour of `ftfy.fix_encoding` of ftfy 6.3.
 func decodedAnew(_ text: [Unicode.Scalar], _ effort: inout RepairEffort) -> [Unicode.Scalar] {
@@ -14,24 +14,26 @@ func decodedAnew(_ text: [Unicode.Scalar], _ effort: inout RepairEffort) -> [Uni
     return text
 }
 
-/// How often a text of a length is repaired again, as long as something changes: a long one that is
-/// made to change by one character a round would take hours. What people have takes two or three.
+/// Returns the largest number of rounds in which a text of `count` scalars is repaired.
+///
+/// Ordinary texts need two or three. Without a limit, a long text crafted to change by one
+/// character in each round would take hours.
 func roundsOfRepair(_ count: Int) -> Int { max(32, 500_000 / max(1, count)) }
 
-/// A limit for the work of repairing one text, in characters that a round looks at.
+/// A budget for the work of repairing one text, in scalars examined.
 ///
-/// Rounds lie within rounds: the repair of a line decodes it anew, which decodes its parts anew.
-/// Each may be made to run to its own limit, so that the product of them would take minutes for a
-/// megabyte. Every line has 64 rounds to itself, several times what people's texts take; what goes
-/// beyond is shared by all lines.
+/// Rounds are nested: the repair of a line decodes it again, which decodes its parts again. A
+/// crafted text can make each level run to its own limit, and their product would take minutes for
+/// a megabyte. So every line has a budget of 64 rounds, several times the need of ordinary texts,
+/// and all lines share one for the work beyond.
 struct RepairEffort {
     private var line = 0
     private var shared = 50_000_000
 
-    /// Gives the next line its own rounds.
+    /// Begins a line of `count` scalars, which gets a budget of 64 rounds.
     mutating func begin(line count: Int) { line = 64 * count }
 
-    /// Takes a round of so many characters; false if the limit is reached.
+    /// Takes a round of `count` scalars from the budget; returns false if it is exhausted.
     mutating func spend(_ count: Int) -> Bool {
         if line >= count {
             line -= count
@@ -44,21 +46,21 @@ struct RepairEffort {
     }
 }
 
-/// With Windows-1252's characters for C1 controls, as browsers read them.
+/// Replaces C1 controls by the characters of Windows-1252, as browsers do.
 func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     func isControl(_ scalar: Unicode.Scalar) -> Bool { (0x80...0x9F).contains(scalar.value) }
     guard text.contains(where: isControl) else { return text }
     return text.map { isControl($0) ? windows1252[Int($0.value) - 0x80] : $0 }
 }
 
-/// One step; nil if nothing looks wrong.
+/// Repairs a text once; returns nil if nothing looks wrong.
 private func decodedOnce(
     _ text: [Unicode.Scalar], _ effort: inout RepairEffort
 ) -> [Unicode.Scalar]? {
     guard isMojibake(text) else { return nil }
     for encoding in SingleByteEncoding.allCases {
         guard var bytes = encoding.bytes(of: text) else { continue }
-        // In MacRoman a dash before a space would look like a part of a character.
+        // In MacRoman, a dash before a space would look like the start of a character.
         if encoding != .macRoman { bytes = withNoBreakSpaces(bytes) }
         if encoding.isWindows { bytes = withLossesMarked(bytes) }
         if let decoded = decodedUTF8(bytes) { return decoded }
@@ -69,7 +71,7 @@ private func decodedOnce(
 
 // MARK: - Parts of a text
 
-/// Decodes what looks like UTF-8 by itself, where the whole text has no one encoding.
+/// Decodes the parts of a text that look like UTF-8, for texts that have no single encoding.
 private func withPartsDecoded(
     _ text: [Unicode.Scalar], _ effort: inout RepairEffort
 ) -> [Unicode.Scalar] {
@@ -77,7 +79,7 @@ private func withPartsDecoded(
     var result: [Unicode.Scalar] = []
     var position = 0
     while position < text.count {
-        // After what continues a character, only part of a larger garble would be found.
+        // After a continuation byte, the sequence would be a fragment of a longer garbled one.
         let isAmidst = position > 0 && clues[position - 1].contains(.strictContinuation)
         let length = isAmidst ? 0 : lengthOfUTF8(clues[position...])
         guard length > 0 else {
@@ -92,7 +94,7 @@ private func withPartsDecoded(
     return result
 }
 
-/// How long a row of what looks like UTF-8 sequences is, each of two to four characters.
+/// Returns the length of a run of characters that look like UTF-8 sequences of two to four bytes.
 private func lengthOfUTF8(_ clues: ArraySlice<MojibakeClues>) -> Int {
     var position = clues.startIndex
     while position < clues.endIndex {
@@ -110,7 +112,7 @@ private func lengthOfUTF8(_ clues: ArraySlice<MojibakeClues>) -> Int {
 
 // MARK: - Bytes
 
-/// With 0xA0 instead of spaces, where UTF-8 has lost it to something that took it for one.
+/// Restores the bytes 0xA0 of UTF-8 sequences that some program replaced by spaces.
 private func withNoBreakSpaces(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.contains(0x20), bytes.contains(where: { $0 >= 0xC2 }) else { return bytes }
     var bytes = withGraveWords(bytes)
@@ -123,7 +125,8 @@ private func withNoBreakSpaces(_ bytes: [UInt8]) -> [UInt8] {
     return bytes
 }
 
-/// "Ã " is the word "à", and its space stays, but for the Portuguese words that it begins.
+/// Restores the word "à" from "Ã " and keeps its space, except at the start of Portuguese words
+/// such as "àquele".
 private func withGraveWords(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     for (i, byte) in bytes.enumerated() {
@@ -137,8 +140,9 @@ private func withGraveWords(_ bytes: [UInt8]) -> [UInt8] {
     return result
 }
 
-/// The length of a character that would be UTF-8 if a space in it were 0xA0, or 0. Of those, only
-/// leads are taken that make likely characters.
+/// Returns the length of a sequence that would be UTF-8 if a space in it were 0xA0, or 0.
+///
+/// Only lead bytes of likely characters are considered.
 private func lengthOfCharacter(withSpaceIn bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(3))
@@ -157,7 +161,7 @@ private func lengthOfCharacter(withSpaceIn bytes: ArraySlice<UInt8>) -> Int {
     }
 }
 
-/// With U+FFFD for characters of which bytes are lost: these are 0x1A here, or a question mark.
+/// Replaces sequences with lost bytes by U+FFFD; a lost byte is 0x1A or a question mark.
 private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.contains(0x1A) || bytes.contains(UInt8(ascii: "?")) else { return bytes }
     var result: [UInt8] = []
@@ -175,8 +179,9 @@ private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
     return result
 }
 
-/// The length of a character that has lost a byte, or 0. A question mark counts for one byte at
-/// most, but for two in a pair of surrogates.
+/// Returns the length of a sequence that has lost a byte, or 0.
+///
+/// A sequence may have one question mark, a pair of surrogates two.
 private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(5))
@@ -206,8 +211,9 @@ private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     return count + 1
 }
 
-/// UTF-8, and two kinds of what is nearly that: characters as pairs of surrogates of three bytes
-/// each (CESU-8), and 0xC0 0x80 for U+0000 (Java); nil if it is neither.
+/// Decodes UTF-8 and two variants of it; returns nil if the bytes are invalid.
+///
+/// The variants are surrogate pairs of three bytes each (CESU-8) and 0xC0 0x80 for U+0000 (Java).
 private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(bytes.count)
@@ -219,7 +225,7 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
         }
         let lead = bytes[position]
         if lead == 0xC0, next.first == 0x80 || next.elementsEqual([0x0A]) {
-            // At the end of a text, ftfy takes 0xC0 and a line break for it too.
+            // At the end of a text, ftfy reads 0xC0 and a line break as U+0000 too.
             result.append("\0")
             position += 2
         } else if lead == 0xED, next.count == 5, isSurrogate(next.prefix(2), 0xA0...0xAF),
@@ -245,7 +251,8 @@ private func decodedUTF8(_ bytes: [UInt8]) -> [Unicode.Scalar]? {
     return result
 }
 
-/// ftfy takes a line break at the end of a text for the last byte of a pair too.
+/// Returns true at a line break that ends the text, which ftfy accepts as the last byte of a
+/// surrogate pair.
 private func isFinalBreak(_ bytes: [UInt8], _ position: Int) -> Bool {
     position == bytes.count - 1 && bytes[position] == 0x0A
 }

@@ -1,11 +1,12 @@
 internal import CVocabulary
 
-/// Whether a text has a sequence of characters that is likely the work of a wrong encoding, such as
-/// an accented letter before a sign of currency.
+/// Returns true if a text has a sequence of characters that suggests a wrong encoding, such as an
+/// accented letter before a currency sign.
 ///
-/// Source: the rules of ftfy 6.3, which Scripts/vocabulary/make_text_repair.py takes apart.
+/// Source: the rules of ftfy 6.3, from which Scripts/vocabulary/make_text_repair.py makes the
+/// tables.
 func isMojibake(_ text: [Unicode.Scalar]) -> Bool {
-    // One of the first three characters of every sequence is beyond ASCII.
+    // One of the first three characters of every rule's sequences is not ASCII.
     var next = 0
     for index in text.indices where !text[index].isASCII {
         for start in max(next, index - 2)...index {
@@ -22,9 +23,9 @@ func isMojibake(_ text: [Unicode.Scalar]) -> Bool {
     return false
 }
 
-/// The sets of characters that a character is in.
+/// The character sets of the rules that a character belongs to.
 struct MojibakeClues {
-    /// The sets that are known by name, as the table numbers them.
+    /// The sets that the code refers to, with their numbers in the table.
     enum Set: UInt8 {
         case word, firstOf2, firstOf3, firstOf4, continuation, strictContinuation
     }
@@ -37,7 +38,7 @@ struct MojibakeClues {
         sets = clip_mojibake_sets_of(scalar.value)
     }
 
-    /// The rules, as bits, that fit from it on if its successors do.
+    /// The rules whose first set contains the character, as bits.
     fileprivate var rules: UInt64 { sets.rules }
 
     func contains(_ set: Set) -> Bool { contains(set.rawValue) }
@@ -49,13 +50,14 @@ struct MojibakeClues {
     }
 }
 
-/// A row of sets, in which the characters of bad text are.
+/// A rule, which matches a sequence of characters by a set for each.
 private struct MojibakeRule {
-    /// The numbers of the sets, from the lowest byte on; then 0xFF.
+    /// The numbers of the sets, one byte each, the lowest first; 0xFF ends them.
     let sets: UInt64
     let isAtBeginning: Bool
 
-    /// Whether it fits a text from a character on that may begin it.
+    /// Returns true if the rule matches at `start`, whose character is known to be in the first
+    /// set.
     func fits(_ text: [Unicode.Scalar], at start: Int) -> Bool {
         guard !isAtBeginning || start == 0 else { return false }
         var (rest, position) = (sets >> 8 | 0xFF << 56, start + 1)
@@ -73,35 +75,5 @@ private struct MojibakeRule {
         let isAtBeginning = $0 & 0xFF == 0xFE
         return MojibakeRule(
             sets: isAtBeginning ? $0 >> 8 | 0xFF << 56 : $0, isAtBeginning: isAtBeginning)
-    }
-}
-
-/// The encodings of one byte that text is taken for, in the order in which they are tried.
-enum SingleByteEncoding: Int, CaseIterable {
-    case latin1 = -1
-    case windows1252, windows1251, windows1250, windows1253, windows1254, windows1257
-    case iso8859Part2, macRoman, codePage437
-
-    var isWindows: Bool { (0..<Int(clip_mojibake_windows)).contains(rawValue) }
-
-    /// A text in this encoding; nil if a character has no byte. In the encodings of Windows, the bytes
-    /// that are free stand for C1 controls, and 0x1A for U+FFFD, a byte that was lost.
-    func bytes(of text: [Unicode.Scalar]) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count)
-        for scalar in text {
-            if scalar.isASCII {
-                guard !isWindows || scalar != "\u{1A}" else { return nil }
-                bytes.append(UInt8(scalar.value))
-            } else if self == .latin1 {
-                guard let byte = UInt8(exactly: scalar.value) else { return nil }
-                bytes.append(byte)
-            } else {
-                let byte = clip_mojibake_byte(scalar.value, rawValue)
-                guard byte > 0 else { return nil }
-                bytes.append(byte)
-            }
-        }
-        return bytes
     }
 }

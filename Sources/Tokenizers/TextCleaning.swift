@@ -1,6 +1,7 @@
-/// A text as the byte pairs see it: repaired, unescaped, with single spaces, in lower case.
+/// Cleans a text for the byte-pair encoding: repaired, unescaped, with single spaces, in lower
+/// case.
 ///
-/// The reference's `whitespace_clean(basic_clean(text)).lower()`.
+/// Source: `whitespace_clean(basic_clean(text)).lower()` in `simple_tokenizer.py` of openai/CLIP.
 func cleaned(_ text: String) -> [Unicode.Scalar] {
     if let plain = cleanedASCII(text) { return plain }
     var scalars = repaired(Array(text.unicodeScalars))
@@ -8,7 +9,7 @@ func cleaned(_ text: String) -> [Unicode.Scalar] {
     return lowercased(withSingleSpaces(scalars))
 }
 
-/// The same for text of printing ASCII without `&`; nil for all other.
+/// Cleans a text of printable ASCII without `&`, which is faster; returns nil for any other text.
 private func cleanedASCII(_ text: String) -> [Unicode.Scalar]? {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.utf8.count)
@@ -25,7 +26,7 @@ private func cleanedASCII(_ text: String) -> [Unicode.Scalar]? {
     return result
 }
 
-/// One space for every run of whitespace, none at the ends.
+/// Replaces every run of whitespace by one space, and removes it at both ends.
 private func withSingleSpaces(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.count)
@@ -36,7 +37,7 @@ private func withSingleSpaces(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
             result.append(" ")
         }
     }
-    // Python strips four separators that its patterns do not take for whitespace.
+    // Python's `strip` removes four separators that `\s` of its `regex` module does not match.
     func isStripped(_ scalar: Unicode.Scalar) -> Bool {
         scalar == " " || ("\u{1C}"..."\u{1F}").contains(scalar)
     }
@@ -45,9 +46,10 @@ private func withSingleSpaces(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return Array(result[start..<end])
 }
 
-/// Python's `str.lower`: Unicode's full mapping, and ς for Σ at the end of a word.
+/// Converts a text to lower case with Unicode's full mapping, as Python's `str.lower` does.
 ///
-/// - Parameter knowsFinalSigma: whether Σ depends on what is around it; not in Rust.
+/// Σ at the end of a word becomes ς if `knowsFinalSigma` is true; Hugging Face's tokenizer, which
+/// is written in Rust, does not know it.
 func lowercased(_ text: [Unicode.Scalar], knowsFinalSigma: Bool = true) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.count)
@@ -66,28 +68,30 @@ func lowercased(_ text: [Unicode.Scalar], knowsFinalSigma: Bool = true) -> [Unic
     return result
 }
 
-/// Unicode's Final_Sigma: a cased letter before and none after, whatever ignorable lies between.
+/// Returns true if Unicode's condition Final_Sigma holds: a cased letter precedes, and none
+/// follows, case-ignorable scalars aside.
 private func isFinalSigma(at index: Int, in text: [Unicode.Scalar]) -> Bool {
     let before = text[..<index].last { !$0.properties.isCaseIgnorable }
     let after = text[(index + 1)...].first { !$0.properties.isCaseIgnorable }
     return before.map(isCased) == true && after.map(isCased) != true
 }
 
-/// Unicode's Cased. Python up to 3.14 has Unicode 16 and takes U+0295 for a small letter, which it
-/// has not been since 17.
+/// Returns Unicode's property Cased, as Python up to 3.14 has it.
+///
+/// Its Unicode 16 counts U+0295 as a lower-case letter, which Unicode 17 does not.
 private func isCased(_ scalar: Unicode.Scalar) -> Bool {
     scalar.properties.isCased || scalar == "\u{295}"
 }
 
 extension Unicode.Scalar {
-    /// Unicode's White_Space, which is what `\s` matches.
+    /// Unicode's property White_Space, which `\s` matches.
     var isSpace: Bool {
         value < 0x1680
             ? self == " " || ("\t"..."\r").contains(self) || self == "\u{85}" || self == "\u{A0}"
             : properties.isWhitespace
     }
 
-    /// Unicode's general category: L is what `\p{L}` matches, N what `\p{N}` does.
+    /// The general category as two flags: L, which `\p{L}` matches, and N, which `\p{N}` matches.
     var isLetterOrNumber: (letter: Bool, number: Bool) {
         switch properties.generalCategory {
         case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:

@@ -1,8 +1,7 @@
-/// What `ftfy.fix_text` does to a text with its defaults.
+/// Repairs a text as `ftfy.fix_text` does with its defaults.
 ///
-/// Entities, text in a wrong encoding, ligatures, the width of characters, curly quotes, line breaks,
-/// terminal escapes, control characters and Unicode's normal form C, line by line, until nothing
-/// changes.
+/// Line by line, until nothing changes: HTML entities, mojibake, ligatures, full-width and
+/// half-width forms, curly quotes, line breaks, terminal escapes, control characters, and NFC.
 ///
 /// Source: the behaviour of ftfy 6.3.
 func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
@@ -11,12 +10,12 @@ func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var effort = RepairEffort()
     var start = 0
     while start < text.count {
-        // A line ends after its break, or where a line of a million would go on.
+        // A line ends after its line break or after a million characters.
         let end =
             text[start...].prefix(1_000_000).firstIndex(of: "\n").map { $0 + 1 }
             ?? min(start + 1_000_000, text.count)
         var line = Array(text[start..<end])
-        // What has a tag in it is HTML already, and so is what follows.
+        // A line with a tag, and all after it, is taken for HTML, whose entities are intended.
         if line.contains("<") { unescapes = false }
         effort.begin(line: line.count)
         for _ in 0..<roundsOfRepair(line.count) {
@@ -41,12 +40,12 @@ private func repairedOnce(
 
 // MARK: - Entities
 
-/// Replaces `&name;` and `&#number;`: whole ones, and names in capitals as well.
+/// Replaces complete entities, `&name;` and `&#number;`, even with names in capitals.
 private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("&") else { return text }
     var result: [Unicode.Scalar] = []
     var position = 0
-    // The place of a semicolon that stands for an ampersand.
+    // The position of a semicolon that is to be read as an ampersand.
     var ampersand: Int?
     while position < text.count {
         let scalar = position == ampersand ? "&" : text[position]
@@ -55,8 +54,8 @@ private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] 
             let replacement = replacement(ofEntity: name) ?? ["&"] + name
             position = name.endIndex
             if replacement == ["&"] {
-                // It may begin an entity in its turn; left to the next round, a long row of these
-                // would take as many rounds.
+                // This ampersand may begin another entity. If that were left to the next round, a
+                // long chain of such entities would take as many rounds.
                 position -= 1
                 ampersand = position
             } else {
@@ -70,7 +69,7 @@ private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] 
     return result
 }
 
-/// The length of `#?[0-9A-Za-z]{1,24};` at the start of a text.
+/// Returns the length of a match of `#?[0-9A-Za-z]{1,24};` at the start of a text; nil if none.
 private func entityLength(in text: ArraySlice<Unicode.Scalar>) -> Int? {
     let sign = text.first == "#" ? 1 : 0
     let body = text.dropFirst(sign).prefix {
@@ -81,7 +80,7 @@ private func entityLength(in text: ArraySlice<Unicode.Scalar>) -> Int? {
     return sign + body.count + 1
 }
 
-/// The text that an entity stands for, by what follows its ampersand.
+/// Returns the replacement of an entity, given the text after its ampersand; nil if unknown.
 private func replacement(ofEntity name: ArraySlice<Unicode.Scalar>) -> [Unicode.Scalar]? {
     if name.first == "#" {
         let unescaped = htmlUnescaped(["&"] + name)
@@ -90,7 +89,7 @@ private func replacement(ofEntity name: ArraySlice<Unicode.Scalar>) -> [Unicode.
     let exact = Vocabulary.htmlEntity(named: name)
     if !exact.isEmpty { return exact }
 
-    // &EACUTE; is É, unless a part of it is a name of its own, as in &AMPERE;.
+    // &EACUTE; is É, unless a prefix of it is an entity itself, as &AMP in &AMPERE;.
     let hasLowercase = name.contains { ("a"..."z").contains($0) }
     let hasNamedPrefix = (2..<max(2, name.count)).contains {
         !Vocabulary.htmlEntity(named: name.prefix($0)).isEmpty
@@ -105,8 +104,10 @@ private func replacement(ofEntity name: ArraySlice<Unicode.Scalar>) -> [Unicode.
 
 // MARK: - Characters
 
-/// Ligatures taken apart, full-width and half-width forms in their usual width, and then straight
-/// quotes for curly ones. The low single quote, U+201A, stays.
+/// Replaces ligatures by letters, full-width and half-width forms by ordinary characters, and curly
+/// quotes by straight ones.
+///
+/// The low single quote, U+201A, stays.
 private func withPlainCharacters(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains(where: { $0.value >= 0x132 }) else { return text }
     var result: [Unicode.Scalar] = []
@@ -119,7 +120,7 @@ private func withPlainCharacters(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
         case 0x3000, 0xFF01...0xFFEE:
             result += width(of: scalar.value).compactMap { Unicode.Scalar($0) }
         case 0x132...0x1F3, 0xFB00...0xFB06:
-            // Of these, ŉ alone has a quote in it.
+            // Only ŉ contains a quote, which becomes straight.
             result +=
                 ligatures[scalar]?.unicodeScalars.map { $0 == "\u{2BC}" ? "'" : $0 } ?? [scalar]
         default: result.append(scalar)
@@ -178,7 +179,7 @@ private let halfWidthConsonants: [UInt32] = [
     0x110D, 0x110E, 0x110F, 0x1110, 0x1111, 0x1112,
 ]
 
-/// A line feed for every way to break a line.
+/// Replaces every kind of line break by a line feed.
 private func withPlainBreaks(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     let isBroken = text.contains {
         $0 == "\r" || $0 == "\u{85}" || $0 == "\u{2028}" || $0 == "\u{2029}"
@@ -197,7 +198,7 @@ private func withPlainBreaks(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return result
 }
 
-/// Without the colours and cursor movements of terminals: `ESC [ digits and semicolons letter`.
+/// Removes terminal escapes (colours, cursor movements): `ESC [`, digits and semicolons, a letter.
 private func withoutEscapes(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("\u{1B}") else { return text }
     var result: [Unicode.Scalar] = []
@@ -221,7 +222,8 @@ private func withoutEscapes(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return result
 }
 
-/// Without characters that control devices or the layout of text.
+/// Removes control characters (except tab, line feed, form feed and carriage return), byte order
+/// marks and deprecated formatting characters.
 private func withoutControls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {

@@ -1,8 +1,10 @@
 internal import CVocabulary
 
-/// The tables that are compiled in: CLIP's merges and HTML's entities.
+/// The compiled-in tables of CLIP's merges and HTML's entities.
 enum Vocabulary {
-    /// The id of the token that two tokens merge into, which is also the merge's rank.
+    /// Returns the id of the token that two tokens merge into, nil if they do not merge.
+    ///
+    /// A lower id means a lower rank, so ids order merges.
     static func merge(_ left: Int, _ right: Int) -> Int? {
         guard let left = UInt16(exactly: left), let right = UInt16(exactly: right) else {
             return nil
@@ -11,21 +13,23 @@ enum Vocabulary {
         return merged < 0 ? nil : Int(merged)
     }
 
-    /// The id of the merged token that a whole word becomes; nil if it is one byte or becomes several.
+    /// Returns the id of the token that a whole word becomes; nil if the word has one byte or
+    /// becomes several tokens.
     static func token(of word: [UInt8]) -> Int? {
         let id = clip_vocabulary_word(word, word.count)
         return id < 0 ? nil : Int(id)
     }
 
-    /// The two tokens of which the merged token `id`, in 512..<49,406, is made.
+    /// Returns the two tokens that merge into the token `id`, which is in 512..<49,406.
     static func parts(of id: Int) -> (left: Int, right: Int) {
         var (left, right): (UInt16, UInt16) = (0, 0)
         clip_vocabulary_parts(UInt16(id), &left, &right)
         return (Int(left), Int(right))
     }
 
-    /// The code points of an HTML entity, by its name with its semicolon if that has one; empty if
-    /// there is none.
+    /// Returns the scalars of an HTML entity; none if there is no entity of that name.
+    ///
+    /// The name includes its semicolon, if it has one.
     static func htmlEntity(named name: some Sequence<Unicode.Scalar>) -> [Unicode.Scalar] {
         var bytes: [UInt8] = []
         for scalar in name {

@@ -1,25 +1,27 @@
-/// A part of a text that is tokenized by itself.
+/// A part of a text that is tokenized by itself: a special token or a range of scalars.
 enum Word {
     case start, end
     case text(Range<Int>)
 }
 
-/// A cleaned text and where its words are.
+/// A cleaned text and its words.
 struct Words {
     let text: [Unicode.Scalar]
     var words: [Word] = []
 }
 
-/// Cleans a text and cuts it into words; Hugging Face's rules clean it part by part.
+/// Cleans a text and splits it into words.
+///
+/// By Hugging Face's rules, the parts between special tokens are cleaned separately.
 func words(of text: String, _ rules: BPETokenizer.Rules) -> [Words] {
     switch rules {
     case .openAI: return [WordPattern.openAI.words(of: cleaned(text))]
     case .openCLIP: return [WordPattern.openCLIP.words(of: cleaned(text))]
     case .huggingFace:
-        // What ends a text is special as it is written, what starts one after lower-casing too.
+        // The end token is recognised as it is written, the start token in lower case too.
         let pattern = WordPattern.huggingFace
         let parts = split(Array(text.unicodeScalars), by: pattern.end).map { part -> [Words] in
-            // Its library's normal form knows the characters of Unicode 9.
+            // The tokenizers library normalises by Unicode 9.
             let normalized = composed(part, asOfUnicode: 9)
             let parts = split(lowercased(normalized, knowsFinalSigma: false), by: pattern.start)
             return Array(
@@ -30,17 +32,23 @@ func words(of text: String, _ rules: BPETokenizer.Rules) -> [Words] {
     }
 }
 
-/// The pattern by which words are found, of which the first alternative that fits wins:
+/// The pattern that splits a text into words.
+///
+/// The first alternative that matches wins:
 ///
 ///     start|end|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 struct WordPattern {
     let start, end: [Unicode.Scalar]
-    /// Whether these are special where words begin; else they are cut up as byte pairs have it.
+    /// True if `end` at the start of a word is a special token; false if it is split further.
     let hasSpecials: Bool
-    /// Whether the pattern ignores case, though the text has small letters alone: the long s is an s
-    /// to it then, and a combining iota nothing, being a letter's other case but no letter.
+    /// True if the pattern ignores case.
+    ///
+    /// The text is in lower case, but this still matters for two scalars: the long s (U+017F) then
+    /// matches s, and the combining iota (U+0345) matches no alternative.
     let ignoresCase: Bool
-    /// What else it spells out. A special text with a long s is a word, though not special.
+    /// The alternatives that are literal texts.
+    ///
+    /// With a long s, a special text is a word, but not a special token.
     private let spelled: [[Unicode.Scalar]]
 
     static let openAI = WordPattern("<|startoftext|>", "<|endoftext|>")
@@ -82,7 +90,7 @@ struct WordPattern {
                 if hasSpecials {
                     result.words.append(.end)
                 } else {
-                    // GPT-2's pattern cuts it up in its turn.
+                    // GPT-2's pattern splits it further.
                     result.words += [word.prefix(2), word.dropFirst(2).dropLast(2), word.suffix(2)]
                         .map { .text($0) }
                 }
@@ -102,7 +110,7 @@ struct WordPattern {
         return spelled.first { beginning.starts(with: $0) }?.count
     }
 
-    /// The classes of characters that the pattern tells apart.
+    /// The classes of characters that the pattern distinguishes.
     private enum Kind {
         case none, letter, number, other
     }
@@ -124,7 +132,7 @@ struct WordPattern {
     }
 }
 
-/// The parts of a text between the places where another text stands in it.
+/// Returns the parts of a text between the occurrences of a separator.
 private func split(
     _ text: [Unicode.Scalar], by separator: [Unicode.Scalar]
 ) -> [[Unicode.Scalar]] {

@@ -139,14 +139,17 @@ import Testing
             (Self.stateDict(kind: "ComplexStorage"), "which is not run"),
             (
                 Self.stateDict(offset: 13),
-                "expected at most 16 numbers, found F32 [2, 2], whose last number is number 16"
+                "expected at most 16 numbers, found F32 [2, 2], whose last number has the index 16"
             ),
             (Self.stateDict(offset: -1), "whole numbers"),
             (Self.stateDict(shape: [2, -2]), "whole numbers"),
             (Self.stateDict(strides: [-2, 1]), "whole numbers"),
-            (Self.stateDict(shape: [2, 2], strides: [15, 1]), "whose last number is number 16"),
-            (Self.stateDict(shape: [.max, 2]), "too large to count"),
-            (Self.stateDict(shape: [2, 2], strides: [.max, 1]), "too large to count"),
+            (
+                Self.stateDict(shape: [2, 2], strides: [15, 1]),
+                "whose last number has the index 16"
+            ),
+            (Self.stateDict(shape: [.max, 2]), "overflows 64 bits"),
+            (Self.stateDict(shape: [2, 2], strides: [.max, 1]), "overflows 64 bits"),
             (Self.stateDict(shape: [1 << 40, 1 << 20], strides: [0, 0]), "at most 16 numbers"),
             (Self.stateDict(shape: [2]), "whole numbers"),
             (

@@ -17,12 +17,13 @@ import Testing
         .imageFileNeedsMemory(path: "a.png", bytes: 2_000_000, memoryLimit: 1_000_000),
         .imageFileNeedsMemory(path: "pipe", bytes: nil, memoryLimit: 1_000_000),
         .tooManyScans(path: "a.jpg", maximumScans: 500),
-        .invalidResolution(reason: "expected 32 to 8192 pixels, found 7"),
+        .invalidResolution(expected: 32...3200, found: 7),
+        .invalidResolution(expected: 224...224, found: 7),
         .wrongPixelCount(expected: 12, found: 3),
         .malformedWeights(path: "w", reason: "the file is empty"),
         .damagedWeights(path: "w", expected: "00", found: "11"),
         .malformedConfiguration(path: "c.json", reason: "expected a list"),
-        .unknownArchitecture(path: "w", reason: "no tensor positional_embedding"),
+        .unknownArchitecture(path: "w", expected: "the tensor x", found: "none of that name"),
         .missingTensor(path: "w", name: "ln_final.bias", shape: [512], others: 0),
         .missingTensor(path: "w", name: "ln_final.bias", shape: [512], others: 3),
         .unexpectedTensor(path: "w", name: "x", shape: [], others: 1),
@@ -30,8 +31,13 @@ import Testing
         .unknownActivation(path: "w"),
         .contradictoryActivation(path: "w", stated: .gelu, requested: .quickGELU),
         .textTooLong(text: String(repeating: "a ", count: 100), tokens: 102, limit: 77),
-        .invalidTokens(reason: "a row is empty"),
-        .invalidLabels(reason: "expected at least two labels, found 1"),
+        .wrongTokenCount(expected: 1...77, found: 0),
+        .wrongTokenCount(expected: 77...77, found: 3),
+        .unknownToken(id: 49_408, vocabularySize: 49_408),
+        .tooFewLabels(expected: 2, found: 1),
+        .noTemplate,
+        .invalidTemplate("a photo"),
+        .wrongEmbeddingCount(expected: 3, found: 2),
         .unwritableFile(path: "a", reason: "No space left on device"),
         .unrepresentableNumber(tensor: "x", number: 70_000, format: "F16"),
         .unavailableEngine(.blas, reason: "OpenBLAS was not found"),
@@ -62,8 +68,12 @@ import Testing
         case .unknownActivation: "unknownActivation"
         case .contradictoryActivation: "contradictoryActivation"
         case .textTooLong: "textTooLong"
-        case .invalidTokens: "invalidTokens"
-        case .invalidLabels: "invalidLabels"
+        case .wrongTokenCount: "wrongTokenCount"
+        case .unknownToken: "unknownToken"
+        case .tooFewLabels: "tooFewLabels"
+        case .noTemplate: "noTemplate"
+        case .invalidTemplate: "invalidTemplate"
+        case .wrongEmbeddingCount: "wrongEmbeddingCount"
         case .unwritableFile: "unwritableFile"
         case .unrepresentableNumber: "unrepresentableNumber"
         case .unavailableEngine: "unavailableEngine"
@@ -78,7 +88,7 @@ import Testing
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 30, "\(names.sorted())")
+        #expect(names.count == 34, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesKnowNoCommand(_ error: CLIPError) {
@@ -102,6 +112,39 @@ import Testing
             (
                 .damagedWeights(path: "w", expected: "00", found: "11"),
                 "w is damaged or another file: expected the SHA-256 00, found 11"
+            ),
+            (
+                .invalidResolution(expected: 32...3200, found: 7),
+                "expected images of 32 to 3200 pixels a side for this model, found 7"
+            ),
+            (
+                .invalidResolution(expected: 224...224, found: 7),
+                """
+                expected images of 224 pixels a side, the only resolution of this model, found 7
+                """
+            ),
+            (
+                .unknownArchitecture(
+                    path: "w", expected: "the tensor x", found: "none of that name"),
+                "unsupported architecture in w: expected the tensor x, found none of that name"
+            ),
+            (
+                .wrongTokenCount(expected: 1...77, found: 0),
+                "expected a row of 1 to 77 token ids, found 0"
+            ),
+            (
+                .wrongTokenCount(expected: 77...77, found: 3),
+                "expected a row of 77 token ids, found 3"
+            ),
+            (
+                .unknownToken(id: 49_408, vocabularySize: 49_408),
+                "unknown token id 49408: expected 0 to 49407"
+            ),
+            (.tooFewLabels(expected: 2, found: 1), "expected at least 2 labels, found 1"),
+            (.invalidTemplate("a photo"), "the template \"a photo\" has no {} for the label"),
+            (
+                .wrongEmbeddingCount(expected: 3, found: 2),
+                "expected 3 embeddings of labels, found 2"
             ),
             (
                 .imageFileNeedsMemory(path: "p", bytes: nil, memoryLimit: 1_000_000),

@@ -103,7 +103,7 @@ import Testing
             ),
             (
                 "shape that overflows", one("F32", "[4611686018427387904,4]", "[0,16]"), 16, nil,
-                "too large to count"
+                "overflows 64 bits"
             ),
             (
                 "offset that overflows", one("F32", "[2,2]", "[0,9223372036854775807]"), 16, nil,

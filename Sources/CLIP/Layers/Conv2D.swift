@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A convolution without bias, the batch norm that follows folded into it, and an activation.
+/// A convolution without bias, with the following batch norm folded into it, and an activation.
 ///
 /// With s = weight / √(running_var + ε), batch norm is y = s · conv(x) + (bias - s · running_mean).
 ///
@@ -11,10 +11,7 @@ struct Conv2D: Sendable {
     private let stride: Int
     private let activation: Nonlinearity
 
-    /// - Parameters:
-    ///   - parameters: of the block that holds both.
-    ///   - convolution, norm: their names in it.
-    ///   - format: how both factors of the product are held.
+    /// Folds the batch norm `norm` into the convolution `convolution` of a block.
     init(
         _ parameters: Parameters, _ convolution: String, _ norm: String, stride: Int = 1,
         activation: Nonlinearity, format: ElementFormat
@@ -37,13 +34,13 @@ struct Conv2D: Sendable {
         self.activation = activation
     }
 
-    /// The map's sides are divided by the stride.
+    /// Convolves a map [batch, h, w, in] -> [batch, h / stride, w / stride, out].
     func callAsFunction(_ x: FeatureMap) -> FeatureMap {
         x.convolved(
             weights, kernel: kernel, stride: stride, padding: kernel / 2, activation: activation)
     }
 
-    /// y = activation(y + x W + b), for a kernel of one position.
+    /// Computes y = activation(y + x Wᵀ + b) in place, for a 1 x 1 kernel.
     func callAsFunction(_ x: FeatureMap, addedTo y: FeatureMap) -> FeatureMap {
         weights.apply(
             x.matrix, addedTo: y.matrix, activation: activation, rowsTogether: x.height * x.width)

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// (x - mean) / √(variance + ε) · weight + bias, over the last dimension.
+/// A layer norm, (x - mean) / √(variance + ε) · weight + bias, over the last dimension.
 ///
 /// Source: `torch.nn.LayerNorm`.
 struct LayerNorm: Sendable {
@@ -9,7 +9,7 @@ struct LayerNorm: Sendable {
     private let epsilon: Float
     private let format: ElementFormat
 
-    /// - Parameter format: that of the result.
+    /// Makes a layer norm whose result has the given number format.
     init(_ parameters: Parameters, epsilon: Float, format: ElementFormat = .float32) {
         weight = parameters.tensor("weight")
         bias = parameters.tensor("bias")
@@ -17,7 +17,7 @@ struct LayerNorm: Sendable {
         self.format = format
     }
 
-    /// [rows, width] -> [rows, width].
+    /// Normalises each row, [rows, width] -> [rows, width].
     func callAsFunction(_ x: Matrix) -> Matrix {
         x.layerNormalized(weight: weight, bias: bias, epsilon: epsilon, format: format)
     }

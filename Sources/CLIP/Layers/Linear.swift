@@ -1,16 +1,15 @@
 internal import Tensors
 
-/// y = x Wᵀ + b, then an activation.
+/// A linear layer, y = x Wᵀ + b, and an activation.
 ///
 /// Source: `torch.nn.Linear`.
 struct Linear: Sendable {
     private let weights: ProductWeights
     private let activation: Nonlinearity
 
-    /// - Parameters:
-    ///   - weight: [outputs, inputs].
-    ///   - bias: [outputs].
-    ///   - format: how both factors are held.
+    /// Makes a layer of a weight [outputs, inputs] and a bias [outputs].
+    ///
+    /// `format` is the number format of both factors of the product.
     init(
         _ weight: Tensor, bias: Tensor? = nil, activation: Nonlinearity = .identity,
         format: ElementFormat = .float32
@@ -27,14 +26,14 @@ struct Linear: Sendable {
             format: format)
     }
 
-    /// [rows, inputs] -> [rows, outputs].
+    /// Applies the layer, [rows, inputs] -> [rows, outputs].
     ///
-    /// - Parameter format: that of the result: float32 or bfloat16.
+    /// `format` is the number format of the result, float32 or bfloat16.
     func callAsFunction(_ x: Matrix, format: ElementFormat = .float32) -> Matrix {
         weights.apply(x, activation: activation, format: format)
     }
 
-    /// y += x Wᵀ + b.
+    /// Computes y = activation(y + x Wᵀ + b) in place.
     func callAsFunction(_ x: Matrix, addedTo y: Matrix) {
         weights.apply(x, addedTo: y, activation: activation)
     }

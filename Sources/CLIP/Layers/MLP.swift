@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// Two linear layers with an activation between, into the residual stream.
+/// Two linear layers with an activation between them.
 struct MLP: Sendable {
     private let cFc: Linear
     private let cProj: Linear
@@ -11,11 +11,11 @@ struct MLP: Sendable {
             parameters.scoped("c_fc"), activation: activation == .quickGELU ? .quickGELU : .gelu,
             format: format)
         cProj = Linear(parameters.scoped("c_proj"), format: format)
-        // A row of bytes has to be whole before its scale is known.
+        // Dynamic quantisation to int8 needs the whole row, so hidden rows are kept in float32.
         hiddenFormat = format == .bfloat16 ? .bfloat16 : .float32
     }
 
-    /// y += MLP(x).
+    /// Computes y += MLP(x) in place, [rows, width].
     func callAsFunction(_ x: Matrix, addedTo y: Matrix) {
         let hidden = cFc(x, format: hiddenFormat)  // [rows, 4 * width] in most models
         cProj(hidden, addedTo: y)  // [rows, width]

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// Self-attention with several heads, over sequences of rows.
+/// Multi-head self-attention over sequences of rows.
 ///
 /// Source: `torch.nn.MultiheadAttention`.
 struct MultiHeadAttention: Sendable {
@@ -23,15 +23,17 @@ struct MultiHeadAttention: Sendable {
         outProj = Linear(parameters.scoped("out_proj"), format: format)
     }
 
-    /// y += attention(x), every position looking at its whole sequence (or at what lies before it).
+    /// Computes y += attention(x) in place, [rows, width].
+    ///
+    /// Each position attends to its whole sequence or, if causal, to the positions up to itself.
     func callAsFunction(_ x: Matrix, sequences: Sequences, addedTo y: Matrix) {
         let attended = attended(x, queries: x, of: sequences.own, sequences)  // [rows, width]
         outProj(attended, addedTo: y)
     }
 
-    /// y += attention(x) at one position of each sequence: y is [sequences, width].
+    /// Computes y += attention(x) at one position of each sequence, [sequences, width].
     ///
-    /// - Parameter rows: the row of each sequence's position; its last one if this is causal.
+    /// `rows` has the row of each sequence's position; if causal, it must be the last one.
     func pooled(_ x: Matrix, sequences: Sequences, at rows: [Int], addedTo y: Matrix) {
         let attended = attended(
             x, queries: x.gathered(rows), of: rows.indices.map { $0..<($0 + 1) }, sequences)

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// x + attention(ln_1(x)), then x + mlp(ln_2(x)).
+/// A pre-norm transformer block: x + attention(ln_1(x)), then x + mlp(ln_2(x)).
 struct ResidualAttentionBlock: Sendable {
     private let ln1: LayerNorm
     private let attention: MultiHeadAttention
@@ -20,7 +20,7 @@ struct ResidualAttentionBlock: Sendable {
             parameters.scoped("mlp"), activation: configuration.activation, format: format)
     }
 
-    /// Changes the residual stream x, [rows, width], in place.
+    /// Updates the residual stream x, [rows, width], in place.
     func callAsFunction(
         _ x: Matrix, sequences: Sequences, name: String, observer: StageObserver?
     ) {
@@ -30,9 +30,10 @@ struct ResidualAttentionBlock: Sendable {
         observer?(name, x)
     }
 
-    /// The residual stream after this block at one position of each sequence: [sequences, width].
+    /// Returns the residual stream after the block at one position of each sequence, [sequences,
+    /// width].
     ///
-    /// Nobody reads the other positions of the last block, so they are not computed.
+    /// The last block is read at these positions only, so the others are not computed.
     func pooled(
         _ x: Matrix, sequences: Sequences, at rows: [Int], name: String,
         observer: StageObserver?

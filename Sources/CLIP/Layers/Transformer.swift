@@ -1,22 +1,25 @@
 internal import Tensors
 
-/// Sequences of positions in the rows of a matrix; a row may be part of several.
+/// The rows of a matrix that each sequence consists of; sequences may share rows.
+///
+/// For the sequences "a photo of a dog" and "a photo of a cat", of which the second shares the rows
+/// of "a photo of a", `own` is [0..<5, 5..<6] and `all` is [[0..<5], [0..<4, 5..<6]].
 struct Sequences: Sendable {
-    /// The rows of each that no sequence before it has: its last positions.
+    /// The rows that each sequence adds to those of the sequences before it: its last positions.
     var own: [Range<Int>] = []
-    /// All rows of each, its first position first.
+    /// All rows of each sequence, in the order of its positions.
     var all: [[Range<Int>]] = []
 
     init() {}
 
-    /// Sequences of one length, one below the other.
+    /// Makes sequences of equal length, one below the other, that share no rows.
     init(count: Int, length: Int) {
         own = (0..<count).map { $0 * length..<($0 + 1) * length }
         all = own.map { [$0] }
     }
 }
 
-/// Residual attention blocks.
+/// A stack of residual attention blocks.
 struct Transformer: Sendable {
     private let resblocks: [ResidualAttentionBlock]
     private let name: String
@@ -33,11 +36,10 @@ struct Transformer: Sendable {
         }
     }
 
-    /// [rows, width] -> [sequences, width]; x is used up.
+    /// Runs all blocks and returns one position of each sequence, [rows, width] -> [sequences,
+    /// width].
     ///
-    /// - Parameters:
-    ///   - sequences: of the rows of x.
-    ///   - rows: the position of each that is wanted.
+    /// `rows` has the row of the wanted position of each sequence. x is overwritten.
     func callAsFunction(
         _ x: Matrix, sequences: Sequences, pooledAt rows: [Int], observer: StageObserver?
     ) -> Matrix {
@@ -48,7 +50,8 @@ struct Transformer: Sendable {
             observer: observer)
     }
 
-    /// Changes the residual stream x, [rows, width], in place by all blocks but the last few.
+    /// Runs all blocks but the last `count`, which update the residual stream x, [rows, width], in
+    /// place.
     func run(
         _ x: Matrix, sequences: Sequences, leavingOut count: Int, observer: StageObserver?
     ) {

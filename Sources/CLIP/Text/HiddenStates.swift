@@ -1,26 +1,32 @@
 internal import Tensors
 
-/// What the text tower makes of every position of some texts.
+/// The hidden states of the text tower at every position of some texts.
+///
+/// ```swift
+/// let model = try CLIPModel(path: "ViT-L-14").following(tokenizer: .huggingFace)
+/// let states = try model.hiddenStates(of: ["a photo of a dog"])
+/// print(states.count, states.positions, states.width)  // 1 77 768
+/// ```
 public struct HiddenStates: Sendable, Hashable {
-    /// After which block of the tower.
+    /// The block of the text tower whose output is taken.
     public enum Layer: String, Sendable, CaseIterable, Codable {
         case last
         case penultimate
     }
 
-    /// [texts, positions, width], row-major.
+    /// The numbers, [texts, positions, width], row-major.
     public let values: [Float]
-    /// Positions a text, the model's context: 77.
+    /// The number of positions of each text: the model's context length, 77.
     public let positions: Int
-    /// The tower's width.
+    /// The number of channels of the text tower.
     public let width: Int
 
-    /// How many texts there are.
+    /// The number of texts.
     public var count: Int { values.count / (positions * width) }
 
-    /// Those of one text, a vector a position.
+    /// The hidden states of one text, a vector for each position.
     public subscript(text: Int) -> [ArraySlice<Float>] {
-        precondition(text >= 0 && text < count, "text \(text) of \(count)")
+        precondition(text >= 0 && text < count, "expected a text of 0..<\(count), found \(text)")
         return (0..<positions).map {
             let start = (text * positions + $0) * width
             return values[start..<(start + width)]
@@ -29,20 +35,29 @@ public struct HiddenStates: Sendable, Hashable {
 }
 
 extension CLIPModel {
-    /// What the text tower makes of every position of texts, for models that are conditioned on it.
+    /// Returns the hidden states of texts, on which other models, such as diffusion models, are
+    /// conditioned.
     ///
-    /// Of texts that Hugging Face's rules tokenize (`following(tokenizer: .huggingFace)`), Stable
-    /// Diffusion 1 takes the last block with the final norm, padded with 49407; 2 the one before it with the
-    /// norm, padded with 0; SDXL the one before it without the norm, padded with 49407 for its first text
-    /// tower (ViT-L/14) and with 0 for its second (ViT-bigG/14).
+    /// The models below expect texts tokenized by Hugging Face's rules
+    /// (`following(tokenizer: .huggingFace)`):
+    ///
+    /// | model | text tower | layer | final norm | padding |
+    /// |---|---|---|---|---|
+    /// | Stable Diffusion 1 | ViT-L/14 | last | yes | 49407 |
+    /// | Stable Diffusion 2 | ViT-H/14 | penultimate | yes | 0 |
+    /// | SDXL | ViT-L/14 | penultimate | no | 49407 |
+    /// | SDXL | ViT-bigG/14 | penultimate | no | 0 |
     ///
     /// - Parameters:
-    ///   - texts: of any number.
-    ///   - layer: after which block.
-    ///   - finalNorm: whether the final LayerNorm follows.
-    ///   - padding: the id that fills rows up to the context; the tokenizer's if nil.
-    ///   - truncating: whether a text of more tokens than the context is cut.
-    /// - Throws: as `encode(texts:)`, and `CLIPError.invalidTokens` for a padding outside the vocabulary.
+    ///   - texts: Any number of texts.
+    ///   - layer: The block whose output is taken.
+    ///   - finalNorm: True to apply the final LayerNorm.
+    ///   - padding: The id that fills rows up to the context length; the tokenizer's if nil.
+    ///   - truncating: True to truncate texts that have more tokens than the context.
+    /// - Returns: The hidden states of all positions, padding included.
+    /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
+    ///   `.unknownToken` if `padding` is outside the vocabulary, `.nonFiniteResult` if the weights
+    ///   produce NaN or infinity.
     public func hiddenStates(
         of texts: [String], after layer: HiddenStates.Layer = .last, finalNorm: Bool = true,
         padding: Int? = nil, truncating: Bool = false
@@ -54,11 +69,15 @@ extension CLIPModel {
         return try hiddenStates(ofTokens: rows, after: layer, finalNorm: finalNorm)
     }
 
-    /// The same of texts that are tokenized and padded already.
+    /// Returns the hidden states of texts that are tokenized and padded already.
     ///
-    /// - Parameter tokens: rows of as many ids as the context has positions.
-    /// - Throws: `CLIPError.invalidTokens` if a row has another length or an id outside the vocabulary;
-    ///   `.nonFiniteResult` if the weights make no number.
+    /// - Parameters:
+    ///   - tokens: Rows of ids, each as long as the context.
+    ///   - layer: The block whose output is taken.
+    ///   - finalNorm: True to apply the final LayerNorm.
+    /// - Returns: The hidden states of all positions.
+    /// - Throws: `CLIPError.wrongTokenCount` if a row has another length, `.unknownToken` if an id
+    ///   is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
     public func hiddenStates(
         ofTokens tokens: [[Int]], after layer: HiddenStates.Layer = .last, finalNorm: Bool = true
     ) throws(CLIPError) -> HiddenStates {
@@ -66,8 +85,7 @@ extension CLIPModel {
         for row in tokens {
             try check(row)
             guard row.count == length else {
-                throw .invalidTokens(
-                    reason: "a row has \(row.count), where hidden states are of \(length)")
+                throw .wrongTokenCount(expected: length...length, found: row.count)
             }
         }
         guard !tokens.isEmpty else {

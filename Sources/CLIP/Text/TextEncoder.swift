@@ -2,8 +2,8 @@ internal import Tensors
 
 /// The text tower: a causal transformer, read at the end token.
 ///
-/// No position sees what follows it, so each text is computed up to its end token only, the texts of a
-/// batch lie one below the other without padding, and what neighbours begin with is computed once.
+/// No position attends to later ones. So each text is computed up to its end token only, without
+/// padding, and a prefix that neighbouring texts share is computed once.
 ///
 /// Source: `CLIP.encode_text` in `model.py` of openai/CLIP.
 struct TextEncoder: Sendable {
@@ -30,12 +30,12 @@ struct TextEncoder: Sendable {
         textProjection = Linear(parameters.projection("text_projection"))
     }
 
-    /// Rows of ids, each ending with its end token -> [rows, embedding dimension].
+    /// Encodes rows of ids, each ending with its end token -> [rows, embedding dimension].
     func callAsFunction(
         _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {
         let trie = TokenTrie(tokens)
-        let x = embedded(trie, workspace)  // [distinct beginnings, width]
+        let x = embedded(trie, workspace)  // [distinct prefixes, width]
         observer?("embeddings", x)
 
         var y = transformer(
@@ -47,12 +47,10 @@ struct TextEncoder: Sendable {
         return y
     }
 
-    /// The residual stream at every position, [texts * positions, width].
+    /// Returns the residual stream at every position, [texts * positions, width].
     ///
-    /// - Parameters:
-    ///   - tokens: rows of ids of one length.
-    ///   - leavingOut: how many of the last blocks are not run.
-    ///   - normed: whether the final LayerNorm follows.
+    /// The rows of `tokens` have equal lengths; `count` of the last blocks are not run; the final
+    /// LayerNorm follows if `normed` is true.
     func hiddenStates(
         _ tokens: [ArraySlice<Int>], leavingOut count: Int, normed: Bool, workspace: Workspace,
         observer: StageObserver? = nil
@@ -67,7 +65,7 @@ struct TextEncoder: Sendable {
         return y
     }
 
-    /// The embeddings of tokens and positions: [rows of the trie, width].
+    /// Returns the sum of token and positional embeddings, [rows of the trie, width].
     private func embedded(_ trie: TokenTrie, _ workspace: Workspace) -> Matrix {
         let x = workspace.matrix(rows: trie.ids.count, columns: width)
         tokenEmbedding.parts[0].tensor.loadRows(trie.ids, into: x)

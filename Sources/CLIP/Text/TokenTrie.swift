@@ -1,24 +1,26 @@
-/// Texts as a tree of tokens: what several begin with is there once.
+/// A trie (prefix tree) of the tokens of several texts, in which each shared prefix is stored once.
 ///
-/// The text tower is causal, so a position's activations depend on the tokens up to it alone, and those of
-/// a common beginning are the same in every text, to the bit.
+/// The text tower is causal: the activations at a position depend on the tokens up to it only, so
+/// those of a shared prefix have the same bits in every text.
 struct TokenTrie: Sendable {
-    /// The id and the position of each row to compute.
+    /// The id of each row to compute.
     private(set) var ids: [Int] = []
+    /// The position of each row in its text.
     private(set) var positions: [Int] = []
-    /// The rows of each text.
+    /// The rows that each text consists of.
     private(set) var sequences = Sequences()
     /// The row of each text's last token.
     private(set) var ends: [Int] = []
 
-    /// - Parameters:
-    ///   - texts: rows of ids, none empty. Only neighbours share, so they should be sorted.
-    ///   - shares: whether they share at all.
+    /// Makes the trie of rows of ids, none of which is empty.
+    ///
+    /// Only neighbours share a prefix, so the texts should be sorted. If `shares` is false, none
+    /// does.
     init(_ texts: [ArraySlice<Int>], shares: Bool = true) {
-        var path: [Int] = []  // the row of each position of the text before
+        var path: [Int] = []  // the row of each position of the previous text
         var previous: ArraySlice<Int> = []
         for text in texts {
-            let common = shares ? Self.commonBeginning(text, previous) : 0
+            let common = shares ? Self.commonPrefix(text, previous) : 0
             let own = ids.count..<(ids.count + text.count - common)
             path.removeSubrange(common...)
             path += own
@@ -31,8 +33,8 @@ struct TokenTrie: Sendable {
         }
     }
 
-    /// How many tokens two texts begin with alike.
-    static func commonBeginning(_ a: ArraySlice<Int>, _ b: ArraySlice<Int>) -> Int {
+    /// Returns the length of the longest common prefix of two texts, in tokens.
+    static func commonPrefix(_ a: ArraySlice<Int>, _ b: ArraySlice<Int>) -> Int {
         zip(a, b).prefix { $0 == $1 }.count
     }
 

@@ -2,7 +2,7 @@
     public import CoreGraphics
 
     extension RGBImage {
-        /// Makes an image from a `CGImage`: converted to sRGB, transparent parts on white.
+        /// Makes an image from a `CGImage`, converted to sRGB, with a white background.
         ///
         /// - Throws: `CLIPError.unreadableImage` if it cannot be drawn.
         public init(_ image: CGImage) throws(CLIPError) {
@@ -31,11 +31,12 @@
     public import CoreVideo
 
     extension RGBImage {
-        /// Makes an image from a pixel buffer of 8-bit RGB, in any order of channels, or grey. Alpha is
-        /// dropped.
+        /// Makes an image from a pixel buffer of 8-bit grey or RGB, in any order of channels.
         ///
-        /// - Throws: `CLIPError.unreadableImage` for any other pixel format, such as YCbCr, or if the
-        ///   buffer cannot be read.
+        /// Alpha is dropped.
+        ///
+        /// - Throws: `CLIPError.unreadableImage` for any other pixel format, such as YCbCr, or if
+        ///   the buffer cannot be read.
         public init(_ buffer: CVPixelBuffer) throws(CLIPError) {
             let format = CVPixelBufferGetPixelFormatType(buffer)
             let order: ChannelOrder

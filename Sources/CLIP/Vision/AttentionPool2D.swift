@@ -1,10 +1,10 @@
 internal import Tensors
 
-/// Attention of the mean position over all positions of a feature map.
+/// Attention pooling: the mean of a feature map attends to all its positions.
 ///
 /// There is one query, so keys and values are never computed. With x the positions, a head's score
-/// q · (K x + b) is (Kᵀ q) · x and a constant, which softmax does not see; its result Σ p (V x + b) is
-/// V (Σ p x) + b, for the p add up to one.
+/// q · (K x + b) is (Kᵀ q) · x plus a constant, which softmax cancels. Its result Σ p (V x + b) is
+/// V (Σ p x) + b, because the probabilities p sum to 1.
 ///
 /// Source: `AttentionPool2d` in `model.py` of openai/CLIP.
 struct AttentionPool2D: Sendable {
@@ -29,7 +29,7 @@ struct AttentionPool2D: Sendable {
         outProj = Linear(parameters.scoped("c_proj"), format: .float32)
     }
 
-    /// [batch, height, width, channels] -> [batch, embedding dimension].
+    /// Pools a map, [batch, height, width, channels] -> [batch, embedding dimension].
     func callAsFunction(_ map: FeatureMap) -> Matrix {
         let x = map.withMeanFirst()  // [batch * (1 + area), width]
         let (length, width) = (x.rows / map.batch, x.columns)

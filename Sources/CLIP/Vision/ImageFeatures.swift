@@ -4,16 +4,17 @@ extension CLIPModel {
     /// The number of images that one thread encodes at once.
     var imageBatchSize: Int { visual.value.batchSize }
 
-    /// Divides images into groups. Without images, the tower is not read.
+    /// Divides images into groups.
+    ///
+    /// If there are no images, the weights of the tower are not read.
     func imageGroups(_ count: Int) -> EncodingGroups {
         EncodingGroups(count: count, threads: threads, largest: count > 0 ? imageBatchSize : 1)
     }
 
-    /// Runs the image tower once.
+    /// Runs the image tower once, [images, 3, resolution, resolution] -> [images, embedding
+    /// dimension].
     ///
-    /// - Parameter pixels: [images, 3, resolution, resolution].
-    /// - Returns: [images, embedding dimension], row by row.
-    /// - Throws: `CLIPError.nonFiniteResult` if a number is NaN or infinite.
+    /// - Throws: `CLIPError.nonFiniteResult` if the result contains NaN or infinity.
     func imageFeatures(
         _ pixels: ArraySlice<Float>, _ workspace: Workspace
     ) throws(CLIPError) -> [Float] {

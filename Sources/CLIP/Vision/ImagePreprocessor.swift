@@ -1,71 +1,83 @@
 internal import Images
 internal import Tensors
 
-/// From an image to what the image tower sees: resized, cropped at the centre, normalised.
+/// The preprocessing of images: resizing, centre crop and normalisation.
 ///
-/// The pixels are those of Pillow and torchvision to the bit: an image is resized and cropped as what
-/// it is (a palette's entries, ink, with its alpha) and becomes RGB then.
+/// ```swift
+/// let preprocessor = ImagePreprocessor(resolution: 224)
+/// let pixels = preprocessor(try RGBImage(contentsOfFile: "bike.jpg"))  // [3, 224, 224]
+/// ```
+///
+/// The pixels equal those of Pillow and torchvision to the bit. As there, an image is resized and
+/// cropped in its own mode (palette, CMYK, with alpha) and then converted to RGB.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
 public struct ImagePreprocessor: Sendable, Hashable {
-    /// The filter of the resizing.
+    /// The resampling filter.
     public enum Interpolation: String, Sendable, CaseIterable, Codable {
         case bicubic
         case bilinear
     }
 
-    /// What becomes of an image that is not square.
+    /// The treatment of images that are not square.
     public enum ResizeMode: String, Sendable, CaseIterable, Codable {
-        /// Its short side is brought to the resolution, and its centre is kept.
+        /// The short side is resized to the resolution, and the centre is cropped.
         case shortest
-        /// Both sides are brought to the resolution.
+        /// Both sides are resized to the resolution, which distorts the image.
         case squash
     }
 
-    /// Whose order and crop are followed.
+    /// The reference implementation whose order of steps and rounding are followed.
+    ///
+    /// EXIF orientation and grey of 16 bits are options of decoding: `RGBImage.DecodingOptions`.
     public enum Rules: String, Sendable, CaseIterable, Codable {
-        /// Resize, crop, then RGB; half a pixel at the crop is rounded to even.
+        /// OpenAI's: resize, crop, then convert to RGB. A crop offset of half a pixel is rounded to
+        /// even.
         case openAI = "openai"
-        /// Of transformers' `CLIPImageProcessorPil` (5.24): RGB first, transparency on white; half a
-        /// pixel is rounded down. What is done with EXIF and 16 bits, `RGBImage.DecodingOptions` say.
+        /// The rules of `CLIPImageProcessorPil` of transformers 5.24: convert to RGB on white
+        /// first, then resize and crop. A crop offset of half a pixel is rounded down.
         case huggingFace = "hf"
     }
 
-    /// The side of the result, in pixels; at least 1.
+    /// The side of the result, in pixels, at least 1.
     public var resolution: Int {
-        didSet { precondition(resolution > 0, "a resolution of \(resolution)") }
-    }
-    /// Of red, green and blue in 0...1, subtracted; three.
-    public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073] {
-        didSet { precondition(mean.count == 3, "\(mean.count) means") }
-    }
-    /// Of red, green and blue in 0...1, divided by; three.
-    public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711] {
         didSet {
-            precondition(standardDeviation.count == 3, "\(standardDeviation.count) deviations")
+            precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
         }
     }
-    /// OpenAI's is bicubic.
+    /// The means of red, green and blue in 0...1, which are subtracted.
+    public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073] {
+        didSet { precondition(mean.count == 3, "expected 3 means, found \(mean.count)") }
+    }
+    /// The standard deviations of red, green and blue in 0...1, by which channels are divided.
+    public var standardDeviation: [Float] = [0.26862954, 0.26130258, 0.27577711] {
+        didSet {
+            precondition(
+                standardDeviation.count == 3,
+                "expected 3 standard deviations, found \(standardDeviation.count)")
+        }
+    }
+    /// The resampling filter; bicubic for OpenAI's models.
     public var interpolation = Interpolation.bicubic
-    /// OpenAI's is the shortest side.
+    /// The treatment of images that are not square; `shortest` for OpenAI's models.
     public var resizeMode = ResizeMode.shortest
-    /// OpenAI's unless asked for.
+    /// The reference implementation that is followed; OpenAI's by default.
     public var rules = Rules.openAI
 
-    /// What `RGBImage.DecodingOptions.smallestSide` may be so that embeddings hardly change.
+    /// The value of `RGBImage.DecodingOptions.smallestSide` with which embeddings hardly change.
     public var fastDecodingSide: Int { 2 * resolution }
 
-    /// OpenAI's preprocessing for a tower of that resolution.
+    /// Makes OpenAI's preprocessing for an image tower of the given resolution.
     public init(resolution: Int = 224) {
-        precondition(resolution > 0, "a resolution of \(resolution)")
+        precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
         self.resolution = resolution
     }
 
-    /// The image resized and cropped: RGB, `3 * resolution²` bytes.
+    /// Returns the image resized and cropped, as interleaved RGB of `3 * resolution²` bytes.
     public func resizedAndCropped(_ image: RGBImage) -> [UInt8] {
         var size = (width: resolution, height: resolution)
         if resizeMode == .shortest {
-            // The long side as Python has it: int(resolution * long / short).
+            // The long side as in torchvision: int(resolution * long / short).
             let short = min(image.width, image.height)
             let long = max(image.width, image.height)
             let scaled = Int(Double(resolution * long) / Double(short))
@@ -99,20 +111,21 @@ public struct ImagePreprocessor: Sendable, Hashable {
                     copy: { image.decoded.copy16(rows: $0, columns: $1, into: &$2) }))
         case .rgba:
             guard size != (image.width, image.height) else { return resized(.colours) }
-            // As Pillow: colours are resized weighed by their alpha, and then divided by its mean.
+            // As in Pillow: colours are weighted by their alpha, resized, and divided by the
+            // resized alpha.
             return zip(resized(.premultiplied), resized(.alpha)).map(unpremultiplied)
         }
     }
 
-    /// The part of a side that is kept.
+    /// Returns the range of pixels of a side that the crop keeps.
     private func centre(of side: Int) -> Range<Int> {
         let half = Double(side - resolution) / 2
         let start = Int(half.rounded(rules == .openAI ? .toNearestOrEven : .down))
         return start..<(start + resolution)
     }
 
-    /// The image as the image tower sees it: float32 [3, resolution, resolution], planes of red,
-    /// green and blue.
+    /// Returns the input of the image tower for an image: float32 [3, resolution, resolution], the
+    /// planes red, green and blue.
     public func callAsFunction(_ image: RGBImage) -> [Float] {
         // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
         let levels = (0..<3).map { channel in
@@ -122,7 +135,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
     }
 }
 
-/// colour * 255 / alpha, at most 255; where nothing is seen, the colour as it is.
+/// Returns min(255, colour * 255 / alpha), or the colour itself if alpha is 0.
 private func unpremultiplied(_ colour: UInt8, _ alpha: UInt8) -> UInt8 {
     alpha == 0 || alpha == 255 ? colour : UInt8(min(255, 255 * UInt32(colour) / UInt32(alpha)))
 }

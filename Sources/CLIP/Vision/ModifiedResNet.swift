@@ -1,7 +1,7 @@
 internal import Tensors
 
-/// OpenAI's ResNet: a stem of three convolutions, average pools where others have strides, and an
-/// attention pool at the end.
+/// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an
+/// attention pool.
 ///
 /// Source: `ModifiedResNet` in `model.py` of openai/CLIP.
 struct ModifiedResNet: VisionEncoder {
@@ -52,7 +52,9 @@ struct ModifiedResNet: VisionEncoder {
     }
 }
 
-/// 1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut; the stride is an average pool in both.
+/// A bottleneck block: 1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut.
+///
+/// A stride is an average pool in both branches.
 private struct Bottleneck: Sendable {
     private let conv1: Conv2D
     private let conv2: Conv2D

@@ -2,12 +2,15 @@ internal import Images
 internal import Tensors
 
 extension Tensor {
-    /// Vectors at the places of a square grid, [grid², width], for a grid of another size: bicubic, with a
-    /// filter that grows where the grid shrinks.
+    /// Resamples vectors on a square grid, [grid², width] -> [newGrid², width].
+    ///
+    /// The filter is bicubic; if the grid shrinks, its support grows in proportion (antialiasing).
     ///
     /// Source: `torch.nn.functional.interpolate` with `antialias=True`.
     func resampled(fromGrid grid: Int, toGrid newGrid: Int) -> Tensor {
-        precondition(shape.count == 2 && shape[0] == grid * grid, "\(shape) is no grid of \(grid)")
+        precondition(
+            shape.count == 2 && shape[0] == grid * grid,
+            "expected [\(grid * grid), width], found \(shape)")
         let width = shape[1]
         let weights = ResamplingWeights(
             from: grid, to: newGrid, range: 0..<newGrid, filter: .bicubic, exact: true)
@@ -32,7 +35,7 @@ extension Tensor {
 }
 
 extension ResamplingWeights {
-    /// Every position of the result with each of its sources and its weight.
+    /// Every pair of a result position and one of its source positions, with the weight.
     fileprivate var each: [(position: Int, source: Int, weight: Double)] {
         starts.indices.flatMap { position in
             (0..<Int(counts[position])).map {

@@ -4,32 +4,36 @@ internal import Tensors
 
 /// An image of 8-bit RGB.
 ///
-///     let file = try RGBImage(contentsOfFile: "bike.jpg")
-///     let frame = try RGBImage(
-///         width: 640, height: 480, bytes: buffer, bytesPerRow: 2624, order: .bgra)
+/// ```swift
+/// let file = try RGBImage(contentsOfFile: "bike.jpg")
+/// let frame = try RGBImage(
+///     width: 640, height: 480, bytes: buffer, bytesPerRow: 2624, order: .bgra)
+/// ```
 ///
-/// It keeps the decoder's memory: one byte a pixel of grey and palettes, three or four of colours.
+/// It stores the samples as decoded: one byte for each pixel of a grey or palette image, three or
+/// four for a pixel of colours.
 public struct RGBImage: Sendable, Equatable {
-    /// In pixels, at least 1.
+    /// The width in pixels, at least 1.
     public var width: Int { decoded.width }
-    /// In pixels, at least 1.
+    /// The height in pixels, at least 1.
     public var height: Int { decoded.height }
-    /// The samples, in the way in which the image is resized.
+    /// The samples in the image's own mode, in which it is resized.
     let decoded: DecodedImage
 
-    /// Interleaved red, green, blue, row by row from the top: `3 * width * height` bytes.
+    /// The `3 * width * height` bytes of interleaved red, green and blue, row by row from the top.
     ///
-    /// - Complexity: A new array each time.
+    /// - Complexity: O(width · height): each access makes a new array.
     public var pixels: [UInt8] {
         var pixels = [UInt8](repeating: 0, count: 3 * width * height)
         decoded.copy(.colours, rows: 0..<height, columns: 0..<width, into: &pixels)
         return pixels
     }
 
-    /// The opacity of each pixel, if the image has any: `width * height` bytes. Where an image with
-    /// an alpha channel is resized, transparent pixels count less; the result is opaque.
+    /// The alpha of each pixel, `width * height` bytes; nil if the image has no alpha channel.
     ///
-    /// - Complexity: A new array each time.
+    /// When an image is resized, pixels are weighted by their alpha; the result is opaque.
+    ///
+    /// - Complexity: O(width · height): each access makes a new array.
     public var alpha: [UInt8]? {
         guard decoded.hasAlpha else { return nil }
         var alpha: [UInt8] = []
@@ -42,8 +46,9 @@ public struct RGBImage: Sendable, Equatable {
         return alpha
     }
 
-    /// Calls a function with the opacity of each row, three equal bytes a pixel, from the top. It
-    /// is not called if the image cannot be transparent.
+    /// Calls a function with the alpha of each row, from the top, as three equal bytes a pixel.
+    ///
+    /// The function is not called if the image has no alpha channel.
     package func forEachRowOfAlpha(_ body: (_ row: Int, _ alpha: [UInt8]) -> Void) {
         guard decoded.hasAlpha else { return }
         var alpha = [UInt8](repeating: 0, count: 3 * width)
@@ -53,7 +58,8 @@ public struct RGBImage: Sendable, Equatable {
         }
     }
 
-    /// True if both have the same pixels and are resized in the same way.
+    /// Returns true if both images have the same pixels and the same mode, in which they are
+    /// resized.
     public static func == (one: RGBImage, other: RGBImage) -> Bool {
         let (a, b) = (one.decoded, other.decoded)
         guard one.width == other.width, one.height == other.height, a.kind == b.kind,
@@ -79,37 +85,49 @@ public struct RGBImage: Sendable, Equatable {
         return true
     }
 
-    /// How a file becomes pixels.
+    /// The limits and choices of decoding an image file.
+    ///
+    /// ```swift
+    /// var options = RGBImage.DecodingOptions()
+    /// options.smallestSide = ImagePreprocessor(resolution: 224).fastDecodingSide
+    /// let image = try RGBImage(contentsOfFile: "bike.jpg", options: options)
+    /// ```
     public struct DecodingOptions: Sendable, Hashable {
-        /// Whether images are turned the way EXIF says their camera was held.
+        /// True to turn images upright according to their EXIF orientation.
         public var appliesOrientation = true
-        /// Whether grey of 16 bits is scaled to 8, and not clipped to white above 255.
+        /// True to scale grey of 16 bits to 8; false to clip values above 255, as Pillow does.
         public var scales16Bits = true
-        /// Whether a JPEG or PNG that ends early is what is there of it, and not an error.
+        /// True to accept the decodable part of a truncated JPEG or PNG; false to throw an error.
         public var allowsTruncated = false
-        /// If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster and a
-        /// little different, as long as neither side gets shorter than this. Twice the model's
-        /// resolution is `ImagePreprocessor.fastDecodingSide`.
-        public var smallestSide: Int?
-        /// Images with more pixels than this are refused.
-        public var maximumPixels = RGBImage.defaultMaximumPixels
-        /// The bytes that the images of all threads of the process may take together while they are
-        /// decoded; an image that alone needs more is refused, others wait for each other. Images
-        /// that the caller keeps do not count, except within `CLIPModel.encodings(of:decode:)`.
-        /// Files that are larger than the limit are not read.
+        /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded.
         ///
-        /// The need is estimated from an image's header. It does not cover the groups of Huffman
-        /// codes of a lossless WebP, 12 KB each: ordinary files have few, but a crafted one may
-        /// have 65,536 of them (800 MB).
+        /// The decoder then reduces a JPEG to 1/2, 1/4 or 1/8, which is faster and changes the
+        /// pixels a little. Nil, the default, decodes the full size. A good value is
+        /// `ImagePreprocessor.fastDecodingSide`, twice the model's resolution.
+        public var smallestSide: Int?
+        /// The largest number of pixels of an image; larger images throw an error.
+        public var maximumPixels = RGBImage.defaultMaximumPixels
+        /// The bytes that all images together may take while the threads of the process decode
+        /// them.
+        ///
+        /// An image that needs more by itself throws an error; otherwise images wait for each
+        /// other. Images that the caller keeps do not count, except within
+        /// `CLIPModel.encodings(of:decode:)`. Files larger than the limit are not read.
+        ///
+        /// The need is estimated from an image's header. It does not cover the Huffman code groups
+        /// of a lossless WebP, 12 KB each: ordinary files have few, but a crafted one may have
+        /// 65,536 of them (800 MB).
         public var memoryLimit = RGBImage.defaultMemoryLimit
-        /// JPEGs with more scans are refused: each takes as long as the whole image. An image of
-        /// more than 64 million samples may have fewer, in proportion.
+        /// The largest number of scans of a progressive JPEG; a file with more throws an error.
+        ///
+        /// Decoding a scan takes as long as decoding a whole image. For images of more than 64
+        /// million samples the limit is lower, in proportion.
         public var maximumScans = RGBImage.defaultMaximumScans
 
-        /// The defaults.
+        /// Makes the default options.
         public init() {}
 
-        /// What OpenAI's Python would see: EXIF is ignored, and 16 bits are clipped.
+        /// The behaviour of OpenAI's Python code: EXIF is ignored, and 16-bit grey is clipped.
         public static var reference: DecodingOptions {
             var options = DecodingOptions()
             options.appliesOrientation = false
@@ -118,7 +136,8 @@ public struct RGBImage: Sendable, Equatable {
         }
     }
 
-    /// Twice what Pillow warns at, where it refuses a "decompression bomb": 178,956,970.
+    /// The default limit on pixels, 178,956,970: Pillow's limit for a "decompression bomb" error,
+    /// twice that of its warning.
     public static let defaultMaximumPixels = 178_956_970
 
     /// The default limit on image memory: 310 MB, enough for an RGB image of 100 million pixels.
@@ -127,18 +146,20 @@ public struct RGBImage: Sendable, Equatable {
     /// The default limit on the scans of a progressive JPEG, which has about ten.
     public static let defaultMaximumScans = 500
 
-    /// No image file is larger: 1 GiB.
+    /// The largest size of an image file, 1 GiB.
     package static let maximumFileSize = 1 << 30
 
     init(_ decoded: DecodedImage) { self.decoded = decoded }
 
-    /// An image from its pixels.
+    /// Makes an image from RGB pixels, with alpha or without.
     ///
     /// - Parameters:
-    ///   - pixels: `3 * width * height` bytes.
-    ///   - alpha: `width * height` bytes, if the image is not opaque.
-    /// - Throws: `CLIPError.wrongPixelCount` if they are not as many, `.unreadableImage` if a side
-    ///   is not positive.
+    ///   - width: The number of columns, at least 1.
+    ///   - height: The number of rows, at least 1.
+    ///   - pixels: The `3 * width * height` bytes of red, green and blue, from the top.
+    ///   - alpha: The `width * height` bytes of alpha; nil if the image is opaque.
+    /// - Throws: `CLIPError.wrongPixelCount` if an array has another length, `.unreadableImage` if
+    ///   a side is not positive.
     public init(
         width: Int, height: Int, pixels: [UInt8], alpha: [UInt8]? = nil
     ) throws(CLIPError) {
@@ -168,31 +189,37 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// A small square of the middle of the image, as a JPEG file. Empty if there is no memory for
-    /// it.
+    /// Returns a small square copy of the centre of the image, as a JPEG file.
+    ///
+    /// Transparent parts are white.
     ///
     /// - Parameters:
-    ///   - side: in pixels, 1...4096.
-    ///   - quality: of JPEG, 1...100.
+    ///   - side: The side in pixels, 1...4096.
+    ///   - quality: The JPEG quality, 1...100.
+    /// - Returns: The bytes of the file; none if memory runs out.
     public func thumbnail(side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
-            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+            (1...4096).contains(side) && (1...100).contains(quality),
+            "expected a side of 1...4096 and a quality of 1...100, found \(side) and \(quality)")
         var preprocessor = ImagePreprocessor(resolution: side)
-        preprocessor.rules = .huggingFace  // what is transparent is white
+        preprocessor.rules = .huggingFace  // transparent pixels are white
         return jpegFile(
             pixels: preprocessor.resizedAndCropped(self), width: side, height: side,
             quality: quality) ?? []
     }
 
-    /// A small copy of the whole image, as a JPEG file. Transparent parts are white. Empty if there
-    /// is no memory for it.
+    /// Returns a small copy of the whole image, as a JPEG file.
+    ///
+    /// Transparent parts are white.
     ///
     /// - Parameters:
-    ///   - side: The longest that a side may be, in pixels, 1...4096. An image is never enlarged.
-    ///   - quality: The quality of JPEG, 1...100.
+    ///   - side: The largest length of a side in pixels, 1...4096. An image is never enlarged.
+    ///   - quality: The JPEG quality, 1...100.
+    /// - Returns: The bytes of the file; none if memory runs out.
     public func thumbnail(fitting side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
-            (1...4096).contains(side) && (1...100).contains(quality), "\(side), \(quality)")
+            (1...4096).contains(side) && (1...100).contains(quality),
+            "expected a side of 1...4096 and a quality of 1...100, found \(side) and \(quality)")
         let ratio = min(1, Double(side) / Double(max(width, height)))
         let columns = max(1, Int((Double(width) * ratio).rounded()))
         let rows = max(1, Int((Double(height) * ratio).rounded()))
@@ -204,7 +231,12 @@ public struct RGBImage: Sendable, Equatable {
 
     /// Decodes a JPEG, PNG or WebP file, recognised by its content.
     ///
-    /// - Throws: `CLIPError.unreadableFile` and as of `init(decoding:path:options:)`.
+    /// ```swift
+    /// let image = try RGBImage(contentsOfFile: "bike.jpg")
+    /// ```
+    ///
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, `.imageFileNeedsMemory` if
+    ///   it is larger than `options.memoryLimit`, and the errors of `init(decoding:path:options:)`.
     public init(
         contentsOfFile path: String, options: DecodingOptions = DecodingOptions()
     ) throws(CLIPError) {
@@ -215,11 +247,13 @@ public struct RGBImage: Sendable, Equatable {
 
     /// Decodes the bytes of a JPEG, PNG or WebP file.
     ///
-    ///     let image = try RGBImage(decoding: data)  // [UInt8], ArraySlice<UInt8>, Data
+    /// ```swift
+    /// let image = try RGBImage(decoding: data)  // [UInt8], ArraySlice<UInt8>, Data
+    /// ```
     ///
     /// - Parameters:
     ///   - bytes: The whole file.
-    ///   - path: The path of the file, for the messages of errors.
+    ///   - path: The path of the file, for error messages.
     ///   - options: The limits and choices of decoding.
     /// - Throws: `CLIPError.unreadableImage`, `.imageTooLarge`, `.imageSideTooLong`,
     ///   `.imageNeedsMemory` or `.tooManyScans`.
@@ -243,14 +277,15 @@ public struct RGBImage: Sendable, Equatable {
     }
 }
 
-/// The bytes of an image file, of which the first are looked at before the others are read.
+/// Reads an image file; checks its first bytes before it reads the others.
 ///
 /// - Parameters:
-///   - path: any bytes but 0.
-///   - name: the path as messages have it.
-///   - memoryLimit: The limit on image memory. A larger file is not read.
-/// - Throws: `CLIPError.unreadableFile`, or `.unreadableImage` if it is empty or in no format that
-///   is read.
+///   - path: The path as bytes, without 0.
+///   - name: The path in error messages.
+///   - memoryLimit: The limit on image memory, in bytes. A larger file is not read.
+/// - Returns: The bytes of the file.
+/// - Throws: `CLIPError.unreadableFile`, `.imageFileNeedsMemory` if the file is larger than
+///   `memoryLimit`, or `.unreadableImage` if it is empty or in an unsupported format.
 package func imageFile(
     path: [UInt8], name: String, memoryLimit: Int = RGBImage.maximumFileSize
 ) throws(CLIPError) -> [UInt8] {
@@ -271,7 +306,7 @@ package func imageFile(
 }
 
 extension CLIPError {
-    /// The error of an image file that is larger than the limit on image memory.
+    /// Returns the error of an image file that is larger than the limit on image memory.
     fileprivate static func imageFileNeedsMemory(
         path: [UInt8], name: String, memoryLimit: Int
     ) -> CLIPError {
@@ -298,7 +333,7 @@ extension CLIPError {
                 .imageTooLarge(
                     path: path, width: width, height: height, maximumPixels: options.maximumPixels)
             case .outOfMemory(let width, let height):
-                // Not the image's fault: it may be read when there is memory again.
+                // The image is not at fault: it may be read when there is memory again.
                 .unreadableFile(
                     path: path, reason: "there is no memory for \(width) x \(height) pixels")
             case .sideTooLong(let width, let height):

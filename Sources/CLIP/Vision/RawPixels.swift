@@ -1,14 +1,18 @@
 internal import Images
 
 extension RGBImage {
-    /// The order of the bytes of a pixel in memory, one byte for each channel.
+    /// The order of the channels of a pixel in memory, one byte each.
+    ///
+    /// ```swift
+    /// let image = try RGBImage(width: 640, height: 480, bytes: frame, order: .bgra)
+    /// ```
     public enum ChannelOrder: String, Sendable, CaseIterable, Codable {
         case rgb, bgr
         case rgba, bgra, argb, abgr
-        /// One byte of brightness.
+        /// A single channel of brightness.
         case grey
 
-        /// The places of red, green and blue within a pixel.
+        /// The offsets of red, green and blue in a pixel, in bytes.
         fileprivate var colours: [Int] {
             switch self {
             case .rgb, .rgba: [0, 1, 2]
@@ -31,21 +35,25 @@ extension RGBImage {
 
     /// Makes an image from raw pixels, such as a frame of a camera.
     ///
-    ///     let image = try RGBImage(
-    ///         width: 640, height: 480, bytes: frame, bytesPerRow: 2624, order: .bgra)
+    /// ```swift
+    /// let image = try RGBImage(
+    ///     width: 640, height: 480, bytes: frame, bytesPerRow: 2624, order: .bgra)
+    /// ```
     ///
-    /// Alpha is dropped, as by Pillow's `convert("RGB")`: a transparent pixel has the colour that its
-    /// bytes say. Where transparency counts, use `init(width:height:pixels:alpha:)`.
+    /// Alpha is dropped, as by Pillow's `convert("RGB")`: a transparent pixel keeps its colour. To
+    /// keep alpha, use `init(width:height:pixels:alpha:)`.
     ///
     /// - Parameters:
     ///   - width: The number of columns, at least 1.
     ///   - height: The number of rows, at least 1.
-    ///   - bytes: The rows from the top, `height * bytesPerRow` bytes. The last row may be without
-    ///     what fills it up.
-    ///   - bytesPerRow: The number of bytes from a row to the next (stride); rows without gaps if nil.
-    ///   - order: The order of the bytes of a pixel.
-    /// - Throws: `CLIPError.unreadableImage` if a side is not positive, `.wrongBytesPerRow` if a row
-    ///   does not fit, `.wrongPixelCount` if there are too few or too many bytes.
+    ///   - bytes: The rows from the top, `height * bytesPerRow` bytes. The last row may lack its
+    ///     padding.
+    ///   - bytesPerRow: The distance between the starts of two rows (stride), in bytes; rows have
+    ///     no padding if nil.
+    ///   - order: The order of the channels of a pixel.
+    /// - Throws: `CLIPError.unreadableImage` if a side is not positive, `.wrongBytesPerRow` if a
+    ///   row does not fit in `bytesPerRow`, `.wrongPixelCount` if there are too few or too many
+    ///   bytes.
     public init(
         width: Int, height: Int, bytes: some Collection<UInt8>, bytesPerRow: Int? = nil,
         order: ChannelOrder

@@ -1,13 +1,13 @@
 internal import Tensors
 
-/// An image tower: pixels to embeddings.
+/// An image tower, which turns pixels into embeddings.
 protocol VisionEncoder: Sendable {
-    /// How many images go through the tower together.
+    /// The number of images that go through the tower in one pass of a thread.
     ///
-    /// As many as use the weights well while the activations stay in the cache.
+    /// More images use the loaded weights better; fewer keep the activations in the cache.
     var batchSize: Int { get }
 
-    /// Pixels [batch, 3, resolution, resolution] -> [batch, embedding dimension].
+    /// Encodes pixels, [batch, 3, resolution, resolution] -> [batch, embedding dimension].
     func callAsFunction(
         _ pixels: ArraySlice<Float>, batch: Int, workspace: Workspace, observer: StageObserver?
     ) -> Matrix

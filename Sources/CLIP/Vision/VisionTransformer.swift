@@ -71,7 +71,9 @@ struct VisionTransformer: VisionEncoder {
 }
 
 extension Tensor {
-    /// Positional embeddings [1 + grid², width] for another grid; the class token's stays as it is.
+    /// Interpolates positional embeddings, [1 + grid², width] -> [1 + newGrid², width].
+    ///
+    /// The class token's embedding, the first, stays as it is.
     ///
     /// Source: `resize_pos_embed` of open_clip.
     fileprivate func interpolated(toGrid newGrid: Int) -> Tensor {

@@ -1,10 +1,10 @@
 internal import Files
 internal import Tensors
 
-/// What a configuration file beside the weights says, and their shapes cannot.
+/// The hyperparameters that a configuration file states and the shapes of the weights do not show.
 ///
-/// It is open_clip's `open_clip_config.json` or transformers' `config.json`. Whatever would change
-/// the arithmetic in an unsupported way is refused by its name.
+/// The file is open_clip's `open_clip_config.json` or transformers' `config.json`. A key that would
+/// change the arithmetic in an unsupported way is an error that names it.
 struct ConfigurationFile: Equatable {
     var activation: Activation?
     var visionHeads: Int?
@@ -15,22 +15,23 @@ struct ConfigurationFile: Equatable {
     var standardDeviation: [Float]?
     var interpolation: ImagePreprocessor.Interpolation?
     var resizeMode: ImagePreprocessor.ResizeMode?
-    /// Sizes that the weights show too; they tell whether the file belongs to them.
+    // Sizes that the weights show too, to check that the file belongs to them.
     var embeddingDimension: Int?
     var visionWidth: Int?
     var textWidth: Int?
 
-    /// Under which key the metadata of a safetensors file may hold an `open_clip_config.json`.
+    /// The key of an `open_clip_config.json` in the metadata of a safetensors file.
     static let metadataKey = "open_clip_config"
 
     init() {}
 
-    /// Reads one of the two kinds; nil if it is JSON of another kind.
+    /// Reads a file of either kind; nil if it is JSON of another kind.
     init?(path: String) throws(CLIPError) {
         try self.init(Self.read(path), path: path)
     }
 
-    /// The same of bytes that `path` names in messages.
+    /// Reads the bytes of a file of either kind, which error messages call `path`; nil if they are
+    /// JSON of another kind.
     init?(_ bytes: [UInt8], path: String) throws(CLIPError) {
         let json = try Self.parse(bytes, path: path)
         do throws(Refusal) {
@@ -66,9 +67,10 @@ struct ConfigurationFile: Equatable {
         }
     }
 
-    /// The size to resize to and the size to crop to, which must be those of CLIP.
+    /// Reads the sizes of resizing and cropping, which must be equal.
     private mutating func readSizes(_ json: JSONValue) throws(Refusal) {
-        /// A whole number, or two equal ones under `height` and `width`.
+        /// Returns a whole number, one under `shortest_edge`, or two equal ones under `height` and
+        /// `width`.
         func side(_ key: String) throws(Refusal) -> (side: Int, isShortest: Bool)? {
             guard let value = json[key], value != .null else { return nil }
             if value.members == nil, let side = try json.integer(key) { return (side, true) }
@@ -144,7 +146,7 @@ struct ConfigurationFile: Equatable {
             allowed: ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"])
 
         activation = try model.bool("quick_gelu") ?? false ? .quickGELU : .gelu
-        try readEpsilon(model["layer_norm_eps"])  // not open_clip's own
+        try readEpsilon(model["layer_norm_eps"])  // an extension of this library
         embeddingDimension = try model.integer("embed_dim")
         textWidth = try text.integer("width") ?? 512
         textHeads = try text.integer("heads") ?? 8
@@ -223,7 +225,7 @@ struct ConfigurationFile: Equatable {
         embeddingDimension = try json.integer("projection_dim") ?? 512
     }
 
-    /// Refuses a file that describes other weights than those it lies beside.
+    /// Throws an error if the file describes other weights than those beside it.
     func check(against configuration: CLIPConfiguration, path: String) throws(CLIPError) {
         let visionWidth =
             switch configuration.vision {
@@ -241,21 +243,21 @@ struct ConfigurationFile: Equatable {
                     path: path,
                     reason: """
                         it describes other weights than those beside it: its \(name) is \
-                        \(stated), theirs \(found)
+                        \(stated), that of the weights \(found)
                         """)
             }
         }
     }
 }
 
-/// Why a configuration cannot be used.
+/// The error of a configuration that is malformed or unsupported.
 private struct Refusal: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
 }
 
 extension JSONValue {
-    /// A member that is a whole number (4.0 is one); nil if it is missing or null.
+    /// Returns a member that is a whole number, such as 4 or 4.0; nil if it is missing or null.
     fileprivate func integer(_ key: String) throws(Refusal) -> Int? {
         guard let value = self[key], value != .null else { return nil }
         guard let number = value.integer ?? value.number.flatMap({ Int(exactly: $0) }) else {
@@ -264,7 +266,7 @@ extension JSONValue {
         return number
     }
 
-    /// A member that is true or false; nil if it is missing or null.
+    /// Returns a member that is true or false; nil if it is missing or null.
     fileprivate func bool(_ key: String) throws(Refusal) -> Bool? {
         guard let value = self[key], value != .null else { return nil }
         guard case .bool(let bool) = value else { throw Refusal("\(key) is not true or false") }

@@ -1,28 +1,29 @@
 internal import Files
 internal import Tensors
 
-/// The files of a model: its weights and what lies beside them.
+/// The paths of a model's files: the weights, configurations and checksum.
 struct ModelFiles {
     let weights: String
-    /// What may be its configuration, the likeliest first.
+    /// The files that may be the configuration, the most likely first.
     let configurations: [String]
-    /// transformers' `preprocessor_config.json`, if there is one.
+    /// The `preprocessor_config.json` of transformers, if there is one.
     var preprocessor: String?
-    /// What `sha256sum` wrote of the weights, if it lies beside them.
+    /// The output of `sha256sum` for the weights, if there is one.
     var checksum: String?
 
-    /// The weights that a folder may hold, the likeliest first: open_clip's, then transformers'.
+    /// The file names of weights in a folder, open_clip's and then transformers', by priority.
     private static let names = [
         "open_clip_model.safetensors", "model.safetensors", "model.safetensors.index.json",
         "open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
 
-    /// The weights of one of OpenAI's models that a folder may hold.
+    /// The file names of the weights of OpenAI's models.
     private static let officialNames = OfficialModel.allCases.flatMap {
         ["\($0.fileStem).safetensors", "\($0.fileStem).pt"]
     }
 
-    /// The name of the weights in a folder: a usual one, else that of a single model of OpenAI's.
+    /// Returns the file name of the weights in a folder; nil if there are none, or if there are
+    /// weights of several of OpenAI's models.
     private static func weights(in folder: String) -> String? {
         func isThere(_ name: String) -> Bool { fileExists(folder + "/" + name) }
         if let found = names.first(where: isThere) { return found }
@@ -30,15 +31,16 @@ struct ModelFiles {
         return Set(found.map(stem)).count == 1 ? found[0] : nil
     }
 
-    /// - Parameter path: a file of weights, or a folder that holds one and its configuration.
+    /// Finds the files, given a file of weights or a folder that contains one.
     init(path: String) throws(CLIPError) {
         if isDirectory(path) {
             guard let found = Self.weights(in: path) else {
                 throw .unreadableFile(
                     path: path,
                     reason: """
-                        the folder holds none of \(Self.names.joined(separator: ", ")), and no single \
-                        file that is named as one of OpenAI's, such as ViT-B-32.safetensors
+                        the folder contains none of \(Self.names.joined(separator: ", ")), and not \
+                        exactly one file with the name of an OpenAI model, such as \
+                        ViT-B-32.safetensors
                         """)
             }
             weights = path + "/" + found
@@ -59,7 +61,7 @@ struct ModelFiles {
             where: fileExists)
     }
 
-    /// The 64 hexadecimal digits with which the file of the checksum begins.
+    /// Reads a checksum file and returns the 64 hexadecimal digits with which it begins.
     static func readChecksum(path: String) throws(CLIPError) -> String {
         let bytes: [UInt8]
         do {
@@ -72,13 +74,14 @@ struct ModelFiles {
             throw .unreadableFile(
                 path: path,
                 reason: """
-                    it is not what sha256sum writes of the weights beside it, 64 hexadecimal digits first
+                    expected the output of sha256sum for the weights beside it, which begins with \
+                    64 hexadecimal digits
                     """)
         }
         return digits
     }
 
-    /// The last part of a path without its extension.
+    /// Returns the last component of a path without its extension.
     static func stem(of path: String) -> String {
         let name = path.split(separator: "/").last ?? ""
         return name.lastIndex(of: ".").map { String(name[..<$0]) } ?? String(name)

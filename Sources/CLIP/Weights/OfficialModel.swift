@@ -1,4 +1,8 @@
 /// The nine models that OpenAI published, all trained with QuickGELU.
+///
+/// ```swift
+/// print(OfficialModel.vitL14at336.fileStem)  // ViT-L-14-336px
+/// ```
 public enum OfficialModel: String, Sendable, CaseIterable, Codable {
     case rn50 = "RN50"
     case rn101 = "RN101"
@@ -10,12 +14,12 @@ public enum OfficialModel: String, Sendable, CaseIterable, Codable {
     case vitL14 = "ViT-L/14"
     case vitL14at336 = "ViT-L/14@336px"
 
-    /// The name of OpenAI's file, without its extension: `ViT-L-14-336px`.
+    /// The name of OpenAI's file without its extension, such as `ViT-L-14-336px`.
     public var fileStem: String {
         String(rawValue.map { $0 == "/" || $0 == "@" ? "-" : $0 })
     }
 
-    /// Whether a configuration has this model's sizes.
+    /// Returns true if a configuration has this model's sizes.
     func matches(_ configuration: CLIPConfiguration) -> Bool {
         let vision: String
         switch configuration.vision {
@@ -29,7 +33,8 @@ public enum OfficialModel: String, Sendable, CaseIterable, Codable {
             )
     }
 
-    /// Embedding dimension, resolution, width of the text tower, and what tells the image tower.
+    /// The embedding dimension, the resolution, the width of the text tower, and the sizes of the
+    /// image tower: width and patch size of a ViT, layers of a ResNet.
     private var sizes: (Int, Int, Int, String) {
         switch self {
         case .rn50: (1024, 224, 512, "[3, 4, 6, 3]")

@@ -1,15 +1,18 @@
 internal import TensorFiles
 internal import Tensors
 
-/// A model's tensors by OpenAI's names, whatever the layout of the file; none is read before use.
+/// A model's tensors by OpenAI's names, whatever the layout of the file.
+///
+/// A tensor is not read before its first use.
 struct Parameters: Sendable {
-    /// One tensor, as the file holds it.
+    /// A tensor as it is stored in the file.
     struct Stored: Sendable {
-        /// One, or query, key and value, which OpenAI's layout keeps as one; with their names.
+        /// The tensors of the file with their names there: a single one, or query, key and value,
+        /// which OpenAI's layout stacks into one.
         var parts: [(name: String, tensor: StoredTensor)]
         var isTransposed: Bool
 
-        /// The shape in OpenAI's layout, if the parts are alike.
+        /// The shape in OpenAI's layout, provided that all parts have the same shape.
         var shape: [Int] {
             guard let first = parts.first?.tensor.shape else { return [] }
             if isTransposed { return first.reversed() }
@@ -17,14 +20,14 @@ struct Parameters: Sendable {
             return [parts.count * rows] + first.dropFirst()
         }
 
-        /// The shape that each part needs for the whole to have the given one.
+        /// Returns the shape that each part must have if the whole has the given shape.
         func partShape(of shape: [Int]) -> [Int] {
             if isTransposed { return shape.reversed() }
             guard parts.count > 1, let rows = shape.first else { return shape }
             return [rows / parts.count] + shape.dropFirst()
         }
 
-        /// The number formats of the parts.
+        /// The distinct number formats of the parts.
         var types: [StoredType] {
             Set(parts.map(\.tensor.type)).sorted { $0.rawValue < $1.rawValue }
         }
@@ -44,15 +47,15 @@ struct Parameters: Sendable {
         self.prefix = prefix
     }
 
-    /// The tensors whose names start with `name` and a dot.
+    /// Returns the tensors whose names start with `name` and a dot.
     func scoped(_ name: String) -> Parameters {
         Parameters(stored: stored, prefix: prefix + name + ".")
     }
 
-    /// A tensor that the shapes were checked to hold.
+    /// Loads a tensor, which must exist.
     func tensor(_ name: String) -> Tensor { self[name].load() }
 
-    /// A projection that OpenAI keeps as [inputs, outputs], as [outputs, inputs].
+    /// Loads a projection as [outputs, inputs]; OpenAI's layout has [inputs, outputs].
     func projection(_ name: String) -> Tensor {
         let stored = self[name]
         return stored.isTransposed ? stored.parts[0].tensor.load() : stored.load().transposed()
@@ -60,12 +63,12 @@ struct Parameters: Sendable {
 
     subscript(name: String) -> Stored {
         guard let found = stored[prefix + name] else {
-            preconditionFailure("no tensor \(prefix + name) among those that were checked")
+            preconditionFailure("the tensor \(prefix + name) is missing after the check")
         }
         return found
     }
 
-    /// How many numbers the model has.
+    /// The number of parameters of the model.
     var count: Int { stored.values.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.tensor.count } } }
 
     /// The number formats of the file, in alphabetical order.
@@ -75,20 +78,20 @@ struct Parameters: Sendable {
         }
     }
 
-    /// Every tensor's name, in alphabetical order.
+    /// The names of all tensors, in alphabetical order.
     var names: [String] { stored.keys.sorted() }
 
-    /// Every tensor's shape.
+    /// The shapes of all tensors by their names.
     var shapes: [String: [Int]] { stored.mapValues(\.shape) }
 
-    /// The name of the first tensor, in alphabetical order, that holds a NaN or an infinity.
+    /// Returns the name of the first tensor, in alphabetical order, that contains NaN or infinity.
     func firstNonFinite(where isWanted: (String) -> Bool) -> String? {
         stored.keys.filter(isWanted).sorted().first { stored[$0]?.load().firstNonFinite != nil }
     }
 }
 
 extension Parameters {
-    /// Maps the names of a file; the shapes are still to be checked.
+    /// Maps the names of a file to OpenAI's; `check(against:layout:path:)` then checks the shapes.
     init(_ file: TensorArchive, layout: WeightLayout) throws(CLIPError) {
         var found: [String: [Int: (name: String, tensor: StoredTensor)]] = [:]
         var transposed: Set<String> = []
@@ -96,12 +99,16 @@ extension Parameters {
             guard let canonical = layout.canonicalName(name) else { continue }
             guard !entry.shape.contains(0) else {
                 throw .malformedWeights(
-                    path: file.path, reason: "the tensor \(name) is empty, \(entry.shape)")
+                    path: file.path,
+                    reason: "the tensor \(name) is empty: its shape is \(entry.shape)")
             }
             guard let tensor = entry.tensor else {
                 throw .malformedWeights(
                     path: file.path,
-                    reason: "the tensor \(name) is \(entry.type); weights are F32, F16 or BF16")
+                    reason: """
+                        the tensor \(name) has the number format \(entry.type): expected F32, \
+                        F16 or BF16
+                        """)
             }
             let part = canonical.part ?? 0
             guard found[canonical.name]?[part] == nil else {
@@ -130,7 +137,9 @@ extension Parameters {
         self.init(stored: Dictionary(uniqueKeysWithValues: stored), prefix: "")
     }
 
-    /// Compares with what the configuration needs, and names the first difference as the file does.
+    /// Compares the tensors with the shapes that the configuration requires.
+    ///
+    /// An error names the first difference with the tensor's name in the file.
     func check(
         against expected: [String: [Int]], layout: WeightLayout, path: String
     ) throws(CLIPError) {
@@ -149,9 +158,9 @@ extension Parameters {
         for (name, shape) in expected.sorted(by: { $0.key < $1.key }) {
             for part in self[name].parts {
                 let needed = self[name].partShape(of: shape)
-                // Some writers give a lone number one dimension.
-                let isLoneNumber = needed.isEmpty && part.tensor.shape == [1]
-                guard part.tensor.shape == needed || isLoneNumber else {
+                // Some writers store a scalar with one dimension.
+                let isScalar = needed.isEmpty && part.tensor.shape == [1]
+                guard part.tensor.shape == needed || isScalar else {
                     throw .misshapenTensor(
                         path: path, name: part.name, expected: needed, found: part.tensor.shape)
                 }

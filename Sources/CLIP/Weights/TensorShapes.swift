@@ -1,5 +1,5 @@
 extension CLIPConfiguration {
-    /// Every tensor of the model by OpenAI's names, with its shape: what a file must hold.
+    /// The shapes of all tensors that a file must contain, by their names in OpenAI's layout.
     var tensorShapes: [String: [Int]] {
         var shapes: [String: [Int]] = [
             "token_embedding.weight": [text.vocabularySize, text.width],

@@ -1,21 +1,25 @@
-/// How a file names and arranges the tensors of a CLIP model.
+/// The naming and arrangement of a CLIP model's tensors in a file.
+///
+/// ```swift
+/// print(model.weights.layout == .huggingFace)
+/// ```
 public enum WeightLayout: String, Sendable, Codable {
-    /// openai/CLIP's and open_clip's: `visual.…`, `transformer.resblocks.…`.
+    /// The layout of openai/CLIP and open_clip: `visual.…`, `transformer.resblocks.…`.
     case openAI = "openai"
-    /// transformers': `vision_model.…`, `text_model.…`.
+    /// The layout of transformers: `vision_model.…`, `text_model.…`.
     case huggingFace = "huggingface"
 }
 
-/// Where a tensor of OpenAI's layout comes from in another.
+/// The name in OpenAI's layout of a tensor of any layout, and the conversion that it needs.
 struct CanonicalName: Equatable {
     let name: String
-    /// Its place among three tensors that are stacked: query, key, value.
+    /// The index among the three tensors query, key and value, which OpenAI's layout stacks.
     var part: Int?
     var isTransposed = false
 }
 
 extension WeightLayout {
-    /// The layout in which a file's tensors are named, if it is known.
+    /// Recognises the layout by the names of a file's tensors; nil if it is neither of the two.
     init?(names: some Collection<String>) {
         let names = Set(names.map { Self.withoutWrapper($0) })
         if names.contains("token_embedding.weight") || names.contains("text.token_embedding.weight")
@@ -28,31 +32,31 @@ extension WeightLayout {
         }
     }
 
-    /// OpenAI's name for a tensor; nil for the buffers that a model does not need.
+    /// Returns OpenAI's name for a tensor; nil for buffers that a model does not need.
     func canonicalName(_ name: String) -> CanonicalName? {
         let last = name.split(separator: ".").last.map(String.init) ?? name
         guard !Self.ignored.contains(last) else { return nil }
         let name = Self.withoutWrapper(name)
         switch self {
         case .openAI:
-            // open_clip's models with a text tower of their own class keep it under this name.
+            // open_clip's models with a separate class for the text tower use this prefix.
             let isText = name.hasPrefix("text.")
             return CanonicalName(name: isText ? String(name.dropFirst("text.".count)) : name)
         case .huggingFace: return Self.fromHuggingFace(name)
         }
     }
 
-    /// A name without what training on several devices puts before all names.
+    /// Removes the prefix that PyTorch adds to all names in training on several devices.
     private static func withoutWrapper(_ name: String) -> String {
         name.hasPrefix("module.") ? String(name.dropFirst("module.".count)) : name
     }
 
-    /// Whether the layout keeps a tensor of OpenAI's as three: query, key, value.
+    /// Returns true if the layout stores a tensor of OpenAI's as three: query, key and value.
     func isSplit(_ canonicalName: String) -> Bool {
         self == .huggingFace && canonicalName.contains(".attn.in_proj_")
     }
 
-    /// The layout's own name for a tensor of OpenAI's, or for one of its three parts.
+    /// Returns the layout's own name for a tensor of OpenAI's, or for one of its three parts.
     func fileName(_ canonicalName: String, part: Int = 0) -> String {
         guard self == .huggingFace else { return canonicalName }
         let fixed = Self.huggingFaceNames.merging(Self.huggingFaceProjections) { $1 }
@@ -102,7 +106,7 @@ extension WeightLayout {
         return CanonicalName(name: name)  // reported as unexpected
     }
 
-    /// The towers' names there and here.
+    /// The names of the towers in Hugging Face's layout and in OpenAI's.
     private static let huggingFaceTowers = [
         ("vision_model", "visual.transformer"), ("text_model", "transformer"),
     ]
@@ -111,7 +115,7 @@ extension WeightLayout {
         "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
     ]
 
-    /// Bare matrices here, linear layers there.
+    /// The projections, which are linear layers in Hugging Face's layout and matrices in OpenAI's.
     private static let huggingFaceProjections = [
         "visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection",
     ]

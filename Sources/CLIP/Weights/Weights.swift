@@ -2,17 +2,18 @@ internal import TensorFiles
 internal import Files
 internal import Tensors
 
-/// A model's weights, found, checked and described; not read yet.
+/// A model's weights with their checked shapes and configuration; their numbers are not read yet.
 struct Weights: Sendable {
     let description: WeightsDescription
     let configuration: CLIPConfiguration
     let preprocessor: ImagePreprocessor
     let parameters: Parameters
-    /// The files that the parameters lie in.
+    /// The files that contain the parameters.
     let files: [(path: String, file: MappedFile)]
 
-    /// - Parameter known: a configuration that takes the place of any beside the weights, and what
-    ///   messages call it.
+    /// Opens the weights of a file or folder.
+    ///
+    /// A `known` configuration replaces any beside the weights; error messages call it by its name.
     init(
         path: String, known: (bytes: [UInt8], name: String)? = nil,
         activation requested: Activation?
@@ -36,7 +37,7 @@ struct Weights: Sendable {
             (stated, statedBy) = (try Self.configuration(known.bytes, known.name), known.name)
         } else {
             for path in files.configurations {
-                // A file of another kind may have the name of a configuration.
+                // A file with the name of a configuration may be of another kind.
                 guard let found = try ConfigurationFile(path: path) else { continue }
                 (stated, statedBy) = (found, path)
                 break
@@ -48,9 +49,9 @@ struct Weights: Sendable {
         try self.init(archive, stated: stated, statedBy: statedBy, activation: requested)
     }
 
-    /// - Parameters:
-    ///   - file: the bytes of a file of weights.
-    ///   - configuration: those of its configuration; `name` is what messages call both.
+    /// Opens weights in memory, with the bytes of their configuration.
+    ///
+    /// Error messages call both by `name`.
     init(
         _ file: MappedFile, configuration: [UInt8], sha256: String?, name: String,
         activation requested: Activation?
@@ -72,7 +73,7 @@ struct Weights: Sendable {
     ) throws(CLIPError) -> ConfigurationFile {
         guard let stated = try ConfigurationFile(bytes, path: name) else {
             throw .malformedConfiguration(
-                path: name, reason: "it is neither open_clip's nor transformers'")
+                path: name, reason: "it is not a configuration of open_clip or transformers")
         }
         return stated
     }
@@ -81,10 +82,11 @@ struct Weights: Sendable {
         guard let layout = WeightLayout(names: file.entries.keys) else {
             throw .unknownArchitecture(
                 path: file.path,
-                reason: """
-                    it has neither token_embedding.weight (OpenAI's layout) nor \
+                expected: """
+                    the tensor token_embedding.weight (OpenAI's layout) or \
                     text_model.embeddings.token_embedding.weight (Hugging Face's)
-                    """)
+                    """,
+                found: "neither")
         }
         return layout
     }
@@ -95,7 +97,7 @@ struct Weights: Sendable {
     ) throws(CLIPError) {
         let layout = try Self.layout(of: file)
         parameters = try Parameters(file, layout: layout)
-        // QuickGELU where nobody says: it is used only if the name turns out to be OpenAI's.
+        // If the activation is unknown, QuickGELU stands in for it until the name is checked below.
         configuration = try CLIPConfiguration(
             shapes: parameters.shapes, stated: stated,
             activation: stated.activation ?? requested ?? .quickGELU, path: file.path)

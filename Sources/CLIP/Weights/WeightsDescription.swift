@@ -1,11 +1,11 @@
 internal import TensorFiles
 
-/// A file format of weights.
+/// A file format of weights, as in ``WeightsDescription``.
 public enum WeightFormat: String, Sendable, Codable {
     case safetensors
-    /// A zip archive of `torch.save`: `.pt`, `.pth`, `.bin`.
+    /// A zip archive that `torch.save` writes: `.pt`, `.pth` or `.bin`.
     case pyTorch = "pytorch"
-    /// A zip archive of TorchScript, as OpenAI's nine models are.
+    /// A zip archive of TorchScript, the format of OpenAI's nine models.
     case torchScript = "torchscript"
 
     init(_ format: TensorArchive.Format) {
@@ -17,21 +17,26 @@ public enum WeightFormat: String, Sendable, Codable {
     }
 }
 
-/// What a file of weights is.
+/// A description of a model's weights: file, format and size.
+///
+/// ```swift
+/// let weights = model.weights
+/// print(weights.path, weights.format, weights.types, weights.parameterCount)
+/// ```
 public struct WeightsDescription: Sendable, Hashable, Codable {
-    /// The file itself, where a folder was given; the index, where it is several.
+    /// The path of the file of weights, or of the index if there are several.
     public let path: String
     /// The format of the file.
     public let format: WeightFormat
-    /// How its tensors are named.
+    /// The naming of the tensors.
     public let layout: WeightLayout
-    /// The number formats in it, as safetensors names them: "F32", "F16", "BF16"; more than one if mixed.
+    /// The number formats of the tensors as safetensors names them: "F32", "F16", "BF16".
     public let types: [String]
-    /// How many numbers the model has.
+    /// The number of parameters of the model.
     public let parameterCount: Int
-    /// The size of the file, or of all.
+    /// The size of all files of weights, in bytes.
     public let byteCount: Int
-    /// What said which activation the weights need.
+    /// The source from which the activation is known.
     public let activationSource: ActivationSource
 
     /// The checksum of a file of weights.
@@ -42,13 +47,13 @@ public struct WeightsDescription: Sendable, Hashable, Codable {
         public let sha256: String
     }
 
-    /// Who knows which activation weights need.
+    /// The source from which the activation of weights is known.
     public enum ActivationSource: Sendable, Hashable, Codable {
-        /// A configuration beside or within them, or in the registry of models.
+        /// A configuration beside the weights, in their metadata, or in the registry of models.
         case configuration(path: String)
-        /// The name of their file, which is OpenAI's, and their sizes, which are too.
+        /// The file name and the sizes of the weights, which are those of an OpenAI model.
         case name(OfficialModel)
-        /// Whoever loaded them.
+        /// The caller, who passed the activation when loading the model.
         case caller
     }
 }

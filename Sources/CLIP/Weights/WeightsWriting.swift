@@ -1,7 +1,11 @@
 internal import TensorFiles
 internal import Tensors
 
-/// A format of numbers in a file of weights.
+/// A number format of a file of weights.
+///
+/// ```swift
+/// try model.write(safetensors: "half.safetensors", format: .float16)
+/// ```
 public enum NumberFormat: String, Sendable, CaseIterable {
     case float32 = "f32"
     /// IEEE binary16: 11 significant bits, up to 65,504.
@@ -19,25 +23,27 @@ public enum NumberFormat: String, Sendable, CaseIterable {
 }
 
 extension CLIPModel {
-    /// Writes the weights as one safetensors file in OpenAI's layout, with all that is needed to use them
-    /// in its metadata: an `open_clip_config.json` and, for people, what they were made of.
+    /// Writes the weights as one safetensors file in OpenAI's layout.
     ///
-    /// The file gets its name when it is whole and on the disk.
+    /// Its metadata contain an `open_clip_config.json`, so that the file can be loaded by itself,
+    /// and the source of the weights for information. The file appears at its path once it is
+    /// complete and synchronised to the disk.
     ///
     /// - Parameters:
-    ///   - path: where to; a file that is there is replaced.
-    ///   - format: of all numbers; nil keeps each tensor's own, to the bit.
-    ///   - source: what the weights are called where they come from, if not by their path.
-    /// - Throws: `CLIPError.unwritableFile`, or `.unrepresentableNumber` if the format cannot hold one.
+    ///   - path: The path of the new file; an existing file is replaced.
+    ///   - format: The format of all numbers; nil keeps each tensor's own format, to the bit.
+    ///   - source: The source of the weights to state in the metadata; their path if nil.
+    /// - Throws: `CLIPError.unwritableFile` if the file cannot be written, `.unrepresentableNumber`
+    ///   if a number is too large for `format`.
     public func write(
         safetensors path: String, format: NumberFormat? = nil, source: String? = nil
     ) throws(CLIPError) {
         let shapes = configuration.tensorShapes
         let entries = parameters.names.map { name -> SafetensorsWriter.Entry in
             let stored = parameters[name]
-            // Of parts in several formats, the one that loses nothing.
+            // Parts in several formats become float32, which represents all of them exactly.
             let own = stored.types.count == 1 ? stored.types[0] : StoredType.float32
-            // Some writers give a lone number one dimension; OpenAI's layout has none.
+            // Some writers store a scalar with one dimension; OpenAI's layout has none.
             return .init(
                 name: name, type: format?.stored ?? own, shape: shapes[name] ?? stored.shape)
         }
@@ -73,7 +79,7 @@ extension CLIPModel {
         ]
     }
 
-    /// What `open_clip_config.json` says of such a model.
+    /// The content of an `open_clip_config.json` that describes the model.
     var openCLIPConfiguration: String {
         let text = configuration.text
         func list(_ values: [some Any]) -> String {
@@ -108,7 +114,7 @@ extension CLIPModel {
             """
     }
 
-    /// The ratio that gives back the width of a hidden layer, as `int(width * ratio)` does.
+    /// Returns the ratio r for which `int(width * r)` is the width of the hidden layer.
     private func ratio(_ hidden: Int, _ width: Int) -> Double {
         let ratio = Double(hidden) / Double(width)
         return Int(Double(width) * ratio) == hidden ? ratio : ratio.nextUp

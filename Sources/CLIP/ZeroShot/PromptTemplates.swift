@@ -1,8 +1,16 @@
 // Written by Scripts/vocabulary/make_prompt_templates.py.
 
-/// Lists of prompts that have been found to work, each with `{}` for the label.
+/// Lists of prompt templates, each with `{}` in the place of the label.
+///
+/// ```swift
+/// let classifier = try ZeroShotClassifier(
+///     model: model, labels: ["dog", "cat"], templates: PromptTemplates.imageNet)
+/// ```
 public enum PromptTemplates {
-    /// OpenAI's 80 for ImageNet; averaged, they classify it some 3.5 % better than one (CLIP paper, 3.1.4).
+    /// OpenAI's 80 prompt templates for ImageNet.
+    ///
+    /// Averaged, they raise the accuracy on ImageNet by about 3.5 % over a single template (CLIP
+    /// paper, section 3.1.4).
     public static let imageNet = [
         "a bad photo of a {}.",
         "a photo of many {}.",

@@ -1,44 +1,59 @@
-/// A label of an image, with its probability among all labels given.
+/// A label of an image with its probability among all labels given.
 ///
-/// Predictions are made by ``ZeroShotClassifier``.
+/// ```swift
+/// for prediction in try classifier.classify(image, top: 3) {
+///     print(prediction.label, prediction.probability)
+/// }
+/// ```
 public struct Prediction: Sendable, Hashable, Codable {
     /// The label, one of those given.
     public let label: String
-    /// The probability among the labels given, 0...1. Those of all labels sum to 1.
+    /// The probability among the labels given, 0...1.
+    ///
+    /// The probabilities of all labels sum to 1.
     public let probability: Float
-    /// The number of which the probabilities are the softmax: `logitScale * cosine`.
+    /// The logit, `logitScale * cosine`.
+    ///
+    /// The probabilities are the softmax of the logits.
     public let logit: Float
     /// The cosine of the image's embedding and the label's, -1...1.
     public let cosine: Float
 }
 
-/// Classifies images with labels of your choice.
+/// A classifier of images with labels of your choice (zero-shot).
 ///
-///     let classifier = try ZeroShotClassifier(
-///         model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
-///     let best = try classifier.classify(RGBImage(contentsOfFile: "bike.jpg"), top: 1)[0]
-///     print(best.label, best.probability)
+/// ```swift
+/// let classifier = try ZeroShotClassifier(
+///     model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
+/// let best = try classifier.classify(RGBImage(contentsOfFile: "bike.jpg"), top: 1)[0]
+/// print(best.label, best.probability)
+/// ```
 ///
-/// Each label is put into every template, the normalised embeddings of the prompts are averaged, and
-/// the mean is normalised again. An image's probabilities are the softmax of the scaled cosines.
+/// Each label is inserted in every prompt template, the normalised embeddings of its prompts are
+/// averaged, and the mean is normalised again. An image's probabilities are the softmax of its
+/// cosines with the labels, multiplied by `logitScale`.
 ///
 /// Source: `Prompt_Engineering_for_ImageNet.ipynb` of openai/CLIP.
 public struct ZeroShotClassifier: Sendable {
-    /// What images are told apart by, in the order given.
+    /// The labels, in the order given.
     public let labels: [String]
     let model: CLIPModel
     private let labelVectors: UnitVectors
-    /// One row a label, normalised: what another classifier of the same model can be made from.
+    /// The normalised embeddings of the labels, one row each, from which another classifier of the
+    /// same model can be made.
     public let labelEmbeddings: Embeddings
 
-    /// Encodes the labels.
+    /// Makes a classifier by encoding the labels.
     ///
     /// - Parameters:
-    ///   - labels: at least two; of one, every image would be certain.
-    ///   - templates: prompts with `{}` where the label goes; by default the label alone.
-    ///   - truncating: whether a prompt that is too long is cut.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels, no template, or a template
-    ///   without `{}`; `.textTooLong` for a prompt that is too long.
+    ///   - model: The model that encodes labels and images.
+    ///   - labels: At least two labels; with one, every image would have the probability 1.
+    ///   - templates: The prompt templates, with `{}` in the place of the label; by default the
+    ///     label alone is the prompt.
+    ///   - truncating: True to truncate prompts that have more tokens than the context.
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
+    ///   is too long and `truncating` is false.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) throws(CLIPError) {
@@ -56,9 +71,9 @@ public struct ZeroShotClassifier: Sendable {
         _ labels: [String], _ templates: [String], _ model: CLIPModel, truncating: Bool
     ) throws(CLIPError) -> [[Int]] {
         try check(labels)
-        guard !templates.isEmpty else { throw .invalidLabels(reason: "give at least one template") }
-        if let bad = templates.first(where: { !$0.contains("{}") }) {
-            throw .invalidLabels(reason: "the template \"\(bad)\" has no {} for the label")
+        guard !templates.isEmpty else { throw .noTemplate }
+        if let template = templates.first(where: { !$0.contains("{}") }) {
+            throw .invalidTemplate(template)
         }
         var prompts: [[Int]] = []
         prompts.reserveCapacity(labels.count * templates.count)
@@ -75,10 +90,11 @@ public struct ZeroShotClassifier: Sendable {
         encode: (_ tokens: [[Int]]) throws(Failure) -> Embeddings
     ) throws(Failure) -> Embeddings {
         let templates = prompts.count / labels
-        // Sorted, so that prompts of one template, which begin alike, are encoded together.
+        // Sorted, so that prompts with a common prefix, as those of one template, are encoded
+        // together.
         let order = prompts.indices.sorted { prompts[$0].lexicographicallyPrecedes(prompts[$1]) }
         var sums = [Float](repeating: 0, count: labels * dimension)
-        // Many at a time, and yet not the vectors of a hundred thousand at once.
+        // Large groups are fast; the embeddings of all prompts at once could take too much memory.
         for start in stride(from: 0, to: order.count, by: 8192) {
             let group = order[start..<min(start + 8192, order.count)]
             let rows = try encode(group.map { prompts[$0] }).normalized()
@@ -91,20 +107,22 @@ public struct ZeroShotClassifier: Sendable {
         return Embeddings(rows: sums.map { $0 / count }, dimension: dimension).normalized()
     }
 
-    /// Takes embeddings of labels that were computed before.
+    /// Makes a classifier from embeddings of labels that were computed before.
     ///
-    /// - Parameter labelEmbeddings: of the same model, one row a label, normalised.
-    /// - Throws: `CLIPError.invalidLabels` for fewer than two labels or another number of rows,
-    ///   `.wrongDimension` if the embeddings are not the model's.
+    /// - Parameters:
+    ///   - model: The model that encodes images, the same that encoded the labels.
+    ///   - labels: At least two labels.
+    ///   - labelEmbeddings: The normalised embeddings of the labels, one row each.
+    /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.wrongEmbeddingCount` if
+    ///   labels and rows differ in number, `.wrongDimension` if the model's embeddings have another
+    ///   dimension.
     public init(
         model: CLIPModel, labels: [String], labelEmbeddings: Embeddings
     ) throws(CLIPError) {
         let dimension = model.configuration.embeddingDimension
         try Self.check(labels)
         guard labels.count == labelEmbeddings.count else {
-            throw .invalidLabels(
-                reason:
-                    "expected \(labels.count) embeddings of labels, found \(labelEmbeddings.count)")
+            throw .wrongEmbeddingCount(expected: labels.count, found: labelEmbeddings.count)
         }
         guard labelEmbeddings.dimension == dimension else {
             throw .wrongDimension(expected: dimension, found: labelEmbeddings.dimension)
@@ -116,18 +134,15 @@ public struct ZeroShotClassifier: Sendable {
     }
 
     private static func check(_ labels: [String]) throws(CLIPError) {
-        guard labels.count >= 2 else {
-            throw .invalidLabels(
-                reason: """
-                    give at least two labels, not \(labels.count): a probability says how much \
-                    better one fits than the others
-                    """)
-        }
+        guard labels.count >= 2 else { throw .tooFewLabels(expected: 2, found: labels.count) }
     }
 
     /// Returns the predictions of an image, best first.
     ///
-    /// - Parameter top: The number of labels returned; all if nil.
+    /// - Parameters:
+    ///   - image: An image of any size.
+    ///   - top: The number of predictions to return; all if nil.
+    /// - Returns: At most `top` predictions.
     /// - Throws: `CLIPError.nonFiniteResult` if the result is not finite.
     public func classify(_ image: RGBImage, top: Int? = nil) throws(CLIPError) -> [Prediction] {
         try classify([image], top: top)[0]
@@ -135,7 +150,10 @@ public struct ZeroShotClassifier: Sendable {
 
     /// Returns the predictions of each image, best first.
     ///
-    /// - Parameter top: The number of labels returned for each image; all if nil.
+    /// - Parameters:
+    ///   - images: Any number of images.
+    ///   - top: The number of predictions to return for each image; all if nil.
+    /// - Returns: At most `top` predictions for each image, in the order of the images.
     /// - Throws: `CLIPError.nonFiniteResult` if the result is not finite.
     public func classify(
         _ images: [RGBImage], top: Int? = nil
@@ -143,14 +161,17 @@ public struct ZeroShotClassifier: Sendable {
         try predictions(of: model.encode(images: images), top: top)
     }
 
-    /// Returns the predictions of each image, given its embedding, best first. Labels with equal
-    /// cosines are in the order given.
+    /// Returns the predictions of each image, given its embedding, best first.
+    ///
+    /// Labels with equal cosines are in the order given. If `top` is small, the best labels are
+    /// selected without sorting the others.
     ///
     /// - Parameters:
     ///   - embeddings: The images' embeddings by the same model, normalised or not.
-    ///   - top: The number of labels returned for each image; all if nil. Few of many labels are
-    ///     selected without sorting the others.
-    /// - Throws: `CLIPError.wrongDimension` if the embeddings are not the model's.
+    ///   - top: The number of predictions to return for each image; all if nil.
+    /// - Returns: At most `top` predictions for each image, in the order of the embeddings.
+    /// - Throws: `CLIPError.wrongDimension` if the embeddings have another dimension than the
+    ///   labels'.
     public func predictions(
         of embeddings: Embeddings, top: Int? = nil
     ) throws(CLIPError) -> [[Prediction]] {
@@ -175,11 +196,11 @@ public struct ZeroShotClassifier: Sendable {
     }
 }
 
-/// Returns the indices of the `count` largest numbers, the largest first and the lower index first
-/// among equals.
+/// Returns the indices of the `count` largest numbers, largest first; of equal numbers, the lower
+/// index comes first.
 func largest(_ count: Int, of numbers: [Float]) -> [Int] {
     func isBefore(_ a: Int, _ b: Int) -> Bool { (numbers[b], a) < (numbers[a], b) }
-    // To insert into a longer list takes longer than to sort all.
+    // Insertion into a longer list is slower than sorting all.
     guard count <= 100, count < numbers.count else {
         return Array(numbers.indices.sorted(by: isBefore).prefix(count))
     }
