@@ -25,7 +25,7 @@ import Testing
 
     // MARK: clusters
 
-    @Test(arguments: [2, 7, 20]) func plantedClustersAreFound(clusters: Int) {
+    @Test(arguments: [2, 7, 20]) func kMeansFindsPlantedClusters(clusters: Int) {
         let means = SphericalKMeans(planted(clusters, each: 12), clusters: clusters)
         for cluster in 0..<clusters {
             let own = means.assignments[(cluster * 12)..<(cluster * 12 + 12)]
@@ -34,7 +34,7 @@ import Testing
         #expect(Set(means.assignments).count == clusters)
     }
 
-    @Test func clustersAreTheSameEveryTime() throws {
+    @Test func clusteringIsDeterministic() throws {
         let vectors = planted(9, each: 40, spread: 2)
         let one = SphericalKMeans(vectors, clusters: 9, threads: 1)
         let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
@@ -61,7 +61,7 @@ import Testing
         #expect(SphericalKMeans(vectors, clusters: 9, swaps: 0).meanCosine <= one.meanCosine)
     }
 
-    @Test func clustersAtTheEdges() {
+    @Test func clusteringHandlesExtremeCounts() {
         let vectors = planted(3, each: 4)
         #expect(SphericalKMeans(vectors, clusters: 1).assignments == [Int](repeating: 0, count: 12))
         #expect(Set(SphericalKMeans(vectors, clusters: 12).assignments).count == 12)
@@ -77,7 +77,7 @@ import Testing
     // MARK: duplicates
 
     @Test(arguments: [0.8, 1.01] as [Float])
-    func duplicatesAreThoseOfBruteForce(threshold: Float) throws {
+    func nearDuplicatesMatchBruteForce(threshold: Float) throws {
         // More than are looked at together.
         let vectors = planted(60, each: 35, spread: 1)
         var random = SplitMix64(state: 5)
@@ -114,7 +114,7 @@ import Testing
         #expect(gone.isEmpty == (threshold > 1))
     }
 
-    @Test func nearestRowsAreThoseOfBruteForce() {
+    @Test func nearestRowsMatchBruteForce() {
         let (a, b) = (planted(10, each: 7), planted(42, each: 100, seed: 2))
         let pool = WorkspacePool(threads: 2)
         let products = dotProducts(a.values, b.values, dimension: 24)
@@ -173,7 +173,7 @@ import Testing
         #expect(components.variances.reduce(0, +) < total)
     }
 
-    @Test func neighboursHaveThePerplexity() {
+    @Test func neighbourhoodsHaveTheGivenPerplexity() {
         let pool = WorkspacePool(threads: 2)
         let neighbours = Neighbours(planted(8, each: 50).normalized(), perplexity: 20, pool)
         #expect(abs(neighbours.probabilities.reduce(0, +) - 1) < 1e-4)
@@ -190,7 +190,7 @@ import Testing
         }
     }
 
-    @Test func forcesAreThoseOfTheFormula() {
+    @Test func forcesMatchTheFormula() {
         let pool = WorkspacePool(threads: 2)
         let vectors = planted(6, each: 50)
         let neighbours = Neighbours(vectors.normalized(), perplexity: 15, pool)
@@ -251,7 +251,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) {
+    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapOfFewPoints(count: Int) {
         let vectors = Embeddings(
             rows: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
         let layout = TSNE().layout(of: vectors)
@@ -263,7 +263,7 @@ import Testing
 
     // MARK: scores
 
-    @Test func captionScores() {
+    @Test func captionScoresMatchTheFormula() {
         #expect(CaptionScores.clipScore(cosine: 0.3) == 0.75)
         #expect(CaptionScores.clipScore(cosine: -0.3) == 0)
         let score = CaptionScores.refCLIPScore(clipScore: 0.75, referenceCosines: [0.2, 0.8, -1])

@@ -172,7 +172,7 @@ import Testing
     }
 
     /// The only file with a video or a second image is not a duplicate by the first one.
-    @Test func jpegsWithMoreThanAnImageAreNotCompared() throws {
+    @Test func jpegsWithSeveralImagesAreNotCompared() throws {
         let plain = try image(Canvas.page(seed: 6)).thumbnail(fitting: 480, quality: 90)
         func segment(_ marker: UInt8, _ content: [UInt8]) -> [UInt8] {
             let length = content.count + 2
@@ -200,7 +200,7 @@ import Testing
         }
     }
 
-    @Test func shapesAgreeButForRounding() {
+    @Test func aspectRatiosAgreeUpToRounding() {
         for (width, height, width2, height2, isSame) in [
             (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),
             (1000, 1000, 1000, 990, false), (640, 480, 480, 640, false), (100, 50, 30, 17, false),
@@ -211,7 +211,7 @@ import Testing
         }
     }
 
-    @Test func tinyImagesOfOtherSizesProveNothing() throws {
+    @Test func tinyImagesOfOtherSizesAreNoDuplicates() throws {
         let (large, small) = (Canvas(64, 64), Canvas(32, 32))
         #expect(PixelDifference(try compared(large), try compared(small)) == nil)
         let same = PixelDifference(try compared(small), try compared(small))

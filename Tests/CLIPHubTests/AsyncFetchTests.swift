@@ -6,14 +6,14 @@ import Testing
 
 /// Downloads for which a task suspends.
 @Suite struct AsyncFetchTests {
-    @Test func fetchedFileIsTheServers() async throws {
+    @Test func downloadedFileEqualsTheServers() async throws {
         let hub = try Hub()
         let model = try await hub.hub.fetch("me/model")
         #expect(try hub.hub.find("me/model")?.path == model.path)
         try hub.expectWhole(true)
     }
 
-    @Test func cancelledDownloadGoesOnWhereItWas() async throws {
+    @Test func cancelledDownloadIsResumed() async throws {
         let hub = try Hub { request, _, answer in
             // The rest comes only after a first request was cancelled.
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
@@ -60,7 +60,7 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test func cancelledTaskAsksForNothing() async throws {
+    @Test func cancelledTaskSendsNoRequest() async throws {
         let hub = try Hub()
         let client = hub.hub
         let task = Task {
@@ -84,7 +84,7 @@ import Testing
 
     /// If the calls held the threads of the cooperative pool, the test could not go on to open the
     /// gate.
-    @Test func waitingCallsLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingCallsDoNotBlockTheCooperativePool() async throws {
         let gate = DispatchSemaphore(value: 0)
         let (requests, request) = AsyncStream<String>.makeStream()
         let hub = try Hub { found, _, _ in

@@ -32,7 +32,7 @@ import Testing
         #expect(hub.bodies == before)
     }
 
-    @Test func goesOnAfterCutsAtRandomBytes() throws {
+    @Test func downloadContinuesAfterRandomCuts() throws {
         let cuts = (0..<8).map { _ in Int.random(in: 1..<60_000) }
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file", request.repetition < cuts.count {
@@ -48,7 +48,7 @@ import Testing
         #expect(starts.count >= 2)
     }
 
-    @Test func aSecondRunGoesOnWhereTheFirstStopped() throws {
+    @Test func secondRunContinuesTheFirst() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file", request.repetition < 3 else { return }
             answer.cut = request.repetition == 0 ? 100_000 : 0
@@ -67,7 +67,7 @@ import Testing
         #expect(first.withLock { $0?.resumedFrom } == 100_000)
     }
 
-    @Test func serversWithoutRangesSendAllAgain() throws {
+    @Test func serverWithoutRangesSendsWholeFile() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file" else { return }
             answer = .init(200, body: contents)
@@ -78,7 +78,7 @@ import Testing
         #expect(hub.bodies == 3)
     }
 
-    @Test func lengthsThatLieAreFound() throws {
+    @Test func wrongContentLengthIsDetected() throws {
         // Shorter than it says, and longer; each against what the hub said first.
         for (claimed, says) in [(400_000, "not the 300000"), (200_000, "200000 of 300000")] {
             let hub = try Hub { request, contents, answer in
@@ -102,7 +102,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: hub.partial))
     }
 
-    @Test func answersCutInTheirHeadersAreNoAnswers() throws {
+    @Test func responseCutInItsHeaderIsRejected() throws {
         let hub = try Hub { request, _, answer in
             if request.repetition == 0 { answer.headerCut = 40 }
         }
@@ -116,7 +116,7 @@ import Testing
         #expect(starts == [200_000, 200_000], "\(starts)")
     }
 
-    @Test func anErrorPageDoesNotReplaceWhatIsThere() throws {
+    @Test func errorPageReplacesNoFile() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer = .init(200, body: Array("<html>please log in</html>".utf8))
@@ -129,7 +129,7 @@ import Testing
         #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == 200_000)
     }
 
-    @Test func otherPartsThanWereAskedForAreNotTaken() throws {
+    @Test func wrongRangeIsRejected() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file", request.rangeStart != nil else { return }
             answer.headers["Content-Range"] = "bytes 250000-299999/300000"
@@ -143,7 +143,7 @@ import Testing
         #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == nil)
     }
 
-    @Test func shardsComeBeforeTheirIndex() throws {
+    @Test func shardsAreDownloadedBeforeTheirIndex() throws {
         let commit = Hub.commit
         let one = Array("one".utf8)
         let folder = try TemporaryFolder()
@@ -176,7 +176,7 @@ import Testing
         #expect(try hub.find("me/sharded") == model)
     }
 
-    @Test func wrongBytesAreFoundAndNotKept() throws {
+    @Test func wrongBytesAreDetectedAndDiscarded() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer.body[12_345] ^= 1
@@ -192,7 +192,7 @@ import Testing
         try hub.expectWhole(true)
     }
 
-    @Test func aPartOfAnotherFileIsFetchedAgain() throws {
+    @Test func partOfAnotherFileIsDownloadedAgain() throws {
         let hub = try Hub()
         try FileManager.default.createDirectory(
             atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
@@ -210,7 +210,7 @@ import Testing
         }
     }
 
-    @Test func answersThatSayNoAreTold() throws {
+    @Test func errorStatusesAreReported() throws {
         for (status, says) in [
             (401, "HF_TOKEN"), (403, "HF_TOKEN"), (418, "status 418"),
         ] {
@@ -232,7 +232,7 @@ import Testing
         #expect("\(gone.error() as Any)".contains("404"))
     }
 
-    @Test func serversThatAreBusyAreAskedAgain() throws {
+    @Test func busyServerIsRetried() throws {
         for status in [429, 500, 502, 503, 504] {
             let hub = try Hub { request, _, answer in
                 guard request.repetition < 1 else { return }
@@ -251,7 +251,7 @@ import Testing
         #expect(never.server.requests.count == 3)
     }
 
-    @Test func connectionsThatStallAreGivenUp() throws {
+    @Test func stalledConnectionIsClosed() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file" else { return }
             answer.cut = 70_000
@@ -264,7 +264,7 @@ import Testing
         try hub.expectWhole(true)  // 70,000 bytes at each try
     }
 
-    @Test func noServerIsAnError() throws {
+    @Test func missingServerIsReported() throws {
         let hub = try Hub(environment: ["HF_ENDPOINT": "http://127.0.0.1:1"])
         #expect("\(hub.error() as Any)".contains("cannot fetch http://127.0.0.1:1/me/model"))
         for nonsense in ["ftp://127.0.0.1", "no address", "http://user:word@127.0.0.1"] {
@@ -273,7 +273,7 @@ import Testing
         }
     }
 
-    @Test func theTokenStaysWithItsServer() throws {
+    @Test func tokenIsNotSentToOtherServers() throws {
         let other = try FaultServer { request in
             .init(200, body: Array((request.headers["authorization"] ?? "none").utf8))
         }
@@ -290,7 +290,7 @@ import Testing
         #expect(other.requests.allSatisfy { $0.headers["authorization"] == nil })
     }
 
-    @Test func redirectsEndSomewhere() throws {
+    @Test func invalidRedirectsAreRejected() throws {
         let circle = try Hub { request, _, answer in
             if request.method == "GET" { answer = .init(302, headers: ["Location": request.path]) }
         }
@@ -311,7 +311,7 @@ import Testing
         #expect(WebAddress("file:///etc") == nil)
     }
 
-    @Test func aFullDiskIsAnError() throws {
+    @Test func fullDiskIsReported() throws {
         let size = 1 << 60
         let hub = try Hub { request, _, answer in
             if request.path.hasSuffix(Hub.name) { answer.headers["X-Linked-Size"] = "\(size)" }
@@ -323,12 +323,12 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test func folderThatMayNotBeWrittenIsAnError() throws {
+    @Test func readOnlyFolderIsReported() throws {
         let hub = try Hub(environment: ["HF_HOME": "/dev/null/hf"])
         #expect("\(hub.error() as Any)".contains("cannot write /dev/null"))
     }
 
-    @Test func itStopsWhenItIsTold() throws {
+    @Test func progressCanStopTheDownload() throws {
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file" { answer.delay = 0.02 }
         }
@@ -342,13 +342,13 @@ import Testing
         #expect((hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart ?? 0) >= 100_000)
     }
 
-    @Test func theNetworkCanBeForbidden() throws {
+    @Test func offlineModeDownloadsNothing() throws {
         let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
         #expect(hub.error() == .offline(name: "me/model"))
         #expect(hub.server.requests.isEmpty)
     }
 
-    @Test func twoAtOnceEndWithTheSameFile() async throws {
+    @Test func concurrentDownloadsGiveOneFile() async throws {
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file" { answer.delay = 0.05 }
         }
@@ -363,7 +363,7 @@ import Testing
         try hub.expectWhole(true)
     }
 
-    @Test func officialFilesAreCheckedAgainstWhatOpenAISays() throws {
+    @Test func officialFilesAreCheckedByOpenAIsSHA256() throws {
         let hub = try Hub()
         // The right bytes are not here, so the answer must be that these are wrong.
         let error = #expect(throws: HubError.self) {

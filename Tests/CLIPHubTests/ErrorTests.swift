@@ -60,7 +60,7 @@ import Testing
         #expect(names.count == 20, "\(names.sorted())")
     }
 
-    @Test(arguments: samples) func messagesKnowNoCommand(_ error: HubError) {
+    @Test(arguments: samples) func messagesNameNoCommand(_ error: HubError) {
         let message = "\(error)"
         #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
         for word in ["--", "clip ", "tiny"] {
@@ -82,7 +82,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect((error as any Error).localizedDescription == error.description)
             }

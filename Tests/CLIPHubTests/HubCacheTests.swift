@@ -43,7 +43,7 @@ import Testing
         #expect(cache.official == official, "\(environment)")
     }
 
-    @Test func namesOfRepositoriesBecomeFoldersAndComeBack() throws {
+    @Test func repositoryNamesMapToFoldersAndBack() throws {
         #expect(cache.folder(of: "owner/name") == folder.path + "/hub/models--owner--name")
         #expect(cache.repositories == [])
         let names = ["a/b", "laion/CLIP-ViT-B-32", "owner/two--dashes"]
@@ -92,7 +92,7 @@ import Testing
         #expect(cache.file(of: "owner/other", among: names) == nil)
     }
 
-    @Test func linksOfFilesThatAreGoneAreNoFiles() throws {
+    @Test func danglingLinksAreNotFound() throws {
         let snapshot = folder.path + "/hub/models--owner--name/snapshots/aaa"
         try FileManager.default.createDirectory(
             atPath: snapshot, withIntermediateDirectories: true)
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func downloadedFileIsLinkedAndBecomesTheMainBranch() throws {
+    @Test func downloadedFileIsLinkedFromTheMainBranch() throws {
         let address = try #require(WebAddress("https://example.org/x"))
         let file = RemoteFile(
             name: "model.safetensors", address: address, etag: "e7a9", commit: "c0ffee", size: 1)

@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 4]) func eachFileIsFetchedOnce(_ count: Int) async throws {
+    @Test(arguments: [1, 4]) func eachFileIsDownloadedOnce(_ count: Int) async throws {
         let repositories = try Repositories()
         let names = Array(repositories.names.prefix(count))
         let models = try await fetch(names, by: repositories.hub)
@@ -81,7 +81,7 @@ import Testing
         #expect(Set(gets).count == 2 * count, "\(gets.sorted())")
     }
 
-    @Test func manyTasksFindAndCheckTheSameModel() async throws {
+    @Test func concurrentTasksFindAndCheckOneModel() async throws {
         let repositories = try Repositories()
         let hub = repositories.hub
         let model = try await hub.fetch("me/a")

@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func partialFilesAreRegular(_ kind: Kind) throws {
+    @Test(arguments: Kind.allCases) func plantedPartialFileIsRejected(_ kind: Kind) throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", hub.contents.prefix(1000))
@@ -53,7 +53,7 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test(arguments: Kind.allCases) func locksAreRegular(_ kind: Kind) throws {
+    @Test(arguments: Kind.allCases) func plantedLockIsRejected(_ kind: Kind) throws {
         let hub = try Hub()
         let locks = hub.folder.path + "/hf/hub/.locks/models--me--model"
         try FileManager.default.createDirectory(
@@ -72,7 +72,7 @@ import Testing
     }
 
     /// A link to the whole file must not become the blob.
-    @Test func aLinkToTheRightBytesIsNoPartialFile() throws {
+    @Test func linkToTheRightBytesIsNoPartialFile() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", hub.contents)
@@ -82,7 +82,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: hub.blob))
     }
 
-    @Test func partialFilesWithOtherNamesAreLeftAlone() throws {
+    @Test func otherPartialFilesAreKept() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", [UInt8](repeating: 7, count: 1000))
@@ -92,7 +92,7 @@ import Testing
         #expect(try bytes(ofFile: victim) == [UInt8](repeating: 7, count: 1000))
     }
 
-    @Test func aPipeAsReferenceIsNotWaitedFor() throws {
+    @Test func pipeAsReferenceDoesNotBlock() throws {
         let hub = try Hub()
         let model = try hub.fetch()
         let reference = hub.cache + "/refs/main"
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: [Kind.link, .danglingLink, .pipe])
-    func referencesAreReplacedAndNotWrittenThrough(_ kind: Kind) throws {
+    func plantedReferenceIsReplacedNotWritten(_ kind: Kind) throws {
         let hub = try Hub()
         let reference = hub.cache + "/refs/main"
         try FileManager.default.createDirectory(

@@ -7,7 +7,7 @@ import Testing
 
 /// Which models are known, and which of them are found.
 @Suite struct RegistryTests {
-    @Test func knowsAllPlainModelsOfOpenCLIP() throws {
+    @Test func allPlainOpenCLIPModelsAreKnown() throws {
         #expect(HubModel.all.count == 70)
         #expect(HubModel.all.filter { $0.official != nil }.count == 9)
         let names = HubModel.all.flatMap { [$0.name] + $0.aliases }
@@ -40,7 +40,7 @@ import Testing
         #expect(text("ViT-H-14-378:dfn5b").contains("squash"))
     }
 
-    @Test func unknownNamesComeWithSimilarOnes() {
+    @Test func unknownNameSuggestsSimilarOnes() {
         for (name, similar) in [
             ("ViT-B32", "ViT-B/32"), ("vit-b/32", "ViT-B/32"), ("RN-50", "RN50"),
             ("ViT-B-32:laion2b_s34b_b79", "ViT-B-32:laion2b_s34b_b79k"),
@@ -74,13 +74,13 @@ import Testing
         #expect(HubModel.named(name)?.name == expected, "\(name)")
     }
 
-    @Test func anArchitectureOfSeveralWeightsIsNoName() {
+    @Test func architectureWithSeveralWeightsIsAmbiguous() {
         for name in ["ViT-H-14", "ViT-g-14", "ViT-B", "-quickgelu", ""] {
             #expect(HubModel.named(name) == nil, "\(name): \(HubModel.named(name)?.name ?? "")")
         }
     }
 
-    @Test func repositoriesAreFoundWithOpenCLIPsPrefix() throws {
+    @Test func openCLIPPrefixIsAccepted() throws {
         let folder = try TemporaryFolder()
         let snapshot = folder.path + "/.cache/huggingface/hub/models--me--model/snapshots/c"
         try FileManager.default.createDirectory(
@@ -94,7 +94,7 @@ import Testing
     }
 
     /// Weights that other libraries fetched, in the layouts in which they keep them.
-    @Test func findsWhatOthersFetched() throws {
+    @Test func downloadsOfOtherLibrariesAreFound() throws {
         let folder = try TemporaryFolder()
         let hub = CLIPHub(environment: ["HOME": folder.path])
         func put(_ path: String, _ contents: String = "x") throws {

@@ -103,7 +103,7 @@ import Testing
             ])
     }
 
-    @Test func linesWithNULEndAList() throws {
+    @Test func nulByteInAListIsAnError() throws {
         try touch("1.jpg", "2.jpg", "3.jpg")
         let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
         let list = FilePath(try folder.write("list.txt", text.utf8))
@@ -114,7 +114,7 @@ import Testing
             ])
     }
 
-    @Test func unreadableFoldersAreSaid() throws {
+    @Test func unreadableFoldersAreReported() throws {
         guard geteuid() != 0 else { return }  // root reads everything
         try touch("a/x.jpg", "b/y.jpg")
         chmod(folder.path + "/a", 0)
@@ -142,7 +142,7 @@ import Testing
     }
 
     @Test(arguments: ["ustar", "pax", "gnu", "v7"])
-    func archivesOfEveryKind(_ kind: String) throws {
+    func archivesOfEveryKindAreRead(_ kind: String) throws {
         // A name longer than the 100 bytes of the first field, but in v7, which has no other.
         let long = kind == "v7" ? "" : "/" + String(repeating: "deep/", count: 25) + "end"
         let path = try makeSamples(3, prefix: long)
@@ -177,7 +177,7 @@ import Testing
     }
 
     /// The first dot ends what the files of a sample share, even where that is a year.
-    @Test func namesWithDotsInArchives() throws {
+    @Test func sampleNameEndsAtItsFirstDot() throws {
         try touch("t/2024.01.jpg", "t/2024.02.jpg", "t/._2024.02.jpg", "t/2024.02.txt")
         try run(
             "/usr/bin/tar", "-cf", folder.path + "/t.tar", "2024.01.jpg", "._2024.02.jpg",
@@ -191,7 +191,7 @@ import Testing
     }
 
     /// Sizes that no file has end the archive, not the process.
-    @Test func archivesWithImpossibleSizes() throws {
+    @Test func impossibleSizesEndTheArchive() throws {
         try touch("x.jpg")
         let archive = folder.path + "/x.tar"
         for size in ["9223372036854775807", "-5"] {
@@ -207,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func archivesThatBreakOff() throws {
+    @Test func truncatedArchivesAreReported() throws {
         let path = try makeSamples(4)
         let archive = folder.path + "/whole.tar"
         try run(
@@ -257,7 +257,7 @@ import Testing
         return found
     }
 
-    @Test func textsInEveryFormat() throws {
+    @Test func textsAreReadFromEveryFormat() throws {
         #expect(try texts("a.txt", "\u{FEFF}one\r\n\ntwo") == ["one", "", "two"])
         let csv =
             "\u{FEFF}id,caption\r\n1,\"a \"\"big\"\" cat, asleep\"\r\n\r\n2,\"two\nlines\"\n3,plain"
@@ -291,7 +291,7 @@ import Testing
 /// Random samples.
 @Suite struct ReservoirTests {
     /// Algorithm R by hand, with the generator written out.
-    @Test func samplesAreThoseOfAlgorithmR() {
+    @Test func samplesMatchAlgorithmR() {
         for (size, count, seed) in [(10, 1000, 0), (1, 7, 3), (5, 5, 1), (5, 3, 1), (3, 100, 9)] {
             var state = UInt64(seed)
             func next() -> UInt64 {
@@ -312,7 +312,7 @@ import Testing
         }
     }
 
-    @Test func everyElementIsAsLikely() {
+    @Test func samplesAreUniform() {
         var counts = [Int](repeating: 0, count: 20)
         for seed in 0..<4000 {
             var reservoir = Reservoir<Int>(size: 5, seed: UInt64(seed))

@@ -74,7 +74,7 @@ import Testing
 
     /// Size and time are the same, the content is not.
     @Test(arguments: ["copy.png", "kept.png"])
-    func changedContentStays(_ changed: String) throws {
+    func changedFilesAreKept(_ changed: String) throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let path = "\(photos)/\(changed)"
         let date = try #require(files.attributesOfItem(atPath: path)[.modificationDate] as? Date)
@@ -84,7 +84,7 @@ import Testing
         #expect(try RemovalLog.entries(of: log).isEmpty)
     }
 
-    @Test func nothingIsRemovedWithoutWhatIsKept() throws {
+    @Test func nothingIsRemovedWithoutAKeptCopy() throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         try files.removeItem(atPath: photos + "/kept.png")
         try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
@@ -92,7 +92,7 @@ import Testing
 
     /// Paths that an index from elsewhere may have.
     @Test(arguments: ["../outside/thesis.tex", "sub/../../outside/thesis.tex", "", "sub//copy.png"])
-    func pathsOutOfTheFolderAreRefused(_ path: String) throws {
+    func pathsOutsideTheFolderAreRejected(_ path: String) throws {
         try folder.write("outside/thesis.tex", "the same".utf8)
         let kept = try image("kept.png")
         let planted = IndexedImage(
@@ -124,13 +124,13 @@ import Testing
         #expect(exists("outside/z.png"))
     }
 
-    @Test func namesOfOneFileAreNoDuplicates() throws {
+    @Test func hardLinksAreNoDuplicates() throws {
         try files.linkItem(atPath: photos + "/kept.png", toPath: photos + "/hard.png")
         try expectStays(
             try image("hard.png"), keeping: try image("kept.png"), says: "the same file as")
     }
 
-    @Test func duplicatesAreMovedAndPutBack() throws {
+    @Test func duplicatesAreMovedAndMovedBack() throws {
         let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
@@ -155,7 +155,7 @@ import Testing
     }
 
     /// Only a target below the indexed folder is marked, by its path without links.
-    @Test func targetsInsideAreMarked() throws {
+    @Test func targetsInsideTheFolderAreMarked() throws {
         try files.createSymbolicLink(
             atPath: folder.path + "/link", withDestinationPath: photos + "/sub")
         for (target, isMarked) in [
@@ -171,7 +171,7 @@ import Testing
         #expect(try bytes(ofFile: photos + "/sub/.clip-ignore") == Array("mine".utf8))
     }
 
-    @Test func markedFoldersArePassedOver() throws {
+    @Test func markedFoldersAreSkipped() throws {
         try folder.write("photos/sub/.clip-ignore", "".utf8)
         let whole = Array(FolderWalk(FilePath(photos)))
         #expect(
@@ -216,7 +216,7 @@ import Testing
     }
 
     /// What a move to another disk does.
-    @Test func copiesHaveTimesAndPermissions() throws {
+    @Test func copiesKeepTimesAndPermissions() throws {
         let name = Array("copy.png".utf8)
         let path = photos + "/copy.png"
         let date = Date(timeIntervalSince1970: 1_234_567_890)
@@ -247,7 +247,7 @@ import Testing
     }
 
     /// The process ends between two lines, and inside of one.
-    @Test func interruptedMovesAreJudgedByTheDisk() throws {
+    @Test func interruptedMovesAreResolvedFromTheDisk() throws {
         let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
@@ -275,7 +275,7 @@ import Testing
         #expect(again.restored.isEmpty, "\(again)")
     }
 
-    @Test func movesThatWereNotBegunAreLeftAlone() throws {
+    @Test func unstartedMovesAreIgnored() throws {
         let kept = try image("kept.png")
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
             try image("copy.png"), keeping: kept)
@@ -298,7 +298,7 @@ import Testing
         #expect(undone.deleted.first?.kept.lastComponent == Array("kept.png".utf8)[...])
     }
 
-    @Test func whatWasMovedAndChangedStays() throws {
+    @Test func movedAndChangedFilesAreKept() throws {
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
             try image("copy.png"), keeping: try image("kept.png"))
         try folder.write("away/copy.png", "edited".utf8)
@@ -308,7 +308,7 @@ import Testing
         #expect(!exists("photos/copy.png"))
     }
 
-    @Test func otherFilesAreNoLogs() throws {
+    @Test func otherFilesAreNotTakenForLogs() throws {
         for text in ["x\n", "{\"step\":\"done\"}\n", "[1]\n"] {
             try folder.write("log.jsonl", text.utf8)
             #expect(throws: RemovalError.self) { try RemovalUndo(log: log).run() }
@@ -322,7 +322,7 @@ import Testing
 
     /// A process may end at any byte of an entry; the next line is written behind it.
     @Test(arguments: [nil, "a \"reason\"\n"])
-    func beginningsOfEntriesArePassedOver(_ reason: String?) throws {
+    func truncatedEntriesAreSkipped(_ reason: String?) throws {
         let entry = RemovalLog.Entry(
             step: .done, folder: "/a", target: reason.map { _ in "/b" }, from: "/a/\"{\\}\n",
             to: reason.map { _ in "/b/x" }, digest: [UInt8](repeating: 0xAB, count: 32),
@@ -359,7 +359,7 @@ import Testing
                 "line 1 is not an entry of a log of removed duplicates"))
     }
 
-    @Test func nothingIsAppendedToOtherFiles() throws {
+    @Test func otherFilesAreNotAppendedTo() throws {
         for content in [Array("{\"a\":1}\n".utf8), SmallPNG.bytes(1)] {
             try folder.write("other", content)
             let path = FilePath(folder.path + "/other")
@@ -375,7 +375,7 @@ import Testing
         #expect(try RemovalLog.entries(of: log).count == 4)
     }
 
-    @Test func logsInWhichNothingIsLoggedAreRemoved() throws {
+    @Test func emptyLogsAreRemoved() throws {
         do {
             let log = try RemovalLog(in: FilePath(photos))
             #expect((try? FileStatus(path: log.path.bytes)) != nil)

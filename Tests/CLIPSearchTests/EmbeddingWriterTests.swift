@@ -66,7 +66,7 @@ import Testing
         ("x.jsonl", .jsonLines), ("x.npy", .npy), ("x", .shards(rows: 4)),
     ]
 
-    @Test func whatIsWritten() throws {
+    @Test func writtenFilesHaveTheExpectedContent() throws {
         let path = try made("out")
         for (name, layout) in Self.layouts {
             let writer = try writer("\(path)/\(name)", layout)
@@ -95,7 +95,7 @@ import Testing
     /// Any byte that is not as it was written: the rows before it are kept, the others are written
     /// again.
     @Test(arguments: 0..<3)
-    func damagedRowsAreWrittenAgain(_ kind: Int) throws {
+    func damagedRowsAreRewritten(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let whole = try made("whole")
         let first = try writer("\(whole)/\(name)", layout)
@@ -135,7 +135,7 @@ import Testing
     }
 
     /// Half a job under the name of a whole one is not taken for it.
-    @Test func aFileThatGotItsNameTooEarlyIsGoneOnWith() throws {
+    @Test func prematurelyNamedFileIsContinued() throws {
         let path = try made("early") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
         try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
@@ -147,7 +147,7 @@ import Testing
         #expect(try bytes(ofFile: path).count { $0 == 10 } == 9)
     }
 
-    @Test(arguments: 0..<3) func linksAreNotWrittenThrough(_ kind: Int) throws {
+    @Test(arguments: 0..<3) func linksAreNotWritten(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let victim = try folder.write("victim", Array("precious".utf8))
         let partial = layout == .shards(rows: 4) ? "x/00000.npy.partial" : "\(name).partial"
@@ -164,7 +164,7 @@ import Testing
 
     /// A process may end at any byte of what it has written.
     @Test(arguments: 0..<3)
-    func anyBreakIsGoneOnFrom(_ kind: Int) throws {
+    func jobContinuesFromAnyByte(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let whole = try made("whole")
         let first = try writer("\(whole)/\(name)", layout)
@@ -211,7 +211,7 @@ import Testing
     }
 
     /// And between the two steps in which a pair of files gets its names.
-    @Test func halfFinishedPairs() throws {
+    @Test func halfFinishedPairIsCompleted() throws {
         let path = try made("half")
         let first = try writer(path + "/x.npy", .npy)
         try write(first)
@@ -232,7 +232,7 @@ import Testing
     }
 
     /// A shard may be full and not finished.
-    @Test func fullShards() throws {
+    @Test func fullUnfinishedShardIsFinished() throws {
         let path = try made("full")
         let first = try writer(path, .shards(rows: 3))
         try write(first)
@@ -253,7 +253,7 @@ import Testing
 
     /// Shards that are full are compared with their checksums as long as the job goes on.
     @Test(arguments: ["00000.npy", "00000.names.jsonl", "00001.npy", ".job"], [true, false])
-    func changedShardsAreNotGoneOnWith(_ name: String, isMissing: Bool) throws {
+    func changedShardIsNotContinued(_ name: String, isMissing: Bool) throws {
         let path = try made("changed")
         do { try write(try writer(path, .shards(rows: 2)), upTo: 5) }
         let file = "\(path)/\(name)"
@@ -282,7 +282,7 @@ import Testing
         #expect(!left.contains { $0.hasSuffix(".partial") || $0 == ".job" }, "\(left)")
     }
 
-    @Test func twoWritersDoNotMeet() throws {
+    @Test func secondWriterIsRejected() throws {
         let path = folder.path + "/x.jsonl"
         let first = try writer(path, .jsonLines)
         let error = #expect(throws: EmbeddingFileError.self) {
@@ -296,7 +296,7 @@ import Testing
 
     /// Nothing is begun anew over the rows of a job whose file cannot be read at the moment.
     @Test(arguments: 0..<3, [true, false])
-    func unreadableJobFilesKeepTheRows(_ kind: Int, _ isResumed: Bool) throws {
+    func unreadableJobFileKeepsTheRows(_ kind: Int, _ isResumed: Bool) throws {
         let (name, layout) = Self.layouts[kind]
         let path = try made("job")
         do { try write(try writer("\(path)/\(name)", layout), upTo: 3) }
@@ -326,7 +326,7 @@ import Testing
     }
 
     /// A process that has given its file the name, and not closed it yet, keeps it.
-    @Test func aFileThatIsBeingFinishedIsLeftAlone() throws {
+    @Test func fileBeingFinishedIsLeftAlone() throws {
         let path = try made("busy") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
         try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
@@ -343,7 +343,7 @@ import Testing
         #expect(try writer(path, .jsonLines, resuming: true).count == 4)
     }
 
-    @Test(arguments: [true, false]) func finishedPartsGetTheirNamesBack(_ hasVectors: Bool) throws {
+    @Test(arguments: [true, false]) func finishedPartsAreRenamedBack(_ hasVectors: Bool) throws {
         let path = FilePath(try made("part") + (hasVectors ? "/x.npy" : "/x.jsonl"))
         func part(_ isResumed: Bool) throws -> EmbeddingPart {
             try EmbeddingPart(path, hasVectors: hasVectors, 3, isResumed: isResumed)

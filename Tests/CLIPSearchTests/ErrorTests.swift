@@ -82,7 +82,7 @@ import Testing
         #expect(names.count == 16, "\(names.sorted())")
     }
 
-    @Test func messagesKnowNoCommand() {
+    @Test func messagesNameNoCommand() {
         for error in Self.samples {
             let message = "\(error)"
             #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
@@ -93,7 +93,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect(error.localizedDescription == "\(error)")
             }
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test func onlyChoicesThatDifferAreNamed() {
+    @Test func onlyDifferingOptionsAreNamed() {
         var options = RGBImage.DecodingOptions()
         options.allowsTruncated = true
         let tolerant = IndexedDecoding(options, ImagePreprocessor())
@@ -164,7 +164,7 @@ import Testing
         #expect(try update().map(\.isNew) == [false, false])
     }
 
-    @Test func failuresOfOlderVersionsHaveTheSameCause() {
+    @Test func storedFailuresOfOlderVersionsAreMatched() {
         let error = CLIPError.imageTooLarge(path: "a", width: 20, height: 30, maximumPixels: 500)
         let failure = StoredFailure(error)
         let old = "\(error); raise the limit (--max-pixels, maximumPixels) if it is to be trusted"

@@ -71,7 +71,7 @@ import Testing
         #expect(try FolderIndex(folder: path).count == 5)
     }
 
-    @Test func anIndexThatForgotItsModelIsNotEmptied() throws {
+    @Test func indexWithoutModelRecordIsNotEmptied() throws {
         try change("DELETE FROM facts WHERE name = 'fingerprint'")
         let error = #expect(throws: IndexError.self) { try update() }
         #expect("\(try #require(error))".contains("is damaged"), "\(error)")
@@ -117,7 +117,7 @@ import Testing
         #expect("\(try #require(changed))".contains("is damaged"), "\(sql): \(changed)")
     }
 
-    @Test(arguments: [true, false]) func changedVectorsAreNoticed(keepingTime: Bool) throws {
+    @Test(arguments: [true, false]) func changedVectorsAreDetected(keepingTime: Bool) throws {
         let file = "\(place)/vectors.f32"
         let time = try files.attributesOfItem(atPath: file)[.modificationDate]
         var vectors = try bytes(ofFile: file)
@@ -132,7 +132,7 @@ import Testing
     }
 
     /// The database is as an update left it, but not the index that finds files by their rows.
-    @Test func everyByteOfTheDatabaseIsLookedAt() throws {
+    @Test func everyByteOfTheDatabaseIsChecked() throws {
         let file = "\(place)/files.sqlite"
         let whole = try bytes(ofFile: file)
         let expected = try FolderIndex(folder: path).search(
@@ -154,7 +154,7 @@ import Testing
     }
 
     @Test(arguments: ["vectors.f32", "files.sqlite", "files.sqlite-wal"])
-    func plantedLinksAreNotWrittenThrough(_ name: String) throws {
+    func plantedLinksAreNotWritten(_ name: String) throws {
         let victim = try folder.write("victim", Array("precious".utf8))
         try? files.removeItem(atPath: "\(place)/\(name)")
         try files.createSymbolicLink(atPath: "\(place)/\(name)", withDestinationPath: victim)
@@ -163,7 +163,7 @@ import Testing
         #expect(try bytes(ofFile: victim) == Array("precious".utf8))
     }
 
-    @Test func roundedVectorsOfOthersAreNotTrusted() throws {
+    @Test func foreignQuantisedVectorsAreNotTrusted() throws {
         let update = try IndexUpdate(
             folder: path, model: model, modelName: "seeded", decoding: .init())
         update.quantizingFrom = 5
@@ -177,7 +177,7 @@ import Testing
         #expect(try FolderIndex(folder: path).search(query, top: 1) == expected)
     }
 
-    @Test func anyNumberOfResultsMayBeAskedFor() throws {
+    @Test func anyResultCountIsAccepted() throws {
         try files.removeItem(atPath: "\(path)/0.png")
         try update()
         let found = try FolderIndex(folder: path).search(
@@ -202,7 +202,7 @@ import Testing
         _ = try update.run()
     }
 
-    @Test func verifyingComparesVectorsWithTheirChecksums() throws {
+    @Test func verifyChecksVectorChecksums() throws {
         try verify()
         try flip("vectors.f32", at: 2 * 64 + 3, in: place)
         try update()
@@ -210,7 +210,7 @@ import Testing
         #expect("\(try #require(error))".contains("does not match its checksum"), "\(error)")
     }
 
-    @Test func verifyingRoundsTheVectorsAnew() throws {
+    @Test func verifyQuantisesTheVectorsAgain() throws {
         try verify()
         let whole = try bytes(ofFile: "\(place)/vectors.i8")
         try flip("vectors.i8", at: whole.count - 3, in: place)
@@ -219,7 +219,7 @@ import Testing
     }
 
     @Test(arguments: ["files.sqlite", "facts", "model", "vectors.f32", "sealed vectors.f32"])
-    func damagedUnfinishedRebuildsAreBegunAnew(damage: String) throws {
+    func damagedUnfinishedRebuildIsRestarted(damage: String) throws {
         do {
             let rebuild = try IndexUpdate(
                 folder: path, model: model, modelName: "seeded", decoding: .init(), isRebuild: true)
@@ -256,7 +256,7 @@ import Testing
     }
 
     /// While an update runs, damage is looked for again, but not for ever.
-    @Test func damageIsSaidDuringUpdates() throws {
+    @Test func damageIsReportedDuringUpdates() throws {
         let lock = try RowWriter.lock(place)
         defer { withExtendedLifetime(lock) {} }
         try change("DELETE FROM facts WHERE name = 'sum'")
@@ -283,7 +283,7 @@ import Testing
     }
 
     /// As after a first update that a full disk ended.
-    @Test func indexesThatHoldNothingYetAreSaidToBeSo() throws {
+    @Test func emptyIndexIsReported() throws {
         for name in try files.contentsOfDirectory(atPath: place.description) {
             try files.removeItem(atPath: "\(place)/\(name)")
         }

@@ -44,7 +44,7 @@ import Testing
         try files.setAttributes([.modificationDate: time], ofItemAtPath: "\(path)/\(name)")
     }
 
-    @Test func foldersThatCannotBeListedKeepTheirImages() throws {
+    @Test func imagesOfUnlistableFoldersAreKept() throws {
         for seed in 0..<3 { try add("sub/\(seed).png", seed: seed) }
         try add("a.png", seed: 3)
         try add("sub0.png", seed: 4)  // sorts right behind the folder
@@ -74,7 +74,7 @@ import Testing
     }
 
     /// The old index stays until every folder of which it has images can be listed.
-    @Test func rebuildsThatCannotListAFolderKeepTheOldIndex() throws {
+    @Test func rebuildWithUnlistableFolderKeepsTheOldIndex() throws {
         for seed in 0..<2 { try add("sub/\(seed).png", seed: seed) }
         try add("a.png", seed: 3)
         #expect(try update().encoded == 3)
@@ -107,7 +107,7 @@ import Testing
     }
 
     /// A folder may be named in several ways, and be moved.
-    @Test func failuresAreKnownUnderAnyNameOfTheFolder() throws {
+    @Test func failuresAreKnownUnderEveryNameOfTheFolder() throws {
         try add("a.png", seed: 1)
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/b.png"))
         try files.createSymbolicLink(
@@ -154,7 +154,7 @@ import Testing
         #expect(Array(ImageCollection([.path(path)])).count == 1)
     }
 
-    @Test func aRootThatCannotBeListedChangesNothing() throws {
+    @Test func unlistableRootChangesNothing() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()
         let update = try IndexUpdate(
@@ -170,7 +170,7 @@ import Testing
         #expect(try names() == ["0.png", "1.png", "2.png"])
     }
 
-    @Test func failuresOfLimitsAreTriedAgain() throws {
+    @Test func limitFailuresAreRetried() throws {
         try add("a.png", seed: 1)
         var small = RGBImage.DecodingOptions()
         small.maximumPixels = 10
@@ -182,7 +182,7 @@ import Testing
     }
 
     /// The old vector would be an answer for an image that is not there any more.
-    @Test func changedImagesBeyondALimitLoseTheirVectors() throws {
+    @Test func changedImageBeyondALimitLosesItsVector() throws {
         try add("a.png", seed: 1)
         _ = try update()
         try add("a.png", seed: 2)
@@ -197,7 +197,7 @@ import Testing
         #expect(try names() == ["a.png"])
     }
 
-    @Test func failuresOfInterruptedUpdatesAreNew() throws {
+    @Test func interruptedFailuresAreReportedLater() throws {
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
         do {
             let interrupted = try IndexUpdate(
@@ -211,7 +211,7 @@ import Testing
         #expect(try update().failures.map(\.isNew) == [false])
     }
 
-    @Test func movedFilesLeaveTheirFailuresBehind() throws {
+    @Test func movedFileLeavesItsFailureBehind() throws {
         try add("a.png", seed: 1)
         _ = try update()
         var found: [FolderWalk.Element] = [
@@ -229,7 +229,7 @@ import Testing
         #expect(try names() == ["b.png"])
     }
 
-    @Test func equalFilesAreMovedOnceEach() throws {
+    @Test func equalFilesAreMatchedOnceEach() throws {
         for number in 10..<40 { try add("sub/\(number).png", seed: 1) }
         try add("stays.png", seed: 1)
         #expect(try update().encoded == 31)
@@ -244,7 +244,7 @@ import Testing
         #expect(try update().unchanged == 32)
     }
 
-    @Test func filesThatCannotBeReadAreTriedAgain() throws {
+    @Test func unreadableFilesAreRetried() throws {
         try files.createSymbolicLink(
             atPath: "\(path)/a.png", withDestinationPath: folder.path + "/later.png")
         let first = try update()
@@ -255,7 +255,7 @@ import Testing
         #expect(second.failures.isEmpty, "\(second)")
     }
 
-    @Test func damagedContentIsTriedAgainOnlyAfterAChange() throws {
+    @Test func damagedFileIsRetriedOnlyAfterAChange() throws {
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/a.png"))
         #expect(try update().failures.map(\.isNew) == [true])
         let again = try update()
@@ -271,7 +271,7 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    @Test func changedTimesAloneEncodeNothing() throws {
+    @Test func changedTimesAloneDoNotReencode() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()
         for seed in 0..<3 { try setTime("\(seed).png", Date(timeIntervalSince1970: 1e9)) }
@@ -294,7 +294,7 @@ import Testing
         #expect(changed.unchanged == 0, "\(changed)")
     }
 
-    @Test func verifyingComparesTheContent() throws {
+    @Test func verifyComparesTheContent() throws {
         try add("a.png", seed: 1)
         try add("b.png", seed: 2)
         _ = try update()
@@ -315,7 +315,7 @@ import Testing
         #expect(verified.unchanged == 1, "\(verified)")
     }
 
-    @Test func indexesWithoutChecksumsGetThem() throws {
+    @Test func indexWithoutChecksumsGetsThem() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
         _ = try update()

@@ -67,7 +67,7 @@ import Testing
         #expect(names.filter { $0.hasPrefix(".clip") } == [".clip-index"])
     }
 
-    @Test func twoWritersDoNotMeet() throws {
+    @Test func secondWriterIsRejected() throws {
         _ = try update(0)
         let rebuild = try IndexUpdate(
             folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
@@ -81,7 +81,7 @@ import Testing
     }
 
     /// What a rebuild with another model left is of no use to this one.
-    @Test func rebuildsGoOnWithTheSameModelAlone() throws {
+    @Test func rebuildContinuesOnlyWithTheSameModel() throws {
         _ = try update(0)
         var isFirst = true
         do {
@@ -124,7 +124,7 @@ import Testing
 
     /// Such links may have come with the images.
     @Test(arguments: [".clip-index.old", ".clip-index.new"])
-    func rebuildsDeleteNothingBehindLinks(name: String) throws {
+    func rebuildDeletesNothingBehindLinks(name: String) throws {
         let documents = try TemporaryFolder()
         for name in ["letter.txt", "seal", "files.sqlite"] {
             try documents.write(name, "precious".utf8)
@@ -142,7 +142,7 @@ import Testing
     }
 
     /// An index on another disk stays there, and the link stays a link.
-    @Test(arguments: ["", "/"]) func linkedIndexesAreRebuiltAtTheirTarget(slash: String) throws {
+    @Test(arguments: ["", "/"]) func linkedIndexIsRebuiltAtItsTarget(slash: String) throws {
         let disk = try TemporaryFolder()
         let files = FileManager.default
         try files.createDirectory(atPath: disk.path + "/vectors", withIntermediateDirectories: true)
@@ -165,7 +165,7 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: disk.path) == ["vectors"])
     }
 
-    @Test func linksToMissingIndexesAreAnError() throws {
+    @Test func linkToAMissingIndexIsReported() throws {
         let disk = try TemporaryFolder()
         try link(".clip-index", to: disk.path + "/vectors")
         let error = #expect(throws: IndexError.self) { try update(0, isRebuild: false) }
@@ -173,7 +173,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path).isEmpty)
     }
 
-    @Test func otherFilesInAnIndexOutliveRebuilds() throws {
+    @Test func rebuildKeepsOtherFilesInTheIndex() throws {
         _ = try update(0, isRebuild: false)
         try folder.write(".clip-index/note.txt", "mine".utf8)
         #expect(try update(1).encoded == 5)
@@ -182,7 +182,7 @@ import Testing
     }
 
     /// The error comes before anything is encoded, and not after hours.
-    @Test func otherFilesInThePlaceOfTheOldIndexAreAnError() throws {
+    @Test func foreignFileInPlaceOfTheOldIndexIsReported() throws {
         _ = try update(0, isRebuild: false)
         try FileManager.default.createDirectory(
             atPath: folder.path + "/.clip-index.old", withIntermediateDirectories: true)

@@ -37,7 +37,7 @@ import Testing
         matches.map { String($0.path.description.dropFirst(path.bytes.count + 1)) }
     }
 
-    @Test func searchFindsWhatBruteForceFinds() throws {
+    @Test func searchMatchesBruteForce() throws {
         for seed in 0..<40 {
             try add(seed % 2 == 0 ? "\(seed).png" : "sub/\(seed).png", seed: seed)
         }
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func whatChangedIsSeen() throws {
+    @Test func changesAreDetected() throws {
         for seed in 0..<6 { try add("\(seed).png", seed: seed) }
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
         let first = try update()
@@ -136,7 +136,7 @@ import Testing
         #expect(try update().unchanged == 1)
     }
 
-    @Test func writersDoNotMeetReadersGoOn() throws {
+    @Test func writersExcludeEachOtherNotReaders() throws {
         for seed in 0..<4 { try add("\(seed).png", seed: seed) }
         try update()
         try add("new.png", seed: 9)
@@ -151,7 +151,7 @@ import Testing
         #expect(try FolderIndex(folder: path).search(query, top: 9).count == 5)
     }
 
-    @Test func damageIsSaid() throws {
+    @Test func damageIsReported() throws {
         #expect(throws: IndexError.missing(folder: path.description)) {
             try FolderIndex(folder: path)
         }
@@ -174,7 +174,7 @@ import Testing
         #expect("\(try #require(error))".contains("not a database"))
     }
 
-    @Test func rowsOfDeletedFilesAreGivenToOthers() throws {
+    @Test func rowsOfDeletedFilesAreReused() throws {
         for seed in 0..<20 { try add("\(seed).png", seed: seed) }
         try update()
         let reader = try FolderIndex(folder: path)
@@ -203,7 +203,7 @@ import Testing
     }
 
     /// On a disk that cannot be written, SQLite must leave no marks beside its file.
-    @Test func fixedDatabasesAreRead() throws {
+    @Test func readOnlyDatabaseIsRead() throws {
         let odd = FilePath(folder.path).appending(
             [0x61, 0xFF, 0x25, 0x3F, 0x23] + " é.sqlite".utf8)
         do {
@@ -217,7 +217,7 @@ import Testing
         #expect(!names.contains { $0.hasSuffix("-shm") })
     }
 
-    @Test func manyVectorsAreRounded() throws {
+    @Test func quantisedIndexGivesTheSameResult() throws {
         func quantized() throws -> QuantizedVectors? {
             QuantizedVectors(try MappedFile(path: "\(path)/.clip-index/vectors.i8"))
         }

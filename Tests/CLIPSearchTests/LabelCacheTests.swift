@@ -29,7 +29,7 @@ import Testing
         get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
     }
 
-    @Test func keptEmbeddingsAreThoseOfTheModel() throws {
+    @Test func cachedEmbeddingsEqualTheModels() throws {
         let expected = try ZeroShotClassifier(
             model: model, labels: ["a", "b"], templates: ["{}", "the {}"]
         ).labelEmbeddings
@@ -44,7 +44,7 @@ import Testing
     }
 
     /// A file with other numbers and the checksum of these is taken: nothing is computed anew.
-    @Test func whatIsKeptIsRead() throws {
+    @Test func cachedEmbeddingsAreRead() throws {
         _ = try classifier(["a", "b"])
         let name = try #require(files.first)
         let numbers = (0..<32).map { Float($0) - 7 }
@@ -60,7 +60,7 @@ import Testing
         #expect(firstDifference(found, numbers) == nil)
     }
 
-    @Test func everythingThatMattersHasAKeyOfItsOwn() throws {
+    @Test func keyDependsOnEverythingThatMatters() throws {
         let calls: [(String, () throws -> ZeroShotClassifier)] = [
             ("labels", { try classifier(["a {}", "b", "c"]) }),
             ("their order", { try classifier(["b", "a {}", "c"]) }),
@@ -84,7 +84,7 @@ import Testing
         #expect(try files.count == calls.count)
     }
 
-    @Test func whatCannotBeKeptIsComputed() throws {
+    @Test func unwritableCacheIsIgnored() throws {
         let file = try folder.write("cache", "not a folder".utf8)
         let expected = try ZeroShotClassifier(
             model: model, labels: ["a", "b"], templates: ["{}"]
@@ -94,7 +94,7 @@ import Testing
         #expect(try bytes(ofFile: file) == Array("not a folder".utf8))
     }
 
-    @Test func labelsThatAreTooLongKeepNothing() throws {
+    @Test func tooLongLabelsAreNotCached() throws {
         let long = String(repeating: "a ", count: 100)
         #expect(throws: CLIPError.self) { try classifier([long, "b"]) }
         #expect(!FileManager.default.fileExists(atPath: path))

@@ -27,7 +27,7 @@ import Testing
 
     private var photos: String { folder.path + "/photos" }
 
-    @Test func pathsAreTextsAndBytes() throws {
+    @Test func pathsAreStringsOrBytes() throws {
         let summary = try IndexUpdate(folder: photos, model: model, modelName: "seeded").run()
         #expect(summary.encoded == 2)
         #expect(summary.failures.map(\.path) == [photos + "/c.png"])
@@ -50,7 +50,7 @@ import Testing
         #expect(ImageCollection([.file(oddPath)]).map(\.pathBytes) == [oddPath])
     }
 
-    @Test func resultsAreEncodedAndDecoded() throws {
+    @Test func resultsSurviveJSON() throws {
         let summary = try IndexUpdate(folder: photos, model: model, modelName: "seeded").run()
         let index = try FolderIndex(folder: photos)
         func checkRoundTrip<Value: Codable & Equatable>(_ value: Value) throws {
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test func filesOfVectorsAreNamedByTexts() throws {
+    @Test func embeddingFilesTakeStringPaths() throws {
         var vectors = NamedEmbeddings(dimension: 2)
         vectors.append("a", [1, 2])
         vectors.append("b", [3, 4])

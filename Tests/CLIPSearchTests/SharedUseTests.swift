@@ -70,7 +70,7 @@ import Testing
 
     /// Images come and go, and rows are written over, while one opened index and ever new ones are
     /// searched.
-    @Test func searchesStayRightDuringUpdates() async throws {
+    @Test func searchesStayCorrectDuringUpdates() async throws {
         for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
         try Self.update(path, model)
         // The cosine of every image that there is at some time, by its name.
@@ -143,7 +143,7 @@ import Testing
         #expect(wrong.first == nil, "\(wrong.count) results")
     }
 
-    @Test func damagedLabelCachesAreMadeAnew() throws {
+    @Test func damagedLabelCacheIsRebuilt() throws {
         let cache = LabelCache(folder: path.appending("cache".utf8))
         func embeddings() throws -> Embeddings {
             try cache.classifier(

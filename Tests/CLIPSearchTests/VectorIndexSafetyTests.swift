@@ -137,7 +137,7 @@ import Testing
     }
 
     /// As of a process that ended before it stored anything.
-    @Test func indexThatWasBegunCanBeMade() throws {
+    @Test func unfinishedNewIndexIsCompleted() throws {
         try expect(["vectors.f32": [], "ids.sqlite": []], what: "empty files")
         let begun = try place(["vectors.f32": [], "ids.sqlite": []])
         let error = #expect(throws: VectorIndexError.self) { try VectorIndex(reading: begun) }
@@ -154,7 +154,7 @@ import Testing
     }
 
     @Test(arguments: ["ids.sqlite", "vectors.f32", "vectors.i8", "seal"])
-    func damageIsNoticedOrHarmless(name: String) throws {
+    func damageIsDetectedOrHarmless(name: String) throws {
         do {
             let index = try VectorIndex(
                 at: path, dimension: 16, threads: 2, quantizingFrom: 20)
@@ -201,7 +201,7 @@ import Testing
     }
 
     /// What the seal says is trusted when the index is opened, but the rows of a result are not.
-    @Test func sealedDamageIsNoticedByTheSearch() throws {
+    @Test func searchDetectsSealedDamage() throws {
         try Self.add(0..<40, to: VectorIndex(at: path, dimension: 16))
         var vectors = try bytes(ofFile: path + "/vectors.f32")
         vectors[3 * 64 + 2] ^= 0x40
@@ -244,7 +244,7 @@ import Testing
     }
 
     @Test(arguments: ["vectors.f32", "ids.sqlite", "ids.sqlite-wal"])
-    func plantedLinksAreNotWrittenThrough(_ name: String) throws {
+    func plantedLinksAreNotWritten(_ name: String) throws {
         try VectorIndex(at: path, dimension: 16).add("a", vector: VectorIndexTests.vector(1))
         let victim = try folder.write("victim", Array("precious".utf8))
         try? files.removeItem(atPath: "\(path)/\(name)")
@@ -260,7 +260,7 @@ import Testing
     }
 
     /// A writer replaces all vectors again and again: a search finds those of one batch alone.
-    @Test func sixteenTasksSearchBesideAWriter() async throws {
+    @Test func sixteenTasksSearchDuringWrites() async throws {
         let writer = try VectorIndex(at: path, dimension: 16, threads: 2)
         let reader = try VectorIndex(reading: path, threads: 2)
         // The vectors of batch n have the seeds from 100 n on.

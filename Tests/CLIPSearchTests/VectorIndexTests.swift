@@ -119,7 +119,7 @@ import Testing
             reader, has: expected.filter { $0.key != "id 1" }, "a reader after a change")
     }
 
-    @Test func equalIDsOfABatchCountOnce() throws {
+    @Test func duplicateIDsInABatchCountOnce() throws {
         let index = try VectorIndex(at: path, dimension: 16)
         try index.add(["a", "b", "a"], vectors: Self.vectors([1, 2, 3]))
         try Self.expect(index, has: ["a": 3, "b": 2], "equal ids")
@@ -205,7 +205,7 @@ import Testing
         }
     }
 
-    @Test func otherPlacesAreRejected() throws {
+    @Test func unsuitablePlacesAreRejected() throws {
         #expect(throws: VectorIndexError.missing(path: path)) { try VectorIndex(reading: path) }
         try VectorIndex(at: path, dimension: 16).add("a", vector: Self.vector(1))
         let otherDimension = VectorIndexError.otherDimension(path: path, expected: 8, found: 16)
@@ -235,7 +235,7 @@ import Testing
         }
     }
 
-    @Test func quantisedVectorsChangeNothing() throws {
+    @Test func quantisationDoesNotChangeTheResult() throws {
         func open() throws -> VectorIndex {
             try VectorIndex(at: path, dimension: 16, threads: 2, quantizingFrom: 100)
         }

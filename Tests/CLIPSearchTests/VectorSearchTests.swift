@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(arguments: [1, 16, 67, 512])
-    func roundedVectorsChangeNothing(dimension: Int) throws {
+    func quantisedSearchGivesTheSameResult(dimension: Int) throws {
         var chance = Chance()
         var values = rows(2000, dimension, &chance)
         values.replaceSubrange(0..<dimension, with: values[(50 * dimension)..<(51 * dimension)])
@@ -107,7 +107,7 @@ import Testing
     }
 
     /// Rows that were written over since they were rounded are at worst not found; the others are.
-    @Test func roundedVectorsOfOtherRowsHideNothing() throws {
+    @Test func staleQuantisedRowsHideNoOthers() throws {
         var chance = Chance()
         var values = rows(4000, 64, &chance)
         let query = rows(1, 64, &chance)
@@ -138,7 +138,7 @@ import Testing
             found.map(\.row) == vectors.nearest(10, to: query, atLeast: -1, on: pool).map(\.row))
     }
 
-    @Test func damagedFilesAreNone() throws {
+    @Test func damagedQuantisedFileIsIgnored() throws {
         var chance = Chance()
         _ = try quantize(map(rows(10, 16, &chance), dimension: 16))
         let path = folder.path + "/vectors.i8"
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 10, 100, 1000]) func largestOfNumbers(_ count: Int) {
+    @Test(arguments: [1, 2, 10, 100, 1000]) func largestNumbersAreSelected(_ count: Int) {
         var random: UInt32 = 7
         let numbers = (0..<500).map { _ -> Float in
             random = random &* 1_664_525 &+ 1_013_904_223

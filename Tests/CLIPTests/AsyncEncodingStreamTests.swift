@@ -28,7 +28,7 @@ import Testing
     }
 
     /// Without `await`, an asynchronous function uses the synchronous sequence.
-    @Test func bothFormsCanBeUsedByOneFunction() async throws {
+    @Test func oneFunctionCanUseBothForms() async throws {
         let model = try Self.model(threads: 2)
         let encodings = model.encodings(of: [3, 4], decode: Self.decode)
         let expected = try encodings.map { try $0.embedding.get() }
@@ -47,7 +47,7 @@ import Testing
         #expect(try await all(asynchronous.map { try $0.embedding.get() }) == expected)
     }
 
-    @Test func failedInputsComeAtTheirPlaces() async throws {
+    @Test func failedInputsKeepTheirPlaces() async throws {
         let model = try Self.model(threads: 2)
         var failures: [Int] = []
         var next = 0
@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3], [false, true])
-    func inputsAreReadAFewAheadOfASlowConsumer(threads: Int, isAsync: Bool) async throws {
+    func readAheadOfASlowConsumerIsBounded(threads: Int, isAsync: Bool) async throws {
         let model = try Self.model(threads: threads)
         // Even if other streams have all threads that encode.
         let certain = threads * model.imageBatchSize
@@ -155,7 +155,7 @@ import Testing
         #expect(read.value <= 100 + mostAhead(model) + 17)
     }
 
-    @Test func iteratorThatIsNotUsedReadsNothing() async throws {
+    @Test func unusedIteratorReadsNothing() async throws {
         let read = Counter()
         let source = Source(end: 10) { _ in _ = read.increment() }
         let model = try Self.model(threads: 2)
@@ -166,7 +166,7 @@ import Testing
 
     /// The embeddings of inputs that are there do not wait for inputs that are late.
     @Test(arguments: [1, 2, 3], [false, true])
-    func blockedSourceKeepsNoResultsBack(threads: Int, isAsync: Bool) async throws {
+    func blockedSourceDelaysNoResults(threads: Int, isAsync: Bool) async throws {
         let model = try Self.model(threads: threads)
         let (inputs, input) = AsyncStream<Int>.makeStream()
         let gate = DispatchSemaphore(value: 0)
@@ -208,7 +208,7 @@ import Testing
     }
 
     /// - Parameter place: The input before which the source blocks.
-    @Test(arguments: [0, 1, 50]) func cancellationEndsTheWaitForABlockedSource(
+    @Test(arguments: [0, 1, 50]) func cancellationEndsAWaitForABlockedSource(
         place: Int
     ) async throws {
         let model = try Self.model(threads: 2)
@@ -324,7 +324,7 @@ import Testing
 
     /// If the streams held the threads of the cooperative pool, the test could not go on to open
     /// the gate.
-    @Test func waitingTasksLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingTasksDoNotBlockTheCooperativePool() async throws {
         let model = try Self.model(threads: 2)
         let expected = try await all(
             model.encodings(of: 0..<40, decode: Self.decode) as AsyncEncodings<Int, Void>

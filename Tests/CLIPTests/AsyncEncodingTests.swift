@@ -50,7 +50,7 @@ import Testing
         #expect(try await model.encode(tokens: tokens) == expected)
     }
 
-    @Test func errorsAreThoseOfTheSynchronousForms() async throws {
+    @Test func errorsEqualThoseOfTheSynchronousForms() async throws {
         let model = try Self.model()
         let long = String(repeating: "cat ", count: 1000)
         await #expect(throws: CLIPError.self) { try await model.encode(texts: ["a dog", long]) }
@@ -129,7 +129,7 @@ import Testing
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
-    @Test func cancelledCallDoesNotWaitForItsTurn() async throws {
+    @Test func cancelledCallDoesNotWaitForAThread() async throws {
         let threads = CallThreads(atMost: 1)
         let gate = DispatchSemaphore(value: 0)
         let (begun, event) = AsyncStream<Void>.makeStream()
@@ -155,7 +155,7 @@ import Testing
 
     /// If the calls held the threads of the cooperative pool, the test could not go on to open the
     /// gate.
-    @Test func waitingCallsLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingCallsDoNotBlockTheCooperativePool() async throws {
         let threads = CallThreads(atMost: 8)
         let gate = DispatchSemaphore(value: 0)
         let (begun, event) = AsyncStream<Void>.makeStream()

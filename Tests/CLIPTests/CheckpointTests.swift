@@ -116,7 +116,7 @@ import Testing
         return start + tensor + Array("s.".utf8)
     }
 
-    @Test func readsAGoodArchive() throws {
+    @Test func validArchiveIsRead() throws {
         let path = try folder.write("good.pt", archive(Self.stateDict()))
         let archive = try TensorArchive(path: path)
         #expect(archive.entries["w"]?.shape == [2, 2])
@@ -129,7 +129,7 @@ import Testing
             try reason(self.archive(Self.stateDict(shape: [3, 9], strides: [0, 1]))) != "accepted")
     }
 
-    @Test func tensorsThatLieElsewhereAreRefused() throws {
+    @Test func tensorOutsideItsStorageIsRejected() throws {
         for (pickle, says) in [
             (Self.stateDict(key: "1"), "data/1, which is missing"),
             (Self.stateDict(key: "../../etc/passwd"), "which is missing"),
@@ -157,7 +157,7 @@ import Testing
         }
     }
 
-    @Test func sizesThatHoldThemselvesAreRefused() throws {
+    @Test func recursiveSizesAreRejected() throws {
         // torch.Size of a list that holds that very call.
         let size =
             Array("]q".utf8) + [9] + Self.global("torch\nSize") + Array("h".utf8) + [9, 0x85]
@@ -166,7 +166,7 @@ import Testing
         #expect(found.contains("whole numbers"), "\(found)")
     }
 
-    @Test func tensorsMayNotOutgrowTheFile() throws {
+    @Test func tensorsLargerThanTheFileAreRejected() throws {
         // A thousand tensors of one storage.
         let whole = Self.stateDict(shape: [4, 4], strides: [4, 1])
         let tensor = whole[Self.start.count..<(whole.count - 2)]
@@ -186,7 +186,7 @@ import Testing
         #expect(try reason(archive(sum, storage: large)).contains("many times as large"))
     }
 
-    @Test func namesMayNotGrowWithoutEnd() throws {
+    @Test func tooLongNamesAreRejected() throws {
         let key = Self.text(String(repeating: "k", count: 5000))
         let object = Self.global("__torch__\nA") + Array(")".utf8) + [0x81] + Array("q".utf8) + [1]
         let knot =
@@ -194,7 +194,7 @@ import Testing
         #expect(try reason(archive(knot)).contains("name has more than"))
     }
 
-    @Test func nothingIsRunAndNamesAreTold() throws {
+    @Test func forbiddenGlobalsAreRejectedByName() throws {
         let gadget = try reason(bytes(ofFile: Fixtures.path("formats/gadget.pt")))
         #expect(gadget.contains("system"), "\(gadget)")
         #expect(gadget.contains("not run"), "\(gadget)")
@@ -212,7 +212,7 @@ import Testing
         }
     }
 
-    @Test func bombsEndInTimeAndMemory() throws {
+    @Test func bombsAreRejectedInBoundedTimeAndMemory() throws {
         func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
         let deep = [0x80, 2] + [UInt8](repeating: UInt8(ascii: "]"), count: 200_000)
         for (name, pickle, says) in [
@@ -287,7 +287,7 @@ import Testing
         #expect(found.contains("nested too deeply"), "\(found)")
     }
 
-    @Test func archivesThatLieAreRefused() throws {
+    @Test func inconsistentArchivesAreRejected() throws {
         let pickle = Self.stateDict()
         let storage = [UInt8](repeating: 0, count: 64)
         func zip(_ change: (inout [Zip.Record]) -> Void) -> [UInt8] {
@@ -329,7 +329,7 @@ import Testing
         #expect(try reason(Zip.write([], claimedCount: 65535)) != "accepted")
     }
 
-    @Test func cutFilesAreRefusedWhereverTheyAreCut() throws {
+    @Test func truncationAnywhereIsRejected() throws {
         let cuts = Array(1..<min(4096, good.count)) + Array(max(0, good.count - 4096)..<good.count)
         for cut in Set(cuts) {
             #expect(try reason(Array(good[..<cut])) != "accepted", "\(cut) of \(good.count)")
@@ -348,7 +348,7 @@ import Testing
         }
     }
 
-    @Test func otherFormatsAreNamed() throws {
+    @Test func otherFormatsAreIdentified() throws {
         for (bytes, says) in [
             (try bytes(ofFile: Fixtures.path("formats/legacy.pt")), "before 1.6"),
             (Array("GGUF".utf8) + [3, 0, 0, 0], "GGUF"),
@@ -362,7 +362,7 @@ import Testing
         }
     }
 
-    @Test func indicesThatLieAreRefused() throws {
+    @Test func inconsistentShardIndexIsRejected() throws {
         try folder.copy(
             Fixtures.path("formats/hf-sharded/model-00001-of-00002.safetensors"),
             as: "one.safetensors")

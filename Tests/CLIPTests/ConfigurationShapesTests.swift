@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func aResolutionThatThePositionsContradictIsRefused() {
+    @Test func contradictingResolutionIsRejected() {
         var stated = ConfigurationFile()
         stated.resolution = 256
         #expect(throws: CLIPError.self) { try configuration(Self.transformer, stated: stated) }

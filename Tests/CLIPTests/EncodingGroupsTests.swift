@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3])
-    func theFirstFailedGroupIsReported(threads: Int) {
+    func firstFailedGroupIsReported(threads: Int) {
         let groups = EncodingGroups(count: 22, threads: threads, largest: 5)
         let runs = Atomic(0)
         #expect(throws: Failure(group: groups.ranges[1])) {

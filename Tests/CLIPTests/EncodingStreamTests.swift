@@ -89,14 +89,14 @@ import Testing
     }
 
     /// The caller's own work, such as fsync, does not keep the threads from their next images.
-    @Test func inputsAreReadAFewAhead() throws {
+    @Test func readAheadIsBounded() throws {
         let farthest = try farthestAhead(inputs: 10_000, pause: 0)
         // At most 256 batches wait, of at most as many images each as one thread takes.
         #expect(farthest < 9_000, "\(farthest) inputs ahead")
     }
 
     /// A source that is slower than the threads, such as a pipe, keeps no results back.
-    @Test func resultsOfASlowSourceComeAtOnce() throws {
+    @Test func slowSourceDelaysNoResults() throws {
         let farthest = try farthestAhead(inputs: 1000, pause: 1000)
         #expect(farthest < 500, "\(farthest) inputs were read before their results were taken")
     }
@@ -121,7 +121,7 @@ import Testing
     }
 
     /// Streams that begin while others hold all threads get threads when these end.
-    @Test func streamsWithinStreamsComeToAnEnd() throws {
+    @Test func nestedStreamsFinish() throws {
         let model = try Self.model(threads: 2)
         let decode: @Sendable (Int) throws(CLIPError) -> RGBImage = { input throws(CLIPError) in
             try Self.image(input)
@@ -141,7 +141,7 @@ import Testing
         #expect(counts == [300, 300])
     }
 
-    @Test func sixteenStreamsAtOnce() async throws {
+    @Test func sixteenStreamsRunAtOnce() async throws {
         let model = try Self.model(threads: 2)
         let expected = try (0..<40).map { try model.encode(images: [Self.image($0)])[0] }
         let wrong = try await withThrowingTaskGroup(of: [String].self) { group in

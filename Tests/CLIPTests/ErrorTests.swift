@@ -73,7 +73,7 @@ import Testing
         #expect(names.count == 25, "\(names.sorted())")
     }
 
-    @Test(arguments: samples) func messagesKnowNoCommand(_ error: CLIPError) {
+    @Test(arguments: samples) func messagesNameNoCommand(_ error: CLIPError) {
         let message = "\(error)"
         #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
         for word in ["--", "clip ", "tiny"] {
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func errorsOfTensorFilesBecomeThoseOfModels() {
+    @Test func tensorFileErrorsBecomeModelErrors() {
         let format = FormatError("the header is too long", expected: "8 bytes", found: "9 bytes")
         let expected: [(TensorFileError, CLIPError, message: String)] = [
             (
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test func formatErrorsStateTheFactsTheyHave() {
+    @Test func formatErrorsStateKnownFacts() {
         #expect(FormatError("a").description == "a")
         #expect(FormatError("a", expected: "b").description == "a: expected b")
         #expect(FormatError("a", found: "c").description == "a: found c")
@@ -161,7 +161,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect((error as any Error).localizedDescription == error.description)
             }

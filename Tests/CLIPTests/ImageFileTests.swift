@@ -10,7 +10,7 @@ import Testing
 @Suite struct ImageFileTests {
     private static let unknown = "it is not a JPEG, PNG or WebP file"
 
-    @Test func firstBytesSayThatAFileIsNoImage() throws {
+    @Test func nonImageIsRejectedByItsFirstBytes() throws {
         let folder = try TemporaryFolder()
         // Larger than any image that is read, and without a byte on the disk.
         let sparse = try folder.write("zeros.jpg", [])
@@ -32,7 +32,7 @@ import Testing
         ) { try RGBImage(contentsOfFile: folder.path) }
     }
 
-    @Test func filesAreReadIfTheirBeginningIsWanted() throws {
+    @Test func fileIsReadIfItsBeginningIsAccepted() throws {
         let folder = try TemporaryFolder()
         for count in [0, 1, 15, 16, 17, 65535, 65536, 65537, 200_000] {
             let content = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
@@ -52,7 +52,7 @@ import Testing
     }
 
     /// The images of a stream wait for memory, and give it back.
-    @Test func streamOfImagesSharesTheMemoryOfOne() throws {
+    @Test func imagesOfAStreamShareTheMemoryLimit() throws {
         let model = try CLIPModel(path: Fixtures.path("models/vit"), threads: 4)
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1_200_000

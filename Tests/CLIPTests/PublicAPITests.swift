@@ -22,7 +22,7 @@ import Testing
         return modules.mapValues(\.lines).filter { !$0.value.isEmpty }
     }
 
-    @Test func publicDeclarationsAreThoseOfTheLists() throws {
+    @Test func publicDeclarationsMatchTheLists() throws {
         let found = try declarations()
         if ProcessInfo.processInfo.environment["CLIP_WRITE_API"] != nil {
             try? FileManager.default.removeItem(atPath: lists)

@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func rawPixelsArePreprocessedAsAFile() throws {
+    @Test func rawPixelsGiveTheSameInputAsAFile() throws {
         let file = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.png"))
         let raw = try RGBImage(
             width: file.width, height: file.height, bytes: file.pixels, order: .rgb)
@@ -69,7 +69,7 @@ import Testing
         #expect(preprocessor(rawGrey) == preprocessor(grey))
     }
 
-    @Test func wrongSizesAreRefused() {
+    @Test func wrongPixelSizesAreRejected() {
         let all = rawBytes(.bgra, gap: 2)  // 3 rows of 22 bytes, 20 of which are pixels
         for count in [0, 1, 63, 67] {
             let some = Array((all + all).prefix(count))

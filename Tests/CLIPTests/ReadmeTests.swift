@@ -26,13 +26,13 @@ import Testing
         }
     }
 
-    @Test func theExampleRuns() throws {
+    @Test func readmeExampleRuns() throws {
         try example(
             weights: Fixtures.root + "/Weights/tiny.safetensors",
             image: Fixtures.root + "/Examples/bike.jpg")
     }
 
-    @Test func theExampleIsTheReadmes() throws {
+    @Test func readmeContainsTheExample() throws {
         let source = String(decoding: try bytes(ofFile: #filePath), as: UTF8.self)
         let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
         let start = try #require(lines.firstIndex { $0.hasSuffix("// BEGIN") })

@@ -29,13 +29,13 @@ import Testing
 
     private static let good = #"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#
 
-    @Test func readsAGoodFile() throws {
+    @Test func validFileIsRead() throws {
         let path = try folder.write("good.safetensors", Self.file(Self.good, data: 16))
         let entries = try TensorArchive(path: path).entries
         #expect(entries["a"]?.shape == [2, 2])
     }
 
-    @Test func readsHeadersThatAreUnusualButValid() throws {
+    @Test func unusualValidHeadersAreRead() throws {
         for (header, data) in [
             ("{}", 0), (Self.good + "   ", 16),
             (
@@ -131,19 +131,19 @@ import Testing
         return "{\"a\":\(entry)\(a)},\"\(second)\":\(entry)\(b)}}"
     }
 
-    @Test(arguments: attacks.indices) func refusesAttacks(_ index: Int) throws {
+    @Test(arguments: attacks.indices) func maliciousHeadersAreRejected(_ index: Int) throws {
         let attack = Self.attacks[index]
         let reason = try reason(Self.file(attack.header, data: attack.data, length: attack.length))
         #expect(reason.contains(attack.says), "\(attack.name): \(reason)")
     }
 
-    @Test func refusesWhatIsNotUTF8() throws {
+    @Test func nonUTF8HeaderIsRejected() throws {
         var bytes = Self.file(Self.good, data: 16)
         bytes[10] = 0xFF
         #expect(try reason(bytes).contains("not UTF-8"))
     }
 
-    @Test func namesOtherFormats() throws {
+    @Test func otherFormatsAreNamedInTheError() throws {
         #expect(try reason([]).contains("empty"))
         #expect(try reason([1, 2, 3]).contains("found 3 bytes"))
         #expect(try reason(Array("PK\u{3}\u{4}0123456789".utf8)).contains("zip"))
@@ -152,7 +152,7 @@ import Testing
         #expect(try reason(Array("version https://git-lfs".utf8)).contains("git lfs pull"))
     }
 
-    @Test func refusesEveryTruncation() throws {
+    @Test func everyTruncationIsRejected() throws {
         let whole = try bytes(ofFile: Fixtures.path("models/vit/open_clip_model.safetensors"))
         for tenth in 0..<10 {
             let cut = Array(whole.prefix(whole.count * tenth / 10))
@@ -161,7 +161,7 @@ import Testing
         #expect(try reason(Array(whole.dropLast())).contains("ends at byte"))
     }
 
-    @Test func refusesMissingFilesAndFolders() throws {
+    @Test func missingFilesAndFoldersAreRejected() throws {
         #expect(
             throws: TensorFileError.unreadable(
                 path: "/no/such", reason: "No such file or directory")

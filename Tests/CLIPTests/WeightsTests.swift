@@ -45,7 +45,7 @@ import Testing
         try folder.write("open_clip_config.json", text.utf8)
     }
 
-    @Test func infersTheTinyModels() throws {
+    @Test func configurationOfTinyModelsIsInferred() throws {
         let vit = try CLIPModel(path: vit).configuration
         #expect(
             vit.vision
@@ -69,7 +69,7 @@ import Testing
                     .init(resolution: 64, width: 4, layers: [1, 2, 1, 1], heads: 8)))
     }
 
-    @Test func refusesToGuessTheHeadsOfOddWidths() throws {
+    @Test func unknownHeadCountIsRejected() throws {
         let error = loadError(try bareFile())
         #expect("\(try #require(error))".contains("number of heads"))
     }
@@ -95,7 +95,7 @@ import Testing
         return try folder.write(name, length + header + [UInt8](repeating: 0, count: end))
     }
 
-    @Test func refusesToGuessTheActivation() throws {
+    @Test func unknownActivationIsRejected() throws {
         let path = try writeZeros(as: "weights.safetensors")
         #expect(loadError(path) == .unknownActivation(path: path))
         let model = try CLIPModel(path: path, activation: .gelu)
@@ -105,7 +105,7 @@ import Testing
         #expect(try model.encode(tokens: [[1, 9]]).values == [Float](repeating: 0, count: 24))
     }
 
-    @Test func aNameAloneIsNotEnough() throws {
+    @Test func officialNameWithOtherShapesIsRejected() throws {
         // The name is OpenAI's, the sizes are not.
         let path = try writeZeros(as: "ViT-B-32.safetensors")
         #expect(loadError(path) == .unknownActivation(path: path))
@@ -124,7 +124,7 @@ import Testing
         #expect(OfficialModel.vitL14at336.fileStem == "ViT-L-14-336px")
     }
 
-    @Test func activationIsDecidedByWhoKnows() throws {
+    @Test func activationSourcesHavePrecedence() throws {
         try bareFile(as: "open_clip_model.safetensors")
         try writeConfiguration()
         #expect(try CLIPModel(path: folder.path).configuration.activation == .quickGELU)
@@ -137,7 +137,7 @@ import Testing
         #expect(try CLIPModel(path: folder.path).configuration.activation == .gelu)
     }
 
-    @Test func refusesConfigurationsOfOtherModels() throws {
+    @Test func configurationOfAnotherModelIsRejected() throws {
         let path = try bareFile()
         for (changes, says): (KeyValuePairs<String, String>, String) in [
             (["\"width\": 48": "\"width\": 64"], "other weights"),
@@ -163,13 +163,13 @@ import Testing
         }
     }
 
-    @Test func wholeNumbersMayBeWrittenWithAPoint() throws {
+    @Test func wholeNumbersMayHaveADecimalPoint() throws {
         let path = try bareFile()
         try writeConfiguration(["\"heads\": 2": "\"heads\": 4.0"])
         #expect(try CLIPModel(path: path).configuration.text.heads == 4)
     }
 
-    @Test func anUnrelatedFileOfTheSameNameIsPassedOver() throws {
+    @Test func unrelatedFileOfTheSameNameIsSkipped() throws {
         let path = try bareFile()
         try writeConfiguration()
         try folder.write("bare.json", "{\"notes\": 1}".utf8)
@@ -202,7 +202,7 @@ import Testing
         }
     }
 
-    @Test func refusesEmptyTensors() throws {
+    @Test func emptyTensorIsRejected() throws {
         try writeConfiguration()
         let path = try folder.write(
             "bare.safetensors",
@@ -212,7 +212,7 @@ import Testing
         #expect("\(loadError(path) as Any)".contains("is empty"))
     }
 
-    @Test func aTowerIsReadWhenItIsUsed() throws {
+    @Test func towerIsReadAtFirstUse() throws {
         let model = try CLIPModel(path: vit)
         _ = try model.encode(images: [])
         _ = try model.encode(tokens: [])
@@ -221,7 +221,7 @@ import Testing
         #expect(model.towersRead == (false, true))
     }
 
-    @Test func namesTensorsThatAreWrong() throws {
+    @Test func wrongTensorIsNamed() throws {
         try writeConfiguration()
         func error(replacing old: String, with new: String) throws -> CLIPError? {
             loadError(try bareFile { $0.replacing(old, with: new) })
@@ -252,7 +252,7 @@ import Testing
         #expect("\(try #require(integers))".contains("I32"))
     }
 
-    @Test func namesTensorsAsTheFileDoes() throws {
+    @Test func tensorNamesFollowTheFile() throws {
         try folder.copy(Fixtures.path("models/vit-hf/config.json"), as: "config.json")
         let path = folder.path + "/bare.safetensors"
         func error(replacing old: String, with new: String) throws -> CLIPError? {
@@ -280,7 +280,7 @@ import Testing
         #expect(try error(replacing: second, with: query) != nil)
     }
 
-    @Test func namesTheTensorThatIsNotANumber() throws {
+    @Test func tensorWithNaNIsNamed() throws {
         var whole = try bytes(ofFile: vit + "/open_clip_model.safetensors")
         let weights = vit + "/open_clip_model.safetensors"
         let file = try SafetensorsFile(MappedFile(path: weights))
@@ -309,7 +309,7 @@ import Testing
         #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
     }
 
-    @Test func bytesInMemoryAreAsGoodAsAFile() throws {
+    @Test func bytesInMemoryGiveTheSameModel() throws {
         let weights = try bytes(ofFile: vit + "/open_clip_model.safetensors")
         let configuration = try bytes(ofFile: vit + "/open_clip_config.json")
         let model = try CLIPModel(
@@ -343,7 +343,7 @@ import Testing
         #expect(error(weights, configuration, sha256: wrong).hasPrefix("the model is damaged"))
     }
 
-    @Test func aChecksumBesideTheWeightsIsHonoured() throws {
+    @Test func checksumBesideTheWeightsIsVerified() throws {
         var whole = try bytes(ofFile: Fixtures.root + "/Weights/tiny.safetensors")
         let sum = try bytes(ofFile: Fixtures.root + "/Weights/tiny.sha256")
         try folder.copy(Fixtures.root + "/Weights/tiny.json", as: "tiny.json")
@@ -372,7 +372,7 @@ import Testing
         #expect("\(loadError(path) as Any)".contains("cannot read the weights \(path)"))
     }
 
-    @Test func foldersNeedWeights() {
+    @Test func folderWithoutWeightsIsRejected() {
         let error = loadError(folder.path)
         #expect("\(error as Any)".contains("none of open_clip_model.safetensors"))
     }

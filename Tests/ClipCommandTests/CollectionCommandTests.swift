@@ -37,7 +37,7 @@ import Testing
         try text.split(separator: "\n").map { try json(Data($0.utf8)) }
     }
 
-    @Test func foldersAreEncodedWhatFailsIsListed() throws {
+    @Test func folderIsEncodedAndFailuresAreListed() throws {
         let path = try collection(7, bad: Self.bad)
         let errors = folder.path + "/errors.jsonl"
         let result = try clip(["encode", path, "--errors", errors])
@@ -135,7 +135,7 @@ import Testing
     }
 
     /// What --strict stops at comes first when it is mended.
-    @Test func strictJobsAreGoneOnWithInOrder() throws {
+    @Test func strictJobsAreContinuedInOrder() throws {
         let path = try collection(20)
         let whole = folder.path + "/whole.jsonl"
         #expect(try clip(["encode", path, "-o", whole]).status == 0)
@@ -188,7 +188,7 @@ import Testing
     }
 
     @Test(arguments: ["--files-from", "-"])
-    func aForgottenNULOptionIsAnError(_ option: String) throws {
+    func nulBytesWithoutTheirOptionAreAnError(_ option: String) throws {
         let path = try collection(2)
         let names = "\(path)/0.png\0\(path)/1.png\0"
         let arguments = option == "-" ? ["-"] : [option, "-"]
@@ -272,7 +272,7 @@ import Testing
         #expect(csv.contains { $0.contains(",\"a \"\"big\"\" dog, asleep\",") })
     }
 
-    @Test func vectorsOfManyLabelsAreKept() throws {
+    @Test func vectorsOfManyLabelsAreCached() throws {
         let labels = try folder.write(
             "labels.txt", (0..<300).map { "label \($0)" }.joined(separator: "\n").utf8)
         let arguments = ["zeroshot", "--labels", labels, Self.images[0], "--json"]
@@ -289,7 +289,7 @@ import Testing
         #expect(try bytes(ofFile: "\(kept)/\(files[0])").count == 300 * 16 * 4 + 32)
     }
 
-    @Test func wrongUse() throws {
+    @Test func wrongUsageIsRejected() throws {
         for (arguments, says) in [
             (["encode", "x", "--shard", "3/2"], "i/n"), (["encode", "x", "--shard", "x"], "i/n"),
             (["encode", "x", "--resume"], "--resume needs -o"),

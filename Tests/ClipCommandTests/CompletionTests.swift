@@ -67,7 +67,7 @@ import Testing
     }
 
     /// No option or argument that a user gives a path to is left without completion.
-    @Test func noPathIsForgotten() throws {
+    @Test func everyPathArgumentIsCompleted() throws {
         let result = try ClipBinary(folder: folder).run(["--experimental-dump-help"])
         let root = try #require(result.json()["command"] as? [String: Any])
         let paths: Set<String> = [
@@ -115,7 +115,7 @@ import Testing
         #expect(result.status == 0, "\(result.text)\(result.errors)")
     }
 
-    @Test func repositoriesOnThisMachineAreOffered() throws {
+    @Test func installedRepositoriesAreCompleted() throws {
         let snapshot = ".cache/huggingface/hub/models--me--my--model/snapshots/0"
         try FileManager.default.createDirectory(
             atPath: "\(folder.path)/\(snapshot)", withIntermediateDirectories: true)

@@ -79,7 +79,7 @@ import Testing
     }
 
     /// Black ink on transparent ground is black on black for CLIP: all cosines are 1.
-    @Test func differentLogosAreKept() throws {
+    @Test func differentTransparentLogosAreKept() throws {
         let ground = Canvas(256, 256, [0, 0, 0, 0])
         var logos = [ground, ground, ground, ground]
         let ink: [UInt8] = [0, 0, 0, 255]
@@ -117,7 +117,7 @@ import Testing
         #expect(paths.split(separator: "\n") == duplicates, "\(paths)")
     }
 
-    @Test func deletingNeedsAnAnswer() throws {
+    @Test func deletingNeedsConfirmation() throws {
         try makePages()
         expectFailure(
             try clip("dedupe", photos, "--delete", input: "y\n"), status: 2, says: "--yes")
@@ -146,7 +146,7 @@ import Testing
         #expect(try names.count == 2)
     }
 
-    @Test func movedDuplicatesArePutBack() throws {
+    @Test func undoMovesDuplicatesBack() throws {
         try makePages()
         let before = try names
         let moved = try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
@@ -197,7 +197,7 @@ import Testing
         #expect(undone.errors.contains("it was deleted; its duplicate is"), "\(undone.errors)")
     }
 
-    @Test func changedFilesStayInOneLine() throws {
+    @Test func changedFilesAreKeptAndReportedOnOneLine() throws {
         try makePages()
         // One more byte after the image: other content, and still an image.
         for name in ["b.png", "a.png"] {
@@ -213,7 +213,7 @@ import Testing
     }
 
     /// Copies by the digests of the index, one of which is another image by now.
-    @Test func aCopyThatWasReplacedIsNotADuplicate() throws {
+    @Test func replacedCopyIsNotADuplicate() throws {
         try makePages()
         let unique = Canvas.page(seed: 9).png
         try folder.write("photos/b.png", unique)
@@ -242,7 +242,7 @@ import Testing
     }
 
     /// The message names the file that has changed.
-    @Test func aKeptImageThatHasChangedIsNamed() throws {
+    @Test func changedKeptImageIsNamed() throws {
         try folder.write("photos/a.png", Canvas.page(seed: 1, width: 960, height: 720).png)
         try folder.write("photos/b.png", Canvas.page(seed: 1, width: 960, height: 718).png)
         try index()
@@ -287,7 +287,7 @@ import Testing
     }
 
     /// An index that was made before the folder got its mark.
-    @Test func nothingIsMovedWhereTheKeptImageIsInTheTarget() throws {
+    @Test func nothingIsMovedIfTheTargetHoldsTheKeptImage() throws {
         try files.createDirectory(
             atPath: photos + "/duplicates", withIntermediateDirectories: false)
         let page = Canvas.page(seed: 1)
@@ -305,7 +305,7 @@ import Testing
     }
 
     /// A slip: `--log` names an image.
-    @Test func imagesAreNotLogs() throws {
+    @Test func imageIsNotTakenForALog() throws {
         try makePages()
         let before = try bytes(ofFile: photos + "/other.png")
         expectFailure(
@@ -315,7 +315,7 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: photos + "/other.png"), before) == nil)
     }
 
-    @Test func damagedLinesOfALogAreReported() throws {
+    @Test func damagedLogLinesAreReported() throws {
         try makePages()
         try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
         let path = folder.path + "/log.jsonl"
@@ -328,7 +328,7 @@ import Testing
             "\(undone.errors)")
     }
 
-    @Test func filesThroughLinksStay() throws {
+    @Test func filesReachedThroughLinksAreKept() throws {
         try makePages()
         try files.createDirectory(
             atPath: folder.path + "/outside", withIntermediateDirectories: false)

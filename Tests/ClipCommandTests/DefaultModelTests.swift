@@ -21,7 +21,7 @@ import Testing
 
     // MARK: nothing is installed
 
-    @Test func theFirstCommandsOfNewUsersWork() throws {
+    @Test func firstCommandsOfNewUsersWork() throws {
         let encoded = try clip("encode", Self.example("bike"))
         #expect(encoded.status == 0, "\(encoded.errors)")
         #expect(try encoded.json()["model"] as? String == "tiny")
@@ -43,13 +43,13 @@ import Testing
         }
     }
 
-    @Test func quietSilencesTheNote() throws {
+    @Test func quietSuppressesTheTinyNote() throws {
         let result = try clip("encode", Self.example("bike"), "--quiet")
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.isEmpty, "\(result.errors)")
     }
 
-    @Test func answersComeFromTheDemonstrationModel() throws {
+    @Test func tinyAnswersWithoutInstalledModel() throws {
         let image = Self.example("dog")
         for arguments in [
             ["similarity", "--image", image, "--text", "a", "b", "--json"],
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func whatLastsIsNeverMadeWithTheDemonstrationModel() throws {
+    @Test func lastingOutputsAreNeverMadeWithTiny() throws {
         let photos = folder.path + "/photos"
         try FileManager.default.createDirectory(
             atPath: photos, withIntermediateDirectories: false)
@@ -213,7 +213,7 @@ import Testing
         #expect(tiny.errors.isEmpty, "\(tiny.errors)")
     }
 
-    @Test func theDefaultGoesWhereCLIPHomeSays() throws {
+    @Test func defaultIsStoredInCLIPHome() throws {
         let environment = ["CLIP_HOME": folder.path + "/own/home"]
         let set = try clip("pull", "tiny", "--default", environment: environment)
         #expect(set.status == 0, "\(set.errors)")
@@ -221,7 +221,7 @@ import Testing
         #expect(names == ["default-model"])
     }
 
-    @Test func messagesNameTheVariableThatNamesTheModel() throws {
+    @Test func messagesNameTheModelsVariable() throws {
         let result = try clip("encode", "--text", "a", environment: ["CLIP_MODEL": "nope"])
         expectFailure(result, status: 1, says: "the name comes from CLIP_MODEL")
         let typed = try clip("encode", "--text", "a", "--model", "nope")

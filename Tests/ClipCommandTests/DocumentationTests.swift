@@ -113,7 +113,7 @@ import Testing
     /// Runs every command that is followed by its output, and compares this output.
     ///
     /// Commands that need another model than `tiny`, or the network, are left out.
-    @Test func outputIsAsShown() throws {
+    @Test func shownOutputIsPrinted() throws {
         try folder.copy(Fixtures.root + "/Examples", as: "Examples")
         try folder.copy(Fixtures.root + "/Weights", as: "Weights")
         var count = 0

@@ -77,7 +77,7 @@ import Testing
     }
 
     /// Where OpenBLAS cannot be loaded, the answer is the native engine's, and one line names the package.
-    @Test(.enabled(if: Engine.isBLASBuilt)) func missingLibraryIsSaid() throws {
+    @Test(.enabled(if: Engine.isBLASBuilt)) func missingLibraryIsReported() throws {
         for name in ["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0"] {
             try Data("no library".utf8).write(to: URL(fileURLWithPath: folder.path + "/" + name))
         }

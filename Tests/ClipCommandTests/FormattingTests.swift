@@ -22,7 +22,7 @@ import Testing
         #expect(fixed(value, decimals) == expected, "\(value) with \(decimals) decimals")
     }
 
-    @Test func numbersAreThoseOfPrintf() {
+    @Test func numbersMatchPrintf() {
         for value in (-500..<500).map({ Double($0) * 1.2345678 / 7 }) {
             for decimals in 0...4 {
                 let expected = String(format: "%.\(decimals)f", value)
@@ -126,7 +126,7 @@ import Testing
         pairs.map { "\($0.image) | \($0.text) | \($0.references.joined(separator: ", "))" }
     }
 
-    @Test func pairsAreReadFromTablesAndObjects() throws {
+    @Test func pairsAreReadFromCSVAndJSON() throws {
         let expected = ["a.jpg | a cat, small | ", "b.jpg | a \"dog\" | "]
         #expect(
             try shown(

@@ -74,7 +74,7 @@ import Testing
         ),
     ]
 
-    @Test func adviceFollowsTheMessage() {
+    @Test func adviceIsAppendedToTheMessage() {
         let errors =
             Self.clipErrors.map { ($0.0 as any Error, $0.hint) }
             + Self.hubErrors.map { ($0.0 as any Error, $0.hint) } + Self.searchErrors
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func otherErrorsHaveNone() {
+    @Test func otherErrorsHaveNoAdvice() {
         let errors: [any Error] = [
             CLIPError.unreadableFile(path: "a", reason: "r"), HubError.cancelled,
             IndexError.busy(folder: "photos"), RemovalError.refused(path: "a", reason: "r"),
@@ -97,7 +97,7 @@ import Testing
 
     // MARK: as the command prints it
 
-    @Test func longTextsMayBeCut() throws {
+    @Test func longTextAdvisesTruncate() throws {
         let result = try clip("tokenize", String(repeating: "a ", count: 100))
         expectFailure(result, status: 1, says: "…\"; shorten it, or cut it with --truncate")
     }
@@ -120,7 +120,7 @@ import Testing
         #expect(failures.contains("; \(hint)\""), "\(failures)")
     }
 
-    @Test func limitsOfIndexesMayBeRaised() throws {
+    @Test func exceededLimitAdvisesItsOption() throws {
         let hint = "raise the limit (--max-pixels) if the image is to be trusted"
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
@@ -135,7 +135,7 @@ import Testing
         #expect("\(object["reason"] ?? "")".hasSuffix("; \(hint)"), "\(object)")
     }
 
-    @Test func unknownActivationsMayBeGiven() throws {
+    @Test func unknownActivationAdvisesItsOption() throws {
         // Without the configuration beside it.
         try folder.copy(Fixtures.root + "/Weights/tiny.safetensors", as: "w.safetensors")
         let result = try clip("encode", "--text", "a", "--model", "w.safetensors")
@@ -144,7 +144,7 @@ import Testing
             says: "; give --activation quickgelu (OpenAI's weights and a few others) or")
     }
 
-    @Test func modelsMayBePulled() throws {
+    @Test func missingModelAdvisesPull() throws {
         for (name, hint) in [
             ("me/model", "are not on this machine; clip pull me/model fetches them"),
             ("no model", "not a known name; clip models lists all names, and tiny is built in"),
@@ -154,7 +154,7 @@ import Testing
         }
     }
 
-    @Test func outputsThatWereBegunMayBeResumed() throws {
+    @Test func unfinishedOutputAdvisesResume() throws {
         try folder.write("bad.jpg", "no image".utf8)
         let image = Fixtures.path("images/rgb.png")
         let begun = try clip(
@@ -169,7 +169,7 @@ import Testing
             status: 1, says: "; give the same, or remove x.jsonl.job to begin again")
     }
 
-    @Test func indexesThatAreMissingMayBeMade() throws {
+    @Test func missingIndexAdvisesIndex() throws {
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
         expectFailure(

@@ -95,7 +95,7 @@ import Testing
         expectFailure(try clip("pull", "ViT-B-33"), status: 1, says: "ViT-B/32")
     }
 
-    @Test func filesWithoutChecksumAreSaid() throws {
+    @Test func filesWithoutChecksumAreReported() throws {
         let model = Fixtures.path("models/seeded")
         let sum = try sha256sum(model + "/open_clip_model.safetensors")
         let other = try FaultServer { request in
@@ -122,7 +122,7 @@ import Testing
         #expect(again.errors.isEmpty, "\(again.errors)")
     }
 
-    @Test func killedDownloadsGoOn() throws {
+    @Test func killedDownloadIsContinued() throws {
         delay.seconds.withLock { $0 = 0.15 }
         let process = binary.process(["pull", "me/model"], environment: environment)
         process.standardOutput = FileHandle.nullDevice
@@ -149,7 +149,7 @@ import Testing
         #expect(partial == nil)
     }
 
-    @Test func interruptedDownloadsSayHowToGoOn() throws {
+    @Test func interruptedDownloadSaysHowToContinue() throws {
         delay.seconds.withLock { $0 = 0.15 }
         let process = binary.process(["pull", "me/model"], environment: environment)
         let errors = folder.path + "/errors"
@@ -173,7 +173,7 @@ import Testing
         #expect(server.requests.last?.rangeStart == kept)
     }
 
-    @Test func twoProcessesEndWithTheSameFile() throws {
+    @Test func concurrentPullsGiveOneFile() throws {
         delay.seconds.withLock { $0 = 0.05 }
         let processes = try (0..<2).map { _ in
             let process = binary.process(["pull", "me/model"], environment: environment)
@@ -193,7 +193,7 @@ import Testing
         #expect(bodies == 1)
     }
 
-    @Test func atATerminalModelsAreFetchedWhenTheyAreNeeded() throws {
+    @Test func missingModelIsDownloadedAtATerminal() throws {
         // script runs a command at a terminal of its own.
         let command = "'\(binary.executable.path)' encode --model me/model --text 'a cat'"
         let terminal = ClipBinary(
@@ -222,7 +222,7 @@ import Testing
         #expect(none.text.split(separator: "\n").count == 2)
     }
 
-    @Test func tinyGivesItsKnownAnswers() throws {
+    @Test func tinyMatchesItsKnownAnswers() throws {
         let result = try clip("verify", "tiny")
         #expect(result.status == 0, "\(result.text)")
         #expect(result.text.contains("3 of 3"), "\(result.text)")
@@ -238,7 +238,7 @@ import Testing
         )
     }
 
-    @Test func convertWritesWhatItIsAskedFor() throws {
+    @Test func convertWritesTheRequestedFormat() throws {
         let path = folder.path + "/out.safetensors"
         for (dtype, type) in [("f32", "F32"), ("f16", "F16"), ("bf16", "BF16")] {
             let result = try clip(

@@ -103,7 +103,7 @@ import Testing
         #expect(try partly.json()["images"] as? [String] == Self.names)
     }
 
-    @Test func similaritySaysWhatIsMeant() throws {
+    @Test func similarityExplainsMisuse() throws {
         for (arguments, says) in [
             (["photos/rgb.jpg", "cat"], "similarity --image photos/rgb.jpg --text \"cat\""),
             (["--text", "cat"], "--image or --files-from"),
@@ -132,7 +132,7 @@ import Testing
             says: "for one image, not 6")
     }
 
-    @Test func largeMatricesAreRefused() throws {
+    @Test func tooLargeMatrixIsRejected() throws {
         let texts = (0..<2000).map { "\($0)" }.joined(separator: "\n")
         try folder.write("texts", texts.utf8)
         let result = try clip([
@@ -144,7 +144,7 @@ import Testing
 
     // MARK: samples
 
-    @Test func samplesAreTheSameEveryTime() throws {
+    @Test func sampleIsReproducible() throws {
         let texts = ["--text", "a cat", "a dog"]
         let all = try similarity(["--image", "photos"] + texts)
         let rows = try #require(all["cosines"] as? [[Double]])
@@ -240,7 +240,7 @@ import Testing
 
     /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is
     /// said.
-    @Test func pairsOfFoldersAndPatternsFail() throws {
+    @Test func foldersAndPatternsInPairsFail() throws {
         try folder.write(
             "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)
         let result = try clip(["score", "--pairs", "pairs.csv"])
@@ -254,7 +254,7 @@ import Testing
     }
 
     /// A file that is not a record of a model is neither replaced nor taken for one.
-    @Test func filesOfOthersBesideVectorsStay() throws {
+    @Test func foreignFilesBesideVectorsAreKept() throws {
         try files.createDirectory(
             atPath: folder.path + "/out", withIntermediateDirectories: false)
         try folder.write("out/model.json", "{\"mine\": 1}".utf8)
@@ -269,7 +269,7 @@ import Testing
         #expect(!files.fileExists(atPath: folder.path + "/x.npy"))
     }
 
-    @Test func standardInputIsReadOnce() throws {
+    @Test func standardInputGivenTwiceIsRejected() throws {
         expectFailure(
             try clip(["similarity", "-", "--text-file", "-"], input: "a\n"), status: 2,
             says: "not both")

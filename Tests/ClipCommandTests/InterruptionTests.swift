@@ -96,7 +96,7 @@ import Testing
         #expect(summary["encoded"] as? Int == Self.count - kept)
     }
 
-    @Test func interruptedRebuildsAreGoneOnWith() throws {
+    @Test func interruptedRebuildIsContinued() throws {
         let result = try interrupt(
             ["index", "--rebuild", "photos"], by: SIGINT,
             once: "photos/.clip-index.new/vectors.f32"

@@ -12,7 +12,7 @@ import Testing
         try ClipBinary(folder: folder).run(arguments)
     }
 
-    @Test func otherSpellingsOfNamesAreKnown() throws {
+    @Test func otherSpellingsOfNamesAreAccepted() throws {
         for name in ["vit-b/32", "ViT-B-32", "ViT-B-32-quickgelu"] {
             expectFailure(
                 try clip("encode", "--text", "a", "--model", name), status: 1,
@@ -23,7 +23,7 @@ import Testing
             says: "clip pull hf-hub:me/model")
     }
 
-    @Test func foldersMayHoldAFileWithOpenAIsName() throws {
+    @Test func folderMayHoldAFileWithAnOpenAIName() throws {
         let model = Fixtures.path("models/seeded")
         try folder.copy(model + "/open_clip_model.safetensors", as: "ViT-B-32.safetensors")
         try folder.copy(model + "/open_clip_config.json", as: "open_clip_config.json")
@@ -40,7 +40,7 @@ import Testing
             says: "no single file that is named as one of OpenAI's")
     }
 
-    @Test func filesThatAreNoWeightsAreNamed() throws {
+    @Test func filesThatAreNotWeightsAreIdentified() throws {
         let jpeg = Fixtures.root + "/Examples/bike.jpg"
         let page = try folder.write("a.safetensors", "<!DOCTYPE html><html></html>".utf8)
         let pointer = try folder.write(

@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test func valuesOfTemplatesAreNotSearchedForPlaces() {
+    @Test func templateValuesAreNotExpandedAgain() {
         let page = text(
             PageTemplate(clip_page_html()).filled([
                 "title": Array("{{body}}".utf8), "about": [], "style": [],
@@ -65,7 +65,7 @@ import Testing
         #expect(link == expected, "\(page) to \(file): \(link)")
     }
 
-    @Test func bytesThatAreNotUTF8AreEncodedAsTheyAre() {
+    @Test func nonUTF8BytesAreEncodedUnchanged() {
         let file = FilePath(Array("a/".utf8) + [0xFF, 0x0A, 0x7E] + Array(".jpg".utf8))
         let link = PageLocation(page: "m.html", currentFolder: "/").link(to: file)
         #expect(link == "a/%FF%0A~.jpg")
@@ -74,7 +74,7 @@ import Testing
     }
 
     /// `..` out of a folder that is a symbolic link leads to different places, by the path it is opened with.
-    @Test func linksThatLeaveASymbolicLinkAreAbsolute() throws {
+    @Test func linksOutOfASymbolicLinkAreAbsolute() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
             atPath: folder.path + "/real/pages", withIntermediateDirectories: true)
@@ -128,7 +128,7 @@ import Testing
         #expect(result == expected, "\(path): \(result)")
     }
 
-    @Test func noTwoClustersHaveOneName() {
+    @Test func clusterNamesAreUnique() {
         func names(_ predictions: [[(label: String, cosine: Float)]]) -> [String?] {
             ClusterName.distinct(predictions).map { $0?.text }
         }
@@ -180,7 +180,7 @@ import Testing
             as: UTF8.self)
     }
 
-    @Test func drawingsSayWhatTheyShow() throws {
+    @Test func drawingHasScaleAndCaption() throws {
         let svg = heatmap.svg
         #expect(XMLParser(data: Data(svg.utf8)).parse(), "\(svg)")
         #expect(svg.contains(">Cosines of 2 images and 3 texts</text>"))
@@ -215,7 +215,7 @@ import Testing
         #expect(!page.contains("://"))
     }
 
-    @Test func oneImageAndOneTextHaveNoBest() {
+    @Test func singleCellHasNoBestMark() {
         let one = Heatmap(
             images: [Heatmap.Image(name: "a.jpg", thumbnail: nil)], texts: ["x"],
             cosines: [[0.2]], model: "tiny")
@@ -226,7 +226,7 @@ import Testing
     }
 
     /// 4.5 is what WCAG 2 asks of text.
-    @Test func numbersCanBeReadOnEveryColour() {
+    @Test func numbersContrastWithEveryColour() {
         func luminance(_ channels: [Double]) -> Double {
             let linear = channels.map { value in
                 let part = value / 255

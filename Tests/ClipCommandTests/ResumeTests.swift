@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
-    func completeOutputsOfAnotherModelAreRefused(_ output: String) throws {
+    func completeOutputOfAnotherModelIsRejected(_ output: String) throws {
         let arguments = ["a.jpg", "-o", output]
         let made = try encode(arguments)
         #expect(made.status == 0, "\(made.errors)")
@@ -35,7 +35,7 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: file), before) == nil)
     }
 
-    @Test func completeOutputsOfAnotherNormalisationAreRefused() throws {
+    @Test func completeOutputOfOtherNormalisationIsRejected() throws {
         let arguments = ["a.jpg", "-o", "x.npy"]
         #expect(try encode(arguments).status == 0)
         let record = try json(Data(bytes(ofFile: folder.path + "/x.model.json")))
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
-    func anOutputThatAnotherProcessWritesIsSaid(_ output: String) throws {
+    func outputOfAnotherProcessIsReported(_ output: String) throws {
         let first = ClipBinary(folder: folder).process(
             ["encode", "-", "-o", output, "-q", "--model", "tiny"])
         let input = Pipe()
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl"])
-    func rowsOfOtherInputsAreSaid(_ output: String) throws {
+    func rowsOfOtherInputsAreCounted(_ output: String) throws {
         try folder.write("bad.jpg", "no image".utf8)
         let stopped = try encode(["a.jpg", "b.jpg", "bad.jpg", "-o", output, "--strict"])
         #expect(stopped.status == 1, "\(stopped.errors)")

@@ -49,7 +49,7 @@ import Testing
         #expect(none.errors.contains("no image has a cosine of 1.0 or more"), "\(none.errors)")
     }
 
-    @Test func wrongUse() throws {
+    @Test func wrongUsageIsRejected() throws {
         let path = try makePhotos(1)
         _ = try clip("index", path, "--model", Self.model, "-q")
         expectFailure(
@@ -69,7 +69,7 @@ import Testing
     }
 
     /// `kill -9` at some moments: the index ends as if nothing had happened.
-    @Test func killedUpdatesAreGoneOnWith() throws {
+    @Test func killedUpdateIsContinued() throws {
         let path = try makePhotos(300)
         let arguments = ["index", path, "--model", Self.model, "-q"]
         let whole = try ClipBinary(folder: folder).run(arguments)

@@ -137,7 +137,7 @@ struct StoredModelTests {
 
     // MARK: the model of an index
 
-    @Test func theEnvironmentYieldsToTheIndex() throws {
+    @Test func modelOfTheIndexOverridesTheEnvironment() throws {
         try makePhotos()
         let made = try clip("index", "photos", "-q", environment: ["CLIP_MODEL": Self.model])
         #expect(made.status == 0, "\(made.errors)")
@@ -185,7 +185,7 @@ struct StoredModelTests {
         #expect(try updated(clip("index", "photos", "--rebuild", "--json"))["encoded"] == 16)
     }
 
-    @Test func relativePathsOfModelsAreStoredAbsolute() throws {
+    @Test func relativeModelPathIsStoredAbsolute() throws {
         try makePhotos()
         try files.copyItem(atPath: Self.model, toPath: folder.path + "/weights")
         let made = try clip("index", "../photos", "--model", "./../weights", "-q", in: "photos")
@@ -223,7 +223,7 @@ struct StoredModelTests {
     }
 
     /// At whatever moment the process ends, the old index or the new one is there.
-    @Test func interruptedRebuildsLoseNothing() throws {
+    @Test func interruptedRebuildLosesNothing() throws {
         try makePhotos()
         for copy in 0..<4 {
             try files.copyItem(
@@ -263,7 +263,7 @@ struct StoredModelTests {
 
     // MARK: .npy
 
-    @Test func embeddingsKnowTheirModel() throws {
+    @Test func embeddingFileRecordsItsModel() throws {
         try makePhotos()
         let made = try clip("encode", "photos", "--model", Self.model, "-o", "x.npy", "-q")
         #expect(made.status == 0, "\(made.errors)")
@@ -307,7 +307,7 @@ struct StoredModelTests {
 
     // MARK: nothing found
 
-    @Test func searchSaysWhyNothingIsFound() throws {
+    @Test func searchExplainsEmptyResults() throws {
         try makePhotos()
         try files.createDirectory(
             atPath: folder.path + "/empty", withIntermediateDirectories: true)

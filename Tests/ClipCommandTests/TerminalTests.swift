@@ -66,7 +66,7 @@ import Testing
         #expect(!dumb.contains("\r"), "\(dumb.debugDescription)")
     }
 
-    @Test func severalImagesAreATable() throws {
+    @Test func severalImagesPrintATable() throws {
         let photos = try makePhotos()
         try folder.write("labels", "a bicycle\na dog on the grass\n".utf8)
         let line = "zeroshot '\(photos)/dog.jpg' '\(photos)/dog.jpg' --labels labels"

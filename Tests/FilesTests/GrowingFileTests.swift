@@ -38,7 +38,7 @@ import Testing
         #expect(!GrowingFile.isBegun(path: path("a")))
     }
 
-    @Test func appendedBytesReachTheSystemWithAFlush() throws {
+    @Test func flushWritesAppendedBytes() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("abc".utf8)
         #expect(try content("a.partial") == "")
@@ -65,7 +65,7 @@ import Testing
         #expect(try content("a") == "one three")
     }
 
-    @Test func readsSeeWhatWasAppendedAndEndWithTheFile() throws {
+    @Test func readsSeeAppendedBytes() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("0123456789".utf8)
         for (count, offset, expected) in [
@@ -77,7 +77,7 @@ import Testing
         #expect(try file.status().size == 10)
     }
 
-    @Test func overwrittenBytesLeaveTheEndInPlace() throws {
+    @Test func overwritingDoesNotMoveTheEnd() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("0123456789".utf8)
         try file.overwrite(Array("AB".utf8))
@@ -87,7 +87,7 @@ import Testing
         #expect(try content("a") == "AB23456XYZ!")
     }
 
-    @Test func wholeFilesHaveTheirNameAtOnce() throws {
+    @Test func completeFileGetsItsNameAtOnce() throws {
         let file = try GrowingFile(path: path("a"), isAlwaysWhole: true)
         try file.append("x".utf8)
         try file.synchronize()
@@ -95,7 +95,7 @@ import Testing
         #expect(try content("a") == "x")
     }
 
-    @Test func finishedFileKeepsThePermissionsOfTheOneItReplaces() throws {
+    @Test func finishedFileKeepsPermissionsOfReplacedFile() throws {
         try folder.write("a", "old".utf8)
         try files.setAttributes([.posixPermissions: 0o640], ofItemAtPath: folder.path + "/a")
         let file = try GrowingFile(path: path("a"))
@@ -128,13 +128,13 @@ import Testing
         #expect(try GrowingFile(path: path("a")).count == 1)
     }
 
-    @Test func missingFoldersAreErrors() throws {
+    @Test func missingFolderThrows() throws {
         let error = #expect(throws: FileError.self) { try GrowingFile(path: path("no/a")) }
         #expect(error?.isMissing == true, "\(error.debugDescription)")
     }
 
     /// A partial file that is a link, a folder or a pipe, and the same in the place of the whole file.
-    @Test(arguments: ["a", "a.partial"]) func otherThingsInItsPlaceAreRefused(_ name: String) throws
+    @Test(arguments: ["a", "a.partial"]) func nonRegularFilesInItsPlaceAreRejected(_ name: String) throws
     {
         let victim = try folder.write("victim", "precious".utf8)
         try files.createSymbolicLink(

@@ -19,7 +19,7 @@ import Testing
         (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 8) }
     }
 
-    @Test func readsEndWithTheFile() throws {
+    @Test func readStopsAtEndOfFile() throws {
         let file = try open("0123456789".utf8)
         #expect(try file.read(4) == Array("0123".utf8))
         #expect(file.position == 4)
@@ -29,7 +29,7 @@ import Testing
         #expect(file.position == 10)
     }
 
-    @Test func peekedBytesStay() throws {
+    @Test func peekDoesNotConsume() throws {
         let file = try open("0123456789".utf8)
         #expect(Array(try file.peek(3)) == Array("012".utf8))
         #expect(Array(try file.peek(20)) == Array("0123456789".utf8))
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: [1, 1000, 1 << 18, 1 << 18 + 1, 300_000, 1_000_000])
-    func longFilesAreReadInPartsOfAnySize(_ size: Int) throws {
+    func longFileIsReadInPartsOfAnySize(_ size: Int) throws {
         let expected = numbers(1_000_000)
         let file = try open(expected)
         var found: [UInt8] = []
@@ -54,7 +54,7 @@ import Testing
         #expect(file.position == found.count)
     }
 
-    @Test func peeksLongerThanTheBuffer() throws {
+    @Test func peekMayExceedTheBuffer() throws {
         let expected = numbers(700_000)
         let file = try open(expected)
         #expect(try file.read(200_000).count == 200_000)
@@ -62,7 +62,7 @@ import Testing
         #expect(try firstDifference(file.read(500_000), expected[200_000...]) == nil)
     }
 
-    @Test func skippingEndsWithTheFile() throws {
+    @Test func skipStopsAtEndOfFile() throws {
         let file = try open(numbers(600_000))
         #expect(try file.skip(500_000))
         #expect(file.position == 500_000)
@@ -72,7 +72,7 @@ import Testing
         #expect(file.position == 600_000)
     }
 
-    @Test func linesEndWithTheirEnd() throws {
+    @Test func linesAreSplitAtTheirEnd() throws {
         let file = try open("one\n\ntwo\nthree".utf8)
         for expected in ["one", "", "two", "three", nil, nil] {
             let found = try file.read(upTo: 10).map { String(decoding: $0, as: UTF8.self) }
@@ -82,7 +82,7 @@ import Testing
         #expect(try open([]).read(upTo: 10) == nil)
     }
 
-    @Test func linesLongerThanTheBuffer() throws {
+    @Test func linesMayExceedTheBuffer() throws {
         let line = [UInt8](repeating: 7, count: 400_000)
         let file = try open(line + [0] + line)
         #expect(try firstDifference(file.read(upTo: 0) ?? [], line) == nil)
@@ -90,12 +90,12 @@ import Testing
         #expect(try file.read(upTo: 0) == nil)
     }
 
-    @Test func lineBeyondTheLimitIsAnError() throws {
+    @Test func lineBeyondTheLimitThrows() throws {
         let file = try open([UInt8](repeating: 7, count: 1_000_000))
         #expect(throws: FileError.self) { try file.read(upTo: 10, limit: 300_000) }
     }
 
-    @Test func pipesAreReadAsTheyAreWritten() throws {
+    @Test func pipeIsReadAsItIsWritten() throws {
         let path = folder.path + "/pipe"
         #expect(mkfifo(path, 0o600) == 0)
         let expected = numbers(200_000)
@@ -113,7 +113,7 @@ import Testing
         #expect(try firstDifference(file.read(150_000), expected[150_000...]) == nil)
     }
 
-    @Test func foldersAndMissingFilesAreErrors() throws {
+    @Test func foldersAndMissingFilesThrow() throws {
         #expect(throws: FileError.self) { try InputFile(path: Array(folder.path.utf8)) }
         let missing = #expect(throws: FileError.self) {
             try InputFile(path: Array((folder.path + "/missing").utf8))

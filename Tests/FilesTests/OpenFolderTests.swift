@@ -39,7 +39,7 @@ import Testing
     }
 
     /// As if an editor had put a new file in the place of the one that was checked.
-    @Test func filesThatTookTheNameAreKept() throws {
+    @Test func replacedFileIsNotRenamedOrRemoved() throws {
         let other = try #require(open.status(of: b))
         #expect(throws: FileError.self) { try open.rename(a, other, to: open, c) }
         #expect(try contents() == ["a": "one", "b": "other"])
@@ -51,7 +51,7 @@ import Testing
         #expect(try contents() == ["a": "longer", "b": "other"])
     }
 
-    @Test func removedFilesLeaveNothing() throws {
+    @Test func removedFileIsGone() throws {
         try open.file([a]).remove()
         #expect(try contents() == ["b": "other"])
     }

@@ -4,7 +4,7 @@ import Testing
 @testable import Files
 
 @Suite struct SHA256Tests {
-    @Test func sha256IsThatOfTheStandard() throws {
+    @Test func sha256MatchesSha256sum() throws {
         // Lengths around the ends of blocks; the digests are sha256sum's.
         let known = [
             0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func badFiles() throws {
+    @Test func invalidFilesAreRejected() throws {
         #expect(try error("empty.png") == .empty)
         #expect(try error("text.jpg") == .unknownFormat)
         #expect(try error("truncated.jpg") == .truncated)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func grey16IsScaledUnlessTheReferenceIsAsked() throws {
+    @Test func grey16IsScaledUnlessReferenceIsSet() throws {
         let path = Fixtures.path("images/kinds/grey-16.png")
         let scaled = try RGBImage(contentsOfFile: path)
         let clipped = try RGBImage(contentsOfFile: path, options: .reference)
@@ -80,7 +80,7 @@ import Testing
         #expect(clipped.pixels.filter { $0 == 255 }.count > clipped.pixels.count * 9 / 10)
     }
 
-    @Test func inksBecomeLight() throws {
+    @Test func cmykBecomesRGB() throws {
         let inks: [UInt8] = [0, 0, 0, 0, 255, 0, 128, 0, 0, 0, 0, 255, 255, 255, 255, 255]
         let light: [UInt8] = [255, 255, 255, 0, 255, 127, 0, 0, 0, 0, 0, 0]
         let image = DecodedImage(
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func whatIsThereOfACutFileIsTakenIfAsked() throws {
+    @Test func truncatedFileIsReadOnRequest() throws {
         for name in ["truncated.jpg", "truncated.png"] {
             let bytes = try image("bad/\(name)")
             #expect(throws: ImageDecodingError.truncated) {
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    @Test func theLimitOnPixelsIsTheCallers() throws {
+    @Test func callerSetsThePixelLimit() throws {
         let bytes = try image("rgb.png")
         #expect(throws: ImageDecodingError.tooLarge(width: 61, height: 47)) {
             try decoded(bytes, maximumPixels: 61 * 47 - 1)
@@ -151,7 +151,7 @@ import Testing
     }
 
     /// Pillow reads no pixels after another chunk either.
-    @Test func pixelsAfterAnotherChunkAreMissing() throws {
+    @Test func pixelsAfterAnotherChunkAreIgnored() throws {
         let rows = (0..<8).flatMap { _ in [0] + [UInt8](repeating: 200, count: 8) }
         let stream = TestImages.stored(rows)
         let (half, text) = (stream.count / 2, TestImages.chunk("tEXt", Array("a\0b".utf8)))
@@ -174,7 +174,7 @@ import Testing
     }
 
     /// What libjpeg does not decode is not damaged.
-    @Test func kindsOfJPEGThatAreNotDecodedAreUnsupported() throws {
+    @Test func undecodableJPEGKindsAreUnsupported() throws {
         let whole = try image("rgb.jpg")
         let header = try #require(
             whole.indices.dropLast().first { whole[$0] == 0xFF && whole[$0 + 1] == 0xC0 })
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func imagesFromPixelsAreChecked() throws {
+    @Test func imageFromPixelsIsValidated() throws {
         #expect(throws: CLIPError.wrongPixelCount(expected: 12, found: 3)) {
             try RGBImage(width: 2, height: 2, pixels: [1, 2, 3])
         }

@@ -61,7 +61,7 @@ import Testing
             bytesPerPixel: Double(bytesPerPixel), side: side)
     }
 
-    @Test func grey16TakesOneByteAPixelIfItIsScaled() throws {
+    @Test func scaledGrey16TakesOneByteAPixel() throws {
         let file = TestImages.png(
             64, 32, depth: 16, colours: 0,
             rows: Array(
@@ -80,7 +80,7 @@ import Testing
                 == nil)
     }
 
-    @Test func memoryOfAJPEGIsKnownFromItsHeader() throws {
+    @Test func jpegMemoryIsKnownFromTheHeader() throws {
         for (name, bytesPerPixel) in [
             ("rgb.jpg", 3.0), ("grey.jpg", 1), ("kinds/cmyk.jpg", 4), ("rgb-444.jpg", 3),
             // Three bytes of the result, and coefficients of two bytes: of 4:2:0 one and a half a
@@ -99,7 +99,7 @@ import Testing
     }
 
     #if WebP
-        @Test func memoryOfALosslessWebPIsKnownFromItsHeader() throws {
+        @Test func losslessWebPMemoryIsKnownFromTheHeader() throws {
             let file = TestImages.webP([TestImages.lossless(8000, 8000)])
             // Three bytes of the result, four of the decoder, and one for its tables.
             expectRefusal(file, of: "WebP", bytesPerPixel: 8, side: 8000)
@@ -111,7 +111,7 @@ import Testing
         }
     #endif
 
-    @Test func refusalSaysTheNeedAndTheLimit() throws {
+    @Test func refusalStatesNeedAndLimit() throws {
         let file = try bytes(ofFile: Fixtures.path("images/rgb.png"))
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1000
@@ -132,7 +132,7 @@ import Testing
         #expect(try RGBImage(decoding: file, options: options).width == 61)
     }
 
-    @Test func longSidesOfAPNGAreRefused() throws {
+    @Test func tooLongPNGSideIsRejected() throws {
         let rows = [UInt8](repeating: 0, count: 125_001)
         let fits = TestImages.png(1_000_000, 1, depth: 1, colours: 0, rows: rows)
         #expect(error(fits) == nil)
@@ -168,7 +168,7 @@ import Testing
         return (file, options)
     }
 
-    @Test func memoryIsGivenBack() throws {
+    @Test func memoryIsReleased() throws {
         let (file, options) = try imageThatFillsTheLimit()
         let damaged = Array(file.dropLast(1000))
         // Any share that were kept would be waited for without end.
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    @Test func threadsWaitForEachOther() throws {
+    @Test func threadsWaitForMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
         // Half of it is held once the decoder is done.
         let counts = Mutex((now: 0, most: 0, done: 0))
@@ -206,7 +206,7 @@ import Testing
         #expect(result.most == 1, "\(result.most) images at once in the memory of one")
     }
 
-    @Test func threadThatHoldsAnImageDoesNotWaitForItself() throws {
+    @Test func threadWithAnImageDoesNotWaitForItself() throws {
         let (file, options) = try imageThatFillsTheLimit()
         DispatchQueue.concurrentPerform(iterations: 16) { _ in
             ImageMemory.whileHolding {
@@ -222,7 +222,7 @@ import Testing
     }
 
     /// As where an image is decoded while a stream decodes another one.
-    @Test func callsWithinCallsShareTheirMemory() throws {
+    @Test func nestedCallsShareMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
         DispatchQueue.concurrentPerform(iterations: 16) { _ in
             ImageMemory.whileHolding {
@@ -237,7 +237,7 @@ import Testing
     }
 
     /// Of calls within each other, the inner one gives back its own part.
-    @Test func innerCallsGiveBackWhatTheyTook() throws {
+    @Test func nestedCallsReleaseTheirOwnMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
         try ImageMemory.whileHolding {
             let share = try #require(ImageMemory.Share.current.get())

@@ -91,7 +91,7 @@ import Testing
 
     // MARK: JPEGs without an end
 
-    @Test func jpegWithoutAnEndMarkIsReadIfSomethingFollows() throws {
+    @Test func jpegWithoutEndMarkIsReadIfDataFollows() throws {
         for name in ["rgb.jpg", "grey.jpg", "rgb-444.jpg", "kinds/cmyk.jpg"] {
             let whole = try bytes(ofFile: Fixtures.path("images/\(name)"))
             let end = try #require(
@@ -115,7 +115,7 @@ import Testing
 
     // MARK: PNGs that libpng refuses
 
-    @Test func entriesWithoutAPaletteAreBlack() throws {
+    @Test func indexesWithoutPaletteAreBlack() throws {
         for (depth, row) in [(8, [0, 1, 2, 3] as [UInt8]), (2, [0, 0b0001_1011])] {
             let file = TestImages.png(depth == 8 ? 3 : 4, 1, depth: depth, colours: 3, rows: row)
             let image = RGBImage(try decoded(file))
@@ -126,20 +126,20 @@ import Testing
         }
     }
 
-    @Test func paletteThatEndsWithinAnEntryIsRead() throws {
+    @Test func paletteEndingWithinAnEntryIsRead() throws {
         let file = TestImages.png(
             4, 1, depth: 2, colours: 3, rows: [0, 0b0001_1011],
             before: [TestImages.chunk("PLTE", [9, 8, 7, 6, 5, 4, 3])])
         #expect(RGBImage(try decoded(file)).pixels == [9, 8, 7, 6, 5, 4, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test func entriesBeyondThePaletteAreBlack() throws {
+    @Test func indexesBeyondThePaletteAreBlack() throws {
         let file = TestImages.png(
             3, 1, colours: 3, rows: [0, 0, 1, 200], before: [TestImages.chunk("PLTE", [9, 8, 7])])
         #expect(RGBImage(try decoded(file)).pixels == [9, 8, 7, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test func rowsThatAreMissingAreBlack() throws {
+    @Test func missingRowsAreBlack() throws {
         let file = TestImages.png(3, 4, colours: 0, rows: [0, 1, 2, 3, 0, 4, 5, 6])
         let image = RGBImage(try decoded(file))
         let grey = stride(from: 0, to: image.pixels.count, by: 3).map { image.pixels[$0] }
@@ -167,7 +167,7 @@ import Testing
         }
     }
 
-    @Test func chunksThatAreNotNeededMayBeDamaged() throws {
+    @Test func damagedUnneededChunksAreIgnored() throws {
         let expected = RGBImage(try decoded(TestImages.smallPNG()))
         for chunks in [
             [TestImages.chunk("gAMA", [1, 2])], [TestImages.chunk("iCCP", [1, 2, 3])],

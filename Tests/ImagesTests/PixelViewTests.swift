@@ -29,7 +29,7 @@ import Testing
 
     /// The sizes take several parts of what is copied at once, by rows and by columns.
     @Test(arguments: [(600, 500), (250, 900)], [1, 4, 6, 7])
-    func resizingIsThatOfAnArrayOfPixels(size: (Int, Int), orientation: Int) throws {
+    func viewIsResizedLikeAnArray(size: (Int, Int), orientation: Int) throws {
         for (kind, bytesPerPixel) in [
             (DecodedImage.Kind.rgb, 1), (.rgb, 2), (.rgb, 3), (.rgb, 4), (.rgba, 2), (.rgba, 4),
         ] {
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(arguments: [(600, 500), (250, 1200)])
-    func turnedNumbersOf16BitsAreResizedAsThoseThatLieThatWay(size: (Int, Int)) {
+    func rotated16BitSamplesAreResizedLikeUprightOnes(size: (Int, Int)) {
         let (width, height) = size
         let lying = image(.grey16, 2, width: height, height: width, orientation: 6)
         // Row y of the turned image is column y of the other one, from the bottom.

@@ -34,7 +34,7 @@ import Testing
         return try JSONDecoder().decode(Expected.self, from: data)
     }
 
-    @Test(arguments: all.indices) func givesTheSameEmbeddings(_ index: Int) throws {
+    @Test(arguments: all.indices) func everyFormatGivesTheSameEmbeddings(_ index: Int) throws {
         let (name, format, layout) = Self.all[index]
         let expected = try expected()
         let model = try CLIPModel(path: "\(Self.folder)/\(name)")
@@ -60,7 +60,7 @@ import Testing
         #expect(try firstDifference(reference.encode(tokens: expected.tokens).values, texts) == nil)
     }
 
-    @Test func whatIsWrittenAgainIsTheSame() throws {
+    @Test func convertedWeightsGiveTheSameEmbeddings() throws {
         let folder = try TemporaryFolder()
         let expected = try expected()
         for (name, _, _) in Self.all {

@@ -9,7 +9,7 @@ import Testing
         (try? Goldens("images/images.safetensors"))?.names.filter { $0.contains("@") } ?? []
     }()
 
-    @Test func goldensAreThere() { #expect(Self.names.count > 100) }
+    @Test func goldensExist() { #expect(Self.names.count > 100) }
 
     /// Names are FILE@RESOLUTION, the same with @exif, @hf or @cut after it, or FILE@decoded.
     @Test(arguments: names) func equalsPillow(_ name: String) throws {

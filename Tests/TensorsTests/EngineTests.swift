@@ -34,13 +34,13 @@ import Testing
         return matrix
     }
 
-    @Test func blasIsInstalled() throws {
+    @Test func openBLASIsInstalled() throws {
         // The scripts install it, so that everything below tests it.
         #expect(ProductEngine.blas.isAvailable == ProductEngine.isBLASBuilt)
     }
 
     @Test(arguments: engines, [1, 7, 50, 401])
-    func productsAreThoseOfFloat64(engine: ProductEngine, rows: Int) {
+    func productsMatchFloat64(engine: ProductEngine, rows: Int) {
         var random = Random(seed: rows)
         let x = random.floats(rows * Self.inputs, in: -1...1)
         let residual = random.floats(rows * Self.outputs, in: -1...1)
@@ -76,7 +76,7 @@ import Testing
     }
 
     /// A row of a product has the same bits beside any other rows and on any number of threads.
-    @Test(arguments: [ProductEngine.native, .blas]) func rowsDoNotDependOnTheBatch(
+    @Test(arguments: [ProductEngine.native, .blas]) func rowsAreEqualInEveryBatch(
         engine: ProductEngine
     ) {
         var random = Random(seed: 3)

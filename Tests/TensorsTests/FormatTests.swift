@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test(arguments: ElementFormat.allCases.filter(\.isSupported))
-    func aRowOfNoNumberIsSeen(_ format: ElementFormat) {
+    func rowWithNaNIsDetected(_ format: ElementFormat) {
         let matrix = Workspace(threads: 1).matrix(rows: 2, columns: 70)
         matrix.fill([Float](repeating: 1, count: 100) + [.nan] + [Float](repeating: 1, count: 39))
         let weights = ProductWeights(

@@ -19,14 +19,14 @@ import Testing
 
     // MARK: Choice of the table
 
-    @Test func theChosenTableIsOneOfThose() throws {
+    @Test func chosenTableIsSupported() throws {
         let name = String(cString: clip_kernels_current().pointee.name)
         #expect(Self.names.contains(name))
         #expect(clip_kernels_named("mmx") == nil)
     }
 
     @Test(arguments: names)
-    func tablesKnowTheirName(name: String) throws {
+    func tableKnowsItsName(name: String) throws {
         #expect(String(cString: try kernels(name).name) == name)
     }
 
@@ -163,7 +163,7 @@ import Testing
     // MARK: NaN, infinity and huge numbers
 
     @Test(arguments: names, sizes)
-    func notANumberStays(name: String, n: Int) throws {
+    func nanPropagates(name: String, n: Int) throws {
         let kernels = try kernels(name)
         let ones = [Float](repeating: 1, count: n)
         for place in Set([0, n / 2, n - 1]) {
@@ -198,7 +198,7 @@ import Testing
     }
 
     @Test(arguments: names)
-    func activationsOfExtremes(name: String) throws {
+    func activationsOfExtremeValues(name: String) throws {
         let huge = Float.greatestFiniteMagnitude
         let x = [.infinity, huge, 1e30, 200, 60, 0, -60, -200, -1e30, -huge]
         for activation in [CLIP_QUICK_GELU, CLIP_GELU] {
@@ -233,7 +233,7 @@ import Testing
     }
 
     @Test(arguments: names, sizes)
-    func someOfEither16BitKind(name: String, n: Int) throws {
+    func float16AndBFloat16AreWidened(name: String, n: Int) throws {
         let kernels = try kernels(name)
         let patterns = (0..<n).map { UInt16(truncatingIfNeeded: $0 * 17 + 0x0100) }
         var out = [Float](repeating: 0, count: n + 1)

@@ -158,7 +158,7 @@ import Testing
         #expect(Array(map.withMeanFirst().values.prefix(4)) == [12, 37, 0, 25])
     }
 
-    @Test(arguments: [1, 2, 3, 8]) func teamsRunEveryPartOnce(threads: Int) {
+    @Test(arguments: [1, 2, 3, 8]) func teamRunsEachPartOnce(threads: Int) {
         for _ in 0..<20 {
             let team = ThreadTeam.shared(threads: threads)
             #expect((1...threads).contains(team.count))
@@ -177,7 +177,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 8], [(0, 1), (1, 1), (5, 1), (8, 4), (9, 4), (1000, 16)])
-    func rangesCoverALoop(threads: Int, loop: (length: Int, unit: Int)) {
+    func rangesCoverTheLoop(threads: Int, loop: (length: Int, unit: Int)) {
         let team = ThreadTeam.shared(threads: threads)
         for most in [1, 2, .max] {
             let ranges = Mutex<[Int: Range<Int>]>([:])
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    @Test func teamsServeManyCallersAtOnce() async {
+    @Test func teamServesConcurrentCallers() async {
         let team = ThreadTeam.shared(threads: 2)
         await withTaskGroup(of: [String].self) { group in
             for _ in 0..<16 {
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    @Test func aPoolRunsNoMoreCallsThanItHasThreads() async {
+    @Test func poolLimitsConcurrentCalls() async {
         let pool = WorkspacePool(threads: 2)
         final class Calls: Sendable {
             let running = Atomic(0)
@@ -251,7 +251,7 @@ import Testing
         withExtendedLifetime(second) {}
     }
 
-    @Test func blobSHA1IsThatOfGit() throws {
+    @Test func blobSHA1MatchesGit() throws {
         // Lengths around the ends of blocks, which the header shares; the digests are git
         // hash-object's.
         let known = [

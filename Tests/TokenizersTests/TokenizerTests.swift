@@ -7,13 +7,13 @@ import CLIP
 @Suite struct TokenizerTests {
     private let tokenizer = BPETokenizer()
 
-    @Test func startAndEnd() throws {
+    @Test func textIsFramedByStartAndEnd() throws {
         #expect(try tokenizer.tokenize("") == [49406, 49407])
         #expect(
             try tokenizer.tokenize("a photo of a cat") == [49406, 320, 1125, 539, 320, 2368, 49407])
     }
 
-    @Test func truncates() throws {
+    @Test func longTextIsTruncated() throws {
         let text = String(repeating: "a ", count: 80)
         #expect(throws: CLIPError.textTooLong(text: text, tokens: 82, limit: 77)) {
             try tokenizer.tokenize(text)
@@ -26,7 +26,7 @@ import CLIP
             try tokenizer.tokenize("a b c", contextLength: 2, truncating: true) == [49406, 49407])
     }
 
-    @Test func decodes() throws {
+    @Test func idsAreDecoded() throws {
         for text in ["a photo of a cat", "naïve café 東京 😀", "don ' t 1 2"] {
             let ids = tokenizer.encode(text)
             let expected = text == "don ' t 1 2" ? "don ' t 1 2 " : nil
@@ -37,14 +37,14 @@ import CLIP
         #expect(tokenizer.decode([-1, 320, 99_999]) == "a ")
     }
 
-    @Test(.timeLimit(.minutes(1))) func longWordsTakeNoTime() {
+    @Test(.timeLimit(.minutes(1))) func longWordTakesLinearTime() {
         // Quadratic merging would take hours.
         let word = String(repeating: "abcdefghijklmnopqrstuvwxyz", count: 20_000)
         let ids = tokenizer.encode(word)
         #expect(tokenizer.decode(ids) == word + " ")
     }
 
-    @Test(.timeLimit(.minutes(2))) func longGarbleTakesNoTime() {
+    @Test(.timeLimit(.minutes(2))) func longGarbleIsCleanedInTime() {
         // Each of these could make a step of the repair begin again at every character.
         for part in ["Ã¢â‚¬â„¢", "Ã ", "&amp;", "a\u{301}\u{327}", "â€", "\u{1A}Ã", "&", "ÃƒÂ"] {
             let ids = tokenizer.encode(String(repeating: part, count: 4_000))
@@ -76,7 +76,7 @@ import CLIP
         )
     }
 
-    @Test(.timeLimit(.minutes(2))) func entitiesMayBeginWithTheirOwnResult() {
+    @Test(.timeLimit(.minutes(2))) func entityMayBeginWithItsOwnResult() {
         for (text, expected) in [
             ("&" + String(repeating: "amp;", count: 250_000), "&"), ("&amp;amp;lt;x", "<x"),
             ("&amp;nosuch;", "&nosuch;"), ("&#38;#38;eacute;", "é"), ("&amp;&amp;", "&&"),
@@ -99,7 +99,7 @@ import CLIP
         #expect(rounds(of: 10) == 64)
     }
 
-    @Test func errorsShowTheTextOnOneLine() {
+    @Test func errorShowsTheTextOnOneLine() {
         let error = CLIPError.textTooLong(text: "a\nb\tc", tokens: 99, limit: 77)
         #expect(!"\(error)".contains("\n"))
         #expect("\(error)".contains("99 tokens"))
