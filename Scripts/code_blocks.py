@@ -99,7 +99,7 @@ def contents() -> str:
             functions.append(function(f"{stem}_{number}", number, source, code))
     assert functions, "no code block was found"
     return "\n".join([
-        "// Written by Scripts/code_blocks.py: the code blocks of README, DocC and doc comments, to be compiled.",
+        "// Written by Scripts/code_blocks.py from the code blocks of README, DocC and doc comments.",
         "// swift-format-ignore-file", "", *(f"import {name}" for name in sorted(imports)), "",
         "\n\n".join(functions), ""])
 

@@ -9,7 +9,7 @@ import Testing
 
 /// Clusters, duplicates, maps and scores of vectors.
 @Suite struct AnalysisTests {
-    /// Vectors around some random directions, one after the other.
+    /// Returns vectors around random directions, one direction after the other.
     private func planted(
         _ clusters: Int, each: Int, dimension: Int = 24, spread: Float = 0.6, seed: UInt64 = 1
     ) -> Embeddings {
@@ -40,7 +40,7 @@ import Testing
         let two = SphericalKMeans(vectors, clusters: 9, threads: 2)
         #expect(one.assignments == two.assignments && one.centroids == two.centroids)
         #expect(one.meanCosine == two.meanCosine)
-        // The largest first.
+        // The largest cluster comes first.
         let sizes = (0..<9).map { cluster in one.assignments.count { $0 == cluster } }
         #expect(sizes == sizes.sorted(by: >) && sizes.reduce(0, +) == 360)
         // Each vector belongs to the nearest centre, and each centre is the mean of its vectors.
@@ -78,7 +78,7 @@ import Testing
 
     @Test(arguments: [0.8, 1.01] as [Float])
     func nearDuplicatesMatchBruteForce(threshold: Float) throws {
-        // More than are looked at together.
+        // More than one block of rows.
         let vectors = planted(60, each: 35, spread: 1)
         var random = SplitMix64(state: 5)
         let preference = Array(0..<2100).map { ($0, random.next()) }.sorted { $0.1 < $1.1 }.map(\.0)
@@ -98,14 +98,14 @@ import Testing
             }
             #expect(group.duplicates.map(\.cosine) == group.duplicates.map(\.cosine).sorted(by: >))
         }
-        // Nothing that is kept is like another that is kept.
+        // No two kept rows are similar.
         let gone = Set(groups.flatMap { $0.duplicates.map(\.row) })
         let kept = preference.filter { !gone.contains($0) }
         let rows = Embeddings(rows: kept.flatMap { unit[$0] }, dimension: 24)
         for (place, cosines) in try rows.cosineSimilarities(to: rows).enumerated() {
             #expect(cosines.enumerated().allSatisfy { $0 == place || $1 < threshold + 1e-6 })
         }
-        // What is kept of a group was preferred.
+        // The preferred row of each group is kept.
         let rank = Dictionary(uniqueKeysWithValues: preference.enumerated().map { ($1, $0) })
         for group in groups {
             #expect(
@@ -168,7 +168,7 @@ import Testing
                 abs(coordinates.reduce(0) { $0 + $1 * $1 } / 199 - variance) < 1e-4 * variance)
         }
         #expect(components.variances == components.variances.sorted(by: >))
-        // There is no direction of a larger variance: they are the first eigenvalues' sum at most.
+        // No direction has a larger variance: their sum is at most that of the first eigenvalues.
         let total = (0..<30).map { covariance[$0][$0] }.reduce(0, +)
         #expect(components.variances.reduce(0, +) < total)
     }
@@ -312,7 +312,7 @@ import Testing
         try writer.finish()
         let stored = try NamedEmbeddings(npy: path)
         #expect(stored.files == odd && stored.embeddings == vectors)
-        // Without names, rows have numbers.
+        // Without names, rows are numbered.
         try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
         #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Certificates of one's own, by the variables that Hugging Face's libraries know.
+/// Tests custom certificates, named by the variables that Hugging Face's libraries read.
 @Suite struct CertificateTests {
     @Test func firstSetVariableWins() throws {
         let folder = try TemporaryFolder()
@@ -49,7 +49,7 @@ import Testing
         #expect("\(error as Any)".contains(variable), "\(error as Any)")
     }
 
-    /// A server with a certificate of its own, by OpenSSL's program.
+    /// A server with its own certificate, run by the openssl program.
     private final class Server {
         let process = Process()
         let port: Int
@@ -119,7 +119,7 @@ import Testing
             return
         }
         for variable in Certificates.variables.dropLast() {
-            // Its bytes came, so the certificate is trusted.
+            // Its bytes arrived, so the certificate is trusted.
             let found = error([variable: folder.path + "/ca.pem"])
             guard case .wrongChecksum(_, sum, _) = found else {
                 Issue.record("\(variable): \(found as Any)")

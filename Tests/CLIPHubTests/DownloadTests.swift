@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Downloads from a server that does everything wrong that servers do.
+/// Tests downloads from a server with every kind of fault.
 @Suite struct DownloadTests {
     @Test func fetchesIntoTheLayoutOfHuggingFace() throws {
         let hub = try Hub()
@@ -26,7 +26,7 @@ import Testing
         let last = try #require(progress.withLock { $0.last })
         #expect(last.received == Hub.size)
         #expect(last.total == Hub.size)
-        // A second time nothing is fetched.
+        // The second time nothing is downloaded.
         let before = hub.bodies
         _ = try hub.fetch()
         #expect(hub.bodies == before)
@@ -79,7 +79,8 @@ import Testing
     }
 
     @Test func wrongContentLengthIsDetected() throws {
-        // Shorter than it says, and longer; each against what the hub said first.
+        // Shorter and longer than announced, each compared with the size that the hub announced
+        // first.
         for (claimed, says) in [(400_000, "not the 300000"), (200_000, "200000 of 300000")] {
             let hub = try Hub { request, contents, answer in
                 guard request.path == "/cdn/file" else { return }
@@ -111,7 +112,7 @@ import Testing
         try Data(hub.contents[..<200_000]).write(to: URL(fileURLWithPath: hub.partial))
         _ = try hub.fetch()
         try hub.expectWhole(true)
-        // What was there before is not lost by it.
+        // The bytes that were there before are kept.
         let starts = hub.server.requests.filter { $0.path == "/cdn/file" }.map(\.rangeStart)
         #expect(starts == [200_000, 200_000], "\(starts)")
     }
@@ -199,7 +200,7 @@ import Testing
         try Data(repeating: 9, count: 10_000).write(to: URL(fileURLWithPath: hub.partial))
         _ = try hub.fetch()
         try hub.expectWhole(true)
-        // And one that is as long as the file, or longer.
+        // Also a part that is as long as the file, or longer.
         for count in [Hub.size, Hub.size + 5] {
             let hub = try Hub()
             try FileManager.default.createDirectory(
@@ -365,7 +366,7 @@ import Testing
 
     @Test func officialFilesAreCheckedByOpenAIsSHA256() throws {
         let hub = try Hub()
-        // The right bytes are not here, so the answer must be that these are wrong.
+        // The right bytes are not available here, so these must be reported as wrong.
         let error = #expect(throws: HubError.self) {
             try hub.hub.fetch("ViT-B/32", official: true)
         }
@@ -376,7 +377,7 @@ import Testing
         }
         #expect(hub.server.requests.map(\.path) == ["/models/\(sum)/ViT-B-32.pt"])
         #expect(try hub.hub.find("ViT-B/32") == nil)
-        // What broke off under its own name, as other programs leave it, is not taken for whole.
+        // A truncated file under its final name, as other programs leave it, is not accepted.
         let path = hub.folder.path + "/.cache/clip/ViT-B-32.pt"
         try Data(hub.contents[..<1000]).write(to: URL(fileURLWithPath: path))
         for official in [true, false] {

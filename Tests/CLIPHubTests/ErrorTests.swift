@@ -2,9 +2,9 @@ import CLIPHub
 import Foundation
 import Testing
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [HubError] = [
         .unknownModel(name: "chair", similar: []),
         .unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"]),
@@ -29,7 +29,9 @@ import Testing
         .unwritable(path: "p", reason: "r"), .unreadable(path: "p", reason: "r"), .cancelled,
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: HubError) -> String {
         switch error {
         case .unknownModel: "unknownModel"

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Servers that give absurd numbers, bodies without end, or a few bytes a second.
+/// Tests servers that announce absurd sizes, never end a body, or send a few bytes a second.
 @Suite struct LimitTests {
     private static let configuration = "open_clip_config.json"
 
@@ -141,7 +141,7 @@ import Testing
         #expect(hub.server.requests.last?.rangeStart == kept.count)
     }
 
-    /// libcurl ends these or the hub does, whoever notices first.
+    /// Either libcurl or the hub ends these, whichever notices first.
     @Test func slowHeaderIsAbandoned() throws {
         let hub = try Hub { _, _, answer in answer.headerDelay = 0.1 }
         hub.hub.policy.attempts = 1
@@ -155,7 +155,7 @@ import Testing
         #expect(hub.bodies == 0)
     }
 
-    /// Each try ends with more bytes than the one before, or with fewer, in turn.
+    /// The attempts end with more bytes than the one before and with fewer, in turn.
     @Test func endlessRestartsAreAbandoned() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file" else { return }

@@ -12,10 +12,10 @@ import Testing
 
 @testable import CLIPHub
 
-/// Links, pipes and folders under the names of partial files and locks: never written through or
-/// waited for.
+/// Tests links, pipes and folders under the names of partial files and locks: nothing is written
+/// through them or waits for them.
 @Suite struct PlantedFileTests {
-    /// The kinds of what may stand there, and the word of the message.
+    /// The kinds of planted files, and the word of the message.
     enum Kind: String, CaseIterable {
         case link = "symbolic link"
         case danglingLink = "a symbolic link"
@@ -71,7 +71,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: victim + "-missing"))
     }
 
-    /// A link to the whole file must not become the blob.
+    /// A link to the complete file must not become the blob.
     @Test func linkToTheRightBytesIsNoPartialFile() throws {
         let hub = try Hub()
         try hub.prepareBlobs()

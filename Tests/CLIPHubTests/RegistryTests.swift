@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Which models are known, and which of them are found.
+/// Tests the registry of known models, and the search for installed ones.
 @Suite struct RegistryTests {
     @Test func allPlainOpenCLIPModelsAreKnown() throws {
         #expect(HubModel.all.count == 70)
@@ -21,7 +21,8 @@ import Testing
         }
     }
 
-    /// The most common silent mistake with these weights: the activation of the architecture's name.
+    /// The most common silent mistake with these weights is to take the activation from the
+    /// architecture's name.
     @Test func activationAndNormalisationFollowTheWeights() throws {
         for (name, activation) in [
             ("ViT-B-32:openai", .quickGELU), ("ViT-B-32:laion400m_e32", .quickGELU),
@@ -93,7 +94,7 @@ import Testing
         #expect(throws: HubError.self) { try hub.find("hf-hub:model") }
     }
 
-    /// Weights that other libraries fetched, in the layouts in which they keep them.
+    /// Weights that other libraries downloaded, in the layouts of their caches.
     @Test func downloadsOfOtherLibrariesAreFound() throws {
         let folder = try TemporaryFolder()
         let hub = CLIPHub(environment: ["HOME": folder.path])

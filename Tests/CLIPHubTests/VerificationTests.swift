@@ -4,8 +4,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Checks of files by the checksum that the server gives, fetched ones and those that others put
-/// there.
+/// Tests the verification of downloaded and existing files by the server's checksum.
 @Suite struct VerificationTests {
     private static let configuration = "open_clip_config.json"
 
@@ -71,7 +70,7 @@ import Testing
         let checksum = Checksum.sha256(hub.sha256)
         #expect(verified.contains(hub.blob, checksum))
         #expect(!verified.contains(hub.blob, .sha256(String(repeating: "0", count: 64))))
-        // The note is of that very file: one that was written to is read again.
+        // The record is of that very file: a file that was written to is read again.
         try FileManager.default.removeItem(atPath: hub.blob)
         try Data(hub.contents).write(to: URL(fileURLWithPath: hub.blob))
         #expect(!verified.contains(hub.blob, checksum))

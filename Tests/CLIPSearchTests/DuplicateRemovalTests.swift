@@ -6,7 +6,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Files
 
-/// Nothing is removed without a proof, and the log tells the truth.
+/// Tests that nothing is removed without proof, and that the log is true.
 @Suite struct DuplicateRemovalTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -24,7 +24,7 @@ import Testing
         try folder.write("photos/sub/copy.png", "the same".utf8)
     }
 
-    /// A file as an index has it.
+    /// A file as an index lists it.
     private func image(_ name: String) throws -> IndexedImage {
         let path = FilePath("\(photos)/\(name)")
         let status = try FileStatus(path: path.bytes)
@@ -43,7 +43,7 @@ import Testing
         files.fileExists(atPath: "\(folder.path)/\(name)")
     }
 
-    /// Expects that an image stays, for a reason.
+    /// Expects that an image is kept, for a reason.
     private func expectStays(
         _ image: IndexedImage, keeping other: IndexedImage, says: String,
         _ action: DuplicateRemoval.Action = .delete,
@@ -72,7 +72,7 @@ import Testing
         #expect(entries.first?.kept.lastComponent == Array("kept.png".utf8)[...])
     }
 
-    /// Size and time are the same, the content is not.
+    /// Size and time are equal, the content differs.
     @Test(arguments: ["copy.png", "kept.png"])
     func changedFilesAreKept(_ changed: String) throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
@@ -90,7 +90,7 @@ import Testing
         try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
     }
 
-    /// Paths that an index from elsewhere may have.
+    /// Paths that a foreign index may have.
     @Test(arguments: ["../outside/thesis.tex", "sub/../../outside/thesis.tex", "", "sub//copy.png"])
     func pathsOutsideTheFolderAreRejected(_ path: String) throws {
         try folder.write("outside/thesis.tex", "the same".utf8)
@@ -154,7 +154,7 @@ import Testing
         #expect(again.failures.isEmpty)
     }
 
-    /// Only a target below the indexed folder is marked, by its path without links.
+    /// Only a target inside the indexed folder is marked; links in its path are resolved.
     @Test func targetsInsideTheFolderAreMarked() throws {
         try files.createSymbolicLink(
             atPath: folder.path + "/link", withDestinationPath: photos + "/sub")
@@ -165,7 +165,7 @@ import Testing
             _ = try removal(.move(to: FilePath("\(folder.path)/\(target)")))
             #expect(exists("\(target)/.clip-ignore") == isMarked, "\(target)")
         }
-        // A second run leaves the file alone.
+        // A second run does not change the file.
         try folder.write("photos/sub/.clip-ignore", "mine".utf8)
         _ = try removal(.move(to: FilePath(photos + "/sub")))
         #expect(try bytes(ofFile: photos + "/sub/.clip-ignore") == Array("mine".utf8))
@@ -177,7 +177,7 @@ import Testing
         #expect(
             whole == ["copy.png", "kept.png"].map { .file(FilePath("\(photos)/\($0)")) },
             "\(whole)")
-        // The folder that was asked for is walked.
+        // The folder that the caller names is walked.
         let sub = Array(FolderWalk(FilePath(photos + "/sub")))
         #expect(sub == [.file(FilePath(photos + "/sub/copy.png"))], "\(sub)")
     }
@@ -190,7 +190,7 @@ import Testing
         let away = FilePath(folder.path + "/away")
         try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
         #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
-        // Nor when it is put back.
+        // Nothing is overwritten on undo either.
         try files.removeItem(atPath: folder.path + "/away/copy.png")
         try removal(.move(to: away)).remove(copy, keeping: kept)
         try folder.write("photos/copy.png", "precious".utf8)
@@ -215,7 +215,7 @@ import Testing
         #expect(!exists("outside/copy.png"))
     }
 
-    /// What a move to another disk does.
+    /// A move to another disk copies the file.
     @Test func copiesKeepTimesAndPermissions() throws {
         let name = Array("copy.png".utf8)
         let path = photos + "/copy.png"
@@ -246,7 +246,7 @@ import Testing
         #expect(try RemovalLog.entries(of: log) == [entry])
     }
 
-    /// The process ends between two lines, and inside of one.
+    /// The process ends between two lines, or within one.
     @Test func interruptedMovesAreResolvedFromTheDisk() throws {
         let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
@@ -255,11 +255,11 @@ import Testing
         try removal.remove(try image("sub/copy.png"), keeping: kept)
         let lines = try bytes(ofFile: log.description).split(separator: 10).map(Array.init)
         #expect(lines.count == 4)
-        // The second action was begun and done, but its last line is cut off.
+        // The second action was logged and done, but its last line is truncated.
         let cut = lines[..<3].flatMap { $0 + [10] } + lines[3].prefix(20)
         try folder.write("log.jsonl", cut)
         #expect(try RemovalLog.entries(of: log).map(\.step) == [.intent, .done, .intent])
-        // Of the first one, the process ended when it had both names.
+        // In the first action, the process ended when the file had both names.
         try folder.write("log.jsonl", lines[0] + [10] + lines[2] + [10] + lines[3].prefix(20))
         try files.linkItem(
             atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
@@ -320,7 +320,7 @@ import Testing
         }
     }
 
-    /// A process may end at any byte of an entry; the next line is written behind it.
+    /// The process may end at any byte of an entry; the next line is appended after it.
     @Test(arguments: [nil, "a \"reason\"\n"])
     func truncatedEntriesAreSkipped(_ reason: String?) throws {
         let entry = RemovalLog.Entry(
@@ -345,7 +345,7 @@ import Testing
             try removal.remove(try image(name), keeping: try image("kept.png"))
         }
         let lines = try bytes(ofFile: log.description).split(separator: 10).map { $0 + [10] }
-        // Both lines of the first file are lost.
+        // Both lines of the first file are missing.
         let damaged = Array(damage.utf8) + [10]
         try folder.write("log.jsonl", damaged + damaged + lines[2] + lines[3])
         let undone = try RemovalUndo(log: log).run()
@@ -367,7 +367,7 @@ import Testing
             #expect("\(try #require(error))".contains("it is not a log of removed duplicates"))
             #expect(try bytes(ofFile: path.description) == content)
         }
-        // An empty file, and one that is a log.
+        // An empty file, and a log.
         try folder.write("log.jsonl", "".utf8)
         for name in ["copy.png", "sub/copy.png"] {
             try removal(.delete).remove(try image(name), keeping: try image("kept.png"))

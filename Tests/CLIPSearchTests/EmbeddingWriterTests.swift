@@ -7,7 +7,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Files of embeddings that survive the end of the process.
+/// Tests that files of embeddings survive the end of the process.
 @Suite struct EmbeddingWriterTests {
     private let folder: TemporaryFolder
     private static let dimension = 3
@@ -31,7 +31,9 @@ import Testing
             resuming: resuming)
     }
 
-    /// Writes what is not there yet, up to some row; how many rows that were.
+    /// Writes the missing rows before `end`.
+    ///
+    /// - Returns: The number of rows that were written.
     @discardableResult
     private func write(_ writer: EmbeddingWriter, upTo end: Int = names.count) throws -> Int {
         var written = 0
@@ -45,7 +47,7 @@ import Testing
         return written
     }
 
-    /// All files of a folder but those that begin with a dot.
+    /// All files of a folder except those whose names begin with a dot.
     private func files(_ path: String) throws -> [String: [UInt8]] {
         var found: [String: [UInt8]] = [:]
         for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
@@ -87,13 +89,12 @@ import Testing
         #expect(String(decoding: npy[10..<70], as: UTF8.self).contains("'shape': (9, 3), }"))
         let names = String(decoding: try #require(found["x.names.jsonl"]), as: UTF8.self)
         #expect(names.hasPrefix("{\"image\":\"images/0.jpg\",\"cls\":0}\n"))
-        // Shards are the same rows.
+        // The shards have the same rows.
         let shards = ["0", "1", "2"].flatMap { found["x/0000\($0).npy"]?.dropFirst(128) ?? [] }
         #expect(Array(npy.dropFirst(128)) == shards)
     }
 
-    /// Any byte that is not as it was written: the rows before it are kept, the others are written
-    /// again.
+    /// Changes any byte: the rows before it are kept, the others are written again.
     @Test(arguments: 0..<3)
     func damagedRowsAreRewritten(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
@@ -126,7 +127,7 @@ import Testing
                 try next.finish()
                 let what = "byte \(Int(place * Double(content.count))) of \(changed)"
                 #expect(try files(path) == expected, "\(what)")
-                // Only the header of .npy, which is written anew, may change without a loss.
+                // Only the header of .npy, which is rewritten, may change without loss.
                 let isHeader =
                     changed.hasSuffix("npy.partial") && place * Double(content.count) < 128
                 #expect(isHeader || next.dropped > 0 && written > 1, "\(what): \(next.dropped)")
@@ -134,7 +135,7 @@ import Testing
         }
     }
 
-    /// Half a job under the name of a whole one is not taken for it.
+    /// An unfinished job under the final name is not taken for a complete one.
     @Test func prematurelyNamedFileIsContinued() throws {
         let path = try made("early") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
@@ -162,7 +163,7 @@ import Testing
         #expect(try bytes(ofFile: victim) == Array("precious".utf8))
     }
 
-    /// A process may end at any byte of what it has written.
+    /// A process may end at any byte that it has written.
     @Test(arguments: 0..<3)
     func jobContinuesFromAnyByte(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
@@ -183,7 +184,7 @@ import Testing
                     }
                     let there = try files(path).keys
                     let growing = there.filter {
-                        // The checksums of a finished shard are on the disk before it is.
+                        // The checksums are on the disk before the shard is finished.
                         $0.hasSuffix(".partial") && $0.contains("names") == isOfNames
                             && !there.contains($0.replacing(".sums.partial", with: ""))
                     }
@@ -210,7 +211,7 @@ import Testing
         }
     }
 
-    /// And between the two steps in which a pair of files gets its names.
+    /// A process may also end between the two renames of a pair of files.
     @Test func halfFinishedPairIsCompleted() throws {
         let path = try made("half")
         let first = try writer(path + "/x.npy", .npy)
@@ -231,7 +232,7 @@ import Testing
         #expect(try files(path) == expected)
     }
 
-    /// A shard may be full and not finished.
+    /// A shard may be full but not finished.
     @Test func fullUnfinishedShardIsFinished() throws {
         let path = try made("full")
         let first = try writer(path, .shards(rows: 3))
@@ -251,7 +252,7 @@ import Testing
         #expect(try files(path) == expected)
     }
 
-    /// Shards that are full are compared with their checksums as long as the job goes on.
+    /// Full shards are compared with their checksums until the job is finished.
     @Test(arguments: ["00000.npy", "00000.names.jsonl", "00001.npy", ".job"], [true, false])
     func changedShardIsNotContinued(_ name: String, isMissing: Bool) throws {
         let path = try made("changed")
@@ -294,7 +295,7 @@ import Testing
         #expect(try writer(path, .jsonLines, resuming: true).isWhole)
     }
 
-    /// Nothing is begun anew over the rows of a job whose file cannot be read at the moment.
+    /// The rows of a job are not overwritten while its job file cannot be read.
     @Test(arguments: 0..<3, [true, false])
     func unreadableJobFileKeepsTheRows(_ kind: Int, _ isResumed: Bool) throws {
         let (name, layout) = Self.layouts[kind]
@@ -325,7 +326,7 @@ import Testing
         #expect(next.dropped == 0)
     }
 
-    /// A process that has given its file the name, and not closed it yet, keeps it.
+    /// A process keeps its file until it has closed it, even after the final rename.
     @Test func fileBeingFinishedIsLeftAlone() throws {
         let path = try made("busy") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
@@ -353,7 +354,7 @@ import Testing
             try part.append(Array("{}\n".utf8), [1, 2, 3])
             try part.finish()
         }
-        // The checksums are there until the job is finished, as it is then.
+        // The checksums are kept until the job is finished, which it is then.
         let expected = try files(folder.path + "/part").filter { !$0.key.hasSuffix(".partial") }
         for name in expected.keys {
             let file = "\(folder.path)/part/\(name)"

@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPSearch
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
     private static let exact = IndexedDecoding(.init(), ImagePreprocessor())
     private static var fast: IndexedDecoding {
@@ -16,7 +16,7 @@ import Testing
         return IndexedDecoding(options, preprocessor)
     }
 
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [any Error] =
         ofIndexes as [any Error] + ofRemovals as [any Error] + ofFiles as [any Error]
 
@@ -45,7 +45,9 @@ import Testing
         .otherJob(path: "x.npy", job: "x.npy.job"),
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: any Error) -> String {
         switch error {
         case let error as IndexError:

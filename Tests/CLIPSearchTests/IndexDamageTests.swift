@@ -6,7 +6,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Indexes that something else than an update has written: they may have come with the images.
+/// Tests indexes that another program has changed, or that came with the images.
 @Suite struct IndexDamageTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -37,7 +37,7 @@ import Testing
         try database.run(sql, values)
     }
 
-    /// Everything that reads an index or updates it.
+    /// All operations that read or update an index.
     private var uses: [(name: String, run: () throws -> Void)] {
         [
             (
@@ -79,7 +79,7 @@ import Testing
         #expect(try database.run("SELECT count(row) FROM files")[0][0].integer == 5)
     }
 
-    /// A row as an attacker would write it, with the right checksums.
+    /// Writes a row as an attacker would, with valid checksums.
     @Test func plantedPathsAreRefusedWithChecksums() throws {
         let database = try IndexDatabase(
             path: place.appending("files.sqlite".utf8), isForWriting: true)
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    /// The database is as an update left it, but not the index that finds files by their rows.
+    /// The database is unchanged, except for the SQL index that finds files by their rows.
     @Test func everyByteOfTheDatabaseIsChecked() throws {
         let file = "\(place)/files.sqlite"
         let whole = try bytes(ofFile: file)
@@ -185,9 +185,9 @@ import Testing
         #expect(found.count == 4)
     }
 
-    // MARK: what the seal hides
+    // MARK: sealed damage
 
-    /// Writes another byte, and seals the index as if an update had written it.
+    /// Changes a byte, and seals the index as an update would.
     private func flip(_ name: String, at offset: Int, in place: FilePath) throws {
         var changed = try bytes(ofFile: "\(place)/\(name)")
         changed[offset] ^= 0x40
@@ -255,7 +255,7 @@ import Testing
         #expect(!FolderIndex.hasUnfinishedRebuild(in: path), "\(damage)")
     }
 
-    /// While an update runs, damage is looked for again, but not for ever.
+    /// While an update runs, the search looks for damage again, but not for ever.
     @Test func damageIsReportedDuringUpdates() throws {
         let lock = try RowWriter.lock(place)
         defer { withExtendedLifetime(lock) {} }
@@ -282,7 +282,7 @@ import Testing
         #expect(try FolderIndex(folder: path).count == 5)
     }
 
-    /// As after a first update that a full disk ended.
+    /// The state after a first update that failed because the disk was full.
     @Test func emptyIndexIsReported() throws {
         for name in try files.contentsOfDirectory(atPath: place.description) {
             try files.removeItem(atPath: "\(place)/\(name)")

@@ -7,7 +7,8 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Files and folders that cannot be read: nothing is lost, and what may be mended is tried again.
+/// Tests files and folders that cannot be read: nothing is lost, and temporary failures are
+/// retried.
 @Suite struct IndexFailureTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -73,7 +74,7 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    /// The old index stays until every folder of which it has images can be listed.
+    /// The old index is kept until every folder with indexed images can be listed.
     @Test func rebuildWithUnlistableFolderKeepsTheOldIndex() throws {
         for seed in 0..<2 { try add("sub/\(seed).png", seed: seed) }
         try add("a.png", seed: 3)
@@ -93,7 +94,7 @@ import Testing
         #expect("\(try #require(error))".contains("\(sub): Permission denied; the old index"))
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
         #expect(FolderIndex.hasUnfinishedRebuild(in: path))
-        // One that the old index does not know is a failure like others.
+        // An unlistable folder without indexed images is an ordinary failure.
         let other = path.appending("other".utf8)
         let summary = try rebuild([
             image, .file(sub.appending("0.png".utf8)), .file(sub.appending("1.png".utf8)),
@@ -106,7 +107,7 @@ import Testing
         #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
     }
 
-    /// A folder may be named in several ways, and be moved.
+    /// A folder may have several names, and may be moved.
     @Test func failuresAreKnownUnderEveryNameOfTheFolder() throws {
         try add("a.png", seed: 1)
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/b.png"))
@@ -129,7 +130,7 @@ import Testing
         }
     }
 
-    /// As a link to a disk that is not mounted now.
+    /// A link to a disk that is not mounted.
     @Test func imagesBehindDanglingLinksAreKept() throws {
         let (link, disk) = ("\(path)/usb", folder.path + "/disk")
         try files.createDirectory(atPath: disk, withIntermediateDirectories: true)
@@ -181,7 +182,7 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    /// The old vector would be an answer for an image that is not there any more.
+    /// The old vector would be a result for an image that does not exist any more.
     @Test func changedImageBeyondALimitLosesItsVector() throws {
         try add("a.png", seed: 1)
         _ = try update()
@@ -281,7 +282,7 @@ import Testing
         #expect(try update().unchanged == 3)
     }
 
-    /// The size and the time of modification are those of the old content, as `touch -d` sets them.
+    /// Size and modification time equal those of the old content, as `touch -d` sets them.
     @Test func otherContentOfTheSameSizeAndTimeIsEncoded() throws {
         let time = Date(timeIntervalSince1970: 1e9)
         try add("a.png", seed: 1)
@@ -299,7 +300,7 @@ import Testing
         try add("b.png", seed: 2)
         _ = try update()
         try add("a.png", seed: 3)
-        // As if the file system kept no time of change.
+        // As on a file system without a time of change.
         let place = path.appending(FolderIndex.location)
         do {
             let status = try FileStatus(path: path.appending("a.png".utf8).bytes)
@@ -331,7 +332,7 @@ import Testing
         let upgraded = try update()
         #expect(upgraded.unchanged == 3)
         #expect(upgraded.encoded == 0)
-        // An old failure does not say whether it may be mended, so it is tried once more.
+        // An old failure does not tell whether it is temporary, so the file is tried once more.
         #expect(upgraded.failures.map(\.isNew) == [false])
         let sums = try SQLite(path: database, isForWriting: false).run(
             "SELECT count(sums), count(changed) FROM files")

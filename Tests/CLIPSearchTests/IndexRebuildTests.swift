@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An index that is made anew while it is used.
+/// Tests an index that is rebuilt while it is used.
 @Suite struct IndexRebuildTests {
     private let folder: TemporaryFolder
     private let models: [CLIPModel]
@@ -17,7 +17,7 @@ import Testing
             try folder.copy(Fixtures.path("images/\(name)"), as: name)
         }
         let model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 1)
-        // Vectors of the same dimension that cannot be compared.
+        // Vectors of the same dimension from another embedding space.
         models = [model, try model.at(resolution: 48)]
     }
 
@@ -28,7 +28,7 @@ import Testing
         ).run()
     }
 
-    /// Every search sees the old index or the new one, whole.
+    /// Every search sees either the old index or the new one, complete.
     @Test func searchesDuringRebuildsSeeOneIndex() throws {
         let query = try models[0].encode(texts: ["a cat"]).values
         let expected = try models.indices.map { model in
@@ -80,7 +80,7 @@ import Testing
         #expect(try FolderIndex(folder: path).modelName == "1")
     }
 
-    /// What a rebuild with another model left is of no use to this one.
+    /// The unfinished rebuild with another model is not reused.
     @Test func rebuildContinuesOnlyWithTheSameModel() throws {
         _ = try update(0)
         var isFirst = true
@@ -104,7 +104,7 @@ import Testing
         #expect(try FolderIndex(folder: path).model.resolution == 32)
     }
 
-    // MARK: links, and files of others
+    // MARK: links and foreign files
 
     private var names: [String] {
         get throws {
@@ -122,7 +122,7 @@ import Testing
         try FolderIndex(folder: path).search([Float](repeating: 1, count: 16), top: 9).count
     }
 
-    /// Such links may have come with the images.
+    /// Such links may come with the images.
     @Test(arguments: [".clip-index.old", ".clip-index.new"])
     func rebuildDeletesNothingBehindLinks(name: String) throws {
         let documents = try TemporaryFolder()
@@ -141,7 +141,7 @@ import Testing
         #expect(try found() == 5)
     }
 
-    /// An index on another disk stays there, and the link stays a link.
+    /// An index on another disk is rebuilt there, and its link is kept.
     @Test(arguments: ["", "/"]) func linkedIndexIsRebuiltAtItsTarget(slash: String) throws {
         let disk = try TemporaryFolder()
         let files = FileManager.default
@@ -158,7 +158,7 @@ import Testing
         #expect(
             try files.destinationOfSymbolicLink(atPath: folder.path + "/.clip-index")
                 .hasPrefix(disk.path + "/vectors"))
-        // A process that ended between the two steps of a replacement.
+        // The state of a process that ended between the two steps of a replacement.
         try files.moveItem(atPath: disk.path + "/vectors", toPath: disk.path + "/vectors.old")
         #expect(try found() == 5)
         #expect(try update(0, isRebuild: false).unchanged == 5)
@@ -181,7 +181,7 @@ import Testing
         #expect(try names == [".clip-index"])
     }
 
-    /// The error comes before anything is encoded, and not after hours.
+    /// The error is thrown before anything is encoded, not after hours.
     @Test func foreignFileInPlaceOfTheOldIndexIsReported() throws {
         _ = try update(0, isRebuild: false)
         try FileManager.default.createDirectory(

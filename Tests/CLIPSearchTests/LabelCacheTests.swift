@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPSearch
 
-/// Embeddings of labels that are kept: under which key, and what is done with a file that is there.
+/// Tests cached embeddings of labels: their keys, and the handling of existing files.
 @Suite struct LabelCacheTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    /// A file with other numbers and the checksum of these is taken: nothing is computed anew.
+    /// A file with other numbers and a valid checksum is read: nothing is computed.
     @Test func cachedEmbeddingsAreRead() throws {
         _ = try classifier(["a", "b"])
         let name = try #require(files.first)

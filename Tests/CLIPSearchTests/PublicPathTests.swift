@@ -5,12 +5,12 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Paths as texts, bytes and URLs, and results as JSON.
+/// Tests paths as strings, bytes and URLs, and results as JSON.
 @Suite struct PublicPathTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
     private let query = [Float](repeating: 1, count: 16)
-    /// The name of an image, which is not UTF-8.
+    /// The name of an image; not UTF-8.
     private let oddName: [UInt8] = [0x62, 0xFF, 0x2E, 0x70, 0x6E, 0x67]
     private var oddPath: [UInt8] { Array("\(folder.path)/photos/".utf8) + oddName }
 
@@ -64,7 +64,7 @@ import Testing
         try checkRoundTrip(SphericalKMeans(index.contents().embeddings, clusters: 2))
         try checkRoundTrip(TSNE().layout(of: index.contents().embeddings))
 
-        // A path is a text, or an array of bytes if it is not UTF-8.
+        // A path is a string, or an array of bytes if it is not UTF-8.
         let matches = try index.search(query, top: 5)
         for match in matches {
             let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(match))

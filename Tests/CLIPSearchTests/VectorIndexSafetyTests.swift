@@ -7,7 +7,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Vector indexes whose writer is killed, whose files are damaged, and that many tasks use.
+/// Tests vector indexes with a killed writer, damaged files, and many concurrent tasks.
 @Suite struct VectorIndexSafetyTests {
     private let folder: TemporaryFolder
     private var path: String { folder.path + "/vectors" }
@@ -31,7 +31,7 @@ import Testing
         return found
     }
 
-    /// Makes an index of files as they are on a disk.
+    /// Creates an index with the given contents of its files.
     private func place(_ contents: [String: [UInt8]]) throws -> String {
         let place = folder.path + "/copy"
         try? files.removeItem(atPath: place)
@@ -42,7 +42,7 @@ import Testing
         return place
     }
 
-    /// Expects one of some states as a whole, and that the index can be written.
+    /// Expects one of the states as a whole, and that the index can be written.
     private func expect(
         _ contents: [String: [UInt8]], is states: [[VectorIndex.ID: Int]], what: String,
         byReadingOnly: Bool = false
@@ -71,8 +71,8 @@ import Testing
         }
     }
 
-    /// The files as they are on the disk after each step of a change, in the order in which they
-    /// are written: vectors, log of the database, database, seal.
+    /// The files on the disk after each step of a change, in the order of writing: vectors, log of
+    /// the database, database, seal.
     @Test(arguments: ["add", "replace", "remove", "overwrite"])
     func killedWriterLeavesOneStateOrTheOther(change: String) throws {
         var old = Self.contents(0..<40)
@@ -136,7 +136,7 @@ import Testing
         try expect(after, is: [new], what: "\(change), at the end")
     }
 
-    /// As of a process that ended before it stored anything.
+    /// The state of a process that ended before it stored anything.
     @Test func unfinishedNewIndexIsCompleted() throws {
         try expect(["vectors.f32": [], "ids.sqlite": []], what: "empty files")
         let begun = try place(["vectors.f32": [], "ids.sqlite": []])
@@ -200,7 +200,7 @@ import Testing
         #expect(isNeeded ? noticed > 10 : noticed == 0, "\(noticed) errors of \(name)")
     }
 
-    /// What the seal says is trusted when the index is opened, but the rows of a result are not.
+    /// The seal is trusted when the index is opened, but the rows of a result are checked.
     @Test func searchDetectsSealedDamage() throws {
         try Self.add(0..<40, to: VectorIndex(at: path, dimension: 16))
         var vectors = try bytes(ofFile: path + "/vectors.f32")
@@ -230,7 +230,7 @@ import Testing
         do {
             let database = try SQLite(path: FilePath(path + "/ids.sqlite"), isForWriting: true)
             if sql.contains("39 - row") {
-                // Rows are unique at any moment.
+                // Rows are unique at all times.
                 try database.run("UPDATE ids SET row = row + 100")
                 try database.run("UPDATE ids SET row = 139 - row")
             } else {
@@ -259,7 +259,7 @@ import Testing
         let value = Atomic(false)
     }
 
-    /// A writer replaces all vectors again and again: a search finds those of one batch alone.
+    /// While a writer replaces all vectors again and again, a search finds those of a single batch.
     @Test func sixteenTasksSearchDuringWrites() async throws {
         let writer = try VectorIndex(at: path, dimension: 16, threads: 2)
         let reader = try VectorIndex(reading: path, threads: 2)

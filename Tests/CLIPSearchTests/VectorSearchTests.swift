@@ -5,14 +5,14 @@ import Testing
 
 @testable import Tensors
 
-/// Which vectors of many are nearest.
+/// Tests the exact nearest-neighbour search and its quantised first pass.
 @Suite struct VectorSearchTests {
     private let folder: TemporaryFolder
     private let pool = WorkspacePool(threads: 2)
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Numbers that are the same every time, of about a normal distribution.
+    /// Reproducible numbers with approximately a normal distribution.
     private struct Chance {
         var state: UInt64 = 7
         mutating func next() -> Float {
@@ -40,7 +40,7 @@ import Testing
         return quantized
     }
 
-    /// As CLIP's are: some columns far larger than others, all rows alike.
+    /// Vectors like CLIP's: some columns are far larger than others, and all rows are alike.
     private func rows(_ count: Int, _ dimension: Int, _ chance: inout Chance) -> [Float] {
         var rows: [Float] = []
         for _ in 0..<count {
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    /// The bound on the error holds, and is of use.
+    /// The bound on the error holds and is tight enough to be useful.
     @Test func errorIsBounded() throws {
         var chance = Chance()
         let values = rows(1000, 512, &chance)
@@ -106,7 +106,7 @@ import Testing
         #expect(error < 0.02, "\(worst) of \(error)")
     }
 
-    /// Rows that were written over since they were rounded are at worst not found; the others are.
+    /// Rows that were replaced after quantisation are missed at worst; the others are found.
     @Test func staleQuantisedRowsHideNoOthers() throws {
         var chance = Chance()
         var values = rows(4000, 64, &chance)
@@ -125,7 +125,7 @@ import Testing
             #expect(found.map(\.row) == expected)
             #expect(found.count == 10)
         }
-        // One of the best alone is no number.
+        // One of the best candidates is NaN.
         var holed = rows(4000, 64, &chance)
         let whole = try map(holed, dimension: 64)
         let rounded = try quantize(whole)

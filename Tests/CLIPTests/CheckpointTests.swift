@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIP
 
-/// Files of PyTorch that are none, are damaged, or were made to break a reader.
+/// Tests PyTorch files that are invalid, damaged, or malicious.
 @Suite struct CheckpointTests {
     private let folder: TemporaryFolder
     private let good: [UInt8]
@@ -14,7 +14,7 @@ import Testing
         good = try bytes(ofFile: Fixtures.path("formats/state-dict.pt"))
     }
 
-    /// Why a file is refused, or "accepted".
+    /// The reason why a file is refused, or "accepted".
     private func reason(_ bytes: [UInt8], as name: String = "attack.pt") throws -> String {
         let path = try folder.write(name, bytes)
         do {
@@ -27,14 +27,14 @@ import Testing
 
     // MARK: archives
 
-    /// A zip archive of stored records, as the attack wants it.
+    /// A zip archive of stored records, with fields that the attack chooses.
     struct Zip {
         struct Record {
             var name: String
             var data: [UInt8]
             var method = 0
             var flags = 0
-            /// What the directory says instead of the truth.
+            /// False values for the directory.
             var claimedSize: Int?
             var claimedOffset: Int?
             var ownName: String?
@@ -94,10 +94,10 @@ import Testing
 
     private static func global(_ name: String) -> [UInt8] { Array("c\(name)\n".utf8) }
 
-    /// How a state dict of one tensor begins.
+    /// The beginning of a state dict of one tensor.
     private static let start = [0x80, 2] + Array("}".utf8) + text("w")
 
-    /// A state dict of one tensor; its sizes may be made by a program of their own.
+    /// A state dict of one tensor, whose sizes may be given as pickle opcodes.
     private static func stateDict(
         kind: String = "FloatStorage", key: String = "0", offset: Int = 0, shape: [Int] = [2, 2],
         strides: [Int] = [2, 1], count: Int = 16, shapeProgram: [UInt8]? = nil
@@ -158,7 +158,7 @@ import Testing
     }
 
     @Test func recursiveSizesAreRejected() throws {
-        // torch.Size of a list that holds that very call.
+        // A torch.Size whose list contains that very call.
         let size =
             Array("]q".utf8) + [9] + Self.global("torch\nSize") + Array("h".utf8) + [9, 0x85]
             + Array("Raq".utf8) + [8] + Array("0h".utf8) + [9]
@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test func tensorsLargerThanTheFileAreRejected() throws {
-        // A thousand tensors of one storage.
+        // A thousand tensors that share one storage.
         let whole = Self.stateDict(shape: [4, 4], strides: [4, 1])
         let tensor = whole[Self.start.count..<(whole.count - 2)]
         let many = (0..<1000).flatMap { Self.text("w\($0)") + tensor + Array("s".utf8) }
@@ -269,7 +269,7 @@ import Testing
             let found = try reason(archive(pickle))
             #expect(found.contains(says), "\(name): \(found)")
         }
-        // Objects that hold each other twice, fifty times over: 2^50 paths lead to the tensor.
+        // Objects that contain each other twice, fifty times over: 2^50 paths lead to the tensor.
         var knot = [0x80, 2] + Self.text("leaf")
         for level in 0..<50 {
             let object = Self.global("__torch__\nA") + ascii(")") + [0x81] + ascii("}")
@@ -337,7 +337,8 @@ import Testing
     }
 
     @Test func changedBytesNeverCrash() throws {
-        // One byte in seven of the pickle and of the directory; a tensor's numbers may change unseen.
+        // Every seventh byte of the pickle and of the directory; changes of a tensor's numbers
+        // cannot be detected.
         let path = folder.path + "/changed.pt"
         let places = [0..<4200, (good.count - 5000)..<good.count]
         for position in places.joined().filter({ $0 % 7 == 0 }) {

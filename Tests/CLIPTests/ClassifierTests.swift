@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIP
 
-/// Embeddings, their cosines and the predictions made of them.
+/// Tests embeddings, their cosines, and predictions.
 @Suite struct ClassifierTests {
     private let model: CLIPModel
     private let labels = (0..<150).map { "label \($0 % 149)" }  // the first and last are equal
@@ -20,7 +20,7 @@ import Testing
         let classifier = try ZeroShotClassifier(model: model, labels: labels)
         let dimension = model.configuration.embeddingDimension
         let images = Embeddings(rows: numbers(5 * dimension), dimension: dimension)
-        // The labels are packed for good at the second call.
+        // The labels are packed permanently by the second call.
         for call in 1...3 {
             let found = try classifier.predictions(of: images)
             let expected = dotProducts(

@@ -2,7 +2,7 @@ import Testing
 
 @testable import CLIP
 
-/// The hyperparameters that the shapes of tensors show.
+/// Tests the hyperparameters that follow from the shapes of tensors.
 @Suite struct ConfigurationShapesTests {
     private static let text = [
         "token_embedding.weight": [49408, 512], "positional_embedding": [77, 512],

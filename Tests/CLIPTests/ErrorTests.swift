@@ -3,9 +3,9 @@ import Testing
 
 @testable import CLIP
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [CLIPError] = [
         .unreadableFile(path: "a", reason: "No such file or directory"),
         .unreadableImage(path: "a.png", reason: "the file is empty"),
@@ -37,7 +37,9 @@ import Testing
         .nonFiniteResult(path: "w", stage: "the tensor x"),
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: CLIPError) -> String {
         switch error {
         case .unreadableFile: "unreadableFile"

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIP
 
-/// The façade: batches, threads, and what callers can get wrong.
+/// Tests `CLIPModel`: batches, threads, and invalid arguments.
 @Suite struct ModelTests {
     private let model: CLIPModel
     private let side = 32
@@ -68,7 +68,7 @@ import Testing
     }
 }
 
-/// Against PyTorch from text and image files to probabilities.
+/// Compares the whole way, from text and image files to probabilities, with PyTorch.
 @Suite struct EndToEndTests {
     private let model: CLIPModel
     private let expected: JSONValue

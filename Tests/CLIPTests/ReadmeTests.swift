@@ -2,7 +2,7 @@ import CLIP
 import TestSupport
 import Testing
 
-/// The README's example, as it stands there.
+/// Compiles and runs the example of the README.
 @Suite struct ReadmeTests {
     private func example(weights: String, image: String) throws {
         // BEGIN

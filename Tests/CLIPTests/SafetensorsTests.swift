@@ -3,13 +3,13 @@ import Testing
 
 @testable import CLIP
 
-/// Files that are no weights, and files made to break a reader.
+/// Tests safetensors files that are invalid or malicious.
 @Suite struct SafetensorsTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// A file of a header and as many bytes of data.
+    /// A file with a header and a number of data bytes.
     static func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> [UInt8] {
         let text = Array(header.utf8)
         let count = length ?? UInt64(text.count)
@@ -39,7 +39,8 @@ import Testing
         for (header, data) in [
             ("{}", 0), (Self.good + "   ", 16),
             (
-                #"{"__metadata__":{"format":"pt"},"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
+                #"{"__metadata__":{"format":"pt"},"#
+                    + #""s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
                 4
             ),
             (#"{"empty":{"dtype":"F16","shape":[0,7],"data_offsets":[0,0]}}"#, 0),

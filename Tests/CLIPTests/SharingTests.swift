@@ -4,7 +4,8 @@ import Testing
 
 @testable import CLIP
 
-/// Texts as a tree, inputs in groups, classifiers, precisions: what is computed once or elsewhere is the same.
+/// Tests that shared and precomputed work gives the same results: token tries, groups of inputs,
+/// classifiers, precisions.
 @Suite struct SharingTests {
     @Test func tokenTrieSharesPrefixes() {
         let texts = [[1, 2, 3, 9], [1, 2, 4, 9], [1, 2, 4, 9], [1, 5, 9], [6, 9]]
@@ -47,7 +48,7 @@ import Testing
         let image = try model.encode(images: [image]).normalized()[0]
         for label in labels {
             let prompts = templates.map { $0.replacing("{}", with: label) }
-            // One by one, so that nothing is shared.
+            // One at a time, so that nothing is shared.
             let rows = try prompts.map { try model.encode(texts: [$0]).normalized()[0] }
             let mean = Embeddings(
                 rows: image.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
@@ -103,7 +104,7 @@ import Testing
         }
     }
 
-    /// Weights packed for good give what weights packed for one product gave.
+    /// Permanently packed weights give the same result as weights packed for one product.
     @Test(arguments: Precision.allCases.filter(\.isSupported))
     func packedWeightsGiveTheSameEmbeddings(_ precision: Precision) throws {
         let model = try CLIPModel(path: Fixtures.path("models/vit"), threads: 2)

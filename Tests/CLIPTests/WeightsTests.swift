@@ -6,14 +6,14 @@ import Testing
 
 @testable import CLIP
 
-/// What is read off weights and their configuration, and what is refused.
+/// Tests the configuration that is read from weights and their files, and rejected combinations.
 @Suite struct WeightsTests {
     private let folder: TemporaryFolder
     private let vit = Fixtures.path("models/vit")
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// The tiny ViT, or another, without its configuration, its JSON header changed.
+    /// The tiny ViT, or another model, without its configuration and with a changed JSON header.
     @discardableResult private func bareFile(
         of model: String = "vit/open_clip_model.safetensors", as name: String = "bare.safetensors",
         _ change: (String) -> String = { $0 }
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    /// A configuration like the tiny ViT's, some of its text replaced.
+    /// A configuration like the tiny ViT's, with some text replaced.
     private func writeConfiguration(_ changes: KeyValuePairs<String, String> = [:]) throws {
         var text = String(
             decoding: try bytes(ofFile: vit + "/open_clip_config.json"), as: UTF8.self)
@@ -74,7 +74,7 @@ import Testing
         #expect("\(try #require(error))".contains("number of heads"))
     }
 
-    /// A model of zeros whose heads follow from its widths, without a configuration.
+    /// A model of zeros without a configuration, whose head count follows from its widths.
     private func writeZeros(as name: String) throws -> String {
         var configuration = try CLIPModel(path: vit).configuration
         configuration.vision = .visionTransformer(
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test func officialNameWithOtherShapesIsRejected() throws {
-        // The name is OpenAI's, the sizes are not.
+        // The name is OpenAI's, the sizes differ.
         let path = try writeZeros(as: "ViT-B-32.safetensors")
         #expect(loadError(path) == .unknownActivation(path: path))
     }
@@ -207,7 +207,8 @@ import Testing
         let path = try folder.write(
             "bare.safetensors",
             SafetensorsTests.file(
-                #"{"token_embedding.weight":{"dtype":"F16","shape":[4611686018427387903,0],"data_offsets":[0,0]}}"#
+                #"{"token_embedding.weight":{"dtype":"F16","shape":[4611686018427387903,0],"#
+                    + #""data_offsets":[0,0]}}"#
             ))
         #expect("\(loadError(path) as Any)".contains("is empty"))
     }
@@ -305,7 +306,7 @@ import Testing
                 encoded.map(\.embedding)
                     == [.failure(.nonFiniteResult(path: path, stage: "the tensor \(name)"))])
         }
-        // The other tower has no part in it.
+        // The other tower is not affected.
         #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
     }
 

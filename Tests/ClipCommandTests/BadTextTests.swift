@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files of texts and of vectors that hold something else.
+/// Tests files of texts and vectors with invalid content.
 @Suite struct BadTextTests {
     private let folder: TemporaryFolder
 
@@ -12,7 +12,7 @@ import Testing
         try ClipBinary(folder: folder).run(arguments, environment: ["CLIP_MODEL": "tiny"])
     }
 
-    /// Lines, one of which has a byte that is not UTF-8.
+    /// Lines, one of which is not UTF-8.
     private func write(_ name: String, lines: Int, bad: Int) throws {
         var bytes: [UInt8] = []
         for number in 1...lines {

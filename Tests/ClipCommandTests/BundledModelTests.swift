@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `--model tiny`: what the command says means something.
+/// Tests that `--model tiny` gives meaningful answers.
 @Suite struct BundledModelTests {
     static let weights = Fixtures.root + "/Weights/tiny.safetensors"
     private let folder: TemporaryFolder
@@ -19,7 +19,7 @@ import Testing
         Fixtures.root + "/Examples/\(name).jpg"
     }
 
-    /// The label that a image gets, and its probability.
+    /// The best label of an image, and its probability.
     private func best(
         _ image: String, _ labels: [String], _ options: String...
     ) throws -> (label: String, probability: Double) {
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func binaryNeedsNoOtherFile() throws {
-        // Away from the package, and beside a folder that has the model's name.
+        // Outside the package, and beside a folder that has the model's name.
         let copy = try folder.copy(ClipBinary.built.path, as: "elsewhere")
         try FileManager.default.createDirectory(
             atPath: folder.path + "/tiny", withIntermediateDirectories: false)
@@ -102,7 +102,7 @@ import Testing
             status: 1, says: "the bundled model tiny is damaged")
     }
 
-    /// Whatever the arithmetic, or the size at which a JPEG is decoded.
+    /// With every precision, and with JPEGs decoded at a reduced size.
     @Test(arguments: [["--precision", "bf16"], ["--precision", "int8"], ["--decode", "fast"]])
     func lessExactArithmeticGivesTheSameLabels(_ options: [String]) throws {
         let labels = ["a man riding bicycle", "a man climbing mountain"]

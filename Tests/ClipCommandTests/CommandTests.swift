@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The built binary: what it prints, where, and its exit status.
+/// Tests the built command: its output, where it goes, and the exit status.
 @Suite struct CommandTests {
     static let model = Fixtures.path("models/seeded")
     static let image = Fixtures.path("images/rgb.jpg")
@@ -90,7 +90,7 @@ import Testing
         #expect(rows.count == 77)
         #expect(rows.allSatisfy { $0.count == width })
 
-        // What can be done is done, and in .npy all or nothing.
+        // Everything possible is done; a .npy is written completely or not at all.
         let long = String(repeating: "a ", count: 90)
         let some = try binary.run(arguments + ["--text", long])
         #expect(some.status == 1)
@@ -201,7 +201,7 @@ import Testing
             try clip("bench", "--tower", "preprocess"), status: 2, says: "--image")
     }
 
-    /// Without the instructions, the answer is float32's, and one line says so.
+    /// Without the CPU's instructions, the answer is float32's, and one line says so.
     @Test func unsupportedPrecisionFallsBack() throws {
         let arguments = ["encode", "--text", "a", "--model", Self.model]
         let binary = ClipBinary(folder: folder)
@@ -237,7 +237,7 @@ import Testing
             atPath: folder.path + "/ViT-B-32", withDestinationPath: Self.model)
         let found = try clip(
             "encode", "--text", "a", "--model", "ViT-B/32", environment: ["CLIP_HOME": folder.path])
-        // It is found, but has not the sizes of ViT-B/32.
+        // The file is found, but its sizes are not those of ViT-B/32.
         expectFailure(found, status: 1, says: folder.path + "/ViT-B-32/open_clip_model.safetensors")
     }
 
@@ -289,7 +289,7 @@ import Testing
         #expect(rows.text.split(separator: "\n").count == 1)
         #expect(rows.errors.contains("text.jpg"))
 
-        // A file of vectors has its names beside it; a pipe has not.
+        // A file of vectors has a file of names beside it; a pipe does not.
         let output = folder.path + "/rows.npy"
         let npy = try clip("encode", bad, Self.image, "-o", output, "--model", Self.model)
         #expect(npy.status == 1)

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `clip dedupe`: similar images stay, duplicates go when told, and come back.
+/// Tests `clip dedupe`: similar images are kept, duplicates are removed on request and can be moved
+/// back.
 @Suite struct DedupeTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -24,8 +25,8 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
-    /// Two pages that differ, and copies of the first: the same bytes, and the same pixels in
-    /// another file.
+    /// Creates two different pages and two copies of the first: one of the same bytes, one of the
+    /// same pixels in another file.
     private func makePages() throws {
         let page = Canvas.page(seed: 1)
         try folder.write("photos/a.png", page.png)
@@ -37,7 +38,7 @@ import Testing
         try index()
     }
 
-    /// Deleting the file that a link leads to, as a duplicate of the link, would leave nothing.
+    /// Deleting the target of a link as a duplicate of the link would leave nothing.
     @Test func linksAreNotDuplicates() throws {
         try makePages()
         for name in ["b.png", "sub/c.png"] {
@@ -165,7 +166,7 @@ import Testing
         #expect(
             again.errors.contains("0 put back, 2 there already"),
             "\(again.errors)")
-        // Nothing has changed for the index, and the log has a name of its own.
+        // The index sees no change, and the log has its own name.
         let second = try clip("dedupe", photos, "--move-to", "away", "-q")
         #expect(second.status == 0, "\(second.errors)")
         #expect(second.errors.isEmpty, "\(second.errors)")
@@ -199,7 +200,7 @@ import Testing
 
     @Test func changedFilesAreKeptAndReportedOnOneLine() throws {
         try makePages()
-        // One more byte after the image: other content, and still an image.
+        // One more byte after the image: different content, still an image.
         for name in ["b.png", "a.png"] {
             try folder.write("photos/\(name)", bytes(ofFile: "\(photos)/\(name)") + [0])
         }
@@ -212,7 +213,7 @@ import Testing
         #expect(try names.count == 4)
     }
 
-    /// Copies by the digests of the index, one of which is another image by now.
+    /// Files that are copies by the digests of the index, one of which has become another image.
     @Test func replacedCopyIsNotADuplicate() throws {
         try makePages()
         let unique = Canvas.page(seed: 9).png
@@ -286,7 +287,7 @@ import Testing
         #expect(try bytes(ofFile: target + "/.clip-ignore") == mark)
     }
 
-    /// An index that was made before the folder got its mark.
+    /// The index is older than the mark in the folder.
     @Test func nothingIsMovedIfTheTargetHoldsTheKeptImage() throws {
         try files.createDirectory(
             atPath: photos + "/duplicates", withIntermediateDirectories: false)
@@ -304,7 +305,7 @@ import Testing
         #expect(try names == ["duplicates/z.png", "y.png"])
     }
 
-    /// A slip: `--log` names an image.
+    /// A user's mistake: `--log` names an image.
     @Test func imageIsNotTakenForALog() throws {
         try makePages()
         let before = try bytes(ofFile: photos + "/other.png")

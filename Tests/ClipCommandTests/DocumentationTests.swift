@@ -2,8 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Tests the command lines of README and of the DocC pages: their options exist, and their output is
-/// as shown. The Swift code blocks are in CodeBlocks.swift, which Scripts/code_blocks.py writes.
+/// Tests the command lines of README and the DocC pages.
+///
+/// Their options exist, and their output is as shown. The Swift code blocks are in
+/// CodeBlocks.swift, which Scripts/code_blocks.py writes.
 @Suite struct DocumentationTests {
     private let folder: TemporaryFolder
     private let binary: ClipBinary
@@ -44,7 +46,7 @@ import Testing
         return blocks
     }
 
-    /// The code spans of a page outside of its blocks.
+    /// The code spans of a page outside its code blocks.
     private func spans(_ page: String) -> [String] {
         var isCode = false
         let prose = page.components(separatedBy: "\n").filter { line in
@@ -61,7 +63,7 @@ import Testing
         return line.hasPrefix("clip ") ? line : nil
     }
 
-    /// The options in a command line and in what is said beside it: `--top`, `-k`.
+    /// The options in a command line and its description: `--top`, `-k`.
     private func options(_ line: String) -> [String] {
         line.split { " ,;|()[]`".contains($0) }
             .filter { $0.wholeMatch(of: /-[A-Za-z0]|--[a-z][a-z0-9-]+(=.*)?/) != nil }
@@ -69,7 +71,7 @@ import Testing
     }
 
     @Test func commandsAndOptionsExist() throws {
-        // Options of `clip` itself, which no help lists.
+        // Options of `clip` itself that no help lists.
         let hidden = ["--generate-completion-script", "--version", "-V"]
         var helps: [String: String] = [:]
         func help(_ command: String) throws -> String {
@@ -153,8 +155,8 @@ import Testing
 
     /// Compares the words of two lines; columns may be separated by spaces, tabs or commas.
     ///
-    /// - Returns: True if all words are equal, apart from numbers that differ by at most 1 in the last
-    ///   digit shown or by one in 100,000.
+    /// - Returns: True if all words are equal, apart from numbers that differ by at most 1 in the
+    ///   last digit shown or by one in 100,000.
     private func isAlike(_ line: String, _ other: String) -> Bool {
         let (words, others) = (
             line.split { " \t,".contains($0) }, other.split { " \t,".contains($0) }

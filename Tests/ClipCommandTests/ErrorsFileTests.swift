@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The FILE of --errors, which replaces only the list of an earlier run.
+/// Tests --errors FILE, which replaces only the list of an earlier run.
 @Suite struct ErrorsFileTests {
     private let folder: TemporaryFolder
 

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The texts that --help prints, and the examples in them.
+/// Tests the texts of --help and their examples.
 @Suite struct HelpTests {
     private let folder: TemporaryFolder
 
@@ -48,8 +48,10 @@ import Testing
         }
     }
 
-    /// Every example, pasted into a shell in a folder with the files of Examples/, in the order of the
-    /// helps. Only `clip pull` is left out, which needs the network.
+    /// Runs every example in a shell, in a folder with the files of Examples/.
+    ///
+    /// The examples run in the order of the help texts. Only `clip pull` is left out, since it
+    /// needs the network.
     @Test func everyExampleExceptPullRunsAsPrinted() throws {
         let photos = folder.path + "/photos"
         try FileManager.default.copyItem(

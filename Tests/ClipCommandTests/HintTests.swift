@@ -7,7 +7,7 @@ import Testing
 
 @testable import ClipCommand
 
-/// The advice that the command adds to the errors of the libraries.
+/// Tests the advice that the command adds to errors of the libraries.
 @Suite struct HintTests {
     private let folder: TemporaryFolder
 
@@ -95,7 +95,7 @@ import Testing
         for error in errors { #expect(Hints.line(error) == "\(error)") }
     }
 
-    // MARK: as the command prints it
+    // MARK: output of the command
 
     @Test func longTextAdvisesTruncate() throws {
         let result = try clip("tokenize", String(repeating: "a ", count: 100))
@@ -113,7 +113,7 @@ import Testing
         expectFailure(result, status: 1, says: hint)
         #expect(result.errors.hasSuffix("; \(hint)\n"), "\(result.errors)")
 
-        // The list of failures of an encoding has it as well.
+        // The list of failures of an encoding has the advice too.
         let encoded = try clip("encode", image, "-q", option, "1", "--errors", "e.jsonl")
         expectFailure(encoded, status: 1, says: hint)
         let failures = try String(contentsOfFile: folder.path + "/e.jsonl", encoding: .utf8)
@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test func unknownActivationAdvisesItsOption() throws {
-        // Without the configuration beside it.
+        // Weights without a configuration beside them.
         try folder.copy(Fixtures.root + "/Weights/tiny.safetensors", as: "w.safetensors")
         let result = try clip("encode", "--text", "a", "--model", "w.safetensors")
         expectFailure(

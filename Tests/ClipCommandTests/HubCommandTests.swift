@@ -3,20 +3,20 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Models by name: listed, fetched, found, verified and written anew by the command.
+/// Tests models by name: listed, downloaded, found, verified and converted.
 @Suite struct HubCommandTests {
     private static let commit = "89abcdef0123456789abcdef0123456789abcdef"
     private let folder: TemporaryFolder
     private let server: FaultServer
     private let weights: [UInt8]
-    /// Seconds before each 64 KB.
+    /// The seconds before each 64 KB.
     private let delay = Delay()
 
     private final class Delay: Sendable {
         let seconds = Mutex(0.0)
     }
 
-    /// A hub with the repository me/model.
+    /// Starts a hub with the repository me/model.
     init() throws {
         folder = try TemporaryFolder()
         let model = Fixtures.path("models/seeded")
@@ -82,7 +82,7 @@ import Testing
             ((try json(data)["embeddings"] as? [[String: Any]])?.first?["embedding"] as? [Double])
         }
         #expect(try embedding(found.output) == embedding(direct.output))
-        // What is here needs no network.
+        // Installed models need no network.
         let offline = try clip(
             "info", "me/model",
             variables: ["HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"])
@@ -116,7 +116,7 @@ import Testing
             result.errors
                 == "clip: pull: only the size was checked, as the server gives no checksum: "
                 + "open_clip_config.json\n", "\(result.errors)")
-        // What is there already is not said again.
+        // Files that exist already are not reported again.
         let again = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])
         #expect(again.status == 0, "\(again.errors)")
         #expect(again.errors.isEmpty, "\(again.errors)")
@@ -229,7 +229,7 @@ import Testing
         let copy = folder.path + "/copy.safetensors"
         #expect(try clip("convert", "tiny", copy, "--quiet").status == 0)
         #expect(try clip("verify", copy, "--as", "tiny").status == 0)
-        // Numbers that are not the model's are found.
+        // Numbers of another model are detected.
         let other = try clip("verify", Fixtures.path("models/seeded"), "--as", "tiny", "--json")
         #expect(other.status == 1)
         #expect(try other.json()["failed"] as? Int == 3)

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What `clip similarity`, `score` and `zeroshot` take and keep, and what is passed over.
+/// Tests the inputs of `clip similarity`, `score` and `zeroshot`, the fields that they keep, and
+/// skipped files.
 @Suite struct InputTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -37,7 +38,7 @@ import Testing
         return try result.json()
     }
 
-    /// A WebDataset of the images, with a class, a text and an object each.
+    /// Creates a WebDataset of the images, each with a class, a text and a JSON object.
     private func makeArchive(adding others: [String] = []) throws {
         var parts: [String] = []
         for (index, name) in Self.names.enumerated() {
@@ -204,7 +205,7 @@ import Testing
             try clip(arguments + ["--column", "cls"]), status: 2, says: "--format csv")
     }
 
-    // MARK: formats that are not read
+    // MARK: unsupported formats
 
     @Test func skippedFormatsAreCounted() throws {
         for name in ["a.heic", "b.HEIC", "sub/c.Heic", "d.gif", "e.GIF", "notes.txt", ".f.bmp"] {
@@ -234,12 +235,11 @@ import Testing
         let archived = try clip(["encode", "data.tar"])
         #expect(archived.status == 0)
         #expect(archived.errors.contains("2 files skipped: RAW 1, TIFF 1"), "\(archived.errors)")
-        // A file that is named is an error, not skipped.
+        // A file that the user names is an error, not skipped.
         expectFailure(try clip(["encode", "photos/a.heic"]), status: 1, says: "photos/a.heic")
     }
 
-    /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is
-    /// said.
+    /// The image of a pair is a file, whatever its name looks like; a folder is a reported failure.
     @Test func foldersAndPatternsInPairsFail() throws {
         try folder.write(
             "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)
@@ -253,7 +253,7 @@ import Testing
             try clip(["score", "--pairs", "empty.csv"]), status: 1, says: "record 1 of empty.csv")
     }
 
-    /// A file that is not a record of a model is neither replaced nor taken for one.
+    /// A file that is not a model record is neither replaced nor read as one.
     @Test func foreignFilesBesideVectorsAreKept() throws {
         try files.createDirectory(
             atPath: folder.path + "/out", withIntermediateDirectories: false)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What --model takes, and `clip models`.
+/// Tests the values of --model, and `clip models`.
 @Suite struct ModelNameTests {
     private let folder: TemporaryFolder
 
@@ -33,7 +33,7 @@ import Testing
         let embedding = { (data: Data) in try json(data)["embedding"] as? [Double] }
         #expect(try embedding(found.output) == embedding(expected.output))
 
-        // Of two nobody knows which is meant.
+        // With two files it is unknown which one is meant.
         try folder.copy(model + "/open_clip_model.safetensors", as: "RN50.safetensors")
         expectFailure(
             try clip("encode", "--text", "a", "--model", folder.path), status: 1,
@@ -72,7 +72,7 @@ import Testing
         #expect(none.status == 1)
         #expect(none.output.isEmpty)
         #expect(none.errors == "clip: no model matches nope\n")
-        // A pipe gets every column, whatever its reader's width.
+        // A pipe gets every column, whatever the width of the terminal.
         let lines = try clip("models").text.split(separator: "\n")
         try #require(lines.count == 72)
         #expect(lines[0].contains("embedding"))

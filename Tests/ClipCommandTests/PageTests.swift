@@ -10,7 +10,7 @@ import Testing
     import FoundationXML
 #endif
 
-/// The parts that pages are built from.
+/// Tests the parts of the pages.
 @Suite struct PageTests {
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
@@ -73,7 +73,8 @@ import Testing
             PageLocation(page: nil, currentFolder: "/").link(to: file) == "file:///a/%FF%0A~.jpg")
     }
 
-    /// `..` out of a folder that is a symbolic link leads to different places, by the path it is opened with.
+    /// `..` from a folder that is a symbolic link leads to different places, depending on the path
+    /// by which the folder was opened.
     @Test func linksOutOfASymbolicLinkAreAbsolute() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
@@ -111,7 +112,7 @@ import Testing
             #expect(Set(results).count == texts.count, "\(results)")
             for result in results { #expect(result.count <= 40, "\(result)") }
         }
-        // The same text twice is the same text.
+        // Equal texts are shortened equally.
         let twice = shortened([middle[0], middle[0]], to: 40)
         #expect(twice[0] == twice[1])
         #expect(twice[0].contains("…"))
@@ -132,7 +133,8 @@ import Testing
         func names(_ predictions: [[(label: String, cosine: Float)]]) -> [String?] {
             ClusterName.distinct(predictions).map { $0?.text }
         }
-        // The surest keeps the label; the second-best is not taken from the cluster whose best it is.
+        // The surest cluster keeps the label; a second-best label is not taken from the cluster
+        // whose best it is.
         #expect(
             names([
                 [("bike", 0.25), ("car", 0.2)], [("bike", 0.3), ("road", 0.1)],
@@ -161,7 +163,7 @@ import Testing
     }
 }
 
-/// The drawing and the page of `clip similarity --heatmap`.
+/// Tests the drawing and the page of `clip similarity --heatmap`.
 @Suite struct HeatmapTests {
     private let heatmap = Heatmap(
         images: [
@@ -185,7 +187,8 @@ import Testing
         #expect(XMLParser(data: Data(svg.utf8)).parse(), "\(svg)")
         #expect(svg.contains(">Cosines of 2 images and 3 texts</text>"))
         #expect(svg.contains(">tiny &amp; small<title>"))
-        // The scale from the least to the largest, and a mark at the best of each row, ties too.
+        // The scale is from the least to the largest, and the best of each row is marked, including
+        // ties.
         #expect(svg.contains("<linearGradient"))
         #expect(svg.contains(">-0.050</text>"))
         #expect(svg.contains(">0.300</text>"))
@@ -225,7 +228,7 @@ import Testing
         #expect(XMLParser(data: Data(one.svg.utf8)).parse(), "\(one.svg)")
     }
 
-    /// 4.5 is what WCAG 2 asks of text.
+    /// WCAG 2 demands a contrast of 4.5 for text.
     @Test func numbersContrastWithEveryColour() {
         func luminance(_ channels: [Double]) -> Double {
             let linear = channels.map { value in

@@ -2,8 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What goes wrong outside of the program: files that cannot be read, outputs that are no files,
-/// limits.
+/// Tests faults outside the program: unreadable files, outputs that are not regular files, limits.
 @Suite struct ReliabilityTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -74,7 +73,7 @@ import Testing
         #expect(quiet.errors.isEmpty, "\(quiet.errors)")
     }
 
-    /// The default model may be another one than that of the index.
+    /// The default model may differ from the model of the index.
     @Test func rebuildWithUnreadableRecordNeedsAModel() throws {
         #expect(try index().status == 0)
         try folder.write("photos/.clip-index/files.sqlite", [UInt8](repeating: 7, count: 4096))
@@ -85,7 +84,7 @@ import Testing
         #expect(try rebuilt.json()["encoded"] as? Int == 3)
     }
 
-    /// Whatever cannot be opened, no image that is there is forgotten.
+    /// Whatever cannot be opened, no existing image is removed.
     @Test func lackOfDescriptorsLosesNoImage() throws {
         #expect(try index().status == 0)
         for count in 4...12 {
@@ -118,7 +117,7 @@ import Testing
         #expect(result.errors.contains("150 MB of address space"), "\(result.errors)")
     }
 
-    /// A file that is taken for damaged would never be tried again.
+    /// A file that is recorded as damaged would never be tried again.
     @Test func lackOfMemoryIsNotDamage() throws {
         try folder.write("large.jpg", ReliabilityTests.largeJPEG(side: 8192))
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))

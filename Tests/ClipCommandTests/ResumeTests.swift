@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `clip encode --resume` of outputs that do not belong to the job.
+/// Tests `clip encode --resume` with outputs that do not belong to the job.
 @Suite struct ResumeTests {
     private let folder: TemporaryFolder
 
@@ -58,7 +58,7 @@ import Testing
         let input = Pipe()
         first.standardInput = input
         try first.run()
-        // It waits for names, and has opened its files before.
+        // The process has opened its files and waits for names.
         let job = folder.path + "/" + (output == "shards/" ? "shards/.job" : output + ".job")
         while first.isRunning && !FileManager.default.fileExists(atPath: job) { usleep(1000) }
         for resuming in [[], ["--resume"]] {

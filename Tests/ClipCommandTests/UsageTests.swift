@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Wrong command lines: what they are told.
+/// Tests the messages about wrong command lines.
 @Suite struct UsageTests {
     private static let bike = Fixtures.root + "/Examples/bike.jpg"
     private static let dog = Fixtures.root + "/Examples/dog.jpg"
@@ -126,7 +126,8 @@ import Testing
         expectFailure(
             try clip("encode", Self.bike, "-o", output), status: 2,
             says: """
-                -o \(output): the name must end in .jsonl, .json or .npy, or be a folder with / at the end
+                -o \(output): the name must end in .jsonl, .json or .npy, or be a folder with / at \
+                the end
                 """)
     }
 
@@ -142,7 +143,7 @@ import Testing
         }
     }
 
-    /// Noticed before any work: the index and the image of these are not there either.
+    /// The error is reported before any work: the index and the image do not exist either.
     @Test(arguments: [
         ["map", "none", "-o", "/nope/m.html"], ["encode", "none.jpg", "-o", "/nope/x.npy"],
         ["encode", "none.jpg", "-o", "/dev/null/x/"],

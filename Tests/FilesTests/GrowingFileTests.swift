@@ -4,8 +4,8 @@ import Testing
 
 @testable import Files
 
-/// A file that grows under a name of its own: what reaches the disk, what the next process finds, and
-/// what is refused.
+/// Tests a file that grows under a temporary name: the bytes on the disk, the state that the next
+/// process finds, and rejected files.
 @Suite struct GrowingFileTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -44,7 +44,7 @@ import Testing
         #expect(try content("a.partial") == "")
         try file.flush()
         #expect(try content("a.partial") == "abc")
-        // A megabyte does not wait for it.
+        // A megabyte is written without a flush.
         try file.append(repeatElement(UInt8(ascii: "x"), count: 1 << 20))
         #expect(try content("a.partial").utf8.count == 3 + 1 << 20)
     }
@@ -133,8 +133,10 @@ import Testing
         #expect(error?.isMissing == true, "\(error.debugDescription)")
     }
 
-    /// A partial file that is a link, a folder or a pipe, and the same in the place of the whole file.
-    @Test(arguments: ["a", "a.partial"]) func nonRegularFilesInItsPlaceAreRejected(_ name: String) throws
+    /// A partial file that is a link, a folder or a pipe, and the same in place of the complete
+    /// file.
+    @Test(arguments: ["a", "a.partial"]) func nonRegularFilesInItsPlaceAreRejected(_ name: String)
+        throws
     {
         let victim = try folder.write("victim", "precious".utf8)
         try files.createSymbolicLink(

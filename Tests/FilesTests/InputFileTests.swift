@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Reading a file or a pipe from its beginning on.
+/// Tests sequential reading of a file or a pipe.
 @Suite struct InputFileTests {
     private let folder: TemporaryFolder
 
@@ -14,7 +14,7 @@ import Testing
         try InputFile(path: Array(folder.write("a", bytes).utf8))
     }
 
-    /// Bytes that differ from place to place; the buffer of a file holds a quarter of a mebibyte.
+    /// Bytes that depend on their position; the buffer of a file holds a quarter of a mebibyte.
     private func numbers(_ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 8) }
     }
@@ -44,7 +44,7 @@ import Testing
         let expected = numbers(1_000_000)
         let file = try open(expected)
         var found: [UInt8] = []
-        // One byte at a time would be slow: its first part shows the same.
+        // One byte at a time would be slow, so only the first part is read.
         while found.count < (size == 1 ? 10_000 : expected.count) {
             let part = try file.read(size)
             if part.isEmpty { break }
@@ -101,7 +101,7 @@ import Testing
         let expected = numbers(200_000)
         Thread.detachNewThread {
             guard let handle = FileHandle(forWritingAtPath: path) else { return }
-            // Fewer bytes at a time than are asked for.
+            // Fewer bytes at a time than the reader requests.
             for start in stride(from: 0, to: expected.count, by: 30_000) {
                 let end = min(start + 30_000, expected.count)
                 try? handle.write(contentsOf: Data(expected[start..<end]))

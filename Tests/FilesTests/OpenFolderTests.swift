@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Files of an open folder that are renamed and removed while others may change them.
+/// Tests renaming and removing files of an open folder that others may change meanwhile.
 @Suite struct OpenFolderTests {
     private let folder: TemporaryFolder
     private let open: OpenFolder
@@ -38,7 +38,7 @@ import Testing
         #expect(try contents() == ["c": "one", "b": "other"])
     }
 
-    /// As if an editor had put a new file in the place of the one that was checked.
+    /// As if an editor had replaced the checked file.
     @Test func replacedFileIsNotRenamedOrRemoved() throws {
         let other = try #require(open.status(of: b))
         #expect(throws: FileError.self) { try open.rename(a, other, to: open, c) }

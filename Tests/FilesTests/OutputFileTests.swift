@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Files that are written whole or not at all, and what may be in their place.
+/// Tests files that are written completely or not at all, and what may be in their place.
 @Suite struct OutputFileTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -59,7 +59,7 @@ import Testing
 
     @Test func pipeIsWrittenNotReplaced() throws {
         #expect(mkfifo(path("pipe"), 0o600) == 0)
-        // Opened for both, a pipe waits for nobody.
+        // A pipe that is opened for reading and writing does not block.
         let descriptor = open(path("pipe"), O_RDWR)
         #expect(descriptor >= 0)
         defer { close(descriptor) }
@@ -72,7 +72,7 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["pipe"])
     }
 
-    /// What a descriptor leads to is not replaced by another file.
+    /// The file of an open descriptor is not replaced by another file.
     @Test func openDescriptorIsWrittenNotReplaced() throws {
         try write("old ", to: "log")
         let descriptor = open(path("log"), O_WRONLY)

@@ -4,7 +4,7 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// Files that are no images, or only in part.
+/// Tests files that are not images, or truncated ones.
 @Suite struct DecodingTests {
     private let limit = RGBImage.defaultMaximumPixels
 
@@ -104,7 +104,7 @@ import Testing
             #expect(part.width == 61)
             #expect(part.height == 47)
         }
-        // Nothing of the pixels is there.
+        // The file has no pixel data.
         let header = try Array(image("rgb.png").prefix(40))
         #expect(throws: ImageDecodingError.truncated) {
             try decoded(header, maximumPixels: 1_000_000, allowsTruncated: true)
@@ -143,14 +143,14 @@ import Testing
         }
     }
 
-    /// A PNG of 8 x 8 grey pixels whose chunks after the header are given.
+    /// Returns a PNG of 8 x 8 grey pixels with the given chunks after the header.
     private func greyPNG(_ chunks: [[UInt8]]) -> [UInt8] {
         let header = TestImages.big(8) + TestImages.big(8) + [8, 0, 0, 0, 0]
         let all = [TestImages.chunk("IHDR", header)] + chunks + [TestImages.chunk("IEND", [])]
         return [0x89] + "PNG\r\n".utf8 + [0x1A, 0x0A] + all.joined()
     }
 
-    /// Pillow reads no pixels after another chunk either.
+    /// Pillow does not read pixels after another chunk either.
     @Test func pixelsAfterAnotherChunkAreIgnored() throws {
         let rows = (0..<8).flatMap { _ in [0] + [UInt8](repeating: 200, count: 8) }
         let stream = TestImages.stored(rows)
@@ -163,7 +163,7 @@ import Testing
         #expect(throws: ImageDecodingError.damaged("Not enough image data")) {
             try decoded(greyPNG([first, text, second]), maximumPixels: 64)
         }
-        // A stream that ends after a row leaves the rest black.
+        // A stream that ends after a row leaves the other rows black.
         let short = TestImages.chunk("IDAT", TestImages.stored(Array(rows[..<(2 * 9)])))
         let part = try decoded(greyPNG([short, text, second]), maximumPixels: 64)
         #expect(
@@ -173,7 +173,7 @@ import Testing
                 == nil)
     }
 
-    /// What libjpeg does not decode is not damaged.
+    /// JPEGs that libjpeg does not decode are unsupported, not damaged.
     @Test func undecodableJPEGKindsAreUnsupported() throws {
         let whole = try image("rgb.jpg")
         let header = try #require(

@@ -4,7 +4,8 @@ import Testing
 
 @testable import CLIP
 
-/// The same weights in every layout and file format, as PyTorch wrote them: the same embeddings.
+/// Tests that the same weights in every layout and file format, as PyTorch wrote them, give the
+/// same embeddings.
 @Suite struct FormatTests {
     private static let folder = Fixtures.path("formats")
 
@@ -53,7 +54,7 @@ import Testing
             "\(name)")
         #expect(abs(model.logitScale / expected.logit_scale - 1) < 1e-6)
 
-        // Among each other they agree to the bit.
+        // All formats agree to the bit with each other.
         let reference = try CLIPModel(path: "\(Self.folder)/reference.safetensors")
         #expect(
             try firstDifference(reference.encode(pixels: expected.pixels).values, images) == nil)

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every table of kernels that this CPU can run, against a reference in `Double`.
+/// Compares every table of kernels that this CPU can run with a reference in `Double`.
 @Suite struct KernelTests {
     static let names =
         ([
@@ -130,7 +130,7 @@ import Testing
         let squares = x.reduce(0) { $0 + Double($1) * Double($1) }
         #expect(abs(Double(try kernels(name).sum_of_squares(x, n)) - squares) <= 1e-6 * squares)
 
-        // Three rows, of which each begins a number after the one before.
+        // Three rows, each of which begins one number after the one before.
         var dots = [Float](repeating: .nan, count: 3)
         let rows = x + [1, 2]
         try kernels(name).dot_rows(x, rows, 1, 3, n, &dots)
@@ -328,7 +328,7 @@ struct Random: RandomNumberGenerator {
         (0..<n).map { _ in UInt8.random(in: 0...255, using: &self) }
     }
 
-    /// Some sums leave 0...255 on either side, but none leaves 32 bits.
+    /// Weights of which some sums exceed 0...255 on either side, but none exceeds 32 bits.
     mutating func weights(_ n: Int, taps: Int) -> [Int32] {
         let limit = Int32(1 << 23) / Int32(taps)
         return (0..<n).map { _ in Int32.random(in: -limit / 2...limit, using: &self) }

@@ -4,7 +4,8 @@ import Testing
 
 @testable import Tensors
 
-/// Packing, rounding, quantising, and products of packed weights, on every table that this CPU can run.
+/// Tests packing, rounding, quantising, and products of packed weights, with every table that this
+/// CPU can run.
 @Suite struct ProductKernelTests {
     static let names = KernelTests.names
 
@@ -78,9 +79,11 @@ import Testing
         #expect(scale.isNaN)
     }
 
-    /// A product by hand: rows of `lines` lines with `segments` parts that overlap.
+    /// Computes a product by hand: rows of `lines` lines with `segments` overlapping segments.
     @Test(arguments: names, [(14, 1, 1), (5, 3, 3), (16, 2, 1)])
-    func productOfOverlappingSegments(name: String, shape: (rows: Int, lines: Int, segments: Int)) throws {
+    func productOfOverlappingSegments(name: String, shape: (rows: Int, lines: Int, segments: Int))
+        throws
+    {
         let (rows, lines, segments) = shape
         let (words, outputs, step, line) = (9, 37, 3, 200)
         var random = Random(seed: rows)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Tensors
 
-/// Numbers on their way into files.
+/// Tests the rounding of numbers for files.
 @Suite struct StorageTests {
     @Test func float16RoundingMatchesTheHardware() {
         // All signs and exponents, and many fractions.

@@ -45,12 +45,12 @@ import CLIP
     }
 
     @Test(.timeLimit(.minutes(2))) func longGarbleIsCleanedInTime() {
-        // Each of these could make a step of the repair begin again at every character.
+        // Each of these could make a repair step start again at every character.
         for part in ["Ã¢â‚¬â„¢", "Ã ", "&amp;", "a\u{301}\u{327}", "â€", "\u{1A}Ã", "&", "ÃƒÂ"] {
             let ids = tokenizer.encode(String(repeating: part, count: 4_000))
             #expect(!ids.isEmpty)
         }
-        // These change by a character a round.
+        // These change by one character per round.
         #expect(!tokenizer.encode("Ã" + String(repeating: "ƒ", count: 8_000)).isEmpty)
         let wide = "&" + String(repeating: "#65286;", count: 3_000)
         #expect(!tokenizer.encode(wide).isEmpty)
@@ -62,17 +62,23 @@ import CLIP
             ("&amp;", 200_000), ("&AMP;", 200_000), ("&#38;", 200_000), ("&eacute;", 100_000),
         ]) func aMegabyteOfEntitiesIsReplaced(_ entity: String, count: Int)
     {
-        // A copy of the text for every entity would take minutes.
+        // One copy of the text per entity would take minutes.
         let text = String(repeating: entity, count: count)
         let expected: Unicode.Scalar = entity == "&eacute;" ? "é" : "&"
         let found = cleaned(text)
         #expect(
             found.count == count,
-            "\(count) times \(entity): expected \(expected), found \(found.prefix(8)), \(found.count)"
+            """
+            \(count) times \(entity): expected \(expected), \
+            found \(found.prefix(8)), \(found.count)
+            """
         )
         #expect(
             found.allSatisfy { $0 == expected },
-            "\(count) times \(entity): expected \(expected), found \(found.prefix(8)), \(found.count)"
+            """
+            \(count) times \(entity): expected \(expected), \
+            found \(found.prefix(8)), \(found.count)
+            """
         )
     }
 
@@ -93,7 +99,7 @@ import CLIP
             effort.begin(line: count)
             return (0..<10_000).prefix { _ in effort.spend(count) }.count
         }
-        // 64 rounds of its own, and 50 million characters that all lines share.
+        // 64 rounds per line, and 50 million characters that all lines share.
         #expect(rounds(of: 1_000_000) == 64 + 50)
         #expect(rounds(of: 1_000_000) == 64)
         #expect(rounds(of: 10) == 64)
