@@ -8,7 +8,7 @@
 The rules:
 
 - A module imports only what MODULES allows, in Swift and in C. No arrow points up or sideways.
-- Foundation is for the command; in libraries only files whose names begin with Foundation import it.
+- Foundation is for the command; in libraries, only files whose names begin with Foundation import it.
 - Package.swift declares the modules that a module imports, and no others.
 - Unsafe pointers occur only in UNSAFE_MODULES and UNSAFE_FILES.
 - No file has more than LONGEST lines, and no type has the name of a module.
@@ -42,11 +42,11 @@ MODULES = {
 }
 EVERYWHERE = {"Files", "Synchronization", "Glibc", "Musl", "Darwin"}
 FOUNDATION = {"Foundation", "FoundationEssentials"}
-# Images of Apple's frameworks, where they can be imported.
+# Image types of Apple's frameworks, where they can be imported.
 FRAMEWORKS = {"Images": {"CoreGraphics", "CoreVideo"}, "CLIP": {"CoreGraphics", "CoreVideo"}}
 
 UNSAFE_MODULES = {"Files", "Tensors", "Images"}
-# One wrapper of each C library or compiled-in table.
+# The wrapper of each C library or compiled-in table.
 UNSAFE_FILES = {
     "CLIPSearch": {"SQLite.swift"},
     "CLIPHub": {"HTTP.swift", "Registry.swift"},
@@ -61,19 +61,19 @@ IMPORT = re.compile(
     r"^\s*(?:@\w+(?:\(\w+\))?\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?"
     r"import\s+(?:(?:struct|class|enum|protocol|typealias|func|let|var)\s+)?(\w+)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
-# At the beginning of a line: not within another type.
+# At the beginning of a line, so not within another type.
 TYPE = re.compile(r"^(?:@\w+\s+|[a-z]+\s+)*(?:struct|class|enum|actor|protocol|typealias)\s+(\w+)")
 
 
 def blanked(text: str) -> str:
-    """Swift source with spaces for the letters of comments and string literals; lines stay lines."""
+    """Returns Swift source with comments and string literals blanked; line numbers do not change."""
     pattern = re.compile(
         r'//[^\n]*|/\*.*?\*/|#+"(?:.*?)"#+|"""(?:\\.|.)*?"""|"(?:\\.|[^"\\\n])*"', re.DOTALL)
     return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
 
 
 class Package:
-    """The modules below Sources, their imports, and the violations that were found."""
+    """The modules in Sources, their imports, and the violations found."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -152,8 +152,8 @@ class Package:
 
     @staticmethod
     def manifest(path: Path) -> dict:
-        """The line and the dependencies of each target in Package.swift."""
-        # Comments go, strings stay.
+        """Returns the line and the dependencies of each target in Package.swift."""
+        # Comments are removed, strings are kept.
         text = re.sub(
             r'("(?:\\.|[^"\\\n])*")|//[^\n]*', lambda found: found.group(1) or "", path.read_text())
         targets = {}
@@ -163,7 +163,7 @@ class Package:
             names = set()
             if found := re.search(r"\bdependencies:\s*\[", body):
                 listed = body[found.end():closing(body, found.end() - 1)]
-                # Of .product(name: "A", package: "b") and .target(name: "A", condition: …), the name counts.
+                # In .product(name: "A", package: "b") and .target(name: "A", condition: …), the name counts.
                 listed = re.sub(
                     r'\.\w+\(\s*name:\s*("\w+").*?(?=,\s*(?:"|\.product|\.target)|$)', r"\1", listed,
                     flags=re.DOTALL)
@@ -182,7 +182,7 @@ class Package:
 
 
 def closing(text: str, start: int) -> int:
-    """The place of the bracket that closes the one at `start`; brackets in strings do not count."""
+    """Returns the place of the bracket that closes the one at `start`, ignoring strings."""
     depth = 0
     for found in re.finditer(r'"(?:\\.|[^"\\\n])*"|[()\[\]]', text[start:]):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(found.group(), 0)
@@ -226,12 +226,12 @@ let a = "UnsafePointer"
 
 
 def declaring(*names: str) -> str:
-    """The sample's Package.swift with other dependencies of CLIP."""
+    """Returns the sample's Package.swift with other dependencies of CLIP."""
     listed = ", ".join(f'"{name}"' for name in names)
     return SAMPLE["Package.swift"].replace('"Tensors", "Files"', listed)
 
 
-# A changed file, and the violation that it must give; None if it must give none.
+# A changed file, and the expected violation; None if there is none.
 VIOLATIONS = [
     ("Sources/Tensors/Up.swift", "@_exported import CLIP\n",
      "Sources/Tensors/Up.swift:1: Tensors may not import CLIP"),
@@ -264,7 +264,7 @@ def self_test() -> None:
                 (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / path).write_text(content)
             package = Package(Path(folder))
-        # One violation gives no others, but that an import is not declared.
+        # One violation causes no others, except that an import is not declared.
         errors = [
             error for error in package.errors if "does not depend on it" not in error or error == expected
         ]

@@ -1,11 +1,11 @@
-"""A collection of generated images through `clip index`: killed at random moments, moved, deleted.
+"""Indexes a collection of generated images with `clip index`, which is killed at random moments; moves and deletes files.
 
     swift build -c release
     VENV/bin/pip install numpy pillow
     VENV/bin/python Scripts/bench/collection.py --folder FOLDER
 
-FOLDER gets the images, of which one in a hundred is broken in one of ten ways. Prints what must hold, or
-fails.
+FOLDER gets the images, of which one in a hundred is broken in one of ten ways. Prints the measurements, and fails if a
+result is wrong.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def draw(seed):
-    """Some coloured shapes."""
+    """Returns an image of coloured shapes."""
     chance = random.Random(seed)
     side = chance.randint(64, 320)
     image = Image.new("RGB", (side, chance.randint(64, 320)), tuple(chance.randbytes(3)))
@@ -81,7 +81,7 @@ def run(clip, folder):
 
 
 def content(folder):
-    """Each path with its vector."""
+    """Returns the vector of each path."""
     place = folder / ".clip-index"
     database = sqlite3.connect(f"file:{place}/files.sqlite?mode=ro", uri=True)
     rows = database.execute("SELECT path, row, digest FROM files ORDER BY path").fetchall()

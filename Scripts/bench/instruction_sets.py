@@ -1,10 +1,10 @@
-"""Measures both engines of `clip`, PyTorch and OpenVINO as CPUs with fewer instructions run them.
+"""Measures both engines of `clip`, PyTorch and OpenVINO with restricted instruction sets.
 
     swift build -c release
     VENV/bin/pip install torch open_clip_torch transformers onnx openvino
     VENV/bin/python Scripts/bench/instruction_sets.py --folder FOLDER
 
-FOLDER keeps seeded weights, as for peers.py. Each program is told which instructions to use by its own variable;
+FOLDER keeps seeded weights, as for peers.py. Each program is restricted by its own environment variable;
 in every round each runs once, and the table has the fastest of each in milliseconds a batch.
 """
 
@@ -17,7 +17,7 @@ from engines import ROOT, Engine, alternate, prepare
 
 MODEL = "ViT-B-32-quickgelu"
 
-# What each program calls the level: CLIP_ISA, OpenBLAS's core, oneDNN's and MKL's and PyTorch's names.
+# The names of each level: CLIP_ISA, OpenBLAS's core, and those of oneDNN, MKL and PyTorch.
 LEVELS = {
     "AVX-512": ({"CLIP_ISA": "avx512"}, {"OPENBLAS_CORETYPE": "SkylakeX"}, {
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_ENABLE_INSTRUCTIONS": "AVX512",
@@ -45,7 +45,7 @@ def measure(arguments, level, tower, batch):
                        str(batch), "77"], peers)
 
     engines = {"native": clip("--engine", "native")}
-    if level == "AVX2":  # the kernels that the engine asks for by itself, then those that it does not
+    if level == "AVX2":  # the engine's default kernels, then those of blas-fast
         engines["blas"] = clip("--engine", "blas", OPENBLAS_CORETYPE="Sandybridge")
         engines["blas-fast"] = clip("--engine", "blas-fast", **core)
     else:

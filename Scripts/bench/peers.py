@@ -1,11 +1,12 @@
-"""Measures `clip` against PyTorch, transformers, ONNX Runtime and OpenVINO: the same weights, the same
-threads, one run after the other in turn.
+"""Measures `clip` against PyTorch, transformers, ONNX Runtime and OpenVINO.
+
+All have the same weights and the same number of threads, and run in turn.
 
     swift build -c release
     VENV/bin/pip install torch torchvision open_clip_torch transformers onnx onnxruntime openvino nncf
     VENV/bin/python Scripts/bench/peers.py --folder FOLDER
 
-FOLDER keeps seeded weights and what the engines make of them (3 GB for all models). In each case every
+FOLDER keeps seeded weights and the engines' versions of them (3 GB for all models). In each case every
 engine runs once in every round; the table has the fastest and the median of each, and the ratio of the
 fastest times: 1.10 means that `clip` is 10 % faster than the fastest other engine.
 """
@@ -52,7 +53,7 @@ def measure(arguments, model, precision, tower, batch, ours, theirs):
         engines[name] = Engine(
             [sys.executable, ROOT / "Scripts/bench/engines.py", name, precision, folder, tower, str(batch),
              str(theirs)])
-    alternate(engines, arguments.rounds, pause=0.02)  # until its threads sleep
+    alternate(engines, arguments.rounds, pause=0.02)  # until the threads of the engine sleep
     fastest = {name: min(engine.times) for name, engine in engines.items()}
     clip = fastest.pop("clip")
     fastest.pop("blas", None)
@@ -68,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--only", default="", help="cases whose line has this, as in 'image fp32 8'")
+    parser.add_argument("--only", default="", help="only cases whose line contains this, as in 'image fp32 8'")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     chosen = [

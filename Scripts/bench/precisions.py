@@ -1,10 +1,10 @@
-"""What bf16 and int8 cost and bring: cosines, decisions, speed and memory beside float32.
+"""Compares bf16 and int8 with float32: cosines, decisions, speed and memory.
 
     swift build -c release
     VENV/bin/python Scripts/bench/precisions.py --folder FOLDER
 
 FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out renders:
-which of all its names fits each image best; every third image has one object, so that one name is right.
+the best of all its names for each image; every third image has one object, so that one name is right.
 Needs the Debian packages of Scripts/training/train.sh.
 """
 
@@ -41,7 +41,7 @@ def main():
     arguments = parser.parse_args()
     large = arguments.folder / "ViT-B-32-quickgelu"
     subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", large], check=True)
-    # By way of a shell: the system counts a parent's memory to its children's, and this one has PyTorch's.
+    # Through a shell: the system counts a parent's memory for its children, and this process has PyTorch's.
     shell = ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
     benches = {
         precision: json.loads(subprocess.run(

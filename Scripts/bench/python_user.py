@@ -1,8 +1,8 @@
-"""What a user of Python runs, for whole.py: one job a process.
+"""The jobs of a Python user, for whole.py: one job per process.
 
     VENV/bin/python Scripts/bench/python_user.py JOB FOLDER ARGUMENT...
 
-Jobs: zeroshot IMAGE, texts TEXT, classifier COUNT (names, of the JSON files CLASSES and TEMPLATES; prints
+Jobs: zeroshot IMAGE, texts TEXT, classifier COUNT (with names from the JSON files CLASSES and TEMPLATES; prints
 the seconds, saves the weights), preprocessing IMAGE (prints milliseconds for every line of standard input).
 """
 

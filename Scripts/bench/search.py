@@ -4,7 +4,7 @@
     VENV/bin/pip install numpy faiss-cpu
     VENV/bin/python Scripts/bench/search.py --folder FOLDER
 
-FOLDER gets an index of a million vectors that belong to empty files (2 GB, and 0.5 GB rounded). In every round
+FOLDER gets an index of a million vectors that belong to empty files (2 GB, and 0.5 GB quantised). In every round
 each engine searches once; the table has the fastest and the median.
 """
 
@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def make(folder, clip, model, count):
-    """An index of random vectors, by way of one of a single image."""
+    """Creates an index of random vectors from one of a single image."""
     (folder / "x").mkdir(parents=True)
     subprocess.run(["cp", ROOT / "Examples/bike.jpg", folder / "x/0.jpg"], check=True)
     subprocess.run([clip, "index", folder, "--model", model, "-q"], check=True)
@@ -40,7 +40,7 @@ def make(folder, clip, model, count):
     database.executemany("INSERT INTO files(path, size, modified, row, width, height) VALUES (?, 0, 0, ?, 1, 1)",
                          ((f"{row:07}.jpg".encode(), row) for row in range(count)))
     database.execute("UPDATE facts SET value = ? WHERE name = 'rows'", (str(count),))
-    # As version 0.1.0 wrote it, without checksums.
+    # In the format of version 0.1.0, without checksums.
     database.execute("UPDATE facts SET value = '1' WHERE name = 'version'")
     database.execute("DELETE FROM facts WHERE name IN ('sum', 'generation')")
     database.commit()
@@ -48,7 +48,7 @@ def make(folder, clip, model, count):
 
 
 def finish(folder, clip, model, count):
-    """Lets `clip index` write the checksums and the rounded vectors, for which the files must be there, unchanged."""
+    """Lets `clip index` write checksums and quantised vectors, which needs the files unchanged."""
     for row in range(count):
         path = folder / f"{row:07}.jpg"
         path.touch()
@@ -78,7 +78,7 @@ def main():
         command += ["--text", text]
     output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     queries = numpy.frombuffer(output[128:], "<f4").reshape(-1, dimension)
-    # Without the rounded vectors, then with them.
+    # Without the quantised vectors, then with them.
     hidden = place / "vectors.i8.hidden"
     for is_rounded in [False, True]:
         source, target = (hidden, place / "vectors.i8") if is_rounded else (place / "vectors.i8", hidden)

@@ -1,12 +1,11 @@
-"""Encodes a folder of JPEGs with `clip encode` and with PyTorch, open_clip and a DataLoader: images a second.
+"""Measures images a second of `clip encode` and of PyTorch, open_clip and a DataLoader on a folder of JPEGs.
 
     swift build -c release
     VENV/bin/python Scripts/bench/throughput.py --folder FOLDER --photos PHOTOS
 
-FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cut out of the images in PHOTOS. The pipeline in
-Python is what one writes first and keeps: workers that decode and preprocess, batches of 64, `inference_mode`, vectors
-normalised and saved; with any number of workers, of which the fastest counts. All start anew each time, and the time
-is that of the whole process.
+FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cropped from the images in PHOTOS. The pipeline in
+Python is the usual one: workers that decode and preprocess, batches of 64, `inference_mode`, normalised and saved
+vectors, with the fastest number of workers. Each run is a new process, and the time is that of the whole process.
 """
 
 import argparse
@@ -44,7 +43,7 @@ numpy.save(output, torch.cat(rows).numpy())
 
 
 def cut(photos, folder, count):
-    """Pieces of photos, all different."""
+    """Writes crops of photos, all different."""
     folder.mkdir(parents=True)
     chance = random.Random(1)
     paths = [path for path in sorted(photos.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]

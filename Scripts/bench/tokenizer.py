@@ -1,11 +1,11 @@
-"""How much faster `clip tokenize` cleans and tokenizes 10,000 lines than open_clip's tokenizer.
+"""Measures `clip tokenize` against open_clip's tokenizer on 10,000 lines.
 
     VENV/bin/python Scripts/bench/tokenizer.py [--clip .build/release/clip]
 
-Two corpora: captions in plain English, no two the same; and those, of which every third has something that
-is to be repaired or is in another language. Both in turns, the best of ten. The
-time of `clip` is that of a process that reads them and writes their counts, less that of one without any
-lines; the time of open_clip is that of the loop.
+There are two corpora: distinct captions in plain English, and the same with every third one in need of
+repair or in another language. Both programs run in turn, and the best of ten runs counts. The time of
+`clip` is that of a process that reads the lines and writes their counts, minus that of one without lines;
+the time of open_clip is that of the loop.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from text_corpus import EMOJI, LANGUAGES  # noqa: E402
 
 
 def captions(count=10_000):
-    """English, in ASCII."""
+    """Returns captions in ASCII."""
     rng = random.Random(11)
     who = ["A man", "two women", "The small dog", "a group of people", "an old fisherman", "my cat", "a child"]
     what = ["riding a bicycle", "eating ice cream", "looks at the sea", "playing chess", "sleeping", "in a red coat"]
@@ -35,7 +35,7 @@ def captions(count=10_000):
 
 
 def mixed(count=10_000):
-    """Those, every third with curly quotes, a dash, an entity, an emoji, in another language or in a wrong encoding."""
+    """Returns the captions, every third with curly quotes, a dash, an entity or an emoji, in another language, or in a wrong encoding."""
     rng = random.Random(12)
     texts = captions(count)
     for index in range(0, count, 3):
@@ -59,7 +59,7 @@ def measure(clip, SimpleTokenizer, title, texts):
     for _ in range(10):
         best["start of clip"] = min(best["start of clip"], run("--count", lines=b"")[1])
         best["clip"] = min(best["clip"], run("--no-limit", "--count", lines=source)[1])
-        tokenizer = SimpleTokenizer()  # with an empty cache of words, and then with a full one
+        tokenizer = SimpleTokenizer()  # with an empty word cache first, later with a full one
         for name in ("open_clip", "open_clip, words known"):
             start = time.perf_counter()
             results[name] = [tokenizer.encode(text) for text in texts]

@@ -4,9 +4,9 @@
     VENV/bin/python Scripts/bench/whole.py --folder FOLDER --image JPEG [--large JPEG]
         [--classes JSON --templates JSON] [--jpegs FOLDER]
 
-FOLDER keeps ViT-B/32 with seeded weights. Measured are a zero-shot classification and a text as processes
-(page cache warm), the preprocessing of a image and of a large one on one thread, a classifier of all classes
-and templates (open_clip's of 50 classes, scaled), and a folder of JPEGs beside what its stages take alone.
+FOLDER keeps ViT-B/32 with seeded weights. The jobs are a zero-shot classification and a text as processes
+(page cache warm), the preprocessing of an image and of a large one on one thread, a classifier of all classes
+and templates (open_clip's of 50 classes, scaled), and a folder of JPEGs compared with its stages alone.
 """
 
 import argparse
@@ -27,7 +27,7 @@ USER = [sys.executable, str(ROOT / "Scripts/bench/python_user.py")]
 
 
 def child(command):
-    """Seconds, peak megabytes and output of a process."""
+    """Returns the seconds, peak megabytes and output of a process."""
     start = time.perf_counter()
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     output = process.stdout.read()
@@ -38,7 +38,7 @@ def child(command):
 
 
 def processes(name, ours, theirs, repetitions):
-    """One line of the table; the outputs of both."""
+    """Prints a line of the table; returns the outputs of both programs."""
     runs = {"clip": [], "python": []}
     child(ours), child(theirs)
     for _ in range(repetitions):
@@ -65,7 +65,7 @@ def preprocessing(arguments, name, image, rounds=20):
 
 
 def classifier(arguments, model):
-    """All classes by `clip`, some of them by open_clip, and whether the vectors are the same."""
+    """Measures all classes by `clip` and some by open_clip, and compares the vectors."""
     few, names = 50, json.load(open(arguments.classes))
     templates = [t.replace("{c}", "{}") for t in json.load(open(arguments.templates))]
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,10 +90,10 @@ def classifier(arguments, model):
 
 
 def folder_of_jpegs(arguments, model):
-    """A folder from end to end beside its two stages alone, on all cores."""
+    """Compares a folder from end to end with its two stages alone, on all cores."""
     files = sorted(pathlib.Path(arguments.jpegs).glob("*.jpg"))
     command = [arguments.clip, "encode", "--model", model, "-o", "/dev/null", "--format", "jsonl"]
-    # As many images at once, so that both meet as much of what else runs.
+    # The same batch size, so that both are disturbed equally.
     bench = [arguments.clip, "bench", "--tower", "image", "--batch", str(len(files)), "--model", model,
              "--repetitions", "1", "--json"]
     runs, towers = [], []
@@ -123,7 +123,7 @@ def main():
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     model = arguments.folder / "ViT-B-32-quickgelu"
-    # In a process of its own: the system counts a parent's memory to its children's.
+    # In another process: the system counts a parent's memory for its children.
     subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model], check=True)
 
     print("| | clip | Python | |\n|---|---|---|---|")

@@ -1,4 +1,4 @@
-"""The changes that `mutate.py` makes to files, by chance; every function changes one thing and says what."""
+"""The random changes that `mutate.py` makes to files; every function makes one change and describes it."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ MOST = 2**63 - 1
 
 
 class Change:
-    """A change: its kind for the table, and what it was."""
+    """A change: its kind for the table, and its description."""
 
     def __init__(self, kind, what):
         self.kind, self.what = kind, what
@@ -25,7 +25,7 @@ class Change:
 # MARK: bytes of any file
 
 def change_bytes(path, rng):
-    """Flips, overwrites, inserts, removes or repeats bytes; what was done."""
+    """Flips, overwrites, inserts, removes or repeats bytes; returns a description."""
     content = bytearray(path.read_bytes())
     kind = rng.choice(
         ["flip", "set", "random", "insert", "remove", "repeat", "cut", "append", "zeros", "empty", "swap"])
@@ -63,7 +63,7 @@ def change_bytes(path, rng):
 
 
 def change_floats(path, rng, start=0):
-    """Puts a special number, or one of another sign or size, in the place of a float32; what was done."""
+    """Replaces a float32 with a special number, or one of another sign or size; returns a description."""
     content = bytearray(path.read_bytes())
     count = (len(content) - start) // 4
     if count <= 0:
@@ -76,7 +76,7 @@ def change_floats(path, rng, start=0):
 
 
 def change_json(path, rng):
-    """Replaces, removes or adds a value of a JSON object in a line of a file; what was done."""
+    """Replaces, removes or adds a value of a JSON object in a line of a file; returns a description."""
     lines = path.read_bytes().split(b"\n")
     number = rng.randrange(len(lines))
     try:
@@ -105,7 +105,7 @@ PATHS = {"../x": b"../x.png", "above": b"../../../../etc/passwd", "absolute": b"
 
 
 def change_rows(database, rng):
-    """Changes a column of a file, or of all files, by SQL; the change."""
+    """Changes a column of a file, or of all files, by SQL; returns the change."""
     count, = database.execute("SELECT count(*) FROM files").fetchone()
     columns = {
         "row": [HUGE, -1, MOST, -MOST - 1, count, "text", 0.5, b"blob", None, "0"],
@@ -126,7 +126,7 @@ def change_rows(database, rng):
 
 
 def change_rows_validly(database, rng):
-    """Makes another index that is as good as the true one; the change."""
+    """Makes another valid index; returns the change."""
     keys = [key for key, in database.execute("SELECT id FROM files ORDER BY id")]
     if len(keys) < 2:
         return Change("valid: nothing", "no rows")
@@ -157,7 +157,7 @@ def change_rows_validly(database, rng):
 
 
 def change_facts(database, rng):
-    """Changes or removes a fact; the change."""
+    """Changes or removes a fact; returns the change."""
     facts = [name for name, in database.execute("SELECT name FROM facts ORDER BY name")]
     if not facts:
         return Change("SQL: facts", "there are none")
@@ -172,7 +172,7 @@ def change_facts(database, rng):
 
 
 def change_schema(database, rng):
-    """Changes a table; the change."""
+    """Changes a table; returns the change."""
     statement = rng.choice([
         "DROP TABLE files", "DROP TABLE facts", "DELETE FROM files", "DELETE FROM facts", "DROP INDEX files_by_row",
         "ALTER TABLE files RENAME COLUMN row TO line", "ALTER TABLE files ADD COLUMN more TEXT", "CREATE TABLE seen(id)",
@@ -186,7 +186,7 @@ def change_schema(database, rng):
 def change_database(place, rng):
     try:
         database = sqlite3.connect(place / "files.sqlite", isolation_level=None)
-    except sqlite3.Error as error:  # an earlier change put something else in its place
+    except sqlite3.Error as error:  # an earlier change replaced the database
         return Change("SQL: refused by SQLite", str(error))
     try:
         change = rng.choices([change_rows, change_rows_validly, change_facts, change_schema], [6, 2, 4, 1])[0]
@@ -202,7 +202,7 @@ def change_database(place, rng):
 
 
 def change_log(place, rng):
-    """Puts garbage where the log of the database or its shared memory lies; the change."""
+    """Overwrites the database's log or shared memory with garbage; returns the change."""
     name = rng.choice(["files.sqlite-wal", "files.sqlite-shm", "files.sqlite-journal"])
     content = rng.choice([b"", rng.randbytes(100), rng.randbytes(32 * 1024), bytes(4096),
                           bytes.fromhex("377f0682002de218") + rng.randbytes(5000)])
@@ -211,7 +211,7 @@ def change_log(place, rng):
 
 
 def change_index(place, rng):
-    """Changes one thing of an index; the change."""
+    """Changes one thing of an index; returns the change."""
     kinds = ["database", "database bytes", "log", "vectors", "vector numbers", "missing", "odd"]
     kind = rng.choices(kinds, [40, 12, 6, 14, 14, 2, 2])[0]
     if kind == "database":
@@ -235,7 +235,7 @@ def change_index(place, rng):
 
 
 def change_rounded(place, rng):
-    """Changes bytes of vectors.i8, more often those of its header with the scales; the change."""
+    """Changes bytes of vectors.i8, more often in its header with the scales; returns the change."""
     path = place / "vectors.i8"
     if rng.random() < 0.4:
         content = bytearray(path.read_bytes())
@@ -247,13 +247,13 @@ def change_rounded(place, rng):
     return Change("rounded: bytes", change_bytes(path, rng))
 
 
-# MARK: content that could have been written
+# MARK: content that is still valid
 
 FILES = "SELECT path, size, modified, digest, row, width, height, failure FROM files ORDER BY id"
 
 
 def database_content(place):
-    """The facts of an index, the statements that made its tables, and its files."""
+    """Returns the facts of an index, the statements that created its tables, and its files."""
     with opened_copy(place) as database:
         return (dict(database.execute("SELECT name, value FROM facts")),
                 sorted(sql for sql, in database.execute("SELECT sql FROM sqlite_master") if sql),
@@ -274,9 +274,9 @@ def opened_copy(place):
 
 
 def is_plausible(place, original):
-    """True if the database was changed and could be that of other files: then nothing tells the change.
+    """True if the changed database is valid for other files, so that the change cannot be detected.
 
-    `original` is its content as it was.
+    `original` is its content before the change.
     """
     facts, schema, _ = original
     try:
@@ -314,7 +314,7 @@ def is_plausible_file(rows, path, size, modified, digest, row, width, height, fa
 # MARK: outputs and caches
 
 def change_outputs(folder, rng):
-    """Changes one thing of what an interrupted `clip encode` left; the change."""
+    """Changes one output of an interrupted `clip encode`; returns the change."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     if not paths:
         return Change("nothing left", "")
@@ -338,7 +338,7 @@ def change_outputs(folder, rng):
 
 
 def change_labels(folder, rng):
-    """Changes one thing of a label cache; the change."""
+    """Changes one thing of a label cache; returns the change."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     if not paths:
         return Change("nothing left", "")

@@ -1,23 +1,23 @@
-"""System calls that fail, one at a time, while `clip index` updates an index.
+"""Makes system calls fail, one at a time, while `clip index` updates an index.
 
     python3 Scripts/faults/inject.py .build/release/clip [--kinds read,stat] [--every 1] [--seconds 1800]
 
 Compiles `inject.c` with `cc` and preloads it. A folder of some 60 images in subfolders is indexed; then images are
-made, changed, moved and deleted. The update of that index is repeated from the same state once for each call that
+created, changed, moved and deleted. The update is repeated from the same state once for each call that
 it makes (open, read, opendir, readdir, stat, write, fsync, rename, unlink, mkdir, mmap, ftruncate, flock,
-pthread_create) and each error that fits the call; only calls on files below the folder fail, and any thread. Then
-again with all calls from the Nth on failing, for some N. The same for `clip index --rebuild`, if the binary has it.
+pthread_create) and each error that fits the call; only calls on files below the folder fail, and the creation of any thread. Then
+all calls from the Nth on fail, for some N. The same for `clip index --rebuild`, if the binary has it.
 
 After each run:
-- no signal, and an end within 10 s;
-- status 0 with the complete index and no error on standard error, or status 1 with one line that names the folder
-  or a file in it (with many failing calls, a line for each file at most);
-- the index is that of before, of after, or a mixture: an unchanged file has its entry, and every vector is that of
-  its digest. A changed file, and in a rebuild any, may have lost its vector if it could not be read: these are
-  counted, not refused;
+- the run ends within 10 s, and not by a signal;
+- the status is 0 with the complete index and no error on standard error, or 1 with one line that names the folder
+  or a file in it (with many failing calls, at most a line for each file);
+- the index is the old one, the new one, or a mixture: an unchanged file has its entry, and every vector is that of
+  its digest. A changed file, and in a rebuild any file, may have lost its vector if it could not be read: these are
+  counted, not violations;
 - the same command without faults exits with 0 and makes the index that a clean run makes.
 
-Linux with glibc only. Exits with 1 if something of this is violated.
+Linux with glibc only. Exits with 1 if anything is violated.
 """
 
 import errno
@@ -39,7 +39,7 @@ ERRORS = {
 
 
 class Place:
-    """A folder of images with an index that is out of date, and the index that it should get."""
+    """A folder of images with an outdated index, and the index expected after an update."""
 
     def __init__(self, workplace, number, seed, command):
         self.workplace, self.command = workplace, command
@@ -64,7 +64,7 @@ class Place:
         return self.workplace.run(*self.command, self.folder, "--model", "tiny", **options)
 
     def names(self):
-        """What the index consists of, and what lies beside it."""
+        """The files of the index, and those beside it."""
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(".*")) + sorted(
             path.name for path in (self.folder / ".clip-index").iterdir())
 
@@ -75,7 +75,7 @@ class Place:
         self.log.unlink(missing_ok=True)
 
     def test(self, kind, number, error, goes_on):
-        """Lets a call fail; the outcome in a word, and the violations."""
+        """Makes a call fail; returns the outcome in a word, and the violations."""
         self.restore()
         fault = f"{kind}:{number}:{getattr(errno, error)}" + (":on" if goes_on else "")
         run = self.index(environment={
@@ -117,12 +117,12 @@ class Place:
             found.append(("the error names neither the folder nor a file", str(run)))
 
     def may_lose(self, path, run):
-        """True if a rebuild, which reads every file again, has said that it cannot read this one."""
+        """True if a rebuild, which reads every file again, has reported this one as unreadable."""
         is_named = any(f"{self.folder}/{path}:" in line for line in run.said)
         return "--rebuild" in self.command and run.status == 1 and is_named
 
     def check_entries(self, run, found):
-        """Checks what the index holds after a fault; how many changed files have lost their vector."""
+        """Checks the index after a fault; returns the number of changed files without a vector."""
         try:
             entries = read_index(self.folder)
         except Exception as problem:
@@ -150,7 +150,7 @@ class Place:
 
 def main():
     parser = arguments(__doc__, every=1, seconds=1800)
-    parser.add_argument("--kinds", help="only these, with commas between them")
+    parser.add_argument("--kinds", help="only these kinds, separated by commas")
     options = parser.parse_args()
     violations, deadline = Violations(), time.monotonic() + options.seconds
     with Workplace(options.clip, options.keep) as workplace:
@@ -209,7 +209,7 @@ def test_command(workplace, command, options, deadline, violations):
     table(["call", "calls", *columns],
           [[kind, counts[kind], *total.values()] for kind, total in totals.items()])
     if left_out:
-        print(f"{left_out} cases were left out: the time was over (--seconds)")
+        print(f"{left_out} cases were left out: the time limit was reached (--seconds)")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""kill -9 at random moments of `clip index` and of `clip encode --resume`.
+"""Kills `clip index` and `clip encode --resume` with kill -9 at random moments.
 
     python3 Scripts/faults/kills.py .build/release/clip [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
 
-`clip index`: makes 3,000 images, lets `clip index` begin, kills it after a random time, and so on until a run ends
-by itself. Then paths, sizes, times, digests and vectors must equal those of an index made in one go; some files are
-changed, made, moved and deleted, and the updates of that are killed as well. After each kill the index must be
+`clip index`: creates 3,000 images, starts `clip index`, kills it after a random time, and so on until a run ends
+by itself. Then paths, sizes, times, digests and vectors must equal those of an index made in a single run. Some files
+are changed, created, moved and deleted, and the updates are killed as well. After each kill the index must be
 readable, each vector that of its digest, and `clip search` must exit with 0 and name only files that are or were in
 the folder (or, before there is an index, with 1 and one line).
 
-`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must equal to the bit what a run in
-one go writes, with nothing left over beside it.
+`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must be identical to that of a single
+run, without leftover files.
 
-Exits with 1 if something of this is violated. The kills reach only the processes that this script has started.
+Exits with 1 if anything is violated. Only processes that this script has started are killed.
 """
 
 import os
@@ -24,7 +24,7 @@ from common import Violations, Workplace, arguments, change_tree, difference, ma
 
 
 def kill_after(workplace, seconds, *command):
-    """Starts `clip` and kills it after a time; its status, or None if it was killed."""
+    """Starts `clip` and kills it after a time; returns its status, or None if it was killed."""
     process = subprocess.Popen(
         [workplace.clip, *map(str, command)], env=workplace.environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -48,7 +48,7 @@ class IndexKills:
         self.vectors = {}
 
     def clean(self):
-        """The index that a run in one go makes, and its time. The other index is out of the way meanwhile."""
+        """Returns the index of a single run, and its time. The other index is set aside meanwhile."""
         place, aside = self.folder / ".clip-index", self.workplace.folder / "aside"
         if place.exists():
             place.rename(aside)
@@ -113,7 +113,7 @@ class IndexKills:
 
 
 def test_encode(workplace, folder, name, kills, rng, violations, deadline):
-    """Kills `clip encode --resume` until there were enough kills; the row of the table."""
+    """Kills `clip encode --resume` the requested number of times; returns the row of the table."""
     options = ["--shard-size", "500"] if name.endswith("/") else []
     command = ["encode", folder, "--model", "tiny", "-q", *options, "-o"]
     clean, target = workplace.folder / "clean", workplace.folder / "killed"
@@ -164,7 +164,7 @@ def main():
             rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng, violations, deadline))
     table(["clip", "kills", "runs", "complete rounds", "notes"], rows)
     if time.monotonic() > deadline:
-        print("the time was over (--seconds) before all kills were made")
+        print("the time limit was reached (--seconds) before all kills were made")
     violations.exit()
 
 

@@ -1,22 +1,22 @@
-"""Damaged indexes, half-done outputs and label caches: changed by chance from a seed, then used.
+"""Damages indexes, partial outputs and label caches at random from a seed, and uses them.
 
     python3 Scripts/faults/mutate.py .build/release/clip [--count 5000] [--targets index,rounded] [--seconds 7200]
 
-For each target so many cases; in each, one to three changes (`damage.py` has the list):
+Each target has COUNT cases with one to three changes each (`damage.py` has the list):
 - `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this order;
 - `rounded`: `vectors.i8` of an index of 16,500 images, then `clip search`; a tenth of the cases;
-- `resume`: what an interrupted `clip encode` left of .npy, .jsonl or shards, then `clip encode --resume`;
-- `outputs`: a complete .npy with its names and its record of the model, then `clip search`, `dedupe` and `cluster`; a
-  tenth of the cases, and other answers are no violations, since the format has no place for a checksum;
+- `resume`: the .npy, .jsonl or shards of an interrupted `clip encode`, then `clip encode --resume`;
+- `outputs`: a complete .npy with its names and its model record, then `clip search`, `dedupe` and `cluster`; a
+  tenth of the cases, and other answers are not violations, since the format has no checksum;
 - `labels`: the label cache, then `clip zeroshot --labels`.
 
-Violations: a signal; no end within 10 s; a failing run (status 1) with more than one line of error, or without one;
+A violation is: a signal; no end within 10 s; a failing run (status 1) with more than one line of error, or without one;
 another status; a wrong answer: status 0 and another output than that of undamaged files (of `clip index`: an index
-with other vectors, paths or digests; of `clip search`: also that nothing is found). Where the database as it was
-changed could be that of other files, such as a path that is another one, nothing tells the damage: these other
-answers are no violation, and are counted as `another valid` with the kind of their change.
+with other vectors, paths or digests; of `clip search`: also that nothing is found). If the changed database is valid
+for other files, for example with another path, the damage cannot be detected: such answers are not violations, and
+are counted as `another valid` with the kind of their change.
 
-Exits with 1 if something of this is violated.
+Exits with 1 if anything is violated.
 """
 
 import pathlib
@@ -35,7 +35,7 @@ IMAGES = 40
 
 
 class Result(NamedTuple):
-    """A run after changes; if its answer is wrong, and if it is one of other files."""
+    """A run after changes: whether its answer is wrong, and whether it is valid for other files."""
     changes: list
     run: Run
     is_wrong: bool
@@ -83,13 +83,13 @@ class IndexTarget:
         for command, expected in zip(self.commands, self.expected):
             run = self.workplace.run(*command, "-q")
             if command[0] == "search" and run.status == 1 and not run.said:
-                run.status = 0  # with -q a search says nothing when it finds nothing, which is an answer
+                run.status = 0  # with -q an empty result prints nothing, which is an answer
             wrong = run.status == 0 and self.answer(command, run) != expected
             yield Result(changes, run, wrong, is_plausible)
 
 
 class RoundedTarget:
-    """Searches of an index of so many images that it has rounded vectors, vectors.i8, which are damaged."""
+    """Searches of an index that is large enough for quantised vectors, vectors.i8, which are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -114,7 +114,7 @@ class RoundedTarget:
 
 
 class ResumeTarget:
-    """`clip encode --resume` of a job that was interrupted, whose files are damaged."""
+    """`clip encode --resume` of an interrupted job whose files are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -138,14 +138,14 @@ class ResumeTarget:
         return ["encode", self.images, "--model", "tiny", "-q", *shards, "-o", f"{self.target}/{name}"]
 
     def interrupt(self, name):
-        """Leaves what a job leaves that is interrupted after about half of the images."""
+        """Creates the files of a job that is interrupted after about half of the images."""
         self.target.mkdir()
         command = self.command(name)
         command[1:2] = ["--files-from", "-"]
         process = subprocess.Popen(
             [self.workplace.clip, *map(str, command)], env=self.workplace.environment, stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # Rows go to the files some time after the last ones did; then it waits for more names, which do not come.
+        # Rows are flushed with a delay; then the job waits for more names, which never come.
         for path in self.paths[:IMAGES * 5 // 8]:
             process.stdin.write(f"{self.images}/{path}\n".encode())
             process.stdin.flush()
@@ -170,13 +170,13 @@ class ResumeTarget:
         shutil.copytree(saved, self.target)
         changes = [damage.change_outputs(self.target, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         run = self.workplace.run(*self.command(name), "--resume")
-        # Checksums under a name that nothing reads stay; they are no part of the answer.
+        # Checksums under an unused name are kept; they are not part of the answer.
         found = {name: rows for name, rows in self.contents().items() if not name.endswith(".sums")}
         yield Result(changes, run, run.status == 0 and found != expected)
 
 
 class OutputsTarget:
-    """Commands on a complete .npy with its names and its record of the model, which are damaged."""
+    """Commands on a complete .npy with its names and its model record, which are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -187,7 +187,7 @@ class OutputsTarget:
         npy = self.place / "x.npy"
         run = workplace.run("encode", images, "--model", "tiny", "-q", "-o", npy)
         assert run.status == 0, run
-        # Before there were records, the model had to be given.
+        # Without model records, the model had to be given.
         model = [] if (self.place / "x.model.json").exists() else ["--model", "tiny"]
         shutil.copytree(self.place, self.saved)
         self.commands = [
@@ -200,7 +200,7 @@ class OutputsTarget:
         changes = [damage.change_outputs(self.place, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         for command, expected in zip(self.commands, self.expected):
             run = self.workplace.run(*command, "-q")
-            # The format has no place for a checksum: another answer is that of another file.
+            # The format has no checksum: another answer is that of another file.
             yield Result(changes, run, run.status == 0 and run.output != expected, is_plausible=True)
 
 
@@ -239,7 +239,7 @@ OUTCOMES = ["cases", "runs", "same answer", "refused", "crash", "wrong", "anothe
 
 
 def judge(result):
-    """The outcome of a run, and its violation; None if there is none."""
+    """Returns the outcome of a run, and its violation or None."""
     run = result.run
     if run.crash:
         return "crash", run.crash.split(" for ")[0]
@@ -260,7 +260,7 @@ def judge(result):
 
 
 def test_target(workplace, name, options, deadline, violations):
-    """Tests a target; prints its table."""
+    """Tests a target and prints its table."""
     free = queue.SimpleQueue()
     for number in range(2):
         free.put(TARGETS[name](workplace, number, options.seed))
@@ -283,7 +283,7 @@ def test_target(workplace, name, options, deadline, violations):
             left_out += 1
             continue
         changes = results[0].changes
-        # Counted under the change, or as several.
+        # Counted under its change, or under "several".
         kind = changes[0].kind if len(changes) == 1 else "several"
         total = totals.setdefault(kind, dict.fromkeys(OUTCOMES, 0))
         total["cases"] += 1
@@ -297,7 +297,7 @@ def test_target(workplace, name, options, deadline, violations):
     print(f"\n{name}")
     table(["change", *OUTCOMES], [[kind, *total.values()] for kind, total in sorted(totals.items())])
     if left_out:
-        print(f"{left_out} cases were left out: the time was over (--seconds)")
+        print(f"{left_out} cases were left out: the time limit was reached (--seconds)")
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Shows the pages of `clip` in headless Chromium, as screenshots, and touches the map with fingers.
+"""Takes screenshots of the pages of `clip` in headless Chromium, and tests the map by touch.
 
     python3 -m venv VENV && VENV/bin/pip install websocket-client
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
@@ -6,7 +6,7 @@
     VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Examples/map.png
 
 `shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch and mouse events to a
-page of `clip map` and fails if it does not answer as it should. `image` writes the screenshot of a map with the card
+page of `clip map` and fails if the page reacts wrongly. `image` writes the screenshot of a map with the card
 of one image open. Needs Chromium (Debian's package `chromium`); no network. Not part of CI.
 """
 
@@ -142,7 +142,7 @@ def shots(pages, folder):
                     print(path, said, *tab.log)
 
 
-# The place of an image in the window, at least so far from the next and from the edges.
+# The place of an image in the window, with a minimum distance to others and to the edges.
 PLACE = """(() => {
   const box = map.getBoundingClientRect();
   let best = -1, most = -1;
@@ -251,7 +251,7 @@ def main():
     command.add_argument("page", type=pathlib.Path)
     command = commands.add_parser("image")
     command.add_argument("page", type=pathlib.Path)
-    command.add_argument("--over", required=True, help="how the name of the image under the pointer ends")
+    command.add_argument("--over", required=True, help="the end of the name of the image under the pointer")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     if options.command == "shots":

@@ -1,10 +1,10 @@
-"""Writes Sources/CModelRegistry/answers.json: what models are known to answer, for `clip verify`.
+"""Writes Sources/CModelRegistry/answers.json: known answers of models, for `clip verify`.
 
     VENV/bin/python Scripts/registry/make_answers.py
 
-The answers of OpenAI's models are figures that other projects publish in their tests, with the tolerance
-that rounding and arithmetic of theirs need. Those of `tiny` are computed here, by PyTorch. All inputs are
-texts, ids and images of one value, so that no image has to come along.
+The answers of OpenAI's models are figures that other projects publish in their tests, with a tolerance for
+their rounding and arithmetic. Those of `tiny` are computed here, by PyTorch. All inputs are texts, ids and
+images of one value, so that no image file is needed.
 
 Each answer: `model`; `texts` or `ids` and/or `pixels` (values that fill preprocessed images); `what` is
 `text` or `image` (embeddings), `pooled text` or `pooled image` (before the projection), or `logits` (texts
