@@ -149,7 +149,8 @@ let package = Package(
             dependencies: [
                 "CLIPAnalysis", "CLIPSearch", "CLIP", "Images", "Tensors", "Files", "TestSupport",
             ]),
-        .testTarget(name: "ParityTests", dependencies: ["CLIP", "Tensors", "TestSupport"]),
+        .testTarget(
+            name: "ParityTests", dependencies: ["CLIP", "TensorFiles", "Tensors", "TestSupport"]),
         .testTarget(
             name: "ClipCommandTests",
             dependencies: [

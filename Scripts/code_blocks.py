@@ -22,18 +22,25 @@ PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch"]
 NAMES = {
     "classifier": "ZeroShotClassifier",
     "embeddings": "Embeddings",
-    "folder": "FilePath",
+    "dog": "[Float]",
+    "folder": "String",
     "image": "RGBImage",
+    "images": "[RGBImage]",
     "index": "FolderIndex",
     "labels": "[String]",
     "model": "CLIPModel",
     "path": "String",
     "paths": "[String]",
+    "query": "[Float]",
     "texts": "[String]",
+    "vector": "[Float]",
     "vectors": "Embeddings",
 }
-# Other types in single blocks, by the file and the 1-based number of the block.
-EXCEPTIONS: dict[tuple[str, int], dict[str, str]] = {}
+# Other types of these names in single files.
+EXCEPTIONS = {
+    "VectorIndex": {"index": "VectorIndex"},
+    "EmbeddingFileError": {"embeddings": "NamedEmbeddings"},
+}
 
 
 def blocks(text: str) -> list[str]:
@@ -65,7 +72,10 @@ def uses(code: str, name: str) -> bool:
 
 
 def function(name: str, number: int, source: str, code: str) -> str:
-    types = NAMES | EXCEPTIONS.get((source, number), {})
+    types = dict(NAMES)
+    for part, others in EXCEPTIONS.items():
+        if part in Path(source).name:
+            types |= others
     parameters = [
         f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key) and not declares(code, key)
     ]
@@ -74,7 +84,12 @@ def function(name: str, number: int, source: str, code: str) -> str:
     for declared in re.findall(r"^(?:let|var) (\w+|\([\w, ]+\))", code, re.MULTILINE):
         lines.append(f"    _ = {declared}")
     return "\n".join(
-        [f"// {source}, block {number}", f"func {name}({', '.join(parameters)}) async throws {{", *lines, "}"])
+        [
+            f"// {source}, block {number}",
+            f"func {name}({', '.join(parameters)}) {'async ' if 'await ' in code else ''}throws {{",
+            *lines,
+            "}",
+        ])
 
 
 def documents() -> list[tuple[str, str]]:

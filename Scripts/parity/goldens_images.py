@@ -103,7 +103,7 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     for name in ("rgb.jpg", "rgb.png", "rgb.webp"):
         whole = (good / name).read_bytes()
         (target / name.replace("rgb", "truncated")).write_bytes(whole[: len(whole) * 6 // 10])
-    (target / "text.jpg").write_text("This is not a image.\n", encoding="ascii")
+    (target / "text.jpg").write_text("This is not a picture.\n", encoding="ascii")
     (target / "empty.png").write_bytes(b"")
     (target / "huge.png").write_bytes(image_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
     small = (good / "small.png").read_bytes()

@@ -12,7 +12,7 @@ clip_image_status clip_decode_png(const uint8_t *bytes, size_t count,
 clip_image_status clip_decode_webp(const uint8_t *bytes, size_t count,
                                      const clip_image_options *options, clip_image *out);
 
-// The size and layout of a image, as its header says.
+// The size and layout of an image, as its header says.
 typedef struct {
     uint32_t width, height;
     clip_image_kind kind;

@@ -67,7 +67,7 @@ static void stop_at_too_many_scans(j_common_ptr common) {
     longjmp(decoder->escape, 1);
 }
 
-// Counts scans by their markers, so that a image of too many takes no time at all.
+// Counts scans by their markers, so that an image of too many takes no time at all.
 static bool has_more_scans(const uint8_t *bytes, size_t count, uint32_t limit) {
     uint32_t scans = 0;
     for (size_t i = 2; i + 1 < count;) {

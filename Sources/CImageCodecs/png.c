@@ -67,7 +67,7 @@ static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png, (void)text;
 }
 
-// Copies the beginning of the file, and changes the kind of a image without a sound palette.
+// Copies the beginning of the file, and changes the kind of an image without a sound palette.
 static void prepare_header(png_decoder *decoder, clip_image *out) {
     uint8_t *header = decoder->header;
     memcpy(header, decoder->bytes, decoder->count < HEADER_SIZE ? decoder->count : HEADER_SIZE);
@@ -107,7 +107,7 @@ static clip_image_layout layout_of(const png_decoder *decoder) {
         layout.kind = CLIP_IMAGE_GREY16;
         layout.channels = 2;
     } else {
-        // A colour named as transparent is no alpha: Pillow resizes such a image as if it were opaque.
+        // A colour named as transparent is no alpha: Pillow resizes such an image as if it were opaque.
         layout.kind = CLIP_IMAGE_RGB;
         layout.channels = (is_coloured ? 3 : 1) + has_key;
         layout.has_mask = has_key;

@@ -23,7 +23,7 @@ internal import Tensors
 public struct CLIPModel: Sendable {
     /// The hyperparameters, of which the shapes of the weights and a configuration tell.
     public private(set) var configuration: CLIPConfiguration
-    /// What the image tower expects of a image.
+    /// What the image tower expects of an image.
     public private(set) var preprocessor: ImagePreprocessor
     /// What the text tower expects of a text.
     public private(set) var tokenizer = BPETokenizer()
@@ -318,7 +318,7 @@ public struct CLIPModel: Sendable {
         return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
 
-    /// Which of some labels fits, from the cosines of a image with them: softmax(logitScale · cosine).
+    /// Which of some labels fits, from the cosines of an image with them: softmax(logitScale · cosine).
     ///
     /// - Returns: as many probabilities, which sum to 1.
     public func probabilities(ofCosines cosines: [Float]) -> [Float] {

@@ -3,7 +3,7 @@ internal import Tensors
 
 /// How well captions fit images.
 public enum CaptionScores {
-    /// 2.5 · max(cosine, 0): CLIPScore of a image and a caption, 0...2.5.
+    /// 2.5 · max(cosine, 0): CLIPScore of an image and a caption, 0...2.5.
     ///
     /// Source: Hessel et al. 2021, "CLIPScore", who put `prefix` before captions.
     public static func clipScore(cosine: Float) -> Float { 2.5 * max(cosine, 0) }

@@ -75,7 +75,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     /// The reason why a line of a list of names is refused.
     package static let foundNULs = "expected names that end with a newline, found NUL bytes"
 
-    /// Whether a word means a image: a file with a slash in its name, or one that is there.
+    /// Whether a word means an image: a file with a slash in its name, or one that is there.
     package static func meansImage(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
         let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false

@@ -12,7 +12,7 @@ public struct Sample: Sendable {
     /// What a WebDataset says beside the image, by the file's ending: `cls`, `txt`, `json`.
     public let fields: [String: [UInt8]]
 
-    /// Where the bytes of a image are.
+    /// Where the bytes of an image are.
     public enum Content: Sendable {
         /// In a file of its own.
         case file

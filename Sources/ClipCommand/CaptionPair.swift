@@ -2,7 +2,7 @@ import Files
 import CLIP
 import CLIPSearch
 
-/// A image, a caption of it, and captions that people wrote.
+/// An image, a caption of it, and captions that people wrote.
 struct CaptionPair {
     let image: FilePath
     let text: String

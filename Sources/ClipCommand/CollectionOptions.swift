@@ -153,7 +153,7 @@ final class CollectionJob {
     ///
     /// - Parameters:
     ///   - sample: how many of the inputs to take at random, if not all of them.
-    ///   - isDone: whether a image needs no vector any more.
+    ///   - isDone: whether an image needs no vector any more.
     ///   - receive: takes each image with its vector.
     func run(
         _ sources: [ImageCollection.Source], _ model: CLIPModel,

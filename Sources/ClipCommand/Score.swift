@@ -195,7 +195,7 @@ struct Score: ParsableCommand {
         return failures
     }
 
-    /// A image with a caption.
+    /// An image with a caption.
     private struct Line {
         let image: FilePath
         let text: String
@@ -231,7 +231,7 @@ struct Score: ParsableCommand {
     // MARK: pairs
 
     private func scorePairs(_ pairs: [CaptionPair], _ model: CLIPModel) throws -> Int {
-        // A image with several captions is encoded once.
+        // An image with several captions is encoded once.
         let files = Array(Set(pairs.map(\.image))).sorted().map {
             ImageCollection.Source.file($0)
         }

@@ -8,7 +8,7 @@ internal import CImageCodecs
     internal import Darwin
 #endif
 
-/// A JPEG file of a image.
+/// A JPEG file of an image.
 ///
 /// - Parameters:
 ///   - pixels: RGB, row by row: `3 * width * height` bytes; no side is longer than 65500.

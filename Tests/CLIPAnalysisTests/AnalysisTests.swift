@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 import CLIP
 import Foundation
@@ -347,7 +348,7 @@ import Testing
         #expect(try named.search(vectors[0], top: 3).isEmpty)
         for row in 0..<100 { try named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
         try named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
-        let cosines = (vectors + Embeddings(rows: vectors[50], dimension: 24))
+        let cosines = try (vectors + Embeddings(rows: vectors[50], dimension: 24))
             .cosineSimilarities(to: Embeddings(rows: vectors[50], dimension: 24)).map { $0[0] }
         let found = try named.search(vectors[50], top: 7, threads: 1)
         let expected = cosines.indices.sorted {

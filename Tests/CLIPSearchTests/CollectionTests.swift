@@ -1,3 +1,4 @@
+import Files
 import CLIP
 import CLIPSearch
 import Foundation

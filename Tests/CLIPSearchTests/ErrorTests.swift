@@ -1,3 +1,4 @@
+import Files
 import CLIP
 import Foundation
 import TestSupport
@@ -28,7 +29,8 @@ import Testing
         .otherModel(folder: "photos", stored: "a", given: "b"),
         .otherDecoding(folder: "photos", stored: exact, given: fast),
         .otherDecoding(folder: "photos", stored: fast, given: exact),
-        .busy(folder: "photos"),
+        .busy(folder: "photos"), .invalidVector(.wrongDimension(expected: 3, found: 2)),
+        .invalidVector(.notFinite(row: 1)), .invalidVector(.zero(row: 1)),
     ]
 
     private static let ofRemovals: [RemovalError] = [
@@ -42,7 +44,7 @@ import Testing
     private static let ofFiles: [EmbeddingFileError] = [
         .unwritable(path: "x.npy", reason: "No space left on device"),
         .unfinished(path: "x.npy", job: "x.npy.job"),
-        .otherJob(path: "x.npy", job: "x.npy.job"),
+        .otherJob(path: "x.npy", job: "x.npy.job"), .wrongDimension(expected: 3, found: 2),
     ]
 
     /// The name of a case.
@@ -61,6 +63,7 @@ import Testing
             case .otherModel: "otherModel"
             case .otherDecoding: "otherDecoding"
             case .busy: "busy"
+            case .invalidVector: "invalidVector"
             }
         case let error as RemovalError:
             switch error {
@@ -74,6 +77,7 @@ import Testing
             case .unwritable: "unwritable"
             case .unfinished: "unfinished"
             case .otherJob: "otherJob"
+            case .wrongDimension: "wrongDimension"
             }
         default: "another error"
         }
@@ -81,7 +85,7 @@ import Testing
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 16, "\(names.sorted())")
+        #expect(names.count == 18, "\(names.sorted())")
     }
 
     @Test func messagesNameNoCommand() {

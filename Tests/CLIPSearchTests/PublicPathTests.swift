@@ -1,3 +1,5 @@
+import CLIPAnalysis
+import Files
 import CLIP
 import CLIPSearch
 import Foundation
@@ -80,8 +82,8 @@ import Testing
 
     @Test func embeddingFilesTakeStringPaths() throws {
         var vectors = NamedEmbeddings(dimension: 2)
-        vectors.append("a", [1, 2])
-        vectors.append("b", [3, 4])
+        try vectors.append("a", [1, 2])
+        try vectors.append("b", [3, 4])
         let path = folder.path + "/x.npy"
         try vectors.write(npy: path)
         let read = try NamedEmbeddings(npy: path)

@@ -1,3 +1,4 @@
+import Files
 import CLIP
 import Foundation
 import Synchronization

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Tests PyTorch files that are invalid, damaged, or malicious.
 @Suite struct CheckpointTests {

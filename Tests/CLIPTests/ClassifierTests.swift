@@ -87,14 +87,14 @@ import Testing
         for (count, dimension) in [(3, 2), (1, 0), (0, 0), (4, -2)] {
             let values = numbers(count)
             #expect(throws: CLIPError.wrongValueCount(dimension: dimension, found: count)) {
-                try Embeddings(rows: values, dimension: dimension)
+                try Embeddings(values: values, dimension: dimension)
             }
             let json = Data(#"{"dimension":\#(dimension),"values":\#(values)}"#.utf8)
             #expect(throws: DecodingError.self, "\(count) values, dimension \(dimension)") {
                 try JSONDecoder().decode(Embeddings.self, from: json)
             }
         }
-        #expect(try Embeddings(rows: [], dimension: 2).count == 0)
+        #expect(try Embeddings(values: [], dimension: 2).count == 0)
     }
 
     @Test func resultsSurviveJSON() throws {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
@@ -35,6 +36,8 @@ import Testing
         .unrepresentableNumber(tensor: "x", number: 70_000, format: "F16"),
         .unavailableEngine(.blas, reason: "OpenBLAS was not found"),
         .nonFiniteResult(path: "w", stage: "the tensor x"),
+        .wrongBytesPerRow(expected: 6, found: 5), .wrongDimension(expected: 3, found: 2),
+        .wrongValueCount(dimension: 3, found: 2), .unsupportedPrecision(.bf16), .noThread,
     ]
 
     /// The name of a case.
@@ -67,12 +70,17 @@ import Testing
         case .unrepresentableNumber: "unrepresentableNumber"
         case .unavailableEngine: "unavailableEngine"
         case .nonFiniteResult: "nonFiniteResult"
+        case .wrongBytesPerRow: "wrongBytesPerRow"
+        case .wrongDimension: "wrongDimension"
+        case .wrongValueCount: "wrongValueCount"
+        case .unsupportedPrecision: "unsupportedPrecision"
+        case .noThread: "noThread"
         }
     }
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 25, "\(names.sorted())")
+        #expect(names.count == 30, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: CLIPError) {

@@ -2,6 +2,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Tests safetensors files that are invalid or malicious.
 @Suite struct SafetensorsTests {

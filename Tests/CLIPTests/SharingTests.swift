@@ -41,20 +41,20 @@ import Testing
     @Test func classifierAveragesItsPrompts() throws {
         let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
         let labels = ["cat", "dog", "palm tree"]
-        let templates = ["a {}", "a image of a {}", "{} and {}"]
+        let templates = ["a {}", "an image of a {}", "{} and {}"]
         let image = try RGBImage(contentsOfFile: Fixtures.root + "/Examples/dog.jpg")
         let found = try ZeroShotClassifier(model: model, labels: labels, templates: templates)
             .classify([image])[0]
-        let image = try model.encode(images: [image]).normalized()[0]
+        let vector = try model.encode(images: [image]).normalized()[0]
         for label in labels {
             let prompts = templates.map { $0.replacing("{}", with: label) }
             // One at a time, so that nothing is shared.
             let rows = try prompts.map { try model.encode(texts: [$0]).normalized()[0] }
             let mean = Embeddings(
-                rows: image.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
-                dimension: image.count
+                rows: vector.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
+                dimension: vector.count
             ).normalized()[0]
-            let cosine = zip(mean, image).reduce(0) { $0 + $1.0 * $1.1 }
+            let cosine = zip(mean, vector).reduce(0) { $0 + $1.0 * $1.1 }
             let prediction = try #require(found.first { $0.label == label })
             #expect(abs(prediction.cosine - cosine) < 1e-5)
         }

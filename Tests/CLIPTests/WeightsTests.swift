@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// Tests the configuration that is read from weights and their files, and rejected combinations.
 @Suite struct WeightsTests {

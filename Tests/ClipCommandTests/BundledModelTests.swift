@@ -52,7 +52,7 @@ import Testing
         let others = [
             "guitar", "rocket", "crying face", "violin", "snowman", "umbrella", "octopus",
         ]
-        let found = try best(image, others + [name], "--template", "a image of a {}")
+        let found = try best(image, others + [name], "--template", "an image of a {}")
         #expect(found.label == name, "\(found)")
     }
 

@@ -8,7 +8,7 @@ import CLIPSearch
 import Foundation
 
 // README.md, block 1
-func README_1() async throws {
+func README_1() throws {
     // Package.swift: .package(url: "…/swift-clip", from: "0.1.0"), and the product "CLIP"
     let weights = "Weights/tiny.safetensors"  // any folder or file of CLIP weights
     let image = "Examples/bike.jpg"
@@ -31,7 +31,7 @@ func README_1() async throws {
 }
 
 // Sources/CLIP/CLIP.docc/CLIP.md, block 1
-func CLIP_CLIP_docc_CLIP_1() async throws {
+func CLIP_CLIP_docc_CLIP_1() throws {
     let model = try CLIPModel(path: "ViT-B-32")
     let classifier = try ZeroShotClassifier(
         model: model, labels: ["bicycle", "mountain"], templates: ["a photo of a {}."])
@@ -52,7 +52,7 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
 }
 
 // Sources/CLIP/CLIP.docc/Libraries.md, block 1
-func CLIP_CLIP_docc_Libraries_1() async throws {
+func CLIP_CLIP_docc_Libraries_1() throws {
     // Found on this machine, or downloaded. A progress callback that returns false, or a cancelled
     // task, stops it.
     let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
@@ -60,7 +60,7 @@ func CLIP_CLIP_docc_Libraries_1() async throws {
 }
 
 // Sources/CLIP/CLIP.docc/Libraries.md, block 2
-func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) async throws {
+func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
     let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
     print(try update.run())
     let dog = try model.encode(text: "a dog")
@@ -78,7 +78,7 @@ func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) async throws {
 }
 
 // Sources/CLIP/CLIP.docc/Libraries.md, block 3
-func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) async throws {
+func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
     let dimension = model.configuration.embeddingDimension
     let products = try VectorIndex(at: "products.index", dimension: dimension)
     try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
@@ -91,13 +91,13 @@ func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) async throws {
 }
 
 // Sources/CLIP/AsyncEncoding.swift, block 1
-func CLIP_AsyncEncoding_1(model: CLIPModel) async throws {
+func CLIP_AsyncEncoding_1(images: [RGBImage], model: CLIPModel) async throws {
     let embeddings = try await model.encode(images: images)
     _ = embeddings
 }
 
 // Sources/CLIP/AsyncEncoding.swift, block 2
-func CLIP_AsyncEncoding_2(model: CLIPModel) async throws {
+func CLIP_AsyncEncoding_2(images: [RGBImage], model: CLIPModel) async throws {
     let classifier = try await ZeroShotClassifier(model: model, labels: ["a dog", "a cat"])
     let predictions = try await classifier.classify(images)
     _ = classifier
@@ -114,7 +114,7 @@ func CLIP_AsyncEncodings_1(model: CLIPModel, paths: [String]) async throws {
 }
 
 // Sources/CLIP/CLIPError.swift, block 1
-func CLIP_CLIPError_1() async throws {
+func CLIP_CLIPError_1() throws {
     do {
         let model = try CLIPModel(path: "ViT-B-32.safetensors")
     } catch CLIPError.missingTensor(let path, let name, _, _) {
@@ -123,7 +123,7 @@ func CLIP_CLIPError_1() async throws {
 }
 
 // Sources/CLIP/EncodingStream.swift, block 1
-func CLIP_EncodingStream_1(model: CLIPModel, paths: [String]) async throws {
+func CLIP_EncodingStream_1(model: CLIPModel, paths: [String]) throws {
     for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
         try RGBImage(contentsOfFile: path)
     }) {
@@ -138,7 +138,7 @@ func CLIPHub_Fetching_1() async throws {
 }
 
 // Sources/CLIPHub/HubError.swift, block 1
-func CLIPHub_HubError_1() async throws {
+func CLIPHub_HubError_1() throws {
     do {
         let model = try CLIPHub().fetch("ViT-B/32").load()
     } catch let error as HubError {
@@ -147,7 +147,7 @@ func CLIPHub_HubError_1() async throws {
 }
 
 // Sources/CLIPSearch/EmbeddingFileError.swift, block 1
-func CLIPSearch_EmbeddingFileError_1(embeddings: Embeddings) async throws {
+func CLIPSearch_EmbeddingFileError_1(embeddings: NamedEmbeddings) throws {
     do {
         try embeddings.write(npy: "photos.npy")
     } catch {
@@ -156,7 +156,7 @@ func CLIPSearch_EmbeddingFileError_1(embeddings: Embeddings) async throws {
 }
 
 // Sources/CLIPSearch/Index/IndexError.swift, block 1
-func CLIPSearch_Index_IndexError_1() async throws {
+func CLIPSearch_Index_IndexError_1() throws {
     do {
         let index = try FolderIndex(folder: "photos")
     } catch .missing(let folder) {
@@ -164,17 +164,8 @@ func CLIPSearch_Index_IndexError_1() async throws {
     }
 }
 
-// Sources/CLIPSearch/Index/RemovalError.swift, block 1
-func CLIPSearch_Index_RemovalError_1() async throws {
-    do {
-        try removal.remove(duplicate, keeping: original)
-    } catch RemovalError.changed(let path, _) {
-        print("\(path) has changed and stays")
-    }
-}
-
 // Sources/CLIPSearch/VectorIndex/VectorID.swift, block 1
-func CLIPSearch_VectorIndex_VectorID_1() async throws {
+func CLIPSearch_VectorIndex_VectorID_1() throws {
     let title: VectorIndex.ID = "a title"
     let key = VectorIndex.ID([0xFF, 0x00])
     print(title.string ?? "not UTF-8", key.bytes)
@@ -183,7 +174,7 @@ func CLIPSearch_VectorIndex_VectorID_1() async throws {
 }
 
 // Sources/CLIPSearch/VectorIndex/VectorIndex.swift, block 1
-func CLIPSearch_VectorIndex_VectorIndex_1(model: CLIPModel) async throws {
+func CLIPSearch_VectorIndex_VectorIndex_1(model: CLIPModel, query: [Float]) throws {
     let index = try VectorIndex(at: "products.index", dimension: 512)
     try index.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
     for match in try index.search(query, top: 10) {
@@ -193,7 +184,7 @@ func CLIPSearch_VectorIndex_VectorIndex_1(model: CLIPModel) async throws {
 }
 
 // Sources/CLIPSearch/VectorIndex/VectorIndex.swift, block 2
-func CLIPSearch_VectorIndex_VectorIndex_2(index: FolderIndex) async throws {
+func CLIPSearch_VectorIndex_VectorIndex_2(index: VectorIndex) throws {
     var last: VectorIndex.ID?
     while case let page = try index.ids(after: last, limit: 1000), !page.isEmpty {
         page.forEach { print($0) }
@@ -203,7 +194,7 @@ func CLIPSearch_VectorIndex_VectorIndex_2(index: FolderIndex) async throws {
 }
 
 // Sources/CLIPSearch/VectorIndex/VectorIndexError.swift, block 1
-func CLIPSearch_VectorIndex_VectorIndexError_1(index: FolderIndex) async throws {
+func CLIPSearch_VectorIndex_VectorIndexError_1(index: VectorIndex, vector: [Float]) throws {
     do {
         try index.add("bike", vector: vector)
     } catch .busy(let path) {
@@ -212,7 +203,7 @@ func CLIPSearch_VectorIndex_VectorIndexError_1(index: FolderIndex) async throws 
 }
 
 // Sources/CLIPSearch/VectorStorage/VectorError.swift, block 1
-func CLIPSearch_VectorStorage_VectorError_1(index: FolderIndex) async throws {
+func CLIPSearch_VectorStorage_VectorError_1(index: FolderIndex, query: [Float]) throws {
     do {
         _ = try index.search(query, top: 10)
     } catch .invalidVector(.wrongDimension(let expected, let found)) {

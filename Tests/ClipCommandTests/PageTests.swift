@@ -1,3 +1,4 @@
+import Files
 import CLIPSearch
 import CPages
 import Foundation

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import CLIP
+@testable import TensorFiles
 
 /// A file of arrays computed by PyTorch or Pillow.
 struct Goldens {

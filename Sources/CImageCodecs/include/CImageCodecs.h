@@ -73,7 +73,7 @@ typedef struct {
     bool holds_memory;
     // JPEGs with more scans are refused; very large ones may have fewer.
     uint32_t max_scans;
-    // Accept a image whose file ends early, with what is there of it.
+    // Accept an image whose file ends early, with what is there of it.
     bool allow_truncated;
     // Reduce 16 bits of grey to their high byte.
     bool scale_16;

@@ -1,9 +1,9 @@
 internal import Images
 internal import Tensors
 
-/// From a image to what the image tower sees: resized, cropped at the centre, normalised.
+/// From an image to what the image tower sees: resized, cropped at the centre, normalised.
 ///
-/// The pixels are those of Pillow and torchvision to the bit: a image is resized and cropped as what
+/// The pixels are those of Pillow and torchvision to the bit: an image is resized and cropped as what
 /// it is (a palette's entries, ink, with its alpha) and becomes RGB then.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
@@ -14,7 +14,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case bilinear
     }
 
-    /// What becomes of a image that is not square.
+    /// What becomes of an image that is not square.
     public enum ResizeMode: String, Sendable, CaseIterable, Codable {
         /// Its short side is brought to the resolution, and its centre is kept.
         case shortest

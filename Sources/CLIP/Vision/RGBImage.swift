@@ -132,7 +132,7 @@ public struct RGBImage: Sendable, Equatable {
 
     init(_ decoded: DecodedImage) { self.decoded = decoded }
 
-    /// A image from its pixels.
+    /// An image from its pixels.
     ///
     /// - Parameters:
     ///   - pixels: `3 * width * height` bytes.

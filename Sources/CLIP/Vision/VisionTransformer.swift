@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A transformer over the patches of a image, read at the class token.
+/// A transformer over the patches of an image, read at the class token.
 ///
 /// Source: `VisionTransformer` in `model.py` of openai/CLIP.
 struct VisionTransformer: VisionEncoder {

@@ -20,7 +20,7 @@ public struct Prediction: Sendable, Hashable, Codable {
 ///     print(best.label, best.probability)
 ///
 /// Each label is put into every template, the normalised embeddings of the prompts are averaged, and
-/// the mean is normalised again. A image's probabilities are the softmax of the scaled cosines.
+/// the mean is normalised again. An image's probabilities are the softmax of the scaled cosines.
 ///
 /// Source: `Prompt_Engineering_for_ImageNet.ipynb` of openai/CLIP.
 public struct ZeroShotClassifier: Sendable {

@@ -1,7 +1,7 @@
 public import CLIP
 internal import Tensors
 
-/// A image that is kept, and those so like it that they are not needed.
+/// An image that is kept, and those so like it that they are not needed.
 public struct NearDuplicates: Sendable, Hashable, Codable {
     /// The row that is kept.
     public let kept: Int

@@ -9,7 +9,7 @@ public import Tensors
 /// it was opened are not found, nor are those that went. Any number of tasks may search one index
 /// at once.
 public struct FolderIndex: Sendable {
-    /// A image that is like what was looked for.
+    /// An image that is like what was looked for.
     public struct Match: Sendable, Hashable, Codable {
         /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
         public var path: String { file.description }
@@ -181,7 +181,7 @@ public struct FolderIndex: Sendable {
     }
 }
 
-/// A image of an index.
+/// An image of an index.
 public struct IndexedImage: Sendable, Hashable, Codable {
     /// The folder's path, then that of the file in it. Bytes that are not UTF-8 become U+FFFD.
     public var path: String { file.description }

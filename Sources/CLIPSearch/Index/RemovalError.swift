@@ -1,14 +1,6 @@
 package import Files
 
 /// The reason why a file is not moved, deleted or put back.
-///
-/// ```swift
-/// do {
-///     try removal.remove(duplicate, keeping: original)
-/// } catch RemovalError.changed(let path, _) {
-///     print("\(path) has changed and stays")
-/// }
-/// ```
 package enum RemovalError: Error, Equatable, Sendable {
     /// An image stays because a file, itself or the duplicate that is kept, is not as it was
     /// indexed.

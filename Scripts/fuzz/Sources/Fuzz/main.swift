@@ -56,7 +56,7 @@ enum Target: String, CaseIterable {
         let alpha = bytes[4] & 1 == 0 ? nil : Array(pixels.prefix(width * height))
         guard
             let image = try? RGBImage(width: width, height: height, pixels: pixels, alpha: alpha)
-        else { fatalError("a image of \(width) x \(height) was refused") }
+        else { fatalError("an image of \(width) x \(height) was refused") }
         check(image, resolution: 1 + Int(bytes[5]))
     }
 
