@@ -1,10 +1,11 @@
-"""What is made of many vectors: clusters, maps, duplicates and scores, against scikit-learn, NumPy and open_clip.
+"""Compares clusters, maps, duplicates and scores with scikit-learn, NumPy and open_clip.
 
     VENV/bin/python -m pip install -r Scripts/parity/requirements.txt scikit-learn
     swift build -c release
     VENV/bin/python Scripts/parity/analysis.py
 
-The images are held-out renders of pictograms, the model is `tiny`. Prints a line for each, or fails. Needs the Debian
+The images are held-out renders of pictograms, the model is `tiny`. Prints a line per comparison, and fails if one is
+wrong. Needs the Debian
 packages of Scripts/training/train.sh.
 """
 
@@ -38,7 +39,7 @@ NAMES = [
 
 
 def render(folder, each):
-    """Images of one pictogram each; their paths and its number."""
+    """Writes images of one pictogram each; returns their paths and the number of the pictogram."""
     found, bitmaps = pictograms.load()
     index = {pictogram.name: number for number, pictogram in enumerate(found)}
     rng = random.Random(7)
@@ -158,7 +159,7 @@ def scores(clip, folder, count=60):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1500, help="scenes of the map")
+    parser.add_argument("--count", type=int, default=1500, help="the number of scenes in the map")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

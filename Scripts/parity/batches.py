@@ -1,9 +1,9 @@
-"""That an embedding is the same to the bit in any batch, in any order, and on any number of threads.
+"""Checks that an embedding has the same bits in any batch, in any order, and on any number of threads.
 
     VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000] [--clip .build/release/clip]
 
 Images of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at once, each
-time in another order, on one thread and on two: one process a batch.
+time in another order, on one thread and on two: one process per batch.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main():
                 differing |= {index for index in rows if rows[index] != first[index]}
                 encoded += len(rows)
                 print(f"{threads} threads, batches of {size}: {len(differing)} differ so far", flush=True)
-    print(f"{arguments.model}: {arguments.count} images and texts, {encoded} encodings of each: {len(differing)} with a differing bit")
+    print(f"{arguments.model}: {arguments.count} images and texts, {encoded} encodings of each: {len(differing)} with differing bits")
     sys.exit(bool(differing))
 
 

@@ -28,7 +28,7 @@ from evaluate import held_out_objects  # noqa: E402
 
 
 def held_out(count, folder):
-    """Images on disk and their captions: single pictograms, pairs and triples."""
+    """Writes images of single pictograms, pairs and triples; returns their paths and captions."""
     found, bitmaps = pictograms.load()
     rng, writer = random.Random(2026), scenes.Writer(found, plainly=True)
     make = [

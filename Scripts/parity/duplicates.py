@@ -1,19 +1,20 @@
-"""That `clip dedupe` deletes duplicates alone: on pairs of images that are copies of each other, and on pairs that are
-nearly the same and must both stay.
+"""Checks that `clip dedupe` deletes duplicates alone.
+
+The inputs are pairs of copies, and pairs of nearly equal images that must both be kept.
 
     VENV/bin/python -m pip install numpy Pillow
     swift build -c release
     VENV/bin/python Scripts/parity/duplicates.py [--clip .build/release/clip] [--count 1000] [--kills 100]
 
-Renders COUNT + COUNT pairs into a temporary folder, the same ones for the same seed: text with a letter or a word
+Renders COUNT + COUNT pairs into a temporary folder, reproducibly from the seed: text with a letter or a word
 changed, pages with a thin line or a few words more, line drawings, black, white and coloured logos on transparent
 ground, scenes and textures with one object changed; and copies as JPEG (quality 60 to 95), WebP, PNG, resized to 0.3
-to 1 of the size, and turned with EXIF saying so. The changed images are saved in the same ways as the copies. All of
-them are in one folder, so that every image may be taken for a duplicate of every other one.
+to 1 of the size, and rotated with an EXIF orientation. The changed images are saved in the same ways as the copies.
+All images are in one folder, so that each one may be taken for a duplicate of any other.
 
-Prints counts by kind. Fails if an image was deleted that is no copy of one that is left, or if fewer than 99 % of the
+Prints counts by kind. Fails if an image was deleted that is not a copy of a kept one, or if fewer than 99 % of the
 copies were found. Then `--delete` and `--move-to` are killed KILLS times in the middle: one image of each group must
-be left, the log must agree with the disk, and `--undo` must bring back what was moved.
+be left, the log must agree with the disk, and `--undo` must restore the moved files.
 
 The model is `tiny`, whose vectors of resized copies differ more than those of larger models do: the threshold of
 candidates is 0.9 (--threshold) instead of the default 0.97, which makes the test harder, as more images are compared.
@@ -38,7 +39,7 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = """the quick brown fox jumps over lazy dog and runs away from every small house near green river where people
 sell bread wine apples""".split()
-# Letters of about the same width, so that the rest of the line stays where it is.
+# Letters of about the same width, so that the rest of the line does not move.
 LETTERS = {
     "a": "eo", "e": "co", "o": "ec", "n": "hu", "u": "nv", "h": "bn", "r": "t", "t": "f", "d": "b", "b": "d", "i": "l",
     "l": "i", "c": "e", "p": "q", "s": "a", "w": "m", "m": "w", "v": "y", "y": "v", "f": "t", "k": "x", "x": "k",
@@ -93,7 +94,7 @@ def drawn(ground, found):
 
 
 def scene(rng):
-    """A burst: one object is gone, or has another colour, place or shape."""
+    """A burst of photos: one object is gone, or has another colour, place or shape."""
     width, height = rng.randint(300, 1000), rng.randint(300, 1000)
     plain = rng.random() < 0.3
     ground = Image.new("RGB", (width, height), colour(rng)) if plain else texture(rng, width, height)
@@ -189,7 +190,7 @@ def lines(rng):
 
 
 def page(rng, size=None):
-    """The size, the size of the font, and lines of text for it."""
+    """Returns the size of a page, the size of the font, and lines of text."""
     width, height = rng.choice([(1000, 1000), (800, 1100), (1000, 1400)])
     size = size or rng.randint(12, 36)
     most = int(height * 0.8 / (size * 1.4))
@@ -243,7 +244,7 @@ KINDS = {
 
 
 def is_visible(image, other):
-    """Whether a change is one: an object may be hidden by another, a line may be drawn where one is."""
+    """True if a change is visible: an object may be hidden by another, a line drawn over a line."""
     a, b = (numpy.asarray(x.convert("RGBA")).astype(int) for x in (image, other))
     return (abs(a - b).max(-1) >= 40).sum() >= 12
 
@@ -261,7 +262,7 @@ def save(image, path, **options):
 
 
 def saved_copy(rng, image, stem):
-    """Saves an image in another way; the path and what was done."""
+    """Saves an image in another way; returns the path and a description."""
     has_alpha = image.mode == "RGBA"
     way = rng.choice(["resize", "webp", "png"] if has_alpha else ["jpeg", "jpeg", "resize", "resize+jpeg", "webp", "exif", "png"])
     if way == "png":
@@ -273,7 +274,7 @@ def saved_copy(rng, image, stem):
         quality = rng.randint(60, 95)
         return save(image, f"{stem}.jpg", quality=quality, subsampling=rng.choice([0, 2])), way
     if way == "exif":
-        # Turned by 90 degrees, with the orientation that turns it back.
+        # Rotated by 90 degrees, with the orientation that rotates it back.
         exif = Image.Exif()
         exif[0x0112] = 6
         turned = image.transpose(Image.ROTATE_90)
@@ -287,7 +288,7 @@ def saved_copy(rng, image, stem):
 
 
 def render(folder, count, seed):
-    """Copies and changed images; what each file shows, as a digest of its pixels before it was saved, and the kinds."""
+    """Writes copies and changed images; returns the digest of each file's pixels before saving, and the kinds."""
     shows, kinds = {}, {}
 
     def content(image):
@@ -304,7 +305,7 @@ def render(folder, count, seed):
             shows[pathlib.Path(second).name] = content(image)
             kinds[number] = ("copy", way, kind)
         else:
-            # Of changed images, half are saved without loss.
+            # Half of the changed images are saved without loss.
             if rng.random() < 0.5:
                 second = save(other, f"{folder}/{number:05}b.png", compress_level=1)
             else:
@@ -371,13 +372,13 @@ def digest(path):
 
 
 def is_true(log):
-    """What the log says last about each file, held against the disk; the list of what is not so."""
+    """Compares the last entry of the log for each file with the disk; returns the contradictions."""
     last, wrong = {}, []
     for line in log.read_bytes().split(b"\n"):
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # cut off
+            continue  # truncated
         last[entry["from"]] = entry
     for entry in last.values():
         source, target = pathlib.Path(entry["from"]), pathlib.Path(entry["to"] or "/nonexistent")
@@ -388,14 +389,14 @@ def is_true(log):
             if source.exists() or entry["to"] and (not target.exists() or digest(target) != entry["sha256"]):
                 wrong.append(f"done, but {source} is there or {target} is not")
         elif entry["step"] == "intent":
-            # Not done, done, or at both places: never at none, unless it was deleted.
+            # The file is at the old place, the new one, or both: never at none, unless it was deleted.
             if entry["to"] and not source.exists() and (not target.exists() or digest(target) != entry["sha256"]):
                 wrong.append(f"intended, but {source} is at neither place")
     return wrong, last
 
 
 def check_kills(clip, folder, arguments):
-    """Kills `--delete` and `--move-to` in the middle, again and again."""
+    """Kills `--delete` and `--move-to` in the middle, repeatedly."""
     images, originals = folder / "images", folder / "originals"
     rng = random.Random(arguments.seed)
     originals.mkdir()
@@ -422,7 +423,7 @@ def check_kills(clip, folder, arguments):
         process = subprocess.Popen(
             [str(clip), "dedupe", str(images), "-q", "--log", str(log), *map(str, action)], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-        # In the middle: once the log has some lines.
+        # In the middle, that is, once the log has some lines.
         wanted = rng.randrange(1, 150)
         while process.poll() is None:
             if log.exists() and log.read_bytes().count(b"\n") >= wanted:
@@ -448,18 +449,18 @@ def check_kills(clip, folder, arguments):
                     wrong.append(f"run {attempt}: --undo did not bring back {name}")
     for line in wrong:
         print("WRONG:", line)
-    print(f"killed {killed} of {arguments.kills} times, {halves} actions begun and not ended; {len(wrong)} wrong")
+    print(f"killed {killed} of {arguments.kills} times, {halves} unfinished actions; {len(wrong)} wrong")
     return not wrong
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
-    parser.add_argument("--count", type=int, default=1000, help="pairs of copies, and pairs of changed images")
+    parser.add_argument("--count", type=int, default=1000, help="number of pairs of copies, and of changed images")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--threshold", default="0.9")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--verbose", action="store_true", help="name the copies that were missed")
+    parser.add_argument("--verbose", action="store_true", help="print the names of missed copies")
     arguments = parser.parse_args()
     clip = pathlib.Path(arguments.clip).resolve()
     with tempfile.TemporaryDirectory() as temporary:

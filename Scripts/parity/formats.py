@@ -1,9 +1,9 @@
-"""Writes full-size models in every layout and file format, and compares what `clip` makes of each with PyTorch.
+"""Writes full-size models in every layout and file format, and compares `clip` on each with PyTorch.
 
     VENV/bin/python Scripts/parity/formats.py --weights FOLDER --image IMAGE
 
 For ViT-B/32, RN50 and a ViT with exact GELU and heads of 80, as the larger of LAION's have: seeded weights
-in float16 and float32, as OpenAI's files mix them. Of each file are printed the distances to PyTorch's
+in float16 and float32, as OpenAI's files mix them. Prints for each file the distances to PyTorch's
 embeddings in float32, and whether they equal the first file's to the bit. OpenAI's own class, of the
 package clip-anytorch, makes the traced archives. The folder takes some gigabytes.
 """
@@ -40,7 +40,7 @@ MODELS = {"ViT-B-32": lambda: config_of("ViT-B-32"), "RN50": lambda: config_of("
 
 
 def traced(state, path):
-    """An archive like OpenAI's: their model, in half precision, traced."""
+    """Writes an archive like OpenAI's: their model, in half precision, traced."""
     folder = pathlib.Path(importlib.util.find_spec("clip").origin).parent
     spec = importlib.util.spec_from_file_location("clip_model", folder / "model.py")
     module = importlib.util.module_from_spec(spec)

@@ -1,7 +1,7 @@
-"""Tests/Fixtures/formats/: one small model in every layout and format, and what PyTorch makes of it.
+"""Writes Tests/Fixtures/formats/: a small model in every layout and format, and PyTorch's embeddings.
 
-expected.json holds inputs and embeddings, by the numbers that the files hold, in float32 arithmetic.
-legacy.pt is what PyTorch wrote before 1.6, gadget.pt a pickle that would call os.system.
+expected.json holds inputs and embeddings, computed in float32 from the numbers in the files.
+legacy.pt is in the format from before PyTorch 1.6, gadget.pt is a pickle that would call os.system.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""What PyTorch, open_clip and Pillow make of the bundled model, the images in Examples/ and some texts."""
+"""Embeddings of the images in Examples/ and some texts by the bundled model, with PyTorch, open_clip and Pillow."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ TEXTS = [
 
 
 def load(weights: Path):
-    """The model as its configuration describes it, and what it expects of images."""
+    """Returns the model that its configuration describes, and the preprocessing of its images."""
     configuration = json.loads(weights.with_suffix(".json").read_text())
     model = CLIP(**configuration["model_cfg"]).eval()
     state = {name: tensor.float() for name, tensor in load_file(weights).items()}
@@ -33,7 +33,7 @@ def load(weights: Path):
 
 @torch.no_grad()
 def encode(model, transform, images, texts):
-    """Embeddings as the towers give them."""
+    """Returns the embeddings, not normalised."""
     pixels = torch.stack([transform(Image.open(path)) for path in images])
     tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
     return model.encode_image(pixels), model.encode_text(tokens)

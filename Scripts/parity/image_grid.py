@@ -1,4 +1,4 @@
-"""Images of every kind that is read, in odd sizes, for images.py."""
+"""Images of every supported kind, in odd sizes, for images.py."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ SIZES = [(1, 1), (1, 9), (7, 1), (3, 2), (17, 31), (63, 64), (224, 224), (223, 2
 
 
 def pattern(rng, width, height, channels, depth=8):
-    """Smooth, with edges and noise: what a wrong filter or a wrong rounding shows in."""
+    """A smooth image with edges and noise, in which a wrong filter or rounding shows."""
     y, x = numpy.mgrid[0:height, 0:width]
     waves = [numpy.sin(x / (3 + 5 * c) + c) * numpy.cos(y / (4 + 3 * c)) for c in range(channels)]
     values = numpy.stack(waves, -1) * 0.4 + 0.5 + rng.normal(0, 0.1, (height, width, channels))
@@ -38,7 +38,7 @@ def png(values, colour_type, depth, interlaced=False, level=-1):
 
 
 def png_of_rows(width, height, rows, colour_type=2, depth=8, interlaced=False, level=-1):
-    """A PNG of bytes that need not be as many as its size says."""
+    """A PNG whose number of bytes may differ from its size."""
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -54,7 +54,7 @@ def without_adobe(data):
 
 
 def files(width, height, rng):
-    """Names and bytes."""
+    """Returns the names and the bytes of all images."""
     def saved(image, kind, **options):
         file = io.BytesIO()
         image.save(file, kind, **options)

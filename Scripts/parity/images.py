@@ -3,7 +3,7 @@
     swift build -c release
     VENV/bin/python Scripts/parity/images.py [IMAGE-OR-FOLDER...] [--grid] [--resolutions 224 336]
 
-Printed are the images that differ, in 8-bit levels, and how many there were of each mode. --grid adds
+Prints the images that differ, in 8-bit levels, and the number of images of each mode. --grid adds
 images of every kind in odd sizes (image_grid.py).
 """
 
@@ -33,7 +33,7 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def openai(image, resolution):
-    """OpenAI's _transform: bytes, and floats."""
+    """Returns the bytes and the floats of OpenAI's _transform."""
     image = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(image))
     levels = numpy.array(image.convert("RGB"))
     return levels, normalized(levels)
@@ -46,7 +46,7 @@ def normalized(levels):
 
 
 def hf(image, resolution):
-    """transformers' CLIPImageProcessorPil, likewise."""
+    """Returns the bytes and the floats of transformers' CLIPImageProcessorPil."""
     side = {"height": resolution, "width": resolution}
     processor = CLIPImageProcessorPil(size={"shortest_edge": resolution}, crop_size=side)
     floats = processor(image, return_tensors="np")["pixel_values"][0]
@@ -59,7 +59,7 @@ def levels_of(floats):
 
 
 def compare(clip, file, rules, resolution, expected=None):
-    """The mode, and the largest difference in levels and in floats; or a reason there is none."""
+    """Returns the mode, and the largest difference in levels and in floats, or the reason why there is none."""
     try:
         image = Image.open(file)
         mode = image.mode
@@ -80,7 +80,7 @@ def compare(clip, file, rules, resolution, expected=None):
 
 
 def measure(clip, files, rules, resolutions, expected=None):
-    """A row of the table: reference, images, those not compared, worst level, worst float."""
+    """Returns a row of the table: reference, images, images not compared, worst level, worst float."""
     modes, worst, worst_float, unread, refused = collections.Counter(), 0, 0.0, 0, []
     tasks = [(file, resolution, None if expected is None else expected[index])
              for index, file in enumerate(files) for resolution in resolutions]

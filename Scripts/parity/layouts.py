@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 PREPROCESSING = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
 
-# Where each stands in transformers, beside the blocks.
+# The names of the tensors outside the blocks, in transformers.
 HUGGING_FACE = {
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
     "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
@@ -29,7 +29,7 @@ HUGGING_FACE_LAYERS = {
 
 
 def halved(model):
-    """In place: matrices and convolutions in float16, as OpenAI's files have them, all else in float32."""
+    """Converts in place: matrices and convolutions to float16, as in OpenAI's files, all else to float32."""
     convert_weights_to_lp(model, torch.float16)
     return model
 
@@ -42,7 +42,7 @@ def state_of(model) -> dict:
 
 
 def hugging_face(state: dict) -> dict:
-    """A state dict of OpenAI's layout (a ViT's) in transformers'."""
+    """Converts a ViT's state dict from OpenAI's layout to transformers'."""
     result = {}
     for name, tensor in state.items():
         stem, _, kind = name.rpartition(".")
@@ -90,7 +90,7 @@ def hugging_face_configuration(config: dict) -> dict:
 
 
 def strided(state: dict) -> dict:
-    """The same numbers where no tensor lies as usual: transposed, channels last, two in one storage."""
+    """The same numbers in unusual memory layouts: transposed, channels last, two in one storage."""
     result = {}
     for name, tensor in state.items():
         if tensor.ndim == 4:
@@ -104,7 +104,7 @@ def strided(state: dict) -> dict:
 
 
 def write(model, config: dict, folder: Path, prefix: str = "") -> list[Path]:
-    """Writes them all; each path is one that `--model` takes.
+    """Writes all files and returns the paths, each of which `--model` takes.
 
     The first file, reference.safetensors, is in OpenAI's layout. Files in the folder itself find its
     open_clip_config.json.

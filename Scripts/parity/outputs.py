@@ -2,10 +2,10 @@
 
     python3 Scripts/parity/outputs.py OLD/clip NEW/clip [--stderr]
 
-Each binary runs about ninety commands in a folder of its own with copies of Tests/Fixtures. Compared are standard
-output, the exit status, and the names and bytes of all files that were written (an index is compared by what the
-commands say of it). JSON of the new binary may have more keys. With --stderr, differences of standard error are
-printed too; they are no failure, since messages may be improved.
+Each binary runs about ninety commands in its own folder with copies of Tests/Fixtures. The script compares standard
+output, the exit status, and the names and bytes of all written files (an index is compared by the output of the
+commands that read it). JSON of the new binary may have more keys. With --stderr, differences of standard error are
+printed too; they are not failures, since messages may be improved.
 
 Exits with 1 if anything else differs.
 """
@@ -24,7 +24,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = ["--model", "tiny"]
 
-# Each is a command line of words, run in this order; "<FILE" gives standard input.
+# The command lines, run in this order; "<FILE" gives standard input.
 COMMANDS = [
     "zeroshot photos/photo.jpg cat dog",
     "zeroshot photos/photo.jpg cat dog --json",
@@ -174,7 +174,7 @@ def prepare(folder):
 
 
 def files(folder):
-    """The hash of every file but those of indexes, which have times in them."""
+    """Returns the hash of every file except those of indexes, which contain times."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -196,7 +196,7 @@ def run(clip, folder, line):
 
 
 def has_all_of(new, old):
-    """True if a JSON value has everything of another one; objects may have more keys."""
+    """True if a JSON value contains another one; objects may have more keys."""
     if isinstance(old, dict):
         return isinstance(new, dict) and all(key in new and has_all_of(new[key], value) for key, value in old.items())
     if isinstance(old, list):
@@ -224,7 +224,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folders = []
         for name in ["old", "new"]:
-            # Paths of the same length, so that messages that name them are alike.
+            # Paths of the same length, so that messages with them are alike.
             folder = pathlib.Path(temporary) / name
             folder.mkdir()
             prepare(folder)

@@ -1,12 +1,12 @@
-"""All of the parity in one table: tokens, pixels and embeddings, against Python.
+"""Prints one table of all comparisons with Python: tokens, pixels and embeddings.
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
     VENV/bin/python Scripts/parity/parity.py [--models ViT-B-32-quickgelu RN50-quickgelu ...]
 
 It downloads nothing: strings and images are made from a seed, and weights are random, of full size. Each part
-is a program of its own as well: tokens.py, images.py, full_size.py, and bundled.py, formats.py and batches.py
-for what is not in the table.
+is also a separate program: tokens.py, images.py and full_size.py; bundled.py, formats.py and batches.py
+compare more.
 """
 
 import argparse

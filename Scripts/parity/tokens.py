@@ -2,9 +2,9 @@
 
     VENV/bin/python Scripts/parity/tokens.py [--clip .build/release/clip] [--random 20000]
 
-Makes some 750,000 strings: every code point that Python knows, alone and in words; every entity of HTML,
+Makes about 750,000 strings: every code point that Python knows, alone and in words; every entity of HTML,
 named and numbered; text in many languages, as it is and damaged by every pair of encodings that ftfy knows;
-emoji; and mixtures of all that has a rule of its own, from a seed. Prints a table, and each difference.
+emoji; and seeded mixtures of all characters with special rules. Prints a table, and each difference.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SEED = 5
 
 
 def code_points():
-    """Every assigned code point but NUL, alone and inside words, some to a string where they cannot meet."""
+    """Every assigned code point except NUL, alone and inside words; several per string if they cannot interact."""
     known = [chr(i) for i in range(1, 0x110000) if unicodedata.category(chr(i)) not in ("Cn", "Cs", "Co")]
     for character in known:
         yield character
@@ -47,7 +47,7 @@ def entities():
 
 
 def mixtures(count):
-    """Rows of what has a rule of its own."""
+    """Random sequences of characters with special rules."""
     rng = random.Random(SEED)
     parts = [
         "'s", "'LL", "\u2019ve", "&amp;", "&lt;", "&", ";", "#", "<", "\n", "\r", " ", "  ", "\u03a3", "\u0130", "\u0391",
@@ -66,7 +66,7 @@ def mixtures(count):
         row += rng.choices(everything, k=rng.choice((0, 0, 3)))
         rng.shuffle(row)
         for text in ("".join(row), misread("".join(row), rng.choice(CHARMAP_ENCODINGS))):
-            # What ftfy decodes may be newer than Python's Unicode, and regex has a still newer one.
+            # Text decoded by ftfy may be newer than Python's Unicode; regex has a still newer version.
             if text is not None and all(unicodedata.category(c) != "Cn" for c in ftfy.fix_text(text)):
                 yield text
 
@@ -109,7 +109,7 @@ def in_parts(function, texts, pool):
 
 
 def compare(clip, count=20_000):
-    """Rows of the table: reference, group, strings, how many differ."""
+    """Returns the rows of the table: reference, group, number of strings, number of differences."""
     rows = []
     with ProcessPoolExecutor() as pool:
         for name, texts in corpus(count).items():
@@ -127,7 +127,7 @@ def compare(clip, count=20_000):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
-    parser.add_argument("--random", type=int, default=20_000, help="how many mixtures")
+    parser.add_argument("--random", type=int, default=20_000, help="the number of mixtures")
     arguments = parser.parse_args()
     rows = compare(arguments.clip, arguments.random)
     print("| reference | strings | count | different |\n|---|---|---|---|")
