@@ -4,9 +4,9 @@
     python3 Scripts/code_blocks.py            writes Tests/ClipCommandTests/CodeBlocks.swift
     python3 Scripts/code_blocks.py --check    fails if the file is out of date
 
-Each block becomes the body of a function. Its imports go to the top of the file, and undeclared names
-become parameters, with the types in NAMES. A block of another language, such as a
-part of a Package.swift, is marked with that language or none.
+Each block becomes the body of a function. Its imports go to the top of the file, and undeclared
+names become parameters, with the types in NAMES. A block of another language, such as a part of a
+Package.swift, is marked with that language or none.
 """
 
 import argparse
@@ -77,7 +77,8 @@ def function(name: str, number: int, source: str, code: str) -> str:
         if part in Path(source).name:
             types |= others
     parameters = [
-        f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key) and not declares(code, key)
+        f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key)
+        and not declares(code, key)
     ]
     lines = [f"    {line}".rstrip() for line in code.rstrip().splitlines()]
     # Avoids warnings about unused variables.
@@ -110,23 +111,27 @@ def contents() -> str:
             if source.startswith("Sources/"):
                 imports.add(source.split("/")[1])
             code = re.sub(r"^import \w+\n+", "", code, flags=re.MULTILINE)
-            stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(".md").removesuffix(".swift"))
+            stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(
+                ".md").removesuffix(".swift"))
             functions.append(function(f"{stem}_{number}", number, source, code))
     assert functions, "no code block was found"
     return "\n".join([
-        "// Written by Scripts/code_blocks.py from the code blocks of README, DocC and doc comments.",
+        "// Written by Scripts/code_blocks.py from the code blocks of README, DocC and doc "
+        "comments.",
         "// swift-format-ignore-file", "", *(f"import {name}" for name in sorted(imports)), "",
         "\n\n".join(functions), ""])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes the code blocks of the documentation for the tests.")
+    parser = argparse.ArgumentParser(description="Writes the code blocks of the documentation for "
+                                                 "the tests.")
     parser.add_argument("--check", action="store_true", help="fail if the file is out of date")
     text = contents()
     if not parser.parse_args().check:
         TARGET.write_text(text, encoding="utf-8")
     elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-        sys.exit("Tests/ClipCommandTests/CodeBlocks.swift differs: run python3 Scripts/code_blocks.py")
+        sys.exit("Tests/ClipCommandTests/CodeBlocks.swift differs: run python3 "
+                 "Scripts/code_blocks.py")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 The rules:
 
 - A module imports only what MODULES allows, in Swift and in C. No arrow points up or sideways.
-- Foundation is for the command; in libraries, only files whose names begin with Foundation import it.
+- Foundation is for the command; in libraries, only files whose names begin with Foundation import
+  it.
 - Package.swift declares the modules that a module imports, and no others.
 - Unsafe pointers occur only in UNSAFE_MODULES and UNSAFE_FILES.
 - No file has more than LONGEST lines, and no type has the name of a module.
@@ -23,7 +24,8 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = [
-    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images", "Tensors", "Files",
+    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
+    "Tensors", "Files",
 ]
 
 # The modules that each module may import, from the top down.
@@ -66,7 +68,7 @@ TYPE = re.compile(r"^(?:@\w+\s+|[a-z]+\s+)*(?:struct|class|enum|actor|protocol|t
 
 
 def blanked(text: str) -> str:
-    """Returns Swift source with comments and string literals blanked; line numbers do not change."""
+    """Returns Swift source with blanked comments and string literals, line by line."""
     pattern = re.compile(
         r'//[^\n]*|/\*.*?\*/|#+"(?:.*?)"#+|"""(?:\\.|.)*?"""|"(?:\\.|[^"\\\n])*"', re.DOTALL)
     return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
@@ -78,7 +80,8 @@ class Package:
     def __init__(self, root: Path):
         self.root = root
         self.errors = []
-        self.folders = {path.name: path for path in sorted((root / "Sources").iterdir()) if path.is_dir()}
+        self.folders = {path.name: path for path in sorted((root / "Sources").iterdir())
+                        if path.is_dir()}
         self.headers = {
             header.name: name
             for name, folder in self.folders.items()
@@ -163,9 +166,11 @@ class Package:
             names = set()
             if found := re.search(r"\bdependencies:\s*\[", body):
                 listed = body[found.end():closing(body, found.end() - 1)]
-                # In .product(name: "A", package: "b") and .target(name: "A", condition: …), the name counts.
+                # In .product(name: "A", package: "b") and .target(name: "A", condition: …), the
+                # name counts.
                 listed = re.sub(
-                    r'\.\w+\(\s*name:\s*("\w+").*?(?=,\s*(?:"|\.product|\.target)|$)', r"\1", listed,
+                    r'\.\w+\(\s*name:\s*("\w+").*?(?=,\s*(?:"|\.product|\.target)|$)', r"\1",
+                    listed,
                     flags=re.DOTALL)
                 names = set(re.findall(r'"(\w+)"', listed))
             elif "condition:" in body or "dependencies:" not in body and start.group(1) in targets:
@@ -178,7 +183,8 @@ class Package:
         order += [name for name in self.folders if name not in order and self.imports[name]]
         width = max(map(len, order), default=0)
         return "\n".join(
-            f"{name:{width}} -> {', '.join(sorted(self.imports[name])) or 'nothing'}" for name in order)
+            f"{name:{width}} -> {', '.join(sorted(self.imports[name])) or 'nothing'}"
+            for name in order)
 
 
 def closing(text: str, start: int) -> int:
@@ -211,13 +217,15 @@ let package = Package(
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "CSQLite"]),
     ])
 """,
-    "Sources/ClipCommand/Clip.swift": "@preconcurrency import ArgumentParser\nimport CLIP\nimport Foundation\n",
+    "Sources/ClipCommand/Clip.swift": "@preconcurrency import ArgumentParser\nimport CLIP\nimport "
+                                      "Foundation\n",
     "Sources/CLIP/CLIPModel.swift": """public import Tensors
     internal import Files
 /* import Foundation */ // import ClipCommand
 let a = "UnsafePointer"
 """,
-    "Sources/Tensors/Matrix.swift": "internal import CKernels\npackage import Files\nlet p: UnsafePointer<Float>\n",
+    "Sources/Tensors/Matrix.swift": "internal import CKernels\npackage import Files\nlet p: "
+                                    "UnsafePointer<Float>\n",
     "Sources/CKernels/loops.c": '#include "include/CKernels.h"\n#include <stdint.h>\n',
     "Sources/CKernels/include/CKernels.h": "",
     "Sources/CImageCodecs/png.c": "#include <png.h>\n",
@@ -240,14 +248,16 @@ VIOLATIONS = [
     ("Sources/CLIP/Text.swift", "import Foundation\n",
      "Sources/CLIP/Text.swift:1: CLIP imports Foundation outside of Foundation*.swift"),
     ("Sources/CLIP/FoundationURL.swift", "public import Foundation\n", None),
-    ("Sources/CLIP/Raw.swift", "let a = 1\nx.withUnsafeBytes { _ in }\n", "Sources/CLIP/Raw.swift:2: withUnsafeBytes in CLIP"),
+    ("Sources/CLIP/Raw.swift", "let a = 1\nx.withUnsafeBytes { _ in }\n",
+     "Sources/CLIP/Raw.swift:2: withUnsafeBytes in CLIP"),
     ("Sources/CLIP/Async.swift", "await withUnsafeThrowingContinuation { _ in }\n", None),
     ("Sources/CLIP/Long.swift", "\n" * 401, "Sources/CLIP/Long.swift:401: 401 lines"),
     ("Sources/Files/Name.swift", "public struct Files {}\n",
      "Sources/Files/Name.swift:1: the type Files has the name of a module"),
     ("Sources/CImageCodecs/up.c", '#include "CKernels.h"\n',
      "Sources/CImageCodecs/up.c:1: CImageCodecs may not import CKernels"),
-    ("Sources/New/New.swift", "import CLIP\n", "Sources/New/New.swift:1: New is in no line of the table"),
+    ("Sources/New/New.swift", "import CLIP\n",
+     "Sources/New/New.swift:1: New is in no line of the table"),
     ("Package.swift", declaring("Tensors", "Files", "ClipCommand"),
      "Package.swift:5: CLIP may not depend on ClipCommand"),
     ("Package.swift", declaring("Tensors", "Files", "Images"),
@@ -266,14 +276,17 @@ def self_test() -> None:
             package = Package(Path(folder))
         # One violation causes no others, except that an import is not declared.
         errors = [
-            error for error in package.errors if "does not depend on it" not in error or error == expected
+            error for error in package.errors if "does not depend on it" not in error
+            or error == expected
         ]
         found = "; ".join(errors)
         good = found.startswith(expected) and len(errors) == 1 if expected else not errors
         if not good:
-            sys.exit(f"self-test failed\ninput: {name}\n{text}\nexpected: {expected}\nfound: {found or None}")
+            sys.exit(f"self-test failed\ninput: {name}\n{text}\nexpected: {expected}\nfound: "
+                     f"{found or None}")
         if name is None and "Tensors      -> CKernels, Files\n" not in package.table():
-            sys.exit(f"self-test failed\nexpected: Tensors -> CKernels, Files\nfound:\n{package.table()}")
+            sys.exit(f"self-test failed\nexpected: Tensors -> CKernels, "
+                     f"Files\nfound:\n{package.table()}")
     print(f"self-test: {len(VIOLATIONS) + 1} packages as expected")
 
 

@@ -2,10 +2,11 @@
 
     python3 Scripts/bench/bombs.py .build/release/clip
 
-Creates about thirty files in a temporary folder, and runs `clip preprocess` and `clip encode --model tiny` on each one
-alone, with one thread. Prints the peak resident memory and the CPU seconds of the worse of the two. An image may be
-rejected. The exit status is 1 if any run took more than 400 MB or 5 seconds, or ended by a signal. Pillow is needed for two
-of the files; without it they are left out.
+Creates about thirty files in a temporary folder, and runs `clip preprocess` and `clip encode
+--model tiny` on each one alone, with one thread. Prints the peak resident memory and the CPU
+seconds of the worse of the two. An image may be rejected. The exit status is 1 if any run took more
+than 400 MB or 5 seconds, or ended by a signal. Pillow is needed for two of the files; without it
+they are left out.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import tempfile
 import zlib
 
 SIDE = 13377  # nearly the limit of 178,956,970 pixels
-PASSES = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)]
+PASSES = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2),
+          (0, 1, 1, 2)]
 
 
 def png(width, height, depth, colours, interlaced=False, extra=()):
@@ -31,7 +33,8 @@ def png(width, height, depth, colours, interlaced=False, extra=()):
     total = size(width, height)
     if interlaced:
         total = sum(
-            size(len(range(x, width, across)), len(range(y, height, down))) for x, across, y, down in PASSES)
+            size(len(range(x, width, across)), len(range(y, height, down)))
+            for x, across, y, down in PASSES)
     packer, data = zlib.compressobj(9), []
     zeros = bytes(1 << 20)
     while total > 0:
@@ -40,18 +43,22 @@ def png(width, height, depth, colours, interlaced=False, extra=()):
     data.append(packer.flush())
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I",
+                zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, int(interlaced))
-    palette = [chunk(b"PLTE", bytes(range(3 * 2**depth % 256)) or bytes(768))] if colours == 3 else []
-    chunks = [chunk(b"IHDR", header), *palette, *(chunk(*e) for e in extra), chunk(b"IDAT", b"".join(data))]
+    palette = [chunk(b"PLTE", bytes(range(3 * 2**depth % 256))
+                     or bytes(768))] if colours == 3 else []
+    chunks = [chunk(b"IHDR", header), *palette,
+              *(chunk(*e) for e in extra), chunk(b"IDAT", b"".join(data))]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def bits_of(text):
     """The data of a scan: bits, padded with ones."""
     text += "1" * (-len(text) % 8)
-    return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00") if text else b""
+    return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff",
+            b"\xff\x00") if text else b""
 
 
 def jpeg(side, components, sampling=1, scans=None):
@@ -103,7 +110,8 @@ def lossy_webp(path, mode, side):
     code = "import sys; from PIL import Image; Image.MAX_IMAGE_PIXELS = None; " \
         "Image.new(sys.argv[1], (int(sys.argv[2]),) * 2, (90, 120, 30, 128)[:len(sys.argv[1])])" \
         ".save(sys.argv[3], quality=30, method=0)"
-    done = subprocess.run([sys.executable, "-c", code, mode, str(side), str(path)], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, mode, str(side), str(path)],
+                          capture_output=True)
     return done.returncode == 0
 
 
@@ -145,7 +153,8 @@ def files(folder):
     yield "lossless.webp", lossless_webp(SIDE)
     yield "lossless-fits.webp", lossless_webp(6200)
     yield "lossless-alpha-fits.webp", lossless_webp(5800, alpha=True)
-    for name, mode, side in [("lossy-fits.webp", "RGB", 10100), ("lossy-alpha-fits.webp", "RGBA", 5800)]:
+    for name, mode, side in [("lossy-fits.webp", "RGB", 10100),
+                             ("lossy-alpha-fits.webp", "RGBA", 5800)]:
         if lossy_webp(folder / name, mode, side):
             yield name, None
     with open(folder / "zeros.jpg", "wb") as file:
@@ -155,7 +164,7 @@ def files(folder):
 
 
 def run(arguments):
-    """Returns the peak memory in MB, the CPU seconds, the exit status, and the last line of the errors."""
+    """Returns the peak memory in MB, the CPU seconds, the exit status, and the last error line."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = process.stderr.read().decode(errors="replace").strip()
     process.stderr.close()
@@ -170,8 +179,10 @@ def run(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", help="the binary")
-    parser.add_argument("--memory", type=float, default=400, help="the limit of memory in MB (default: 400)")
-    parser.add_argument("--seconds", type=float, default=5, help="the limit of CPU time in seconds (default: 5)")
+    parser.add_argument("--memory", type=float, default=400,
+                        help="the limit of memory in MB (default: 400)")
+    parser.add_argument("--seconds", type=float, default=5,
+                        help="the limit of CPU time in seconds (default: 5)")
     parser.add_argument("--only", default="", help="only files whose names contain this")
     arguments = parser.parse_args()
     failed = 0
@@ -188,16 +199,20 @@ def main():
             output = str(folder / "out.npy")
             runs = [
                 run([arguments.clip, "preprocess", str(path), "-o", output]),
-                run([arguments.clip, "encode", "--model", "tiny", "--threads", "1", "--quiet", str(path)]),
+                run([arguments.clip, "encode", "--model", "tiny", "--threads", "1", "--quiet",
+                     str(path)]),
             ]
             memory, seconds = max(r[0] for r in runs), max(r[1] for r in runs)
-            is_over = memory > arguments.memory or seconds > arguments.seconds or any(r[2] < 0 for r in runs)
+            is_over = memory > arguments.memory or seconds > arguments.seconds or any(r[2] < 0
+                    for r in runs)
             failed += is_over
             message = runs[1][3].replace(str(folder) + "/", "")
-            print(f"{name:26} {size:11,} {memory:8.0f} {seconds:6.2f} {'OVER' if is_over else '    '} {message}", flush=True)
+            print(f"{name:26} {size:11,} {memory:8.0f} {seconds:6.2f} "
+                  f"{'OVER' if is_over else '    '} {message}", flush=True)
             if folder in path.parents:
                 path.unlink()
-    print(f"{failed} over {arguments.memory:g} MB or {arguments.seconds:g} s" if failed else "all within the limits")
+    print(f"{failed} over {arguments.memory:g} MB or {arguments.seconds:g} s" if failed
+          else "all within the limits")
     return 1 if failed else 0
 
 

@@ -6,7 +6,8 @@ runs the tower once for every line of standard input and prints the milliseconds
 
     VENV/bin/python Scripts/bench/engines.py weights FOLDER
 
-writes the weights of the model that the folder is named after, seeded, every bias and norm randomised.
+writes the weights of the model that the folder is named after, seeded, every bias and norm
+randomised.
 """
 
 import json
@@ -29,7 +30,8 @@ class Engine:
         environment = {name: value for name, value in os.environ.items()
                        if name not in ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
             env=environment | variables)
         self.times = []
 
@@ -44,7 +46,7 @@ class Engine:
 
 
 def alternate(engines, rounds, pause=0.0):
-    """Runs each engine once in every round, with a pause in seconds after each, and ends them all."""
+    """Runs each engine once in every round, with a pause in seconds after each, and stops all."""
     for engine in engines.values():
         engine.run()
     for _ in range(rounds):
@@ -56,7 +58,7 @@ def alternate(engines, rounds, pause=0.0):
 
 
 def tower_module(model, tower):
-    """A tower as a module of one input; texts have any length and are pooled at their largest id."""
+    """A tower as a module of one input; texts of any length are pooled at the largest id."""
     import torch
 
     class Image(torch.nn.Module):
@@ -122,7 +124,8 @@ def prepare(folder, quantised):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    tower_module(model, tower), (example(tower, 2, tokens, size),), path, dynamo=False,
+                    tower_module(model, tower), (example(tower, 2, tokens, size),), path,
+                    dynamo=False,
                     input_names=["x"], output_names=["y"], dynamic_axes={"x": {0: "batch"}},
                     opset_version=17)
         if not quantised:

@@ -2,8 +2,9 @@
 
     VENV/bin/python Scripts/bench/limit.py --folder FOLDER
 
-Alternates ViT-B/32 at a batch of 8 with square products by PyTorch (MKL) and NumPy (OpenBLAS) on all cores, and
-prints the GFLOP/s of each. For the tower, only operations that `clip` computes count, which are fewer than the model has.
+Alternates ViT-B/32 at a batch of 8 with square products by PyTorch (MKL) and NumPy (OpenBLAS) on
+all cores, and prints the GFLOP/s of each. For the tower, only operations that `clip` computes
+count, which are fewer than the model has.
 """
 
 import argparse
@@ -18,12 +19,13 @@ from engines import ROOT, THREADS, Engine, make_weights
 
 
 def tower_flops(batch, width=768, layers=12, patches=49, patch=3 * 32 * 32, dimension=512):
-    """The operations of all products; the last block computes only the class token, apart from keys and values."""
+    """The operations of all products; the last block computes only the class token's query."""
     rows = batch * (patches + 1)
     attention = 2 * 2 * batch * (patches + 1) ** 2 * width
     block = 2 * rows * 12 * width * width + attention
     last = 2 * rows * 2 * width * width + 2 * batch * 10 * width * width
-    return 2 * batch * patches * patch * width + (layers - 1) * block + last + 2 * batch * width * dimension
+    return 2 * batch * patches * patch * width + (
+        layers - 1) * block + last + 2 * batch * width * dimension
 
 
 def main():
@@ -38,7 +40,8 @@ def main():
     size = 3200  # about as many operations as the tower, so that both are disturbed equally
     a, b = torch.rand(size, size), torch.rand(size, size)
     x, y = a.numpy(), b.numpy()
-    engine = Engine([arguments.clip, "bench", "--on-request", "--model", folder, "--tower", "image", "--batch", "8"])
+    engine = Engine([arguments.clip, "bench", "--on-request", "--model", folder, "--tower", "image",
+                     "--batch", "8"])
     engine.run()
     rates = {"clip": [], "PyTorch sgemm": [], "NumPy sgemm": []}
     for _ in range(arguments.rounds):

@@ -25,7 +25,8 @@ def canvas(top, bottom):
     draw = ImageDraw.Draw(image)
     for y in range(HEIGHT * SCALE):
         t = y / (HEIGHT * SCALE)
-        draw.line([(0, y), (WIDTH * SCALE, y)], tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
+        draw.line([(0, y), (WIDTH * SCALE, y)],
+                  tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
     return image, draw
 
 

@@ -1,4 +1,4 @@
-"""Shared parts of the scripts in this folder: images, folders of images, runs of `clip`, contents of indexes.
+"""Shared parts of the scripts in this folder: images, runs of `clip`, contents of indexes.
 
 Needs only Python 3.9 and its standard library.
 """
@@ -22,12 +22,14 @@ NOTE = re.compile(r"clip: (?!error)\w+: ")
 
 
 def arguments(description, seed=1, **numbers):
-    """Returns the parser of all scripts: the binary, --seed, --keep, and further numbers with defaults."""
+    """Returns the parser of all scripts: the binary, --seed, --keep, and given numbers."""
     parser = argparse.ArgumentParser(
-        description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=description.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("clip", type=pathlib.Path, help="the binary to test")
     parser.add_argument("--seed", type=int, default=seed)
-    parser.add_argument("--keep", action="store_true", help="keep the temporary folder and print its path")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep the temporary folder and print its path")
     for name, default in numbers.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     return parser
@@ -40,7 +42,8 @@ class Workplace:
         self.clip = str(clip.resolve())
         self.keep = keep
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="clip-faults-"))
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CLIP_")}
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("CLIP_")}
         self.environment |= {
             "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache"),
             "CLIP_HOME": str(self.folder / "home"),
@@ -57,7 +60,7 @@ class Workplace:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command, seconds=HANG, environment={}, before=(), **options):
-        """Runs `clip` with the arguments; `before` is a command that launches it, such as prlimit."""
+        """Runs `clip` with the arguments; `before` is a launching command such as prlimit."""
         return Run([*map(str, before), self.clip, *map(str, command)], seconds,
                    env=self.environment | environment, **options)
 
@@ -68,7 +71,8 @@ class Run:
     def __init__(self, command, seconds=HANG, **options):
         start = time.monotonic()
         self.command = command
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE} | options
         process = subprocess.Popen(command, **options)
         try:
             self.output, self.errors = process.communicate(timeout=seconds)
@@ -78,7 +82,8 @@ class Run:
             self.output, self.errors = process.communicate()
             self.status = None
         self.seconds = time.monotonic() - start
-        self.lines = [line for line in (self.errors or b"").decode(errors="replace").split("\n") if line]
+        self.lines = [line for line in (self.errors or b"").decode(errors="replace").split("\n")
+                      if line]
 
     @property
     def said(self):
@@ -109,13 +114,15 @@ def png(rng, side=32):
             row[3 * x:3 * (x + width)] = color * width
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I",
+                zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 1)
     # A comment of random length, so that few files have the same size.
     text = chunk(b"tEXt", b"Comment\0" + b"x" * rng.randrange(2000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT",
+            pixels) + chunk(b"IEND", b"")
 
 
 def make_tree(folder, count, rng, per_folder=20, side=32):

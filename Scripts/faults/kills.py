@@ -2,14 +2,15 @@
 
     python3 Scripts/faults/kills.py .build/release/clip [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
 
-`clip index`: creates 3,000 images, starts `clip index`, kills it after a random time, and so on until a run ends
-by itself. Then paths, sizes, times, digests and vectors must equal those of an index made in a single run. Some files
-are changed, created, moved and deleted, and the updates are killed as well. After each kill the index must be
-readable, each vector that of its digest, and `clip search` must exit with 0 and name only files that are or were in
-the folder (or, before there is an index, with 1 and one line).
+`clip index`: creates 3,000 images, starts `clip index`, kills it after a random time, and so on
+until a run ends by itself. Then paths, sizes, times, digests and vectors must equal those of an
+index made in a single run. Some files are changed, created, moved and deleted, and the updates are
+killed as well. After each kill the index must be readable, each vector that of its digest, and
+`clip search` must exit with 0 and name only files that are or were in the folder (or, before there
+is an index, with 1 and one line).
 
-`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must be identical to that of a single
-run, without leftover files.
+`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must be identical to
+that of a single run, without leftover files.
 
 Exits with 1 if anything is violated. Only processes that this script has started are killed.
 """
@@ -48,7 +49,7 @@ class IndexKills:
         self.vectors = {}
 
     def clean(self):
-        """Returns the index of a single run, and its time. The other index is set aside meanwhile."""
+        """Returns the index of a single run, and its time. The other index is set aside."""
         place, aside = self.folder / ".clip-index", self.workplace.folder / "aside"
         if place.exists():
             place.rename(aside)
@@ -75,14 +76,17 @@ class IndexKills:
                 self.check(expected)
                 continue
             if status != 0:
-                self.violations.add("index: a run after kills fails", f"status {status}\n    {errors}")
+                self.violations.add("index: a run after kills fails",
+                                    f"status {status}\n    {errors}")
             wrong = difference(read_index(self.folder), expected)
             if wrong:
-                self.violations.add("index: not the one of a run in one go", f"round {self.rounds + 1}: {wrong}")
+                self.violations.add("index: not the one of a run in one go",
+                                    f"round {self.rounds + 1}: {wrong}")
             self.rounds += 1
             if is_last:
                 return
-            self.paths = change_tree(self.folder, self.paths, self.rng, self.options.images // 12, self.rounds)
+            self.paths = change_tree(self.folder, self.paths, self.rng, self.options.images // 12,
+                                     self.rounds)
             self.ever |= set(self.paths)
             expected, _ = self.clean()
             whole = max(0.2, first / 4)  # an update is shorter than the first run, so its kills come sooner
@@ -97,12 +101,15 @@ class IndexKills:
             if entry.vector is not None and entry.vector != self.vectors.get(entry.digest):
                 self.violations.add("index: a vector is not that of its file", f"{path}: {entry}")
                 break
-        search = self.workplace.run("search", "a red square", "--index", self.folder, "--paths", "-q")
+        search = self.workplace.run("search", "a red square", "--index", self.folder, "--paths",
+                                    "-q")
         if entries:
-            names = [os.path.relpath(line, self.folder) for line in search.output.decode().splitlines()]
+            names = [os.path.relpath(line, self.folder)
+                     for line in search.output.decode().splitlines()]
             if search.status != 0 or search.lines or len(names) != min(10, len(entries)):
                 self.violations.add(
-                    "search: fails after a kill", f"{len(entries)} entries, {len(names)} found: {search}")
+                    "search: fails after a kill",
+                    f"{len(entries)} entries, {len(names)} found: {search}")
             elif not self.ever.issuperset(names):
                 self.violations.add("search: a path that never was", str(set(names) - self.ever))
             self.searches += 1
@@ -127,14 +134,16 @@ def test_encode(workplace, folder, name, kills, rng, violations, deadline):
         is_last = count >= kills or time.monotonic() > deadline
         target.mkdir(exist_ok=True)
         status, errors = kill_after(
-            workplace, 600 if is_last else rng.uniform(0, run.seconds / 2), *command, f"{target}/{name}", "--resume")
+            workplace, 600 if is_last else rng.uniform(0, run.seconds / 2), *command,
+            f"{target}/{name}", "--resume")
         runs += 1
         if status is None:
             count += 1
             continue
         rounds += 1
         if status != 0:
-            violations.add(f"encode {name}: a run after kills fails", f"status {status}\n    {errors}")
+            violations.add(f"encode {name}: a run after kills fails",
+                           f"status {status}\n    {errors}")
         found = contents(target)
         for path in sorted({*expected, *found}):
             if expected.get(path) != found.get(path):
@@ -148,7 +157,8 @@ def test_encode(workplace, folder, name, kills, rng, violations, deadline):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file()}
 
 
 def main():
@@ -161,7 +171,8 @@ def main():
                  f"{index.searches} searches, {index.early} before there was an index"]]
         rng = random.Random(options.seed)
         for name in ["x.npy", "x.jsonl", "shards/"]:
-            rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng, violations, deadline))
+            rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng,
+                                    violations, deadline))
     table(["clip", "kills", "runs", "complete rounds", "notes"], rows)
     if time.monotonic() > deadline:
         print("the time limit was reached (--seconds) before all kills were made")

@@ -10,10 +10,11 @@ Each command runs on small data with `--model tiny` under
 - RLIMIT_FSIZE of 0, 1, 4, 16 and 64 KB,
 - a tmpfs with 0 to 256 KB free as the output folder, if one can be mounted (in its own namespace).
 
-Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status 0 with another
-output than without a limit; a status other than 0 and 1 (127 is the loader's); a failing run that prints no error, or
-more than one line per input. Prints for each command the limit from which on all runs succeed, and the failing runs by
-status. Exits with 1 if anything is violated.
+Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status
+0 with another output than without a limit; a status other than 0 and 1 (127 is the loader's); a
+failing run that prints no error, or more than one line per input. Prints for each command the limit
+from which on all runs succeed, and the failing runs by status. Exits with 1 if anything is
+violated.
 """
 
 import contextlib
@@ -57,7 +58,8 @@ def commands(data):
         "zeroshot": Command("zeroshot", image, "a dog", "a cat", *tiny),
         "zeroshot --labels": Command("zeroshot", images, "--labels", labels, *tiny, inputs=IMAGES),
         "score": Command("score", "--image", image, "--text", "a dog", *tiny),
-        "similarity": Command("similarity", "--image", image, "--text", "a dog", "--text", "a cat", *tiny),
+        "similarity": Command("similarity", "--image", image, "--text", "a dog", "--text", "a cat",
+                              *tiny),
         "dedupe": Command("dedupe", index),
         "cluster": Command("cluster", index, "-k", "3"),
         "map": Command("map", npy, "-o", "{}/map.html", outputs=["map.html"]),
@@ -89,7 +91,8 @@ class Test:
             run = workplace.run(*words, "--model", "tiny", "-q")
             assert run.status == 0, run
         self.commands = {name: command for name, command in commands(self.data).items()
-                         if not options.only or any(word in name.split() for word in options.only.split(","))}
+                         if not options.only or any(word in name.split()
+                                                    for word in options.only.split(","))}
         self.numbers = itertools.count()
         self.expected = {}
         for name, command in self.commands.items():
@@ -112,7 +115,8 @@ class Test:
             os.chown(path, USER, USER)
         words = [word.replace("{}", str(place)) for word in map(str, command.words)]
         # An empty home, so that no command uses the cache of another.
-        home = {"HOME": str(place), "CLIP_HOME": str(place / "home"), "XDG_CACHE_HOME": str(place / "cache")}
+        home = {"HOME": str(place), "CLIP_HOME": str(place / "home"),
+                "XDG_CACHE_HOME": str(place / "cache")}
         try:
             with contextlib.nullcontext() if free is None else self.disk(place, free):
                 run = self.workplace.run(*words, before=before, environment=home)
@@ -127,9 +131,11 @@ class Test:
             path = place / name
             if name == "images":
                 entries = read_index(path) if run.status == 0 else None
-                products.append(entries and {path: (entry.digest, entry.vector) for path, entry in entries.items()})
+                products.append(entries and {path: (entry.digest, entry.vector)
+                                             for path, entry in entries.items()})
             else:
-                products.append(path.read_bytes().replace(os.fsencode(place), b"") if path.exists() else None)
+                products.append(path.read_bytes().replace(os.fsencode(place), b"") if path.exists()
+                                else None)
         return products
 
     def sweep(self, limit, values, starter, least_for_signals=0, processes=2, is_disk=False):
@@ -152,7 +158,8 @@ class Test:
         for name, found in outcomes.items():
             failing = [value for value, outcome in found.items() if outcome != "0"]
             working = [value for value in found if value > max(failing, default=-1)]
-            kinds = [f"{list(found.values()).count(kind)} x {kind}" for kind in sorted(set(found.values()) - {"0"})]
+            kinds = [f"{list(found.values()).count(kind)} x {kind}"
+                     for kind in sorted(set(found.values()) - {"0"})]
             least = (min(working) if failing else f"<= {min(working)}") if working else f"> {max(found, default=0)}"
             self.rows.append([name, limit, least, ", ".join(kinds)])
 
@@ -180,11 +187,14 @@ class Test:
         self.sweep("address space, MB", range(40, 401, self.options.step),
                    lambda value: ["prlimit", f"--as={value * 1_000_000}"], least_for_signals=150)
         self.sweep("open files", range(4, 21), lambda value: ["prlimit", f"--nofile={value}"])
-        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if self.is_root else []
+        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}",
+                "--clear-groups"] if self.is_root else []
         used = 0 if self.is_root else count_threads(os.getuid())
-        self.sweep("threads of the user", range(1, 5), lambda value: [*user, "prlimit", f"--nproc={used + value}"],
+        self.sweep("threads of the user", range(1, 5),
+                   lambda value: [*user, "prlimit", f"--nproc={used + value}"],
                    processes=1)
-        self.sweep("file size, KB", [0, 1, 4, 16, 64], lambda value: ["prlimit", f"--fsize={value * 1024}"])
+        self.sweep("file size, KB", [0, 1, 4, 16, 64],
+                   lambda value: ["prlimit", f"--fsize={value * 1024}"])
         if not self.sweep_pids():
             skipped.append("no cgroup for pids.max can be made here")
         if self.mounts:
@@ -200,13 +210,15 @@ class Test:
         self.violations.exit()
 
     def sweep_pids(self):
-        group = next((place / f"clip-faults-{os.getpid()}" for place in PIDS if make_group(place, os.getpid())), None)
+        group = next((place / f"clip-faults-{os.getpid()}" for place in PIDS
+                      if make_group(place, os.getpid())), None)
         if not group:
             return False
         try:
             # The shell moves itself into the group, and is replaced by the command.
             enter = f'echo $0 > {group}/pids.max && echo $$ > {group}/cgroup.procs && exec "$@"'
-            self.sweep("pids of a cgroup", range(1, 5), lambda value: ["sh", "-c", enter, str(value)], processes=1)
+            self.sweep("pids of a cgroup", range(1, 5),
+                       lambda value: ["sh", "-c", enter, str(value)], processes=1)
         finally:
             group.rmdir()
         return True
@@ -220,7 +232,8 @@ class Test:
             try:
                 shutil.copytree(aside, place, dirs_exist_ok=True, copy_function=shutil.copy2)
                 state = os.statvfs(place)
-                (place / "filler").write_bytes(bytes(max(0, state.f_bavail * state.f_frsize - 1024 * free)))
+                (place / "filler").write_bytes(
+                    bytes(max(0, state.f_bavail * state.f_frsize - 1024 * free)))
                 yield
             finally:
                 subprocess.run(["umount", "--lazy", place], check=True)

@@ -3,18 +3,21 @@
     python3 Scripts/faults/mutate.py .build/release/clip [--count 5000] [--targets index,rounded] [--seconds 7200]
 
 Each target has COUNT cases with one to three changes each (`damage.py` has the list):
-- `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this order;
+- `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this
+  order;
 - `rounded`: `vectors.i8` of an index of 16,500 images, then `clip search`; a tenth of the cases;
 - `resume`: the .npy, .jsonl or shards of an interrupted `clip encode`, then `clip encode --resume`;
-- `outputs`: a complete .npy with its names and its model record, then `clip search`, `dedupe` and `cluster`; a
-  tenth of the cases, and other answers are not violations, since the format has no checksum;
+- `outputs`: a complete .npy with its names and its model record, then `clip search`, `dedupe` and
+  `cluster`; a tenth of the cases, and other answers are not violations, since the format has no
+  checksum;
 - `labels`: the label cache, then `clip zeroshot --labels`.
 
-A violation is: a signal; no end within 10 s; a failing run (status 1) with more than one line of error, or without one;
-another status; a wrong answer: status 0 and another output than that of undamaged files (of `clip index`: an index
-with other vectors, paths or digests; of `clip search`: also that nothing is found). If the changed database is valid
-for other files, for example with another path, the damage cannot be detected: such answers are not violations, and
-are counted as `another valid` with the kind of their change.
+A violation is: a signal; no end within 10 s; a failing run (status 1) with more than one line of
+error, or without one; another status; a wrong answer: status 0 and another output than that of
+undamaged files (of `clip index`: an index with other vectors, paths or digests; of `clip search`:
+also that nothing is found). If the changed database is valid for other files, for example with
+another path, the damage cannot be detected: such answers are not violations, and are counted as
+`another valid` with the kind of their change.
 
 Exits with 1 if anything is violated.
 """
@@ -60,7 +63,8 @@ class IndexTarget:
             ["search", "a dog", "--index", self.folder, "--json"],
             ["dedupe", self.folder, "--threshold", "0.9"], ["cluster", self.folder, "-k", "3"],
             ["index", self.folder, "--model", "tiny"]]
-        self.expected = [self.answer(command, workplace.run(*command, "-q")) for command in self.commands]
+        self.expected = [self.answer(command, workplace.run(*command, "-q"))
+                         for command in self.commands]
         self.restore()
 
     def restore(self):
@@ -89,7 +93,7 @@ class IndexTarget:
 
 
 class RoundedTarget:
-    """Searches of an index that is large enough for quantised vectors, vectors.i8, which are damaged."""
+    """Searches of an index with quantised vectors, vectors.i8, which are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -102,7 +106,8 @@ class RoundedTarget:
             shutil.copytree(first / ".clip-index", self.folder / ".clip-index")
         self.place = self.folder / ".clip-index"
         self.saved = (self.place / "vectors.i8").read_bytes()
-        self.commands = [["search", text, "--index", self.folder, "-q"] for text in ["a red square", "a dog"]]
+        self.commands = [["search", text, "--index", self.folder, "-q"]
+                         for text in ["a red square", "a dog"]]
         self.expected = [workplace.run(*command).output for command in self.commands]
 
     def test(self, rng):
@@ -135,7 +140,8 @@ class ResumeTarget:
 
     def command(self, name):
         shards = ["--shard-size", "16"] if name.endswith("/") else []
-        return ["encode", self.images, "--model", "tiny", "-q", *shards, "-o", f"{self.target}/{name}"]
+        return ["encode", self.images, "--model", "tiny", "-q", *shards, "-o",
+                f"{self.target}/{name}"]
 
     def interrupt(self, name):
         """Creates the files of a job that is interrupted after about half of the images."""
@@ -143,7 +149,8 @@ class ResumeTarget:
         command = self.command(name)
         command[1:2] = ["--files-from", "-"]
         process = subprocess.Popen(
-            [self.workplace.clip, *map(str, command)], env=self.workplace.environment, stdin=subprocess.PIPE,
+            [self.workplace.clip, *map(str, command)], env=self.workplace.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # Rows are flushed with a delay; then the job waits for more names, which never come.
         for path in self.paths[:IMAGES * 5 // 8]:
@@ -182,7 +189,8 @@ class OutputsTarget:
         self.workplace = workplace
         images = workplace.folder / f"complete {number}"
         make_tree(images, IMAGES, random.Random(seed), per_folder=10)
-        self.place, self.saved = (workplace.folder / f"complete {number}.{name}" for name in ["npy", "saved"])
+        self.place, self.saved = (workplace.folder / f"complete {number}.{name}"
+                                  for name in ["npy", "saved"])
         self.place.mkdir()
         npy = self.place / "x.npy"
         run = workplace.run("encode", images, "--model", "tiny", "-q", "-o", npy)
@@ -191,7 +199,8 @@ class OutputsTarget:
         model = [] if (self.place / "x.model.json").exists() else ["--model", "tiny"]
         shutil.copytree(self.place, self.saved)
         self.commands = [
-            ["search", "a red square", "--index", npy, *model], ["dedupe", npy], ["cluster", npy, "-k", "3"]]
+            ["search", "a red square", "--index", npy, *model], ["dedupe", npy],
+            ["cluster", npy, "-k", "3"]]
         self.expected = [workplace.run(*command, "-q").output for command in self.commands]
 
     def test(self, rng):
@@ -201,7 +210,8 @@ class OutputsTarget:
         for command, expected in zip(self.commands, self.expected):
             run = self.workplace.run(*command, "-q")
             # The format has no checksum: another answer is that of another file.
-            yield Result(changes, run, run.status == 0 and run.output != expected, is_plausible=True)
+            yield Result(changes, run, run.status == 0 and run.output != expected,
+                         is_plausible=True)
 
 
 class LabelsTarget:
@@ -213,8 +223,10 @@ class LabelsTarget:
         make_tree(images, 2, random.Random(seed))
         labels = workplace.folder / f"labels {number}.txt"
         labels.write_text("".join(f"a thing of kind {place}\n" for place in range(300)))
-        self.home = {name: str(workplace.folder / f"home {number}") for name in ["HOME", "CLIP_HOME", "XDG_CACHE_HOME"]}
-        self.command = ["zeroshot", images, "--labels", labels, "--model", "tiny", "--top", "3", "-q"]
+        self.home = {name: str(workplace.folder / f"home {number}")
+                     for name in ["HOME", "CLIP_HOME", "XDG_CACHE_HOME"]}
+        self.command = ["zeroshot", images, "--labels", labels, "--model", "tiny", "--top", "3",
+                        "-q"]
         run = workplace.run(*self.command, environment=self.home)
         self.expected = run.output
         home = pathlib.Path(self.home["HOME"])
@@ -232,7 +244,8 @@ class LabelsTarget:
         yield Result(changes, run, run.status == 0 and run.output != self.expected)
 
 
-TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget, "outputs": OutputsTarget,
+TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget,
+           "outputs": OutputsTarget,
            "labels": LabelsTarget}
 FEWER = {"rounded", "outputs"}  # a tenth of the cases
 OUTCOMES = ["cases", "runs", "same answer", "refused", "crash", "wrong", "another valid"]
@@ -246,7 +259,8 @@ def judge(result):
     if run.status == 0:
         if not result.is_wrong:
             return "same answer", None
-        return ("another valid", None) if result.is_plausible else ("wrong", "status 0 and a wrong answer")
+        return ("another valid", None) if result.is_plausible else ("wrong",
+                "status 0 and a wrong answer")
     if run.status == 2 and result.is_plausible:
         return "another valid", None  # such as more clusters than images
     if run.status != 1:
@@ -293,9 +307,11 @@ def test_target(workplace, name, options, deadline, violations):
             total[outcome] += 1
             if found:
                 what = f"{found} ({result.run.command[1]}, {kind})" if outcome == "wrong" else found
-                violations.add(f"{name}: {what}", f"case {number}, {'; '.join(map(str, changes))}\n    {result.run}")
+                violations.add(f"{name}: {what}",
+                               f"case {number}, {'; '.join(map(str, changes))}\n    {result.run}")
     print(f"\n{name}")
-    table(["change", *OUTCOMES], [[kind, *total.values()] for kind, total in sorted(totals.items())])
+    table(["change", *OUTCOMES], [[kind, *total.values()]
+                                  for kind, total in sorted(totals.items())])
     if left_out:
         print(f"{left_out} cases were left out: the time limit was reached (--seconds)")
 

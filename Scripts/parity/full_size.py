@@ -1,13 +1,13 @@
 """Compares `clip` with PyTorch at full size, on seeded random weights.
 
-For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model from
-a seed, writes it as safetensors with its configuration, and encodes the same images and texts as
-`clip encode`. Prints the least cosine, the largest difference relative to the largest number of PyTorch's
-result, and likewise the largest differences of both from PyTorch in float64.
+For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model
+from a seed, writes it as safetensors with its configuration, and encodes the same images and texts
+as `clip encode`. Prints the least cosine, the largest difference relative to the largest number of
+PyTorch's result, and likewise the largest differences of both from PyTorch in float64.
 
-A name may end in @LAYERS for that number of blocks a tower, ^SIDE for images of another size than that of the
-weights, with interpolated positional embeddings, or +squash for the preprocessing of SigLIP and others
-(squashed, bilinear, 0.5).
+A name may end in @LAYERS for that number of blocks a tower, ^SIDE for images of another size than
+that of the weights, with interpolated positional embeddings, or +squash for the preprocessing of
+SigLIP and others (squashed, bilinear, 0.5).
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
@@ -35,9 +35,11 @@ from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = [
-    "RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu", "RN50x64-quickgelu",
+    "RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu",
+    "RN50x64-quickgelu",
     "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu",
-    "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160", "ViT-B-32+squash",
+    "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160",
+    "ViT-B-32+squash",
     "hf:ViT-B-32",
 ]  # fmt: skip
 TEXTS = [
@@ -74,10 +76,12 @@ def make_open_clip(name, folder):
     configuration = copy.deepcopy(open_clip.get_model_config(base))
     if "@" in name:
         configuration["vision_cfg"]["layers"] = configuration["text_cfg"]["layers"] = int(layers)
-    preprocessing = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    preprocessing = {"mean": MEAN, "std": STD, "interpolation": "bicubic",
+                     "resize_mode": "shortest"}
     if "+" in name:
         half = (0.5, 0.5, 0.5)
-        preprocessing = {"mean": half, "std": half, "interpolation": "bilinear", "resize_mode": "squash"}
+        preprocessing = {"mean": half, "std": half, "interpolation": "bilinear",
+                         "resize_mode": "squash"}
     model = open_clip.model.CLIP(**configuration).eval()
     weights = folder / "open_clip_model.safetensors"
     if weights.exists():
@@ -113,13 +117,15 @@ class HuggingFace(torch.nn.Module):
             self.model.save_pretrained(folder)
 
     def encode_text(self, tokens):
-        # By default the configuration pools at the first id 49407; the tower is causal, so padding has no effect.
+        # By default the configuration pools at the first id 49407; the tower is causal, so padding
+        # has no effect.
         states = self.model.text_model(input_ids=tokens).last_hidden_state
         pooled = states[torch.arange(len(tokens)), tokens.argmax(dim=-1)]
         return self.model.text_projection(pooled)
 
     def encode_image(self, pixels):
-        return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
+        return self.model.visual_projection(self.model.vision_model(
+            pixel_values=pixels).pooler_output)
 
 
 def difference(found, expected):
@@ -142,14 +148,15 @@ def clip_rows(clip, folder, images, options):
         output = pathlib.Path(temporary) / "rows.npy"
         texts = [part for text in TEXTS for part in ("--text", text)]
         subprocess.run(
-            [clip, "encode", *images, *texts, "--model", folder, "--reference", "--no-normalize", *options,
+            [clip, "encode", *images, *texts, "--model", folder, "--reference", "--no-normalize",
+             *options,
              "-o", output], check=True)
         rows = numpy.load(output)
     return rows[: len(images)], rows[len(images) :]
 
 
 def measure(name, folder, images, clip):
-    """Returns four numbers each for images and texts: 1 - cosine, difference, and PyTorch's and clip's differences from float64."""
+    """Returns 1 - cosine, difference, and PyTorch's and clip's from float64, of images and texts."""
     torch.manual_seed(2026)
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):
@@ -171,22 +178,26 @@ def main():
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--images", nargs="+", required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--remove", action="store_true", help="delete the weights of each model after its test")
+    parser.add_argument("--remove", action="store_true",
+                        help="delete the weights of each model after its test")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     failed = False
     print(
         f"PyTorch {torch.__version__}, open_clip {open_clip.__version__}, float32, "
         f"{len(arguments.images)} images, {len(TEXTS)} texts")
-    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - cosine | max Δ / max "
+    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - "
+          "cosine | max Δ / max "
           "| from float64: PyTorch | clip |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.models:
         folder = arguments.weights / name.replace(":", "-")
         results = measure(name, folder, arguments.images, arguments.clip)
-        print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row)
+              + " |", flush=True)
         failed |= any(
-            angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs for angle, delta, theirs, ours in results)
+            angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs
+            for angle, delta, theirs, ours in results)
         if arguments.remove:
             shutil.rmtree(folder)
     sys.exit(bool(failed))

@@ -7,8 +7,8 @@ images.safetensors holds, as uint8 [height, width, 3]:
     FILE@R@hf      transformers' CLIPImageProcessorPil at resolution R, as bytes
     FILE@R@cut     as FILE@R, of the available part of a truncated file
 and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
-images.json lists the valid files; kinds/ holds one of each kind (image_grid.py), bad/ files that must be
-rejected, or cannot be read completely.
+images.json lists the valid files; kinds/ holds one of each kind (image_grid.py), bad/ files that
+must be rejected, or cannot be read completely.
 """
 
 import json
@@ -108,7 +108,8 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     (target / "huge.png").write_bytes(image_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
     small = (good / "small.png").read_bytes()
     # Found by fuzzing: libpng allocated two gigabytes for a chunk that claims this length.
-    (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf" + small[33:])
+    (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf"
+                                            + small[33:])
     broken = bytearray((good / "small.png").read_bytes())
     broken[8 + 8 + 13] ^= 0xFF  # the first byte of IHDR's CRC
     (target / "ihdr-crc.png").write_bytes(broken)

@@ -124,7 +124,7 @@ class Recorder:
 
 
 def finish(recorder, given, image, text, scale, end_token) -> dict[str, torch.Tensor]:
-    """Returns the inputs, the outputs, and the stages with only the pooled rows of the last norms."""
+    """Returns inputs, outputs, and stages, with only the pooled rows of the last norms."""
     stages = dict(recorder.stages)
     rows = (given["tokens"] == end_token).int().argmax(dim=1)
     if "ln_final" in stages:
@@ -194,7 +194,7 @@ def hf_stages(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
 
 
 def hf_hidden_states(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
-    """The hidden states for diffusion models: every position, padded with 0 and with the end token."""
+    """The hidden states for diffusion models: every position, with both kinds of padding."""
     text = model.text_model
     tokens = given["tokens"].clone()
     for row, padding in zip(tokens, (0, 63)):
@@ -202,7 +202,8 @@ def hf_hidden_states(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         states = text(input_ids=tokens, output_hidden_states=True).hidden_states
         found = {"tokens": tokens, "last": states[-1], "penultimate": states[-2]}
-        found |= {f"{name}.ln_final": text.final_layer_norm(found[name]) for name in ("last", "penultimate")}
+        found |= {f"{name}.ln_final": text.final_layer_norm(found[name])
+                  for name in ("last", "penultimate")}
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
@@ -241,7 +242,8 @@ def make_interpolated(target: Path, model: CLIP, seed: int) -> None:
         other.load_state_dict(state)
         pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed + size))
         with torch.no_grad():
-            tensors |= {f"pixels@{size}": pixels, f"image_embedding@{size}": other.eval().encode_image(pixels)}
+            tensors |= {f"pixels@{size}": pixels,
+                        f"image_embedding@{size}": other.eval().encode_image(pixels)}
     save_file(tensors, target / "interpolated.safetensors")
 
 

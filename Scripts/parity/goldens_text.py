@@ -1,7 +1,7 @@
 """Writes Tests/Fixtures/text/tokens.json: hard strings and their token ids by OpenAI's tokenizer.
 
-"cases" have the text, OpenAI's "ids" without the start and end tokens, and the ids of "open_clip" and "hf"
-if they differ.
+"cases" have the text, OpenAI's "ids" without the start and end tokens, and the ids of "open_clip"
+and "hf" if they differ.
 """
 
 import html.entities
@@ -29,7 +29,7 @@ def load_tokenizer():
 
 
 def load_hf_tokenizer():
-    """transformers' own class with CLIP's vocabulary and the special tokens of the published file."""
+    """transformers' own class with CLIP's vocabulary and its published special tokens."""
     reference = load_tokenizer()
     merges = sorted(reference.bpe_ranks, key=reference.bpe_ranks.get)
     return CLIPTokenizerFast(
@@ -197,10 +197,12 @@ def make(target: Path, seed: int) -> None:
             unicodedata.category(c) == "Cn" and regex.match(r"[\p{L}\p{N}]", c) for c in text
         )
         entry = {"text": text, "ids": ids}
-        others = {"open_clip": open_clip_tokenizer.encode(text), "hf": hf_tokenizer(text)["input_ids"][1:-1]}
+        others = {"open_clip": open_clip_tokenizer.encode(text),
+                  "hf": hf_tokenizer(text)["input_ids"][1:-1]}
         entry |= {name: other for name, other in others.items() if other != ids}
         lines.append(json.dumps(entry, separators=(",", ":")))
     assert len(lines) >= 2000
     target.mkdir(parents=True, exist_ok=True)
-    (target / "tokens.json").write_text('{"cases":[\n' + ",\n".join(lines) + "\n]}\n", encoding="ascii")
+    (target / "tokens.json").write_text('{"cases":[\n' + ",\n".join(lines) + "\n]}\n",
+                                        encoding="ascii")
     print(f"text: {len(lines)} cases")

@@ -1,4 +1,4 @@
-"""Embeddings of the images in Examples/ and some texts by the bundled model, with PyTorch, open_clip and Pillow."""
+"""Embeddings of Examples/ and some texts by the bundled model, with PyTorch and open_clip."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 TEXTS = [
-    "a man riding bicycle", "a man climbing mountain", "a cat in a room", "an apple, a banana and grapes",
+    "a man riding bicycle", "a man climbing mountain", "a cat in a room",
+    "an apple, a banana and grapes",
     "a bus and a car on a road", "cooking in the kitchen", "A photo of a dog.", "chiaroscuro",
 ]  # fmt: skip
 

@@ -4,8 +4,9 @@
     venv/bin/python Scripts/parity/make_goldens.py
 
 It needs no network and no downloaded model: weights and images are made from a fixed seed, except
-those of the bundled model, with which models/tiny.json changes. Running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
-With --check it writes to a temporary folder and compares, byte for byte.
+those of the bundled model, with which models/tiny.json changes. Running it again gives the same
+bytes (on another kind of CPU, PyTorch may differ in the last bits). With --check it writes to a
+temporary folder and compares, byte for byte.
 
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)

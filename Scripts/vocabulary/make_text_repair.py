@@ -3,8 +3,9 @@
     VENV/bin/pip install -r Scripts/parity/requirements.txt "unicodedata2==17.0.0"
     VENV/bin/python Scripts/vocabulary/make_text_repair.py
 
-Sources/CVocabulary/mojibake.bin: the rules that detect mojibake, from the package ftfy (6.3), whose patterns
-are split here into sets of characters and sequences of sets. All numbers are little-endian.
+Sources/CVocabulary/mojibake.bin: the rules that detect mojibake, from the package ftfy (6.3), whose
+patterns are split here into sets of characters and sequences of sets. All numbers are
+little-endian.
 
     uint16 count of characters, uint16 count of rules
     uint64 x 2, uint64 the sets and rules of characters that are not in the list
@@ -34,7 +35,8 @@ from ftfy.chardata import CHARMAP_ENCODINGS, UTF8_CLUES
 
 TARGET = Path(__file__).resolve().parents[2] / "Sources" / "CVocabulary"
 ENCODINGS = [name for name in CHARMAP_ENCODINGS if name != "latin-1"]
-CLUES = ["utf8_first_of_2", "utf8_first_of_3", "utf8_first_of_4", "utf8_continuation", "utf8_continuation_strict"]
+CLUES = ["utf8_first_of_2", "utf8_first_of_3", "utf8_first_of_4", "utf8_continuation",
+         "utf8_continuation_strict"]
 BEYOND = 0x10000  # stands for all characters that no set names
 PLANE = range(BEYOND + 1)
 BEGINNING, END, WORD = 0xFE, 0xFF, "word"
@@ -88,14 +90,17 @@ def make_mojibake():
     for name in CLUES:
         (item,) = _parser.parse(f"[{UTF8_CLUES[name]}]").data
         sets.append(members(item))
-    sets += sorted({item for rule in rules for item in rule if item not in (BEGINNING, WORD)} - set(sets), key=sorted)
+    sets += sorted({item for rule in rules for item in rule
+                    if item not in (BEGINNING, WORD)} - set(sets), key=sorted)
     assert len(sets) <= 128 and len(rules) <= 64
     # Text is examined only at non-ASCII characters and two characters before.
-    assert all(any(item not in (BEGINNING, WORD) and min(item) >= 0x80 for item in rule[:3]) for rule in rules)
+    assert all(any(item not in (BEGINNING, WORD) and min(item) >= 0x80 for item in rule[:3])
+               for rule in rules)
     number = {item: index for index, item in enumerate(sets)} | {BEGINNING: BEGINNING}
 
     def mask(point):
-        return sum(1 << index for index, item in enumerate(sets) if item is not WORD and point in item)
+        return sum(1 << index for index, item in enumerate(sets) if item is not WORD
+                   and point in item)
 
     def begins(point):
         firsts = [next(item for item in rule if item != BEGINNING) for rule in rules]
@@ -112,11 +117,13 @@ def make_mojibake():
                 byte = 0
             encoded.append(byte if byte >= 0x80 or point == 0xFFFD else 0)
         if any(encoded) or mask(point) != everywhere:
-            data.append(struct.pack("<H9Bx", point, *encoded) + mask(point).to_bytes(16, "little") + struct.pack("<Q", begins(point)))
+            data.append(struct.pack("<H9Bx", point, *encoded) + mask(point).to_bytes(16, "little")
+                        + struct.pack("<Q", begins(point)))
     coded = [bytes(number[item] for item in rule) for rule in rules]
     assert max(map(len, coded)) < 8
     data += [rule.ljust(8, bytes([END])) for rule in coded]
-    return struct.pack("<HH", len(data) - len(rules), len(rules)) + everywhere.to_bytes(16, "little") + bytes(8) + b"".join(data)
+    return struct.pack("<HH", len(data) - len(rules), len(rules)) + everywhere.to_bytes(16,
+            "little") + bytes(8) + b"".join(data)
 
 
 def make_composition():
@@ -134,7 +141,8 @@ def make_composition():
         point: pair for point, pair in parts.items()
         if pair[1] and unicodedata.normalize("NFC", chr(point)) == chr(point)}
     changing |= {second for _, second in composable.values()}
-    changing |= set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # final consonants of Hangul syllables
+    changing |= set(range(0x1161, 0x1176)) | set(
+        range(0x11A8, 0x11C3))  # final consonants of Hangul syllables
     ranges = []
     for point in sorted(changing):
         if ranges and ranges[-1][1] == point - 1:

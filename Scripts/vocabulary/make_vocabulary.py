@@ -17,8 +17,8 @@ Sources/CVocabulary/merges.bin holds CLIP's 48,894 byte-pair merges. Token ids a
     65,536 x uint16                              hash table of words that are one token: ids, or 0
     256 x uint8                                  the bytes of the ids 0..<256
 
-The hash of a pair is left * 0x9E3779B1 ^ right * 0x85EBCA6B (32 bits), plus its upper half; the hash of a
-word is FNV-1a of its bytes. The slot is given by the lower bits, with linear probing.
+The hash of a pair is left * 0x9E3779B1 ^ right * 0x85EBCA6B (32 bits), plus its upper half; the
+hash of a word is FNV-1a of its bytes. The slot is given by the lower bits, with linear probing.
 
 Sources/CVocabulary/entities.bin holds the 2,231 names of html.entities.html5, spelled as they are
 there: without the "&", and with the ";" where the name has one ("amp" and "amp;" are two names).
