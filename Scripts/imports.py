@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the architecture: imports, unsafe pointers, lengths and names of the files in Sources.
 
-    python3 Scripts/imports.py               checks this package and prints the imports of each module
+    python3 Scripts/imports.py               checks this package and prints the imports
     python3 Scripts/imports.py --root DIR    checks another package
     python3 Scripts/imports.py --self-test   checks the checks, on a package in a temporary folder
 

@@ -3,7 +3,8 @@
 All have the same weights and the same number of threads, and run in turn.
 
     swift build -c release
-    VENV/bin/pip install torch torchvision open_clip_torch transformers onnx onnxruntime openvino nncf
+    VENV/bin/pip install torch torchvision open_clip_torch transformers onnx onnxruntime
+        openvino nncf
     VENV/bin/python Scripts/bench/peers.py --folder FOLDER
 
 FOLDER keeps seeded weights and the engines' versions of them (3 GB for all models). In each case

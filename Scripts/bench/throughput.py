@@ -70,7 +70,8 @@ def main():
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
-    model, images = arguments.folder / "ViT-B-32-quickgelu", arguments.folder / f"jpegs-{arguments.count}"
+    model = arguments.folder / "ViT-B-32-quickgelu"
+    images = arguments.folder / f"jpegs-{arguments.count}"
     subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model],
                    check=True)
     weights = next(path for path in model.rglob("*.safetensors"))

@@ -1,6 +1,7 @@
 """Runs 16 concurrent searches while `clip index` follows a folder that changes all the time.
 
-    python3 Scripts/faults/busy.py .build/release/clip [--images 10000] [--searchers 16] [--seconds 60]
+    python3 Scripts/faults/busy.py .build/release/clip
+        [--images 10000] [--searchers 16] [--seconds 60]
 
 Indexes 10,000 images of 32 x 32 pixels. Then `clip search` runs in a loop on 16 threads, while
 files are deleted, replaced, renamed and created, and `clip index` runs over and over. Every search

@@ -210,7 +210,9 @@ def read_index(folder):
 def difference(found, expected):
     """Describes the first difference between the entries of two indexes; None if they are equal."""
     if found is None or expected is None:
-        return None if found is expected else "there is no index" if found is None else "there is an index"
+        if found is expected:
+            return None
+        return "there is no index" if found is None else "there is an index"
     for path in sorted(set(found) | set(expected)):
         if found.get(path) != expected.get(path):
             return f"{path}: expected {expected.get(path)}, found {found.get(path)}"

@@ -1,6 +1,7 @@
 """Makes system calls fail, one at a time, while `clip index` updates an index.
 
-    python3 Scripts/faults/inject.py .build/release/clip [--kinds read,stat] [--every 1] [--seconds 1800]
+    python3 Scripts/faults/inject.py .build/release/clip
+        [--kinds read,stat] [--every 1] [--seconds 1800]
 
 Compiles `inject.c` with `cc` and preloads it. A folder of some 60 images in subfolders is indexed;
 then images are created, changed, moved and deleted. The update is repeated from the same state once
@@ -29,7 +30,8 @@ import shutil
 import subprocess
 import time
 
-from common import Violations, Workplace, arguments, change_tree, difference, in_parallel, make_tree, read_index, table
+from common import (
+    Violations, Workplace, arguments, change_tree, difference, in_parallel, make_tree, read_index, table)
 
 ERRORS = {
     "open": ["EACCES", "EMFILE", "EIO"], "read": ["EIO"], "opendir": ["EACCES", "EMFILE", "ENOMEM"],

@@ -1,6 +1,7 @@
 """Kills `clip index` and `clip encode --resume` with kill -9 at random moments.
 
-    python3 Scripts/faults/kills.py .build/release/clip [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
+    python3 Scripts/faults/kills.py .build/release/clip
+        [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
 
 `clip index`: creates 3,000 images, starts `clip index`, kills it after a random time, and so on
 until a run ends by itself. Then paths, sizes, times, digests and vectors must equal those of an
@@ -21,7 +22,8 @@ import shutil
 import subprocess
 import time
 
-from common import Violations, Workplace, arguments, change_tree, difference, make_tree, read_index, table
+from common import (
+    Violations, Workplace, arguments, change_tree, difference, make_tree, read_index, table)
 
 
 def kill_after(workplace, seconds, *command):
@@ -89,7 +91,7 @@ class IndexKills:
                                      self.rounds)
             self.ever |= set(self.paths)
             expected, _ = self.clean()
-            whole = max(0.2, first / 4)  # an update is shorter than the first run, so its kills come sooner
+            whole = max(0.2, first / 4)  # an update is shorter than the first run
 
     def check(self, expected):
         try:

@@ -1,6 +1,7 @@
 """Runs commands of `clip` under limits: memory, threads, open files, file size, a full disk.
 
-    python3 Scripts/faults/limits.py .build/release/clip [--only search,encode] [--step 10] [--seconds 1800]
+    python3 Scripts/faults/limits.py .build/release/clip
+        [--only search,encode] [--step 10] [--seconds 1800]
 
 Each command runs on small data with `--model tiny` under
 - RLIMIT_AS (`prlimit --as`) from 40 to 400 MB in steps of 10,
@@ -45,7 +46,8 @@ class Command:
 
 
 def commands(data):
-    image, images, index, npy = f"{data}/one.png", f"{data}/images", f"{data}/indexed", f"{data}/vectors.npy"
+    image, images = f"{data}/one.png", f"{data}/images"
+    index, npy = f"{data}/indexed", f"{data}/vectors.npy"
     tiny, labels = ["--model", "tiny"], f"{data}/labels.txt"
     return {
         "encode IMAGE": Command("encode", image, *tiny),

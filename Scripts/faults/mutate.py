@@ -1,6 +1,7 @@
 """Damages indexes, partial outputs and label caches at random from a seed, and uses them.
 
-    python3 Scripts/faults/mutate.py .build/release/clip [--count 5000] [--targets index,rounded] [--seconds 7200]
+    python3 Scripts/faults/mutate.py .build/release/clip
+        [--count 5000] [--targets index,rounded] [--seconds 7200]
 
 Each target has COUNT cases with one to three changes each (`damage.py` has the list):
 - `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this
@@ -32,7 +33,8 @@ import time
 from typing import NamedTuple
 
 import damage
-from common import HANG, Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table
+from common import (
+    HANG, Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table)
 
 IMAGES = 40
 

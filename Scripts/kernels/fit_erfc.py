@@ -11,7 +11,7 @@ from scipy.special import erfcx
 
 
 def remez(basis, target, x, rounds=60):
-    """Returns the c that minimises max |basis(x) @ c - target(x)| on the grid x, and the maximum."""
+    """Returns the c of the least max |basis(x) @ c - target(x)| on the grid x, and the maximum."""
     count = basis(x[:1]).shape[1] + 1
     nodes = (len(x) - 1) * (1 - np.cos(np.pi * np.arange(count) / (count - 1))) / 2
     nodes = nodes.round().astype(int)

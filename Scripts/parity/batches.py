@@ -1,6 +1,7 @@
 """Checks that an embedding has the same bits in any batch and order, on any number of threads.
 
-    VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000] [--clip .build/release/clip]
+    VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000]
+        [--clip .build/release/clip]
 
 Images of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at
 once, each time in another order, on one thread and on two: one process per batch.

@@ -4,7 +4,8 @@ The inputs are pairs of copies, and pairs of nearly equal images that must both 
 
     VENV/bin/python -m pip install numpy Pillow
     swift build -c release
-    VENV/bin/python Scripts/parity/duplicates.py [--clip .build/release/clip] [--count 1000] [--kills 100]
+    VENV/bin/python Scripts/parity/duplicates.py [--clip .build/release/clip]
+        [--count 1000] [--kills 100]
 
 Renders COUNT + COUNT pairs into a temporary folder, reproducibly from the seed: text with a letter
 or a word changed, pages with a thin line or a few words more, line drawings, black, white and
@@ -308,7 +309,7 @@ def saved_copy(rng, image, stem):
 
 
 def render(folder, count, seed):
-    """Writes copies and changed images; returns the digests of the unsaved pixels, and the kinds."""
+    """Writes copies and changed images; returns the digests of the pixels, and the kinds."""
     shows, kinds = {}, {}
 
     def content(image):

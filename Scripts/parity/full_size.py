@@ -11,7 +11,8 @@ SigLIP and others (squashed, bilinear, 0.5).
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
-    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE... [--models NAME...]
+    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE...
+        [--models NAME...]
 
 The folder keeps the weights, up to 4 GB a model, for a quick second run; --remove deletes them.
 """
@@ -156,7 +157,7 @@ def clip_rows(clip, folder, images, options):
 
 
 def measure(name, folder, images, clip):
-    """Returns 1 - cosine, difference, and PyTorch's and clip's from float64, of images and texts."""
+    """Returns 1 - cosine, and the differences of both programs from each other and from float64."""
     torch.manual_seed(2026)
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):

@@ -76,7 +76,8 @@ def make(target: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes or checks Tests/Fixtures/text/repair.json.")
+    parser = argparse.ArgumentParser(
+        description="Writes or checks Tests/Fixtures/text/repair.json.")
     parser.add_argument("--check", action="store_true", help="compare with the existing file")
     if not parser.parse_args().check:
         return make(TEXTS)

@@ -12,7 +12,8 @@ little-endian.
     count x (uint16 code point, uint8 x 9 its bytes in ENCODINGS or 0, uint8 0, uint64 x 2 its sets,
              uint64 the rules, as bits, that it may begin), by code point
     count x (uint8 x 8)  a rule: a sequence of sets (bit numbers), then 0xFF; text is bad where one
-                         matches; one of the first three sets has no ASCII. A rule that begins with 0xFE holds only where the text begins.
+                         matches; one of the first three sets has no ASCII. A rule that
+                         begins with 0xFE holds only where the text begins.
 
 Set 0 has all word characters and stays empty here; 1 to 5 are CLUES.
 
@@ -20,8 +21,10 @@ Sources/CVocabulary/composition.bin: Unicode's normal form C, from the package u
 
     uint32 count of ranges, uint32 count of pairs
     ranges x (uint32 first, uint32 last)   characters that the normal form may change or join
-    pairs x (uint32 character, uint32 first part, uint32 second part or 0)   decompositions, by character
-    pairs x uint32   the numbers of the pairs that compose again, ordered by their parts; then 0xFFFFFFFF
+    pairs x (uint32 character, uint32 first part, uint32 second part or 0)
+                     decompositions, by character
+    pairs x uint32   the numbers of the pairs that compose again, ordered by their parts;
+                     then 0xFFFFFFFF
 """
 
 import struct
