@@ -6,7 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-tsan}")
-filter=${1:-SharedUseTests|EncodingStreamTests|SharingTests|HubSharingTests|ParallelTests}
+shared='SharedUseTests|EncodingStreamTests|SharingTests|HubSharingTests'
+shared+='|teamServesConcurrentCallers|poolLimitsConcurrentCalls'
+filter=${1:-$shared}
 . Scripts/packages.sh
 install_packages
 
