@@ -6,7 +6,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     dependencies: [
         .package(name: "swift-clip", path: ".."),
-        // Measures, and compares with earlier measurements; without its trait for a malloc of its own.
+        // Measures and compares with earlier results; without its trait for another malloc.
         .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
     ],
     targets: [

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Compiles CKernels, CThreads and CSHA256 for aarch64 and checks all its functions under qemu-user: NEON loops against the
-# scalar ones, products against sums in double, threads and SHA-256; then the products of CBLAS with
-# Debian's arm64 OpenBLAS, if that can be downloaded. Needs Debian or Ubuntu.
+# Compiles CKernels, CThreads and CSHA256 for aarch64 and checks all functions under qemu-user:
+# NEON loops against the scalar ones, products against sums in double, threads and SHA-256; then the
+# products of CBLAS with Debian's arm64 OpenBLAS, if it can be downloaded. Needs Debian or Ubuntu.
 #   Scripts/arm.sh
-# The compilers are Debian's cross compiler and, if it is there, clang, which is what Swift uses.
-# Exit status 0: nothing differs; 1: something does, or does not compile.
+# The compilers are Debian's cross compiler and, if installed, clang, which Swift uses.
+# The exit status is 1 if something differs or does not compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . Scripts/packages.sh
@@ -14,14 +14,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export work
 
-# An arm64 Debian with OpenBLAS alone, in $work/root. The system is not told of the architecture.
+# An arm64 Debian with OpenBLAS only, in $work/root. The system's package lists are not changed.
 download_openblas() {
     local apt=$work/apt package
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$work/root"
     : >"$apt/status"
     local options=(-qq -o Dir::State="$apt/state" -o Dir::State::status="$apt/status"
         -o Dir::Cache="$apt/cache" -o APT::Architecture=arm64 -o APT::Architectures=arm64)
-    # apt's own user may not write here.
+    # apt's own user may be unable to write here.
     [ "$(id -u)" -ne 0 ] || options+=(-o APT::Sandbox::User=root)
     apt-get "${options[@]}" update &&
         apt-get "${options[@]}" install -y --no-install-recommends --download-only \
@@ -41,10 +41,10 @@ compile() {
         Sources/CThreads/*.c Sources/CSHA256/*.c -o "$work/$name" -lpthread -lm -ldl
 }
 
-# Each job is one word; what it prints lies in $work/JOB.log.
+# Each job is one word; its output goes to $work/JOB.log.
 run() {
     case $1 in
-        # The CPU has the first version of the instruction set, which all others can run.
+        # This CPU has the first version of the instruction set, which all CPUs can run.
         gcc)
             compile gcc aarch64-linux-gnu-gcc &&
                 qemu-aarch64-static -cpu cortex-a72 -L /usr/aarch64-linux-gnu "$work/gcc"

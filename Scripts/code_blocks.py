@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the Swift code blocks of README, DocC and doc comments into a file that the tests compile.
+"""Writes the Swift code blocks of README, DocC and doc comments to a file that the tests compile.
 
     python3 Scripts/code_blocks.py            writes Tests/ClipCommandTests/CodeBlocks.swift
-    python3 Scripts/code_blocks.py --check    compares it with what would be written
+    python3 Scripts/code_blocks.py --check    fails if the file is out of date
 
-Each block becomes the body of a function. Its imports go to the top of the file, and names that it uses
-and does not declare become parameters, with the types in NAMES. A block of another language, such as a
-part of a Package.swift, is marked with that language or none.
+Each block becomes the body of a function. Its imports go to the top of the file, and undeclared
+names become parameters, with the types in NAMES. A block of another language, such as a part of a
+Package.swift, is marked with that language or none.
 """
 
 import argparse
@@ -42,8 +42,7 @@ NAMES = {
     "vector": "[Float]",
     "vectors": "Embeddings",
 }
-# Other types in one block: the file and the number of the block in it, from 1 on.
-# Other types of the same names in some files.
+# Other types of these names in single files.
 EXCEPTIONS = {
     "VectorIndex": {"index": "VectorIndex"},
     "EmbeddingFileError": {"embeddings": "NamedEmbeddings"},
@@ -51,13 +50,13 @@ EXCEPTIONS = {
 
 
 def blocks(text: str) -> list[str]:
-    """The code between ```swift and ```, with the indentation of the first fence removed."""
+    """Returns the code between ```swift and ```, without the indentation of the fence."""
     found = re.findall(r"^( *)```swift *\n(.*?)^\1``` *$", text, re.DOTALL | re.MULTILINE)
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
 def doc_comments(source: str) -> str:
-    """The doc comments of a Swift file, without their slashes; other lines are empty."""
+    """Returns the doc comments of a Swift file without slashes; other lines are empty."""
     lines = [re.match(r"\s*/// ?(.*)", line) for line in source.splitlines()]
     return "\n".join(line.group(1) if line else "" for line in lines) + "\n"
 
@@ -72,7 +71,7 @@ def declares(code: str, name: str) -> bool:
 
 def uses(code: str, name: str) -> bool:
     code = re.sub(r"//[^\n]*", "", code)
-    # Neither a member nor the label of an argument; a string may use it by interpolation.
+    # Neither a member nor an argument label; a string may use it by interpolation.
     bare = re.sub(r'"(?:\\\(([^)]*)\)|\\.|[^"\\\n])*"', lambda found: " ".join(
         re.findall(r"\\\(([^)]*)\)", found.group())), code)
     return bool(re.search(rf"(?<![\w.]){name}\b(?!\s*:)", bare))
@@ -84,10 +83,11 @@ def function(name: str, number: int, source: str, code: str) -> str:
         if part in Path(source).name:
             types |= others
     parameters = [
-        f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key) and not declares(code, key)
+        f"{key}: {kind}" for key, kind in sorted(types.items()) if uses(code, key)
+        and not declares(code, key)
     ]
     lines = [f"    {line}".rstrip() for line in code.rstrip().splitlines()]
-    # Without a warning of variables that are not used.
+    # Avoids warnings about unused variables.
     for declared in re.findall(r"^(?:let|var) (\w+|\([\w, ]+\))", code, re.MULTILINE):
         lines.append(f"    _ = {declared}")
     return "\n".join(
@@ -100,7 +100,7 @@ def function(name: str, number: int, source: str, code: str) -> str:
 
 
 def documents() -> list[tuple[str, str]]:
-    """The name and the text of each file that may have blocks."""
+    """Returns the name and the text of each file that may have blocks."""
     paths = [ROOT / "README.md", *sorted((ROOT / "Sources").glob("*/*.docc/**/*.md"))]
     found = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
     for path in sorted((ROOT / "Sources").rglob("*.swift")):
@@ -118,23 +118,27 @@ def contents() -> str:
                 room = source.split("/")[1]
                 imports.add("CLIP" if room == "Tokenizers" else room)  # CLIP exports Tokenizers
             code = re.sub(r"^import \w+\n+", "", code, flags=re.MULTILINE)
-            stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(".md").removesuffix(".swift"))
+            stem = re.sub(r"\W", "_", source.removeprefix("Sources/").removesuffix(
+                ".md").removesuffix(".swift"))
             functions.append(function(f"{stem}_{number}", number, source, code))
     assert functions, "no code block was found"
     return "\n".join([
-        "// Written by Scripts/code_blocks.py: the code blocks of README, DocC and doc comments, to be compiled.",
+        "// Written by Scripts/code_blocks.py from the code blocks of README, DocC and doc "
+        "comments.",
         "// swift-format-ignore-file", "", *(f"import {name}" for name in sorted(imports)), "",
         "\n\n".join(functions), ""])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes the code blocks of the documentation for the tests.")
-    parser.add_argument("--check", action="store_true", help="compare with what is there")
+    parser = argparse.ArgumentParser(description="Writes the code blocks of the documentation for "
+                                                 "the tests.")
+    parser.add_argument("--check", action="store_true", help="fail if the file is out of date")
     text = contents()
     if not parser.parse_args().check:
         TARGET.write_text(text, encoding="utf-8")
     elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-        sys.exit("Tests/ClipCommandTests/CodeBlocks.swift differs: run python3 Scripts/code_blocks.py")
+        sys.exit("Tests/ClipCommandTests/CodeBlocks.swift differs: run python3 "
+                 "Scripts/code_blocks.py")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks the completions of clip in bash, zsh and fish, those that are installed:
+# Checks the completions of clip in bash, zsh and fish, if they are installed:
 #
 #     Scripts/completions.sh [CLIP [SHELL...]]
 #
-# Each shell loads its script and completes some command lines in a folder of a few files.
+# Each shell loads its script and completes command lines in a folder with a few files.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 clip=$(realpath "${1:-$root/.build/debug/clip}")
@@ -20,7 +20,7 @@ touch ex/bike.jpg ex/dog.jpg ex/weights.safetensors ex/notes.txt labels.txt vect
 export PATH=$work/bin:$PATH HOME=$work/home
 unset CLIP_MODEL CLIP_HOME HF_HOME HF_HUB_CACHE
 
-# A command line, then what is to be among its completions, and after a ! what is not.
+# A command line, then expected completions, and after a ! unwanted ones.
 cases=(
     'clip zeroshot ex/bi|ex/bike.jpg|!ex/dog.jpg'
     'clip encode ex/|ex/bike.jpg ex/dog.jpg'
@@ -38,7 +38,7 @@ cases=(
     'clip verify --as ViT-B/3|ViT-B/32'
 )
 
-# complete_in SHELL LINE: the completions, one a line.
+# complete_in SHELL LINE: prints the completions, one per line.
 complete_in() {
     case $1 in
     bash)
@@ -52,7 +52,7 @@ complete_in() {
             printf "%s\n" "${COMPREPLY[@]}"' bash "$work/clip.bash" "$2"
         ;;
     fish)
-        # What fish offers depends on its command line, which it has at a terminal alone.
+        # The completions of fish depend on its command line, which exists only at a terminal.
         rm -f "$work"/{done,offered}
         {
             printf 'complete -C "%s" >%s/offered; touch %s/done; exit\n' "$2" "$work" "$work"
@@ -61,7 +61,7 @@ complete_in() {
         cut -f 1 "$work/offered"
         ;;
     zsh)
-        # A zsh at a terminal of its own; what it would offer goes through compadd.
+        # A zsh at its own terminal; compadd receives all completions.
         cat >"$work/zshrc" <<'END'
 unset zle_bracketed_paste
 PROMPT= RPROMPT=
@@ -107,7 +107,7 @@ END
                 zpty -r -t shell ignored; sleep 0.1
             done
             zpty -d shell' >"$work/zsh.log" 2>&1 || true
-        # A single match is in the line itself.
+        # A single match is inserted into the line.
         sed -n 's/^line .* //p; /^line /!p' "$work/offered" 2>/dev/null
         sed -n 's/^line .* \([^ ][^ ]*\) $/\1/p' "$work/offered" 2>/dev/null
         ;;

@@ -21,6 +21,6 @@ for image in "${images[@]}"; do
 done
 if [ "$model" = tiny ]; then
     echo
-    echo "The model tiny knows pictograms and little else: see Weights/README.md. For photographs, set"
-    echo "CLIP_MODEL to a file or folder of CLIP weights, or to a name after clip pull NAME."
+    echo "The model tiny knows pictograms and little else: see Weights/README.md. For photographs,"
+    echo "set CLIP_MODEL to a file or folder of CLIP weights, or to a name after clip pull NAME."
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formats every Swift file, or with --check says what is not formatted.
+# Formats every Swift file; --check reports files that are not formatted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --check ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Feeds the parsers with what libFuzzer makes up, under AddressSanitizer and UndefinedBehaviorSanitizer.
-#   Scripts/fuzz.sh [SECONDS [TARGET...]]     600 seconds each of all targets, two at a time, if not told
-# What it finds lies in WORK/TARGET/found; its corpus, which begins with the tests' fixtures, beside that.
+# Runs libFuzzer on the parsers, under AddressSanitizer and UndefinedBehaviorSanitizer.
+#   Scripts/fuzz.sh [SECONDS [TARGET...]]     default: 600 seconds each, all targets, two at a time
+# Findings go to WORK/TARGET/found, the corpus, which begins with the tests' fixtures, beside them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-fuzz}")
@@ -15,7 +15,8 @@ install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
 swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
     -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \
     -Xcc -fno-sanitize-recover=undefined -Xswiftc -use-ld=lld
-binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --show-bin-path)/Fuzz
+binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release \
+    --show-bin-path)/Fuzz
 
 seeds() {
     local fixtures=Tests/Fixtures
@@ -45,8 +46,10 @@ PYTHON
     fi
     "$binary" "$1" -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=3000 \
         -malloc_limit_mb=1500 -artifact_prefix="$folder/found/" -print_final_stats=1 \
-        "$folder/corpus" >"$folder/log" 2>&1 && outcome="nothing found" || outcome="FOUND something: $folder/log"
-    echo "$1: $outcome" $(grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY' "$folder/log")
+        "$folder/corpus" >"$folder/log" 2>&1 &&
+        outcome="nothing found" || outcome="FOUND something: $folder/log"
+    echo "$1: $outcome" \
+        $(grep -E '^stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY' "$folder/log")
     [ "$outcome" = "nothing found" ]
 }
 

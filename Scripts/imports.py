@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Checks the architecture: imports, unsafe pointers, lengths and names of the files in Sources.
 
-    python3 Scripts/imports.py               checks this package and prints the imports of each module
+    python3 Scripts/imports.py               checks this package and prints the imports
     python3 Scripts/imports.py --root DIR    checks another package
     python3 Scripts/imports.py --self-test   checks the checks, on a package in a temporary folder
 
 The rules:
 
 - A module imports only what MODULES allows, in Swift and in C. No arrow points up or sideways.
-- Foundation is for the command; in libraries only files whose names begin with Foundation import it.
+- Foundation is for the command; in libraries, only files whose names begin with Foundation import
+  it.
 - Package.swift declares the modules that a module imports, and no others.
 - Unsafe pointers occur only in UNSAFE_MODULES and UNSAFE_FILES.
 - No file has more than LONGEST lines, and no type has the name of a module.
@@ -23,7 +24,8 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = [
-    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images", "Tensors", "Files",
+    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
+    "Tensors", "Files",
 ]
 
 # The modules that each module may import, from the top down.
@@ -42,11 +44,11 @@ MODULES = {
 }
 EVERYWHERE = {"Files", "Synchronization", "Glibc", "Musl", "Darwin"}
 FOUNDATION = {"Foundation", "FoundationEssentials"}
-# Images of Apple's frameworks, where they can be imported.
+# Image types of Apple's frameworks, where they can be imported.
 FRAMEWORKS = {"Images": {"CoreGraphics", "CoreVideo"}, "CLIP": {"CoreGraphics", "CoreVideo"}}
 
 UNSAFE_MODULES = {"Files", "Tensors", "Images"}
-# One wrapper of each C library or compiled-in table.
+# The wrapper of each C library or compiled-in table.
 UNSAFE_FILES = {
     "CLIPSearch": {"SQLite.swift"},
     "CLIPHub": {"HTTP.swift", "Registry.swift"},
@@ -61,24 +63,25 @@ IMPORT = re.compile(
     r"^\s*(?:@\w+(?:\(\w+\))?\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?"
     r"import\s+(?:(?:struct|class|enum|protocol|typealias|func|let|var)\s+)?(\w+)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
-# At the beginning of a line: not within another type.
+# At the beginning of a line, so not within another type.
 TYPE = re.compile(r"^(?:@\w+\s+|[a-z]+\s+)*(?:struct|class|enum|actor|protocol|typealias)\s+(\w+)")
 
 
 def blanked(text: str) -> str:
-    """Swift source with spaces for the letters of comments and string literals; lines stay lines."""
+    """Returns Swift source with blanked comments and string literals, line by line."""
     pattern = re.compile(
         r'//[^\n]*|/\*.*?\*/|#+"(?:.*?)"#+|"""(?:\\.|.)*?"""|"(?:\\.|[^"\\\n])*"', re.DOTALL)
     return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
 
 
 class Package:
-    """The modules below Sources, their imports, and the violations that were found."""
+    """The modules in Sources, their imports, and the violations found."""
 
     def __init__(self, root: Path):
         self.root = root
         self.errors = []
-        self.folders = {path.name: path for path in sorted((root / "Sources").iterdir()) if path.is_dir()}
+        self.folders = {path.name: path for path in sorted((root / "Sources").iterdir())
+                        if path.is_dir()}
         self.headers = {
             header.name: name
             for name, folder in self.folders.items()
@@ -152,8 +155,8 @@ class Package:
 
     @staticmethod
     def manifest(path: Path) -> dict:
-        """The line and the dependencies of each target in Package.swift."""
-        # Comments go, strings stay.
+        """Returns the line and the dependencies of each target in Package.swift."""
+        # Comments are removed, strings are kept.
         text = re.sub(
             r'("(?:\\.|[^"\\\n])*")|//[^\n]*', lambda found: found.group(1) or "", path.read_text())
         targets = {}
@@ -163,9 +166,11 @@ class Package:
             names = set()
             if found := re.search(r"\bdependencies:\s*\[", body):
                 listed = body[found.end():closing(body, found.end() - 1)]
-                # Of .product(name: "A", package: "b") and .target(name: "A", condition: …), the name counts.
+                # In .product(name: "A", package: "b") and .target(name: "A", condition: …), the
+                # name counts.
                 listed = re.sub(
-                    r'\.\w+\(\s*name:\s*("\w+").*?(?=,\s*(?:"|\.product|\.target)|$)', r"\1", listed,
+                    r'\.\w+\(\s*name:\s*("\w+").*?(?=,\s*(?:"|\.product|\.target)|$)', r"\1",
+                    listed,
                     flags=re.DOTALL)
                 names = set(re.findall(r'"(\w+)"', listed))
             elif "condition:" in body or "dependencies:" not in body and start.group(1) in targets:
@@ -178,11 +183,12 @@ class Package:
         order += [name for name in self.folders if name not in order and self.imports[name]]
         width = max(map(len, order), default=0)
         return "\n".join(
-            f"{name:{width}} -> {', '.join(sorted(self.imports[name])) or 'nothing'}" for name in order)
+            f"{name:{width}} -> {', '.join(sorted(self.imports[name])) or 'nothing'}"
+            for name in order)
 
 
 def closing(text: str, start: int) -> int:
-    """The place of the bracket that closes the one at `start`; brackets in strings do not count."""
+    """Returns the place of the bracket that closes the one at `start`, ignoring strings."""
     depth = 0
     for found in re.finditer(r'"(?:\\.|[^"\\\n])*"|[()\[\]]', text[start:]):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(found.group(), 0)
@@ -211,13 +217,15 @@ let package = Package(
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "CSQLite"]),
     ])
 """,
-    "Sources/ClipCommand/Clip.swift": "@preconcurrency import ArgumentParser\nimport CLIP\nimport Foundation\n",
+    "Sources/ClipCommand/Clip.swift": "@preconcurrency import ArgumentParser\nimport CLIP\nimport "
+                                      "Foundation\n",
     "Sources/CLIP/CLIPModel.swift": """public import Tensors
     internal import Files
 /* import Foundation */ // import ClipCommand
 let a = "UnsafePointer"
 """,
-    "Sources/Tensors/Matrix.swift": "internal import CKernels\npackage import Files\nlet p: UnsafePointer<Float>\n",
+    "Sources/Tensors/Matrix.swift": "internal import CKernels\npackage import Files\nlet p: "
+                                    "UnsafePointer<Float>\n",
     "Sources/CKernels/loops.c": '#include "include/CKernels.h"\n#include <stdint.h>\n',
     "Sources/CKernels/include/CKernels.h": "",
     "Sources/CImageCodecs/png.c": "#include <png.h>\n",
@@ -226,12 +234,12 @@ let a = "UnsafePointer"
 
 
 def declaring(*names: str) -> str:
-    """The sample's Package.swift with other dependencies of CLIP."""
+    """Returns the sample's Package.swift with other dependencies of CLIP."""
     listed = ", ".join(f'"{name}"' for name in names)
     return SAMPLE["Package.swift"].replace('"Tensors", "Files"', listed)
 
 
-# A changed file, and the violation that it must give; None if it must give none.
+# A changed file, and the expected violation; None if there is none.
 VIOLATIONS = [
     ("Sources/Tensors/Up.swift", "@_exported import CLIP\n",
      "Sources/Tensors/Up.swift:1: Tensors may not import CLIP"),
@@ -240,14 +248,16 @@ VIOLATIONS = [
     ("Sources/CLIP/Text.swift", "import Foundation\n",
      "Sources/CLIP/Text.swift:1: CLIP imports Foundation outside of Foundation*.swift"),
     ("Sources/CLIP/FoundationURL.swift", "public import Foundation\n", None),
-    ("Sources/CLIP/Raw.swift", "let a = 1\nx.withUnsafeBytes { _ in }\n", "Sources/CLIP/Raw.swift:2: withUnsafeBytes in CLIP"),
+    ("Sources/CLIP/Raw.swift", "let a = 1\nx.withUnsafeBytes { _ in }\n",
+     "Sources/CLIP/Raw.swift:2: withUnsafeBytes in CLIP"),
     ("Sources/CLIP/Async.swift", "await withUnsafeThrowingContinuation { _ in }\n", None),
     ("Sources/CLIP/Long.swift", "\n" * 401, "Sources/CLIP/Long.swift:401: 401 lines"),
     ("Sources/Files/Name.swift", "public struct Files {}\n",
      "Sources/Files/Name.swift:1: the type Files has the name of a module"),
     ("Sources/CImageCodecs/up.c", '#include "CKernels.h"\n',
      "Sources/CImageCodecs/up.c:1: CImageCodecs may not import CKernels"),
-    ("Sources/New/New.swift", "import CLIP\n", "Sources/New/New.swift:1: New is in no line of the table"),
+    ("Sources/New/New.swift", "import CLIP\n",
+     "Sources/New/New.swift:1: New is in no line of the table"),
     ("Package.swift", declaring("Tensors", "Files", "ClipCommand"),
      "Package.swift:5: CLIP may not depend on ClipCommand"),
     ("Package.swift", declaring("Tensors", "Files", "Images"),
@@ -264,16 +274,19 @@ def self_test() -> None:
                 (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / path).write_text(content)
             package = Package(Path(folder))
-        # One violation gives no others, but that an import is not declared.
+        # One violation causes no others, except that an import is not declared.
         errors = [
-            error for error in package.errors if "does not depend on it" not in error or error == expected
+            error for error in package.errors if "does not depend on it" not in error
+            or error == expected
         ]
         found = "; ".join(errors)
         good = found.startswith(expected) and len(errors) == 1 if expected else not errors
         if not good:
-            sys.exit(f"self-test failed\ninput: {name}\n{text}\nexpected: {expected}\nfound: {found or None}")
+            sys.exit(f"self-test failed\ninput: {name}\n{text}\nexpected: {expected}\nfound: "
+                     f"{found or None}")
         if name is None and "Tensors      -> CKernels, Files\n" not in package.table():
-            sys.exit(f"self-test failed\nexpected: Tensors -> CKernels, Files\nfound:\n{package.table()}")
+            sys.exit(f"self-test failed\nexpected: Tensors -> CKernels, "
+                     f"Files\nfound:\n{package.table()}")
     print(f"self-test: {len(VIOLATIONS) + 1} packages as expected")
 
 

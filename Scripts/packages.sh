@@ -1,5 +1,5 @@
-# Sourced by the other scripts: installs Debian packages that are missing, those given or those that the
-# build needs, and names the commit.
+# Sourced by the other scripts: installs missing Debian packages (the given ones, or those of the
+# build), and names the commit.
 
 install_packages() {
     local missing=() package
@@ -18,7 +18,8 @@ install_packages() {
         "${missing[@]}" >/dev/null
 }
 
-# The commit that is built, for `clip --version`; a + behind it if files have been changed.
+# The commit for `clip --version`, with a + if files have been changed.
 CLIP_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true)
-[ -z "$CLIP_COMMIT" ] || [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || CLIP_COMMIT+=+
+[ -z "$CLIP_COMMIT" ] ||
+    [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || CLIP_COMMIT+=+
 export CLIP_COMMIT

@@ -8,7 +8,7 @@
 - No line of Swift, C or shell is longer than 100 columns.
 - Images are called images.
 
-Prints FILE:LINE: what is wrong; exit status 1 if anything is.
+Prints FILE:LINE and the problem of each finding; the exit status is 1 if there are any.
 """
 
 import pathlib

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, builds with and without the default
-# traits, tests in debug and release, on every instruction set that the CPU has and with every engine, and
-# the kernels for ARM under an emulator.
+# Checks everything that must hold before a change lands: format, builds with and without the
+# default traits, tests in debug and release, on every instruction set of the CPU and with every
+# engine, and the kernels for ARM under an emulator.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . Scripts/packages.sh
 install_packages
 step() { printf '\n== %s\n' "$*"; }
-# One line a test is enough where all is well; what fails is printed whole.
+# One line per test is enough for successes; failures are printed in full.
 quietly() { grep -vE '^(\[[0-9]+/|◇ |✔ Test case|✔ Test [A-Za-z]+\(|↳ ///)' || true; }
 
 step Format
 Scripts/format.sh --check
 
-# Those of the rooms that the traits change.
+# Only the modules that the traits change.
 step Debug, without the default traits
 swift build --build-tests --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
 swift test --skip-build --scratch-path .build/plain --disable-default-traits \
@@ -22,13 +22,15 @@ swift test --skip-build --scratch-path .build/plain --disable-default-traits \
 
 step Debug
 swift test 2>&1 | quietly
-# What an instruction set or an engine cannot change is tested once, above.
-without_arithmetic='EngineTests|TokenizerTests|CheckpointTests|WeightsTests|SafetensorsTests|EncodingStreamTests'
-sets=$(.build/debug/clip --version --json | sed 's/.*"instruction_sets":\[\([^]]*\)\].*/\1/; s/[",]/ /g')
+# Tests that do not depend on instruction set or engine run once, above.
+without_arithmetic='EngineTests|TokenizerTests|CheckpointTests|WeightsTests|SafetensorsTests'
+without_arithmetic+='|EncodingStreamTests'
+sets=$(.build/debug/clip --version --json |
+    sed 's/.*"instruction_sets":\[\([^]]*\)\].*/\1/; s/[",]/ /g')
 for isa in $sets; do
     step "Debug, on $isa"
-    CLIP_ISA=$isa CLIP_ENGINE=native swift test --skip-build --filter 'TensorsTests|ParityTests|CLIPTests' \
-        --skip "$without_arithmetic" 2>&1 | quietly
+    CLIP_ISA=$isa CLIP_ENGINE=native swift test --skip-build \
+        --filter 'TensorsTests|ParityTests|CLIPTests' --skip "$without_arithmetic" 2>&1 | quietly
 done
 step "Debug, products by a BLAS"
 CLIP_ENGINE=blas swift test --skip-build --filter 'ParityTests|CLIPTests' \
@@ -45,6 +47,6 @@ step 'Completions in the shells that are installed'
 Scripts/completions.sh .build/debug/clip
 
 step Release
-# The command as users build it, then the tests, which need to see what is internal.
+# The command as users build it, then the tests, which need internal declarations.
 swift build -c release --product clip
 swift test -c release --scratch-path .build/tests -Xswiftc -enable-testing 2>&1 | quietly

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Runs tests under ThreadSanitizer, and fails if it reports a race.
-#   Scripts/tsan.sh [FILTER]     the tests that use one object from many threads, if not told
-# ThreadSanitizer does not see the lock within the standard library's Mutex and would report all that
-# it guards. So a copy of the sources is built in which Mutex is a lock of POSIX threads instead.
+#   Scripts/tsan.sh [FILTER]     default: the tests that use one object from many threads
+# ThreadSanitizer does not see the lock in the standard library's Mutex and would report everything
+# that it guards. So a copy of the sources is built in which Mutex is a POSIX lock.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-tsan}")
-filter=${1:-SharedUseTests|EncodingStreamTests|SharingTests|HubSharingTests|ParallelTests}
+shared='SharedUseTests|EncodingStreamTests|SharingTests|HubSharingTests'
+shared+='|teamServesConcurrentCallers|poolLimitsConcurrentCalls'
+filter=${1:-$shared}
 . Scripts/packages.sh
 install_packages
 

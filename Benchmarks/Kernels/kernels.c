@@ -1,5 +1,5 @@
-// Times the loops and products of CKernels on one thread: the best of many runs of each, and for
-// products the operations per second. Scripts/bench/kernels.sh builds and runs it.
+// Times the loops and products of CKernels on one thread: the best of many runs, and for products
+// the operations per second. Scripts/bench/kernels.sh builds and runs it.
 
 #define _GNU_SOURCE
 #include "CKernels.h"
@@ -54,7 +54,7 @@ static void run_activation(benchmark *benchmark) {
         benchmark->x, NULL, benchmark->count, benchmark->activation);
 }
 
-// The least seconds of one run, among samples of about 10 ms in half a second.
+// The fastest run in seconds, among samples of about 10 ms in half a second.
 static double seconds_of(void (*run)(benchmark *), benchmark *benchmark) {
     double begin = now();
     run(benchmark);
@@ -70,7 +70,7 @@ static double seconds_of(void (*run)(benchmark *), benchmark *benchmark) {
     return best;
 }
 
-// Products with the weights of an MLP of ViT-B.
+// Products with the MLP weights of ViT-B.
 static void time_products(const clip_kernels *table) {
     enum { inputs = 768, outputs = 3072 };
     struct {

@@ -1,8 +1,9 @@
 import CLIP
 import Foundation
 
-/// Encodes images and prints a row of numbers for each, in order. Ctrl-C or a time limit in seconds
-/// cancels the task; the rows up to then are printed.
+/// Encodes images and prints a row of numbers for each, in order.
+///
+/// Ctrl-C or a time limit in seconds cancels the task; the rows up to then are printed.
 ///
 ///     swift run EncodeImages Weights/tiny.safetensors 60 Examples/*.jpg > rows.tsv
 @main
@@ -33,7 +34,9 @@ struct EncodeImages {
         }
     }
 
-    /// Returns the number of images that could not be read.
+    /// Prints the embeddings of images.
+    ///
+    /// - Returns: The number of images that could not be read.
     static func encode(_ paths: [String], modelPath: String) async throws -> Int {
         let model = try CLIPModel(path: modelPath)
         var failures = 0

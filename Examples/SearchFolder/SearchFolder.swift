@@ -3,8 +3,10 @@ import CLIPHub
 import CLIPSearch
 import Foundation
 
-/// Searches a folder of images by text. The index is brought up to date first; it is kept in the
-/// folder, so that only new and changed images are encoded.
+/// Searches a folder of images by text.
+///
+/// The index is updated first. It is stored in the folder, so that only new and changed images are
+/// encoded.
 ///
 ///     swift run SearchFolder ~/Images "a dog on a beach"
 ///     swift run SearchFolder ~/Images "a dog on a beach" ViT-B/32
@@ -25,9 +27,7 @@ struct SearchFolder {
 
     static func search(_ folder: String, for query: String, modelName: String) throws {
         let model = try load(modelName)
-        let update = try IndexUpdate(
-            folder: folder, model: model, modelName: modelName)
-        let summary = try update.run()
+        let summary = try IndexUpdate(folder: folder, model: model, modelName: modelName).run()
         for failure in summary.failures { print("\(failure.path): \(failure.reason)") }
         print("\(summary.encoded) new images, \(summary.unchanged) unchanged")
 
@@ -36,7 +36,7 @@ struct SearchFolder {
         for match in try index.search(embedding, top: 5) { print(match.cosine, match.path) }
     }
 
-    /// A model that is installed, by its name, or else a file or folder of weights.
+    /// Returns an installed model by its name, or a model from a file or folder of weights.
     static func load(_ name: String) throws -> CLIPModel {
         if FileManager.default.fileExists(atPath: name) { return try CLIPModel(path: name) }
         guard let installed = try ModelHub().find(name) else {

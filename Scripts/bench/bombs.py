@@ -1,11 +1,12 @@
-"""Memory and time that `clip` takes for small files of very large images.
+"""Measures the memory and time that `clip` takes for small files of very large images.
 
     python3 Scripts/bench/bombs.py .build/release/clip
 
-Makes about thirty files in a temporary folder, and runs `clip preprocess` and `clip encode --model tiny` on each alone,
-with one thread. Prints the peak of resident memory and the CPU seconds of the worse of the two. An image may be
-refused. The exit status is 1 if any took more than 400 MB or 5 seconds, or ended by a signal. Pillow is needed for two
-of the files; without it they are left out.
+Creates about thirty files in a temporary folder, and runs `clip preprocess` and `clip encode
+--model tiny` on each one alone, with one thread. Prints the peak resident memory and the CPU
+seconds of the worse of the two. An image may be rejected. The exit status is 1 if any run took more
+than 400 MB or 5 seconds, or ended by a signal. Pillow is needed for two of the files; without it
+they are left out.
 """
 
 import argparse
@@ -17,8 +18,9 @@ import sys
 import tempfile
 import zlib
 
-SIDE = 13377  # nearly the 178,956,970 pixels that are allowed
-PASSES = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)]
+SIDE = 13377  # nearly the limit of 178,956,970 pixels
+PASSES = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2),
+          (0, 1, 1, 2)]
 
 
 def png(width, height, depth, colours, interlaced=False, extra=()):
@@ -31,7 +33,8 @@ def png(width, height, depth, colours, interlaced=False, extra=()):
     total = size(width, height)
     if interlaced:
         total = sum(
-            size(len(range(x, width, across)), len(range(y, height, down))) for x, across, y, down in PASSES)
+            size(len(range(x, width, across)), len(range(y, height, down)))
+            for x, across, y, down in PASSES)
     packer, data = zlib.compressobj(9), []
     zeros = bytes(1 << 20)
     while total > 0:
@@ -40,22 +43,26 @@ def png(width, height, depth, colours, interlaced=False, extra=()):
     data.append(packer.flush())
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I",
+                zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, int(interlaced))
-    palette = [chunk(b"PLTE", bytes(range(3 * 2**depth % 256)) or bytes(768))] if colours == 3 else []
-    chunks = [chunk(b"IHDR", header), *palette, *(chunk(*e) for e in extra), chunk(b"IDAT", b"".join(data))]
+    palette = [chunk(b"PLTE", bytes(range(3 * 2**depth % 256))
+                     or bytes(768))] if colours == 3 else []
+    chunks = [chunk(b"IHDR", header), *palette,
+              *(chunk(*e) for e in extra), chunk(b"IDAT", b"".join(data))]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def bits_of(text):
-    """Bits as the data of a scan, filled up with ones."""
+    """The data of a scan: bits, padded with ones."""
     text += "1" * (-len(text) % 8)
-    return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00") if text else b""
+    return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff",
+            b"\xff\x00") if text else b""
 
 
 def jpeg(side, components, sampling=1, scans=None):
-    """An image of one colour: baseline, or progressive with that many scans."""
+    """An image of one colour: baseline, or progressive with a number of scans."""
     def segment(marker, content):
         return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
@@ -75,11 +82,11 @@ def jpeg(side, components, sampling=1, scans=None):
     file += segment(0xDB, b"\0" + b"\x01" * 64)
     header = bytes([components]) + b"".join(bytes([number, 0]) for number in numbers)
     if scans is None:
-        # Each block is 0 for its mean and 0 for the end of it.
+        # Each block is a 0 for its DC value and a 0 for its end.
         file += segment(0xC0, frame) + segment(0xC4, table(0, 0) + table(0x10, 0))
         data = bytes(-(-units * per_unit * 2 // 8))
         return file + segment(0xDA, header + b"\0\x3f\0") + data + b"\xff\xd9"
-    # The means, and then again and again 32,767 blocks at once that end where they begin.
+    # The DC values, and then again and again runs of 32,767 empty blocks.
     file += segment(0xC2, frame) + segment(0xC4, table(0, 0) + table(0x10, 0xE0))
     file += segment(0xDA, header + b"\0\0\0") + bytes(-(-units * per_unit // 8))
     runs = -(-(blocks(side) ** 2) // 32767)
@@ -88,7 +95,7 @@ def jpeg(side, components, sampling=1, scans=None):
 
 
 def lossless_webp(side, alpha=False):
-    """Five codes of one symbol each: no bit a pixel."""
+    """Five codes of one symbol each, so that a pixel takes no bits."""
     bits = f"{side - 1:014b}"[::-1] * 2 + ("1" if alpha else "0") + "000" + "000"
     bits += "10" + "0" + "0" + ("10" + "1" + "10101010") * 3 + "10" + "0" + "0"
     bits = bits.ljust(-(-len(bits) // 8) * 8, "0")
@@ -99,16 +106,17 @@ def lossless_webp(side, alpha=False):
 
 
 def lossy_webp(path, mode, side):
-    """By Pillow, in a process of its own, whose memory must not count."""
+    """Written by Pillow in another process, whose memory must not count."""
     code = "import sys; from PIL import Image; Image.MAX_IMAGE_PIXELS = None; " \
         "Image.new(sys.argv[1], (int(sys.argv[2]),) * 2, (90, 120, 30, 128)[:len(sys.argv[1])])" \
         ".save(sys.argv[3], quality=30, method=0)"
-    done = subprocess.run([sys.executable, "-c", code, mode, str(side), str(path)], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, mode, str(side), str(path)],
+                          capture_output=True)
     return done.returncode == 0
 
 
 def files(folder):
-    """Names and content; those without content are written or named elsewhere."""
+    """Names and contents; files without content are written or named elsewhere."""
     long_text = b"Raw profile type exif\0\0" + zlib.compress(bytes(1 << 27), 9)
     yield "1-bit.png", png(SIDE, SIDE, 1, 0)
     yield "grey.png", png(SIDE, SIDE, 8, 0)
@@ -145,7 +153,8 @@ def files(folder):
     yield "lossless.webp", lossless_webp(SIDE)
     yield "lossless-fits.webp", lossless_webp(6200)
     yield "lossless-alpha-fits.webp", lossless_webp(5800, alpha=True)
-    for name, mode, side in [("lossy-fits.webp", "RGB", 10100), ("lossy-alpha-fits.webp", "RGBA", 5800)]:
+    for name, mode, side in [("lossy-fits.webp", "RGB", 10100),
+                             ("lossy-alpha-fits.webp", "RGBA", 5800)]:
         if lossy_webp(folder / name, mode, side):
             yield name, None
     with open(folder / "zeros.jpg", "wb") as file:
@@ -155,7 +164,7 @@ def files(folder):
 
 
 def run(arguments):
-    """The peak of memory in MB, CPU seconds, exit status, and the last line of the errors."""
+    """Returns the peak memory in MB, the CPU seconds, the exit status, and the last error line."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = process.stderr.read().decode(errors="replace").strip()
     process.stderr.close()
@@ -170,9 +179,11 @@ def run(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", help="the binary")
-    parser.add_argument("--memory", type=float, default=400, help="the most, in MB (default: 400)")
-    parser.add_argument("--seconds", type=float, default=5, help="the most, of CPU time (default: 5)")
-    parser.add_argument("--only", default="", help="a part of the names of the files that are tried")
+    parser.add_argument("--memory", type=float, default=400,
+                        help="the limit of memory in MB (default: 400)")
+    parser.add_argument("--seconds", type=float, default=5,
+                        help="the limit of CPU time in seconds (default: 5)")
+    parser.add_argument("--only", default="", help="only files whose names contain this")
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as name:
@@ -188,16 +199,20 @@ def main():
             output = str(folder / "out.npy")
             runs = [
                 run([arguments.clip, "preprocess", str(path), "-o", output]),
-                run([arguments.clip, "encode", "--model", "tiny", "--threads", "1", "--quiet", str(path)]),
+                run([arguments.clip, "encode", "--model", "tiny", "--threads", "1", "--quiet",
+                     str(path)]),
             ]
             memory, seconds = max(r[0] for r in runs), max(r[1] for r in runs)
-            is_over = memory > arguments.memory or seconds > arguments.seconds or any(r[2] < 0 for r in runs)
+            is_over = memory > arguments.memory or seconds > arguments.seconds or any(r[2] < 0
+                    for r in runs)
             failed += is_over
             message = runs[1][3].replace(str(folder) + "/", "")
-            print(f"{name:26} {size:11,} {memory:8.0f} {seconds:6.2f} {'OVER' if is_over else '    '} {message}", flush=True)
+            print(f"{name:26} {size:11,} {memory:8.0f} {seconds:6.2f} "
+                  f"{'OVER' if is_over else '    '} {message}", flush=True)
             if folder in path.parents:
                 path.unlink()
-    print(f"{failed} over {arguments.memory:g} MB or {arguments.seconds:g} s" if failed else "all within the limits")
+    print(f"{failed} over {arguments.memory:g} MB or {arguments.seconds:g} s" if failed
+          else "all within the limits")
     return 1 if failed else 0
 
 

@@ -1,11 +1,11 @@
-"""A collection of generated images through `clip index`: killed at random moments, moved, deleted.
+"""Indexes generated images with `clip index`, kills it at random moments, moves and deletes files.
 
     swift build -c release
     VENV/bin/pip install numpy pillow
     VENV/bin/python Scripts/bench/collection.py --folder FOLDER
 
-FOLDER gets the images, of which one in a hundred is broken in one of ten ways. Prints what must hold, or
-fails.
+FOLDER gets the images, of which one in a hundred is broken in one of ten ways. Prints the
+measurements, and fails if a result is wrong.
 """
 
 import argparse
@@ -25,13 +25,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def draw(seed):
-    """Some coloured shapes."""
+    """Returns an image of coloured shapes."""
     chance = random.Random(seed)
     side = chance.randint(64, 320)
     image = Image.new("RGB", (side, chance.randint(64, 320)), tuple(chance.randbytes(3)))
     pen = ImageDraw.Draw(image)
     for _ in range(chance.randint(1, 6)):
-        box = sorted(chance.randint(0, 300) for _ in range(2)) + sorted(chance.randint(0, 300) for _ in range(2))
+        box = sorted(chance.randint(0, 300) for _ in range(2)) + sorted(chance.randint(0, 300)
+                for _ in range(2))
         box = (box[0], box[2], box[1] + 1, box[3] + 1)
         shape = chance.choice([pen.ellipse, pen.rectangle])
         shape(box, fill=tuple(chance.randbytes(3)))
@@ -75,19 +76,22 @@ def generate(folder, count):
 
 def run(clip, folder):
     start = time.perf_counter()
-    result = subprocess.run([clip, "index", folder, "--model", "tiny", "--json", "-q"], stdout=subprocess.PIPE,
+    result = subprocess.run([clip, "index", folder, "--model", "tiny", "--json", "-q"],
+                            stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)
     return json.loads(result.stdout), time.perf_counter() - start
 
 
 def content(folder):
-    """Each path with its vector."""
+    """Returns the vector of each path."""
     place = folder / ".clip-index"
     database = sqlite3.connect(f"file:{place}/files.sqlite?mode=ro", uri=True)
     rows = database.execute("SELECT path, row, digest FROM files ORDER BY path").fetchall()
-    dimension = int(database.execute("SELECT value FROM facts WHERE name = 'dimension'").fetchone()[0])
+    dimension = int(database.execute("SELECT value FROM facts WHERE name = 'dimension'").fetchone()[
+        0])
     vectors = numpy.fromfile(place / "vectors.f32", "<f4").reshape(-1, dimension)
-    return [(path, digest, None if row is None else vectors[row].tobytes()) for path, row, digest in rows], rows
+    return [(path, digest, None if row is None else vectors[row].tobytes())
+            for path, row, digest in rows], rows
 
 
 def main():
@@ -106,20 +110,23 @@ def main():
     print(f"first run: {first['encoded']} encoded, {first['failed']} failed, {seconds:.1f} s")
     assert first["encoded"] + first["failed"] == arguments.count
     again, seconds_again = run(clip, folder)
-    print(f"nothing changed: {seconds_again:.2f} s, {100 * seconds_again / seconds:.1f} % of the first run")
+    print(f"nothing changed: {seconds_again:.2f} s, {100 * seconds_again / seconds:.1f} % of the "
+          f"first run")
     assert again["encoded"] == 0 and again["unchanged"] == first["encoded"]
     expected, rows = content(folder)
 
     shutil.rmtree(folder / ".clip-index")
     chance = random.Random(1)
     for _ in range(arguments.kills):
-        process = subprocess.Popen([clip, "index", folder, "--model", "tiny", "-q"], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([clip, "index", folder, "--model", "tiny", "-q"],
+                                   stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0, 2.4 * seconds / arguments.kills))
         process.kill()
         process.wait()
     last, _ = run(clip, folder)
     found, found_rows = content(folder)
-    print(f"killed {arguments.kills} times: the last run encoded {last['encoded']}; the same index, row for row: "
+    print(f"killed {arguments.kills} times: the last run encoded {last['encoded']}; the same "
+          f"index, row for row: "
           f"{found == expected and rows == found_rows}")
     assert found == expected and rows == found_rows and last["encoded"] < first["encoded"]
 
@@ -132,7 +139,8 @@ def main():
     for path in chance.sample(sorted(set(good) - set(moved)), min(100, len(good) // 4)):
         path.unlink()
     after, seconds_after = run(clip, folder)
-    print(f"after moves: {after['encoded']} encoded, {after['moved']} moved, {after['deleted']} deleted, "
+    print(f"after moves: {after['encoded']} encoded, {after['moved']} moved, {after['deleted']} "
+          f"deleted, "
           f"{seconds_after:.2f} s")
     assert after["encoded"] == 0 and after["moved"] == len(moved)
     by_digest = {digest: vector for _, digest, vector in expected if vector}

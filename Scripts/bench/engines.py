@@ -1,4 +1,4 @@
-"""The engines that `clip` is compared with, on the same seeded weights; one process each.
+"""Runs the engines that `clip` is compared with, on the same seeded weights, one process each.
 
     VENV/bin/python Scripts/bench/engines.py ENGINE PRECISION FOLDER TOWER BATCH TOKENS
 
@@ -6,7 +6,8 @@ runs the tower once for every line of standard input and prints the milliseconds
 
     VENV/bin/python Scripts/bench/engines.py weights FOLDER
 
-writes the weights of the model that the folder is named after, seeded, every bias and norm randomised.
+writes the weights of the model that the folder is named after, seeded, every bias and norm
+randomised.
 """
 
 import json
@@ -23,13 +24,14 @@ LENGTHS = [12, 77]
 
 
 class Engine:
-    """A process that runs a tower when it is asked."""
+    """A process that runs a tower on request."""
 
     def __init__(self, command, variables={}):
         environment = {name: value for name, value in os.environ.items()
                        if name not in ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
             env=environment | variables)
         self.times = []
 
@@ -44,7 +46,7 @@ class Engine:
 
 
 def alternate(engines, rounds, pause=0.0):
-    """Runs each engine once in every round, and ends them all; `pause` seconds after each."""
+    """Runs each engine once in every round, with a pause in seconds after each, and stops all."""
     for engine in engines.values():
         engine.run()
     for _ in range(rounds):
@@ -56,7 +58,7 @@ def alternate(engines, rounds, pause=0.0):
 
 
 def tower_module(model, tower):
-    """A tower as a module of one input; texts of any length, read at their largest id."""
+    """A tower as a module of one input; texts of any length are pooled at the largest id."""
     import torch
 
     class Image(torch.nn.Module):
@@ -100,7 +102,7 @@ def load(folder):
 
 
 def make_weights(folder):
-    """The model that the folder is named after, and the side of its images."""
+    """Returns the model that the folder is named after, and the side of its images."""
     import torch
 
     sys.path.insert(0, str(ROOT / "Scripts/parity"))
@@ -111,18 +113,19 @@ def make_weights(folder):
 
 
 def prepare(folder, quantised):
-    """Writes the weights, and the towers as ONNX, ONNX of bytes and OpenVINO of bytes."""
+    """Writes the weights, and the towers as ONNX, ONNX in int8 and OpenVINO in int8."""
     import torch
 
     model, size = make_weights(folder)
-    torch.backends.mha.set_fastpath_enabled(False)  # it has no ONNX
+    torch.backends.mha.set_fastpath_enabled(False)  # it cannot be exported to ONNX
     for stem, tower, tokens in [("image", "image", 0)] + [(f"text{n}", "text", n) for n in LENGTHS]:
         path = folder / f"{stem}.onnx"
         if not path.exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    tower_module(model, tower), (example(tower, 2, tokens, size),), path, dynamo=False,
+                    tower_module(model, tower), (example(tower, 2, tokens, size),), path,
+                    dynamo=False,
                     input_names=["x"], output_names=["y"], dynamic_axes={"x": {0: "batch"}},
                     opset_version=17)
         if not quantised:
@@ -155,7 +158,7 @@ def pytorch(precision, folder, tower, x):
 
 
 def transformers(precision, folder, tower, x):
-    """Hugging Face's text tower, which takes texts padded to the longest; the speed of random weights."""
+    """Hugging Face's text tower with random weights; texts are padded to the longest."""
     import torch
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
@@ -184,7 +187,7 @@ def openvino(precision, folder, tower, x):
 
     stem = tower if tower == "image" else f"text{x.shape[1]}"
     network = ov.Core().read_model(folder / f"{stem}.{'int8.xml' if precision == 'int8' else 'onnx'}")
-    # What is not of bytes is bfloat16 where the CPU has it, as OpenVINO chooses itself.
+    # Layers that are not int8 are bfloat16 if the CPU supports it, as OpenVINO chooses by default.
     hint = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}[precision]
     if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         hint = "f32"

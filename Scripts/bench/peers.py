@@ -1,13 +1,15 @@
-"""Measures `clip` against PyTorch, transformers, ONNX Runtime and OpenVINO: the same weights, the same
-threads, one run after the other in turn.
+"""Measures `clip` against PyTorch, transformers, ONNX Runtime and OpenVINO.
+
+All have the same weights and the same number of threads, and run in turn.
 
     swift build -c release
-    VENV/bin/pip install torch torchvision open_clip_torch transformers onnx onnxruntime openvino nncf
+    VENV/bin/pip install torch torchvision open_clip_torch transformers onnx onnxruntime
+        openvino nncf
     VENV/bin/python Scripts/bench/peers.py --folder FOLDER
 
-FOLDER keeps seeded weights and what the engines make of them (3 GB for all models). In each case every
-engine runs once in every round; the table has the fastest and the median of each, and the ratio of the
-fastest times: 1.10 means that `clip` is 10 % faster than the fastest other engine.
+FOLDER keeps seeded weights and the engines' versions of them (3 GB for all models). In each case
+every engine runs once in every round; the table has the fastest and the median of each, and the
+ratio of the fastest times: 1.10 means that `clip` is 10 % faster than the fastest other engine.
 """
 
 import argparse
@@ -50,17 +52,21 @@ def measure(arguments, model, precision, tower, batch, ours, theirs):
         engines["blas"] = Engine(command + ["--engine", "blas"])
     for name in (IMAGE if tower == "image" else TEXT)[precision]:
         engines[name] = Engine(
-            [sys.executable, ROOT / "Scripts/bench/engines.py", name, precision, folder, tower, str(batch),
+            [sys.executable, ROOT / "Scripts/bench/engines.py", name, precision, folder, tower,
+             str(batch),
              str(theirs)])
-    alternate(engines, arguments.rounds, pause=0.02)  # until its threads sleep
+    alternate(engines, arguments.rounds, pause=0.02)  # until the threads of the engine sleep
     fastest = {name: min(engine.times) for name, engine in engines.items()}
     clip = fastest.pop("clip")
     fastest.pop("blas", None)
     best = min(fastest, key=fastest.get)
-    cells = {name: f"{min(e.times):.1f} ({statistics.median(e.times):.1f})" for name, e in engines.items()}
+    cells = {name: f"{min(e.times):.1f} ({statistics.median(e.times):.1f})"
+             for name, e in engines.items()}
     others = ", ".join(f"{NAMES[name]} {cells[name]}" for name in fastest)
-    ids = "" if tower == "image" else f" of {ours} ids" + (f" (others {theirs})" if ours != theirs else "")
-    print(f"| {model.removesuffix('-quickgelu')} {tower}, {precision}, batch {batch}{ids} | {cells['clip']} | "
+    ids = "" if tower == "image" else f" of {ours} ids" + (f" (others {theirs})" if ours != theirs
+                                                           else "")
+    print(f"| {model.removesuffix('-quickgelu')} {tower}, {precision}, batch {batch}{ids} | "
+          f"{cells['clip']} | "
           f"{cells.get('blas', '')} | {others} | {fastest[best] / clip:.2f} |", flush=True)
 
 
@@ -68,7 +74,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--only", default="", help="cases whose line has this, as in 'image fp32 8'")
+    parser.add_argument("--only", default="",
+                        help="only cases whose line contains this, as in 'image fp32 8'")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     chosen = [
@@ -77,15 +84,19 @@ def main():
     for model in dict.fromkeys(case[0] for case in chosen):
         prepare(arguments.folder / model, quantised="B-32" in model)
 
-    processor = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    processor = [line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+                 if line.startswith("model name")]
     versions = ", ".join(
         f"{name} {importlib.metadata.version(package)}" for name, package in
         [("PyTorch", "torch"), ("open_clip", "open_clip_torch"), ("transformers", "transformers"),
          ("ONNX Runtime", "onnxruntime"), ("OpenVINO", "openvino"), ("NNCF", "nncf")])
-    clip = subprocess.run([arguments.clip, "--version"], capture_output=True, text=True).stdout.strip()
-    print(f"{processor[0]}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, {versions}; "
+    clip = subprocess.run([arguments.clip, "--version"], capture_output=True,
+                          text=True).stdout.strip()
+    print(f"{processor[0]}, {len(os.sched_getaffinity(0))} cores, Python "
+          f"{platform.python_version()}, {versions}; "
           f"{clip}; {arguments.rounds} rounds\n")
-    print("| milliseconds a batch: fastest (median) | clip, native | clip, blas | others | ratio |\n|---|---|---|---|---|")
+    print("| milliseconds a batch: fastest (median) | clip, native | clip, blas | others | ratio "
+          "|\n|---|---|---|---|---|")
     for case in chosen:
         measure(arguments, *case)
 

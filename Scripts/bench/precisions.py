@@ -1,11 +1,11 @@
-"""What bf16 and int8 cost and bring: cosines, decisions, speed and memory beside float32.
+"""Compares bf16 and int8 with float32: cosines, decisions, speed and memory.
 
     swift build -c release
     VENV/bin/python Scripts/bench/precisions.py --folder FOLDER
 
-FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out renders:
-which of all its names fits each image best; every third image has one object, so that one name is right.
-Needs the Debian packages of Scripts/training/train.sh.
+FOLDER keeps ViT-B/32 with seeded weights. Decisions are those of the bundled model on held-out
+renders: the best of all its names for each image; every third image has one object, so that one
+name is right. Needs the Debian packages of Scripts/training/train.sh.
 """
 
 import argparse
@@ -40,17 +40,22 @@ def main():
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     large = arguments.folder / "ViT-B-32-quickgelu"
-    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", large], check=True)
-    # By way of a shell: the system counts a parent's memory to its children's, and this one has PyTorch's.
+    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", large],
+                   check=True)
+    # Through a shell: the system counts a parent's memory for its children, and this process has
+    # PyTorch's.
     shell = ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
     benches = {
         precision: json.loads(subprocess.run(
-            [*shell, arguments.clip, "bench", "--tower", "image", "--batch", "8", "--model", large, "--json",
+            [*shell, arguments.clip, "bench", "--tower", "image", "--batch", "8", "--model", large,
+             "--json",
              "--precision", precision], check=True, capture_output=True).stdout)
         for precision in ["fp32", "bf16", "int8"]}
     names = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
-    print("| precision | ViT-B/32 against float32: least cosine of images | of texts | tiny: top-1 of "
-          f"{len(names)} names agrees, of one object (of scenes too) | least cosine | images a second (batch 8) | peak MB |")
+    print("| precision | ViT-B/32 against float32: least cosine of images | of texts | tiny: "
+          "top-1 of "
+          f"{len(names)} names agrees, of one object (of scenes too) | least cosine | images a "
+          f"second (batch 8) | peak MB |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
@@ -58,7 +63,8 @@ def main():
         exact = {}
         for precision, bench in benches.items():
             rows = {
-                "large": encode(arguments.clip, large, precision, images[:100], captions[:100], folder),
+                "large": encode(arguments.clip, large, precision, images[:100], captions[:100],
+                                folder),
                 "tiny": encode(arguments.clip, "tiny", precision, images, names, folder)}
             exact = exact or rows
             cosines = {model: [(a * b).sum(1).min() for a, b in zip(rows[model], exact[model])]
@@ -66,7 +72,8 @@ def main():
             best = [(images @ texts.T).argmax(1) for images, texts in (rows["tiny"], exact["tiny"])]
             same = best[0] == best[1]
             print(f"| {precision} | {cosines['large'][0]:.6f} | {cosines['large'][1]:.6f} | "
-                  f"{100 * same[::3].mean():.1f} % ({100 * same.mean():.1f} %) | {min(cosines['tiny']):.4f} | "
+                  f"{100 * same[::3].mean():.1f} % ({100 * same.mean():.1f} %) | "
+                  f"{min(cosines['tiny']):.4f} | "
                   f"{8000 / bench['min_ms']:.1f} | {bench['peak_rss_mb']:.0f} |", flush=True)
 
 

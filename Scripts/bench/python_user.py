@@ -1,9 +1,10 @@
-"""What a user of Python runs, for whole.py: one job a process.
+"""The jobs of a Python user, for whole.py: one job per process.
 
     VENV/bin/python Scripts/bench/python_user.py JOB FOLDER ARGUMENT...
 
-Jobs: zeroshot IMAGE, texts TEXT, classifier COUNT (names, of the JSON files CLASSES and TEMPLATES; prints
-the seconds, saves the weights), preprocessing IMAGE (prints milliseconds for every line of standard input).
+Jobs: zeroshot IMAGE, texts TEXT, classifier COUNT (with names from the JSON files CLASSES and
+TEMPLATES; prints the seconds, saves the weights), preprocessing IMAGE (prints milliseconds for
+every line of standard input).
 """
 
 import json
@@ -45,10 +46,12 @@ def classifier(folder, count, classes, templates, output):
 
     model, _, tokenizer = open_model(folder)
     classes = json.load(open(classes))[: int(count)]
-    templates = [lambda name, t=t: t.replace("{c}", name).replace("{}", name) for t in json.load(open(templates))]
+    templates = [lambda name, t=t: t.replace("{c}", name).replace("{}", name)
+                 for t in json.load(open(templates))]
     start = time.perf_counter()
     with torch.no_grad():
-        weights = build_zero_shot_classifier(model, tokenizer, classes, templates, num_classes_per_batch=10)
+        weights = build_zero_shot_classifier(model, tokenizer, classes, templates,
+                                             num_classes_per_batch=10)
     print(time.perf_counter() - start)
     numpy.save(output, weights.T.numpy())
 

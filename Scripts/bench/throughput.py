@@ -1,12 +1,12 @@
-"""Encodes a folder of JPEGs with `clip encode` and with PyTorch, open_clip and a DataLoader: images a second.
+"""Measures `clip encode` against PyTorch, open_clip and a DataLoader on a folder of JPEGs.
 
     swift build -c release
     VENV/bin/python Scripts/bench/throughput.py --folder FOLDER --photos PHOTOS
 
-FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cut out of the images in PHOTOS. The pipeline in
-Python is what one writes first and keeps: workers that decode and preprocess, batches of 64, `inference_mode`, vectors
-normalised and saved; with any number of workers, of which the fastest counts. All start anew each time, and the time
-is that of the whole process.
+FOLDER keeps ViT-B/32 with seeded weights and 2,000 JPEGs of 640 x 480, cropped from the images in
+PHOTOS. The pipeline in Python is the usual one: workers that decode and preprocess, batches of 64,
+`inference_mode`, normalised and saved vectors, with the fastest number of workers. Each run is a
+new process, and the time is that of the whole process.
 """
 
 import argparse
@@ -44,17 +44,20 @@ numpy.save(output, torch.cat(rows).numpy())
 
 
 def cut(photos, folder, count):
-    """Pieces of photos, all different."""
+    """Writes crops of photos, all different."""
     folder.mkdir(parents=True)
     chance = random.Random(1)
-    paths = [path for path in sorted(photos.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    paths = [path for path in sorted(photos.rglob("*"))
+             if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
     sources = [image.convert("RGB") for image in map(Image.open, paths) if min(image.size) >= 300]
     for number in range(count):
         source = sources[number % len(sources)]
         width = chance.randint(min(source.width, 200), source.width)
         height = min(source.height, max(1, width * 3 // 4))
-        left, top = chance.randint(0, source.width - width), chance.randint(0, source.height - height)
-        part = source.crop((left, top, left + width, top + height)).resize((640, 480), Image.Resampling.BICUBIC)
+        left, top = chance.randint(0, source.width - width), chance.randint(0,
+                source.height - height)
+        part = source.crop((left, top, left + width, top + height)).resize((640, 480),
+                Image.Resampling.BICUBIC)
         part.save(folder / f"{number:05}.jpg", quality=90)
 
 
@@ -67,8 +70,10 @@ def main():
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
-    model, images = arguments.folder / "ViT-B-32-quickgelu", arguments.folder / f"jpegs-{arguments.count}"
-    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model], check=True)
+    model = arguments.folder / "ViT-B-32-quickgelu"
+    images = arguments.folder / f"jpegs-{arguments.count}"
+    subprocess.run([sys.executable, ROOT / "Scripts/bench/engines.py", "weights", model],
+                   check=True)
     weights = next(path for path in model.rglob("*.safetensors"))
     if not images.exists():
         cut(arguments.photos, images, arguments.count)
@@ -77,7 +82,8 @@ def main():
     runs = {}
     for precision in ["fp32", "bf16", "int8"]:
         runs[f"clip, {precision}"] = [
-            arguments.clip, "encode", images, "--model", model, "--precision", precision, "-o", output, "-q"]
+            arguments.clip, "encode", images, "--model", model, "--precision", precision, "-o",
+            output, "-q"]
     for precision in ["fp32", "bf16"]:
         for workers in arguments.workers:
             runs[f"PyTorch, {precision}, {workers} workers"] = [
@@ -87,20 +93,25 @@ def main():
         for name, command in runs.items():
             output.unlink(missing_ok=True)
             start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
             times[name].append(time.perf_counter() - start)
             rows = numpy.load(output)
             exact = rows if exact is None else exact
             least = (rows * exact).sum(1).min()
-            print(f"{name}: {times[name][-1]:.1f} s, least cosine to the first {least:.6f}", flush=True)
+            print(f"{name}: {times[name][-1]:.1f} s, least cosine to the first {least:.6f}",
+                  flush=True)
     best = {name: min(values) for name, values in times.items()}
-    print(f"\n| {arguments.count} JPEGs | seconds | images a second | times the fastest of PyTorch's in fp32 | in the same precision |\n|---|---|---|---|---|")
-    fastest = {precision: min(value for name, value in best.items() if name.startswith(f"PyTorch, {precision}"))
+    print(f"\n| {arguments.count} JPEGs | seconds | images a second | times the fastest of "
+          f"PyTorch's in fp32 | in the same precision |\n|---|---|---|---|---|")
+    fastest = {precision: min(value for name, value in best.items()
+                              if name.startswith(f"PyTorch, {precision}"))
                for precision in ["fp32", "bf16"]}
     for name, value in best.items():
         precision = name.split(", ")[1]
         same = f"{fastest[precision] / value:.2f}" if precision in fastest else ""
-        print(f"| {name} | {value:.1f} | {arguments.count / value:.1f} | {fastest['fp32'] / value:.2f} | {same} |")
+        print(f"| {name} | {value:.1f} | {arguments.count / value:.1f} | "
+              f"{fastest['fp32'] / value:.2f} | {same} |")
 
 
 main()

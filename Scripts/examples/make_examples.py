@@ -20,12 +20,13 @@ WIDTH, HEIGHT, SCALE = 640, 480, 3  # drawn larger and reduced, so that edges ar
 
 
 def canvas(top, bottom):
-    """An image that fades from one colour to another, and what draws on it."""
+    """Returns an image that fades from one colour to another, and its drawing context."""
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE))
     draw = ImageDraw.Draw(image)
     for y in range(HEIGHT * SCALE):
         t = y / (HEIGHT * SCALE)
-        draw.line([(0, y), (WIDTH * SCALE, y)], tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
+        draw.line([(0, y), (WIDTH * SCALE, y)],
+                  tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
     return image, draw
 
 
@@ -34,7 +35,7 @@ def at(*points):
 
 
 def landscape(horizon, ground):
-    """Sky with a sun, hills and ground."""
+    """Returns a sky with a sun, hills and ground."""
     image, draw = canvas((110, 165, 225), (220, 230, 245))
     for shade, base, size in (((120, 150, 170), 0.95, 0.5), ((90, 135, 95), 1.0, 0.35)):
         crest = [(x, horizon * (base - size * (0.5 + 0.5 * math.sin(x / WIDTH * 7 + size * 9))))
@@ -83,7 +84,7 @@ def room(wall=(232, 220, 198), floor=(168, 120, 78)):
     return image
 
 
-# What stands where: the background, and of each pictogram the name, the centre and the size.
+# The scenes: the background, and the name, centre and size of each pictogram.
 SCENES = {
     "bike": (road, [("man biking", 320, 270, 290)]),
     "mountain": (mountains, [("man climbing", 310, 250, 290)]),

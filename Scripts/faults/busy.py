@@ -1,16 +1,18 @@
-"""16 searches at once while `clip index` follows a folder that changes all the time.
+"""Runs 16 concurrent searches while `clip index` follows a folder that changes all the time.
 
-    python3 Scripts/faults/busy.py .build/release/clip [--images 10000] [--searchers 16] [--seconds 60]
+    python3 Scripts/faults/busy.py .build/release/clip
+        [--images 10000] [--searchers 16] [--seconds 60]
 
-Indexes 10,000 images of 32 x 32 pixels. Then `clip search` runs in a loop on 16 threads, while files are deleted,
-replaced, renamed and made, and `clip index` runs over and over. Every search must exit with 0, print ten distinct
-files in falling order of their cosines, and name only files that were in the folder: none that was gone when an
-update began that had ended when the search began, and none that was made after the search had ended. Every `clip
-index` must exit with 0, and at the end the index must equal one that is made in one go.
+Indexes 10,000 images of 32 x 32 pixels. Then `clip search` runs in a loop on 16 threads, while
+files are deleted, replaced, renamed and created, and `clip index` runs over and over. Every search
+must exit with 0, print ten distinct files in descending order of their cosines, and name only files
+that were in the folder: none that was deleted before the start of the last update that ended before
+the search, and none that was created after the search. Every `clip index` must exit with 0, and at
+the end the index must equal one that is made in a single run.
 
-Prints the number of searches, the median and the slowest, for which `--bar` is the limit in seconds. The times mean
-something on a machine that does nothing else: see the load before the test. Exits with 1 if something of this is
-violated.
+Prints the number of searches and their median and slowest times; `--bar` limits the slowest, in
+seconds. The times are meaningful only on an otherwise idle machine: see the load before the test.
+Exits with 1 if anything is violated.
 """
 
 import os
@@ -23,11 +25,12 @@ import time
 
 from common import Violations, Workplace, arguments, difference, make_tree, png, read_index, table
 
-QUERIES = ["a red square", "a dog", "the sea at night", "two bicycles", "a green circle", "a cat on a mat"]
+QUERIES = ["a red square", "a dog", "the sea at night", "two bicycles", "a green circle",
+           "a cat on a mat"]
 
 
 class Folder:
-    """The images, and when each path was made and deleted; a path is never used again."""
+    """The images, and the times at which each path was created and deleted; no path is reused."""
 
     def __init__(self, place, count, rng):
         self.place, self.rng, self.number = place, rng, 0
@@ -47,7 +50,7 @@ class Folder:
         return self.place / path
 
     def take(self):
-        """Takes a path out of the list."""
+        """Removes a path from the list."""
         place = self.rng.randrange(len(self.paths))
         self.paths[place], self.paths[-1] = self.paths[-1], self.paths[place]
         return self.paths.pop()
@@ -86,14 +89,15 @@ class Test:
         self.folder = Folder(workplace.folder / "images", options.images, self.rng)
         self.is_over = threading.Event()
         self.lock = threading.Lock()
-        self.updates = []  # beginnings and ends of updates that have ended with status 0
+        self.updates = []  # start and end times of updates that ended with status 0
         self.times = []
         self.changes = self.update_count = 0
 
     def index(self, seconds=600):
         start = time.monotonic()
-        run = self.workplace.run("index", self.folder.place, "--model", "tiny", "-q", seconds=seconds)
-        # A file that is deleted or renamed between its listing and its reading is said, with status 1.
+        run = self.workplace.run("index", self.folder.place, "--model", "tiny", "-q",
+                                 seconds=seconds)
+        # A file that is deleted or renamed between listing and reading is reported, with status 1.
         races = run.status == 1 and all(self.is_race(line) for line in run.lines)
         if run.status != 0 and not races:
             self.violations.add("clip index fails", str(run))
@@ -121,7 +125,8 @@ class Test:
         rng = random.Random(f"{self.options.seed} {number}")
         while not self.is_over.is_set():
             start = time.monotonic()
-            run = self.workplace.run("search", rng.choice(QUERIES), "--index", self.folder.place, "-q")
+            run = self.workplace.run("search", rng.choice(QUERIES), "--index", self.folder.place,
+                                     "-q")
             end = time.monotonic()
             with self.lock:
                 self.times.append(run.seconds)
@@ -149,7 +154,8 @@ class Test:
         load = os.getloadavg()[0]
         first = self.index()
         assert first.status == 0, first
-        threads = [threading.Thread(target=self.keep_indexing), threading.Thread(target=self.keep_changing)]
+        threads = [threading.Thread(target=self.keep_indexing),
+                   threading.Thread(target=self.keep_changing)]
         for number in range(self.options.searchers):
             threads.append(threading.Thread(target=self.keep_searching, args=[number]))
         for thread in threads:
@@ -171,11 +177,15 @@ class Test:
             self.violations.add("the index is not that of a run in one go", wrong)
         slowest = max(self.times)
         if slowest > self.options.bar:
-            self.violations.add(f"the slowest search took more than {self.options.bar} s", f"{slowest:.2f} s")
-        table(["images", "searchers", "cores", "load before", "searches", "median, s", "99 %, s", "slowest, s",
+            self.violations.add(f"the slowest search took more than {self.options.bar} s",
+                                f"{slowest:.2f} s")
+        table(["images", "searchers", "cores", "load before", "searches", "median, s", "99 %, s",
+               "slowest, s",
                "updates", "changes"],
-              [[self.options.images, self.options.searchers, os.cpu_count(), f"{load:.1f}", len(self.times),
-                f"{statistics.median(self.times):.2f}", f"{sorted(self.times)[len(self.times) * 99 // 100]:.2f}",
+              [[self.options.images, self.options.searchers, os.cpu_count(), f"{load:.1f}",
+                len(self.times),
+                f"{statistics.median(self.times):.2f}",
+                f"{sorted(self.times)[len(self.times) * 99 // 100]:.2f}",
                 f"{slowest:.2f}", self.update_count, self.changes]])
         self.violations.exit()
 

@@ -1,6 +1,6 @@
-"""Parts that the scripts of this folder share: images, trees of images, runs of `clip`, the content of an index.
+"""Shared parts of the scripts in this folder: images, runs of `clip`, contents of indexes.
 
-Needs nothing but Python 3.9 and its standard library.
+Needs only Python 3.9 and its standard library.
 """
 
 import argparse
@@ -22,25 +22,28 @@ NOTE = re.compile(r"clip: (?!error)\w+: ")
 
 
 def arguments(description, seed=1, **numbers):
-    """The parser that all scripts have: the binary, --seed, --keep, and further numbers with their defaults."""
+    """Returns the parser of all scripts: the binary, --seed, --keep, and given numbers."""
     parser = argparse.ArgumentParser(
-        description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=description.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("clip", type=pathlib.Path, help="the binary to test")
     parser.add_argument("--seed", type=int, default=seed)
-    parser.add_argument("--keep", action="store_true", help="keep the temporary folder and print its path")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep the temporary folder and print its path")
     for name, default in numbers.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     return parser
 
 
 class Workplace:
-    """A temporary folder, and an environment for `clip` that reads and writes nothing of the user's."""
+    """A temporary folder, and an environment in which `clip` touches no files of the user."""
 
     def __init__(self, clip, keep=False):
         self.clip = str(clip.resolve())
         self.keep = keep
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="clip-faults-"))
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CLIP_")}
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("CLIP_")}
         self.environment |= {
             "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache"),
             "CLIP_HOME": str(self.folder / "home"),
@@ -57,18 +60,19 @@ class Workplace:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command, seconds=HANG, environment={}, before=(), **options):
-        """Runs `clip` with the arguments; `before` is a command that starts it, such as prlimit."""
+        """Runs `clip` with the arguments; `before` is a launching command such as prlimit."""
         return Run([*map(str, before), self.clip, *map(str, command)], seconds,
                    env=self.environment | environment, **options)
 
 
 class Run:
-    """A process that has ended: its status (None if it hung and was killed), output, errors and time."""
+    """A finished process: its status (None if it hung and was killed), output, errors and time."""
 
     def __init__(self, command, seconds=HANG, **options):
         start = time.monotonic()
         self.command = command
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE} | options
         process = subprocess.Popen(command, **options)
         try:
             self.output, self.errors = process.communicate(timeout=seconds)
@@ -78,11 +82,12 @@ class Run:
             self.output, self.errors = process.communicate()
             self.status = None
         self.seconds = time.monotonic() - start
-        self.lines = [line for line in (self.errors or b"").decode(errors="replace").split("\n") if line]
+        self.lines = [line for line in (self.errors or b"").decode(errors="replace").split("\n")
+                      if line]
 
     @property
     def said(self):
-        """The lines on standard error that are no notes, which begin with the name of the command."""
+        """The lines on standard error except notes, which begin with the name of the command."""
         return [line for line in self.lines if not NOTE.match(line)]
 
     @property
@@ -109,17 +114,19 @@ def png(rng, side=32):
             row[3 * x:3 * (x + width)] = color * width
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I",
+                zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 1)
     # A comment of random length, so that few files have the same size.
     text = chunk(b"tEXt", b"Comment\0" + b"x" * rng.randrange(2000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT",
+            pixels) + chunk(b"IEND", b"")
 
 
 def make_tree(folder, count, rng, per_folder=20, side=32):
-    """Writes images into subfolders; their paths in the folder."""
+    """Writes images into subfolders and returns their paths in the folder."""
     paths = []
     for number in range(count):
         path = f"album {number // per_folder:03}/{number:05}.png"
@@ -130,9 +137,9 @@ def make_tree(folder, count, rng, per_folder=20, side=32):
 
 
 def change_tree(folder, paths, rng, each, number):
-    """Makes, changes, moves and deletes `each` images; the paths in the folder afterwards.
+    """Creates, changes, moves and deletes `each` images and returns the resulting paths.
 
-    `number` begins the names of new files, which are never used twice.
+    `number` begins the names of new files, so that no name is used twice.
     """
     chosen = rng.sample(paths, 3 * each)
     changed, moved, deleted = chosen[:each], chosen[each:2 * each], chosen[2 * each:]
@@ -165,11 +172,11 @@ class Entry:
 
 
 def read_index(folder):
-    """The entries of the index of a folder by path; None if there is none.
+    """Returns the entries of a folder's index by path; None if there is no index.
 
-    Reads a copy, so that the log and the locks of the database stay as they are.
+    Reads a copy, so that the log and the locks of the database do not change.
     """
-    # A rebuild that could not put the new one in the place of the old one leaves it under the other name.
+    # A rebuild that could not replace the old index leaves the new one under the other name.
     places = [pathlib.Path(folder, name) for name in [".clip-index", ".clip-index.old"]]
     place = next((place for place in places if (place / "files.sqlite").exists()), None)
     if place is None:
@@ -201,9 +208,11 @@ def read_index(folder):
 
 
 def difference(found, expected):
-    """The first difference between the entries of two indexes as a text; None if they are equal."""
+    """Describes the first difference between the entries of two indexes; None if they are equal."""
     if found is None or expected is None:
-        return None if found is expected else "there is no index" if found is None else "there is an index"
+        if found is expected:
+            return None
+        return "there is no index" if found is None else "there is an index"
     for path in sorted(set(found) | set(expected)):
         if found.get(path) != expected.get(path):
             return f"{path}: expected {expected.get(path)}, found {found.get(path)}"
@@ -221,7 +230,7 @@ def table(header, rows):
 
 
 class Violations:
-    """What must not happen and did; the first of each kind are printed at once."""
+    """The violations found; the first of each kind are printed at once."""
 
     def __init__(self, shown=5):
         self.counts = {}
@@ -233,13 +242,13 @@ class Violations:
             print(f"VIOLATION, {kind}: {text}", flush=True)
 
     def exit(self):
-        """Ends the script: with status 1 if there was a violation."""
+        """Ends the script, with status 1 if there was a violation."""
         print(f"\n{sum(self.counts.values())} violations"
               + "".join(f"\n  {count:6} {kind}" for kind, count in sorted(self.counts.items())))
         sys.exit(1 if self.counts else 0)
 
 
 def in_parallel(body, cases, processes=2):
-    """Calls `body` with each case, some at once; the results in order, as they come."""
+    """Calls `body` with each case, several at once, and yields the results in order."""
     with ThreadPoolExecutor(processes) as pool:
         yield from pool.map(body, cases)

@@ -2,16 +2,18 @@
 //
 //     CLIP_FAULT_UNDER=FOLDER CLIP_FAULT=KIND:N:ERRNO LD_PRELOAD=inject.so PROGRAM
 //
-// Counts calls by kind and makes the Nth of a kind fail with an error number; with "KIND:N:ERRNO:on" that one and
-// all that follow. Calls with a path or a descriptor count only if they concern a path below FOLDER (an absolute path
-// that starts with the same bytes); descriptors are followed from open and opendir to close. mmap counts if it maps
-// such a file. Every pthread_create counts, also of the libraries.
+// Counts calls by kind and makes the Nth of a kind fail with an error number; with
+// "KIND:N:ERRNO:on" it and all later ones fail. Calls with a path or a descriptor count only if
+// they concern a path below FOLDER (an absolute path that starts with the same bytes); descriptors
+// are followed from open and opendir to close. mmap counts if it maps such a file. Every
+// pthread_create counts, also those of libraries.
 //
-// CLIP_FAULT_LOG=FILE gets a line for the call that failed, "failed KIND N PATH", and when the program ends
-// "count KIND N" for each kind. The library makes these writes as plain system calls, so that none is counted.
+// CLIP_FAULT_LOG=FILE gets a line for the call that failed, "failed KIND N PATH", and when the
+// program ends "count KIND N" for each kind. These writes are direct system calls, which are not
+// counted.
 //
-// Written for glibc 2.33 and later, where stat and its relatives are functions. Calls that glibc makes within itself,
-// such as the reads of fopen's streams, are not seen.
+// Written for glibc 2.33 and later, where stat and its relatives are functions. Internal calls of
+// glibc, such as the reads of fopen's streams, are not intercepted.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -31,10 +33,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { OPEN, READ, OPENDIR, READDIR, STAT, WRITE, FSYNC, RENAME, UNLINK, MKDIR, MMAP, FTRUNCATE, FLOCK, THREAD,
-            KINDS };
-static const char *const names[KINDS] = {"open", "read", "opendir", "readdir", "stat", "write", "fsync", "rename",
-                                         "unlink", "mkdir", "mmap", "ftruncate", "flock", "pthread_create"};
+enum kind { OPEN, READ, OPENDIR, READDIR, STAT, WRITE, FSYNC, RENAME, UNLINK, MKDIR, MMAP,
+            FTRUNCATE, FLOCK, THREAD, KINDS };
+static const char *const names[KINDS] = {"open", "read", "opendir", "readdir", "stat", "write",
+                                         "fsync", "rename", "unlink", "mkdir", "mmap",
+                                         "ftruncate", "flock", "pthread_create"};
 
 enum { DESCRIPTORS = 1 << 16 };
 static atomic_int counts[KINDS];
@@ -55,7 +58,8 @@ static void say(const char *word, enum kind kind, int number, const char *path) 
 }
 
 __attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("CLIP_FAULT_UNDER"), *fault = getenv("CLIP_FAULT"), *log = getenv("CLIP_FAULT_LOG");
+    const char *path = getenv("CLIP_FAULT_UNDER"), *fault = getenv("CLIP_FAULT"),
+               *log = getenv("CLIP_FAULT_LOG");
     char kind[32] = "", rest[8] = "";
     if (fault && sscanf(fault, "%31[^:]:%d:%d:%7s", kind, &fault_number, &fault_errno, rest) >= 3) {
         for (int i = 0; i < KINDS; i++)
@@ -63,14 +67,15 @@ __attribute__((constructor)) static void begin(void) {
         fault_goes_on = !strcmp(rest, "on");
     }
     if (log) {
-        // A high number, so that the program's own descriptors keep theirs.
-        int file = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        // A high number, so that the program's own descriptors keep their numbers.
+        int file = (int)syscall(SYS_openat, AT_FDCWD, log,
+                                O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         log_file = file < 0 ? -1 : (int)syscall(SYS_fcntl, file, F_DUPFD_CLOEXEC, 900);
         if (log_file >= 0) syscall(SYS_close, file); else log_file = file;
     }
     if (path) under_length = strlen(path);
     under = path;
-    // A program that is started by this one is left alone.
+    // A program that this one starts is left alone.
     unsetenv("LD_PRELOAD");
 }
 
@@ -93,10 +98,11 @@ static int is_under_at(int folder, const char *path) {
     return path && path[0] != '/' && folder != AT_FDCWD ? is_tracked(folder) : is_under(path);
 }
 
-/// Counts a call; 1 if it is to fail, with errno set.
+/// Counts a call; returns 1 if it must fail, with errno set.
 static int fails(enum kind kind, const char *path, int file) {
     int number = atomic_fetch_add(&counts[kind], 1) + 1;
-    if ((int)kind != fault_kind || (fault_goes_on ? number < fault_number : number != fault_number)) return 0;
+    if ((int)kind != fault_kind || (fault_goes_on ? number < fault_number : number != fault_number))
+        return 0;
     char name[4097] = "", link[64];
     if (!path && file >= 0) {
         snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -188,14 +194,15 @@ ON_PATH(STAT, stat, (const char *restrict path, struct stat *restrict found), pa
 ON_PATH(STAT, stat64, (const char *restrict path, struct stat64 *restrict found), path, found)
 ON_PATH(STAT, lstat, (const char *restrict path, struct stat *restrict found), path, found)
 ON_PATH(STAT, lstat64, (const char *restrict path, struct stat64 *restrict found), path, found)
-ON_PATH_AT(STAT, fstatat, (int folder, const char *restrict path, struct stat *restrict found, int flags), folder, path,
-           found, flags)
-ON_PATH_AT(STAT, fstatat64, (int folder, const char *restrict path, struct stat64 *restrict found, int flags), folder,
-           path, found, flags)
+ON_PATH_AT(STAT, fstatat, (int folder, const char *restrict path, struct stat *restrict found,
+           int flags), folder, path, found, flags)
+ON_PATH_AT(STAT, fstatat64, (int folder, const char *restrict path, struct stat64 *restrict found,
+           int flags), folder, path, found, flags)
 ON_PATH(RENAME, rename, (const char *path, const char *target), path, target)
-ON_PATH_AT(RENAME, renameat, (int folder, const char *path, int other, const char *target), folder, path, other, target)
-ON_PATH_AT(RENAME, renameat2, (int folder, const char *path, int other, const char *target, unsigned flags), folder,
-           path, other, target, flags)
+ON_PATH_AT(RENAME, renameat, (int folder, const char *path, int other, const char *target),
+           folder, path, other, target)
+ON_PATH_AT(RENAME, renameat2, (int folder, const char *path, int other, const char *target,
+           unsigned flags), folder, path, other, target, flags)
 ON_PATH(UNLINK, unlink, (const char *path), path)
 ON_PATH_AT(UNLINK, unlinkat, (int folder, const char *path, int flags), folder, path, flags)
 ON_PATH(MKDIR, mkdir, (const char *path, mode_t mode), path, mode)
@@ -211,13 +218,18 @@ ON_PATH_AT(MKDIR, mkdirat, (int folder, const char *path, mode_t mode), folder, 
     }
 
 ON_FILE(READ, ssize_t, read, (int file, void *bytes, size_t count), file, bytes, count)
-ON_FILE(READ, ssize_t, pread, (int file, void *bytes, size_t count, off_t place), file, bytes, count, place)
-ON_FILE(READ, ssize_t, pread64, (int file, void *bytes, size_t count, off64_t place), file, bytes, count, place)
+ON_FILE(READ, ssize_t, pread, (int file, void *bytes, size_t count, off_t place), file, bytes,
+        count, place)
+ON_FILE(READ, ssize_t, pread64, (int file, void *bytes, size_t count, off64_t place), file, bytes,
+        count, place)
 ON_FILE(READ, ssize_t, readv, (int file, const struct iovec *parts, int count), file, parts, count)
 ON_FILE(WRITE, ssize_t, write, (int file, const void *bytes, size_t count), file, bytes, count)
-ON_FILE(WRITE, ssize_t, pwrite, (int file, const void *bytes, size_t count, off_t place), file, bytes, count, place)
-ON_FILE(WRITE, ssize_t, pwrite64, (int file, const void *bytes, size_t count, off64_t place), file, bytes, count, place)
-ON_FILE(WRITE, ssize_t, writev, (int file, const struct iovec *parts, int count), file, parts, count)
+ON_FILE(WRITE, ssize_t, pwrite, (int file, const void *bytes, size_t count, off_t place), file,
+        bytes, count, place)
+ON_FILE(WRITE, ssize_t, pwrite64, (int file, const void *bytes, size_t count, off64_t place),
+        file, bytes, count, place)
+ON_FILE(WRITE, ssize_t, writev, (int file, const struct iovec *parts, int count), file, parts,
+        count)
 ON_FILE(STAT, int, fstat, (int file, struct stat *found), file, found)
 ON_FILE(STAT, int, fstat64, (int file, struct stat64 *found), file, found)
 ON_FILE(FSYNC, int, fsync, (int file), file)
@@ -264,8 +276,8 @@ int closedir(DIR *folder) {
 
 // MARK: threads
 
-int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*body)(void *),
-                   void *restrict argument) {
+int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
+                   void *(*body)(void *), void *restrict argument) {
     REAL(pthread_create);
     if (fails(THREAD, "", -1)) return fault_errno;
     return real(thread, attributes, body, argument);

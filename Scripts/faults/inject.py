@@ -1,23 +1,25 @@
-"""System calls that fail, one at a time, while `clip index` updates an index.
+"""Makes system calls fail, one at a time, while `clip index` updates an index.
 
-    python3 Scripts/faults/inject.py .build/release/clip [--kinds read,stat] [--every 1] [--seconds 1800]
+    python3 Scripts/faults/inject.py .build/release/clip
+        [--kinds read,stat] [--every 1] [--seconds 1800]
 
-Compiles `inject.c` with `cc` and preloads it. A folder of some 60 images in subfolders is indexed; then images are
-made, changed, moved and deleted. The update of that index is repeated from the same state once for each call that
-it makes (open, read, opendir, readdir, stat, write, fsync, rename, unlink, mkdir, mmap, ftruncate, flock,
-pthread_create) and each error that fits the call; only calls on files below the folder fail, and any thread. Then
-again with all calls from the Nth on failing, for some N. The same for `clip index --rebuild`, if the binary has it.
+Compiles `inject.c` with `cc` and preloads it. A folder of some 60 images in subfolders is indexed;
+then images are created, changed, moved and deleted. The update is repeated from the same state once
+for each call that it makes (open, read, opendir, readdir, stat, write, fsync, rename, unlink,
+mkdir, mmap, ftruncate, flock, pthread_create) and each error that fits the call; only calls on
+files below the folder fail, and the creation of any thread. Then all calls from the Nth on fail,
+for some N. The same for `clip index --rebuild`, if the binary has it.
 
 After each run:
-- no signal, and an end within 10 s;
-- status 0 with the complete index and no error on standard error, or status 1 with one line that names the folder
-  or a file in it (with many failing calls, a line for each file at most);
-- the index is that of before, of after, or a mixture: an unchanged file has its entry, and every vector is that of
-  its digest. A changed file, and in a rebuild any, may have lost its vector if it could not be read: these are
-  counted, not refused;
+- the run ends within 10 s, and not by a signal;
+- the status is 0 with the complete index and no error on standard error, or 1 with one line that
+  names the folder or a file in it (with many failing calls, at most a line for each file);
+- the index is the old one, the new one, or a mixture: an unchanged file has its entry, and every
+  vector is that of its digest. A changed file, and in a rebuild any file, may have lost its vector
+  if it could not be read: these are counted, not violations;
 - the same command without faults exits with 0 and makes the index that a clean run makes.
 
-Linux with glibc only. Exits with 1 if something of this is violated.
+Linux with glibc only. Exits with 1 if anything is violated.
 """
 
 import errno
@@ -28,18 +30,22 @@ import shutil
 import subprocess
 import time
 
-from common import Violations, Workplace, arguments, change_tree, difference, in_parallel, make_tree, read_index, table
+from common import (
+    Violations, Workplace, arguments, change_tree, difference, in_parallel, make_tree, read_index, table)
 
 ERRORS = {
-    "open": ["EACCES", "EMFILE", "EIO"], "read": ["EIO"], "opendir": ["EACCES", "EMFILE", "ENOMEM"], "readdir": ["EIO"],
-    "stat": ["EACCES", "EIO"], "write": ["ENOSPC", "EIO"], "fsync": ["EIO", "ENOSPC"], "rename": ["EACCES", "EIO"],
-    "unlink": ["EACCES", "EIO"], "mkdir": ["EACCES", "ENOSPC"], "mmap": ["ENOMEM"], "ftruncate": ["EIO"],
+    "open": ["EACCES", "EMFILE", "EIO"], "read": ["EIO"], "opendir": ["EACCES", "EMFILE", "ENOMEM"],
+    "readdir": ["EIO"],
+    "stat": ["EACCES", "EIO"], "write": ["ENOSPC", "EIO"], "fsync": ["EIO", "ENOSPC"],
+    "rename": ["EACCES", "EIO"],
+    "unlink": ["EACCES", "EIO"], "mkdir": ["EACCES", "ENOSPC"], "mmap": ["ENOMEM"],
+    "ftruncate": ["EIO"],
     "flock": ["ENOLCK"], "pthread_create": ["EAGAIN"],
 }
 
 
 class Place:
-    """A folder of images with an index that is out of date, and the index that it should get."""
+    """A folder of images with an outdated index, and the index expected after an update."""
 
     def __init__(self, workplace, number, seed, command):
         self.workplace, self.command = workplace, command
@@ -52,20 +58,24 @@ class Place:
         self.before = read_index(self.folder)
         self.paths = change_tree(self.folder, paths, rng, each=5, number=1)
         shutil.copytree(self.folder / ".clip-index", self.saved)
-        clean = self.index(environment={"LD_PRELOAD": str(workplace.library), "CLIP_FAULT_LOG": str(self.log),
+        clean = self.index(environment={"LD_PRELOAD": str(workplace.library),
+                                        "CLIP_FAULT_LOG": str(self.log),
                                         "CLIP_FAULT_UNDER": str(self.folder)})
         self.after = read_index(self.folder)
         self.files = self.names()
         assert clean.status == 0 and sorted(self.after) == self.paths, clean
-        self.vectors = {entry.digest: entry.vector for entry in [*self.before.values(), *self.after.values()]}
-        self.counts = {kind: int(number) for _, kind, number, *_ in map(str.split, self.log.read_text().splitlines())}
+        self.vectors = {entry.digest: entry.vector
+                        for entry in [*self.before.values(), *self.after.values()]}
+        self.counts = {kind: int(number) for _, kind, number, *_ in map(str.split,
+                self.log.read_text().splitlines())}
 
     def index(self, **options):
         return self.workplace.run(*self.command, self.folder, "--model", "tiny", **options)
 
     def names(self):
-        """What the index consists of, and what lies beside it."""
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(".*")) + sorted(
+        """The files of the index, and those beside it."""
+        return sorted(str(path.relative_to(self.folder))
+                      for path in self.folder.glob(".*")) + sorted(
             path.name for path in (self.folder / ".clip-index").iterdir())
 
     def restore(self):
@@ -75,14 +85,16 @@ class Place:
         self.log.unlink(missing_ok=True)
 
     def test(self, kind, number, error, goes_on):
-        """Lets a call fail; the outcome in a word, and the violations."""
+        """Makes a call fail; returns the outcome in a word, and the violations."""
         self.restore()
         fault = f"{kind}:{number}:{getattr(errno, error)}" + (":on" if goes_on else "")
         run = self.index(environment={
-            "LD_PRELOAD": str(self.workplace.library), "CLIP_FAULT_LOG": str(self.log), "CLIP_FAULT": fault,
+            "LD_PRELOAD": str(self.workplace.library), "CLIP_FAULT_LOG": str(self.log),
+            "CLIP_FAULT": fault,
             "CLIP_FAULT_UNDER": str(self.folder)})
         log = self.log.read_text() if self.log.exists() else ""
-        failed = next((line for line in log.splitlines() if line.startswith("failed")), "failed nothing")
+        failed = next((line for line in log.splitlines() if line.startswith("failed")),
+                      "failed nothing")
         found = []
         if run.crash:
             found.append((run.crash.split(" for ")[0], str(run)))
@@ -100,7 +112,8 @@ class Place:
             found.append(("files are left over", f"expected {self.files}, found {self.names()}"))
         outcome = "crash" if run.crash else "done" if run.status == 0 else "refused"
         where = f"{fault}, {error}, {failed}"
-        return outcome, lost, [(what, f"{where}\n    {text}") for what, text in found], "failed " in log
+        return outcome, lost, [(what, f"{where}\n    {text}")
+                               for what, text in found], "failed " in log
 
     def check_status(self, run, entries, most, found):
         if run.status == 0:
@@ -112,17 +125,18 @@ class Place:
         elif run.status != 1:
             found.append((f"status {run.status}", str(run)))
         elif not 1 <= len(run.said) <= most:
-            found.append((f"status 1 and {'more than one line' if run.said else 'nothing said'}", str(run)))
+            found.append((f"status 1 and {'more than one line' if run.said else 'nothing said'}",
+                          str(run)))
         elif not all(str(self.folder) in line for line in run.said):
             found.append(("the error names neither the folder nor a file", str(run)))
 
     def may_lose(self, path, run):
-        """True if a rebuild, which reads every file again, has said that it cannot read this one."""
+        """True if a rebuild, which reads every file again, has reported this one as unreadable."""
         is_named = any(f"{self.folder}/{path}:" in line for line in run.said)
         return "--rebuild" in self.command and run.status == 1 and is_named
 
     def check_entries(self, run, found):
-        """Checks what the index holds after a fault; how many changed files have lost their vector."""
+        """Checks the index after a fault; returns the number of changed files without a vector."""
         try:
             entries = read_index(self.folder)
         except Exception as problem:
@@ -144,19 +158,21 @@ class Place:
             elif old and new:
                 lost += 1
         if gone:
-            found.append(("unchanged files have lost their vectors", f"{len(gone)}, the first is {gone[0]}"))
+            found.append(("unchanged files have lost their vectors",
+                          f"{len(gone)}, the first is {gone[0]}"))
         return entries, lost
 
 
 def main():
     parser = arguments(__doc__, every=1, seconds=1800)
-    parser.add_argument("--kinds", help="only these, with commas between them")
+    parser.add_argument("--kinds", help="only these kinds, separated by commas")
     options = parser.parse_args()
     violations, deadline = Violations(), time.monotonic() + options.seconds
     with Workplace(options.clip, options.keep) as workplace:
         workplace.library = workplace.folder / "inject.so"
         source = pathlib.Path(__file__).with_name("inject.c")
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", workplace.library, source, "-ldl"], check=True)
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", workplace.library, source, "-ldl"],
+                       check=True)
         commands = [["index"]]
         if b"--rebuild" in workplace.run("index", "--help").output:
             commands.append(["index", "--rebuild"])
@@ -174,7 +190,8 @@ def test_command(workplace, command, options, deadline, violations):
         for error in ERRORS[kind]:
             numbers = range(1, counts[kind] + 1, options.every)
             cases += [(kind, number, error, False) for number in numbers]
-            cases += [(kind, number, error, True) for number in numbers if number in (1, 2, 3, 5) or number % 17 == 0]
+            cases += [(kind, number, error, True) for number in numbers if number in (1, 2, 3, 5)
+                      or number % 17 == 0]
     free = queue.SimpleQueue()
     for place in places:
         free.put(place)
@@ -204,12 +221,13 @@ def test_command(workplace, command, options, deadline, violations):
         total["violations"] += len(found)
         for what, text in found:
             violations.add(f"{' '.join(command)}: {what}", text)
-    print(f"\nclip {' '.join(command)}: calls of a clean run, and what became of the runs with faults; lost are vectors "
+    print(f"\nclip {' '.join(command)}: calls of a clean run, and what became of the runs with "
+          f"faults; lost are vectors "
           "of changed files that could not be read")
     table(["call", "calls", *columns],
           [[kind, counts[kind], *total.values()] for kind, total in totals.items()])
     if left_out:
-        print(f"{left_out} cases were left out: the time was over (--seconds)")
+        print(f"{left_out} cases were left out: the time limit was reached (--seconds)")
 
 
 if __name__ == "__main__":

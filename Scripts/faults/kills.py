@@ -1,17 +1,19 @@
-"""kill -9 at random moments of `clip index` and of `clip encode --resume`.
+"""Kills `clip index` and `clip encode --resume` with kill -9 at random moments.
 
-    python3 Scripts/faults/kills.py .build/release/clip [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
+    python3 Scripts/faults/kills.py .build/release/clip
+        [--kills 60] [--images 3000] [--encode-kills 40] [--seconds 1800]
 
-`clip index`: makes 3,000 images, lets `clip index` begin, kills it after a random time, and so on until a run ends
-by itself. Then paths, sizes, times, digests and vectors must equal those of an index made in one go; some files are
-changed, made, moved and deleted, and the updates of that are killed as well. After each kill the index must be
-readable, each vector that of its digest, and `clip search` must exit with 0 and name only files that are or were in
-the folder (or, before there is an index, with 1 and one line).
+`clip index`: creates 3,000 images, starts `clip index`, kills it after a random time, and so on
+until a run ends by itself. Then paths, sizes, times, digests and vectors must equal those of an
+index made in a single run. Some files are changed, created, moved and deleted, and the updates are
+killed as well. After each kill the index must be readable, each vector that of its digest, and
+`clip search` must exit with 0 and name only files that are or were in the folder (or, before there
+is an index, with 1 and one line).
 
-`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must equal to the bit what a run in
-one go writes, with nothing left over beside it.
+`clip encode --resume` into .npy, .jsonl and shards: the same, and every file must be identical to
+that of a single run, without leftover files.
 
-Exits with 1 if something of this is violated. The kills reach only the processes that this script has started.
+Exits with 1 if anything is violated. Only processes that this script has started are killed.
 """
 
 import os
@@ -20,11 +22,12 @@ import shutil
 import subprocess
 import time
 
-from common import Violations, Workplace, arguments, change_tree, difference, make_tree, read_index, table
+from common import (
+    Violations, Workplace, arguments, change_tree, difference, make_tree, read_index, table)
 
 
 def kill_after(workplace, seconds, *command):
-    """Starts `clip` and kills it after a time; its status, or None if it was killed."""
+    """Starts `clip` and kills it after a time; returns its status, or None if it was killed."""
     process = subprocess.Popen(
         [workplace.clip, *map(str, command)], env=workplace.environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -48,7 +51,7 @@ class IndexKills:
         self.vectors = {}
 
     def clean(self):
-        """The index that a run in one go makes, and its time. The other index is out of the way meanwhile."""
+        """Returns the index of a single run, and its time. The other index is set aside."""
         place, aside = self.folder / ".clip-index", self.workplace.folder / "aside"
         if place.exists():
             place.rename(aside)
@@ -75,17 +78,20 @@ class IndexKills:
                 self.check(expected)
                 continue
             if status != 0:
-                self.violations.add("index: a run after kills fails", f"status {status}\n    {errors}")
+                self.violations.add("index: a run after kills fails",
+                                    f"status {status}\n    {errors}")
             wrong = difference(read_index(self.folder), expected)
             if wrong:
-                self.violations.add("index: not the one of a run in one go", f"round {self.rounds + 1}: {wrong}")
+                self.violations.add("index: not the one of a run in one go",
+                                    f"round {self.rounds + 1}: {wrong}")
             self.rounds += 1
             if is_last:
                 return
-            self.paths = change_tree(self.folder, self.paths, self.rng, self.options.images // 12, self.rounds)
+            self.paths = change_tree(self.folder, self.paths, self.rng, self.options.images // 12,
+                                     self.rounds)
             self.ever |= set(self.paths)
             expected, _ = self.clean()
-            whole = max(0.2, first / 4)  # an update is shorter than the first run, so its kills come sooner
+            whole = max(0.2, first / 4)  # an update is shorter than the first run
 
     def check(self, expected):
         try:
@@ -97,12 +103,15 @@ class IndexKills:
             if entry.vector is not None and entry.vector != self.vectors.get(entry.digest):
                 self.violations.add("index: a vector is not that of its file", f"{path}: {entry}")
                 break
-        search = self.workplace.run("search", "a red square", "--index", self.folder, "--paths", "-q")
+        search = self.workplace.run("search", "a red square", "--index", self.folder, "--paths",
+                                    "-q")
         if entries:
-            names = [os.path.relpath(line, self.folder) for line in search.output.decode().splitlines()]
+            names = [os.path.relpath(line, self.folder)
+                     for line in search.output.decode().splitlines()]
             if search.status != 0 or search.lines or len(names) != min(10, len(entries)):
                 self.violations.add(
-                    "search: fails after a kill", f"{len(entries)} entries, {len(names)} found: {search}")
+                    "search: fails after a kill",
+                    f"{len(entries)} entries, {len(names)} found: {search}")
             elif not self.ever.issuperset(names):
                 self.violations.add("search: a path that never was", str(set(names) - self.ever))
             self.searches += 1
@@ -113,7 +122,7 @@ class IndexKills:
 
 
 def test_encode(workplace, folder, name, kills, rng, violations, deadline):
-    """Kills `clip encode --resume` until there were enough kills; the row of the table."""
+    """Kills `clip encode --resume` the requested number of times; returns the row of the table."""
     options = ["--shard-size", "500"] if name.endswith("/") else []
     command = ["encode", folder, "--model", "tiny", "-q", *options, "-o"]
     clean, target = workplace.folder / "clean", workplace.folder / "killed"
@@ -127,14 +136,16 @@ def test_encode(workplace, folder, name, kills, rng, violations, deadline):
         is_last = count >= kills or time.monotonic() > deadline
         target.mkdir(exist_ok=True)
         status, errors = kill_after(
-            workplace, 600 if is_last else rng.uniform(0, run.seconds / 2), *command, f"{target}/{name}", "--resume")
+            workplace, 600 if is_last else rng.uniform(0, run.seconds / 2), *command,
+            f"{target}/{name}", "--resume")
         runs += 1
         if status is None:
             count += 1
             continue
         rounds += 1
         if status != 0:
-            violations.add(f"encode {name}: a run after kills fails", f"status {status}\n    {errors}")
+            violations.add(f"encode {name}: a run after kills fails",
+                           f"status {status}\n    {errors}")
         found = contents(target)
         for path in sorted({*expected, *found}):
             if expected.get(path) != found.get(path):
@@ -148,7 +159,8 @@ def test_encode(workplace, folder, name, kills, rng, violations, deadline):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file()}
 
 
 def main():
@@ -161,10 +173,11 @@ def main():
                  f"{index.searches} searches, {index.early} before there was an index"]]
         rng = random.Random(options.seed)
         for name in ["x.npy", "x.jsonl", "shards/"]:
-            rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng, violations, deadline))
+            rows.append(test_encode(workplace, index.folder, name, options.encode_kills, rng,
+                                    violations, deadline))
     table(["clip", "kills", "runs", "complete rounds", "notes"], rows)
     if time.monotonic() > deadline:
-        print("the time was over (--seconds) before all kills were made")
+        print("the time limit was reached (--seconds) before all kills were made")
     violations.exit()
 
 

@@ -1,19 +1,21 @@
-"""Commands of `clip` under limits: memory, threads, open files, file size, a full disk.
+"""Runs commands of `clip` under limits: memory, threads, open files, file size, a full disk.
 
-    python3 Scripts/faults/limits.py .build/release/clip [--only search,encode] [--step 10] [--seconds 1800]
+    python3 Scripts/faults/limits.py .build/release/clip
+        [--only search,encode] [--step 10] [--seconds 1800]
 
 Each command runs on small data with `--model tiny` under
 - RLIMIT_AS (`prlimit --as`) from 40 to 400 MB in steps of 10,
 - RLIMIT_NOFILE from 4 to 20,
-- RLIMIT_NPROC, 1 to 4 threads in all: as root by a user id of its own, since root has no such limit,
-- a cgroup with pids.max of 1 to 4, where one can be made,
+- RLIMIT_NPROC, 1 to 4 threads in all: as root with another user id, since root has no such limit,
+- a cgroup with pids.max of 1 to 4, if one can be created,
 - RLIMIT_FSIZE of 0, 1, 4, 16 and 64 KB,
-- a tmpfs with 0 to 256 KB free as the folder of its outputs, where one can be mounted (in a namespace of its own).
+- a tmpfs with 0 to 256 KB free as the output folder, if one can be mounted (in its own namespace).
 
-Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status 0 with another
-output than without a limit; a status other than 0 and 1 (127 is the loader's); a failing run that says nothing, or
-more than one line for each input that it has. Prints for each command the least limit from which on all runs
-succeed, and the failing ones by status. Exits with 1 if something of this is violated.
+Violations: no end within 10 s; a signal (below 150 MB of address space it is only counted); status
+0 with another output than without a limit; a status other than 0 and 1 (127 is the loader's); a
+failing run that prints no error, or more than one line per input. Prints for each command the limit
+from which on all runs succeed, and the failing runs by status. Exits with 1 if anything is
+violated.
 """
 
 import contextlib
@@ -30,21 +32,22 @@ import time
 
 from common import Violations, Workplace, arguments, in_parallel, make_tree, png, read_index, table
 
-USER = 61234  # of nobody; its only processes are the ones that run here
+USER = 61234  # a user id without other processes
 PIDS = [pathlib.Path("/sys/fs/cgroup/pids"), pathlib.Path("/sys/fs/cgroup")]
 IMAGES = 12
 MARK = "FAULTS_IN_NAMESPACE"
 
 
 class Command:
-    """A command, how many inputs it has, and the output files that it makes in its folder."""
+    """A command, its number of inputs, and the output files that it writes into its folder."""
 
     def __init__(self, *words, inputs=1, outputs=()):
         self.words, self.inputs, self.outputs = words, inputs, outputs
 
 
 def commands(data):
-    image, images, index, npy = f"{data}/one.png", f"{data}/images", f"{data}/indexed", f"{data}/vectors.npy"
+    image, images = f"{data}/one.png", f"{data}/images"
+    index, npy = f"{data}/indexed", f"{data}/vectors.npy"
     tiny, labels = ["--model", "tiny"], f"{data}/labels.txt"
     return {
         "encode IMAGE": Command("encode", image, *tiny),
@@ -57,7 +60,8 @@ def commands(data):
         "zeroshot": Command("zeroshot", image, "a dog", "a cat", *tiny),
         "zeroshot --labels": Command("zeroshot", images, "--labels", labels, *tiny, inputs=IMAGES),
         "score": Command("score", "--image", image, "--text", "a dog", *tiny),
-        "similarity": Command("similarity", "--image", image, "--text", "a dog", "--text", "a cat", *tiny),
+        "similarity": Command("similarity", "--image", image, "--text", "a dog", "--text", "a cat",
+                              *tiny),
         "dedupe": Command("dedupe", index),
         "cluster": Command("cluster", index, "-k", "3"),
         "map": Command("map", npy, "-o", "{}/map.html", outputs=["map.html"]),
@@ -75,7 +79,7 @@ class Test:
         self.is_root, self.mounts = os.geteuid() == 0, mounts
         folder = workplace.folder
         folder.chmod(0o755)
-        # Another user may not be able to read the place of the binary.
+        # Another user may not be allowed to read the binary's folder.
         shutil.copy(workplace.clip, folder / "clip")
         workplace.clip = str(folder / "clip")
         rng = random.Random(options.seed)
@@ -89,7 +93,8 @@ class Test:
             run = workplace.run(*words, "--model", "tiny", "-q")
             assert run.status == 0, run
         self.commands = {name: command for name, command in commands(self.data).items()
-                         if not options.only or any(word in name.split() for word in options.only.split(","))}
+                         if not options.only or any(word in name.split()
+                                                    for word in options.only.split(","))}
         self.numbers = itertools.count()
         self.expected = {}
         for name, command in self.commands.items():
@@ -100,9 +105,9 @@ class Test:
             subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
 
     def run(self, command, before, free=None):
-        """Runs a command in a fresh folder; the run, and what it has made.
+        """Runs a command in a fresh folder; returns the run and its outputs.
 
-        With `free` the folder lies on a disk of its own with so many KB free.
+        With `free`, the folder lies on its own disk with that many KB free.
         """
         place = self.workplace.folder / f"run {next(self.numbers)}"
         place.mkdir()
@@ -111,8 +116,9 @@ class Test:
         for path in [place, *place.rglob("*")] if self.is_root else []:
             os.chown(path, USER, USER)
         words = [word.replace("{}", str(place)) for word in map(str, command.words)]
-        # An empty home, so that no command takes from a cache what another has put there.
-        home = {"HOME": str(place), "CLIP_HOME": str(place / "home"), "XDG_CACHE_HOME": str(place / "cache")}
+        # An empty home, so that no command uses the cache of another.
+        home = {"HOME": str(place), "CLIP_HOME": str(place / "home"),
+                "XDG_CACHE_HOME": str(place / "cache")}
         try:
             with contextlib.nullcontext() if free is None else self.disk(place, free):
                 run = self.workplace.run(*words, before=before, environment=home)
@@ -121,19 +127,21 @@ class Test:
             shutil.rmtree(place, ignore_errors=True)
 
     def products(self, command, place, run):
-        # OpenBLAS is not loaded where addresses are few, which the version says.
+        # OpenBLAS is not loaded with little address space, which the version reports.
         products = [re.sub(rb"; OpenBLAS [^)]*", b"", run.output.replace(os.fsencode(place), b""))]
         for name in command.outputs:
             path = place / name
             if name == "images":
                 entries = read_index(path) if run.status == 0 else None
-                products.append(entries and {path: (entry.digest, entry.vector) for path, entry in entries.items()})
+                products.append(entries and {path: (entry.digest, entry.vector)
+                                             for path, entry in entries.items()})
             else:
-                products.append(path.read_bytes().replace(os.fsencode(place), b"") if path.exists() else None)
+                products.append(path.read_bytes().replace(os.fsencode(place), b"") if path.exists()
+                                else None)
         return products
 
     def sweep(self, limit, values, starter, least_for_signals=0, processes=2, is_disk=False):
-        """Runs every command under each value of a limit; the table's cells for it."""
+        """Runs every command under each value of a limit; returns the cells of the table."""
         def test(case):
             name, value = case
             if time.monotonic() > self.deadline:
@@ -152,7 +160,8 @@ class Test:
         for name, found in outcomes.items():
             failing = [value for value, outcome in found.items() if outcome != "0"]
             working = [value for value in found if value > max(failing, default=-1)]
-            kinds = [f"{list(found.values()).count(kind)} x {kind}" for kind in sorted(set(found.values()) - {"0"})]
+            kinds = [f"{list(found.values()).count(kind)} x {kind}"
+                     for kind in sorted(set(found.values()) - {"0"})]
             least = (min(working) if failing else f"<= {min(working)}") if working else f"> {max(found, default=0)}"
             self.rows.append([name, limit, least, ", ".join(kinds)])
 
@@ -180,11 +189,14 @@ class Test:
         self.sweep("address space, MB", range(40, 401, self.options.step),
                    lambda value: ["prlimit", f"--as={value * 1_000_000}"], least_for_signals=150)
         self.sweep("open files", range(4, 21), lambda value: ["prlimit", f"--nofile={value}"])
-        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if self.is_root else []
+        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}",
+                "--clear-groups"] if self.is_root else []
         used = 0 if self.is_root else count_threads(os.getuid())
-        self.sweep("threads of the user", range(1, 5), lambda value: [*user, "prlimit", f"--nproc={used + value}"],
+        self.sweep("threads of the user", range(1, 5),
+                   lambda value: [*user, "prlimit", f"--nproc={used + value}"],
                    processes=1)
-        self.sweep("file size, KB", [0, 1, 4, 16, 64], lambda value: ["prlimit", f"--fsize={value * 1024}"])
+        self.sweep("file size, KB", [0, 1, 4, 16, 64],
+                   lambda value: ["prlimit", f"--fsize={value * 1024}"])
         if not self.sweep_pids():
             skipped.append("no cgroup for pids.max can be made here")
         if self.mounts:
@@ -196,38 +208,41 @@ class Test:
         for line in skipped:
             print(f"left out: {line}")
         if self.left_out:
-            print(f"left out: {self.left_out} runs, since the time was over (--seconds)")
+            print(f"left out: {self.left_out} runs, since the time limit was reached (--seconds)")
         self.violations.exit()
 
     def sweep_pids(self):
-        group = next((place / f"clip-faults-{os.getpid()}" for place in PIDS if make_group(place, os.getpid())), None)
+        group = next((place / f"clip-faults-{os.getpid()}" for place in PIDS
+                      if make_group(place, os.getpid())), None)
         if not group:
             return False
         try:
-            # The shell moves itself, and becomes what it starts.
+            # The shell moves itself into the group, and is replaced by the command.
             enter = f'echo $0 > {group}/pids.max && echo $$ > {group}/cgroup.procs && exec "$@"'
-            self.sweep("pids of a cgroup", range(1, 5), lambda value: ["sh", "-c", enter, str(value)], processes=1)
+            self.sweep("pids of a cgroup", range(1, 5),
+                       lambda value: ["sh", "-c", enter, str(value)], processes=1)
         finally:
             group.rmdir()
         return True
 
     @contextlib.contextmanager
     def disk(self, place, free):
-        """Mounts a tmpfs in the place of a folder and fills it; only this process and what it starts see it."""
+        """Mounts a tmpfs over a folder and fills it; only this process and its children see it."""
         with tempfile.TemporaryDirectory(prefix="clip-faults-") as aside:
             shutil.copytree(place, aside, dirs_exist_ok=True, copy_function=shutil.copy2)
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
             try:
                 shutil.copytree(aside, place, dirs_exist_ok=True, copy_function=shutil.copy2)
                 state = os.statvfs(place)
-                (place / "filler").write_bytes(bytes(max(0, state.f_bavail * state.f_frsize - 1024 * free)))
+                (place / "filler").write_bytes(
+                    bytes(max(0, state.f_bavail * state.f_frsize - 1024 * free)))
                 yield
             finally:
                 subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def make_group(place, number):
-    """Makes a cgroup that limits processes; false if that is not possible."""
+    """Creates a cgroup that limits processes; returns false if that is not possible."""
     group = place / f"clip-faults-{number}"
     try:
         group.mkdir()
@@ -252,11 +267,11 @@ def count_threads(user):
 
 def main():
     parser = arguments(__doc__, step=10, seconds=1800)
-    parser.add_argument("--only", help="only commands with one of these words, with commas between them")
+    parser.add_argument("--only", help="only commands with one of these words, separated by commas")
     options = parser.parse_args()
     mounts = os.environ.pop(MARK, None)
     if mounts is None:
-        # Again in a mount namespace of its own, whose mounts end with it.
+        # Runs again in its own mount namespace, whose mounts end with it.
         probe = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         can_mount = not subprocess.run(probe, stderr=subprocess.DEVNULL).returncode
         start = ["unshare", "--mount"] if can_mount else []

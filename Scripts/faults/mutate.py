@@ -1,22 +1,26 @@
-"""Damaged indexes, half-done outputs and label caches: changed by chance from a seed, then used.
+"""Damages indexes, partial outputs and label caches at random from a seed, and uses them.
 
-    python3 Scripts/faults/mutate.py .build/release/clip [--count 5000] [--targets index,rounded] [--seconds 7200]
+    python3 Scripts/faults/mutate.py .build/release/clip
+        [--count 5000] [--targets index,rounded] [--seconds 7200]
 
-For each target so many cases; in each, one to three changes (`damage.py` has the list):
-- `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this order;
+Each target has COUNT cases with one to three changes each (`damage.py` has the list):
+- `index`: the files of `.clip-index`, then `clip search`, `dedupe`, `cluster` and `index`, in this
+  order;
 - `rounded`: `vectors.i8` of an index of 16,500 images, then `clip search`; a tenth of the cases;
-- `resume`: what an interrupted `clip encode` left of .npy, .jsonl or shards, then `clip encode --resume`;
-- `outputs`: a complete .npy with its names and its record of the model, then `clip search`, `dedupe` and `cluster`; a
-  tenth of the cases, and other answers are no violations, since the format has no place for a checksum;
+- `resume`: the .npy, .jsonl or shards of an interrupted `clip encode`, then `clip encode --resume`;
+- `outputs`: a complete .npy with its names and its model record, then `clip search`, `dedupe` and
+  `cluster`; a tenth of the cases, and other answers are not violations, since the format has no
+  checksum;
 - `labels`: the label cache, then `clip zeroshot --labels`.
 
-Violations: a signal; no end within 10 s; a failing run (status 1) with more than one line of error, or without one;
-another status; a wrong answer: status 0 and another output than that of undamaged files (of `clip index`: an index
-with other vectors, paths or digests; of `clip search`: also that nothing is found). Where the database as it was
-changed could be that of other files, such as a path that is another one, nothing tells the damage: these other
-answers are no violation, and are counted as `another valid` with the kind of their change.
+A violation is: a signal; no end within 10 s; a failing run (status 1) with more than one line of
+error, or without one; another status; a wrong answer: status 0 and another output than that of
+undamaged files (of `clip index`: an index with other vectors, paths or digests; of `clip search`:
+also that nothing is found). If the changed database is valid for other files, for example with
+another path, the damage cannot be detected: such answers are not violations, and are counted as
+`another valid` with the kind of their change.
 
-Exits with 1 if something of this is violated.
+Exits with 1 if anything is violated.
 """
 
 import pathlib
@@ -29,13 +33,14 @@ import time
 from typing import NamedTuple
 
 import damage
-from common import HANG, Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table
+from common import (
+    HANG, Run, Violations, Workplace, arguments, in_parallel, make_tree, read_index, table)
 
 IMAGES = 40
 
 
 class Result(NamedTuple):
-    """A run after changes; if its answer is wrong, and if it is one of other files."""
+    """A run after changes: whether its answer is wrong, and whether it is valid for other files."""
     changes: list
     run: Run
     is_wrong: bool
@@ -60,7 +65,8 @@ class IndexTarget:
             ["search", "a dog", "--index", self.folder, "--json"],
             ["dedupe", self.folder, "--threshold", "0.9"], ["cluster", self.folder, "-k", "3"],
             ["index", self.folder, "--model", "tiny"]]
-        self.expected = [self.answer(command, workplace.run(*command, "-q")) for command in self.commands]
+        self.expected = [self.answer(command, workplace.run(*command, "-q"))
+                         for command in self.commands]
         self.restore()
 
     def restore(self):
@@ -83,13 +89,13 @@ class IndexTarget:
         for command, expected in zip(self.commands, self.expected):
             run = self.workplace.run(*command, "-q")
             if command[0] == "search" and run.status == 1 and not run.said:
-                run.status = 0  # with -q a search says nothing when it finds nothing, which is an answer
+                run.status = 0  # with -q an empty result prints nothing, which is an answer
             wrong = run.status == 0 and self.answer(command, run) != expected
             yield Result(changes, run, wrong, is_plausible)
 
 
 class RoundedTarget:
-    """Searches of an index of so many images that it has rounded vectors, vectors.i8, which are damaged."""
+    """Searches of an index with quantised vectors, vectors.i8, which are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -102,7 +108,8 @@ class RoundedTarget:
             shutil.copytree(first / ".clip-index", self.folder / ".clip-index")
         self.place = self.folder / ".clip-index"
         self.saved = (self.place / "vectors.i8").read_bytes()
-        self.commands = [["search", text, "--index", self.folder, "-q"] for text in ["a red square", "a dog"]]
+        self.commands = [["search", text, "--index", self.folder, "-q"]
+                         for text in ["a red square", "a dog"]]
         self.expected = [workplace.run(*command).output for command in self.commands]
 
     def test(self, rng):
@@ -114,7 +121,7 @@ class RoundedTarget:
 
 
 class ResumeTarget:
-    """`clip encode --resume` of a job that was interrupted, whose files are damaged."""
+    """`clip encode --resume` of an interrupted job whose files are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
@@ -135,17 +142,19 @@ class ResumeTarget:
 
     def command(self, name):
         shards = ["--shard-size", "16"] if name.endswith("/") else []
-        return ["encode", self.images, "--model", "tiny", "-q", *shards, "-o", f"{self.target}/{name}"]
+        return ["encode", self.images, "--model", "tiny", "-q", *shards, "-o",
+                f"{self.target}/{name}"]
 
     def interrupt(self, name):
-        """Leaves what a job leaves that is interrupted after about half of the images."""
+        """Creates the files of a job that is interrupted after about half of the images."""
         self.target.mkdir()
         command = self.command(name)
         command[1:2] = ["--files-from", "-"]
         process = subprocess.Popen(
-            [self.workplace.clip, *map(str, command)], env=self.workplace.environment, stdin=subprocess.PIPE,
+            [self.workplace.clip, *map(str, command)], env=self.workplace.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # Rows go to the files some time after the last ones did; then it waits for more names, which do not come.
+        # Rows are flushed with a delay; then the job waits for more names, which never come.
         for path in self.paths[:IMAGES * 5 // 8]:
             process.stdin.write(f"{self.images}/{path}\n".encode())
             process.stdin.flush()
@@ -170,28 +179,30 @@ class ResumeTarget:
         shutil.copytree(saved, self.target)
         changes = [damage.change_outputs(self.target, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         run = self.workplace.run(*self.command(name), "--resume")
-        # Checksums under a name that nothing reads stay; they are no part of the answer.
+        # Checksums under an unused name are kept; they are not part of the answer.
         found = {name: rows for name, rows in self.contents().items() if not name.endswith(".sums")}
         yield Result(changes, run, run.status == 0 and found != expected)
 
 
 class OutputsTarget:
-    """Commands on a complete .npy with its names and its record of the model, which are damaged."""
+    """Commands on a complete .npy with its names and its model record, which are damaged."""
 
     def __init__(self, workplace, number, seed):
         self.workplace = workplace
         images = workplace.folder / f"complete {number}"
         make_tree(images, IMAGES, random.Random(seed), per_folder=10)
-        self.place, self.saved = (workplace.folder / f"complete {number}.{name}" for name in ["npy", "saved"])
+        self.place, self.saved = (workplace.folder / f"complete {number}.{name}"
+                                  for name in ["npy", "saved"])
         self.place.mkdir()
         npy = self.place / "x.npy"
         run = workplace.run("encode", images, "--model", "tiny", "-q", "-o", npy)
         assert run.status == 0, run
-        # Before there were records, the model had to be given.
+        # Without model records, the model had to be given.
         model = [] if (self.place / "x.model.json").exists() else ["--model", "tiny"]
         shutil.copytree(self.place, self.saved)
         self.commands = [
-            ["search", "a red square", "--index", npy, *model], ["dedupe", npy], ["cluster", npy, "-k", "3"]]
+            ["search", "a red square", "--index", npy, *model], ["dedupe", npy],
+            ["cluster", npy, "-k", "3"]]
         self.expected = [workplace.run(*command, "-q").output for command in self.commands]
 
     def test(self, rng):
@@ -200,8 +211,9 @@ class OutputsTarget:
         changes = [damage.change_outputs(self.place, rng) for _ in range(rng.choice([1, 1, 2, 3]))]
         for command, expected in zip(self.commands, self.expected):
             run = self.workplace.run(*command, "-q")
-            # The format has no place for a checksum: another answer is that of another file.
-            yield Result(changes, run, run.status == 0 and run.output != expected, is_plausible=True)
+            # The format has no checksum: another answer is that of another file.
+            yield Result(changes, run, run.status == 0 and run.output != expected,
+                         is_plausible=True)
 
 
 class LabelsTarget:
@@ -213,8 +225,10 @@ class LabelsTarget:
         make_tree(images, 2, random.Random(seed))
         labels = workplace.folder / f"labels {number}.txt"
         labels.write_text("".join(f"a thing of kind {place}\n" for place in range(300)))
-        self.home = {name: str(workplace.folder / f"home {number}") for name in ["HOME", "CLIP_HOME", "XDG_CACHE_HOME"]}
-        self.command = ["zeroshot", images, "--labels", labels, "--model", "tiny", "--top", "3", "-q"]
+        self.home = {name: str(workplace.folder / f"home {number}")
+                     for name in ["HOME", "CLIP_HOME", "XDG_CACHE_HOME"]}
+        self.command = ["zeroshot", images, "--labels", labels, "--model", "tiny", "--top", "3",
+                        "-q"]
         run = workplace.run(*self.command, environment=self.home)
         self.expected = run.output
         home = pathlib.Path(self.home["HOME"])
@@ -232,21 +246,23 @@ class LabelsTarget:
         yield Result(changes, run, run.status == 0 and run.output != self.expected)
 
 
-TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget, "outputs": OutputsTarget,
+TARGETS = {"index": IndexTarget, "rounded": RoundedTarget, "resume": ResumeTarget,
+           "outputs": OutputsTarget,
            "labels": LabelsTarget}
 FEWER = {"rounded", "outputs"}  # a tenth of the cases
 OUTCOMES = ["cases", "runs", "same answer", "refused", "crash", "wrong", "another valid"]
 
 
 def judge(result):
-    """The outcome of a run, and its violation; None if there is none."""
+    """Returns the outcome of a run, and its violation or None."""
     run = result.run
     if run.crash:
         return "crash", run.crash.split(" for ")[0]
     if run.status == 0:
         if not result.is_wrong:
             return "same answer", None
-        return ("another valid", None) if result.is_plausible else ("wrong", "status 0 and a wrong answer")
+        return ("another valid", None) if result.is_plausible else ("wrong",
+                "status 0 and a wrong answer")
     if run.status == 2 and result.is_plausible:
         return "another valid", None  # such as more clusters than images
     if run.status != 1:
@@ -260,7 +276,7 @@ def judge(result):
 
 
 def test_target(workplace, name, options, deadline, violations):
-    """Tests a target; prints its table."""
+    """Tests a target and prints its table."""
     free = queue.SimpleQueue()
     for number in range(2):
         free.put(TARGETS[name](workplace, number, options.seed))
@@ -283,7 +299,7 @@ def test_target(workplace, name, options, deadline, violations):
             left_out += 1
             continue
         changes = results[0].changes
-        # Counted under the change, or as several.
+        # Counted under its change, or under "several".
         kind = changes[0].kind if len(changes) == 1 else "several"
         total = totals.setdefault(kind, dict.fromkeys(OUTCOMES, 0))
         total["cases"] += 1
@@ -293,11 +309,13 @@ def test_target(workplace, name, options, deadline, violations):
             total[outcome] += 1
             if found:
                 what = f"{found} ({result.run.command[1]}, {kind})" if outcome == "wrong" else found
-                violations.add(f"{name}: {what}", f"case {number}, {'; '.join(map(str, changes))}\n    {result.run}")
+                violations.add(f"{name}: {what}",
+                               f"case {number}, {'; '.join(map(str, changes))}\n    {result.run}")
     print(f"\n{name}")
-    table(["change", *OUTCOMES], [[kind, *total.values()] for kind, total in sorted(totals.items())])
+    table(["change", *OUTCOMES], [[kind, *total.values()]
+                                  for kind, total in sorted(totals.items())])
     if left_out:
-        print(f"{left_out} cases were left out: the time was over (--seconds)")
+        print(f"{left_out} cases were left out: the time limit was reached (--seconds)")
 
 
 def main():

@@ -1,8 +1,8 @@
-"""Prints the coefficients that stand in Sources/CKernels/polynomials.h.
+"""Prints the coefficients in Sources/CKernels/polynomials.h.
 
 With a >= 0, the tail of the normal distribution is
     erfc(a / sqrt(2)) / 2 = exp(-a * a / 2) * t * P(t),   t = 1 / (1 + p a),
-and P is the polynomial whose largest relative error is least (Remez' exchange). The same for
+and P is the minimax polynomial of the relative error (Remez exchange). The same holds for
     exp(r) = 1 + r + r * r * Q(r),   |r| <= log(2) / 2.
 Needs NumPy and SciPy.
 """
@@ -11,7 +11,7 @@ from scipy.special import erfcx
 
 
 def remez(basis, target, x, rounds=60):
-    """The c with the least maximum of |basis(x) @ c - target(x)| over the grid x, and that."""
+    """Returns the c of the least max |basis(x) @ c - target(x)| on the grid x, and the maximum."""
     count = basis(x[:1]).shape[1] + 1
     nodes = (len(x) - 1) * (1 - np.cos(np.pi * np.arange(count) / (count - 1))) / 2
     nodes = nodes.round().astype(int)
@@ -20,7 +20,7 @@ def remez(basis, target, x, rounds=60):
         matrix = np.column_stack([basis(x[nodes]), sign])
         c = np.linalg.solve(matrix, target(x[nodes]))[:-1]
         error = basis(x) @ c - target(x)
-        # One extremum from every stretch of equal sign.
+        # One extremum per interval of equal sign.
         breaks = np.flatnonzero(np.diff(np.sign(error)) != 0) + 1
         stretches = np.split(np.arange(len(x)), breaks)
         peaks = np.array([s[np.argmax(np.abs(error[s]))] for s in stretches])

@@ -1,13 +1,14 @@
-"""Shows the pages of `clip` in headless Chromium, as screenshots, and touches the map with fingers.
+"""Takes screenshots of the pages of `clip` in headless Chromium, and tests the map by touch.
 
     python3 -m venv VENV && VENV/bin/pip install websocket-client
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
     VENV/bin/python Scripts/pages/look.py map MAP.html
     VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Examples/map.png
 
-`shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch and mouse events to a
-page of `clip map` and fails if it does not answer as it should. `image` writes the screenshot of a map with the card
-of one image open. Needs Chromium (Debian's package `chromium`); no network. Not part of CI.
+`shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch
+and mouse events to a page of `clip map` and fails if the page reacts wrongly. `image` writes the
+screenshot of a map with the card of one image open. Needs Chromium (Debian's package `chromium`);
+no network. Not part of CI.
 """
 
 import argparse
@@ -33,8 +34,10 @@ class Browser:
     def __init__(self):
         self.profile = tempfile.mkdtemp()
         self.process = subprocess.Popen(
-            [shutil.which("chromium") or "chromium", "--headless", "--no-sandbox", "--remote-debugging-port=0",
-             "--remote-allow-origins=*", "--hide-scrollbars", f"--user-data-dir={self.profile}", "about:blank"],
+            [shutil.which("chromium") or "chromium", "--headless", "--no-sandbox",
+             "--remote-debugging-port=0",
+             "--remote-allow-origins=*", "--hide-scrollbars", f"--user-data-dir={self.profile}",
+             "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         file = pathlib.Path(self.profile, "DevToolsActivePort")
         while not (file.exists() and file.read_text().count("\n") >= 1):
@@ -67,7 +70,8 @@ class Tab:
         self.call("Page.enable")
         self.call("Runtime.enable")
         self.call("Log.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=ratio, mobile=touch)
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=ratio, mobile=touch)
         if touch:
             self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
             self.call("Emulation.setEmitTouchEventsForMouse", enabled=False)
@@ -107,7 +111,8 @@ class Tab:
         if whole:
             height = min(self.value("document.documentElement.scrollHeight"), 4000)
             width = self.value("innerWidth")
-            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}, "captureBeyondViewport": True}
+            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
+                    "captureBeyondViewport": True}
         data = self.call("Page.captureScreenshot", format="png", **clip)["data"]
         pathlib.Path(path).write_bytes(base64.b64decode(data))
 
@@ -115,7 +120,8 @@ class Tab:
 
     def touch(self, kind, *points):
         self.call("Input.dispatchTouchEvent", type=kind,
-                  touchPoints=[{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)])
+                  touchPoints=[{"x": x, "y": y, "id": number}
+                               for number, (x, y) in enumerate(points)])
         time.sleep(0.05)
 
     def tap(self, x, y):
@@ -142,7 +148,7 @@ def shots(pages, folder):
                     print(path, said, *tab.log)
 
 
-# The place of an image in the window, at least so far from the next and from the edges.
+# The place of an image in the window, with a minimum distance to others and to the edges.
 PLACE = """(() => {
   const box = map.getBoundingClientRect();
   let best = -1, most = -1;
@@ -169,9 +175,11 @@ def check_map(page):
         check("the map keeps the phone's width", tab.value("width") > 350, tab.value("width"))
         which, x, y = tab.value(PLACE)
         tab.tap(x, y)
-        check("a tap shows the card", tab.value("!card.hidden && shown") == which, tab.value("[card.hidden, shown]"))
+        check("a tap shows the card", tab.value("!card.hidden && shown") == which,
+              tab.value("[card.hidden, shown]"))
         box = tab.value("(r => [r.left, r.top, r.right, r.bottom])(card.getBoundingClientRect())")
-        check("the card is in the window", box[0] >= 0 and box[1] >= 0 and box[2] <= 390 and box[3] <= 844, box)
+        check("the card is in the window", box[0] >= 0 and box[1] >= 0 and box[2] <= 390
+              and box[3] <= 844, box)
         check("a tap opens nothing yet", len(browser.pages()) == 2, browser.pages())
         tab.tap(x, y)
         time.sleep(1)
@@ -180,11 +188,13 @@ def check_map(page):
 
         tab = Tab(browser, page, PHONE)
         tab.tap(x, y)
-        link_x, link_y = tab.value("(r => [r.left + r.width / 2, r.top + r.height / 2])($('open').getBoundingClientRect())")
+        link_x, link_y = tab.value("(r => [r.left + r.width / 2, r.top + r.height / "
+                                   "2])($('open').getBoundingClientRect())")
         opened = browser.pages().count(link)
         tab.tap(link_x, link_y)
         time.sleep(1)
-        check("the link on the card opens the image", browser.pages().count(link) == opened + 1, link)
+        check("the link on the card opens the image", browser.pages().count(link) == opened + 1,
+              link)
 
         tab = Tab(browser, page, PHONE)
         before = tab.value("scale")
@@ -207,12 +217,14 @@ def check_map(page):
         tab = Tab(browser, page)
         which, x, y = tab.value(PLACE)
         tab.mouse("mouseMoved", x, y)
-        check("the pointer shows the card", tab.value("!card.hidden && shown") == which, tab.value("[card.hidden, shown]"))
+        check("the pointer shows the card", tab.value("!card.hidden && shown") == which,
+              tab.value("[card.hidden, shown]"))
         opened = browser.pages().count(tab.value("$('open').href"))
         tab.mouse("mousePressed", x, y, button="left", clickCount=1)
         tab.mouse("mouseReleased", x, y, button="left", clickCount=1)
         time.sleep(1)
-        check("a click opens the image", browser.pages().count(tab.value("$('open').href")) == opened + 1,
+        check("a click opens the image", browser.pages().count(
+            tab.value("$('open').href")) == opened + 1,
               tab.value("$('open').href"))
         tab = Tab(browser, page)
         before = tab.value("scale")
@@ -251,7 +263,8 @@ def main():
     command.add_argument("page", type=pathlib.Path)
     command = commands.add_parser("image")
     command.add_argument("page", type=pathlib.Path)
-    command.add_argument("--over", required=True, help="how the name of the image under the pointer ends")
+    command.add_argument("--over", required=True,
+                         help="the end of the name of the image under the pointer")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     if options.command == "shots":

@@ -1,9 +1,10 @@
-"""That an embedding is the same to the bit in any batch, in any order, and on any number of threads.
+"""Checks that an embedding has the same bits in any batch and order, on any number of threads.
 
-    VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000] [--clip .build/release/clip]
+    VENV/bin/python Scripts/parity/batches.py --model tiny [--count 1000]
+        [--clip .build/release/clip]
 
-Images of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at once, each
-time in another order, on one thread and on two: one process a batch.
+Images of noise and texts of random words are encoded in batches of 1, 2, 3, 7 and 32 and all at
+once, each time in another order, on one thread and on two: one process per batch.
 """
 
 import argparse
@@ -44,16 +45,21 @@ def main():
                     batch = order[start : start + size]
                     lines.write_text("".join(texts[index] + "\n" for index in batch))
                     subprocess.run(
-                        [arguments.clip, "encode", "--model", arguments.model, *(images[index] for index in batch),
-                         "--text-file", lines, "--no-normalize", "--threads", str(threads), "-o", output], check=True)
+                        [arguments.clip, "encode", "--model", arguments.model,
+                         *(images[index] for index in batch),
+                         "--text-file", lines, "--no-normalize", "--threads", str(threads), "-o",
+                         output], check=True)
                     found = numpy.load(output)
                     for position, index in enumerate(batch):
-                        rows[index] = (found[position].tobytes(), found[len(batch) + position].tobytes())
+                        rows[index] = (found[position].tobytes(),
+                                       found[len(batch) + position].tobytes())
                 first = first or rows
                 differing |= {index for index in rows if rows[index] != first[index]}
                 encoded += len(rows)
-                print(f"{threads} threads, batches of {size}: {len(differing)} differ so far", flush=True)
-    print(f"{arguments.model}: {arguments.count} images and texts, {encoded} encodings of each: {len(differing)} with a differing bit")
+                print(f"{threads} threads, batches of {size}: {len(differing)} differ so far",
+                      flush=True)
+    print(f"{arguments.model}: {arguments.count} images and texts, {encoded} encodings of each: "
+          f"{len(differing)} with differing bits")
     sys.exit(bool(differing))
 
 

@@ -28,7 +28,7 @@ from evaluate import held_out_objects  # noqa: E402
 
 
 def held_out(count, folder):
-    """Images on disk and their captions: single pictograms, pairs and triples."""
+    """Writes images of single pictograms, pairs and triples; returns their paths and captions."""
     found, bitmaps = pictograms.load()
     rng, writer = random.Random(2026), scenes.Writer(found, plainly=True)
     make = [
@@ -60,7 +60,8 @@ def main():
         (folder / "captions.txt").write_text("\n".join(captions) + "\n")
         output = folder / "rows.npy"
         subprocess.run(
-            [arguments.clip, "encode", *paths, "--text-file", folder / "captions.txt", "--model", "tiny",
+            [arguments.clip, "encode", *paths, "--text-file", folder / "captions.txt", "--model",
+             "tiny",
              "--no-normalize", "-o", output], check=True)  # fmt: skip
         rows = numpy.load(output).astype("float64")
         model, transform = goldens_tiny.load(ROOT / "Weights/tiny.safetensors")
@@ -71,12 +72,14 @@ def main():
     for name, ours, theirs in zip(("image", "text"), found, expected):
         cosine = (normalized(ours) * normalized(theirs)).sum(1).min()
         delta = numpy.abs(ours - theirs).max() / numpy.abs(theirs).max()
-        print(f"{name}: {len(ours)} embeddings, least cosine 1 - {1 - cosine:.1e}, max Δ / max {delta:.1e}")
+        print(f"{name}: {len(ours)} embeddings, least cosine 1 - {1 - cosine:.1e}, max Δ / max "
+              f"{delta:.1e}")
         failed |= cosine < 0.999999
     ours, theirs = (normalized(images) @ normalized(texts).T for images, texts in (found, expected))
     same = (ours.argmax(1) == theirs.argmax(1)).sum(), (ours.argmax(0) == theirs.argmax(0)).sum()
     right = (ours.argmax(1) == numpy.arange(len(ours))).mean()
-    print(f"zero-shot: of {len(ours)} images {same[0]} get the same caption, and of as many captions "
+    print(f"zero-shot: of {len(ours)} images {same[0]} get the same caption, and of as many "
+          f"captions "
           f"{same[1]} the same image; {100 * right:.1f} % get their own")  # fmt: skip
     sys.exit(bool(failed or min(same) < len(ours)))
 

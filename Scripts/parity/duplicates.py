@@ -1,22 +1,27 @@
-"""That `clip dedupe` deletes duplicates alone: on pairs of images that are copies of each other, and on pairs that are
-nearly the same and must both stay.
+"""Checks that `clip dedupe` deletes duplicates alone.
+
+The inputs are pairs of copies, and pairs of nearly equal images that must both be kept.
 
     VENV/bin/python -m pip install numpy Pillow
     swift build -c release
-    VENV/bin/python Scripts/parity/duplicates.py [--clip .build/release/clip] [--count 1000] [--kills 100]
+    VENV/bin/python Scripts/parity/duplicates.py [--clip .build/release/clip]
+        [--count 1000] [--kills 100]
 
-Renders COUNT + COUNT pairs into a temporary folder, the same ones for the same seed: text with a letter or a word
-changed, pages with a thin line or a few words more, line drawings, black, white and coloured logos on transparent
-ground, scenes and textures with one object changed; and copies as JPEG (quality 60 to 95), WebP, PNG, resized to 0.3
-to 1 of the size, and turned with EXIF saying so. The changed images are saved in the same ways as the copies. All of
-them are in one folder, so that every image may be taken for a duplicate of every other one.
+Renders COUNT + COUNT pairs into a temporary folder, reproducibly from the seed: text with a letter
+or a word changed, pages with a thin line or a few words more, line drawings, black, white and
+coloured logos on transparent ground, scenes and textures with one object changed; and copies as
+JPEG (quality 60 to 95), WebP, PNG, resized to 0.3 to 1 of the size, and rotated with an EXIF
+orientation. The changed images are saved in the same ways as the copies. All images are in one
+folder, so that each one may be taken for a duplicate of any other.
 
-Prints counts by kind. Fails if an image was deleted that is no copy of one that is left, or if fewer than 99 % of the
-copies were found. Then `--delete` and `--move-to` are killed KILLS times in the middle: one image of each group must
-be left, the log must agree with the disk, and `--undo` must bring back what was moved.
+Prints counts by kind. Fails if an image was deleted that is not a copy of a kept one, or if fewer
+than 99 % of the copies were found. Then `--delete` and `--move-to` are killed KILLS times in the
+middle: one image of each group must be left, the log must agree with the disk, and `--undo` must
+restore the moved files.
 
-The model is `tiny`, whose vectors of resized copies differ more than those of larger models do: the threshold of
-candidates is 0.9 (--threshold) instead of the default 0.97, which makes the test harder, as more images are compared.
+The model is `tiny`, whose vectors of resized copies differ more than those of larger models do: the
+threshold of candidates is 0.9 (--threshold) instead of the default 0.97, which makes the test
+harder, as more images are compared.
 """
 
 import argparse
@@ -38,10 +43,12 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = """the quick brown fox jumps over lazy dog and runs away from every small house near green river where people
 sell bread wine apples""".split()
-# Letters of about the same width, so that the rest of the line stays where it is.
+# Letters of about the same width, so that the rest of the line does not move.
 LETTERS = {
-    "a": "eo", "e": "co", "o": "ec", "n": "hu", "u": "nv", "h": "bn", "r": "t", "t": "f", "d": "b", "b": "d", "i": "l",
-    "l": "i", "c": "e", "p": "q", "s": "a", "w": "m", "m": "w", "v": "y", "y": "v", "f": "t", "k": "x", "x": "k",
+    "a": "eo", "e": "co", "o": "ec", "n": "hu", "u": "nv", "h": "bn", "r": "t", "t": "f", "d": "b",
+    "b": "d", "i": "l",
+    "l": "i", "c": "e", "p": "q", "s": "a", "w": "m", "m": "w", "v": "y", "y": "v", "f": "t",
+    "k": "x", "x": "k",
     "g": "q", "q": "g", "z": "s", "j": "i"}
 
 
@@ -53,14 +60,17 @@ def texture(rng, width, height, falloff=1.6):
     frequency[0, 0] = 1
 
     def field():
-        return numpy.fft.irfft2(numpy.fft.rfft2(noise.standard_normal((side, side))) / frequency ** falloff)
+        return numpy.fft.irfft2(numpy.fft.rfft2(
+            noise.standard_normal((side, side))) / frequency ** falloff)
 
     base, channels = field(), []
     for _ in range(3):
         values = base + field() / 2
         values = (values - values.mean()) / values.std()
-        channels.append(numpy.clip(128 + rng.randint(-40, 40) + rng.randint(15, 45) * values, 0, 255))
-    image = Image.fromarray(numpy.stack(channels, -1).astype(numpy.uint8)).resize((width, height), Image.BICUBIC)
+        channels.append(numpy.clip(128 + rng.randint(-40, 40) + rng.randint(15, 45) * values, 0,
+                                   255))
+    image = Image.fromarray(numpy.stack(channels, -1).astype(numpy.uint8)).resize((width, height),
+            Image.BICUBIC)
     grain = noise.standard_normal((height, width, 1)) * rng.choice([0, 2, 5])
     return Image.fromarray(numpy.clip(numpy.asarray(image) + grain, 0, 255).astype(numpy.uint8))
 
@@ -93,17 +103,19 @@ def drawn(ground, found):
 
 
 def scene(rng):
-    """A burst: one object is gone, or has another colour, place or shape."""
+    """A burst of photos: one object is gone, or has another colour, place or shape."""
     width, height = rng.randint(300, 1000), rng.randint(300, 1000)
     plain = rng.random() < 0.3
-    ground = Image.new("RGB", (width, height), colour(rng)) if plain else texture(rng, width, height)
+    ground = Image.new("RGB", (width, height), colour(rng)) if plain else texture(rng, width,
+            height)
     found = objects(rng, rng.randint(4, 12), width, height)
     other, (kind, x, y, w, h, fill) = list(found), found[-1]
     change = rng.randrange(4)
     if change == 0:
         other.pop()
     elif change == 1:
-        other[-1] = (kind, x, y, w, h, tuple((v + rng.choice([-1, 1]) * rng.randint(40, 120)) % 256 for v in fill))
+        other[-1] = (kind, x, y, w, h, tuple((v + rng.choice([-1, 1]) * rng.randint(40, 120)) % 256
+                                             for v in fill))
     elif change == 2:
         other[-1] = (kind, x + w * rng.uniform(0.2, 1) * rng.choice([-1, 1]), y, w, h, fill)
     else:
@@ -119,8 +131,9 @@ def photo(rng):
 
 
 def logo(rng):
-    """Two different logos in one ink on transparent ground, with a pattern that no other pair has."""
-    side, ink = rng.choice([200, 256, 512]), rng.choice([(0, 0, 0), (255, 255, 255), colour(rng)]) + (255,)
+    """Two different logos in one ink on transparent ground, with a pattern of their own."""
+    side, ink = rng.choice([200, 256, 512]), rng.choice(
+        [(0, 0, 0), (255, 255, 255), colour(rng)]) + (255,)
     margin, inner, images = side * rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.3), []
     badge = [place for place in range(30) if rng.random() < 0.5]
     for kind in rng.sample(["circle", "square", "star", "word", "ring", "bars"], 2):
@@ -141,7 +154,8 @@ def logo(rng):
             points = []
             for number in range(10):
                 radius, angle = side * (inner if number % 2 else 0.4), number * numpy.pi / 5
-                points.append((side / 2 + radius * numpy.sin(angle), side / 2 - radius * numpy.cos(angle)))
+                points.append((side / 2 + radius * numpy.sin(angle),
+                               side / 2 - radius * numpy.cos(angle)))
             draw.polygon(points, fill=ink)
         else:
             word = rng.choice(["HELLO", "WORLD", "CLIP"])
@@ -176,7 +190,8 @@ def lines(rng):
     other, change, which = list(strokes), rng.randrange(3), rng.randrange(len(strokes))
     if change == 0:
         x, y = rng.uniform(0, width * 0.9), rng.uniform(0, height * 0.9)
-        other.append([(x, y), (x + rng.uniform(0.03, 0.1) * width, y + rng.uniform(0.03, 0.1) * height)])
+        other.append([(x, y), (x + rng.uniform(0.03, 0.1) * width,
+                               y + rng.uniform(0.03, 0.1) * height)])
     elif change == 1:
         points = list(other[which])
         place = rng.randrange(len(points))
@@ -189,7 +204,7 @@ def lines(rng):
 
 
 def page(rng, size=None):
-    """The size, the size of the font, and lines of text for it."""
+    """Returns the size of a page, the size of the font, and lines of text."""
     width, height = rng.choice([(1000, 1000), (800, 1100), (1000, 1400)])
     size = size or rng.randint(12, 36)
     most = int(height * 0.8 / (size * 1.4))
@@ -202,7 +217,8 @@ def page(rng, size=None):
 def written(width, height, size, rows):
     image, font = Image.new("RGB", (width, height), "white"), ImageFont.load_default(size)
     for number, row in enumerate(rows):
-        ImageDraw.Draw(image).text((width * 0.1, height * 0.08 + number * size * 1.4), row, fill="black", font=font)
+        ImageDraw.Draw(image).text((width * 0.1, height * 0.08 + number * size * 1.4), row,
+                                   fill="black", font=font)
     return image
 
 
@@ -225,7 +241,8 @@ def blank(rng):
     """A blank page, and one with a few words."""
     width, height, size, _ = page(rng)
     words = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 3)))
-    return written(width, height, size, []), written(width, height, size, [""] * rng.randrange(8) + [words])
+    return written(width, height, size, []), written(width, height, size,
+                                                     [""] * rng.randrange(8) + [words])
 
 
 def thin(rng):
@@ -239,11 +256,12 @@ def thin(rng):
 
 
 KINDS = {
-    "scene": scene, "photo": photo, "logo": logo, "lines": lines, "text": text, "blank": blank, "thin": thin}
+    "scene": scene, "photo": photo, "logo": logo, "lines": lines, "text": text, "blank": blank,
+    "thin": thin}
 
 
 def is_visible(image, other):
-    """Whether a change is one: an object may be hidden by another, a line may be drawn where one is."""
+    """True if a change is visible: an object may be hidden by another, a line drawn over a line."""
     a, b = (numpy.asarray(x.convert("RGBA")).astype(int) for x in (image, other))
     return (abs(a - b).max(-1) >= 40).sum() >= 12
 
@@ -261,37 +279,42 @@ def save(image, path, **options):
 
 
 def saved_copy(rng, image, stem):
-    """Saves an image in another way; the path and what was done."""
+    """Saves an image in another way; returns the path and a description."""
     has_alpha = image.mode == "RGBA"
-    way = rng.choice(["resize", "webp", "png"] if has_alpha else ["jpeg", "jpeg", "resize", "resize+jpeg", "webp", "exif", "png"])
+    way = rng.choice(["resize", "webp", "png"] if has_alpha
+                     else ["jpeg", "jpeg", "resize", "resize+jpeg", "webp", "exif", "png"])
     if way == "png":
         return save(image, f"{stem}.png", compress_level=1, optimize=False, dpi=(72, 72)), way
     if way == "webp":
         lossless = rng.random() < 0.3
-        return save(image, f"{stem}.webp", quality=rng.randint(75, 95), lossless=lossless, exact=lossless), way
+        return save(image, f"{stem}.webp", quality=rng.randint(75, 95), lossless=lossless,
+                    exact=lossless), way
     if way == "jpeg":
         quality = rng.randint(60, 95)
         return save(image, f"{stem}.jpg", quality=quality, subsampling=rng.choice([0, 2])), way
     if way == "exif":
-        # Turned by 90 degrees, with the orientation that turns it back.
+        # Rotated by 90 degrees, with the orientation that rotates it back.
         exif = Image.Exif()
         exif[0x0112] = 6
         turned = image.transpose(Image.ROTATE_90)
         return save(turned, f"{stem}.jpg", quality=rng.randint(80, 95), exif=exif), way
     scale = rng.uniform(0.3, 1)
     size = [max(1, round(side * scale)) for side in image.size]
-    smaller = image.resize(size, rng.choice([Image.BICUBIC, Image.LANCZOS, Image.HAMMING, Image.BILINEAR]))
+    smaller = image.resize(size, rng.choice([Image.BICUBIC, Image.LANCZOS, Image.HAMMING,
+                                             Image.BILINEAR]))
     if way == "resize":
         return save(smaller, f"{stem}.png", compress_level=1), way
-    return save(smaller, f"{stem}.jpg", quality=rng.randint(80, 95), subsampling=rng.choice([0, 2])), way
+    return save(smaller, f"{stem}.jpg", quality=rng.randint(80, 95),
+                subsampling=rng.choice([0, 2])), way
 
 
 def render(folder, count, seed):
-    """Copies and changed images; what each file shows, as a digest of its pixels before it was saved, and the kinds."""
+    """Writes copies and changed images; returns the digests of the pixels, and the kinds."""
     shows, kinds = {}, {}
 
     def content(image):
-        return hashlib.sha256(repr(image.size).encode() + image.convert("RGBA").tobytes()).hexdigest()
+        return hashlib.sha256(repr(image.size).encode()
+                              + image.convert("RGBA").tobytes()).hexdigest()
 
     for number in range(2 * count):
         rng = random.Random(f"{seed} {number}")
@@ -304,7 +327,7 @@ def render(folder, count, seed):
             shows[pathlib.Path(second).name] = content(image)
             kinds[number] = ("copy", way, kind)
         else:
-            # Of changed images, half are saved without loss.
+            # Half of the changed images are saved without loss.
             if rng.random() < 0.5:
                 second = save(other, f"{folder}/{number:05}b.png", compress_level=1)
             else:
@@ -316,7 +339,8 @@ def render(folder, count, seed):
 
 def run(clip, *arguments):
     return subprocess.run(
-        [str(clip), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        [str(clip), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         check=False)
 
 
@@ -327,7 +351,8 @@ def check_pairs(clip, folder, arguments):
     if indexed.returncode:
         sys.exit(indexed.stderr.decode())
     start = time.monotonic()
-    result = run(clip, "dedupe", folder, "--threshold", arguments.threshold, "--json", "--delete", "--yes")
+    result = run(clip, "dedupe", folder, "--threshold", arguments.threshold, "--json", "--delete",
+                 "--yes")
     print(f"dedupe took {time.monotonic() - start:.0f} s: {result.stderr.decode().strip()}")
     if result.returncode:
         print("WRONG: exit status", result.returncode)
@@ -339,9 +364,11 @@ def check_pairs(clip, folder, arguments):
         for member in group["duplicates"]:
             name = pathlib.Path(member["path"]).name
             if member["duplicate"] and shows[name] != shows[kept]:
-                wrong.append(f"{name} ({kinds[int(name[:5])]}) as a duplicate of {kept}, cosine {member['cosine']:.4f}")
+                wrong.append(f"{name} ({kinds[int(name[:5])]}) as a duplicate of {kept}, cosine "
+                             f"{member['cosine']:.4f}")
             if member["duplicate"] == (name in there):
-                wrong.append(f"{name} is said to be a duplicate: {member['duplicate']}, is there: {name in there}")
+                wrong.append(f"{name} is said to be a duplicate: {member['duplicate']}, is there: "
+                             f"{name in there}")
     left = {shows[name] for name in there if name in shows}
     for value in set(shows.values()) - left:
         wrong.append(f"all of {[name for name in shows if shows[name] == value]} are gone")
@@ -362,7 +389,8 @@ def check_pairs(clip, folder, arguments):
     for line in wrong:
         print("WRONG:", line)
     share = 100 * found / max(1, total)
-    print(f"{found} of {total} copies found ({share:.2f} %), {len(wrong)} deleted or reported wrongly")
+    print(f"{found} of {total} copies found ({share:.2f} %), {len(wrong)} deleted or reported "
+          f"wrongly")
     return not wrong and share >= 99 and not result.returncode
 
 
@@ -371,13 +399,13 @@ def digest(path):
 
 
 def is_true(log):
-    """What the log says last about each file, held against the disk; the list of what is not so."""
+    """Compares the log's last entry for each file with the disk; returns the contradictions."""
     last, wrong = {}, []
     for line in log.read_bytes().split(b"\n"):
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # cut off
+            continue  # truncated
         last[entry["from"]] = entry
     for entry in last.values():
         source, target = pathlib.Path(entry["from"]), pathlib.Path(entry["to"] or "/nonexistent")
@@ -385,17 +413,20 @@ def is_true(log):
         if not kept.exists():
             wrong.append(f"{kept} was kept and is gone")
         if entry["step"] == "done":
-            if source.exists() or entry["to"] and (not target.exists() or digest(target) != entry["sha256"]):
+            if source.exists() or entry["to"] and (not target.exists()
+                                                   or digest(target) != entry["sha256"]):
                 wrong.append(f"done, but {source} is there or {target} is not")
         elif entry["step"] == "intent":
-            # Not done, done, or at both places: never at none, unless it was deleted.
-            if entry["to"] and not source.exists() and (not target.exists() or digest(target) != entry["sha256"]):
+            # The file is at the old place, the new one, or both: never at none, unless it was
+            # deleted.
+            if entry["to"] and not source.exists() and (not target.exists()
+                                                        or digest(target) != entry["sha256"]):
                 wrong.append(f"intended, but {source} is at neither place")
     return wrong, last
 
 
 def check_kills(clip, folder, arguments):
-    """Kills `--delete` and `--move-to` in the middle, again and again."""
+    """Kills `--delete` and `--move-to` in the middle, repeatedly."""
     images, originals = folder / "images", folder / "originals"
     rng = random.Random(arguments.seed)
     originals.mkdir()
@@ -420,9 +451,10 @@ def check_kills(clip, folder, arguments):
         log = folder / f"{attempt}.jsonl"
         action = ["--move-to", folder / "away"] if attempt % 2 else ["--delete", "--yes"]
         process = subprocess.Popen(
-            [str(clip), "dedupe", str(images), "-q", "--log", str(log), *map(str, action)], stdout=subprocess.DEVNULL,
+            [str(clip), "dedupe", str(images), "-q", "--log", str(log), *map(str, action)],
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-        # In the middle: once the log has some lines.
+        # In the middle, that is, once the log has some lines.
         wanted = rng.randrange(1, 150)
         while process.poll() is None:
             if log.exists() and log.read_bytes().count(b"\n") >= wanted:
@@ -444,22 +476,25 @@ def check_kills(clip, folder, arguments):
                 if undone.returncode:
                     wrong.append(f"run {attempt}: --undo: {undone.stderr.decode()}")
             for name in (name for names in groups.values() for name in names):
-                if not (images / name).exists() or digest(images / name) != digest(originals / name):
+                if not (images / name).exists() or digest(images / name) != digest(
+                    originals / name):
                     wrong.append(f"run {attempt}: --undo did not bring back {name}")
     for line in wrong:
         print("WRONG:", line)
-    print(f"killed {killed} of {arguments.kills} times, {halves} actions begun and not ended; {len(wrong)} wrong")
+    print(f"killed {killed} of {arguments.kills} times, {halves} unfinished actions; {len(wrong)} "
+          f"wrong")
     return not wrong
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
-    parser.add_argument("--count", type=int, default=1000, help="pairs of copies, and pairs of changed images")
+    parser.add_argument("--count", type=int, default=1000,
+                        help="number of pairs of copies, and of changed images")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--threshold", default="0.9")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--verbose", action="store_true", help="name the copies that were missed")
+    parser.add_argument("--verbose", action="store_true", help="print the names of missed copies")
     arguments = parser.parse_args()
     clip = pathlib.Path(arguments.clip).resolve()
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,19 +1,20 @@
 """Compares `clip` with PyTorch at full size, on seeded random weights.
 
-For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model from
-a seed, writes it as safetensors with its configuration, and encodes the same images and texts as
-`clip encode`. Printed are the least cosine, the greatest difference, relative to the greatest number of
-PyTorch's result, and the greatest differences of PyTorch in float64 from it and from `clip`, likewise.
+For each architecture: open_clip (or transformers, for the layout of Hugging Face) makes a model
+from a seed, writes it as safetensors with its configuration, and encodes the same images and texts
+as `clip encode`. Prints the least cosine, the largest difference relative to the largest number of
+PyTorch's result, and likewise the largest differences of both from PyTorch in float64.
 
-A name may end in @LAYERS for towers of so many blocks, ^SIDE for images of another size than that of the
-weights, whose positional embeddings are interpolated, or +squash for the preprocessing of SigLIP and others
-(squashed, bilinear, 0.5).
+A name may end in @LAYERS for that number of blocks a tower, ^SIDE for images of another size than
+that of the weights, with interpolated positional embeddings, or +squash for the preprocessing of
+SigLIP and others (squashed, bilinear, 0.5).
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
-    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE... [--models NAME...]
+    VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE...
+        [--models NAME...]
 
-The folder keeps the weights, up to 4 GB a model, so that a second run is quick; with --remove it does not.
+The folder keeps the weights, up to 4 GB a model, for a quick second run; --remove deletes them.
 """
 
 import argparse
@@ -35,9 +36,11 @@ from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = [
-    "RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu", "RN50x64-quickgelu",
+    "RN50-quickgelu", "RN101-quickgelu", "RN50x4-quickgelu", "RN50x16-quickgelu",
+    "RN50x64-quickgelu",
     "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu",
-    "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160", "ViT-B-32+squash",
+    "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160",
+    "ViT-B-32+squash",
     "hf:ViT-B-32",
 ]  # fmt: skip
 TEXTS = [
@@ -52,7 +55,7 @@ MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 
 
 def randomise(model):
-    """Makes every bias and norm count; at their initial 0 and 1 a mistake would not show."""
+    """Randomises every bias and norm; with their initial 0 and 1 a mistake would not show."""
     with torch.no_grad():
         for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
             noise = torch.rand(tensor.shape) if tensor.is_floating_point() else None
@@ -69,15 +72,17 @@ def randomise(model):
 
 
 def make_open_clip(name, folder):
-    """A model, the side of its images and their preprocessing."""
+    """Returns a model, the side of its images and their preprocessing."""
     base, _, layers = name.replace("^", "@").replace("+", "@").partition("@")
     configuration = copy.deepcopy(open_clip.get_model_config(base))
     if "@" in name:
         configuration["vision_cfg"]["layers"] = configuration["text_cfg"]["layers"] = int(layers)
-    preprocessing = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    preprocessing = {"mean": MEAN, "std": STD, "interpolation": "bicubic",
+                     "resize_mode": "shortest"}
     if "+" in name:
         half = (0.5, 0.5, 0.5)
-        preprocessing = {"mean": half, "std": half, "interpolation": "bilinear", "resize_mode": "squash"}
+        preprocessing = {"mean": half, "std": half, "interpolation": "bilinear",
+                         "resize_mode": "squash"}
     model = open_clip.model.CLIP(**configuration).eval()
     weights = folder / "open_clip_model.safetensors"
     if weights.exists():
@@ -99,7 +104,7 @@ def make_open_clip(name, folder):
 
 
 class HuggingFace(torch.nn.Module):
-    """transformers' model with the functions of open_clip's."""
+    """transformers' model with the interface of open_clip's."""
 
     def __init__(self, folder):
         super().__init__()
@@ -113,17 +118,19 @@ class HuggingFace(torch.nn.Module):
             self.model.save_pretrained(folder)
 
     def encode_text(self, tokens):
-        # The configuration's defaults ask for the first id 49407; the padding behind it is causal.
+        # By default the configuration pools at the first id 49407; the tower is causal, so padding
+        # has no effect.
         states = self.model.text_model(input_ids=tokens).last_hidden_state
         pooled = states[torch.arange(len(tokens)), tokens.argmax(dim=-1)]
         return self.model.text_projection(pooled)
 
     def encode_image(self, pixels):
-        return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
+        return self.model.visual_projection(self.model.vision_model(
+            pixel_values=pixels).pooler_output)
 
 
 def difference(found, expected):
-    """1 - cosine at most, and the largest difference as a part of the largest number."""
+    """Returns the largest 1 - cosine, and the largest difference relative to the largest number."""
     found, expected = found.astype("float64"), expected.astype("float64")
     cosines = (found * expected).sum(1) / (
         numpy.linalg.norm(found, axis=1) * numpy.linalg.norm(expected, axis=1))
@@ -137,19 +144,20 @@ def reference(model, pixels, tokens):
 
 
 def clip_rows(clip, folder, images, options):
-    """What `clip encode` makes of the images and of the texts."""
+    """Returns the embeddings of images and texts by `clip encode`."""
     with tempfile.TemporaryDirectory() as temporary:
         output = pathlib.Path(temporary) / "rows.npy"
         texts = [part for text in TEXTS for part in ("--text", text)]
         subprocess.run(
-            [clip, "encode", *images, *texts, "--model", folder, "--reference", "--no-normalize", *options,
+            [clip, "encode", *images, *texts, "--model", folder, "--reference", "--no-normalize",
+             *options,
              "-o", output], check=True)
         rows = numpy.load(output)
     return rows[: len(images)], rows[len(images) :]
 
 
 def measure(name, folder, images, clip):
-    """Four numbers each for images and texts: 1 - cosine, difference, PyTorch's and clip's from float64."""
+    """Returns 1 - cosine, and the differences of both programs from each other and from float64."""
     torch.manual_seed(2026)
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):
@@ -171,22 +179,26 @@ def main():
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--images", nargs="+", required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--remove", action="store_true", help="remove each model's weights after it")
+    parser.add_argument("--remove", action="store_true",
+                        help="delete the weights of each model after its test")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     failed = False
     print(
         f"PyTorch {torch.__version__}, open_clip {open_clip.__version__}, float32, "
         f"{len(arguments.images)} images, {len(TEXTS)} texts")
-    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - cosine | max Δ / max "
+    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - "
+          "cosine | max Δ / max "
           "| from float64: PyTorch | clip |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.models:
         folder = arguments.weights / name.replace(":", "-")
         results = measure(name, folder, arguments.images, arguments.clip)
-        print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row)
+              + " |", flush=True)
         failed |= any(
-            angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs for angle, delta, theirs, ours in results)
+            angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs
+            for angle, delta, theirs, ours in results)
         if arguments.remove:
             shutil.rmtree(folder)
     sys.exit(bool(failed))

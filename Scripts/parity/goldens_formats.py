@@ -1,7 +1,7 @@
-"""Tests/Fixtures/formats/: one small model in every layout and format, and what PyTorch makes of it.
+"""Writes Tests/Fixtures/formats/: a small model in every format, and PyTorch's embeddings.
 
-expected.json holds inputs and embeddings, by the numbers that the files hold, in float32 arithmetic.
-legacy.pt is what PyTorch wrote before 1.6, gadget.pt a pickle that would call os.system.
+expected.json holds inputs and embeddings, computed in float32 from the numbers in the files.
+legacy.pt is in the format from before PyTorch 1.6, gadget.pt is a pickle that would call os.system.
 """
 
 import pickle
@@ -36,10 +36,12 @@ def make(target: Path, seed: int) -> None:
     layouts.write(model, CONFIG, target)
     torch.save(layouts.state_of(model), target / "legacy.pt", _use_new_zipfile_serialization=False)
     with zipfile.ZipFile(target / "gadget.pt", "w") as archive:
-        archive.writestr(zipfile.ZipInfo("gadget/data.pkl"), pickle.dumps({"a": Gadget()}, protocol=2))
+        archive.writestr(zipfile.ZipInfo("gadget/data.pkl"),
+                         pickle.dumps({"a": Gadget()}, protocol=2))
 
     whole = CLIP(**CONFIG).eval()
-    whole.load_state_dict({name: tensor.float() for name, tensor in layouts.state_of(model).items()}, strict=False)
+    whole.load_state_dict({name: tensor.float()
+                           for name, tensor in layouts.state_of(model).items()}, strict=False)
     given = goldens_models.inputs(16, 12, seed)
     with torch.no_grad():
         images, texts = whole.encode_image(given["pixels"]), whole.encode_text(given["tokens"])

@@ -1,14 +1,14 @@
-"""Tests/Fixtures/images/: small images, what Pillow decodes and CLIP's preprocessing makes.
+"""Writes Tests/Fixtures/images/: small images, decoded by Pillow and preprocessed as for CLIP.
 
 images.safetensors holds, as uint8 [height, width, 3]:
     FILE@decoded   the image converted to RGB, EXIF ignored
     FILE@R         OpenAI's preprocessing at resolution R up to the conversion to RGB, EXIF ignored
     FILE@R@exif    the same with the EXIF orientation applied first
     FILE@R@hf      transformers' CLIPImageProcessorPil at resolution R, as bytes
-    FILE@R@cut     as FILE@R, of a file that ends early, with what is there of it
+    FILE@R@cut     as FILE@R, of the available part of a truncated file
 and "normalised", float32 [3, 32, 32]: rgb.jpg after all of OpenAI's preprocessing at resolution 32.
-images.json lists the good files; kinds/ holds one of each kind (image_grid.py), bad/ files that must be
-refused, or cannot be read whole.
+images.json lists the valid files; kinds/ holds one of each kind (image_grid.py), bad/ files that
+must be rejected, or cannot be read completely.
 """
 
 import json
@@ -32,12 +32,12 @@ from goldens_models import MEAN, STD
 from images import hf
 
 RESOLUTIONS = (32, 56)
-# The larger resolution only where it adds something, to keep the fixture small.
+# The larger resolution only where it adds a case, to keep the fixture small.
 AT_ALL_RESOLUTIONS = ("rgb.jpg", "grey.png", "tall.png", "wide.png", "small.png")
 
 
 def crop(resolution: int) -> Compose:
-    """OpenAI's `_transform` up to the conversion to RGB; what follows it works on RGB."""
+    """OpenAI's `_transform` up to the conversion to RGB."""
     return Compose([Resize(resolution, InterpolationMode.BICUBIC), CenterCrop(resolution)])
 
 
@@ -51,7 +51,7 @@ def transform(resolution: int) -> Compose:
 
 
 def draw(width: int, height: int, seed: int) -> np.ndarray:
-    """Gradients, hard edges, thin lines and a patch of noise: few bytes, but every pixel counts."""
+    """Gradients, hard edges, thin lines and a patch of noise: a small file with distinct pixels."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     u, v = x / max(width - 1, 1), y / max(height - 1, 1)
@@ -107,8 +107,9 @@ def make_bad(target: Path, good: Path, seed: int) -> None:
     (target / "empty.png").write_bytes(b"")
     (target / "huge.png").write_bytes(image_grid.png_of_rows(60000, 60000, bytes(1000), level=9))
     small = (good / "small.png").read_bytes()
-    # Found by fuzzing: libpng took two gigabytes for a chunk that says it has them.
-    (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf" + small[33:])
+    # Found by fuzzing: libpng allocated two gigabytes for a chunk that claims this length.
+    (target / "huge-chunk.png").write_bytes(small[:33] + struct.pack(">I", 0x7B000000) + b"eXIf"
+                                            + small[33:])
     broken = bytearray((good / "small.png").read_bytes())
     broken[8 + 8 + 13] ^= 0xFF  # the first byte of IHDR's CRC
     (target / "ihdr-crc.png").write_bytes(broken)

@@ -1,4 +1,4 @@
-"""Tests/Fixtures/models/: small CLIP models with random weights, and what PyTorch makes of them.
+"""Writes Tests/Fixtures/models/: small CLIP models with random weights, and PyTorch's activations.
 
 Every folder holds the weights, their config in the layout of its library, and stages.safetensors:
 inputs (`pixels`, `tokens`), the activations after every stage under OpenAI's names, and the outputs
@@ -36,7 +36,7 @@ RESNET = {
     },
     "text_cfg": {"context_length": 12, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
 }  # fmt: skip
-# The real vocabulary, and as little as possible around it, so that the file stays small.
+# The real vocabulary, and otherwise the smallest sizes, to keep the file small.
 SEEDED = {
     "embed_dim": 16,
     "quick_gelu": True,
@@ -60,7 +60,7 @@ HF = {
 
 
 def randomise(model: torch.nn.Module, seed: int, logit_scale: float) -> None:
-    """Weights that keep activations around 1, and that leave no bias at 0 and no gain at 1."""
+    """Randomises weights so that activations stay around 1, with no bias at 0 and no gain at 1."""
     generator = torch.Generator().manual_seed(seed)
     norms = (torch.nn.LayerNorm, torch.nn.BatchNorm2d)
     gains = {f"{n}.weight" for n, module in model.named_modules() if isinstance(module, norms)}
@@ -100,7 +100,7 @@ def inputs(resolution: int, context: int, seed: int) -> dict[str, torch.Tensor]:
 
 
 class Recorder:
-    """Keeps what flows into or out of modules during a forward pass."""
+    """Records the inputs or outputs of modules during a forward pass."""
 
     def __init__(self) -> None:
         self.stages: dict[str, torch.Tensor] = {}
@@ -124,7 +124,7 @@ class Recorder:
 
 
 def finish(recorder, given, image, text, scale, end_token) -> dict[str, torch.Tensor]:
-    """The stages, with only the pooled rows of the last norms, and the inputs and the outputs."""
+    """Returns inputs, outputs, and stages, with only the pooled rows of the last norms."""
     stages = dict(recorder.stages)
     rows = (given["tokens"] == end_token).int().argmax(dim=1)
     if "ln_final" in stages:
@@ -194,7 +194,7 @@ def hf_stages(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
 
 
 def hf_hidden_states(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
-    """What diffusion models are conditioned on: every position, padded with 0 and with the end token."""
+    """The hidden states for diffusion models: every position, with both kinds of padding."""
     text = model.text_model
     tokens = given["tokens"].clone()
     for row, padding in zip(tokens, (0, 63)):
@@ -202,7 +202,8 @@ def hf_hidden_states(model: CLIPModel, given: dict) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         states = text(input_ids=tokens, output_hidden_states=True).hidden_states
         found = {"tokens": tokens, "last": states[-1], "penultimate": states[-2]}
-        found |= {f"{name}.ln_final": text.final_layer_norm(found[name]) for name in ("last", "penultimate")}
+        found |= {f"{name}.ln_final": text.final_layer_norm(found[name])
+                  for name in ("last", "penultimate")}
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
@@ -241,7 +242,8 @@ def make_interpolated(target: Path, model: CLIP, seed: int) -> None:
         other.load_state_dict(state)
         pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed + size))
         with torch.no_grad():
-            tensors |= {f"pixels@{size}": pixels, f"image_embedding@{size}": other.eval().encode_image(pixels)}
+            tensors |= {f"pixels@{size}": pixels,
+                        f"image_embedding@{size}": other.eval().encode_image(pixels)}
     save_file(tensors, target / "interpolated.safetensors")
 
 
@@ -273,7 +275,7 @@ def make_hf(target: Path, seed: int) -> None:
 
 
 def make_seeded(target: Path, seed: int) -> CLIP:
-    """The model of the end-to-end test, as its file has it: token embeddings in half precision."""
+    """The model of the end-to-end test, whose file has token embeddings in half precision."""
     model = open_clip_model(SEEDED)
     randomise(model, seed, math.log(100))
     weights = model.state_dict()

@@ -1,10 +1,10 @@
-"""Tests/Fixtures/text/repair.json: every step of text cleaning, by ftfy and Python's own modules.
+"""Writes Tests/Fixtures/text/repair.json: every step of text cleaning, by ftfy and Python.
 
     VENV/bin/pip install ftfy==6.3.1
     VENV/bin/python Scripts/parity/goldens_repair.py [--check]
 
-The texts are those of Tests/Fixtures/text/tokens.json. Each case has the text and the result of each
-step that changes it; a step that is not there leaves the text as it is:
+The texts are those of Tests/Fixtures/text/tokens.json. Each case has the text and the result of
+each step that changes it; an absent step does not change the text:
 
     "unescaped"    html.unescape
     "mojibake"     true if ftfy.badness.is_bad
@@ -14,8 +14,8 @@ step that changes it; a step that is not there leaves the text as it is:
     "lowercased"   str.lower
     "cleaned"      OpenAI's whitespace_clean(basic_clean(text)).lower()
 
-Cases in which no step but the lower-casing does anything are left out, but for a few. A token id that is
-wrong does not tell which step went wrong; these values do. With --check the file is compared, not written.
+Most cases that only lower-casing changes are left out. A wrong token id does not tell which step is
+wrong; these values do. With --check the file is compared, not written.
 """
 
 import argparse
@@ -30,7 +30,8 @@ import ftfy
 from ftfy.badness import is_bad
 
 TEXTS = Path(__file__).resolve().parents[2] / "Tests" / "Fixtures" / "text"
-# Unicode's White_Space, which the package regex matches by \s; Python's re has U+001C to U+001F too.
+# Unicode's White_Space, which the package regex matches by \s; Python's re has U+001C to U+001F
+# too.
 SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 PLAIN = 20
 
@@ -75,8 +76,9 @@ def make(target: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Writes or checks Tests/Fixtures/text/repair.json.")
-    parser.add_argument("--check", action="store_true", help="compare with what is there")
+    parser = argparse.ArgumentParser(
+        description="Writes or checks Tests/Fixtures/text/repair.json.")
+    parser.add_argument("--check", action="store_true", help="compare with the existing file")
     if not parser.parse_args().check:
         return make(TEXTS)
     new = contents((TEXTS / "tokens.json").read_text(encoding="ascii"))

@@ -1,7 +1,7 @@
-"""Tests/Fixtures/text/tokens.json: hard strings and the token ids that OpenAI's tokenizer gives.
+"""Writes Tests/Fixtures/text/tokens.json: hard strings and their token ids by OpenAI's tokenizer.
 
-"cases" have the text, OpenAI's "ids" without the start and end tokens, and "open_clip" and "hf", the ids of
-those tokenizers, where they are others.
+"cases" have the text, OpenAI's "ids" without the start and end tokens, and the ids of "open_clip"
+and "hf" if they differ.
 """
 
 import html.entities
@@ -29,7 +29,7 @@ def load_tokenizer():
 
 
 def load_hf_tokenizer():
-    """transformers' own class with CLIP's vocabulary; the special texts are as the published file has them."""
+    """transformers' own class with CLIP's vocabulary and its published special tokens."""
     reference = load_tokenizer()
     merges = sorted(reference.bpe_ranks, key=reference.bpe_ranks.get)
     return CLIPTokenizerFast(
@@ -139,7 +139,7 @@ def scripts() -> list[str]:
 
 
 def mixtures(rng: random.Random, vocabulary: list[str]) -> list[str]:
-    """Random sequences: of tokens, of letters, and of everything that has a rule of its own."""
+    """Random sequences of tokens, of letters, and of all characters with special rules."""
     words = [token.replace("</w>", " ") for token in vocabulary if token.isascii()]
     found = ["".join(rng.choices(words, k=rng.randint(2, 7))) for _ in range(130)]
     letters = "aaeeiinoorstlhdcumpgybfvkwxjqz"
@@ -164,7 +164,7 @@ def mixtures(rng: random.Random, vocabulary: list[str]) -> list[str]:
 
 
 def damaged(rng: random.Random) -> list[str]:
-    """Text decoded with a wrong encoding, and text that is not in normalisation form C."""
+    """Text decoded with a wrong encoding, and text that is not in normal form C."""
     sources = LANGUAGES[:40] + ["it\u2019s", "\u201cquoted\u201d", "\u2026", "\u2714 No problems"]
     found = []
     for text in sources:
@@ -197,10 +197,12 @@ def make(target: Path, seed: int) -> None:
             unicodedata.category(c) == "Cn" and regex.match(r"[\p{L}\p{N}]", c) for c in text
         )
         entry = {"text": text, "ids": ids}
-        others = {"open_clip": open_clip_tokenizer.encode(text), "hf": hf_tokenizer(text)["input_ids"][1:-1]}
+        others = {"open_clip": open_clip_tokenizer.encode(text),
+                  "hf": hf_tokenizer(text)["input_ids"][1:-1]}
         entry |= {name: other for name, other in others.items() if other != ids}
         lines.append(json.dumps(entry, separators=(",", ":")))
     assert len(lines) >= 2000
     target.mkdir(parents=True, exist_ok=True)
-    (target / "tokens.json").write_text('{"cases":[\n' + ",\n".join(lines) + "\n]}\n", encoding="ascii")
+    (target / "tokens.json").write_text('{"cases":[\n' + ",\n".join(lines) + "\n]}\n",
+                                        encoding="ascii")
     print(f"text: {len(lines)} cases")

@@ -1,4 +1,4 @@
-"""What PyTorch, open_clip and Pillow make of the bundled model, the images in Examples/ and some texts."""
+"""Embeddings of Examples/ and some texts by the bundled model, with PyTorch and open_clip."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 TEXTS = [
-    "a man riding bicycle", "a man climbing mountain", "a cat in a room", "an apple, a banana and grapes",
+    "a man riding bicycle", "a man climbing mountain", "a cat in a room",
+    "an apple, a banana and grapes",
     "a bus and a car on a road", "cooking in the kitchen", "A photo of a dog.", "chiaroscuro",
 ]  # fmt: skip
 
 
 def load(weights: Path):
-    """The model as its configuration describes it, and what it expects of images."""
+    """Returns the model that its configuration describes, and the preprocessing of its images."""
     configuration = json.loads(weights.with_suffix(".json").read_text())
     model = CLIP(**configuration["model_cfg"]).eval()
     state = {name: tensor.float() for name, tensor in load_file(weights).items()}
@@ -33,7 +34,7 @@ def load(weights: Path):
 
 @torch.no_grad()
 def encode(model, transform, images, texts):
-    """Embeddings as the towers give them."""
+    """Returns the embeddings, not normalised."""
     pixels = torch.stack([transform(Image.open(path)) for path in images])
     tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
     return model.encode_image(pixels), model.encode_text(tokens)

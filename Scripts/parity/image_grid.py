@@ -1,4 +1,4 @@
-"""Images of every kind that is read, in odd sizes, for images.py."""
+"""Images of every supported kind, in odd sizes, for images.py."""
 
 import io
 import struct
@@ -7,21 +7,23 @@ import zlib
 import numpy
 from PIL import Image
 
-SIZES = [(1, 1), (1, 9), (7, 1), (3, 2), (17, 31), (63, 64), (224, 224), (223, 225), (225, 640), (301, 224), (641, 479),
+SIZES = [(1, 1), (1, 9), (7, 1), (3, 2), (17, 31), (63, 64), (224, 224), (223, 225), (225, 640),
+         (301, 224), (641, 479),
          (5000, 37), (37, 5000)]
 
 
 def pattern(rng, width, height, channels, depth=8):
-    """Smooth, with edges and noise: what a wrong filter or a wrong rounding shows in."""
+    """A smooth image with edges and noise, in which a wrong filter or rounding shows."""
     y, x = numpy.mgrid[0:height, 0:width]
     waves = [numpy.sin(x / (3 + 5 * c) + c) * numpy.cos(y / (4 + 3 * c)) for c in range(channels)]
     values = numpy.stack(waves, -1) * 0.4 + 0.5 + rng.normal(0, 0.1, (height, width, channels))
     values[(x // 8 + y // 8) % 5 == 0] = rng.integers(0, 2, channels)
-    return (values.clip(0, 1) * (2**depth - 1)).round().astype(numpy.uint16 if depth > 8 else numpy.uint8)
+    return (values.clip(0, 1) * (2**depth - 1)).round().astype(numpy.uint16 if depth > 8
+            else numpy.uint8)
 
 
 def png(values, colour_type, depth, interlaced=False, level=-1):
-    """A PNG as Pillow does not write it: 16 bits of any kind, or interlaced; rows are unfiltered (type 0)."""
+    """A PNG that Pillow does not write: 16 bits of any kind, or interlaced; filter type 0."""
     height, width, _ = values.shape
 
     def packed(part):
@@ -30,7 +32,8 @@ def png(values, colour_type, depth, interlaced=False, level=-1):
 
     data = packed(values)
     if interlaced:
-        passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
+        passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2),
+                  (0, 2, 1, 2), (1, 2, 0, 1)]
         parts = [values[y::dy, x::dx] for y, dy, x, dx in passes]
         data = b"".join(packed(part) for part in parts if part.size)
 
@@ -38,12 +41,14 @@ def png(values, colour_type, depth, interlaced=False, level=-1):
 
 
 def png_of_rows(width, height, rows, colour_type=2, depth=8, interlaced=False, level=-1):
-    """A PNG of bytes that need not be as many as its size says."""
+    """A PNG whose number of bytes may differ from its size."""
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I",
+                zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlaced)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level)) + chunk(b"IEND", b"")
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level)) + chunk(b"IEND",
+            b"")
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
@@ -54,7 +59,7 @@ def without_adobe(data):
 
 
 def files(width, height, rng):
-    """Names and bytes."""
+    """Returns the names and the bytes of all images."""
     def saved(image, kind, **options):
         file = io.BytesIO()
         image.save(file, kind, **options)
@@ -81,7 +86,8 @@ def files(width, height, rng):
     yield "rgba-interlaced.png", png(four, 6, 8, True)
     yield "grey-16-interlaced.png", png(deep[0], 0, 16, True)
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
-        yield f"rgb-{subsampling.replace(':', '')}.jpg", saved(rgb, "JPEG", subsampling=subsampling, quality=80)
+        yield f"rgb-{subsampling.replace(':', '')}.jpg", saved(rgb, "JPEG", subsampling=subsampling,
+                quality=80)
     yield "progressive.jpg", saved(rgb, "JPEG", progressive=True, quality=60)
     yield "restarts.jpg", saved(rgb, "JPEG", restart_marker_rows=1, quality=90)
     yield "grey.jpg", saved(Image.fromarray(grey[..., 0]), "JPEG")
@@ -94,7 +100,8 @@ def files(width, height, rng):
     yield "alpha.webp", saved(rgba, "WEBP", quality=70)
     yield "lossless-alpha.webp", saved(rgba, "WEBP", lossless=True, exact=True)
     yield "animated.webp", saved(
-        rgba, "WEBP", save_all=True, append_images=[rgba.transpose(Image.Transpose.ROTATE_180)], lossless=True)
+        rgba, "WEBP", save_all=True, append_images=[rgba.transpose(Image.Transpose.ROTATE_180)],
+        lossless=True)
 
 
 def write(folder):

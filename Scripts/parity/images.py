@@ -3,7 +3,7 @@
     swift build -c release
     VENV/bin/python Scripts/parity/images.py [IMAGE-OR-FOLDER...] [--grid] [--resolutions 224 336]
 
-Printed are the images that differ, in 8-bit levels, and how many there were of each mode. --grid adds
+Prints the images that differ, in 8-bit levels, and the number of images of each mode. --grid adds
 images of every kind in odd sizes (image_grid.py).
 """
 
@@ -33,7 +33,7 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def openai(image, resolution):
-    """OpenAI's _transform: bytes, and floats."""
+    """Returns the bytes and the floats of OpenAI's _transform."""
     image = CenterCrop(resolution)(Resize(resolution, InterpolationMode.BICUBIC)(image))
     levels = numpy.array(image.convert("RGB"))
     return levels, normalized(levels)
@@ -46,7 +46,7 @@ def normalized(levels):
 
 
 def hf(image, resolution):
-    """transformers' CLIPImageProcessorPil, likewise."""
+    """Returns the bytes and the floats of transformers' CLIPImageProcessorPil."""
     side = {"height": resolution, "width": resolution}
     processor = CLIPImageProcessorPil(size={"shortest_edge": resolution}, crop_size=side)
     floats = processor(image, return_tensors="np")["pixel_values"][0]
@@ -59,7 +59,7 @@ def levels_of(floats):
 
 
 def compare(clip, file, rules, resolution, expected=None):
-    """The mode, and the largest difference in levels and in floats; or a reason there is none."""
+    """Returns the mode, and the largest difference in levels and in floats, or a reason."""
     try:
         image = Image.open(file)
         mode = image.mode
@@ -71,16 +71,18 @@ def compare(clip, file, rules, resolution, expected=None):
         return None, f"Pillow: {error}", 0
     with tempfile.NamedTemporaryFile(suffix=".npy") as output:
         run = subprocess.run(
-            [clip, "preprocess", file, "-o", output.name, "--reference", "--preprocess", rules, "--resolution",
+            [clip, "preprocess", file, "-o", output.name, "--reference", "--preprocess", rules,
+             "--resolution",
              str(resolution)], capture_output=True, text=True)
         if run.returncode:
             return mode, run.stderr.strip(), 0
         found = numpy.load(output.name)
-    return mode, int(numpy.abs(levels_of(found) - levels).max()), float(numpy.abs(found - floats).max())
+    return mode, int(numpy.abs(levels_of(found) - levels).max()), float(
+        numpy.abs(found - floats).max())
 
 
 def measure(clip, files, rules, resolutions, expected=None):
-    """A row of the table: reference, images, those not compared, worst level, worst float."""
+    """Returns a row: reference, images, images not compared, worst level, worst float."""
     modes, worst, worst_float, unread, refused = collections.Counter(), 0, 0.0, 0, []
     tasks = [(file, resolution, None if expected is None else expected[index])
              for index, file in enumerate(files) for resolution in resolutions]
@@ -96,14 +98,16 @@ def measure(clip, files, rules, resolutions, expected=None):
                 modes[mode] += 1
                 worst, worst_float = max(worst, levels), max(worst_float, floats)
                 if levels:
-                    print(f"{rules} {resolution}: {file} ({mode}): {levels} levels", file=sys.stderr)
+                    print(f"{rules} {resolution}: {file} ({mode}): {levels} levels",
+                          file=sys.stderr)
     return sum(modes.values()), dict(modes), unread, len(refused), worst, worst_float
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", type=pathlib.Path)
-    parser.add_argument("--grid", action="store_true", help="also images of every kind in odd sizes")
+    parser.add_argument("--grid", action="store_true",
+                        help="also images of every kind in odd sizes")
     parser.add_argument("--resolutions", type=int, nargs="+", default=[224])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     parser.add_argument(
@@ -116,7 +120,8 @@ def main():
     for path in arguments.paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         files += [file for file in inside if file.suffix.lower() in ENDINGS]
-    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, transformers {transformers.__version__}")
+    print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, transformers "
+          f"{transformers.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         if arguments.grid:
             image_grid.write(pathlib.Path(folder))
@@ -125,8 +130,10 @@ def main():
         for rules in ("openai",) if given is not None else ("openai", "hf"):
             count, modes, unread, refused, worst, worst_float = measure(
                 arguments.clip, files, rules, arguments.resolutions, given)
-            print(f"{rules}: {count} images {modes}, {unread} that Pillow does not read, {refused} that only Pillow "
-                  f"reads; largest difference {worst} levels, {worst_float:.1e} in the normalised floats")
+            print(f"{rules}: {count} images {modes}, {unread} that Pillow does not read, "
+                  f"{refused} that only Pillow "
+                  f"reads; largest difference {worst} levels, {worst_float:.1e} in the normalised "
+                  f"floats")
             failed |= worst > 0
     sys.exit(bool(failed))
 

@@ -8,9 +8,10 @@ import torch
 from open_clip.model import convert_weights_to_lp
 from safetensors.torch import save_file
 
-PREPROCESSING = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
+PREPROCESSING = {"mean": [0.48145466, 0.4578275, 0.40821073],
+                 "std": [0.26862954, 0.26130258, 0.27577711]}
 
-# Where each stands in transformers, beside the blocks.
+# The names of the tensors outside the blocks, in transformers.
 HUGGING_FACE = {
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
     "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
@@ -29,7 +30,7 @@ HUGGING_FACE_LAYERS = {
 
 
 def halved(model):
-    """In place: matrices and convolutions in float16, as OpenAI's files have them, all else in float32."""
+    """Converts matrices and convolutions to float16, as in OpenAI's files, the rest to float32."""
     convert_weights_to_lp(model, torch.float16)
     return model
 
@@ -42,7 +43,7 @@ def state_of(model) -> dict:
 
 
 def hugging_face(state: dict) -> dict:
-    """A state dict of OpenAI's layout (a ViT's) in transformers'."""
+    """Converts a ViT's state dict from OpenAI's layout to transformers'."""
     result = {}
     for name, tensor in state.items():
         stem, _, kind = name.rpartition(".")
@@ -90,7 +91,7 @@ def hugging_face_configuration(config: dict) -> dict:
 
 
 def strided(state: dict) -> dict:
-    """The same numbers where no tensor lies as usual: transposed, channels last, two in one storage."""
+    """The same numbers in unusual memory layouts: transposed, channels last, two in one storage."""
     result = {}
     for name, tensor in state.items():
         if tensor.ndim == 4:
@@ -104,18 +105,20 @@ def strided(state: dict) -> dict:
 
 
 def write(model, config: dict, folder: Path, prefix: str = "") -> list[Path]:
-    """Writes them all; each path is one that `--model` takes.
+    """Writes all files and returns the paths, each of which `--model` takes.
 
-    The first file, reference.safetensors, is in OpenAI's layout. Files in the folder itself find its
-    open_clip_config.json.
+    The first file, reference.safetensors, is in OpenAI's layout. Files in the folder itself find
+    its open_clip_config.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = state_of(model)
-    about = {"model_cfg": config, "preprocess_cfg": {"size": config["vision_cfg"]["image_size"], **PREPROCESSING}}
+    about = {"model_cfg": config, "preprocess_cfg": {"size": config["vision_cfg"]["image_size"],
+                                                     **PREPROCESSING}}
     (folder / "open_clip_config.json").write_text(json.dumps(about, indent=1) + "\n")
     numbers = {name: tensor.contiguous() for name, tensor in state.items()}
     written = [folder / "reference.safetensors"]
-    save_file({name: tensor for name, tensor in numbers.items() if "num_batches" not in name}, written[0])
+    save_file({name: tensor for name, tensor in numbers.items() if "num_batches" not in name},
+              written[0])
 
     def save(name: str, content, **options) -> None:
         written.append(folder / name)
@@ -134,7 +137,8 @@ def write(model, config: dict, folder: Path, prefix: str = "") -> list[Path]:
     })  # fmt: skip
     outside = ("visual", "logit_scale")
     save("custom-text.bin", {
-        name if name.startswith(outside) else f"text.{name}": tensor for name, tensor in state.items()
+        name if name.startswith(outside) else f"text.{name}": tensor
+        for name, tensor in state.items()
     })  # fmt: skip
     save("strided.pt", strided(state))
     written.append(folder / "script.pt")
@@ -152,8 +156,10 @@ def write(model, config: dict, folder: Path, prefix: str = "") -> list[Path]:
         half = len(names) // 2
         for number, part in enumerate((names[:half], names[half:]), 1):
             file = f"model-{number:05}-of-00002.safetensors"
-            save_file({name: theirs[name].contiguous() for name in part}, folder / "hf-sharded" / file)
+            save_file({name: theirs[name].contiguous() for name in part},
+                      folder / "hf-sharded" / file)
             places |= dict.fromkeys(part, file)
         index = {"metadata": {"total_size": 0}, "weight_map": places}
-        (folder / "hf-sharded" / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+        (folder / "hf-sharded" / "model.safetensors.index.json").write_text(
+            json.dumps(index, indent=1) + "\n")
     return written

@@ -1,18 +1,19 @@
-"""Writes Tests/Fixtures/: what the reference implementations compute, for tests to compare with.
+"""Writes Tests/Fixtures/: results of the reference implementations, for the tests.
 
     python -m venv venv && venv/bin/pip install -r Scripts/parity/requirements.txt
     venv/bin/python Scripts/parity/make_goldens.py
 
-It needs no network and no downloaded model: weights and images are made from a fixed seed, but for
-those of the bundled model, with which models/tiny.json has to change. Running it again gives the same bytes (on another kind of CPU, PyTorch may differ in the last bits).
-With --check it writes to a temporary folder and compares, byte for byte.
+It needs no network and no downloaded model: weights and images are made from a fixed seed, except
+those of the bundled model, with which models/tiny.json changes. Running it again gives the same
+bytes (on another kind of CPU, PyTorch may differ in the last bits). With --check it writes to a
+temporary folder and compares, byte for byte.
 
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
-    images/   small images, decoded, resized and cropped by Pillow      (goldens_images.py)
+    images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
 
@@ -53,7 +54,7 @@ TEXTS = ["a man riding bicycle", "a man climbing mountain", "a photo of a cat"]
 def manifest(target: Path) -> dict:
     files = {}
     for path in sorted(target.rglob("*")):
-        # What earlier versions of clip wrote cannot be written anew: see previous_version.sh. The
+        # Files of earlier versions of clip cannot be written again: see previous_version.sh. The
         # lists of public declarations are written by PublicAPITests.
         if path.is_file() and path.relative_to(target).parts[0] not in ("versions", "api"):
             data = path.read_bytes()
@@ -68,7 +69,7 @@ def manifest(target: Path) -> dict:
 
 
 def expected(model: torch.nn.Module, images: Path) -> dict:
-    """The end-to-end fixture: what the model says of two images and three texts."""
+    """Writes the end-to-end fixture: the model's results for two images and three texts."""
     transform = goldens_images.transform(32)
     pixels = torch.stack([transform(Image.open(images / name)) for name in IMAGES])
     encode = goldens_text.load_tokenizer().encode
@@ -115,7 +116,7 @@ def make(target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Writes or checks Tests/Fixtures.")
-    parser.add_argument("--check", action="store_true", help="compare with what is there")
+    parser.add_argument("--check", action="store_true", help="compare with the existing files")
     fixtures = ROOT / "Tests" / "Fixtures"
     if not parser.parse_args().check:
         return make(fixtures)

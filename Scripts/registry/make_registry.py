@@ -1,12 +1,12 @@
-"""Writes Sources/CModelRegistry/models.json: the pretrained weights that this project runs, and where they are.
+"""Writes Sources/CModelRegistry/models.json: the supported pretrained weights and their addresses.
 
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     VENV/bin/python Scripts/registry/make_registry.py
 
-The list, architectures, activations and preprocessing are those of the package open_clip_torch; kept are
-the weights of a ViT or a ModifiedResNet with CLIP's plain text tower and vocabulary. An entry describes
-*weights*: where open_clip lists the same ones under two names of architectures, with and without
-QuickGELU, they are one entry, with the activation that they were trained with.
+The list, architectures, activations and preprocessing come from the package open_clip_torch. Only
+weights of a ViT or a ModifiedResNet with CLIP's plain text tower and vocabulary are listed. An
+entry describes *weights*: if open_clip lists the same weights under two architecture names, with
+and without QuickGELU, they are one entry, with the activation of their training.
 """
 
 import csv
@@ -23,26 +23,29 @@ OUT = ROOT / "Sources" / "CModelRegistry" / "models.json"
 VISION = {"image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio"}
 TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
 
-# OpenAI's own files: their names and what they weigh; the SHA-256 is in open_clip's addresses.
+# OpenAI's own files: their names and sizes; the SHA-256 is part of open_clip's addresses.
 OFFICIAL = {
-    "RN50": ("RN50", 244), "RN101": ("RN101", 278), "RN50x4": ("RN50x4", 402), "RN50x16": ("RN50x16", 631),
+    "RN50": ("RN50", 244), "RN101": ("RN101", 278), "RN50x4": ("RN50x4", 402),
+    "RN50x16": ("RN50x16", 631),
     "RN50x64": ("RN50x64", 1291), "ViT-B-32": ("ViT-B/32", 338), "ViT-B-16": ("ViT-B/16", 335),
     "ViT-L-14": ("ViT-L/14", 890), "ViT-L-14-336": ("ViT-L/14@336px", 891),
 }
-# The same weights as transformers has them.
+# The same weights in transformers' layout.
 TRANSFORMERS = {
     "ViT-B-32": "openai/clip-vit-base-patch32", "ViT-B-16": "openai/clip-vit-base-patch16",
-    "ViT-L-14": "openai/clip-vit-large-patch14", "ViT-L-14-336": "openai/clip-vit-large-patch14-336",
+    "ViT-L-14": "openai/clip-vit-large-patch14",
+    "ViT-L-14-336": "openai/clip-vit-large-patch14-336",
 }
 
 
 def plain(config):
-    """The configuration without what changes nothing; None if it is not a plain CLIP."""
+    """Returns the configuration without ineffective settings; None if it is not a plain CLIP."""
     if set(config) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}:
         return None
     towers = {}
     for tower, known in (("vision_cfg", VISION), ("text_cfg", TEXT)):
-        towers[tower] = {key: value for key, value in config[tower].items() if value not in (None, False)}
+        towers[tower] = {key: value for key, value in config[tower].items()
+                         if value not in (None, False)}
         towers[tower].pop("patch_dropout", None)
         if set(towers[tower]) - known:
             return None
@@ -93,7 +96,8 @@ def main():
             entry["configuration"] = {
                 "model_cfg": {**config, "quick_gelu": bool(about.get("quick_gelu"))},
                 "preprocess_cfg": {
-                    "size": config["vision_cfg"]["image_size"], "mean": about["mean"], "std": about["std"],
+                    "size": config["vision_cfg"]["image_size"], "mean": about["mean"],
+                    "std": about["std"],
                     "interpolation": about["interpolation"], "resize_mode": about["resize_mode"],
                 },
             }

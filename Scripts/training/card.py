@@ -22,19 +22,19 @@ ROWS = [
     ("*transfer:* drawn by Symbola: which of 10 names", "symbola_ten_way"),
     ("*transfer:* drawn by Symbola: which of all names, first", "symbola_top_1"),
     ("*transfer:* drawn by Symbola: among the first five", "symbola_top_5"),
-    ("*transfer:* {keyword_count} held-out keywords: which of 10 pictures", "keyword_ten_way"),
-    ("*transfer:* {keyword_count} held-out keywords: which of all pictures, among the first five",
+    ("*transfer:* {keyword_count} held-out keywords: which of 10 images", "keyword_ten_way"),
+    ("*transfer:* {keyword_count} held-out keywords: which of all images, among the first five",
      "keyword_top_5"),
     ("*transfer:* the {keyword_of_known_words_count} of them whose words other captions have: which of 10",
      "keyword_of_known_words_ten_way"),
-    ("*transfer:* the same: which of all pictures, among the first five", "keyword_of_known_words_top_5"),
+    ("*transfer:* the same: which of all images, among the first five", "keyword_of_known_words_top_5"),
 ]
 
 TEXT_OF_CARD = """# tiny: a small CLIP of pictograms
 
-`tiny.safetensors` is a CLIP model that this project trained from nothing, so that the command can show
-what it does without a download, and the tests have weights that mean something. It is part of the
-`clip` binary: `clip zeroshot --model tiny PICTURE LABEL LABEL`.
+`tiny.safetensors` is a CLIP model that this project trained from scratch. It lets the command show what it
+does without a download, and gives the tests meaningful weights. It is part of the `clip` binary:
+`clip zeroshot --model tiny IMAGE LABEL LABEL`.
 
 **It is a demonstration and a test model.** It knows pictograms (emoji) and simple scenes of them in plain
 English, and nothing of photographs beyond what carries over by chance. It is no replacement for ViT-B/32.
@@ -42,7 +42,7 @@ English, and nothing of photographs beyond what carries over by chance. It is no
 | | |
 |---|---|
 | architecture | OpenAI's CLIP; ModifiedResNet of width {width}, layers {layers}, {resolution} pixels a side; text width {text_width}, {text_layers} layers, {text_heads} heads, 77 positions, 49,408 tokens; embedding {embedding}; QuickGELU |
-| file | float16 safetensors in OpenAI's layout, {size:.1f} MB ({packed:.1f} MB as git packs it), {parameters:.1f} million numbers, of which the rows of {unseen} tokens that the training never saw are zero |
+| file | float16 safetensors in OpenAI's layout, {size:.1f} MB ({packed:.1f} MB as git packs it), {parameters:.1f} million numbers, of which the rows of {unseen} tokens that did not occur in training are zero |
 | SHA-256 | `{sha256}` (`sha256sum -c tiny.sha256`) |
 | pixels | shorter side to {resolution} (bicubic), centre, OpenAI's mean and standard deviation: `tiny.json` |
 | licence | MIT |
@@ -52,17 +52,16 @@ English, and nothing of photographs beyond what carries over by chance. It is no
 The {base} pictograms of Noto Color Emoji that are a single character, and {sequences} that are several
 joined by zero-width joiners (a man biking, a woman pilot); no flags of countries, no families of several
 characters, no skin tones. It knows them by their names in Unicode's CLDR, by the keywords that few of them
-share, and by some phrases of our own (a man riding a bicycle, a school bus, a glass of red wine; the
-sentences of the demo are among them). Of scenes it was also taught that there are two or three of a kind,
-what is left of, right of, above or below what, and a dozen colours and ten landscapes of the background.
-The table says what of that it learned: where two ways are equally likely, 50 % is chance. A token that it
-never saw counts as nothing.
+share, and by some phrases of this project (a man riding a bicycle, a school bus, a glass of red wine; the
+sentences of the demo are among them). Its scenes also have counts (two or three of a kind), places (left of,
+right of, above, below), and a dozen colours and ten landscapes of the background. The table shows how much of
+that it learned; with two choices, 50 % is chance. Tokens that did not occur in training have no effect.
 
 ## How good it is
 
 On {singles:,} renders of single pictograms and {scenes} scenes each, on backgrounds (checks, dots, rings, a
-skyline, a forest), with light and with pairs of pictograms that the training never had, drawn at 160 pixels
-and preprocessed as any picture:
+skyline, a forest), with light and with pairs of pictograms that did not occur in training, drawn at 160 pixels
+and preprocessed like any image:
 
 | | share right |
 |---|---|
@@ -71,23 +70,23 @@ and preprocessed as any picture:
 ## How it was made
 
 `Scripts/training/train.sh`, with PyTorch {torch} and open_clip {open_clip}: {steps:,} steps of
-{batch:,} pictures, CLIP's symmetric contrastive loss, Muon and AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
-pictures are drawn as the training goes: no two are the same. The first are single pictograms on plain
+{batch:,} images, CLIP's symmetric contrastive loss, Muon and AdamW, seed {seed}, {minutes:.0f} minutes on {device}. The
+images are drawn during training: no two are the same. The first are single pictograms on plain
 grounds; later half of each batch are scenes in twos and fours whose captions differ in one thing, an object,
 a place, a number or a background, and half of the single pictograms are neighbours in Unicode, which often
-look alike: they are hard negatives of each other.
+look alike and are hard negatives of each other.
 
 The pictograms are drawn by Noto Color Emoji (Debian's fonts-noto-color-emoji {noto}; SIL Open Font License
 1.1), their names and keywords are from Unicode's CLDR (Debian's unicode-cldr-core {cldr}; Unicode License).
 Neither is part of this project; see NOTICE.
 
-The keywords held out are of CLDR, for pictograms whose captions never had them; a pictogram counts as right
-if the keyword is one of its own.
+The held-out keywords are CLDR keywords that the captions of their pictograms never contained. A pictogram
+counts as right if the keyword is one of its own.
 
-## Others
+## Other models
 
-The weights of OpenAI and open_clip are hundreds of megabytes and have licences of their own. `clip` takes
-them as safetensors: `--model PATH`.
+The weights of OpenAI and open_clip are hundreds of megabytes and have their own licences. `clip` downloads
+them with `clip pull NAME` and reads them with `--model`.
 """
 
 

@@ -2,7 +2,8 @@
 
     VENV/bin/python Scripts/vocabulary/make_prompt_templates.py
 
-The 80 templates are OpenAI's, from the notebook Prompt_Engineering_for_ImageNet of openai/CLIP (MIT).
+The 80 templates are OpenAI's, from the notebook Prompt_Engineering_for_ImageNet of openai/CLIP
+(MIT).
 """
 
 import pathlib

@@ -3,24 +3,28 @@
     VENV/bin/pip install -r Scripts/parity/requirements.txt "unicodedata2==17.0.0"
     VENV/bin/python Scripts/vocabulary/make_text_repair.py
 
-Sources/CVocabulary/mojibake.bin: what tells text in a wrong encoding, from the package ftfy (6.3), whose
-patterns are taken apart here into sets of characters and sequences of sets. All numbers are little-endian.
+Sources/CVocabulary/mojibake.bin: the rules that detect mojibake, from the package ftfy (6.3), whose
+patterns are split here into sets of characters and sequences of sets. All numbers are
+little-endian.
 
     uint16 count of characters, uint16 count of rules
-    uint64 x 2, uint64 the sets and rules of a character which is not in the list
+    uint64 x 2, uint64 the sets and rules of characters that are not in the list
     count x (uint16 code point, uint8 x 9 its bytes in ENCODINGS or 0, uint8 0, uint64 x 2 its sets,
              uint64 the rules, as bits, that it may begin), by code point
-    count x (uint8 x 8)  a rule: a sequence of sets (bit numbers) and 0xFF after them; text is bad where one
-                         fits; one of the first three sets has nothing of ASCII. A rule that begins with 0xFE holds only where the text begins.
+    count x (uint8 x 8)  a rule: a sequence of sets (bit numbers), then 0xFF; text is bad where one
+                         matches; one of the first three sets has no ASCII. A rule that
+                         begins with 0xFE holds only where the text begins.
 
-Set 0 has all characters of words and stays empty here; 1 to 5 are CLUES.
+Set 0 has all word characters and stays empty here; 1 to 5 are CLUES.
 
 Sources/CVocabulary/composition.bin: Unicode's normal form C, from the package unicodedata2.
 
     uint32 count of ranges, uint32 count of pairs
     ranges x (uint32 first, uint32 last)   characters that the normal form may change or join
-    pairs x (uint32 character, uint32 first part, uint32 second part or 0)   decompositions, by character
-    pairs x uint32   the numbers of those that are put together again, by their parts; then 0xFFFFFFFF
+    pairs x (uint32 character, uint32 first part, uint32 second part or 0)
+                     decompositions, by character
+    pairs x uint32   the numbers of the pairs that compose again, ordered by their parts;
+                     then 0xFFFFFFFF
 """
 
 import struct
@@ -34,14 +38,15 @@ from ftfy.chardata import CHARMAP_ENCODINGS, UTF8_CLUES
 
 TARGET = Path(__file__).resolve().parents[2] / "Sources" / "CVocabulary"
 ENCODINGS = [name for name in CHARMAP_ENCODINGS if name != "latin-1"]
-CLUES = ["utf8_first_of_2", "utf8_first_of_3", "utf8_first_of_4", "utf8_continuation", "utf8_continuation_strict"]
-BEYOND = 0x10000  # stands for all that no set names
+CLUES = ["utf8_first_of_2", "utf8_first_of_3", "utf8_first_of_4", "utf8_continuation",
+         "utf8_continuation_strict"]
+BEYOND = 0x10000  # stands for all characters that no set names
 PLANE = range(BEYOND + 1)
 BEGINNING, END, WORD = 0xFE, 0xFF, "word"
 
 
 def members(item):
-    """The characters that one item of a parsed pattern matches, or WORD."""
+    """Returns the characters that an item of a parsed pattern matches, or WORD."""
     kind, value = item
     if kind is op.LITERAL:
         return frozenset([value])
@@ -64,7 +69,7 @@ def members(item):
 
 
 def sequences(items):
-    """The fixed sequences that a parsed alternative stands for."""
+    """Returns the fixed sequences of a parsed alternative."""
     found = [[]]
     for kind, value in items:
         if kind is op.AT:
@@ -88,14 +93,17 @@ def make_mojibake():
     for name in CLUES:
         (item,) = _parser.parse(f"[{UTF8_CLUES[name]}]").data
         sets.append(members(item))
-    sets += sorted({item for rule in rules for item in rule if item not in (BEGINNING, WORD)} - set(sets), key=sorted)
+    sets += sorted({item for rule in rules for item in rule
+                    if item not in (BEGINNING, WORD)} - set(sets), key=sorted)
     assert len(sets) <= 128 and len(rules) <= 64
-    # Text is looked at only where it is not ASCII and two characters before.
-    assert all(any(item not in (BEGINNING, WORD) and min(item) >= 0x80 for item in rule[:3]) for rule in rules)
+    # Text is examined only at non-ASCII characters and two characters before.
+    assert all(any(item not in (BEGINNING, WORD) and min(item) >= 0x80 for item in rule[:3])
+               for rule in rules)
     number = {item: index for index, item in enumerate(sets)} | {BEGINNING: BEGINNING}
 
     def mask(point):
-        return sum(1 << index for index, item in enumerate(sets) if item is not WORD and point in item)
+        return sum(1 << index for index, item in enumerate(sets) if item is not WORD
+                   and point in item)
 
     def begins(point):
         firsts = [next(item for item in rule if item != BEGINNING) for rule in rules]
@@ -112,11 +120,13 @@ def make_mojibake():
                 byte = 0
             encoded.append(byte if byte >= 0x80 or point == 0xFFFD else 0)
         if any(encoded) or mask(point) != everywhere:
-            data.append(struct.pack("<H9Bx", point, *encoded) + mask(point).to_bytes(16, "little") + struct.pack("<Q", begins(point)))
+            data.append(struct.pack("<H9Bx", point, *encoded) + mask(point).to_bytes(16, "little")
+                        + struct.pack("<Q", begins(point)))
     coded = [bytes(number[item] for item in rule) for rule in rules]
     assert max(map(len, coded)) < 8
     data += [rule.ljust(8, bytes([END])) for rule in coded]
-    return struct.pack("<HH", len(data) - len(rules), len(rules)) + everywhere.to_bytes(16, "little") + bytes(8) + b"".join(data)
+    return struct.pack("<HH", len(data) - len(rules), len(rules)) + everywhere.to_bytes(16,
+            "little") + bytes(8) + b"".join(data)
 
 
 def make_composition():
@@ -134,7 +144,8 @@ def make_composition():
         point: pair for point, pair in parts.items()
         if pair[1] and unicodedata.normalize("NFC", chr(point)) == chr(point)}
     changing |= {second for _, second in composable.values()}
-    changing |= set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # what Hangul syllables end with
+    changing |= set(range(0x1161, 0x1176)) | set(
+        range(0x11A8, 0x11C3))  # final consonants of Hangul syllables
     ranges = []
     for point in sorted(changing):
         if ranges and ranges[-1][1] == point - 1:

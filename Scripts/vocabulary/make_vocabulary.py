@@ -10,15 +10,15 @@ files are little-endian.
 
 Sources/CVocabulary/merges.bin holds CLIP's 48,894 byte-pair merges. Token ids are OpenAI's:
 0..<256 are the bytes in the order of bytes_to_unicode(), 256..<512 the same bytes ending a word
-("</w>"), 512 + i is what merge i makes, and 49,406 and 49,407 are the start and the end.
+("</w>"), 512 + i is the result of merge i, and 49,406 and 49,407 are the start and the end.
 
     48,894 x (uint16 left id, uint16 right id)   the merges, in order of rank
-    131,072 x uint16                             hash table of pairs: ids, or 0 where nothing is
-    65,536 x uint16                              hash table of words that become one token: ids, or 0
-    256 x uint8                                  the bytes that the ids 0..<256 stand for
+    131,072 x uint16                             hash table of pairs: ids, or 0 for empty slots
+    65,536 x uint16                              hash table of words that are one token: ids, or 0
+    256 x uint8                                  the bytes of the ids 0..<256
 
-A pair's place is left * 0x9E3779B1 ^ right * 0x85EBCA6B (32 bits), whose upper half is added to it; a word's
-is FNV-1a's hash of its bytes. Of these the lower bits count, and what is taken goes to the next that is free.
+The hash of a pair is left * 0x9E3779B1 ^ right * 0x85EBCA6B (32 bits), plus its upper half; the
+hash of a word is FNV-1a of its bytes. The slot is given by the lower bits, with linear probing.
 
 Sources/CVocabulary/entities.bin holds the 2,231 names of html.entities.html5, spelled as they are
 there: without the "&", and with the ";" where the name has one ("amp" and "amp;" are two names).
@@ -27,7 +27,7 @@ there: without the "&", and with the ";" where the name has one ("amp" and "amp;
     count x (uint32 code point 1, uint32 code point 2 or 0, uint16 name offset, uint16 name length)
     the names one after another, ordered by their bytes; a name's offset counts from the first name
 
-The records are ordered by name too, so both tables can be binary-searched where they lie.
+The records are ordered by name too, so both tables can be binary-searched in place.
 """
 
 import gzip
@@ -68,7 +68,7 @@ def byte_order() -> list[int]:
 
 
 def single_tokens() -> dict[bytes, int]:
-    """The words that become one token, and its id."""
+    """Returns the words that are one token, and their ids."""
     tokenizer = reference.SimpleTokenizer()
     byte_of = {symbol: byte for byte, symbol in reference.bytes_to_unicode().items()}
     words = {}
@@ -98,7 +98,7 @@ def hash_table(size: int, hashes: dict[int, int]) -> bytes:
         while slots[slot]:
             slot, steps = (slot + 1) % size, steps + 1
         slots[slot] = index
-    print(f"{len(hashes)} of {size} slots, {steps / len(hashes):.2f} steps to one")
+    print(f"{len(hashes)} of {size} slots, {steps / len(hashes):.2f} probes on average")
     return struct.pack(f"<{size}H", *slots)
 
 

@@ -8,25 +8,11 @@ import Testing
 @testable import CLIPAnalysis
 @testable import Tensors
 
-/// Clusters, duplicates, maps and scores of vectors.
+/// Tests clusters, duplicates, maps and scores of vectors.
 @Suite struct AnalysisTests {
-    /// Vectors around some random directions, one after the other.
-    private func planted(
-        _ clusters: Int, each: Int, dimension: Int = 24, spread: Float = 0.6, seed: UInt64 = 1
-    ) -> Embeddings {
-        var random = SplitMix64(state: seed)
-        func vector() -> [Float] { (0..<dimension).map { _ in Float(random.nextUnit() - 0.5) } }
-        var values: [Float] = []
-        for _ in 0..<clusters {
-            let centre = vector()
-            for _ in 0..<each { values += zip(centre, vector()).map { $0 + spread * $1 } }
-        }
-        return Embeddings(rows: values, dimension: dimension)
-    }
-
     // MARK: clusters
 
-    @Test(arguments: [2, 7, 20]) func plantedClustersAreFound(clusters: Int) throws {
+    @Test(arguments: [2, 7, 20]) func kMeansFindsPlantedClusters(clusters: Int) throws {
         let vectors = planted(clusters, each: 12)
         let means = try SphericalKMeans(clusters: clusters).run(on: vectors)
         for cluster in 0..<clusters {
@@ -36,13 +22,13 @@ import Testing
         #expect(Set(means.assignments).count == clusters)
     }
 
-    @Test func clustersAreTheSameEveryTime() throws {
+    @Test func clusteringIsDeterministic() throws {
         let vectors = planted(9, each: 40, spread: 2)
         let one = try SphericalKMeans(clusters: 9, threads: 1).run(on: vectors)
         let two = try SphericalKMeans(clusters: 9, threads: 2).run(on: vectors)
         #expect(one.assignments == two.assignments && one.centroids == two.centroids)
         #expect(one.meanCosine == two.meanCosine)
-        // The largest first.
+        // The largest cluster comes first.
         let sizes = (0..<9).map { cluster in one.assignments.count { $0 == cluster } }
         #expect(sizes == sizes.sorted(by: >) && sizes.reduce(0, +) == 360)
         // Each vector belongs to the nearest centre, and each centre is the mean of its vectors.
@@ -64,7 +50,7 @@ import Testing
         #expect(unswapped.meanCosine <= one.meanCosine)
     }
 
-    @Test func clustersAtTheEdges() throws {
+    @Test func clusteringHandlesExtremeCounts() throws {
         func run(_ vectors: Embeddings, _ clusters: Int) throws -> SphericalKMeans.Result {
             try SphericalKMeans(clusters: clusters).run(on: vectors)
         }
@@ -83,8 +69,8 @@ import Testing
     // MARK: duplicates
 
     @Test(arguments: [0.8, 1.01] as [Float])
-    func duplicatesAreThoseOfBruteForce(threshold: Float) throws {
-        // More than are looked at together.
+    func nearDuplicatesMatchBruteForce(threshold: Float) throws {
+        // More than one block of rows.
         let vectors = planted(60, each: 35, spread: 1)
         var random = SplitMix64(state: 5)
         let preference = Array(0..<2100).map { ($0, random.next()) }.sorted { $0.1 < $1.1 }.map(\.0)
@@ -104,14 +90,14 @@ import Testing
             }
             #expect(group.duplicates.map(\.cosine) == group.duplicates.map(\.cosine).sorted(by: >))
         }
-        // Nothing that is kept is like another that is kept.
+        // No two kept rows are similar.
         let gone = Set(groups.flatMap { $0.duplicates.map(\.row) })
         let kept = preference.filter { !gone.contains($0) }
         let rows = Embeddings(rows: kept.flatMap { unit[$0] }, dimension: 24)
         for (place, cosines) in try rows.cosineSimilarities(to: rows).enumerated() {
             #expect(cosines.enumerated().allSatisfy { $0 == place || $1 < threshold + 1e-6 })
         }
-        // What is kept of a group was preferred.
+        // The preferred row of each group is kept.
         let rank = Dictionary(uniqueKeysWithValues: preference.enumerated().map { ($1, $0) })
         for group in groups {
             #expect(
@@ -120,7 +106,7 @@ import Testing
         #expect(gone.isEmpty == (threshold > 1))
     }
 
-    @Test func nearestRowsAreThoseOfBruteForce() {
+    @Test func nearestRowsMatchBruteForce() {
         let (a, b) = (planted(10, each: 7), planted(42, each: 100, seed: 2))
         let pool = WorkspacePool(threads: 2)
         let products = dotProducts(a.values, b.values, dimension: 24)
@@ -174,12 +160,12 @@ import Testing
                 abs(coordinates.reduce(0) { $0 + $1 * $1 } / 199 - variance) < 1e-4 * variance)
         }
         #expect(components.variances == components.variances.sorted(by: >))
-        // There is no direction of a larger variance: they are the first eigenvalues' sum at most.
+        // No direction has a larger variance: their sum is at most that of the first eigenvalues.
         let total = (0..<30).map { covariance[$0][$0] }.reduce(0, +)
         #expect(components.variances.reduce(0, +) < total)
     }
 
-    @Test func neighboursHaveThePerplexity() {
+    @Test func neighbourhoodsHaveTheGivenPerplexity() {
         let pool = WorkspacePool(threads: 2)
         let neighbours = Neighbours(planted(8, each: 50).normalized(), perplexity: 20, pool)
         #expect(abs(neighbours.probabilities.reduce(0, +) - 1) < 1e-4)
@@ -196,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func forcesAreThoseOfTheFormula() {
+    @Test func forcesMatchTheFormula() {
         let pool = WorkspacePool(threads: 2)
         let vectors = planted(6, each: 50)
         let neighbours = Neighbours(vectors.normalized(), perplexity: 15, pool)
@@ -254,7 +240,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapsOfFew(count: Int) throws {
+    @Test(arguments: [0, 1, 2, 3, 4, 5, 9]) func mapOfFewPoints(count: Int) throws {
         let vectors = Embeddings(
             rows: Array(planted(1, each: 9).values.prefix(count * 24)), dimension: 24)
         let layout = try TSNE().run(on: vectors)
@@ -267,7 +253,7 @@ import Testing
 
     // MARK: scores
 
-    @Test func captionScores() {
+    @Test func captionScoresMatchTheFormula() {
         #expect(CaptionScores.clipScore(cosine: 0.3) == 0.75)
         #expect(CaptionScores.clipScore(cosine: -0.3) == 0)
         let score = CaptionScores.refCLIPScore(clipScore: 0.75, referenceCosines: [0.2, 0.8, -1])
@@ -300,116 +286,18 @@ import Testing
         #expect(same.imageToText.recall(at: 1) == 1 && same.loss < evaluation.loss)
         #expect(evaluation.textToImage.recall(at: 270) == 1)
     }
+}
 
-    // MARK: stored vectors
-
-    @Test func vectorsAreReadBack() throws {
-        let folder = try TemporaryFolder()
-        let path = FilePath(folder.path + "/x.npy")
-        let vectors = planted(3, each: 2)
-        let odd: [FilePath] = [
-            "a.jpg", FilePath([0x61, 0xFF, 0x22]), "a \"b\"\n\t\\é🙂\u{7F}\u{1}.png", "x", "", ":",
-        ]
-        let writer = try EmbeddingWriter(
-            path: path, layout: .npy, dimension: 24, job: "test", resuming: false)
-        for (row, name) in odd.enumerated() {
-            try writer.append(row == 3 ? "text" : "image", name, fields: [], vector: vectors[row])
-        }
-        try writer.finish()
-        let stored = try NamedEmbeddings(npy: path)
-        #expect(stored.files == odd && stored.embeddings == vectors)
-        // Without names, rows have numbers.
-        try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
-        #expect(try NamedEmbeddings(npy: path).names == ["0", "1", "2", "3", "4", "5"])
-
-        let whole = try bytes(ofFile: path.description)
-        func replacing(_ old: String, _ new: String) -> [UInt8] {
-            var bytes = whole
-            if let range = bytes.firstRange(of: Array(old.utf8)) {
-                bytes.replaceSubrange(range, with: Array(new.utf8))
-            }
-            return bytes
-        }
-        let nan = whole.prefix(128) + [0, 0, 0xC0, 0x7F] + whole.dropFirst(132)
-        for (bad, reason) in [
-            (whole.dropLast(), "found 143"), (Array(whole.prefix(100)), "truncated"),
-            (Array(whole.prefix(5)), "not a .npy"), (replacing("<f4", "<f8"), "float32"),
-            (replacing("False", "True "), "rows"), (replacing("(6, 24)", "(144,) "), "(144,)"),
-            (Array(nan), "NaN"),
-        ] as [([UInt8], String)] {
-            try Data(bad).write(to: URL(fileURLWithPath: path.description))
-            let error = #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
-            #expect("\(try #require(error))".contains(reason), "\(String(describing: error))")
-        }
-        try Data(whole).write(to: URL(fileURLWithPath: path.description))
-        try Data("{\"image\":\"a\"}\n".utf8).write(
-            to: URL(fileURLWithPath: folder.path + "/x.names.jsonl"))
-        #expect(throws: CLIPError.self) { try NamedEmbeddings(npy: path) }
+/// Returns vectors around random directions, one direction after the other.
+func planted(
+    _ clusters: Int, each: Int, dimension: Int = 24, spread: Float = 0.6, seed: UInt64 = 1
+) -> Embeddings {
+    var random = SplitMix64(state: seed)
+    func vector() -> [Float] { (0..<dimension).map { _ in Float(random.nextUnit() - 0.5) } }
+    var values: [Float] = []
+    for _ in 0..<clusters {
+        let centre = vector()
+        for _ in 0..<each { values += zip(centre, vector()).map { $0 + spread * $1 } }
     }
-
-    @Test func namedVectorsAreSearchedAndWritten() throws {
-        let vectors = planted(4, each: 25)
-        var named = NamedEmbeddings(dimension: 24)
-        #expect(try named.search(vectors[0], top: 3).isEmpty)
-        for row in 0..<100 { try named.append(FilePath("\(row % 10)-\(row)"), vectors[row]) }
-        try named.append("0-", vectors[50].map { 3 * $0 })  // of the same direction
-        let cosines = try (vectors + Embeddings(rows: vectors[50], dimension: 24))
-            .cosineSimilarities(to: Embeddings(rows: vectors[50], dimension: 24)).map { $0[0] }
-        let found = try named.search(vectors[50], top: 7, threads: 1)
-        let expected = cosines.indices.sorted {
-            (cosines[$1], named.files[$0]) < (cosines[$0], named.files[$1])
-        }
-        #expect(
-            found.map(\.file).dropFirst(2)
-                == expected.prefix(7).map { named.files[$0] }.dropFirst(2))
-        #expect(Set(found.prefix(2).map(\.path)) == ["0-", "0-50"])
-        let near = try named.search(vectors[50], top: 200, threshold: 0.9)
-        #expect(near.count == cosines.count { $0 >= 0.9 })
-        #expect(throws: VectorError.wrongDimension(expected: 24, found: 23)) {
-            try named.search(Array(vectors[0].dropLast()), top: 3)
-        }
-        #expect(throws: VectorError.wrongDimension(expected: 24, found: 0)) {
-            try named.append("none", [])
-        }
-        #expect(throws: VectorError.notFinite(row: 0)) {
-            try named.search([.nan] + vectors[0].dropFirst(), top: 3)
-        }
-
-        let folder = try TemporaryFolder()
-        try named.write(npy: FilePath(folder.path + "/n.npy"))
-        let read = try NamedEmbeddings(npy: FilePath(folder.path + "/n.npy"))
-        #expect(read.files == named.files && read.embeddings == named.embeddings)
-    }
-
-    @Test func thumbnailsShowWholeImages() throws {
-        let files = [
-            FilePath(Fixtures.path("images")), FilePath("nowhere.png"),
-        ]
-        #expect(thumbnails(of: files, fitting: 16) == [nil, nil])
-        let image = try RGBImage(
-            width: 40, height: 20, pixels: (0..<800).flatMap { _ in [200, 100, 50] as [UInt8] })
-        let small = try RGBImage(decoding: image.thumbnail(side: 16))
-        #expect(small.width == 16 && small.height == 16)
-        for (place, value) in small.pixels.enumerated() {
-            #expect(abs(Int(value) - [200, 100, 50][place % 3]) < 6)
-        }
-        for (width, height, side, expected) in [
-            (40, 20, 16, (16, 8)), (20, 40, 16, (8, 16)), (40, 20, 100, (40, 20)),
-            (1000, 1, 16, (16, 1)),
-        ] {
-            let image = try RGBImage(
-                width: width, height: height,
-                pixels: [UInt8](repeating: 90, count: 3 * width * height))
-            let whole = try RGBImage(decoding: image.thumbnail(fitting: side))
-            #expect(
-                (whole.width, whole.height) == expected,
-                "\(width) x \(height) in \(side): \(whole.width) x \(whole.height)")
-        }
-        // The edges of a wide image are kept: its left half is black, its right half white.
-        let halves = try RGBImage(
-            width: 80, height: 20,
-            pixels: (0..<4800).map { $0 / 3 % 80 < 40 ? 0 : 255 as UInt8 })
-        let wide = try RGBImage(decoding: halves.thumbnail(fitting: 16))
-        #expect(wide.pixels[0] < 20 && wide.pixels[3 * 15] > 235, "\(wide.pixels.prefix(48))")
-    }
+    return Embeddings(rows: values, dimension: dimension)
 }

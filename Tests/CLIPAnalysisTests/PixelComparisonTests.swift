@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPAnalysis
 
-/// Images are duplicates only if their pixels agree.
+/// Tests that images are duplicates only if their pixels agree.
 @Suite struct PixelComparisonTests {
     private func image(_ canvas: Canvas) throws -> RGBImage {
         let alpha = stride(from: 3, to: canvas.pixels.count, by: 4).map { canvas.pixels[$0] }
@@ -25,8 +25,10 @@ import Testing
         #endif
     }
 
-    /// The fixtures are one small and noisy scene of 8-bit RGB. Those whose colours are kept at
-    /// half the size differ from it by 200 levels, and are not taken for copies.
+    /// The fixtures are one small and noisy scene of 8-bit RGB.
+    ///
+    /// Those whose colours are stored at half the size differ from it by 200 levels, and are not
+    /// taken for copies.
     @Test(arguments: copies)
     func otherFormatsAreDuplicates(_ name: String) throws {
         let original = try ComparedImage(
@@ -66,7 +68,7 @@ import Testing
             "quality \(quality): \(String(describing: difference))")
     }
 
-    /// One stroke of one letter, a thin line, a word on a blank page.
+    /// Changes one stroke of a letter, a thin line, or a word on a blank page.
     @Test(arguments: [60, 95])
     func smallChangesMakeImagesDifferent(_ quality: Int) throws {
         let page = Canvas.page(seed: 4)
@@ -94,7 +96,7 @@ import Testing
         }
     }
 
-    /// Resized with alpha and then without it, all of them are black for CLIP.
+    /// Resized with alpha and then without it, all of them would be black for CLIP.
     @Test(arguments: [[0, 0, 0, 255], [255, 255, 255, 255], [200, 30, 90, 255]] as [[UInt8]])
     func logosOnTransparentGroundAreDifferent(_ ink: [UInt8]) throws {
         let ground = Canvas(256, 256, [0, 0, 0, 0])
@@ -145,7 +147,7 @@ import Testing
         #expect(ComparedImage(try RGBImage(decoding: Canvas(4, 4).png), animated).hasMore)
     }
 
-    /// Cells are as small in large images, so that a black dot at their corner is seen.
+    /// The cells of large images are as small, so that a black dot at a corner is seen.
     @Test(arguments: [(14_000, 16), (16, 14_000), (1600, 800)])
     func dotsInLargeImagesAreSeen(_ width: Int, _ height: Int) throws {
         let white = [UInt8](repeating: 255, count: 3 * width * height)
@@ -155,7 +157,7 @@ import Testing
         }
         let same = PixelDifference(image(white), image(white))
         #expect(same?.isDuplicate == true, "\(String(describing: same))")
-        // The last one is between two bands of rows, if there are several.
+        // The last dot is between two bands of rows, if there are several.
         let border = min(height - 3, 2 * (PixelDifference.cellsOfABand / (width / 2)) - 1)
         for (x, y) in [
             (width / 2 - 1, height / 2 - 1), (1, 1), (width - 3, height - 3), (1, border),
@@ -171,8 +173,8 @@ import Testing
         }
     }
 
-    /// The only file with a video or a second image is not a duplicate by the first one.
-    @Test func jpegsWithMoreThanAnImageAreNotCompared() throws {
+    /// A file with a video or a second image is not a duplicate because of its first image.
+    @Test func jpegsWithSeveralImagesAreNotCompared() throws {
         let plain = try image(Canvas.page(seed: 6)).thumbnail(fitting: 480, quality: 90)
         func segment(_ marker: UInt8, _ content: [UInt8]) -> [UInt8] {
             let length = content.count + 2
@@ -180,7 +182,7 @@ import Testing
         }
         func with(_ segment: [UInt8]) -> [UInt8] { plain[..<2] + segment + plain[2...] }
         let index = Array("MPF\0".utf8)
-        // Those of a thumbnail within a segment say nothing.
+        // A thumbnail within a segment does not count.
         let thumbnail = [0xFF, 0xD8] + segment(0xE2, index) + [0xFF, 0xD9]
         let scene = try bytes(ofFile: Fixtures.path("images/rgb-progressive.jpg"))
         for (name, file, hasMore) in [
@@ -200,7 +202,7 @@ import Testing
         }
     }
 
-    @Test func shapesAgreeButForRounding() {
+    @Test func aspectRatiosAgreeUpToRounding() {
         for (width, height, width2, height2, isSame) in [
             (1000, 701, 370, 259, true), (1000, 701, 370, 260, true), (4000, 3000, 40, 30, true),
             (1000, 1000, 1000, 990, false), (640, 480, 480, 640, false), (100, 50, 30, 17, false),
@@ -211,7 +213,7 @@ import Testing
         }
     }
 
-    @Test func tinyImagesOfOtherSizesProveNothing() throws {
+    @Test func tinyImagesOfOtherSizesAreNoDuplicates() throws {
         let (large, small) = (Canvas(64, 64), Canvas(32, 32))
         #expect(PixelDifference(try compared(large), try compared(small)) == nil)
         let same = PixelDifference(try compared(small), try compared(small))

@@ -4,18 +4,18 @@ import Testing
 
 @testable import CLIPHub
 
-/// Downloads for which a task suspends.
+/// Tests the asynchronous form of downloads.
 @Suite struct AsyncFetchTests {
-    @Test func fetchedFileIsTheServers() async throws {
+    @Test func downloadedFileEqualsTheServers() async throws {
         let hub = try Hub()
         let model = try await hub.hub.fetch("me/model")
         #expect(try hub.hub.find("me/model")?.path == model.path)
         try hub.expectWhole(true)
     }
 
-    @Test func cancelledDownloadGoesOnWhereItWas() async throws {
+    @Test func cancelledDownloadIsResumed() async throws {
         let hub = try Hub { request, _, answer in
-            // The rest comes only after a first request was cancelled.
+            // The rest is sent only after a first request was cancelled.
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer.cut = 200_000
             answer.stall = 10
@@ -40,13 +40,17 @@ import Testing
         #expect(starts == [nil, 200_000])
     }
 
+    /// Cancels a task while the server is silent.
+    ///
     /// - Parameter path: The end of the path of the request that gets no answer.
+    ///
+    /// - Throws: Errors of the test server.
     @Test(arguments: ["open_clip_model.safetensors", "/cdn/file"])
     func cancellationEndsTheWaitForASilentServer(path: String) async throws {
         let (requests, request) = AsyncStream<String>.makeStream()
         let hub = try Hub { found, _, answer in
             guard found.path.hasSuffix(path) else { return }
-            // Not a byte comes before the end of the test.
+            // No byte is sent before the end of the test.
             answer.headerCut = 0
             answer.headerDelay = 0
             request.yield(found.path)
@@ -60,7 +64,7 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test func cancelledTaskAsksForNothing() async throws {
+    @Test func cancelledTaskSendsNoRequest() async throws {
         let hub = try Hub()
         let client = hub.hub
         let task = Task {
@@ -82,9 +86,9 @@ import Testing
         #expect(try bytes(ofFile: hub.partial).count >= 100_000)
     }
 
-    /// If the calls held the threads of the cooperative pool, the test could not go on to open the
+    /// If the calls blocked the cooperative pool, the test could not reach the line that opens the
     /// gate.
-    @Test func waitingCallsLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingCallsDoNotBlockTheCooperativePool() async throws {
         let gate = DispatchSemaphore(value: 0)
         let (requests, request) = AsyncStream<String>.makeStream()
         let hub = try Hub { found, _, _ in

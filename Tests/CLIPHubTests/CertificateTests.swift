@@ -4,9 +4,9 @@ import Testing
 
 @testable import CLIPHub
 
-/// Certificates of one's own, by the variables that Hugging Face's libraries know.
+/// Tests custom certificates, named by the variables that Hugging Face's libraries read.
 @Suite struct CertificateTests {
-    @Test func theFirstVariableThatIsSetCounts() throws {
+    @Test func firstSetVariableWins() throws {
         let folder = try TemporaryFolder()
         let file = try folder.write("ca.pem", [1])
         var environment: [String: String] = [:]
@@ -25,7 +25,7 @@ import Testing
         #expect(bundle.file == nil)
     }
 
-    @Test func certificateFailuresAreNotTriedAgain() {
+    @Test func certificateErrorIsNotRetried() {
         let policy = TransferPolicy()
         let error = HubError.untrusted(url: "u", reason: "r", variable: nil)
         #expect(policy.wait(after: error, failures: 1) == nil)
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(arguments: Certificates.variables.dropLast())
-    func certificatesThatAreMissingAreSaid(_ variable: String) throws {
+    func missingCertificateFileIsReported(_ variable: String) throws {
         let server = try FaultServer { _ in .init(404) }
         let hub = ModelHub(
             environment: [
@@ -49,7 +49,7 @@ import Testing
         #expect("\(error as Any)".contains(variable), "\(error as Any)")
     }
 
-    /// A server with a certificate of its own, by OpenSSL's program.
+    /// A server with its own certificate, run by the openssl program.
     private final class Server {
         let process = Process()
         let port: Int
@@ -93,7 +93,7 @@ import Testing
     private static let openssl = "/usr/bin/openssl"
 
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: openssl)))
-    func ownCertificatesAreTrustedIfTheyAreNamed() throws {
+    func namedCertificateIsTrusted() throws {
         let folder = try TemporaryFolder()
         let sum = try #require(HubModel.named("ViT-B/32")?.official?.sha256)
         try FileManager.default.createDirectory(
@@ -119,7 +119,7 @@ import Testing
             return
         }
         for variable in Certificates.variables.dropLast() {
-            // Its bytes came, so the certificate is trusted.
+            // Its bytes arrived, so the certificate is trusted.
             let found = error([variable: folder.path + "/ca.pem"])
             guard case .wrongChecksum(_, sum, _) = found else {
                 Issue.record("\(variable): \(found as Any)")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// Downloads from a server that does everything wrong that servers do.
+/// Tests downloads from a server with every kind of fault.
 @Suite struct DownloadTests {
     @Test func fetchesIntoTheLayoutOfHuggingFace() throws {
         let hub = try Hub()
@@ -26,13 +26,13 @@ import Testing
         let last = try #require(progress.withLock { $0.last })
         #expect(last.received == Hub.size)
         #expect(last.total == Hub.size)
-        // A second time nothing is fetched.
+        // The second time nothing is downloaded.
         let before = hub.bodies
         _ = try hub.fetch()
         #expect(hub.bodies == before)
     }
 
-    @Test func goesOnAfterCutsAtRandomBytes() throws {
+    @Test func downloadContinuesAfterRandomCuts() throws {
         let cuts = (0..<8).map { _ in Int.random(in: 1..<60_000) }
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file", request.repetition < cuts.count {
@@ -48,7 +48,7 @@ import Testing
         #expect(starts.count >= 2)
     }
 
-    @Test func aSecondRunGoesOnWhereTheFirstStopped() throws {
+    @Test func secondRunContinuesTheFirst() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file", request.repetition < 3 else { return }
             answer.cut = request.repetition == 0 ? 100_000 : 0
@@ -67,7 +67,7 @@ import Testing
         #expect(first.withLock { $0?.resumedFrom } == 100_000)
     }
 
-    @Test func serversWithoutRangesSendAllAgain() throws {
+    @Test func serverWithoutRangesSendsWholeFile() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file" else { return }
             answer = .init(200, body: contents)
@@ -78,8 +78,9 @@ import Testing
         #expect(hub.bodies == 3)
     }
 
-    @Test func lengthsThatLieAreFound() throws {
-        // Shorter than it says, and longer; each against what the hub said first.
+    @Test func wrongContentLengthIsDetected() throws {
+        // Shorter and longer than announced, each compared with the size that the hub announced
+        // first.
         for (claimed, says) in [(400_000, "not the 300000"), (200_000, "200000 of 300000")] {
             let hub = try Hub { request, contents, answer in
                 guard request.path == "/cdn/file" else { return }
@@ -102,7 +103,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: hub.partial))
     }
 
-    @Test func answersCutInTheirHeadersAreNoAnswers() throws {
+    @Test func responseCutInItsHeaderIsRejected() throws {
         let hub = try Hub { request, _, answer in
             if request.repetition == 0 { answer.headerCut = 40 }
         }
@@ -111,12 +112,12 @@ import Testing
         try Data(hub.contents[..<200_000]).write(to: URL(fileURLWithPath: hub.partial))
         _ = try hub.fetch()
         try hub.expectWhole(true)
-        // What was there before is not lost by it.
+        // The bytes that were there before are kept.
         let starts = hub.server.requests.filter { $0.path == "/cdn/file" }.map(\.rangeStart)
         #expect(starts == [200_000, 200_000], "\(starts)")
     }
 
-    @Test func anErrorPageDoesNotReplaceWhatIsThere() throws {
+    @Test func errorPageReplacesNoFile() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer = .init(200, body: Array("<html>please log in</html>".utf8))
@@ -129,7 +130,7 @@ import Testing
         #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == 200_000)
     }
 
-    @Test func otherPartsThanWereAskedForAreNotTaken() throws {
+    @Test func wrongRangeIsRejected() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file", request.rangeStart != nil else { return }
             answer.headers["Content-Range"] = "bytes 250000-299999/300000"
@@ -143,7 +144,7 @@ import Testing
         #expect(hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart == nil)
     }
 
-    @Test func shardsComeBeforeTheirIndex() throws {
+    @Test func shardsAreDownloadedBeforeTheirIndex() throws {
         let commit = Hub.commit
         let one = Array("one".utf8)
         let folder = try TemporaryFolder()
@@ -176,7 +177,7 @@ import Testing
         #expect(try hub.find("me/sharded") == model)
     }
 
-    @Test func wrongBytesAreFoundAndNotKept() throws {
+    @Test func wrongBytesAreDetectedAndDiscarded() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer.body[12_345] ^= 1
@@ -192,14 +193,14 @@ import Testing
         try hub.expectWhole(true)
     }
 
-    @Test func aPartOfAnotherFileIsFetchedAgain() throws {
+    @Test func partOfAnotherFileIsDownloadedAgain() throws {
         let hub = try Hub()
         try FileManager.default.createDirectory(
             atPath: hub.cache + "/blobs", withIntermediateDirectories: true)
         try Data(repeating: 9, count: 10_000).write(to: URL(fileURLWithPath: hub.partial))
         _ = try hub.fetch()
         try hub.expectWhole(true)
-        // And one that is as long as the file, or longer.
+        // Also a part that is as long as the file, or longer.
         for count in [Hub.size, Hub.size + 5] {
             let hub = try Hub()
             try FileManager.default.createDirectory(
@@ -210,7 +211,7 @@ import Testing
         }
     }
 
-    @Test func answersThatSayNoAreTold() throws {
+    @Test func errorStatusesAreReported() throws {
         for (status, says) in [
             (401, "HF_TOKEN"), (403, "HF_TOKEN"), (418, "status 418"),
         ] {
@@ -232,7 +233,7 @@ import Testing
         #expect("\(gone.error() as Any)".contains("404"))
     }
 
-    @Test func serversThatAreBusyAreAskedAgain() throws {
+    @Test func busyServerIsRetried() throws {
         for status in [429, 500, 502, 503, 504] {
             let hub = try Hub { request, _, answer in
                 guard request.repetition < 1 else { return }
@@ -251,7 +252,7 @@ import Testing
         #expect(never.server.requests.count == 3)
     }
 
-    @Test func connectionsThatStallAreGivenUp() throws {
+    @Test func stalledConnectionIsClosed() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file" else { return }
             answer.cut = 70_000
@@ -264,7 +265,7 @@ import Testing
         try hub.expectWhole(true)  // 70,000 bytes at each try
     }
 
-    @Test func noServerIsAnError() throws {
+    @Test func missingServerIsReported() throws {
         let hub = try Hub(environment: ["HF_ENDPOINT": "http://127.0.0.1:1"])
         #expect("\(hub.error() as Any)".contains("cannot fetch http://127.0.0.1:1/me/model"))
         for nonsense in ["ftp://127.0.0.1", "no address", "http://user:word@127.0.0.1"] {
@@ -273,7 +274,7 @@ import Testing
         }
     }
 
-    @Test func theTokenStaysWithItsServer() throws {
+    @Test func tokenIsNotSentToOtherServers() throws {
         let other = try FaultServer { request in
             .init(200, body: Array((request.headers["authorization"] ?? "none").utf8))
         }
@@ -290,7 +291,7 @@ import Testing
         #expect(other.requests.allSatisfy { $0.headers["authorization"] == nil })
     }
 
-    @Test func redirectsEndSomewhere() throws {
+    @Test func invalidRedirectsAreRejected() throws {
         let circle = try Hub { request, _, answer in
             if request.method == "GET" { answer = .init(302, headers: ["Location": request.path]) }
         }
@@ -311,7 +312,7 @@ import Testing
         #expect(WebAddress("file:///etc") == nil)
     }
 
-    @Test func aFullDiskIsAnError() throws {
+    @Test func fullDiskIsReported() throws {
         let size = 1 << 60
         let hub = try Hub { request, _, answer in
             if request.path.hasSuffix(Hub.name) { answer.headers["X-Linked-Size"] = "\(size)" }
@@ -323,12 +324,12 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test func folderThatMayNotBeWrittenIsAnError() throws {
+    @Test func readOnlyFolderIsReported() throws {
         let hub = try Hub(environment: ["HF_HOME": "/dev/null/hf"])
         #expect("\(hub.error() as Any)".contains("cannot write /dev/null"))
     }
 
-    @Test func itStopsWhenItIsTold() throws {
+    @Test func progressCanStopTheDownload() throws {
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file" { answer.delay = 0.02 }
         }
@@ -342,13 +343,13 @@ import Testing
         #expect((hub.server.requests.last { $0.path == "/cdn/file" }?.rangeStart ?? 0) >= 100_000)
     }
 
-    @Test func theNetworkCanBeForbidden() throws {
+    @Test func offlineModeDownloadsNothing() throws {
         let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
         #expect(hub.error() == .offline(name: "me/model"))
         #expect(hub.server.requests.isEmpty)
     }
 
-    @Test func twoAtOnceEndWithTheSameFile() async throws {
+    @Test func concurrentDownloadsGiveOneFile() async throws {
         let hub = try Hub { request, _, answer in
             if request.path == "/cdn/file" { answer.delay = 0.05 }
         }
@@ -363,9 +364,9 @@ import Testing
         try hub.expectWhole(true)
     }
 
-    @Test func officialFilesAreCheckedAgainstWhatOpenAISays() throws {
+    @Test func officialFilesAreCheckedByOpenAIsSHA256() throws {
         let hub = try Hub()
-        // The right bytes are not here, so the answer must be that these are wrong.
+        // The right bytes are not available here, so these must be reported as wrong.
         let error = #expect(throws: HubError.self) {
             try hub.hub.fetch("ViT-B/32", official: true)
         }
@@ -376,7 +377,7 @@ import Testing
         }
         #expect(hub.server.requests.map(\.path) == ["/models/\(sum)/ViT-B-32.pt"])
         #expect(try hub.hub.find("ViT-B/32") == nil)
-        // What broke off under its own name, as other programs leave it, is not taken for whole.
+        // A truncated file under its final name, as other programs leave it, is not accepted.
         let path = hub.folder.path + "/.cache/clip/ViT-B-32.pt"
         try Data(hub.contents[..<1000]).write(to: URL(fileURLWithPath: path))
         for official in [true, false] {

@@ -2,9 +2,9 @@ import CLIPHub
 import Foundation
 import Testing
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [HubError] = [
         .unknownModel(name: "chair", similar: []),
         .unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"]),
@@ -29,7 +29,9 @@ import Testing
         .unwritable(path: "p", reason: "r"), .unreadable(path: "p", reason: "r"), .cancelled,
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: HubError) -> String {
         switch error {
         case .unknownModel: "unknownModel"
@@ -60,7 +62,7 @@ import Testing
         #expect(names.count == 20, "\(names.sorted())")
     }
 
-    @Test(arguments: samples) func messagesKnowNoCommand(_ error: HubError) {
+    @Test(arguments: samples) func messagesNameNoCommand(_ error: HubError) {
         let message = "\(error)"
         #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
         for word in ["--", "clip ", "tiny"] {
@@ -82,7 +84,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect((error as any Error).localizedDescription == error.description)
             }

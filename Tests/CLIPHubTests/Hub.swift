@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// A hub with one model, `me/model`, and how it answers.
+/// A test hub with one model, `me/model`, and configurable answers.
 final class Hub {
     static let commit = "0123456789abcdef0123456789abcdef01234567"
     static let name = "open_clip_model.safetensors"
@@ -15,7 +15,7 @@ final class Hub {
     let folder: TemporaryFolder
     let server: FaultServer
     var hub: ModelHub
-    /// The configuration, `{}`, and the SHA-1 that git gives it.
+    /// The configuration, `{}`, and its git SHA-1.
     static let configuration = (
         bytes: Array("{}".utf8), etag: "9e26dfeeb6e641a33dae4961196235bdb965b21b"
     )
@@ -45,7 +45,7 @@ final class Hub {
         (self.folder, self.contents, self.sha256, self.hub) = (folder, contents, sha256, hub)
     }
 
-    /// As the hub of Hugging Face answers: a description with a redirect, and then the bytes.
+    /// Answers like Hugging Face's hub: a description with a redirect, and then the bytes.
     static func good(
         _ request: FaultServer.Request, _ contents: [UInt8], _ sha256: String
     ) -> FaultServer.Answer {
@@ -93,7 +93,7 @@ final class Hub {
         }
     }
 
-    /// The file is there whole and right, or not at all.
+    /// Expects that the file is complete and correct, or absent.
     func expectWhole(
         _ isThere: Bool, sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
@@ -105,7 +105,7 @@ final class Hub {
         }
     }
 
-    /// Makes the folder of blobs.
+    /// Creates the folder of blobs.
     func prepareBlobs() throws {
         try FileManager.default.createDirectory(
             atPath: cache + "/blobs", withIntermediateDirectories: true)

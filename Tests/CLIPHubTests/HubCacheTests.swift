@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIPHub
 
-/// The folders of the caches: where they are by the environment, and which file is found in them.
+/// Tests the folders of the caches: their places by the environment, and the files found in them.
 @Suite struct HubCacheTests {
     private let folder: TemporaryFolder
     private let cache: HubCache
@@ -16,7 +16,7 @@ import Testing
         ])
     }
 
-    /// Writes a file, with the folders that it needs.
+    /// Writes a file and creates the folders on its path.
     private func write(_ path: String, _ text: String = "x") throws {
         let url = URL(fileURLWithPath: "\(folder.path)/\(path)")
         try FileManager.default.createDirectory(
@@ -30,7 +30,7 @@ import Testing
         (["HOME": "/h", "XDG_CACHE_HOME": "/x", "HF_HOME": "/f"], "/f/hub", "/h/.cache/clip"),
         (["HF_HOME": "/f", "HUGGINGFACE_HUB_CACHE": "/g"], "/g", "/.cache/clip"),
         (["HUGGINGFACE_HUB_CACHE": "/g", "HF_HUB_CACHE": "/c", "CLIP_HOME": "/o"], "/c", "/o"),
-        // An empty variable counts as none.
+        // An empty variable counts as unset.
         (
             ["HOME": "/h", "HF_HUB_CACHE": "", "CLIP_HOME": ""], "/h/.cache/huggingface/hub",
             "/h/.cache/clip"
@@ -43,7 +43,7 @@ import Testing
         #expect(cache.official == official, "\(environment)")
     }
 
-    @Test func namesOfRepositoriesBecomeFoldersAndComeBack() throws {
+    @Test func repositoryNamesMapToFoldersAndBack() throws {
         #expect(cache.folder(of: "owner/name") == folder.path + "/hub/models--owner--name")
         #expect(cache.repositories == [])
         let names = ["a/b", "laion/CLIP-ViT-B-32", "owner/two--dashes"]
@@ -67,7 +67,7 @@ import Testing
         #expect(commits() == ["aaa", "bbb", "ccc"])
         try write("hub/models--owner--name/refs/main", "bbb\n")
         #expect(commits() == ["bbb", "aaa", "ccc"])
-        // A file that is no name of a commit is not read.
+        // A reference that is not a commit name is ignored.
         try write("hub/models--owner--name/refs/main", String(repeating: "b", count: 2000))
         #expect(commits() == ["aaa", "bbb", "ccc"])
     }
@@ -92,7 +92,7 @@ import Testing
         #expect(cache.file(of: "owner/other", among: names) == nil)
     }
 
-    @Test func linksOfFilesThatAreGoneAreNoFiles() throws {
+    @Test func danglingLinksAreNotFound() throws {
         let snapshot = folder.path + "/hub/models--owner--name/snapshots/aaa"
         try FileManager.default.createDirectory(
             atPath: snapshot, withIntermediateDirectories: true)
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func downloadedFileIsLinkedAndBecomesTheMainBranch() throws {
+    @Test func downloadedFileIsLinkedFromTheMainBranch() throws {
         let address = try #require(WebAddress("https://example.org/x"))
         let file = RemoteFile(
             name: "model.safetensors", address: address, etag: "e7a9", commit: "c0ffee", size: 1)

@@ -4,18 +4,18 @@ import Testing
 
 @testable import CLIPHub
 
-/// One hub, used by many tasks at once.
+/// Tests one hub that many tasks use at once.
 @Suite struct HubSharingTests {
     private static let tasks = 16
     private static let commit = Hub.commit
 
-    /// A hub of the repositories me/a, me/b, …, each with weights and a configuration of its own.
+    /// A hub of the repositories me/a, me/b, …, each with its own weights and configuration.
     private struct Repositories {
         let folder: TemporaryFolder
         let server: FaultServer
         let hub: ModelHub
         let names = ["me/a", "me/b", "me/c", "me/d"]
-        /// By the path on the server.
+        /// The contents by their path on the server.
         let files: [String: [UInt8]]
 
         init() throws {
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// Fetches a model in each task, the tasks taking the names in turn.
+    /// Fetches a model in each task; the tasks take the names in turn.
     private func fetch(
         _ names: [String], by hub: ModelHub
     ) async throws -> [ModelHub.InstalledModel] {
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 4]) func eachFileIsFetchedOnce(_ count: Int) async throws {
+    @Test(arguments: [1, 4]) func eachFileIsDownloadedOnce(_ count: Int) async throws {
         let repositories = try Repositories()
         let names = Array(repositories.names.prefix(count))
         let models = try await fetch(names, by: repositories.hub)
@@ -81,12 +81,12 @@ import Testing
         #expect(Set(gets).count == 2 * count, "\(gets.sorted())")
     }
 
-    @Test func manyTasksFindAndCheckTheSameModel() async throws {
+    @Test func concurrentTasksFindAndCheckOneModel() async throws {
         let repositories = try Repositories()
         let hub = repositories.hub
         let model = try await hub.fetch("me/a")
         let requests = repositories.server.requests.count
-        // Without its note, each task may be the one that reads the file.
+        // Without the record of the check, each task may be the one that reads the file.
         try FileManager.default.removeItem(
             atPath: repositories.folder.path + "/.cache/clip/verified")
         let found = try await fetch(["me/a"], by: hub)

@@ -4,11 +4,11 @@ import Testing
 
 @testable import CLIPHub
 
-/// Servers that give absurd numbers, bodies without end, or a few bytes a second.
+/// Tests servers that announce absurd sizes, never end a body, or send a few bytes a second.
 @Suite struct LimitTests {
     private static let configuration = "open_clip_config.json"
 
-    @Test func absurdSizesAreErrors() throws {
+    @Test func absurdSizesAreRejected() throws {
         for (size, says) in [
             ("9223372036854775807", "too little room"), ("9223372036854775806", "too little room"),
             ("9223372036854775808", "x-linked-size"), ("99999999999999999999999", "x-linked-size"),
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func absurdRangesAreNotTaken() throws {
+    @Test func absurdRangesAreRejected() throws {
         for range in [
             "bytes 9223372036854775807-9223372036854775807/9223372036854775807",
             "bytes 200000-299999/9223372036854775808", "bytes -5-9/10",
@@ -47,7 +47,7 @@ import Testing
         #expect(Download.contentRange("bytes */10").map { [$0.start, $0.total] } == [nil, 10])
     }
 
-    @Test func messagesTakeAnyNumber() {
+    @Test func messagesShowAnyNumber() {
         for number in [Int.min, -1, 0, 1, .max - 1, .max] {
             let errors: [HubError] = [
                 .notInstalled(name: "m", bytes: number),
@@ -63,7 +63,7 @@ import Testing
         #expect("\(HubError.tooLarge(url: "u", limit: 16_000_001))".contains("17 MB"))
     }
 
-    @Test func configurationsHaveALimit() throws {
+    @Test func configurationSizeIsLimited() throws {
         let large = [UInt8](repeating: 0x20, count: 200_000)
         let etag = try gitBlobSHA1(large)
         for (says, hasLength) in [(true, true), (false, false)] {
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func weightsWithoutLengthHaveALimit() throws {
+    @Test func sizeOfWeightsWithoutLengthIsLimited() throws {
         func hub(limit: Int) throws -> Hub {
             let hub = try Hub { request, contents, answer in
                 if request.path.hasSuffix(Hub.name) { answer.headers["X-Linked-Size"] = nil }
@@ -117,7 +117,7 @@ import Testing
         try large.expectWhole(true)
     }
 
-    @Test func slowServersAreGivenUpAndResumed() throws {
+    @Test func slowConnectionIsClosedAndResumed() throws {
         let hub = try Hub { request, _, answer in
             guard request.path == "/cdn/file", request.repetition < 2 else { return }
             (answer.piece, answer.delay) = (1000, 0.05)
@@ -141,8 +141,8 @@ import Testing
         #expect(hub.server.requests.last?.rangeStart == kept.count)
     }
 
-    /// libcurl ends these or the hub does, whoever notices first.
-    @Test func slowHeadersAreGivenUp() throws {
+    /// Either libcurl or the hub ends these, whichever notices first.
+    @Test func slowHeaderIsAbandoned() throws {
         let hub = try Hub { _, _, answer in answer.headerDelay = 0.1 }
         hub.hub.policy.attempts = 1
         hub.hub.policy.stall = 1
@@ -155,8 +155,8 @@ import Testing
         #expect(hub.bodies == 0)
     }
 
-    /// Each try ends with more bytes than the one before, or with fewer, in turn.
-    @Test func serversThatStartAgainWithoutEndAreGivenUp() throws {
+    /// The attempts end with more bytes than the one before and with fewer, in turn.
+    @Test func endlessRestartsAreAbandoned() throws {
         let hub = try Hub { request, contents, answer in
             guard request.path == "/cdn/file" else { return }
             answer = .init(200, body: contents)

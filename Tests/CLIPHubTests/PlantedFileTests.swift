@@ -12,10 +12,10 @@ import Testing
 
 @testable import CLIPHub
 
-/// Links, pipes and folders under the names of partial files and locks: never written through or
-/// waited for.
+/// Tests links, pipes and folders under the names of partial files and locks: nothing is written
+/// through them or waits for them.
 @Suite struct PlantedFileTests {
-    /// The kinds of what may stand there, and the word of the message.
+    /// The kinds of planted files, and the word of the message.
     enum Kind: String, CaseIterable {
         case link = "symbolic link"
         case danglingLink = "a symbolic link"
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func partialFilesAreRegular(_ kind: Kind) throws {
+    @Test(arguments: Kind.allCases) func plantedPartialFileIsRejected(_ kind: Kind) throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", hub.contents.prefix(1000))
@@ -53,7 +53,7 @@ import Testing
         try hub.expectWhole(false)
     }
 
-    @Test(arguments: Kind.allCases) func locksAreRegular(_ kind: Kind) throws {
+    @Test(arguments: Kind.allCases) func plantedLockIsRejected(_ kind: Kind) throws {
         let hub = try Hub()
         let locks = hub.folder.path + "/hf/hub/.locks/models--me--model"
         try FileManager.default.createDirectory(
@@ -71,8 +71,8 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: victim + "-missing"))
     }
 
-    /// A link to the whole file must not become the blob.
-    @Test func aLinkToTheRightBytesIsNoPartialFile() throws {
+    /// A link to the complete file must not become the blob.
+    @Test func linkToTheRightBytesIsNoPartialFile() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", hub.contents)
@@ -82,7 +82,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: hub.blob))
     }
 
-    @Test func partialFilesWithOtherNamesAreLeftAlone() throws {
+    @Test func otherPartialFilesAreKept() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         let victim = try hub.folder.write("victim", [UInt8](repeating: 7, count: 1000))
@@ -92,7 +92,7 @@ import Testing
         #expect(try bytes(ofFile: victim) == [UInt8](repeating: 7, count: 1000))
     }
 
-    @Test func aPipeAsReferenceIsNotWaitedFor() throws {
+    @Test func pipeAsReferenceDoesNotBlock() throws {
         let hub = try Hub()
         let model = try hub.fetch()
         let reference = hub.cache + "/refs/main"
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: [Kind.link, .danglingLink, .pipe])
-    func referencesAreReplacedAndNotWrittenThrough(_ kind: Kind) throws {
+    func plantedReferenceIsReplacedNotWritten(_ kind: Kind) throws {
         let hub = try Hub()
         let reference = hub.cache + "/refs/main"
         try FileManager.default.createDirectory(

@@ -5,9 +5,9 @@ import Testing
 
 @testable import CLIPHub
 
-/// Which models are known, and which of them are found.
+/// Tests the registry of known models, and the search for installed ones.
 @Suite struct RegistryTests {
-    @Test func knowsAllPlainModelsOfOpenCLIP() throws {
+    @Test func allPlainOpenCLIPModelsAreKnown() throws {
         #expect(HubModel.all.count == 70)
         #expect(HubModel.all.filter { $0.official != nil }.count == 9)
         let names = HubModel.all.flatMap { [$0.name] + $0.aliases }
@@ -21,7 +21,8 @@ import Testing
         }
     }
 
-    /// The most common silent mistake with these weights: the activation of the architecture's name.
+    /// The most common silent mistake with these weights is to take the activation from the
+    /// architecture's name.
     @Test func activationAndNormalisationFollowTheWeights() throws {
         for (name, activation) in [
             ("ViT-B-32:openai", .quickGELU), ("ViT-B-32:laion400m_e32", .quickGELU),
@@ -40,7 +41,7 @@ import Testing
         #expect(text("ViT-H-14-378:dfn5b").contains("squash"))
     }
 
-    @Test func unknownNamesComeWithSimilarOnes() {
+    @Test func unknownNameSuggestsSimilarOnes() {
         for (name, similar) in [
             ("ViT-B32", "ViT-B/32"), ("vit-b/32", "ViT-B/32"), ("RN-50", "RN50"),
             ("ViT-B-32:laion2b_s34b_b79", "ViT-B-32:laion2b_s34b_b79k"),
@@ -74,13 +75,13 @@ import Testing
         #expect(HubModel.named(name)?.name == expected, "\(name)")
     }
 
-    @Test func anArchitectureOfSeveralWeightsIsNoName() {
+    @Test func architectureWithSeveralWeightsIsAmbiguous() {
         for name in ["ViT-H-14", "ViT-g-14", "ViT-B", "-quickgelu", ""] {
             #expect(HubModel.named(name) == nil, "\(name): \(HubModel.named(name)?.name ?? "")")
         }
     }
 
-    @Test func repositoriesAreFoundWithOpenCLIPsPrefix() throws {
+    @Test func openCLIPPrefixIsAccepted() throws {
         let folder = try TemporaryFolder()
         let snapshot = folder.path + "/.cache/huggingface/hub/models--me--model/snapshots/c"
         try FileManager.default.createDirectory(
@@ -93,8 +94,8 @@ import Testing
         #expect(throws: HubError.self) { try hub.find("hf-hub:model") }
     }
 
-    /// Weights that other libraries fetched, in the layouts in which they keep them.
-    @Test func findsWhatOthersFetched() throws {
+    /// Weights that other libraries downloaded, in the layouts of their caches.
+    @Test func downloadsOfOtherLibrariesAreFound() throws {
         let folder = try TemporaryFolder()
         let hub = ModelHub(environment: ["HOME": folder.path])
         func put(_ path: String, _ contents: String = "x") throws {

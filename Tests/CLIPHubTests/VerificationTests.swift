@@ -4,12 +4,11 @@ import Testing
 
 @testable import CLIPHub
 
-/// Checks of files by the checksum that the server gives, fetched ones and those that others put
-/// there.
+/// Tests the verification of downloaded and existing files by the server's checksum.
 @Suite struct VerificationTests {
     private static let configuration = "open_clip_config.json"
 
-    @Test func checksumsAreToldApartByTheirLength() {
+    @Test func checksumKindFollowsFromItsLength() {
         let digits = String(repeating: "0123456789ABCDEFabcd", count: 4)
         #expect(
             Checksum(etag: String(digits.prefix(64))) == .sha256(digits.prefix(64).lowercased()))
@@ -22,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func gitSHA1IsThatOfAnotherProgram() throws {
+    @Test func gitSHA1MatchesGit() throws {
         let folder = try TemporaryFolder()
         for count in [0, 1, 55, 56, 57, 64, 1000, 100_000] {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 7 + 3) }
@@ -48,7 +47,7 @@ import Testing
         #expect(hub.blobs.isEmpty, "\(hub.blobs)")
     }
 
-    @Test func filesOfWhichOnlyTheSizeIsKnownAreNamed() throws {
+    @Test func filesWithoutChecksumAreListed() throws {
         let etag = "0123456789abcdef0123456789abcdef"  // an MD5, as other servers have
         let hub = try Hub { request, _, answer in
             guard request.path.hasSuffix(Self.configuration) else { return }
@@ -60,7 +59,7 @@ import Testing
         #expect(try Hub().fetch().filesWithoutChecksum.isEmpty)
     }
 
-    @Test func rightBlobsOfOthersAreReadOnceAndNotFetched() throws {
+    @Test func validForeignBlobIsReadOnceAndNotDownloaded() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         try Data(hub.contents).write(to: URL(fileURLWithPath: hub.blob))
@@ -71,7 +70,7 @@ import Testing
         let checksum = Checksum.sha256(hub.sha256)
         #expect(verified.contains(hub.blob, checksum))
         #expect(!verified.contains(hub.blob, .sha256(String(repeating: "0", count: 64))))
-        // The note is of that very file: one that was written to is read again.
+        // The record is of that very file: a file that was written to is read again.
         try FileManager.default.removeItem(atPath: hub.blob)
         try Data(hub.contents).write(to: URL(fileURLWithPath: hub.blob))
         #expect(!verified.contains(hub.blob, checksum))
@@ -79,7 +78,7 @@ import Testing
         #expect(verified.contains(hub.blob, checksum))
     }
 
-    @Test func filesThatWereChangedSinceTheyWereReadAreNotRemembered() throws {
+    @Test func filesChangedAfterReadingAreNotRemembered() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("file", "one".utf8)
         let verified = VerifiedFiles(folder: folder.path + "/verified")
@@ -93,13 +92,13 @@ import Testing
         #expect(FileState(folder.path + "/missing") == nil)
     }
 
-    @Test func fileThatCannotBeReadIsAnError() {
+    @Test func unreadableFileIsReported() {
         let checksum = Checksum.sha256(String(repeating: "0", count: 64))
         let error = #expect(throws: HubError.self) { try checksum.found(in: "/no/such") }
         #expect(error?.description.hasPrefix("cannot read /no/such: ") == true, "\(error as Any)")
     }
 
-    @Test func filesThatWereFetchedAreRemembered() throws {
+    @Test func downloadedFilesAreRemembered() throws {
         let hub = try Hub()
         _ = try hub.fetch()
         let verified = VerifiedFiles(folder: hub.folder.path + "/.cache/clip/verified")
@@ -108,7 +107,7 @@ import Testing
         #expect(verified.contains(configuration, .gitBlob(Hub.configuration.etag)))
     }
 
-    @Test func wrongBlobsOfTheRightSizeAreFetchedAnew() throws {
+    @Test func wrongBlobOfRightSizeIsDownloadedAgain() throws {
         let hub = try Hub()
         try hub.prepareBlobs()
         var wrong = hub.contents
@@ -126,7 +125,7 @@ import Testing
     }
 
     @Test(arguments: [Hub.name, configuration])
-    func modelsThatWereDamagedLaterAreFetchedAnew(_ name: String) throws {
+    func modelDamagedLaterIsDownloadedAgain(_ name: String) throws {
         let hub = try Hub()
         let model = try hub.fetch()
         let path = "\(model.path)/\(name)"

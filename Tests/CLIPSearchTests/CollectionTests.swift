@@ -5,13 +5,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Where images and texts come from.
+/// Tests the sources of images and texts.
 @Suite struct CollectionTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Makes empty files, with the folders they lie in.
+    /// Creates empty files, with their folders.
     private func touch(_ names: String...) throws {
         for name in names {
             let path = "\(folder.path)/\(name)"
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    /// What is found, without the folder's path, and why what is not is not.
+    /// The names found, relative to the folder, or the reason why an input is unreadable.
     private func names(_ sources: ImageCollection.Source...) -> [String] {
         ImageCollection(sources).map { sample in
             let name = sample.name.description.replacingOccurrences(of: folder.path + "/", with: "")
@@ -104,7 +104,7 @@ import Testing
             ])
     }
 
-    @Test func linesWithNULEndAList() throws {
+    @Test func nulByteInAListIsAnError() throws {
         try touch("1.jpg", "2.jpg", "3.jpg")
         let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
         let list = FilePath(try folder.write("list.txt", text.utf8))
@@ -115,7 +115,7 @@ import Testing
             ])
     }
 
-    @Test func unreadableFoldersAreSaid() throws {
+    @Test func unreadableFoldersAreReported() throws {
         guard geteuid() != 0 else { return }  // root reads everything
         try touch("a/x.jpg", "b/y.jpg")
         chmod(folder.path + "/a", 0)
@@ -125,7 +125,7 @@ import Testing
 
     // MARK: archives
 
-    /// A folder of samples for an archive.
+    /// Creates a folder of samples for an archive.
     private func makeSamples(_ count: Int, prefix: String = "") throws -> String {
         let path = "\(folder.path)/samples\(prefix)"
         try FileManager.default.createDirectory(
@@ -143,8 +143,9 @@ import Testing
     }
 
     @Test(arguments: ["ustar", "pax", "gnu", "v7"])
-    func archivesOfEveryKind(_ kind: String) throws {
-        // A name longer than the 100 bytes of the first field, but in v7, which has no other.
+    func archivesOfEveryKindAreRead(_ kind: String) throws {
+        // A name longer than the 100 bytes of the first field, except in v7, which has no other
+        // field.
         let long = kind == "v7" ? "" : "/" + String(repeating: "deep/", count: 25) + "end"
         let path = try makeSamples(3, prefix: long)
         let archive = folder.path + "/0.tar"
@@ -177,8 +178,8 @@ import Testing
         #expect(ImageCollection.count([.path(FilePath(folder.path + "/*"))]) == nil)
     }
 
-    /// The first dot ends what the files of a sample share, even where that is a year.
-    @Test func namesWithDotsInArchives() throws {
+    /// The first dot ends the common name of a sample's files, even within a year.
+    @Test func sampleNameEndsAtItsFirstDot() throws {
         try touch("t/2024.01.jpg", "t/2024.02.jpg", "t/._2024.02.jpg", "t/2024.02.txt")
         try run(
             "/usr/bin/tar", "-cf", folder.path + "/t.tar", "2024.01.jpg", "._2024.02.jpg",
@@ -191,8 +192,8 @@ import Testing
         #expect(samples[1].fields.keys.sorted() == ["txt"])
     }
 
-    /// Sizes that no file has end the archive, not the process.
-    @Test func archivesWithImpossibleSizes() throws {
+    /// Impossible sizes end the archive, not the process.
+    @Test func impossibleSizesEndTheArchive() throws {
         try touch("x.jpg")
         let archive = folder.path + "/x.tar"
         for size in ["9223372036854775807", "-5"] {
@@ -208,14 +209,14 @@ import Testing
         }
     }
 
-    @Test func archivesThatBreakOff() throws {
+    @Test func truncatedArchivesAreReported() throws {
         let path = try makeSamples(4)
         let archive = folder.path + "/whole.tar"
         try run(
             "/usr/bin/tar", "--format=ustar", "--sort=name", "-cf", archive, "s0.cls", "s0.jpg",
             "s1.cls", "s1.jpg", "s2.cls", "s2.jpg", "s3.cls", "s3.jpg", at: path)
         let whole = try bytes(ofFile: archive)
-        // Each sample: two headers, a block of a class, two of an image.
+        // Each sample has two headers, a block of a class, and two blocks of an image.
         for cut in stride(from: 0, through: 4 * 5 * 512 + 512, by: 128) {
             let cutPath = try folder.write("cut.tar", whole.prefix(cut))
             var samples = ImageCollection([.path(FilePath(cutPath))]).map { $0 }
@@ -258,7 +259,7 @@ import Testing
         return found
     }
 
-    @Test func textsInEveryFormat() throws {
+    @Test func textsAreReadFromEveryFormat() throws {
         #expect(try texts("a.txt", "\u{FEFF}one\r\n\ntwo") == ["one", "", "two"])
         let csv =
             "\u{FEFF}id,caption\r\n1,\"a \"\"big\"\" cat, asleep\"\r\n\r\n2,\"two\nlines\"\n3,plain"
@@ -289,10 +290,10 @@ import Testing
     }
 }
 
-/// Random samples.
+/// Tests random sampling of a stream.
 @Suite struct ReservoirTests {
-    /// Algorithm R by hand, with the generator written out.
-    @Test func samplesAreThoseOfAlgorithmR() {
+    /// Algorithm R, with the generator written out.
+    @Test func samplesMatchAlgorithmR() {
         for (size, count, seed) in [(10, 1000, 0), (1, 7, 3), (5, 5, 1), (5, 3, 1), (3, 100, 9)] {
             var state = UInt64(seed)
             func next() -> UInt64 {
@@ -313,14 +314,14 @@ import Testing
         }
     }
 
-    @Test func everyElementIsAsLikely() {
+    @Test func samplesAreUniform() {
         var counts = [Int](repeating: 0, count: 20)
         for seed in 0..<4000 {
             var reservoir = Reservoir<Int>(size: 5, seed: UInt64(seed))
             for element in counts.indices { reservoir.add(element) }
             for element in reservoir.elements { counts[element] += 1 }
         }
-        // 1,000 expected each, with a standard deviation of 27.
+        // 1,000 are expected of each, with a standard deviation of 27.
         #expect(counts.allSatisfy { (865...1135).contains($0) }, "\(counts)")
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Files
 
-/// Nothing is removed without a proof, and the log tells the truth.
+/// Tests that nothing is removed without proof, and that the log is true.
 @Suite struct DuplicateRemovalTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -24,7 +24,7 @@ import Testing
         try folder.write("photos/sub/copy.png", "the same".utf8)
     }
 
-    /// A file as an index has it.
+    /// A file as an index lists it.
     private func image(_ name: String) throws -> IndexedImage {
         let path = FilePath("\(photos)/\(name)")
         let status = try FileStatus(path: path.bytes)
@@ -43,7 +43,7 @@ import Testing
         files.fileExists(atPath: "\(folder.path)/\(name)")
     }
 
-    /// Expects that an image stays, for a reason.
+    /// Expects that an image is kept, for a reason.
     private func expectStays(
         _ image: IndexedImage, keeping other: IndexedImage, says: String,
         _ action: DuplicateRemoval.Action = .delete,
@@ -72,9 +72,9 @@ import Testing
         #expect(entries.first?.kept.lastComponent == Array("kept.png".utf8)[...])
     }
 
-    /// Size and time are the same, the content is not.
+    /// Size and time are equal, the content differs.
     @Test(arguments: ["copy.png", "kept.png"])
-    func changedContentStays(_ changed: String) throws {
+    func changedFilesAreKept(_ changed: String) throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let path = "\(photos)/\(changed)"
         let date = try #require(files.attributesOfItem(atPath: path)[.modificationDate] as? Date)
@@ -84,15 +84,15 @@ import Testing
         #expect(try RemovalLog.entries(of: log).isEmpty)
     }
 
-    @Test func nothingIsRemovedWithoutWhatIsKept() throws {
+    @Test func nothingIsRemovedWithoutAKeptCopy() throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         try files.removeItem(atPath: photos + "/kept.png")
         try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
     }
 
-    /// Paths that an index from elsewhere may have.
+    /// Paths that a foreign index may have.
     @Test(arguments: ["../outside/thesis.tex", "sub/../../outside/thesis.tex", "", "sub//copy.png"])
-    func pathsOutOfTheFolderAreRefused(_ path: String) throws {
+    func pathsOutsideTheFolderAreRejected(_ path: String) throws {
         try folder.write("outside/thesis.tex", "the same".utf8)
         let kept = try image("kept.png")
         let planted = IndexedImage(
@@ -124,13 +124,13 @@ import Testing
         #expect(exists("outside/z.png"))
     }
 
-    @Test func namesOfOneFileAreNoDuplicates() throws {
+    @Test func hardLinksAreNoDuplicates() throws {
         try files.linkItem(atPath: photos + "/kept.png", toPath: photos + "/hard.png")
         try expectStays(
             try image("hard.png"), keeping: try image("kept.png"), says: "the same file as")
     }
 
-    @Test func duplicatesAreMovedAndPutBack() throws {
+    @Test func duplicatesAreMovedAndMovedBack() throws {
         let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
@@ -154,8 +154,8 @@ import Testing
         #expect(again.failures.isEmpty)
     }
 
-    /// Only a target below the indexed folder is marked, by its path without links.
-    @Test func targetsInsideAreMarked() throws {
+    /// Only a target inside the indexed folder is marked; links in its path are resolved.
+    @Test func targetsInsideTheFolderAreMarked() throws {
         try files.createSymbolicLink(
             atPath: folder.path + "/link", withDestinationPath: photos + "/sub")
         for (target, isMarked) in [
@@ -165,19 +165,19 @@ import Testing
             _ = try removal(.move(to: FilePath("\(folder.path)/\(target)")))
             #expect(exists("\(target)/.clip-ignore") == isMarked, "\(target)")
         }
-        // A second run leaves the file alone.
+        // A second run does not change the file.
         try folder.write("photos/sub/.clip-ignore", "mine".utf8)
         _ = try removal(.move(to: FilePath(photos + "/sub")))
         #expect(try bytes(ofFile: photos + "/sub/.clip-ignore") == Array("mine".utf8))
     }
 
-    @Test func markedFoldersArePassedOver() throws {
+    @Test func markedFoldersAreSkipped() throws {
         try folder.write("photos/sub/.clip-ignore", "".utf8)
         let whole = Array(FolderWalk(FilePath(photos)))
         #expect(
             whole == ["copy.png", "kept.png"].map { .file(FilePath("\(photos)/\($0)")) },
             "\(whole)")
-        // The folder that was asked for is walked.
+        // The folder that the caller names is walked.
         let sub = Array(FolderWalk(FilePath(photos + "/sub")))
         #expect(sub == [.file(FilePath(photos + "/sub/copy.png"))], "\(sub)")
     }
@@ -190,7 +190,7 @@ import Testing
         let away = FilePath(folder.path + "/away")
         try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
         #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
-        // Nor when it is put back.
+        // Nothing is overwritten on undo either.
         try files.removeItem(atPath: folder.path + "/away/copy.png")
         try removal(.move(to: away)).remove(copy, keeping: kept)
         try folder.write("photos/copy.png", "precious".utf8)
@@ -215,8 +215,8 @@ import Testing
         #expect(!exists("outside/copy.png"))
     }
 
-    /// What a move to another disk does.
-    @Test func copiesHaveTimesAndPermissions() throws {
+    /// A move to another disk copies the file.
+    @Test func copiesKeepTimesAndPermissions() throws {
         let name = Array("copy.png".utf8)
         let path = photos + "/copy.png"
         let date = Date(timeIntervalSince1970: 1_234_567_890)
@@ -246,8 +246,8 @@ import Testing
         #expect(try RemovalLog.entries(of: log) == [entry])
     }
 
-    /// The process ends between two lines, and inside of one.
-    @Test func interruptedMovesAreJudgedByTheDisk() throws {
+    /// The process ends between two lines, or within one.
+    @Test func interruptedMovesAreResolvedFromTheDisk() throws {
         let kept = try image("kept.png")
         let away = FilePath(folder.path + "/away")
         let removal = try removal(.move(to: away))
@@ -255,11 +255,11 @@ import Testing
         try removal.remove(try image("sub/copy.png"), keeping: kept)
         let lines = try bytes(ofFile: log.description).split(separator: 10).map(Array.init)
         #expect(lines.count == 4)
-        // The second action was begun and done, but its last line is cut off.
+        // The second action was logged and done, but its last line is truncated.
         let cut = lines[..<3].flatMap { $0 + [10] } + lines[3].prefix(20)
         try folder.write("log.jsonl", cut)
         #expect(try RemovalLog.entries(of: log).map(\.step) == [.intent, .done, .intent])
-        // Of the first one, the process ended when it had both names.
+        // In the first action, the process ended when the file had both names.
         try folder.write("log.jsonl", lines[0] + [10] + lines[2] + [10] + lines[3].prefix(20))
         try files.linkItem(
             atPath: folder.path + "/away/copy.png", toPath: photos + "/copy.png")
@@ -275,7 +275,7 @@ import Testing
         #expect(again.restored.isEmpty, "\(again)")
     }
 
-    @Test func movesThatWereNotBegunAreLeftAlone() throws {
+    @Test func unstartedMovesAreIgnored() throws {
         let kept = try image("kept.png")
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
             try image("copy.png"), keeping: kept)
@@ -298,7 +298,7 @@ import Testing
         #expect(undone.deleted.first?.kept.lastComponent == Array("kept.png".utf8)[...])
     }
 
-    @Test func whatWasMovedAndChangedStays() throws {
+    @Test func movedAndChangedFilesAreKept() throws {
         try removal(.move(to: FilePath(folder.path + "/away"))).remove(
             try image("copy.png"), keeping: try image("kept.png"))
         try folder.write("away/copy.png", "edited".utf8)
@@ -308,7 +308,7 @@ import Testing
         #expect(!exists("photos/copy.png"))
     }
 
-    @Test func otherFilesAreNoLogs() throws {
+    @Test func otherFilesAreNotTakenForLogs() throws {
         for text in ["x\n", "{\"step\":\"done\"}\n", "[1]\n"] {
             try folder.write("log.jsonl", text.utf8)
             #expect(throws: RemovalError.self) { try RemovalUndo(log: log).run() }
@@ -320,9 +320,9 @@ import Testing
         }
     }
 
-    /// A process may end at any byte of an entry; the next line is written behind it.
+    /// The process may end at any byte of an entry; the next line is appended after it.
     @Test(arguments: [nil, "a \"reason\"\n"])
-    func beginningsOfEntriesArePassedOver(_ reason: String?) throws {
+    func truncatedEntriesAreSkipped(_ reason: String?) throws {
         let entry = RemovalLog.Entry(
             step: .done, folder: "/a", target: reason.map { _ in "/b" }, from: "/a/\"{\\}\n",
             to: reason.map { _ in "/b/x" }, digest: [UInt8](repeating: 0xAB, count: 32),
@@ -345,7 +345,7 @@ import Testing
             try removal.remove(try image(name), keeping: try image("kept.png"))
         }
         let lines = try bytes(ofFile: log.description).split(separator: 10).map { $0 + [10] }
-        // Both lines of the first file are lost.
+        // Both lines of the first file are missing.
         let damaged = Array(damage.utf8) + [10]
         try folder.write("log.jsonl", damaged + damaged + lines[2] + lines[3])
         let undone = try RemovalUndo(log: log).run()
@@ -359,7 +359,7 @@ import Testing
                 "line 1 is not an entry of a log of removed duplicates"))
     }
 
-    @Test func nothingIsAppendedToOtherFiles() throws {
+    @Test func otherFilesAreNotAppendedTo() throws {
         for content in [Array("{\"a\":1}\n".utf8), SmallPNG.bytes(1)] {
             try folder.write("other", content)
             let path = FilePath(folder.path + "/other")
@@ -367,7 +367,7 @@ import Testing
             #expect("\(try #require(error))".contains("it is not a log of removed duplicates"))
             #expect(try bytes(ofFile: path.description) == content)
         }
-        // An empty file, and one that is a log.
+        // An empty file, and a log.
         try folder.write("log.jsonl", "".utf8)
         for name in ["copy.png", "sub/copy.png"] {
             try removal(.delete).remove(try image(name), keeping: try image("kept.png"))
@@ -375,7 +375,7 @@ import Testing
         #expect(try RemovalLog.entries(of: log).count == 4)
     }
 
-    @Test func logsInWhichNothingIsLoggedAreRemoved() throws {
+    @Test func emptyLogsAreRemoved() throws {
         do {
             let log = try RemovalLog(in: FilePath(photos))
             #expect((try? FileStatus(path: log.path.bytes)) != nil)

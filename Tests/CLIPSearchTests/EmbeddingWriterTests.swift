@@ -7,7 +7,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Files of embeddings that survive the end of the process.
+/// Tests that files of embeddings survive the end of the process.
 @Suite struct EmbeddingWriterTests {
     private let folder: TemporaryFolder
     private static let dimension = 3
@@ -31,7 +31,9 @@ import Testing
             resuming: resuming)
     }
 
-    /// Writes what is not there yet, up to some row; how many rows that were.
+    /// Writes the missing rows before `end`.
+    ///
+    /// - Returns: The number of rows that were written.
     @discardableResult
     private func write(_ writer: EmbeddingWriter, upTo end: Int = names.count) throws -> Int {
         var written = 0
@@ -45,7 +47,7 @@ import Testing
         return written
     }
 
-    /// All files of a folder but those that begin with a dot.
+    /// All files of a folder except those whose names begin with a dot.
     private func files(_ path: String) throws -> [String: [UInt8]] {
         var found: [String: [UInt8]] = [:]
         for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
@@ -66,7 +68,7 @@ import Testing
         ("x.jsonl", .jsonLines), ("x.npy", .npy), ("x", .shards(rows: 4)),
     ]
 
-    @Test func whatIsWritten() throws {
+    @Test func writtenFilesHaveTheExpectedContent() throws {
         let path = try made("out")
         for (name, layout) in Self.layouts {
             let writer = try writer("\(path)/\(name)", layout)
@@ -87,15 +89,14 @@ import Testing
         #expect(String(decoding: npy[10..<70], as: UTF8.self).contains("'shape': (9, 3), }"))
         let names = String(decoding: try #require(found["x.names.jsonl"]), as: UTF8.self)
         #expect(names.hasPrefix("{\"image\":\"images/0.jpg\",\"cls\":0}\n"))
-        // Shards are the same rows.
+        // The shards have the same rows.
         let shards = ["0", "1", "2"].flatMap { found["x/0000\($0).npy"]?.dropFirst(128) ?? [] }
         #expect(Array(npy.dropFirst(128)) == shards)
     }
 
-    /// Any byte that is not as it was written: the rows before it are kept, the others are written
-    /// again.
+    /// Changes any byte: the rows before it are kept, the others are written again.
     @Test(arguments: 0..<3)
-    func damagedRowsAreWrittenAgain(_ kind: Int) throws {
+    func damagedRowsAreRewritten(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let whole = try made("whole")
         let first = try writer("\(whole)/\(name)", layout)
@@ -126,7 +127,7 @@ import Testing
                 try next.finish()
                 let what = "byte \(Int(place * Double(content.count))) of \(changed)"
                 #expect(try files(path) == expected, "\(what)")
-                // Only the header of .npy, which is written anew, may change without a loss.
+                // Only the header of .npy, which is rewritten, may change without loss.
                 let isHeader =
                     changed.hasSuffix("npy.partial") && place * Double(content.count) < 128
                 #expect(isHeader || next.dropped > 0 && written > 1, "\(what): \(next.dropped)")
@@ -134,8 +135,8 @@ import Testing
         }
     }
 
-    /// Half a job under the name of a whole one is not taken for it.
-    @Test func aFileThatGotItsNameTooEarlyIsGoneOnWith() throws {
+    /// An unfinished job under the final name is not taken for a complete one.
+    @Test func prematurelyNamedFileIsContinued() throws {
         let path = try made("early") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
         try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
@@ -147,7 +148,7 @@ import Testing
         #expect(try bytes(ofFile: path).count { $0 == 10 } == 9)
     }
 
-    @Test(arguments: 0..<3) func linksAreNotWrittenThrough(_ kind: Int) throws {
+    @Test(arguments: 0..<3) func linksAreNotWritten(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let victim = try folder.write("victim", Array("precious".utf8))
         let partial = layout == .shards(rows: 4) ? "x/00000.npy.partial" : "\(name).partial"
@@ -162,9 +163,9 @@ import Testing
         #expect(try bytes(ofFile: victim) == Array("precious".utf8))
     }
 
-    /// A process may end at any byte of what it has written.
+    /// A process may end at any byte that it has written.
     @Test(arguments: 0..<3)
-    func anyBreakIsGoneOnFrom(_ kind: Int) throws {
+    func jobContinuesFromAnyByte(_ kind: Int) throws {
         let (name, layout) = Self.layouts[kind]
         let whole = try made("whole")
         let first = try writer("\(whole)/\(name)", layout)
@@ -183,7 +184,7 @@ import Testing
                     }
                     let there = try files(path).keys
                     let growing = there.filter {
-                        // The checksums of a finished shard are on the disk before it is.
+                        // The checksums are on the disk before the shard is finished.
                         $0.hasSuffix(".partial") && $0.contains("names") == isOfNames
                             && !there.contains($0.replacing(".sums.partial", with: ""))
                     }
@@ -210,8 +211,8 @@ import Testing
         }
     }
 
-    /// And between the two steps in which a pair of files gets its names.
-    @Test func halfFinishedPairs() throws {
+    /// A process may also end between the two renames of a pair of files.
+    @Test func halfFinishedPairIsCompleted() throws {
         let path = try made("half")
         let first = try writer(path + "/x.npy", .npy)
         try write(first)
@@ -231,8 +232,8 @@ import Testing
         #expect(try files(path) == expected)
     }
 
-    /// A shard may be full and not finished.
-    @Test func fullShards() throws {
+    /// A shard may be full but not finished.
+    @Test func fullUnfinishedShardIsFinished() throws {
         let path = try made("full")
         let first = try writer(path, .shards(rows: 3))
         try write(first)
@@ -251,9 +252,9 @@ import Testing
         #expect(try files(path) == expected)
     }
 
-    /// Shards that are full are compared with their checksums as long as the job goes on.
+    /// Full shards are compared with their checksums until the job is finished.
     @Test(arguments: ["00000.npy", "00000.names.jsonl", "00001.npy", ".job"], [true, false])
-    func changedShardsAreNotGoneOnWith(_ name: String, isMissing: Bool) throws {
+    func changedShardIsNotContinued(_ name: String, isMissing: Bool) throws {
         let path = try made("changed")
         do { try write(try writer(path, .shards(rows: 2)), upTo: 5) }
         let file = "\(path)/\(name)"
@@ -282,7 +283,7 @@ import Testing
         #expect(!left.contains { $0.hasSuffix(".partial") || $0 == ".job" }, "\(left)")
     }
 
-    @Test func twoWritersDoNotMeet() throws {
+    @Test func secondWriterIsRejected() throws {
         let path = folder.path + "/x.jsonl"
         let first = try writer(path, .jsonLines)
         let error = #expect(throws: EmbeddingFileError.self) {
@@ -294,9 +295,9 @@ import Testing
         #expect(try writer(path, .jsonLines, resuming: true).isWhole)
     }
 
-    /// Nothing is begun anew over the rows of a job whose file cannot be read at the moment.
+    /// The rows of a job are not overwritten while its job file cannot be read.
     @Test(arguments: 0..<3, [true, false])
-    func unreadableJobFilesKeepTheRows(_ kind: Int, _ isResumed: Bool) throws {
+    func unreadableJobFileKeepsTheRows(_ kind: Int, _ isResumed: Bool) throws {
         let (name, layout) = Self.layouts[kind]
         let path = try made("job")
         do { try write(try writer("\(path)/\(name)", layout), upTo: 3) }
@@ -325,8 +326,8 @@ import Testing
         #expect(next.dropped == 0)
     }
 
-    /// A process that has given its file the name, and not closed it yet, keeps it.
-    @Test func aFileThatIsBeingFinishedIsLeftAlone() throws {
+    /// A process keeps its file until it has closed it, even after the final rename.
+    @Test func fileBeingFinishedIsLeftAlone() throws {
         let path = try made("busy") + "/x.jsonl"
         do { try write(try writer(path, .jsonLines), upTo: 4) }
         try FileManager.default.moveItem(atPath: path + ".partial", toPath: path)
@@ -343,7 +344,7 @@ import Testing
         #expect(try writer(path, .jsonLines, resuming: true).count == 4)
     }
 
-    @Test(arguments: [true, false]) func finishedPartsGetTheirNamesBack(_ hasVectors: Bool) throws {
+    @Test(arguments: [true, false]) func finishedPartsAreRenamedBack(_ hasVectors: Bool) throws {
         let path = FilePath(try made("part") + (hasVectors ? "/x.npy" : "/x.jsonl"))
         func part(_ isResumed: Bool) throws -> EmbeddingPart {
             try EmbeddingPart(path, hasVectors: hasVectors, 3, isResumed: isResumed)
@@ -353,7 +354,7 @@ import Testing
             try part.append(Array("{}\n".utf8), [1, 2, 3])
             try part.finish()
         }
-        // The checksums are there until the job is finished, as it is then.
+        // The checksums are kept until the job is finished, which it is then.
         let expected = try files(folder.path + "/part").filter { !$0.key.hasSuffix(".partial") }
         for name in expected.keys {
             let file = "\(folder.path)/part/\(name)"

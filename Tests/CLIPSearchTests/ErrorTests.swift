@@ -6,7 +6,7 @@ import Testing
 
 @testable import CLIPSearch
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
     private static let exact = IndexedDecoding(.init(), ImagePreprocessor())
     private static var fast: IndexedDecoding {
@@ -17,7 +17,7 @@ import Testing
         return IndexedDecoding(options, preprocessor)
     }
 
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [any Error] =
         ofIndexes as [any Error] + ofRemovals as [any Error] + ofFiles as [any Error]
 
@@ -47,7 +47,9 @@ import Testing
         .otherJob(path: "x.npy", job: "x.npy.job"), .wrongDimension(expected: 3, found: 2),
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: any Error) -> String {
         switch error {
         case let error as IndexError:
@@ -86,7 +88,7 @@ import Testing
         #expect(names.count == 18, "\(names.sorted())")
     }
 
-    @Test func messagesKnowNoCommand() {
+    @Test func messagesNameNoCommand() {
         for error in Self.samples {
             let message = "\(error)"
             #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
@@ -97,7 +99,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect(error.localizedDescription == "\(error)")
             }
@@ -128,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func onlyChoicesThatDifferAreNamed() {
+    @Test func onlyDifferingOptionsAreNamed() {
         var options = RGBImage.DecodingOptions()
         options.allowsTruncated = true
         let tolerant = IndexedDecoding(options, ImagePreprocessor())
@@ -168,7 +170,7 @@ import Testing
         #expect(try update().map(\.isNew) == [false, false])
     }
 
-    @Test func failuresOfOlderVersionsHaveTheSameCause() {
+    @Test func storedFailuresOfOlderVersionsAreMatched() {
         let error = CLIPError.imageTooLarge(path: "a", width: 20, height: 30, maximumPixels: 500)
         let failure = StoredFailure(error)
         let old = "\(error); raise the limit (--max-pixels, maximumPixels) if it is to be trusted"

@@ -7,7 +7,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Indexes that something else than an update has written: they may have come with the images.
+/// Tests indexes that another program has changed, or that came with the images.
 @Suite struct IndexDamageTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -38,7 +38,7 @@ import Testing
         try database.run(sql, values)
     }
 
-    /// Everything that reads an index or updates it.
+    /// All operations that read or update an index.
     private var uses: [(name: String, run: () throws -> Void)] {
         [
             (
@@ -72,7 +72,7 @@ import Testing
         #expect(try FolderIndex(folder: path).count == 5)
     }
 
-    @Test func anIndexThatForgotItsModelIsNotEmptied() throws {
+    @Test func indexWithoutModelRecordIsNotEmptied() throws {
         try change("DELETE FROM facts WHERE name = 'fingerprint'")
         let error = #expect(throws: IndexError.self) { try update() }
         #expect("\(try #require(error))".contains("is damaged"), "\(error)")
@@ -80,7 +80,7 @@ import Testing
         #expect(try database.run("SELECT count(row) FROM files")[0][0].integer == 5)
     }
 
-    /// A row as an attacker would write it, with the right checksums.
+    /// Writes a row as an attacker would, with valid checksums.
     @Test func plantedPathsAreRefusedWithChecksums() throws {
         let database = try IndexDatabase(
             path: place.appending("files.sqlite".utf8), isForWriting: true)
@@ -118,7 +118,7 @@ import Testing
         #expect("\(try #require(changed))".contains("is damaged"), "\(sql): \(changed)")
     }
 
-    @Test(arguments: [true, false]) func changedVectorsAreNoticed(keepingTime: Bool) throws {
+    @Test(arguments: [true, false]) func changedVectorsAreDetected(keepingTime: Bool) throws {
         let file = "\(place)/vectors.f32"
         let time = try files.attributesOfItem(atPath: file)[.modificationDate]
         var vectors = try bytes(ofFile: file)
@@ -132,8 +132,8 @@ import Testing
         }
     }
 
-    /// The database is as an update left it, but not the index that finds files by their rows.
-    @Test func everyByteOfTheDatabaseIsLookedAt() throws {
+    /// The database is unchanged, except for the SQL index that finds files by their rows.
+    @Test func everyByteOfTheDatabaseIsChecked() throws {
         let file = "\(place)/files.sqlite"
         let whole = try bytes(ofFile: file)
         let expected = try FolderIndex(folder: path).search(
@@ -155,7 +155,7 @@ import Testing
     }
 
     @Test(arguments: ["vectors.f32", "files.sqlite", "files.sqlite-wal"])
-    func plantedLinksAreNotWrittenThrough(_ name: String) throws {
+    func plantedLinksAreNotWritten(_ name: String) throws {
         let victim = try folder.write("victim", Array("precious".utf8))
         try? files.removeItem(atPath: "\(place)/\(name)")
         try files.createSymbolicLink(atPath: "\(place)/\(name)", withDestinationPath: victim)
@@ -164,7 +164,7 @@ import Testing
         #expect(try bytes(ofFile: victim) == Array("precious".utf8))
     }
 
-    @Test func roundedVectorsOfOthersAreNotTrusted() throws {
+    @Test func foreignQuantisedVectorsAreNotTrusted() throws {
         let update = try IndexUpdate(
             folder: path, model: model, modelName: "seeded", decoding: .init())
         update.quantizingFrom = 5
@@ -178,7 +178,7 @@ import Testing
         #expect(try FolderIndex(folder: path).search(query, top: 1) == expected)
     }
 
-    @Test func anyNumberOfResultsMayBeAskedFor() throws {
+    @Test func anyResultCountIsAccepted() throws {
         try files.removeItem(atPath: "\(path)/0.png")
         try update()
         let found = try FolderIndex(folder: path).search(
@@ -186,9 +186,9 @@ import Testing
         #expect(found.count == 4)
     }
 
-    // MARK: what the seal hides
+    // MARK: sealed damage
 
-    /// Writes another byte, and seals the index as if an update had written it.
+    /// Changes a byte, and seals the index as an update would.
     private func flip(_ name: String, at offset: Int, in place: FilePath) throws {
         var changed = try bytes(ofFile: "\(place)/\(name)")
         changed[offset] ^= 0x40
@@ -203,7 +203,7 @@ import Testing
         _ = try update.run()
     }
 
-    @Test func verifyingComparesVectorsWithTheirChecksums() throws {
+    @Test func verifyChecksVectorChecksums() throws {
         try verify()
         try flip("vectors.f32", at: 2 * 64 + 3, in: place)
         try update()
@@ -211,7 +211,7 @@ import Testing
         #expect("\(try #require(error))".contains("does not match its checksum"), "\(error)")
     }
 
-    @Test func verifyingRoundsTheVectorsAnew() throws {
+    @Test func verifyQuantisesTheVectorsAgain() throws {
         try verify()
         let whole = try bytes(ofFile: "\(place)/vectors.i8")
         try flip("vectors.i8", at: whole.count - 3, in: place)
@@ -220,7 +220,7 @@ import Testing
     }
 
     @Test(arguments: ["files.sqlite", "facts", "model", "vectors.f32", "sealed vectors.f32"])
-    func damagedUnfinishedRebuildsAreBegunAnew(damage: String) throws {
+    func damagedUnfinishedRebuildIsRestarted(damage: String) throws {
         do {
             let rebuild = try IndexUpdate(
                 folder: path, model: model, modelName: "seeded", decoding: .init(), isRebuild: true)
@@ -256,8 +256,8 @@ import Testing
         #expect(!FolderIndex.hasUnfinishedRebuild(in: path), "\(damage)")
     }
 
-    /// While an update runs, damage is looked for again, but not for ever.
-    @Test func damageIsSaidDuringUpdates() throws {
+    /// While an update runs, the search looks for damage again, but not for ever.
+    @Test func damageIsReportedDuringUpdates() throws {
         let lock = try RowWriter.lock(place)
         defer { withExtendedLifetime(lock) {} }
         try change("DELETE FROM facts WHERE name = 'sum'")
@@ -283,8 +283,8 @@ import Testing
         #expect(try FolderIndex(folder: path).count == 5)
     }
 
-    /// As after a first update that a full disk ended.
-    @Test func indexesThatHoldNothingYetAreSaidToBeSo() throws {
+    /// The state after a first update that failed because the disk was full.
+    @Test func emptyIndexIsReported() throws {
         for name in try files.contentsOfDirectory(atPath: place.description) {
             try files.removeItem(atPath: "\(place)/\(name)")
         }

@@ -7,7 +7,8 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Files and folders that cannot be read: nothing is lost, and what may be mended is tried again.
+/// Tests files and folders that cannot be read: nothing is lost, and temporary failures are
+/// retried.
 @Suite struct IndexFailureTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -44,7 +45,7 @@ import Testing
         try files.setAttributes([.modificationDate: time], ofItemAtPath: "\(path)/\(name)")
     }
 
-    @Test func foldersThatCannotBeListedKeepTheirImages() throws {
+    @Test func imagesOfUnlistableFoldersAreKept() throws {
         for seed in 0..<3 { try add("sub/\(seed).png", seed: seed) }
         try add("a.png", seed: 3)
         try add("sub0.png", seed: 4)  // sorts right behind the folder
@@ -73,8 +74,8 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    /// The old index stays until every folder of which it has images can be listed.
-    @Test func rebuildsThatCannotListAFolderKeepTheOldIndex() throws {
+    /// The old index is kept until every folder with indexed images can be listed.
+    @Test func rebuildWithUnlistableFolderKeepsTheOldIndex() throws {
         for seed in 0..<2 { try add("sub/\(seed).png", seed: seed) }
         try add("a.png", seed: 3)
         #expect(try update().encoded == 3)
@@ -93,7 +94,7 @@ import Testing
         #expect("\(try #require(error))".contains("\(sub): Permission denied; the old index"))
         #expect(try names() == ["a.png", "sub/0.png", "sub/1.png"])
         #expect(FolderIndex.hasUnfinishedRebuild(in: path))
-        // One that the old index does not know is a failure like others.
+        // An unlistable folder without indexed images is an ordinary failure.
         let other = path.appending("other".utf8)
         let summary = try rebuild([
             image, .file(sub.appending("0.png".utf8)), .file(sub.appending("1.png".utf8)),
@@ -106,8 +107,8 @@ import Testing
         #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
     }
 
-    /// A folder may be named in several ways, and be moved.
-    @Test func failuresAreKnownUnderAnyNameOfTheFolder() throws {
+    /// A folder may have several names, and may be moved.
+    @Test func failuresAreKnownUnderEveryNameOfTheFolder() throws {
         try add("a.png", seed: 1)
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/b.png"))
         try files.createSymbolicLink(
@@ -129,7 +130,7 @@ import Testing
         }
     }
 
-    /// As a link to a disk that is not mounted now.
+    /// A link to a disk that is not mounted.
     @Test func imagesBehindDanglingLinksAreKept() throws {
         let (link, disk) = ("\(path)/usb", folder.path + "/disk")
         try files.createDirectory(atPath: disk, withIntermediateDirectories: true)
@@ -154,7 +155,7 @@ import Testing
         #expect(Array(ImageCollection([.path(path)])).count == 1)
     }
 
-    @Test func aRootThatCannotBeListedChangesNothing() throws {
+    @Test func unlistableRootChangesNothing() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()
         let update = try IndexUpdate(
@@ -170,7 +171,7 @@ import Testing
         #expect(try names() == ["0.png", "1.png", "2.png"])
     }
 
-    @Test func failuresOfLimitsAreTriedAgain() throws {
+    @Test func limitFailuresAreRetried() throws {
         try add("a.png", seed: 1)
         var small = RGBImage.DecodingOptions()
         small.maximumPixels = 10
@@ -181,8 +182,8 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    /// The old vector would be an answer for an image that is not there any more.
-    @Test func changedImagesBeyondALimitLoseTheirVectors() throws {
+    /// The old vector would be a result for an image that does not exist any more.
+    @Test func changedImageBeyondALimitLosesItsVector() throws {
         try add("a.png", seed: 1)
         _ = try update()
         try add("a.png", seed: 2)
@@ -197,7 +198,7 @@ import Testing
         #expect(try names() == ["a.png"])
     }
 
-    @Test func failuresOfInterruptedUpdatesAreNew() throws {
+    @Test func interruptedFailuresAreReportedLater() throws {
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
         do {
             let interrupted = try IndexUpdate(
@@ -211,7 +212,7 @@ import Testing
         #expect(try update().failures.map(\.isNew) == [false])
     }
 
-    @Test func movedFilesLeaveTheirFailuresBehind() throws {
+    @Test func movedFileLeavesItsFailureBehind() throws {
         try add("a.png", seed: 1)
         _ = try update()
         var found: [FolderWalk.Element] = [
@@ -229,7 +230,7 @@ import Testing
         #expect(try names() == ["b.png"])
     }
 
-    @Test func equalFilesAreMovedOnceEach() throws {
+    @Test func equalFilesAreMatchedOnceEach() throws {
         for number in 10..<40 { try add("sub/\(number).png", seed: 1) }
         try add("stays.png", seed: 1)
         #expect(try update().encoded == 31)
@@ -244,7 +245,7 @@ import Testing
         #expect(try update().unchanged == 32)
     }
 
-    @Test func filesThatCannotBeReadAreTriedAgain() throws {
+    @Test func unreadableFilesAreRetried() throws {
         try files.createSymbolicLink(
             atPath: "\(path)/a.png", withDestinationPath: folder.path + "/later.png")
         let first = try update()
@@ -255,7 +256,7 @@ import Testing
         #expect(second.failures.isEmpty, "\(second)")
     }
 
-    @Test func damagedContentIsTriedAgainOnlyAfterAChange() throws {
+    @Test func damagedFileIsRetriedOnlyAfterAChange() throws {
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/a.png"))
         #expect(try update().failures.map(\.isNew) == [true])
         let again = try update()
@@ -271,7 +272,7 @@ import Testing
         #expect(last.failures.isEmpty)
     }
 
-    @Test func changedTimesAloneEncodeNothing() throws {
+    @Test func changedTimesAloneDoNotReencode() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         _ = try update()
         for seed in 0..<3 { try setTime("\(seed).png", Date(timeIntervalSince1970: 1e9)) }
@@ -281,7 +282,7 @@ import Testing
         #expect(try update().unchanged == 3)
     }
 
-    /// The size and the time of modification are those of the old content, as `touch -d` sets them.
+    /// Size and modification time equal those of the old content, as `touch -d` sets them.
     @Test func otherContentOfTheSameSizeAndTimeIsEncoded() throws {
         let time = Date(timeIntervalSince1970: 1e9)
         try add("a.png", seed: 1)
@@ -294,12 +295,12 @@ import Testing
         #expect(changed.unchanged == 0, "\(changed)")
     }
 
-    @Test func verifyingComparesTheContent() throws {
+    @Test func verifyComparesTheContent() throws {
         try add("a.png", seed: 1)
         try add("b.png", seed: 2)
         _ = try update()
         try add("a.png", seed: 3)
-        // As if the file system kept no time of change.
+        // As on a file system without a time of change.
         let place = path.appending(FolderIndex.location)
         do {
             let status = try FileStatus(path: path.appending("a.png".utf8).bytes)
@@ -315,7 +316,7 @@ import Testing
         #expect(verified.unchanged == 1, "\(verified)")
     }
 
-    @Test func indexesWithoutChecksumsGetThem() throws {
+    @Test func indexWithoutChecksumsGetsThem() throws {
         for seed in 0..<3 { try add("\(seed).png", seed: seed) }
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.png"))
         _ = try update()
@@ -331,7 +332,7 @@ import Testing
         let upgraded = try update()
         #expect(upgraded.unchanged == 3)
         #expect(upgraded.encoded == 0)
-        // An old failure does not say whether it may be mended, so it is tried once more.
+        // An old failure does not tell whether it is temporary, so the file is tried once more.
         #expect(upgraded.failures.map(\.isNew) == [false])
         let sums = try SQLite(path: database, isForWriting: false).run(
             "SELECT count(sums), count(changed) FROM files")

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An index that is made anew while it is used.
+/// Tests an index that is rebuilt while it is used.
 @Suite struct IndexRebuildTests {
     private let folder: TemporaryFolder
     private let models: [CLIPModel]
@@ -18,7 +18,7 @@ import Testing
             try folder.copy(Fixtures.path("images/\(name)"), as: name)
         }
         let model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 1)
-        // Vectors of the same dimension that cannot be compared.
+        // Vectors of the same dimension from another embedding space.
         models = [model, try model.at(resolution: 48)]
     }
 
@@ -29,7 +29,7 @@ import Testing
         ).run()
     }
 
-    /// Every search sees the old index or the new one, whole.
+    /// Every search sees either the old index or the new one, complete.
     @Test func searchesDuringRebuildsSeeOneIndex() throws {
         let query = try models[0].encode(texts: ["a cat"]).values
         let expected = try models.indices.map { model in
@@ -68,7 +68,7 @@ import Testing
         #expect(names.filter { $0.hasPrefix(".clip") } == [".clip-index"])
     }
 
-    @Test func twoWritersDoNotMeet() throws {
+    @Test func secondWriterIsRejected() throws {
         _ = try update(0)
         let rebuild = try IndexUpdate(
             folder: path, model: models[1], modelName: "1", decoding: .init(), isRebuild: true)
@@ -81,8 +81,8 @@ import Testing
         #expect(try FolderIndex(folder: path).modelName == "1")
     }
 
-    /// What a rebuild with another model left is of no use to this one.
-    @Test func rebuildsGoOnWithTheSameModelAlone() throws {
+    /// The unfinished rebuild with another model is not reused.
+    @Test func rebuildContinuesOnlyWithTheSameModel() throws {
         _ = try update(0)
         var isFirst = true
         do {
@@ -105,7 +105,7 @@ import Testing
         #expect(try FolderIndex(folder: path).model.resolution == 32)
     }
 
-    // MARK: links, and files of others
+    // MARK: links and foreign files
 
     private var names: [String] {
         get throws {
@@ -123,9 +123,9 @@ import Testing
         try FolderIndex(folder: path).search([Float](repeating: 1, count: 16), top: 9).count
     }
 
-    /// Such links may have come with the images.
+    /// Such links may come with the images.
     @Test(arguments: [".clip-index.old", ".clip-index.new"])
-    func rebuildsDeleteNothingBehindLinks(name: String) throws {
+    func rebuildDeletesNothingBehindLinks(name: String) throws {
         let documents = try TemporaryFolder()
         for name in ["letter.txt", "seal", "files.sqlite"] {
             try documents.write(name, "precious".utf8)
@@ -142,8 +142,8 @@ import Testing
         #expect(try found() == 5)
     }
 
-    /// An index on another disk stays there, and the link stays a link.
-    @Test(arguments: ["", "/"]) func linkedIndexesAreRebuiltAtTheirTarget(slash: String) throws {
+    /// An index on another disk is rebuilt there, and its link is kept.
+    @Test(arguments: ["", "/"]) func linkedIndexIsRebuiltAtItsTarget(slash: String) throws {
         let disk = try TemporaryFolder()
         let files = FileManager.default
         try files.createDirectory(atPath: disk.path + "/vectors", withIntermediateDirectories: true)
@@ -159,14 +159,14 @@ import Testing
         #expect(
             try files.destinationOfSymbolicLink(atPath: folder.path + "/.clip-index")
                 .hasPrefix(disk.path + "/vectors"))
-        // A process that ended between the two steps of a replacement.
+        // The state of a process that ended between the two steps of a replacement.
         try files.moveItem(atPath: disk.path + "/vectors", toPath: disk.path + "/vectors.old")
         #expect(try found() == 5)
         #expect(try update(0, isRebuild: false).unchanged == 5)
         #expect(try files.contentsOfDirectory(atPath: disk.path) == ["vectors"])
     }
 
-    @Test func linksToMissingIndexesAreAnError() throws {
+    @Test func linkToAMissingIndexIsReported() throws {
         let disk = try TemporaryFolder()
         try link(".clip-index", to: disk.path + "/vectors")
         let error = #expect(throws: IndexError.self) { try update(0, isRebuild: false) }
@@ -174,7 +174,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path).isEmpty)
     }
 
-    @Test func otherFilesInAnIndexOutliveRebuilds() throws {
+    @Test func rebuildKeepsOtherFilesInTheIndex() throws {
         _ = try update(0, isRebuild: false)
         try folder.write(".clip-index/note.txt", "mine".utf8)
         #expect(try update(1).encoded == 5)
@@ -182,8 +182,8 @@ import Testing
         #expect(try names == [".clip-index"])
     }
 
-    /// The error comes before anything is encoded, and not after hours.
-    @Test func otherFilesInThePlaceOfTheOldIndexAreAnError() throws {
+    /// The error is thrown before anything is encoded, not after hours.
+    @Test func foreignFileInPlaceOfTheOldIndexIsReported() throws {
         _ = try update(0, isRebuild: false)
         try FileManager.default.createDirectory(
             atPath: folder.path + "/.clip-index.old", withIntermediateDirectories: true)

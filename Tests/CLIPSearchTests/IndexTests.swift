@@ -7,7 +7,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// The index of a folder.
+/// Tests the index of a folder.
 @Suite struct IndexTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -20,7 +20,7 @@ import Testing
         model = try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
     }
 
-    /// A small image of its own for every seed, as a PPM would be, but PNG.
+    /// Writes a small PNG with different pixels for every seed.
     private func add(_ name: String, seed: Int) throws {
         try Data(SmallPNG.bytes(seed)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
     }
@@ -37,7 +37,7 @@ import Testing
         matches.map { String($0.path.description.dropFirst(path.bytes.count + 1)) }
     }
 
-    @Test func searchFindsWhatBruteForceFinds() throws {
+    @Test func searchMatchesBruteForce() throws {
         for seed in 0..<40 {
             try add(seed % 2 == 0 ? "\(seed).png" : "sub/\(seed).png", seed: seed)
         }
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func whatChangedIsSeen() throws {
+    @Test func changesAreDetected() throws {
         for seed in 0..<6 { try add("\(seed).png", seed: seed) }
         try Data("no image".utf8).write(to: URL(fileURLWithPath: "\(path)/bad.jpg"))
         let first = try update()
@@ -97,7 +97,7 @@ import Testing
         #expect(names(found).first == "sub/moved.png" && abs(found[0].cosine - 1) < 1e-6)
         #expect(
             Set(names(found)) == ["sub/moved.png", "2.png", "3.png", "4.png", "5.png", "twin.png"])
-        // What is gone does not take the place of what is there.
+        // Removed files take no place from existing ones.
         #expect(
             try index.search(
                 model.encode(images: [RGBImage(decoding: SmallPNG.bytes(1))]).values, top: 6
@@ -136,7 +136,7 @@ import Testing
         #expect(try update().unchanged == 1)
     }
 
-    @Test func writersDoNotMeetReadersGoOn() throws {
+    @Test func writersExcludeEachOtherNotReaders() throws {
         for seed in 0..<4 { try add("\(seed).png", seed: seed) }
         try update()
         try add("new.png", seed: 9)
@@ -151,7 +151,7 @@ import Testing
         #expect(try FolderIndex(folder: path).search(query, top: 9).count == 5)
     }
 
-    @Test func damageIsSaid() throws {
+    @Test func damageIsReported() throws {
         #expect(throws: IndexError.missing(folder: path.description)) {
             try FolderIndex(folder: path)
         }
@@ -164,7 +164,7 @@ import Testing
             let error = #expect(throws: IndexError.self) { try attempt() }
             #expect("\(try #require(error))".contains("vectors.f32 is shorter"), "\(error)")
         }
-        // A tail that no row speaks of is what an interrupted update leaves.
+        // Unreferenced rows at the end are the result of an interrupted update.
         try Data(whole + [1, 2, 3]).write(to: URL(fileURLWithPath: vectors))
         #expect(try update().unchanged == 1)
         #expect(try bytes(ofFile: vectors) == whole)
@@ -174,7 +174,7 @@ import Testing
         #expect("\(try #require(error))".contains("not a database"))
     }
 
-    @Test func rowsOfDeletedFilesAreGivenToOthers() throws {
+    @Test func rowsOfDeletedFilesAreReused() throws {
         for seed in 0..<20 { try add("\(seed).png", seed: seed) }
         try update()
         let reader = try FolderIndex(folder: path)
@@ -193,7 +193,7 @@ import Testing
         let all = try model.encode(
             images: images.map { try RGBImage(contentsOfFile: $0.path.description) })
         #expect(embeddings == all.normalized())
-        // Whoever opened the index before finds what it knows of, and nothing wrong.
+        // An index that was opened before finds its own images and nothing wrong.
         for match in try reader.search(query, top: 24) {
             let row = try #require(images.firstIndex { $0.path == match.path })
             let cosine = try Embeddings(rows: all[row], dimension: 16)
@@ -202,8 +202,8 @@ import Testing
         }
     }
 
-    /// On a disk that cannot be written, SQLite must leave no marks beside its file.
-    @Test func fixedDatabasesAreRead() throws {
+    /// On a read-only disk, SQLite must create no files beside the database.
+    @Test func readOnlyDatabaseIsRead() throws {
         let odd = FilePath(folder.path).appending(
             [0x61, 0xFF, 0x25, 0x3F, 0x23] + " é.sqlite".utf8)
         do {
@@ -217,7 +217,7 @@ import Testing
         #expect(!names.contains { $0.hasSuffix("-shm") })
     }
 
-    @Test func manyVectorsAreRounded() throws {
+    @Test func quantisedIndexGivesTheSameResult() throws {
         func quantized() throws -> QuantizedVectors? {
             QuantizedVectors(try MappedFile(path: "\(path)/.clip-index/vectors.i8"))
         }

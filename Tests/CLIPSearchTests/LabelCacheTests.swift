@@ -6,7 +6,7 @@ import Testing
 
 @testable import CLIPSearch
 
-/// Embeddings of labels that are kept: under which key, and what is done with a file that is there.
+/// Tests cached embeddings of labels: their keys, and the handling of existing files.
 @Suite struct LabelCacheTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -30,7 +30,7 @@ import Testing
         get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
     }
 
-    @Test func keptEmbeddingsAreThoseOfTheModel() throws {
+    @Test func cachedEmbeddingsEqualTheModels() throws {
         let expected = try ZeroShotClassifier(
             model: model, labels: ["a", "b"], templates: ["{}", "the {}"]
         ).labelEmbeddings
@@ -44,8 +44,8 @@ import Testing
         }
     }
 
-    /// A file with other numbers and the checksum of these is taken: nothing is computed anew.
-    @Test func whatIsKeptIsRead() throws {
+    /// A file with other numbers and a valid checksum is read: nothing is computed.
+    @Test func cachedEmbeddingsAreRead() throws {
         _ = try classifier(["a", "b"])
         let name = try #require(files.first)
         let numbers = (0..<32).map { Float($0) - 7 }
@@ -61,7 +61,7 @@ import Testing
         #expect(firstDifference(found, numbers) == nil)
     }
 
-    @Test func everythingThatMattersHasAKeyOfItsOwn() throws {
+    @Test func keyDependsOnEverythingThatMatters() throws {
         let calls: [(String, () throws -> ZeroShotClassifier)] = [
             ("labels", { try classifier(["a {}", "b", "c"]) }),
             ("their order", { try classifier(["b", "a {}", "c"]) }),
@@ -85,7 +85,7 @@ import Testing
         #expect(try files.count == calls.count)
     }
 
-    @Test func whatCannotBeKeptIsComputed() throws {
+    @Test func unwritableCacheIsIgnored() throws {
         let file = try folder.write("cache", "not a folder".utf8)
         let expected = try ZeroShotClassifier(
             model: model, labels: ["a", "b"], templates: ["{}"]
@@ -95,7 +95,7 @@ import Testing
         #expect(try bytes(ofFile: file) == Array("not a folder".utf8))
     }
 
-    @Test func labelsThatAreTooLongKeepNothing() throws {
+    @Test func tooLongLabelsAreNotCached() throws {
         let long = String(repeating: "a ", count: 100)
         #expect(throws: CLIPError.self) { try classifier([long, "b"]) }
         #expect(!FileManager.default.fileExists(atPath: path))

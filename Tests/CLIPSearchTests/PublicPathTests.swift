@@ -7,12 +7,12 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Paths as texts, bytes and URLs, and results as JSON.
+/// Tests paths as strings, bytes and URLs, and results as JSON.
 @Suite struct PublicPathTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
     private let query = [Float](repeating: 1, count: 16)
-    /// The name of an image, which is not UTF-8.
+    /// The name of an image; not UTF-8.
     private let oddName: [UInt8] = [0x62, 0xFF, 0x2E, 0x70, 0x6E, 0x67]
     private var oddPath: [UInt8] { Array("\(folder.path)/photos/".utf8) + oddName }
 
@@ -29,7 +29,7 @@ import Testing
 
     private var photos: String { folder.path + "/photos" }
 
-    @Test func pathsAreTextsAndBytes() throws {
+    @Test func pathsAreStringsOrBytes() throws {
         let summary = try IndexUpdate(folder: photos, model: model, modelName: "seeded").run()
         #expect(summary.encoded == 2)
         #expect(summary.failures.map(\.path) == [photos + "/c.png"])
@@ -52,7 +52,7 @@ import Testing
         #expect(ImageCollection([.file(oddPath)]).map(\.pathBytes) == [oddPath])
     }
 
-    @Test func resultsAreEncodedAndDecoded() throws {
+    @Test func resultsSurviveJSON() throws {
         let summary = try IndexUpdate(folder: photos, model: model, modelName: "seeded").run()
         let index = try FolderIndex(folder: photos)
         func checkRoundTrip<Value: Codable & Equatable>(_ value: Value) throws {
@@ -64,9 +64,9 @@ import Testing
         try checkRoundTrip(index.contents())
         try checkRoundTrip(index.model)
         try checkRoundTrip(SphericalKMeans(index.contents().embeddings, clusters: 2))
-        try checkRoundTrip(TSNE().layout(of: index.contents().embeddings))
+        try checkRoundTrip(TSNE().run(on: index.contents().embeddings))
 
-        // A path is a text, or an array of bytes if it is not UTF-8.
+        // A path is a string, or an array of bytes if it is not UTF-8.
         let matches = try index.search(query, top: 5)
         for match in matches {
             let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(match))
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test func filesOfVectorsAreNamedByTexts() throws {
+    @Test func embeddingFilesTakeStringPaths() throws {
         var vectors = NamedEmbeddings(dimension: 2)
         try vectors.append("a", [1, 2])
         try vectors.append("b", [3, 4])

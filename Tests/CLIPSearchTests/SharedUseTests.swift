@@ -7,8 +7,9 @@ import Testing
 
 @testable import CLIPSearch
 
-/// One value used by many tasks at once. ThreadSanitizer does not see into SQLite, so answers are
-/// compared.
+/// Tests values that many tasks use at once.
+///
+/// ThreadSanitizer does not see into SQLite, so results are compared.
 @Suite struct SharedUseTests {
     private let folder: TemporaryFolder
     private let model: CLIPModel
@@ -35,7 +36,9 @@ import Testing
         (0..<16).map { query in (0..<16).map { Float(($0 * 7 + query * 5) % 11) - 5 } }
     }
 
-    /// Runs a body in 16 tasks and returns the failures that they found.
+    /// Runs `body` in 16 tasks.
+    ///
+    /// - Returns: The failures that they found.
     private func failures(
         _ body: @escaping @Sendable (_ task: Int) throws -> [String]
     ) async throws -> [String] {
@@ -69,12 +72,12 @@ import Testing
         #expect(wrong.first == nil, "\(wrong.count) of 32,000 searches")
     }
 
-    /// Images come and go, and rows are written over, while one opened index and ever new ones are
+    /// Images are added and removed and rows reused, while one opened index and new ones are
     /// searched.
-    @Test func searchesStayRightDuringUpdates() async throws {
+    @Test func searchesStayCorrectDuringUpdates() async throws {
         for seed in 0..<40 { try Self.add("\(seed).png", seed: seed, to: path) }
         try Self.update(path, model)
-        // The cosine of every image that there is at some time, by its name.
+        // The cosine of every image that exists at any time, by its name.
         let queries = Self.queries()
         let names = (0..<400).map { "\($0).png" }
         let all = try await model.encode(
@@ -144,7 +147,7 @@ import Testing
         #expect(wrong.first == nil, "\(wrong.count) results")
     }
 
-    @Test func damagedLabelCachesAreMadeAnew() throws {
+    @Test func damagedLabelCacheIsRebuilt() throws {
         let cache = LabelCache(folder: path.appending("cache".utf8))
         func embeddings() throws -> Embeddings {
             try cache.classifier(

@@ -8,7 +8,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Vector indexes whose writer is killed, whose files are damaged, and that many tasks use.
+/// Tests vector indexes with a killed writer, damaged files, and many concurrent tasks.
 @Suite struct VectorIndexSafetyTests {
     private let folder: TemporaryFolder
     private var path: String { folder.path + "/vectors" }
@@ -32,7 +32,7 @@ import Testing
         return found
     }
 
-    /// Makes an index of files as they are on a disk.
+    /// Creates an index with the given contents of its files.
     private func place(_ contents: [String: [UInt8]]) throws -> String {
         let place = folder.path + "/copy"
         try? files.removeItem(atPath: place)
@@ -43,7 +43,7 @@ import Testing
         return place
     }
 
-    /// Expects one of some states as a whole, and that the index can be written.
+    /// Expects one of the states as a whole, and that the index can be written.
     private func expect(
         _ contents: [String: [UInt8]], is states: [[VectorIndex.ID: Int]], what: String,
         byReadingOnly: Bool = false
@@ -72,8 +72,8 @@ import Testing
         }
     }
 
-    /// The files as they are on the disk after each step of a change, in the order in which they
-    /// are written: vectors, log of the database, database, seal.
+    /// The files on the disk after each step of a change, in the order of writing: vectors, log of
+    /// the database, database, seal.
     @Test(arguments: ["add", "replace", "remove", "overwrite"])
     func killedWriterLeavesOneStateOrTheOther(change: String) throws {
         var old = Self.contents(0..<40)
@@ -137,8 +137,8 @@ import Testing
         try expect(after, is: [new], what: "\(change), at the end")
     }
 
-    /// As of a process that ended before it stored anything.
-    @Test func indexThatWasBegunCanBeMade() throws {
+    /// The state of a process that ended before it stored anything.
+    @Test func unfinishedNewIndexIsCompleted() throws {
         try expect(["vectors.f32": [], "ids.sqlite": []], what: "empty files")
         let begun = try place(["vectors.f32": [], "ids.sqlite": []])
         let error = #expect(throws: VectorIndexError.self) { try VectorIndex(reading: begun) }
@@ -155,7 +155,7 @@ import Testing
     }
 
     @Test(arguments: ["ids.sqlite", "vectors.f32", "vectors.i8", "seal"])
-    func damageIsNoticedOrHarmless(name: String) throws {
+    func damageIsDetectedOrHarmless(name: String) throws {
         do {
             let index = try VectorIndex(
                 at: path, dimension: 16, threads: 2, quantizingFrom: 20)
@@ -201,8 +201,8 @@ import Testing
         #expect(isNeeded ? noticed > 10 : noticed == 0, "\(noticed) errors of \(name)")
     }
 
-    /// What the seal says is trusted when the index is opened, but the rows of a result are not.
-    @Test func sealedDamageIsNoticedByTheSearch() throws {
+    /// The seal is trusted when the index is opened, but the rows of a result are checked.
+    @Test func searchDetectsSealedDamage() throws {
         try Self.add(0..<40, to: VectorIndex(at: path, dimension: 16))
         var vectors = try bytes(ofFile: path + "/vectors.f32")
         vectors[3 * 64 + 2] ^= 0x40
@@ -231,7 +231,7 @@ import Testing
         do {
             let database = try SQLite(path: FilePath(path + "/ids.sqlite"), isForWriting: true)
             if sql.contains("39 - row") {
-                // Rows are unique at any moment.
+                // Rows are unique at all times.
                 try database.run("UPDATE ids SET row = row + 100")
                 try database.run("UPDATE ids SET row = 139 - row")
             } else {
@@ -245,7 +245,7 @@ import Testing
     }
 
     @Test(arguments: ["vectors.f32", "ids.sqlite", "ids.sqlite-wal"])
-    func plantedLinksAreNotWrittenThrough(_ name: String) throws {
+    func plantedLinksAreNotWritten(_ name: String) throws {
         try VectorIndex(at: path, dimension: 16).add("a", vector: VectorIndexTests.vector(1))
         let victim = try folder.write("victim", Array("precious".utf8))
         try? files.removeItem(atPath: "\(path)/\(name)")
@@ -260,8 +260,8 @@ import Testing
         let value = Atomic(false)
     }
 
-    /// A writer replaces all vectors again and again: a search finds those of one batch alone.
-    @Test func sixteenTasksSearchBesideAWriter() async throws {
+    /// While a writer replaces all vectors again and again, a search finds those of a single batch.
+    @Test func sixteenTasksSearchDuringWrites() async throws {
         let writer = try VectorIndex(at: path, dimension: 16, threads: 2)
         let reader = try VectorIndex(reading: path, threads: 2)
         // The vectors of batch n have the seeds from 100 n on.

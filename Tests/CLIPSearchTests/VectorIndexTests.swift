@@ -8,7 +8,7 @@ import Testing
 @testable import CLIPSearch
 @testable import Tensors
 
-/// Vectors with ids, at a place that the caller gives.
+/// Tests vectors with ids, at a place that the caller gives.
 @Suite struct VectorIndexTests {
     private let folder: TemporaryFolder
     private var path: String { folder.path + "/vectors" }
@@ -16,7 +16,7 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// A vector that is the same every time for a seed.
+    /// A reproducible vector for a seed.
     static func vector(_ seed: Int, _ dimension: Int = 16) -> [Float] {
         var state = UInt64(seed &+ 1) &* 0x9E37_79B9_7F4A_7C15
         return (0..<dimension).map { _ in
@@ -40,7 +40,7 @@ import Testing
         return dot(a, b) / (dot(a, a) * dot(b, b)).squareRoot()
     }
 
-    /// Compares an index with the seeds of the vectors that it should have, by brute force.
+    /// Compares an index by brute force with the expected vectors, given by their seeds.
     static func expect(
         _ index: VectorIndex, has expected: [VectorIndex.ID: Int], _ what: String,
         location: SourceLocation = #_sourceLocation
@@ -83,7 +83,7 @@ import Testing
         #expect(try index.remove(Self.ids(0..<25) + ["id 3", "unknown"]) == 25)
         for seed in 0..<25 { expected["id \(seed)".asID] = nil }
         try Self.expect(index, has: expected, "removed")
-        // These are written over the rows of removed ones.
+        // These take the rows of removed ones.
         try index.add(Self.ids(50..<70), vectors: Self.vectors(50..<70))
         for seed in 50..<70 { expected["id \(seed)".asID] = seed }
         try Self.expect(index, has: expected, "added again")
@@ -114,13 +114,13 @@ import Testing
         #expect(throws: VectorIndexError.readOnly(path: path)) {
             try reader.add("x", vector: Self.vector(1))
         }
-        // A reader sees what was committed after it was opened.
+        // A reader sees changes that were committed after it was opened.
         try VectorIndex(at: path, dimension: 16).remove(["id 1"])
         try Self.expect(
             reader, has: expected.filter { $0.key != "id 1" }, "a reader after a change")
     }
 
-    @Test func equalIDsOfABatchCountOnce() throws {
+    @Test func duplicateIDsInABatchCountOnce() throws {
         let index = try VectorIndex(at: path, dimension: 16)
         try index.add(["a", "b", "a"], vectors: Self.vectors([1, 2, 3]))
         try Self.expect(index, has: ["a": 3, "b": 2], "equal ids")
@@ -153,7 +153,7 @@ import Testing
             let decoded = try JSONDecoder().decode([VectorIndex.Match].self, from: coded)
             #expect(decoded == [VectorIndex.Match(id: id, cosine: 0.5)])
         }
-        // Pages of ids, in the order of their bytes.
+        // Pages of ids, ordered by their bytes.
         var (pages, last): ([VectorIndex.ID], VectorIndex.ID?) = ([], nil)
         while case let page = try index.ids(after: last, limit: 2), !page.isEmpty {
             pages += page
@@ -192,7 +192,7 @@ import Testing
             try index.add(["b"], vectors: batch)
         }
         try Self.expect(index, has: ["a": 1], "after refusals")
-        // Norms that float32 cannot square.
+        // Norms whose square overflows float32.
         for scale in [Float(1e-38), 1e-30, 1e30, 1e38] {
             try index.add("b", vector: good.map { $0 * scale })
             let found = try index.search(good.map { $0 * scale }, top: 1)
@@ -206,14 +206,14 @@ import Testing
         }
     }
 
-    @Test func otherPlacesAreRejected() throws {
+    @Test func unsuitablePlacesAreRejected() throws {
         #expect(throws: VectorIndexError.missing(path: path)) { try VectorIndex(reading: path) }
         try VectorIndex(at: path, dimension: 16).add("a", vector: Self.vector(1))
         let otherDimension = VectorIndexError.otherDimension(path: path, expected: 8, found: 16)
         #expect(throws: otherDimension) { try VectorIndex(at: path, dimension: 8) }
         try Self.expect(VectorIndex(at: path, dimension: 16), has: ["a": 1], "after a refusal")
 
-        // The index of a folder of images is not emptied.
+        // An index of a folder of images is not emptied.
         let photos = folder.path + "/photos"
         try files.createDirectory(atPath: photos, withIntermediateDirectories: true)
         try Data(SmallPNG.bytes(1)).write(to: URL(fileURLWithPath: photos + "/1.png"))
@@ -236,7 +236,7 @@ import Testing
         }
     }
 
-    @Test func quantisedVectorsChangeNothing() throws {
+    @Test func quantisationDoesNotChangeTheResult() throws {
         func open() throws -> VectorIndex {
             try VectorIndex(at: path, dimension: 16, threads: 2, quantizingFrom: 100)
         }

@@ -5,14 +5,14 @@ import Testing
 
 @testable import Tensors
 
-/// Which vectors of many are nearest.
+/// Tests the exact nearest-neighbour search and its quantised first pass.
 @Suite struct VectorSearchTests {
     private let folder: TemporaryFolder
     private let pool = WorkspacePool(threads: 2)
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Numbers that are the same every time, of about a normal distribution.
+    /// Reproducible numbers with approximately a normal distribution.
     private struct Chance {
         var state: UInt64 = 7
         mutating func next() -> Float {
@@ -40,7 +40,7 @@ import Testing
         return quantized
     }
 
-    /// As CLIP's are: some columns far larger than others, all rows alike.
+    /// Vectors like CLIP's: some columns are far larger than others, and all rows are alike.
     private func rows(_ count: Int, _ dimension: Int, _ chance: inout Chance) -> [Float] {
         var rows: [Float] = []
         for _ in 0..<count {
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(arguments: [1, 16, 67, 512])
-    func roundedVectorsChangeNothing(dimension: Int) throws {
+    func quantisedSearchGivesTheSameResult(dimension: Int) throws {
         var chance = Chance()
         var values = rows(2000, dimension, &chance)
         values.replaceSubrange(0..<dimension, with: values[(50 * dimension)..<(51 * dimension)])
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    /// The bound on the error holds, and is of use.
+    /// The bound on the error holds and is tight enough to be useful.
     @Test func errorIsBounded() throws {
         var chance = Chance()
         let values = rows(1000, 512, &chance)
@@ -106,8 +106,8 @@ import Testing
         #expect(error < 0.02, "\(worst) of \(error)")
     }
 
-    /// Rows that were written over since they were rounded are at worst not found; the others are.
-    @Test func roundedVectorsOfOtherRowsHideNothing() throws {
+    /// Rows that were replaced after quantisation are missed at worst; the others are found.
+    @Test func staleQuantisedRowsHideNoOthers() throws {
         var chance = Chance()
         var values = rows(4000, 64, &chance)
         let query = rows(1, 64, &chance)
@@ -125,7 +125,7 @@ import Testing
             #expect(found.map(\.row) == expected)
             #expect(found.count == 10)
         }
-        // One of the best alone is no number.
+        // One of the best candidates is NaN.
         var holed = rows(4000, 64, &chance)
         let whole = try map(holed, dimension: 64)
         let rounded = try quantize(whole)
@@ -138,7 +138,7 @@ import Testing
             found.map(\.row) == vectors.nearest(10, to: query, atLeast: -1, on: pool).map(\.row))
     }
 
-    @Test func damagedFilesAreNone() throws {
+    @Test func damagedQuantisedFileIsIgnored() throws {
         var chance = Chance()
         _ = try quantize(map(rows(10, 16, &chance), dimension: 16))
         let path = folder.path + "/vectors.i8"
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 10, 100, 1000]) func largestOfNumbers(_ count: Int) {
+    @Test(arguments: [1, 2, 10, 100, 1000]) func largestNumbersAreSelected(_ count: Int) {
         var random: UInt32 = 7
         let numbers = (0..<500).map { _ -> Float in
             random = random &* 1_664_525 &+ 1_013_904_223

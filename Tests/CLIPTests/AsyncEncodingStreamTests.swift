@@ -3,7 +3,7 @@ import Testing
 
 @testable import CLIP
 
-/// The asynchronous sequence of embeddings of many images.
+/// Tests the asynchronous sequence of embeddings of many images.
 @Suite struct AsyncEncodingStreamTests {
     // MARK: order
 
@@ -28,7 +28,7 @@ import Testing
     }
 
     /// Without `await`, an asynchronous function uses the synchronous sequence.
-    @Test func bothFormsCanBeUsedByOneFunction() async throws {
+    @Test func oneFunctionCanUseBothForms() async throws {
         let model = try Self.model(threads: 2)
         let encodings = model.encodings(of: [3, 4], decode: Self.decode)
         let expected = try encodings.map { try $0.embedding.get() }
@@ -47,7 +47,7 @@ import Testing
         #expect(try await all(asynchronous.map { try $0.embedding.get() }) == expected)
     }
 
-    @Test func failedInputsComeAtTheirPlaces() async throws {
+    @Test func failedInputsKeepTheirPlaces() async throws {
         let model = try Self.model(threads: 2)
         var failures: [Int] = []
         var next = 0
@@ -87,18 +87,18 @@ import Testing
 
     // MARK: memory
 
-    /// The largest number of inputs that have been read and not yet been taken.
+    /// The largest number of inputs that have been read but not consumed.
     private func mostAhead(_ model: CLIPModel) -> Int {
-        // In the stream, on their way to the caller, and one in the hand of each thread.
+        // In the stream, on their way to the caller, and one on each thread.
         8 * model.threads * model.imageBatchSize + model.imageBatchSize + 64 + 2
     }
 
     @Test(arguments: [1, 2, 3], [false, true])
-    func inputsAreReadAFewAheadOfASlowConsumer(threads: Int, isAsync: Bool) async throws {
+    func readAheadOfASlowConsumerIsBounded(threads: Int, isAsync: Bool) async throws {
         let model = try Self.model(threads: threads)
-        // Even if other streams have all threads that encode.
+        // Even if other streams occupy all encoding threads.
         let certain = threads * model.imageBatchSize
-        // The queue of asynchronous inputs, and one in the hand of the task that reads them.
+        // The queue of asynchronous inputs, and one held by the task that reads them.
         let most = mostAhead(model) + (isAsync ? 17 : 0)
         let count = 2 * most
         let read = Counter()
@@ -111,7 +111,7 @@ import Testing
             for try await encoded in encodings {
                 #expect(encoded.input == taken)
                 taken += 1
-                // The consumer is slow: it goes on when the threads have gone ahead.
+                // The slow consumer continues when the threads have read ahead.
                 if taken == 1 { for await _ in events { break } }
                 let ahead = read.value - taken
                 #expect(ahead <= most, "\(ahead) inputs ahead of \(taken)")
@@ -150,12 +150,12 @@ import Testing
             }
         }
         try await take100()
-        // Ends once no thread and no task has the inputs or the closure.
+        // Ends once no thread and no task holds the inputs or the closure.
         for await _ in ended {}
         #expect(read.value <= 100 + mostAhead(model) + 17)
     }
 
-    @Test func iteratorThatIsNotUsedReadsNothing() async throws {
+    @Test func unusedIteratorReadsNothing() async throws {
         let read = Counter()
         let source = Source(end: 10) { _ in _ = read.increment() }
         let model = try Self.model(threads: 2)
@@ -164,9 +164,9 @@ import Testing
         #expect(read.value == 0)
     }
 
-    /// The embeddings of inputs that are there do not wait for inputs that are late.
+    /// Embeddings of available inputs do not wait for late inputs.
     @Test(arguments: [1, 2, 3], [false, true])
-    func blockedSourceKeepsNoResultsBack(threads: Int, isAsync: Bool) async throws {
+    func blockedSourceDelaysNoResults(threads: Int, isAsync: Bool) async throws {
         let model = try Self.model(threads: threads)
         let (inputs, input) = AsyncStream<Int>.makeStream()
         let gate = DispatchSemaphore(value: 0)
@@ -207,8 +207,11 @@ import Testing
         #expect(read.value == 0)
     }
 
+    /// Cancels a task whose source blocks.
+    ///
     /// - Parameter place: The input before which the source blocks.
-    @Test(arguments: [0, 1, 50]) func cancellationEndsTheWaitForABlockedSource(
+    /// - Throws: Errors of the model.
+    @Test(arguments: [0, 1, 50]) func cancellationEndsAWaitForABlockedSource(
         place: Int
     ) async throws {
         let model = try Self.model(threads: 2)
@@ -264,7 +267,12 @@ import Testing
         }
     }
 
-    /// - Parameter place: The input that blocks when it is decoded.
+    /// Cancels a task while an input is decoded.
+    ///
+    /// - Parameters:
+    ///   - place: The input that blocks when it is decoded.
+    ///   - threads: The number of threads of the model.
+    /// - Throws: Errors of the model.
     @Test(arguments: [0, 1, 50], [1, 2]) func cancellationDoesNotWaitForDecode(
         place: Int, threads: Int
     ) async throws {
@@ -300,7 +308,7 @@ import Testing
         for await _ in ended {}
     }
 
-    /// The task is cancelled while it works on an element, and not while it waits for one.
+    /// Cancels the task while it processes an element, not while it waits for one.
     @Test func cancellationBetweenTwoElementsEndsTheLoop() async throws {
         let model = try Self.model(threads: 2)
         let task = Task {
@@ -322,9 +330,9 @@ import Testing
 
     // MARK: many at once
 
-    /// If the streams held the threads of the cooperative pool, the test could not go on to open
+    /// If the streams blocked the cooperative pool, the test could not reach the line that opens
     /// the gate.
-    @Test func waitingTasksLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingTasksDoNotBlockTheCooperativePool() async throws {
         let model = try Self.model(threads: 2)
         let expected = try await all(
             model.encodings(of: 0..<40, decode: Self.decode) as AsyncEncodings<Int, Void>

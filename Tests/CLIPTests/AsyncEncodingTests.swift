@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIP
 
-/// Calls for which a task suspends.
+/// Tests the asynchronous forms of encoding and classification.
 @Suite struct AsyncEncodingTests {
     private static func model() throws -> CLIPModel {
         try CLIPModel(path: Fixtures.path("models/seeded"), threads: 2)
@@ -22,7 +22,8 @@ import Testing
         (0..<count).map { "a photo of \($0 * 7919 % 1000) cats" }
     }
 
-    // The synchronous forms, which an asynchronous function would not choose.
+    // The synchronous forms, which overload resolution would not choose in an asynchronous
+    // function.
     private static func embeddings(
         _ model: CLIPModel, _ images: [RGBImage]
     ) throws -> Embeddings { try model.encode(images: images) }
@@ -50,7 +51,7 @@ import Testing
         #expect(try await model.encode(tokens: tokens) == expected)
     }
 
-    @Test func errorsAreThoseOfTheSynchronousForms() async throws {
+    @Test func errorsEqualThoseOfTheSynchronousForms() async throws {
         let model = try Self.model()
         let long = String(repeating: "cat ", count: 1000)
         await #expect(throws: CLIPError.self) { try await model.encode(texts: ["a dog", long]) }
@@ -79,7 +80,7 @@ import Testing
 
     // MARK: cancellation
 
-    /// Runs `body` in a task that is cancelled already.
+    /// Runs `body` in a task that has been cancelled already.
     private func cancelled<Value: Sendable>(
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -107,7 +108,11 @@ import Testing
         }
     }
 
+    /// Cancels a call between two batches.
+    ///
     /// - Parameter isText: True for texts, false for images.
+    ///
+    /// - Throws: Errors of the model.
     @Test(arguments: [false, true])
     func cancellationIsSeenByTheNextBatch(isText: Bool) async throws {
         let model = try Self.model()
@@ -129,7 +134,7 @@ import Testing
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
-    @Test func cancelledCallDoesNotWaitForItsTurn() async throws {
+    @Test func cancelledCallDoesNotWaitForAThread() async throws {
         let threads = CallThreads(atMost: 1)
         let gate = DispatchSemaphore(value: 0)
         let (begun, event) = AsyncStream<Void>.makeStream()
@@ -144,7 +149,7 @@ import Testing
         let second = Task { try await threads.run { _ in 2 } }
         let third = Task { try await threads.run { _ in 3 } }
         second.cancel()
-        // The first call still has the only thread.
+        // The first call still occupies the only thread.
         await #expect(throws: CancellationError.self) { try await second.value }
         gate.signal()
         #expect(try await first.value == 1)
@@ -153,9 +158,9 @@ import Testing
 
     // MARK: threads
 
-    /// If the calls held the threads of the cooperative pool, the test could not go on to open the
+    /// If the calls blocked the cooperative pool, the test could not reach the line that opens the
     /// gate.
-    @Test func waitingCallsLeaveTheCooperativePoolFree() async throws {
+    @Test func waitingCallsDoNotBlockTheCooperativePool() async throws {
         let threads = CallThreads(atMost: 8)
         let gate = DispatchSemaphore(value: 0)
         let (begun, event) = AsyncStream<Void>.makeStream()

@@ -3,13 +3,13 @@ import Testing
 
 @testable import CLIP
 
-/// The embedding of an input is the same to the bit whatever else is in the batch, however large it is,
-/// and on however many threads.
+/// Tests that an embedding has the same bits in every batch, at every batch size, and on any number
+/// of threads.
 @Suite(.serialized) struct BatchTests {
     static let models = ["models/vit", "models/vit-hf", "models/resnet", "models/seeded"]
     static let precisions = Precision.allCases.filter(\.isSupported)
 
-    /// Numbers that are the same every time and differ from input to input.
+    /// Reproducible numbers that differ from input to input.
     private struct Numbers: RandomNumberGenerator {
         var state: UInt64
         mutating func next() -> UInt64 {
@@ -22,7 +22,7 @@ import Testing
         try CLIPModel(path: Fixtures.path(path), threads: threads)
     }
 
-    /// Rows of an encoding in batches of a size, in the order of the inputs.
+    /// Rows encoded in batches of a size, in the order of the inputs.
     private func inBatches<Input>(
         of size: Int, _ inputs: [Input], order: [Int], _ encode: ([Input]) throws -> Embeddings
     ) throws -> [[Float]] {
@@ -35,8 +35,9 @@ import Testing
         return rows
     }
 
-    /// The inputs that have another embedding in some batch than the first time, with the first batch
-    /// and the first number in which each differs.
+    /// The inputs whose embedding differs between batches.
+    ///
+    /// Each has the first batch and the index of the first number that differ.
     private func differing<Input>(
         _ path: String, _ precision: Precision, _ inputs: [Input],
         _ encode: (CLIPModel, [Input]) throws -> Embeddings
@@ -77,7 +78,7 @@ import Testing
         #expect(wrong == [:])
     }
 
-    /// Half of them begin like the one before.
+    /// Half of the texts begin like the one before.
     @Test(arguments: models, precisions)
     func texts(_ path: String, precision: Precision) throws {
         let text = try load(path, threads: 1).configuration.text

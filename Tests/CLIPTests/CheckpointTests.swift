@@ -5,7 +5,7 @@ import Testing
 @testable import CLIP
 @testable import TensorFiles
 
-/// Files of PyTorch that are none, are damaged, or were made to break a reader.
+/// Tests PyTorch files that are invalid, damaged, or malicious.
 @Suite struct CheckpointTests {
     private let folder: TemporaryFolder
     private let good: [UInt8]
@@ -15,7 +15,7 @@ import Testing
         good = try bytes(ofFile: Fixtures.path("formats/state-dict.pt"))
     }
 
-    /// Why a file is refused, or "accepted".
+    /// The reason why a file is refused, or "accepted".
     private func reason(_ bytes: [UInt8], as name: String = "attack.pt") throws -> String {
         let path = try folder.write(name, bytes)
         // A pattern in the catch clause ends Swift 6.3's compiler.
@@ -30,14 +30,14 @@ import Testing
 
     // MARK: archives
 
-    /// A zip archive of stored records, as the attack wants it.
+    /// A zip archive of stored records, with fields that the attack chooses.
     struct Zip {
         struct Record {
             var name: String
             var data: [UInt8]
             var method = 0
             var flags = 0
-            /// What the directory says instead of the truth.
+            /// False values for the directory.
             var claimedSize: Int?
             var claimedOffset: Int?
             var ownName: String?
@@ -97,10 +97,10 @@ import Testing
 
     private static func global(_ name: String) -> [UInt8] { Array("c\(name)\n".utf8) }
 
-    /// How a state dict of one tensor begins.
+    /// The beginning of a state dict of one tensor.
     private static let start = [0x80, 2] + Array("}".utf8) + text("w")
 
-    /// A state dict of one tensor; its sizes may be made by a program of their own.
+    /// A state dict of one tensor, whose sizes may be given as pickle opcodes.
     private static func stateDict(
         kind: String = "FloatStorage", key: String = "0", offset: Int = 0, shape: [Int] = [2, 2],
         strides: [Int] = [2, 1], count: Int = 16, shapeProgram: [UInt8]? = nil
@@ -119,7 +119,7 @@ import Testing
         return start + tensor + Array("s.".utf8)
     }
 
-    @Test func readsAGoodArchive() throws {
+    @Test func validArchiveIsRead() throws {
         let path = try folder.write("good.pt", archive(Self.stateDict()))
         let archive = try TensorArchive(path: path)
         #expect(archive.entries["w"]?.shape == [2, 2])
@@ -132,7 +132,7 @@ import Testing
             try reason(self.archive(Self.stateDict(shape: [3, 9], strides: [0, 1]))) != "accepted")
     }
 
-    @Test func tensorsThatLieElsewhereAreRefused() throws {
+    @Test func tensorOutsideItsStorageIsRejected() throws {
         for (pickle, says) in [
             (Self.stateDict(key: "1"), "data/1, which is missing"),
             (Self.stateDict(key: "../../etc/passwd"), "which is missing"),
@@ -163,8 +163,8 @@ import Testing
         }
     }
 
-    @Test func sizesThatHoldThemselvesAreRefused() throws {
-        // torch.Size of a list that holds that very call.
+    @Test func recursiveSizesAreRejected() throws {
+        // A torch.Size whose list contains that very call.
         let size =
             Array("]q".utf8) + [9] + Self.global("torch\nSize") + Array("h".utf8) + [9, 0x85]
             + Array("Raq".utf8) + [8] + Array("0h".utf8) + [9]
@@ -172,8 +172,8 @@ import Testing
         #expect(found.contains("whole numbers"), "\(found)")
     }
 
-    @Test func tensorsMayNotOutgrowTheFile() throws {
-        // A thousand tensors of one storage.
+    @Test func tensorsLargerThanTheFileAreRejected() throws {
+        // A thousand tensors that share one storage.
         let whole = Self.stateDict(shape: [4, 4], strides: [4, 1])
         let tensor = whole[Self.start.count..<(whole.count - 2)]
         let many = (0..<1000).flatMap { Self.text("w\($0)") + tensor + Array("s".utf8) }
@@ -192,7 +192,7 @@ import Testing
         #expect(try reason(archive(sum, storage: large)).contains("many times as large"))
     }
 
-    @Test func namesMayNotGrowWithoutEnd() throws {
+    @Test func tooLongNamesAreRejected() throws {
         let key = Self.text(String(repeating: "k", count: 5000))
         let object = Self.global("__torch__\nA") + Array(")".utf8) + [0x81] + Array("q".utf8) + [1]
         let knot =
@@ -200,7 +200,7 @@ import Testing
         #expect(try reason(archive(knot)).contains("name has more than"))
     }
 
-    @Test func nothingIsRunAndNamesAreTold() throws {
+    @Test func forbiddenGlobalsAreRejectedByName() throws {
         let gadget = try reason(bytes(ofFile: Fixtures.path("formats/gadget.pt")))
         #expect(gadget.contains("system"), "\(gadget)")
         #expect(gadget.contains("not run"), "\(gadget)")
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    @Test func bombsEndInTimeAndMemory() throws {
+    @Test func bombsAreRejectedInBoundedTimeAndMemory() throws {
         func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
         let deep = [0x80, 2] + [UInt8](repeating: UInt8(ascii: "]"), count: 200_000)
         for (name, pickle, says) in [
@@ -275,7 +275,7 @@ import Testing
             let found = try reason(archive(pickle))
             #expect(found.contains(says), "\(name): \(found)")
         }
-        // Objects that hold each other twice, fifty times over: 2^50 paths lead to the tensor.
+        // Objects that contain each other twice, fifty times over: 2^50 paths lead to the tensor.
         var knot = [0x80, 2] + Self.text("leaf")
         for level in 0..<50 {
             let object = Self.global("__torch__\nA") + ascii(")") + [0x81] + ascii("}")
@@ -293,7 +293,7 @@ import Testing
         #expect(found.contains("nested too deeply"), "\(found)")
     }
 
-    @Test func archivesThatLieAreRefused() throws {
+    @Test func inconsistentArchivesAreRejected() throws {
         let pickle = Self.stateDict()
         let storage = [UInt8](repeating: 0, count: 64)
         func zip(_ change: (inout [Zip.Record]) -> Void) -> [UInt8] {
@@ -335,7 +335,7 @@ import Testing
         #expect(try reason(Zip.write([], claimedCount: 65535)) != "accepted")
     }
 
-    @Test func cutFilesAreRefusedWhereverTheyAreCut() throws {
+    @Test func truncationAnywhereIsRejected() throws {
         let cuts = Array(1..<min(4096, good.count)) + Array(max(0, good.count - 4096)..<good.count)
         for cut in Set(cuts) {
             #expect(try reason(Array(good[..<cut])) != "accepted", "\(cut) of \(good.count)")
@@ -343,7 +343,8 @@ import Testing
     }
 
     @Test func changedBytesNeverCrash() throws {
-        // One byte in seven of the pickle and of the directory; a tensor's numbers may change unseen.
+        // Every seventh byte of the pickle and of the directory; changes of a tensor's numbers
+        // cannot be detected.
         let path = folder.path + "/changed.pt"
         let places = [0..<4200, (good.count - 5000)..<good.count]
         for position in places.joined().filter({ $0 % 7 == 0 }) {
@@ -354,7 +355,7 @@ import Testing
         }
     }
 
-    @Test func otherFormatsAreNamed() throws {
+    @Test func otherFormatsAreIdentified() throws {
         for (bytes, says) in [
             (try bytes(ofFile: Fixtures.path("formats/legacy.pt")), "before 1.6"),
             (Array("GGUF".utf8) + [3, 0, 0, 0], "GGUF"),
@@ -368,7 +369,7 @@ import Testing
         }
     }
 
-    @Test func indicesThatLieAreRefused() throws {
+    @Test func inconsistentShardIndexIsRejected() throws {
         try folder.copy(
             Fixtures.path("formats/hf-sharded/model-00001-of-00002.safetensors"),
             as: "one.safetensors")

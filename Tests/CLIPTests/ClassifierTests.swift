@@ -5,7 +5,7 @@ import Testing
 
 @testable import CLIP
 
-/// Embeddings, their cosines and the predictions made of them.
+/// Tests embeddings, their cosines, and predictions.
 @Suite struct ClassifierTests {
     private let model: CLIPModel
     private let labels = (0..<150).map { "label \($0 % 149)" }  // the first and last are equal
@@ -16,11 +16,11 @@ import Testing
         (0..<count).map { Float(($0 * 7919 + 13) % 1009) / 500 - 1 }
     }
 
-    @Test func cosinesAreThoseOfUnpackedLabels() throws {
+    @Test func packedLabelsGiveTheSameCosines() throws {
         let classifier = try ZeroShotClassifier(model: model, labels: labels)
         let dimension = model.configuration.embeddingDimension
         let images = Embeddings(rows: numbers(5 * dimension), dimension: dimension)
-        // The labels are packed for good at the second call.
+        // The labels are packed permanently by the second call.
         for call in 1...3 {
             let found = try classifier.predictions(of: images)
             let expected = dotProducts(
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func topIsTheBeginningOfAllPredictions() throws {
+    @Test func topTruncatesTheSortedPredictions() throws {
         let classifier = try ZeroShotClassifier(model: model, labels: labels)
         let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let all = try classifier.classify(image)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func equalNumbersKeepTheirOrder() {
+    @Test func tiesKeepTheirOrder() {
         let numbers: [Float] = [0.5, 1, 0.5, 1, -1, 0.5, 1, 0]
         for count in 0...9 {
             let expected = [1, 3, 6, 0, 2, 5, 7, 4].prefix(count)
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func otherDimensionsAreRefused() throws {
+    @Test func wrongDimensionsAreRejected() throws {
         let dimension = model.configuration.embeddingDimension
         let classifier = try ZeroShotClassifier(model: model, labels: ["cat", "dog"])
         let other = Embeddings(rows: numbers(2 * (dimension + 1)), dimension: dimension + 1)
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func valuesThatAreNotWholeRowsAreRefused() throws {
+    @Test func incompleteRowsAreRejected() throws {
         for (count, dimension) in [(3, 2), (1, 0), (0, 0), (4, -2)] {
             let values = numbers(count)
             #expect(throws: CLIPError.wrongValueCount(dimension: dimension, found: count)) {
@@ -97,7 +97,7 @@ import Testing
         #expect(try Embeddings(values: [], dimension: 2).count == 0)
     }
 
-    @Test func resultsAreEncodedAndDecoded() throws {
+    @Test func resultsSurviveJSON() throws {
         let embeddings = Embeddings(rows: numbers(12), dimension: 4)
         let data = try JSONEncoder().encode(embeddings)
         #expect(try JSONDecoder().decode(Embeddings.self, from: data) == embeddings)
@@ -110,7 +110,7 @@ import Testing
         #expect(Set(predictions + predictions).count == 2)
     }
 
-    @Test func oneInputIsARowOfMany() throws {
+    @Test func singleInputEqualsItsRowInABatch() throws {
         let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let rows = try model.encode(images: [image])
         #expect(try model.encode(image: image) == rows[0])

@@ -2,7 +2,7 @@ import Testing
 
 @testable import CLIP
 
-/// The hyperparameters that the shapes of tensors show.
+/// Tests the hyperparameters that follow from the shapes of tensors.
 @Suite struct ConfigurationShapesTests {
     private static let text = [
         "token_embedding.weight": [49408, 512], "positional_embedding": [77, 512],
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func aResolutionThatThePositionsContradictIsRefused() {
+    @Test func contradictingResolutionIsRejected() {
         var stated = ConfigurationFile()
         stated.resolution = 256
         #expect(throws: CLIPError.self) { try configuration(Self.transformer, stated: stated) }

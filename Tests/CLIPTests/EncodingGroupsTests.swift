@@ -6,7 +6,7 @@ import Testing
 @testable import CLIP
 @testable import Tensors
 
-/// Groups of inputs on their way through a tower.
+/// Tests groups of inputs that pass through a tower.
 @Suite struct EncodingGroupsTests {
     private struct Failure: Error, Equatable {
         let group: Range<Int>
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3])
-    func theFirstFailedGroupIsReported(threads: Int) {
+    func firstFailedGroupIsReported(threads: Int) {
         let groups = EncodingGroups(count: 22, threads: threads, largest: 5)
         let runs = Atomic(0)
         #expect(throws: Failure(group: groups.ranges[1])) {
@@ -44,7 +44,7 @@ import Testing
         #expect(runs.load(ordering: .relaxed) == groups.ranges.count)
     }
 
-    /// The weights of a model of which one number is NaN.
+    /// The weights of a model in which one number is NaN.
     private func weights(with poisoned: String) throws -> [UInt8] {
         var bytes = try Array(
             Data(

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The sequence of embeddings of many images.
+/// Tests the sequence of embeddings of many images.
 @Suite struct EncodingStreamTests {
     private static func model(threads: Int) throws -> CLIPModel {
         try CLIPModel(path: Fixtures.path("models/seeded"), threads: threads)
@@ -61,11 +61,13 @@ import Testing
             }
         }
         take100()
-        // Ends once no thread has the closure.
+        // Ends once no thread holds the closure.
         for await _ in ended {}
     }
 
-    /// Takes the embeddings of inputs one by one; returns how far the stream read ahead at most.
+    /// Consumes the embeddings one by one.
+    ///
+    /// - Returns: The largest number of inputs that the stream read ahead.
     private func farthestAhead(inputs count: Int, pause: UInt32) throws -> Int {
         let model = try Self.model(threads: 2)
         var read = 0
@@ -88,20 +90,20 @@ import Testing
         return farthest
     }
 
-    /// The caller's own work, such as fsync, does not keep the threads from their next images.
-    @Test func inputsAreReadAFewAhead() throws {
+    /// The caller's own work, such as fsync, does not delay the threads.
+    @Test func readAheadIsBounded() throws {
         let farthest = try farthestAhead(inputs: 10_000, pause: 0)
-        // At most 256 batches wait, of at most as many images each as one thread takes.
+        // At most 256 batches wait, each of at most as many images as one thread takes.
         #expect(farthest < 9_000, "\(farthest) inputs ahead")
     }
 
-    /// A source that is slower than the threads, such as a pipe, keeps no results back.
-    @Test func resultsOfASlowSourceComeAtOnce() throws {
+    /// A source that is slower than the threads, such as a pipe, delays no results.
+    @Test func slowSourceDelaysNoResults() throws {
         let farthest = try farthestAhead(inputs: 1000, pause: 1000)
         #expect(farthest < 500, "\(farthest) inputs were read before their results were taken")
     }
 
-    /// A caller may encode something else while it decodes, with the same model too.
+    /// The caller may encode something else during decoding, even with the same model.
     @Test(arguments: [1, 2, 3], [1, 5, 60]) func decodeMayUseTheModel(threads: Int, count: Int)
         throws
     {
@@ -120,8 +122,8 @@ import Testing
         #expect(found == count)
     }
 
-    /// Streams that begin while others hold all threads get threads when these end.
-    @Test func streamsWithinStreamsComeToAnEnd() throws {
+    /// Streams that begin while others occupy all threads get threads when these end.
+    @Test func nestedStreamsFinish() throws {
         let model = try Self.model(threads: 2)
         let decode: @Sendable (Int) throws(CLIPError) -> RGBImage = { input throws(CLIPError) in
             try Self.image(input)
@@ -141,7 +143,7 @@ import Testing
         #expect(counts == [300, 300])
     }
 
-    @Test func sixteenStreamsAtOnce() async throws {
+    @Test func sixteenStreamsRunAtOnce() async throws {
         let model = try Self.model(threads: 2)
         let expected = try (0..<40).map { try model.encode(images: [Self.image($0)])[0] }
         let wrong = try await withThrowingTaskGroup(of: [String].self) { group in

@@ -4,9 +4,9 @@ import Testing
 @testable import CLIP
 @testable import TensorFiles
 
-/// Messages of errors: they say what happened, and know of no command.
+/// Tests the messages of errors: they state what happened and mention no command.
 @Suite struct ErrorTests {
-    /// One error of each case, and further ones where the message depends on the values.
+    /// An error of each case, and more where the message depends on the values.
     static let samples: [CLIPError] = [
         .unreadableFile(path: "a", reason: "No such file or directory"),
         .unreadableImage(path: "a.png", reason: "the file is empty"),
@@ -46,7 +46,9 @@ import Testing
         .wrongValueCount(dimension: 3, found: 2), .unsupportedPrecision(.bf16), .noThread,
     ]
 
-    /// The name of a case. A new case does not compile until it is here, and then needs a sample.
+    /// The name of a case.
+    ///
+    /// A new case does not compile until it is listed here, and then needs a sample.
     private static func name(_ error: CLIPError) -> String {
         switch error {
         case .unreadableFile: "unreadableFile"
@@ -91,7 +93,7 @@ import Testing
         #expect(names.count == 34, "\(names.sorted())")
     }
 
-    @Test(arguments: samples) func messagesKnowNoCommand(_ error: CLIPError) {
+    @Test(arguments: samples) func messagesNameNoCommand(_ error: CLIPError) {
         let message = "\(error)"
         #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
         for word in ["--", "clip ", "tiny"] {
@@ -169,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func errorsOfTensorFilesBecomeThoseOfModels() {
+    @Test func tensorFileErrorsBecomeModelErrors() {
         let format = FormatError("the header is too long", expected: "8 bytes", found: "9 bytes")
         let expected: [(TensorFileError, CLIPError, message: String)] = [
             (
@@ -202,7 +204,7 @@ import Testing
         }
     }
 
-    @Test func formatErrorsStateTheFactsTheyHave() {
+    @Test func formatErrorsStateKnownFacts() {
         #expect(FormatError("a").description == "a")
         #expect(FormatError("a", expected: "b").description == "a: expected b")
         #expect(FormatError("a", found: "c").description == "a: found c")
@@ -212,7 +214,7 @@ import Testing
     }
 
     #if Foundation
-        @Test func localizedDescriptionsAreTheMessages() {
+        @Test func localizedDescriptionEqualsTheMessage() {
             for error in Self.samples {
                 #expect((error as any Error).localizedDescription == error.description)
             }

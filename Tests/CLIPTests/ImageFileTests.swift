@@ -6,13 +6,13 @@ import Testing
 @testable import CLIP
 @testable import Tensors
 
-/// Files that are read as images.
+/// Tests the reading of image files.
 @Suite struct ImageFileTests {
     private static let unknown = "it is not a JPEG, PNG or WebP file"
 
-    @Test func firstBytesSayThatAFileIsNoImage() throws {
+    @Test func nonImageIsRejectedByItsFirstBytes() throws {
         let folder = try TemporaryFolder()
-        // Larger than any image that is read, and without a byte on the disk.
+        // A sparse file, larger than any accepted image.
         let sparse = try folder.write("zeros.jpg", [])
         #expect(truncate(sparse, 1 << 33) == 0)
         let short = try folder.write("short.png", [0x89, 0x50])
@@ -32,7 +32,7 @@ import Testing
         ) { try RGBImage(contentsOfFile: folder.path) }
     }
 
-    @Test func filesAreReadIfTheirBeginningIsWanted() throws {
+    @Test func fileIsReadIfItsBeginningIsAccepted() throws {
         let folder = try TemporaryFolder()
         for count in [0, 1, 15, 16, 17, 65535, 65536, 65537, 200_000] {
             let content = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
@@ -51,8 +51,8 @@ import Testing
         }
     }
 
-    /// The images of a stream wait for memory, and give it back.
-    @Test func streamOfImagesSharesTheMemoryOfOne() throws {
+    /// The images of a stream wait for memory, and release it.
+    @Test func imagesOfAStreamShareTheMemoryLimit() throws {
         let model = try CLIPModel(path: Fixtures.path("models/vit"), threads: 4)
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1_200_000

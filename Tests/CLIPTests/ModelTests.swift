@@ -4,7 +4,7 @@ import Testing
 
 @testable import CLIP
 
-/// The façade: batches, threads, and what callers can get wrong.
+/// Tests `CLIPModel`: batches, threads, and invalid arguments.
 @Suite struct ModelTests {
     private let model: CLIPModel
     private let side = 32
@@ -24,7 +24,7 @@ import Testing
         #expect(bare == padded)
     }
 
-    @Test func nothingInNothingOut() throws {
+    @Test func emptyInputGivesEmptyOutput() throws {
         #expect(try model.encode(images: []).count == 0)
         #expect(try model.encode(pixels: []).count == 0)
         #expect(try model.encode(texts: []).count == 0)
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func refusesWhatIsNoInput() {
+    @Test func invalidInputsAreRejected() {
         #expect(throws: CLIPError.wrongPixelCount(expected: 3072, found: 5)) {
             try model.encode(pixels: [1, 2, 3, 4, 5])
         }
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func embeddingsCompare() throws {
+    @Test func cosinesOfEmbeddings() throws {
         let a = Embeddings(rows: [3, 4, 0, 0], dimension: 2)
         #expect(a.normalized().values == [0.6, 0.8, 0, 0])
         #expect(
@@ -68,7 +68,7 @@ import Testing
     }
 }
 
-/// Against PyTorch from text and image files to probabilities.
+/// Compares the whole way, from text and image files to probabilities, with PyTorch.
 @Suite struct EndToEndTests {
     private let model: CLIPModel
     private let expected: JSONValue
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func templatesAreAveraged() throws {
+    @Test func promptTemplatesAreAveraged() throws {
         let image = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.jpg"))
         let templates = ["a photo of a {}.", "{} and {}", "art of {}"]
         let predictions = try ZeroShotClassifier(
@@ -136,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func classifiersNeedLabels() {
+    @Test func classifierWithoutLabelsIsRejected() {
         for (labels, templates) in [
             ([], ["{}"]), (["one"], ["{}"]), (["a", "b"], []), (["a", "b"], ["no place"]),
         ] {
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test func longTextsAreRefusedOrCut() throws {
+    @Test func longTextsAreRejectedOrTruncated() throws {
         let text = String(repeating: "word ", count: 100)
         #expect(throws: CLIPError.textTooLong(text: text, tokens: 102, limit: 77)) {
             try model.encode(texts: [text])

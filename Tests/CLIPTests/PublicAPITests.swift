@@ -2,15 +2,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The public declarations of every library, compared with the lists in Tests/Fixtures/api.
+/// Compares the public declarations of every library with the lists in Tests/Fixtures/api.
 ///
-/// After a change that is meant, `CLIP_WRITE_API=1 swift test --filter PublicAPITests` writes the lists
-/// anew; the commit then shows it.
+/// After an intended change, `CLIP_WRITE_API=1 swift test --filter PublicAPITests` rewrites the
+/// lists, so that the commit shows it.
 @Suite struct PublicAPITests {
     private let sources = Fixtures.root + "/Sources"
     private let lists = Fixtures.path("api")
 
-    /// The declarations of each module: the first folder below Sources names it.
+    /// The declarations of each module, which is the first folder below Sources.
     private func declarations() throws -> [String: [String]] {
         var modules: [String: PublicDeclarations] = [:]
         for name in try FileManager.default.subpathsOfDirectory(atPath: sources).sorted()
@@ -22,7 +22,7 @@ import Testing
         return modules.mapValues(\.lines).filter { !$0.value.isEmpty }
     }
 
-    @Test func publicDeclarationsAreThoseOfTheLists() throws {
+    @Test func publicDeclarationsMatchTheLists() throws {
         let found = try declarations()
         if ProcessInfo.processInfo.environment["CLIP_WRITE_API"] != nil {
             try? FileManager.default.removeItem(atPath: lists)

@@ -4,17 +4,17 @@ import Testing
 
 @testable import CLIP
 
-/// Images from raw pixels, from bytes of any collection, and from URLs.
+/// Tests images from raw pixels, from collections of bytes, and from URLs.
 @Suite struct RawPixelTests {
     private let width = 5
     private let height = 3
-    /// Red, green, blue and alpha of each pixel, no two bytes of a pixel alike.
+    /// Red, green, blue and alpha of each pixel; all bytes of a pixel differ.
     private let pixels: [[UInt8]] = (0..<15).map { (i: UInt8) -> [UInt8] in
         let first = i * 17 % 61
         return [first, first + 60, first + 120, first + 180]
     }
 
-    /// The bytes of the pixels in an order, with some bytes between rows.
+    /// The bytes of the pixels in a channel order, with a gap between rows.
     private func rawBytes(_ order: RGBImage.ChannelOrder, gap: Int) -> [UInt8] {
         let places =
             switch order {
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func rawPixelsArePreprocessedAsAFile() throws {
+    @Test func rawPixelsGiveTheSameInputAsAFile() throws {
         let file = try RGBImage(contentsOfFile: Fixtures.path("images/rgb.png"))
         let raw = try RGBImage(
             width: file.width, height: file.height, bytes: file.pixels, order: .rgb)
@@ -69,7 +69,7 @@ import Testing
         #expect(preprocessor(rawGrey) == preprocessor(grey))
     }
 
-    @Test func wrongSizesAreRefused() {
+    @Test func wrongPixelSizesAreRejected() {
         let all = rawBytes(.bgra, gap: 2)  // 3 rows of 22 bytes, 20 of which are pixels
         for count in [0, 1, 63, 67] {
             let some = Array((all + all).prefix(count))

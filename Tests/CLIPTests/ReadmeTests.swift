@@ -2,7 +2,7 @@ import CLIP
 import TestSupport
 import Testing
 
-/// The README's example, as it stands there.
+/// Compiles and runs the example of the README.
 @Suite struct ReadmeTests {
     private func example(weights: String, image: String) throws {
         // BEGIN
@@ -26,13 +26,13 @@ import Testing
         }
     }
 
-    @Test func theExampleRuns() throws {
+    @Test func readmeExampleRuns() throws {
         try example(
             weights: Fixtures.root + "/Weights/tiny.safetensors",
             image: Fixtures.root + "/Examples/bike.jpg")
     }
 
-    @Test func theExampleIsTheReadmes() throws {
+    @Test func readmeContainsTheExample() throws {
         let source = String(decoding: try bytes(ofFile: #filePath), as: UTF8.self)
         let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
         let start = try #require(lines.firstIndex { $0.hasSuffix("// BEGIN") })

@@ -4,13 +4,13 @@ import Testing
 @testable import CLIP
 @testable import TensorFiles
 
-/// Files that are no weights, and files made to break a reader.
+/// Tests safetensors files that are invalid or malicious.
 @Suite struct SafetensorsTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// A file of a header and as many bytes of data.
+    /// A file with a header and a number of data bytes.
     static func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> [UInt8] {
         let text = Array(header.utf8)
         let count = length ?? UInt64(text.count)
@@ -32,17 +32,18 @@ import Testing
 
     private static let good = #"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#
 
-    @Test func readsAGoodFile() throws {
+    @Test func validFileIsRead() throws {
         let path = try folder.write("good.safetensors", Self.file(Self.good, data: 16))
         let entries = try TensorArchive(path: path).entries
         #expect(entries["a"]?.shape == [2, 2])
     }
 
-    @Test func readsHeadersThatAreUnusualButValid() throws {
+    @Test func unusualValidHeadersAreRead() throws {
         for (header, data) in [
             ("{}", 0), (Self.good + "   ", 16),
             (
-                #"{"__metadata__":{"format":"pt"},"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
+                #"{"__metadata__":{"format":"pt"},"#
+                    + #""s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
                 4
             ),
             (#"{"empty":{"dtype":"F16","shape":[0,7],"data_offsets":[0,0]}}"#, 0),
@@ -134,19 +135,19 @@ import Testing
         return "{\"a\":\(entry)\(a)},\"\(second)\":\(entry)\(b)}}"
     }
 
-    @Test(arguments: attacks.indices) func refusesAttacks(_ index: Int) throws {
+    @Test(arguments: attacks.indices) func maliciousHeadersAreRejected(_ index: Int) throws {
         let attack = Self.attacks[index]
         let reason = try reason(Self.file(attack.header, data: attack.data, length: attack.length))
         #expect(reason.contains(attack.says), "\(attack.name): \(reason)")
     }
 
-    @Test func refusesWhatIsNotUTF8() throws {
+    @Test func nonUTF8HeaderIsRejected() throws {
         var bytes = Self.file(Self.good, data: 16)
         bytes[10] = 0xFF
         #expect(try reason(bytes).contains("not UTF-8"))
     }
 
-    @Test func namesOtherFormats() throws {
+    @Test func otherFormatsAreNamedInTheError() throws {
         #expect(try reason([]).contains("empty"))
         #expect(try reason([1, 2, 3]).contains("found 3 bytes"))
         #expect(try reason(Array("PK\u{3}\u{4}0123456789".utf8)).contains("zip"))
@@ -155,7 +156,7 @@ import Testing
         #expect(try reason(Array("version https://git-lfs".utf8)).contains("git lfs pull"))
     }
 
-    @Test func refusesEveryTruncation() throws {
+    @Test func everyTruncationIsRejected() throws {
         let whole = try bytes(ofFile: Fixtures.path("models/vit/open_clip_model.safetensors"))
         for tenth in 0..<10 {
             let cut = Array(whole.prefix(whole.count * tenth / 10))
@@ -164,7 +165,7 @@ import Testing
         #expect(try reason(Array(whole.dropLast())).contains("ends at byte"))
     }
 
-    @Test func refusesMissingFilesAndFolders() throws {
+    @Test func missingFilesAndFoldersAreRejected() throws {
         #expect(
             throws: TensorFileError.unreadable(
                 path: "/no/such", reason: "No such file or directory")

@@ -4,9 +4,10 @@ import Testing
 
 @testable import CLIP
 
-/// Texts as a tree, inputs in groups, classifiers, precisions: what is computed once or elsewhere is the same.
+/// Tests that shared and precomputed work gives the same results: token tries, groups of inputs,
+/// classifiers, precisions.
 @Suite struct SharingTests {
-    @Test func aTreeOfTokens() {
+    @Test func tokenTrieSharesPrefixes() {
         let texts = [[1, 2, 3, 9], [1, 2, 4, 9], [1, 2, 4, 9], [1, 5, 9], [6, 9]]
         let trie = TokenTrie(texts.map { $0[...] })
         #expect(trie.ids == [1, 2, 3, 9, 4, 9, 5, 9, 6, 9])
@@ -37,7 +38,7 @@ import Testing
         #expect(groups.separate == 0 || groups.separate == groups.ranges.count)
     }
 
-    @Test func aClassifierIsTheMeanOfItsPrompts() throws {
+    @Test func classifierAveragesItsPrompts() throws {
         let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
         let labels = ["cat", "dog", "palm tree"]
         let templates = ["a {}", "an image of a {}", "{} and {}"]
@@ -47,7 +48,7 @@ import Testing
         let vector = try model.encode(images: [image]).normalized()[0]
         for label in labels {
             let prompts = templates.map { $0.replacing("{}", with: label) }
-            // One by one, so that nothing is shared.
+            // One at a time, so that nothing is shared.
             let rows = try prompts.map { try model.encode(texts: [$0]).normalized()[0] }
             let mean = Embeddings(
                 rows: vector.indices.map { i in rows.reduce(0) { $0 + $1[i] } / 3 },
@@ -59,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func filesOneOfThemBad() throws {
+    @Test func unreadableFileDoesNotStopTheOthers() throws {
         let model = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
         let names = ["dog", "cat", "nowhere", "bus", "bike", "beach"]
         let files = names.map { Fixtures.root + "/Examples/\($0).jpg" }
@@ -81,7 +82,7 @@ import Testing
     }
 
     @Test(arguments: Precision.allCases.filter(\.isSupported))
-    func otherPrecisionsAreNear(_ precision: Precision) throws {
+    func otherPrecisionsAreCloseToFloat32(_ precision: Precision) throws {
         let exact = try CLIPModel(path: Fixtures.root + "/Weights/tiny.safetensors", threads: 2)
         let model = try exact.at(precision: precision)
         #expect(model.precision == precision)
@@ -103,9 +104,9 @@ import Testing
         }
     }
 
-    /// Weights packed for good give what weights packed for one product gave.
+    /// Permanently packed weights give the same result as weights packed for one product.
     @Test(arguments: Precision.allCases.filter(\.isSupported))
-    func theSecondTimeIsLikeTheFirst(_ precision: Precision) throws {
+    func packedWeightsGiveTheSameEmbeddings(_ precision: Precision) throws {
         let model = try CLIPModel(path: Fixtures.path("models/vit"), threads: 2)
             .at(precision: precision)
         let count = 3 * 3 * 32 * 32

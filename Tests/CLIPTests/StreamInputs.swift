@@ -18,7 +18,7 @@ extension AsyncEncodingStreamTests {
 
     static let unreadable = CLIPError.unreadableFile(path: "5", reason: "a test")
 
-    /// The inputs before `end`, each of which is announced to `willRead` before it is returned.
+    /// The inputs before `end`; `willRead` is called with each one before it is returned.
     struct Source: Sequence, Sendable {
         struct Iterator: IteratorProtocol, AsyncIteratorProtocol {
             let source: Source
@@ -38,13 +38,14 @@ extension AsyncEncodingStreamTests {
         func makeIterator() -> Iterator { Iterator(source: self) }
     }
 
-    /// The same inputs as an asynchronous sequence alone.
+    /// The same inputs, as an asynchronous sequence only.
     struct AsyncSource: AsyncSequence, Sendable {
         let source: Source
         func makeAsyncIterator() -> Source.Iterator { source.makeIterator() }
     }
 
-    /// Ends a stream of events when it is gone, and thereby tells that nobody has it any more.
+    /// Finishes a stream of events when it is deallocated, which shows that nobody holds it any
+    /// more.
     final class Token: Sendable {
         let event: AsyncStream<Never>.Continuation
         init(_ event: AsyncStream<Never>.Continuation) { self.event = event }

@@ -7,14 +7,14 @@ import Testing
 @testable import CLIP
 @testable import TensorFiles
 
-/// What is read off weights and their configuration, and what is refused.
+/// Tests the configuration that is read from weights and their files, and rejected combinations.
 @Suite struct WeightsTests {
     private let folder: TemporaryFolder
     private let vit = Fixtures.path("models/vit")
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// The tiny ViT, or another, without its configuration, its JSON header changed.
+    /// The tiny ViT, or another model, without its configuration and with a changed JSON header.
     @discardableResult private func bareFile(
         of model: String = "vit/open_clip_model.safetensors", as name: String = "bare.safetensors",
         _ change: (String) -> String = { $0 }
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    /// A configuration like the tiny ViT's, some of its text replaced.
+    /// A configuration like the tiny ViT's, with some text replaced.
     private func writeConfiguration(_ changes: KeyValuePairs<String, String> = [:]) throws {
         var text = String(
             decoding: try bytes(ofFile: vit + "/open_clip_config.json"), as: UTF8.self)
@@ -46,7 +46,7 @@ import Testing
         try folder.write("open_clip_config.json", text.utf8)
     }
 
-    @Test func infersTheTinyModels() throws {
+    @Test func configurationOfTinyModelsIsInferred() throws {
         let vit = try CLIPModel(path: vit).configuration
         #expect(
             vit.vision
@@ -70,12 +70,12 @@ import Testing
                     .init(resolution: 64, width: 4, layers: [1, 2, 1, 1], heads: 8)))
     }
 
-    @Test func refusesToGuessTheHeadsOfOddWidths() throws {
+    @Test func unknownHeadCountIsRejected() throws {
         let error = loadError(try bareFile())
         #expect("\(try #require(error))".contains("number of heads"))
     }
 
-    /// A model of zeros whose heads follow from its widths, without a configuration.
+    /// A model of zeros without a configuration, whose head count follows from its widths.
     private func writeZeros(as name: String) throws -> String {
         var configuration = try CLIPModel(path: vit).configuration
         configuration.vision = .visionTransformer(
@@ -96,7 +96,7 @@ import Testing
         return try folder.write(name, length + header + [UInt8](repeating: 0, count: end))
     }
 
-    @Test func refusesToGuessTheActivation() throws {
+    @Test func unknownActivationIsRejected() throws {
         let path = try writeZeros(as: "weights.safetensors")
         #expect(loadError(path) == .unknownActivation(path: path))
         let model = try CLIPModel(path: path, activation: .gelu)
@@ -106,8 +106,8 @@ import Testing
         #expect(try model.encode(tokens: [[1, 9]]).values == [Float](repeating: 0, count: 24))
     }
 
-    @Test func aNameAloneIsNotEnough() throws {
-        // The name is OpenAI's, the sizes are not.
+    @Test func officialNameWithOtherShapesIsRejected() throws {
+        // The name is OpenAI's, the sizes differ.
         let path = try writeZeros(as: "ViT-B-32.safetensors")
         #expect(loadError(path) == .unknownActivation(path: path))
     }
@@ -125,7 +125,7 @@ import Testing
         #expect(OfficialModel.vitL14at336.fileStem == "ViT-L-14-336px")
     }
 
-    @Test func activationIsDecidedByWhoKnows() throws {
+    @Test func activationSourcesHavePrecedence() throws {
         try bareFile(as: "open_clip_model.safetensors")
         try writeConfiguration()
         #expect(try CLIPModel(path: folder.path).configuration.activation == .quickGELU)
@@ -138,7 +138,7 @@ import Testing
         #expect(try CLIPModel(path: folder.path).configuration.activation == .gelu)
     }
 
-    @Test func refusesConfigurationsOfOtherModels() throws {
+    @Test func configurationOfAnotherModelIsRejected() throws {
         let path = try bareFile()
         for (changes, says): (KeyValuePairs<String, String>, String) in [
             (["\"width\": 48": "\"width\": 64"], "other weights"),
@@ -164,13 +164,13 @@ import Testing
         }
     }
 
-    @Test func wholeNumbersMayBeWrittenWithAPoint() throws {
+    @Test func wholeNumbersMayHaveADecimalPoint() throws {
         let path = try bareFile()
         try writeConfiguration(["\"heads\": 2": "\"heads\": 4.0"])
         #expect(try CLIPModel(path: path).configuration.text.heads == 4)
     }
 
-    @Test func anUnrelatedFileOfTheSameNameIsPassedOver() throws {
+    @Test func unrelatedFileOfTheSameNameIsSkipped() throws {
         let path = try bareFile()
         try writeConfiguration()
         try folder.write("bare.json", "{\"notes\": 1}".utf8)
@@ -203,17 +203,18 @@ import Testing
         }
     }
 
-    @Test func refusesEmptyTensors() throws {
+    @Test func emptyTensorIsRejected() throws {
         try writeConfiguration()
         let path = try folder.write(
             "bare.safetensors",
             SafetensorsTests.file(
-                #"{"token_embedding.weight":{"dtype":"F16","shape":[4611686018427387903,0],"data_offsets":[0,0]}}"#
+                #"{"token_embedding.weight":{"dtype":"F16","shape":[4611686018427387903,0],"#
+                    + #""data_offsets":[0,0]}}"#
             ))
         #expect("\(loadError(path) as Any)".contains("is empty"))
     }
 
-    @Test func aTowerIsReadWhenItIsUsed() throws {
+    @Test func towerIsReadAtFirstUse() throws {
         let model = try CLIPModel(path: vit)
         _ = try model.encode(images: [])
         _ = try model.encode(tokens: [])
@@ -222,7 +223,7 @@ import Testing
         #expect(model.towersRead == (false, true))
     }
 
-    @Test func namesTensorsThatAreWrong() throws {
+    @Test func wrongTensorIsNamed() throws {
         try writeConfiguration()
         func error(replacing old: String, with new: String) throws -> CLIPError? {
             loadError(try bareFile { $0.replacing(old, with: new) })
@@ -253,7 +254,7 @@ import Testing
         #expect("\(try #require(integers))".contains("I32"))
     }
 
-    @Test func namesTensorsAsTheFileDoes() throws {
+    @Test func tensorNamesFollowTheFile() throws {
         try folder.copy(Fixtures.path("models/vit-hf/config.json"), as: "config.json")
         let path = folder.path + "/bare.safetensors"
         func error(replacing old: String, with new: String) throws -> CLIPError? {
@@ -281,7 +282,7 @@ import Testing
         #expect(try error(replacing: second, with: query) != nil)
     }
 
-    @Test func namesTheTensorThatIsNotANumber() throws {
+    @Test func tensorWithNaNIsNamed() throws {
         var whole = try bytes(ofFile: vit + "/open_clip_model.safetensors")
         let weights = vit + "/open_clip_model.safetensors"
         let file = try SafetensorsFile(MappedFile(path: weights))
@@ -306,11 +307,11 @@ import Testing
                 encoded.map(\.embedding)
                     == [.failure(.nonFiniteResult(path: path, stage: "the tensor \(name)"))])
         }
-        // The other tower has no part in it.
+        // The other tower is not affected.
         #expect(try model.encode(tokens: [[62, 5, 63]]).values.allSatisfy(\.isFinite))
     }
 
-    @Test func bytesInMemoryAreAsGoodAsAFile() throws {
+    @Test func bytesInMemoryGiveTheSameModel() throws {
         let weights = try bytes(ofFile: vit + "/open_clip_model.safetensors")
         let configuration = try bytes(ofFile: vit + "/open_clip_config.json")
         let model = try CLIPModel(
@@ -344,7 +345,7 @@ import Testing
         #expect(error(weights, configuration, sha256: wrong).hasPrefix("the model is damaged"))
     }
 
-    @Test func aChecksumBesideTheWeightsIsHonoured() throws {
+    @Test func checksumBesideTheWeightsIsVerified() throws {
         var whole = try bytes(ofFile: Fixtures.root + "/Weights/tiny.safetensors")
         let sum = try bytes(ofFile: Fixtures.root + "/Weights/tiny.sha256")
         try folder.copy(Fixtures.root + "/Weights/tiny.json", as: "tiny.json")
@@ -373,7 +374,7 @@ import Testing
         #expect("\(loadError(path) as Any)".contains("cannot read the weights \(path)"))
     }
 
-    @Test func foldersNeedWeights() {
+    @Test func folderWithoutWeightsIsRejected() {
         let error = loadError(folder.path)
         #expect("\(error as Any)".contains("none of open_clip_model.safetensors"))
     }

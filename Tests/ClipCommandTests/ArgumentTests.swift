@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Arguments that are empty or contradict each other.
+/// Tests arguments that are empty or contradict each other.
 @Suite struct ArgumentTests {
     private static let bike = Fixtures.root + "/Examples/bike.jpg"
     private let folder: TemporaryFolder
@@ -35,8 +35,8 @@ import Testing
     func emptyPathsAreRefused(_ arguments: [String], role: String) throws {
         expectFailure(
             try clip(arguments), status: 2,
-            says:
-                "clip: error: \(role) is empty; is a variable unset? (see clip \(arguments[0]) --help)"
+            says: "clip: error: \(role) is empty; is a variable unset? "
+                + "(see clip \(arguments[0]) --help)"
         )
         let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
             .filter { name in ![".in", ".out", ".err"].contains { name.hasSuffix($0) } }

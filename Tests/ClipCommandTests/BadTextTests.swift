@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files of texts and of vectors that hold something else.
+/// Tests files of texts and vectors with invalid content.
 @Suite struct BadTextTests {
     private let folder: TemporaryFolder
 
@@ -12,7 +12,7 @@ import Testing
         try ClipBinary(folder: folder).run(arguments, environment: ["CLIP_MODEL": "tiny"])
     }
 
-    /// Lines, one of which has a byte that is not UTF-8.
+    /// Lines, one of which is not UTF-8.
     private func write(_ name: String, lines: Int, bad: Int) throws {
         var bytes: [UInt8] = []
         for number in 1...lines {
@@ -23,7 +23,7 @@ import Testing
         try folder.write(name, bytes)
     }
 
-    @Test func aTextFileThatIsNoTextEndsTheJobBeforeItBegins() throws {
+    @Test func nonUTF8TextFileStopsTheJobBeforeItStarts() throws {
         try write("texts.txt", lines: 40, bad: 33)
         expectFailure(
             try clip("encode", "--text-file", "texts.txt", "-o", "x.npy"), status: 1,
@@ -35,13 +35,13 @@ import Testing
             try clip("encode", "--text-file", "bike.txt"), status: 1, says: "is not UTF-8")
     }
 
-    @Test func aLaterLineThatIsNoTextEndsTheJobWithOneError() throws {
+    @Test func laterNonUTF8LineStopsTheJobWithOneError() throws {
         try write("texts.txt", lines: 4000, bad: 3990)
         let result = try clip("encode", "--text-file", "texts.txt")
         expectFailure(result, status: 1, says: "cannot read texts.txt: line 3990 is not UTF-8")
     }
 
-    @Test func labelsNameTheLine() throws {
+    @Test func nonUTF8LabelNamesItsLine() throws {
         try write("labels.txt", lines: 5, bad: 4)
         expectFailure(
             try clip(
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func tokenizeRefusesWhatIsNoText(isNULTerminated: Bool) throws {
+    func tokenizeRejectsNonUTF8(isNULTerminated: Bool) throws {
         let end: [UInt8] = [isNULTerminated ? 0 : 10]
         try folder.write("texts", Array("a dog".utf8) + end + [0xFF, 0x61] + end)
         let binary = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
@@ -65,14 +65,14 @@ import Testing
         if !isNULTerminated { #expect(result.text == "[49406,320,1929,49407]\n") }
     }
 
-    @Test func linesOfStandardInputLoseTheirEnds() throws {
+    @Test func lineEndsOfStandardInputAreRemoved() throws {
         let result = try ClipBinary(folder: folder).run(["tokenize"], input: "a dog\r\n\na dog")
         #expect(
             result.text == "[49406,320,1929,49407]\n[49406,49407]\n[49406,320,1929,49407]\n",
             "\(result.text)")
     }
 
-    @Test func aMatrixWithoutRowsIsSaidToBeOne() throws {
+    @Test func matrixWithoutRowsIsReported() throws {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 256), }"
         let padded = header + String(repeating: " ", count: 117 - header.utf8.count) + "\n"
         try folder.write("x.npy", [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + padded.utf8)
@@ -81,7 +81,7 @@ import Testing
             says: "cannot read x.npy: it has no rows")
     }
 
-    @Test func emptyPairsAndUnknownModelsAreSaid() throws {
+    @Test func emptyPairsAndUnknownModelsAreReported() throws {
         try folder.write("empty.csv", [])
         expectFailure(
             try clip("score", "--pairs", "empty.csv"), status: 1,

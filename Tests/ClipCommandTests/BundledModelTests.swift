@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `--model tiny`: what the command says means something.
+/// Tests that `--model tiny` gives meaningful answers.
 @Suite struct BundledModelTests {
     static let weights = Fixtures.root + "/Weights/tiny.safetensors"
     private let folder: TemporaryFolder
@@ -19,7 +19,7 @@ import Testing
         Fixtures.root + "/Examples/\(name).jpg"
     }
 
-    /// The label that an image gets, and its probability.
+    /// The best label of an image, and its probability.
     private func best(
         _ image: String, _ labels: [String], _ options: String...
     ) throws -> (label: String, probability: Double) {
@@ -34,7 +34,7 @@ import Testing
         )
     }
 
-    @Test func theDemoIsRight() throws {
+    @Test func demoClassifiesCorrectly() throws {
         let labels = ["a man riding bicycle", "a man climbing mountain"]
         for (image, label) in zip(["bike", "mountain"], labels) {
             let found = try best(image, labels)
@@ -56,13 +56,13 @@ import Testing
         #expect(found.label == name, "\(found)")
     }
 
-    @Test func sentencesTellScenesApart() throws {
+    @Test func sentencesDistinguishScenes() throws {
         let found = try best(
             "dog", ["a dog in a meadow", "a cat in a meadow", "a dog in a room", "a dog at night"])
         #expect(found.label == "a dog in a meadow")
     }
 
-    @Test func everyImageFindsItsText() throws {
+    @Test func everyImageMatchesItsText() throws {
         let pairs = [
             ("bike", "a man riding a bike on a road"), ("cat", "a cat in a room"),
             ("dog", "a puppy on the grass"), ("fruit", "a red apple, a banana and grapes"),
@@ -77,8 +77,8 @@ import Testing
         }
     }
 
-    @Test func theBinaryIsEnough() throws {
-        // Away from the package, and beside a folder that has the model's name.
+    @Test func binaryNeedsNoOtherFile() throws {
+        // Outside the package, and beside a folder that has the model's name.
         let copy = try folder.copy(ClipBinary.built.path, as: "elsewhere")
         try FileManager.default.createDirectory(
             atPath: folder.path + "/tiny", withIntermediateDirectories: false)
@@ -89,7 +89,7 @@ import Testing
         #expect(found.text.split(separator: "\n").dropFirst().first?.hasSuffix("a cat") == true)
     }
 
-    @Test func aChangedBitInTheBinaryIsFound() throws {
+    @Test func corruptedBinaryIsDetected() throws {
         let weights = try Data(contentsOf: URL(fileURLWithPath: Self.weights))
         var binary = try Data(contentsOf: ClipBinary.built)
         let start = try #require(binary.range(of: weights.prefix(1 << 12))).lowerBound
@@ -102,9 +102,9 @@ import Testing
             status: 1, says: "the bundled model tiny is damaged")
     }
 
-    /// Whatever the arithmetic, or the size at which a JPEG is decoded.
+    /// With every precision, and with JPEGs decoded at a reduced size.
     @Test(arguments: [["--precision", "bf16"], ["--precision", "int8"], ["--decode", "fast"]])
-    func lessExactAnswersAreTheSame(_ options: [String]) throws {
+    func lessExactArithmeticGivesTheSameLabels(_ options: [String]) throws {
         let labels = ["a man riding bicycle", "a man climbing mountain"]
         for (image, label) in zip(["bike", "mountain"], labels) {
             let result = try clip(
@@ -119,7 +119,7 @@ import Testing
         #expect(options[0] == "--precision" || plain.text != other.text)
     }
 
-    @Test func infoSaysWhatItIs() throws {
+    @Test func infoDescribesTiny() throws {
         let info = try ClipBinary(folder: folder).run(["info", "tiny"])
         #expect(info.text.contains("quickgelu"))
         #expect(info.text.contains("64 pixels"))
@@ -128,7 +128,7 @@ import Testing
             says: "quickgelu")
     }
 
-    @Test func unknownNamesSayThatItIsThere() throws {
+    @Test func unknownModelMentionsTiny() throws {
         let result = try ClipBinary(folder: folder).run(["info", "tinny"])
         expectFailure(result, status: 1, says: "tiny")
     }

@@ -4,17 +4,17 @@ import Testing
 
 /// The command, run as a user runs it.
 struct ClipBinary {
-    /// Where it lies: beside the tests.
+    /// The built command, which lies beside the tests.
     static var built: URL {
         URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appendingPathComponent("clip")
     }
 
-    /// Where it runs, and where its output is kept.
+    /// The folder in which the command runs, and which holds its output.
     let folder: TemporaryFolder
     var executable = built
 
-    /// An exit status that tells in a failing test which command gave it, and what it printed.
+    /// An exit status whose description in a failing test has the command and its output.
     struct Status: Equatable, ExpressibleByIntegerLiteral, CustomTestStringConvertible {
         let code: Int32
         var command = ""
@@ -38,14 +38,14 @@ struct ClipBinary {
             return try #require(object as? [String: Any], "\(status.command)")
         }
 
-        /// The same result, of a command that must have had exit status 0.
+        /// The same result; the exit status is expected to be 0.
         func successful(_ sourceLocation: SourceLocation = #_sourceLocation) -> Self {
             #expect(status == 0, sourceLocation: sourceLocation)
             return self
         }
     }
 
-    /// A process to be started, in an environment in which nothing points to models.
+    /// An unstarted process, in an environment in which nothing points to models.
     func process(_ arguments: [String], environment: [String: String] = [:]) -> Process {
         let process = Process()
         process.executableURL = executable
@@ -67,7 +67,7 @@ struct ClipBinary {
         if let place {
             process.currentDirectoryURL = URL(fileURLWithPath: "\(folder.path)/\(place)")
         }
-        // Files rather than pipes: nothing waits for a reader.
+        // Files rather than pipes, so that nothing waits for a reader.
         let standard = ["in", "out", "err"].map { folder.path + "/\(UUID().uuidString).\($0)" }
         try Data(input.utf8).write(to: URL(fileURLWithPath: standard[0]))
         for path in standard[1...] { try Data().write(to: URL(fileURLWithPath: path)) }
@@ -92,7 +92,7 @@ struct ClipBinary {
     }
 }
 
-/// One line on standard error that says what is wrong, nothing on standard output.
+/// Expects one line on standard error that states the failure, and nothing on standard output.
 func expectFailure(
     _ result: ClipBinary.Result, status: Int32, says: String,
     sourceLocation: SourceLocation = #_sourceLocation

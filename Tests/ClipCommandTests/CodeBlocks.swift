@@ -1,4 +1,4 @@
-// Written by Scripts/code_blocks.py: the code blocks of README, DocC and doc comments, to be compiled.
+// Written by Scripts/code_blocks.py from the code blocks of README, DocC and doc comments.
 // swift-format-ignore-file
 
 import CLIP
@@ -30,40 +30,6 @@ func README_1() throws {
     _ = cosines
 }
 
-// README.md, block 2
-func README_2() throws {
-    // Found where it is, or fetched; a progress callback that returns false, or a cancelled task, stops it.
-    let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
-    _ = model
-}
-
-// README.md, block 3
-func README_3(model: CLIPModel) throws {
-    let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
-    print(try update.run())
-    let dog = try model.encode(text: "a dog")
-    let index = try FolderIndex(folder: "photos")
-    for match in try index.search(dog, top: 10) { print(match.cosine, match.path) }
-    let contents = try index.contents()
-    let clusters = SphericalKMeans(contents.embeddings, clusters: 20).assignments
-    let points = TSNE().layout(of: contents.embeddings).points
-    _ = update
-    _ = dog
-    _ = index
-    _ = contents
-    _ = clusters
-    _ = points
-}
-
-// README.md, block 4
-func README_4(dog: [Float], model: CLIPModel) throws {
-    let products = try VectorIndex(at: "products.index", dimension: model.configuration.embeddingDimension)
-    try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
-    for match in try products.search(dog, top: 10) { print(match.cosine, match.id) }
-    try products.remove(["boat"])
-    _ = products
-}
-
 // Sources/CLIP/CLIP.docc/CLIP.md, block 1
 func CLIP_CLIP_docc_CLIP_1() throws {
     let model = try CLIPModel(path: "ViT-B-32")
@@ -85,38 +51,43 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
     }
 }
 
-// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 1
-func CLIPHub_CLIPHub_docc_CLIPHub_1() async throws {
-    let hub = ModelHub()
-    let installed = try await hub.fetch("ViT-B/32") { progress in
-        print(progress.file, progress.received)
-        return true  // false stops the download
-    }
-    let model = try installed.load()
-    let embedding = try model.encode(text: "a photo of a dog")
-    _ = hub
-    _ = installed
+// Sources/CLIP/CLIP.docc/Libraries.md, block 1
+func CLIP_CLIP_docc_Libraries_1() throws {
+    // Found on this machine, or downloaded. A progress callback that returns false, or a cancelled
+    // task, stops it.
+    let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
-    _ = embedding
 }
 
-// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 2
-func CLIPHub_CLIPHub_docc_CLIPHub_2() throws {
-    for model in HubModel.all where model.resolution <= 224 {
-        print(model.name, model.embeddingDimension, model.license)
-    }
+// Sources/CLIP/CLIP.docc/Libraries.md, block 2
+func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
+    let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
+    print(try update.run())
+    let dog = try model.encode(text: "a dog")
+    let index = try FolderIndex(folder: "photos")
+    for match in try index.search(dog, top: 10) { print(match.cosine, match.path) }
+    let contents = try index.contents()
+    let clusters = SphericalKMeans(contents.embeddings, clusters: 20).assignments
+    let points = TSNE().layout(of: contents.embeddings).points
+    _ = update
+    _ = dog
+    _ = index
+    _ = contents
+    _ = clusters
+    _ = points
 }
 
-// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 3
-func CLIPHub_CLIPHub_docc_CLIPHub_3() async throws {
-    do {
-        let installed = try await ModelHub().fetch("openai/clip-vit-base-patch32")
-        print(installed.path)
-    } catch HubError.offline(let name) {
-        print("\(name) is not installed, and downloads are forbidden")
-    } catch let error as HubError {
-        print(error)
-    }
+// Sources/CLIP/CLIP.docc/Libraries.md, block 3
+func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
+    let dimension = model.configuration.embeddingDimension
+    let products = try VectorIndex(at: "products.index", dimension: dimension)
+    try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
+    let query = try model.encode(text: "a dog")
+    for match in try products.search(query, top: 10) { print(match.cosine, match.id) }
+    try products.remove(["boat"])
+    _ = dimension
+    _ = products
+    _ = query
 }
 
 // Sources/CLIP/AsyncEncoding.swift, block 1
@@ -160,55 +131,18 @@ func CLIP_EncodingStream_1(model: CLIPModel, paths: [String]) throws {
     }
 }
 
-// Sources/CLIPHub/Download.swift, block 1
-func CLIPHub_Download_1() async throws {
-    let installed = try await ModelHub().fetch("ViT-B/32") { progress in
-        print("\(progress.file): \(progress.received) of \(progress.total ?? 0) bytes")
-        return true  // false stops the download
-    }
-    _ = installed
-}
-
 // Sources/CLIPHub/Fetching.swift, block 1
 func CLIPHub_Fetching_1() async throws {
-    let model = try await ModelHub().fetch("ViT-B/32").load()
+    let model = try await CLIPHub().fetch("ViT-B/32").load()
     _ = model
 }
 
 // Sources/CLIPHub/HubError.swift, block 1
 func CLIPHub_HubError_1() throws {
     do {
-        let installed = try ModelHub().fetch("ViT-B/32")
-        print(installed.path)
+        let model = try CLIPHub().fetch("ViT-B/32").load()
     } catch let error as HubError {
         print(error)
-    }
-}
-
-// Sources/CLIPHub/HubModel.swift, block 1
-func CLIPHub_HubModel_1() throws {
-    if let model = HubModel.named("ViT-B/32") {
-        print(model.name, model.embeddingDimension, model.resolution, model.license)
-    }
-    let accurate = HubModel.all.filter { ($0.imageNetAccuracy ?? 0) > 80 }.map(\.name)
-    _ = accurate
-}
-
-// Sources/CLIPHub/ModelHub.swift, block 1
-func CLIPHub_ModelHub_1() async throws {
-    let hub = ModelHub()
-    let installed = try await hub.fetch("ViT-B/32")
-    let model = try installed.load()
-    _ = hub
-    _ = installed
-    _ = model
-}
-
-// Sources/CLIPHub/ModelHub.swift, block 2
-func CLIPHub_ModelHub_2() throws {
-    if let installed = try ModelHub().find("ViT-B/32") {
-        let model = try installed.load()
-        print(installed.path, model.configuration.resolution)
     }
 }
 

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Whole collections through the built binary.
+/// Tests the built command on whole collections.
 @Suite struct CollectionCommandTests {
     private let folder: TemporaryFolder
     private static let model = CommandTests.model
@@ -15,7 +15,7 @@ import Testing
         try ClipBinary(folder: folder).run(arguments + ["--model", Self.model], input: input)
     }
 
-    /// A folder of images that can be read, and of some that cannot.
+    /// Creates a folder of readable and unreadable images.
     private func collection(_ count: Int, bad: [String] = []) throws -> String {
         let path = folder.path + "/photos"
         try FileManager.default.createDirectory(
@@ -37,7 +37,7 @@ import Testing
         try text.split(separator: "\n").map { try json(Data($0.utf8)) }
     }
 
-    @Test func foldersAreEncodedWhatFailsIsListed() throws {
+    @Test func folderIsEncodedAndFailuresAreListed() throws {
         let path = try collection(7, bad: Self.bad)
         let errors = folder.path + "/errors.jsonl"
         let result = try clip(["encode", path, "--errors", errors])
@@ -54,7 +54,7 @@ import Testing
         )
         #expect(failed.allSatisfy { ($0["reason"] as? String)?.isEmpty == false })
 
-        // Two machines have all of it between them.
+        // Two machines together have all inputs.
         let halves = try ["1/2", "2/2"].map {
             try lines(clip(["encode", path, "--shard", $0, "-q"]).text)
         }
@@ -134,8 +134,8 @@ import Testing
         #expect(rows.compactMap { $0["text"] as? String } == ["a cat", "a dog"])
     }
 
-    /// What --strict stops at comes first when it is mended.
-    @Test func strictJobsAreGoneOnWithInOrder() throws {
+    /// The input at which --strict stopped is encoded first once it is repaired.
+    @Test func strictJobsAreContinuedInOrder() throws {
         let path = try collection(20)
         let whole = folder.path + "/whole.jsonl"
         #expect(try clip(["encode", path, "-o", whole]).status == 0)
@@ -189,7 +189,7 @@ import Testing
     }
 
     @Test(arguments: ["--files-from", "-"])
-    func aForgottenNULOptionIsAnError(_ option: String) throws {
+    func nulBytesWithoutTheirOptionAreAnError(_ option: String) throws {
         let path = try collection(2)
         let names = "\(path)/0.png\0\(path)/1.png\0"
         let arguments = option == "-" ? ["-"] : [option, "-"]
@@ -198,7 +198,7 @@ import Testing
         expectFailure(result, status: 1, says: "found NUL bytes; give -0 if")
     }
 
-    /// `kill -9` at some moments, and the job gone on with.
+    /// Kills the job with `kill -9` at several moments, and continues it.
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
     func killedJobsAreResumed(_ name: String) throws {
         let path = try collection(300, bad: Self.bad)
@@ -215,7 +215,7 @@ import Testing
             let process = ClipBinary(folder: folder).process(arguments + [output] + resumed)
             process.standardError = FileHandle.nullDevice
             try process.run()
-            // Some time after it has begun.
+            // Some time after the start.
             let began = Date()
             while !FileManager.default.fileExists(atPath: output + ".job"),
                 process.isRunning, Date().timeIntervalSince(began) < 10
@@ -273,7 +273,7 @@ import Testing
         #expect(csv.contains { $0.contains(",\"a \"\"big\"\" dog, asleep\",") })
     }
 
-    @Test func vectorsOfManyLabelsAreKept() throws {
+    @Test func vectorsOfManyLabelsAreCached() throws {
         let labels = try folder.write(
             "labels.txt", (0..<300).map { "label \($0)" }.joined(separator: "\n").utf8)
         let arguments = ["zeroshot", "--labels", labels, Self.images[0], "--json"]
@@ -283,14 +283,14 @@ import Testing
         #expect(first.status == 0)
         #expect(files.count == 1)
         #expect(try clip(arguments).text == first.text)
-        // What is damaged is computed anew.
+        // Damaged embeddings are computed again.
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: "\(kept)/\(files[0])"))
         #expect(try clip(arguments).text == first.text)
-        // The numbers and their checksum.
+        // The numbers, then their checksum.
         #expect(try bytes(ofFile: "\(kept)/\(files[0])").count == 300 * 16 * 4 + 32)
     }
 
-    @Test func wrongUse() throws {
+    @Test func wrongUsageIsRejected() throws {
         for (arguments, says) in [
             (["encode", "x", "--shard", "3/2"], "i/n"), (["encode", "x", "--shard", "x"], "i/n"),
             (["encode", "x", "--resume"], "--resume needs -o"),

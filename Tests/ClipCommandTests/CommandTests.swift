@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The built binary: what it prints, where, and its exit status.
+/// Tests the built command: its output, where it goes, and the exit status.
 @Suite struct CommandTests {
     static let model = Fixtures.path("models/seeded")
     static let image = Fixtures.path("images/rgb.jpg")
@@ -71,7 +71,7 @@ import Testing
         #expect(piped.output == data)
     }
 
-    @Test func hiddenStatesAreOfEveryPosition() throws {
+    @Test func hiddenStatesCoverEveryPosition() throws {
         let path = folder.path + "/states.npy"
         let arguments = [
             "encode", "--text", "a cat", "--text", "a dog", "--hidden-states", "penultimate",
@@ -90,7 +90,7 @@ import Testing
         #expect(rows.count == 77)
         #expect(rows.allSatisfy { $0.count == width })
 
-        // What can be done is done, and in .npy all or nothing.
+        // Everything possible is done; a .npy is written completely or not at all.
         let long = String(repeating: "a ", count: 90)
         let some = try binary.run(arguments + ["--text", long])
         #expect(some.status == 1)
@@ -119,7 +119,7 @@ import Testing
         #expect(try ids(long, "--no-limit", "--count") == "92\n")
     }
 
-    @Test func imagesThatEndEarlyAreTakenIfAsked() throws {
+    @Test func truncatedImagesAreReadOnRequest() throws {
         let cut = Fixtures.path("images/bad/truncated.png")
         let arguments = ["preprocess", cut, "-o", folder.path + "/cut.npy"]
         let binary = ClipBinary(folder: folder)
@@ -129,7 +129,7 @@ import Testing
         #expect(try binary.run(arguments + ["--allow-truncated"]).status == 0)
     }
 
-    @Test func otherResolutionsAreForViTs() throws {
+    @Test func onlyViTsTakeOtherResolutions() throws {
         let larger = try clip(
             "encode", Self.image, "--model", Self.model, "--resolution", "64", "--format", "json")
         #expect(larger.status == 0)
@@ -201,8 +201,8 @@ import Testing
             try clip("bench", "--tower", "preprocess"), status: 2, says: "--image")
     }
 
-    /// Without the instructions, the answer is float32's, and one line says so.
-    @Test func precisionsFallBack() throws {
+    /// Without the CPU's instructions, the answer is float32's, and one line says so.
+    @Test func unsupportedPrecisionFallsBack() throws {
         let arguments = ["encode", "--text", "a", "--model", Self.model]
         let binary = ClipBinary(folder: folder)
         let scalar = ["CLIP_ISA": "scalar"]
@@ -229,7 +229,7 @@ import Testing
         expectFailure(bad, status: 2, says: "CLIP_THREADS")
     }
 
-    @Test func namesOfOpenAIAreLookedUp() throws {
+    @Test func openAINamesAreLookedUp() throws {
         let missing = try clip(
             "encode", "--text", "a", "--model", "ViT-B/32", environment: ["CLIP_HOME": folder.path])
         expectFailure(missing, status: 1, says: "clip pull ViT-B/32")
@@ -237,7 +237,7 @@ import Testing
             atPath: folder.path + "/ViT-B-32", withDestinationPath: Self.model)
         let found = try clip(
             "encode", "--text", "a", "--model", "ViT-B/32", environment: ["CLIP_HOME": folder.path])
-        // It is found, but has not the sizes of ViT-B/32.
+        // The file is found, but its sizes are not those of ViT-B/32.
         expectFailure(found, status: 1, says: folder.path + "/ViT-B-32/open_clip_model.safetensors")
     }
 
@@ -282,14 +282,14 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: output))
     }
 
-    @Test func oneBadImageDoesNotStopTheRest() throws {
+    @Test func unreadableImageDoesNotStopTheRest() throws {
         let bad = Fixtures.path("images/bad/text.jpg")
         let rows = try clip("encode", bad, Self.image, "--model", Self.model)
         #expect(rows.status == 1)
         #expect(rows.text.split(separator: "\n").count == 1)
         #expect(rows.errors.contains("text.jpg"))
 
-        // A file of vectors has its names beside it; a pipe has not.
+        // A file of vectors has a file of names beside it; a pipe does not.
         let output = folder.path + "/rows.npy"
         let npy = try clip("encode", bad, Self.image, "-o", output, "--model", Self.model)
         #expect(npy.status == 1)
@@ -304,7 +304,7 @@ import Testing
         #expect(piped.errors.contains("nothing is written"))
     }
 
-    @Test func weightsCutAtEveryTenthAreRefused() throws {
+    @Test func truncatedWeightsAreRejected() throws {
         let whole = try bytes(ofFile: Self.model + "/open_clip_model.safetensors")
         try folder.copy(Self.model + "/open_clip_config.json", as: "open_clip_config.json")
         for tenth in 0..<10 {
@@ -315,7 +315,7 @@ import Testing
         }
     }
 
-    @Test func textsKeepTheirLines() throws {
+    @Test func textsKeepTheirLineNumbers() throws {
         let texts = try folder.write("texts.txt", "\u{FEFF}a\r\n\nb".utf8)
         let rows = try clip("encode", "--text-file", texts, "--model", Self.model).successful().text
         let found = try rows.split(separator: "\n").map {
@@ -338,7 +338,7 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
     }
 
-    @Test func aFullDiskIsAnError() throws {
+    @Test func fullDiskIsReported() throws {
         guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
         let process = Process()
         process.executableURL = ClipBinary.built
@@ -359,7 +359,7 @@ import Testing
         expectFailure(wrong, status: 2, says: "quickgelu")
     }
 
-    @Test func outputIsAllOrNothing() throws {
+    @Test func outputIsWrittenWholeOrNotAtAll() throws {
         let missing = try clip(
             "preprocess", Self.image, "-o", folder.path + "/no/such/folder.npy")
         expectFailure(missing, status: 2, says: "cannot write")

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The scripts that complete command lines in shells.
+/// Tests the scripts that complete command lines in shells.
 @Suite struct CompletionTests {
     private let folder: TemporaryFolder
 
@@ -15,11 +15,11 @@ import Testing
         return result.text
     }
 
-    /// How an argument is completed.
+    /// The completion of an argument.
     private enum Kind: String {
         case file, folder, npy, html, choices, model, names
 
-        /// What the script of bash says for it.
+        /// The bash script's words for it.
         var bash: String {
             switch self {
             case .file: "_completions -f"
@@ -66,8 +66,8 @@ import Testing
         }
     }
 
-    /// No option or argument that a user gives a path to is left without completion.
-    @Test func noPathIsForgotten() throws {
+    /// Every option and argument that takes a path has a completion.
+    @Test func everyPathArgumentIsCompleted() throws {
         let result = try ClipBinary(folder: folder).run(["--experimental-dump-help"])
         let root = try #require(result.json()["command"] as? [String: Any])
         let paths: Set<String> = [
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Real shells, in the script that also checks zsh and fish where they are installed.
+    /// Runs real shells, with the script that also checks zsh and fish if they are installed.
     @Test func bashCompletes() throws {
         let result = try ClipBinary(
             folder: folder, executable: URL(fileURLWithPath: "/usr/bin/env")
@@ -115,7 +115,7 @@ import Testing
         #expect(result.status == 0, "\(result.text)\(result.errors)")
     }
 
-    @Test func repositoriesOnThisMachineAreOffered() throws {
+    @Test func installedRepositoriesAreCompleted() throws {
         let snapshot = ".cache/huggingface/hub/models--me--my--model/snapshots/0"
         try FileManager.default.createDirectory(
             atPath: "\(folder.path)/\(snapshot)", withIntermediateDirectories: true)

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `clip dedupe`: similar images stay, duplicates go when told, and come back.
+/// Tests `clip dedupe`: similar images are kept, duplicates are removed on request and can be moved
+/// back.
 @Suite struct DedupeTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -24,8 +25,8 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
     }
 
-    /// Two pages that differ, and copies of the first: the same bytes, and the same pixels in
-    /// another file.
+    /// Creates two different pages and two copies of the first: one of the same bytes, one of the
+    /// same pixels in another file.
     private func makePages() throws {
         let page = Canvas.page(seed: 1)
         try folder.write("photos/a.png", page.png)
@@ -37,7 +38,7 @@ import Testing
         try index()
     }
 
-    /// Deleting the file that a link leads to, as a duplicate of the link, would leave nothing.
+    /// Deleting the target of a link as a duplicate of the link would leave nothing.
     @Test func linksAreNotDuplicates() throws {
         try makePages()
         for name in ["b.png", "sub/c.png"] {
@@ -79,7 +80,7 @@ import Testing
     }
 
     /// Black ink on transparent ground is black on black for CLIP: all cosines are 1.
-    @Test func differentLogosAreKept() throws {
+    @Test func differentTransparentLogosAreKept() throws {
         let ground = Canvas(256, 256, [0, 0, 0, 0])
         var logos = [ground, ground, ground, ground]
         let ink: [UInt8] = [0, 0, 0, 255]
@@ -117,7 +118,7 @@ import Testing
         #expect(paths.split(separator: "\n") == duplicates, "\(paths)")
     }
 
-    @Test func deletingNeedsAnAnswer() throws {
+    @Test func deletingNeedsConfirmation() throws {
         try makePages()
         expectFailure(
             try clip("dedupe", photos, "--delete", input: "y\n"), status: 2, says: "--yes")
@@ -146,7 +147,7 @@ import Testing
         #expect(try names.count == 2)
     }
 
-    @Test func movedDuplicatesArePutBack() throws {
+    @Test func undoMovesDuplicatesBack() throws {
         try makePages()
         let before = try names
         let moved = try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
@@ -165,7 +166,7 @@ import Testing
         #expect(
             again.errors.contains("0 put back, 2 already in place"),
             "\(again.errors)")
-        // Nothing has changed for the index, and the log has a name of its own.
+        // The index sees no change, and the log has its own name.
         let second = try clip("dedupe", photos, "--move-to", "away", "-q")
         #expect(second.status == 0, "\(second.errors)")
         #expect(second.errors.isEmpty, "\(second.errors)")
@@ -197,9 +198,9 @@ import Testing
         #expect(undone.errors.contains("it was deleted; its duplicate is"), "\(undone.errors)")
     }
 
-    @Test func changedFilesStayInOneLine() throws {
+    @Test func changedFilesAreKeptAndReportedOnOneLine() throws {
         try makePages()
-        // One more byte after the image: other content, and still an image.
+        // One more byte after the image: different content, still an image.
         for name in ["b.png", "a.png"] {
             try folder.write("photos/\(name)", bytes(ofFile: "\(photos)/\(name)") + [0])
         }
@@ -212,8 +213,8 @@ import Testing
         #expect(try names.count == 4)
     }
 
-    /// Copies by the digests of the index, one of which is another image by now.
-    @Test func aCopyThatWasReplacedIsNotADuplicate() throws {
+    /// Files that are copies by the digests of the index, one of which has become another image.
+    @Test func replacedCopyIsNotADuplicate() throws {
         try makePages()
         let unique = Canvas.page(seed: 9).png
         try folder.write("photos/b.png", unique)
@@ -242,7 +243,7 @@ import Testing
     }
 
     /// The message names the file that has changed.
-    @Test func aKeptImageThatHasChangedIsNamed() throws {
+    @Test func changedKeptImageIsNamed() throws {
         try folder.write("photos/a.png", Canvas.page(seed: 1, width: 960, height: 720).png)
         try folder.write("photos/b.png", Canvas.page(seed: 1, width: 960, height: 718).png)
         try index()
@@ -286,8 +287,8 @@ import Testing
         #expect(try bytes(ofFile: target + "/.clip-ignore") == mark)
     }
 
-    /// An index that was made before the folder got its mark.
-    @Test func nothingIsMovedWhereTheKeptImageIsInTheTarget() throws {
+    /// The index is older than the mark in the folder.
+    @Test func nothingIsMovedIfTheTargetHoldsTheKeptImage() throws {
         try files.createDirectory(
             atPath: photos + "/duplicates", withIntermediateDirectories: false)
         let page = Canvas.page(seed: 1)
@@ -304,8 +305,8 @@ import Testing
         #expect(try names == ["duplicates/z.png", "y.png"])
     }
 
-    /// A slip: `--log` names an image.
-    @Test func imagesAreNotLogs() throws {
+    /// A user's mistake: `--log` names an image.
+    @Test func imageIsNotTakenForALog() throws {
         try makePages()
         let before = try bytes(ofFile: photos + "/other.png")
         expectFailure(
@@ -315,7 +316,7 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: photos + "/other.png"), before) == nil)
     }
 
-    @Test func damagedLinesOfALogAreReported() throws {
+    @Test func damagedLogLinesAreReported() throws {
         try makePages()
         try clip("dedupe", photos, "--move-to", "away", "--log", "log.jsonl")
         let path = folder.path + "/log.jsonl"
@@ -328,7 +329,7 @@ import Testing
             "\(undone.errors)")
     }
 
-    @Test func filesThroughLinksStay() throws {
+    @Test func filesReachedThroughLinksAreKept() throws {
         try makePages()
         try files.createDirectory(
             atPath: folder.path + "/outside", withIntermediateDirectories: false)

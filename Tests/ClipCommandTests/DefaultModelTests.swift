@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The model that runs if neither --model nor CLIP_MODEL names one.
+/// Tests which model is used without --model and CLIP_MODEL.
 @Suite struct DefaultModelTests {
     private static let note = "run clip pull ViT-B/32 for a real one"
     private let folder: TemporaryFolder
@@ -21,7 +21,7 @@ import Testing
 
     // MARK: nothing is installed
 
-    @Test func theFirstCommandsOfNewUsersWork() throws {
+    @Test func firstCommandsOfNewUsersWork() throws {
         let encoded = try clip("encode", Self.example("bike"))
         #expect(encoded.status == 0, "\(encoded.errors)")
         #expect(try encoded.json()["model"] as? String == "tiny")
@@ -43,13 +43,13 @@ import Testing
         }
     }
 
-    @Test func quietSilencesTheNote() throws {
+    @Test func quietSuppressesTheTinyNote() throws {
         let result = try clip("encode", Self.example("bike"), "--quiet")
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.isEmpty, "\(result.errors)")
     }
 
-    @Test func answersComeFromTheDemonstrationModel() throws {
+    @Test func tinyAnswersWithoutInstalledModel() throws {
         let image = Self.example("dog")
         for arguments in [
             ["similarity", "--image", image, "--text", "a", "b", "--json"],
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func whatLastsIsNeverMadeWithTheDemonstrationModel() throws {
+    @Test func lastingOutputsAreNeverMadeWithTiny() throws {
         let photos = folder.path + "/photos"
         try FileManager.default.createDirectory(
             atPath: photos, withIntermediateDirectories: false)
@@ -89,7 +89,7 @@ import Testing
             .filter { !$0.contains(".in") && !$0.contains(".out") && !$0.contains(".err") }
         #expect(Set(after) == Set(before))
 
-        // By name it may be used.
+        // It may be used if it is named.
         let made = try clip("index", photos, "--model", "tiny", "--json")
         #expect(made.status == 0, "\(made.errors)")
         #expect(made.errors.isEmpty, "\(made.errors)")
@@ -102,7 +102,7 @@ import Testing
         #expect(vectors.status == 0, "\(vectors.errors)")
         #expect(vectors.errors.isEmpty, "\(vectors.errors)")
         #expect(try clip("search", "a dog", "--index", "y.npy").status == 0)
-        // Vectors without the file that says what made them: no default is good enough.
+        // Vectors without a record of their model: no default is accepted.
         try FileManager.default.removeItem(atPath: folder.path + "/y.model.json")
         expectFailure(
             try clip("search", "a dog", "--index", "y.npy"), status: 2, says: "--model")
@@ -110,7 +110,7 @@ import Testing
 
     // MARK: ViT-B/32 is installed
 
-    /// The layouts of caches that are searched: where the weights lie, and what points there.
+    /// The searched cache layouts: the path of the weights, and the variables that point to it.
     private static let layouts: [(path: String, variables: [String: String])] = [
         (".cache/huggingface/hub/\(timm)/open_clip_model.safetensors", [:]),
         (".cache/huggingface/hub/\(transformers)/model.safetensors", [:]),
@@ -195,7 +195,7 @@ import Testing
         let written = try clip("encode", "--text", "a", "-o", "x.npy")
         #expect(written.status == 0, "\(written.errors)")
         #expect(written.errors.isEmpty, "\(written.errors)")
-        // What is named goes before the default.
+        // A named model takes precedence over the default.
         let named = try clip("encode", "--text", "a", "--format", "json", "-m", "tiny")
         #expect(try named.json()["model"] as? String == "tiny")
 
@@ -213,7 +213,7 @@ import Testing
         #expect(tiny.errors.isEmpty, "\(tiny.errors)")
     }
 
-    @Test func theDefaultGoesWhereCLIPHomeSays() throws {
+    @Test func defaultIsStoredInCLIPHome() throws {
         let environment = ["CLIP_HOME": folder.path + "/own/home"]
         let set = try clip("pull", "tiny", "--default", environment: environment)
         #expect(set.status == 0, "\(set.errors)")
@@ -221,7 +221,7 @@ import Testing
         #expect(names == ["default-model"])
     }
 
-    @Test func messagesNameTheVariableThatNamesTheModel() throws {
+    @Test func messagesNameTheModelsVariable() throws {
         let result = try clip("encode", "--text", "a", environment: ["CLIP_MODEL": "nope"])
         expectFailure(result, status: 1, says: "the name comes from CLIP_MODEL")
         let typed = try clip("encode", "--text", "a", "--model", "nope")
@@ -229,9 +229,11 @@ import Testing
     }
 }
 
-/// Weights with the shapes of ViT-B/32 that take no room: a file of holes.
+/// Weights with the shapes of ViT-B/32 in a sparse file.
+///
+/// All numbers are 0, except the bias of the text tower's last norm and a row of its projection.
 enum SparseWeights {
-    /// All numbers are 0, but for the bias of the text tower's last norm and a row of its projection.
+    /// Writes the file.
     static func write(to path: String) throws -> String {
         var entries: [String] = []
         var offset = 0
@@ -241,7 +243,8 @@ enum SparseWeights {
             places[name] = offset
             entries.append(
                 """
-                "\(name)":{"dtype":"F16","shape":\(shape),"data_offsets":[\(offset),\(offset + count)]}
+                "\(name)":{"dtype":"F16","shape":\(shape),\
+                "data_offsets":[\(offset),\(offset + count)]}
                 """)
             offset += count
         }

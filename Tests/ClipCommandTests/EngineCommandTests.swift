@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `--engine`, and what the command says about engines.
+/// Tests `--engine`, and the command's output about engines.
 @Suite struct EngineCommandTests {
     private let folder: TemporaryFolder
     private var binary: ClipBinary { ClipBinary(folder: folder) }
@@ -35,7 +35,8 @@ import Testing
         }
     }
 
-    /// Every instruction set of the CPU and every precision, a ViT and a ResNet: rounding alone differs.
+    /// Compares every instruction set of the CPU and every precision on a ViT and a ResNet: results
+    /// differ by rounding alone.
     @Test(arguments: ["vit", "resnet"], CLIPModel.instructionSets)
     func instructionSetsAgree(_ model: String, instructionSet: String) throws {
         func embedding(_ precision: String, _ instructionSet: String) throws -> [Double] {
@@ -68,7 +69,7 @@ import Testing
                 try binary.run(encode + ["--engine", "blas", "--precision", precision]), status: 2,
                 says: Engine.isBLASBuilt
                     ? "--engine blas supports fp32, not \(precision)" : "built without BLAS")
-            // A default is no wish.
+            // A default is not a request.
             let result = try binary.run(
                 encode + ["--precision", precision, "--quiet"], environment: ["CLIP_ENGINE": "blas"]
             )
@@ -76,8 +77,8 @@ import Testing
         }
     }
 
-    /// Where OpenBLAS cannot be loaded, the answer is the native engine's, and one line names the package.
-    @Test(.enabled(if: Engine.isBLASBuilt)) func missingLibraryIsSaid() throws {
+    /// Without OpenBLAS, the native engine answers, and one line names the missing package.
+    @Test(.enabled(if: Engine.isBLASBuilt)) func missingLibraryIsReported() throws {
         for name in ["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0"] {
             try Data("no library".utf8).write(to: URL(fileURLWithPath: folder.path + "/" + name))
         }
@@ -129,7 +130,7 @@ import Testing
         #expect(line.contains("OpenBLAS "), "\(line)")
     }
 
-    /// No library is loaded and no thread started by what multiplies nothing.
+    /// Commands without matrix products load no library and start no thread.
     @Test func tokenizingLoadsNoBLAS() throws {
         let result = try binary.run(
             ["tokenize", "hello"], environment: ["CLIP_ENGINE": "blas", "LD_DEBUG": "libs"])

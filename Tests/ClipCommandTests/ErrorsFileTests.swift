@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The FILE of --errors, which replaces only the list of an earlier run.
+/// Tests --errors FILE, which replaces only the list of an earlier run.
 @Suite struct ErrorsFileTests {
     private let folder: TemporaryFolder
 
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func aLinkToAnInputIsNotWrittenThrough() throws {
+    @Test func linkToAnInputIsNotWritten() throws {
         try FileManager.default.createSymbolicLink(
             atPath: folder.path + "/e.jsonl", withDestinationPath: "a.jpg")
         let before = try bytes(ofFile: folder.path + "/a.jpg")
@@ -59,7 +59,7 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: folder.path + "/a.jpg"), before) == nil)
     }
 
-    @Test func theListOfAnEarlierRunIsReplaced() throws {
+    @Test func earlierErrorListIsReplaced() throws {
         let path = folder.path + "/e.jsonl"
         try folder.write("e.jsonl", [])  // an empty file too
         for _ in 0..<2 {
@@ -74,7 +74,7 @@ import Testing
         #expect(try bytes(ofFile: path).isEmpty)
     }
 
-    @Test func aDeviceIsAccepted() throws {
+    @Test func deviceIsAccepted() throws {
         let result = try clip(["encode", "a.jpg", "bad.jpg", "--errors", "/dev/null"])
         #expect(result.status == 1, "\(result.errors)")
         #expect(result.text.contains("a.jpg"), "\(result.errors)")

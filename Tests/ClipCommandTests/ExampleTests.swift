@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The programs in Examples/, built beside `clip` and run as a user runs them.
+/// Tests the programs in Examples/, built beside `clip` and run as a user runs them.
 @Suite struct ExampleTests {
     private static let model = Fixtures.root + "/Weights/tiny.safetensors"
     private let folder: TemporaryFolder
@@ -58,7 +58,7 @@ import Testing
         #expect(try encode.run([Self.model, "x", names[0]]).status == 2)
     }
 
-    /// A time limit of nothing, and Ctrl-C, end with the status of an interruption.
+    /// A time limit of zero, and Ctrl-C, end with the status of an interruption.
     @Test func encodeImagesIsCancelled() throws {
         let image = Fixtures.root + "/Examples/bike.jpg"
         let many = [String](repeating: image, count: 5_000)

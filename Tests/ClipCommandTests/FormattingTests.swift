@@ -6,7 +6,8 @@ import Testing
 
 @testable import ClipCommand
 
-/// Functions of the command that need no process: numbers, times, shards, queries and captions.
+/// Tests functions of the command that need no process: numbers, times, shards, queries and
+/// captions.
 @Suite struct FormattingTests {
     private let folder: TemporaryFolder
 
@@ -23,7 +24,7 @@ import Testing
         #expect(fixed(value, decimals) == expected, "\(value) with \(decimals) decimals")
     }
 
-    @Test func numbersAreThoseOfPrintf() {
+    @Test func numbersMatchPrintf() {
         for value in (-500..<500).map({ Double($0) * 1.2345678 / 7 }) {
             for decimals in 0...4 {
                 let expected = String(format: "%.\(decimals)f", value)
@@ -53,7 +54,7 @@ import Testing
             (10, 90, 100, 5, "encode  100 %  100 of 100  2.0 a second  0:00 left"),
             (0, 50, 200, 3, "encode   25 %  50 of 200"), (0, 0, 0, 0, "encode  100 %  0 of 0"),
             (7, 0, nil, 2, "encode  7  3.5 a second"), (1, 0, 10, 0.1, "encode   10 %  1 of 10"),
-            // More than were counted: files came meanwhile.
+            // More than were counted, because files were added meanwhile.
             (12, 0, 10, 6, "encode  12  2.0 a second"),
         ] as [(Int, Int, Int?, Double, String)] {
             let found = JobProgress.line(
@@ -86,7 +87,7 @@ import Testing
             (["a dog", "+", "pool.jpg"], [(1, "a dog"), (1, "pool.jpg")]),
             (["a", "-", "b", "+", "c"], [(1, "a"), (-1, "b"), (1, "c")]),
             (["2:a dog", "-", "0.5:b"], [(2, "a dog"), (-0.5, "b")]),
-            // What is no positive number before a colon belongs to the text.
+            // A prefix that is not a positive number belongs to the text.
             (["note: a"], [(1, "note: a")]), (["0:a"], [(1, "0:a")]), (["-1:a"], [(1, "-1:a")]),
             (["1e2:a:b"], [(100, "a:b")]), (["inf:a"], [(1, "inf:a")]),
         ] as [([String], [(Float, String)])])
@@ -127,7 +128,7 @@ import Testing
         pairs.map { "\($0.image) | \($0.text) | \($0.references.joined(separator: ", "))" }
     }
 
-    @Test func pairsAreReadFromTablesAndObjects() throws {
+    @Test func pairsAreReadFromCSVAndJSON() throws {
         let expected = ["a.jpg | a cat, small | ", "b.jpg | a \"dog\" | "]
         #expect(
             try shown(

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The texts that --help prints, and the examples in them.
+/// Tests the texts of --help and their examples.
 @Suite struct HelpTests {
     private let folder: TemporaryFolder
 
@@ -48,9 +48,11 @@ import Testing
         }
     }
 
-    /// Every example, pasted into a shell in a folder with the files of Examples/, in the order of the
-    /// helps. Only `clip pull` is left out, which needs the network.
-    @Test func everyExampleButPullRunsAsItStands() throws {
+    /// Runs every example in a shell, in a folder with the files of Examples/.
+    ///
+    /// The examples run in the order of the help texts. Only `clip pull` is left out, since it
+    /// needs the network.
+    @Test func everyExampleExceptPullRunsAsPrinted() throws {
         let photos = folder.path + "/photos"
         try FileManager.default.copyItem(
             atPath: Fixtures.root + "/Examples", toPath: photos)
@@ -87,6 +89,16 @@ import Testing
             let result = try ClipBinary(folder: folder).run(arguments)
             #expect(result.status == 0, "\(arguments): \(result.text)")
             #expect(result.text == expected, "\(arguments): \(result.text)")
+        }
+    }
+
+    @Test func helpSaysImage() throws {
+        let otherWord = "pict" + "ure"
+        for command in try [""] + commands() {
+            let help = try ClipBinary(folder: folder)
+                .run((command.isEmpty ? [] : [command]) + ["--help"]).text
+            let lines = help.split(separator: "\n").filter { $0.lowercased().contains(otherWord) }
+            #expect(lines.isEmpty, "clip \(command) --help: \(lines)")
         }
     }
 }

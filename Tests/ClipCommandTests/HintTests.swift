@@ -7,7 +7,7 @@ import Testing
 
 @testable import ClipCommand
 
-/// The advice that the command adds to the errors of the libraries.
+/// Tests the advice that the command adds to errors of the libraries.
 @Suite struct HintTests {
     private let folder: TemporaryFolder
 
@@ -77,7 +77,7 @@ import Testing
         ),
     ]
 
-    @Test func adviceFollowsTheMessage() {
+    @Test func adviceIsAppendedToTheMessage() {
         let errors =
             Self.clipErrors.map { ($0.0 as any Error, $0.hint) }
             + Self.hubErrors.map { ($0.0 as any Error, $0.hint) } + Self.searchErrors
@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    @Test func otherErrorsHaveNone() {
+    @Test func otherErrorsHaveNoAdvice() {
         let errors: [any Error] = [
             CLIPError.unreadableFile(path: "a", reason: "r"), HubError.cancelled,
             IndexError.busy(folder: "photos"), RemovalError.refused(path: "a", reason: "r"),
@@ -98,9 +98,9 @@ import Testing
         for error in errors { #expect(Hints.line(error) == "\(error)") }
     }
 
-    // MARK: as the command prints it
+    // MARK: output of the command
 
-    @Test func longTextsMayBeCut() throws {
+    @Test func longTextAdvisesTruncate() throws {
         let result = try clip("tokenize", String(repeating: "a ", count: 100))
         expectFailure(result, status: 1, says: "…\"; shorten it, or give --truncate")
     }
@@ -116,14 +116,14 @@ import Testing
         expectFailure(result, status: 1, says: hint)
         #expect(result.errors.hasSuffix("; \(hint)\n"), "\(result.errors)")
 
-        // The list of failures of an encoding has it as well.
+        // The list of failures of an encoding has the advice too.
         let encoded = try clip("encode", image, "-q", option, "1", "--errors", "e.jsonl")
         expectFailure(encoded, status: 1, says: hint)
         let failures = try String(contentsOfFile: folder.path + "/e.jsonl", encoding: .utf8)
         #expect(failures.contains("; \(hint)\""), "\(failures)")
     }
 
-    @Test func limitsOfIndexesMayBeRaised() throws {
+    @Test func exceededLimitAdvisesItsOption() throws {
         let hint = "raise the limit with --max-pixels if you trust the image"
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
@@ -138,8 +138,8 @@ import Testing
         #expect("\(object["reason"] ?? "")".hasSuffix("; \(hint)"), "\(object)")
     }
 
-    @Test func unknownActivationsMayBeGiven() throws {
-        // Without the configuration beside it.
+    @Test func unknownActivationAdvisesItsOption() throws {
+        // Weights without a configuration beside them.
         try folder.copy(Fixtures.root + "/Weights/tiny.safetensors", as: "w.safetensors")
         let result = try clip("encode", "--text", "a", "--model", "w.safetensors")
         expectFailure(
@@ -147,7 +147,7 @@ import Testing
             says: "; give --activation quickgelu (OpenAI's weights and a few others) or")
     }
 
-    @Test func modelsMayBePulled() throws {
+    @Test func missingModelAdvisesPull() throws {
         for (name, hint) in [
             ("me/model", "are not on this machine; run clip pull me/model"),
             ("no model", "not a known name; clip models lists all names, and tiny is built in"),
@@ -157,7 +157,7 @@ import Testing
         }
     }
 
-    @Test func outputsThatWereBegunMayBeResumed() throws {
+    @Test func unfinishedOutputAdvisesResume() throws {
         try folder.write("bad.jpg", "no image".utf8)
         let image = Fixtures.path("images/rgb.png")
         let begun = try clip(
@@ -172,7 +172,7 @@ import Testing
             status: 1, says: "; give the same options, or remove x.jsonl.job to start again")
     }
 
-    @Test func indexesThatAreMissingMayBeMade() throws {
+    @Test func missingIndexAdvisesIndex() throws {
         try FileManager.default.createDirectory(
             atPath: folder.path + "/photos", withIntermediateDirectories: false)
         expectFailure(

@@ -3,20 +3,20 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Models by name: listed, fetched, found, verified and written anew by the command.
+/// Tests models by name: listed, downloaded, found, verified and converted.
 @Suite struct HubCommandTests {
     private static let commit = "89abcdef0123456789abcdef0123456789abcdef"
     private let folder: TemporaryFolder
     private let server: FaultServer
     private let weights: [UInt8]
-    /// Seconds before each 64 KB.
+    /// The seconds before each 64 KB.
     private let delay = Delay()
 
     private final class Delay: Sendable {
         let seconds = Mutex(0.0)
     }
 
-    /// A hub with the repository me/model.
+    /// Starts a hub with the repository me/model.
     init() throws {
         folder = try TemporaryFolder()
         let model = Fixtures.path("models/seeded")
@@ -82,7 +82,7 @@ import Testing
             ((try json(data)["embeddings"] as? [[String: Any]])?.first?["embedding"] as? [Double])
         }
         #expect(try embedding(found.output) == embedding(direct.output))
-        // What is here needs no network.
+        // Installed models need no network.
         let offline = try clip(
             "info", "me/model",
             variables: ["HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"])
@@ -95,7 +95,7 @@ import Testing
         expectFailure(try clip("pull", "ViT-B-33"), status: 1, says: "ViT-B/32")
     }
 
-    @Test func filesWithoutChecksumAreSaid() throws {
+    @Test func filesWithoutChecksumAreReported() throws {
         let model = Fixtures.path("models/seeded")
         let sum = try sha256sum(model + "/open_clip_model.safetensors")
         let other = try FaultServer { request in
@@ -116,13 +116,13 @@ import Testing
             result.errors
                 == "clip: pull: checked only the size, the server sent no checksum: "
                 + "open_clip_config.json\n", "\(result.errors)")
-        // What is there already is not said again.
+        // Files that exist already are not reported again.
         let again = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])
         #expect(again.status == 0, "\(again.errors)")
         #expect(again.errors.isEmpty, "\(again.errors)")
     }
 
-    @Test func killedDownloadsGoOn() throws {
+    @Test func killedDownloadIsContinued() throws {
         delay.seconds.withLock { $0 = 0.15 }
         let process = binary.process(["pull", "me/model"], environment: environment)
         process.standardOutput = FileHandle.nullDevice
@@ -149,7 +149,7 @@ import Testing
         #expect(partial == nil)
     }
 
-    @Test func interruptedDownloadsSayHowToGoOn() throws {
+    @Test func interruptedDownloadSaysHowToContinue() throws {
         delay.seconds.withLock { $0 = 0.15 }
         let process = binary.process(["pull", "me/model"], environment: environment)
         let errors = folder.path + "/errors"
@@ -173,7 +173,7 @@ import Testing
         #expect(server.requests.last?.rangeStart == kept)
     }
 
-    @Test func twoProcessesEndWithTheSameFile() throws {
+    @Test func concurrentPullsGiveOneFile() throws {
         delay.seconds.withLock { $0 = 0.05 }
         let processes = try (0..<2).map { _ in
             let process = binary.process(["pull", "me/model"], environment: environment)
@@ -193,7 +193,7 @@ import Testing
         #expect(bodies == 1)
     }
 
-    @Test func atATerminalModelsAreFetchedWhenTheyAreNeeded() throws {
+    @Test func missingModelIsDownloadedAtATerminal() throws {
         // script runs a command at a terminal of its own.
         let command = "'\(binary.executable.path)' encode --model me/model --text 'a cat'"
         let terminal = ClipBinary(
@@ -222,14 +222,14 @@ import Testing
         #expect(none.text.split(separator: "\n").count == 2)
     }
 
-    @Test func tinyGivesItsKnownAnswers() throws {
+    @Test func tinyMatchesItsKnownAnswers() throws {
         let result = try clip("verify", "tiny")
         #expect(result.status == 0, "\(result.text)")
         #expect(result.text.contains("3 of 3"), "\(result.text)")
         let copy = folder.path + "/copy.safetensors"
         #expect(try clip("convert", "tiny", copy, "--quiet").status == 0)
         #expect(try clip("verify", copy, "--as", "tiny").status == 0)
-        // Numbers that are not the model's are found.
+        // Numbers of another model are detected.
         let other = try clip("verify", Fixtures.path("models/seeded"), "--as", "tiny", "--json")
         #expect(other.status == 1)
         #expect(try other.json()["failed"] as? Int == 3)
@@ -238,7 +238,7 @@ import Testing
         )
     }
 
-    @Test func convertWritesWhatItIsAskedFor() throws {
+    @Test func convertWritesTheRequestedFormat() throws {
         let path = folder.path + "/out.safetensors"
         for (dtype, type) in [("f32", "F32"), ("f16", "F16"), ("bf16", "BF16")] {
             let result = try clip(

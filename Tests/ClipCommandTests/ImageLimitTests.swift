@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The limits on images, and files that are no images at all.
+/// Tests the limits on images, and files that are not images.
 @Suite(.timeLimit(.minutes(2))) struct ImageLimitTests {
     private let folder: TemporaryFolder
 
@@ -34,13 +34,13 @@ import Testing
         expectFailure(result, status: 2, says: "\(option) must be at least 1, not 0")
     }
 
-    @Test func imageMemoryThatNoNumberCanHoldIsRefused() throws {
+    @Test func overflowingImageMemoryIsRejected() throws {
         let result = try preprocess(image("rgb.png"), "--image-memory", "\(Int.max)")
         expectFailure(result, status: 2, says: "--image-memory must be at most")
     }
 
-    /// It would be read without end.
-    @Test func deviceOfZerosIsRefused() throws {
+    /// The device would be read without end.
+    @Test func endlessDeviceIsRejected() throws {
         let result = try preprocess("/dev/zero")
         expectFailure(result, status: 1, says: "/dev/zero: it is not a JPEG, PNG or WebP file")
     }

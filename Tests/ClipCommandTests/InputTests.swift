@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What `clip similarity`, `score` and `zeroshot` take and keep, and what is passed over.
+/// Tests the inputs of `clip similarity`, `score` and `zeroshot`, the fields that they keep, and
+/// skipped files.
 @Suite struct InputTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -37,7 +38,7 @@ import Testing
         return try result.json()
     }
 
-    /// A WebDataset of the images, with a class, a text and an object each.
+    /// Creates a WebDataset of the images, each with a class, a text and a JSON object.
     private func makeArchive(adding others: [String] = []) throws {
         var parts: [String] = []
         for (index, name) in Self.names.enumerated() {
@@ -103,7 +104,7 @@ import Testing
         #expect(try partly.json()["images"] as? [String] == Self.names)
     }
 
-    @Test func similaritySaysWhatIsMeant() throws {
+    @Test func similarityExplainsMisuse() throws {
         for (arguments, says) in [
             (["photos/rgb.jpg", "cat"], "similarity --image photos/rgb.jpg --text \"cat\""),
             (["--text", "cat"], "--image or --files-from"),
@@ -132,7 +133,7 @@ import Testing
             says: "--references need exactly one image, found 6")
     }
 
-    @Test func largeMatricesAreRefused() throws {
+    @Test func tooLargeMatrixIsRejected() throws {
         let texts = (0..<2000).map { "\($0)" }.joined(separator: "\n")
         try folder.write("texts", texts.utf8)
         let result = try clip([
@@ -144,7 +145,7 @@ import Testing
 
     // MARK: samples
 
-    @Test func samplesAreTheSameEveryTime() throws {
+    @Test func sampleIsReproducible() throws {
         let texts = ["--text", "a cat", "a dog"]
         let all = try similarity(["--image", "photos"] + texts)
         let rows = try #require(all["cosines"] as? [[Double]])
@@ -204,7 +205,7 @@ import Testing
             try clip(arguments + ["--column", "cls"]), status: 2, says: "--format csv")
     }
 
-    // MARK: formats that are not read
+    // MARK: unsupported formats
 
     @Test func skippedFormatsAreCounted() throws {
         for name in ["a.heic", "b.HEIC", "sub/c.Heic", "d.gif", "e.GIF", "notes.txt", ".f.bmp"] {
@@ -234,13 +235,12 @@ import Testing
         let archived = try clip(["encode", "data.tar"])
         #expect(archived.status == 0)
         #expect(archived.errors.contains("2 files skipped: RAW 1, TIFF 1"), "\(archived.errors)")
-        // A file that is named is an error, not skipped.
+        // A file that the user names is an error, not skipped.
         expectFailure(try clip(["encode", "photos/a.heic"]), status: 1, says: "photos/a.heic")
     }
 
-    /// The image of a pair is a file, whatever its name looks like: a folder is a failure that is
-    /// said.
-    @Test func pairsOfFoldersAndPatternsFail() throws {
+    /// The image of a pair is a file, whatever its name looks like; a folder is a reported failure.
+    @Test func foldersAndPatternsInPairsFail() throws {
         try folder.write(
             "pairs.csv", "image,text\nphotos,a\nphotos/grey.jpg,b\nphotos/*.jpg,c\n".utf8)
         let result = try clip(["score", "--pairs", "pairs.csv"])
@@ -253,8 +253,8 @@ import Testing
             try clip(["score", "--pairs", "empty.csv"]), status: 1, says: "record 1 of empty.csv")
     }
 
-    /// A file that is not a record of a model is neither replaced nor taken for one.
-    @Test func filesOfOthersBesideVectorsStay() throws {
+    /// A file that is not a model record is neither replaced nor read as one.
+    @Test func foreignFilesBesideVectorsAreKept() throws {
         try files.createDirectory(
             atPath: folder.path + "/out", withIntermediateDirectories: false)
         try folder.write("out/model.json", "{\"mine\": 1}".utf8)
@@ -269,7 +269,7 @@ import Testing
         #expect(!files.fileExists(atPath: folder.path + "/x.npy"))
     }
 
-    @Test func standardInputIsReadOnce() throws {
+    @Test func standardInputGivenTwiceIsRejected() throws {
         expectFailure(
             try clip(["similarity", "-", "--text-file", "-"], input: "a\n"), status: 2,
             says: "standard input (-) can be given only once")

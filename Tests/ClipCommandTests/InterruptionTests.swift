@@ -2,12 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Ctrl-C and `kill`: what is said, and that nothing is lost.
+/// Tests Ctrl-C and `kill`: the message, and that nothing is lost.
 @Suite struct InterruptionTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
     private static let model = "tiny"
-    /// Enough images for a job to be interrupted in the middle: an optimised build is much faster.
+    /// Enough images to interrupt a job in the middle: an optimised build is much faster.
     #if DEBUG
         private static let count = 60
     #else
@@ -27,7 +27,7 @@ import Testing
 
     /// Runs a job, and sends it a signal once a file has some rows.
     ///
-    /// - Parameter begin: makes everything as it was, for another try if a job had ended before.
+    /// If the job has ended before, `begin` restores the initial state for another attempt.
     private func interrupt(
         _ arguments: [String], by number: Int32, once path: String,
         begin: () throws -> Void
@@ -64,12 +64,12 @@ import Testing
         }
     }
 
-    /// The lines but those of progress, which a slow machine may see.
+    /// The lines except those of progress, which a slow machine may print.
     private func lines(_ errors: String) -> [Substring] {
         errors.split(separator: "\n").filter { !$0.contains(" of \(Self.count)  ") }
     }
 
-    /// The number that a line begins with after some words.
+    /// The number at the beginning of a line, after some words.
     private func number(in errors: String, after words: String) throws -> Int {
         let start = try #require(errors.range(of: words), "\(errors)").upperBound
         let digits = errors[start...].prefix { $0.isNumber || $0 == "," }
@@ -81,7 +81,7 @@ import Testing
         let result = try interrupt(
             ["index", "photos"], by: signal, once: "photos/.clip-index/vectors.f32",
             begin: { try remove("photos/.clip-index") })
-        // A shell says 128 and the number.
+        // A shell reports 128 plus the number of the signal.
         #expect(result.status == signal, "\(result.errors)")
         #expect(lines(result.errors).count == 1, "\(result.errors)")
         let words = "images are indexed; run the command again to continue"
@@ -96,7 +96,7 @@ import Testing
         #expect(summary["encoded"] as? Int == Self.count - kept)
     }
 
-    @Test func interruptedRebuildsAreGoneOnWith() throws {
+    @Test func interruptedRebuildIsContinued() throws {
         let result = try interrupt(
             ["index", "--rebuild", "photos"], by: SIGINT,
             once: "photos/.clip-index.new/vectors.f32"
@@ -167,7 +167,7 @@ import Testing
         }
     }
 
-    /// `nohup`, and jobs that a script sends to the background, ignore the signal.
+    /// Commands under `nohup`, and background jobs of a script, ignore the signal.
     @Test func ignoredSignalsStayIgnored() throws {
         let binary = ClipBinary(
             folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))

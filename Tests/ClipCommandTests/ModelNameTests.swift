@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What --model takes, and `clip models`.
+/// Tests the values of --model, and `clip models`.
 @Suite struct ModelNameTests {
     private let folder: TemporaryFolder
 
@@ -12,7 +12,7 @@ import Testing
         try ClipBinary(folder: folder).run(arguments)
     }
 
-    @Test func otherSpellingsOfNamesAreKnown() throws {
+    @Test func otherSpellingsOfNamesAreAccepted() throws {
         for name in ["vit-b/32", "ViT-B-32", "ViT-B-32-quickgelu"] {
             expectFailure(
                 try clip("encode", "--text", "a", "--model", name), status: 1,
@@ -23,7 +23,7 @@ import Testing
             says: "clip pull hf-hub:me/model")
     }
 
-    @Test func foldersMayHoldAFileWithOpenAIsName() throws {
+    @Test func folderMayHoldAFileWithAnOpenAIName() throws {
         let model = Fixtures.path("models/seeded")
         try folder.copy(model + "/open_clip_model.safetensors", as: "ViT-B-32.safetensors")
         try folder.copy(model + "/open_clip_config.json", as: "open_clip_config.json")
@@ -33,14 +33,14 @@ import Testing
         let embedding = { (data: Data) in try json(data)["embedding"] as? [Double] }
         #expect(try embedding(found.output) == embedding(expected.output))
 
-        // Of two nobody knows which is meant.
+        // With two files it is unknown which one is meant.
         try folder.copy(model + "/open_clip_model.safetensors", as: "RN50.safetensors")
         expectFailure(
             try clip("encode", "--text", "a", "--model", folder.path), status: 1,
             says: "not exactly one file with the name of an OpenAI model")
     }
 
-    @Test func filesThatAreNoWeightsAreNamed() throws {
+    @Test func filesThatAreNotWeightsAreIdentified() throws {
         let jpeg = Fixtures.root + "/Examples/bike.jpg"
         let page = try folder.write("a.safetensors", "<!DOCTYPE html><html></html>".utf8)
         let pointer = try folder.write(
@@ -72,7 +72,7 @@ import Testing
         #expect(none.status == 1)
         #expect(none.output.isEmpty)
         #expect(none.errors == "clip: no model matches nope\n")
-        // A pipe gets every column, whatever its reader's width.
+        // A pipe gets every column, whatever the width of the terminal.
         let lines = try clip("models").text.split(separator: "\n")
         try #require(lines.count == 72)
         #expect(lines[0].contains("embedding"))

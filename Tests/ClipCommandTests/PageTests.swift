@@ -11,7 +11,7 @@ import Testing
     import FoundationXML
 #endif
 
-/// The parts that pages are built from.
+/// Tests the parts of the pages.
 @Suite struct PageTests {
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func valuesOfTemplatesAreNotSearchedForPlaces() {
+    @Test func templateValuesAreNotExpandedAgain() {
         let page = text(
             PageTemplate(clip_page_html()).filled([
                 "title": Array("{{body}}".utf8), "about": [], "style": [],
@@ -66,7 +66,7 @@ import Testing
         #expect(link == expected, "\(page) to \(file): \(link)")
     }
 
-    @Test func bytesThatAreNotUTF8AreEncodedAsTheyAre() {
+    @Test func nonUTF8BytesAreEncodedUnchanged() {
         let file = FilePath(Array("a/".utf8) + [0xFF, 0x0A, 0x7E] + Array(".jpg".utf8))
         let link = PageLocation(page: "m.html", currentFolder: "/").link(to: file)
         #expect(link == "a/%FF%0A~.jpg")
@@ -74,8 +74,9 @@ import Testing
             PageLocation(page: nil, currentFolder: "/").link(to: file) == "file:///a/%FF%0A~.jpg")
     }
 
-    /// `..` out of a folder that is a symbolic link leads to different places, by the path it is opened with.
-    @Test func linksThatLeaveASymbolicLinkAreAbsolute() throws {
+    /// `..` from a folder that is a symbolic link leads to different places, depending on the path
+    /// by which the folder was opened.
+    @Test func linksOutOfASymbolicLinkAreAbsolute() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(
             atPath: folder.path + "/real/pages", withIntermediateDirectories: true)
@@ -112,7 +113,7 @@ import Testing
             #expect(Set(results).count == texts.count, "\(results)")
             for result in results { #expect(result.count <= 40, "\(result)") }
         }
-        // The same text twice is the same text.
+        // Equal texts are shortened equally.
         let twice = shortened([middle[0], middle[0]], to: 40)
         #expect(twice[0] == twice[1])
         #expect(twice[0].contains("…"))
@@ -129,11 +130,12 @@ import Testing
         #expect(result == expected, "\(path): \(result)")
     }
 
-    @Test func noTwoClustersHaveOneName() {
+    @Test func clusterNamesAreUnique() {
         func names(_ predictions: [[(label: String, cosine: Float)]]) -> [String?] {
             ClusterName.distinct(predictions).map { $0?.text }
         }
-        // The surest keeps the label; the second-best is not taken from the cluster whose best it is.
+        // The surest cluster keeps the label; a second-best label is not taken from the cluster
+        // whose best it is.
         #expect(
             names([
                 [("bike", 0.25), ("car", 0.2)], [("bike", 0.3), ("road", 0.1)],
@@ -162,7 +164,7 @@ import Testing
     }
 }
 
-/// The drawing and the page of `clip similarity --heatmap`.
+/// Tests the drawing and the page of `clip similarity --heatmap`.
 @Suite struct HeatmapTests {
     private let heatmap = Heatmap(
         images: [
@@ -181,12 +183,13 @@ import Testing
             as: UTF8.self)
     }
 
-    @Test func drawingsSayWhatTheyShow() throws {
+    @Test func drawingHasScaleAndCaption() throws {
         let svg = heatmap.svg
         #expect(XMLParser(data: Data(svg.utf8)).parse(), "\(svg)")
         #expect(svg.contains(">Cosines of 2 images and 3 texts</text>"))
         #expect(svg.contains(">tiny &amp; small<title>"))
-        // The scale from the least to the largest, and a mark at the best of each row, ties too.
+        // The scale is from the least to the largest, and the best of each row is marked, including
+        // ties.
         #expect(svg.contains("<linearGradient"))
         #expect(svg.contains(">-0.050</text>"))
         #expect(svg.contains(">0.300</text>"))
@@ -216,7 +219,7 @@ import Testing
         #expect(!page.contains("://"))
     }
 
-    @Test func oneImageAndOneTextHaveNoBest() {
+    @Test func singleCellHasNoBestMark() {
         let one = Heatmap(
             images: [Heatmap.Image(name: "a.jpg", thumbnail: nil)], texts: ["x"],
             cosines: [[0.2]], model: "tiny")
@@ -226,8 +229,8 @@ import Testing
         #expect(XMLParser(data: Data(one.svg.utf8)).parse(), "\(one.svg)")
     }
 
-    /// 4.5 is what WCAG 2 asks of text.
-    @Test func numbersCanBeReadOnEveryColour() {
+    /// WCAG 2 demands a contrast of 4.5 for text.
+    @Test func numbersContrastWithEveryColour() {
         func luminance(_ channels: [Double]) -> Double {
             let linear = channels.map { value in
                 let part = value / 255

@@ -2,8 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What goes wrong outside of the program: files that cannot be read, outputs that are no files,
-/// limits.
+/// Tests faults outside the program: unreadable files, outputs that are not regular files, limits.
 @Suite struct ReliabilityTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -25,7 +24,7 @@ import Testing
         try ClipBinary(folder: folder).run(["index", "photos", "--model", "tiny"] + options)
     }
 
-    @Test func failuresThatAreKnownDoNotCount() throws {
+    @Test func knownFailuresDoNotChangeTheStatus() throws {
         try folder.write("photos/bad.jpg", "no image".utf8)
         let first = try index("--errors", "errors.jsonl")
         #expect(first.status == 1, "\(first.errors)")
@@ -57,7 +56,7 @@ import Testing
         #expect(!third.errors.contains("bad.jpg"), "\(third.errors)")
     }
 
-    @Test func danglingLinksAreSaid() throws {
+    @Test func danglingLinksAreReported() throws {
         try files.moveItem(atPath: folder.path + "/photos/sub", toPath: folder.path + "/disk")
         try files.createSymbolicLink(
             atPath: folder.path + "/photos/sub", withDestinationPath: folder.path + "/disk")
@@ -74,8 +73,8 @@ import Testing
         #expect(quiet.errors.isEmpty, "\(quiet.errors)")
     }
 
-    /// The default model may be another one than that of the index.
-    @Test func rebuildsOfIndexesWithUnreadableRecordsNeedAModel() throws {
+    /// The default model may differ from the model of the index.
+    @Test func rebuildWithUnreadableRecordNeedsAModel() throws {
         #expect(try index().status == 0)
         try folder.write("photos/.clip-index/files.sqlite", [UInt8](repeating: 7, count: 4096))
         let refused = try clip("index", "photos", "--rebuild")
@@ -85,8 +84,8 @@ import Testing
         #expect(try rebuilt.json()["encoded"] as? Int == 3)
     }
 
-    /// Whatever cannot be opened, no image that is there is forgotten.
-    @Test func fewDescriptorsLoseNothing() throws {
+    /// Whatever cannot be opened, no existing image is removed.
+    @Test func lackOfDescriptorsLosesNoImage() throws {
         #expect(try index().status == 0)
         for count in 4...12 {
             let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
@@ -106,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func littleAddressSpaceIsSaid() throws {
+    @Test func littleAddressSpaceIsReported() throws {
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
         let result = try shell.run([
             "-c",
@@ -118,7 +117,7 @@ import Testing
         #expect(result.errors.contains("150 MB of address space"), "\(result.errors)")
     }
 
-    /// A file that is taken for damaged would never be tried again.
+    /// A file that is recorded as damaged would never be tried again.
     @Test func lackOfMemoryIsNotDamage() throws {
         try folder.write("large.jpg", ReliabilityTests.largeJPEG(side: 8192))
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
@@ -137,7 +136,7 @@ import Testing
         #expect(errors.contains("there is no memory for 8192 x 8192 pixels"), "\(errors)")
     }
 
-    @Test func imageFilesLargerThanMemoryAreErrors() throws {
+    @Test func imageFileLargerThanMemoryIsReported() throws {
         let header: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
         let path = try folder.write("huge.png", header)
         #expect(truncate(path, 900_000_000) == 0)
@@ -172,7 +171,7 @@ import Testing
             + segment(0xDA, [1, 1, 0, 1, 63, 0]) + [0x1F, 0xFF, 0xD9]
     }
 
-    @Test func aLimitOnTheSizeOfFilesIsSaid() throws {
+    @Test func fileSizeLimitIsReported() throws {
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
         for arguments in ["index photos", "encode photos -o x.npy"] {
             let result = try shell.run([
@@ -184,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func outputsThatAreLinksOrPipesStay() throws {
+    @Test func outputLinksAndPipesAreKept() throws {
         try folder.write("old.safetensors", "old".utf8)
         try files.createSymbolicLink(
             atPath: folder.path + "/link.safetensors", withDestinationPath: "old.safetensors")
@@ -206,7 +205,7 @@ import Testing
         #expect(result.status == 0, "\(result.text) \(result.errors)")
     }
 
-    @Test func outputsThatAreOpenDescriptorsAreWrittenThrough() throws {
+    @Test func outputToOpenDescriptorIsWritten() throws {
         let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
         let result = try shell.run([
             "-c",
@@ -229,7 +228,7 @@ import Testing
         #expect(result.status == 0, "\(result.status): \(result.text) \(result.errors)")
     }
 
-    @Test func endlessFilesAreRefused() throws {
+    @Test func endlessFileIsRejected() throws {
         let labels = try clip(
             "zeroshot", "photos/a.png", "--labels", "/dev/zero", "--model", "tiny")
         #expect(labels.status == 1, "\(labels.errors)")
@@ -241,7 +240,7 @@ import Testing
         #expect(table.errors.contains("fields"), "\(table.errors)")
     }
 
-    @Test func queriesThatCancelOutAreRefused() throws {
+    @Test func queryThatCancelsOutIsRejected() throws {
         #expect(try index().status == 0)
         let result = try clip("search", "dog", "-", "dog", "--index", "photos")
         #expect(
@@ -260,7 +259,7 @@ import Testing
     }
 
     /// SQLite would take such a name for a URI.
-    @Test func foldersMayBeNamedLikeURIs() throws {
+    @Test func folderMayBeNamedLikeAURI() throws {
         try files.moveItem(atPath: folder.path + "/photos", toPath: folder.path + "/file:x")
         let made = try clip("index", "file:x", "--model", "tiny")
         #expect(made.status == 0, "\(made.errors)")

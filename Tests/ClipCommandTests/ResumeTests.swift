@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `clip encode --resume` of outputs that do not belong to the job.
+/// Tests `clip encode --resume` with outputs that do not belong to the job.
 @Suite struct ResumeTests {
     private let folder: TemporaryFolder
 
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
-    func completeOutputsOfAnotherModelAreRefused(_ output: String) throws {
+    func completeOutputOfAnotherModelIsRejected(_ output: String) throws {
         let arguments = ["a.jpg", "-o", output]
         let made = try encode(arguments)
         #expect(made.status == 0, "\(made.errors)")
@@ -35,7 +35,7 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: file), before) == nil)
     }
 
-    @Test func completeOutputsOfAnotherNormalisationAreRefused() throws {
+    @Test func completeOutputOfOtherNormalisationIsRejected() throws {
         let arguments = ["a.jpg", "-o", "x.npy"]
         #expect(try encode(arguments).status == 0)
         let record = try json(Data(bytes(ofFile: folder.path + "/x.model.json")))
@@ -52,13 +52,13 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
-    func anOutputThatAnotherProcessWritesIsSaid(_ output: String) throws {
+    func outputOfAnotherProcessIsReported(_ output: String) throws {
         let first = ClipBinary(folder: folder).process(
             ["encode", "-", "-o", output, "-q", "--model", "tiny"])
         let input = Pipe()
         first.standardInput = input
         try first.run()
-        // It waits for names, and has opened its files before.
+        // The process has opened its files and waits for names.
         let job = folder.path + "/" + (output == "shards/" ? "shards/.job" : output + ".job")
         while first.isRunning && !FileManager.default.fileExists(atPath: job) { usleep(1000) }
         for resuming in [[], ["--resume"]] {
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test(arguments: ["x.npy", "x.jsonl"])
-    func rowsOfOtherInputsAreSaid(_ output: String) throws {
+    func rowsOfOtherInputsAreCounted(_ output: String) throws {
         try folder.write("bad.jpg", "no image".utf8)
         let stopped = try encode(["a.jpg", "b.jpg", "bad.jpg", "-o", output, "--strict"])
         #expect(stopped.status == 1, "\(stopped.errors)")

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ClipCommand
 
-/// `clip index` and `clip search`.
+/// Tests `clip index` and `clip search`.
 @Suite struct SearchCommandTests {
     private let folder: TemporaryFolder
     private static let model = CommandTests.model
@@ -39,7 +39,7 @@ import Testing
         #expect(object["path"] as? String == first)
         #expect(abs((object["cosine"] as? Double ?? 0) - 1) < 1e-5)
 
-        // Twice an image less itself is the image.
+        // Twice an image minus itself is the image.
         let sum = try clip(
             "search", "2:\(first)", "-", first, "--index", path, "--top", "1", "--paths")
         #expect(sum.text == first + "\n")
@@ -49,7 +49,7 @@ import Testing
         #expect(none.errors.contains("no image has a cosine of 1.0 or more"), "\(none.errors)")
     }
 
-    @Test func wrongUse() throws {
+    @Test func wrongUsageIsRejected() throws {
         let path = try makePhotos(1)
         _ = try clip("index", path, "--model", Self.model, "-q")
         expectFailure(
@@ -68,8 +68,8 @@ import Testing
             says: "No such file")
     }
 
-    /// `kill -9` at some moments: the index ends as if nothing had happened.
-    @Test func killedUpdatesAreGoneOnWith() throws {
+    /// Kills updates with `kill -9` at several moments: the final index equals an undisturbed one.
+    @Test func killedUpdateIsContinued() throws {
         let path = try makePhotos(300)
         let arguments = ["index", path, "--model", Self.model, "-q"]
         let whole = try ClipBinary(folder: folder).run(arguments)
@@ -96,7 +96,7 @@ import Testing
 }
 
 extension TemporaryFolder {
-    /// A folder of images of a few kinds, some the same.
+    /// Creates a folder of images of a few kinds, some of them equal.
     fileprivate func makePhotos(_ count: Int) throws -> String {
         let path = self.path + "/photos"
         try FileManager.default.createDirectory(
@@ -113,7 +113,7 @@ extension TemporaryFolder {
     }
 }
 
-/// `clip cluster`, `dedupe`, `map` and `score`, and pages.
+/// Tests `clip cluster`, `dedupe`, `map` and `score`, and their pages.
 @Suite struct AnalysisCommandTests {
     private let folder: TemporaryFolder
     private let photos: String
@@ -122,7 +122,7 @@ extension TemporaryFolder {
     init() throws {
         folder = try TemporaryFolder()
         photos = try folder.makePhotos(12)
-        // Names that no page may take for its own.
+        // Names that a page must escape.
         try FileManager.default.createDirectory(
             atPath: photos + "/<", withIntermediateDirectories: true)
         try FileManager.default.copyItem(
@@ -166,7 +166,7 @@ extension TemporaryFolder {
         #expect(page.contains("href=\"photos/%3C/script%3E%3Cb%3E%26%22%27.png\""))
         #expect(page.contains("<h1>13 images in 3 clusters</h1>"))
         #expect(page.contains("\(photos) · model \(Self.model) · "))
-        // No name twice, each with its cosine; the labels of JSON are as before.
+        // No name occurs twice, and each has its cosine; the labels in JSON are unchanged.
         let names = clusters.compactMap { $0["name"] as? String }
         #expect(Set(names).count == 3, "\(names)")
         for cluster in clusters {
@@ -197,7 +197,7 @@ extension TemporaryFolder {
         #expect(paths == duplicates.compactMap { $0["path"] as? String })
         #expect(!paths.isEmpty)
 
-        // What has changed since stays; the rest is moved, and nothing is lost.
+        // Changed files are kept; the others are moved, and nothing is lost.
         let files = FileManager.default
         func images(_ path: String) throws -> Set<String> {
             Set(try files.subpathsOfDirectory(atPath: path).filter { $0.hasSuffix("g") })
@@ -348,7 +348,7 @@ extension TemporaryFolder {
             score("--image", a, b, "--text", "x", "--by", "text", "--top", "1", "--json"))
         #expect((byText.first?["images"] as? [[String: Any]])?.count == 1)
 
-        // The same pairs as a table and as objects.
+        // The same pairs as a table and as JSON objects.
         try Data("image,text,reference\n\(a),a cat,\n\(b),a dog,the dog\n".utf8)
             .write(to: URL(fileURLWithPath: folder.path + "/p.csv"))
         try Data(

@@ -8,7 +8,7 @@ import Testing
     private let readsWebP = false
 #endif
 
-/// The model that vectors on disk were made with, also in files of the first format.
+/// Tests the stored model of vectors on disk, also in files of the first format.
 @Suite(.enabled(if: readsWebP, "the index of its fixture has WebP images"))
 struct StoredModelTests {
     private let folder: TemporaryFolder
@@ -25,7 +25,7 @@ struct StoredModelTests {
             arguments, in: place, environment: environment)
     }
 
-    /// The images that version 0.1.0 had indexed, with the times that they had.
+    /// Creates the images that version 0.1.0 indexed, with their original times.
     private func makePhotos() throws {
         try files.createDirectory(
             atPath: folder.path + "/photos/sub", withIntermediateDirectories: true)
@@ -71,7 +71,7 @@ struct StoredModelTests {
         #expect(try clip("search", "a cat", "--index", "photos").text == found.text)
     }
 
-    /// Their paths of models were relative, and their activation was not stored.
+    /// In version 0.1.0, model paths were relative and activations were not stored.
     @Test func modelsOfVersion010AreFoundFromEveryFolder() throws {
         try makePhotos()
         try copyOld("bare", as: "photos/.clip-index")
@@ -87,7 +87,7 @@ struct StoredModelTests {
         #expect(summary["encoded"] == 0, "\(summary)")
         #expect(summary["unchanged"] == 16, "\(summary)")
 
-        // From then on the path is absolute: the folder may move, but not the model.
+        // From now on the path is absolute: the folder may be moved, but not the model.
         try files.moveItem(
             atPath: folder.path + "/photos", toPath: folder.path + "/elsewhere")
         let moved = try clip("search", "a cat", "--index", "elsewhere", "--paths", "--top", "3")
@@ -121,7 +121,8 @@ struct StoredModelTests {
             let (found, expected) = try (
                 bytes(ofFile: "\(folder.path)/\(new)"), bytes(ofFile: "\(folder.path)/\(old)")
             )
-            // The rows that were there are the same to the bit; others may come from another instruction set.
+            // The existing rows keep their bits; the others may be computed with another
+            // instruction set.
             let kept = new == "y.npy" ? 128 + 9 * 1024 : expected.count
             #expect(found.count == expected.count)
             #expect(firstDifference(found.prefix(kept), expected.prefix(kept)) == nil, "\(new)")
@@ -138,7 +139,7 @@ struct StoredModelTests {
 
     // MARK: the model of an index
 
-    @Test func theEnvironmentYieldsToTheIndex() throws {
+    @Test func modelOfTheIndexOverridesTheEnvironment() throws {
         try makePhotos()
         let made = try clip("index", "photos", "-q", environment: ["CLIP_MODEL": Self.model])
         #expect(made.status == 0, "\(made.errors)")
@@ -177,7 +178,7 @@ struct StoredModelTests {
             try clip("search", "a cat", "--index", "photos", "--resolution", "32"), status: 1,
             says: "48 pixels a side")
 
-        // Where the CPU has no instructions for it, int8 is fp32.
+        // Without the CPU's instructions, int8 falls back to fp32.
         let rounded = try clip(
             "index", "photos", "--rebuild", "--model", Self.model, "--precision", "int8", "-q")
         #expect(rounded.status == 0, "\(rounded.errors)")
@@ -186,7 +187,7 @@ struct StoredModelTests {
         #expect(try updated(clip("index", "photos", "--rebuild", "--json"))["encoded"] == 16)
     }
 
-    @Test func relativePathsOfModelsAreStoredAbsolute() throws {
+    @Test func relativeModelPathIsStoredAbsolute() throws {
         try makePhotos()
         try files.copyItem(atPath: Self.model, toPath: folder.path + "/weights")
         let made = try clip("index", "../photos", "--model", "./../weights", "-q", in: "photos")
@@ -196,7 +197,7 @@ struct StoredModelTests {
         #expect(try clip("search", "a cat", "--index", "photos").status == 0)
     }
 
-    // MARK: making an index anew
+    // MARK: rebuilding an index
 
     @Test func indexesAreRebuilt() throws {
         try makePhotos()
@@ -210,11 +211,11 @@ struct StoredModelTests {
         #expect(after.text != before, "\(after.errors)")
         let names = try files.contentsOfDirectory(atPath: folder.path + "/photos")
         #expect(names.filter { $0.hasPrefix(".clip") } == [".clip-index"], "\(names)")
-        // Without a model, the model stays.
+        // Without --model, the model is kept.
         #expect(try updated(clip("index", "--rebuild", "photos", "--json"))["encoded"] == 16)
         expectFailure(
             try clip("index", "photos", "--model", Self.model), status: 1, says: Self.other)
-        // A damaged index can be made anew.
+        // A damaged index can be rebuilt.
         try Data("no database".utf8)
             .write(to: URL(fileURLWithPath: folder.path + "/photos/.clip-index/files.sqlite"))
         #expect(try clip("search", "a cat", "--index", "photos").status == 1)
@@ -223,8 +224,8 @@ struct StoredModelTests {
         #expect(try clip("search", "a cat", "--index", "photos").text == before)
     }
 
-    /// At whatever moment the process ends, the old index or the new one is there.
-    @Test func interruptedRebuildsLoseNothing() throws {
+    /// Whenever the process ends, either the old index or the new one is complete.
+    @Test func interruptedRebuildLosesNothing() throws {
         try makePhotos()
         for copy in 0..<4 {
             try files.copyItem(
@@ -246,7 +247,7 @@ struct StoredModelTests {
         let new = try clip("search", "a cat", "--index", "photos").text
         #expect(new != old)
 
-        // Between the two steps in which the new index takes the place of the old one.
+        // Between the two steps in which the new index replaces the old one.
         let path = folder.path + "/photos/.clip-index"
         try files.moveItem(atPath: path, toPath: path + ".old")
         #expect(try clip("search", "a cat", "--index", "photos").text == new)
@@ -255,7 +256,7 @@ struct StoredModelTests {
             try !files.contentsOfDirectory(atPath: folder.path + "/photos").contains(
                 ".clip-index.old"))
 
-        // An update says that a rebuild was begun.
+        // An update reports an unfinished rebuild.
         try files.copyItem(atPath: path, toPath: path + ".new")
         let update = try clip("index", "photos")
         #expect(update.status == 0, "\(update.errors)")
@@ -264,7 +265,7 @@ struct StoredModelTests {
 
     // MARK: .npy
 
-    @Test func embeddingsKnowTheirModel() throws {
+    @Test func embeddingFileRecordsItsModel() throws {
         try makePhotos()
         let made = try clip("encode", "photos", "--model", Self.model, "-o", "x.npy", "-q")
         #expect(made.status == 0, "\(made.errors)")
@@ -295,7 +296,7 @@ struct StoredModelTests {
             ])
         #expect(try clip("search", "a cat", "--index", "shards/00001.npy").status == 0)
 
-        // A record of other vectors is found out where it can be.
+        // A record of other vectors is detected where possible.
         try files.removeItem(atPath: folder.path + "/x.npy")
         try files.removeItem(atPath: folder.path + "/x.names.jsonl")
         try copyOld("whole/x.npy", as: "x.npy")
@@ -308,7 +309,7 @@ struct StoredModelTests {
 
     // MARK: nothing found
 
-    @Test func searchSaysWhyNothingIsFound() throws {
+    @Test func searchExplainsEmptyResults() throws {
         try makePhotos()
         try files.createDirectory(
             atPath: folder.path + "/empty", withIntermediateDirectories: true)

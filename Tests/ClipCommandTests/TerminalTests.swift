@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a terminal gets, as `script` makes one.
+/// Tests the output at a terminal, which the program `script` provides.
 @Suite struct TerminalTests {
     private let folder: TemporaryFolder
 
@@ -22,7 +22,7 @@ import Testing
         return result.text.replacingOccurrences(of: "\r\n", with: "\n")
     }
 
-    /// A folder with an image whose name colours what follows.
+    /// Creates a folder with an image whose name has an escape code.
     private func makePhotos() throws -> String {
         let photos = folder.path + "/photos"
         try FileManager.default.createDirectory(atPath: photos, withIntermediateDirectories: true)
@@ -46,14 +46,14 @@ import Testing
             "score --by text --text x --image photos/*",
             "similarity --text x --image photos/esc*",
         ] {
-            // Colours of the line that shows the progress are not those of the name.
+            // The escape codes of the progress line are not those of the name.
             let shown = try terminal(line).replacingOccurrences(of: "\u{1B}[K", with: "")
             #expect(!shown.contains("\u{1B}"), "clip \(line): \(shown.debugDescription)")
             let isQuoted =
                 shown.contains("esc\\033[31m\\'red\\'.jpg'") || shown.contains("\\u001b")
             #expect(isQuoted, "clip \(line): \(shown.debugDescription)")
         }
-        // A pipe gets the name itself.
+        // A pipe gets the unquoted name.
         let piped = try ClipBinary(folder: folder).run(
             ["search", "bicycle", "--index", photos, "--paths", "--top", "1"])
         #expect(piped.text == "\(photos)/esc\u{1B}[31m'red'.jpg\n")
@@ -66,7 +66,7 @@ import Testing
         #expect(!dumb.contains("\r"), "\(dumb.debugDescription)")
     }
 
-    @Test func severalImagesAreATable() throws {
+    @Test func severalImagesPrintATable() throws {
         let photos = try makePhotos()
         try folder.write("labels", "a bicycle\na dog on the grass\n".utf8)
         let line = "zeroshot '\(photos)/dog.jpg' '\(photos)/dog.jpg' --labels labels"
@@ -80,7 +80,7 @@ import Testing
         #expect(
             row.hasSuffix("  a dog on the grass  \(photos)/dog.jpg"),
             "\(row)")
-        // Lines of JSON for who asks, and for pipes.
+        // JSON Lines on request, and for pipes.
         #expect(try terminal(line + " -q --json").hasPrefix("{\"image\""))
         let piped = try ClipBinary(folder: folder).run([
             "zeroshot", photos, "--labels", "labels", "-m", "tiny", "-q",

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Wrong command lines: what they are told.
+/// Tests the messages about wrong command lines.
 @Suite struct UsageTests {
     private static let bike = Fixtures.root + "/Examples/bike.jpg"
     private static let dog = Fixtures.root + "/Examples/dog.jpg"
@@ -77,11 +77,11 @@ import Testing
         (["dog", "cat", "--template", "a photo"], "--template \"a photo\" has no {}"),
         (["dog"], "at least two labels after the image; found 1"),
     ])
-    func labelsThatCannotBeMeantAreRefused(_ labels: [String], says: String) throws {
+    func senselessLabelsAreRejected(_ labels: [String], says: String) throws {
         expectFailure(try clip(["zeroshot", Self.bike] + labels), status: 2, says: says)
     }
 
-    @Test func duplicatesInAFileAreAWarning() throws {
+    @Test func duplicateLabelsInAFileAreAWarning() throws {
         let file = try folder.write("labels", "cat\ndog\n\ncat\n".utf8)
         let result = try clip("zeroshot", Self.bike, "--labels", file, "--json")
         #expect(result.status == 0)
@@ -97,7 +97,7 @@ import Testing
             says: "expected at least two labels in /dev/null, one per line; found 0")
     }
 
-    @Test func aSecondTemplateThatBecomesALabelIsAWarning() throws {
+    @Test func secondTemplateTakenAsLabelIsAWarning() throws {
         let result = try clip(
             "zeroshot", Self.bike, "--template", "a {}", "the {}", "cat", "dog")
         #expect(result.status == 0)
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test(arguments: ["x.parquet", "x.txt", "x.npz"])
-    func suffixesOfNoFormatAreRefused(_ output: String) throws {
+    func unsupportedSuffixIsRejected(_ output: String) throws {
         expectFailure(
             try clip("encode", Self.bike, "-o", output), status: 2,
             says: """
@@ -130,7 +130,7 @@ import Testing
                 """)
     }
 
-    @Test func suffixesThatSayNothingAreAccepted() throws {
+    @Test func meaninglessSuffixesAreAccepted() throws {
         for arguments in [
             ["encode", Self.bike, "-o", "x.2026"], ["encode", Self.bike, "-o", "x"],
             ["encode", Self.bike, "-o", "x.txt", "--format", "jsonl"],
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    /// Noticed before any work: the index and the image of these are not there either.
+    /// The error is reported before any work: the index and the image do not exist either.
     @Test(arguments: [
         ["map", "none", "-o", "/nope/m.html"], ["encode", "none.jpg", "-o", "/nope/x.npy"],
         ["encode", "none.jpg", "-o", "/dev/null/x/"],
@@ -153,13 +153,13 @@ import Testing
         ["zeroshot", "none.jpg", "a", "b", "--errors", "/nope/e"],
         ["preprocess", "none.jpg", "-o", "/nope/x.npy"],
     ])
-    func outputsThatCannotBeWrittenAreNoticedFirst(_ arguments: [String]) throws {
+    func unwritableOutputIsReportedFirst(_ arguments: [String]) throws {
         expectFailure(try clip(arguments), status: 2, says: "cannot write /")
     }
 
     // MARK: several values
 
-    @Test func everyOptionOfSeveralValuesMayBeRepeated() throws {
+    @Test func optionsWithSeveralValuesMayBeRepeated() throws {
         let (a, b) = (Self.bike, Self.dog)
         for (together, repeated) in [
             (
@@ -188,7 +188,7 @@ import Testing
         }
     }
 
-    @Test func aTextThatIsTakenForAFileGetsAHint() throws {
+    @Test func textTakenForAFileGetsAHint() throws {
         let result = try clip("encode", "--text", "a cat", "a dog")
         #expect(result.status == 1)
         #expect(
@@ -209,18 +209,18 @@ import Testing
         (["encode", "my data.tar.gz"], "zcat 'my data.tar.gz' | clip encode -"),
         (["zeroshot", "x.tgz", "--labels", "l"], "zcat x.tgz | clip zeroshot --labels FILE -"),
     ])
-    func inputsThatCannotBeReadAsTheyAreGetACommand(_ arguments: [String], says: String) throws {
+    func unreadableInputsSuggestACommand(_ arguments: [String], says: String) throws {
         expectFailure(try clip(arguments), status: 2, says: says)
     }
 
-    @Test func hiddenStatesDoNotSayThatNothingWasFound() throws {
+    @Test func hiddenStatesReportNoMissingImages() throws {
         let result = try clip("encode", "--hidden-states", "last", "--text", "a dog")
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.isEmpty, "\(result.errors)")
         #expect(try result.json()["model"] as? String == "tiny")
     }
 
-    @Test func linesOfCollectionsNameTheModel() throws {
+    @Test func collectionLinesNameTheModel() throws {
         let labels = try folder.write("labels", "a bicycle\na dog\n".utf8)
         for arguments in [
             ["encode", Self.bike, Self.dog], ["encode", Self.bike, Self.dog, "-o", "x.jsonl"],
@@ -241,7 +241,7 @@ import Testing
         }
     }
 
-    @Test func shortTextsAreTheHeadingsOfCosines() throws {
+    @Test func shortTextsHeadTheColumns() throws {
         try folder.copy(Self.bike, as: "bike.jpg")
         func lines(_ texts: String...) throws -> [String] {
             try clip(["similarity", "--image", "bike.jpg", "--text"] + texts).text
@@ -282,7 +282,7 @@ import Testing
         }
     }
 
-    @Test func shortOptionsAreTheSame() throws {
+    @Test func shortOptionsEqualLongOnes() throws {
         let labels = ["a bicycle", "a dog", "a cat"]
         let long = try clip(["zeroshot", Self.bike] + labels + ["--model", "tiny", "--top", "1"])
         let short = try clip(["zeroshot", Self.bike] + labels + ["-m", "tiny", "-t", "1"])
@@ -292,7 +292,7 @@ import Testing
         #expect(ended.text.split(separator: "\n").count == 2, "\(ended.errors)")
     }
 
-    @Test func foldersThatCannotBeIndexedAreNamed() throws {
+    @Test func unindexableFolderIsNamed() throws {
         expectFailure(try clip("index", "nope"), status: 1, says: "cannot index nope: No such file")
         expectFailure(
             try clip("index", Self.bike), status: 1, says: "it is a file; give the folder")

@@ -4,8 +4,8 @@ import Testing
 
 @testable import Files
 
-/// A file that grows under a name of its own: what reaches the disk, what the next process finds, and
-/// what is refused.
+/// Tests a file that grows under a temporary name: the bytes on the disk, the state that the next
+/// process finds, and rejected files.
 @Suite struct GrowingFileTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -38,13 +38,13 @@ import Testing
         #expect(!GrowingFile.isBegun(path: path("a")))
     }
 
-    @Test func appendedBytesReachTheSystemWithAFlush() throws {
+    @Test func flushWritesAppendedBytes() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("abc".utf8)
         #expect(try content("a.partial") == "")
         try file.flush()
         #expect(try content("a.partial") == "abc")
-        // A megabyte does not wait for it.
+        // A megabyte is written without a flush.
         try file.append(repeatElement(UInt8(ascii: "x"), count: 1 << 20))
         #expect(try content("a.partial").utf8.count == 3 + 1 << 20)
     }
@@ -65,7 +65,7 @@ import Testing
         #expect(try content("a") == "one three")
     }
 
-    @Test func readsSeeWhatWasAppendedAndEndWithTheFile() throws {
+    @Test func readsSeeAppendedBytes() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("0123456789".utf8)
         for (count, offset, expected) in [
@@ -77,7 +77,7 @@ import Testing
         #expect(try file.status().size == 10)
     }
 
-    @Test func overwrittenBytesLeaveTheEndInPlace() throws {
+    @Test func overwritingDoesNotMoveTheEnd() throws {
         let file = try GrowingFile(path: path("a"))
         try file.append("0123456789".utf8)
         try file.overwrite(Array("AB".utf8))
@@ -87,7 +87,7 @@ import Testing
         #expect(try content("a") == "AB23456XYZ!")
     }
 
-    @Test func wholeFilesHaveTheirNameAtOnce() throws {
+    @Test func completeFileGetsItsNameAtOnce() throws {
         let file = try GrowingFile(path: path("a"), isAlwaysWhole: true)
         try file.append("x".utf8)
         try file.synchronize()
@@ -95,7 +95,7 @@ import Testing
         #expect(try content("a") == "x")
     }
 
-    @Test func finishedFileKeepsThePermissionsOfTheOneItReplaces() throws {
+    @Test func finishedFileKeepsPermissionsOfReplacedFile() throws {
         try folder.write("a", "old".utf8)
         try files.setAttributes([.posixPermissions: 0o640], ofItemAtPath: folder.path + "/a")
         let file = try GrowingFile(path: path("a"))
@@ -128,13 +128,15 @@ import Testing
         #expect(try GrowingFile(path: path("a")).count == 1)
     }
 
-    @Test func missingFoldersAreErrors() throws {
+    @Test func missingFolderThrows() throws {
         let error = #expect(throws: FileError.self) { try GrowingFile(path: path("no/a")) }
         #expect(error?.isMissing == true, "\(error.debugDescription)")
     }
 
-    /// A partial file that is a link, a folder or a pipe, and the same in the place of the whole file.
-    @Test(arguments: ["a", "a.partial"]) func otherThingsInItsPlaceAreRefused(_ name: String) throws
+    /// A partial file that is a link, a folder or a pipe, and the same in place of the complete
+    /// file.
+    @Test(arguments: ["a", "a.partial"]) func nonRegularFilesInItsPlaceAreRejected(_ name: String)
+        throws
     {
         let victim = try folder.write("victim", "precious".utf8)
         try files.createSymbolicLink(

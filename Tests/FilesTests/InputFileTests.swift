@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Reading a file or a pipe from its beginning on.
+/// Tests sequential reading of a file or a pipe.
 @Suite struct InputFileTests {
     private let folder: TemporaryFolder
 
@@ -14,12 +14,12 @@ import Testing
         try InputFile(path: Array(folder.write("a", bytes).utf8))
     }
 
-    /// Bytes that differ from place to place; the buffer of a file holds a quarter of a mebibyte.
+    /// Bytes that depend on their position; the buffer of a file holds a quarter of a mebibyte.
     private func numbers(_ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 8) }
     }
 
-    @Test func readsEndWithTheFile() throws {
+    @Test func readStopsAtEndOfFile() throws {
         let file = try open("0123456789".utf8)
         #expect(try file.read(4) == Array("0123".utf8))
         #expect(file.position == 4)
@@ -29,7 +29,7 @@ import Testing
         #expect(file.position == 10)
     }
 
-    @Test func peekedBytesStay() throws {
+    @Test func peekDoesNotConsume() throws {
         let file = try open("0123456789".utf8)
         #expect(Array(try file.peek(3)) == Array("012".utf8))
         #expect(Array(try file.peek(20)) == Array("0123456789".utf8))
@@ -40,11 +40,11 @@ import Testing
     }
 
     @Test(arguments: [1, 1000, 1 << 18, 1 << 18 + 1, 300_000, 1_000_000])
-    func longFilesAreReadInPartsOfAnySize(_ size: Int) throws {
+    func longFileIsReadInPartsOfAnySize(_ size: Int) throws {
         let expected = numbers(1_000_000)
         let file = try open(expected)
         var found: [UInt8] = []
-        // One byte at a time would be slow: its first part shows the same.
+        // One byte at a time would be slow, so only the first part is read.
         while found.count < (size == 1 ? 10_000 : expected.count) {
             let part = try file.read(size)
             if part.isEmpty { break }
@@ -54,7 +54,7 @@ import Testing
         #expect(file.position == found.count)
     }
 
-    @Test func peeksLongerThanTheBuffer() throws {
+    @Test func peekMayExceedTheBuffer() throws {
         let expected = numbers(700_000)
         let file = try open(expected)
         #expect(try file.read(200_000).count == 200_000)
@@ -62,7 +62,7 @@ import Testing
         #expect(try firstDifference(file.read(500_000), expected[200_000...]) == nil)
     }
 
-    @Test func skippingEndsWithTheFile() throws {
+    @Test func skipStopsAtEndOfFile() throws {
         let file = try open(numbers(600_000))
         #expect(try file.skip(500_000))
         #expect(file.position == 500_000)
@@ -72,7 +72,7 @@ import Testing
         #expect(file.position == 600_000)
     }
 
-    @Test func linesEndWithTheirEnd() throws {
+    @Test func linesAreSplitAtTheirEnd() throws {
         let file = try open("one\n\ntwo\nthree".utf8)
         for expected in ["one", "", "two", "three", nil, nil] {
             let found = try file.read(upTo: 10).map { String(decoding: $0, as: UTF8.self) }
@@ -82,7 +82,7 @@ import Testing
         #expect(try open([]).read(upTo: 10) == nil)
     }
 
-    @Test func linesLongerThanTheBuffer() throws {
+    @Test func linesMayExceedTheBuffer() throws {
         let line = [UInt8](repeating: 7, count: 400_000)
         let file = try open(line + [0] + line)
         #expect(try firstDifference(file.read(upTo: 0) ?? [], line) == nil)
@@ -90,18 +90,18 @@ import Testing
         #expect(try file.read(upTo: 0) == nil)
     }
 
-    @Test func lineBeyondTheLimitIsAnError() throws {
+    @Test func lineBeyondTheLimitThrows() throws {
         let file = try open([UInt8](repeating: 7, count: 1_000_000))
         #expect(throws: FileError.self) { try file.read(upTo: 10, limit: 300_000) }
     }
 
-    @Test func pipesAreReadAsTheyAreWritten() throws {
+    @Test func pipeIsReadAsItIsWritten() throws {
         let path = folder.path + "/pipe"
         #expect(mkfifo(path, 0o600) == 0)
         let expected = numbers(200_000)
         Thread.detachNewThread {
             guard let handle = FileHandle(forWritingAtPath: path) else { return }
-            // Fewer bytes at a time than are asked for.
+            // Fewer bytes at a time than the reader requests.
             for start in stride(from: 0, to: expected.count, by: 30_000) {
                 let end = min(start + 30_000, expected.count)
                 try? handle.write(contentsOf: Data(expected[start..<end]))
@@ -113,7 +113,7 @@ import Testing
         #expect(try firstDifference(file.read(150_000), expected[150_000...]) == nil)
     }
 
-    @Test func foldersAndMissingFilesAreErrors() throws {
+    @Test func foldersAndMissingFilesThrow() throws {
         #expect(throws: FileError.self) { try InputFile(path: Array(folder.path.utf8)) }
         let missing = #expect(throws: FileError.self) {
             try InputFile(path: Array((folder.path + "/missing").utf8))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Files of an open folder that are renamed and removed while others may change them.
+/// Tests renaming and removing files of an open folder that others may change meanwhile.
 @Suite struct OpenFolderTests {
     private let folder: TemporaryFolder
     private let open: OpenFolder
@@ -38,8 +38,8 @@ import Testing
         #expect(try contents() == ["c": "one", "b": "other"])
     }
 
-    /// As if an editor had put a new file in the place of the one that was checked.
-    @Test func filesThatTookTheNameAreKept() throws {
+    /// As if an editor had replaced the checked file.
+    @Test func replacedFileIsNotRenamedOrRemoved() throws {
         let other = try #require(open.status(of: b))
         #expect(throws: FileError.self) { try open.rename(a, other, to: open, c) }
         #expect(try contents() == ["a": "one", "b": "other"])
@@ -51,7 +51,7 @@ import Testing
         #expect(try contents() == ["a": "longer", "b": "other"])
     }
 
-    @Test func removedFilesLeaveNothing() throws {
+    @Test func removedFileIsGone() throws {
         try open.file([a]).remove()
         #expect(try contents() == ["b": "other"])
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Files
 
-/// Files that are written whole or not at all, and what may be in their place.
+/// Tests files that are written completely or not at all, and what may be in their place.
 @Suite struct OutputFileTests {
     private let folder: TemporaryFolder
     private let files = FileManager.default
@@ -21,7 +21,7 @@ import Testing
         try files.attributesOfItem(atPath: path(name))[.posixPermissions] as? Int
     }
 
-    @Test func filesAreReplacedAndKeepTheirPermissions() throws {
+    @Test func replacedFileKeepsItsPermissions() throws {
         try write("one", to: "a")
         try files.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path("a"))
         try write("two", to: "a")
@@ -30,14 +30,14 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["a"])
     }
 
-    @Test func newFilesHaveThePermissionsThatUmaskSays() throws {
+    @Test func newFileHasUmaskPermissions() throws {
         let mask = umask(0)
         umask(mask)
         try write("one", to: "a")
         #expect(try mode("a") == 0o666 & ~Int(mask))
     }
 
-    @Test func linksAreFollowedAndStay() throws {
+    @Test func writingFollowsAndKeepsLinks() throws {
         try write("old", to: "target")
         try files.createSymbolicLink(atPath: path("link"), withDestinationPath: "target")
         try files.createSymbolicLink(atPath: path("to-link"), withDestinationPath: path("link"))
@@ -57,9 +57,9 @@ import Testing
         #expect(error?.reason == "it is a directory")
     }
 
-    @Test func pipesAreWrittenThroughAndStay() throws {
+    @Test func pipeIsWrittenNotReplaced() throws {
         #expect(mkfifo(path("pipe"), 0o600) == 0)
-        // Opened for both, a pipe waits for nobody.
+        // A pipe that is opened for reading and writing does not block.
         let descriptor = open(path("pipe"), O_RDWR)
         #expect(descriptor >= 0)
         defer { close(descriptor) }
@@ -72,8 +72,8 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["pipe"])
     }
 
-    /// What a descriptor leads to is not replaced by another file.
-    @Test func openDescriptorsAreWrittenThrough() throws {
+    /// The file of an open descriptor is not replaced by another file.
+    @Test func openDescriptorIsWrittenNotReplaced() throws {
         try write("old ", to: "log")
         let descriptor = open(path("log"), O_WRONLY)
         #expect(descriptor >= 0)
@@ -102,7 +102,7 @@ import Testing
         #expect(try Set(files.contentsOfDirectory(atPath: folder.path)) == ["link", "log"])
     }
 
-    @Test func unfinishedFilesLeaveNothing() throws {
+    @Test func unfinishedFileLeavesNothing() throws {
         try write("old", to: "a")
         do {
             let file = try OutputFile(path: path("a"))
@@ -112,13 +112,13 @@ import Testing
         #expect(try files.contentsOfDirectory(atPath: folder.path) == ["a"])
     }
 
-    @Test func lackOfMemoryIsAnError() throws {
+    @Test func lackOfMemoryThrows() throws {
         try checkMemory(1 << 21)
         let error = #expect(throws: FileError.self) { try checkMemory(.max / 2) }
         #expect(error?.code == ENOMEM, "\(String(describing: error))")
     }
 
-    @Test func growingFilesAreRegularFiles() throws {
+    @Test func growingFileRequiresARegularFile() throws {
         let victim = try folder.write("victim", Array("precious".utf8))
         try files.createSymbolicLink(atPath: path("a.partial"), withDestinationPath: victim)
         #expect(throws: FileError.self) { try GrowingFile(path: Array(path("a").utf8)) }

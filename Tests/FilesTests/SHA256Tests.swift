@@ -4,8 +4,8 @@ import Testing
 @testable import Files
 
 @Suite struct SHA256Tests {
-    @Test func sha256IsThatOfTheStandard() throws {
-        // Lengths around the ends of blocks; the digests are sha256sum's.
+    @Test func sha256MatchesSha256sum() throws {
+        // Lengths around block boundaries; the digests are sha256sum's.
         let known = [
             0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             3: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

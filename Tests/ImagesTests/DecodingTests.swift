@@ -4,7 +4,7 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// Files that are no images, or only in part.
+/// Tests files that are not images, or truncated ones.
 @Suite struct DecodingTests {
     private let limit = RGBImage.defaultMaximumPixels
 
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func badFiles() throws {
+    @Test func invalidFilesAreRejected() throws {
         #expect(try error("empty.png") == .empty)
         #expect(try error("text.jpg") == .unknownFormat)
         #expect(try error("truncated.jpg") == .truncated)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func grey16IsScaledUnlessTheReferenceIsAsked() throws {
+    @Test func grey16IsScaledUnlessReferenceIsSet() throws {
         let path = Fixtures.path("images/kinds/grey-16.png")
         let scaled = try RGBImage(contentsOfFile: path)
         let clipped = try RGBImage(contentsOfFile: path, options: .reference)
@@ -80,7 +80,7 @@ import Testing
         #expect(clipped.pixels.filter { $0 == 255 }.count > clipped.pixels.count * 9 / 10)
     }
 
-    @Test func inksBecomeLight() throws {
+    @Test func cmykBecomesRGB() throws {
         let inks: [UInt8] = [0, 0, 0, 0, 255, 0, 128, 0, 0, 0, 0, 255, 255, 255, 255, 255]
         let light: [UInt8] = [255, 255, 255, 0, 255, 127, 0, 0, 0, 0, 0, 0]
         let image = DecodedImage(
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func whatIsThereOfACutFileIsTakenIfAsked() throws {
+    @Test func truncatedFileIsReadOnRequest() throws {
         for name in ["truncated.jpg", "truncated.png"] {
             let bytes = try image("bad/\(name)")
             #expect(throws: ImageDecodingError.truncated) {
@@ -104,14 +104,14 @@ import Testing
             #expect(part.width == 61)
             #expect(part.height == 47)
         }
-        // Nothing of the pixels is there.
+        // The file has no pixel data.
         let header = try Array(image("rgb.png").prefix(40))
         #expect(throws: ImageDecodingError.truncated) {
             try decoded(header, maximumPixels: 1_000_000, allowsTruncated: true)
         }
     }
 
-    @Test func theLimitOnPixelsIsTheCallers() throws {
+    @Test func callerSetsThePixelLimit() throws {
         let bytes = try image("rgb.png")
         #expect(throws: ImageDecodingError.tooLarge(width: 61, height: 47)) {
             try decoded(bytes, maximumPixels: 61 * 47 - 1)
@@ -143,15 +143,15 @@ import Testing
         }
     }
 
-    /// A PNG of 8 x 8 grey pixels whose chunks after the header are given.
+    /// Returns a PNG of 8 x 8 grey pixels with the given chunks after the header.
     private func greyPNG(_ chunks: [[UInt8]]) -> [UInt8] {
         let header = TestImages.big(8) + TestImages.big(8) + [8, 0, 0, 0, 0]
         let all = [TestImages.chunk("IHDR", header)] + chunks + [TestImages.chunk("IEND", [])]
         return [0x89] + "PNG\r\n".utf8 + [0x1A, 0x0A] + all.joined()
     }
 
-    /// Pillow reads no pixels after another chunk either.
-    @Test func pixelsAfterAnotherChunkAreMissing() throws {
+    /// Pillow does not read pixels after another chunk either.
+    @Test func pixelsAfterAnotherChunkAreIgnored() throws {
         let rows = (0..<8).flatMap { _ in [0] + [UInt8](repeating: 200, count: 8) }
         let stream = TestImages.stored(rows)
         let (half, text) = (stream.count / 2, TestImages.chunk("tEXt", Array("a\0b".utf8)))
@@ -163,7 +163,7 @@ import Testing
         #expect(throws: ImageDecodingError.damaged("Not enough image data")) {
             try decoded(greyPNG([first, text, second]), maximumPixels: 64)
         }
-        // A stream that ends after a row leaves the rest black.
+        // A stream that ends after a row leaves the other rows black.
         let short = TestImages.chunk("IDAT", TestImages.stored(Array(rows[..<(2 * 9)])))
         let part = try decoded(greyPNG([short, text, second]), maximumPixels: 64)
         #expect(
@@ -173,8 +173,8 @@ import Testing
                 == nil)
     }
 
-    /// What libjpeg does not decode is not damaged.
-    @Test func kindsOfJPEGThatAreNotDecodedAreUnsupported() throws {
+    /// JPEGs that libjpeg does not decode are unsupported, not damaged.
+    @Test func undecodableJPEGKindsAreUnsupported() throws {
         let whole = try image("rgb.jpg")
         let header = try #require(
             whole.indices.dropLast().first { whole[$0] == 0xFF && whole[$0 + 1] == 0xC0 })
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func imagesFromPixelsAreChecked() throws {
+    @Test func imageFromPixelsIsValidated() throws {
         #expect(throws: CLIPError.wrongPixelCount(expected: 12, found: 3)) {
             try RGBImage(width: 2, height: 2, pixels: [1, 2, 3])
         }

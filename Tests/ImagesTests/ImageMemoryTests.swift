@@ -6,7 +6,7 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// The memory that decoding takes, and its limit.
+/// Tests the memory that decoding takes, and its limit.
 @Suite(.timeLimit(.minutes(2))) struct ImageMemoryTests {
     private let side = 13377
 
@@ -22,8 +22,8 @@ import Testing
         } catch { return error }
     }
 
-    /// Expects a refusal that says how many bytes are needed: those of the pixels and the
-    /// coefficients, and a little for the decoder itself.
+    /// Expects a refusal that states the needed bytes: those of the pixels and the coefficients,
+    /// and a little for the decoder itself.
     private func expectRefusal(
         _ bytes: [UInt8], of name: String, bytesPerPixel: Double, side: Int,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -61,7 +61,7 @@ import Testing
             bytesPerPixel: Double(bytesPerPixel), side: side)
     }
 
-    @Test func grey16TakesOneByteAPixelIfItIsScaled() throws {
+    @Test func scaledGrey16TakesOneByteAPixel() throws {
         let file = TestImages.png(
             64, 32, depth: 16, colours: 0,
             rows: Array(
@@ -80,11 +80,11 @@ import Testing
                 == nil)
     }
 
-    @Test func memoryOfAJPEGIsKnownFromItsHeader() throws {
+    @Test func jpegMemoryIsKnownFromTheHeader() throws {
         for (name, bytesPerPixel) in [
             ("rgb.jpg", 3.0), ("grey.jpg", 1), ("kinds/cmyk.jpg", 4), ("rgb-444.jpg", 3),
-            // Three bytes of the result, and coefficients of two bytes: of 4:2:0 one and a half a
-            // pixel.
+            // Three bytes for the result, and coefficients of two bytes: one and a half a pixel for
+            // 4:2:0.
             ("rgb-progressive.jpg", 6),
         ] {
             let file = try bytes(ofFile: Fixtures.path("images/\(name)"))
@@ -99,9 +99,9 @@ import Testing
     }
 
     #if WebP
-        @Test func memoryOfALosslessWebPIsKnownFromItsHeader() throws {
+        @Test func losslessWebPMemoryIsKnownFromTheHeader() throws {
             let file = TestImages.webP([TestImages.lossless(8000, 8000)])
-            // Three bytes of the result, four of the decoder, and one for its tables.
+            // Three bytes for the result, four for the decoder, and one for its tables.
             expectRefusal(file, of: "WebP", bytesPerPixel: 8, side: 8000)
             let small = TestImages.webP([TestImages.lossless(5, 4)])
             let image = try RGBImage(decoding: small)
@@ -111,7 +111,7 @@ import Testing
         }
     #endif
 
-    @Test func refusalSaysTheNeedAndTheLimit() throws {
+    @Test func refusalStatesNeedAndLimit() throws {
         let file = try bytes(ofFile: Fixtures.path("images/rgb.png"))
         var options = RGBImage.DecodingOptions()
         options.memoryLimit = 1000
@@ -125,14 +125,14 @@ import Testing
         #expect(bytes > 3 * 61 * 47)
         #expect(
             error?.description == """
-                the image a.png has 61 x 47 pixels, which take 1.1 MB to decode, more than the 0.1 MB \
-                that images may take
+                the image a.png has 61 x 47 pixels, which take 1.1 MB to decode, more than the \
+                0.1 MB that images may take
                 """)
         options.memoryLimit = bytes
         #expect(try RGBImage(decoding: file, options: options).width == 61)
     }
 
-    @Test func longSidesOfAPNGAreRefused() throws {
+    @Test func tooLongPNGSideIsRejected() throws {
         let rows = [UInt8](repeating: 0, count: 125_001)
         let fits = TestImages.png(1_000_000, 1, depth: 1, colours: 0, rows: rows)
         #expect(error(fits) == nil)
@@ -149,9 +149,9 @@ import Testing
         ) { try RGBImage(decoding: file, path: "a.png") }
     }
 
-    // MARK: the share of each thread
+    // MARK: memory of each thread
 
-    /// An image and a limit that one of it fits into, but not two.
+    /// An image, and a limit that admits one of it but not two.
     private func imageThatFillsTheLimit() throws -> ([UInt8], DecodedImage.Options) {
         let file = TestImages.png(
             400, 300, colours: 0, rows: [UInt8](repeating: 0, count: 401 * 300))
@@ -168,10 +168,10 @@ import Testing
         return (file, options)
     }
 
-    @Test func memoryIsGivenBack() throws {
+    @Test func memoryIsReleased() throws {
         let (file, options) = try imageThatFillsTheLimit()
         let damaged = Array(file.dropLast(1000))
-        // Any share that were kept would be waited for without end.
+        // A share that is not released would block the loop for ever.
         for _ in 0..<50 {
             _ = try DecodedImage(decoding: file, options: options)
             #expect(throws: ImageDecodingError.truncated) {
@@ -181,9 +181,9 @@ import Testing
         }
     }
 
-    @Test func threadsWaitForEachOther() throws {
+    @Test func threadsWaitForMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
-        // Half of it is held once the decoder is done.
+        // Half of it is kept once the decoder is done.
         let counts = Mutex((now: 0, most: 0, done: 0))
         DispatchQueue.concurrentPerform(iterations: 64) { _ in
             ImageMemory.whileHolding {
@@ -206,7 +206,7 @@ import Testing
         #expect(result.most == 1, "\(result.most) images at once in the memory of one")
     }
 
-    @Test func threadThatHoldsAnImageDoesNotWaitForItself() throws {
+    @Test func threadWithAnImageDoesNotWaitForItself() throws {
         let (file, options) = try imageThatFillsTheLimit()
         DispatchQueue.concurrentPerform(iterations: 16) { _ in
             ImageMemory.whileHolding {
@@ -216,13 +216,13 @@ import Testing
                 #expect(images.allSatisfy { $0?.width == 400 })
             }
         }
-        // Outside, images that are kept do not count.
+        // Outside such a call, kept images do not count.
         let images = try (0..<3).map { _ in try DecodedImage(decoding: file, options: options) }
         #expect(images.count == 3)
     }
 
-    /// As where an image is decoded while a stream decodes another one.
-    @Test func callsWithinCallsShareTheirMemory() throws {
+    /// The case of an image that is decoded while a stream decodes another one.
+    @Test func nestedCallsShareMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
         DispatchQueue.concurrentPerform(iterations: 16) { _ in
             ImageMemory.whileHolding {
@@ -236,8 +236,8 @@ import Testing
         }
     }
 
-    /// Of calls within each other, the inner one gives back its own part.
-    @Test func innerCallsGiveBackWhatTheyTook() throws {
+    /// The inner of two nested calls releases its own part.
+    @Test func nestedCallsReleaseTheirOwnMemory() throws {
         let (file, options) = try imageThatFillsTheLimit()
         try ImageMemory.whileHolding {
             let share = try #require(ImageMemory.Share.current.get())
@@ -276,11 +276,11 @@ import Testing
         #expect(throws: CLIPError.tooManyScans(path: "", maximumScans: 3)) {
             try RGBImage(decoding: TestImages.progressiveJPEG(scans: 4), options: options)
         }
-        // 128 million samples may have half as many scans.
+        // Images of 128 million samples may have half as many scans.
         let large = TestImages.resized(
             jpeg: TestImages.progressiveJPEG(scans: 251), width: 8192, height: 16384)
         #expect(error(large) == .tooManyScans(maximum: 250))
-        // A baseline JPEG has one scan, whatever follows it.
+        // A baseline JPEG has one scan, whatever follows.
         options.maximumScans = 1
         let baseline = try bytes(ofFile: Fixtures.path("images/rgb.jpg"))
         #expect(try RGBImage(decoding: baseline + file, options: options).width == 61)

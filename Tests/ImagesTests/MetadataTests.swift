@@ -4,7 +4,7 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// Orientations in every place where Pillow finds them, and files that are not quite whole.
+/// Tests orientations in all places where Pillow finds them, and slightly incomplete files.
 @Suite struct MetadataTests {
     private func decoded(_ bytes: [UInt8], allowsTruncated: Bool = false) throws -> DecodedImage {
         var options = DecodedImage.Options(maximumPixels: 1_000_000)
@@ -34,14 +34,15 @@ import Testing
         ([text("tEXt", xmp + Array(#"tiff:Orientation='6' tiff:Orientation="8""#.utf8))], 8),
         ([text("tEXt", xmp + Array("tiff:Orientation>9<".utf8))], 1),
         ([text("tEXt", xmp + Array("tiff:Orientation".utf8))], 1),
-        // EXIF counts before ImageMagick's text, and XMP only if neither has an orientation.
+        // EXIF takes precedence over ImageMagick's text, and XMP counts only if neither has an
+        // orientation.
         ([text("eXIf", TestImages.exif(6)), text("tEXt", raw + TestImages.profile(8))], 6),
         ([text("tEXt", raw + TestImages.profile(8)), text("tEXt", xmp + element)], 8),
         ([text("eXIf", TestImages.exif(nil)), text("tEXt", xmp + element)], 3),
         ([text("eXIf", TestImages.exif(1)), text("tEXt", xmp + element)], 1),
         // The last of each kind counts.
         ([text("eXIf", TestImages.exif(6)), text("eXIf", TestImages.exif(2))], 2),
-        // Texts that are damaged say nothing.
+        // Damaged texts are ignored.
         ([TestImages.chunk("eXIf", TestImages.exif(6), isDamaged: true)], 1),
         ([text("tEXt", raw + Array("\nexif\n 12\n4d4x".utf8))], 1),
         ([text("zTXt", raw + [0, 1, 2, 3])], 1), ([text("iTXt", raw)], 1), ([text("tEXt", raw)], 1),
@@ -89,9 +90,9 @@ import Testing
         }
     #endif
 
-    // MARK: JPEGs without an end
+    // MARK: JPEGs without an end mark
 
-    @Test func jpegWithoutAnEndMarkIsReadIfSomethingFollows() throws {
+    @Test func jpegWithoutEndMarkIsReadIfDataFollows() throws {
         for name in ["rgb.jpg", "grey.jpg", "rgb-444.jpg", "kinds/cmyk.jpg"] {
             let whole = try bytes(ofFile: Fixtures.path("images/\(name)"))
             let end = try #require(
@@ -115,7 +116,7 @@ import Testing
 
     // MARK: PNGs that libpng refuses
 
-    @Test func entriesWithoutAPaletteAreBlack() throws {
+    @Test func indexesWithoutPaletteAreBlack() throws {
         for (depth, row) in [(8, [0, 1, 2, 3] as [UInt8]), (2, [0, 0b0001_1011])] {
             let file = TestImages.png(depth == 8 ? 3 : 4, 1, depth: depth, colours: 3, rows: row)
             let image = RGBImage(try decoded(file))
@@ -126,25 +127,25 @@ import Testing
         }
     }
 
-    @Test func paletteThatEndsWithinAnEntryIsRead() throws {
+    @Test func paletteEndingWithinAnEntryIsRead() throws {
         let file = TestImages.png(
             4, 1, depth: 2, colours: 3, rows: [0, 0b0001_1011],
             before: [TestImages.chunk("PLTE", [9, 8, 7, 6, 5, 4, 3])])
         #expect(RGBImage(try decoded(file)).pixels == [9, 8, 7, 6, 5, 4, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test func entriesBeyondThePaletteAreBlack() throws {
+    @Test func indexesBeyondThePaletteAreBlack() throws {
         let file = TestImages.png(
             3, 1, colours: 3, rows: [0, 0, 1, 200], before: [TestImages.chunk("PLTE", [9, 8, 7])])
         #expect(RGBImage(try decoded(file)).pixels == [9, 8, 7, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test func rowsThatAreMissingAreBlack() throws {
+    @Test func missingRowsAreBlack() throws {
         let file = TestImages.png(3, 4, colours: 0, rows: [0, 1, 2, 3, 0, 4, 5, 6])
         let image = RGBImage(try decoded(file))
         let grey = stride(from: 0, to: image.pixels.count, by: 3).map { image.pixels[$0] }
         #expect(grey == [1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0])
-        // Pillow refuses a part of a row, and no row at all.
+        // Pillow rejects a part of a row, and a file without rows.
         for rows in [[0, 1, 2, 3, 0, 4], [], [0, 1]] as [[UInt8]] {
             #expect(throws: ImageDecodingError.self, "\(rows)") {
                 try decoded(TestImages.png(3, 4, colours: 0, rows: rows))
@@ -152,7 +153,7 @@ import Testing
         }
     }
 
-    /// Places in the file are those of IHDR only if it comes first.
+    /// The fixed offsets are those of IHDR only if it comes first.
     @Test func chunkBeforeTheHeaderChangesNothing() throws {
         let first = TestImages.chunk("pHYs", [0, 0, 0, 1, 0, 0, 0, 1, 0])
         for (depth, colours, rows) in [
@@ -161,13 +162,13 @@ import Testing
         ] {
             let file = TestImages.png(3, 4, depth: depth, colours: colours, rows: rows)
             let expected = RGBImage(try decoded(file))
-            // Some versions of libpng refuse it, and a palette that is missing.
+            // Some versions of libpng reject it, and a missing palette.
             guard let image = try? decoded(Array(file[..<8] + first + file[8...])) else { continue }
             #expect(RGBImage(image).pixels == expected.pixels, "colour type \(colours)")
         }
     }
 
-    @Test func chunksThatAreNotNeededMayBeDamaged() throws {
+    @Test func damagedUnneededChunksAreIgnored() throws {
         let expected = RGBImage(try decoded(TestImages.smallPNG()))
         for chunks in [
             [TestImages.chunk("gAMA", [1, 2])], [TestImages.chunk("iCCP", [1, 2, 3])],

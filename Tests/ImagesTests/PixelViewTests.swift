@@ -4,9 +4,9 @@ import Testing
 @testable import CLIP
 @testable import Images
 
-/// Pixels that are resized from the decoder's memory, as against an array of them.
+/// Compares resizing from the decoder's memory with resizing of an array of pixels.
 @Suite struct PixelViewTests {
-    /// Samples that look like noise on a slope.
+    /// Samples that look like noise on a gradient.
     private static func samples(_ count: Int) -> [UInt8] {
         var random: UInt32 = 12345
         return (0..<count).map { index in
@@ -27,9 +27,9 @@ import Testing
             orientation: orientation)
     }
 
-    /// The sizes take several parts of what is copied at once, by rows and by columns.
+    /// The sizes need several of the blocks that are copied at once, by rows and by columns.
     @Test(arguments: [(600, 500), (250, 900)], [1, 4, 6, 7])
-    func resizingIsThatOfAnArrayOfPixels(size: (Int, Int), orientation: Int) throws {
+    func viewIsResizedLikeAnArray(size: (Int, Int), orientation: Int) throws {
         for (kind, bytesPerPixel) in [
             (DecodedImage.Kind.rgb, 1), (.rgb, 2), (.rgb, 3), (.rgb, 4), (.rgba, 2), (.rgba, 4),
         ] {
@@ -53,10 +53,10 @@ import Testing
     }
 
     @Test(arguments: [(600, 500), (250, 1200)])
-    func turnedNumbersOf16BitsAreResizedAsThoseThatLieThatWay(size: (Int, Int)) {
+    func rotated16BitSamplesAreResizedLikeUprightOnes(size: (Int, Int)) {
         let (width, height) = size
         let lying = image(.grey16, 2, width: height, height: width, orientation: 6)
-        // Row y of the turned image is column y of the other one, from the bottom.
+        // Row y of the rotated image is column y of the other one, from the bottom.
         let bytes = Self.samples(2 * width * height)
         var samples: [UInt8] = []
         for y in 0..<height {

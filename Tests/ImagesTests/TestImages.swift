@@ -1,4 +1,4 @@
-/// Files of images that are built by code, so that each byte can be chosen.
+/// Image files built by code, so that each byte can be chosen.
 enum TestImages {
     static func big(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }
     static func little(_ value: Int) -> [UInt8] { big(value).reversed() }
@@ -12,7 +12,7 @@ enum TestImages {
             })
     }
 
-    /// A stream of zlib that is not compressed.
+    /// A zlib stream without compression.
     static func stored(_ bytes: [UInt8]) -> [UInt8] {
         var (a, b) = (1, 0)
         for byte in bytes {
@@ -37,12 +37,10 @@ enum TestImages {
         return big(data.count) + body + big(crc(body) ^ (isDamaged ? 1 : 0))
     }
 
-    /// A PNG.
+    /// A PNG file with chosen header fields and chunks.
     ///
-    /// - Parameters:
-    ///   - colours: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
-    ///   - rows: each with the byte of its filter.
-    ///   - before, after: chunks before and after the pixels.
+    /// `colours` is 0 for grey, 2 for RGB, 3 for a palette, 4 for grey and alpha, 6 for RGBA. Each
+    /// row begins with the byte of its filter. The chunks `before` and `after` surround the pixels.
     static func png(
         _ width: Int, _ height: Int, depth: Int = 8, colours: Int, rows: [UInt8],
         before: [[UInt8]] = [], after: [[UInt8]] = []
@@ -54,14 +52,14 @@ enum TestImages {
         return [0x89] + "PNG\r\n".utf8 + [0x1A, 0x0A] + chunks.joined()
     }
 
-    /// Three by two pixels of grey: 0, 40, 80 and 120, 160, 200.
+    /// Three by two grey pixels: 0, 40, 80 and 120, 160, 200.
     static func smallPNG(before: [[UInt8]] = [], after: [[UInt8]] = []) -> [UInt8] {
         png(3, 2, colours: 0, rows: [0, 0, 40, 80, 0, 120, 160, 200], before: before, after: after)
     }
 
     // MARK: Metadata
 
-    /// An EXIF block with an orientation, or with none.
+    /// An EXIF block with or without an orientation.
     static func exif(_ orientation: Int?) -> [UInt8] {
         let entry: [UInt8] = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, UInt8(orientation ?? 0), 0, 0]
         let other: [UInt8] = [0x01, 0x1A, 0, 3, 0, 0, 0, 1, 0, 1, 0, 0]
@@ -93,20 +91,20 @@ enum TestImages {
             [0xFF, 0xD8] + segment(0xDB, [0] + [UInt8](repeating: 1, count: 64))
             + segment(0xC2, [8, 0, 16, 0, 16, 1, 1, 0x11, 0])
             + segment(0xC4, table(0, 0) + table(0x10, 0x20))
-            // The four means are 0.
+            // The four DC values are 0.
             + segment(0xDA, [1, 1, 0, 0, 0, 0]) + [0x0F]
         // One run of four blocks without any coefficient: EOB2, and the bits 00.
         let scan = segment(0xDA, [1, 1, 0, 1, 63, 0]) + [0x1F]
         return beginning + Array(repeatElement(scan, count: scans - 1).joined()) + [0xFF, 0xD9]
     }
 
-    /// A JPEG with a segment after its first two bytes.
+    /// A JPEG with a segment inserted after its first two bytes.
     static func inserting(_ data: [UInt8], intoJPEG file: [UInt8]) -> [UInt8] {
         let size = data.count + 2
         return file[..<2] + [0xFF, 0xE1, UInt8(size >> 8), UInt8(size & 255)] + data + file[2...]
     }
 
-    /// A JPEG that says another size, which its data do not fill.
+    /// A JPEG that states another size, which its data do not fill.
     static func resized(jpeg file: [UInt8], width: Int, height: Int) -> [UInt8] {
         var file = file
         guard
@@ -132,10 +130,10 @@ enum TestImages {
         riff("RIFF", Array("WEBP".utf8) + chunks.joined())
     }
 
-    /// A chunk of lossless pixels of one colour, which take no bits.
+    /// A chunk of lossless pixels of one colour, which take no bits each.
     static func lossless(_ width: Int, _ height: Int) -> [UInt8] {
         func bits(_ value: Int, _ count: Int) -> [Bool] { (0..<count).map { value >> $0 & 1 == 1 } }
-        // No alpha, version 0, no transform, no cache of colours, one group of codes.
+        // No alpha, version 0, no transform, no colour cache, one group of codes.
         var all = bits(width - 1, 14) + bits(height - 1, 14) + bits(0, 1 + 3 + 1 + 1 + 1)
         // Green, red, blue, alpha: a simple code of one symbol of eight bits. Distances: of one
         // bit.

@@ -1,5 +1,5 @@
-// Products by a BLAS, against sums in double, and with the bits of a row compared between batches.
-// These are divided as ProductWeights.multiplyByBLAS divides them.
+// Compares products by a BLAS with sums in double, and the bits of a row between batches. The
+// batches are divided as in ProductWeights.multiplyByBLAS.
 
 #include "check.h"
 #include "clip_blas.h"
@@ -23,7 +23,7 @@ static size_t filled_up(size_t rows) {
     return (rows + CLIP_BLAS_ROWS - 1) / CLIP_BLAS_ROWS * CLIP_BLAS_ROWS;
 }
 
-// The threads of this process; -1 where the system does not say.
+// The number of threads of this process; -1 if the system does not tell.
 static int running_threads(void) {
     DIR *folder = opendir("/proc/self/task");
     if (folder == NULL) return -1;
@@ -85,12 +85,12 @@ static void check_shapes(void) {
     for (size_t i = 0; i < 320; i++) {
         size_t rows = CLIP_BLAS_ROWS * (1 + random_below(&source, 5));
         size_t outputs = 1 + random_below(&source, 70);
-        // The heads of an attention have such widths. OpenBLAS 0.3.21 for Cortex-A53 reads beyond
-        // the end of other matrices that are not transposed.
+        // The heads of an attention layer have such widths. OpenBLAS 0.3.21 for Cortex-A53 reads
+        // beyond the end of other matrices that are not transposed.
         if (i % 3 == 0) outputs = outputs / 4 * 4 + 4;
         check_shape(rows, outputs, inputs[i % 10], i % 3 != 0, i % 2 ? AT_START : AT_END);
     }
-    // Large ones, of several blocks.
+    // Large products of several blocks.
     check_shape(96, 264, 700, true, AT_END);
     check_shape(56, 97, 1300, true, AT_END);
     check_shape(56, 64, 50, false, AT_END);
@@ -107,7 +107,7 @@ typedef struct {
     int is_by_rows;
 } engine_product;
 
-// One thread's part: some rows or some outputs, in blocks of rows.
+// The part of one thread: some rows or some outputs, in blocks of rows.
 static void multiply_part(void *context, int part) {
     const engine_product *p = context;
     size_t unit = p->is_by_rows ? CLIP_BLAS_ROWS : PANEL;
@@ -122,7 +122,7 @@ static void multiply_part(void *context, int part) {
     size_t height = filled_up((last - first + blocks - 1) / blocks);
     for (size_t row = first; row < last; row += height) {
         size_t rows = smaller(height, last - row);
-        // Rows beyond the last one are computed too, so these go elsewhere.
+        // Rows beyond the last one are computed too, so the results go elsewhere.
         static _Thread_local float sums[BLOCK_ROWS * MOST_OUTPUTS];
         clip_blas_product product = {
             .x = p->x + row * p->inputs,
@@ -156,7 +156,7 @@ static void multiply(const float *rows, size_t count, size_t outputs, size_t inp
     }
 }
 
-// Of the first rows all are computed alone, of the others some: an emulator takes long.
+// All of the first rows are computed alone, and some of the others, since an emulator is slow.
 static bool is_compared(size_t row) { return row < 20 || row % 9 == 0; }
 
 static void check_bits(size_t outputs, size_t inputs, size_t most, clip_team *team) {
@@ -174,7 +174,7 @@ static void check_bits(size_t outputs, size_t inputs, size_t most, clip_team *te
             size_t first = random_below(&source, most - counts[i] + 1);
             bool at_once = t == 3;
             int parts = at_once ? clip_team_threads(team) : threads[t];
-            // The larger ones once are enough for an emulator.
+            // The larger ones run once, since an emulator is slow.
             if (counts[i] > 50 && t != 1) continue;
             begin_case("%zu rows from %zu, %zu inputs, %zu outputs, in %d parts%s", counts[i],
                        first, inputs, outputs, parts, at_once ? " at once" : "");
@@ -185,18 +185,18 @@ static void check_bits(size_t outputs, size_t inputs, size_t most, clip_team *te
             }
         }
     }
-    // What lies in the rows that fill the matrix up does not matter.
+    // The content of the padding rows does not matter.
     begin_case("NaN in the rows beyond, %zu inputs, %zu outputs", inputs, outputs);
     for (size_t i = 0; i < (CLIP_BLAS_ROWS - 1) * inputs; i++) x[inputs + i] = NAN;
     multiply(x, 1, outputs, inputs, 1, NULL);
     compare_bytes(y, alone, 4 * outputs);
 }
 
-// The head of an attention: parts of the columns of a wide matrix, one image after the other.
+// The head of an attention layer: parts of the columns of a wide matrix, one image after the other.
 static void check_heads(void) {
     enum { TOKENS = 50, IMAGES = 5, WIDTH = 64, HEADS = 3, STRIDE = WIDTH * HEADS };
     size_t rows = filled_up(TOKENS);
-    // The same numbers in each image and head, but for the rows beyond the last image.
+    // The same numbers in each image and head, except for the rows beyond the last image.
     for (size_t i = 0; i < (TOKENS * IMAGES + CLIP_BLAS_ROWS) * STRIDE; i++) {
         size_t first = i / STRIDE % TOKENS * STRIDE + i % WIDTH;
         if (first == i) {

@@ -1,4 +1,4 @@
-// Functions whose results are exact: widening, packing and resizing.
+// Checks functions with exact results: widening, packing and resizing.
 
 #include "check.h"
 
@@ -9,7 +9,7 @@ static const clip_kernels *const scalar = &clip_kernels_scalar;
 
 // MARK: Widening
 
-// NaN may have another payload, everything else must have the same bits.
+// NaN may have another payload; everything else must have the same bits.
 static void compare_widened(const float *found, const float *expected, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (isnan(expected[i])) {
@@ -32,7 +32,7 @@ static void check_widening(const clip_kernels *table, bool is_bfloat16) {
     for (int i = 0; i < PATTERNS; i++) patterns[i] = (uint16_t)i;
     for (size_t s = 0; s < size_count; s++) {
         size_t n = sizes[s];
-        // Sixteen stretches of every size, and every pattern for some.
+        // Sixteen ranges of every size, and every bit pattern for some sizes.
         size_t step = n == 0 ? PATTERNS : n == 3 || n == 67 || n > 1000 ? n : PATTERNS / 16 + n;
         for (size_t first = 0; first + n <= PATTERNS; first += step) {
             side at = first / step % 2 ? AT_START : AT_END;
@@ -80,7 +80,7 @@ static void check_packing(const clip_kernels *table) {
 
 // MARK: Resizing
 
-// Some sums leave 0...255 on either side, but none leaves 32 bits.
+// Some sums exceed 0...255 on either side, but none exceeds 32 bits.
 static void fill_weights(random_numbers *random, int32_t *weights, size_t n, size_t taps) {
     int32_t limit = (1 << 23) / (int32_t)taps;
     for (size_t i = 0; i < n; i++) {
@@ -109,7 +109,7 @@ static void check_resize_horizontal(const clip_kernels *table) {
             for (size_t i = 0; i < out_width; i++) {
                 size_t count = i % 3 == 0 ? taps : 1 + random_below(&random, taps);
                 counts[i] = (int32_t)count;
-                // The last output pixel ends where the row does.
+                // The last output pixel ends with the row.
                 size_t start = random_below(&random, width - count + 1);
                 starts[i] = (int32_t)(i + 1 == out_width ? width - count : start);
             }
@@ -143,7 +143,7 @@ static void check_resize_vertical(const clip_kernels *table) {
             size_t n = sizes[s], taps = all_taps[t];
             size_t stride = n + random_below(&random, 9);
             fill_weights(&random, weights, taps, taps);
-            // Other bytes in each case.
+            // Different bytes in each case.
             const uint8_t *source = bytes + random_below(&random, 500);
             side at = (s + (size_t)t) % 2 ? AT_START : AT_END;
             begin_case("%zu taps, %zu bytes, stride %zu", taps, n, stride);

@@ -53,7 +53,7 @@ void begin_case(const char *format, ...) {
     now.case_differs = false;
 }
 
-// Whether the difference is the first of its case, and of few enough to be printed.
+// True if the difference is the first of its case, and the number of printed ones is small.
 static bool is_to_be_printed(void) {
     if (now.case_differs) return false;
     now.case_differs = true;
@@ -63,7 +63,7 @@ static bool is_to_be_printed(void) {
 void compare(double found, double expected, double scale) {
     if (found == expected || (isnan(found) && isnan(expected))) return;
     double difference = fabs(found - expected) / scale;
-    // Not a number if one of them is infinite or NaN.
+    // NaN if one of them is infinite or NaN.
     if (!(difference <= INFINITY)) difference = INFINITY;
     if (difference > now.worst) now.worst = difference;
     if (difference <= now.tolerance) return;
@@ -109,7 +109,7 @@ static void print_and_exit(int signal) {
     const char *reason = signal == SIGSEGV || signal == SIGBUS ? "): access beyond a buffer\n"
                          : signal == SIGILL ? "): an instruction that the CPU does not have\n"
                                             : "): a division by zero\n";
-    // Only what a signal handler may call.
+    // Only functions that a signal handler may call.
     const char *const text[] = {now.function, " (", now.description, reason};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (write(STDERR_FILENO, text[i], strlen(text[i])) < 0) break;
@@ -118,7 +118,7 @@ static void print_and_exit(int signal) {
 }
 
 void begin_checks(void) {
-    // A crash must not take the lines before it along.
+    // The earlier lines must survive a crash.
     setvbuf(stdout, NULL, _IOLBF, 0);
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     struct sigaction action = {.sa_handler = print_and_exit};

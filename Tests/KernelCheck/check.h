@@ -1,5 +1,5 @@
-// A check of every function of CKernels, CThreads and CSHA256 in plain C, for CPUs that only an emulator stands in for.
-// Scripts/arm.sh builds and runs it.
+// Checks every function of CKernels, CThreads and CSHA256 in plain C, for CPUs that are available
+// only in an emulator. Scripts/arm.sh builds and runs it.
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -14,11 +14,11 @@
 
 // MARK: Counting
 
-// Lets a crash name the case that it happened in.
+// Makes a crash name its case.
 void begin_checks(void);
 
-// Begins a function: what follows is counted under this name. `tolerance` is the largest difference
-// that is allowed, relative to the scale that compare() is given; 0 demands equality.
+// Begins a function, under whose name the following cases are counted. `tolerance` is the largest
+// allowed difference, relative to the scale that compare() is given; 0 demands equality.
 void begin_function(const char *table, const char *function, double tolerance);
 
 // Begins a case, one input of the current function. The text is printed if the case differs.
@@ -36,18 +36,18 @@ void require(bool holds, const char *what);
 // Prints the last function and the total, and returns the exit status.
 int end_checks(void);
 
-// MARK: Memory between pages that must not be touched
+// MARK: Memory between guard pages
 
-// A buffer that ends, or begins, at a page that cannot be read or written: an access beyond it ends
-// the program with a message. The other side is filled with a pattern for margins_untouched().
+// Returns a buffer that ends, or begins, at a guard page: an access beyond it ends the program with
+// a message. The other side is filled with a pattern for margins_untouched().
 typedef enum { AT_END, AT_START } side;
 
 enum { ROOMS = 12, ROOM_BYTES = 1 << 21 };
 
-// The `count` bytes are uninitialised. The room's earlier buffer is gone.
+// The `count` bytes are uninitialised. The earlier buffer of the room becomes invalid.
 void *take(int room, side at, size_t count);
 
-// Whether the bytes beside the room's buffer are as take() left them.
+// True if the bytes beside the room's buffer are as take() left them.
 bool margins_untouched(int room);
 
 // A copy of `count` bytes in a room.
@@ -64,7 +64,7 @@ size_t random_below(random_numbers *random, size_t bound);
 void fill_floats(random_numbers *random, float *x, size_t n, double low, double high);
 void fill_bytes(random_numbers *random, void *x, size_t n);
 
-// 0...67, and sizes beside the powers of two and the models' own.
+// 0...67, and sizes next to powers of two and to the models' own.
 extern const size_t sizes[];
 extern const size_t size_count;
 

@@ -1,4 +1,4 @@
-// Sums of products of floats and of bytes.
+// Checks sums of products of floats and of bytes.
 
 #include "check.h"
 
@@ -15,7 +15,7 @@ static void check_sum_of_squares(const clip_kernels *table) {
     random_numbers random = {10};
     for (size_t s = 0; s < size_count; s++) {
         size_t n = sizes[s];
-        // What is put into the last place; the first is none of it.
+        // The values put into the last place; the first means none.
         const float special[] = {0.5f, 1e-40f, NAN, -INFINITY};
         for (int kind = 0; kind < 4; kind++) {
             fill_floats(&random, x, n, -2, 2);
@@ -26,7 +26,7 @@ static void check_sum_of_squares(const clip_kernels *table) {
                 begin_case("n = %zu, the last is %g", n, (double)special[kind]);
                 const float *in = copy(0, at, x, 4 * n);
                 float found = table->sum_of_squares(in, n);
-                // A sum that is no normal float is not accurate relative to itself.
+                // A subnormal or infinite sum has no relative accuracy.
                 double scale = exact > FLT_MIN ? exact : FLT_MIN;
                 compare(found, exact, scale);
                 compare(found, scalar->sum_of_squares(in, n), scale);
@@ -57,7 +57,7 @@ static void check_dot_rows(const clip_kernels *table) {
     random_numbers random = {11};
     for (size_t s = 0; s < size_count; s++) {
         size_t n = sizes[s];
-        // Rows that overlap, that touch, and with gaps.
+        // Rows that overlap, that touch, and that have gaps.
         const size_t strides[] = {1, n, n + 1, n + 7};
         for (int i = 0; i < 4; i++) {
             for (size_t count = 0; count <= ROWS; count++) {
@@ -68,7 +68,7 @@ static void check_dot_rows(const clip_kernels *table) {
             }
         }
         for (int which = 0; which < 3 && n > 0; which++) {
-            // In one number of the second row, which the others must not see.
+            // One number of the second row, which must not affect the others.
             rows[n + 3 + n * which / 3] = which == 2 ? INFINITY : NAN;
             dot_rows_of(table, n, n + 3, 3, AT_END, "NaN or infinity in one row");
         }

@@ -17,7 +17,7 @@ static void check_kernels(void) {
         check_rows(table);
         check_dots(table);
         check_bytes(table);
-        // Some tables share theirs.
+        // Some tables share functions.
         bool is_shared = previous && previous->multiply_float32 == table->multiply_float32;
         if (!is_shared) check_products(table);
         previous = table;

@@ -1,5 +1,5 @@
-// Products of floats with packed weights, against sums in double. An element of y must have the
-// same bits whatever else is computed beside it.
+// Compares products of floats with packed weights with sums in double. An element of y must have
+// the same bits whatever else is computed beside it.
 
 #include "check.h"
 
@@ -9,14 +9,14 @@
 
 enum { ROWS = 40, OUTPUTS = 70, MOST_WORDS = 2100, PANELS = 3, KINDS = 16 };
 
-// What a product does besides multiplying: 4 activations, with bias or not, adding or not.
+// The bits of a kind of product: one of 4 activations, with or without bias, adding to y or not.
 static clip_activation activation_of(int kind) { return (clip_activation)(kind % 4); }
 static bool has_bias(int kind) { return kind & 4; }
 static bool adds(int kind) { return kind & 8; }
 
 static float x[ROWS * MOST_WORDS], w[OUTPUTS * MOST_WORDS], bias[OUTPUTS], before[ROWS * OUTPUTS];
 static uint32_t panels[PANELS * MOST_WORDS * CLIP_PANEL_OUTPUTS];
-// Of each row and output: the sum of the products, and that of their magnitudes.
+// For each row and output: the sum of the products, and the sum of their magnitudes.
 static double sums[ROWS * OUTPUTS], magnitudes[ROWS * OUTPUTS];
 
 // Packs `outputs` rows of w, `depth` words each.
@@ -37,7 +37,7 @@ static void compare_element(float found, double sum, double magnitude, int kind,
                             float y) {
     if (has_bias(kind)) sum += bias[output], magnitude += fabs((double)bias[output]);
     if (adds(kind)) sum += y, magnitude += fabs((double)y);
-    // An activation has an error of its own, which is relative to numbers larger than 1.
+    // An activation has its own error, which is relative to numbers larger than 1.
     if (activation_of(kind) != CLIP_IDENTITY) magnitude += 1;
     compare(found, exact_activation(sum, activation_of(kind)), magnitude);
 }
@@ -50,13 +50,13 @@ typedef struct {
     side at;
 } shape;
 
-// y of some rows, [rows][outputs], in memory that ends or begins at a page which cannot be touched.
+// Returns y of some rows, [rows][outputs], in memory that ends or begins at a guard page.
 static const float *multiply(const clip_kernels *table, shape s, int kind) {
     size_t x_stride = s.words + s.x_gap, y_stride = s.outputs + s.y_gap;
     float *in = take(0, s.at, 4 * ((s.rows - 1) * x_stride + s.words));
     for (size_t i = 0; i < s.rows; i++) {
         memcpy(in + i * x_stride, x + (s.first + i) * s.words, 4 * s.words);
-        // In the gap: NaN, which would be seen in a sum.
+        // The gap has NaN, which would show in a sum.
         for (size_t j = 0; i + 1 < s.rows && j < s.x_gap; j++) in[i * x_stride + s.words + j] = NAN;
     }
     size_t there = (s.rows - 1) * y_stride + s.outputs;
@@ -109,9 +109,9 @@ static void make_matrices(const clip_kernels *table, size_t words, random_number
 
 static float whole[KINDS][ROWS * OUTPUTS];
 
-// All rows and outputs, against the reference; kept in `whole`. Of many words only one of each
-// activation, because an emulator takes long; of those that are split, which only plain sums are,
-// only these.
+// Compares all rows and outputs with the reference, and keeps them in `whole`. For many words, only
+// one of each activation is computed, because an emulator is slow; of split products, which are
+// plain sums, only these.
 static int kind_step(size_t words) { return words <= 100 ? 1 : words <= 1536 ? 5 : 4; }
 
 static void check_whole_matrices(const clip_kernels *table, size_t words) {
@@ -133,7 +133,7 @@ static int random_kind(random_numbers *random, size_t words) {
     return step * (int)random_below(random, (size_t)((KINDS + step - 1) / step));
 }
 
-// Some rows and outputs, which must have the bits of the same in `whole`.
+// Compares some rows and outputs with the bits in `whole`.
 static void check_part(const clip_kernels *table, shape s, int kind) {
     begin_case("rows %zu ..< %zu x %zu by %zu, %s, %s bias%s", s.first, s.first + s.rows, s.words,
                s.outputs, activation_names[activation_of(kind)], has_bias(kind) ? "with" : "no",
@@ -152,7 +152,7 @@ static void check_matrices(const clip_kernels *table) {
         size_t words = all_words[i];
         make_matrices(table, words, &random);
         check_whole_matrices(table, words);
-        // Every number of rows with every number of outputs once, some of them for other words.
+        // Every number of rows with every number of outputs, some of them for other words.
         size_t one_in = words == 3 ? 1 : words < 16 ? 8 : words < 100 ? 40 : 200;
         for (size_t rows = 1; rows <= ROWS; rows++) {
             for (size_t outputs = 1; outputs <= OUTPUTS; outputs++) {
@@ -171,7 +171,7 @@ static void check_matrices(const clip_kernels *table) {
     }
 }
 
-// A row that is not finite leaves the others alone.
+// A row with NaN or infinity does not affect the others.
 static void check_rows_of_nan(const clip_kernels *table) {
     random_numbers random = {31};
     const float special[] = {NAN, INFINITY, -INFINITY};
@@ -209,7 +209,7 @@ static void check_lines_of_segments(const clip_kernels *table) {
         size_t step = 1 + random_below(&random, words + 3);
         size_t line = rows * step + random_below(&random, 20);
         size_t segment = i % 3 == 0 ? words : line;
-        // The line's stride says nothing if there is one line.
+        // The line's stride has no effect if there is one line.
         size_t line_stride = lines == 1 && i % 2 ? 0 : line;
         int kind = i % KINDS;
         side at = i / KINDS % 2 ? AT_START : AT_END;

@@ -1,4 +1,4 @@
-// Loops over rows of floats, against the scalar table.
+// Compares loops over rows of floats with the scalar table.
 
 #include "check.h"
 
@@ -15,7 +15,7 @@ static double larger_than_one(double value) {
     return magnitude > 1 && magnitude < INFINITY ? magnitude : 1;
 }
 
-// Relative to those of the expected values that are larger than 1.
+// The error is relative to expected values that are larger than 1.
 static void compare_with_expected(const float *found, size_t n) {
     for (size_t i = 0; i < n; i++) compare(found[i], expected[i], larger_than_one(expected[i]));
 }
@@ -24,7 +24,7 @@ static void set(float *values, size_t n, float value) {
     for (size_t i = 0; i < n; i++) values[i] = value;
 }
 
-// Three places of a row of n numbers, at which something special is put.
+// Three places of a row of n numbers, for special values.
 static size_t place_of(size_t n, int which) {
     return which == 0 ? 0 : which == 1 ? n / 2 : n - 1;
 }

@@ -1,4 +1,4 @@
-// The choice of the table, threads, cores, and SHA-256.
+// Checks the choice of the table, threads, cores, and SHA-256.
 
 // For setenv.
 #define _DEFAULT_SOURCE
@@ -61,7 +61,7 @@ typedef struct {
 static void count_run(void *context, int part) {
     shared_work *work = context;
     atomic_fetch_add(&work->runs[part], 1);
-    // Not atomic: nobody else may run the part.
+    // Not atomic: no other thread may run the part.
     work->sums[part] += work->round + part;
 }
 
@@ -119,7 +119,7 @@ static void check_digest(const char *what, const uint8_t *bytes, size_t count,
 
 void check_sha256(void) {
     begin_function("all", "clip_sha256", 0);
-    // The first, second, third and last are examples of FIPS 180-4; all are what sha256sum prints.
+    // The first, second, third and last are examples of FIPS 180-4; all digests are sha256sum's.
     check_digest("no bytes", NULL, 0,
                  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     check_digest("abc", (const uint8_t *)"abc", 3,

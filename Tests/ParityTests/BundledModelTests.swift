@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The bundled model, from the file of an image to its embedding, against PyTorch and open_clip.
+/// Compares the bundled model, from image file to embedding, with PyTorch and open_clip.
 @Suite struct BundledModelTests {
     private struct Expected: Decodable {
         let images: [String]

@@ -4,7 +4,8 @@ import Testing
 
 @testable import CLIP
 
-/// The same weights in every layout and file format, as PyTorch wrote them: the same embeddings.
+/// Tests that the same weights in every layout and file format, as PyTorch wrote them, give the
+/// same embeddings.
 @Suite struct FormatTests {
     private static let folder = Fixtures.path("formats")
 
@@ -34,7 +35,7 @@ import Testing
         return try JSONDecoder().decode(Expected.self, from: data)
     }
 
-    @Test(arguments: all.indices) func givesTheSameEmbeddings(_ index: Int) throws {
+    @Test(arguments: all.indices) func everyFormatGivesTheSameEmbeddings(_ index: Int) throws {
         let (name, format, layout) = Self.all[index]
         let expected = try expected()
         let model = try CLIPModel(path: "\(Self.folder)/\(name)")
@@ -53,14 +54,14 @@ import Testing
             "\(name)")
         #expect(abs(model.logitScale / expected.logit_scale - 1) < 1e-6)
 
-        // Among each other they agree to the bit.
+        // All formats agree to the bit with each other.
         let reference = try CLIPModel(path: "\(Self.folder)/reference.safetensors")
         #expect(
             try firstDifference(reference.encode(pixels: expected.pixels).values, images) == nil)
         #expect(try firstDifference(reference.encode(tokens: expected.tokens).values, texts) == nil)
     }
 
-    @Test func whatIsWrittenAgainIsTheSame() throws {
+    @Test func convertedWeightsGiveTheSameEmbeddings() throws {
         let folder = try TemporaryFolder()
         let expected = try expected()
         for (name, _, _) in Self.all {

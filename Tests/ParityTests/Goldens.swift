@@ -6,7 +6,7 @@ import Testing
 @testable import CLIP
 @testable import TensorFiles
 
-/// A file of arrays that PyTorch or Pillow computed.
+/// A file of arrays computed by PyTorch or Pillow.
 struct Goldens {
     private let file: SafetensorsFile
     private let bytes: [UInt8]
@@ -42,7 +42,7 @@ struct Goldens {
     var names: [String] { file.entries.keys.sorted() }
 }
 
-/// The worst element, unless max |found - expected| is at most `limit` times max |expected|.
+/// The worst element; nil if max |found - expected| is at most `limit` times max |expected|.
 func relativeDifference(_ found: [Float], _ expected: [Float], limit: Double) -> String? {
     let largest = Double(expected.map(abs).max() ?? 0)
     return worstDifference(found, expected, limit: limit * (largest > 0 ? largest : 1))

@@ -3,15 +3,15 @@ import Testing
 
 @testable import CLIP
 
-/// Pixels against Pillow's and torchvision's, to the bit.
+/// Compares pixels with Pillow's and torchvision's, to the bit.
 @Suite struct ImageTests {
     static let names: [String] = {
         (try? Goldens("images/images.safetensors"))?.names.filter { $0.contains("@") } ?? []
     }()
 
-    @Test func goldensAreThere() { #expect(Self.names.count > 100) }
+    @Test func goldensExist() { #expect(Self.names.count > 100) }
 
-    /// Names are FILE@RESOLUTION, the same with @exif, @hf or @cut after it, or FILE@decoded.
+    /// Each name is FILE@RESOLUTION, the same with the suffix @exif, @hf or @cut, or FILE@decoded.
     @Test(arguments: names) func equalsPillow(_ name: String) throws {
         let parts = name.split(separator: "@").map(String.init)
         #if !WebP

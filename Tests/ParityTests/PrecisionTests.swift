@@ -3,18 +3,20 @@ import Testing
 
 @testable import CLIP
 
-/// Embeddings in bf16 and int8 against PyTorch's in float32. Other tests compare the bits of one batch
-/// with those of another; these compare the values, of ViTs and of ResNets.
+/// Compares embeddings in bf16 and int8 with PyTorch's in float32.
+///
+/// Other tests compare the bits of one batch with those of another; these compare the values, of
+/// ViTs and of ResNets.
 @Suite struct PrecisionTests {
     static let models = ["vit", "vit-hf", "resnet"]
     static let precisions = Precision.allCases.filter { $0 != .fp32 && $0.isSupported }
 
-    /// The largest difference that rounding may make, in parts of the largest number; measured on
-    /// AVX2, AVX-512 and VNNI: bf16 0.005, int8 0.03.
+    /// The largest difference by rounding, relative to the largest number; measured on AVX2,
+    /// AVX-512 and VNNI: bf16 0.005, int8 0.03.
     private func limit(_ precision: Precision) -> Double { precision == .bf16 ? 0.02 : 0.1 }
 
     @Test(arguments: models, precisions)
-    func embeddingsAreNearThoseOfFloat32(_ name: String, precision: Precision) throws {
+    func embeddingsAreCloseToFloat32(_ name: String, precision: Precision) throws {
         let goldens = try Goldens("models/\(name)/stages.safetensors")
         let model = try CLIPModel(path: Fixtures.path("models/\(name)")).at(precision: precision)
         let context = try goldens.shape("tokens")[1]

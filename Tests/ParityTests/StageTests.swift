@@ -4,12 +4,12 @@ import Testing
 
 @testable import CLIP
 
-/// The activations after every stage of tiny models, against PyTorch's.
+/// Compares the activations after every stage of tiny models with PyTorch's.
 @Suite struct StageTests {
     static let models = ["vit", "vit-hf", "resnet"]
     static let tolerance = 1e-5
 
-    /// What a tower showed: name and values, in order.
+    /// The observed stages of a tower: names and values, in order.
     typealias Stages = [(name: String, values: [Float])]
 
     @Test(arguments: models) func imageTower(_ name: String) throws {
@@ -48,7 +48,8 @@ import Testing
         try compare(stages, goldens, expectedNames: names) { stage, all in
             let shape = try goldens.shape(stage)
             guard shape.count == 3 else { return all }
-            // Nothing behind the end token is computed, and in the last block nothing before it.
+            // Positions after the end token are not computed, nor, in the last block, those before
+            // it.
             let isLast = lastBlock.map { stage.hasPrefix($0.name) } ?? false
             let own = TokenTrie(rows).sequences.own.map(\.count)
             return rows.enumerated().flatMap { text, row in
@@ -110,7 +111,8 @@ import Testing
         name.hasPrefix("visual.") || name == "image_embedding"
     }
 
-    /// Compares stage by stage and stops at the first that differs: the later ones follow from it.
+    /// Compares stage by stage and stops at the first that differs, since the later ones depend on
+    /// it.
     private func compare(
         _ stages: Stages, _ goldens: Goldens, expectedNames: [String],
         _ wanted: (_ stage: String, _ all: [Float]) throws -> [Float]

@@ -5,11 +5,12 @@ import Testing
 
 @testable import CLIP
 
-/// Ids against OpenAI's and open_clip's `SimpleTokenizer.encode` and transformers' `CLIPTokenizerFast`.
+/// Compares ids with OpenAI's and open_clip's `SimpleTokenizer.encode` and transformers'
+/// `CLIPTokenizerFast`.
 @Suite struct TokenTests {
     private typealias Case = (text: String, ids: [Int])
 
-    /// The strings and what becomes of them; a list of others than OpenAI's is there where it differs.
+    /// The strings and their ids; ids that differ from OpenAI's have a list of their own.
     private func cases(_ rules: BPETokenizer.Rules) throws -> [Case] {
         let json = try JSONValue(parsing: bytes(ofFile: Fixtures.path("text/tokens.json")))
         return try #require(json["cases"]?.array).map { entry in

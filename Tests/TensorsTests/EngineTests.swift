@@ -3,11 +3,12 @@ import Testing
 
 @testable import Tensors
 
-/// The engines of matrix products against sums in Float64, and against themselves in other batches.
+/// Compares the engines of matrix products with sums in Float64, and with themselves in other
+/// batches.
 @Suite(.serialized) struct EngineTests {
     static let engines: [ProductEngine] = [.native, .blas, .fastBLAS]
 
-    /// Products that a BLAS computes: more than 10⁶ multiplications for eight rows.
+    /// Sizes of products that a BLAS computes: more than 10⁶ multiplications for eight rows.
     static let (outputs, inputs) = (300, 520)
 
     private let weight: [Float]
@@ -34,13 +35,13 @@ import Testing
         return matrix
     }
 
-    @Test func blasIsInstalled() throws {
-        // The scripts install it, so that everything below tests it.
+    @Test func openBLASIsInstalled() throws {
+        // The scripts install OpenBLAS, so that everything below tests it.
         #expect(ProductEngine.blas.isAvailable == ProductEngine.isBLASBuilt)
     }
 
     @Test(arguments: engines, [1, 7, 50, 401])
-    func productsAreThoseOfFloat64(engine: ProductEngine, rows: Int) {
+    func productsMatchFloat64(engine: ProductEngine, rows: Int) {
         var random = Random(seed: rows)
         let x = random.floats(rows * Self.inputs, in: -1...1)
         let residual = random.floats(rows * Self.outputs, in: -1...1)
@@ -68,7 +69,8 @@ import Testing
                     worst.added = max(worst.added, abs(Double(sums[at]) - added))
                 }
             }
-            // 4e-7 of the sum of the products' magnitudes, a quarter of `inputs` on average.
+            // 4e-7 of the sum of the products' magnitudes, which is a quarter of `inputs` on
+            // average.
             let limit = 4e-7 * Double(Self.inputs) / 4
             #expect(worst.plain < limit, "\(engine), \(rows): \(worst)")
             #expect(worst.added < limit, "\(engine), \(rows): \(worst)")
@@ -76,7 +78,7 @@ import Testing
     }
 
     /// A row of a product has the same bits beside any other rows and on any number of threads.
-    @Test(arguments: [ProductEngine.native, .blas]) func rowsDoNotDependOnTheBatch(
+    @Test(arguments: [ProductEngine.native, .blas]) func rowsAreEqualInEveryBatch(
         engine: ProductEngine
     ) {
         var random = Random(seed: 3)
@@ -159,7 +161,7 @@ import Testing
         #expect(worstDifference(found, expected, limit: 1e-4) == nil, "\(engine)")
     }
 
-    /// Calls from many threads at once give what one call gives.
+    /// Concurrent calls from many threads give the results of single calls.
     @Test(arguments: engines) func concurrentProducts(engine: ProductEngine) async {
         var random = Random(seed: 9)
         let x = random.floats(24 * Self.inputs, in: -1...1)

@@ -4,7 +4,8 @@ import Testing
 
 @testable import Tensors
 
-/// Products in bfloat16 and in bytes, where the CPU has them, against sums of the rounded numbers.
+/// Compares products in bfloat16 and int8, if the CPU supports them, with sums of the rounded
+/// numbers.
 @Suite struct FormatTests {
     private func product(
         _ format: ElementFormat, rows: Int, outputs: Int, inputs: Int, threads: Int
@@ -19,7 +20,7 @@ import Testing
             weight: Tensor(weight, shape: [outputs, inputs]),
             bias: Tensor(bias, shape: [outputs]), format: format)
         let found = weights.apply(matrix).values
-        // The second product is the first with weights packed for good.
+        // The second product is the first with permanently packed weights.
         let again = weights.apply(matrix).values
         #expect(found == again)
         let (a, b) = (
@@ -77,7 +78,7 @@ import Testing
     }
 
     @Test(arguments: ElementFormat.allCases.filter(\.isSupported))
-    func aRowOfNoNumberIsSeen(_ format: ElementFormat) {
+    func rowWithNaNIsDetected(_ format: ElementFormat) {
         let matrix = Workspace(threads: 1).matrix(rows: 2, columns: 70)
         matrix.fill([Float](repeating: 1, count: 100) + [.nan] + [Float](repeating: 1, count: 39))
         let weights = ProductWeights(

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every table of kernels that this CPU can run, against a reference in `Double`.
+/// Compares every table of kernels that this CPU can run with a reference in `Double`.
 @Suite struct KernelTests {
     static let names =
         ([
@@ -19,14 +19,14 @@ import Testing
 
     // MARK: Choice of the table
 
-    @Test func theChosenTableIsOneOfThose() throws {
+    @Test func chosenTableIsSupported() throws {
         let name = String(cString: clip_kernels_current().pointee.name)
         #expect(Self.names.contains(name))
         #expect(clip_kernels_named("mmx") == nil)
     }
 
     @Test(arguments: names)
-    func tablesKnowTheirName(name: String) throws {
+    func tableKnowsItsName(name: String) throws {
         #expect(String(cString: try kernels(name).name) == name)
     }
 
@@ -130,7 +130,7 @@ import Testing
         let squares = x.reduce(0) { $0 + Double($1) * Double($1) }
         #expect(abs(Double(try kernels(name).sum_of_squares(x, n)) - squares) <= 1e-6 * squares)
 
-        // Three rows, of which each begins a number after the one before.
+        // Three rows, each of which begins one number after the one before.
         var dots = [Float](repeating: .nan, count: 3)
         let rows = x + [1, 2]
         try kernels(name).dot_rows(x, rows, 1, 3, n, &dots)
@@ -163,7 +163,7 @@ import Testing
     // MARK: NaN, infinity and huge numbers
 
     @Test(arguments: names, sizes)
-    func notANumberStays(name: String, n: Int) throws {
+    func nanPropagates(name: String, n: Int) throws {
         let kernels = try kernels(name)
         let ones = [Float](repeating: 1, count: n)
         for place in Set([0, n / 2, n - 1]) {
@@ -198,7 +198,7 @@ import Testing
     }
 
     @Test(arguments: names)
-    func activationsOfExtremes(name: String) throws {
+    func activationsOfExtremeValues(name: String) throws {
         let huge = Float.greatestFiniteMagnitude
         let x = [.infinity, huge, 1e30, 200, 60, 0, -60, -200, -1e30, -huge]
         for activation in [CLIP_QUICK_GELU, CLIP_GELU] {
@@ -233,7 +233,7 @@ import Testing
     }
 
     @Test(arguments: names, sizes)
-    func someOfEither16BitKind(name: String, n: Int) throws {
+    func float16AndBFloat16AreWidened(name: String, n: Int) throws {
         let kernels = try kernels(name)
         let patterns = (0..<n).map { UInt16(truncatingIfNeeded: $0 * 17 + 0x0100) }
         var out = [Float](repeating: 0, count: n + 1)
@@ -328,7 +328,7 @@ struct Random: RandomNumberGenerator {
         (0..<n).map { _ in UInt8.random(in: 0...255, using: &self) }
     }
 
-    /// Some sums leave 0...255 on either side, but none leaves 32 bits.
+    /// Weights of which some sums exceed 0...255 on either side, but none exceeds 32 bits.
     mutating func weights(_ n: Int, taps: Int) -> [Int32] {
         let limit = Int32(1 << 23) / Int32(taps)
         return (0..<n).map { _ in Int32.random(in: -limit / 2...limit, using: &self) }

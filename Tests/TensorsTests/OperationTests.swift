@@ -7,10 +7,10 @@ import Testing
 
 @testable import Tensors
 
-/// Operations on matrices against plain sums in Float64, at sizes with odd tails, for one thread and
-/// for several.
+/// Compares matrix operations with plain sums in Float64, at sizes with odd tails, for one and for
+/// several threads.
 @Suite struct OperationTests {
-    /// Numbers in -1...1 that repeat from run to run.
+    /// Reproducible numbers in -1...1.
     private func numbers(_ count: Int, seed: Int = 1) -> [Float] {
         (0..<count).map { i in
             let hash = UInt32(truncatingIfNeeded: (i &+ seed &* 7919) &* 2_654_435_761)
@@ -95,7 +95,7 @@ import Testing
         #expect(difference(found.values, expected) == nil)
     }
 
-    /// e to the power of x, by its series: no library shared with what is tested.
+    /// The exponential function by its series: no library is shared with the tested code.
     private func exponential(_ x: Double) -> Double {
         var (term, sum) = (1.0, 1.0)
         for i in 1..<60 {
@@ -158,13 +158,13 @@ import Testing
         #expect(Array(map.withMeanFirst().values.prefix(4)) == [12, 37, 0, 25])
     }
 
-    @Test(arguments: [1, 2, 3, 8]) func teamsRunEveryPartOnce(threads: Int) {
+    @Test(arguments: [1, 2, 3, 8]) func teamRunsEachPartOnce(threads: Int) {
         for _ in 0..<20 {
             let team = ThreadTeam.shared(threads: threads)
             #expect((1...threads).contains(team.count))
             for round in 0..<200 {
                 let parts = round % team.count + 1
-                // Each part has a place of its own, so they need no lock.
+                // Each part has its own place, so no lock is needed.
                 nonisolated(unsafe) let runs = UnsafeMutableBufferPointer<Int>.allocate(
                     capacity: team.count)
                 defer { runs.deallocate() }
@@ -177,7 +177,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 8], [(0, 1), (1, 1), (5, 1), (8, 4), (9, 4), (1000, 16)])
-    func rangesCoverALoop(threads: Int, loop: (length: Int, unit: Int)) {
+    func rangesCoverTheLoop(threads: Int, loop: (length: Int, unit: Int)) {
         let team = ThreadTeam.shared(threads: threads)
         for most in [1, 2, .max] {
             let ranges = Mutex<[Int: Range<Int>]>([:])
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    @Test func teamsServeManyCallersAtOnce() async {
+    @Test func teamServesConcurrentCallers() async {
         let team = ThreadTeam.shared(threads: 2)
         await withTaskGroup(of: [String].self) { group in
             for _ in 0..<16 {
@@ -202,7 +202,7 @@ import Testing
                     for round in 0..<500 {
                         let parts = min(team.count, round % 2 + 1)
                         let runs = Atomic(0)
-                        // A loop within a loop is one more caller.
+                        // A nested loop is one more caller.
                         team.split(parts) { _, _ in
                             team.split(parts) { _, _ in runs.add(1, ordering: .relaxed) }
                         }
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    @Test func aPoolRunsNoMoreCallsThanItHasThreads() async {
+    @Test func poolLimitsConcurrentCalls() async {
         let pool = WorkspacePool(threads: 2)
         final class Calls: Sendable {
             let running = Atomic(0)
@@ -246,13 +246,13 @@ import Testing
         first.fill([Float](repeating: 7, count: 100))
         let second = workspace.matrix(rows: 10, columns: 10)
         second.fill([Float](repeating: 8, count: 100))
-        // Two at once never share.
+        // Two concurrent users never share one.
         #expect(firstDifference(first.values, [Float](repeating: 7, count: 100)) == nil)
         withExtendedLifetime(second) {}
     }
 
-    @Test func blobSHA1IsThatOfGit() throws {
-        // Lengths around the ends of blocks, which the header shares; the digests are git
+    @Test func blobSHA1MatchesGit() throws {
+        // Lengths around block boundaries, which include the header; the digests are git
         // hash-object's.
         let known = [
             0: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",

@@ -4,7 +4,8 @@ import Testing
 
 @testable import Tensors
 
-/// Packing, rounding, quantising, and products of packed weights, on every table that this CPU can run.
+/// Tests packing, rounding, quantising, and products of packed weights, with every table that this
+/// CPU can run.
 @Suite struct ProductKernelTests {
     static let names = KernelTests.names
 
@@ -13,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: names, [(1, 1), (32, 16), (7, 33), (31, 100), (17, 15)])
-    func panels(name: String, size: (rows: Int, words: Int)) throws {
+    func packingIntoPanels(name: String, size: (rows: Int, words: Int)) throws {
         let (rows, words) = size
         let stride = words + 3
         let x = (0..<UInt32(rows * stride)).map { $0 &* 2_654_435_761 }
@@ -48,7 +49,7 @@ import Testing
     }
 
     @Test(arguments: names, KernelTests.sizes)
-    func quantizing(name: String, n: Int) throws {
+    func quantisation(name: String, n: Int) throws {
         guard let quantize = try kernels(name).quantize,
             let symmetrically = try kernels(name).quantize_symmetrically
         else { return }
@@ -78,9 +79,11 @@ import Testing
         #expect(scale.isNaN)
     }
 
-    /// A product by hand: rows of `lines` lines with `segments` parts that overlap.
+    /// Computes a product by hand: rows of `lines` lines with `segments` overlapping segments.
     @Test(arguments: names, [(14, 1, 1), (5, 3, 3), (16, 2, 1)])
-    func linesOfSegments(name: String, shape: (rows: Int, lines: Int, segments: Int)) throws {
+    func productOfOverlappingSegments(name: String, shape: (rows: Int, lines: Int, segments: Int))
+        throws
+    {
         let (rows, lines, segments) = shape
         let (words, outputs, step, line) = (9, 37, 3, 200)
         var random = Random(seed: rows)

@@ -2,9 +2,10 @@ import Testing
 
 @testable import Tensors
 
-/// The bits of a product do not depend on the threads, nor on whether its weights are packed yet.
+/// Tests that the bits of a product depend neither on the threads nor on whether its weights are
+/// packed already.
 @Suite struct ProductSplitTests {
-    /// Panels are split where there are few rows, rows where there are more of these than outputs.
+    /// Panels are split if there are few rows, rows if they outnumber the outputs.
     @Test(
         arguments: ElementFormat.allCases.filter(\.isSupported),
         [(rows: 3, outputs: 200), (rows: 300, outputs: 40), (rows: 1, outputs: 33)])
@@ -31,7 +32,7 @@ import Testing
         }
     }
 
-    /// A convolution whose lines are more than the panels of its weights.
+    /// A convolution with more lines than its weights have panels.
     @Test func convolutions() {
         let (channels, outputs, side, kernel) = (4, 40, 20, 3)
         var random = Random(seed: 1)

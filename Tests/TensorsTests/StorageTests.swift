@@ -4,9 +4,9 @@ import Testing
 
 @testable import Tensors
 
-/// Numbers on their way into files.
+/// Tests the rounding of numbers for files.
 @Suite struct StorageTests {
-    @Test func halvesAreRoundedAsTheHardwareDoes() {
+    @Test func float16RoundingMatchesTheHardware() {
         // All signs and exponents, and many fractions.
         for bits in stride(from: UInt32(0), through: .max, by: 10_007) {
             let number = Float(bitPattern: bits)
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func bfloatsAreRoundedToNearestEven() {
+    @Test func bfloat16RoundsToNearestEven() {
         for (number, expected) in [
             (1, 0x3F80), (0x1.01p0, 0x3F80), (0x1.03p0, 0x3F82), (0x1.0101p0, 0x3F81),
             (-0x1.03p0, 0xBF82), (.infinity, 0x7F80), (.greatestFiniteMagnitude, 0x7F80), (0, 0),
@@ -32,7 +32,7 @@ import Testing
         #expect(StoredType.bfloat16.bits(of: .nan) & 0x7FFF > 0x7F80)
     }
 
-    @Test func aFileGetsItsNameWhenItIsWhole() throws {
+    @Test func fileGetsItsNameWhenComplete() throws {
         let folder = FileManager.default.temporaryDirectory.path + "/clip-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }

@@ -1,6 +1,6 @@
 /// The first element in which two collections differ, for the message of a failing test.
 ///
-/// An expectation that compares two long arrays prints both in full. This one prints one line:
+/// An expectation that compares two long arrays prints both in full; this one prints a line:
 ///
 /// ```swift
 /// #expect(firstDifference(found, expected) == nil, "\(path)")
@@ -29,10 +29,10 @@ public func firstDifference<Element: Equatable>(
 /// ```
 ///
 /// - Parameters:
-///   - found: Numbers of which each must be finite.
-///   - expected: As many numbers.
-///   - limit: The largest difference that is allowed.
-///   - relative: true to multiply `limit` by the largest magnitude in `expected`, if that is above 1.
+///   - found: The numbers to test; each must be finite.
+///   - expected: The same number of expected numbers.
+///   - limit: The largest allowed difference.
+///   - relative: True to multiply `limit` by the largest magnitude in `expected`, if above 1.
 /// - Returns: nil if all elements are within the limit; otherwise the index of the worst one, its
 ///   expected and found value, and the number of elements beyond the limit.
 public func worstDifference(

@@ -9,70 +9,70 @@ import Synchronization
     import Darwin
 #endif
 
-/// A server of HTTP on this machine alone, that answers well or badly as a test wants.
+/// An HTTP server on the local machine, with faults that a test chooses.
 public final class FaultServer: Sendable {
-    /// What a client asked.
+    /// A request of a client.
     public struct Request: Sendable {
         /// `GET` or `HEAD`.
         public let method: String
-        /// What follows the host.
+        /// The path, with query.
         public let path: String
-        /// By name in lower case.
+        /// The header fields, by name in lower case.
         public let headers: [String: String]
-        /// How many requests for the same method and path came before.
+        /// The number of earlier requests with the same method and path.
         public let repetition: Int
 
-        /// The first byte that is asked for.
+        /// The first byte of the requested range.
         public var rangeStart: Int? {
             headers["range"].flatMap { Int($0.dropFirst("bytes=".count).prefix { $0 != "-" }) }
         }
     }
 
-    /// What it gets.
+    /// The response to a request, with its faults.
     public struct Answer: Sendable {
-        /// Such as 200.
+        /// The status code, such as 200.
         public var status: Int
-        /// Beside the length of the body.
+        /// The header fields, apart from the length of the body.
         public var headers: [String: String]
-        /// What follows them.
+        /// The bytes after the header.
         public var body: [UInt8]
-        /// After how many bytes of the body to break off.
+        /// The number of body bytes after which the connection is closed.
         public var cut: Int?
-        /// After how many bytes of the header to break off.
+        /// The number of header bytes after which the connection is closed.
         public var headerCut: Int?
-        /// Whether to fall silent there, and for how long, rather than to break off.
+        /// The seconds of silence at the cut, before the connection is closed.
         public var stall: Double?
-        /// Seconds before each piece of the body.
+        /// The delay before each piece of the body, in seconds.
         public var delay: Double = 0
-        /// The bytes of a piece.
+        /// The number of bytes in a piece.
         public var piece = 1 << 16
-        /// Seconds before each byte of the header.
+        /// The delay before each byte of the header, in seconds.
         public var headerDelay: Double = 0
-        /// Whether the header has a length; without one the body ends with the connection.
+        /// True if the header states the length; otherwise the body ends with the connection.
         public var hasLength = true
-        /// What to say instead of the body's length.
+        /// The length to state instead of the body's own.
         public var claimedLength: Int?
 
-        /// An answer without a fault.
+        /// Creates a response without faults.
         public init(_ status: Int, headers: [String: String] = [:], body: [UInt8] = []) {
             (self.status, self.headers, self.body) = (status, headers, body)
         }
     }
 
-    /// What is answered to a request.
+    /// A function that answers a request; called from several threads.
     public typealias Handler = @Sendable (Request) -> Answer
 
-    /// Where it listens.
+    /// The TCP port of the server.
     public let port: Int
-    /// Its address.
+    /// The base URL of the server.
     public var url: String { "http://127.0.0.1:\(port)" }
     private let listener: Int32
     private let seen = Mutex<[Request]>([])
 
-    /// What was asked so far.
+    /// The requests received so far.
     public var requests: [Request] { seen.withLock { $0 } }
 
-    /// Listens on a port that is free.
+    /// Listens on a free port.
     public init(_ handler: @escaping Handler) throws {
         #if canImport(Glibc)
             listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -105,7 +105,7 @@ public final class FaultServer: Sendable {
         }
     }
 
-    /// Takes no more connections.
+    /// Stops accepting connections.
     public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     deinit {

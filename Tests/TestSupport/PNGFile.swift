@@ -1,8 +1,7 @@
-/// A PNG file, stored without compression.
+/// Returns a PNG file without compression.
 ///
-/// - Parameters:
-///   - channels: 3 for RGB, 4 for RGBA.
-///   - pixels: `channels * width * height` bytes, row by row.
+/// There are 3 channels for RGB, 4 for RGBA, and `channels * width * height` bytes of pixels, row
+/// by row.
 public func pngFile(width: Int, height: Int, channels: Int, pixels: [UInt8]) -> [UInt8] {
     precondition(pixels.count == channels * width * height, "\(pixels.count) bytes")
     func big(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> (24 - 8 * $0) & 255) } }
@@ -42,22 +41,22 @@ public func pngFile(width: Int, height: Int, channels: Int, pixels: [UInt8]) -> 
         + chunk("IDAT", zlib) + chunk("IEND", [])
 }
 
-/// An image in memory that is drawn on, for tests.
+/// An RGBA image in memory for drawing, for tests.
 public struct Canvas {
-    /// In pixels.
+    /// The width in pixels.
     public let width: Int
-    /// In pixels.
+    /// The height in pixels.
     public let height: Int
-    /// RGBA.
+    /// The pixels in RGBA, row by row.
     public private(set) var pixels: [UInt8]
 
-    /// A canvas of one colour, RGBA.
+    /// Creates a canvas of one colour, given in RGBA.
     public init(_ width: Int, _ height: Int, _ colour: [UInt8] = [255, 255, 255, 255]) {
         (self.width, self.height) = (width, height)
         pixels = (0..<width * height).flatMap { _ in colour }
     }
 
-    /// Sets the pixels for which something is true.
+    /// Sets the pixels for which `isIn` is true.
     public mutating func fill(_ colour: [UInt8], where isIn: (_ x: Int, _ y: Int) -> Bool) {
         for y in 0..<height {
             for x in 0..<width where isIn(x, y) {
@@ -75,15 +74,15 @@ public struct Canvas {
         }
     }
 
-    /// Without opacity.
+    /// The pixels without alpha, as RGB.
     public var rgb: [UInt8] {
         stride(from: 0, to: pixels.count, by: 4).flatMap { pixels[$0..<$0 + 3] }
     }
 
-    /// An RGBA file.
+    /// A PNG file with alpha.
     public var png: [UInt8] { pngFile(width: width, height: height, channels: 4, pixels: pixels) }
 
-    /// A page of black letter-like strokes on white, different for every seed.
+    /// Returns a page of black letter-like strokes on white, different for every seed.
     public static func page(seed: Int, width: Int = 480, height: Int = 360) -> Canvas {
         var canvas = Canvas(width, height)
         var random = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 | 1

@@ -1,8 +1,8 @@
 /// The public declarations of a module, read from its sources.
 ///
-/// It knows as much Swift as formatted sources need: scopes, attributes and signatures, not expressions.
+/// The parser covers formatted sources: scopes, attributes and signatures, not expressions.
 public struct PublicDeclarations {
-    /// One line for each declaration, after the type that it belongs to; sorted.
+    /// The declarations, sorted, one per line with the type that they belong to.
     public var lines: [String] {
         let hidden = Set(types.filter { !$0.isPublic }.map(\.path))
         let shown = Set(types.filter(\.isPublic).map(\.path))
@@ -19,7 +19,7 @@ public struct PublicDeclarations {
     private var entries: [(type: String, text: String, isConformance: Bool)] = []
     private var types: [(path: String, isPublic: Bool)] = []
 
-    /// No declarations.
+    /// Creates an empty list.
     public init() {}
 
     /// Reads a source file.
@@ -92,8 +92,9 @@ public struct PublicDeclarations {
             .replacing("( ", with: "(").replacing(" )", with: ")").restored
     }
 
-    /// The text of the next declaration; what follows begins with its body, if it has one. Nil at the end
-    /// of the scope, behind its brace.
+    /// The text of the next declaration, up to its body.
+    ///
+    /// At the end of the scope, behind its brace, the result is nil.
     private static func declaration(_ text: inout ArraySlice<Character>) -> String? {
         while let next = text.first, next.isWhitespace || next == ";" { text.removeFirst() }
         guard let first = text.first else { return nil }
@@ -146,7 +147,7 @@ public struct PublicDeclarations {
         return body
     }
 
-    /// A source without comments, in which brackets within texts are other characters.
+    /// The source without comments, and with other characters in place of brackets within strings.
     private static func plain(_ source: String) -> [Character] {
         var result: [Character] = []
         var rest = Array(source)[...]

@@ -1,11 +1,11 @@
 import Foundation
 
-/// A folder that goes when the test does.
+/// A folder that is removed with its last reference.
 public final class TemporaryFolder {
-    /// Where it is.
+    /// The path of the folder.
     public let path: String
 
-    /// Makes one.
+    /// Creates a folder with a unique name.
     public init() throws {
         path = FileManager.default.temporaryDirectory.path + "/clip-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -13,14 +13,18 @@ public final class TemporaryFolder {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    /// Writes a file in it.
+    /// Writes a file into the folder.
+    ///
+    /// - Returns: The path of the file.
     @discardableResult
     public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
         try Data(Array(bytes)).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
         return "\(path)/\(name)"
     }
 
-    /// Copies a file into it.
+    /// Copies a file into the folder.
+    ///
+    /// - Returns: The path of the copy.
     @discardableResult
     public func copy(_ source: String, as name: String) throws -> String {
         try FileManager.default.copyItem(atPath: source, toPath: "\(path)/\(name)")
@@ -33,12 +37,12 @@ public func bytes(ofFile path: String) throws -> [UInt8] {
     try Array(Data(contentsOf: URL(fileURLWithPath: path)))
 }
 
-/// The SHA-256 of a file, by a program that is not this project's.
+/// The SHA-256 of a file, computed by another program.
 public func sha256sum(_ path: String) throws -> String {
     try firstWord(of: "/usr/bin/sha256sum", path)
 }
 
-/// The SHA-1 that git gives a file of these bytes, by a program that is not this project's.
+/// The git SHA-1 of a file with these bytes, computed by another program.
 public func gitBlobSHA1(_ bytes: [UInt8]) throws -> String {
     let folder = try TemporaryFolder()
     let path = try folder.write("blob", Array("blob \(bytes.count)\0".utf8) + bytes)

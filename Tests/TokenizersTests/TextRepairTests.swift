@@ -4,7 +4,8 @@ import Testing
 
 @testable import Tokenizers
 
-/// Each step of text cleaning against ftfy and Python's `html` and `unicodedata`, scalar by scalar.
+/// Compares each step of text cleaning with ftfy and Python's `html` and `unicodedata`.
+///
 /// Scripts/parity/goldens_repair.py wrote the expected values.
 @Suite struct TextRepairTests {
     /// A text and the result of each step that changes it.
@@ -52,7 +53,7 @@ import Testing
         return try #require(JSONDecoder().decode([String: [Case]].self, from: data)["cases"])
     }
 
-    /// A text with its scalars, since many of them cannot be seen.
+    /// A text with its scalars, since many of them are invisible.
     private func shown(_ text: some Sequence<Unicode.Scalar>) -> String {
         let scalars = Array(text.prefix(80))
         let numbers = scalars.map { String($0.value, radix: 16) }.joined(separator: " ")
@@ -89,7 +90,7 @@ import Testing
         }
         #expect(
             wrong.isEmpty,
-            "\(wrong.prefix(10).map { "\(shown($0.text.unicodeScalars)): expected \($0.mojibake == true)" })"
+            "\(wrong.prefix(10).map { ($0.mojibake, shown($0.text.unicodeScalars)) })"
         )
     }
 }

@@ -7,13 +7,13 @@ import CLIP
 @Suite struct TokenizerTests {
     private let tokenizer = BPETokenizer()
 
-    @Test func startAndEnd() throws {
+    @Test func textIsFramedByStartAndEnd() throws {
         #expect(try tokenizer.tokenize("") == [49406, 49407])
         #expect(
             try tokenizer.tokenize("a photo of a cat") == [49406, 320, 1125, 539, 320, 2368, 49407])
     }
 
-    @Test func truncates() throws {
+    @Test func longTextIsTruncated() throws {
         let text = String(repeating: "a ", count: 80)
         #expect(throws: CLIPError.textTooLong(text: text, tokens: 82, limit: 77)) {
             try tokenizer.tokenize(text)
@@ -26,7 +26,7 @@ import CLIP
             try tokenizer.tokenize("a b c", contextLength: 2, truncating: true) == [49406, 49407])
     }
 
-    @Test func decodes() throws {
+    @Test func idsAreDecoded() throws {
         for text in ["a photo of a cat", "naïve café 東京 😀", "don ' t 1 2"] {
             let ids = tokenizer.encode(text)
             let expected = text == "don ' t 1 2" ? "don ' t 1 2 " : nil
@@ -37,20 +37,20 @@ import CLIP
         #expect(tokenizer.decode([-1, 320, 99_999]) == "a ")
     }
 
-    @Test(.timeLimit(.minutes(1))) func longWordsTakeNoTime() {
+    @Test(.timeLimit(.minutes(1))) func longWordTakesLinearTime() {
         // Quadratic merging would take hours.
         let word = String(repeating: "abcdefghijklmnopqrstuvwxyz", count: 20_000)
         let ids = tokenizer.encode(word)
         #expect(tokenizer.decode(ids) == word + " ")
     }
 
-    @Test(.timeLimit(.minutes(2))) func longGarbleTakesNoTime() {
-        // Each of these could make a step of the repair begin again at every character.
+    @Test(.timeLimit(.minutes(2))) func longGarbleIsCleanedInTime() {
+        // Each of these could make a repair step start again at every character.
         for part in ["Ã¢â‚¬â„¢", "Ã ", "&amp;", "a\u{301}\u{327}", "â€", "\u{1A}Ã", "&", "ÃƒÂ"] {
             let ids = tokenizer.encode(String(repeating: part, count: 4_000))
             #expect(!ids.isEmpty)
         }
-        // These change by a character a round.
+        // These change by one character per round.
         #expect(!tokenizer.encode("Ã" + String(repeating: "ƒ", count: 8_000)).isEmpty)
         let wide = "&" + String(repeating: "#65286;", count: 3_000)
         #expect(!tokenizer.encode(wide).isEmpty)
@@ -62,21 +62,27 @@ import CLIP
             ("&amp;", 200_000), ("&AMP;", 200_000), ("&#38;", 200_000), ("&eacute;", 100_000),
         ]) func aMegabyteOfEntitiesIsReplaced(_ entity: String, count: Int)
     {
-        // A copy of the text for every entity would take minutes.
+        // One copy of the text per entity would take minutes.
         let text = String(repeating: entity, count: count)
         let expected: Unicode.Scalar = entity == "&eacute;" ? "é" : "&"
         let found = cleaned(text)
         #expect(
             found.count == count,
-            "\(count) times \(entity): expected \(expected), found \(found.prefix(8)), \(found.count)"
+            """
+            \(count) times \(entity): expected \(expected), \
+            found \(found.prefix(8)), \(found.count)
+            """
         )
         #expect(
             found.allSatisfy { $0 == expected },
-            "\(count) times \(entity): expected \(expected), found \(found.prefix(8)), \(found.count)"
+            """
+            \(count) times \(entity): expected \(expected), \
+            found \(found.prefix(8)), \(found.count)
+            """
         )
     }
 
-    @Test(.timeLimit(.minutes(2))) func entitiesMayBeginWithTheirOwnResult() {
+    @Test(.timeLimit(.minutes(2))) func entityMayBeginWithItsOwnResult() {
         for (text, expected) in [
             ("&" + String(repeating: "amp;", count: 250_000), "&"), ("&amp;amp;lt;x", "<x"),
             ("&amp;nosuch;", "&nosuch;"), ("&#38;#38;eacute;", "é"), ("&amp;&amp;", "&&"),
@@ -93,13 +99,13 @@ import CLIP
             effort.begin(line: count)
             return (0..<10_000).prefix { _ in effort.spend(count) }.count
         }
-        // 64 rounds of its own, and 50 million characters that all lines share.
+        // 64 rounds per line, and 50 million characters that all lines share.
         #expect(rounds(of: 1_000_000) == 64 + 50)
         #expect(rounds(of: 1_000_000) == 64)
         #expect(rounds(of: 10) == 64)
     }
 
-    @Test func errorsShowTheTextOnOneLine() {
+    @Test func errorShowsTheTextOnOneLine() {
         let error = CLIPError.textTooLong(text: "a\nb\tc", tokens: 99, limit: 77)
         #expect(!"\(error)".contains("\n"))
         #expect("\(error)".contains("99 tokens"))

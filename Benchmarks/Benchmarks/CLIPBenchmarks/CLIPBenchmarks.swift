@@ -15,11 +15,12 @@ let benchmarks: @Sendable () -> Void = {
     startBenchmarks()
 }
 
-/// The bundled model's towers, at each precision that the CPU has.
+/// The bundled model's towers, at each precision that the CPU supports.
 private func encoderBenchmarks() {
     for precision in Precision.allCases where precision.isSupported {
         for batch in [1, 8] {
-            Benchmark("encoders tiny image \(precision.rawValue) batch \(batch)") { benchmark, model in
+            let name = "encoders tiny image \(precision.rawValue) batch \(batch)"
+            Benchmark(name) { benchmark, model in
                 let side = model.configuration.resolution
                 let pixels = (0..<(batch * 3 * side * side)).map { Float($0 % 255) / 64 - 2 }
                 benchmark.startMeasurement()
@@ -42,7 +43,7 @@ private func encoderBenchmarks() {
     }
 }
 
-/// A model whose weights are packed.
+/// Returns a model with packed weights.
 private func warmed(_ precision: Precision) throws -> CLIPModel {
     let model = try CLIPModel(path: root + "/Weights/tiny.safetensors").at(precision: precision)
     let side = model.configuration.resolution
@@ -53,7 +54,7 @@ private func warmed(_ precision: Precision) throws -> CLIPModel {
     return model
 }
 
-/// Images and texts on their way to the towers.
+/// Decoding, preprocessing and tokenizing.
 private func inputBenchmarks() {
     let path = root + "/Examples/bike.jpg"
     Benchmark("inputs decode bike.jpg") { benchmark in
@@ -76,13 +77,15 @@ private func inputBenchmarks() {
     }
 }
 
-/// The whole command, from the release build of the repository.
+/// The start-up of the command, from the release build of the repository.
 private func startBenchmarks() {
     let clip = root + "/.build/release/clip"
     guard FileManager.default.isExecutableFile(atPath: clip) else { return }
     let jobs = [
         "tokenize": ["tokenize", "a dog"],
-        "zeroshot": ["zeroshot", root + "/Examples/bike.jpg", "a dog", "a bicycle", "--model", "tiny"],
+        "zeroshot": [
+            "zeroshot", root + "/Examples/bike.jpg", "a dog", "a bicycle", "--model", "tiny",
+        ],
     ]
     for (name, arguments) in jobs.sorted(by: { $0.key < $1.key }) {
         Benchmark("start clip \(name)") { benchmark in

@@ -6,18 +6,20 @@ import CLIP
     import Darwin
 #endif
 
-// Runs libFuzzer on one of the parsers: Fuzz TARGET [libFuzzer's arguments]. Scripts/fuzz.sh builds it.
+// Runs libFuzzer on one of the parsers: Fuzz TARGET [libFuzzer's arguments]. Scripts/fuzz.sh builds
+// it.
 
-/// What is fed with bytes; whatever it throws is fine.
+/// A parser that is fed with bytes; it may throw any error.
 enum Target: String, CaseIterable {
     case jpeg, png, webp, resize, safetensors, checkpoint, tokenizer
 
-    /// That of the seeds, Tests/Fixtures/formats.
+    /// The configuration of the seeds, Tests/Fixtures/formats.
     private static let configuration = Array(
         """
         {"model_cfg":{"embed_dim":8,"quick_gelu":true,"vision_cfg":{"image_size":16,"patch_size":8,\
-        "width":8,"head_width":4,"layers":1},"text_cfg":{"context_length":12,"vocab_size":64,"width":8,\
-        "heads":2,"layers":1}},"preprocess_cfg":{"size":16}}
+        "width":8,"head_width":4,"layers":1},\
+        "text_cfg":{"context_length":12,"vocab_size":64,"width":8,"heads":2,"layers":1}},\
+        "preprocess_cfg":{"size":16}}
         """.utf8)
 
     func feed(_ bytes: [UInt8]) {
@@ -46,7 +48,8 @@ enum Target: String, CaseIterable {
         }
     }
 
-    /// The bytes are a width, a height, whether there is alpha, a resolution, and pixels again and again.
+    /// Resizes an image made from bytes: width, height, presence of alpha, resolution, and repeated
+    /// pixels.
     private func resize(_ bytes: [UInt8]) {
         guard bytes.count > 8 else { return }
         let width = 1 + (Int(bytes[0]) | Int(bytes[1]) << 8) % 600
@@ -107,7 +110,7 @@ guard CommandLine.arguments.count > 1, let named = Target(rawValue: CommandLine.
     fatalError("name one of \(Target.allCases.map(\.rawValue))")
 }
 target = named
-// libFuzzer sees the arguments without the target's name.
+// libFuzzer gets the arguments without the target's name.
 var arguments = CommandLine.unsafeArgv
 arguments[1] = arguments[0]
 var rest = arguments + 1
