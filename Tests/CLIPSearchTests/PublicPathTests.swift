@@ -63,7 +63,8 @@ import Testing
         try checkRoundTrip(index.search(query, top: 5))
         try checkRoundTrip(index.contents())
         try checkRoundTrip(index.model)
-        try checkRoundTrip(SphericalKMeans(index.contents().embeddings, clusters: 2))
+        try checkRoundTrip(
+            SphericalKMeans(clusters: 2).run(on: index.contents().embeddings))
         try checkRoundTrip(TSNE().run(on: index.contents().embeddings))
 
         // A path is a string, or an array of bytes if it is not UTF-8.
