@@ -46,7 +46,7 @@ let package = Package(
         .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),
 
         // Clusters, maps, duplicates and scores of embeddings.
-        .target(name: "CLIPAnalysis", dependencies: ["CLIP", "Images", "Tensors", "Files"]),
+        .target(name: "CLIPAnalysis", dependencies: ["CLIP", "Tensors", "Files"]),
 
         // Collections of images and texts, the files of their embeddings, and indexes to search them.
         .target(
@@ -67,7 +67,7 @@ let package = Package(
             name: "CLIP", dependencies: ["Tokenizers", "TensorFiles", "Images", "Tensors", "Files"]),
 
         // Text repair and CLIP's BPE: text in, token ids out.
-        .target(name: "Tokenizers", dependencies: ["Files", "CVocabulary"]),
+        .target(name: "Tokenizers", dependencies: ["CVocabulary"]),
         // CLIP's vocabulary and the tables of text repair, compiled in.
         .target(
             name: "CVocabulary",
@@ -77,7 +77,7 @@ let package = Package(
         .target(name: "TensorFiles", dependencies: ["Tensors", "Files"]),
 
         // Decoding, orientation and Pillow's resampling: the bytes of a file to pixels.
-        .target(name: "Images", dependencies: ["Files", "CImageCodecs", "CKernels", "CThreads"]),
+        .target(name: "Images", dependencies: ["CImageCodecs", "CKernels"]),
         .target(
             name: "CImageCodecs",
             dependencies: [

@@ -51,6 +51,7 @@ UNSAFE_MODULES = {"Files", "Tensors", "Images"}
 # The wrapper of each C library or compiled-in table.
 UNSAFE_FILES = {
     "CLIPSearch": {"SQLite.swift"},
+    "CLIP": {"AppleImages.swift"},
     "CLIPHub": {"HTTP.swift", "Registry.swift"},
     "Tokenizers": {"Vocabulary.swift"},
     "ClipCommand": {"BundledModel.swift", "PageTemplate.swift"},

@@ -14,6 +14,7 @@ internal import Files
 ///   - path: The path of the file.
 ///   - followsLinks: True if a symbolic link stands for the file that it leads to; else it is an
 ///     error.
+/// - Returns: The size in bytes.
 /// - Throws: `HubError.unwritable` if something else than a regular file is at the path.
 func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int? {
     guard let status = try? FileStatus(path: Array(path.utf8), followingLinks: followsLinks) else {

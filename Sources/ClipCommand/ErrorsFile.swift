@@ -9,9 +9,10 @@ enum ErrorsFile {
     /// A device, a pipe or an open descriptor is accepted.
     ///
     /// - Parameters:
-    ///   - path: the FILE; nil if the option is not given.
-    ///   - others: the other files of the command line, each with its option or its role for the
+    ///   - path: The FILE; nil if the option is not given.
+    ///   - others: The other files of the command line, each with its option or its role for the
     ///     message.
+    /// - Throws: `Failure` with status 2 if the file cannot be written or may not be replaced.
     static func check(_ path: String?, others: [(role: String, path: String?)]) throws {
         guard let path else { return }
         try OutputChecks.checkPlace(of: path)
@@ -60,8 +61,9 @@ extension CollectionOptions {
     /// Refuses an --errors FILE that would replace something else.
     ///
     /// - Parameters:
-    ///   - inputs: images, folders and archives of the command line.
-    ///   - others: the other files of the command line, each with its option.
+    ///   - inputs: Images, folders and archives of the command line.
+    ///   - others: The other files of the command line, each with its option.
+    /// - Throws: `Failure` with status 2.
     func checkErrors(
         inputs: [String], others: [(role: String, path: String?)] = []
     ) throws {

@@ -10,11 +10,11 @@ import Synchronization
     import Darwin
 #endif
 
-/// Ctrl-C (SIGINT) and SIGTERM during jobs that keep what they have done: one line on standard error says what
-/// is kept and how to go on, then the process ends as the signal ends it.
+/// The handling of Ctrl-C (SIGINT) and SIGTERM during jobs that keep their results.
 ///
-/// The signals are blocked, and a thread of its own waits for them, so that what is done about them is not done
-/// in a signal handler, where little is allowed.
+/// One line on standard error states what is kept and how to continue. Then the process ends as
+/// the signal ends it. The signals are blocked, and a thread of its own waits for them, because a
+/// signal handler may call few functions.
 enum Interruption {
     private struct State {
         /// The `keep` closures of the running jobs, the innermost last.
@@ -28,8 +28,11 @@ enum Interruption {
 
     /// Runs a job.
     ///
-    /// - Parameter keep: makes sure that nothing is lost, and returns the line, or nil if there is nothing to say;
-    ///   called by another thread while the job is running. The process ends after it.
+    /// - Parameters:
+    ///   - body: The job.
+    ///   - keep: Saves the results so far and returns the line to print; nil for none. Another
+    ///     thread calls it while the job is running, and the process ends after it.
+    /// - Returns: The result of the job.
     static func during<Result>(
         _ body: () throws -> Result, keep: @escaping @Sendable () -> String?
     ) rethrows -> Result {
@@ -48,10 +51,10 @@ enum Interruption {
         return try body()
     }
 
-    /// Begins to wait for signals, which do what they did until there is a job.
+    /// Starts the thread that waits for signals; without a job, they end the process as usual.
     ///
-    /// To be called before the first other thread starts: a signal goes to any thread that does not
-    /// block it.
+    /// Call it before any other thread starts, because the system delivers a signal to any thread
+    /// that does not block it.
     static func prepare() {
         let isFirst = isWaiting.withLock { isWaiting in
             defer { isWaiting = true }

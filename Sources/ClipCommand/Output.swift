@@ -22,19 +22,21 @@ struct Failure: Error, CustomStringConvertible {
     }
 }
 
-/// An error on standard error, with its advice, as one line.
+/// Prints an error with its advice as one line on standard error.
 func report(_ error: any Error) { report(Hints.line(error)) }
 
-/// The message of an error on standard error, as one line.
+/// Prints the message of an error as one line on standard error.
 func report(_ message: String) { note("clip: error: \(message)") }
 
-/// One line on standard error, whatever control characters the message holds.
+/// Prints one line on standard error; control characters are replaced.
 func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }
 
-/// Whether standard output is a terminal.
+/// True if standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
 
-/// Makes sure that what was printed has arrived.
+/// Flushes standard output.
+///
+/// - Throws: `Failure` if anything that was printed could not be written.
 func finishOutput() throws {
     errno = 0
     guard fflush(stdout) == 0, ferror(stdout) == 0 else {
@@ -43,20 +45,20 @@ func finishOutput() throws {
     }
 }
 
-/// One line of JSON on standard output.
+/// Prints one line of JSON on standard output.
 func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 
-/// Bytes on standard output, at a terminal without control characters.
+/// Prints bytes on standard output; at a terminal, without control characters.
 func printBytes(_ bytes: [UInt8]) {
     let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
     _ = fwrite(bytes, 1, bytes.count, stdout)
 }
 
-/// Whether a path means standard output.
+/// Returns true if a path stands for standard output: nil or "-".
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 
-/// True if a file can be written beside a path and take its place: there is none, or a regular one
-/// or a folder, not a device, a pipe or an open descriptor (`/dev/fd/3`).
+/// Returns true if a new file can replace whatever is at a path: nothing, a regular file or a
+/// folder, but not a device, a pipe or an open descriptor (`/dev/fd/3`).
 func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument: path)) }
 
 /// Returns the path that symbolic links lead to, whether a file exists there or not.
@@ -76,8 +78,9 @@ func resolved(_ path: String) -> String {
     return path
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output. A device, a pipe or an open
-/// descriptor is written through.
+/// Writes bytes to a file, all or nothing, or to standard output.
+///
+/// A device, a pipe or an open descriptor is written to directly.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
         _ = fwrite(bytes, 1, bytes.count, stdout)
@@ -86,14 +89,15 @@ func write(_ bytes: [UInt8], to path: String?) throws {
     try writeWhole(bytes, to: FilePath(argument: path))
 }
 
-/// The lines of a text file or, for "-", of standard input.
+/// Reads the lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
     let marked = try readText(path, endingWith: "\n", "line").unicodeScalars
     let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
     return parts(of: scalars, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
-/// What stands between the NUL bytes of a file, as `find -print0` writes them; - is standard input.
+/// Reads the texts of a file that end with a NUL byte, as `find -print0` writes them; "-" is
+/// standard input.
 func readNULTerminated(_ path: String) throws -> [String] {
     let text = try readText(path, endingWith: "\0", "text")
     return parts(of: text.unicodeScalars[...], endingWith: "\0").map { String($0) }
@@ -107,10 +111,12 @@ private func parts(
     return parts
 }
 
-/// The most bytes of a file of texts.
+/// The largest size of a file of texts, in bytes.
 private let textLimit = 64 << 20
 
-/// - Parameter part: the word for what the end ends, for the message.
+/// Reads a file of UTF-8, or standard input for "-".
+///
+/// `part` is the word that the message of an error has for the parts that `end` ends.
 private func readText(
     _ path: String, endingWith end: Unicode.Scalar, _ part: String
 ) throws -> String {
@@ -123,10 +129,11 @@ private func readText(
     throw Failure("cannot read \(name): \(part) \(number + 1) is not UTF-8")
 }
 
-/// The next line of standard input, without its end; nil at the end.
+/// Reads the next line of standard input.
 ///
-/// - Parameter number: the number of the line, from 1 on, for the error.
-/// - Throws: `Failure` if it is not UTF-8.
+/// - Parameter number: The number of the line, counted from 1, for the message of an error.
+/// - Returns: The line without its end; nil at the end of the input.
+/// - Throws: `Failure` if the line is not UTF-8.
 func readLine(number: Int) throws -> String? {
     guard var bytes = readStandardInputLine() else { return nil }
     if bytes.last == UInt8(ascii: "\n") {

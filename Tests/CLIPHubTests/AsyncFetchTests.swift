@@ -13,6 +13,14 @@ import Testing
         try hub.expectWhole(true)
     }
 
+    /// Returns a client that does not take a silent server for a broken connection, however busy the
+    /// machine is.
+    private func patient(_ hub: Hub) -> ModelHub {
+        var client = hub.hub
+        client.policy.stall = 600
+        return client
+    }
+
     @Test func cancelledDownloadIsResumed() async throws {
         let hub = try Hub { request, _, answer in
             // The rest is sent only after a first request was cancelled.
@@ -20,7 +28,7 @@ import Testing
             answer.cut = 200_000
             answer.stall = 10
         }
-        let client = hub.hub
+        let client = patient(hub)
         let (events, event) = AsyncStream<Int>.makeStream()
         let task = Task {
             try await client.fetch("me/model") { step in
@@ -56,7 +64,7 @@ import Testing
             request.yield(found.path)
             DispatchSemaphore(value: 0).wait(milliseconds: 10_000)
         }
-        let client = hub.hub
+        let client = patient(hub)
         let task = Task { try await client.fetch("me/model") }
         for await _ in requests { break }
         task.cancel()
@@ -96,7 +104,7 @@ import Testing
             request.yield(found.path)
             gate.wait()
         }
-        let client = hub.hub
+        let client = patient(hub)
         let models = try await withThrowingTaskGroup(of: ModelHub.InstalledModel.self) { group in
             for _ in 0..<32 { group.addTask { try await client.fetch("me/model") } }
             for await _ in requests { break }

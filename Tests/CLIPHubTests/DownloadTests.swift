@@ -81,7 +81,10 @@ import Testing
     @Test func wrongContentLengthIsDetected() throws {
         // Shorter and longer than announced, each compared with the size that the hub announced
         // first.
-        for (claimed, says) in [(400_000, "not the 300000"), (200_000, "200000 of 300000")] {
+        for (claimed, says) in [
+            (400_000, "expected 300000 bytes, found"),
+            (200_000, "expected 300000 bytes, the server offers 200000"),
+        ] {
             let hub = try Hub { request, contents, answer in
                 guard request.path == "/cdn/file" else { return }
                 answer = .init(200, body: contents + [UInt8](repeating: 7, count: 100_000))

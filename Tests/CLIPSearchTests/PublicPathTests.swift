@@ -92,7 +92,7 @@ import Testing
 
         let lines = folder.path + "/x.jsonl"
         let writer = try EmbeddingWriter(path: lines, layout: .jsonLines, dimension: 2, job: "test")
-        #expect(throws: CLIPError.wrongDimension(expected: 2, found: 3)) {
+        #expect(throws: EmbeddingFileError.wrongDimension(expected: 2, found: 3)) {
             try writer.append("text", "a", vector: [1, 2, 3])
         }
         #expect(!writer.takeRow("text", "a"))

@@ -143,7 +143,7 @@ import Testing
         for (changes, says): (KeyValuePairs<String, String>, String) in [
             (["\"width\": 48": "\"width\": 64"], "other weights"),
             (["\"embed_dim\": 24": "\"embed_dim\": 25"], "other weights"),
-            (["\"image_size\": 32": "\"image_size\": 64"], "64 pixels"),
+            (["\"image_size\": 32": "\"image_size\": 64"], "64"),
             (["\"quick_gelu\": true": "\"custom_text\": true"], "custom_text"),
             (
                 ["\"patch_size\": 8": "\"patch_size\": 8, \"timm_model_name\": \"x\""],

@@ -271,7 +271,7 @@ import Testing
         #expect(moved.status == 0, "\(moved.errors)")
         #expect(moved.errors.contains("2 moved"), "\(moved.errors)")
         let mark = try bytes(ofFile: target + "/.clip-ignore")
-        #expect(String(decoding: mark, as: UTF8.self).contains("clip dedupe --move-to"))
+        #expect(String(decoding: mark, as: UTF8.self).contains("duplicates that were moved here"))
         try index()
         let again = try clip("dedupe", photos, "--threshold", "0.9", "--move-to", target)
         #expect(

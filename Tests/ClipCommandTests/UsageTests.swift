@@ -126,7 +126,8 @@ import Testing
         expectFailure(
             try clip("encode", Self.bike, "-o", output), status: 2,
             says: """
-                -o \(output): unsupported suffix; end the name in .jsonl, .json or .npy, or in / for a folder
+                -o \(output): unsupported suffix; end the name in .jsonl, .json or .npy, or in / \
+                for a folder
                 """)
     }
 

@@ -84,7 +84,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
             size = image.width <= image.height ? (resolution, scaled) : (scaled, resolution)
         }
         let (columns, rows) = (centre(of: size.width), centre(of: size.height))
-        let filter: ResamplingFilter = interpolation == .bicubic ? .bicubic : .bilinear
+        let filter = interpolation.filter
         func resized(_ view: DecodedImage.View) -> [UInt8] {
             resampled(
                 PixelView(image.decoded, view), newWidth: size.width, newHeight: size.height,

@@ -1,5 +1,4 @@
 internal import CLIP
-internal import Images
 internal import Tensors
 
 /// The pixels of an image, to be compared with those of another.
@@ -126,10 +125,9 @@ struct ComparedImage: Sendable {
     func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
         let part = part ?? 0..<rows
         func cells(_ values: [UInt8]) -> [UInt8] {
-            resampled(
-                RGBRows(bytes: values, width: width, height: height), newWidth: columns,
-                newHeight: rows,
-                columns: 0..<columns, rows: part, filter: .bilinear)
+            ImagePreprocessor.Interpolation.bilinear.resampled(
+                values, width: width, height: height, newWidth: columns, newHeight: rows,
+                rows: part)
         }
         let cells = (colours: cells(colours), opacity: opacity.map(cells))
         var luma: [Float] = []

@@ -1,6 +1,5 @@
 internal import Files
 internal import CLIP
-internal import Images
 internal import Tensors
 
 /// The steps of a `DuplicateSearch`, and its input in the forms that they need.
@@ -152,7 +151,7 @@ struct DuplicateFinder: Sendable {
         at rows: [Int], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [(row: Int, view: View)] {
         try map(rows.count, progress: progress) { place in
-            ImageMemory.whileHolding {
+            RGBImage.whileHoldingMemory {
                 switch image(rows[place]) {
                 case .success(let image): (rows[place], .outline(PixelOutline(image)))
                 case .failure(let failure): (rows[place], failure.view)
@@ -258,12 +257,12 @@ struct DuplicateFinder: Sendable {
     ///
     /// No more than two images are in memory.
     private func agree(_ rows: [Int], with other: Int) -> [Bool] {
-        ImageMemory.whileHolding {
+        RGBImage.whileHoldingMemory {
             guard let otherImage = try? image(other).get() else {
                 return [Bool](repeating: false, count: rows.count)
             }
             return rows.map { row in
-                ImageMemory.whileHolding {
+                RGBImage.whileHoldingMemory {
                     guard let image = try? image(row).get() else { return false }
                     return PixelDifference(image, otherImage)?.isDuplicate ?? false
                 }

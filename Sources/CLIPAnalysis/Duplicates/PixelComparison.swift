@@ -1,4 +1,4 @@
-internal import Images
+internal import CLIP
 internal import Tensors
 
 /// The difference of two images, in levels of 0...255.
@@ -221,11 +221,10 @@ extension ComparedImage {
     /// by least squares.
     func reduced(as copy: ComparedImage) -> ComparedImage {
         func versions(_ values: [UInt8]) -> [[UInt8]] {
-            let smooth = [ResamplingFilter.bicubic, .bilinear].map { filter in
-                resampled(
-                    RGBRows(bytes: values, width: width, height: height), newWidth: copy.width,
-                    newHeight: copy.height, columns: 0..<copy.width, rows: 0..<copy.height,
-                    filter: filter)
+            let smooth = [ImagePreprocessor.Interpolation.bicubic, .bilinear].map {
+                $0.resampled(
+                    values, width: width, height: height, newWidth: copy.width,
+                    newHeight: copy.height)
             }
             return smooth + [areaAverages(of: values, copy.width, copy.height)]
         }

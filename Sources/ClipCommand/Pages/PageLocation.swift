@@ -29,10 +29,12 @@ struct PageLocation {
             }.map { $0 + 1 } ?? 0
     }
 
-    /// A link to a file, percent-encoded byte for byte: relative to the page, so that both can be moved together.
+    /// Returns a link to a file, percent-encoded byte by byte, relative to the page, so that both
+    /// can be moved together.
     ///
-    /// It is an absolute file: URL if the page is not a file, or if the way to the file leaves a folder that is a
-    /// symbolic link: `..` would lead elsewhere when the page is opened by another path.
+    /// It is an absolute file: URL if the page is not a file, or if the way to the file leaves a
+    /// folder that is a symbolic link: `..` would lead elsewhere when the page is opened by another
+    /// path.
     func link(to file: FilePath) -> String {
         let target = Self.components(file.bytes, from: current)
         if let folder {
@@ -46,7 +48,7 @@ struct PageLocation {
         return "file:///" + Self.encoded(target)
     }
 
-    /// The absolute path of a file or folder.
+    /// Returns the absolute path of a file or folder.
     func absolute(_ file: FilePath) -> FilePath {
         FilePath(
             Array("/".utf8) + Self.components(file.bytes, from: current).joined(separator: [0x2F]))
