@@ -13,8 +13,7 @@ import Testing
         try hub.expectWhole(true)
     }
 
-    /// Returns a client that does not take a silent server for a broken connection, however busy the
-    /// machine is.
+    /// Returns a client that waits for a silent server for as long as the test may take.
     private func patient(_ hub: Hub) -> ModelHub {
         var client = hub.hub
         client.policy.stall = 600
