@@ -220,7 +220,7 @@ static clip_image_status decode(png_decoder *decoder, const clip_image_options *
     png_set_read_fn(png, decoder, read_bytes);
     // libpng's limits are off: those of clip_image_options are checked below, each with its status.
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    // Of the ancillary chunks only tRNS is needed.
+    // tRNS is the only ancillary chunk that is needed.
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
     // From here on CRCs are ignored and only zlib's checksum is verified, as in Pillow.

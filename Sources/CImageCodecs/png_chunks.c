@@ -177,7 +177,7 @@ static int profile_orientation(text *t) {
 int clip_png_orientation(const uint8_t *bytes, size_t count) {
     static const char profile_keyword[] = "Raw profile type exif";
     static const char xmp_keyword[] = "XML:com.adobe.xmp";
-    // Of several chunks of a kind the last one is used.
+    // If there are several chunks of a kind, the last one is used.
     chunks exif = {0}, profile = {0}, xmp = {0};
     for (chunks c = all_chunks(bytes, count); next(&c) && !is(&c, "IEND");) {
         if (is(&c, "eXIf") && is_sound(&c)) exif = c;

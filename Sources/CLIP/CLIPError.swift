@@ -82,7 +82,7 @@ public enum CLIPError: Error, Equatable, Sendable {
     case wrongValueCount(dimension: Int, found: Int)
     /// A file cannot be written.
     case unwritableFile(path: String, reason: String)
-    /// A number of the weights is too large for the number format to be written.
+    /// A weight is too large for the number format of the file to write.
     case unrepresentableNumber(tensor: String, number: Float, format: String)
     /// The CPU has no instructions for a precision.
     case unsupportedPrecision(Precision)

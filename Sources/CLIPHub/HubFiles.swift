@@ -15,7 +15,7 @@ internal import Files
 ///   - followsLinks: True if a symbolic link stands for the file that it leads to; else it is an
 ///     error.
 /// - Returns: The size in bytes.
-/// - Throws: `HubError.unwritable` if something else than a regular file is at the path.
+/// - Throws: `HubError.unwritable` if something other than a regular file is at the path.
 func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int? {
     guard let status = try? FileStatus(path: Array(path.utf8), followingLinks: followsLinks) else {
         return nil
@@ -28,7 +28,7 @@ func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int
 ///
 /// A file with further hard links is unlinked here, because others may use it.
 ///
-/// - Throws: `HubError.unwritable` if something else than a regular file is at the path.
+/// - Throws: `HubError.unwritable` if something other than a regular file is at the path.
 func partialFileSize(_ path: String) throws(HubError) -> Int? {
     guard let size = try regularFileSize(path, followsLinks: false) else { return nil }
     let status = try? FileStatus(path: Array(path.utf8), followingLinks: false)

@@ -186,12 +186,12 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Takes a row of this name off those that earlier writers wrote.
+    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - name: The name of the row.
-    /// - Returns: False if no such row is left, so that this one is to be appended.
+    /// - Returns: True if the row exists already; false if it must be appended.
     package func takeRow(_ kind: String, _ name: FilePath) -> Bool {
         done.remove(Self.beginning(kind, name))
     }

@@ -141,15 +141,15 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Takes a row of this name off those that earlier writers wrote.
+    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
     ///
-    /// Call it once for each input, in order: it skips as many inputs of a name as there are rows
-    /// of that name.
+    /// Call it once for each input, in order, and append a row only if it returns false. If n rows
+    /// of a name were written, the first n calls with that name return true.
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - name: The name of the row.
-    /// - Returns: False if no such row is left, so that this one is to be appended.
+    /// - Returns: True if the row exists already; false if it must be appended.
     public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.

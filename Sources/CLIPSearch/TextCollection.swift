@@ -104,7 +104,7 @@ public struct TextCollection {
     /// The number of bytes at the beginning whose lines are checked before the first is returned.
     private static let checkedBytes = 1 << 14
 
-    /// Refuses a file with a line that is not UTF-8 among its first.
+    /// Throws if one of the first lines of a file is not UTF-8.
     private static func checkBeginning(_ bytes: ArraySlice<UInt8>) throws(FileError) {
         var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         // The last line may continue behind these bytes.

@@ -30,7 +30,7 @@ struct Dedupe: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Compare the images of an indexed folder, or of the .npy of clip encode.",
+            "Compare the images of an indexed folder, or the rows of an .npy from clip encode.",
             valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String?

@@ -58,7 +58,7 @@ package func makeFolder(_ path: [UInt8]) throws(FileError) {
 /// Makes a folder in an existing one, unless it exists.
 ///
 /// - Parameter path: The path of the folder.
-/// - Throws: `FileError`, also if something else than a folder is at the path.
+/// - Throws: `FileError`, also if something other than a folder is at the path.
 package func makeOneFolder(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { mkdir($0, 0o777) }) != 0 else { return }
     let error = FileError.last()

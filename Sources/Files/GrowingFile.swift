@@ -6,14 +6,15 @@
     internal import Darwin
 #endif
 
-/// A file that is written over a long time, appended to under the name of a partial file.
+/// A file that grows over a long time, under the name of a partial file until it is finished.
 ///
 /// The bytes written survive the end of the process, and a later process can resume. One process
 /// writes at a time. An object must not be used by several threads at once.
 package final class GrowingFile {
     /// The final path.
     package let path: [UInt8]
-    /// The path while the file grows: `path` with the suffix `.partial`.
+    /// The path while the file grows: `path` with the suffix `.partial`, or `path` itself if the file
+    /// is always whole.
     package let partialPath: [UInt8]
     /// The number of bytes, those not flushed yet included.
     package private(set) var count: Int
@@ -26,7 +27,7 @@ package final class GrowingFile {
     ///   - path: The final path.
     ///   - isAlwaysWhole: True if the file has its final name from the beginning.
     /// - Throws: `FileError` if the folder may not be written, another process writes the file, or
-    ///   something else than a regular file has one of its names.
+    ///   something other than a regular file has one of its names.
     package init(path: [UInt8], isAlwaysWhole: Bool = false) throws(FileError) {
         self.path = path
         partialPath = isAlwaysWhole ? path : path + ".partial".utf8
@@ -80,13 +81,13 @@ package final class GrowingFile {
         return bytes
     }
 
-    /// Flushes and returns the status of the open file.
+    /// Flushes the file and returns its status.
     package func status() throws(FileError) -> FileStatus {
         try flush()
         return try FileStatus(descriptor: descriptor)
     }
 
-    /// True if a partial file of the path exists.
+    /// Returns true if the partial file of `path` exists.
     package static func isBegun(path: [UInt8]) -> Bool {
         withPath(path + ".partial".utf8) { access($0, F_OK) } == 0
     }

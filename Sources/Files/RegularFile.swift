@@ -66,7 +66,7 @@ package final class FileLock {
     /// Opens the file of the lock without acquiring it.
     ///
     /// - Parameter path: The path of the file.
-    /// - Throws: `FileError`, also if something else than a regular file is at the path.
+    /// - Throws: `FileError`, also if something other than a regular file is at the path.
     package init(path: [UInt8]) throws(FileError) { descriptor = try openRegularFile(path, O_RDWR) }
 
     deinit { close(descriptor) }

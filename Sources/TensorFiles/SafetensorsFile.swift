@@ -22,7 +22,7 @@ package struct SafetensorsFile {
 
     /// The largest size of the header, in bytes.
     ///
-    /// Headers of models have some hundred kilobytes. The reference implementation permits 100 MB,
+    /// The headers of models take a few hundred kilobytes. The reference implementation permits 100 MB,
     /// which would take gigabytes once parsed.
     static let headerLimit = 8_000_000
 

@@ -64,7 +64,7 @@ package struct TensorArchive {
         self.init(path: path, format: format, entries: entries, metadata: [:], files: files)
     }
 
-    /// Opens the tensors of a mapped file, which errors call `path`.
+    /// Opens the tensors of a mapped file; `path` is its name in errors.
     package init(_ file: MappedFile, path: String) throws(TensorFileError) {
         do throws(FormatError) {
             try self.init(content: file, path: path)

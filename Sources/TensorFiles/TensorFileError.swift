@@ -1,4 +1,4 @@
-/// An error of reading or writing a file of tensors.
+/// An error in reading or writing a file of tensors.
 package enum TensorFileError: Error, Equatable, Sendable {
     /// The file is missing, a directory or not readable.
     case unreadable(path: String, reason: String)

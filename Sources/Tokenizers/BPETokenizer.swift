@@ -16,7 +16,7 @@ public struct BPETokenizer: Sendable {
     ///
     /// The byte pairs of all rules are the same.
     public enum Rules: String, Sendable, CaseIterable, Codable {
-        /// OpenAI's: text is repaired as by ftfy, and HTML is unescaped.
+        /// OpenAI's rules: text is repaired as by ftfy, and HTML entities are unescaped.
         ///
         /// `<|startoftext|>` and `<|endoftext|>` are special tokens.
         case openAI = "openai"

@@ -112,7 +112,7 @@ private enum Hangul {
         (0x1100, 0x1161, 0x11A7)
     static let (initialCount, vowelCount, finalCount): (UInt32, UInt32, UInt32) = (19, 21, 28)
 
-    /// Returns the index of a syllable among all; nil for other scalars.
+    /// Returns the index of a Hangul syllable among all of them; nil for other scalars.
     static func index(of scalar: Unicode.Scalar) -> UInt32? {
         let index = scalar.value &- firstSyllable
         return index < initialCount * vowelCount * finalCount ? index : nil

@@ -76,9 +76,9 @@ private func isFinalSigma(at index: Int, in text: [Unicode.Scalar]) -> Bool {
     return before.map(isCased) == true && after.map(isCased) != true
 }
 
-/// Returns Unicode's property Cased, as Python up to 3.14 has it.
+/// Returns true if a scalar has Unicode's property Cased, as in Python up to 3.14.
 ///
-/// Its Unicode 16 counts U+0295 as a lower-case letter, which Unicode 17 does not.
+/// Python 3.14 follows Unicode 16, which counts U+0295 as a lower-case letter. Unicode 17 does not.
 private func isCased(_ scalar: Unicode.Scalar) -> Bool {
     scalar.properties.isCased || scalar == "\u{295}"
 }

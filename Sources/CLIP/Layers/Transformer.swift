@@ -50,7 +50,7 @@ struct Transformer: Sendable {
             observer: observer)
     }
 
-    /// Runs all blocks but the last `count`, which update the residual stream x, [rows, width], in
+    /// Runs all blocks except the last `count`. Updates the residual stream x, [rows, width], in
     /// place.
     func run(
         _ x: Matrix, sequences: Sequences, leavingOut count: Int, observer: StageObserver?

@@ -178,7 +178,7 @@ struct PixelOutline: Sendable {
     /// - Parameters:
     ///   - other: The outline of the other image.
     ///   - limit: The sum at which to stop.
-    /// - Returns: The sum; nil if it reaches `limit`, too.
+    /// - Returns: The sum; nil also if it reaches `limit`.
     func distance(to other: PixelOutline, below limit: Int = .max) -> Int? {
         guard PixelDifference.haveSameShape(width, height, other.width, other.height) else {
             return nil

@@ -45,7 +45,7 @@ public struct FolderIndex: Sendable {
     public var modelName: String { model.name }
     /// The model's `fingerprint`.
     public var fingerprint: String { model.fingerprint }
-    /// The arithmetic that computed the vectors.
+    /// The precision with which the vectors were computed.
     public var precision: Precision { model.precision }
     /// The number of images in the index.
     public var count: Int { reader.count }

@@ -172,7 +172,7 @@ struct IndexDatabase: RowDatabase {
             "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
     }
 
-    /// Writes a file, in place of the entry `id` if that is given, and marks it as seen.
+    /// Stores the entry of a file, replacing the entry `id` if given, and marks it as seen.
     func set(_ file: File, id: Int? = nil) throws(FileError) {
         let values: [SQLite.Value] = [
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),

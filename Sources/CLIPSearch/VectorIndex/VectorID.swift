@@ -1,5 +1,5 @@
 extension VectorIndex {
-    /// The name of a vector: any bytes, none and invalid UTF-8 included.
+    /// The name of a vector: any sequence of bytes, which may be empty or invalid UTF-8.
     ///
     /// ```swift
     /// let title: VectorIndex.ID = "a title"

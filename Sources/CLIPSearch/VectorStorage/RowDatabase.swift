@@ -29,7 +29,8 @@ protocol RowDatabase: Sendable {
 
     func entries(atRow row: Int) throws(FileError) -> [Entry]
 
-    /// Returns up to 10,000 entries with vectors, in the order of their numbers, after `number`.
+    /// Returns the next entries that have a vector: at most 10,000, with numbers above `number`, in
+    /// ascending order.
     func entries(after number: Int) throws(FileError) -> [(number: Int, entry: Entry)]
 }
 
