@@ -67,8 +67,8 @@ public struct HubModel: Sendable, Hashable {
 
     /// Returns the model with a name or alias; nil if there is none.
     ///
-    /// Case is ignored (`vit-b/32`). An architecture without a tag (`ViT-B-32`) means its weights by
-    /// OpenAI or, if there are none, its only weights in the registry.
+    /// Case is ignored (`vit-b/32`). An architecture without a tag (`ViT-B-32`) means its weights
+    /// by OpenAI or, if there are none, its only weights in the registry.
     public static func named(_ name: String) -> HubModel? {
         if let exact = all.first(where: { $0.name == name || $0.aliases.contains(name) }) {
             return exact

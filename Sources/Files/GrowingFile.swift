@@ -13,8 +13,8 @@
 package final class GrowingFile {
     /// The final path.
     package let path: [UInt8]
-    /// The path while the file grows: `path` with the suffix `.partial`, or `path` itself if the file
-    /// is always whole.
+    /// The path while the file grows: `path` with the suffix `.partial`, or `path` itself if the
+    /// file is always whole.
     package let partialPath: [UInt8]
     /// The number of bytes, those not flushed yet included.
     package private(set) var count: Int

@@ -22,8 +22,8 @@ package struct SafetensorsFile {
 
     /// The largest size of the header, in bytes.
     ///
-    /// The headers of models take a few hundred kilobytes. The reference implementation permits 100 MB,
-    /// which would take gigabytes once parsed.
+    /// The headers of models take a few hundred kilobytes. The reference implementation permits
+    /// 100 MB, which would take gigabytes once parsed.
     static let headerLimit = 8_000_000
 
     static let byteWidths = [

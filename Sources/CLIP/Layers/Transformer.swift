@@ -50,8 +50,9 @@ struct Transformer: Sendable {
             observer: observer)
     }
 
-    /// Runs all blocks except the last `count`. Updates the residual stream x, [rows, width], in
-    /// place.
+    /// Runs all blocks except the last `count`.
+    ///
+    /// The residual stream x, [rows, width], is updated in place.
     func run(
         _ x: Matrix, sequences: Sequences, leavingOut count: Int, observer: StageObserver?
     ) {

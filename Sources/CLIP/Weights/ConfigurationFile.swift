@@ -30,8 +30,9 @@ struct ConfigurationFile: Equatable {
         try self.init(Self.read(path), path: path)
     }
 
-    /// Reads the bytes of a file of either kind; nil if they are JSON of another kind. `path` is
-    /// the name of the file in error messages.
+    /// Reads the bytes of a file of either kind; nil if they are JSON of another kind.
+    ///
+    /// `path` is the name of the file in error messages.
     init?(_ bytes: [UInt8], path: String) throws(CLIPError) {
         let json = try Self.parse(bytes, path: path)
         do throws(Refusal) {
