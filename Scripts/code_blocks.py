@@ -90,12 +90,16 @@ def function(name: str, number: int, source: str, code: str) -> str:
     # Avoids warnings about unused variables.
     for declared in re.findall(r"^(?:let|var) (\w+|\([\w, ]+\))", code, re.MULTILINE):
         lines.append(f"    _ = {declared}")
+    # URL is there with the trait Foundation alone.
+    before, after = (["#if Foundation"], ["#endif"]) if "URL(" in code else ([], [])
     return "\n".join(
         [
+            *before,
             f"// {source}, block {number}",
             f"func {name}({', '.join(parameters)}) {'async ' if 'await ' in code else ''}throws {{",
             *lines,
             "}",
+            *after,
         ])
 
 

@@ -27,6 +27,7 @@ extension CLIPModel {
             let batch = Array(images[start..<min(start + most, images.count)])
             values += try encode(images: batch).values
         }
+        try cancellation.check()
         return Embeddings(rows: values, dimension: configuration.embeddingDimension)
     }
 
@@ -73,6 +74,7 @@ extension CLIPModel {
             let batch = order[start..<min(start + 512, order.count)].map { tokens[$0] }
             values += try encode(tokens: batch).values
         }
+        try cancellation.check()
         return Embeddings(rows: values, dimension: configuration.embeddingDimension)
             .moved(to: order)
     }
@@ -105,13 +107,18 @@ extension ZeroShotClassifier {
 
     /// Returns the predictions of each image, best first.
     ///
+    /// - Parameters:
+    ///   - images: Any number of images.
+    ///   - top: The number of predictions to return for each image; all if nil.
+    /// - Returns: At most `top` predictions for each image, in the order of the images.
     /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`,
     ///   and `CancellationError`.
-    public func classify(_ images: [RGBImage]) async throws -> [[Prediction]] {
+    public func classify(
+        _ images: [RGBImage], top: Int? = nil
+    ) async throws -> [[Prediction]] {
         try await CallThreads.encoding.run { cancellation in
             let embeddings = try model.encode(images: images, cancellation)
-            try cancellation.check()
-            return try predictions(of: embeddings)
+            return try predictions(of: embeddings, top: top)
         }
     }
 }

@@ -9,8 +9,10 @@ extension CLIPModel {
     /// threads wait for it and read no more inputs. An embedding has the same bits as one of
     /// `encode(images:)`.
     ///
-    /// Leaving the loop or cancelling the task stops each thread at the end of its current batch. A
-    /// cancelled task does not wait for that; it gets a `CancellationError`.
+    /// Leaving the loop or cancelling the task stops each thread at the end of its current batch,
+    /// and the one that reads `inputs` when these return. A cancelled task does not wait for that;
+    /// it gets a `CancellationError`. A program should not call `exit` at once then: a product of
+    /// the engine `blas` may still be running.
     ///
     /// ```swift
     /// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in

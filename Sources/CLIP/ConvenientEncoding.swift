@@ -42,6 +42,12 @@ extension CLIPModel {
         try encode(images: images).normalized(if: normalized)
     }
 
+    /// Encodes images as the asynchronous ``encode(images:)`` does, and divides each row by its L2
+    /// norm if `normalized` is true.
+    public func encode(images: [RGBImage], normalized: Bool) async throws -> Embeddings {
+        try await encode(images: images).normalized(if: normalized)
+    }
+
     /// Encodes preprocessed images as ``encode(pixels:)`` does, and divides each row by its L2 norm
     /// if `normalized` is true.
     public func encode(pixels: [Float], normalized: Bool) throws(CLIPError) -> Embeddings {
@@ -54,6 +60,14 @@ extension CLIPModel {
         texts: [String], truncating: Bool = false, normalized: Bool
     ) throws(CLIPError) -> Embeddings {
         try encode(texts: texts, truncating: truncating).normalized(if: normalized)
+    }
+
+    /// Encodes texts as the asynchronous ``encode(texts:truncating:)`` does, and divides each row
+    /// by its L2 norm if `normalized` is true.
+    public func encode(
+        texts: [String], truncating: Bool = false, normalized: Bool
+    ) async throws -> Embeddings {
+        try await encode(texts: texts, truncating: truncating).normalized(if: normalized)
     }
 
     /// Encodes rows of tokens as ``encode(tokens:)`` does, and divides each row by its L2 norm if

@@ -1,5 +1,4 @@
 internal import Images
-internal import Synchronization
 internal import Tensors
 
 /// The failure of a batch whose embeddings contain NaN or infinity.

@@ -64,14 +64,18 @@ extension EncodingGroups {
     ///   - workspaces: The workspaces to compute in.
     ///   - encode: A function that encodes a group. Several threads call it at once.
     /// - Returns: The result of each group.
-    /// - Throws: The error of the first group that has one, after all groups are done.
+    /// - Throws: The error of the first group that has one. Groups are begun in their order, and
+    ///   none after an error.
     func map<Value: Sendable, Failure: Error>(
         on workspaces: WorkspacePool,
         _ encode: @Sendable (_ group: Range<Int>, _ workspace: Workspace) throws(Failure) -> Value
     ) throws(Failure) -> [Value] {
         let found = Mutex([Result<Value, Failure>?](repeating: nil, count: ranges.count))
+        let hasFailed = Atomic(false)
         @Sendable func run(_ index: Int, _ workspace: Workspace) {
+            guard !hasFailed.load(ordering: .relaxed) else { return }
             let result = Result { () throws(Failure) in try encode(ranges[index], workspace) }
+            if case .failure = result { hasFailed.store(true, ordering: .relaxed) }
             found.withLock { $0[index] = result }
         }
         workspaces.inParallel(separate, run)

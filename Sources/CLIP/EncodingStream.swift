@@ -56,7 +56,8 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         var isFed = false
         /// The inputs that no thread has taken yet, the next first.
         var inputs: [Input] = []
-        /// The number of inputs from a feeder whose results the caller has not taken.
+        /// The number of inputs from a feeder whose results the caller has not taken; it has no
+        /// meaning without a feeder.
         var ahead = 0
         var isAtEnd = false
         var isCancelled = false

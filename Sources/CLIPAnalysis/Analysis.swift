@@ -54,8 +54,8 @@ extension Analysis {
     ///   - progress: Called by the thread that computes, now and then, with the share that is done,
     ///     0...1; false stops the analysis.
     /// - Returns: The outcome of the analysis.
-    /// - Throws: `CancellationError` soon after the task is cancelled, `AnalysisError`, and
-    ///   `CLIPError.noThread`.
+    /// - Throws: `CancellationError` after the task is cancelled, once the step in progress has
+    ///   ended, which takes long for many vectors; `AnalysisError`, and `CLIPError.noThread`.
     public func run(
         on input: Input, progress: @escaping @Sendable (Double) -> Bool = { _ in true }
     ) async throws -> Result {

@@ -1,11 +1,4 @@
 internal import Files
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
 /// The checksum of a file, in lower-case hexadecimal digits.
 enum Checksum: Sendable, Equatable {

@@ -1,5 +1,4 @@
 internal import Files
-internal import CLIP
 internal import CModelRegistry
 
 /// The JSON tables of the registry, which are compiled in.

@@ -10,7 +10,12 @@
         public var errorDescription: String? { description }
     }
 
-    extension RemovalError: LocalizedError {
+    extension VectorIndexError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+
+    extension VectorError: LocalizedError {
         /// The error as one line of English.
         public var errorDescription: String? { description }
     }

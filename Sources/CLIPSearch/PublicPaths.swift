@@ -152,6 +152,9 @@ extension EmbeddingWriter {
     /// - Returns: True if the row exists already; false if it must be appended.
     public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
+    /// Does the same for a name that is given as bytes.
+    public func takeRow(_ kind: String, _ name: [UInt8]) -> Bool { takeRow(kind, FilePath(name)) }
+
     /// Appends a row.
     ///
     /// - Parameters:
@@ -161,6 +164,15 @@ extension EmbeddingWriter {
     /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
     public func append(
         _ kind: String, _ name: String, vector: [Float]
+    ) throws(EmbeddingFileError) {
+        try append(kind, FilePath(name), vector: vector)
+    }
+
+    /// Appends a row whose name is given as bytes.
+    ///
+    /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
+    public func append(
+        _ kind: String, _ name: [UInt8], vector: [Float]
     ) throws(EmbeddingFileError) {
         try append(kind, FilePath(name), vector: vector)
     }

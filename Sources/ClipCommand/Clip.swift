@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLIP
+import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
 
@@ -50,7 +51,8 @@ struct Clip: ParsableCommand {
 
     private static func isLibraryError(_ error: any Error) -> Bool {
         error is CLIPError || error is HubError || error is IndexError
-            || error is EmbeddingFileError || error is RemovalError
+            || error is EmbeddingFileError || error is RemovalError || error is VectorError
+            || error is AnalysisError
     }
 
     static func main() {

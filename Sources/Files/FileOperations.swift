@@ -48,7 +48,7 @@ package func makeLink(_ path: [UInt8], to target: [UInt8]) throws(FileError) {
 package func makeFolder(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { mkdir($0, 0o777) }) != 0, errno != EEXIST else { return }
     let error = FileError.last()
-    guard errno == ENOENT, let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0 else {
+    guard error.code == ENOENT, let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0 else {
         throw error
     }
     try makeFolder(Array(path[..<slash]))

@@ -20,9 +20,13 @@ package func environmentVariables() -> [String: String] {
     guard var next = list else { return [:] }
     var variables: [String: String] = [:]
     while let entry = next.pointee {
-        let text = String(cString: entry)
-        if let end = text.firstIndex(of: "=") {
-            variables[String(text[..<end])] = String(text[text.index(after: end)...])
+        // By bytes: a value may begin with a combining mark. The first of two values counts, as it
+        // does for `getenv`.
+        let text = String(cString: entry).utf8
+        if let end = text.firstIndex(of: UInt8(ascii: "=")) {
+            let name = String(decoding: text[..<end], as: UTF8.self)
+            let value = String(decoding: text[text.index(after: end)...], as: UTF8.self)
+            if variables[name] == nil { variables[name] = value }
         }
         next += 1
     }

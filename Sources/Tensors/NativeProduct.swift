@@ -62,7 +62,7 @@ extension ProductWeights {
             for panel in panels {
                 packed.pack(weight, panel, at: 0, by: rows)
                 var part = self.part(of: product, panel..<(panel + 1), packed, from: panel)
-                weights.kernel(&part)
+                withExtendedLifetime(packed) { weights.kernel(&part) }
             }
         }
     }

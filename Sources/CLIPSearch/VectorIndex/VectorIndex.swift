@@ -296,16 +296,19 @@ public final class VectorIndex: Sendable {
     /// Reads from one state of the index, and repeats that if a commit intervened, which may look
     /// like damage.
     ///
-    /// If commits intervene 20 times in a row, the result may mix two states; each of its vectors
-    /// is right even then.
+    /// If a writer commits without pause, the third result is returned: it may mix two states. What
+    /// looks like damage is looked at 20 times.
     private func reading<Result>(
         _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
     ) throws(VectorIndexError) -> Result {
         try reporting { () throws(FileError) in
+            var results = 0
             for _ in 0..<20 {
                 let view = try view()
                 do throws(FileError) {
                     let result = try body(view.rows)
+                    results += 1
+                    if results == 3 { return result }
                     if try database.state() == view.state { return result }
                 } catch {
                     if try database.state() == view.state { throw error }

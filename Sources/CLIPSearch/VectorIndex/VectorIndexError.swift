@@ -5,7 +5,7 @@ internal import Tensors
 ///
 /// ```swift
 /// do {
-///     try index.add("bike", vector: vector)
+///     _ = try VectorIndex(at: "products.index", dimension: 512)
 /// } catch .busy(let path) {
 ///     print("another process writes \(path)")
 /// }

@@ -59,7 +59,8 @@ struct VectorWriter {
             try makeFolder(place.bytes)
             rows = RowWriter(try RowWriter.lock(place), in: place, dimension: dimension)
             // A process may have ended before it stored anything, but then there are no vectors.
-            guard exists || rows.byteCount == 0 else {
+            // Another may have made the index while this one waited for the lock.
+            guard exists || Self.exists(path) || rows.byteCount == 0 else {
                 throw IDDatabase.damage("\(IDDatabase.fileName) is missing")
             }
             database = try IDDatabase(

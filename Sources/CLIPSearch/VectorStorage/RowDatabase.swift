@@ -51,6 +51,8 @@ extension RowDatabase {
         try checkSchema(database)
         // In this mode, readers do not wait for the writer.
         try database.run("PRAGMA journal_mode = WAL")
+        // A commit is on the disk when it returns, whatever the default of the library.
+        try database.run("PRAGMA synchronous = FULL")
         try database.transaction { () throws(FileError) in
             try database.run(
                 """
