@@ -163,7 +163,7 @@ struct Bench: ParsableCommand {
                 """)
             return
         }
-        print(
+        printLine(
             JSONValue.object([
                 "tower": .string(tower.rawValue), "batch": .integer(batch),
                 "precision": .string(precision.rawValue),

@@ -33,7 +33,7 @@ struct Info: ParsableCommand {
         let known = HubModel.named(name) ?? HubModel.inRepository(name)
         let license = name == BundledModel.name ? BundledModel.license : known?.license
         if json {
-            print(
+            printLine(
                 JSONValue.object([
                     "path": .string(weights.path), "format": .string(weights.format.rawValue),
                     "layout": .string(weights.layout.rawValue),

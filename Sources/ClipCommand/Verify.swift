@@ -79,7 +79,7 @@ struct Verify: ParsableCommand {
             }
         }
         if json {
-            print(
+            printLine(
                 JSONValue.object([
                     "model": .string(name), "as": .string(modelName),
                     "failed": .integer(failureCount),

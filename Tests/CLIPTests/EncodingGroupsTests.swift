@@ -41,7 +41,9 @@ import Testing
                 return 0
             }
         }
-        #expect(runs.load(ordering: .relaxed) == groups.ranges.count)
+        // No group is begun after an error, but by threads that had begun one already.
+        let count = runs.load(ordering: .relaxed)
+        #expect((2...(threads + 1)).contains(count), "\(count) of \(groups.ranges.count) groups")
     }
 
     /// The weights of a model in which one number is NaN.
