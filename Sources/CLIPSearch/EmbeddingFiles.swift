@@ -1,6 +1,6 @@
 package import Files
 package import CLIP
-package import Tensors
+internal import Tensors
 
 extension EmbeddingWriter {
     /// The model that a complete output was made with, as far as its files name it.

@@ -1,5 +1,4 @@
 internal import Files
-internal import Tensors
 
 // The shards of a job that an earlier process began.
 

@@ -1,7 +1,6 @@
 package import Files
-public import CLIP
-package import CLIP
-package import Tensors
+internal import CLIP
+internal import Tensors
 
 /// Writes embeddings to files, row by row, so that an interrupted job can be resumed.
 ///

@@ -1,5 +1,5 @@
 package import Files
-package import Tensors
+internal import Tensors
 
 /// The images in a folder and its subfolders, in the order of their paths.
 ///

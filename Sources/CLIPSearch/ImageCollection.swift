@@ -1,7 +1,7 @@
 package import Files
 public import CLIP
-package import Images
-package import Tensors
+internal import Images
+internal import Tensors
 
 /// A stream of images from files, folders, shell patterns, lists of names and tar archives.
 ///

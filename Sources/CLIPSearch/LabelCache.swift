@@ -1,7 +1,6 @@
 package import Files
-public import CLIP
 package import CLIP
-package import Tensors
+internal import Tensors
 
 /// A cache on disk of label embeddings, by model, its options, templates and labels.
 package struct LabelCache: Sendable {

@@ -1,6 +1,6 @@
 package import Files
 public import CLIP
-package import Tensors
+internal import Tensors
 
 /// Vectors with names, in memory: read from `.npy` files, or collected by the caller.
 ///

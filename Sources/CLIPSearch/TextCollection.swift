@@ -1,6 +1,6 @@
 package import Files
 public import CLIP
-package import Tensors
+internal import Tensors
 
 /// A stream of texts from a file: its lines, or a column of CSV, TSV or JSON Lines.
 ///

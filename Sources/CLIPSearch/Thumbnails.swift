@@ -1,7 +1,7 @@
 package import Files
-package import CLIP
-package import Images
-package import Tensors
+internal import CLIP
+internal import Images
+internal import Tensors
 
 /// Makes thumbnails of images, for pages that show many.
 ///

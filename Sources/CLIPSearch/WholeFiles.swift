@@ -1,6 +1,6 @@
 package import Files
 package import CLIP
-package import Tensors
+internal import Tensors
 
 /// Reads a whole file or, for nil, standard input.
 ///

@@ -1,6 +1,6 @@
 package import Files
-package import CLIP
-package import Tensors
+internal import CLIP
+internal import Tensors
 
 /// Moves or deletes duplicates in a folder, one at a time, after checking that nothing is lost.
 ///

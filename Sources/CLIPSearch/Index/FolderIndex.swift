@@ -1,6 +1,6 @@
-public import Files
+package import Files
 public import CLIP
-public import Tensors
+internal import Tensors
 
 /// A searchable index of the images in a folder, made by `IndexUpdate`.
 ///

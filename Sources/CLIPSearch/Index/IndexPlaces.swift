@@ -1,5 +1,5 @@
 package import Files
-package import Tensors
+internal import Tensors
 
 extension FolderIndex {
     /// The name of the index folder in the indexed folder.

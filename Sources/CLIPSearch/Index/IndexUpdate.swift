@@ -1,7 +1,7 @@
 package import Files
 public import CLIP
 internal import Synchronization
-package import Tensors
+internal import Tensors
 
 /// Brings the index of a folder up to date, or makes it.
 ///

@@ -1,5 +1,5 @@
 package import Files
-package import Tensors
+internal import Tensors
 
 /// The images of an index that are missing now, and those that are links.
 ///

@@ -1,6 +1,6 @@
 package import Files
-package import CLIP
-package import Tensors
+internal import CLIP
+internal import Tensors
 
 /// The log of moved and deleted files: JSON Lines, written to disk before and after each action, so
 /// that it is true whenever the process ends.

@@ -1,6 +1,6 @@
 package import Files
-package import CLIP
-package import Tensors
+internal import CLIP
+internal import Tensors
 
 /// Puts back the files that `DuplicateRemoval` moved, according to its log.
 ///

@@ -1,5 +1,4 @@
 internal import Files
-internal import Tensors
 
 /// An error of a `VectorIndex`.
 ///
