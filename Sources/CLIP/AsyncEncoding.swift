@@ -20,7 +20,7 @@ extension CLIPModel {
     ) throws -> Embeddings {
         // At the end of a batch threads wait for its last image; in a large batch this costs
         // little.
-        let most = 8 * threads * imageBatchSize
+        let most = 8 * imagesOfAllThreads
         var values: [Float] = []
         for start in stride(from: 0, to: images.count, by: most) {
             try cancellation.check()

@@ -30,7 +30,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         ///
         /// - Returns: False if the stream takes no more inputs.
         func push(_ input: Input) -> Bool {
-            let room = model.threads * model.imageBatchSize
+            let room = model.imagesOfAllThreads
             return shared.wait { shared in
                 if shared.hasEnded { return false }
                 // The results that a slow caller has not taken are limited too.
@@ -107,7 +107,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     func next(_ nextInput: () -> Input?) -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { begin(nextInput) }
         while ready.isEmpty, phase == .running {
-            feed(nextInput, upTo: model.threads * model.imageBatchSize)
+            feed(nextInput, upTo: model.imagesOfAllThreads)
             encodeMore()
         }
         return ready.popFirst()
@@ -137,7 +137,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     /// Encodes all inputs at once if they are few; otherwise reads the first ones.
     private func begin(_ nextInput: () -> Input?) {
         phase = .running
-        let enough = model.threads * model.imageBatchSize
+        let enough = model.imagesOfAllThreads
         feed(nextInput, upTo: enough)
         let few = shared.withLock { shared in
             shared.isAtEnd && shared.inputs.count < enough ? shared.inputs : nil
@@ -218,7 +218,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     /// Waits until the next batch has results or there is room for more inputs.
     private func takeResults() {
-        let room = model.threads * model.imageBatchSize
+        let room = model.imagesOfAllThreads
         let outcome: Outcome = shared.wait { shared in
             if shared.isCancelled { return .isOver }
             if let failed = shared.failed { return .failed(failed) }

@@ -12,6 +12,8 @@ internal import CSHA256
 ///
 /// If another process truncates the file while it is mapped, this process ends with SIGBUS. The
 /// bytes may also be a copy of bytes in memory. Any number of threads may use an object at once.
+///
+/// `@unchecked Sendable`: the bytes are only read, and `deinit` unmaps them once.
 package final class MappedFile: @unchecked Sendable {
     private let buffer: UnsafeRawBufferPointer
     /// True if the pages can be read again from a file.

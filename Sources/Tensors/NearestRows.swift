@@ -19,7 +19,7 @@ package func nearestRows(
         repeating: (0, -.infinity), count: count * wanted)
     found.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }
-        nonisolated(unsafe) let found = base
+        nonisolated(unsafe) let found = base  // threads write disjoint rows
         // Small enough that the products with 64 rows of `a` stay in the cache.
         for first in stride(from: 0, to: others, by: 4096) {
             let block = first..<min(others, first + 4096)
@@ -58,7 +58,7 @@ package func dotProducts(
     let dimension = vector.count
     return a.withUnsafeBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return [] }
-        nonisolated(unsafe) let rows = base
+        nonisolated(unsafe) let rows = base  // only read
         return inStrips(of: a.count / dimension, on: pool) { strip, target in
             Kernels.current.dot_rows(
                 vector, rows + strip.lowerBound * dimension, dimension, strip.count, dimension,

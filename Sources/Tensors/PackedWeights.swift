@@ -60,6 +60,9 @@ final class PackedWeights: Sendable {
 }
 
 /// Weights in panels of 32 outputs, as `CProducts.h` describes them.
+///
+/// `@unchecked Sendable`: threads that pack write different panels, and all have ended before the
+/// panels are read.
 final class Panels: @unchecked Sendable {
     static let width = Int(CLIP_PANEL_OUTPUTS)
 

@@ -125,6 +125,7 @@ package struct QuantizedVectors: Sendable {
             var errors = [Float](repeating: 0, count: group.count)
             bytes.withUnsafeMutableBufferPointer { bytes in
                 errors.withUnsafeMutableBufferPointer { errors in
+                    // Threads write disjoint rows.
                     nonisolated(unsafe) let (bytes, errors) = (bytes, errors)
                     pool.inParallel(group.count) { place, _ in
                         for row in rows(first + place) {
@@ -161,7 +162,7 @@ private func inRows(
     var rows = [Float](repeating: 0, count: count * dimension)
     rows.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }
-        nonisolated(unsafe) let start = base
+        nonisolated(unsafe) let start = base  // threads write disjoint rows
         pool.inParallel(count) { row, _ in body(row, start + row * dimension) }
     }
     return rows

@@ -4,6 +4,9 @@ extension CLIPModel {
     /// The number of images that one thread encodes at once.
     var imageBatchSize: Int { visual.value.batchSize }
 
+    /// The number of images that all threads together encode at once.
+    var imagesOfAllThreads: Int { threads * imageBatchSize }
+
     /// Divides images into groups.
     ///
     /// If there are no images, the weights of the tower are not read.

@@ -54,22 +54,14 @@ extension FolderIndex {
     /// If a process ended between the two steps of `replace`, it is that of the old index.
     static func place(in folder: FilePath) -> FilePath? {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
-        return hasIndex(place) ? place : hasOldIndex(old) ? old : nil
+        return IndexDatabase.exists(in: place) ? place : hasOldIndex(old) ? old : nil
     }
 
     /// Returns true if a rebuild left the index that it replaces.
     ///
     /// Rebuilds leave no link there: a link came with the images.
-    private static func hasOldIndex(_ old: FilePath) -> Bool { !isLink(old) && hasIndex(old) }
-
-    /// Returns true if a folder has the files of an index, readable or not.
-    private static func hasIndex(_ place: FilePath) -> Bool {
-        do throws(FileError) {
-            _ = try FileStatus(path: place.appending("files.sqlite".utf8).bytes)
-            return true
-        } catch {
-            return !error.leadsNowhere
-        }
+    private static func hasOldIndex(_ old: FilePath) -> Bool {
+        !isLink(old) && IndexDatabase.exists(in: old)
     }
 
     /// Returns the model of the index of a folder; nil if there is no index, or if it is still
@@ -94,7 +86,7 @@ extension FolderIndex {
     /// Returns true if a rebuild of the index of a folder is unfinished.
     package static func hasUnfinishedRebuild(in folder: FilePath) -> Bool {
         let place = newPlace(in: folder)
-        return !isLink(place) && hasIndex(place)
+        return !isLink(place) && IndexDatabase.exists(in: place)
     }
 
     static func checkIsFolder(_ folder: FilePath) throws(IndexError) {
@@ -165,7 +157,7 @@ extension FolderIndex {
         // A process that is still in `replace` holds this lock.
         let lock = try RowWriter.lock(old)
         defer { withExtendedLifetime(lock) {} }
-        if hasIndex(place) {
+        if IndexDatabase.exists(in: place) {
             try remove(old, movingOthersTo: place)
         } else {
             try renameFile(old.bytes, to: place.bytes)

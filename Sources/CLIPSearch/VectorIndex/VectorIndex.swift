@@ -109,9 +109,10 @@ public final class VectorIndex: Sendable {
     private init(
         _ path: String, _ writer: sending VectorWriter?, threads: Int
     ) throws(VectorIndexError) {
+        let place = FilePath(path)
         let opened: (reader: RowReader<IDDatabase>, place: FilePath)?
         do throws(FileError) {
-            opened = try RowReader.open(at: { VectorWriter.exists(path) ? FilePath(path) : nil }) {
+            opened = try RowReader.open(at: { IDDatabase.exists(in: place) ? place : nil }) {
                 database throws(FileError) in
                 (try VectorWriter.dimension(of: database), true)
             }

@@ -14,18 +14,6 @@ struct VectorWriter {
     /// The number of rows written since the vectors were last quantised.
     private var unquantized = 0
 
-    /// Returns true if a folder has the database of an index, readable or not.
-    static func exists(_ path: String) -> Bool { has(IDDatabase.fileName, in: FilePath(path)) }
-
-    private static func has(_ name: String, in place: FilePath) -> Bool {
-        do throws(FileError) {
-            _ = try FileStatus(path: place.appending(name.utf8).bytes)
-            return true
-        } catch {
-            return !error.leadsNowhere
-        }
-    }
-
     /// Returns the dimension of an index.
     ///
     /// - Throws: `FileError` if it is not a complete index of this version.
@@ -50,8 +38,8 @@ struct VectorWriter {
         place = FilePath(path)
         self.quantizingFrom = quantizingFrom
         self.threads = threads
-        let exists = Self.exists(path)
-        guard exists || !Self.has(IndexDatabase.fileName, in: place) else {
+        let exists = IDDatabase.exists(in: place)
+        guard exists || !IndexDatabase.exists(in: place) else {
             throw .notAnIndex(path: path)
         }
         let stored: Int
@@ -60,7 +48,7 @@ struct VectorWriter {
             rows = RowWriter(try RowWriter.lock(place), in: place, dimension: dimension)
             // A process may have ended before it stored anything, but then there are no vectors.
             // Another may have made the index while this one waited for the lock.
-            guard exists || Self.exists(path) || rows.byteCount == 0 else {
+            guard exists || IDDatabase.exists(in: place) || rows.byteCount == 0 else {
                 throw IDDatabase.damage("\(IDDatabase.fileName) is missing")
             }
             database = try IDDatabase(

@@ -37,6 +37,16 @@ protocol RowDatabase: Sendable {
 // MARK: opening
 
 extension RowDatabase {
+    /// Returns true if a folder has the database of such an index, readable or not.
+    static func exists(in place: FilePath) -> Bool {
+        do throws(FileError) {
+            _ = try FileStatus(path: place.appending(fileName.utf8).bytes)
+            return true
+        } catch {
+            return !error.leadsNowhere
+        }
+    }
+
     /// Opens a database for writing, with a table of facts.
     ///
     /// - Parameters:
