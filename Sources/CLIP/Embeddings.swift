@@ -113,18 +113,20 @@ extension Embeddings: Codable {
 }
 
 /// Embeddings that are normalised and packed once, for the cosines with many others.
-struct UnitVectors: Sendable {
+package struct UnitVectors: Sendable {
     private let vectors: PackedVectors
     private let count: Int
     private let dimension: Int
 
-    init(_ embeddings: Embeddings) {
+    package init(_ embeddings: Embeddings) {
         (count, dimension) = (embeddings.count, embeddings.dimension)
         vectors = PackedVectors(embeddings.normalized().values, dimension: dimension)
     }
 
     /// Returns the cosine of every row of `rows` with every vector, in -1...1.
-    func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {
+    ///
+    /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
+    package func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {
         guard rows.dimension == dimension else {
             throw .wrongDimension(expected: dimension, found: rows.dimension)
         }
