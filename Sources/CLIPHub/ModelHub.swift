@@ -1,7 +1,9 @@
 public import CLIP
 internal import Files
 
-/// Finds installed weights of models and downloads others; the library's only networking.
+/// Finds installed model weights, and downloads others.
+///
+/// No other part of the library uses the network.
 ///
 /// ```swift
 /// let hub = ModelHub()
@@ -45,7 +47,7 @@ public struct ModelHub: Sendable {
         public let name: String
         /// The path of a file of weights, or of a folder with weights and their configuration.
         public let path: String
-        /// The name of the registry's entry, if there is one.
+        /// The name of the model in the registry; nil if the registry does not have it.
         let known: String?
         /// The files for which the server stated no checksum, so that only their size was verified.
         public internal(set) var filesWithoutChecksum: [String] = []
@@ -73,16 +75,16 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// Creates a hub from environment variables; from those of the process if nil.
+    /// Creates a hub that is configured by environment variables; by those of the process if nil.
     ///
-    /// These variables are used, and mean what they mean to Hugging Face's libraries:
+    /// These variables have the same meaning as in Hugging Face's libraries:
     /// - `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT` (in seconds);
     /// - `HF_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` for the cache;
     /// - `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, of which the
     ///   first that is set names the certificates to trust.
     ///
-    /// `CLIP_HOME` is the folder of this project and of OpenAI's files, and `CLIP_OPENAI_ENDPOINT`
-    /// the URL of the latter.
+    /// `CLIP_HOME` is the folder of OpenAI's files and of this library's own.
+    /// `CLIP_OPENAI_ENDPOINT` is the URL from which OpenAI's files are downloaded.
     public init(environment: [String: String]? = nil) {
         let environment = environment ?? environmentVariables()
         func value(_ name: String) -> String? {
@@ -101,7 +103,8 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// The folder of this project's own files: `CLIP_HOME`, or `.cache/clip` in the home folder.
+    /// The folder of OpenAI's files and of this library's own: `CLIP_HOME`, or `.cache/clip` in the
+    /// home folder.
     public var home: String { cache.official }
 
     // MARK: Finding

@@ -6,7 +6,7 @@ extension EmbeddingWriter {
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - name: The name of the row.
-    ///   - fields: Further members of the object; the values are JSON.
+    ///   - fields: Additional members of the object; the values are JSON in UTF-8.
     ///   - vector: The vector; omitted if nil.
     /// - Returns: The object as UTF-8, without a newline.
     package static func object(
