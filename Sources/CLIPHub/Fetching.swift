@@ -14,7 +14,7 @@ extension ModelHub {
     /// used, and fetched again if its checksum is wrong.
     ///
     /// - Parameters:
-    ///   - name: A name of the registry, or a repository of the hub.
+    ///   - name: The name of a model in the registry, or of a repository on the hub.
     ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
     ///     there is one.
     ///   - progress: Called on the caller's thread for each received piece, and every 0.2 seconds
@@ -39,7 +39,7 @@ extension ModelHub {
     /// a file is kept, and a later call resumes there.
     ///
     /// - Parameters:
-    ///   - name: A name of the registry, or a repository of the hub.
+    ///   - name: The name of a model in the registry, or of a repository on the hub.
     ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
     ///     there is one.
     ///   - progress: Called on another thread for each received piece, and every 0.2 seconds while

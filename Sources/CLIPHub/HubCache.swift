@@ -8,7 +8,7 @@ internal import Files
 struct HubCache: Sendable {
     /// Hugging Face's cache.
     let root: String
-    /// The folder of OpenAI's files and of this project's own.
+    /// The folder of OpenAI's files and of this library's own.
     let official: String
     /// The record of verified files.
     var verified: VerifiedFiles { VerifiedFiles(folder: official + "/verified") }

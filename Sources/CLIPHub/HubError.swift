@@ -143,7 +143,7 @@ extension HubError: CustomStringConvertible {
 
     /// Formats a size in units of 10⁶ bytes, rounded up.
     ///
-    /// The calculation cannot overflow, because some of the sizes come from a server.
+    /// The computation is safe against overflow, because a server may state any size.
     private func megabytes(_ bytes: Int) -> String {
         "\(bytes / 1_000_000 + (bytes % 1_000_000 > 0 ? 1 : 0)) MB"
     }

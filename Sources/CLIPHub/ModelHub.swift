@@ -17,8 +17,8 @@ internal import Files
 /// - a repository of the hub, `openai/clip-vit-base-patch32` or
 ///   `hf-hub:openai/clip-vit-base-patch32`.
 ///
-/// The cache is that of Hugging Face's own libraries: each finds the files that the other
-/// downloaded.
+/// The cache is shared with Hugging Face's own libraries: files that one library downloaded are
+/// found by the others.
 ///
 /// Any number of tasks may use one hub at once.
 public struct ModelHub: Sendable {
@@ -43,7 +43,7 @@ public struct ModelHub: Sendable {
     /// }
     /// ```
     public struct InstalledModel: Sendable, Hashable, Codable {
-        /// The requested name; the prefix `hf-hub:` may be removed.
+        /// The requested name, possibly without its prefix `hf-hub:`.
         public let name: String
         /// The path of a file of weights, or of a folder with weights and their configuration.
         public let path: String
@@ -54,7 +54,8 @@ public struct ModelHub: Sendable {
 
         /// Loads the model.
         ///
-        /// The registry's configuration takes precedence over files beside the weights.
+        /// For a model of the registry, the registry's configuration takes precedence over
+        /// configuration files beside the weights.
         ///
         /// - Parameters:
         ///   - activation: The activation of the MLPs, if the files do not state it. It is an error

@@ -3,7 +3,7 @@ package import CLIP
 internal import Tensors
 
 extension EmbeddingWriter {
-    /// The model that made a complete output, as the files of the output name it.
+    /// The model that made a finished output, as the files of the output state it.
     package struct Origin {
         /// The name or the path of the model.
         package let modelName: String
@@ -13,8 +13,8 @@ extension EmbeddingWriter {
         package let dimension: Int
     }
 
-    /// Returns the model that the files of a complete output name; nil if they name none, or if the
-    /// output is incomplete.
+    /// Returns the model that the files of a finished output name; nil if they name none, or if the
+    /// output is unfinished.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.

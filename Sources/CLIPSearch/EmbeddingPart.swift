@@ -13,7 +13,7 @@ final class EmbeddingPart {
     /// The length of the `.npy` header in bytes, the same for any number of rows.
     static let headerCount = 128
 
-    /// Opens or makes the files of a part.
+    /// Opens the unfinished output files, or creates empty ones.
     ///
     /// - Parameters:
     ///   - path: The final path of the vectors, or of the JSON Lines.
@@ -43,7 +43,7 @@ final class EmbeddingPart {
         if let vectors, vectors.count < Self.headerCount { try clear() }
     }
 
-    /// Drops all rows of the part.
+    /// Removes all rows from the files.
     func clear() throws(FileError) {
         try names.truncate(to: 0)
         try sums.truncate(to: 0)
@@ -54,7 +54,7 @@ final class EmbeddingPart {
     /// Returns true if an unfinished job has left checksums for a file.
     static func hasSums(of path: FilePath) -> Bool { GrowingFile.isBegun(path: sums(path)) }
 
-    /// Removes checksums that were left by a process that ended while it finished a part.
+    /// Removes checksums that were left by a process that ended while it finished a file.
     static func removeSums(of path: FilePath) { try? removeFile(sums(path) + ".partial".utf8) }
 
     private static func sums(_ path: FilePath) -> [UInt8] { path.bytes + ".sums".utf8 }
@@ -95,7 +95,8 @@ final class EmbeddingPart {
     /// later ones.
     ///
     /// - Parameters:
-    ///   - hasSums: False for rows of version 0.1, which get their checksums now.
+    ///   - hasSums: False for files of version 0.1, whose rows have no checksums yet; they are
+    ///     computed.
     ///   - body: A closure that receives the line of each row.
     /// - Returns: The number of dropped rows.
     /// - Throws: `FileError`.

@@ -23,7 +23,8 @@ extension EmbeddingWriter {
         Array("{\"\(kind)\":".utf8) + name.quoted
     }
 
-    /// Returns the beginning of a row, up to the fourth unescaped quote of its line.
+    /// Returns the beginning that identifies a row from its line: the bytes up to the fourth
+    /// unescaped quote.
     static func beginning(ofLine line: [UInt8]) -> [UInt8] {
         var isEscaped = false
         var quotes = 0

@@ -188,7 +188,7 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
+    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".

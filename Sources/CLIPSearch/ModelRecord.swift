@@ -30,7 +30,7 @@ public struct ModelRecord: Sendable, Hashable, Codable {
     ///
     /// - Parameters:
     ///   - model: The model that makes the vectors.
-    ///   - name: The name or absolute path that loads the model again.
+    ///   - name: The name or absolute path from which the model can be loaded again.
     public init(_ model: CLIPModel, name: String) {
         self.name = name
         fingerprint = model.fingerprint
@@ -84,7 +84,8 @@ extension ModelRecord {
         folder.appending("clip-model.json".utf8)
     }
 
-    /// Reads the record of the vectors in a `.npy` file; nil if there is none.
+    /// Reads the model record beside a `.npy` file or, for a shard, in its folder; nil if there is
+    /// none.
     ///
     /// - Throws: `FileError` if the record cannot be read or is damaged.
     static func read(besideNPY path: FilePath) throws(FileError) -> ModelRecord? {
@@ -143,7 +144,7 @@ extension ModelRecord {
 // MARK: in an index
 
 extension IndexDatabase {
-    /// Returns the model of the index; nil if the index has not been begun.
+    /// Returns the model of the index; nil if nothing has been stored in the index yet.
     func modelRecord() throws(FileError) -> ModelRecord? {
         guard let fingerprint = try fact("fingerprint"), let name = try fact("model"),
             let precision = try fact("precision").flatMap(Precision.init),

@@ -38,9 +38,9 @@ extension IndexUpdate {
     /// - Parameters:
     ///   - folder: The path of the folder.
     ///   - model: The model that encodes the images.
-    ///   - modelName: The name or absolute path that loads the model again.
+    ///   - modelName: The name or absolute path from which the model can be loaded again.
     ///   - decoding: The limits and options of decoding.
-    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
+    ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
     ///   - isVerifying: True to read every file and compare its digest, not only if its size or
     ///     times have changed, and to compare the index with its checksums.
@@ -142,7 +142,7 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
+    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
     ///
     /// Call it once for each input, in order, and append a row only if it returns false. If n rows
     /// of a name were written, the first n calls with that name return true.
@@ -153,8 +153,8 @@ extension EmbeddingWriter {
     /// - Returns: True if the row exists already; false if it must be appended.
     public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
-    /// Returns true if an earlier writer wrote a row of this name, given as bytes, and counts that
-    /// row as used.
+    /// Returns true if an earlier writer wrote a row of this name, which is given as bytes; each
+    /// such row is counted once.
     public func takeRow(_ kind: String, _ name: [UInt8]) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.

@@ -134,7 +134,7 @@ private struct Header {
     let size: Int
     let type: UInt8
 
-    /// Parses a block; nil if its checksum is wrong.
+    /// Parses a header block; nil if its checksum is wrong or a number is malformed.
     init?(_ block: [UInt8]) {
         var sum = 0
         for (index, byte) in block.enumerated() {

@@ -167,7 +167,7 @@ public struct FolderIndex: Sendable {
         }
     }
 
-    /// Returns the files that could not be read when the index was last updated, by path.
+    /// Returns the files that could not be read when the index was last updated, ordered by path.
     ///
     /// - Throws: `IndexError`.
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {

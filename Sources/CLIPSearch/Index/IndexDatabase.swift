@@ -77,7 +77,7 @@ struct IndexDatabase: RowDatabase {
         return try !database.run(sql, [.text(name)]).isEmpty
     }
 
-    /// Deletes all files and facts.
+    /// Deletes all entries and facts from the database.
     func clear() throws(FileError) {
         try database.run("DELETE FROM files")
         try database.run("DELETE FROM facts")
@@ -121,7 +121,8 @@ struct IndexDatabase: RowDatabase {
         return try !database.run(sql, [.integer(size)]).isEmpty
     }
 
-    /// Returns the files with this digest that have vectors and are not marked as seen, by path.
+    /// Returns the files with this digest that have vectors and that this update has not found yet,
+    /// ordered by path.
     func unseenFiles(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
         try files(
             where: """
@@ -133,7 +134,7 @@ struct IndexDatabase: RowDatabase {
         try files(where: "row = ? ORDER BY path", [.integer(row)]).map(\.file)
     }
 
-    /// Returns the files of a folder that could not be read, by path, with the reasons.
+    /// Returns the files of a folder that could not be read, with the reasons, ordered by path.
     func failures(
         in folder: FilePath
     ) throws(FileError) -> [(path: FilePath, full: FilePath, reason: String, limit: ImageLimit?)] {
@@ -152,7 +153,7 @@ struct IndexDatabase: RowDatabase {
         return try files(where: rows, [.integer(number)]).map { ($0.id, $0.file) }
     }
 
-    /// Returns the files that have vectors, by path.
+    /// Returns the files that have vectors, ordered by path.
     func filesWithVectors() throws(FileError) -> [File] {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
     }
@@ -172,7 +173,8 @@ struct IndexDatabase: RowDatabase {
             "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
     }
 
-    /// Stores the entry of a file, replacing the entry `id` if given, and marks it as seen.
+    /// Stores the entry of a file, replacing the entry `id` if given, and marks it as found by this
+    /// update.
     func set(_ file: File, id: Int? = nil) throws(FileError) {
         let values: [SQLite.Value] = [
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),
@@ -205,8 +207,8 @@ struct IndexDatabase: RowDatabase {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the entries that are not marked as seen, and returns the number of those with a
-    /// known size.
+    /// Removes the entries of files that this update has not found, and returns the number of those
+    /// with a known size.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")

@@ -81,7 +81,7 @@ extension FolderIndex {
         }
     }
 
-    /// Returns true if a folder has an index, readable or not.
+    /// Returns true if a folder has an index, even if it cannot be read.
     package static func exists(in folder: FilePath) -> Bool { place(in: folder) != nil }
 
     /// Returns true if a rebuild of the index of a folder is unfinished.
@@ -134,7 +134,7 @@ extension FolderIndex {
         }
     }
 
-    /// Replaces the index, whose lock the caller holds, by a complete rebuild.
+    /// Replaces the index, whose lock the caller holds, with a finished rebuild.
     static func replace(in folder: FilePath) throws(FileError) {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         let new = newPlace(in: folder)

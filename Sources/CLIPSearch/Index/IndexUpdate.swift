@@ -55,7 +55,7 @@ public final class IndexUpdate: @unchecked Sendable {
         /// The paths of dangling links, whose images stay in the index.
         public var danglingLinks: [String] { dangling.map(\.description) }
         package var dangling: [FilePath] = []
-        /// The image files in unsupported formats.
+        /// The numbers of files in unsupported image formats.
         public var skipped = SkippedFormats()
 
         private enum CodingKeys: String, CodingKey {
@@ -102,9 +102,9 @@ public final class IndexUpdate: @unchecked Sendable {
     /// - Parameters:
     ///   - folder: The path of the folder.
     ///   - model: The model that encodes the images.
-    ///   - modelName: The name or absolute path that loads the model again.
+    ///   - modelName: The name or absolute path from which the model can be loaded again.
     ///   - decoding: The limits and options of decoding.
-    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
+    ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
     ///   - isVerifying: True to read every file and compare its digest, not only if its size or
     ///     times have changed, and to compare the index with its checksums.
@@ -209,7 +209,7 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Commits the results so far and ends a running update, for a process that is about to end.
     ///
-    /// Any thread may call it at any moment. After it, `run` does nothing more.
+    /// Any thread may call it at any moment. A `run` in progress then stops and throws an error.
     ///
     /// - Returns: The number of images in the index.
     public func keep() -> Int {
@@ -243,7 +243,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Seals the index; a rebuilt index then replaces the old one.
+    /// Marks the update as complete and seals the index; a rebuilt index then replaces the old one.
     private func close() throws(FileError) {
         // To the next update, this shows that the last one was not interrupted.
         let database = database
@@ -297,7 +297,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Marks entries whose files were found unchanged.
+    /// Marks entries to keep, whose files were found unchanged or may still exist.
     func markSeen(_ ids: [Int]) throws(FileError) {
         seen += ids
         if seen.count >= 1000 { try commit() }

@@ -44,7 +44,8 @@ public struct IndexedDecoding: Sendable, Hashable {
         """
     }
 
-    /// Returns the options that differ from those of `other` as a phrase, such as "fast decoding".
+    /// Returns the options that differ from those of `other` as a phrase, such as "truncated images
+    /// accepted".
     func difference(from other: IndexedDecoding) -> String {
         var words: [String] = []
         if rules != other.rules { words.append("the preprocessing \(rules.rawValue)") }

@@ -7,7 +7,8 @@ internal import Tensors
 struct RowSums: Sendable, Equatable {
     /// The checksum of the bytes of the vector.
     let vector: [UInt8]
-    /// The checksum of the file's path, size, digest, width, height and row, and of `vector`.
+    /// The checksum of `vector` and of the entry: the file's path, size, digest, width, height and
+    /// row, or an id and its row.
     let file: [UInt8]
 
     static let length = 8

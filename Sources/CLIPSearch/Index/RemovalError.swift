@@ -7,7 +7,7 @@ package enum RemovalError: Error, Equatable, Sendable {
     case changed(path: FilePath, file: FilePath)
     /// An image was not removed, for another reason.
     case refused(path: FilePath, reason: String)
-    /// A step failed after it had begun.
+    /// A step of moving, deleting or putting back a file failed.
     case failed(path: FilePath, Step, reason: String)
     /// The log cannot be read or written.
     case unusableLog(path: FilePath, reason: String)

@@ -57,10 +57,10 @@ public final class VectorIndex: Sendable {
         let rows: RowReader<IDDatabase>
     }
 
-    /// Opens an index for reading and writing, or makes an empty one.
+    /// Opens an index for reading and writing, or creates an empty one.
     ///
     /// - Parameters:
-    ///   - path: A folder for the files of the index alone; made if it is missing.
+    ///   - path: A folder that contains only the files of the index; created if it is missing.
     ///   - dimension: The number of dimensions of each vector, 1...65,536.
     ///   - threads: The number of threads that a search uses; all cores of the process if nil.
     /// - Throws: `VectorIndexError`; `.otherDimension` if the index has vectors of another
@@ -72,7 +72,7 @@ public final class VectorIndex: Sendable {
         try self.init(at: path, dimension: dimension, threads: threads, quantizingFrom: 16_384)
     }
 
-    /// Opens an index for reading and writing, or makes an empty one.
+    /// Opens an index for reading and writing, or creates an empty one.
     ///
     /// - Parameters:
     ///   - path: The folder of the index.
@@ -208,7 +208,10 @@ public final class VectorIndex: Sendable {
         return try search(queries, top: top, threshold: threshold).first ?? []
     }
 
-    /// Returns the vectors most similar to each query, all from the same state of the index.
+    /// Returns the vectors most similar to each query, best first.
+    ///
+    /// All results are from the same state of the index, unless commits intervene in three searches
+    /// in a row.
     ///
     /// - Parameters:
     ///   - queries: Rows of any norm but 0.

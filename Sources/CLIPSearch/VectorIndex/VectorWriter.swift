@@ -146,7 +146,7 @@ struct VectorWriter {
         return count - state.count
     }
 
-    /// Changes the index; an error leaves it as it was.
+    /// Runs a change of the index; after an error, the index is as it was before.
     private mutating func change(
         _ body: (inout VectorWriter) throws(FileError) -> Void
     ) throws(FileError) {

@@ -11,9 +11,10 @@ protocol RowEntry: Sendable {
     var sums: RowSums? { get }
 }
 
-/// The SQLite database of an index: the entries, and the row of `vectors.f32` that each has.
+/// The SQLite database of an index: the entries, and the row of each entry's vector in
+/// `vectors.f32`.
 ///
-/// A table of facts, such as the number of rows, has a checksum of its own.
+/// A table of facts, which are named values such as the number of rows, has its own checksum.
 protocol RowDatabase: Sendable {
     associatedtype Entry: RowEntry
 
@@ -212,7 +213,7 @@ extension RowDatabase {
         try database.run("SELECT count(row) FROM \(Self.table)").first?[0].integer ?? 0
     }
 
-    /// Returns the rows below `count` that no entry has, in descending order.
+    /// Returns the rows below `count` that no entry refers to, in descending order.
     func freeRows(of count: Int) throws(FileError) -> [Int] {
         var isFree = [Bool](repeating: true, count: count)
         for row in try database.run("SELECT row FROM \(Self.table) WHERE row IS NOT NULL") {
