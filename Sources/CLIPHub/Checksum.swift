@@ -2,12 +2,13 @@ internal import Files
 
 /// The checksum of a file, in lower-case hexadecimal digits.
 enum Checksum: Sendable, Equatable {
-    /// The SHA-256 of the bytes; the hub has it for large files.
+    /// The SHA-256 of the content; the hub states it for large files.
     case sha256(String)
-    /// The SHA-1 of the git blob; the hub has it for small files.
+    /// The SHA-1 of the content as a git blob; the hub states it for small files.
     case gitBlob(String)
 
-    /// Takes 64 hexadecimal digits for a SHA-256 and 40 for a git SHA-1; nil for anything else.
+    /// Makes a SHA-256 from an etag of 64 hexadecimal digits, or a git SHA-1 from one of 40; nil
+    /// for any other etag.
     init?(etag: String) {
         guard etag.utf8.allSatisfy({ isHexadecimal($0) }) else { return nil }
         switch etag.utf8.count {
@@ -24,7 +25,7 @@ enum Checksum: Sendable, Equatable {
         }
     }
 
-    /// Reads a file and returns the digits of its checksum of the same kind.
+    /// Computes the checksum of a file with the same algorithm, and returns its digits.
     func found(in path: String) throws(HubError) -> String {
         do throws(FileError) {
             let file = try MappedFile(path: path)
@@ -48,14 +49,15 @@ func isHexadecimal(_ byte: UInt8) -> Bool {
     }
 }
 
-/// The metadata that changes when a file is written to or replaced, and stays when it is renamed.
+/// The file metadata that changes when a file is written to or replaced, but not when it is
+/// renamed.
 struct FileState: Equatable {
     private let device: UInt64
     private let inode: UInt64
     private let size: Int
     private let modified: Int
 
-    /// Reads the metadata of a file; nil if there is none.
+    /// Reads the metadata of a file; nil if the file does not exist or is inaccessible.
     init?(_ path: String) {
         guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
         (device, inode) = (status.device, status.inode)
@@ -65,14 +67,14 @@ struct FileState: Equatable {
 
 /// A record of the files whose checksum has been verified, so that each is read only once.
 ///
-/// The records are files in the user's own folder, not in the cache, which others may write to.
-/// Each holds for the very file that was read: if that is changed or replaced, it is read again. If
-/// no record can be written, files are read each time.
+/// The records are in a folder of the user (`ModelHub.home`), not in the cache, to which other
+/// users may write. A record applies only to the file that was read: a file that was changed or
+/// replaced since is read again. If no record can be written, files are read each time.
 struct VerifiedFiles: Sendable {
-    /// The folder of the records, one for each checksum.
+    /// The folder of the records; each record is a file named by its checksum.
     let folder: String
 
-    /// Returns true if a file is recorded with this checksum, without reading it.
+    /// Returns true if a record states that a file has this checksum; the file is not read.
     func contains(_ path: String, _ checksum: Checksum) -> Bool {
         guard let identity = Self.identity(of: path),
             let note = try? MappedFile(path: "\(folder)/\(checksum.digits)"), note.count < 1 << 10
@@ -80,9 +82,9 @@ struct VerifiedFiles: Sendable {
         return note.bytes(0..<note.count) == Array(identity.utf8)
     }
 
-    /// Verifies a file, unless it is recorded, and records it if its checksum is right.
+    /// Verifies the checksum of a file, unless it is recorded, and records it if it is right.
     ///
-    /// Returns the digits of the wrong checksum; nil if it is right.
+    /// Returns the digits of the file's checksum if it is wrong; nil if it is right.
     func mismatch(of path: String, _ checksum: Checksum) throws(HubError) -> String? {
         guard !contains(path, checksum) else { return nil }
         let identity = Self.identity(of: path)
@@ -114,8 +116,8 @@ struct VerifiedFiles: Sendable {
         try? writeFile(Array(identity.utf8), to: "\(folder)/\(checksum.digits)")
     }
 
-    /// The metadata that changes when a file is written to, renamed or replaced; nil if there is no
-    /// file.
+    /// Returns the metadata that changes when a file is written to, renamed or replaced, as text;
+    /// nil if the file does not exist.
     private static func identity(of path: String) -> String? {
         guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
         let times = [status.modified, status.changed].map { time in

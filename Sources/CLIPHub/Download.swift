@@ -11,7 +11,7 @@ internal import Files
 public struct DownloadProgress: Sendable, Hashable, Codable {
     /// The name of the file.
     public let file: String
-    /// The number of bytes that are on this machine.
+    /// The number of bytes received so far, including those of earlier, interrupted downloads.
     public let received: Int
     /// The size of the file in bytes; nil if it is unknown.
     public let total: Int?
@@ -23,18 +23,19 @@ public struct DownloadProgress: Sendable, Hashable, Codable {
 
 /// The download of one file.
 ///
-/// The bytes go to the file `partial`. Once they are complete, their size and checksum are right
-/// and they are synchronised to the disk, it is renamed to `destination`. A download that fails or
-/// is killed leaves `partial`, and the next one resumes there. `lock` is held during the download,
-/// so that there is one writer.
+/// Received bytes are written to the file `partial`. Once that file is complete, on the disk, and
+/// has the right size and checksum, it is renamed to `destination`. An interrupted download leaves
+/// `partial`, and the next one resumes there. The file `lock` is locked during the download, so
+/// that there is one writer.
 ///
 /// Everything runs on the caller's thread, including `isCancelled` and `report`.
 struct Download {
     /// The name of the file in progress reports.
     let name: String
-    /// The URL to request first.
+    /// The URL of the file, which may redirect to another server.
     let address: WebAddress
-    /// The header lines that are sent to the server of `address` only, such as the token's.
+    /// The header lines with the access token, sent to the server of `address` only; empty without
+    /// a token.
     let credentials: [String]
     /// The path of the complete file.
     let destination: String
@@ -46,7 +47,8 @@ struct Download {
     let size: Int?
     /// The expected checksum; nil if it is unknown.
     let checksum: Checksum?
-    /// The largest size in bytes; nil if there is no limit but the size that the server states.
+    /// The largest accepted size in bytes; if nil, only files of unknown size are limited, by
+    /// `policy`.
     let limit: Int?
     /// The record of verified files.
     let verified: VerifiedFiles
@@ -54,13 +56,13 @@ struct Download {
     let policy: TransferPolicy
     /// The certificates to trust.
     let certificates: Certificates
-    /// Returns true to stop the download.
+    /// A closure that returns true to stop the download.
     let isCancelled: () -> Bool
-    /// Receives the progress.
+    /// A closure that receives the progress.
     let report: (DownloadProgress) -> Void
 
-    /// Downloads the file, unless it is there already, and calls `rest` before it releases the
-    /// lock.
+    /// Downloads the file, unless `destination` is already complete and right, and then calls
+    /// `rest`, both under the lock.
     func run(andThen rest: () throws(HubError) -> Void = {}) throws(HubError) {
         let holder = try openLock()
         defer { withExtendedLifetime(holder) {} }
@@ -84,7 +86,7 @@ struct Download {
         do {
             return try holder.acquire()
         } catch {
-            throw .unwritable(path: lock, reason: "no lock: \(error.reason)")
+            throw .unwritable(path: lock, reason: "it cannot be locked: \(error.reason)")
         }
     }
 
@@ -116,7 +118,7 @@ struct Download {
                 case .complete(let total): return try finish(total: total)
                 case .noPart:
                     asksForParts = false
-                    error = interrupted("the server did not send the requested part")
+                    error = interrupted("the server did not send the requested byte range")
                 }
             } catch let failure {
                 error = failure
@@ -142,9 +144,10 @@ struct Download {
     // MARK: One attempt
 
     private enum Outcome {
-        /// The file is complete; `total` is its size if the server states it.
+        /// The file is complete; `total` is its size in bytes, nil if unknown.
         case complete(total: Int?)
-        /// The server did not send the requested range.
+        /// The server did not send the requested byte range, so the file must be requested from its
+        /// start.
         case noPart
     }
 
@@ -179,7 +182,8 @@ struct Download {
             throw .busy(url: request.shownURL, status: status, seconds: wait)
         }
         guard total != nil || checksum != nil else {
-            throw interrupted("the server does not state its length")
+            throw interrupted(
+                "the server did not send the file's size, and no checksum is known")
         }
         if let total {
             guard total >= offset else { throw wrongSize(offset, expected: total) }
@@ -232,7 +236,7 @@ struct Download {
                 received += count
                 arrived = count
                 try file.append(request.buffer[..<count])
-                try file.flush()  // what has come outlasts the end of the process
+                try file.flush()  // received bytes survive the end of the process
                 progress(received, total: total, resumedFrom: resumedFrom)
             case .waiting:
                 progress(received, total: total, resumedFrom: resumedFrom)
@@ -252,7 +256,7 @@ struct Download {
         }
     }
 
-    /// Follows redirects and returns the first response that is none.
+    /// Requests a URL, follows redirects, and returns the first response that is not a redirect.
     ///
     /// Credentials are sent to the first server only. A redirect from https to http is an error.
     private func follow(
@@ -268,7 +272,8 @@ struct Download {
             let status = try request.status(isCancelled: isCancelled)
             guard [301, 302, 303, 307, 308].contains(status) else { return request }
             guard let next = request.header("location").flatMap(address.following) else {
-                throw .badRedirect(url: address.shown, reason: "the redirect has no address")
+                throw .badRedirect(
+                    url: address.shown, reason: "the redirect has no valid Location header")
             }
             guard next.scheme == "https" || address.scheme == "http" else {
                 throw .badRedirect(
@@ -277,12 +282,12 @@ struct Download {
             }
             address = next
         }
-        throw .badRedirect(url: start.shown, reason: "redirected too often")
+        throw .badRedirect(url: start.shown, reason: "too many redirects")
     }
 
     /// Parses a Content-Range header: `bytes 5-9/10` or `bytes */10`.
     ///
-    /// Returns nil if it has another form; a number is nil if it is `*` or malformed.
+    /// Returns nil for a header of another form; a number is nil if it is `*` or malformed.
     static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
@@ -308,20 +313,20 @@ struct Download {
         if let checksum { verified.remember(destination, checksum, readIn: state) }
     }
 
-    /// Throws `HubError.diskFull` if the disk has fewer free bytes.
+    /// Throws `HubError.diskFull` if the disk has fewer free bytes than needed.
     private func makeSureOfRoom(for bytes: Int) throws(HubError) {
         let folder = folder(of: partial)
         guard let available = freeBytes(in: Array(folder.utf8)), bytes > available else { return }
         throw .diskFull(path: folder, needed: bytes, available: available)
     }
 
-    /// Removes the partial file and returns the error.
+    /// Removes the partial file and returns the error for its wrong size.
     private func wrongSize(_ found: Int, expected: Int) -> HubError {
         removeFile(partial)
         return .wrongSize(url: address.shown, expected: expected, found: found)
     }
 
-    /// Removes the partial file and returns the error.
+    /// Removes the partial file and returns the error for a file above the limit.
     private func tooLarge(_ limit: Int) -> HubError {
         removeFile(partial)
         return .tooLarge(url: address.shown, limit: limit)

@@ -8,18 +8,19 @@ extension ModelHub {
     /// downloads and the others wait for it. A download stops soon after its task is cancelled or
     /// `progress` returns false; the received part is kept, and a later call resumes there.
     ///
-    /// A file gets its final name only when its size is right, and its SHA-256 or git SHA-1 if the
-    /// server states one, as the hub does. `filesWithoutChecksum` lists files without one. An
-    /// installed file is verified when it is first used, and fetched again if its checksum is
-    /// wrong.
+    /// A file gets its final name only after its size has been verified and, if the server states
+    /// one, its SHA-256 or git SHA-1. The hub states one for each file; `filesWithoutChecksum`
+    /// lists the files for which a server did not. An installed file is verified when it is first
+    /// used, and fetched again if its checksum is wrong.
     ///
     /// - Parameters:
-    ///   - name: A name of the registry, or a repository of the hub.
-    ///   - official: True for OpenAI's own `.pt` file, false for the hub's safetensors.
-    ///   - progress: Called on this thread with each received piece, and every 0.2 seconds while
-    ///     the body stalls or another call downloads the file; returns false to stop.
+    ///   - name: The name of a model in the registry, or of a repository on the hub.
+    ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
+    ///     there is one.
+    ///   - progress: Called on the caller's thread for each received piece, and every 0.2 seconds
+    ///     while no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The location of the weights.
-    /// - Throws: `HubError`. A file under its final name is complete and right, or absent.
+    /// - Throws: `HubError`. A failed download leaves no incomplete file under its final name.
     public func fetch(
         _ name: String, official: Bool = false,
         progress: (DownloadProgress) -> Bool = { _ in true }
@@ -33,15 +34,16 @@ extension ModelHub {
     /// let model = try await ModelHub().fetch("ViT-B/32").load()
     /// ```
     ///
-    /// Files are verified as by the synchronous form. A cancelled call ends within a fraction of a
-    /// second, or when a checksum that is being computed is complete. The received part of a file
-    /// is kept, and a later call resumes there.
+    /// Files are verified as in the synchronous method. A cancelled call ends within a fraction of
+    /// a second, or as soon as the checksum that it is computing is complete. The received part of
+    /// a file is kept, and a later call resumes there.
     ///
     /// - Parameters:
-    ///   - name: A name of the registry, or a repository of the hub.
-    ///   - official: True for OpenAI's own `.pt` file, false for the hub's safetensors.
-    ///   - progress: Called on another thread with each received piece, and every 0.2 seconds while
-    ///     the body stalls or another call downloads the file; returns false to stop.
+    ///   - name: The name of a model in the registry, or of a repository on the hub.
+    ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
+    ///     there is one.
+    ///   - progress: Called on another thread for each received piece, and every 0.2 seconds while
+    ///     no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The location of the weights.
     /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
     ///   returned false, any other `HubError`, and `CLIPError.noThread`.
@@ -82,7 +84,7 @@ extension ModelHub {
         }
     }
 
-    /// The state of a call of `fetch`, which stays on its thread.
+    /// The state of one call of `fetch`, used only on the thread of that call.
     private final class Transfer {
         let isCancelled: () -> Bool
         let report: (DownloadProgress) -> Void
@@ -121,7 +123,7 @@ extension ModelHub {
     /// Verifies an installed model and returns the error of the first file whose checksum is wrong;
     /// nil if all are right.
     ///
-    /// It is needed because OpenAI's own package leaves incomplete files under their final name,
+    /// This is needed because OpenAI's own package leaves incomplete files under their final name,
     /// and because other users may write into a shared cache. Each file is read only once.
     private func damage(of found: InstalledModel) throws(HubError) -> HubError? {
         if let file = found.known.flatMap(HubModel.named)?.official,
@@ -143,7 +145,7 @@ extension ModelHub {
 
     /// Verifies a file of a snapshot, which is a link to a blob whose name is its checksum.
     ///
-    /// A file with another name counts as right.
+    /// A blob whose name is not a checksum counts as right.
     private func damage(ofLink path: String) throws(HubError) -> HubError? {
         guard let blob = linkTarget(path)?.split(separator: "/").last,
             let checksum = Checksum(etag: String(blob)), fileExists(path)
@@ -165,7 +167,10 @@ extension ModelHub {
     ) throws(HubError) -> String {
         guard let base = officialEndpoint,
             let address = WebAddress("\(base.url)/\(file.sha256)/\(file.file)")
-        else { throw .badRedirect(url: "CLIP_OPENAI_ENDPOINT", reason: "not an HTTP address") }
+        else {
+            throw .badRedirect(
+                url: "CLIP_OPENAI_ENDPOINT", reason: "it is not an http or https URL")
+        }
         try makeFolder(cache.official)
         let path = "\(cache.official)/\(file.file)"
         try Download(
@@ -209,7 +214,8 @@ extension ModelHub {
             known: HubModel.inRepository(repository)?.name)
     }
 
-    /// Returns the names of the weight files in an index, sorted; names with a path are left out.
+    /// Returns the names of the weight files that an index lists, sorted, except names that contain
+    /// a slash or begin with a dot.
     private func shards(of index: String) throws(HubError) -> [String] {
         let names: Set<String>
         do {

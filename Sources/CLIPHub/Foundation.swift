@@ -6,7 +6,7 @@
     #endif
 
     extension HubError: LocalizedError {
-        /// The message, in one line.
+        /// The error as one line of English.
         public var errorDescription: String? { description }
     }
 #endif

@@ -14,13 +14,13 @@ package func libcurlVersion() -> String? {
 final class HTTPRequest {
     /// The result of a read.
     enum Event {
-        /// This number of bytes is at the beginning of `buffer`.
+        /// Bytes arrived; the given number of them is at the beginning of `buffer`.
         case bytes(Int)
         /// No bytes arrived for 0.2 seconds.
         case waiting
         /// The body is complete.
         case end
-        /// The transfer failed, for libcurl's reason.
+        /// The transfer failed; the text is libcurl's message.
         case failed(String)
     }
 
@@ -33,13 +33,13 @@ final class HTTPRequest {
     /// The event that `status` read; the next `read` returns it.
     private var first: Event?
     private let certificates: Certificates
-    /// The number of seconds after which a missing header is an error.
+    /// The longest wait for the complete response header, in seconds.
     private let headerSeconds: Double
 
     /// Begins a request.
     ///
     /// Throws `HubError.noTransport` if libcurl is not installed, and `HubError.unreachable` if it
-    /// rejects the address.
+    /// rejects the URL.
     init(
         _ address: WebAddress, isHead: Bool = false, headers: [String], policy: TransferPolicy,
         certificates: Certificates
@@ -54,14 +54,14 @@ final class HTTPRequest {
                 address.url, isHead ? 1 : 0, lines, policy.stall, certificates.file,
                 certificates.folder)
         else {
-            throw .unreachable(url: address.shown, reason: "libcurl rejects the address")
+            throw .unreachable(url: address.shown, reason: "libcurl rejects the URL")
         }
         self.response = response
     }
 
     deinit { clip_http_end(response) }
 
-    /// Waits until the header is complete and returns the status.
+    /// Waits until the response header is complete, and returns the HTTP status.
     ///
     /// Throws `HubError.unreachable`, `.untrusted` or `.cancelled`.
     func status(isCancelled: () -> Bool) throws(HubError) -> Int {
@@ -134,7 +134,7 @@ final class HTTPRequest {
 }
 
 extension Substring {
-    /// The text without whitespace at its ends.
+    /// The text without leading and trailing whitespace.
     var trimmed: String {
         let start = drop { $0.isWhitespace }
         return String(start.reversed().drop { $0.isWhitespace }.reversed())

@@ -8,12 +8,12 @@ internal import Files
 struct HubCache: Sendable {
     /// Hugging Face's cache.
     let root: String
-    /// The folder of OpenAI's files and of this project's own.
+    /// The folder of OpenAI's files and of this library's own.
     let official: String
     /// The record of verified files.
     var verified: VerifiedFiles { VerifiedFiles(folder: official + "/verified") }
 
-    /// Finds the folders that the environment names, or the defaults.
+    /// Uses the folders that the environment variables name, or the defaults.
     init(environment: [String: String]) {
         func value(_ name: String) -> String? {
             environment[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -43,7 +43,7 @@ struct HubCache: Sendable {
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
-    /// The repositories of models that have a folder in the cache, as `owner/name`.
+    /// The model repositories that have a folder in the cache, as `owner/name`.
     var repositories: [String] {
         names(in: root).compactMap { folder in
             let parts = folder.replacing("--", with: "/").split(separator: "/")
@@ -59,7 +59,8 @@ struct HubCache: Sendable {
         return entries.map { String(decoding: $0.name, as: UTF8.self) }.sorted()
     }
 
-    /// Returns the path of the first of some files that exists.
+    /// Returns the path of the first of the named files that exists in a snapshot; nil if none
+    /// does.
     ///
     /// The main branch's snapshot is searched before the others.
     func file(of repository: String, among names: [String]) -> String? {
@@ -67,8 +68,8 @@ struct HubCache: Sendable {
             .first(where: fileExists)
     }
 
-    /// Returns the path of OpenAI's file of a model, or of a conversion with the same stem; nil if
-    /// neither exists.
+    /// Returns the path of OpenAI's file of a model, or of a conversion with the same name before
+    /// the extension; nil if neither exists.
     func official(_ file: HubModel.OfficialFile) -> String? {
         let stem = file.stem
         return ["\(stem).safetensors", file.file, stem].map { "\(official)/\($0)" }
@@ -91,7 +92,7 @@ struct HubCache: Sendable {
         )
     }
 
-    /// Links a blob into a snapshot, and makes that commit the main branch's.
+    /// Links a blob into a snapshot, and records the snapshot's commit as that of the main branch.
     func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
         try makeLink(snapshot, to: "../../blobs/\(file.etag)")
         try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
@@ -104,13 +105,13 @@ struct RemoteFile: Sendable, Equatable {
     let name: String
     /// The URL to download.
     let address: WebAddress
-    /// The hash of the contents: the SHA-256 of large files, the git SHA-1 of small ones.
+    /// The hash of the content: the SHA-256 of large files, the git SHA-1 of small ones.
     let etag: String
-    /// The commit of the repository.
+    /// The hash of the repository's commit.
     let commit: String
     /// The size in bytes; nil if the server does not state it.
     let size: Int?
 
-    /// The checksum; nil if the hash is of another kind.
+    /// The expected checksum; nil if `etag` is neither a SHA-256 nor a SHA-1.
     var checksum: Checksum? { Checksum(etag: etag) }
 }

@@ -10,18 +10,19 @@
 /// ```
 @nonexhaustive
 public enum HubError: Error, Equatable, Sendable {
-    /// The name is neither in the registry nor `owner/name` of a hub; `similar` lists up to three
-    /// similar names.
+    /// The name is neither in the registry nor that of a repository, `owner/name`; `similar` lists
+    /// up to three similar names.
     case unknownModel(name: String, similar: [String])
     /// The model is in the registry and not installed; its weights have about `bytes` bytes.
     case notInstalled(name: String, bytes: Int?)
-    /// The model is not installed, and `HF_HUB_OFFLINE` forbids to download it.
+    /// The model is not installed, and `HF_HUB_OFFLINE` forbids downloading it.
     case offline(name: String)
     /// libcurl is not installed.
     case noTransport
-    /// The connection failed, also in retries where these may help.
+    /// The connection failed; retries failed too, or could not help.
     case unreachable(url: String, reason: String)
-    /// The server sent fewer than `bytesPerSecond` for `seconds`; the received part is kept.
+    /// The server sent fewer than `bytesPerSecond` bytes per second for `seconds` seconds; the
+    /// received part is kept.
     case tooSlow(url: String, bytesPerSecond: Int, seconds: Int)
     /// The server's certificate is not trusted, or the trusted certificates cannot be read.
     ///
@@ -35,18 +36,18 @@ public enum HubError: Error, Equatable, Sendable {
     case noWeights(url: String, files: [String])
     /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
-    /// The server is busy, or asks to wait for `seconds`, more than the policy allows.
+    /// The server stayed busy, or asks for a wait of `seconds` seconds, which is too long.
     case busy(url: String, status: Int, seconds: Int?)
     /// A redirect is invalid or leaves https, there are too many, or an endpoint is not a URL.
     case badRedirect(url: String, reason: String)
-    /// The size of the file differs from the one that the hub states; in bytes.
+    /// The size of the file, in bytes, differs from the one that the server states.
     case wrongSize(url: String, expected: Int, found: Int)
     /// The SHA-256 or git SHA-1 of the file differs from the one that the hub or OpenAI states.
     case wrongChecksum(url: String, expected: String, found: String)
-    /// The checksum of an installed file is wrong, and `HF_HUB_OFFLINE` forbids to download it
+    /// The checksum of an installed file is wrong, and `HF_HUB_OFFLINE` forbids downloading it
     /// again.
     case damaged(path: String, expected: String, found: String)
-    /// The disk has less free space than needed; in bytes.
+    /// The disk has fewer free bytes than the file needs.
     case diskFull(path: String, needed: Int, available: Int)
     /// A file or folder of the cache cannot be written.
     case unwritable(path: String, reason: String)
@@ -57,7 +58,7 @@ public enum HubError: Error, Equatable, Sendable {
 }
 
 extension HubError: CustomStringConvertible {
-    /// The message, in one line.
+    /// The error as one line of English.
     public var description: String {
         switch self {
         case .unknownModel(let name, let similar):
@@ -79,7 +80,7 @@ extension HubError: CustomStringConvertible {
             return "no weights found at \(url) (status 404): expected \(names)"
         case .tooSlow(let url, let bytesPerSecond, let seconds):
             return """
-                cannot fetch \(url): too slow, repeatedly less than \(bytesPerSecond) bytes per \
+                cannot fetch \(url): too slow, repeatedly fewer than \(bytesPerSecond) bytes per \
                 second for \(seconds) seconds; the received part is kept, and the next attempt \
                 resumes there
                 """
@@ -87,7 +88,9 @@ extension HubError: CustomStringConvertible {
             let hint =
                 variable.map { "\($0) names the trusted certificates" }
                 ?? "SSL_CERT_FILE can name a file of trusted certificates"
-            return "cannot fetch \(url): its certificate is not trusted (\(reason)); \(hint)"
+            return """
+                cannot fetch \(url): the server's certificate is not trusted (\(reason)); \(hint)
+                """
         case .malformed(let url, let reason): return "cannot fetch \(url): \(reason)"
         case .tooLarge(let url, let limit):
             return """
@@ -140,7 +143,7 @@ extension HubError: CustomStringConvertible {
 
     /// Formats a size in units of 10⁶ bytes, rounded up.
     ///
-    /// There is no sum that could overflow: some of the numbers come from a server.
+    /// The computation is safe against overflow, because a server may state any size.
     private func megabytes(_ bytes: Int) -> String {
         "\(bytes / 1_000_000 + (bytes % 1_000_000 > 0 ? 1 : 0)) MB"
     }

@@ -8,12 +8,11 @@ internal import Files
     internal import Darwin
 #endif
 
-/// Returns the size of a regular file; nil if there is none.
+/// Returns the size of a regular file; nil if the file does not exist.
 ///
 /// - Parameters:
 ///   - path: The path of the file.
-///   - followsLinks: True if a symbolic link stands for the file that it leads to; else it is an
-///     error.
+///   - followsLinks: True to follow a symbolic link; false to treat one as an error.
 /// - Returns: The size in bytes.
 /// - Throws: `HubError.unwritable` if something other than a regular file is at the path.
 func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int? {
@@ -26,7 +25,7 @@ func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int
 
 /// Returns the size of a partial file; nil if there is none.
 ///
-/// A file with further hard links is unlinked here, because others may use it.
+/// A file with several hard links is removed from this path, because the other links may be in use.
 ///
 /// - Throws: `HubError.unwritable` if something other than a regular file is at the path.
 func partialFileSize(_ path: String) throws(HubError) -> Int? {
@@ -37,7 +36,7 @@ func partialFileSize(_ path: String) throws(HubError) -> Int? {
     return nil
 }
 
-/// Runs an operation on a file of the cache, and translates its error.
+/// Runs an operation on a path, and rethrows its `FileError` as `HubError.unwritable`.
 private func changing<Result>(
     _ path: String, _ body: ([UInt8]) throws(FileError) -> Result
 ) throws(HubError) -> Result {
@@ -64,9 +63,9 @@ func renameFile(_ path: String, to name: String) throws(HubError) {
     }
 }
 
-/// Writes a small file, all or nothing.
+/// Writes a small file atomically.
 ///
-/// A link, pipe or device of that name is replaced, and never written through.
+/// A link, pipe or device at the path is replaced, not written to.
 func writeFile(_ bytes: [UInt8], to path: String) throws(HubError) {
     try changing(path) { path throws(FileError) in
         try writeFile(bytes, to: path, replacingAnything: true)
@@ -83,7 +82,7 @@ func makeLink(_ path: String, to target: String) throws(HubError) {
     }
 }
 
-/// Returns the path that a symbolic link holds; nil if it is not one.
+/// Returns the target of a symbolic link; nil if the path is not a link.
 func linkTarget(_ path: String) -> String? {
     (try? linkTarget(Array(path.utf8))).map { String(decoding: $0, as: UTF8.self) }
 }

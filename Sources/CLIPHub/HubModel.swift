@@ -3,8 +3,8 @@ public import CLIP
 
 /// A pretrained model of the registry: its names, architecture, licence and sources.
 ///
-/// The activation and the normalisation are those of the training, also where open_clip lists the
-/// weights under another architecture too.
+/// The activation and the normalisation are those that the model was trained with, even if
+/// open_clip also lists the weights under an architecture with another activation.
 ///
 /// ```swift
 /// if let model = HubModel.named("ViT-B/32") {

@@ -1,4 +1,4 @@
-/// The server of a hub, which describes the files of its repositories.
+/// The server of a hub, which states the size, hash and URL of each file in its repositories.
 struct HubServer: Sendable {
     /// The URL of the hub, without a slash at its end.
     let endpoint: String
@@ -16,10 +16,10 @@ struct HubServer: Sendable {
         self.token = token
     }
 
-    /// The header lines that are sent to this server only.
+    /// The header line with the access token, sent to this server only; empty without a token.
     var credentials: [String] { token.map { ["Authorization: Bearer \($0)"] } ?? [] }
 
-    /// Returns the first of some files that the repository has.
+    /// Returns the metadata of the first of the named files that the repository has.
     ///
     /// Throws `HubError.noWeights` if it has none of them.
     func describe(
@@ -33,14 +33,14 @@ struct HubServer: Sendable {
         throw .noWeights(url: "\(endpoint)/\(repository)", files: names)
     }
 
-    /// Returns the hub's description of a file; nil if there is none of that name.
+    /// Returns the metadata of a file; nil if the repository has no file of that name.
     ///
     /// Failed requests are repeated as the policy allows.
     func describe(
         _ name: String, of repository: String, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
         guard let start = WebAddress("\(endpoint)/\(repository)/resolve/main/\(name)") else {
-            throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is not an HTTP address")
+            throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is not an http or https URL")
         }
         var failures = 0
         while true {
@@ -56,7 +56,7 @@ struct HubServer: Sendable {
         }
     }
 
-    /// Makes one attempt, following redirects within the hub.
+    /// Requests the metadata of a file once, following redirects within the hub.
     private func describe(
         _ name: String, at start: WebAddress, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
@@ -77,7 +77,7 @@ struct HubServer: Sendable {
                     else {
                         throw .badRedirect(
                             url: address.shown,
-                            reason: "the redirect to another server does not describe the file")
+                            reason: "the redirect to another server does not state the file's hash")
                     }
                     address = next
                     continue
@@ -87,7 +87,7 @@ struct HubServer: Sendable {
                 else {
                     throw .badRedirect(
                         url: address.shown,
-                        reason: "the server does not describe the file as a hub does")
+                        reason: "the response lacks valid ETag and X-Repo-Commit headers of a hub")
                 }
                 var size = try request.size("x-linked-size")
                 // The content length of a redirect is that of its own body.
@@ -103,13 +103,13 @@ struct HubServer: Sendable {
                 throw .busy(url: address.shown, status: status, seconds: wait)
             }
         }
-        throw .badRedirect(url: start.shown, reason: "redirected too often")
+        throw .badRedirect(url: start.shown, reason: "too many redirects")
     }
 
-    /// Returns the hexadecimal digits of an etag, `"…"` or `W/"…"`; nil if there are other
-    /// characters.
+    /// Returns the hexadecimal digits of an etag, `"…"` or `W/"…"`; nil if it has other characters,
+    /// or not 8 to 128 of them.
     ///
-    /// The result is safe as the name of a file.
+    /// The result is safe as a file name.
     private static func hash(_ etag: String) -> String? {
         let text = (etag.hasPrefix("W/") ? etag.dropFirst(2) : etag[...]).filter { $0 != "\"" }
         let isName = (8...128).contains(text.utf8.count) && text.utf8.allSatisfy(isHexadecimal)

@@ -1,17 +1,19 @@
 internal import Files
 package import CLIP
 
-/// A published output of a model for a given input, with which `clip verify` compares.
+/// A published output of a model for a given input, with which `clip verify` compares the output of
+/// installed weights.
 ///
-/// A model that reproduces these numbers agrees with the papers and with other libraries.
+/// A model that reproduces these numbers agrees with the implementation that published them.
 package struct KnownAnswer: Sendable {
     /// The name of the model: OpenAI's, or `tiny`.
     package let model: String
-    /// The project that published the output.
+    /// The project that published the output; for `tiny`, the library that computed it.
     package let source: String
     /// A short description of the compared quantity and its input.
     package let description: String
-    /// The largest absolute difference that rounding and the order of operations explain.
+    /// The largest accepted absolute difference, which allows for rounding and another order of
+    /// operations.
     package let tolerance: Double
 
     private let quantity: String
@@ -31,7 +33,8 @@ package struct KnownAnswer: Sendable {
         package let expected: [Double]
         /// The numbers of the model.
         package let found: [Double]
-        /// The largest absolute difference; infinity if the numbers are not comparable.
+        /// The largest absolute difference; infinity if the counts differ or the model's numbers
+        /// are not all finite.
         package let difference: Double
         /// True if the difference is within the tolerance.
         package let isRight: Bool

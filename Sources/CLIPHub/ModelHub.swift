@@ -1,7 +1,9 @@
 public import CLIP
 internal import Files
 
-/// Finds installed weights of models and downloads others; the library's only networking.
+/// Finds installed model weights, and downloads others.
+///
+/// No other part of the library uses the network.
 ///
 /// ```swift
 /// let hub = ModelHub()
@@ -15,8 +17,8 @@ internal import Files
 /// - a repository of the hub, `openai/clip-vit-base-patch32` or
 ///   `hf-hub:openai/clip-vit-base-patch32`.
 ///
-/// The cache is that of Hugging Face's own libraries: each finds the files that the other
-/// downloaded.
+/// The cache is shared with Hugging Face's own libraries: files that one library downloaded are
+/// found by the others.
 ///
 /// Any number of tasks may use one hub at once.
 public struct ModelHub: Sendable {
@@ -41,18 +43,19 @@ public struct ModelHub: Sendable {
     /// }
     /// ```
     public struct InstalledModel: Sendable, Hashable, Codable {
-        /// The requested name; the prefix `hf-hub:` may be removed.
+        /// The requested name, possibly without its prefix `hf-hub:`.
         public let name: String
         /// The path of a file of weights, or of a folder with weights and their configuration.
         public let path: String
-        /// The name of the registry's entry, if there is one.
+        /// The name of the model in the registry; nil if the registry does not have it.
         let known: String?
         /// The files for which the server stated no checksum, so that only their size was verified.
         public internal(set) var filesWithoutChecksum: [String] = []
 
         /// Loads the model.
         ///
-        /// The registry's configuration takes precedence over files beside the weights.
+        /// For a model of the registry, the registry's configuration takes precedence over
+        /// configuration files beside the weights.
         ///
         /// - Parameters:
         ///   - activation: The activation of the MLPs, if the files do not state it. It is an error
@@ -73,16 +76,16 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// Creates a hub from environment variables; from those of the process if nil.
+    /// Creates a hub that is configured by environment variables; by those of the process if nil.
     ///
-    /// These variables are used, and mean what they mean to Hugging Face's libraries:
+    /// These variables have the same meaning as in Hugging Face's libraries:
     /// - `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT` (in seconds);
     /// - `HF_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` for the cache;
     /// - `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, of which the
     ///   first that is set names the certificates to trust.
     ///
-    /// `CLIP_HOME` is the folder of this project and of OpenAI's files, and `CLIP_OPENAI_ENDPOINT`
-    /// the URL of the latter.
+    /// `CLIP_HOME` is the folder of OpenAI's files and of this library's own.
+    /// `CLIP_OPENAI_ENDPOINT` is the URL from which OpenAI's files are downloaded.
     public init(environment: [String: String]? = nil) {
         let environment = environment ?? environmentVariables()
         func value(_ name: String) -> String? {
@@ -101,7 +104,8 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// The folder of this project's own files: `CLIP_HOME`, or `.cache/clip` in the home folder.
+    /// The folder of OpenAI's files and of this library's own: `CLIP_HOME`, or `.cache/clip` in the
+    /// home folder.
     public var home: String { cache.official }
 
     // MARK: Finding

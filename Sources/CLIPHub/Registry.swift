@@ -1,11 +1,11 @@
 internal import Files
 internal import CModelRegistry
 
-/// The JSON tables of the registry, which are compiled in.
+/// The JSON tables of the registry, which are compiled into the library.
 enum Registry {
-    /// The entries of models; parsed at each call.
+    /// The entries of models; parsed at each access.
     static var models: [JSONValue] { entries(clip_registry_models()) }
-    /// The entries of published outputs; parsed at each call.
+    /// The entries of published outputs; parsed at each access.
     static var answers: [JSONValue] { entries(clip_registry_answers()) }
 
     private static func entries(_ bytes: clip_registry_bytes) -> [JSONValue] {

@@ -17,7 +17,8 @@ struct TransferPolicy: Sendable {
     /// The largest size in bytes of weights whose size the server does not state.
     var largestFile = 64_000_000_000
 
-    /// Returns the number of seconds to wait before the next attempt; nil if there is to be none.
+    /// Returns the number of seconds to wait before the next attempt; nil if no further attempt is
+    /// allowed.
     ///
     /// - Parameters:
     ///   - error: The error of the last attempt.
@@ -44,13 +45,13 @@ struct SpeedWatch {
     private var start = SuspendingClock.now
     private var bytes = 0.0
 
-    /// Begins the first period.
+    /// Begins the first period of measurement.
     init(_ policy: TransferPolicy) {
         leastBytes = Double(policy.leastSpeed) * policy.slowSeconds
         period = .seconds(policy.slowSeconds)
     }
 
-    /// Counts received bytes, and returns true at the end of a period with too few.
+    /// Counts received bytes; returns true if a period ends in which too few arrived.
     mutating func isTooSlow(after count: Int) -> Bool {
         bytes += Double(count)
         guard SuspendingClock.now - start >= period else { return false }
@@ -60,8 +61,8 @@ struct SpeedWatch {
     }
 }
 
-/// Parses a number of bytes in a header, which consists of decimal digits only; nil if it does not
-/// or exceeds the range of `Int`.
+/// Parses the number of bytes in a header; nil if the text has other characters than decimal
+/// digits, or the number exceeds the range of `Int`.
 func byteCount(_ text: String) -> Int? {
     text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
 }

@@ -1,4 +1,4 @@
-/// The parts of a URL that redirects and credentials need.
+/// A URL, split into the parts that determine redirects and the use of credentials.
 struct WebAddress: Equatable {
     /// The scheme, `http` or `https`.
     let scheme: String
@@ -28,7 +28,8 @@ struct WebAddress: Equatable {
         else { return nil }
     }
 
-    /// Returns the target of a redirect: an absolute URL, or one relative to the scheme or host.
+    /// Returns the target of a redirect, which is an absolute URL or relative to the scheme or
+    /// host; nil if it is not a valid URL.
     func following(_ location: String) -> WebAddress? {
         if location.hasPrefix("//") { return WebAddress("\(scheme):\(location)") }
         if location.hasPrefix("/") { return WebAddress("\(scheme)://\(authority)\(location)") }

@@ -11,12 +11,13 @@
 public enum EmbeddingFileError: Error, Hashable, Sendable {
     /// A file cannot be written.
     case unwritable(path: String, reason: String)
-    /// An earlier job began the file and did not finish it; `job` is the file that describes it.
+    /// An earlier job has not finished the file; `job` is the path of the `.job` file that
+    /// describes that job.
     case unfinished(path: String, job: String)
-    /// A job with another model or other options began the file; `job` is the file that describes
-    /// it.
+    /// An unfinished job with another model or other options wrote the file; `job` is the path of
+    /// the `.job` file that describes that job.
     case otherJob(path: String, job: String)
-    /// A vector has another dimension than the file.
+    /// A vector has another number of dimensions than those in the file.
     case wrongDimension(expected: Int, found: Int)
 }
 
@@ -26,11 +27,11 @@ extension EmbeddingFileError: CustomStringConvertible {
         switch self {
         case .unwritable(let path, let reason): "cannot write \(path): \(reason)"
         case .unfinished(let path, let job):
-            "cannot write \(path): it was begun and not finished, as \(job) states"
+            "cannot write \(path): an earlier job has not finished it (see \(job))"
         case .otherJob(let path, let job):
             """
-            cannot write \(path): it was begun with another model or other options, which \(job) \
-            states
+            cannot write \(path): an unfinished job with another model or other options wrote it \
+            (see \(job))
             """
         case .wrongDimension(let expected, let found):
             "expected a vector of \(expected) dimensions, found \(found)"

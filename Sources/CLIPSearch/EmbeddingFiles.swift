@@ -3,7 +3,7 @@ package import CLIP
 internal import Tensors
 
 extension EmbeddingWriter {
-    /// The model that a complete output was made with, as far as its files name it.
+    /// The model that made a finished output, as the files of the output state it.
     package struct Origin {
         /// The name or the path of the model.
         package let modelName: String
@@ -13,7 +13,8 @@ extension EmbeddingWriter {
         package let dimension: Int
     }
 
-    /// Returns the model that a complete output names; nil if it names none or is incomplete.
+    /// Returns the model that the files of a finished output name; nil if they name none, or if the
+    /// output is unfinished.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.
@@ -45,8 +46,8 @@ extension EmbeddingWriter {
         }
     }
 
-    /// Refuses an output that another process is writing, and one whose other files have the name
-    /// of something else.
+    /// Throws if another process is writing an output, or if its file of names or its model record
+    /// cannot be written because a link or another file has that path.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.
@@ -83,8 +84,8 @@ extension EmbeddingWriter {
             throw .unwritable(
                 path: path.description,
                 reason: """
-                    \(record) exists and is not a record of a model; remove it or choose another \
-                    name
+                    \(record) exists and is not a model record: remove it, or choose another \
+                    name for the output
                     """)
         }
     }

@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// A file of rows that is being written: JSON Lines, or vectors with their names beside them.
+/// The output file that is being written: JSON Lines, or vectors with a file of names beside them.
 final class EmbeddingPart {
     private let names: GrowingFile
     private let vectors: GrowingFile?
@@ -13,11 +13,11 @@ final class EmbeddingPart {
     /// The length of the `.npy` header in bytes, the same for any number of rows.
     static let headerCount = 128
 
-    /// Opens or makes the files of a part.
+    /// Opens the unfinished output files, or creates empty ones.
     ///
     /// - Parameters:
     ///   - path: The final path of the vectors, or of the JSON Lines.
-    ///   - hasVectors: False for JSON Lines, which hold their vectors themselves.
+    ///   - hasVectors: False for JSON Lines, whose lines contain the vectors.
     ///   - dimension: The number of dimensions of each vector.
     ///   - isResumed: True if existing files belong to the same job.
     /// - Throws: `FileError`, also if another process is writing them.
@@ -43,7 +43,7 @@ final class EmbeddingPart {
         if let vectors, vectors.count < Self.headerCount { try clear() }
     }
 
-    /// Drops all rows of the part.
+    /// Removes all rows from the files.
     func clear() throws(FileError) {
         try names.truncate(to: 0)
         try sums.truncate(to: 0)
@@ -51,22 +51,24 @@ final class EmbeddingPart {
         try vectors?.append(npyHeader(shape: [0, dimension]))
     }
 
-    /// Returns true if the checksums of an unfinished job are there.
+    /// Returns true if an unfinished job has left checksums for a file.
     static func hasSums(of path: FilePath) -> Bool { GrowingFile.isBegun(path: sums(path)) }
 
-    /// Removes checksums that were left by a process that ended while it finished a part.
+    /// Removes checksums that were left by a process that ended while it finished a file.
     static func removeSums(of path: FilePath) { try? removeFile(sums(path) + ".partial".utf8) }
 
     private static func sums(_ path: FilePath) -> [UInt8] { path.bytes + ".sums".utf8 }
 
     private static let sumLength = 8
 
-    /// Returns the checksum of a line and the bytes of its vector: the first 8 bytes of SHA-256.
+    /// Returns the checksum of a line and the bytes of its vector: the first 8 bytes of their
+    /// SHA-256.
     private static func sum(_ line: [UInt8], _ vector: [UInt8]) -> [UInt8] {
         Array(sha256(line + vector).prefix(sumLength))
     }
 
-    /// Returns the path of the names of a `.npy` file: `x.names.jsonl` for `x.npy`.
+    /// Returns the path of the file of names that belongs to a `.npy` file: `x.names.jsonl` for
+    /// `x.npy`.
     static func names(_ path: FilePath) -> FilePath {
         let ending = Array(".npy".utf8)
         let base = path.bytes.suffix(4) == ending[...] ? path.bytes.dropLast(4) : path.bytes[...]
@@ -74,7 +76,8 @@ final class EmbeddingPart {
     }
 
     func append(_ line: [UInt8], _ vector: [Float]) throws(FileError) {
-        // When the job is resumed, a name without its vector is dropped, and the reverse.
+        // When the job is resumed, a name without its vector is dropped, and so is a vector without
+        // its name.
         let bytes = vectors == nil ? [] : littleEndianBytes(of: vector)
         try vectors?.append(bytes)
         try names.append(line)
@@ -88,11 +91,13 @@ final class EmbeddingPart {
         try sums.flush()
     }
 
-    /// Reads the rows up to the first that does not match its checksum, and drops the others.
+    /// Reads the rows before the first that does not match its checksum, and drops that row and all
+    /// later ones.
     ///
     /// - Parameters:
-    ///   - hasSums: False for rows of version 0.1, which get their checksums now.
-    ///   - body: Receives the line of each row.
+    ///   - hasSums: False for files of version 0.1, whose rows have no checksums yet; they are
+    ///     computed.
+    ///   - body: A closure that receives the line of each row.
     /// - Returns: The number of dropped rows.
     /// - Throws: `FileError`.
     func readRows(hasSums: Bool, _ body: ([UInt8]) -> Void) throws(FileError) -> Int {
@@ -123,7 +128,8 @@ final class EmbeddingPart {
         return dropped
     }
 
-    /// Returns the number of lines behind an offset in the names; the last may be incomplete.
+    /// Returns the number of lines after a byte offset in the file of names; the last may be
+    /// incomplete.
     private func linesBehind(_ offset: Int) throws(FileError) -> Int {
         let file = try InputFile(path: names.partialPath)
         guard try file.skip(offset) else { return 0 }
@@ -136,7 +142,8 @@ final class EmbeddingPart {
     ///
     /// The checksums stay until the job is finished.
     func finish() throws(FileError) {
-        // A resumed job takes rows without checksums for changed ones, so these come first.
+        // A resumed job treats rows without checksums as changed, so the checksums are written
+        // first.
         try sums.synchronize()
         try vectors?.overwrite(npyHeader(shape: [rows, dimension]))
         try names.finish()
@@ -149,7 +156,7 @@ final class EmbeddingPart {
     ///   - path: The path of the vectors.
     ///   - lines: The lines of the names, without newlines.
     ///   - dimension: The number of dimensions of each vector.
-    ///   - rows: The number of rows of a shard.
+    ///   - rows: The expected number of rows.
     /// - Throws: `FileError`, also if something has changed or is missing.
     static func checkShard(
         _ path: FilePath, _ lines: [[UInt8]], _ dimension: Int, _ rows: Int
@@ -171,7 +178,8 @@ final class EmbeddingPart {
         guard try vectors.read(1).isEmpty, try sums.read(1).isEmpty else { throw changed }
     }
 
-    /// Gives files that another process had finished their final names back, unchanged.
+    /// Renames files that another process had finished back to their final names, without changing
+    /// them.
     func restore() throws(FileError) {
         try names.finish()
         try vectors?.finish()

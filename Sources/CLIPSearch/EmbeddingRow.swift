@@ -6,7 +6,7 @@ extension EmbeddingWriter {
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - name: The name of the row.
-    ///   - fields: Further members of the object; the values are JSON.
+    ///   - fields: Additional members of the object; the values are JSON in UTF-8.
     ///   - vector: The vector; omitted if nil.
     /// - Returns: The object as UTF-8, without a newline.
     package static func object(
@@ -23,7 +23,8 @@ extension EmbeddingWriter {
         Array("{\"\(kind)\":".utf8) + name.quoted
     }
 
-    /// Returns the beginning of a row, up to the fourth unescaped quote of its line.
+    /// Returns the beginning that identifies a row from its line: the bytes up to the fourth
+    /// unescaped quote.
     static func beginning(ofLine line: [UInt8]) -> [UInt8] {
         var isEscaped = false
         var quotes = 0

@@ -15,7 +15,7 @@ extension EmbeddingWriter {
             || orIsBegun && GrowingFile.isBegun(path: path.bytes)
     }
 
-    /// Refuses to resume with a shard if its files are missing in part, or a later shard exists.
+    /// Throws if the shard to resume with has vectors but no names, or if a later shard exists.
     func checkIsLast(_ number: Int) throws(FileError) {
         guard isThere(file(number + 1), orIsBegun: true) || isThere(file(number)) else { return }
         throw FileError(
@@ -24,7 +24,8 @@ extension EmbeddingWriter {
                 """, isDamage: true)
     }
 
-    /// Refuses a folder without a `.job` file as complete if one of its shards is unfinished.
+    /// Throws if a folder of shards has an unfinished shard, although no `.job` file describes its
+    /// job.
     func checkHasNoParts() throws(FileError) {
         guard case .shards = layout else { return }
         var number = 0
@@ -32,8 +33,8 @@ extension EmbeddingWriter {
         guard GrowingFile.isBegun(path: file(number).bytes) else { return }
         throw FileError(
             reason: """
-                \(file(number)) was begun and not finished, and the file of its job is missing: \
-                remove the folder to begin anew
+                \(file(number)) is unfinished, and the `.job` file that describes its job is \
+                missing: remove the folder to begin anew
                 """, isDamage: true)
     }
 

@@ -14,10 +14,10 @@ internal import Tensors
 /// if !writer.isWhole { try writer.finish() }
 /// ```
 ///
-/// Until `finish`, the names of the files end in `.partial`, and a `.job` file beside them
+/// Unfinished files have the suffix `.partial`, and until `finish` a `.job` file beside them
 /// describes the job. If the process ends early, another writer continues after the last complete
-/// row. A record names the model: `x.model.json` beside `x.npy`, `clip-model.json` in a folder of
-/// shards.
+/// row. A model record names the model: `x.model.json` beside `x.npy`, `clip-model.json` in a
+/// folder of shards.
 ///
 /// A writer is used by one thread at a time.
 public final class EmbeddingWriter {
@@ -28,7 +28,8 @@ public final class EmbeddingWriter {
         /// NumPy's `.npy`, float32 [rows, dimension], and the names in JSON Lines: `x.names.jsonl`
         /// beside `x.npy`.
         case npy
-        /// A folder of such pairs with the given number of rows each: `00000.npy`, `00001.npy` …
+        /// A folder of such pairs of files, with the given number of rows each: `00000.npy`,
+        /// `00001.npy` …
         case shards(rows: Int)
 
         var description: String {
@@ -64,12 +65,13 @@ public final class EmbeddingWriter {
     ///   - path: The path of the file, or of the folder of shards.
     ///   - layout: The format of the rows.
     ///   - dimension: The number of dimensions of each vector.
-    ///   - job: A description of the job: the model and the options. Rows of different jobs do not
-    ///     belong together.
-    ///   - model: The model that makes the vectors, to be recorded beside `.npy`.
-    ///   - resuming: True to continue the unfinished rows of the same job.
+    ///   - job: A description of the job, such as its model and options. Only a job with the same
+    ///     description can be resumed.
+    ///   - model: The model that makes the vectors, to be written to the model record; nil for no
+    ///     record.
+    ///   - resuming: True to continue an unfinished job that has the same description.
     /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
-    ///   `.otherJob` if it is another job, else `.unwritable`.
+    ///   `.otherJob` if it has another description, else `.unwritable`.
     package init(
         path: FilePath, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool
@@ -90,7 +92,7 @@ public final class EmbeddingWriter {
                 (try? FileStatus(path: file.bytes)) != nil, (try? ModelRecord(file)) == nil
             {
                 throw FileError(
-                    reason: "\(file) is in the place of the record of the model, and is not one")
+                    reason: "\(file) exists and is not a model record: remove it")
             }
             let status = try? FileStatus(path: first.bytes)
             guard status?.isFolder != true else {
@@ -122,8 +124,8 @@ public final class EmbeddingWriter {
             }
             if case .shards = layout { isWhole = false } else { isWhole = isThere && !isBegun }
             if isWhole && layout == .jsonLines && old == description {
-                // A finished job removes its `.job` file first, so this file got its name too early
-                // and is continued.
+                // A finished job removes its `.job` file first, so this file got its final name too
+                // early and is continued.
                 try reopen([path])
                 isWhole = false
             }
@@ -142,7 +144,8 @@ public final class EmbeddingWriter {
 
     /// Returns the content of a `.job` file; nil if there is none.
     ///
-    /// A file that cannot be read is an error, because it may belong to rows that took hours.
+    /// A file that cannot be read is an error, because it may belong to rows that took hours to
+    /// compute.
     private static func description(of jobFile: FilePath) throws(FileError) -> [UInt8]? {
         do throws(FileError) {
             return try readFile(path: jobFile.bytes, limit: 1 << 20)
@@ -152,8 +155,8 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// Refuses a file with its final name but without the header that is written before it gets
-    /// that name.
+    /// Throws if a `.npy` file with its final name does not have the header that its size and
+    /// dimension require.
     private func checkIsWhole(_ file: FilePath) throws(FileError) {
         guard layout != .jsonLines else { return }
         let size = try FileStatus(path: file.bytes).size
@@ -172,10 +175,10 @@ public final class EmbeddingWriter {
     /// The second line of a `.job` file whose rows have checksums; version 0.1 wrote none.
     private static let checksumLine = Array("checksums\n".utf8)
 
-    /// Begins a new job, which replaces the rows of other ones.
+    /// Begins a new job, which replaces the rows of earlier ones.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
         if case .shards = layout, isThere {
-            throw FileError(reason: "the folder holds embeddings already")
+            throw FileError(reason: "the folder already contains embeddings")
         }
         // The `.job` file comes last: once it exists, the rows belong to the job.
         try openPart(number: 0).clear()
@@ -185,7 +188,7 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
+    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".
@@ -200,7 +203,7 @@ public final class EmbeddingWriter {
     /// - Parameters:
     ///   - kind: "image" or "text".
     ///   - name: The name of the row.
-    ///   - fields: Further members of the JSON object; the values are JSON.
+    ///   - fields: Additional members of the JSON object; the values are JSON in UTF-8.
     ///   - vector: The vector of the row.
     /// - Throws: `EmbeddingFileError.wrongDimension` or `.unwritable`.
     package func append(
@@ -248,8 +251,8 @@ public final class EmbeddingWriter {
     public func finish() throws(EmbeddingFileError) {
         try writing { () throws(FileError) in
             let part = try currentPart()
-            // Vectors without a record can be read; with the record of others they would be
-            // compared wrongly.
+            // Vectors without a model record can be read; with the record of other vectors they
+            // would be compared wrongly.
             if let file = Self.modelFile(path, layout), (try? FileStatus(path: file.bytes)) != nil {
                 try removeFile(file.bytes)
             }
@@ -300,7 +303,7 @@ public final class EmbeddingWriter {
         isReopened = true
     }
 
-    /// Reads the rows of earlier writers, and opens the part that they were writing.
+    /// Reads the rows of earlier writers, and opens the unfinished file to continue it.
     private func readRows(hasSums: Bool) throws(FileError) {
         var number = 0
         var isRenamed = false

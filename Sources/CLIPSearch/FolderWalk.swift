@@ -5,7 +5,7 @@ internal import Tensors
 ///
 /// Files without a suffix of JPEG, PNG or WebP, hidden files and folders, and folders with a file
 /// `.clip-ignore` are skipped. Links are followed, but no folder is entered twice. A folder that
-/// cannot be listed is an element of its own.
+/// cannot be listed yields an element `.unreadable`.
 package struct FolderWalk: Sequence, IteratorProtocol {
     /// The suffixes of image files, in lower case.
     package static let imageExtensions: Set<String> = [
@@ -23,10 +23,10 @@ package struct FolderWalk: Sequence, IteratorProtocol {
         case dangling(FilePath)
     }
 
-    /// The image files so far in unsupported formats.
+    /// The numbers of files found so far in unsupported image formats.
     package private(set) var skipped = SkippedFormats()
 
-    /// The paths to look at, the next one last.
+    /// The paths still to visit, the next one last.
     private var waiting: [(path: FilePath, isFolder: Bool?)]
     private var entered: Set<Folder> = []
     private let root: FilePath
@@ -39,7 +39,7 @@ package struct FolderWalk: Sequence, IteratorProtocol {
     /// Begins a walk at a folder.
     package init(_ root: FilePath) { (self.root, waiting) = (root, [(root, isFolder: true)]) }
 
-    /// The next image, error or dangling link.
+    /// Returns the next image, unreadable path or dangling link; nil at the end.
     package mutating func next() -> Element? {
         while let (path, isFolder) = waiting.popLast() {
             let ending = path.pathExtension

@@ -43,7 +43,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
 
     /// The sources to read, the next one last.
     private var sources: [Source]
-    // The sources that are being read. At most one of the first two is set; the last list names it.
+    // The sources that are being read. Of the folder and the archive, at most one is set; if there
+    // are lists, the last one may have named it.
     private var folder: FolderWalk?
     private var archive: WebDataset?
     private var lists: [List] = []
@@ -52,7 +53,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     /// The skipped files of folders and archives that were read to their ends.
     private var skippedBefore = SkippedFormats()
 
-    /// The image files in folders and archives so far in unsupported formats.
+    /// The numbers of files found so far in unsupported image formats, in folders and archives.
     public var skipped: SkippedFormats {
         var all = skippedBefore
         if let folder { all += folder.skipped }
@@ -60,7 +61,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return all
     }
 
-    /// Makes a stream of the images of some sources, in their order.
+    /// Creates a stream of the images of the given sources, in order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
 
     /// Returns the number of images; nil if archives or standard input would have to be read.
@@ -84,11 +85,11 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return !status.isFolder
     }
 
-    /// The reason why a line of a list of names is refused.
+    /// The error for a NUL byte in a newline-separated list of names.
     package static let foundNULs = "expected names that end with a newline, found NUL bytes"
 
-    /// Returns true if a word is meant as the path of an image: it is an existing file, or begins
-    /// with `.` or `/` and has the suffix of an image.
+    /// Returns true if an argument is probably the path of an image: it is an existing file, or
+    /// begins with `.` or `/` and has the suffix of an image.
     package static func meansImage(_ word: FilePath) -> Bool {
         let names = [".", "/"].contains { word.bytes.starts(with: $0.utf8) }
         let isThere = (try? FileStatus(path: word.bytes))?.isFolder == false
@@ -117,8 +118,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
 
         /// Returns the next name, empty for an empty line; nil at the end.
         ///
-        /// - Throws: `FileError`, also if a line has a NUL byte, at which the system would cut the
-        ///   name.
+        /// - Throws: `FileError`, also if a line has a NUL byte, which would end the name for the
+        ///   system.
         mutating func next() throws(FileError) -> ArraySlice<UInt8>? {
             let end: UInt8 = isNULTerminated ? 0 : 10
             guard let line = try file.read(upTo: end) else { return nil }
@@ -159,7 +160,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     }
 
     private mutating func nextOfCurrent() -> Sample? {
-        // In place, because a copy of a walk copies all paths that it has yet to look at.
+        // The walk is advanced in place, because a copy of it would copy all paths that it has yet
+        // to visit.
         while let found = folder?.next() {
             switch found {
             case .file(let path): return Sample(path)
@@ -175,7 +177,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return nil
     }
 
-    /// Begins to read a source, and returns its only image, or the error, if there is one.
+    /// Begins to read a source; returns a sample if the source is a single image or cannot be read,
+    /// else nil.
     private mutating func open(_ source: Source) -> Sample? {
         switch source.place {
         case .path(let path): return open(path)
@@ -230,7 +233,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
 extension Sample {
     /// Reads and decodes the image.
     ///
-    /// - Parameter options: The limits and choices of decoding.
+    /// - Parameter options: The limits and options of decoding.
     /// - Returns: The decoded image.
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
     public func image(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
@@ -261,6 +264,6 @@ extension FilePath {
         try imageFile(path: bytes, name: description, memoryLimit: memoryLimit)
     }
 
-    /// True if the path has wildcards of the shell.
+    /// True if the path contains shell wildcards.
     fileprivate var isPattern: Bool { bytes.contains { "*?[".utf8.contains($0) } }
 }

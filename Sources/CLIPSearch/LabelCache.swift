@@ -2,16 +2,17 @@ package import Files
 package import CLIP
 internal import Tensors
 
-/// A cache on disk of label embeddings, by model, its options, templates and labels.
+/// A cache of label embeddings on the disk; the model, its options, the templates and the labels
+/// are the key.
 package struct LabelCache: Sendable {
     private let folder: FilePath
 
-    /// Uses a folder as the cache; it is made when the first file is written.
+    /// Creates a cache in a folder, which is made when the first file is written.
     package init(folder: FilePath) { self.folder = folder }
 
     /// Makes a classifier from cached label embeddings, or encodes the labels and caches them.
     ///
-    /// If they cannot be stored, they are encoded again the next time.
+    /// If the embeddings cannot be stored, the labels are encoded again the next time.
     ///
     /// - Parameters:
     ///   - model: The model that encodes the labels.

@@ -11,26 +11,26 @@ internal import Tensors
 public struct ModelRecord: Sendable, Hashable, Codable {
     /// The absolute path of the weights, or a name such as `ViT-B/32`.
     ///
-    /// The first format stored a path as it was typed, which may be relative.
+    /// Files of older versions store a path as it was typed, which may be relative.
     public var name: String
     /// The model's `fingerprint`: vectors are comparable only if fingerprints are equal.
     public var fingerprint: String
     /// The number of dimensions of each vector.
     public var dimension: Int
-    /// The arithmetic that computed the vectors.
+    /// The precision with which the vectors were computed.
     public var precision: Precision
-    /// The activation of the MLPs; nil in files of the first format, which did not store it.
+    /// The activation of the MLPs; nil in files of older versions, which do not store it.
     public var activation: Activation?
-    /// The side of the images, in pixels; nil in files of the first format.
+    /// The side of the model's square input images, in pixels; nil in files of older versions.
     public var resolution: Int?
-    /// True if the stored vectors have length 1; nil where that is not stored.
+    /// True if the stored vectors have L2 norm 1; nil if the file does not say.
     public var isNormalized: Bool?
 
     /// Makes the record of a model.
     ///
     /// - Parameters:
     ///   - model: The model that makes the vectors.
-    ///   - name: The name or absolute path that loads the model again.
+    ///   - name: The name or absolute path from which the model can be loaded again.
     public init(_ model: CLIPModel, name: String) {
         self.name = name
         fingerprint = model.fingerprint
@@ -84,7 +84,8 @@ extension ModelRecord {
         folder.appending("clip-model.json".utf8)
     }
 
-    /// Reads the record of the vectors in a `.npy` file; nil if there is none.
+    /// Reads the model record beside a `.npy` file or, for a shard, in its folder; nil if there is
+    /// none.
     ///
     /// - Throws: `FileError` if the record cannot be read or is damaged.
     static func read(besideNPY path: FilePath) throws(FileError) -> ModelRecord? {
@@ -111,8 +112,8 @@ extension ModelRecord {
         else {
             throw FileError(
                 reason: """
-                    \(path), which names the model of its vectors, is damaged: remove that file \
-                    and name the model
+                    the model record \(path) is damaged: remove it, and specify the model that \
+                    made the vectors
                     """)
         }
         self.init(
@@ -143,7 +144,7 @@ extension ModelRecord {
 // MARK: in an index
 
 extension IndexDatabase {
-    /// Returns the model of the index; nil if the index has not been begun.
+    /// Returns the model of the index; nil if nothing has been stored in the index yet.
     func modelRecord() throws(FileError) -> ModelRecord? {
         guard let fingerprint = try fact("fingerprint"), let name = try fact("model"),
             let precision = try fact("precision").flatMap(Precision.init),
@@ -155,7 +156,9 @@ extension IndexDatabase {
             resolution: try fact("resolution").flatMap { Int($0) })
     }
 
-    /// Stores the options that load the model again; the first format did not store all of them.
+    /// Stores the name, activation and resolution with which the model can be loaded again.
+    ///
+    /// Older versions did not store all of them.
     func setModel(_ record: ModelRecord) throws(FileError) {
         try setFact("model", record.name)
         if let activation = record.activation { try setFact("activation", activation.rawValue) }

@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// Returns a file in NumPy's `.npy` format: float32 in row-major order.
+/// Returns the bytes of a file in NumPy's `.npy` format: float32 in row-major order.
 package func npy(_ values: [Float], shape: [Int]) -> [UInt8] {
     npyHeader(shape: shape) + littleEndianBytes(of: values)
 }

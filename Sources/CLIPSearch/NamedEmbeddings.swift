@@ -26,11 +26,11 @@ public struct NamedEmbeddings: Sendable {
     ///
     /// - Parameter dimension: The number of dimensions of each vector, at least 1.
     public init(dimension: Int) {
-        precondition(dimension > 0, "vectors of \(dimension) numbers")
+        precondition(dimension > 0, "expected at least 1 dimension, found \(dimension)")
         self.dimension = dimension
     }
 
-    /// Appends a vector of any norm.
+    /// Appends a vector, which may have any norm, under a name.
     ///
     /// - Throws: `VectorError.wrongDimension`.
     package mutating func append(_ name: FilePath, _ vector: [Float]) throws(VectorError) {
@@ -44,9 +44,9 @@ public struct NamedEmbeddings: Sendable {
     /// - Parameters:
     ///   - vector: The query, of any norm but 0.
     ///   - top: The largest number of vectors to return.
-    ///   - threshold: The least cosine.
+    ///   - threshold: The least cosine of a match.
     ///   - threads: The number of threads; all cores of the process if nil.
-    /// - Returns: The matches, `path` being the name.
+    /// - Returns: The matches; `path` is the name of the vector.
     /// - Throws: `VectorError` if `vector` has another dimension, is zero, or contains NaN or
     ///   infinity.
     /// - Complexity: O(count · `dimension`).
@@ -82,10 +82,10 @@ public struct NamedEmbeddings: Sendable {
     /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 [rows, dimension], and the
     /// names beside them.
     ///
-    /// Without a file of names, the rows are named by their numbers.
+    /// Without a file of names, the rows are named by their numbers, from 0.
     ///
-    /// - Throws: `CLIPError.unreadableFile` for any other array, and if the number of names is not
-    ///   the number of rows.
+    /// - Throws: `CLIPError.unreadableFile` for an array of another type or shape, for NaN or
+    ///   infinity, and if there is not one name for each row.
     package init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
             let file = try MappedFile(path: path.bytes)
@@ -100,8 +100,8 @@ public struct NamedEmbeddings: Sendable {
                 throw FileError(
                     reason: """
                         its vectors have \(dimension) dimensions, but \
-                        \(ModelRecord.file(besideNPY: path)) is of a model with \
-                        \(model.dimension): it belongs to other vectors; remove it
+                        \(ModelRecord.file(besideNPY: path)) names a model with \
+                        \(model.dimension): remove that file if it belongs to other vectors
                         """)
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)
@@ -124,7 +124,7 @@ public struct NamedEmbeddings: Sendable {
         }
     }
 
-    /// Returns the offset of the values in bytes, and the shape, from the header.
+    /// Parses the header; returns the byte offset of the values, and the shape.
     private static func shape(
         of file: MappedFile
     ) throws(FileError) -> (offset: Int, rows: Int, dimension: Int) {

@@ -38,9 +38,9 @@ extension IndexUpdate {
     /// - Parameters:
     ///   - folder: The path of the folder.
     ///   - model: The model that encodes the images.
-    ///   - modelName: The name or absolute path that loads the model again.
-    ///   - decoding: The limits and choices of decoding.
-    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
+    ///   - modelName: The name or absolute path from which the model can be loaded again.
+    ///   - decoding: The limits and options of decoding.
+    ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
     ///   - isVerifying: True to read every file and compare its digest, not only if its size or
     ///     times have changed, and to compare the index with its checksums.
@@ -76,7 +76,7 @@ extension ImageCollection.Source {
     /// Returns an image, a folder with its subfolders, a tar archive, or a shell pattern as a
     /// source.
     ///
-    /// A path is a pattern, such as `photos/*.jpg`, only if nothing has that name.
+    /// A path is a pattern, such as `photos/*.jpg`, only if no file or folder has that name.
     public static func path(_ path: String) -> Self { .path(FilePath(path)) }
 
     /// Returns the source at a path that is given as bytes, which need not be UTF-8.
@@ -91,7 +91,7 @@ extension ImageCollection.Source {
     /// Returns the paths in a list file as a source.
     ///
     /// - Parameters:
-    ///   - path: The path of the list; each entry may be anything that `path` takes.
+    ///   - path: The path of the list; each entry may be anything that the source `path` accepts.
     ///   - isNULTerminated: True if entries end with NUL, false if with a newline.
     /// - Returns: The source.
     public static func list(_ path: String, isNULTerminated: Bool = false) -> Self {
@@ -115,8 +115,8 @@ extension TextCollection {
 }
 
 extension TextCollection.Format {
-    /// Makes the format of a column of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file; nil for any
-    /// other suffix.
+    /// Creates the format of a column, or of a JSON key, by the suffix of the file: `.csv`, `.tsv`,
+    /// `.jsonl` or `.ndjson`; nil for any other suffix.
     public init?(column: String, of path: String) { self.init(column: column, of: FilePath(path)) }
 }
 
@@ -127,11 +127,12 @@ extension EmbeddingWriter {
     ///   - path: The path of the file, or of the folder of shards.
     ///   - layout: The format of the rows.
     ///   - dimension: The number of dimensions of each vector.
-    ///   - job: A description of the job. Rows of different jobs do not belong together.
-    ///   - model: The model that makes the vectors, to be recorded beside `.npy`.
-    ///   - resuming: True to continue the unfinished rows of the same job.
+    ///   - job: A description of the job. Only a job with the same description can be resumed.
+    ///   - model: The model that makes the vectors, to be written to the model record; nil for no
+    ///     record.
+    ///   - resuming: True to continue an unfinished job that has the same description.
     /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
-    ///   `.otherJob` if it is another job, else `.unwritable`.
+    ///   `.otherJob` if it has another description, else `.unwritable`.
     public convenience init(
         path: String, layout: Layout, dimension: Int, job: String, model: ModelRecord? = nil,
         resuming: Bool = false
@@ -141,7 +142,7 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Returns true if an earlier writer wrote a row of this name, and counts that row as used.
+    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
     ///
     /// Call it once for each input, in order, and append a row only if it returns false. If n rows
     /// of a name were written, the first n calls with that name return true.
@@ -152,7 +153,8 @@ extension EmbeddingWriter {
     /// - Returns: True if the row exists already; false if it must be appended.
     public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
-    /// Does the same for a name that is given as bytes.
+    /// Returns true if an earlier writer wrote a row of this name, which is given as bytes; each
+    /// such row is counted once.
     public func takeRow(_ kind: String, _ name: [UInt8]) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.
@@ -179,7 +181,7 @@ extension EmbeddingWriter {
 }
 
 extension NamedEmbeddings {
-    /// Appends a vector of any norm.
+    /// Appends a vector, which may have any norm, under a name.
     ///
     /// - Parameters:
     ///   - name: The name of the row.
@@ -199,9 +201,9 @@ extension NamedEmbeddings {
     /// Reads vectors that NumPy or `EmbeddingWriter` wrote, float32 [rows, dimension], and the
     /// names beside them.
     ///
-    /// Without a file of names, the rows are named by their numbers.
+    /// Without a file of names, the rows are named by their numbers, from 0.
     ///
-    /// - Throws: `CLIPError.unreadableFile` for any other array, and if the number of names is not
-    ///   the number of rows.
+    /// - Throws: `CLIPError.unreadableFile` for an array of another type or shape, for NaN or
+    ///   infinity, and if there is not one name for each row.
     public init(npy path: String) throws(CLIPError) { try self.init(npy: FilePath(path)) }
 }

@@ -2,10 +2,11 @@ internal import Tensors
 
 /// A uniform random sample of a sequence of any length, of which only the sample is in memory.
 ///
-/// Algorithm R: for the nth element, counted from 1, a random number below n is drawn; if it is
-/// below `size`, the element replaces the one at that index. The first `size` elements draw none.
-/// Random numbers are those of SplitMix64, multiplied by n, the upper 64 of the 128 bits. So the
-/// sample depends only on the seed and the number of elements, on every machine.
+/// Algorithm R: the first `size` elements are kept. For each later one, the nth of the sequence
+/// counted from 1, a random number below n is drawn; if it is below `size`, the element replaces
+/// the one at that index. The random number is the upper half of the 128-bit product of n and a
+/// number from SplitMix64. So the sample depends only on the seed and the number of elements, on
+/// every machine.
 ///
 /// Source: Vitter 1985, "Random Sampling with a Reservoir".
 package struct Reservoir<Element> {
@@ -20,12 +21,12 @@ package struct Reservoir<Element> {
     ///   - size: The number of elements to keep, at least 1; a shorter sequence is kept whole.
     ///   - seed: The seed of the random numbers.
     package init(size: Int, seed: UInt64) {
-        precondition(size > 0, "a sample of \(size)")
+        precondition(size > 0, "expected a sample of at least 1 element, found \(size)")
         self.size = size
         random = SplitMix64(state: seed)
     }
 
-    /// Takes the next element of the sequence.
+    /// Adds the next element of the sequence, which may replace one in the sample.
     package mutating func add(_ element: Element) {
         seen += 1
         guard kept.count == size else {

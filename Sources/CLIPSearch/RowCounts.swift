@@ -1,7 +1,7 @@
 internal import Files
 internal import Tensors
 
-/// A multiset of rows, of which only digests are in memory.
+/// A multiset of rows that stores only their digests.
 struct RowCounts {
     private var counts: [Digest: Int] = [:]
 

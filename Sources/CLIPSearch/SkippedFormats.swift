@@ -9,7 +9,7 @@ public struct SkippedFormats: Sendable, Hashable, Codable {
     /// The number of files of each format, such as `["HEIC": 3, "GIF": 2]`.
     public private(set) var counts: [String: Int] = [:]
 
-    /// Makes counts of no files.
+    /// Creates counts without any file.
     public init() {}
 
     /// The number of files of all formats.

@@ -19,7 +19,7 @@ struct TarReader {
     }
 
     private let file: InputFile
-    /// The number of bytes of the last member that are left, including its padding.
+    /// The number of unread bytes of the last member, including its padding.
     private var unread = 0
     private static let blockSize = 512
 
@@ -55,7 +55,9 @@ struct TarReader {
             let stated = extended["size"].flatMap { Int(String(decoding: $0, as: UTF8.self)) }
             let size = stated ?? header.size
             guard (0...(1 << 60)).contains(size) else {
-                throw Failure(reason: "a file in it would have \(size) bytes", isBetweenFiles: true)
+                throw Failure(
+                    reason: "the header of a file in it states an impossible size, \(size) bytes",
+                    isBetweenFiles: true)
             }
             unread = size.roundedUp(to: Self.blockSize)
             switch header.type {
@@ -132,7 +134,7 @@ private struct Header {
     let size: Int
     let type: UInt8
 
-    /// Parses a block; nil if its checksum is wrong.
+    /// Parses a header block; nil if its checksum is wrong or a number is malformed.
     init?(_ block: [UInt8]) {
         var sum = 0
         for (index, byte) in block.enumerated() {

@@ -20,8 +20,8 @@ public struct TextCollection {
         /// A string member of JSON Lines, one object per line.
         case jsonLines(key: String)
 
-        /// Makes the format of a column of a `.csv`, `.tsv`, `.jsonl` or `.ndjson` file; nil for
-        /// any other suffix.
+        /// Creates the format of a column, or of a JSON key, by the suffix of the file: `.csv`,
+        /// `.tsv`, `.jsonl` or `.ndjson`; nil for any other suffix.
         package init?(column: String, of path: FilePath) {
             switch path.pathExtension {
             case "csv": self = .separated(by: UInt8(ascii: ","), column: column)
@@ -60,7 +60,8 @@ public struct TextCollection {
                         throw FileError(reason: "it has no column \"\(name)\": it is empty")
                     }
                     let there = names.map { "\"\($0)\"" }.joined(separator: ", ")
-                    throw FileError(reason: "it has no column \"\(name)\", but \(there)")
+                    throw FileError(
+                        reason: "it has no column \"\(name)\", but the columns \(there)")
                 }
                 self.column = column
             }
@@ -71,8 +72,9 @@ public struct TextCollection {
 
     /// Returns the next text; nil at the end.
     ///
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, or a record is malformed.
-    ///   Later records may be read after that; `isAtEnd` is true if there are none.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or a record is malformed.
+    ///   After a record without the column or key, later records can be read; after most other
+    ///   errors, `next` returns nil.
     public mutating func next() throws(CLIPError) -> String? {
         do throws(FileError) {
             switch format {
@@ -82,7 +84,7 @@ public struct TextCollection {
                 guard let record = try record(separator) else { return nil }
                 guard record.indices.contains(column) else {
                     throw FileError(
-                        reason: "the record that ends in line \(line) has no \"\(name)\"")
+                        reason: "the record that ends in line \(line) has no column \"\(name)\"")
                 }
                 return record[column]
             case .jsonLines(let key):
@@ -92,7 +94,7 @@ public struct TextCollection {
                 let object = try? JSONValue(parsing: Array(text.utf8))
                 guard case .string(let value) = object?[key] else {
                     throw FileError(
-                        reason: "line \(line) is not a JSON object with a text \"\(key)\"")
+                        reason: "line \(line) is not a JSON object with a string \"\(key)\"")
                 }
                 return value
             }
@@ -101,7 +103,8 @@ public struct TextCollection {
         }
     }
 
-    /// The number of bytes at the beginning whose lines are checked before the first is returned.
+    /// The number of bytes at the beginning that are checked for invalid UTF-8 when the file is
+    /// opened.
     private static let checkedBytes = 1 << 14
 
     /// Throws if one of the first lines of a file is not UTF-8.
@@ -115,10 +118,10 @@ public struct TextCollection {
         }
     }
 
-    /// True if nothing is left: at the end of the file, and after an error that ends it.
+    /// True after an error after which `next` returns only nil.
     package var isAtEnd: Bool { hasEnded }
 
-    /// Reads a line; after an error the file is at its end.
+    /// Reads a line; after an error, no further line is returned.
     private mutating func readLine() throws(FileError) -> [UInt8]? {
         guard !hasEnded else { return nil }
         do throws(FileError) {

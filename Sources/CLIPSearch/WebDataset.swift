@@ -5,12 +5,13 @@ internal import Tensors
 /// The samples of a WebDataset shard: a tar archive in which adjacent files with the same name up
 /// to the first dot form a sample, such as `0001.jpg`, `0001.cls`, `0001.txt` and `0001.json`.
 ///
-/// The archive is read as a stream. A truncated archive gives all complete samples, which are those
-/// with the suffixes of the first one, and then an unreadable sample that names what was lost.
+/// The archive is read as a stream. A truncated archive yields its complete samples, and then an
+/// unreadable sample that names what was lost. The last sample counts as complete if it has the
+/// suffixes of the first one.
 ///
 /// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 package struct WebDataset: Sequence, IteratorProtocol {
-    /// The image files so far in unsupported formats.
+    /// The numbers of files found so far in unsupported image formats.
     package private(set) var skipped = SkippedFormats()
 
     private let name: FilePath
@@ -67,7 +68,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
                 if error.isBetweenFiles && isLikeFirst { finishSample() }
                 let parts = waiting.map(\.name) + (error.isBetweenFiles ? [] : [reading])
                 let lost = parts.last.map { "; the sample of \($0) is lost" } ?? ""
-                let reason = "\(error.reason), after \(count) whole samples\(lost)"
+                let reason = "\(error.reason), after \(count) complete samples\(lost)"
                 ready.append(Sample(name, .unreadable(reason: reason)))
             }
         }

@@ -2,7 +2,7 @@ package import Files
 package import CLIP
 internal import Tensors
 
-/// Reads a whole file or, for nil, standard input.
+/// Reads a whole file, or standard input if the path is nil.
 ///
 /// - Parameters:
 ///   - path: The path of the file; standard input if nil.
@@ -23,7 +23,7 @@ package func readWhole(_ path: FilePath?, limit: Int) throws(CLIPError) -> [UInt
     }
 }
 
-/// Returns true if a path is written in place and not replaced: a device, a pipe, or an open
+/// Returns true if writing to a path does not replace the file there: a device, a pipe, or an open
 /// descriptor such as `/dev/fd/3`.
 package func isWrittenThrough(_ path: FilePath) -> Bool { Files.isWrittenThrough(path.bytes) }
 

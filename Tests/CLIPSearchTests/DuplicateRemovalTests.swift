@@ -87,7 +87,7 @@ import Testing
     @Test func nothingIsRemovedWithoutAKeptCopy() throws {
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         try files.removeItem(atPath: photos + "/kept.png")
-        try expectStays(copy, keeping: kept, says: "kept.png, which is kept, cannot be relied on")
+        try expectStays(copy, keeping: kept, says: "kept.png, cannot be verified")
     }
 
     /// Paths that a foreign index may have.
@@ -120,7 +120,7 @@ import Testing
             try image("link.png"), keeping: kept, says: "link.png is a symbolic link")
         try expectStays(
             try image("copy.png"), keeping: try image("link/z.png"),
-            says: "cannot be relied on")
+            says: "cannot be verified")
         #expect(exists("outside/z.png"))
     }
 
@@ -188,7 +188,7 @@ import Testing
         try folder.write("away/copy.png", "precious".utf8)
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let away = FilePath(folder.path + "/away")
-        try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
+        try expectStays(copy, keeping: kept, says: "already exists", .move(to: away))
         #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
         // Nothing is overwritten on undo either.
         try files.removeItem(atPath: folder.path + "/away/copy.png")

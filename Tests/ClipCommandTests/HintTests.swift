@@ -165,7 +165,7 @@ import Testing
         #expect(begun.status == 1, "\(begun.errors)")
         expectFailure(
             try clip("encode", image, "-o", "x.jsonl", "--model", "tiny"), status: 1,
-            says: "as x.jsonl.job states; continue it with --resume, or remove x.jsonl.job to")
+            says: "(see x.jsonl.job); continue it with --resume, or remove x.jsonl.job to")
         expectFailure(
             try clip(
                 "encode", image, "-o", "x.jsonl", "--resume", "--no-normalize", "--model", "tiny"),

@@ -265,7 +265,7 @@ import Testing
         try folder.write("x.model.json", "{\"mine\": 1}".utf8)
         expectFailure(
             try clip(["encode", "photos", "-o", "x.npy"]), status: 1,
-            says: "x.model.json exists and is not a record of a model; remove it or choose")
+            says: "x.model.json exists and is not a model record: remove it, or choose")
         #expect(!files.fileExists(atPath: folder.path + "/x.npy"))
     }
 

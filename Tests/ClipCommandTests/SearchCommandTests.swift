@@ -374,7 +374,7 @@ extension TemporaryFolder {
                 "bad.jsonl", "{\"image\": \"x\", \"text\": \"y\", \"references\": \"z\"}",
                 "a list of strings"
             ),
-            ("bad.csv", "image,text,reference\nx,y\n", "has no \"reference\""),
+            ("bad.csv", "image,text,reference\nx,y\n", "has no column \"reference\""),
             ("bad.csv", "image,caption\nx,y\n", "no column \"text\""),
         ] {
             try Data(content.utf8).write(to: URL(fileURLWithPath: "\(folder.path)/\(name)"))

@@ -4,9 +4,9 @@ internal import Tensors
 
 /// Moves or deletes duplicates in a folder, one at a time, after checking that nothing is lost.
 ///
-/// Immediately before, the file and the duplicate that is kept are read again. Both must be files
-/// in the folder itself, not links and not reached through a link, with the SHA-256 that the index
-/// has.
+/// Immediately before each action, the file and the duplicate to keep are read again. Both must be
+/// regular files inside the folder, not reached through links, and have the SHA-256 that the index
+/// states.
 package struct DuplicateRemoval {
     /// The action on a duplicate.
     package enum Action: Sendable {
@@ -30,8 +30,8 @@ package struct DuplicateRemoval {
     /// - Parameters:
     ///   - folder: The folder that was indexed.
     ///   - action: The action on each duplicate.
-    ///   - log: Opens the log, which gets a line before and after each action. It is called after
-    ///     the target folder was made.
+    ///   - log: A closure that opens the log; called after the target folder was made. The log gets
+    ///     a line before and after each action.
     /// - Throws: `RemovalError.failed` if the folder cannot be opened or the target cannot be made,
     ///   and the errors of `log`.
     package init(
@@ -61,17 +61,17 @@ package struct DuplicateRemoval {
         self.log = try log()
     }
 
-    /// Returns true if a path is below a folder; both are without links.
+    /// Returns true if a path is below a folder; both paths must be without symbolic links.
     private static func isBelow(_ folder: FilePath, _ path: FilePath) -> Bool {
         path != folder && path.bytes.starts(with: folder.appending([]).bytes)
     }
 
     private static let ignoreText = """
-        No index has the images of this folder: it holds duplicates that were moved here.
+        The images of this folder are not indexed: they are duplicates that were moved here.
 
         """
 
-    /// An open file that has the content that was indexed.
+    /// An open file whose content matches the index.
     private struct Proof {
         let file: OpenedFile
         let contents: [UInt8]
@@ -84,8 +84,8 @@ package struct DuplicateRemoval {
     /// - Parameters:
     ///   - image: The duplicate.
     ///   - other: The image that is kept.
-    /// - Throws: `RemovalError`. The image then is where it was, unless the error is
-    ///   `.unusableLog`, after which no further image may be removed.
+    /// - Throws: `RemovalError`. After `.unusableLog`, no further image may be removed; after any
+    ///   other error, the image is where it was.
     package func remove(
         _ image: IndexedImage, keeping other: IndexedImage
     ) throws(RemovalError) {
@@ -121,7 +121,7 @@ package struct DuplicateRemoval {
             let folders = try OpenFolder.components(of: proof.relative).dropLast()
             parent = try target.root.folder(folders, isMade: true)
             guard !parent.contains(proof.file.name) else {
-                throw FileError(reason: "\(to) is there already")
+                throw FileError(reason: "\(to) already exists")
             }
         } catch {
             throw .failed(path: image.file, step, reason: error.reason)
@@ -134,7 +134,7 @@ package struct DuplicateRemoval {
 
     private var step: RemovalError.Step { target == nil ? .delete : .move }
 
-    /// Runs an action between its two lines of the log.
+    /// Logs an intent, runs the action, and logs the outcome.
     private func record(
         _ entry: RemovalLog.Entry, of image: IndexedImage, _ body: () throws(FileError) -> Void
     ) throws(RemovalError) {
@@ -152,7 +152,7 @@ package struct DuplicateRemoval {
         if let failure { throw failure }
     }
 
-    /// Opens a file of the index, and checks that it has the content that was indexed.
+    /// Opens an indexed file, and checks that its content matches the index.
     ///
     /// - Parameters:
     ///   - file: The file to open.
@@ -180,7 +180,7 @@ package struct DuplicateRemoval {
             throw .refused(
                 path: image.file,
                 reason: isKept
-                    ? "\(file.file), which is kept, cannot be relied on: \(error.reason)"
+                    ? "the duplicate to keep, \(file.file), cannot be verified: \(error.reason)"
                     : error.reason)
         }
         guard let contents, file.digest.count == 32, sha256(contents) == file.digest else {

@@ -57,7 +57,7 @@ public struct FolderIndex: Sendable {
     private let reader: RowReader<IndexDatabase>
     private let pool: WorkspacePool
 
-    /// The version of the format; since 2, which followed version 0.1.0, it has checksums.
+    /// The version of the index format; version 2, introduced after release 0.1.0, added checksums.
     static let version = "2"
     static let oldVersion = "1"
 
@@ -110,7 +110,7 @@ public struct FolderIndex: Sendable {
     /// - Parameters:
     ///   - vector: An embedding by the model of the index, of any norm but 0.
     ///   - top: The largest number of images to return.
-    ///   - threshold: The least cosine.
+    ///   - threshold: The least cosine of a match.
     /// - Returns: The matches.
     /// - Throws: `IndexError`; `.invalidVector` if the vector has another dimension, is zero, or
     ///   contains NaN or infinity.
@@ -133,7 +133,7 @@ public struct FolderIndex: Sendable {
 
     /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
     ///
-    /// - Throws: `IndexError.unusable` if the index is damaged.
+    /// - Throws: `IndexError`; `.damaged` if a vector does not match its checksum.
     public func contents() throws(IndexError) -> Contents {
         try reading { () throws(FileError) in
             let (database, vectors) = (reader.database, reader.vectors)
@@ -169,7 +169,7 @@ public struct FolderIndex: Sendable {
         }
     }
 
-    /// Returns the files that could not be read when the index was last updated, by path.
+    /// Returns the files that could not be read when the index was last updated, ordered by path.
     ///
     /// - Throws: `IndexError`.
     public func failures() throws(IndexError) -> [IndexUpdate.Failure] {

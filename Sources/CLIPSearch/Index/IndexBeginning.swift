@@ -3,9 +3,10 @@ internal import CLIP
 internal import Tensors
 
 extension IndexUpdate {
-    /// Reads the state of the index, or begins it.
+    /// Reads the state of the index, or initialises an empty index.
     ///
-    /// - Returns: The error that names how the index and the update differ; nil if they agree.
+    /// - Returns: The error if the index was made with another model or other options than this
+    ///   update; else nil.
     func begin(
         with record: ModelRecord
     ) throws(FileError) -> IndexError? {
@@ -20,7 +21,7 @@ extension IndexUpdate {
         let isBegun = try database.fact("fingerprint") != nil
         if isBegun {
             let isOld = version == FolderIndex.oldVersion
-            // That version did not store a count.
+            // The old version did not store a count.
             if isOld { lastUpdateHasEnded = true }
             if !isOld && version == FolderIndex.version { try database.checkFacts() }
             if let other = try difference(
@@ -64,14 +65,15 @@ extension IndexUpdate {
 
     /// Reads the state of an index of the same model, and verifies it.
     ///
-    /// A sealed index, which nothing else has changed, and an unfinished rebuild, which was
-    /// verified when it was opened, are not verified.
+    /// Unless `isVerifying` is true, three kinds are not verified: an old index without checksums,
+    /// an index whose seal is intact, and an unfinished rebuild, which was verified when it was
+    /// opened.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
         let mapped = try database.mappedVectors(record.dimension, in: place)
         let isTrusted = isOld || replaced != nil || IndexSeal(place).isIntact
         if isVerifying || !isTrusted { try database.verify(mapped) }
         try rows.resume(database, rows: mapped.count)
-        // Version 0.1 wrote no checksums, and took every failure for a lasting one.
+        // Version 0.1 wrote no checksums, and treated every failure as permanent.
         try database.transaction { () throws(FileError) in
             for (id, file) in try database.filesWithoutSums() {
                 guard let row = file.row, row < mapped.count else {
@@ -84,7 +86,8 @@ extension IndexUpdate {
         }
     }
 
-    /// Returns the error that names how an index and its update differ; nil if they agree.
+    /// Returns the error if an index was made with another model or other options than its update;
+    /// else nil.
     private func difference(
         of identity: some Sequence<(String, String)>, _ record: ModelRecord,
         from database: IndexDatabase
@@ -111,10 +114,9 @@ extension IndexUpdate {
         return nil
     }
 
-    /// Ends a rebuild without a result if a folder could not be listed of which the old index has
-    /// images.
+    /// Stops a rebuild if a folder that has images in the old index could not be listed.
     ///
-    /// The images would be lost. The next rebuild continues this one.
+    /// The new index would lack these images. The next rebuild continues this one.
     func checkRebuild() {
         guard replaced != nil, !unlisted.isEmpty else { return }
         let path = FolderIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
@@ -124,7 +126,8 @@ extension IndexUpdate {
             return stop(
                 .unreadableFolder(
                     folder: folder.appending(path.bytes).description,
-                    reason: "\(reason); the old index, which has images of it, stays"))
+                    reason: "\(reason); the old index is kept, because it has images of this folder"
+                ))
         }
     }
 
@@ -146,7 +149,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Compares all of an index with its checksums, sealed or not.
+    /// Compares the whole index with its checksums, even if its seal is intact.
     ///
     /// - Throws: `FileError` if something is damaged.
     private static func verifyAll(

@@ -2,16 +2,16 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The SQLite database of a `FolderIndex`: the files, and the row of the vectors that each has.
+/// The SQLite database of a `FolderIndex`: the files, and the row of each file's vector.
 struct IndexDatabase: RowDatabase {
     static let fileName = "files.sqlite"
     static let table = "files"
 
-    /// A file that was read, or that could not be read.
+    /// The entry of a file in the folder, whether it could be read or not.
     struct File: RowEntry, Equatable {
         /// The path relative to the indexed folder.
         var path: FilePath
-        /// The size of the file in bytes when it was read.
+        /// The size of the file in bytes when it was read; -1 if unknown.
         var size: Int
         /// The modification time when it was read, in nanoseconds since 1970.
         var modified: Int
@@ -22,24 +22,24 @@ struct IndexDatabase: RowDatabase {
         /// The width and the height of the image, in pixels.
         var width = 0
         var height = 0
-        /// The reason why its content could not be read, as `StoredFailure` writes it.
+        /// The reason why the file could not be read, as `StoredFailure.text`; nil if it could.
         var failure: String?
         /// The status change time (ctime), in nanoseconds since 1970; nil if an older version wrote
         /// the index.
         var changed: Int?
-        /// The checksums of its vector and of the rest; nil if it has none, or if an older version
-        /// wrote the index.
+        /// The checksums of the file's vector and of the other columns; nil if it has no vector, or
+        /// if an older version wrote the index.
         var sums: RowSums?
 
         var name: [UInt8] { path.bytes }
     }
 
-    /// The placeholder for the path of the file in a stored reason of failure, because the folder
-    /// may be moved or named otherwise later.
+    /// The placeholder for the file's path in a stored failure; the folder may be moved or renamed
+    /// later.
     static let pathMark = "\u{FFFC}"
 
     let database: SQLite
-    /// False if an older version wrote the index.
+    /// True if entries may have checksums; false if an older version wrote the index.
     let hasSums: Bool
 
     init(path: FilePath, isForWriting: Bool) throws(FileError) {
@@ -77,7 +77,7 @@ struct IndexDatabase: RowDatabase {
         return try !database.run(sql, [.text(name)]).isEmpty
     }
 
-    /// Deletes all files and facts.
+    /// Deletes all entries and facts from the database.
     func clear() throws(FileError) {
         try database.run("DELETE FROM files")
         try database.run("DELETE FROM facts")
@@ -104,7 +104,7 @@ struct IndexDatabase: RowDatabase {
         try files(where: "path = ?", [.blob(path.bytes)]).first
     }
 
-    /// Returns the files at or below a path.
+    /// Returns the ids of the files at or below a path.
     func idsOfFiles(below path: FilePath) throws(FileError) -> [Int] {
         // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
         try database.run(
@@ -121,7 +121,8 @@ struct IndexDatabase: RowDatabase {
         return try !database.run(sql, [.integer(size)]).isEmpty
     }
 
-    /// Returns the files with this content that have vectors and are not marked as seen, by path.
+    /// Returns the files with this digest that have vectors and that this update has not found yet,
+    /// ordered by path.
     func unseenFiles(of digest: [UInt8]) throws(FileError) -> [(id: Int, file: File)] {
         try files(
             where: """
@@ -133,7 +134,7 @@ struct IndexDatabase: RowDatabase {
         try files(where: "row = ? ORDER BY path", [.integer(row)]).map(\.file)
     }
 
-    /// Returns the files of a folder that could not be read, by path, with the reasons.
+    /// Returns the files of a folder that could not be read, with the reasons, ordered by path.
     func failures(
         in folder: FilePath
     ) throws(FileError) -> [(path: FilePath, full: FilePath, reason: String, limit: ImageLimit?)] {
@@ -152,7 +153,7 @@ struct IndexDatabase: RowDatabase {
         return try files(where: rows, [.integer(number)]).map { ($0.id, $0.file) }
     }
 
-    /// Returns the files that have vectors, by path.
+    /// Returns the files that have vectors, ordered by path.
     func filesWithVectors() throws(FileError) -> [File] {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
     }
@@ -172,7 +173,8 @@ struct IndexDatabase: RowDatabase {
             "UPDATE files SET sums = ? WHERE id = ?", [.blob(sums.bytes), .integer(id)])
     }
 
-    /// Stores the entry of a file, replacing the entry `id` if given, and marks it as seen.
+    /// Stores the entry of a file, replacing the entry `id` if given, and marks it as found by this
+    /// update.
     func set(_ file: File, id: Int? = nil) throws(FileError) {
         let values: [SQLite.Value] = [
             .blob(file.path.bytes), .integer(file.size), .integer(file.modified),
@@ -205,7 +207,8 @@ struct IndexDatabase: RowDatabase {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the files that were not found, and returns how many of them had a known size.
+    /// Removes the entries of files that this update has not found, and returns the number of those
+    /// with a known size.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")

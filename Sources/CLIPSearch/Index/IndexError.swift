@@ -14,23 +14,23 @@ internal import Tensors
 public enum IndexError: Error, Hashable, Sendable {
     /// The folder has no index.
     case missing(folder: String)
-    /// The index was begun and holds nothing yet.
+    /// The index was created, but nothing has been stored in it yet.
     case empty(folder: String)
     /// The folder itself cannot be read.
     case unreadableFolder(folder: String, reason: String)
     /// The index cannot be read or written.
     case unusable(folder: String, reason: String)
-    /// The index has the format of another version.
+    /// The index has an unsupported format version.
     case otherVersion(folder: String)
     /// The files of the index do not match their checksums or each other.
     case damaged(folder: String, reason: String)
     /// The embeddings of the given model cannot be compared with those of the index.
     case otherModel(folder: String, stored: String, given: String)
-    /// The images of the index were decoded with other choices than the given ones.
+    /// The images of the index were decoded with other options than the given ones.
     case otherDecoding(folder: String, stored: IndexedDecoding, given: IndexedDecoding)
-    /// Another process updates the index.
+    /// Another process is updating the index.
     case busy(folder: String)
-    /// A vector cannot be searched for.
+    /// The query has the wrong dimension, is zero, or contains NaN or infinity.
     case invalidVector(VectorError)
 }
 
@@ -54,11 +54,11 @@ extension IndexError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .missing(let folder): "\(folder) has no index"
-        case .empty(let folder): "the index of \(folder) was begun and holds nothing yet"
+        case .empty(let folder): "the index of \(folder) was created, but holds nothing yet"
         case .unreadableFolder(let folder, let reason):
             "cannot read the folder \(folder): \(reason)"
         case .unusable(let folder, let reason): "cannot use the index of \(folder): \(reason)"
-        case .otherVersion(let folder): "the index of \(folder) has the format of another version"
+        case .otherVersion(let folder): "the index of \(folder) has an unsupported format version"
         case .damaged(let folder, let reason): "the index of \(folder) is damaged: \(reason)"
         case .otherModel(let folder, let stored, let given):
             """
@@ -70,7 +70,8 @@ extension IndexError: CustomStringConvertible {
             the index of \(folder) was made with \(stored.difference(from: given)), and vectors \
             made with \(given.difference(from: stored)) cannot be compared with its vectors
             """
-        case .busy(let folder): "another process updates the index of \(folder); wait for it"
+        case .busy(let folder):
+            "another process is updating the index of \(folder); wait for it to finish"
         case .invalidVector(let error): "\(error)"
         }
     }

@@ -3,11 +3,11 @@ internal import CLIP
 internal import Tensors
 
 extension IndexUpdate {
-    /// A file of the folder to read.
+    /// A file of the folder that the update has to read.
     struct Input: Sendable {
         /// The path relative to the folder.
         let path: FilePath
-        /// The entry of the file in the index.
+        /// The entry of the file in the index; nil if there is none.
         var known: (id: Int, file: IndexDatabase.File)?
         var status: FileStatus?
         /// The content, if it was read to recognise a moved file.
@@ -15,7 +15,7 @@ extension IndexUpdate {
         /// The reason why the file cannot be read, if it is already known.
         var failure: String?
 
-        /// Reads and decodes the file, unless its content is the one that was indexed.
+        /// Reads the file, and decodes it unless its content is the one that was indexed.
         func decoded(
             in folder: FilePath, _ options: RGBImage.DecodingOptions
         ) -> DecodedInput<Learned> {
@@ -44,7 +44,7 @@ extension IndexUpdate {
         }
     }
 
-    /// The facts that are known once a file has been read.
+    /// The properties of a file that are known once it has been read.
     struct Learned: Sendable {
         var digest: [UInt8]?
         var width = 0
@@ -59,7 +59,7 @@ extension IndexUpdate {
         return FilePath(path.bytes.dropFirst(prefix))
     }
 
-    /// Returns the file to read; nil if its content is known or nothing can be read.
+    /// Returns the file to read; nil if it is unchanged, moved, gone, or a dangling link.
     func input(for found: FolderWalk.Element) -> Input? {
         var result: Input?
         attempt { () throws(FileError) in
@@ -87,7 +87,7 @@ extension IndexUpdate {
     private func input(forFile full: FilePath) throws(FileError) -> Input? {
         let path = relative(full)
         var known = try database.file(at: path)
-        // The database does not know yet that the file of this entry has moved elsewhere.
+        // This entry belongs to a file that has moved elsewhere, which is not committed yet.
         if let id = known?.id, moved.contains(id) { known = nil }
         let status: FileStatus
         do throws(FileError) {
@@ -126,11 +126,11 @@ extension IndexUpdate {
         return nil
     }
 
-    /// Returns an entry with this content whose file is gone from its path, each entry at most
+    /// Returns an entry with the given digest whose file is gone from its path, each entry at most
     /// once.
     ///
-    /// The database is asked only once for each content and commit, because thousands of files may
-    /// be equal.
+    /// The database is queried once per digest between two commits, because thousands of files may
+    /// have the same content.
     private func takeMovedFile(
         of digest: [UInt8]
     ) throws(FileError) -> (id: Int, file: IndexDatabase.File)? {
@@ -201,7 +201,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Records a file whose times have changed, but not its content.
+    /// Records a file whose times have changed, while its content has not.
     private func takeUnchanged(
         _ known: (id: Int, file: IndexDatabase.File), _ input: Input
     ) throws(FileError) {
@@ -218,8 +218,8 @@ extension IndexUpdate {
 }
 
 extension CLIPError {
-    /// True if the file is damaged or in an unsupported format, so that only other content can be
-    /// read.
+    /// True if the content of the file is damaged or unsupported, so that reading it again would
+    /// fail again.
     fileprivate var isOfContent: Bool {
         if case .unreadableImage = self { true } else { false }
     }

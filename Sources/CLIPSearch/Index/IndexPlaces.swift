@@ -14,7 +14,7 @@ extension FolderIndex {
 
     /// Returns the folder of the index: `.clip-index`, or its target if it is a link.
     ///
-    /// With a link, the index lies on another disk, and is rebuilt there.
+    /// A link allows the index to be on another disk; it is then rebuilt there.
     static func mainPlace(in folder: FilePath) -> FilePath {
         let place = folder.appending(location)
         return target(ofLink: place) ?? place
@@ -22,7 +22,7 @@ extension FolderIndex {
 
     /// Returns the path that a link leads to, without links in it; nil if there is no link.
     ///
-    /// Its last component may be missing, because `replace` renames the folder.
+    /// The last component need not exist, because `replace` renames the folder.
     private static func target(ofLink link: FilePath, depth: Int = 0) -> FilePath? {
         guard depth < 40, isLink(link), let target = try? linkTarget(link.bytes) else { return nil }
         if let found = try? realPath(link.bytes) { return FilePath(found) }
@@ -51,15 +51,16 @@ extension FolderIndex {
 
     /// Returns the folder of the index to search; nil if there is none.
     ///
-    /// If a process ended between the two steps of `replace`, it is that of the old index.
+    /// If a process ended between the two renames of `replace`, the folder of the old index is
+    /// returned.
     static func place(in folder: FilePath) -> FilePath? {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         return IndexDatabase.exists(in: place) ? place : hasOldIndex(old) ? old : nil
     }
 
-    /// Returns true if a rebuild left the index that it replaces.
+    /// Returns true if an interrupted rebuild left the index that it was replacing.
     ///
-    /// Rebuilds leave no link there: a link came with the images.
+    /// A link is ignored: no rebuild leaves one, so it came with the images.
     private static func hasOldIndex(_ old: FilePath) -> Bool {
         !isLink(old) && IndexDatabase.exists(in: old)
     }
@@ -80,7 +81,7 @@ extension FolderIndex {
         }
     }
 
-    /// Returns true if a folder has an index, readable or not.
+    /// Returns true if a folder has an index, even if it cannot be read.
     package static func exists(in folder: FilePath) -> Bool { place(in: folder) != nil }
 
     /// Returns true if a rebuild of the index of a folder is unfinished.
@@ -101,7 +102,7 @@ extension FolderIndex {
 
     // MARK: replacing an index
 
-    /// Refuses a link `.clip-index` to a missing folder, which may be on a disk that is not
+    /// Throws if `.clip-index` is a link to a missing folder, which may be on a disk that is not
     /// mounted.
     static func checkLink(in folder: FilePath) throws(FileError) {
         let (place, target) = (folder.appending(location), mainPlace(in: folder))
@@ -127,13 +128,13 @@ extension FolderIndex {
             try? removeFolder(new.bytes)
             throw FileError(
                 reason: """
-                    \(place) is the root of a file system and cannot be replaced: move the index \
-                    into a folder of it
+                    \(place) is a mount point and cannot be replaced: move the index into a folder \
+                    on that file system
                     """)
         }
     }
 
-    /// Replaces the index, whose lock the caller holds, by a complete rebuild.
+    /// Replaces the index, whose lock the caller holds, with a finished rebuild.
     static func replace(in folder: FilePath) throws(FileError) {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         let new = newPlace(in: folder)
@@ -164,10 +165,11 @@ extension FolderIndex {
         }
     }
 
-    /// Removes an index; its files first, so that an interruption leaves no index.
+    /// Removes an index, its files before its folder, so that an interruption leaves no index.
     ///
-    /// Other files are moved to `other`; if that is nil, they are an error. Of a link only the link
-    /// itself is removed, because it may lead to files of the user.
+    /// Files that do not belong to an index are moved to `other`; if that is nil, they are an
+    /// error. If `place` is a link, only the link is removed, because it may lead to files of the
+    /// user.
     private static func remove(
         _ place: FilePath, movingOthersTo other: FilePath? = nil
     ) throws(FileError) {

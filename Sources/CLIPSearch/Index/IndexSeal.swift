@@ -4,8 +4,8 @@ internal import Tensors
 
 /// The sizes and times of the files of an index at the end of its last update.
 ///
-/// While they are unchanged, nothing else has written the files, and they are trusted. Otherwise
-/// all of the index is read and compared with its checksums when it is opened.
+/// While these are unchanged, the seal is intact: no other program has written the files, and they
+/// are trusted. Otherwise the whole index is compared with its checksums when it is opened.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
 
@@ -23,14 +23,14 @@ struct IndexSeal {
         lines = Set(String(decoding: bytes ?? [], as: UTF8.self).split(separator: "\n"))
     }
 
-    /// True if the database and the vectors are as an update left them.
+    /// True if the database and the vectors are as the last update left them.
     var isIntact: Bool {
         let log = try? FileStatus(path: place.appending(logName.utf8).bytes)
         let hasOtherLog = log.map { $0.size > 0 && !matches(logName) } ?? false
         return !hasOtherLog && matches(database) && matches("vectors.f32")
     }
 
-    /// True if a file is as an update left it.
+    /// Returns true if a file has the size and time that the seal states.
     func matches(_ file: String) -> Bool {
         Self.line(file, place).map { lines.contains($0[...]) } ?? false
     }
@@ -41,7 +41,7 @@ struct IndexSeal {
         }
     }
 
-    /// Seals an index, whose lock the caller holds.
+    /// Writes the seal of an index, whose lock the caller holds.
     static func write(
         _ place: FilePath, database: String = IndexDatabase.fileName
     ) throws(FileError) {

@@ -3,7 +3,7 @@ public import CLIP
 internal import Synchronization
 internal import Tensors
 
-/// Brings the index of a folder up to date, or makes it.
+/// Brings the index of a folder up to date, or creates it.
 ///
 /// ```swift
 /// let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
@@ -46,16 +46,16 @@ public final class IndexUpdate: @unchecked Sendable {
         public var unchanged = 0
         /// The number of new and changed images.
         public var encoded = 0
-        /// The number of known images with new paths.
+        /// The number of images that were found at new paths and not encoded again.
         public var moved = 0
         /// The number of images that were removed from the index.
         public var deleted = 0
-        /// All files that cannot be read, including those of earlier updates, by path.
+        /// All files that cannot be read, including those of earlier updates, ordered by path.
         public var failures: [Failure] = []
         /// The paths of dangling links, whose images stay in the index.
         public var danglingLinks: [String] { dangling.map(\.description) }
         package var dangling: [FilePath] = []
-        /// The image files in unsupported formats.
+        /// The numbers of files in unsupported image formats.
         public var skipped = SkippedFormats()
 
         private enum CodingKeys: String, CodingKey {
@@ -71,9 +71,10 @@ public final class IndexUpdate: @unchecked Sendable {
     let isVerifying: Bool
     let place: FilePath
     let database: IndexDatabase
-    /// The vectors of the index that a rebuild replaces, held as a lock against other updates.
+    /// The vector file of the index that a rebuild replaces, whose lock excludes other updates; nil
+    /// if no index is replaced.
     let replaced: GrowingFile?
-    /// The lock for all mutable state below, so that `keep` may be called at any moment.
+    /// The lock of all mutable state below, so that `keep` may be called at any moment.
     private let gate = Mutex(())
     var rows: RowWriter
     var summary = Summary()
@@ -82,7 +83,8 @@ public final class IndexUpdate: @unchecked Sendable {
     private var seen: [Int] = []
     /// The ids of files in `waiting` that have new paths.
     var moved: Set<Int> = []
-    /// The entries that may have moved, by digest, the next one last, as of the last commit.
+    /// The entries whose files may have moved, by digest, as of the last commit; the next candidate
+    /// is last.
     var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
     /// The relative paths of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
@@ -95,14 +97,14 @@ public final class IndexUpdate: @unchecked Sendable {
     /// The least number of rows for which quantised vectors make a search faster.
     var quantizingFrom = RowWriter.quantizingFrom
 
-    /// Opens the index of a folder for writing, or begins it.
+    /// Opens the index of a folder for writing, or creates it.
     ///
     /// - Parameters:
     ///   - folder: The path of the folder.
     ///   - model: The model that encodes the images.
-    ///   - modelName: The name or absolute path that loads the model again.
-    ///   - decoding: The limits and choices of decoding.
-    ///   - isRebuild: True to make a new index. The old one is searched until `run` has ended. An
+    ///   - modelName: The name or absolute path from which the model can be loaded again.
+    ///   - decoding: The limits and options of decoding.
+    ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
     ///   - isVerifying: True to read every file and compare its digest, not only if its size or
     ///     times have changed, and to compare the index with its checksums.
@@ -149,7 +151,8 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Scans the folder, encodes new and changed images, and commits the result.
     ///
-    /// - Parameter progress: Called for each file, with true if it was encoded.
+    /// - Parameter progress: Called for each file; `isEncoded` is true if the file had to be read
+    ///   to be encoded.
     /// - Returns: The numbers of images, and the failures.
     /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
     ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
@@ -206,7 +209,7 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Commits the results so far and ends a running update, for a process that is about to end.
     ///
-    /// Any thread may call it at any moment. After it, `run` does nothing more.
+    /// Any thread may call it at any moment. A `run` in progress then stops and throws an error.
     ///
     /// - Returns: The number of images in the index.
     public func keep() -> Int {
@@ -224,7 +227,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Removes the files that are gone from the index.
+    /// Commits, removes the entries of files that no longer exist, and completes the summary.
     private func finish() throws(FileError) {
         try commit()
         let database = database
@@ -240,7 +243,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Seals the index; a rebuilt index then replaces the old one.
+    /// Marks the update as complete and seals the index; a rebuilt index then replaces the old one.
     private func close() throws(FileError) {
         // To the next update, this shows that the last one was not interrupted.
         let database = database
@@ -258,7 +261,7 @@ public final class IndexUpdate: @unchecked Sendable {
     /// Quantises the vectors once there are many, and again when there are many more or the index
     /// is verified.
     ///
-    /// It takes long and changes nothing that `keep` uses, so it does not hold the gate.
+    /// The gate is not held, because quantising takes long and changes nothing that `keep` uses.
     private func quantize() {
         let (isStopped, rounding) = gate.withLock { _ in (stopped != nil, rows.rounding) }
         guard !isStopped, rounding.rows >= quantizingFrom,
@@ -294,7 +297,7 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Marks entries whose files were found unchanged.
+    /// Marks entries to keep, whose files were found unchanged or may still exist.
     func markSeen(_ ids: [Int]) throws(FileError) {
         seen += ids
         if seen.count >= 1000 { try commit() }
@@ -310,7 +313,7 @@ public final class IndexUpdate: @unchecked Sendable {
             try database.markSeen(seen)
         }
         (self.waiting, self.seen, lastCommit) = ([], [], .now)
-        // The database has these now, marked as seen.
+        // The database has these entries now, marked as seen.
         moved.removeAll(keepingCapacity: true)
         movedCandidates.removeAll(keepingCapacity: true)
     }

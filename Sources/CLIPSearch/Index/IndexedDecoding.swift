@@ -1,14 +1,15 @@
 public import CLIP
 
-/// The choices of decoding on which the vectors of an index depend.
+/// The decoding options on which the vectors of an index depend.
 ///
-/// Vectors of different choices are not comparable; `IndexError.otherDecoding` names both.
+/// Vectors made with different options are not comparable; `IndexError.otherDecoding` has both
+/// sets.
 public struct IndexedDecoding: Sendable, Hashable {
     /// The rules of resizing and cropping.
     public let rules: ImagePreprocessor.Rules
     /// True if the EXIF orientation is applied.
     public let appliesOrientation: Bool
-    /// True if 16-bit grey is reduced to its high byte.
+    /// True if 16-bit grey is scaled to 8 bits; false if values above 255 are clipped.
     public let scales16Bits: Bool
     /// True if images that end early are accepted.
     public let allowsTruncated: Bool
@@ -24,7 +25,7 @@ public struct IndexedDecoding: Sendable, Hashable {
         smallestSide = options.smallestSide ?? 0
     }
 
-    /// Reads the text that an index stores; nil for any other text.
+    /// Parses the text that an index stores; nil for any other text.
     init?(stored: String) {
         let words = stored.split { $0 == "," || $0 == " " }
         guard words.count == 11, let rules = ImagePreprocessor.Rules(rawValue: String(words[0])),
@@ -35,7 +36,7 @@ public struct IndexedDecoding: Sendable, Hashable {
         (allowsTruncated, smallestSide) = (truncated, side)
     }
 
-    /// The text that an index stores: part of its format.
+    /// The options as the text that an index stores, which is part of its format.
     var stored: String {
         """
         \(rules.rawValue), orientation \(appliesOrientation), 16 bits \(scales16Bits), truncated \
@@ -43,7 +44,8 @@ public struct IndexedDecoding: Sendable, Hashable {
         """
     }
 
-    /// Returns the choices that differ from those of `other` as a phrase, such as "fast decoding".
+    /// Returns the options that differ from those of `other` as a phrase, such as "truncated images
+    /// accepted".
     func difference(from other: IndexedDecoding) -> String {
         var words: [String] = []
         if rules != other.rules { words.append("the preprocessing \(rules.rawValue)") }

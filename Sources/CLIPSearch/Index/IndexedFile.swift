@@ -7,14 +7,15 @@ internal import Tensors
 struct RowSums: Sendable, Equatable {
     /// The checksum of the bytes of the vector.
     let vector: [UInt8]
-    /// The checksum of the file's path, size, digest, width, height and row, and of `vector`.
+    /// The checksum of `vector` and of the entry: the file's path, size, digest, width, height and
+    /// row, or an id and its row.
     let file: [UInt8]
 
     static let length = 8
 
     var bytes: [UInt8] { vector + file }
 
-    /// Reads checksums from the form of `bytes`; nil if the length is wrong.
+    /// Parses the checksums that the property `bytes` returned; nil if the length is wrong.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == 2 * Self.length else { return nil }
         vector = Array(bytes[..<Self.length])
@@ -64,15 +65,16 @@ extension IndexDatabase.File {
             throw IndexDatabase.damage("the digest of \(self.path) is not a SHA-256")
         }
         self.row = row[5].integer
-        // A row beyond this would be behind the largest possible file.
+        // A row beyond this limit would be past the end of the largest possible file.
         guard self.row.map({ 0..<(1 << 48) ~= $0 }) ?? row[5].isNull else {
-            throw IndexDatabase.damage("the row of \(self.path) is \(Self.shown(row[5]))")
+            throw IndexDatabase.damage(
+                "the row of \(self.path) is impossible: \(Self.shown(row[5]))")
         }
         failure = row[8].text
         changed = row[9].integer
         sums = row[10].blob.flatMap(RowSums.init)
         guard sums != nil || row[10].isNull else {
-            throw IndexDatabase.damage("the checksums of \(self.path) are cut off")
+            throw IndexDatabase.damage("the checksums of \(self.path) are truncated")
         }
         if let sums, self.row != nil, RowSums(self, vectorSum: sums.vector) != sums {
             throw IndexDatabase.damage("the entry of \(self.path) does not match its checksum")

@@ -1,15 +1,15 @@
 package import Files
 internal import Tensors
 
-/// The images of an index that are missing now, and those that are links.
+/// The images of an index whose files no longer exist, and those that are links.
 ///
 /// A link is a second name of an image, not a second image: if the file were deleted as its
 /// duplicate, nothing would be left.
 package struct IndexedNames: Sendable, Equatable {
-    /// The rows of images that are gone.
+    /// The indices of the images whose files no longer exist.
     package private(set) var gone: Set<Int> = []
-    /// The rows of symbolic links, and of hard links and paths through linked folders whose file
-    /// has another row too.
+    /// The indices of the images that are symbolic links, or that are hard links or paths through
+    /// linked folders to the file of another image.
     package private(set) var links: Set<Int> = []
 
     /// Looks up the files of some images in a folder, without reading them.
@@ -32,7 +32,7 @@ package struct IndexedNames: Sendable, Equatable {
         }
         let root = (try? realPath(folder.bytes)) ?? folder.bytes
         for rows in rows.values where rows.count > 1 {
-            // Both names may lead through a linked folder.
+            // All of these paths may lead through a linked folder.
             let own = rows.first { row in
                 let name = images[row].file.bytes.dropFirst(folder.appending([]).bytes.count)
                 return (try? realPath(images[row].file.bytes))

@@ -2,12 +2,12 @@ package import Files
 
 /// The reason why a file is not moved, deleted or put back.
 package enum RemovalError: Error, Equatable, Sendable {
-    /// An image stays because `file`, which is the image or the duplicate that is kept, has changed
-    /// since it was indexed.
+    /// An image was not removed because `file`, the image itself or the duplicate to keep, has
+    /// changed since it was indexed.
     case changed(path: FilePath, file: FilePath)
-    /// An image stays for another reason.
+    /// An image was not removed, for another reason.
     case refused(path: FilePath, reason: String)
-    /// A step failed after it had begun.
+    /// A step of moving, deleting or putting back a file failed.
     case failed(path: FilePath, Step, reason: String)
     /// The log cannot be read or written.
     case unusableLog(path: FilePath, reason: String)
@@ -24,13 +24,13 @@ extension RemovalError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .changed(let path, let file) where path == file:
-            "\(path) has changed since it was indexed and stays"
+            "\(path) has changed since it was indexed, and was not removed"
         case .changed(let path, let file):
             """
             \(path) was not removed: \(file), the duplicate to keep, has changed since it was \
             indexed
             """
-        case .refused(let path, let reason): "\(path) was left alone: \(reason)"
+        case .refused(let path, let reason): "\(path) was not removed: \(reason)"
         case .failed(let path, let step, let reason): "cannot \(step.rawValue) \(path): \(reason)"
         case .unusableLog(let path, let reason): "cannot use the log \(path): \(reason)"
         }

@@ -3,7 +3,7 @@ internal import CLIP
 internal import Tensors
 
 /// The log of moved and deleted files: JSON Lines, written to disk before and after each action, so
-/// that it is true whenever the process ends.
+/// that it is correct even if the process is killed.
 ///
 /// A line with `"step":"intent"` is followed by one with `"done"` or `"failed"`. If neither
 /// follows, the process ended in between, and the files show what happened. A new log without
@@ -71,7 +71,7 @@ package final class RemovalLog {
         }
     }
 
-    /// Refuses a file that has content and is not a log, to which nothing must be appended.
+    /// Throws if a file has content and is not a log, because nothing must be appended to it.
     ///
     /// - Throws: `RemovalError.unusableLog`.
     package static func check(_ path: FilePath) throws(RemovalError) {
@@ -81,12 +81,12 @@ package final class RemovalLog {
             let line = try InputFile(path: path.bytes).read(upTo: newline, limit: 1 << 20) ?? []
             if entry(line) != nil || isBeginning(line) { return }
         } catch {
-            // A line that is too long is not one of a log.
+            // A line that is too long does not belong to a log.
             guard error.code == 0 else { throw .unusableLog(path: path, reason: error.reason) }
         }
         throw .unusableLog(
             path: path,
-            reason: "it is not a log of removed duplicates, and nothing is appended to it")
+            reason: "it is not a log of removed duplicates; choose another file")
     }
 
     deinit { if isUnused { try? removeFile(path.bytes) } }
@@ -131,7 +131,7 @@ package final class RemovalLog {
 
     /// Returns the entries of a log, in order.
     ///
-    /// A line that is incomplete because its process ended is skipped.
+    /// A line that is incomplete because the process ended while writing it is skipped.
     ///
     /// - Throws: `RemovalError.unusableLog` if the file cannot be read, is damaged, or is not a
     ///   log.
@@ -151,8 +151,8 @@ package final class RemovalLog {
 
     /// Calls a closure with each entry of a log, in order, with one line in memory at a time.
     ///
-    /// - Returns: The 1-based numbers of damaged lines: those that are neither entries nor
-    ///   incomplete because their process ended.
+    /// - Returns: The 1-based numbers of damaged lines: those that are neither entries nor the
+    ///   beginning of one.
     /// - Throws: `RemovalError.unusableLog` if the file cannot be read or is not a log.
     static func read(
         _ path: FilePath, _ body: (Entry) -> Void
@@ -183,11 +183,13 @@ package final class RemovalLog {
         return damaged
     }
 
-    /// Returns true if a line is the beginning of an entry, as a process that ends leaves it.
+    /// Returns true if a line is the beginning of an entry, left by a process that ended while
+    /// writing it.
     private static func isBeginning(_ line: [UInt8]) -> Bool {
         let quote = UInt8(ascii: "\"")
         var rest = line[...]
-        /// Skips a text; true if the line ends within it, nil if there is another text.
+        /// Skips an expected text; returns true if the line ends within it, nil if the line has
+        /// another text.
         func ends(in text: String) -> Bool? {
             if rest.starts(with: text.utf8) {
                 rest = rest.dropFirst(text.utf8.count)
@@ -195,7 +197,8 @@ package final class RemovalLog {
             }
             return text.utf8.starts(with: rest) ? true : nil
         }
-        /// Skips a string or null; true if the line ends within it, nil if there is another value.
+        /// Skips a string or null; returns true if the line ends within it, nil if the line has
+        /// another value.
         func endsInValue() -> Bool? {
             guard rest.first == quote else { return ends(in: "null") }
             rest = rest.dropFirst()

@@ -4,8 +4,8 @@ internal import Tensors
 
 /// Puts back the files that `DuplicateRemoval` moved, according to its log.
 ///
-/// It may be repeated: files that are back are left alone. If the log does not say how an action
-/// ended, the files on the disk decide.
+/// The undo may be run again: files that are back are left alone. If the log does not state the
+/// outcome of an action, the files on the disk determine it.
 package struct RemovalUndo {
     /// The outcome of putting files back.
     package struct Summary: Sendable {
@@ -37,7 +37,7 @@ package struct RemovalUndo {
     ///
     /// - Throws: `RemovalError.unusableLog`.
     package func run() throws(RemovalError) -> Summary {
-        // The last line about a file counts.
+        // Only the last line about a file counts.
         var last: [Key: RemovalLog.Entry] = [:]
         var order: [Key] = []
         var summary = Summary()
@@ -109,7 +109,7 @@ package struct RemovalUndo {
         }
     }
 
-    /// Moves a file back; false if there is nothing to do.
+    /// Moves a file back; returns false if nothing needs to be done.
     private func putBack(
         _ entry: RemovalLog.Entry, _ source: Place, _ target: Place
     ) throws(FileError) -> Bool {

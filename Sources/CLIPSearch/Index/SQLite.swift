@@ -34,13 +34,13 @@ final class SQLite: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - path: The path of the database file.
-    ///   - isForWriting: True to make the file if it is missing, and to allow changes.
-    ///   - isFixed: True if neither the file nor its folder can be written. SQLite then makes no
-    ///     files for locks there.
+    ///   - isForWriting: True to create the file if it is missing. If false, the caller must not
+    ///     change the database.
+    ///   - isFixed: True if neither the file nor its folder can be written. SQLite then creates no
+    ///     lock files there.
     /// - Throws: `FileError`.
     init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
-        // If somebody put a link in the place of one of its files, SQLite would write to its
-        // target.
+        // If one of these files were replaced by a link, SQLite would write to the link's target.
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let file = path.bytes + suffix.utf8
             if let status = try? FileStatus(path: file, followingLinks: false), status.isLink {

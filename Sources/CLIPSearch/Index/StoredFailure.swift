@@ -24,7 +24,7 @@ struct StoredFailure {
         exceededLimit.map { "\(reason)\(Self.limitMark)\($0.rawValue)" } ?? reason
     }
 
-    /// Returns true if a stored text has the same cause.
+    /// Returns true if a stored text describes the same failure.
     ///
     /// An older version wrote advice after the message, and no mark.
     func isCause(of text: String?) -> Bool {

@@ -1,9 +1,9 @@
 internal import Files
 internal import Tensors
 
-/// The SQLite database of a `VectorIndex`: the ids, and the row of the vectors that each has.
+/// The SQLite database of a `VectorIndex`: the ids, and the row of each id's vector.
 struct IDDatabase: RowDatabase {
-    /// An id and its row.
+    /// An id, the row of its vector, and their checksums.
     struct Entry: RowEntry {
         let id: VectorIndex.ID
         let place: Int
@@ -35,7 +35,7 @@ struct IDDatabase: RowDatabase {
         }
     }
 
-    /// The facts that change with each commit, read by one statement.
+    /// The numbers that change with each commit, read by one SQL statement.
     struct State: Equatable, Sendable {
         /// The number of commits since the index was made.
         let commits: Int
@@ -55,7 +55,7 @@ struct IDDatabase: RowDatabase {
         return State(commits: commits, count: count)
     }
 
-    /// Stores the facts of the next commit; called in its transaction.
+    /// Stores the state after the next commit; it must be called in the transaction of that commit.
     func setState(after state: State, count: Int) throws(FileError) -> State {
         let next = State(commits: state.commits + 1, count: count)
         try setFact("commits", "\(next.commits)")
@@ -88,7 +88,7 @@ struct IDDatabase: RowDatabase {
         try entries(where: "id = ?", [.blob(id.bytes)]).first?.entry
     }
 
-    /// Returns ids in the order of their bytes.
+    /// Returns at most `limit` ids after a given one, in the order of their bytes.
     func ids(after id: VectorIndex.ID?, limit: Int) throws(FileError) -> [VectorIndex.ID] {
         let condition = id == nil ? "" : "WHERE id > ?"
         let rows = try database.run(
@@ -103,7 +103,7 @@ struct IDDatabase: RowDatabase {
         return ids
     }
 
-    /// Writes the entry of an id, in place of the one that it has.
+    /// Writes the entry of an id, replacing an existing one.
     func set(_ entry: Entry) throws(FileError) {
         try remove(entry.id)
         try database.run(
@@ -117,7 +117,7 @@ struct IDDatabase: RowDatabase {
 }
 
 extension IDDatabase.Entry {
-    /// The entry of a vector, given as the bytes of the file of vectors.
+    /// Creates an entry; `vector` is the bytes of the vector in the vector file.
     init(_ id: VectorIndex.ID, row: Int, vector: [UInt8]) {
         (self.id, place) = (id, row)
         checksums = RowSums(id: id.bytes, row: row, vectorSum: RowSums.sum(vector))

@@ -7,16 +7,16 @@ extension VectorIndex {
     /// print(title.string ?? "not UTF-8", key.bytes)
     /// ```
     public struct ID: Hashable, Sendable {
-        /// The bytes of the id; those of its UTF-8 if it is a string.
+        /// The bytes of the id; UTF-8 if it was created from a string.
         public let bytes: [UInt8]
 
         /// The id as a string; nil if its bytes are not valid UTF-8.
         public var string: String? { String(validating: bytes, as: UTF8.self) }
 
-        /// Makes an id of any bytes.
+        /// Creates an id from any bytes.
         public init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
-        /// Makes an id of the UTF-8 of a string.
+        /// Creates an id from the UTF-8 of a string.
         public init(_ string: some StringProtocol) { bytes = Array(string.utf8) }
     }
 }
@@ -29,7 +29,7 @@ extension VectorIndex.ID: Comparable {
 }
 
 extension VectorIndex.ID: ExpressibleByStringLiteral {
-    /// Makes an id of the UTF-8 of a string.
+    /// Creates an id from the UTF-8 of a string.
     public init(stringLiteral string: String) { self.init(string) }
 }
 

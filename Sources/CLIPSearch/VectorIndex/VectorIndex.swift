@@ -3,7 +3,7 @@ public import CLIP
 internal import Synchronization
 internal import Tensors
 
-/// A searchable index of vectors under ids, stored in a folder.
+/// A searchable index of vectors, each with an id, stored in a folder.
 ///
 /// ```swift
 /// let index = try VectorIndex(at: "products.index", dimension: 512)
@@ -21,8 +21,8 @@ internal import Tensors
 /// after the call. When the call returns, the change is on the disk. Large batches are much faster
 /// than single vectors.
 ///
-/// When an index is opened, files that another program has changed are compared with their
-/// checksums. The rows of each result are always compared.
+/// When an index is opened, it is compared with its checksums if its files have changed since its
+/// last commit. The vectors of search results are always compared with theirs.
 public final class VectorIndex: Sendable {
     /// A vector that is similar to a query.
     public struct Match: Codable, Hashable, Sendable {
@@ -50,7 +50,7 @@ public final class VectorIndex: Sendable {
     private let place: FilePath
     private let pool: WorkspacePool
     private let database: IDDatabase
-    /// The vectors as of a commit.
+    /// The vectors as of the last commit that was read.
     private let current: Mutex<View>
     /// The writer; nil if the index was opened for reading.
     private let writer: Mutex<VectorWriter?>
@@ -60,10 +60,10 @@ public final class VectorIndex: Sendable {
         let rows: RowReader<IDDatabase>
     }
 
-    /// Opens an index for reading and writing, or makes an empty one.
+    /// Opens an index for reading and writing, or creates an empty one.
     ///
     /// - Parameters:
-    ///   - path: A folder for the files of the index alone; made if it is missing.
+    ///   - path: A folder that contains only the files of the index; created if it is missing.
     ///   - dimension: The number of dimensions of each vector, 1...65,536.
     ///   - threads: The number of threads that a search uses; all cores of the process if nil.
     /// - Throws: `VectorIndexError`; `.otherDimension` if the index has vectors of another
@@ -77,7 +77,7 @@ public final class VectorIndex: Sendable {
             quantizingFrom: RowWriter.quantizingFrom)
     }
 
-    /// Opens an index for reading and writing, or makes an empty one.
+    /// Opens an index for reading and writing, or creates an empty one.
     ///
     /// - Parameters:
     ///   - path: The folder of the index.
@@ -142,7 +142,7 @@ public final class VectorIndex: Sendable {
         self.threads = threads
         pool = WorkspacePool(threads: threads)
         database = opened.reader.database
-        // The first use maps the vectors of the state that it reads.
+        // The first read maps the vectors of the state that it finds.
         let state = IDDatabase.State(commits: -1, count: 0)
         current = Mutex(View(state: state, rows: opened.reader))
         self.writer = Mutex(writer)
@@ -194,7 +194,7 @@ public final class VectorIndex: Sendable {
     /// ```
     ///
     /// - Parameters:
-    ///   - id: The id after which to begin; at the first id if nil.
+    ///   - id: The id after which to begin; nil to begin with the first id.
     ///   - limit: The largest number of ids to return.
     /// - Returns: The ids.
     /// - Throws: `VectorIndexError`.
@@ -210,7 +210,7 @@ public final class VectorIndex: Sendable {
     /// - Parameters:
     ///   - query: A vector of any norm but 0.
     ///   - top: The largest number of vectors to return.
-    ///   - threshold: The least cosine.
+    ///   - threshold: The least cosine of a match.
     /// - Returns: The matches.
     /// - Throws: `VectorIndexError`; `.invalidVector` if the query has another dimension, is zero,
     ///   or contains NaN or infinity.
@@ -225,12 +225,15 @@ public final class VectorIndex: Sendable {
         return try search(queries, top: top, threshold: threshold).first ?? []
     }
 
-    /// Returns the vectors most similar to each query, all from the same state of the index.
+    /// Returns the vectors most similar to each query, best first.
+    ///
+    /// All results are from the same state of the index, unless commits intervene in three searches
+    /// in a row.
     ///
     /// - Parameters:
     ///   - queries: Rows of any norm but 0.
     ///   - top: The largest number of vectors to return for each query.
-    ///   - threshold: The least cosine.
+    ///   - threshold: The least cosine of a match.
     /// - Returns: The matches of each query, as the search for a single vector returns them.
     /// - Throws: `VectorIndexError`; `.invalidVector` if a query has another dimension, is zero, or
     ///   contains NaN or infinity.
@@ -252,7 +255,7 @@ public final class VectorIndex: Sendable {
 
     // MARK: writing
 
-    /// Adds vectors, and replaces those of ids that exist.
+    /// Adds vectors, and replaces the vectors of ids that exist already.
     ///
     /// All vectors are added or none. If an id occurs several times, its last vector counts.
     ///
@@ -320,11 +323,10 @@ public final class VectorIndex: Sendable {
         }
     }
 
-    /// Reads from one state of the index, and repeats that if a commit intervened, which may look
-    /// like damage.
+    /// Reads one state of the index, and reads again if a commit intervened.
     ///
-    /// If a writer commits without pause, the third result is returned: it may mix two states. What
-    /// looks like damage is looked at 20 times.
+    /// If commits intervene each time, the third result is returned, which may mix two states. A
+    /// commit during a read may also look like damage; such a read is repeated up to 20 times.
     private func reading<Result>(
         _ body: (RowReader<IDDatabase>) throws(FileError) -> Result
     ) throws(VectorIndexError) -> Result {

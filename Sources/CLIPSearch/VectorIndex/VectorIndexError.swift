@@ -23,11 +23,11 @@ public enum VectorIndexError: Error, Hashable, Sendable {
     case busy(path: String)
     /// The index was opened for reading and cannot be changed.
     case readOnly(path: String)
-    /// The vectors of the index have another dimension than the caller expects.
+    /// The vectors of the index have another number of dimensions than the caller expects.
     case otherDimension(path: String, expected: Int, found: Int)
-    /// A vector can neither be stored nor searched for.
+    /// A vector has the wrong dimension, is zero, or contains NaN or infinity.
     case invalidVector(VectorError)
-    /// The number of ids is not the number of vectors.
+    /// The number of ids differs from the number of vectors.
     case differentCounts(ids: Int, vectors: Int)
 }
 
@@ -47,7 +47,7 @@ extension VectorIndexError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .missing(let path): "there is no index at \(path)"
-        case .notAnIndex(let path): "\(path) has files that are not those of a vector index"
+        case .notAnIndex(let path): "\(path) is the index of a folder of images, not a vector index"
         case .unusable(let path, let reason): "cannot use the index \(path): \(reason)"
         case .damaged(let path, let reason): "the index \(path) is damaged: \(reason)"
         case .busy(let path): "the index \(path) is already open for writing"

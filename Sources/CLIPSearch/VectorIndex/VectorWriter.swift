@@ -2,7 +2,7 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The writer of a `VectorIndex`, which holds its lock.
+/// The writer of a `VectorIndex`; it holds the lock of the index.
 struct VectorWriter {
     private let place: FilePath
     private let database: IDDatabase
@@ -19,10 +19,15 @@ struct VectorWriter {
     /// - Throws: `FileError` if it is not a complete index of this version.
     static func dimension(of database: IDDatabase) throws(FileError) -> Int {
         guard try database.isBegun() else {
-            throw FileError(reason: "it was begun and holds nothing yet")
+            throw FileError(reason: "it was created, but holds nothing yet")
         }
-        guard try database.fact("version") == IDDatabase.version else {
-            throw FileError(reason: "another version of the library wrote it")
+        let version = try database.fact("version")
+        guard version == IDDatabase.version else {
+            throw FileError(
+                reason: """
+                    unsupported format version: expected \(IDDatabase.version), found \
+                    \(version ?? "none")
+                    """)
         }
         try database.checkFacts()
         guard let dimension = try database.fact("dimension").flatMap({ Int($0) }) else {
@@ -31,7 +36,7 @@ struct VectorWriter {
         return dimension
     }
 
-    /// Opens an index for writing, or makes it.
+    /// Opens an index for writing, or creates it.
     ///
     /// - Parameters:
     ///   - path: The folder, as the caller names it.
@@ -91,7 +96,7 @@ struct VectorWriter {
         }
     }
 
-    /// Reads the state of the index, and verifies it unless it is sealed.
+    /// Reads the state of the index, and verifies the index unless its seal is intact.
     private mutating func open(_ dimension: Int) throws(FileError) {
         let mapped = try database.mappedVectors(dimension, in: place)
         if !IndexSeal(place, database: IDDatabase.fileName).isIntact {
@@ -150,7 +155,7 @@ struct VectorWriter {
         return count - state.count
     }
 
-    /// Changes the index; an error leaves it as it was.
+    /// Runs a change of the index; after an error, the index is as it was before.
     private mutating func change(
         _ body: (inout VectorWriter) throws(FileError) -> Void
     ) throws(FileError) {
@@ -176,7 +181,7 @@ struct VectorWriter {
             writer.unquantized = 0
             let (database, state) = (writer.database, writer.state)
             try database.seal(writer.place)
-            // A commit lets readers look for the quantised vectors.
+            // A commit makes readers look for the quantised vectors.
             var next = state
             try writer.rows.commit(to: database) { () throws(FileError) in
                 next = try database.setState(after: state, count: state.count)

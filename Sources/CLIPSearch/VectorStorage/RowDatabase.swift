@@ -1,19 +1,20 @@
 internal import Files
 internal import Tensors
 
-/// An entry that has a row in a file of vectors.
+/// An entry of an index, which may have a row in the file of vectors.
 protocol RowEntry: Sendable {
-    /// The bytes of its name, by which results with equal cosines are ordered.
+    /// The bytes of the entry's name, by which results with equal cosines are ordered.
     var name: [UInt8] { get }
-    /// The row of its vector; nil if it has none.
+    /// The row of the entry's vector; nil if the entry has none.
     var row: Int? { get }
-    /// The checksums of its vector and of the rest; nil if it has none.
+    /// The checksums of the entry's vector and of its other fields; nil if none are stored.
     var sums: RowSums? { get }
 }
 
-/// The SQLite database of an index: the entries, and the row of `vectors.f32` that each has.
+/// The SQLite database of an index: the entries, and the row of each entry's vector in
+/// `vectors.f32`.
 ///
-/// A table of facts, such as the number of rows, has a checksum of its own.
+/// A table of facts, which are named values such as the number of rows, has its own checksum.
 protocol RowDatabase: Sendable {
     associatedtype Entry: RowEntry
 
@@ -24,7 +25,7 @@ protocol RowDatabase: Sendable {
 
     var database: SQLite { get }
 
-    /// Opens the database; if `isForWriting`, a missing one is made.
+    /// Opens the database; if `isForWriting`, a missing one is created.
     init(path: FilePath, isForWriting: Bool) throws(FileError)
 
     func entries(atRow row: Int) throws(FileError) -> [Entry]
@@ -37,7 +38,7 @@ protocol RowDatabase: Sendable {
 // MARK: opening
 
 extension RowDatabase {
-    /// Returns true if a folder has the database of such an index, readable or not.
+    /// Returns true if a folder contains the database file of an index, even if it cannot be read.
     static func exists(in place: FilePath) -> Bool {
         do throws(FileError) {
             _ = try FileStatus(path: place.appending(fileName.utf8).bytes)
@@ -51,7 +52,7 @@ extension RowDatabase {
     ///
     /// - Parameters:
     ///   - path: The path of the database file.
-    ///   - makeTables: Makes the other tables, if they are missing.
+    ///   - makeTables: A closure that creates the other tables if they are missing.
     /// - Returns: The open database.
     /// - Throws: `FileError`.
     static func openForWriting(
@@ -83,7 +84,7 @@ extension RowDatabase {
         if isFixed && hasLog {
             throw FileError(
                 reason: """
-                    \(folder) has an unfinished update and is not writable: update it as its owner
+                    \(folder) has an unfinished update and is not writable: update as its owner
                     """)
         }
         do throws(FileError) {
@@ -91,8 +92,8 @@ extension RowDatabase {
             try checkSchema(database)
             return database
         } catch {
-            // A reader writes a file of locks, for which there may be no room. Without a writer it
-            // can do without.
+            // A reader of SQLite writes a file of locks, for which the disk may have no room. If no
+            // process writes the index, the locks are not needed.
             let isWritten = isBeingWritten(folder.appending("vectors.f32".utf8).bytes)
             guard !error.isDamage, !isFixed, !hasLog, !isWritten else { throw error }
             let database = try SQLite(path: path, isForWriting: false, isFixed: true)
@@ -101,8 +102,8 @@ extension RowDatabase {
         }
     }
 
-    /// Refuses triggers and views, with which statements would do or read other things than they
-    /// say.
+    /// Throws if the database has triggers or views, which could change what a statement reads or
+    /// writes.
     private static func checkSchema(_ database: SQLite) throws(FileError) {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' OR type = 'view'"
         if let planted = try database.run(sql).first {
@@ -117,7 +118,7 @@ extension RowDatabase {
         return try !database.run("SELECT 1 FROM facts LIMIT 1").isEmpty
     }
 
-    /// Returns the error for content that no version of the program writes.
+    /// Returns the error for a damaged index, with a reason.
     static func damage(_ what: String) -> FileError {
         FileError(reason: what, isDamage: true)
     }
@@ -139,8 +140,8 @@ extension RowDatabase {
     /// to 0.2 seconds for them.
     func mergeLogPassively() throws(FileError) {
         for _ in 0..<20 {
-            // The result: 1 if it was refused, the pages in the log, and those of them that are in
-            // the database.
+            // The columns of the result: 1 if the merge was blocked, else 0; the number of pages in
+            // the log; the number of these that are in the database.
             let state = try database.run("PRAGMA wal_checkpoint(PASSIVE)").first?.map(\.integer)
             guard let state, state.count == 3, state[0] != 0 || state[1] != state[2] else { return }
             pauseBriefly(milliseconds: 10)
@@ -198,7 +199,7 @@ extension RowDatabase {
     func generation() throws(FileError) -> Int {
         guard let text = try fact("generation") else { return 0 }
         guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
-            throw Self.damage("expected a count of changes, found \(text.prefix(40))")
+            throw Self.damage("expected a number of changes, found \(text.prefix(40))")
         }
         return generation
     }
@@ -212,7 +213,7 @@ extension RowDatabase {
         try database.run("SELECT count(row) FROM \(Self.table)").first?[0].integer ?? 0
     }
 
-    /// Returns the rows below `count` that no entry has, in descending order.
+    /// Returns the rows below `count` that no entry refers to, in descending order.
     func freeRows(of count: Int) throws(FileError) -> [Int] {
         var isFree = [Bool](repeating: true, count: count)
         for row in try database.run("SELECT row FROM \(Self.table) WHERE row IS NOT NULL") {
@@ -223,7 +224,7 @@ extension RowDatabase {
 
     /// Maps the vectors of the index.
     ///
-    /// - Throws: `FileError`, also if there are fewer than the database says.
+    /// - Throws: `FileError`, also if the file has fewer vectors than the database states.
     func mappedVectors(_ dimension: Int, in place: FilePath) throws(FileError) -> MappedVectors {
         let rows = try fact("rows").flatMap { Int($0) } ?? 0
         guard 1...VectorIndex.largestDimension ~= dimension, rows >= 0 else {
@@ -242,7 +243,7 @@ extension RowDatabase {
         return vectors
     }
 
-    /// Compares all of the index with its checksums.
+    /// Compares the whole index with its checksums.
     ///
     /// - Throws: `FileError` if something is damaged.
     func verify(_ vectors: MappedVectors) throws(FileError) {

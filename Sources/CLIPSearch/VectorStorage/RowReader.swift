@@ -3,7 +3,7 @@ internal import Tensors
 
 /// The files of an index in one state, opened for searches.
 ///
-/// Another connection may write meanwhile; later rows are not found.
+/// Another connection may write at the same time; rows that it adds are not found.
 struct RowReader<Database: RowDatabase>: Sendable {
     let database: Database
     let vectors: MappedVectors
@@ -30,15 +30,16 @@ struct RowReader<Database: RowDatabase>: Sendable {
         self.quantized = quantized?.dimension == dimension ? quantized : nil
     }
 
-    /// Opens the files of an index, and compares them with their checksums unless they are sealed.
+    /// Opens the files of an index, and compares them with their checksums unless its seal is
+    /// intact.
     ///
-    /// Meanwhile a rebuild may replace the files, or an update may commit, which looks like damage:
-    /// then the files are opened again.
+    /// If a rebuild replaces the files or an update commits at the same time, which may look like
+    /// damage, the files are opened again.
     ///
     /// - Parameters:
-    ///   - place: Returns the folder of the files; nil if there is no index.
-    ///   - check: Checks the version and the facts, and returns the dimension and true if there are
-    ///     checksums.
+    ///   - place: A closure that returns the folder of the files; nil if there is no index.
+    ///   - check: A closure that checks the version and the facts, and returns the dimension and
+    ///     true if there are checksums.
     /// - Returns: The open files and their folder; nil if there is no index.
     /// - Throws: `FileError`.
     static func open(
@@ -95,7 +96,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
         }
     }
 
-    /// Returns the quantised vectors, if nothing else has written their file since the last update.
+    /// Returns the quantised vectors; nil if there are none, or if their file has changed since the
+    /// last update.
     static func quantizedVectors(in place: FilePath) -> QuantizedVectors? {
         guard IndexSeal(place, database: Database.fileName).matches("vectors.i8") else {
             return nil
@@ -109,9 +111,9 @@ struct RowReader<Database: RowDatabase>: Sendable {
     /// - Parameters:
     ///   - top: The largest number of entries to return.
     ///   - query: A vector of norm 1.
-    ///   - threshold: The least cosine.
-    ///   - ceiling: A dot product above which vectors count as equally near; by rounding, those of
-    ///     vectors with equal directions lie on both sides of 1.
+    ///   - place: A closure that returns the folder of the files; nil if there is no index.
+    ///   - check: A closure that checks the version and the facts, and returns the dimension and
+    ///     true if there are checksums.
     ///   - pool: The threads that search.
     /// - Returns: The entries and their cosines.
     /// - Throws: `FileError`, also if a row does not match its checksum.
@@ -144,8 +146,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
 
     /// Returns the entries of rows that were found, after comparing each row with its checksum.
     ///
-    /// A row may have been overwritten meanwhile: its bytes change before the database has its new
-    /// entry.
+    /// A writer may overwrite a row at the same time: its bytes change before the database has the
+    /// new entry.
     private func entries(
         of found: [(row: Int, product: Float)], _ query: [Float], top: Int, threshold: Float,
         since generation: Int

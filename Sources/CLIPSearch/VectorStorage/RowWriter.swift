@@ -1,11 +1,12 @@
 internal import Files
 internal import Tensors
 
-/// The file of the vectors of an index, opened for writing and locked against other writers.
+/// The vector file of an index, opened for writing and locked against other writers.
 ///
-/// A vector is written to a row that no committed entry has: a new row or, once a quarter of the
-/// rows is free, the row of a removed entry. It is on the disk before the database refers to it, so
-/// that a process that ends at any moment leaves the old state or the new one.
+/// A vector is written to a row that no committed entry refers to: a new row or, once a quarter of
+/// the rows is free, the row of a removed entry. The vector is on the disk before the database
+/// refers to its row, so that a process that ends at any moment leaves the old state or the new
+/// one.
 struct RowWriter {
     /// The least number of rows for which quantised vectors make a search faster.
     static let quantizingFrom = 16_384
@@ -30,7 +31,8 @@ struct RowWriter {
         (self.file, self.place, self.dimension) = (file, place, dimension)
     }
 
-    /// Opens the file of the vectors, and thereby takes the writer's lock of the index.
+    /// Opens the vector file of an index for writing, which also locks the index against other
+    /// writers.
     static func lock(_ place: FilePath) throws(FileError) -> GrowingFile {
         try GrowingFile(path: place.appending("vectors.f32".utf8).bytes, isAlwaysWhole: true)
     }
@@ -52,15 +54,16 @@ struct RowWriter {
         try findFreeRows(database, count: database.count())
     }
 
-    /// Drops the rows behind the committed ones, which no entry has.
+    /// Truncates the file to the committed rows.
     func dropUncommitted() throws(FileError) {
         let size = 4 * dimension * rows
         if file.count != size { try file.truncate(to: size) }
     }
 
-    /// Finds the rows of removed entries if no free row is known and more than a quarter is free.
+    /// Finds the rows of removed entries if no free row is known and more than a quarter of the
+    /// rows is free.
     ///
-    /// Nothing may have been stored since the last commit.
+    /// It must not be called between `store` and `commit`.
     mutating func findFreeRows<Database: RowDatabase>(
         _ database: Database, count: Int
     ) throws(FileError) {
@@ -84,7 +87,7 @@ struct RowWriter {
     ///
     /// - Parameters:
     ///   - database: The database of the index.
-    ///   - write: Writes the entries to the database.
+    ///   - write: A closure that writes the entries to the database.
     /// - Throws: `FileError`.
     mutating func commit<Database: RowDatabase>(
         to database: Database, _ write: () throws(FileError) -> Void
@@ -101,7 +104,7 @@ struct RowWriter {
         (generation, hasWrittenOver) = (next, false)
     }
 
-    /// A state of the vectors to quantise to `vectors.i8`.
+    /// A state of the vectors, from which `vectors.i8` is quantised.
     struct Rounding: Sendable {
         let place: FilePath
         let dimension: Int
@@ -116,7 +119,7 @@ struct RowWriter {
             return quantized.generation == generation && quantized.count >= rows - rows / 8
         }
 
-        /// Quantises all rows and writes them.
+        /// Quantises all rows and writes them to `vectors.i8`.
         func write(threads: Int) throws(FileError) {
             let path = place.appending("vectors.f32".utf8).bytes
             guard
@@ -129,14 +132,15 @@ struct RowWriter {
         }
     }
 
-    /// The state to quantise; another thread may do that while rows are stored.
+    /// The current state; another thread may quantise it while further rows are stored.
     var rounding: Rounding {
         Rounding(place: place, dimension: dimension, rows: rows, generation: generation)
     }
 }
 
 extension RowDatabase {
-    /// Seals a committed state of an index whose lock the caller holds.
+    /// Merges the log into the database, and writes the seal of the index, whose lock the caller
+    /// holds.
     func seal(_ place: FilePath) throws(FileError) {
         try mergeLogPassively()
         try IndexSeal.write(place, database: Self.fileName)

@@ -10,11 +10,11 @@ internal import CLIP
 /// }
 /// ```
 public enum VectorError: Error, Hashable, Sendable {
-    /// The vector has another number of dimensions than those that it is compared with.
+    /// The vector has another number of dimensions than the stored vectors.
     case wrongDimension(expected: Int, found: Int)
     /// A row contains NaN or infinity.
     case notFinite(row: Int)
-    /// A row is zero, which has no direction and so no cosine.
+    /// All numbers of a row are zero, so it has no direction and no cosine.
     case zero(row: Int)
 }
 
@@ -25,7 +25,7 @@ extension VectorError: CustomStringConvertible {
         case .wrongDimension(let expected, let found):
             "expected a vector of \(expected) dimensions, found \(found)"
         case .notFinite(let row): "vector \(row) contains NaN or infinity"
-        case .zero(let row): "vector \(row) is zero, which has no direction"
+        case .zero(let row): "vector \(row) is zero, so it has no direction and no cosine"
         }
     }
 }
