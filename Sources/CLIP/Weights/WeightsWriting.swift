@@ -25,7 +25,7 @@ public enum NumberFormat: String, Sendable, CaseIterable {
 extension CLIPModel {
     /// Writes the weights as one safetensors file in OpenAI's layout.
     ///
-    /// Its metadata contain an `open_clip_config.json`, so that the file can be loaded by itself,
+    /// The file's metadata contain an `open_clip_config.json`, so that it can be loaded by itself,
     /// and the source of the weights for information. The file appears at its path once it is
     /// complete and synchronised to the disk.
     ///
