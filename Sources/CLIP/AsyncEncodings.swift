@@ -23,7 +23,7 @@ extension CLIPModel {
     /// ```
     ///
     /// - Parameters:
-    ///   - inputs: The inputs, such as paths. A thread of its own reads them and may block.
+    ///   - inputs: The inputs, such as paths. A separate thread reads them and may block.
     ///   - decode: A function that returns the image of an input. Several threads call it at once.
     /// - Returns: An asynchronous sequence of inputs with their embeddings.
     @_disfavoredOverload  // `for … in` and `let encodings = …` take the synchronous form.
@@ -159,8 +159,8 @@ struct InputSource<Input: Sendable>: Sendable {
     let cancel: @Sendable () -> Void
 }
 
-/// Two threads of an asynchronous stream: one reads the inputs, the other collects the results of
-/// the threads that encode.
+/// The two threads that serve an asynchronous stream: one reads the inputs, the other collects the
+/// results of the encoding threads.
 ///
 /// The threads do not retain the job: they end when the iterator that owns it is deallocated.
 private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {

@@ -121,7 +121,7 @@ extension CLIPConfiguration {
     ///
     /// - Parameters:
     ///   - shapes: The shapes of the tensors by their names in OpenAI's layout.
-    ///   - stated: The hyperparameters of a configuration file, some of which shapes do not show.
+    ///   - stated: The hyperparameters that a configuration file states.
     ///   - activation: The activation of the MLPs.
     ///   - path: The path of the weights, for errors.
     /// - Throws: `CLIPError.unknownArchitecture`.
@@ -153,7 +153,8 @@ extension CLIPConfiguration {
 }
 
 extension CLIPConfiguration.Text {
-    /// Derives the hyperparameters of the text tower; `heads` is nil if no configuration states it.
+    /// Derives the hyperparameters of the text tower; `heads` is nil if no configuration states
+    /// their number.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let tokens = try tensors.shape("token_embedding.weight", rank: 2)
         let positions = try tensors.shape("positional_embedding", rank: 2)
@@ -173,8 +174,8 @@ extension CLIPConfiguration.Text {
 }
 
 extension CLIPConfiguration.VisionTransformer {
-    /// Derives the hyperparameters of a ViT; `resolution` and `heads` are nil if no configuration
-    /// states them.
+    /// Derives the hyperparameters of a ViT; `resolution` or `heads` is nil if no configuration
+    /// states it.
     fileprivate init(
         _ tensors: NamedShapes, resolution: Int?, heads: Int?
     ) throws(CLIPError) {
@@ -200,7 +201,8 @@ extension CLIPConfiguration.VisionTransformer {
 }
 
 extension CLIPConfiguration.ModifiedResNet {
-    /// Derives the hyperparameters of a ResNet; `heads` is nil if no configuration states it.
+    /// Derives the hyperparameters of a ResNet; `heads` is nil if no configuration states their
+    /// number.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let positions = try tensors.shape("visual.attnpool.positional_embedding", rank: 2)
         width = try tensors.shape("visual.layer1.0.conv1.weight", rank: 4)[0]

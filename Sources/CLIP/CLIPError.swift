@@ -36,12 +36,12 @@ public enum CLIPError: Error, Equatable, Sendable {
     ///
     /// `expected` has the supported sides in pixels, a single one if the tower is a ResNet.
     case invalidResolution(expected: ClosedRange<Int>, found: Int)
-    /// An array of pixels has another length than its width and height require.
+    /// The length of a pixel array does not match the width and height of the image.
     case wrongPixelCount(expected: Int, found: Int)
     /// The distance between rows of raw pixels is less than the size of a row, in bytes.
     case wrongBytesPerRow(expected: Int, found: Int)
 
-    /// A file of weights violates its format.
+    /// A file of weights does not conform to its format.
     case malformedWeights(path: String, reason: String)
     /// The SHA-256 of a file of weights is not the expected one.
     case damagedWeights(path: String, expected: String, found: String)
@@ -57,7 +57,7 @@ public enum CLIPError: Error, Equatable, Sendable {
     /// A tensor in the file is not part of the model; `others` is the number of further such
     /// tensors.
     case unexpectedTensor(path: String, name: String, shape: [Int], others: Int)
-    /// A tensor has another shape than the model requires.
+    /// A tensor does not have the shape that the model requires.
     case misshapenTensor(path: String, name: String, expected: [Int], found: [Int])
     /// The activation function of the weights is unknown, because neither their file name nor a
     /// configuration beside them states it.
@@ -77,7 +77,7 @@ public enum CLIPError: Error, Equatable, Sendable {
     case noTemplate
     /// A prompt template has no `{}`, the placeholder for the label.
     case invalidTemplate(String)
-    /// The number of embeddings is not that of the labels.
+    /// The number of label embeddings differs from the number of labels.
     case wrongEmbeddingCount(expected: Int, found: Int)
     /// Vectors do not have the expected number of dimensions.
     case wrongDimension(expected: Int, found: Int)
@@ -123,11 +123,11 @@ extension CLIPError {
 /// }
 /// ```
 public enum ImageLimit: String, Sendable, CaseIterable, Codable {
-    /// The limit `maximumPixels`.
+    /// The limit `maximumPixels` on the number of pixels.
     case pixels
-    /// The limit `memoryLimit`.
+    /// The limit `memoryLimit` on the memory of all images.
     case memory
-    /// The limit `maximumScans`.
+    /// The limit `maximumScans` on the scans of a progressive JPEG.
     case scans
 }
 
@@ -193,7 +193,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) pixel values, found \(found)"
         case .wrongBytesPerRow(let expected, let found):
-            return "expected at least \(expected) bytes a row, found \(found)"
+            return "expected at least \(expected) bytes per row, found \(found)"
         case .malformedWeights(let path, let reason):
             return "cannot read the weights \(path): \(reason)"
         case .damagedWeights(let path, let expected, let found):

@@ -39,7 +39,7 @@ package final class CallThreads: Sendable {
     private let limit: Int
     private let state = Monitor(State())
 
-    /// Makes a pool that runs at most `limit` calls at once, at least 1.
+    /// Makes a pool that runs at most `limit` calls at once; `limit` must be at least 1.
     package init(atMost limit: Int) { self.limit = limit }
 
     /// Runs `body` on a thread while the task suspends.

@@ -41,7 +41,7 @@ public struct Embeddings: Sendable, Hashable {
         self.dimension = dimension
     }
 
-    /// The embedding in a row, `dimension` numbers.
+    /// The embedding in the given row, as `dimension` numbers.
     public subscript(row: Int) -> [Float] {
         Array(values[(row * dimension)..<((row + 1) * dimension)])
     }

@@ -8,7 +8,7 @@ struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
 }
 
 extension CLIPModel {
-    /// Decodes and encodes the inputs of one batch on the threads of a workspace.
+    /// Decodes and encodes the inputs of one batch with the threads of `workspace`.
     func encodeBatch<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {

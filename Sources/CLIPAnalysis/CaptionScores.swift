@@ -14,8 +14,8 @@ public enum CaptionScores {
     /// - Returns: The score, 0...2.5.
     public static func clipScore(cosine: Float) -> Float { 2.5 * max(cosine, 0) }
 
-    /// Returns the RefCLIPScore of a caption for whose image there are reference captions by
-    /// people.
+    /// Returns the RefCLIPScore of a caption, which also measures its similarity to reference
+    /// captions.
     ///
     /// It is the harmonic mean of the CLIPScore and the largest cosine with a reference, or 0 if
     /// either is not positive.

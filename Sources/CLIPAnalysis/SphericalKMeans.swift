@@ -166,7 +166,7 @@ public struct SphericalKMeans: Analysis {
             }
         }
 
-        /// The amount by which the sum of all cosines would decrease without each centroid.
+        /// The decrease of the sum of all cosines if a centroid were removed, for each centroid.
         var losses: [Double] {
             zip(nearest, leads).reduce(into: [Double](repeating: 0, count: centroids.count)) {
                 $0[$1.0.row] += Double($1.1)

@@ -26,7 +26,7 @@ public struct HiddenStates: Sendable, Hashable {
 
     /// The hidden states of one text, a vector for each position.
     public subscript(text: Int) -> [ArraySlice<Float>] {
-        precondition(text >= 0 && text < count, "expected a text of 0..<\(count), found \(text)")
+        precondition(text >= 0 && text < count, "expected a text in 0..<\(count), found \(text)")
         return (0..<positions).map {
             let start = (text * positions + $0) * width
             return values[start..<(start + width)]

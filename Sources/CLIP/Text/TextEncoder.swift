@@ -30,7 +30,7 @@ struct TextEncoder: Sendable {
         textProjection = Linear(parameters.projection("text_projection"))
     }
 
-    /// Encodes rows of ids, each ending with its end token -> [rows, embedding dimension].
+    /// Encodes rows of token ids that end with the end token; returns [rows, embedding dimension].
     func callAsFunction(
         _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {

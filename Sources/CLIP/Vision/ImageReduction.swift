@@ -1,7 +1,7 @@
 internal import Images
 
 extension ImagePreprocessor.Interpolation {
-    /// The resampling kernel of Pillow.
+    /// The resampling filter, which is the same as Pillow's.
     var filter: ResamplingFilter {
         switch self {
         case .bicubic: .bicubic

@@ -1,7 +1,7 @@
 internal import TensorFiles
 internal import Tensors
 
-/// A model's tensors by OpenAI's names, independent of the layout of the file.
+/// A model's tensors under OpenAI's names, independent of the layout of the file.
 ///
 /// A tensor is not read before its first use.
 struct Parameters: Sendable {

@@ -31,7 +31,8 @@ extension CLIPModel {
     ///
     /// - Parameters:
     ///   - path: The path of the new file; an existing file is replaced.
-    ///   - format: The format of all numbers; nil keeps each tensor's own format, to the bit.
+    ///   - format: The format of all numbers; if nil, each tensor keeps its format and exact
+    ///     values.
     ///   - source: The source of the weights to state in the metadata; their path if nil.
     /// - Throws: `CLIPError.unwritableFile` if the file cannot be written, `.unrepresentableNumber`
     ///   if a number is too large for `format`.

@@ -112,7 +112,7 @@ struct ComparedImage: Sendable {
         let columns: Int
         let rows: Int
         let luma: [Float]
-        /// Cb and Cr of each cell.
+        /// The Cb and Cr of each cell, interleaved.
         let chroma: [Float]
         /// The opacity of each cell; nil if all pixels are opaque.
         let opacity: [UInt8]?
@@ -155,8 +155,8 @@ struct ComparedImage: Sendable {
     }
 }
 
-/// A 16 × 16 thumbnail of an image, which shows that most different images differ without decoding
-/// them again.
+/// A 16 × 16 thumbnail of an image; comparing thumbnails rules out most pairs of different images
+/// without decoding them again.
 struct PixelOutline: Sendable {
     let width: Int
     let height: Int

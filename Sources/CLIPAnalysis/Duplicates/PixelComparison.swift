@@ -273,8 +273,8 @@ extension ComparedImage {
             opacity: opacity.map(sum), hasMore: hasMore)
     }
 
-    /// Reduces an image by area averages; a pixel on the edge of a cell is weighted by its fraction
-    /// inside.
+    /// Reduces an image by area averages; a pixel on the edge of a cell is weighted by the fraction
+    /// that lies inside.
     private func areaAverages(of values: [UInt8], _ columns: Int, _ rows: Int) -> [UInt8] {
         /// Returns the indices of the pixels of each cell along one axis, with their weights.
         func parts(_ count: Int, _ size: Int) -> [[(index: Int, weight: Float)]] {
