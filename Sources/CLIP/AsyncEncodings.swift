@@ -6,7 +6,8 @@ extension CLIPModel {
     ///
     /// Threads of the model read, decode and encode inputs ahead of the task, which suspends until
     /// the next embedding is ready. A bounded number of inputs is in memory: if the task is slow,
-    /// the threads wait for it and read no more inputs. The embeddings equal those of
+    /// the threads wait for it and read no more inputs. While no input is available, the stream
+    /// leaves its encoding threads to other streams. The embeddings equal those of
     /// `encode(images:)` to the bit.
     ///
     /// Leaving the loop or cancelling the task stops each encoding thread at the end of its current
@@ -170,9 +171,9 @@ private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
 
     init(_ encodings: AsyncEncodings<Input, Learned>) throws(CLIPError) {
         source = encodings.makeSource()
-        feeder = .init(encodings.model)
+        feeder = .init(encodings.model, encodings.decode)
         let failure = Monitor<(any Error)?>(nil)
-        let (source, feeder, results, decode) = (source, feeder, results, encodings.decode)
+        let (source, feeder, results) = (source, feeder, results)
         let isReading = startThread {
             let error = source.read(feeder.push)
             failure.withLock { $0 = error }
@@ -181,7 +182,7 @@ private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {
         let isCollecting =
             isReading
             && startThread {
-                let stream = EncodingStream(feeder, decode)
+                let stream = EncodingStream(feeder)
                 while let result = stream.next(), results.put(result) {}
                 results.finish(throwing: failure.withLock { $0 })
             }

@@ -115,18 +115,20 @@ extension Embeddings: Codable {
 }
 
 /// Normalised embeddings, packed once so that their cosines with many others are fast to compute.
-struct UnitVectors: Sendable {
+package struct UnitVectors: Sendable {
     private let vectors: PackedVectors
     private let count: Int
     private let dimension: Int
 
-    init(_ embeddings: Embeddings) {
+    package init(_ embeddings: Embeddings) {
         (count, dimension) = (embeddings.count, embeddings.dimension)
         vectors = PackedVectors(embeddings.normalized().values, dimension: dimension)
     }
 
     /// Returns the cosine of every row of `rows` with every packed embedding, in -1...1.
-    func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {
+    ///
+    /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
+    package func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {
         guard rows.dimension == dimension else {
             throw .wrongDimension(expected: dimension, found: rows.dimension)
         }

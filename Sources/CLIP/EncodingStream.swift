@@ -4,9 +4,9 @@ internal import Tensors
 ///
 /// One thread at a time may take the results.
 final class EncodingStream<Input: Sendable, Learned: Sendable> {
-    private let model: CLIPModel
-    private let decode: @Sendable (Input) -> DecodedInput<Learned>
-    private let shared: Monitor<Shared>
+    private let pipeline: Pipeline
+    private var model: CLIPModel { pipeline.model }
+    private var shared: Monitor<Shared> { pipeline.shared }
     /// The next results to return, in order.
     private var ready: ArraySlice<EncodedInput<Input, Learned>> = []
     private var phase = Phase.notBegun
@@ -21,39 +21,49 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     /// The entrance of a stream whose inputs another thread reads.
     struct Feeder: Sendable {
-        let model: CLIPModel
-        fileprivate let shared = Monitor(Shared())
+        fileprivate let pipeline: Pipeline
 
-        init(_ model: CLIPModel) { self.model = model }
+        init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
+            pipeline = Pipeline(model: model, decode: decode, shared: Monitor(Shared(isFed: true)))
+        }
 
-        /// Puts an input in; blocks until there is room.
+        /// Puts an input in, and starts a thread for it if not all are running; blocks until there
+        /// is room.
         ///
         /// - Returns: False if the stream takes no more inputs.
         func push(_ input: Input) -> Bool {
-            let room = model.imagesOfAllThreads
-            return shared.wait { shared in
-                if shared.hasEnded { return false }
+            let threads = pipeline.model.threads
+            let room = pipeline.model.imagesOfAllThreads
+            let (isTaken, startsThread) = pipeline.shared.wait { shared -> (Bool, Bool)? in
+                if shared.hasEnded { return (false, false) }
                 // The results that a slow caller has not taken are limited too.
                 guard shared.inputs.count < room, shared.ahead < 8 * room else { return nil }
                 shared.inputs.append(input)
                 shared.ahead += 1
-                return true
+                guard threads > 1, shared.threads < threads else { return (true, false) }
+                // Counted together with the input, so that nobody else starts a thread for it.
+                shared.threads += 1
+                return (true, true)
             }
+            // If no thread is granted, the others take the input, or else the caller.
+            if startsThread { pipeline.startCountedThread() }
+            return isTaken
         }
 
         /// Marks the last input.
-        func finish() { shared.withLock { $0.isAtEnd = true } }
+        func finish() { pipeline.shared.withLock { $0.isAtEnd = true } }
 
         /// Ends the stream at the next opportunity.
-        func cancel() { shared.withLock { $0.isCancelled = true } }
+        func cancel() { pipeline.shared.withLock { $0.isCancelled = true } }
     }
 
     /// The state that the threads share.
     fileprivate struct Shared {
         /// True if a `Feeder` puts the inputs in.
         ///
-        /// Batches then need not be full, because the next input may take any time to come.
-        var isFed = false
+        /// The next input may then take any time to come: batches need not be full, and a thread
+        /// ends when no input waits.
+        let isFed: Bool
         /// The inputs that no thread has taken yet, the next first.
         var inputs: [Input] = []
         /// The number of inputs from a feeder whose results the caller has not taken; it has no
@@ -66,7 +76,8 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         /// The number of batches whose results the caller has taken.
         var handed = 0
         var results: [Int: [EncodedInput<Input, Learned>]] = [:]
-        /// The number of threads that have not ended.
+        /// The number of threads that will look for another batch before they end, those about to
+        /// be started included.
         var threads = 0
         /// The batch that gave NaN or infinity, after which no batch is taken.
         var failed: FailedBatch<Input, Learned>?
@@ -90,11 +101,64 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    init(_ feeder: Feeder, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
-        model = feeder.model
-        shared = feeder.shared
-        self.decode = decode
+    /// The threads of a stream, and what they need.
+    fileprivate struct Pipeline: Sendable {
+        let model: CLIPModel
+        let decode: @Sendable (Input) -> DecodedInput<Learned>
+        let shared: Monitor<Shared>
+
+        func startThread() -> Bool {
+            shared.withLock { $0.threads += 1 }
+            return startCountedThread()
+        }
+
+        /// Starts a thread that is already counted, if the system and other streams permit it.
+        @discardableResult
+        func startCountedThread() -> Bool {
+            let isStarted = EncodingWorkers.start(atMost: model.threads) {
+                while let batch = takeBatch() { encode(batch) }
+            }
+            if !isStarted { shared.withLock { $0.threads -= 1 } }
+            return isStarted
+        }
+
+        /// Waits for the next batch of a thread; returns nil if the thread shall end.
+        private func takeBatch() -> (Int, [Input])? {
+            shared.wait { shared -> (Int, [Input])?? in
+                if !shared.hasEnded {
+                    let batch = shared.takeBatch(
+                        atMost: model.imageBatchSize, among: model.threads)
+                    if let batch { return batch }
+                    guard shared.isFed else { return nil }
+                }
+                // With the lock still held: whoever puts in the next input knows that this thread
+                // does not take it, and may start another in its place.
+                EncodingWorkers.endOne()
+                shared.threads -= 1
+                return .some(nil)
+            }
+        }
+
+        func encode(_ batch: (Int, [Input])) {
+            let outcome = model.workspaces.withOneThread {
+                model.encodeBatch(batch.1, decode, $0)
+            }
+            shared.withLock { shared in
+                switch outcome {
+                case .success(let results): shared.results[batch.0] = results
+                case .failure(let failed): shared.failed = failed
+                }
+            }
+        }
     }
+
+    /// Makes a stream whose inputs `next(_:)` reads.
+    init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
+        pipeline = Pipeline(model: model, decode: decode, shared: Monitor(Shared(isFed: false)))
+    }
+
+    /// Makes a stream of the inputs of a feeder.
+    init(_ feeder: Feeder) { pipeline = feeder.pipeline }
 
     deinit {
         // A thread that still runs when the process ends may use memory that its libraries have
@@ -115,21 +179,18 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     /// Returns the next result of inputs from a feeder; waits for it.
     func next() -> EncodedInput<Input, Learned>? {
-        if phase == .notBegun {
-            phase = .running
-            shared.withLock { $0.isFed = true }
-        }
+        if phase == .notBegun { phase = .running }
         while ready.isEmpty, phase == .running { encodeMore() }
         return ready.popFirst()
     }
 
     private func encodeMore() {
-        if shared.withLock({ $0.threads == 0 }) { startWorkers() }
+        startWorkers()
         // A stream that got no thread encodes on the caller's.
         let isAlone = shared.withLock { $0.threads == 0 && !$0.isCancelled }
         let most = model.imageBatchSize
         if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: most, among: 1) }) {
-            encode(batch)
+            pipeline.encode(batch)
         }
         takeResults()
     }
@@ -144,38 +205,19 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
         if let few {
             phase = .isOver
-            ready = model.encodeTogether(few, decode)[...]
+            ready = model.encodeTogether(few, pipeline.decode)[...]
         }
     }
 
-    /// Starts the threads of the stream, or as many as the system and other streams permit.
+    /// Starts threads if the stream has none: as many as it can use, and as the system and other
+    /// streams permit.
     private func startWorkers() {
-        guard model.threads > 1, !shared.withLock({ $0.hasEnded }) else { return }
-        for _ in 0..<model.threads where !startWorker() { break }
-    }
-
-    private func startWorker() -> Bool {
-        shared.withLock { $0.threads += 1 }
-        let (model, decode, shared) = (model, decode, shared)
-        let isStarted = EncodingWorkers.start(atMost: model.threads) {
-            while let batch = Self.takeBatch(model, shared) {
-                Self.encode(batch, model, decode, shared)
-            }
-        } whenEnded: {
-            shared.withLock { $0.threads -= 1 }
+        let all = model.threads
+        let wanted = shared.withLock { shared in
+            guard all > 1, shared.threads == 0, !shared.hasEnded else { return 0 }
+            return shared.isFed ? min(all, shared.inputs.count) : all
         }
-        if !isStarted { shared.withLock { $0.threads -= 1 } }
-        return isStarted
-    }
-
-    private static func takeBatch(
-        _ model: CLIPModel, _ shared: Monitor<Shared>
-    ) -> (Int, [Input])? {
-        shared.wait { shared -> (Int, [Input])?? in
-            if shared.hasEnded { return .some(nil) }
-            let batch = shared.takeBatch(atMost: model.imageBatchSize, among: model.threads)
-            return batch.map { .some($0) }
-        }
+        for _ in 0..<wanted where !pipeline.startThread() { break }
     }
 
     /// Reads inputs until `count` of them wait for the threads.
@@ -195,23 +237,6 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
             read += 1
             shared.withLock { shared in
                 if let input { shared.inputs.append(input) } else { shared.isAtEnd = true }
-            }
-        }
-    }
-
-    private func encode(_ batch: (Int, [Input])) {
-        Self.encode(batch, model, decode, shared)
-    }
-
-    private static func encode(
-        _ batch: (Int, [Input]), _ model: CLIPModel,
-        _ decode: (Input) -> DecodedInput<Learned>, _ shared: Monitor<Shared>
-    ) {
-        let outcome = model.workspaces.withOneThread { model.encodeBatch(batch.1, decode, $0) }
-        shared.withLock { shared in
-            switch outcome {
-            case .success(let results): shared.results[batch.0] = results
-            case .failure(let failed): shared.failed = failed
             }
         }
     }

@@ -11,25 +11,20 @@ enum EncodingWorkers {
     ///
     /// - Parameters:
     ///   - limit: The largest number of threads of all streams.
-    ///   - body: The work of the thread.
-    ///   - whenEnded: A function that the thread calls at its end, when another may take its place.
+    ///   - body: The work of the thread. It calls `endOne` once, as its last step.
     /// - Returns: True if the thread was started.
-    static func start(
-        atMost limit: Int, _ body: @escaping @Sendable () -> Void,
-        whenEnded: @escaping @Sendable () -> Void
-    ) -> Bool {
+    static func start(atMost limit: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
         let isAllowed = running.withLock { running in
             guard running < limit else { return false }
             running += 1
             return true
         }
         guard isAllowed else { return false }
-        let isStarted = startThread {
-            body()
-            running.withLock { $0 -= 1 }
-            whenEnded()
-        }
-        if !isStarted { running.withLock { $0 -= 1 } }
+        let isStarted = startThread(body)
+        if !isStarted { endOne() }
         return isStarted
     }
+
+    /// Marks the end of a thread, whose place another may take.
+    static func endOne() { running.withLock { $0 -= 1 } }
 }

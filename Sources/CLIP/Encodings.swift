@@ -150,7 +150,7 @@ where Inputs.Element: Sendable {
 
     /// Makes an iterator, which begins to encode at the first call of `next`.
     public func makeIterator() -> Iterator {
-        Iterator(inputs.makeIterator(), EncodingStream(.init(model), decode))
+        Iterator(inputs.makeIterator(), EncodingStream(model, decode))
     }
 
     /// An iterator over the embeddings, in the order of the inputs.

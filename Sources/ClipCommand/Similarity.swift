@@ -87,7 +87,8 @@ struct Similarity: ParsableCommand {
             others: [("--text-file", texts.file.textFile), ("--heatmap", heatmap)])
         let model = try self.model.load(textOptions, images, common)
         let text = try texts.read()
-        let textVectors = try model.encode(texts: text, truncating: textOptions.truncate)
+        let textVectors = UnitVectors(
+            try model.encode(texts: text, truncating: textOptions.truncate))
         let job = CollectionJob(collection, common, name: "similarity")
         let decoding = images.decoding(for: model.preprocessor)
         var images: [Heatmap.Image] = []
@@ -103,8 +104,8 @@ struct Similarity: ParsableCommand {
                     Heatmap.Image(
                         name: sample.name,
                         thumbnail: thumbnail?.isEmpty == true ? nil : thumbnail))
-                cosines += try Embeddings(rows: vector, dimension: vector.count)
-                    .cosineSimilarities(to: textVectors)
+                cosines += try textVectors.cosines(
+                    of: Embeddings(rows: vector, dimension: vector.count))
             }
         }
         guard !images.isEmpty else { throw ExitCode(1) }

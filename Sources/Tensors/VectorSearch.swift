@@ -52,12 +52,13 @@ package struct MappedVectors: Sendable {
     /// Returns the rows with the largest dot products, as `VectorRows.nearest` finds them.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
-        quantized: QuantizedVectors? = nil, on pool: WorkspacePool
+        ceiling: Float = .infinity, quantized: QuantizedVectors? = nil, on pool: WorkspacePool
     ) -> [(row: Int, product: Float)] {
         guard count > 0 else { return [] }
         return withExtendedLifetime(file) {
             VectorRows(start: start, dimension: dimension, count: count).nearest(
-                wanted, to: vector, atLeast: threshold, quantized: quantized, on: pool)
+                wanted, to: vector, atLeast: threshold, ceiling: ceiling, quantized: quantized,
+                on: pool)
         }
     }
 }
@@ -89,8 +90,7 @@ private struct VectorRows: @unchecked Sendable {
     ///   - wanted: The number of rows to find.
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
-    ///   - ceiling: A product above which products count as equal to it when ties are determined;
-    ///     only without `quantized`.
+    ///   - ceiling: A product above which products count as equal to it when ties are determined.
     ///   - quantized: The first rows, quantised. They decide which rows need an exact product; the
     ///     result is the same without them.
     ///   - pool: The pool whose threads compute the products.
@@ -103,7 +103,7 @@ private struct VectorRows: @unchecked Sendable {
         precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
         if let quantized, wanted < count / 16,
             let found = nearest(
-                wanted, to: vector, atLeast: threshold, by: quantized, on: pool)
+                wanted, to: vector, atLeast: threshold, ceiling: ceiling, by: quantized, on: pool)
         {
             return found
         }
@@ -115,7 +115,7 @@ private struct VectorRows: @unchecked Sendable {
 
     /// Searches with quantised vectors; returns nil if these leave too many candidates.
     private func nearest(
-        _ wanted: Int, to vector: [Float], atLeast threshold: Float,
+        _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float,
         by quantized: QuantizedVectors, on pool: WorkspacePool
     ) -> [(row: Int, product: Float)]? {
         let known = min(count, quantized.count)
@@ -125,7 +125,7 @@ private struct VectorRows: @unchecked Sendable {
             return []
         }
         // A row of the result is estimated at most two errors below the last of the best estimates.
-        let least = max(last - 2 * error, threshold - error)
+        let least = max(min(last, ceiling) - 2 * error, threshold - error)
         let candidates = estimates.indices.filter { estimates[$0] >= least }
         guard candidates.count <= count / 8 else { return nil }
         let products = dotProducts(with: vector, rows: candidates, on: pool)
@@ -134,7 +134,8 @@ private struct VectorRows: @unchecked Sendable {
         guard !products.contains(where: \.isNaN),
             let exact = largest(wanted, of: products, atLeast: -.infinity), exact >= last - error
         else { return nil }
-        return sorted(zip(candidates, products).filter { $0.1 >= max(exact, threshold) })
+        let worst = max(min(exact, ceiling), threshold)
+        return sorted(zip(candidates, products).filter { $0.1 >= worst })
     }
 
     private func sorted(_ found: [(row: Int, product: Float)]) -> [(row: Int, product: Float)] {

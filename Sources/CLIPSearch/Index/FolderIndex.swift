@@ -81,7 +81,9 @@ public struct FolderIndex: Sendable {
                     throw FileError(reason: "it cannot be searched")
                 }
                 model = found
-                return (found.dimension, try database.fact("version") == Self.version)
+                let hasSums = try database.fact("version") == Self.version
+                if hasSums { try database.checkFacts() }
+                return (found.dimension, hasSums)
             }
         } catch {
             throw refusal ?? IndexError(error, folder: folder)

@@ -93,7 +93,7 @@ public final class IndexUpdate: @unchecked Sendable {
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
     /// The least number of rows for which quantised vectors make a search faster.
-    var quantizingFrom = 16_384
+    var quantizingFrom = RowWriter.quantizingFrom
 
     /// Opens the index of a folder for writing, or begins it.
     ///

@@ -38,13 +38,16 @@ public final class VectorIndex: Sendable {
     /// The largest number of dimensions that vectors may have.
     public static let largestDimension = 1 << 16
 
-    /// The folder of the index.
+    /// The folder of the index, as given when it was opened.
     public let path: String
     /// The number of dimensions of each vector.
     public let dimension: Int
     /// The number of threads that a search uses.
     public let threads: Int
 
+    /// The absolute path of the folder, which stays valid if the process changes its current
+    /// folder.
+    private let place: FilePath
     private let pool: WorkspacePool
     private let database: IDDatabase
     /// The vectors as of a commit.
@@ -69,7 +72,9 @@ public final class VectorIndex: Sendable {
     public convenience init(
         at path: String, dimension: Int, threads: Int? = nil
     ) throws(VectorIndexError) {
-        try self.init(at: path, dimension: dimension, threads: threads, quantizingFrom: 16_384)
+        try self.init(
+            at: path, dimension: dimension, threads: threads,
+            quantizingFrom: RowWriter.quantizingFrom)
     }
 
     /// Opens an index for reading and writing, or makes an empty one.
@@ -90,9 +95,10 @@ public final class VectorIndex: Sendable {
                 reason: "\(dimension) dimensions; expected 1 to \(Self.largestDimension)")
         }
         let threads = max(1, threads ?? availableCores())
+        let place = Self.place(path)
         let writer = try VectorWriter(
-            path, dimension: dimension, threads: threads, quantizingFrom: quantizingFrom)
-        try self.init(path, writer, threads: threads)
+            path, place, dimension: dimension, threads: threads, quantizingFrom: quantizingFrom)
+        try self.init(path, place, threads: threads, writer, dimension: dimension)
     }
 
     /// Opens an index for reading, while another process may write it.
@@ -103,24 +109,35 @@ public final class VectorIndex: Sendable {
     /// - Throws: `VectorIndexError`; `.missing` if there is no index, `.damaged` if its files do
     ///   not match their checksums.
     public convenience init(reading path: String, threads: Int? = nil) throws(VectorIndexError) {
-        try self.init(path, nil, threads: max(1, threads ?? availableCores()))
+        try self.init(path, Self.place(path), threads: max(1, threads ?? availableCores()))
     }
 
+    /// Opens an index for reading, whether or not it has a writer.
+    ///
+    /// - Parameters:
+    ///   - path: The folder, as the caller names it.
+    ///   - place: The absolute path of the folder.
+    ///   - threads: The number of threads that a search uses.
+    ///   - writer: The writer; nil if the index is opened for reading only.
+    ///   - written: The dimension of the index if the writer has checked it; otherwise nil.
+    /// - Throws: `VectorIndexError`.
     private init(
-        _ path: String, _ writer: sending VectorWriter?, threads: Int
+        _ path: String, _ place: FilePath, threads: Int, _ writer: sending VectorWriter? = nil,
+        dimension written: Int? = nil
     ) throws(VectorIndexError) {
-        let place = FilePath(path)
         let opened: (reader: RowReader<IDDatabase>, place: FilePath)?
         do throws(FileError) {
             opened = try RowReader.open(at: { IDDatabase.exists(in: place) ? place : nil }) {
                 database throws(FileError) in
-                (try VectorWriter.dimension(of: database), true)
+                if let written { return (written, true) }
+                return (try VectorWriter.dimension(of: database), true)
             }
         } catch {
             throw VectorIndexError(error, path: path)
         }
         guard let opened else { throw .missing(path: path) }
         self.path = path
+        self.place = place
         dimension = opened.reader.vectors.dimension
         self.threads = threads
         pool = WorkspacePool(threads: threads)
@@ -225,7 +242,8 @@ public final class VectorIndex: Sendable {
         return try reading { rows throws(FileError) in
             var results: [[Match]] = []
             for row in 0..<unit.count {
-                let found = try rows.nearest(top, to: unit[row], atLeast: threshold, on: pool)
+                let found = try rows.nearest(
+                    top, to: unit[row], atLeast: threshold, ceiling: 1, on: pool)
                 results.append(found.map { Match(id: $0.entry.id, cosine: $0.cosine) })
             }
             return results
@@ -275,6 +293,14 @@ public final class VectorIndex: Sendable {
     }
 
     // MARK: one state
+
+    /// Returns the absolute path of a folder; its symbolic links are not resolved.
+    private static func place(_ path: String) -> FilePath {
+        guard !path.isEmpty, !path.hasPrefix("/"), let folder = currentFolder() else {
+            return FilePath(path)
+        }
+        return FilePath(folder).appending(path.utf8)
+    }
 
     private func unit(_ vectors: Embeddings) throws(VectorIndexError) -> Embeddings {
         do throws(VectorError) {
@@ -326,7 +352,7 @@ public final class VectorIndex: Sendable {
             // Another thread may have mapped a newer state meanwhile.
             if current.state.commits < state.commits {
                 let rows = try RowReader(
-                    database, dimension: dimension, count: state.count, in: FilePath(path))
+                    database, dimension: dimension, count: state.count, in: place)
                 current = View(state: state, rows: rows)
             }
             return current

@@ -32,10 +32,19 @@ struct VectorWriter {
     }
 
     /// Opens an index for writing, or makes it.
+    ///
+    /// - Parameters:
+    ///   - path: The folder, as the caller names it.
+    ///   - place: The absolute path of the folder.
+    ///   - dimension: The number of dimensions of each vector.
+    ///   - threads: The number of threads that quantise vectors.
+    ///   - quantizingFrom: The least number of rows for which quantised vectors make a search
+    ///     faster.
+    /// - Throws: `VectorIndexError`.
     init(
-        _ path: String, dimension: Int, threads: Int, quantizingFrom: Int
+        _ path: String, _ place: FilePath, dimension: Int, threads: Int, quantizingFrom: Int
     ) throws(VectorIndexError) {
-        place = FilePath(path)
+        self.place = place
         self.quantizingFrom = quantizingFrom
         self.threads = threads
         let exists = IDDatabase.exists(in: place)

@@ -37,7 +37,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
     ///
     /// - Parameters:
     ///   - place: Returns the folder of the files; nil if there is no index.
-    ///   - check: Checks the version, and returns the dimension and true if there are checksums.
+    ///   - check: Checks the version and the facts, and returns the dimension and true if there are
+    ///     checksums.
     /// - Returns: The open files and their folder; nil if there is no index.
     /// - Throws: `FileError`.
     static func open(
@@ -73,7 +74,6 @@ struct RowReader<Database: RowDatabase>: Sendable {
     ) throws(FileError) -> RowReader {
         let database = try Database(path: path, isForWriting: false)
         let (dimension, hasSums) = try check(database)
-        if hasSums { try database.checkFacts() }
         let reader = try RowReader(database, dimension: dimension, in: place)
         // The files of an index that is being updated do change. The rows of each result are
         // compared anyway.
@@ -110,11 +110,14 @@ struct RowReader<Database: RowDatabase>: Sendable {
     ///   - top: The largest number of entries to return.
     ///   - query: A vector of norm 1.
     ///   - threshold: The least cosine.
+    ///   - ceiling: A dot product above which vectors count as equally near; by rounding, those of
+    ///     vectors with equal directions lie on both sides of 1.
     ///   - pool: The threads that search.
     /// - Returns: The entries and their cosines.
     /// - Throws: `FileError`, also if a row does not match its checksum.
     func nearest(
-        _ top: Int, to query: [Float], atLeast threshold: Float, on pool: WorkspacePool
+        _ top: Int, to query: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
+        on pool: WorkspacePool
     ) throws(FileError) -> [(entry: Database.Entry, cosine: Float)] {
         let generation = try database.generation()
         let top = max(0, min(top, vectors.count))
@@ -122,7 +125,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
         var wanted = min(vectors.count, vectors.count > count ? 2 * top : top)
         while true {
             let found = vectors.nearest(
-                wanted, to: query, atLeast: threshold - 1e-6, quantized: quantized, on: pool)
+                wanted, to: query, atLeast: threshold - 1e-6, ceiling: ceiling,
+                quantized: quantized, on: pool)
             let matches = try entries(
                 of: found, query, top: top, threshold: threshold, since: generation)
             // The rows that were found include those of removed entries.

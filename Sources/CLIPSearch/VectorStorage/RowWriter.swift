@@ -7,6 +7,9 @@ internal import Tensors
 /// rows is free, the row of a removed entry. It is on the disk before the database refers to it, so
 /// that a process that ends at any moment leaves the old state or the new one.
 struct RowWriter {
+    /// The least number of rows for which quantised vectors make a search faster.
+    static let quantizingFrom = 16_384
+
     let place: FilePath
     private let file: GrowingFile
     private let dimension: Int
