@@ -3,7 +3,7 @@ import Foundation
 
 /// Encodes images and prints a row of numbers for each, in order.
 ///
-/// Ctrl-C or a time limit in seconds cancels the task; the rows up to then are printed.
+/// Ctrl-C or a time limit in seconds cancels the task; rows encoded before that are printed.
 ///
 ///     swift run EncodeImages Weights/tiny.safetensors 60 Examples/*.jpg > rows.tsv
 @main

@@ -1,7 +1,7 @@
-/// The asynchronous forms of the calls that compute for long.
+/// Asynchronous versions of the methods that encode images and texts.
 ///
-/// The task suspends while threads of the library compute. A cancelled call throws
-/// `CancellationError` once the batch in progress has ended.
+/// The task suspends while threads of the library compute. If it is cancelled, the call throws
+/// `CancellationError` at the end of the current batch.
 extension CLIPModel {
     /// Returns the embeddings of images, one row each, not normalised.
     ///
@@ -18,8 +18,8 @@ extension CLIPModel {
     func encode(
         images: [RGBImage], _ cancellation: CallThreads.Cancellation
     ) throws -> Embeddings {
-        // At the end of a batch threads wait for its last image; in a large batch this costs
-        // little.
+        // Threads that finish early wait for the last image of the batch. In a large batch this
+        // costs little.
         let most = 8 * imagesOfAllThreads
         var values: [Float] = []
         for start in stride(from: 0, to: images.count, by: most) {
@@ -36,7 +36,7 @@ extension CLIPModel {
     /// - Parameters:
     ///   - texts: Any number of texts.
     ///   - truncating: True to truncate texts that have more tokens than the context.
-    /// - Returns: One row for each text, in their order.
+    /// - Returns: One embedding for each text, in the same order.
     /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
     ///   `.nonFiniteResult` if the weights produce NaN or infinity, `.noThread`, and
     ///   `CancellationError`.
@@ -53,8 +53,8 @@ extension CLIPModel {
 
     /// Returns the embeddings of tokenized texts, one row each, not normalised.
     ///
-    /// - Parameter tokens: Rows of ids, as for the synchronous form.
-    /// - Returns: One row for each row of ids, in their order.
+    /// - Parameter tokens: Rows of token ids, with or without padding.
+    /// - Returns: One embedding for each row of ids, in the same order.
     /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
     ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity,
     ///   `.noThread`, and `CancellationError`.
@@ -88,11 +88,12 @@ extension ZeroShotClassifier {
     /// let predictions = try await classifier.classify(images)
     /// ```
     ///
-    /// The parameters are those of the synchronous form.
+    /// The parameters are those of the synchronous initialiser.
     ///
     /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
-    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
-    ///   is too long, `.noThread`, and `CancellationError`.
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` if a prompt is
+    ///   too long and `truncating` is false, `.nonFiniteResult` if the weights produce NaN or
+    ///   infinity, `.noThread`, and `CancellationError`.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) async throws {

@@ -4,16 +4,16 @@ extension CLIPModel {
     /// Returns the embeddings of any number of images as an asynchronous sequence, in the order of
     /// the inputs.
     ///
-    /// Threads of the model read, decode and encode the inputs ahead; the task suspends until the
-    /// next embedding is ready. A bounded number of inputs is in memory: if the task is slow, the
-    /// threads wait for it and read no more inputs. While no input is available, the stream leaves
-    /// its encoding threads to other streams. An embedding has the same bits as one of
-    /// `encode(images:)`.
+    /// Threads of the model read, decode and encode inputs ahead of the task, which suspends until
+    /// the next embedding is ready. A bounded number of inputs is in memory: if the task is slow,
+    /// the threads wait for it and read no more inputs. While no input is available, the stream
+    /// leaves its encoding threads to other streams. The embeddings equal those of
+    /// `encode(images:)` to the bit.
     ///
-    /// Leaving the loop or cancelling the task stops each thread at the end of its current batch,
-    /// and the one that reads `inputs` when these return. A cancelled task does not wait for that;
-    /// it gets a `CancellationError`. A program should not call `exit` at once then: a product of
-    /// the engine `blas` may still be running.
+    /// Leaving the loop or cancelling the task stops each encoding thread at the end of its current
+    /// batch, and the reading thread as soon as `inputs` returns an element. A cancelled task does
+    /// not wait for the threads to stop; it throws `CancellationError`. A program should not call
+    /// `exit` right after that, because a matrix product of the engine `blas` may still be running.
     ///
     /// ```swift
     /// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
@@ -24,7 +24,7 @@ extension CLIPModel {
     /// ```
     ///
     /// - Parameters:
-    ///   - inputs: The inputs, such as paths. A thread of its own reads them and may block.
+    ///   - inputs: The inputs, such as paths. A separate thread reads them and may block.
     ///   - decode: A function that returns the image of an input. Several threads call it at once.
     /// - Returns: An asynchronous sequence of inputs with their embeddings.
     @_disfavoredOverload  // `for … in` and `let encodings = …` take the synchronous form.
@@ -89,7 +89,7 @@ extension CLIPModel {
     }
 }
 
-/// The embeddings of a sequence of images, computed ahead of the task that takes them.
+/// An asynchronous sequence of embeddings of images, computed ahead of the task that consumes it.
 ///
 /// ```swift
 /// for try await encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
@@ -103,7 +103,7 @@ extension CLIPModel {
 public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence, Sendable {
     /// An input with its embedding.
     public typealias Element = EncodedInput<Input, Learned>
-    /// A `CancellationError`, an error of asynchronous inputs, or `CLIPError.noThread`.
+    /// A `CancellationError`, an error that asynchronous inputs throw, or `CLIPError.noThread`.
     public typealias Failure = any Error
 
     let model: CLIPModel
@@ -123,8 +123,8 @@ public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence,
 
         /// Returns the next input with its embedding, or nil after the last one.
         ///
-        /// - Throws: `CancellationError` if the task is cancelled, the error of asynchronous
-        ///   inputs, and `CLIPError.noThread`. The calls after an error return nil.
+        /// - Throws: `CancellationError` if the task is cancelled, an error that asynchronous
+        ///   inputs throw, and `CLIPError.noThread`. Calls after an error return nil.
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws -> Element? {
@@ -151,17 +151,17 @@ public struct AsyncEncodings<Input: Sendable, Learned: Sendable>: AsyncSequence,
 
 /// The inputs of an asynchronous stream.
 struct InputSource<Input: Sendable>: Sendable {
-    /// Passes each input to `push` until that returns false, and returns the error that ended the
-    /// inputs.
+    /// Passes each input to `push` until `push` returns false; returns the error that the inputs
+    /// threw, if any.
     ///
-    /// It is called once, by a thread that it may block.
+    /// It is called once, on a thread that it may block.
     let read: @Sendable (_ push: (Input) -> Bool) -> (any Error)?
     /// Interrupts a wait for the next input, if that is possible.
     let cancel: @Sendable () -> Void
 }
 
-/// Two threads of an asynchronous stream: one reads the inputs, the other collects the results of
-/// the threads that encode.
+/// The two threads that serve an asynchronous stream: one reads the inputs, the other collects the
+/// results of the encoding threads.
 ///
 /// The threads do not retain the job: they end when the iterator that owns it is deallocated.
 private final class EncodingJob<Input: Sendable, Learned: Sendable>: Sendable {

@@ -9,12 +9,12 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     private struct State {
         var elements: [Element] = []
-        /// True if the producer has put in its last element.
+        /// True if the producer has appended its last element.
         var isFinished = false
         var failure: (any Error)?
         /// True if the consumer takes no more elements.
         var isClosed = false
-        /// The task that waits for an element or for room.
+        /// The task that waits until the queue is not empty or not full.
         var waiting: SuspendedTask?
 
         mutating func wakeTask() -> SuspendedTask? {
@@ -33,7 +33,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     /// The error with which the queue was finished.
     var failure: (any Error)? { state.withLock { $0.failure } }
 
-    /// Marks the last element: the consumer gets the elements in the queue, then the end.
+    /// Finishes the queue: the consumer gets the remaining elements, then the end or the error.
     func finish(throwing error: (any Error)? = nil) {
         change { state in
             state.isFinished = true
@@ -41,7 +41,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Ends the queue now, and drops its elements.
+    /// Closes the queue at once and discards its elements.
     func close() {
         change { state in
             state.isClosed = true
@@ -59,7 +59,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     // MARK: the thread's side
 
-    /// Puts an element in; blocks until there is room.
+    /// Appends an element; blocks while the queue is full.
     ///
     /// - Returns: False if the queue is closed.
     func put(_ element: Element) -> Bool {
@@ -73,7 +73,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         return isOpen
     }
 
-    /// Takes the next element; blocks until there is one.
+    /// Removes and returns the next element; blocks while the queue is empty.
     ///
     /// - Returns: Nil at the end, or if the queue is closed.
     func take() -> Element? {
@@ -87,7 +87,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     // MARK: the task's side
 
-    /// Puts an element in; suspends until there is room.
+    /// Appends an element; suspends while the queue is full.
     ///
     /// - Returns: False if the queue is closed.
     func put(_ element: Element) async -> Bool {
@@ -103,7 +103,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Takes the next element; suspends until there is one.
+    /// Removes and returns the next element; suspends while the queue is empty.
     ///
     /// - Throws: The error of `finish(throwing:)` after the last element, and `CancellationError`
     ///   if the queue is closed.
@@ -124,7 +124,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
         }
     }
 
-    /// Suspends until the other side changes the queue, unless `isReady` holds already.
+    /// Suspends until the other side changes the queue, unless `isReady` already returns true.
     private func suspend(unless isReady: (State) -> Bool) async {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in

@@ -16,7 +16,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     public struct VisionTransformer: Sendable, Hashable, Codable {
         /// The side of the input image, in pixels.
         ///
-        /// A remainder that makes no whole patch is ignored.
+        /// Pixels at the right and bottom that do not fill a patch are ignored.
         public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
         public internal(set) var patchSize: Int
@@ -33,8 +33,8 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         public var grid: Int { resolution / patchSize }
     }
 
-    /// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an
-    /// attention pool.
+    /// OpenAI's variant of ResNet: a stem of three convolutions, blocks with average pooling
+    /// instead of strided convolutions, and an attention pool.
     public struct ModifiedResNet: Sendable, Hashable, Codable {
         /// The side of the input image, in pixels.
         public internal(set) var resolution: Int
@@ -73,7 +73,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     public internal(set) var text: Text
     /// The number of dimensions of the embeddings of both towers.
     public internal(set) var embeddingDimension: Int
-    /// The activation of every MLP.
+    /// The activation function of every MLP.
     public internal(set) var activation: Activation
     /// The ε of every LayerNorm.
     public internal(set) var layerNormEpsilon: Float = 1e-5
@@ -100,18 +100,18 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     }
 }
 
-/// The activation of the MLPs, which must be the one that the weights were trained with.
+/// The activation function of the MLPs, which must be the one that the weights were trained with.
 ///
-/// With the wrong one a model still works, but its accuracy is several per cent lower. Pass it
-/// where no configuration states it:
+/// With the wrong one a model still runs, but its accuracy is several per cent lower. Pass the
+/// activation if no configuration file states it:
 ///
 /// ```swift
 /// let model = try CLIPModel(path: "weights.pt", activation: .quickGELU)
 /// ```
 public enum Activation: String, Sendable, CaseIterable, Codable {
-    /// QuickGELU, x · σ(1.702 x), of OpenAI's weights and some others.
+    /// QuickGELU, x · σ(1.702 x), used by OpenAI's weights and some others.
     case quickGELU = "quickgelu"
-    /// The exact GELU, x · Φ(x), of most of open_clip's weights.
+    /// The exact GELU, x · Φ(x), used by most of open_clip's weights.
     case gelu
 }
 
@@ -121,7 +121,7 @@ extension CLIPConfiguration {
     ///
     /// - Parameters:
     ///   - shapes: The shapes of the tensors by their names in OpenAI's layout.
-    ///   - stated: The hyperparameters that shapes do not show.
+    ///   - stated: The hyperparameters that a configuration file states.
     ///   - activation: The activation of the MLPs.
     ///   - path: The path of the weights, for errors.
     /// - Throws: `CLIPError.unknownArchitecture`.
@@ -153,7 +153,8 @@ extension CLIPConfiguration {
 }
 
 extension CLIPConfiguration.Text {
-    /// Derives the text tower; `heads` is nil if no configuration states it.
+    /// Derives the hyperparameters of the text tower; `heads` is nil if no configuration states
+    /// their number.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let tokens = try tensors.shape("token_embedding.weight", rank: 2)
         let positions = try tensors.shape("positional_embedding", rank: 2)
@@ -173,7 +174,8 @@ extension CLIPConfiguration.Text {
 }
 
 extension CLIPConfiguration.VisionTransformer {
-    /// Derives a ViT; `resolution` and `heads` are nil if no configuration states them.
+    /// Derives the hyperparameters of a ViT; `resolution` or `heads` is nil if no configuration
+    /// states it.
     fileprivate init(
         _ tensors: NamedShapes, resolution: Int?, heads: Int?
     ) throws(CLIPError) {
@@ -199,7 +201,8 @@ extension CLIPConfiguration.VisionTransformer {
 }
 
 extension CLIPConfiguration.ModifiedResNet {
-    /// Derives a ResNet; `heads` is nil if no configuration states it.
+    /// Derives the hyperparameters of a ResNet; `heads` is nil if no configuration states their
+    /// number.
     fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
         let positions = try tensors.shape("visual.attnpool.positional_embedding", rank: 2)
         width = try tensors.shape("visual.layer1.0.conv1.weight", rank: 4)[0]
@@ -223,7 +226,7 @@ private struct NamedShapes {
         .unknownArchitecture(path: path, expected: expected, found: found)
     }
 
-    /// Returns the shape of a tensor of the given rank; all its dimensions are positive.
+    /// Returns the shape of a tensor, which must have the given rank and positive dimensions.
     func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
         guard let shape = shapes[name] else {
             throw unsupported(expected: "the tensor \(name)", found: "none of that name")
@@ -235,7 +238,7 @@ private struct NamedShapes {
         return shape
     }
 
-    /// Returns the number of blocks, whose tensors' names begin with `prefix` and a block number.
+    /// Returns the number of distinct block numbers that follow `prefix` in the names of tensors.
     func blocks(_ prefix: String) -> Int {
         Set(
             shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
@@ -247,7 +250,7 @@ private struct NamedShapes {
     /// Returns the number of heads that a configuration states, or else one for every 64 channels.
     ///
     /// - Parameters:
-    ///   - known: The number of heads that a configuration states, if one does.
+    ///   - known: The number of heads that a configuration states; nil if none does.
     ///   - width: The number of channels of the tower.
     ///   - tower: The name of the tower, for errors.
     ///   - limit: The largest width for which heads of 64 channels are assumed.
@@ -272,7 +275,9 @@ private struct NamedShapes {
         return heads
     }
 
-    /// Returns the side of the square grid of all positions but the first, the class token's.
+    /// Returns the side of the square grid that all positions except the first form.
+    ///
+    /// The first belongs to the class token of a ViT or to the mean in an attention pool.
     func grid(of positions: Int) throws(CLIPError) -> Int {
         let grid = Int(Double(positions - 1).squareRoot().rounded())
         guard grid > 0, grid * grid == positions - 1 else {

@@ -1,8 +1,8 @@
 internal import TensorFiles
 
-/// An error in a caller's input: a file, an image, a text or an option.
+/// An error of this library: an unusable file, image, text or option, or a missing resource.
 ///
-/// Each case carries the path or value at fault, and what was expected and found.
+/// The associated values are the path or value at fault, and what was expected and found.
 ///
 /// ```swift
 /// do {
@@ -24,9 +24,9 @@ public enum CLIPError: Error, Equatable, Sendable {
     case imageTooLarge(path: String, width: Int, height: Int, maximumPixels: Int)
     /// A side of a PNG is longer than allowed.
     case imageSideTooLong(path: String, width: Int, height: Int, maximumSide: Int)
-    /// Decoding an image would take more memory than all images together may take.
+    /// Decoding an image would take more memory than the limit for all images together.
     case imageNeedsMemory(path: String, width: Int, height: Int, bytes: Int, memoryLimit: Int)
-    /// An image file has more bytes than all images together may take in memory.
+    /// An image file is larger than the memory limit for all images together.
     ///
     /// `bytes` is nil for a pipe, whose size is unknown.
     case imageFileNeedsMemory(path: String, bytes: Int?, memoryLimit: Int)
@@ -36,12 +36,12 @@ public enum CLIPError: Error, Equatable, Sendable {
     ///
     /// `expected` has the supported sides in pixels, a single one if the tower is a ResNet.
     case invalidResolution(expected: ClosedRange<Int>, found: Int)
-    /// An array of pixels has another length than its width and height require.
+    /// The length of a pixel array does not match the width and height of the image.
     case wrongPixelCount(expected: Int, found: Int)
-    /// A row of raw pixels has more bytes than the distance between rows.
+    /// The distance between rows of raw pixels is less than the size of a row, in bytes.
     case wrongBytesPerRow(expected: Int, found: Int)
 
-    /// A file of weights violates its format.
+    /// A file of weights does not conform to its format.
     case malformedWeights(path: String, reason: String)
     /// The SHA-256 of a file of weights is not the expected one.
     case damagedWeights(path: String, expected: String, found: String)
@@ -49,17 +49,20 @@ public enum CLIPError: Error, Equatable, Sendable {
     case malformedConfiguration(path: String, reason: String)
     /// The tensors are not those of a supported CLIP model.
     ///
-    /// `expected` and `found` are noun phrases.
+    /// `expected` and `found` are noun phrases for the error message.
     case unknownArchitecture(path: String, expected: String, found: String)
-    /// A tensor of the model is missing from the file, as are `others` more.
+    /// A tensor of the model is missing from the file; `others` is the number of further missing
+    /// ones.
     case missingTensor(path: String, name: String, shape: [Int], others: Int)
-    /// A tensor in the file is not part of the model, nor are `others` more.
+    /// A tensor in the file is not part of the model; `others` is the number of further such
+    /// tensors.
     case unexpectedTensor(path: String, name: String, shape: [Int], others: Int)
-    /// A tensor has another shape than the model requires.
+    /// A tensor does not have the shape that the model requires.
     case misshapenTensor(path: String, name: String, expected: [Int], found: [Int])
-    /// Neither the name of the weights nor a configuration beside them states their activation.
+    /// The activation function of the weights is unknown, because neither their file name nor a
+    /// configuration beside them states it.
     case unknownActivation(path: String)
-    /// The requested activation is not the one that the weights were trained with.
+    /// The requested activation is not the one in the configuration of the weights.
     case contradictoryActivation(path: String, stated: Activation, requested: Activation)
 
     /// A text has more tokens than the model's context.
@@ -72,13 +75,13 @@ public enum CLIPError: Error, Equatable, Sendable {
     case tooFewLabels(expected: Int, found: Int)
     /// A classifier has no prompt template.
     case noTemplate
-    /// A prompt template has no `{}` in the place of the label.
+    /// A prompt template has no `{}`, the placeholder for the label.
     case invalidTemplate(String)
-    /// The number of embeddings is not that of the labels.
+    /// The number of label embeddings differs from the number of labels.
     case wrongEmbeddingCount(expected: Int, found: Int)
-    /// Vectors have another dimension than those that they are used with.
+    /// Vectors do not have the expected number of dimensions.
     case wrongDimension(expected: Int, found: Int)
-    /// The values of embeddings are not whole rows of a positive dimension.
+    /// The dimension of embeddings is less than 1 or does not divide the number of their values.
     case wrongValueCount(dimension: Int, found: Int)
     /// A file cannot be written.
     case unwritableFile(path: String, reason: String)
@@ -88,9 +91,9 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unsupportedPrecision(Precision)
     /// An engine is not installed or does not support the model's precision.
     case unavailableEngine(Engine, reason: String)
-    /// A result is NaN or infinite, first in `stage`.
+    /// A result contains NaN or infinity; `stage` is the first layer or tensor that contains one.
     case nonFiniteResult(path: String, stage: String)
-    /// The system grants no thread for an asynchronous call.
+    /// The system cannot start a thread for an asynchronous call.
     case noThread
 }
 
@@ -120,11 +123,11 @@ extension CLIPError {
 /// }
 /// ```
 public enum ImageLimit: String, Sendable, CaseIterable, Codable {
-    /// The limit `maximumPixels`.
+    /// The limit `maximumPixels` on the number of pixels.
     case pixels
-    /// The limit `memoryLimit`.
+    /// The limit `memoryLimit` on the memory of all images.
     case memory
-    /// The limit `maximumScans`.
+    /// The limit `maximumScans` on the scans of a progressive JPEG.
     case scans
 }
 
@@ -143,8 +146,8 @@ extension CLIPError {
 extension CLIPError: CustomStringConvertible {
     /// The error as one line of English.
     ///
-    /// Indexes store these lines for images and compare them with those of the next update, so the
-    /// wording of errors of images is part of the format.
+    /// Indexes store the messages about unreadable images and compare them at the next update, so
+    /// their wording is part of the index format.
     public var description: String {
         switch self {
         case .unreadableFile(let path, let reason):
@@ -190,13 +193,13 @@ extension CLIPError: CustomStringConvertible {
         case .wrongPixelCount(let expected, let found):
             return "expected \(expected) pixel values, found \(found)"
         case .wrongBytesPerRow(let expected, let found):
-            return "expected at least \(expected) bytes a row, found \(found)"
+            return "expected at least \(expected) bytes per row, found \(found)"
         case .malformedWeights(let path, let reason):
             return "cannot read the weights \(path): \(reason)"
         case .damagedWeights(let path, let expected, let found):
             return """
-                \(path) is damaged or another file: expected the SHA-256 \(expected), found \
-                \(found)
+                \(path) is damaged or not the expected file: expected the SHA-256 \(expected), \
+                found \(found)
                 """
         case .malformedConfiguration(let path, let reason):
             return "cannot use the configuration \(path): \(reason)"
@@ -211,9 +214,9 @@ extension CLIPError: CustomStringConvertible {
                 "wrong shape of the tensor \(name) in \(path): expected \(expected), found \(found)"
         case .unknownActivation(let path):
             return """
-                the activation of the weights \(path) is unknown: they do not have the name of one \
-                of OpenAI's models, and no open_clip_config.json or config.json beside them states \
-                it
+                the activation function of the weights \(path) is unknown: no \
+                open_clip_config.json or config.json beside them states it, and they do not have \
+                the file name and sizes of an OpenAI model
                 """
         case .contradictoryActivation(let path, let stated, let requested):
             return """
@@ -223,7 +226,7 @@ extension CLIPError: CustomStringConvertible {
         case .textTooLong(let text, let tokens, let limit):
             let start = text.unicodeScalars.prefix(40).map { $0.properties.isWhitespace ? " " : $0 }
             return """
-                a text has \(tokens) tokens, but the model takes \(limit): \
+                a text has \(tokens) tokens, but the model takes at most \(limit): \
                 "\(String(String.UnicodeScalarView(start)))…"
                 """
         case .wrongTokenCount(let expected, let found):
@@ -237,11 +240,14 @@ extension CLIPError: CustomStringConvertible {
         case .invalidTemplate(let template):
             return "the template \"\(template)\" has no {} for the label"
         case .wrongEmbeddingCount(let expected, let found):
-            return "expected \(expected) embeddings of labels, found \(found)"
+            return "expected \(expected) embeddings, one for each label, found \(found)"
         case .wrongDimension(let expected, let found):
             return "expected vectors of \(expected) dimensions, found \(found)"
         case .wrongValueCount(let dimension, let found):
-            return "expected rows of \(dimension) values (at least 1), found \(found) values"
+            return """
+                expected a positive dimension that divides the number of values, found the \
+                dimension \(dimension) and \(found) values
+                """
         case .unwritableFile(let path, let reason):
             return "cannot write \(path): \(reason)"
         case .unrepresentableNumber(let tensor, let number, let format):
@@ -253,9 +259,9 @@ extension CLIPError: CustomStringConvertible {
         case .unavailableEngine(let engine, let reason):
             return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):
-            return "NaN or infinity from \(stage) on, with the weights \(path)"
+            return "the result contains NaN or infinity, first in \(stage) (weights: \(path))"
         case .noThread:
-            return "the system grants no thread: it may have too many, or too little memory"
+            return "the system cannot start a thread: too many threads or too little memory"
         }
     }
 

@@ -19,10 +19,10 @@ internal import Tensors
 /// print(try image.cosineSimilarities(to: texts))
 /// ```
 ///
-/// A model is immutable, and any number of tasks may use it at once. The shapes of its weights are
-/// checked when it is loaded. The numbers of a tower are read from the mapped file at its first
-/// use, so the file must not change during the lifetime of the model: truncating it crashes the
-/// process.
+/// A model is immutable, and any number of tasks may use it at once. The shapes of the weights are
+/// checked when the model is loaded. The weights of a tower are read from the memory-mapped file
+/// when the tower is first used, so the file must not change during the lifetime of the model:
+/// truncating it crashes the process.
 public struct CLIPModel: Sendable {
     /// The hyperparameters, derived from the shapes of the weights and a configuration file.
     public private(set) var configuration: CLIPConfiguration
@@ -32,9 +32,9 @@ public struct CLIPModel: Sendable {
     public private(set) var tokenizer = BPETokenizer()
     /// The description of the weights: file, format and size.
     public let weights: WeightsDescription
-    /// The factor from cosines to logits, about 100 in every published model.
+    /// The factor that turns cosines into logits, about 100 in every published model.
     ///
-    /// It is e to the power of the tensor `logit_scale`.
+    /// It is the exponential of the tensor `logit_scale`.
     public let logitScale: Float
     /// The largest number of threads that a call uses.
     public let threads: Int
@@ -60,11 +60,11 @@ public struct CLIPModel: Sendable {
     /// let model = try CLIPModel(path: "ViT-B-32.pt", threads: 4)
     /// ```
     ///
-    /// The names of the tensors are those of OpenAI and open_clip or of Hugging Face. The format is
-    /// recognised by the first bytes:
+    /// The tensors must have the names that OpenAI and open_clip use, or those of Hugging Face. The
+    /// format is recognised by the first bytes:
     /// - safetensors, or the `.index.json` of several such files;
-    /// - a checkpoint of PyTorch 1.6 or later, which `torch.save` wrote of a state dict, or
-    ///   TorchScript like OpenAI's own files. No code in it is run.
+    /// - a file of PyTorch 1.6 or later: a state dict saved by `torch.save`, or TorchScript such
+    ///   as OpenAI's own files. No code in the file is run.
     ///
     /// If the output of `sha256sum` lies beside the weights (`tiny.sha256` beside
     /// `tiny.safetensors`), the whole file is read and its checksum verified.
@@ -81,13 +81,13 @@ public struct CLIPModel: Sendable {
         try self.init(Weights(path: path, activation: activation), threads: threads)
     }
 
-    /// Loads a model with a given configuration; any beside the weights is ignored.
+    /// Loads a model with a given configuration, and ignores any configuration beside the weights.
     ///
     /// - Parameters:
-    ///   - path: The path of a file or folder, as of `init(path:activation:threads:)`.
+    ///   - path: The path of a file or folder, as for `init(path:activation:threads:)`.
     ///   - configuration: The bytes of an `open_clip_config.json` or `config.json`.
     ///   - name: The name of the configuration in errors.
-    ///   - activation: The activation of the MLPs, which must be the configuration's if not nil.
+    ///   - activation: The activation of the MLPs; if not nil, it must be the configuration's.
     ///   - threads: The largest number of threads that a call uses; all cores if nil.
     /// - Throws: `CLIPError` if a file cannot be read, is damaged, or is not of a supported model.
     public init(
@@ -103,10 +103,10 @@ public struct CLIPModel: Sendable {
     ///
     /// - Parameters:
     ///   - safetensors: The bytes of a safetensors file.
-    ///   - configuration: The bytes of its `open_clip_config.json` or `config.json`.
+    ///   - configuration: The bytes of the model's `open_clip_config.json` or `config.json`.
     ///   - name: The name of the model in errors.
     ///   - sha256: The SHA-256 of the weights in hexadecimal digits; nil to skip the check.
-    ///   - activation: The activation of the MLPs, which must be the configuration's if not nil.
+    ///   - activation: The activation of the MLPs; if not nil, it must be the configuration's.
     ///   - threads: The largest number of threads that a call uses; all cores if nil.
     /// - Throws: `CLIPError` if the bytes are damaged or not of a supported model.
     public init(
@@ -193,12 +193,13 @@ public struct CLIPModel: Sendable {
         }
         guard engine == .native || precision == .fp32 else {
             throw .unavailableEngine(
-                engine, reason: "it computes in fp32, and the precision is \(precision.rawValue)")
+                engine, reason: "it supports only fp32, not \(precision.rawValue)")
         }
         return engine == wantedEngine ? self : computing(in: precision, by: engine)
     }
 
-    /// Returns the model with new towers, because the form of the weights depends on the engine.
+    /// Returns the model with new towers, because the layout of packed weights depends on the
+    /// precision and the engine.
     private func computing(in precision: Precision, by engine: Engine) -> CLIPModel {
         var model = self
         model.precision = precision
@@ -210,7 +211,7 @@ public struct CLIPModel: Sendable {
         return model
     }
 
-    /// Returns the model with other rules for texts and images than OpenAI's.
+    /// Returns the model with other rules of tokenization or preprocessing.
     ///
     /// ```swift
     /// let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
@@ -277,9 +278,9 @@ public struct CLIPModel: Sendable {
     ///
     /// - Parameter pixels: The images as `preprocessor` returns them, [count, 3, resolution,
     ///   resolution].
-    /// - Returns: One row for each image, in their order.
-    /// - Throws: `CLIPError.wrongPixelCount` if `pixels` are not whole images, `.nonFiniteResult`
-    ///   if `pixels` or the weights produce NaN or infinity.
+    /// - Returns: One embedding for each image, in the same order.
+    /// - Throws: `CLIPError.wrongPixelCount` if the number of pixel values is not a multiple of
+    ///   that of one image, `.nonFiniteResult` if `pixels` or the weights produce NaN or infinity.
     public func encode(pixels: [Float]) throws(CLIPError) -> Embeddings {
         let size = 3 * configuration.resolution * configuration.resolution
         guard pixels.count % size == 0 else {
@@ -303,7 +304,7 @@ public struct CLIPModel: Sendable {
     /// - Parameters:
     ///   - texts: Any number of texts.
     ///   - truncating: True to truncate texts that have more tokens than the context.
-    /// - Returns: One row for each text, in their order.
+    /// - Returns: One embedding for each text, in the same order.
     /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
     ///   `.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(texts: [String], truncating: Bool = false) throws(CLIPError) -> Embeddings {
@@ -315,8 +316,8 @@ public struct CLIPModel: Sendable {
     /// As in the reference, a row is read up to the first occurrence of its largest id, which is
     /// that of the end token.
     ///
-    /// - Parameter tokens: Rows of ids, padded or not.
-    /// - Returns: One row for each row of ids, in their order.
+    /// - Parameter tokens: Rows of token ids, with or without padding.
+    /// - Returns: One embedding for each row of ids, in the same order.
     /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
     ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(tokens: [[Int]]) throws(CLIPError) -> Embeddings {

@@ -32,20 +32,20 @@ package final class CallThreads: Sendable {
 
     private struct State {
         var threads = 0
-        /// The calls that wait for a thread, the next first.
+        /// The calls that wait for a thread, the oldest first.
         var waiting: [Call] = []
     }
 
     private let limit: Int
     private let state = Monitor(State())
 
-    /// Makes a pool that runs at most `limit` calls at once, at least 1.
+    /// Makes a pool that runs at most `limit` calls at once; `limit` must be at least 1.
     package init(atMost limit: Int) { self.limit = limit }
 
     /// Runs `body` on a thread while the task suspends.
     ///
     /// If the task is cancelled before `body` begins, `body` is not run. A running `body` sees the
-    /// cancellation in its argument, and the task waits until it returns.
+    /// cancellation in its argument, and the task waits until `body` returns.
     ///
     /// - Parameter body: The blocking call.
     /// - Returns: The value of `body`.

@@ -23,7 +23,8 @@ public struct Embeddings: Sendable, Hashable {
     /// - Parameters:
     ///   - values: The numbers, row by row.
     ///   - dimension: The number of dimensions, at least 1.
-    /// - Throws: `CLIPError.wrongValueCount` if the values are not whole rows.
+    /// - Throws: `CLIPError.wrongValueCount` if `dimension` is less than 1 or does not divide the
+    ///   number of values.
     public init(values: [Float], dimension: Int) throws(CLIPError) {
         guard dimension > 0, values.count % dimension == 0 else {
             throw .wrongValueCount(dimension: dimension, found: values.count)
@@ -31,7 +32,7 @@ public struct Embeddings: Sendable, Hashable {
         self.init(rows: values, dimension: dimension)
     }
 
-    /// Makes embeddings from numbers that are known to be whole rows.
+    /// Makes embeddings from values whose number must be a multiple of `dimension`.
     package init(rows values: [Float], dimension: Int) {
         precondition(
             dimension > 0 && values.count % dimension == 0,
@@ -40,12 +41,12 @@ public struct Embeddings: Sendable, Hashable {
         self.dimension = dimension
     }
 
-    /// The embedding in a row, `dimension` numbers.
+    /// The embedding in the given row, as `dimension` numbers.
     public subscript(row: Int) -> [Float] {
         Array(values[(row * dimension)..<((row + 1) * dimension)])
     }
 
-    /// Returns the numbers of some rows, row by row.
+    /// Returns the values of the given rows, one row after the other.
     package func values(ofRows rows: some Sequence<Int>) -> [Float] {
         rows.reduce(into: []) { $0 += values[($1 * dimension)..<(($1 + 1) * dimension)] }
     }
@@ -98,7 +99,8 @@ extension Embeddings: Codable {
 
     /// Decodes embeddings from their dimension and values.
     ///
-    /// - Throws: `DecodingError.dataCorrupted` if the values are not whole rows.
+    /// - Throws: `DecodingError.dataCorrupted` if the dimension is less than 1 or does not divide
+    ///   the number of values.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         let dimension = try container.decode(Int.self, forKey: .dimension)
@@ -112,7 +114,7 @@ extension Embeddings: Codable {
     }
 }
 
-/// Embeddings that are normalised and packed once, for the cosines with many others.
+/// Normalised embeddings, packed once so that their cosines with many others are fast to compute.
 package struct UnitVectors: Sendable {
     private let vectors: PackedVectors
     private let count: Int
@@ -123,7 +125,7 @@ package struct UnitVectors: Sendable {
         vectors = PackedVectors(embeddings.normalized().values, dimension: dimension)
     }
 
-    /// Returns the cosine of every row of `rows` with every vector, in -1...1.
+    /// Returns the cosine of every row of `rows` with every packed embedding, in -1...1.
     ///
     /// - Throws: `CLIPError.wrongDimension` if the dimensions differ.
     package func cosines(of rows: Embeddings) throws(CLIPError) -> [[Float]] {

@@ -3,18 +3,18 @@ internal import Tensors
 
 /// The failure of a batch whose embeddings contain NaN or infinity.
 struct FailedBatch<Input: Sendable, Learned: Sendable>: Error {
-    /// The first input of the batch that has an image, with the error.
+    /// The first input of the batch whose image was decoded, with the error.
     let element: EncodedInput<Input, Learned>
 }
 
 extension CLIPModel {
-    /// Decodes and encodes the inputs of one batch on the threads of a workspace.
+    /// Decodes and encodes the inputs of one batch with the threads of `workspace`.
     func encodeBatch<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
         var pixels: [Float] = []
         var results = inputs.map { input in
-            // The memory of the image counts until this returns, when the image is released.
+            // The image counts towards the memory limit until the closure returns and releases it.
             ImageMemory.whileHolding {
                 let decoded = decode(input)
                 return EncodedInput(

@@ -9,10 +9,11 @@ internal import Tensors
 struct EncodingGroups: Sendable {
     /// The inputs of each group.
     private(set) var ranges: [Range<Int>] = []
-    /// The number of groups, from the first, that one thread encodes; all threads share each other.
+    /// The number of groups at the start of `ranges` that one thread encodes alone; all threads
+    /// together encode each of the remaining ones.
     private(set) var separate = 0
 
-    /// Divides inputs of equal cost into groups of at most `largest`.
+    /// Divides `count` inputs of equal cost into groups of at most `largest`.
     init(count: Int, threads: Int, largest: Int) {
         let even = count / threads * threads
         // Each thread gets the same number of inputs, in groups of nearly equal size.
@@ -30,6 +31,8 @@ struct EncodingGroups: Sendable {
     }
 
     /// Divides texts in lexicographical order into groups of up to about 320 distinct positions.
+    ///
+    /// The positions of a prefix that neighbouring texts share count once.
     init(_ texts: [ArraySlice<Int>], threads: Int) {
         var positions: [Int] = []  // the running total of distinct positions
         var previous: ArraySlice<Int> = []
@@ -64,8 +67,8 @@ extension EncodingGroups {
     ///   - workspaces: The workspaces to compute in.
     ///   - encode: A function that encodes a group. Several threads call it at once.
     /// - Returns: The result of each group.
-    /// - Throws: The error of the first group that has one. Groups are begun in their order, and
-    ///   none after an error.
+    /// - Throws: The error of the first group that fails. Groups start in order, and no group
+    ///   starts after an error.
     func map<Value: Sendable, Failure: Error>(
         on workspaces: WorkspacePool,
         _ encode: @Sendable (_ group: Range<Int>, _ workspace: Workspace) throws(Failure) -> Value

@@ -1,4 +1,4 @@
-/// The image of an input, with a value that the caller learned while decoding it.
+/// The decoded image of an input, or the error, together with a value of the caller's choice.
 ///
 /// ```swift
 /// let encodings = model.encodings(of: paths) { path in
@@ -11,14 +11,15 @@
 public struct DecodedInput<Learned: Sendable>: Sendable {
     /// The image, or the error of decoding it.
     public var image: Result<RGBImage, CLIPError>
-    /// A value of the caller's, such as a digest of the file, which is returned with the embedding.
+    /// A value of the caller's choice, such as a digest of the file, which is returned with the
+    /// embedding.
     public var learned: Learned
 
     /// Makes the result of decoding an input.
     ///
     /// - Parameters:
     ///   - image: The image, or the error of decoding it.
-    ///   - learned: A value of the caller's, which is returned with the embedding.
+    ///   - learned: A value of the caller's choice, which is returned with the embedding.
     public init(_ image: Result<RGBImage, CLIPError>, learned: Learned) {
         self.image = image
         self.learned = learned
@@ -40,9 +41,9 @@ public struct DecodedInput<Learned: Sendable>: Sendable {
 public struct EncodedInput<Input: Sendable, Learned: Sendable>: Sendable {
     /// The input, an element of the sequence that is encoded.
     public let input: Input
-    /// The value that `decode` returned beside the image.
+    /// The value that `decode` returned together with the image.
     public let learned: Learned
-    /// The embedding, not normalised, or the error of the input.
+    /// The embedding, not normalised, or the error of decoding or encoding the input.
     ///
     /// After `CLIPError.nonFiniteResult`, which means that the weights are unusable, the sequence
     /// ends.
@@ -53,8 +54,8 @@ extension CLIPModel {
     /// Returns the embeddings of any number of images as a sequence, in the order of the inputs.
     ///
     /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in
-    /// memory at once. The caller takes the embeddings on its own thread and stops by leaving the
-    /// loop. The bits of an embedding do not depend on the other inputs.
+    /// memory at once. Leaving the loop stops the threads. The bits of an embedding do not depend
+    /// on the other inputs.
     ///
     /// ```swift
     /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in
@@ -65,8 +66,8 @@ extension CLIPModel {
     /// ```
     ///
     /// - Parameters:
-    ///   - inputs: The inputs, such as paths. The thread that takes the embeddings reads them, some
-    ///     inputs ahead.
+    ///   - inputs: The inputs, such as paths. The thread that iterates over the embeddings also
+    ///     reads the inputs, some of them ahead.
     ///   - decode: A function that returns the image of an input. Several threads call it at once.
     /// - Returns: A sequence of inputs with their embeddings.
     public func encodings<Inputs: Sequence>(
@@ -100,7 +101,7 @@ extension CLIPModel {
     ///
     /// - Parameters:
     ///   - files: The paths of the files.
-    ///   - options: The limits and choices of decoding.
+    ///   - options: The limits and options for decoding.
     ///   - receive: A function that takes the embedding of each file, or the error of reading it,
     ///     in the order of the files. It is called on the calling thread.
     /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
@@ -121,13 +122,13 @@ extension CLIPModel {
 }
 
 extension CLIPError {
-    /// True if the cause lies in the weights, so that other inputs would fail too.
+    /// True if the weights cause the error, so that other inputs would fail too.
     public var isOfWeights: Bool {
         if case .nonFiniteResult = self { true } else { false }
     }
 }
 
-/// The embeddings of a sequence of images, computed ahead of the caller that takes them.
+/// A sequence of embeddings of images, computed ahead of the caller that iterates over it.
 ///
 /// ```swift
 /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in

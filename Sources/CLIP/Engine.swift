@@ -6,7 +6,7 @@ internal import Tensors
 /// let model = try CLIPModel(path: "ViT-B-32").at(engine: .blas)
 /// ```
 ///
-/// The products of bf16 and int8 are always `native`.
+/// Products in bf16 and int8 are always computed by `native`.
 public enum Engine: String, Sendable, CaseIterable, Codable {
     /// The kernels of this library, which pack the weights once.
     case native
@@ -15,7 +15,7 @@ public enum Engine: String, Sendable, CaseIterable, Codable {
     /// It is loaded at its first use. As with `native`, the bits of an embedding depend neither on
     /// the batch nor on the number of threads.
     case blas
-    /// A BLAS with the kernels that it chooses for this CPU by itself.
+    /// A BLAS with its own choice of kernels for this CPU.
     ///
     /// The last bits of an embedding may depend on the batch. With OpenBLAS, on CPUs with AVX2 but
     /// without AVX-512, it is about a fifth faster than `blas`.
@@ -53,7 +53,7 @@ public enum Engine: String, Sendable, CaseIterable, Codable {
     public struct BLASLibrary: Sendable, Hashable, Codable {
         /// The name and version, such as "OpenBLAS 0.3.21".
         public let version: String
-        /// The kernels that it uses on this CPU, such as "SkylakeX".
+        /// The kernels that the library uses on this CPU, such as "SkylakeX".
         public let core: String
     }
 

@@ -24,7 +24,7 @@
         /// let image = try RGBImage(contentsOf: URL(filePath: "bike.jpg"))
         /// ```
         ///
-        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file or the file cannot
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not a file URL or the file cannot
         ///   be read, and the errors of `init(decoding:path:options:)`.
         public init(
             contentsOf url: URL, options: DecodingOptions = DecodingOptions()
@@ -40,7 +40,7 @@
         /// let model = try CLIPModel(contentsOf: URL(filePath: "ViT-B-32"))
         /// ```
         ///
-        /// - Throws: `CLIPError.unreadableFile` if the URL is not that of a file, and the errors of
+        /// - Throws: `CLIPError.unreadableFile` if the URL is not a file URL, and the errors of
         ///   `init(path:activation:threads:)`.
         public init(
             contentsOf url: URL, activation: Activation? = nil, threads: Int? = nil
@@ -50,7 +50,7 @@
 
         /// Writes the weights as one safetensors file.
         ///
-        /// - Throws: `CLIPError.unwritableFile` if the URL is not that of a file, and the errors of
+        /// - Throws: `CLIPError.unwritableFile` if the URL is not a file URL, and the errors of
         ///   `write(safetensors:format:source:)` with a path.
         public func write(
             safetensors url: URL, format: NumberFormat? = nil, source: String? = nil

@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// A value that is made at its first use, once, even if several threads ask for it at the same
-/// time.
+/// A lazy value: it is computed at its first use, and only once even if several threads use it at
+/// the same time.
 final class Lazy<Value: Sendable>: Sendable {
     private let made = Mutex<Value?>(nil)
     private let make: @Sendable () -> Value

@@ -17,8 +17,8 @@ extension CLIPModel {
         return result.values
     }
 
-    /// Returns the first stage whose activations contain NaN or infinity, or the tensor of its
-    /// weights that contains one.
+    /// Returns the origin of NaN or infinity: the first stage whose activations contain one, or a
+    /// tensor of that stage's weights if the tensor itself does.
     private func firstNonFiniteStage(_ pass: (@escaping StageObserver) -> Matrix) -> String {
         var stage: String?
         _ = pass { name, activations in

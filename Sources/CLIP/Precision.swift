@@ -17,10 +17,10 @@ public enum Precision: String, Sendable, CaseIterable, Codable {
     /// Weights and activations quantised to 8 bits.
     ///
     /// Weights have a scale for each output. Activations are quantised dynamically, with a scale
-    /// and a zero point for each position. Some layers are more precise, because quantising them
-    /// was measured to cost the most accuracy: a ViT's patch embedding and a ResNet's stem are
-    /// bfloat16 if the CPU supports it, else float32, and a ResNet's attention pool is float32. So
-    /// are attention scores and the final projections.
+    /// and a zero point for each position. Layers whose quantisation was measured to cost the most
+    /// accuracy are not quantised: a ViT's patch embedding and a ResNet's stem are bfloat16 if the
+    /// CPU supports it, else float32. A ResNet's attention pool, attention scores and the final
+    /// projections are float32.
     case int8
 
     /// True if this CPU has instructions for the precision.

@@ -12,7 +12,7 @@ package func limitOfAddressSpace() -> Int? { addressSpaceLimit() }
 /// Starts a detached system thread that runs `body`.
 ///
 /// - Parameter body: The work of the thread.
-/// - Returns: False if the system grants no thread; `body` is then not run.
+/// - Returns: True if the thread was started; otherwise `body` is not run.
 package func startBackgroundThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     startThread(body)
 }

@@ -24,14 +24,16 @@ extension CLIPModel {
         }
     }
 
-    /// Returns the input of a ViT's projection, the class tokens' features, [images, width].
+    /// Returns the features of the class tokens, which are the input of a ViT's projection,
+    /// [images, width].
     package func pooled(pixels: [Float]) -> [Float] {
         var found: [Float] = []
         observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
         return found
     }
 
-    /// Returns the input of the text projection, [texts, width].
+    /// Returns the features of the end tokens, which are the input of the text projection, [texts,
+    /// width].
     package func pooled(tokens: [[Int]]) -> [Float] {
         var found: [Float] = []
         observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }

@@ -3,8 +3,8 @@ internal import Tensors
 
 /// An analysis: a structure of options that is run on vectors and returns a result.
 ///
-/// Each analysis has this shape. The synchronous forms of `run` block the calling thread; the
-/// asynchronous form suspends its task.
+/// The synchronous versions of `run` block the calling thread; the asynchronous one suspends its
+/// task.
 ///
 /// ```swift
 /// let clusters = try SphericalKMeans(clusters: 20).run(on: embeddings)
@@ -21,12 +21,13 @@ public protocol Analysis: Sendable {
     /// The outcome of the analysis.
     associatedtype Result: Codable, Hashable, Sendable
 
-    /// Runs the analysis, and reports its progress.
+    /// Runs the analysis and reports its progress.
     ///
     /// - Parameters:
-    ///   - input: The vectors. Only their directions count, unless the analysis says otherwise.
-    ///   - progress: Called on the calling thread now and then with the share that is done, 0...1;
-    ///     false stops the analysis.
+    ///   - input: The vectors. Only their directions matter, unless the analysis documents
+    ///     otherwise.
+    ///   - progress: A function that is called from time to time, on the calling thread, with the
+    ///     fraction of the work done, 0...1; it returns false to stop the analysis.
     /// - Returns: The outcome of the analysis.
     /// - Throws: `AnalysisError` if the input or an option cannot be used; `.cancelled` if
     ///   `progress` returned false.
@@ -34,7 +35,7 @@ public protocol Analysis: Sendable {
 }
 
 extension Analysis {
-    /// Runs the analysis to its end.
+    /// Runs the analysis without progress reports.
     ///
     /// - Parameter input: The vectors, as for `run(on:progress:)`.
     /// - Returns: The outcome of the analysis.
@@ -50,12 +51,12 @@ extension Analysis {
     /// ```
     ///
     /// - Parameters:
-    ///   - input: The vectors, as for the synchronous form.
-    ///   - progress: Called by the thread that computes, now and then, with the share that is done,
-    ///     0...1; false stops the analysis.
+    ///   - input: The vectors, as for the synchronous version.
+    ///   - progress: A function that is called from time to time, on the computing thread, with
+    ///     the fraction of the work done, 0...1; it returns false to stop the analysis.
     /// - Returns: The outcome of the analysis.
-    /// - Throws: `CancellationError` after the task is cancelled, once the step in progress has
-    ///   ended, which takes long for many vectors; `AnalysisError`, and `CLIPError.noThread`.
+    /// - Throws: `CancellationError` if the task is cancelled, at the end of the current step,
+    ///   which may take long for many vectors; `AnalysisError`; and `CLIPError.noThread`.
     public func run(
         on input: Input, progress: @escaping @Sendable (Double) -> Bool = { _ in true }
     ) async throws -> Result {
@@ -70,12 +71,12 @@ extension Analysis {
     }
 }
 
-/// The threads of asynchronous calls, each of which uses several cores.
+/// The threads that run asynchronous analyses, each of which uses several cores.
 private let analysisThreads = CallThreads(atMost: availableCores())
 
-/// Reports the share that is done.
+/// Reports the fraction of the work that is done.
 ///
-/// - Throws: `AnalysisError.cancelled` if the caller wants no more.
+/// - Throws: `AnalysisError.cancelled` if `progress` returns false.
 func report(_ share: Double, to progress: (Double) -> Bool) throws(AnalysisError) {
     guard progress(share) else { throw .cancelled }
 }

@@ -13,7 +13,7 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case invalidOption(name: String, found: String, expected: String)
     /// There are fewer vectors than the analysis needs.
     case tooFewVectors(expected: Int, found: Int)
-    /// A part of the input has another number of elements than there are vectors.
+    /// A part of the input does not have one element for each vector.
     case wrongCount(of: String, expected: Int, found: Int)
     /// Vectors that are compared have different numbers of dimensions.
     case wrongDimension(expected: Int, found: Int)
@@ -43,7 +43,7 @@ extension AnalysisError: CustomStringConvertible {
 }
 
 extension AnalysisError {
-    /// Validates an order of preference, every row of which must occur once.
+    /// Throws an error unless `preference` contains every row number once.
     static func check(preference: [Int], count: Int) throws(AnalysisError) {
         guard preference.count == count else {
             throw .wrongCount(of: "preferred rows", expected: count, found: preference.count)

@@ -1,4 +1,4 @@
-/// CLIPScore and RefCLIPScore: how well a caption fits an image.
+/// CLIPScore and RefCLIPScore, which measure how well a caption fits an image.
 ///
 /// ```swift
 /// let score = CaptionScores.clipScore(cosine: 0.31)  // 0.775
@@ -14,7 +14,8 @@ public enum CaptionScores {
     /// - Returns: The score, 0...2.5.
     public static func clipScore(cosine: Float) -> Float { 2.5 * max(cosine, 0) }
 
-    /// Returns the RefCLIPScore of a caption for which there are references written by people.
+    /// Returns the RefCLIPScore of a caption, which also measures its similarity to reference
+    /// captions.
     ///
     /// It is the harmonic mean of the CLIPScore and the largest cosine with a reference, or 0 if
     /// either is not positive.

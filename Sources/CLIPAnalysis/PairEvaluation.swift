@@ -12,32 +12,33 @@ internal import Tensors
 /// print(result.loss, result.imageToText.recall(at: 5))
 /// ```
 public struct PairEvaluation: Analysis {
-    /// The factor of cosines in the loss: `CLIPModel.logitScale`.
+    /// The factor that turns cosines into the logits of the loss: `CLIPModel.logitScale`.
     public var logitScale: Float
 
     /// Makes the options.
     ///
-    /// - Parameter logitScale: The factor of cosines in the loss: `CLIPModel.logitScale`.
+    /// - Parameter logitScale: The factor that turns cosines into the logits of the loss:
+    ///   `CLIPModel.logitScale`.
     public init(logitScale: Float) { self.logitScale = logitScale }
 
     /// The embeddings of pairs, of any norms.
     public struct Input: Sendable, Hashable {
         /// The embeddings of the images.
         public var images: Embeddings
-        /// The embedding of the text of each image.
+        /// The embeddings of the texts, in the order of their images.
         public var texts: Embeddings
 
         /// Makes an input.
         ///
         /// - Parameters:
         ///   - images: The embeddings of the images.
-        ///   - texts: The embedding of the text of each image.
+        ///   - texts: The embeddings of the texts, in the order of their images.
         public init(images: Embeddings, texts: Embeddings) {
             (self.images, self.texts) = (images, texts)
         }
     }
 
-    /// The quality in both directions.
+    /// The retrieval quality in both directions.
     public struct Result: Sendable, Hashable, Codable {
         /// The quality of finding the text of each image.
         public let imageToText: Direction
@@ -49,16 +50,17 @@ public struct PairEvaluation: Analysis {
 
     /// The quality of retrieval in one direction.
     public struct Direction: Sendable, Hashable, Codable {
-        /// The InfoNCE loss, in nats: the mean cross entropy of each row's own partner among all.
+        /// The InfoNCE loss, in nats: the mean cross-entropy of each row's own partner among all
+        /// partners.
         public let loss: Double
         /// The 1-based rank of each row's own partner.
         ///
-        /// Ties count against it.
+        /// Other partners with the same cosine are ranked before it.
         public let ranks: [Int]
 
-        /// Returns the share of rows whose own partner is among the best `k`.
+        /// Returns the fraction of rows whose own partner is among the best `k`.
         ///
-        /// - Parameter k: The number of best partners to look at.
+        /// - Parameter k: The number of best partners that count.
         /// - Returns: The recall, 0...1; 0 if there are no rows.
         public func recall(at k: Int) -> Double {
             Double(ranks.count { $0 <= k }) / Double(max(1, ranks.count))
@@ -69,9 +71,9 @@ public struct PairEvaluation: Analysis {
     ///
     /// - Parameters:
     ///   - pairs: The embeddings of the images and of their texts.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     evaluation.
-    /// - Returns: The quality in both directions.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the evaluation.
+    /// - Returns: The retrieval quality in both directions.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
     ///   and `.cancelled`.
     /// - Complexity: O(n² · dimension) for n pairs.

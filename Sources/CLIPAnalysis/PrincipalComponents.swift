@@ -3,8 +3,8 @@ internal import Tensors
 
 /// Principal component analysis (PCA): the orthogonal directions of largest variance.
 ///
-/// Computed by orthogonal iteration in a space of a few more directions than are asked for, which
-/// is then diagonalised.
+/// The components are computed by orthogonal iteration with up to eight additional directions
+/// (oversampling), and diagonalisation in the resulting subspace.
 ///
 /// ```swift
 /// let result = try PrincipalComponents(count: 2).run(on: embeddings)
@@ -23,8 +23,8 @@ public struct PrincipalComponents: Analysis {
 
     /// The components of vectors, the largest variance first.
     public struct Result: Sendable, Hashable, Codable {
-        /// The axes, one row for each component: orthonormal, the entry of the largest magnitude
-        /// positive.
+        /// The axes, one row for each component; they are orthonormal, and the entry with the
+        /// largest magnitude is positive.
         public let axes: Embeddings
         /// The coordinates of each vector, [vectors, count]: its offset from the mean along each
         /// axis.
@@ -37,8 +37,8 @@ public struct PrincipalComponents: Analysis {
     ///
     /// - Parameters:
     ///   - embeddings: Two or more vectors, which are not normalised first.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     analysis.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The components.
     /// - Throws: `AnalysisError.tooFewVectors` for fewer than two, `.invalidOption` if `count` is
     ///   out of range, and `.cancelled`.
@@ -72,7 +72,7 @@ public struct PrincipalComponents: Analysis {
                 Self.transposed(projected, columns: wide), turned, dimension: rows)
             directions = Self.orthonormalized(next, dimension)
             (old, lengths) = (lengths, Self.squaredLengths(projected, columns: wide))
-            // Only the components that are asked for have to converge.
+            // Only the requested components have to converge.
             let moves = zip(lengths, old).prefix(count).map { abs($0 - $1) / max($0, 1e-30) }
             if moves.count == count, moves.allSatisfy({ $0 < 1e-7 }) { break }
         }
@@ -121,12 +121,13 @@ public struct PrincipalComponents: Analysis {
 
     /// Orthonormalises rows by the Gram-Schmidt method.
     ///
-    /// A row that depends on those before it becomes zero, or what rounding leaves of it.
+    /// A row that depends linearly on the rows before it becomes zero, or a normalised rounding
+    /// error.
     private static func orthonormalized(_ values: [Float], _ dimension: Int) -> [Float] {
         var rows: [[Double]] = []
         for start in stride(from: 0, to: values.count, by: dimension) {
             var row = values[start..<(start + dimension)].map(Double.init)
-            for _ in 0..<2 {  // twice, because rounding leaves a rest
+            for _ in 0..<2 {  // twice, because of rounding errors
                 for other in rows {
                     let product = zip(row, other).reduce(0) { $0 + $1.0 * $1.1 }
                     for i in 0..<dimension { row[i] -= product * other[i] }

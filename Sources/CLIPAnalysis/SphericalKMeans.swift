@@ -6,7 +6,7 @@ internal import Tensors
 /// Each vector belongs to the centroid with the largest cosine, and each centroid is the normalised
 /// sum of its vectors. The first centroids are chosen by greedy k-means++. Random swaps follow: one
 /// of the three centroids whose removal costs least is moved to a random vector, preferably one far
-/// from its centroid, and the swap stays if the mean cosine has grown.
+/// from its centroid, and the swap is undone unless the mean cosine increases.
 ///
 /// ```swift
 /// let result = try SphericalKMeans(clusters: 20).run(on: embeddings)
@@ -43,7 +43,7 @@ public struct SphericalKMeans: Analysis {
     public struct Result: Sendable, Hashable, Codable {
         /// The centroids, one row for each cluster, L2-normalised; the largest cluster first.
         ///
-        /// If many vectors are equal, some clusters may be empty: the last ones.
+        /// If many vectors are equal, the last clusters may be empty.
         public let centroids: Embeddings
         /// The cluster of each vector.
         public let assignments: [Int]
@@ -57,11 +57,11 @@ public struct SphericalKMeans: Analysis {
     ///
     /// - Parameters:
     ///   - embeddings: The vectors, of any norms.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     analysis.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The clusters.
-    /// - Throws: `AnalysisError.tooFewVectors` if there are none, `.invalidOption` if `clusters` or
-    ///   `swaps` is out of range, and `.cancelled`.
+    /// - Throws: `AnalysisError.tooFewVectors` if there are no vectors, `.invalidOption` if
+    ///   `clusters` or `swaps` is out of range, and `.cancelled`.
     public func run(
         on embeddings: Embeddings, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
@@ -114,12 +114,13 @@ public struct SphericalKMeans: Analysis {
             meanCosine: state.meanCosine)
     }
 
-    /// Centroids, and the vectors that belong to them.
+    /// Centroids and the assignment of vectors to them.
     private struct State {
         var centroids: Embeddings
-        /// The centroid of each vector, and its cosine.
+        /// The row of each vector's centroid, and the cosine of the vector with it.
         var nearest: [(row: Int, product: Float)] = []
-        /// The cosine of each vector with its centroid, less that with the second nearest one.
+        /// The cosine of each vector with its centroid, minus the cosine with the second nearest
+        /// centroid.
         var leads: [Float] = []
         var meanCosine = 0.0
 
@@ -140,8 +141,8 @@ public struct SphericalKMeans: Analysis {
                 nearest.reduce(0) { $0 + Double($1.product) } / Double(max(1, nearest.count))
         }
 
-        /// Moves each centroid to the normalised sum of its vectors, until no vector changes its
-        /// centroid.
+        /// Repeats the steps of k-means until no vector changes its centroid, at most `iterations`
+        /// times.
         mutating func settle(_ unit: Embeddings, _ pool: WorkspacePool, iterations: Int = 300) {
             let dimension = unit.dimension
             for _ in 0..<iterations {
@@ -165,7 +166,7 @@ public struct SphericalKMeans: Analysis {
             }
         }
 
-        /// The sum of cosines that the vectors of each centroid would lose without it.
+        /// The decrease of the sum of all cosines if a centroid were removed, for each centroid.
         var losses: [Double] {
             zip(nearest, leads).reduce(into: [Double](repeating: 0, count: centroids.count)) {
                 $0[$1.0.row] += Double($1.1)
@@ -178,7 +179,8 @@ public struct SphericalKMeans: Analysis {
         _ unit: Embeddings, _ random: inout SplitMix64, _ pool: WorkspacePool,
         progress: (Double) -> Bool
     ) throws(AnalysisError) -> Embeddings {
-        /// Half the squared distance of each vector to the nearest seed.
+        /// Returns half the squared distance of each vector to the nearest seed, given those to the
+        /// earlier seeds and the row of a new seed.
         func distances(_ old: [Float], with row: Int) -> [Float] {
             zip(old, dotProducts(of: unit.values, with: unit[row], on: pool))
                 .map { min($0, max(0, 1 - $1)) }

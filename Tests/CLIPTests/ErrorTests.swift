@@ -113,7 +113,7 @@ import Testing
             ),
             (
                 .damagedWeights(path: "w", expected: "00", found: "11"),
-                "w is damaged or another file: expected the SHA-256 00, found 11"
+                "w is damaged or not the expected file: expected the SHA-256 00, found 11"
             ),
             (
                 .invalidResolution(expected: 32...3200, found: 7),
@@ -146,7 +146,7 @@ import Testing
             (.invalidTemplate("a photo"), "the template \"a photo\" has no {} for the label"),
             (
                 .wrongEmbeddingCount(expected: 3, found: 2),
-                "expected 3 embeddings of labels, found 2"
+                "expected 3 embeddings, one for each label, found 2"
             ),
             (
                 .imageFileNeedsMemory(path: "p", bytes: nil, memoryLimit: 1_000_000),

@@ -4,14 +4,14 @@ internal import Tensors
 ///
 /// With s = weight / √(running_var + ε), batch norm is y = s · conv(x) + (bias - s · running_mean).
 ///
-/// Source: `torch.nn.Conv2d` and `torch.nn.BatchNorm2d` in evaluation.
+/// Source: `torch.nn.Conv2d` and `torch.nn.BatchNorm2d` in evaluation mode.
 struct Conv2D: Sendable {
     private let weights: ProductWeights  // [out, kernel * kernel * in]
     private let kernel: Int
     private let stride: Int
     private let activation: Nonlinearity
 
-    /// Folds the batch norm `norm` into the convolution `convolution` of a block.
+    /// Folds the batch norm named `norm` into the convolution named `convolution`.
     init(
         _ parameters: Parameters, _ convolution: String, _ norm: String, stride: Int = 1,
         activation: Nonlinearity, format: ElementFormat

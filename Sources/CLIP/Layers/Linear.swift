@@ -1,13 +1,13 @@
 internal import Tensors
 
-/// A linear layer, y = x Wᵀ + b, and an activation.
+/// A linear layer with an activation function, y = activation(x Wᵀ + b).
 ///
 /// Source: `torch.nn.Linear`.
 struct Linear: Sendable {
     private let weights: ProductWeights
     private let activation: Nonlinearity
 
-    /// Makes a layer of a weight [outputs, inputs] and a bias [outputs].
+    /// Makes a layer from a weight [outputs, inputs] and a bias [outputs].
     ///
     /// `format` is the number format of both factors of the product.
     init(

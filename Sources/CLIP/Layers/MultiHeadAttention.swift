@@ -33,7 +33,8 @@ struct MultiHeadAttention: Sendable {
 
     /// Computes y += attention(x) at one position of each sequence, [sequences, width].
     ///
-    /// `rows` has the row of each sequence's position; if causal, it must be the last one.
+    /// `rows` contains the row of this position for each sequence. If attention is causal, the
+    /// position must be the last one of the sequence.
     func pooled(_ x: Matrix, sequences: Sequences, at rows: [Int], addedTo y: Matrix) {
         let attended = attended(
             x, queries: x.gathered(rows), of: rows.indices.map { $0..<($0 + 1) }, sequences)

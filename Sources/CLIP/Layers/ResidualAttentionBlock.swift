@@ -33,7 +33,7 @@ struct ResidualAttentionBlock: Sendable {
     /// Returns the residual stream after the block at one position of each sequence, [sequences,
     /// width].
     ///
-    /// The last block is read at these positions only, so the others are not computed.
+    /// Only these positions of the last block are used, so the others are not computed.
     func pooled(
         _ x: Matrix, sequences: Sequences, at rows: [Int], name: String,
         observer: StageObserver?

@@ -12,7 +12,7 @@ struct Sequences: Sendable {
 
     init() {}
 
-    /// Makes sequences of equal length, one below the other, that share no rows.
+    /// Makes sequences of equal length in consecutive rows; they share no rows.
     init(count: Int, length: Int) {
         own = (0..<count).map { $0 * length..<($0 + 1) * length }
         all = own.map { [$0] }
@@ -36,10 +36,10 @@ struct Transformer: Sendable {
         }
     }
 
-    /// Runs all blocks and returns one position of each sequence, [rows, width] -> [sequences,
-    /// width].
+    /// Runs all blocks and returns their output at one position of each sequence, [rows, width] ->
+    /// [sequences, width].
     ///
-    /// `rows` has the row of the wanted position of each sequence. x is overwritten.
+    /// `rows` contains the row of this position for each sequence. x is overwritten.
     func callAsFunction(
         _ x: Matrix, sequences: Sequences, pooledAt rows: [Int], observer: StageObserver?
     ) -> Matrix {

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// The hidden states of the text tower at every position of some texts.
+/// The hidden states of the text tower at every position of each text.
 ///
 /// ```swift
 /// let model = try CLIPModel(path: "ViT-L-14").following(tokenizer: .huggingFace)
@@ -8,7 +8,7 @@ internal import Tensors
 /// print(states.count, states.positions, states.width)  // 1 77 768
 /// ```
 public struct HiddenStates: Sendable, Hashable {
-    /// The block of the text tower whose output is taken.
+    /// The block of the text tower whose output is returned.
     public enum Layer: String, Sendable, CaseIterable, Codable {
         case last
         case penultimate
@@ -26,7 +26,7 @@ public struct HiddenStates: Sendable, Hashable {
 
     /// The hidden states of one text, a vector for each position.
     public subscript(text: Int) -> [ArraySlice<Float>] {
-        precondition(text >= 0 && text < count, "expected a text of 0..<\(count), found \(text)")
+        precondition(text >= 0 && text < count, "expected a text in 0..<\(count), found \(text)")
         return (0..<positions).map {
             let start = (text * positions + $0) * width
             return values[start..<(start + width)]
@@ -50,9 +50,10 @@ extension CLIPModel {
     ///
     /// - Parameters:
     ///   - texts: Any number of texts.
-    ///   - layer: The block whose output is taken.
+    ///   - layer: The block whose output is returned.
     ///   - finalNorm: True to apply the final LayerNorm.
-    ///   - padding: The id that fills rows up to the context length; the tokenizer's if nil.
+    ///   - padding: The id that fills rows up to the context length; the tokenizer's padding id
+    ///     if nil.
     ///   - truncating: True to truncate texts that have more tokens than the context.
     /// - Returns: The hidden states of all positions, padding included.
     /// - Throws: `CLIPError.textTooLong` if a text is too long and `truncating` is false,
@@ -73,7 +74,7 @@ extension CLIPModel {
     ///
     /// - Parameters:
     ///   - tokens: Rows of ids, each as long as the context.
-    ///   - layer: The block whose output is taken.
+    ///   - layer: The block whose output is returned.
     ///   - finalNorm: True to apply the final LayerNorm.
     /// - Returns: The hidden states of all positions.
     /// - Throws: `CLIPError.wrongTokenCount` if a row has another length, `.unknownToken` if an id

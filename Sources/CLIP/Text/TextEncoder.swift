@@ -1,9 +1,9 @@
 internal import Tensors
 
-/// The text tower: a causal transformer, read at the end token.
+/// The text tower: a causal transformer, whose result is its output at the end token.
 ///
-/// No position attends to later ones. So each text is computed up to its end token only, without
-/// padding, and a prefix that neighbouring texts share is computed once.
+/// No position attends to later ones. Therefore each text is computed only up to its end token,
+/// without padding, and a prefix that neighbouring texts share is computed once.
 ///
 /// Source: `CLIP.encode_text` in `model.py` of openai/CLIP.
 struct TextEncoder: Sendable {
@@ -30,7 +30,7 @@ struct TextEncoder: Sendable {
         textProjection = Linear(parameters.projection("text_projection"))
     }
 
-    /// Encodes rows of ids, each ending with its end token -> [rows, embedding dimension].
+    /// Encodes rows of token ids that end with the end token; returns [rows, embedding dimension].
     func callAsFunction(
         _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {
@@ -49,8 +49,8 @@ struct TextEncoder: Sendable {
 
     /// Returns the residual stream at every position, [texts * positions, width].
     ///
-    /// The rows of `tokens` have equal lengths; `count` of the last blocks are not run; the final
-    /// LayerNorm follows if `normed` is true.
+    /// The rows of `tokens` must have equal lengths. The last `count` blocks are not run. The final
+    /// LayerNorm is applied if `normed` is true.
     func hiddenStates(
         _ tokens: [ArraySlice<Int>], leavingOut count: Int, normed: Bool, workspace: Workspace,
         observer: StageObserver? = nil

@@ -1,5 +1,5 @@
 extension CLIPModel {
-    /// Tokenizes texts; no row is longer than the context.
+    /// Returns the token ids of each text, at most `contextLength` each.
     func rows(of texts: [String], truncating: Bool) throws(CLIPError) -> [[Int]] {
         var rows: [[Int]] = []
         for text in texts {
@@ -10,7 +10,7 @@ extension CLIPModel {
         return rows
     }
 
-    /// Checks the number of a row's token ids and their range.
+    /// Throws an error if a row has no token ids or too many, or one outside the vocabulary.
     func check(_ row: [Int]) throws(CLIPError) {
         let counts = 1...configuration.text.contextLength
         guard counts.contains(row.count) else {

@@ -3,7 +3,7 @@
 /// The text tower is causal: the activations at a position depend on the tokens up to it only, so
 /// those of a shared prefix have the same bits in every text.
 struct TokenTrie: Sendable {
-    /// The id of each row to compute.
+    /// The token id of each row to compute.
     private(set) var ids: [Int] = []
     /// The position of each row in its text.
     private(set) var positions: [Int] = []
@@ -14,8 +14,8 @@ struct TokenTrie: Sendable {
 
     /// Makes the trie of rows of ids, none of which is empty.
     ///
-    /// Only neighbours share a prefix, so the texts should be sorted. If `shares` is false, none
-    /// does.
+    /// Only neighbouring texts share a prefix, so the texts should be sorted. If `shares` is false,
+    /// no prefix is shared.
     init(_ texts: [ArraySlice<Int>], shares: Bool = true) {
         var path: [Int] = []  // the row of each position of the previous text
         var previous: ArraySlice<Int> = []

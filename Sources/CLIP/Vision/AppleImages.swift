@@ -4,7 +4,7 @@
     extension RGBImage {
         /// Makes an image from a `CGImage`, converted to sRGB, with a white background.
         ///
-        /// - Throws: `CLIPError.unreadableImage` if it cannot be drawn.
+        /// - Throws: `CLIPError.unreadableImage` if the image cannot be drawn.
         public init(_ image: CGImage) throws(CLIPError) {
             let (width, height) = (image.width, image.height)
             var bytes = [UInt8](repeating: 255, count: 4 * width * height)

@@ -2,9 +2,9 @@ internal import Tensors
 
 /// Attention pooling: the mean of a feature map attends to all its positions.
 ///
-/// There is one query, so keys and values are never computed. With x the positions, a head's score
-/// q · (K x + b) is (Kᵀ q) · x plus a constant, which softmax cancels. Its result Σ p (V x + b) is
-/// V (Σ p x) + b, because the probabilities p sum to 1.
+/// There is one query, so keys and values are never computed. For the features x of a position, a
+/// head's score q · (K x + b) is (Kᵀ q) · x plus a constant, which softmax cancels. The head's
+/// result Σ p (V x + b) is V (Σ p x) + b, because the probabilities p sum to 1.
 ///
 /// Source: `AttentionPool2d` in `model.py` of openai/CLIP.
 struct AttentionPool2D: Sendable {

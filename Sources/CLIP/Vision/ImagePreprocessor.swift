@@ -8,8 +8,8 @@ internal import Tensors
 /// let pixels = preprocessor(try RGBImage(contentsOfFile: "bike.jpg"))  // [3, 224, 224]
 /// ```
 ///
-/// The pixels equal those of Pillow and torchvision to the bit. As there, an image is resized and
-/// cropped in its own mode (palette, CMYK, with alpha) and then converted to RGB.
+/// The pixels equal those of Pillow and torchvision to the bit. As in Pillow, an image is resized
+/// and cropped in its own mode (palette, CMYK, with alpha) and then converted to RGB.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
 public struct ImagePreprocessor: Sendable, Hashable {
@@ -27,19 +27,22 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case squash
     }
 
-    /// The reference implementation whose order of steps and rounding are followed.
+    /// The reference implementation whose order of steps and rounding the preprocessing follows.
     ///
-    /// EXIF orientation and grey of 16 bits are options of decoding: `RGBImage.DecodingOptions`.
+    /// EXIF orientation and 16-bit grey are options of decoding: `RGBImage.DecodingOptions`.
     public enum Rules: String, Sendable, CaseIterable, Codable {
-        /// OpenAI's: resize, crop, then convert to RGB. A crop offset of half a pixel is rounded to
-        /// even.
+        /// OpenAI's rules: resize, crop, then convert to RGB.
+        ///
+        /// A crop offset of half a pixel is rounded to even.
         case openAI = "openai"
-        /// The rules of `CLIPImageProcessorPil` of transformers 5.24: convert to RGB on white
-        /// first, then resize and crop. A crop offset of half a pixel is rounded down.
+        /// The rules of `CLIPImageProcessorPil` of transformers 5.24: convert to RGB on a white
+        /// background, then resize and crop.
+        ///
+        /// A crop offset of half a pixel is rounded down.
         case huggingFace = "hf"
     }
 
-    /// The side of the result, in pixels, at least 1.
+    /// The side of the square result, in pixels, at least 1.
     public var resolution: Int {
         didSet {
             precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
@@ -64,7 +67,8 @@ public struct ImagePreprocessor: Sendable, Hashable {
     /// The reference implementation that is followed; OpenAI's by default.
     public var rules = Rules.openAI
 
-    /// The value of `RGBImage.DecodingOptions.smallestSide` with which embeddings hardly change.
+    /// A value for `RGBImage.DecodingOptions.smallestSide` that speeds up the decoding of JPEGs and
+    /// hardly changes embeddings.
     public var fastDecodingSide: Int { 2 * resolution }
 
     /// Makes OpenAI's preprocessing for an image tower of the given resolution.
@@ -117,7 +121,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
         }
     }
 
-    /// Returns the range of pixels of a side that the crop keeps.
+    /// Returns the range of pixels along a resized side that the centre crop keeps.
     private func centre(of side: Int) -> Range<Int> {
         let half = Double(side - resolution) / 2
         let start = Int(half.rounded(rules == .openAI ? .toNearestOrEven : .down))

@@ -1,7 +1,7 @@
 internal import Images
 
 extension ImagePreprocessor.Interpolation {
-    /// The resampling kernel of Pillow.
+    /// The resampling filter, which is the same as Pillow's.
     var filter: ResamplingFilter {
         switch self {
         case .bicubic: .bicubic
@@ -31,8 +31,10 @@ extension ImagePreprocessor.Interpolation {
 }
 
 extension RGBImage {
-    /// Calls a function that decodes images and does not use them after it returns; their share of
-    /// the memory for images is kept until then.
+    /// Calls a function that decodes images, and keeps the memory for them reserved until it
+    /// returns.
+    ///
+    /// The function must not use the images after it returns.
     package static func whileHoldingMemory<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -1,7 +1,7 @@
 internal import Tensors
 
-/// OpenAI's ResNet: a stem of three convolutions, average pools instead of strides, and an
-/// attention pool.
+/// OpenAI's variant of ResNet: a stem of three convolutions, blocks with average pooling instead of
+/// strided convolutions, and an attention pool.
 ///
 /// Source: `ModifiedResNet` in `model.py` of openai/CLIP.
 struct ModifiedResNet: VisionEncoder {
@@ -54,7 +54,7 @@ struct ModifiedResNet: VisionEncoder {
 
 /// A bottleneck block: 1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut.
 ///
-/// A stride is an average pool in both branches.
+/// Instead of a strided convolution, both branches have an average pool.
 private struct Bottleneck: Sendable {
     private let conv1: Conv2D
     private let conv2: Conv2D

@@ -2,7 +2,7 @@ internal import Files
 internal import Images
 internal import Tensors
 
-/// An image of 8-bit RGB.
+/// An 8-bit RGB image.
 ///
 /// ```swift
 /// let file = try RGBImage(contentsOfFile: "bike.jpg")
@@ -10,14 +10,15 @@ internal import Tensors
 ///     width: 640, height: 480, bytes: buffer, bytesPerRow: 2624, order: .bgra)
 /// ```
 ///
-/// It stores the samples as decoded: one byte for each pixel of a grey or palette image, three or
-/// four for a pixel of colours.
+/// It stores the decoded samples: one byte per pixel for a palette or 8-bit grey image, two for
+/// 16-bit grey or grey with alpha, three or four for colour.
 public struct RGBImage: Sendable, Equatable {
     /// The width in pixels, at least 1.
     public var width: Int { decoded.width }
     /// The height in pixels, at least 1.
     public var height: Int { decoded.height }
-    /// The samples in the image's own mode, in which it is resized.
+    /// The samples in the mode of the file (such as palette, grey or CMYK), in which the image is
+    /// resized.
     let decoded: DecodedImage
 
     /// The `3 * width * height` bytes of interleaved red, green and blue, row by row from the top.
@@ -58,8 +59,8 @@ public struct RGBImage: Sendable, Equatable {
         }
     }
 
-    /// Returns true if both images have the same pixels and the same mode, in which they are
-    /// resized.
+    /// Returns true if both images have the same pixels and the same mode (such as RGB or palette),
+    /// which affects resizing.
     public static func == (one: RGBImage, other: RGBImage) -> Bool {
         let (a, b) = (one.decoded, other.decoded)
         guard one.width == other.width, one.height == other.height, a.kind == b.kind,
@@ -85,7 +86,7 @@ public struct RGBImage: Sendable, Equatable {
         return true
     }
 
-    /// The limits and choices of decoding an image file.
+    /// The limits and options for decoding an image file.
     ///
     /// ```swift
     /// var options = RGBImage.DecodingOptions()
@@ -95,7 +96,7 @@ public struct RGBImage: Sendable, Equatable {
     public struct DecodingOptions: Sendable, Hashable {
         /// True to turn images upright according to their EXIF orientation.
         public var appliesOrientation = true
-        /// True to scale grey of 16 bits to 8; false to clip values above 255, as Pillow does.
+        /// True to scale 16-bit grey to 8 bits; false to clip values above 255, as Pillow does.
         public var scales16Bits = true
         /// True to accept the decodable part of a truncated JPEG or PNG; false to throw an error.
         public var allowsTruncated = false
@@ -107,16 +108,16 @@ public struct RGBImage: Sendable, Equatable {
         public var smallestSide: Int?
         /// The largest number of pixels of an image; larger images throw an error.
         public var maximumPixels = RGBImage.defaultMaximumPixels
-        /// The bytes that all images together may take while the threads of the process decode
+        /// The largest number of bytes that all images together may take while the process decodes
         /// them.
         ///
-        /// An image that needs more by itself throws an error; otherwise images wait for each
-        /// other. Images that the caller keeps do not count, except within
+        /// An image that needs more by itself throws an error; otherwise, decoding waits until
+        /// other images need less. An image that the caller keeps no longer counts, except within
         /// `CLIPModel.encodings(of:decode:)`. Files larger than the limit are not read.
         ///
-        /// The need is estimated from an image's header. It does not cover the Huffman code groups
-        /// of a lossless WebP, 12 KB each: ordinary files have few, but a crafted one may have
-        /// 65,536 of them (800 MB).
+        /// The memory that an image needs is estimated from its header. The estimate does not cover
+        /// the Huffman code groups of a lossless WebP, 12 KB each: ordinary files have few, but a
+        /// crafted one may have 65,536 of them (800 MB).
         public var memoryLimit = RGBImage.defaultMemoryLimit
         /// The largest number of scans of a progressive JPEG; a file with more throws an error.
         ///
@@ -136,14 +137,14 @@ public struct RGBImage: Sendable, Equatable {
         }
     }
 
-    /// The default limit on pixels, 178,956,970: Pillow's limit for a "decompression bomb" error,
-    /// twice that of its warning.
+    /// The default limit on pixels, 178,956,970, above which Pillow throws its "decompression bomb"
+    /// error.
     public static let defaultMaximumPixels = 178_956_970
 
     /// The default limit on image memory: 310 MB, enough for an RGB image of 100 million pixels.
     public static let defaultMemoryLimit = ImageMemory.defaultLimit
 
-    /// The default limit on the scans of a progressive JPEG, which has about ten.
+    /// The default limit on the scans of a progressive JPEG, 500; usual files have about ten.
     public static let defaultMaximumScans = 500
 
     /// The largest size of an image file, 1 GiB.
@@ -189,14 +190,14 @@ public struct RGBImage: Sendable, Equatable {
             width: width, height: height, kind: .rgba, bytesPerPixel: 4, samples: samples)
     }
 
-    /// Returns a small square copy of the centre of the image, as a JPEG file.
+    /// Returns the centre of the image as a small, square JPEG file.
     ///
     /// Transparent parts are white.
     ///
     /// - Parameters:
     ///   - side: The side in pixels, 1...4096.
     ///   - quality: The JPEG quality, 1...100.
-    /// - Returns: The bytes of the file; none if memory runs out.
+    /// - Returns: The bytes of the file; an empty array if memory runs out.
     public func thumbnail(side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
             (1...4096).contains(side) && (1...100).contains(quality),
@@ -208,14 +209,14 @@ public struct RGBImage: Sendable, Equatable {
             quality: quality) ?? []
     }
 
-    /// Returns a small copy of the whole image, as a JPEG file.
+    /// Returns the whole image as a small JPEG file.
     ///
     /// Transparent parts are white.
     ///
     /// - Parameters:
     ///   - side: The largest length of a side in pixels, 1...4096. An image is never enlarged.
     ///   - quality: The JPEG quality, 1...100.
-    /// - Returns: The bytes of the file; none if memory runs out.
+    /// - Returns: The bytes of the file; an empty array if memory runs out.
     public func thumbnail(fitting side: Int, quality: Int = 80) -> [UInt8] {
         precondition(
             (1...4096).contains(side) && (1...100).contains(quality),
@@ -252,9 +253,9 @@ public struct RGBImage: Sendable, Equatable {
     /// ```
     ///
     /// - Parameters:
-    ///   - bytes: The whole file.
+    ///   - bytes: The bytes of the whole file.
     ///   - path: The path of the file, for error messages.
-    ///   - options: The limits and choices of decoding.
+    ///   - options: The limits and options for decoding.
     /// - Throws: `CLIPError.unreadableImage`, `.imageTooLarge`, `.imageSideTooLong`,
     ///   `.imageNeedsMemory` or `.tooManyScans`.
     public init(
@@ -277,11 +278,11 @@ public struct RGBImage: Sendable, Equatable {
     }
 }
 
-/// Reads an image file; checks its first bytes before it reads the others.
+/// Reads an image file, but only its first bytes if they are not those of a supported format.
 ///
 /// - Parameters:
-///   - path: The path as bytes, without 0.
-///   - name: The path in error messages.
+///   - path: The bytes of the path, none of which is 0.
+///   - name: The path for error messages.
 ///   - memoryLimit: The limit on image memory, in bytes. A larger file is not read.
 /// - Returns: The bytes of the file.
 /// - Throws: `CLIPError.unreadableFile`, `.imageFileNeedsMemory` if the file is larger than

@@ -1,7 +1,7 @@
 internal import Images
 
 extension RGBImage {
-    /// The order of the channels of a pixel in memory, one byte each.
+    /// The order of a pixel's channels in memory, with one byte per channel.
     ///
     /// ```swift
     /// let image = try RGBImage(width: 640, height: 480, bytes: frame, order: .bgra)

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A transformer over the patches of an image, read at the class token.
+/// A transformer over the patches of an image, whose result is its output at the class token.
 ///
 /// Source: `VisionTransformer` in `model.py` of openai/CLIP.
 struct VisionTransformer: VisionEncoder {
@@ -73,7 +73,7 @@ struct VisionTransformer: VisionEncoder {
 extension Tensor {
     /// Interpolates positional embeddings, [1 + grid², width] -> [1 + newGrid², width].
     ///
-    /// The class token's embedding, the first, stays as it is.
+    /// The first embedding, which is the class token's, is unchanged.
     ///
     /// Source: `resize_pos_embed` of open_clip.
     fileprivate func interpolated(toGrid newGrid: Int) -> Tensor {

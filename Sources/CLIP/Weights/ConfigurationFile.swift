@@ -1,10 +1,11 @@
 internal import Files
 internal import Tensors
 
-/// The hyperparameters that a configuration file states and the shapes of the weights do not show.
+/// The hyperparameters in a configuration file, most of which the shapes of the weights do not
+/// show.
 ///
-/// The file is open_clip's `open_clip_config.json` or transformers' `config.json`. A key that would
-/// change the arithmetic in an unsupported way is an error that names it.
+/// The file is open_clip's `open_clip_config.json` or transformers' `config.json`. If a key
+/// requires unsupported arithmetic, an error names the key.
 struct ConfigurationFile: Equatable {
     var activation: Activation?
     var visionHeads: Int?
@@ -15,7 +16,7 @@ struct ConfigurationFile: Equatable {
     var standardDeviation: [Float]?
     var interpolation: ImagePreprocessor.Interpolation?
     var resizeMode: ImagePreprocessor.ResizeMode?
-    // Sizes that the weights show too, to check that the file belongs to them.
+    // Sizes that the shapes show as well; they tell whether the file belongs to the weights.
     var embeddingDimension: Int?
     var visionWidth: Int?
     var textWidth: Int?
@@ -25,12 +26,12 @@ struct ConfigurationFile: Equatable {
 
     init() {}
 
-    /// Reads a file of either kind; nil if it is JSON of another kind.
+    /// Reads either of the two files; nil if the JSON has the form of neither.
     init?(path: String) throws(CLIPError) {
         try self.init(Self.read(path), path: path)
     }
 
-    /// Reads the bytes of a file of either kind; nil if they are JSON of another kind.
+    /// Reads the bytes of either of the two files; nil if the JSON has the form of neither.
     ///
     /// `path` is the name of the file in error messages.
     init?(_ bytes: [UInt8], path: String) throws(CLIPError) {
@@ -68,17 +69,17 @@ struct ConfigurationFile: Equatable {
         }
     }
 
-    /// Reads the sizes of resizing and cropping, which must be equal.
+    /// Reads the sizes to resize to and to crop to, which must be equal.
     private mutating func readSizes(_ json: JSONValue) throws(Refusal) {
-        /// Returns a whole number, one under `shortest_edge`, or two equal ones under `height` and
-        /// `width`.
+        /// Returns the side that a key states as a whole number, as `shortest_edge`, or as equal
+        /// `height` and `width`; nil if the key is missing.
         func side(_ key: String) throws(Refusal) -> (side: Int, isShortest: Bool)? {
             guard let value = json[key], value != .null else { return nil }
             if value.members == nil, let side = try json.integer(key) { return (side, true) }
             if let side = try value.integer("shortest_edge") { return (side, true) }
             let (height, width) = (try value.integer("height"), try value.integer("width"))
             guard let height, height == width else {
-                throw Refusal("\(key) is neither a shortest edge nor a square")
+                throw Refusal("\(key) has neither shortest_edge nor equal height and width")
             }
             return (height, false)
         }
@@ -89,7 +90,7 @@ struct ConfigurationFile: Equatable {
         }
         if let crop, let size, crop.side != size.side {
             throw Refusal(
-                "unsupported: it resizes to \(size.side) but crops to \(crop.side)")
+                "unsupported: size \(size.side) differs from crop_size \(crop.side)")
         }
     }
 
@@ -131,7 +132,7 @@ struct ConfigurationFile: Equatable {
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
         guard let vision = model["vision_cfg"], let text = model["text_cfg"] else {
-            throw Refusal("expected vision_cfg and text_cfg")
+            throw Refusal("model_cfg has no vision_cfg or no text_cfg")
         }
         try refuseUnknown(
             in: model,
@@ -163,7 +164,7 @@ struct ConfigurationFile: Equatable {
         }
         let headWidth = try vision.integer("head_width") ?? 64
         guard headWidth > 0, visionWidth > 0, visionWidth < 1 << 20 else {
-            throw Refusal("the image tower's width or head_width is not positive")
+            throw Refusal("the image tower's width or head_width is out of range")
         }
         // A ResNet's heads are those of its attention pool, which is 32 times as wide.
         let isResNet = vision["layers"]?.array != nil
@@ -197,7 +198,7 @@ struct ConfigurationFile: Equatable {
     private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
         for (key, value) in object.members ?? []
         where !allowed.contains(key) && value != .null && value != .bool(false) {
-            throw Refusal("unsupported: \(key) changes the model")
+            throw Refusal("unsupported: the key \(key), which changes the model")
         }
     }
 
@@ -226,7 +227,7 @@ struct ConfigurationFile: Equatable {
         embeddingDimension = try json.integer("projection_dim") ?? 512
     }
 
-    /// Throws an error if the file describes other weights than those beside it.
+    /// Throws an error if a size in the file differs from that of the weights.
     func check(against configuration: CLIPConfiguration, path: String) throws(CLIPError) {
         let visionWidth =
             switch configuration.vision {
@@ -243,8 +244,8 @@ struct ConfigurationFile: Equatable {
                 throw .malformedConfiguration(
                     path: path,
                     reason: """
-                        it describes other weights than those beside it: its \(name) is \
-                        \(stated), that of the weights \(found)
+                        it does not match the weights: its \(name) is \(stated), that of the \
+                        weights is \(found)
                         """)
             }
         }

@@ -8,10 +8,11 @@ struct ModelFiles {
     let configurations: [String]
     /// The `preprocessor_config.json` of transformers, if there is one.
     var preprocessor: String?
-    /// The output of `sha256sum` for the weights, if there is one.
+    /// The checksum file of the weights, which is the output of `sha256sum`, if there is one.
     var checksum: String?
 
-    /// The file names of weights in a folder, open_clip's and then transformers', by priority.
+    /// The file names of weights in a folder, by priority: safetensors before PyTorch files,
+    /// open_clip's before transformers'.
     private static let names = [
         "open_clip_model.safetensors", "model.safetensors", "model.safetensors.index.json",
         "open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
@@ -31,16 +32,15 @@ struct ModelFiles {
         return Set(found.map(stem)).count == 1 ? found[0] : nil
     }
 
-    /// Finds the files, given a file of weights or a folder that contains one.
+    /// Finds a model's files, given a file of weights or a folder that contains one.
     init(path: String) throws(CLIPError) {
         if isDirectory(path) {
             guard let found = Self.weights(in: path) else {
                 throw .unreadableFile(
                     path: path,
                     reason: """
-                        the folder contains none of \(Self.names.joined(separator: ", ")), and not \
-                        exactly one file with the name of an OpenAI model, such as \
-                        ViT-B-32.safetensors
+                        expected a folder with one of \(Self.names.joined(separator: ", ")), or \
+                        with the weights of a single OpenAI model, such as ViT-B-32.safetensors
                         """)
             }
             weights = path + "/" + found

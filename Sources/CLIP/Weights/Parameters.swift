@@ -1,14 +1,14 @@
 internal import TensorFiles
 internal import Tensors
 
-/// A model's tensors by OpenAI's names, whatever the layout of the file.
+/// A model's tensors under OpenAI's names, independent of the layout of the file.
 ///
 /// A tensor is not read before its first use.
 struct Parameters: Sendable {
     /// A tensor as it is stored in the file.
     struct Stored: Sendable {
-        /// The tensors of the file with their names there: a single one, or query, key and value,
-        /// which OpenAI's layout stacks into one.
+        /// The tensors in the file, with their names in the file: a single one, or query, key and
+        /// value, which OpenAI's layout stacks into one.
         var parts: [(name: String, tensor: StoredTensor)]
         var isTransposed: Bool
 
@@ -20,7 +20,7 @@ struct Parameters: Sendable {
             return [parts.count * rows] + first.dropFirst()
         }
 
-        /// Returns the shape that each part must have if the whole has the given shape.
+        /// Returns the shape that each part must have if the whole tensor has the given shape.
         func partShape(of shape: [Int]) -> [Int] {
             if isTransposed { return shape.reversed() }
             guard parts.count > 1, let rows = shape.first else { return shape }
@@ -71,7 +71,7 @@ struct Parameters: Sendable {
     /// The number of parameters of the model.
     var count: Int { stored.values.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.tensor.count } } }
 
-    /// The number formats of the file, in alphabetical order.
+    /// The number formats of the tensors in the file, in alphabetical order.
     var types: [StoredType] {
         Set(stored.values.flatMap { $0.parts.map(\.tensor.type) }).sorted {
             $0.rawValue < $1.rawValue
@@ -91,7 +91,8 @@ struct Parameters: Sendable {
 }
 
 extension Parameters {
-    /// Maps the names of a file to OpenAI's; `check(against:layout:path:)` then checks the shapes.
+    /// Collects the tensors of a file under OpenAI's names, without the check of shapes that
+    /// `check(against:layout:path:)` does.
     init(_ file: TensorArchive, layout: WeightLayout) throws(CLIPError) {
         var found: [String: [Int: (name: String, tensor: StoredTensor)]] = [:]
         var transposed: Set<String> = []
@@ -139,7 +140,7 @@ extension Parameters {
 
     /// Compares the tensors with the shapes that the configuration requires.
     ///
-    /// An error names the first difference with the tensor's name in the file.
+    /// The error names the first tensor that differs, by its name in the file.
     func check(
         against expected: [String: [Int]], layout: WeightLayout, path: String
     ) throws(CLIPError) {

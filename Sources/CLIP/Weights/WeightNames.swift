@@ -10,10 +10,11 @@ public enum WeightLayout: String, Sendable, Codable {
     case huggingFace = "huggingface"
 }
 
-/// The name in OpenAI's layout of a tensor of any layout, and the conversion that it needs.
+/// The name of a tensor in OpenAI's layout, and how to convert the tensor to that layout.
 struct CanonicalName: Equatable {
     let name: String
-    /// The index among the three tensors query, key and value, which OpenAI's layout stacks.
+    /// The index of the tensor in the stack of query, key and value that OpenAI's layout has; nil
+    /// for other tensors.
     var part: Int?
     var isTransposed = false
 }
@@ -32,7 +33,7 @@ extension WeightLayout {
         }
     }
 
-    /// Returns OpenAI's name for a tensor; nil for buffers that a model does not need.
+    /// Returns the name of a tensor in OpenAI's layout; nil for buffers that a model does not need.
     func canonicalName(_ name: String) -> CanonicalName? {
         let last = name.split(separator: ".").last.map(String.init) ?? name
         guard !Self.ignored.contains(last) else { return nil }
@@ -51,12 +52,14 @@ extension WeightLayout {
         name.hasPrefix("module.") ? String(name.dropFirst("module.".count)) : name
     }
 
-    /// Returns true if the layout stores a tensor of OpenAI's as three: query, key and value.
+    /// Returns true if the layout stores this tensor of OpenAI's layout as three: query, key and
+    /// value.
     func isSplit(_ canonicalName: String) -> Bool {
         self == .huggingFace && canonicalName.contains(".attn.in_proj_")
     }
 
-    /// Returns the layout's own name for a tensor of OpenAI's, or for one of its three parts.
+    /// Returns the name in this layout of a tensor with the given OpenAI name, or of one of its
+    /// three parts.
     func fileName(_ canonicalName: String, part: Int = 0) -> String {
         guard self == .huggingFace else { return canonicalName }
         let fixed = Self.huggingFaceNames.merging(Self.huggingFaceProjections) { $1 }
@@ -115,7 +118,8 @@ extension WeightLayout {
         "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
     ]
 
-    /// The projections, which are linear layers in Hugging Face's layout and matrices in OpenAI's.
+    /// The projections, which Hugging Face's layout stores transposed, as the weights of linear
+    /// layers.
     private static let huggingFaceProjections = [
         "visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection",
     ]

@@ -2,7 +2,7 @@ internal import TensorFiles
 internal import Files
 internal import Tensors
 
-/// A model's weights with their checked shapes and configuration; their numbers are not read yet.
+/// A model's weights with their checked shapes and configuration, whose values are not read yet.
 struct Weights: Sendable {
     let description: WeightsDescription
     let configuration: CLIPConfiguration
@@ -13,7 +13,8 @@ struct Weights: Sendable {
 
     /// Opens the weights of a file or folder.
     ///
-    /// A `known` configuration replaces any beside the weights; error messages call it by its name.
+    /// If `known` is not nil, it replaces any configuration beside the weights; its name is for
+    /// error messages.
     init(
         path: String, known: (bytes: [UInt8], name: String)? = nil,
         activation requested: Activation?
@@ -51,7 +52,7 @@ struct Weights: Sendable {
 
     /// Opens weights in memory, with the bytes of their configuration.
     ///
-    /// Error messages call both by `name`.
+    /// Error messages use `name` for both.
     init(
         _ file: MappedFile, configuration: [UInt8], sha256: String?, name: String,
         activation requested: Activation?

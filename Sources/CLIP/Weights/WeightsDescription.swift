@@ -36,18 +36,18 @@ public struct WeightsDescription: Sendable, Hashable, Codable {
     public let parameterCount: Int
     /// The size of all files of weights, in bytes.
     public let byteCount: Int
-    /// The source from which the activation is known.
+    /// The source that determined the activation function.
     public let activationSource: ActivationSource
 
     /// The checksum of a file of weights.
     public struct Checksum: Sendable, Hashable, Codable {
         /// The path of the file.
         public let path: String
-        /// The SHA-256 of its bytes, as 64 hexadecimal digits.
+        /// The SHA-256 of the file's bytes, as 64 hexadecimal digits.
         public let sha256: String
     }
 
-    /// The source from which the activation of weights is known.
+    /// The source that determined a model's activation function.
     public enum ActivationSource: Sendable, Hashable, Codable {
         /// A configuration beside the weights, in their metadata, or in the registry of models.
         case configuration(path: String)

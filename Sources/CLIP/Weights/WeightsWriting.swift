@@ -25,13 +25,14 @@ public enum NumberFormat: String, Sendable, CaseIterable {
 extension CLIPModel {
     /// Writes the weights as one safetensors file in OpenAI's layout.
     ///
-    /// Its metadata contain an `open_clip_config.json`, so that the file can be loaded by itself,
+    /// The file's metadata contain an `open_clip_config.json`, so that it can be loaded by itself,
     /// and the source of the weights for information. The file appears at its path once it is
     /// complete and synchronised to the disk.
     ///
     /// - Parameters:
     ///   - path: The path of the new file; an existing file is replaced.
-    ///   - format: The format of all numbers; nil keeps each tensor's own format, to the bit.
+    ///   - format: The format of all numbers; if nil, each tensor keeps its format and exact
+    ///     values.
     ///   - source: The source of the weights to state in the metadata; their path if nil.
     /// - Throws: `CLIPError.unwritableFile` if the file cannot be written, `.unrepresentableNumber`
     ///   if a number is too large for `format`.

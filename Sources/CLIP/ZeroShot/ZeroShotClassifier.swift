@@ -1,4 +1,4 @@
-/// A label of an image with its probability among all labels given.
+/// A label of an image, with its probability among the labels of the classifier.
 ///
 /// ```swift
 /// for prediction in try classifier.classify(image, top: 3) {
@@ -6,9 +6,9 @@
 /// }
 /// ```
 public struct Prediction: Sendable, Hashable, Codable {
-    /// The label, one of those given.
+    /// The label, which is one of the classifier's.
     public let label: String
-    /// The probability among the labels given, 0...1.
+    /// The probability among the labels of the classifier, 0...1.
     ///
     /// The probabilities of all labels sum to 1.
     public let probability: Float
@@ -52,8 +52,9 @@ public struct ZeroShotClassifier: Sendable {
     ///     label alone is the prompt.
     ///   - truncating: True to truncate prompts that have more tokens than the context.
     /// - Throws: `CLIPError.tooFewLabels` for fewer than two labels, `.noTemplate` if `templates`
-    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` for a prompt that
-    ///   is too long and `truncating` is false.
+    ///   is empty, `.invalidTemplate` for a template without `{}`, `.textTooLong` if a prompt is
+    ///   too long and `truncating` is false, `.nonFiniteResult` if the weights produce NaN or
+    ///   infinity.
     public init(
         model: CLIPModel, labels: [String], templates: [String] = ["{}"], truncating: Bool = false
     ) throws(CLIPError) {
@@ -66,7 +67,7 @@ public struct ZeroShotClassifier: Sendable {
         labelVectors = UnitVectors(labelEmbeddings)
     }
 
-    /// Returns the rows of ids of all prompts, label by label.
+    /// Returns the token ids of all prompts, one row for each prompt, label by label.
     static func prompts(
         _ labels: [String], _ templates: [String], _ model: CLIPModel, truncating: Bool
     ) throws(CLIPError) -> [[Int]] {

@@ -1,26 +1,29 @@
 internal import CLIP
 internal import Tensors
 
-/// The pixels of an image, to be compared with those of another.
+/// The pixels of an image, for comparison with those of another image.
 ///
-/// The EXIF orientation is applied. Colours are blended with white, and the opacity is compared as
-/// well, so that white ink on a transparent ground differs from an empty image. The preprocessing
-/// of the model plays no part.
+/// The EXIF orientation is applied. Colours are blended with a white background, and the opacity is
+/// compared as well, so that a white drawing on a transparent background differs from an empty
+/// image. The model's preprocessing is not applied.
 struct ComparedImage: Sendable {
     let width: Int
     let height: Int
     /// The pixels, three bytes each: red, green, blue.
     let colours: [UInt8]
-    /// Three equal bytes for each pixel; nil if all pixels are opaque.
+    /// The alpha of each pixel, as three equal bytes; nil if all pixels are opaque.
     let opacity: [UInt8]?
-    /// True if the file has more than these pixels: 16-bit samples, further images, or a video.
+    /// True if the file contains more than these pixels: 16-bit samples, further images, or a
+    /// video.
     ///
-    /// Such a file is never a duplicate by its pixels.
+    /// Such a file is a duplicate only of a file with the same bytes.
     let hasMore: Bool
 
     /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded.
     static let smallestSide = 1024
 
+    /// Decodes an image file for a comparison.
+    ///
     /// - Throws: `CLIPError` if the bytes are not an image.
     init(decoding bytes: [UInt8], path: String = "") throws(CLIPError) {
         var options = RGBImage.DecodingOptions()
@@ -70,14 +73,14 @@ struct ComparedImage: Sendable {
         return has("WEBPVP8X", at: 8) && file.count > 20 && file[20] & 2 != 0
     }
 
-    /// The largest number of bytes behind the end marker of a JPEG that are taken for rubbish.
+    /// The largest number of bytes after the end marker of a JPEG that are ignored.
     private static let unusedBytes = 64
 
     /// Returns true for a JPEG with an `MPF` segment (stereo images, gain maps, previews) or with
-    /// data behind its end marker (videos of motion photos).
+    /// data after its end marker (videos of motion photos).
     ///
-    /// Walks the markers. A thumbnail within a segment is skipped with the segment. In the data of
-    /// a scan, 0xFF is followed by 0 or is a restart marker.
+    /// It goes from marker to marker. A thumbnail within a segment is skipped with the segment. In
+    /// the data of a scan, 0xFF is followed by 0 or begins a restart marker.
     private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
         var offset = 2
         while offset + 1 < file.count {
@@ -103,24 +106,24 @@ struct ComparedImage: Sendable {
         return false
     }
 
-    /// Averages of the image over the cells of a grid, each weighted by a triangle as wide as two
-    /// cells.
+    /// The means of an image over the cells of a grid, weighted by a triangular kernel that is two
+    /// cells wide.
     struct Grid: Sendable {
         let columns: Int
         let rows: Int
         let luma: [Float]
-        /// Cb and Cr of each cell.
+        /// The Cb and Cr of each cell, interleaved.
         let chroma: [Float]
         /// The opacity of each cell; nil if all pixels are opaque.
         let opacity: [UInt8]?
     }
 
-    /// Returns averages of the image over a grid.
+    /// Returns the means of the image over the cells of a grid.
     ///
     /// - Parameters:
     ///   - columns: The number of columns of the grid.
     ///   - rows: The number of rows of the grid.
-    ///   - part: The rows to compute; all if nil.
+    ///   - part: The rows of the grid to compute; all if nil.
     /// - Returns: The cells of these rows.
     func grid(_ columns: Int, _ rows: Int, part: Range<Int>? = nil) -> Grid {
         let part = part ?? 0..<rows
@@ -152,16 +155,17 @@ struct ComparedImage: Sendable {
     }
 }
 
-/// A 16 × 16 thumbnail of an image, which tells most different images apart without decoding them
-/// again.
+/// A 16 × 16 thumbnail of an image; comparing thumbnails rules out most pairs of different images
+/// without decoding them again.
 struct PixelOutline: Sendable {
     let width: Int
     let height: Int
-    /// The luma, then Cb and Cr, then the opacity of 16 × 16 cells.
+    /// The luma of all 16 × 16 cells, then their Cb and Cr, then their opacity.
     private let cells: [UInt8]
-    /// The largest difference of a cell in outlines of duplicates, in levels of 0...255.
+    /// The largest difference, in levels of 0...255, that a cell may have in the outlines of two
+    /// duplicates.
     ///
-    /// Differences of duplicates are about 2.
+    /// The cells of duplicates differ by about 2.
     static let tolerance = 12
 
     init(_ image: ComparedImage) {
@@ -173,7 +177,8 @@ struct PixelOutline: Sendable {
             + (grid.opacity ?? [UInt8](repeating: 255, count: 256))
     }
 
-    /// Returns the sum of the absolute differences; nil if the images are certainly different.
+    /// Returns the sum of the absolute differences of all cells; nil if the images are certainly
+    /// different.
     ///
     /// - Parameters:
     ///   - other: The outline of the other image.

@@ -2,7 +2,8 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The steps of a `DuplicateSearch`, and its input in the forms that they need.
+/// The implementation of `DuplicateSearch`: its steps, with the normalised vectors and preference
+/// ranks that they share.
 struct DuplicateFinder: Sendable {
     typealias Group = DuplicateSearch.Group
     typealias Member = DuplicateSearch.Member
@@ -12,14 +13,14 @@ struct DuplicateFinder: Sendable {
     private let content: @Sendable (Int) -> [UInt8]?
     private let unit: Embeddings
     private let preference: [Int]
-    /// The place of each row in the order of preference.
+    /// The rank of each row in the order of preference, from 0.
     private let rank: [Int]
     private let threshold: Float
     private let threads: Int
     private let pool: WorkspacePool
 
-    /// The number of images of each kind that an image is compared with, beside the one that its
-    /// group keeps.
+    /// The number of images with the nearest thumbnails, and of images with the nearest vectors,
+    /// that an image is compared with in addition to the kept image of its group.
     private static let candidates = 4
 
     init(_ images: DuplicateSearch.Input, preference: [Int], threshold: Float, threads: Int) {
@@ -35,7 +36,7 @@ struct DuplicateFinder: Sendable {
         pool = WorkspacePool(threads: threads)
     }
 
-    /// Returns the groups of two or more, in the order of preference of what they keep.
+    /// Returns the groups of two or more images, in the order of preference of their kept images.
     func groups(progress: (Double) -> Bool) throws(AnalysisError) -> [Group] {
         let search = NearDuplicates(
             threshold: threshold, preference: preference, threads: threads)
@@ -57,7 +58,7 @@ struct DuplicateFinder: Sendable {
         return assemble(similar, standsFor, views, copyOf)
     }
 
-    /// Calls `body` for 0..<count on all threads, and reports the share that is done meanwhile.
+    /// Calls `body` for 0..<count on all threads, and reports the progress.
     private func map<Value: Sendable>(
         _ count: Int, progress: (Double) -> Bool, _ body: @Sendable (Int) -> Value
     ) throws(AnalysisError) -> [Value] {
@@ -72,11 +73,13 @@ struct DuplicateFinder: Sendable {
         return values
     }
 
-    /// Returns, for each row, the first row in the order of preference with the same bytes.
+    /// Returns, for each row, the first row in the order of preference whose file has the same
+    /// bytes.
     ///
     /// Every file is read, because the digests of an index may be older than the files. `views`
-    /// receives the outlines of the first rows. If the file of one has changed, the next copy takes
-    /// its place. Copies that have changed are marked.
+    /// receives the outlines of these first rows. If the file of a first row has changed, the next
+    /// row with the same digest takes its place. Rows whose files have changed are marked in
+    /// `views`.
     private func copies(
         among rows: Set<Int>, _ views: inout [Int: View], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Int] {
@@ -113,10 +116,11 @@ struct DuplicateFinder: Sendable {
         min(1, max(-1, zip(unit[a], unit[b]).reduce(0) { $0 + $1.0 * $1.1 }))
     }
 
-    /// Returns the similar rows that are nearest to each row, among those that joined a group.
+    /// Returns the neighbours of each row, in both directions: its nearest similar rows among those
+    /// that joined a group.
     ///
-    /// A group is made around the row that it keeps, so a copy of one of its members may be in
-    /// another group or none.
+    /// A group contains rows that are similar to its kept row, so a copy of another member may be
+    /// in a different group or in none.
     private func neighbours(
         of groups: [NearDuplicates.Group], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Int: [Int]] {
@@ -162,13 +166,14 @@ struct DuplicateFinder: Sendable {
 
     private struct Unusable: Error { let view: View }
 
-    /// Returns the content of a file; nil if it is not the one that was indexed.
+    /// Returns the bytes of a row's file; nil if it cannot be read or has changed since it was
+    /// indexed.
     private func bytes(_ row: Int) -> [UInt8]? {
         guard let bytes = content(row), sha256(bytes) == digests[row] else { return nil }
         return bytes
     }
 
-    /// Reads and decodes a file, unless it has changed since it was indexed.
+    /// Reads and decodes a row's file, unless it has changed since it was indexed.
     private func image(_ row: Int) -> Result<ComparedImage, Unusable> {
         guard let bytes = bytes(row) else { return .failure(Unusable(view: .changed)) }
         guard let image = try? ComparedImage(decoding: bytes) else {
@@ -177,7 +182,7 @@ struct DuplicateFinder: Sendable {
         return .success(image)
     }
 
-    /// Returns the rows with which each row is to be compared, all of them preferred to it.
+    /// Returns the rows to compare each row with, which come before it in the order of preference.
     private func pairs(
         _ groups: [NearDuplicates.Group], _ near: [Int: [Int]], _ views: [Int: View],
         _ copyOf: [Int]
@@ -231,7 +236,7 @@ struct DuplicateFinder: Sendable {
         let other: Int
     }
 
-    /// Compares the pixels of pairs; the result is true for those that agree.
+    /// Compares the pixels of each pair; the result is true if they agree.
     private func compare(
         _ pairs: [Int: [Int]], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Pair: Bool] {
@@ -253,7 +258,8 @@ struct DuplicateFinder: Sendable {
         return results
     }
 
-    /// Compares images with another one, which is decoded once.
+    /// Returns, for each of `rows`, true if its pixels agree with those of `other`, which is
+    /// decoded once.
     ///
     /// No more than two images are in memory.
     private func agree(_ rows: [Int], with other: Int) -> [Bool] {
@@ -270,7 +276,7 @@ struct DuplicateFinder: Sendable {
         }
     }
 
-    /// Returns the row that stands for each duplicate.
+    /// Returns, for each duplicate, the kept row that can replace it.
     private func decide(
         _ pairs: [Int: [Int]], _ results: [Pair: Bool], _ copyOf: [Int]
     ) -> [Int: Int] {
@@ -280,8 +286,8 @@ struct DuplicateFinder: Sendable {
                 standsFor[row] = standsFor[copyOf[row]] ?? copyOf[row]
                 continue
             }
-            // A row to compare with may be a duplicate itself: then the row that stands for it
-            // counts.
+            // If a row to compare with is a duplicate itself, the row that replaces it is compared
+            // instead.
             let kept = Set((pairs[row] ?? []).map { standsFor[$0] ?? $0 })
             let candidates = kept.map { ($0, cosine(row, $0)) }.filter { $0.1 >= threshold }
                 .sorted { ($1.1, $0.0) < ($0.1, $1.0) }

@@ -1,11 +1,11 @@
 public import CLIP
 internal import Tensors
 
-/// Similar images, and those among them that are duplicates.
+/// A search for similar images, whose pixels decide which of them are duplicates.
 ///
 /// Images are *similar* if the cosine of their vectors reaches a threshold. They are *duplicates*
-/// if their pixels agree too, within what JPEG, WebP and resizing change, or if their files are
-/// identical. Vectors alone prove nothing: a model sees little of fine print, and nothing of
+/// if their pixels agree as well, apart from changes by JPEG, WebP and resizing, or if their files
+/// are identical. Vectors alone prove nothing: a model sees little of fine print, and nothing of
 /// transparency.
 ///
 /// ```swift
@@ -20,9 +20,9 @@ internal import Tensors
 /// }
 /// ```
 public struct DuplicateSearch: Analysis {
-    /// The least cosine of similar images.
+    /// The smallest cosine at which two images count as similar.
     public var threshold: Float = 0.97
-    /// Every row once, those to keep first; the order of the rows if nil.
+    /// The order of preference for keeping rows, with every row number once; 0, 1, 2, … if nil.
     public var preference: [Int]?
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
@@ -30,20 +30,21 @@ public struct DuplicateSearch: Analysis {
     /// Makes the options.
     ///
     /// - Parameters:
-    ///   - threshold: The least cosine of similar images.
-    ///   - preference: Every row once, those to keep first; the order of the rows if nil.
+    ///   - threshold: The smallest cosine at which two images count as similar.
+    ///   - preference: The order of preference for keeping rows, with every row number once; 0,
+    ///     1, 2, … if nil.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(threshold: Float = 0.97, preference: [Int]? = nil, threads: Int? = nil) {
         (self.threshold, self.preference, self.threads) = (threshold, preference, threads)
     }
 
-    /// Images with their vectors and files.
+    /// The images to compare, with their vectors and files.
     public struct Input: Sendable {
         /// The vectors of the images, of any norms.
         public var embeddings: Embeddings
         /// The SHA-256 of each image's file when it was encoded, 32 bytes; empty if unknown.
         public var digests: [[UInt8]]
-        /// Reads the file of a row; nil if that fails.
+        /// A function that returns the bytes of a row's file; nil if it cannot be read.
         ///
         /// Several threads call it at once.
         public var content: @Sendable (_ row: Int) -> [UInt8]?
@@ -53,9 +54,9 @@ public struct DuplicateSearch: Analysis {
         /// - Parameters:
         ///   - embeddings: The vectors of the images.
         ///   - digests: The SHA-256 of each image's file when it was encoded, 32 bytes; empty if
-        ///     unknown, and then the image is taken for a changed one.
-        ///   - content: Reads the file of a row; nil if that fails. Several threads call it at
-        ///     once.
+        ///     unknown, in which case the file counts as changed.
+        ///   - content: A function that returns the bytes of a row's file; nil if it cannot be
+        ///     read. Several threads call it at once.
         public init(
             embeddings: Embeddings, digests: [[UInt8]],
             content: @escaping @Sendable (_ row: Int) -> [UInt8]?
@@ -64,7 +65,7 @@ public struct DuplicateSearch: Analysis {
         }
     }
 
-    /// The relation of an image to the one that its group keeps.
+    /// The relation of an image to the kept image of its group.
     public enum Verdict: String, Sendable, Codable {
         /// The files have the same bytes.
         case identical
@@ -72,22 +73,22 @@ public struct DuplicateSearch: Analysis {
         case duplicate
         /// Only the vectors are similar; the image is kept as well.
         case similar
-        /// The file of one of the two has changed since it was indexed, or is gone, so that their
+        /// The file of one of the two images has changed since it was indexed, or is gone, so the
         /// pixels cannot be compared.
         case changed
-        /// The file of one of the two cannot be decoded.
+        /// The file of one of the two images cannot be decoded.
         case unreadable
     }
 
-    /// An image that is similar to the one that its group keeps.
+    /// An image that is similar to the kept image of its group.
     public struct Member: Sendable, Hashable, Codable {
-        /// The row of its vector.
+        /// The row of the image's vector.
         public let row: Int
-        /// The cosine with the image that is kept.
+        /// The cosine with the kept image.
         public let cosine: Float
-        /// The relation to the image that is kept.
+        /// The relation to the kept image.
         public let verdict: Verdict
-        /// The row whose file has changed since it was indexed, this one or the one that is kept;
+        /// The row whose file has changed since it was indexed, either this row or the kept one;
         /// nil unless the verdict is `.changed`.
         public let changedRow: Int?
 
@@ -96,7 +97,7 @@ public struct DuplicateSearch: Analysis {
             (self.verdict, self.changedRow) = (verdict, changedRow)
         }
 
-        /// True if the image that is kept can stand for this one.
+        /// True if the kept image can replace this one.
         public var isDuplicate: Bool { verdict == .identical || verdict == .duplicate }
     }
 
@@ -104,7 +105,7 @@ public struct DuplicateSearch: Analysis {
     public struct Group: Sendable, Hashable, Codable {
         /// The row that is kept.
         ///
-        /// It is not a duplicate, but may be similar to a row that another group keeps.
+        /// It is not a duplicate, but may be similar to the kept row of another group.
         public let kept: Int
         /// The other images, the largest cosine first.
         ///
@@ -113,7 +114,7 @@ public struct DuplicateSearch: Analysis {
 
         init(kept: Int, members: [Member]) { (self.kept, self.members) = (kept, members) }
 
-        /// Makes a group of images of which only the vectors are known.
+        /// Makes a group of images that were compared by their vectors only.
         ///
         /// - Parameter similar: A group of similar vectors.
         public init(_ similar: NearDuplicates.Group) {
@@ -126,8 +127,7 @@ public struct DuplicateSearch: Analysis {
 
     /// The groups that were found.
     public struct Result: Sendable, Hashable, Codable {
-        /// The groups of two or more images, in the order of preference of the images that they
-        /// keep.
+        /// The groups of two or more images, in the order of preference of their kept images.
         public let groups: [Group]
     }
 
@@ -137,8 +137,8 @@ public struct DuplicateSearch: Analysis {
     ///
     /// - Parameters:
     ///   - images: The images with their vectors and files.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     search.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the search.
     /// - Returns: The groups.
     /// - Throws: `AnalysisError.wrongCount` if there are not as many digests as vectors,
     ///   `.wrongCount` or `.invalidPreference` if `preference` does not name every row once, and

@@ -1,11 +1,12 @@
 public import CLIP
 internal import Tensors
 
-/// Near duplicates by their vectors: groups of rows, each with one that is kept.
+/// A search for near duplicates by their vectors, which returns groups of similar rows and the row
+/// of each group to keep.
 ///
-/// Rows are kept in the order of preference. Each further row joins the most similar row that is
-/// kept if their cosine reaches the threshold. So a duplicate is always similar to the row that
-/// stands for it, not only to another duplicate.
+/// Rows are visited in the order of preference. A row whose cosine with a kept row reaches the
+/// threshold joins the group of that row; any other row is kept. So a duplicate is always similar
+/// to the kept row of its group, not only to another duplicate.
 ///
 /// ```swift
 /// for group in try NearDuplicates(threshold: 0.97).run(on: embeddings).groups {
@@ -15,9 +16,9 @@ internal import Tensors
 ///
 /// `DuplicateSearch` compares pixels as well.
 public struct NearDuplicates: Analysis {
-    /// The least cosine of duplicates.
+    /// The smallest cosine at which two rows count as duplicates.
     public var threshold: Float = 0.97
-    /// Every row once, those to keep first; the order of the rows if nil.
+    /// The order of preference for keeping rows, with every row number once; 0, 1, 2, … if nil.
     public var preference: [Int]?
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
@@ -25,8 +26,9 @@ public struct NearDuplicates: Analysis {
     /// Makes the options.
     ///
     /// - Parameters:
-    ///   - threshold: The least cosine of duplicates.
-    ///   - preference: Every row once, those to keep first; the order of the rows if nil.
+    ///   - threshold: The smallest cosine at which two rows count as duplicates.
+    ///   - preference: The order of preference for keeping rows, with every row number once; 0,
+    ///     1, 2, … if nil.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(threshold: Float = 0.97, preference: [Int]? = nil, threads: Int? = nil) {
         (self.threshold, self.preference, self.threads) = (threshold, preference, threads)
@@ -34,7 +36,7 @@ public struct NearDuplicates: Analysis {
 
     /// The groups that were found.
     public struct Result: Sendable, Hashable, Codable {
-        /// The groups of two or more rows, in the order of preference of the rows that they keep.
+        /// The groups of two or more rows, in the order of preference of their kept rows.
         public let groups: [Group]
     }
 
@@ -46,11 +48,11 @@ public struct NearDuplicates: Analysis {
         public let duplicates: [Duplicate]
     }
 
-    /// A row that is similar to the one that its group keeps.
+    /// A row that is similar to the kept row of its group.
     public struct Duplicate: Sendable, Hashable, Codable {
         /// The row of the vector.
         public let row: Int
-        /// The cosine with the row that is kept.
+        /// The cosine with the kept row.
         public let cosine: Float
     }
 
@@ -58,8 +60,8 @@ public struct NearDuplicates: Analysis {
     ///
     /// - Parameters:
     ///   - embeddings: The vectors, of any norms.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     search.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the search.
     /// - Returns: The groups.
     /// - Throws: `AnalysisError.wrongCount` or `.invalidPreference` if `preference` does not name
     ///   every row once, and `.cancelled`.
@@ -73,8 +75,8 @@ public struct NearDuplicates: Analysis {
         let unit = embeddings.normalized()
         var members: [Int: [Duplicate]] = [:]
         var rest = preference[...]
-        // A batch of rows at a time: first those of them that are kept, then all later rows that
-        // are similar to these.
+        // Each pass takes a batch of rows, decides which of them are kept, and then adds all later
+        // rows that are similar to these.
         while !rest.isEmpty {
             let some = Array(rest.prefix(2048))
             let vectors = unit.values(ofRows: some)

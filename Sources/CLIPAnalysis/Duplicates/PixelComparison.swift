@@ -1,29 +1,31 @@
 internal import CLIP
 internal import Tensors
 
-/// The difference of two images, in levels of 0...255.
+/// The difference of two images, measured in levels of 0...255.
 ///
 /// The larger image is reduced to the size of the smaller one, and both are averaged over the cells
 /// of a grid.
 ///
 /// The tolerances admit copies in JPEG or WebP of usual qualities, and copies that were resized
 /// with a smoothing filter, but no changed letter or thin line in a page of text. In doubt, images
-/// are different. `Scripts/parity/duplicates.py` measures both.
+/// count as different. `Scripts/parity/duplicates.py` tests both on rendered images.
 struct PixelDifference: Sendable {
     /// The largest luma difference of a cell.
     private(set) var peak: Float = 0
-    /// The largest luma difference of a cell, less a share of the contrast around it.
+    /// The largest luma difference of a cell, minus `contrastShare` of the contrast around the
+    /// cell.
     private(set) var luma: Float = 0
-    /// The largest chroma difference of a larger cell, less a share of the contrast around it.
+    /// The largest chroma difference of a cell of `colourCellWidth`, minus `colourContrastShare` of
+    /// the contrast around the cell.
     private(set) var chroma: Float = 0
     /// The largest opacity difference of a cell.
     private(set) var opacity: Float = 0
     /// The mean luma difference of all cells.
     private(set) var mean: Float = 0
-    /// The usual luma difference of cells with contrast: the root mean square of all but the
-    /// largest 1 %.
+    /// The typical luma difference of cells with contrast: the root mean square of all differences
+    /// but the largest 1 %.
     private(set) var noise: Float = 0
-    /// The size of the smaller image relative to the larger one, 0...1.
+    /// The width of the smaller image divided by that of the larger one, 0...1.
     let scale: Double
 
     /// The width of a cell in pixels of the smaller image.
@@ -36,18 +38,20 @@ struct PixelDifference: Sendable {
     /// The approximate number of cells to compare at once; the whole grid of a large image would
     /// take much memory.
     static let cellsOfABand = 1 << 18
-    /// The longer side, in pixels, that a smaller copy must have to prove anything.
+    /// The smallest length, in pixels, of the longer side of a reduced copy; smaller ones are not
+    /// compared.
     static let smallestCopy = 60
-    /// The share of the contrast around a cell that counts as a compression error.
+    /// The fraction of the contrast around a cell that is attributed to compression errors.
     static let contrastShare: Float = 0.05
     static let colourContrastShare: Float = 0.1
-    /// The least contrast of the cells that count for `noise`.
+    /// The smallest contrast of the cells that contribute to `noise`.
     static let leastContrast: Float = 32
 
     /// Returns the tolerance for `luma`.
     ///
-    /// JPEG of quality 60 and resizing to 0.6 or more leave up to 18, a changed letter 42 or more.
-    /// Smaller copies have smaller errors, up to 10, but less of a change is left in them as well.
+    /// Copies in JPEG of quality 60 and resized to 0.6 or more have a `luma` of up to 18; a changed
+    /// letter causes 42 or more. Smaller copies have a `luma` of up to 10, but a change has less
+    /// effect in them as well.
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
@@ -56,8 +60,8 @@ struct PixelDifference: Sendable {
     static let chromaTolerance: Float = 6
     static let opacityTolerance: Float = 16
     static let meanTolerance: Float = 3
-    /// The largest `peak` in units of `noise`: errors of a copy are spread, with a ratio up to 10,
-    /// a change is in one place.
+    /// The largest ratio of `peak` to `noise` in duplicates: the errors of a copy are spread over
+    /// the image, with a ratio of up to 10, while a change is local.
     static let peakTolerance: Float = 12
 
     var isDuplicate: Bool {
@@ -66,7 +70,7 @@ struct PixelDifference: Sendable {
             && peak <= Self.peakTolerance * max(1, noise)
     }
 
-    /// Compares two images; nil if they cannot be the same, or are too small to tell.
+    /// Compares two images; nil if they are certainly different, or too small to decide.
     init?(_ a: ComparedImage, _ b: ComparedImage) {
         guard Self.haveSameShape(a.width, a.height, b.width, b.height), !a.hasMore, !b.hasMore
         else {
@@ -101,8 +105,8 @@ struct PixelDifference: Sendable {
     ///   - a: The first image.
     ///   - b: The second image.
     ///   - cell: The width of a cell in pixels.
-    ///   - body: Compares a band. It receives the grids of the band, with the row above and the row
-    ///     below if there are any, and the range of cells to compare.
+    ///   - body: A function that receives the two grids of a band, including the row above and
+    ///     the row below if there are any, and the range of cells to compare.
     private static func forEachBand(
         of a: ComparedImage, _ b: ComparedImage, cell: Int,
         _ body: (_ a: ComparedImage.Grid, _ b: ComparedImage.Grid, _ cells: Range<Int>) -> Void
@@ -119,7 +123,7 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// Compares 64 × 64 cells; false for most images that are different.
+    /// Returns false for most pairs of different images, by comparing 64 × 64 cells.
     private static func mayAgree(_ a: ComparedImage, _ b: ComparedImage) -> Bool {
         let side = 64
         guard min(a.width, a.height, b.width, b.height) >= 2 * side else { return true }
@@ -144,9 +148,9 @@ struct PixelDifference: Sendable {
     /// The statistics of the luma differences of all cells.
     private struct LumaErrors {
         private var (count, sum) = (0, 0.0)
-        /// A histogram of the differences of cells with contrast, in steps of 1/16 level: their
-        /// number, and below the sum of their squares.
+        /// A histogram of the differences of cells with contrast, in steps of 1/16 level.
         private var counts = [Int](repeating: 0, count: 256 * 16)
+        /// The sum of the squared differences in each step of the histogram.
         private var squares = [Double](repeating: 0, count: 256 * 16)
 
         mutating func add(_ error: Float, hasContrast: Bool) {
@@ -174,7 +178,7 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// Returns true if the aspect ratios are equal but for rounding to whole pixels.
+    /// Returns true if the aspect ratios are equal, apart from rounding to whole pixels.
     static func haveSameShape(_ width: Int, _ height: Int, _ width2: Int, _ height2: Int) -> Bool {
         let difference = Double(width) * Double(height2) - Double(width2) * Double(height)
         return abs(difference) <= Double(max(width, width2) + max(height, height2))
@@ -188,8 +192,8 @@ struct PixelDifference: Sendable {
         }
     }
 
-    /// Returns the contrast around each cell, the smaller one of the two images: the range of luma
-    /// in 3 × 3 cells.
+    /// Returns, for each cell, the smaller of the contrasts around it in the two images: the range
+    /// of luma in 3 × 3 cells.
     private static func contrast(_ a: ComparedImage.Grid, _ b: ComparedImage.Grid) -> [Float] {
         zip(contrast(a), contrast(b)).map(min)
     }
@@ -214,11 +218,12 @@ struct PixelDifference: Sendable {
 }
 
 extension ComparedImage {
-    /// Reduces the image to the size of a copy, as the copy was most likely made.
+    /// Reduces the image to the size of a copy with the filter that the copy was most likely made
+    /// with.
     ///
-    /// Programs reduce images with filters of different sharpness. A weighted sum of three
-    /// (bicubic, bilinear, area averages) comes close to each. The weights are fitted to the copy
-    /// by least squares.
+    /// Programs reduce images with filters of different sharpness. A weighted sum of three filters
+    /// (bicubic, bilinear, area average) approximates each of them. The weights are fitted to the
+    /// copy by least squares.
     func reduced(as copy: ComparedImage) -> ComparedImage {
         func versions(_ values: [UInt8]) -> [[UInt8]] {
             let smooth = [ImagePreprocessor.Interpolation.bicubic, .bilinear].map {
@@ -268,9 +273,10 @@ extension ComparedImage {
             opacity: opacity.map(sum), hasMore: hasMore)
     }
 
-    /// Reduces an image by area averages, in which pixels on an edge count by their share.
+    /// Reduces an image by area averages; a pixel on the edge of a cell is weighted by the fraction
+    /// that lies inside.
     private func areaAverages(of values: [UInt8], _ columns: Int, _ rows: Int) -> [UInt8] {
-        /// Returns the pixels of each cell along one side, with their weights.
+        /// Returns the indices of the pixels of each cell along one axis, with their weights.
         func parts(_ count: Int, _ size: Int) -> [[(index: Int, weight: Float)]] {
             let step = Double(size) / Double(count)
             return (0..<count).map { part in

@@ -5,8 +5,6 @@ struct Forces {
     let gradientX: [Float]
     let gradientY: [Float]
     /// The KL divergence of the map from the joint probabilities, in nats.
-    ///
-    /// Valid if `attraction` is 1.
     let divergence: Double
 
     init(

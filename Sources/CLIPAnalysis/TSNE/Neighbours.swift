@@ -46,7 +46,8 @@ struct Neighbours: Sendable {
 
     /// Returns the conditional probabilities of neighbours at the given squared distances.
     ///
-    /// They are Gaussian, with the width at which their entropy is the logarithm of the perplexity.
+    /// They are Gaussian, with the width for which their entropy is the logarithm of the
+    /// perplexity.
     private static func conditional(_ squares: [Double], _ perplexity: Double) -> [Double] {
         let nearest = squares.min() ?? 0
         var (beta, low, high) = (1.0, 0.0, Double.infinity)

@@ -1,11 +1,13 @@
 /// A quadtree of points, for the Barnes-Hut approximation.
 struct QuadTree: Sendable {
     private struct Node {
-        /// The mean of its points.
+        /// The mean of the node's points, for the x coordinate.
         var meanX: Float = 0
+        /// The mean of the node's points, for the y coordinate.
         var meanY: Float = 0
+        /// The number of the node's points.
         var count: Float = 0
-        /// The square of its side; 0 for a leaf.
+        /// The square of the side of the node's cell; 0 for a leaf.
         var area: Float = 0
         /// The index of the next node that is not one of its descendants.
         var next: Int32 = 0
@@ -58,7 +60,7 @@ struct QuadTree: Sendable {
     }
 
     /// Moves the elements that fulfil a condition to the front of a range, and returns the index of
-    /// the first other one.
+    /// the first element that does not.
     private func partition(
         _ order: inout [Int], _ range: Range<Int>, _ isFirst: (Int) -> Bool
     ) -> Int {
@@ -73,7 +75,8 @@ struct QuadTree: Sendable {
     /// Returns the sums over all points of (x - x') / (1 + d²)², (y - y') / (1 + d²)² and
     /// 1 / (1 + d²).
     ///
-    /// A node whose side is less than `angle` times its distance counts as one point.
+    /// A node whose side is less than `angle` times its distance is approximated by the mean of its
+    /// points.
     func repulsion(_ x: Float, _ y: Float, angle: Float) -> (x: Float, y: Float, sum: Float) {
         var result: (x: Float, y: Float, sum: Float) = (0, 0, 0)
         var place = 0

@@ -1,10 +1,11 @@
 public import CLIP
 internal import Tensors
 
-/// t-SNE with the Barnes-Hut approximation: a map of vectors with similar ones side by side.
+/// t-SNE with the Barnes-Hut approximation: a map in the plane with similar vectors near each
+/// other.
 ///
-/// Starts at the first two principal components, so that the same vectors give the same map. Step
-/// sizes and schedule are scikit-learn's defaults.
+/// The map is initialised with the first two principal components, so that the same vectors give
+/// the same map. Step sizes and schedule are scikit-learn's defaults.
 ///
 /// ```swift
 /// let map = try TSNE(perplexity: 30).run(on: embeddings)
@@ -17,8 +18,8 @@ public struct TSNE: Analysis {
     public var perplexity: Double = 30
     /// The number of steps of gradient descent.
     ///
-    /// The first 250, or a quarter if that is less, are early exaggeration with 12 times the
-    /// attraction.
+    /// The first 250 steps, or a quarter of all if that is fewer, are early exaggeration:
+    /// attraction is 12 times as strong.
     public var iterations = 1000
     /// The Barnes-Hut angle θ.
     ///
@@ -53,19 +54,19 @@ public struct TSNE: Analysis {
 
     /// The map of vectors.
     public struct Result: Sendable, Hashable, Codable {
-        /// The point of each vector, around 0.
+        /// The point of each vector, in the order of the vectors; the map is centred near 0.
         public let points: [Point]
         /// The KL divergence, in nats, that t-SNE minimises.
         public let divergence: Double
     }
 
-    /// Lays vectors out in the plane.
+    /// Computes a map of vectors.
     ///
     /// - Parameters:
     ///   - embeddings: The vectors, of any norms.
-    ///   - progress: Called now and then with the share that is done, 0...1; false stops the
-    ///     analysis.
-    /// - Returns: The map. Up to three vectors lie on a line.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the analysis.
+    /// - Returns: The map. If there are at most three vectors, their points lie on a line.
     /// - Throws: `AnalysisError.invalidOption` if `perplexity` or `iterations` is out of range, and
     ///   `.cancelled`.
     /// - Complexity: O(n² · dimension) for the neighbours of n vectors, O(n · log n) per iteration.
@@ -126,8 +127,8 @@ public struct TSNE: Analysis {
             points: zip(x, y).map { Point(x: $0.0, y: $0.1) }, divergence: last.divergence)
     }
 
-    /// Returns the coordinates along the first two principal components, with a standard deviation
-    /// of 1e-4.
+    /// Returns the coordinates along the first two principal components, scaled to a standard
+    /// deviation of 1e-4 along the first.
     private static func initialPoints(
         _ unit: Embeddings, progress: (Double) -> Bool
     ) throws(AnalysisError) -> (x: [Float], y: [Float]) {
