@@ -134,7 +134,8 @@ struct Bench: ParsableCommand {
         try once()
         try once()
         if onRequest {
-            while readLine() != nil {
+            var requests = StandardInputLines()
+            while try requests.next() != nil {
                 print(try milliseconds())
                 fflush(nil)
             }

@@ -129,21 +129,38 @@ private func readText(
     throw Failure("cannot read \(name): \(part) \(number + 1) is not UTF-8")
 }
 
-/// Reads the next line of standard input.
-///
-/// - Parameter number: The number of the line, counted from 1, for the message of an error.
-/// - Returns: The line without its end; nil at the end of the input.
-/// - Throws: `Failure` if the line is not UTF-8.
-func readLine(number: Int) throws -> String? {
-    guard var bytes = readStandardInputLine() else { return nil }
-    if bytes.last == UInt8(ascii: "\n") {
-        bytes.removeLast()
-        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+/// The lines of standard input, each read as soon as it is there.
+struct StandardInputLines {
+    private let file = InputFile()
+    private var number = 0
+    private var isAtEnd = false
+
+    /// Returns the next line without its end; nil at the end of the input.
+    ///
+    /// - Throws: `Failure` if standard input cannot be read, as a folder cannot, or if the line is
+    ///   not UTF-8.
+    mutating func next() throws -> String? {
+        // At a terminal, another read would wait for a second end of input.
+        guard !isAtEnd else { return nil }
+        let line: [UInt8]?
+        let start = file.position
+        do throws(FileError) {
+            line = try file.read(upTo: UInt8(ascii: "\n"), limit: textLimit)
+        } catch {
+            throw Failure("cannot read standard input: \(error.reason)")
+        }
+        guard var bytes = line else { return nil }
+        number += 1
+        if file.position == start + bytes.count {
+            isAtEnd = true
+        } else if bytes.last == UInt8(ascii: "\r") {
+            bytes.removeLast()
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure("cannot read standard input: line \(number) is not UTF-8")
+        }
+        return text
     }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Failure("cannot read standard input: line \(number) is not UTF-8")
-    }
-    return text
 }
 
 extension String {

@@ -65,6 +65,19 @@ import Testing
         if !isNULTerminated { #expect(result.text == "[49406,320,1929,49407]\n") }
     }
 
+    @Test(arguments: [
+        ["tokenize"], ["tokenize", "-0"], ["bench", "--tower", "text", "--on-request"],
+        ["encode", "-"], ["encode", "--text-file", "-"], ["encode", "--files-from", "-"],
+        ["zeroshot", "--labels", "-", "a.jpg"],
+    ])
+    func folderOnStandardInputIsAnError(_ arguments: [String]) throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run(
+            ["-c", "exec \"$0\" \"$@\" < .", ClipBinary.built.path] + arguments,
+            environment: ["CLIP_MODEL": "tiny"])
+        expectFailure(result, status: 1, says: ": Is a directory\n")
+    }
+
     @Test func lineEndsOfStandardInputAreRemoved() throws {
         let result = try ClipBinary(folder: folder).run(["tokenize"], input: "a dog\r\n\na dog")
         #expect(
