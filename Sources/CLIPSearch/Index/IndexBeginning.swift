@@ -114,13 +114,14 @@ extension IndexUpdate {
     /// Ends a rebuild without a result if a folder could not be listed of which the old index has
     /// images.
     ///
-    /// The images would be lost. The next rebuild continues this one.
+    /// The images would be lost. The next rebuild continues this one. A place of which the old
+    /// index knows only that it cannot be read, such as a dead link, is no obstacle.
     func checkRebuild() {
         guard replaced != nil, !unlisted.isEmpty else { return }
         let path = FolderIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
         guard let old = try? IndexDatabase(path: path, isForWriting: false) else { return }
         for (path, reason) in unlisted
-        where (try? old.idsOfFiles(below: path).isEmpty) == false {
+        where (try? old.hasVectors(below: path)) == true {
             return stop(
                 .unreadableFolder(
                     folder: folder.appending(path.bytes).description,
