@@ -96,7 +96,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     }
 
     /// Returns true if the images can be counted without reading archives or standard input.
-    private static func canBeCounted(_ sources: [Source]) -> Bool {
+    package static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source.place {
             case .path(let path): path.pathExtension != "tar"

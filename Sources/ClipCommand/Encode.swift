@@ -142,7 +142,7 @@ struct Encode: ParsableCommand {
 
         let rows = try makeRows(format, model)
         if rows.isComplete {
-            if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
+            if !common.quiet { try noteCompleteOutput(rows, job, nextText) }
             return
         }
         let decoding = images.decoding(for: model.preprocessor)
@@ -275,6 +275,8 @@ struct Encode: ParsableCommand {
                     again: the end of \(output) is incomplete or damaged
                     """)
             }
+            // The rows are needed to name the inputs that have none.
+            if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
             return WrittenRows(
                 writer, isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)
