@@ -41,7 +41,10 @@ enum UsageErrors {
     /// Returns a message of the parser without its initial capital and its final full stop.
     private static func plain(_ message: String) -> String {
         var message = Substring(message)
-        if message.last == ".", !message.hasSuffix("..") { message = message.dropLast() }
+        // A dot after a blank or another dot is a path.
+        if message.last == ".", ![" .", ".."].contains(where: message.hasSuffix) {
+            message = message.dropLast()
+        }
         let word = message.prefix { $0 != " " }
         let isOrdinary =
             word.first?.isUppercase == true && word.dropFirst().allSatisfy(\.isLowercase)

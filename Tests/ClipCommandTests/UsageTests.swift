@@ -158,6 +158,17 @@ import Testing
         expectFailure(try clip(arguments), status: 2, says: "cannot write /")
     }
 
+    @Test func unwritableCurrentFolderIsNamed() throws {
+        guard geteuid() != 0 else { return }  // root writes everywhere
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/locked", withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o555])
+        expectFailure(
+            try ClipBinary(folder: folder).run(
+                ["encode", Self.bike, "-o", "x.npy", "-m", "tiny"], in: "locked"),
+            status: 2, says: "cannot write x.npy: Permission denied in the current folder (see")
+    }
+
     // MARK: several values
 
     @Test func optionsWithSeveralValuesMayBeRepeated() throws {
