@@ -104,6 +104,18 @@ import Testing
             ])
     }
 
+    /// Opening a pipe waits for a writer.
+    @Test func pipesThatMatchAPatternAreNotOpened() throws {
+        try touch("x/1.jpg", "x/3.jpg")
+        for name in ["x/2.jpg", "x/4.tar"] { #expect(mkfifo("\(folder.path)/\(name)", 0o600) == 0) }
+        #expect(
+            names(.path(FilePath(folder.path + "/x/*")))
+                == [
+                    "x/1.jpg", "x/2.jpg: it is not a regular file", "x/3.jpg",
+                    "x/4.tar: it is not a regular file",
+                ])
+    }
+
     @Test func nulByteInAListIsAnError() throws {
         try touch("1.jpg", "2.jpg", "3.jpg")
         let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
