@@ -225,6 +225,20 @@ import Testing
         expectFailure(try clip(arguments), status: 2, says: says)
     }
 
+    /// The shell's `*.jpg` gives such names.
+    @Test func fileTakenForAnOptionIsNamed() throws {
+        try folder.copy(Self.bike, as: "-x.jpg")
+        for arguments in [["-x.jpg"], ["-x.jpg", Self.bike], [Self.bike, "-x.jpg"]] {
+            expectFailure(
+                try clip(["encode"] + arguments), status: 2,
+                says: "the file -x.jpg is taken for an option; write ./-x.jpg, or ./*.jpg for *.jpg")
+        }
+        for arguments in [["./-x.jpg"], ["--", "-x.jpg"], ["*.jpg"]] {
+            let result = try clip(["encode", "-q"] + arguments)
+            #expect(result.status == 0, "\(arguments): \(result.errors)")
+        }
+    }
+
     @Test func hiddenStatesReportNoMissingImages() throws {
         let result = try clip("encode", "--hidden-states", "last", "--text", "a dog")
         #expect(result.status == 0, "\(result.errors)")
