@@ -37,13 +37,18 @@ struct Bench: ParsableCommand {
         completion: .directory)
     var index: String?
 
-    @Option(help: ArgumentHelp("Encode N images or texts at once.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Encode N images or texts at once.", valueName: "n"))
     var batch = 1
 
-    @Option(help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
     var tokens = 77
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Measure N times. (default: at least 10 times and 2 seconds)",
             valueName: "n"))

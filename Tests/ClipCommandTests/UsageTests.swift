@@ -68,6 +68,19 @@ import Testing
             says: "--top must be at least 1, not -1")
     }
 
+    /// A number that begins with - is a value, not an option.
+    @Test(arguments: [
+        (["bench", "--tower", "text", "--batch", "-1"], "--batch must be 1 to 10000, not -1"),
+        (["bench", "--tower", "text", "--repetitions", "-1"], "--repetitions must be 1 to 10000"),
+        (["bench", "--tower", "text", "--tokens", "-1"], "--tokens must be at least 2, not -1"),
+        (["cluster", ".", "-k", "2", "--seed", "-1"], "the value '-1' is invalid for '--seed"),
+        (["similarity", "--sample", "2", "--seed", "-1"], "the value '-1' is invalid for '--seed"),
+        (["dedupe", ".", "--threshold", "-2"], "--threshold"),
+    ])
+    func negativeNumbersAreValues(_ arguments: [String], says: String) throws {
+        expectFailure(try clip(arguments), status: 2, says: says)
+    }
+
     // MARK: labels and templates
 
     @Test(arguments: [
