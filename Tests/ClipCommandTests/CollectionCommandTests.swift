@@ -296,6 +296,8 @@ import Testing
             (["encode", "x", "--resume"], "--resume needs -o"),
             (["encode", "x", "--format", "shards"], "-o FOLDER"),
             (["encode", "x", "--shard-size", "0", "-o", "d/"], "at least 1"),
+            (["encode", "x", "--shard-size", "9"], "--shard-size needs an output in shards"),
+            (["encode", "x", "--shard-size", "9", "-o", "x.npy"], "give -o FOLDER/"),
             (["zeroshot", "--files-from", "x"], "needs --labels"),
         ] {
             let result = try clip(arguments)
