@@ -123,12 +123,16 @@ public struct ImageCollection: Sequence, IteratorProtocol {
             let end: UInt8 = isNULTerminated ? 0 : 10
             guard let line = try file.read(upTo: end) else { return nil }
             count += 1
+            // Programs end names with NUL, and put no mark before them.
             guard !isNULTerminated else { return line[...] }
             guard !line.contains(0) else {
                 throw FileError(reason: "line \(count): \(ImageCollection.foundNULs)")
             }
-            // Windows ends lines with CR and LF.
-            return line.last == 13 ? line.dropLast() : line[...]
+            // Windows ends lines with CR and LF, and its editors begin a file with a byte order
+            // mark.
+            let name = line.last == 13 ? line.dropLast() : line[...]
+            let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+            return count == 1 && name.starts(with: mark) ? name.dropFirst(mark.count) : name
         }
     }
 

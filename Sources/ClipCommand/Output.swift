@@ -91,16 +91,15 @@ func write(_ bytes: [UInt8], to path: String?) throws {
 
 /// Reads the lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
-    let marked = try readText(path, endingWith: "\n", "line").unicodeScalars
-    let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
-    return parts(of: scalars, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
+    let text = try readText(path, endingWith: "\n", "line")
+    return parts(of: text, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
 /// Reads the texts of a file that end with a NUL byte, as `find -print0` writes them; "-" is
 /// standard input.
 func readNULTerminated(_ path: String) throws -> [String] {
     let text = try readText(path, endingWith: "\0", "text")
-    return parts(of: text.unicodeScalars[...], endingWith: "\0").map { String($0) }
+    return parts(of: text, endingWith: "\0").map { String($0) }
 }
 
 private func parts(
@@ -114,19 +113,25 @@ private func parts(
 /// The largest size of a file of texts, in bytes.
 private let textLimit = 64 << 20
 
-/// Reads a file of UTF-8, or standard input for "-".
+/// Reads a file of UTF-8, or standard input for "-", without a byte order mark.
 ///
 /// `part` is the word that the message of an error has for the parts that `end` ends.
 private func readText(
     _ path: String, endingWith end: Unicode.Scalar, _ part: String
-) throws -> String {
+) throws -> Substring.UnicodeScalarView {
     let file = path == "-" ? nil : FilePath(argument: path)
     let bytes = try readWhole(file, limit: textLimit)
-    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    if let text = String(validating: bytes, as: UTF8.self) { return withoutMark(text) }
     let parts = bytes.split(separator: UInt8(ascii: end), omittingEmptySubsequences: false)
     let number = parts.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
     let name = path == "-" ? "standard input" : path
     throw Failure("cannot read \(name): \(part) \(number + 1) is not UTF-8")
+}
+
+/// Returns a text without the byte order mark (BOM) that editors of Windows put at its beginning.
+private func withoutMark(_ text: String) -> Substring.UnicodeScalarView {
+    let scalars = text.unicodeScalars
+    return scalars.first == "\u{FEFF}" ? scalars.dropFirst() : scalars[...]
 }
 
 /// The lines of standard input, each read as soon as it is there.
@@ -135,7 +140,8 @@ struct StandardInputLines {
     private var number = 0
     private var isAtEnd = false
 
-    /// Returns the next line without its end; nil at the end of the input.
+    /// Returns the next line without its end, the first one without a byte order mark; nil at the
+    /// end of the input.
     ///
     /// - Throws: `Failure` if standard input cannot be read, as a folder cannot, or if the line is
     ///   not UTF-8.
@@ -159,7 +165,7 @@ struct StandardInputLines {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Failure("cannot read standard input: line \(number) is not UTF-8")
         }
-        return text
+        return number == 1 ? String(withoutMark(text)) : text
     }
 }
 

@@ -104,6 +104,15 @@ import Testing
             ])
     }
 
+    @Test func byteOrderMarkOfAListIsRemoved() throws {
+        try touch("1.jpg", "2.jpg")
+        let text = "\u{FEFF}\(folder.path)/1.jpg\r\n\(folder.path)/2.jpg\r\n"
+        let list = FilePath(try folder.write("list.txt", text.utf8))
+        #expect(names(.list(list, isNULTerminated: false)) == ["1.jpg", "2.jpg"])
+        let empty = FilePath(try folder.write("empty.txt", "\u{FEFF}".utf8))
+        #expect(names(.list(empty, isNULTerminated: false)).isEmpty)
+    }
+
     /// Opening a pipe waits for a writer.
     @Test func pipesThatMatchAPatternAreNotOpened() throws {
         try touch("x/1.jpg", "x/3.jpg")

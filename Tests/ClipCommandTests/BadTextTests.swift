@@ -85,6 +85,26 @@ import Testing
             "\(result.text)")
     }
 
+    /// Editors of Windows put it there.
+    @Test func byteOrderMarkIsRemoved() throws {
+        let bike = Fixtures.root + "/Examples/bike.jpg"
+        for (name, text) in [("list", "\(bike)\n"), ("labels", "a dog\na cat\n")] {
+            try folder.write(name, "\u{FEFF}\(text)".utf8)
+        }
+        let binary = ClipBinary(folder: folder)
+        let expected = try clip("tokenize", "a dog", "a cat").text
+        for (option, end) in [([], "\n"), (["-0"], "\0")] {
+            let input = "\u{FEFF}a dog\(end)a cat\(end)"
+            #expect(try binary.run(["tokenize"] + option, input: input).text == expected)
+        }
+        let encoded = try clip("encode", "--files-from", "list", "--text-file", "labels").text
+        for name in ["{\"image\":\"\(bike)\"", "{\"text\":\"a dog\""] {
+            #expect(encoded.contains(name), "\(encoded)")
+        }
+        let classified = try clip("zeroshot", bike, "--labels", "labels").text
+        #expect(!classified.contains("\u{FEFF}"), "\(classified)")
+    }
+
     @Test func matrixWithoutRowsIsReported() throws {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 256), }"
         let padded = header + String(repeating: " ", count: 117 - header.utf8.count) + "\n"
