@@ -142,7 +142,7 @@ struct Bench: ParsableCommand {
             var requests = StandardInputLines()
             while try requests.next() != nil {
                 print(try milliseconds())
-                fflush(nil)
+                flushOutput()
             }
             return
         }

@@ -2,6 +2,7 @@ import Files
 @preconcurrency import ArgumentParser
 import CLIP
 import CLIPSearch
+import Synchronization
 
 #if canImport(Glibc)
     @preconcurrency import Glibc
@@ -34,15 +35,37 @@ func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }
 /// True if standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
 
+/// The first failure of standard output, of which the stream itself keeps no more than a flag.
+private enum OutputFailure {
+    /// The `errno` of the failure; 0 if there is none, or if `print` met it.
+    static let code = Mutex<Int32>(0)
+
+    /// Stores `errno`, unless an earlier one is stored.
+    static func store() {
+        let code = errno
+        Self.code.withLock { if $0 == 0 { $0 = code } }
+    }
+}
+
+/// Writes what was printed so far; `finishOutput` reports a failure.
+func flushOutput() {
+    if fflush(stdout) != 0 { OutputFailure.store() }
+}
+
 /// Flushes standard output.
 ///
 /// - Throws: `Failure` if anything that was printed could not be written.
 func finishOutput() throws {
-    errno = 0
-    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
-        let why = errno == 0 ? "it was refused" : String(cString: strerror(errno))
-        throw Failure("cannot write to standard output: \(why)")
-    }
+    let isFlushed = fflush(stdout) == 0
+    if !isFlushed { OutputFailure.store() }
+    guard !isFlushed || ferror(stdout) != 0 else { return }
+    let code = OutputFailure.code.withLock(\.self)
+    let why = code == 0 ? "a part of the results is lost" : String(cString: strerror(code))
+    throw Failure("cannot write to standard output: \(why)")
+}
+
+private func writeToOutput(_ bytes: [UInt8]) {
+    if fwrite(bytes, 1, bytes.count, stdout) < bytes.count { OutputFailure.store() }
 }
 
 /// Prints one line of JSON on standard output.
@@ -51,7 +74,7 @@ func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]
 /// Prints bytes on standard output; at a terminal, without control characters.
 func printBytes(_ bytes: [UInt8]) {
     let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
-    _ = fwrite(bytes, 1, bytes.count, stdout)
+    writeToOutput(bytes)
 }
 
 /// Returns true if a path stands for standard output: nil or "-".
@@ -83,7 +106,7 @@ func resolved(_ path: String) -> String {
 /// A device, a pipe or an open descriptor is written to directly.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
-        _ = fwrite(bytes, 1, bytes.count, stdout)
+        writeToOutput(bytes)
         return
     }
     try writeWhole(bytes, to: FilePath(argument: path))
