@@ -162,7 +162,7 @@ struct Bench: ParsableCommand {
             let words = blas.map { ", \(engine?.rawValue ?? ""): \($0.version) \($0.core)" } ?? ""
             print(
                 """
-                \(tower.rawValue), batch \(batch), \(threads) threads, \
+                \(tower.rawValue), batch \(batch), \(counted(threads, "thread")), \
                 \(precision.rawValue): median \(fixed(median, 2)) ms, fastest \
                 \(fixed(fastest, 2)) ms, \(fixed(perSecond, 1)) a second, \
                 \(fixed(peakMegabytes, 0)) MB at most (\(instructionSet)\(words))
