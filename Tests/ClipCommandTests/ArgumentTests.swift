@@ -63,7 +63,9 @@ import Testing
         #expect(try clip(["index", "g", "-q"] + options).status == 0)
         expectFailure(
             try clip(["index", "g", "-q"]), status: 1,
-            says: "run it with \(name) as before, or build the index anew: run clip index --rebuild g\n")
+            says: """
+                run it with \(name) as before, or build the index anew: run clip index --rebuild g\n
+                """)
     }
 
     @Test(arguments: [

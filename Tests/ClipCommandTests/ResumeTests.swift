@@ -86,7 +86,7 @@ import Testing
             says: "cannot write \(link): a symbolic link is in its place, which is not replaced")
     }
 
-    /// Nothing is encoded, so inputs that the output does not have must not be passed over silently.
+    /// Nothing is encoded, so inputs that the output lacks must not be passed over silently.
     @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
     func inputsWithoutRowInACompleteOutputAreCounted(_ output: String) throws {
         let texts = ["--text", "a cat", "-o", output]
@@ -95,7 +95,7 @@ import Testing
             (["a.jpg", "b.jpg"] + texts, "clip: \(output) is already complete; nothing to do\n"),
             (
                 ["b.jpg", "c.jpg"] + texts + ["--text", "a dog"],
-                "\(output) is already complete, but 2 of the 4 inputs have no row in it (they failed"
+                "\(output) is already complete, but 2 of the 4 inputs have no row in it (they"
             ),
             (["c.jpg", "-o", output], "but 1 of the 1 input has no row in it"),
             (["-", "-o", output], "complete; its inputs were not compared with these\n"),

@@ -244,7 +244,7 @@ import Testing
         for arguments in [["-x.jpg"], ["-x.jpg", Self.bike], [Self.bike, "-x.jpg"]] {
             expectFailure(
                 try clip(["encode"] + arguments), status: 2,
-                says: "the file -x.jpg is taken for an option; write ./-x.jpg, or ./*.jpg for *.jpg")
+                says: "file -x.jpg is taken for an option; write ./-x.jpg, or ./*.jpg for *.jpg")
         }
         for arguments in [["./-x.jpg"], ["--", "-x.jpg"], ["*.jpg"]] {
             let result = try clip(["encode", "-q"] + arguments)
