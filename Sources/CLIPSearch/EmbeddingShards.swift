@@ -5,7 +5,7 @@ internal import Files
 extension EmbeddingWriter {
     /// Reads the names of the rows of a complete output, so that `takeRow` finds them.
     ///
-    /// A file of names that is gone leaves all rows without a name.
+    /// If the file of names is gone, `count` stays 0.
     ///
     /// - Throws: `EmbeddingFileError.unwritable` if a file of rows cannot be read.
     package func readCompleteRows() throws(EmbeddingFileError) {

@@ -53,7 +53,8 @@ extension Encode {
     /// Prints a note that a complete output is left as it is, with the number of inputs that have
     /// no row in it.
     ///
-    /// Archives and standard input are not read for this, and inputs that they hold not compared.
+    /// Archives and standard input are not read for this; with them, and if the file of names is
+    /// gone, the note says that nothing was compared.
     ///
     /// - Parameters:
     ///   - rows: The rows of the output.
@@ -65,7 +66,7 @@ extension Encode {
     ) throws {
         let output = output ?? ""
         let sources = collection.sources(inputs)
-        guard ImageCollection.canBeCounted(sources) else {
+        guard rows.count > 0, ImageCollection.canBeCounted(sources) else {
             note("clip: \(output) is already complete; its inputs were not compared with these")
             return
         }

@@ -107,6 +107,10 @@ import Testing
             #expect(quiet.status == 0)
             #expect(quiet.errors.isEmpty, "\(quiet.errors)")
         }
+        guard output == "x.npy" else { return }
+        try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
+        let nameless = try encode(["a.jpg", "-o", output, "--resume"])
+        #expect(nameless.errors.contains("were not compared"), "\(nameless.errors)")
     }
 
     @Test(arguments: ["x.npy", "x.jsonl"])
