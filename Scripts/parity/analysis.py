@@ -3,9 +3,11 @@
     VENV/bin/python -m pip install -r Scripts/parity/requirements.txt scikit-learn
     swift build -c release
     VENV/bin/python Scripts/parity/analysis.py
+    VENV/bin/python Scripts/parity/analysis.py --renders renders
 
 The images are held-out renders of pictograms, the model is `tiny`. Prints a line per comparison,
-and fails if one is wrong. Needs the Debian packages of Scripts/training/train.sh.
+and fails if one is wrong. `--renders` only makes a folder of the 300 images that the map of the
+README shows, and names.txt in it. Needs the Debian packages of Scripts/training/train.sh.
 """
 
 import argparse
@@ -179,8 +181,15 @@ def scores(clip, folder, count=60):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1500, help="the number of scenes in the map")
+    parser.add_argument("--renders", type=pathlib.Path, metavar="FOLDER",
+                        help="make FOLDER with the images of the README's map, and end")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
+    if arguments.renders:
+        arguments.renders.mkdir()
+        render(arguments.renders, 15)
+        (arguments.renders / "names.txt").write_text("\n".join(NAMES) + "\n")
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         (folder / "renders").mkdir()

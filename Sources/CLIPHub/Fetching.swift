@@ -68,6 +68,7 @@ extension ModelHub {
         _ name: String, _ official: Bool, _ progress: (DownloadProgress) -> Bool,
         isCancelled: @escaping () -> Bool
     ) throws(HubError) -> InstalledModel {
+        let file = official ? try Self.officialFile(of: name) : nil
         if !official, let found = try find(name) {
             guard let damage = try damage(of: found) else { return found }
             guard !isOffline else { throw damage }
@@ -78,7 +79,7 @@ extension ModelHub {
             let transfer = Transfer(
                 isCancelled: { isStopped || isCancelled() },
                 report: { if !progress($0) { isStopped = true } })
-            var model = try fetch(name, official: official, transfer)
+            var model = try fetch(name, officialFile: file, transfer)
             model.filesWithoutChecksum = transfer.filesWithoutChecksum
             return model
         }
@@ -97,18 +98,24 @@ extension ModelHub {
         }
     }
 
+    /// Returns OpenAI's own file of a model.
+    ///
+    /// - Throws: `HubError.unknownModel` with the similar ones of OpenAI's names, or else all nine.
+    private static func officialFile(of name: String) throws(HubError) -> HubModel.OfficialFile {
+        if let file = HubModel.named(name)?.official { return file }
+        let names = OfficialModel.allCases.map(\.rawValue)
+        let similar = HubModel.similar(to: name).filter(names.contains)
+        throw .unknownModel(
+            name: "\(name) (OpenAI's file)", similar: similar.isEmpty ? names : similar)
+    }
+
     private func fetch(
-        _ name: String, official: Bool, _ transfer: Transfer
+        _ name: String, officialFile file: HubModel.OfficialFile?, _ transfer: Transfer
     ) throws(HubError) -> InstalledModel {
         guard let model = HubModel.named(name) else {
             return try fetch(repository: Self.repository(name), transfer)
         }
-        if official {
-            guard let file = model.official else {
-                throw .unknownModel(
-                    name: "\(name) (OpenAI's file)", similar: OfficialModel.allCases.map(\.rawValue)
-                )
-            }
+        if let file {
             let path = try fetch(file, transfer)
             return InstalledModel(name: name, path: path, known: model.name)
         }

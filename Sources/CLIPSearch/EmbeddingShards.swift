@@ -3,6 +3,27 @@ internal import Files
 // The shards of a job that an earlier process began.
 
 extension EmbeddingWriter {
+    /// Reads the names of the rows of a complete output, so that `takeRow` finds them.
+    ///
+    /// If the file of names is gone, `count` stays 0.
+    ///
+    /// - Throws: `EmbeddingFileError.unwritable` if a file of rows cannot be read.
+    package func readCompleteRows() throws(EmbeddingFileError) {
+        try writing { () throws(FileError) in
+            if layout == .jsonLines {
+                let file = try InputFile(path: file(0).bytes)
+                while let line = try file.read(upTo: UInt8(ascii: "\n")) { add(line) }
+                return
+            }
+            var number = 0
+            while isThere(EmbeddingPart.names(file(number))) {
+                try lines(of: number).forEach(add)
+                number += 1
+                guard case .shards = layout else { return }
+            }
+        }
+    }
+
     func lines(of number: Int) throws(FileError) -> [[UInt8]] {
         let names = try InputFile(path: EmbeddingPart.names(file(number)).bytes)
         var lines: [[UInt8]] = []

@@ -223,7 +223,7 @@ public final class EmbeddingWriter {
         }
     }
 
-    private func writing(_ body: () throws(FileError) -> Void) throws(EmbeddingFileError) {
+    func writing(_ body: () throws(FileError) -> Void) throws(EmbeddingFileError) {
         do throws(FileError) {
             try body()
         } catch {
@@ -336,7 +336,7 @@ public final class EmbeddingWriter {
         try finishFullShard(part)
     }
 
-    private func add(_ line: [UInt8]) {
+    func add(_ line: [UInt8]) {
         done.add(Self.beginning(ofLine: line))
         count += 1
     }

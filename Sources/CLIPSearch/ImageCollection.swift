@@ -97,7 +97,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     }
 
     /// Returns true if the images can be counted without reading archives or standard input.
-    private static func canBeCounted(_ sources: [Source]) -> Bool {
+    package static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source.place {
             case .path(let path): path.pathExtension != "tar"
@@ -124,12 +124,16 @@ public struct ImageCollection: Sequence, IteratorProtocol {
             let end: UInt8 = isNULTerminated ? 0 : 10
             guard let line = try file.read(upTo: end) else { return nil }
             count += 1
+            // Programs end names with NUL, and put no mark before them.
             guard !isNULTerminated else { return line[...] }
             guard !line.contains(0) else {
                 throw FileError(reason: "line \(count): \(ImageCollection.foundNULs)")
             }
-            // Windows ends lines with CR and LF.
-            return line.last == 13 ? line.dropLast() : line[...]
+            // Windows ends lines with CR and LF, and its editors begin a file with a byte order
+            // mark.
+            let name = line.last == 13 ? line.dropLast() : line[...]
+            let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+            return count == 1 && name.starts(with: mark) ? name.dropFirst(mark.count) : name
         }
     }
 
@@ -138,7 +142,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         while true {
             if let sample = nextOfCurrent() { return sample }
             if let path = matches.popLast() {
-                if let sample = open(path) { return sample }
+                if let sample = open(path, isMatch: true) { return sample }
                 continue
             }
             if let last = lists.indices.last {
@@ -212,17 +216,28 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return nil
     }
 
-    private mutating func open(_ path: FilePath) -> Sample? {
+    /// Begins to read a path, and returns its only image, or the error, if there is one.
+    ///
+    /// - Parameters:
+    ///   - path: The path of a file, folder or archive, or a pattern.
+    ///   - isMatch: True if a pattern matched the path. A pipe or a device is then an error, since
+    ///     opening it could wait for ever; one that the user names, such as `/dev/stdin`, is read.
+    /// - Returns: The image or the error; nil if nothing or more than one image is there.
+    private mutating func open(_ path: FilePath, isMatch: Bool = false) -> Sample? {
         do throws(FileError) {
-            guard !(try FileStatus(path: path.bytes)).isFolder else {
+            let status = try FileStatus(path: path.bytes)
+            guard !status.isFolder else {
                 folder = FolderWalk(path)
                 return nil
+            }
+            guard status.isRegular || !isMatch else {
+                throw FileError(reason: "it is not a regular file")
             }
             guard path.pathExtension == "tar" else { return Sample(path) }
             archive = WebDataset(path, try InputFile(path: path.bytes))
             return nil
         } catch {
-            let paths = path.isPattern ? pathsMatching(path.bytes) : []
+            let paths = path.isPattern && !isMatch ? pathsMatching(path.bytes) : []
             guard !paths.isEmpty else { return Sample(path, .unreadable(reason: error.reason)) }
             matches = paths.reversed().map { FilePath($0) }
             return nil

@@ -68,7 +68,8 @@ package struct WebDataset: Sequence, IteratorProtocol {
                 if error.isBetweenFiles && isLikeFirst { finishSample() }
                 let parts = waiting.map(\.name) + (error.isBetweenFiles ? [] : [reading])
                 let lost = parts.last.map { "; the sample of \($0) is lost" } ?? ""
-                let reason = "\(error.reason), after \(count) complete samples\(lost)"
+                let samples = count == 1 ? "1 complete sample" : "\(count) complete samples"
+                let reason = "\(error.reason), after \(samples)\(lost)"
                 ready.append(Sample(name, .unreadable(reason: reason)))
             }
         }

@@ -37,13 +37,18 @@ struct Bench: ParsableCommand {
         completion: .directory)
     var index: String?
 
-    @Option(help: ArgumentHelp("Encode N images or texts at once.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Encode N images or texts at once.", valueName: "n"))
     var batch = 1
 
-    @Option(help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
     var tokens = 77
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Measure N times. (default: at least 10 times and 2 seconds)",
             valueName: "n"))
@@ -134,9 +139,10 @@ struct Bench: ParsableCommand {
         try once()
         try once()
         if onRequest {
-            while readLine() != nil {
+            var requests = StandardInputLines()
+            while try requests.next() != nil {
                 print(try milliseconds())
-                fflush(nil)
+                flushOutput()
             }
             return
         }
@@ -156,7 +162,7 @@ struct Bench: ParsableCommand {
             let words = blas.map { ", \(engine?.rawValue ?? ""): \($0.version) \($0.core)" } ?? ""
             print(
                 """
-                \(tower.rawValue), batch \(batch), \(threads) threads, \
+                \(tower.rawValue), batch \(batch), \(counted(threads, "thread")), \
                 \(precision.rawValue): median \(fixed(median, 2)) ms, fastest \
                 \(fixed(fastest, 2)) ms, \(fixed(perSecond, 1)) a second, \
                 \(fixed(peakMegabytes, 0)) MB at most (\(instructionSet)\(words))

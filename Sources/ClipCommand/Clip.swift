@@ -84,7 +84,10 @@ struct Clip: ParsableCommand {
                 exit(withError: error)
             }
             let lines = message(for: error).split(separator: "\n")
-            report(UsageErrors.line(String(lines.first ?? "wrong usage"), arguments))
+            let reason =
+                UsageErrors.fileTakenForOption(in: arguments)
+                ?? String(lines.first ?? "wrong usage")
+            report(UsageErrors.line(reason, arguments))
             exit(withError: ExitCode(2))
         }
     }

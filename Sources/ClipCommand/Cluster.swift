@@ -32,7 +32,9 @@ struct Cluster: ParsableCommand {
         completion: .file())
     var labels: String?
 
-    @Option(help: ArgumentHelp("Seed the choice of the first centroids.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Seed the choice of the first centroids.", valueName: "n"))
     var seed: UInt64 = 0
 
     @Flag(help: "Print JSON Lines, one object per cluster.")

@@ -18,9 +18,11 @@ struct CollectionOptions: ParsableArguments {
     var isNULTerminated = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Process only every Nth input, from the Ith: the part of one of N machines.",
-            valueName: "i/n"))
+            valueName: "i/n"),
+        transform: Shard.init(option:))
     var shard: Shard?
 
     @Option(
@@ -34,9 +36,26 @@ struct CollectionOptions: ParsableArguments {
     var strict = false
 
     /// The part of the inputs for machine `index`, from 1, of `count` machines.
-    struct Shard: ExpressibleByArgument {
+    struct Shard {
         let index: Int
         let count: Int
+
+        /// Reads the value of `--shard`.
+        ///
+        /// - Throws: `ValidationError` that says which values are allowed.
+        init(option: String) throws {
+            if let shard = Shard(argument: option) {
+                self = shard
+                return
+            }
+            let parts = option.split(separator: "/", omittingEmptySubsequences: false)
+            let count = parts.count == 2 ? Int(parts[1]) : nil
+            guard let count, count > 0 else {
+                throw ValidationError("expected I/N, such as 2/8 for the second of eight parts")
+            }
+            throw ValidationError(
+                "expected 1/\(count)\(count == 1 ? "" : " to \(count)/\(count)")")
+        }
 
         init?(argument: String) {
             let parts = argument.split(separator: "/", omittingEmptySubsequences: false)

@@ -48,3 +48,48 @@ enum CompleteOutput {
         return isNormalized ? "without --no-normalize" : "with --no-normalize"
     }
 }
+
+extension Encode {
+    /// Prints a note that a complete output is left as it is, with the number of inputs that have
+    /// no row in it.
+    ///
+    /// Archives and standard input are not read for this; with them, and if the file of names is
+    /// gone, the note says that nothing was compared.
+    ///
+    /// - Parameters:
+    ///   - rows: The rows of the output.
+    ///   - job: The job, none of whose inputs has been counted.
+    ///   - nextText: Returns the next text, or nil at the end.
+    /// - Throws: Errors of `nextText`.
+    func noteCompleteOutput(
+        _ rows: any RowOutput, _ job: CollectionJob, _ nextText: () throws -> String?
+    ) throws {
+        let output = output ?? ""
+        let sources = collection.sources(inputs)
+        guard rows.count > 0, ImageCollection.canBeCounted(sources) else {
+            note("clip: \(output) is already complete; its inputs were not compared with these")
+            return
+        }
+        var (count, missing) = (0, 0)
+        func compare(_ kind: String, _ name: FilePath) {
+            guard job.takesNext() else { return }
+            count += 1
+            if !rows.takeRow(kind, name) { missing += 1 }
+        }
+        for sample in ImageCollection(sources) { compare("image", sample.name) }
+        while let text = try nextText() { compare("text", FilePath(text)) }
+        guard missing > 0 else {
+            note("clip: \(output) is already complete; nothing to do")
+            return
+        }
+        let why =
+            missing == 1
+            ? "has no row in it (it failed, or is new); give another output to encode it"
+            : "have no row in it (they failed, or are new); give another output to encode them"
+        note(
+            """
+            clip: encode: \(output) is already complete, but \(grouped(missing)) of the \
+            \(counted(count, "input")) \(why)
+            """)
+    }
+}

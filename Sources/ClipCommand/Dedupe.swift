@@ -36,6 +36,7 @@ struct Dedupe: ParsableCommand {
     var source: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Report images with this cosine or more as similar.", valueName: "cosine"))
     var threshold: Float = 0.97

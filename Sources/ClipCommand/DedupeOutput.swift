@@ -90,11 +90,12 @@ struct DedupeOutput {
     }
 
     /// Returns a summary such as "3 of 20 images are duplicates of 2 that are kept; 4 more are
-    /// similar and kept".
+    /// similar and kept", or "no duplicates among 20 images".
     static func summary(_ groups: [DuplicateSearch.Group], _ vectors: Vectors) -> String {
         let members = groups.flatMap(\.members)
         let count = vectors.names.count
         guard vectors.images != nil else {
+            guard !members.isEmpty else { return "no similar images among \(count)" }
             return """
                 \(members.count) of \(count) images \(isOrAre(members.count)) similar to \
                 \(groups.count) that \(isOrAre(groups.count)) kept
@@ -102,11 +103,16 @@ struct DedupeOutput {
         }
         let duplicates = members.count { $0.isDuplicate }
         let kept = groups.count { $0.members.contains(where: \.isDuplicate) }
+        let similar = members.count - duplicates
+        let rest = "\(isOrAre(similar)) similar and kept"
+        guard duplicates > 0 else {
+            let none = "no duplicates among \(counted(count, "image"))"
+            return similar > 0 ? "\(none); \(similar) \(rest)" : none
+        }
         var words = "\(duplicates) of \(count) images \(isOrAre(duplicates)) "
         words += duplicates == 1 ? "a duplicate" : "duplicates"
         words += " of \(kept) that \(isOrAre(kept)) kept"
-        let similar = members.count - duplicates
-        if similar > 0 { words += "; \(similar) more \(isOrAre(similar)) similar and kept" }
+        if similar > 0 { words += "; \(similar) more \(rest)" }
         return words
     }
 

@@ -58,8 +58,10 @@ struct Encode: ParsableCommand {
     var output: String?
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("Write N rows per shard.", valueName: "n"))
-    var shardSize = 100_000
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Write N rows per shard of a folder. (default: 100000)", valueName: "n"))
+    var shardSize: Int?
 
     @Flag(help: "Continue an interrupted run; needs the same options.")
     var resume = false
@@ -93,7 +95,12 @@ struct Encode: ParsableCommand {
             throw ValidationError(
                 "--no-normalize has no effect on --hidden-states, which are never normalised.")
         }
-        if shardSize < 1 { throw ValidationError("--shard-size must be at least 1.") }
+        if let shardSize, shardSize < 1 {
+            throw ValidationError("--shard-size must be at least 1, not \(shardSize).")
+        }
+        if shardSize != nil && chosenFormat != .shards {
+            throw ValidationError("--shard-size needs an output in shards: give -o FOLDER/.")
+        }
         if chosenFormat == .shards && isStandardOutput(output) {
             throw ValidationError("--format shards writes a folder: give -o FOLDER.")
         }
@@ -142,7 +149,7 @@ struct Encode: ParsableCommand {
 
         let rows = try makeRows(format, model)
         if rows.isComplete {
-            if !common.quiet { note("clip: \(output ?? "") is already complete; nothing to do") }
+            if !common.quiet { try noteCompleteOutput(rows, job, nextText) }
             return
         }
         let decoding = images.decoding(for: model.preprocessor)
@@ -256,7 +263,7 @@ struct Encode: ParsableCommand {
             let layout: EmbeddingWriter.Layout =
                 switch format {
                 case .npy: .npy
-                case .shards: .shards(rows: shardSize)
+                case .shards: .shards(rows: shardSize ?? 100_000)
                 case .jsonl, .json: .jsonLines
                 }
             let path = FilePath(argument: resolved(output))
@@ -275,6 +282,8 @@ struct Encode: ParsableCommand {
                     again: the end of \(output) is incomplete or damaged
                     """)
             }
+            // The rows are needed to name the inputs that have none.
+            if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
             return WrittenRows(
                 writer, isNormalized: !noNormalize, output: output,
                 model: layout == .jsonLines ? try self.model.name() : nil)

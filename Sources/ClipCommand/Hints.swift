@@ -84,37 +84,45 @@ enum Hints {
             """
         case .otherDecoding(let folder, let stored, let given):
             """
-            run it \(options(of: stored, unlike: given)) as before, or run clip index --rebuild \
-            \(folder)
+            run it \(words(options(of: stored, unlike: given))) as before, or build the index \
+            anew: run clip index --rebuild \(folder)\(added(options(of: given, unlike: stored)))
             """
         default: nil
         }
     }
 
-    /// Returns the options that restore the stored decoding, such as "with --decode fast".
+    /// Returns the options that choose a decoding, such as `--decode fast`, as far as another one
+    /// differs; `isGiven` is false for those to omit.
     private static func options(
-        of stored: IndexedDecoding, unlike given: IndexedDecoding
-    ) -> String {
-        var options: [String] = []
-        func add(_ option: String, isGiven: Bool) {
-            options.append("\(isGiven ? "with" : "without") \(option)")
-        }
-        if stored.rules != given.rules {
-            add("--preprocess \(stored.rules.rawValue)", isGiven: true)
+        of decoding: IndexedDecoding, unlike other: IndexedDecoding
+    ) -> [(name: String, isGiven: Bool)] {
+        var options: [(name: String, isGiven: Bool)] = []
+        if decoding.rules != other.rules {
+            options.append(("--preprocess \(decoding.rules.rawValue)", true))
         }
         // --reference ignores the EXIF orientation and does not scale 16 bits.
-        if stored.appliesOrientation != given.appliesOrientation
-            || stored.scales16Bits != given.scales16Bits
+        if decoding.appliesOrientation != other.appliesOrientation
+            || decoding.scales16Bits != other.scales16Bits
         {
-            add("--reference", isGiven: !stored.appliesOrientation)
+            options.append(("--reference", !decoding.appliesOrientation))
         }
-        if stored.allowsTruncated != given.allowsTruncated {
-            add("--allow-truncated", isGiven: stored.allowsTruncated)
+        if decoding.allowsTruncated != other.allowsTruncated {
+            options.append(("--allow-truncated", decoding.allowsTruncated))
         }
-        if stored.smallestSide != given.smallestSide {
-            add("--decode fast", isGiven: stored.smallestSide > 0)
+        if decoding.smallestSide != other.smallestSide {
+            options.append(("--decode fast", decoding.smallestSide > 0))
         }
-        return options.joined(separator: ", ")
+        return options
+    }
+
+    /// Returns options as words, such as "with --decode fast, without --reference".
+    private static func words(_ options: [(name: String, isGiven: Bool)]) -> String {
+        options.map { "\($0.isGiven ? "with" : "without") \($0.name)" }.joined(separator: ", ")
+    }
+
+    /// Returns the given options as the end of a command line.
+    private static func added(_ options: [(name: String, isGiven: Bool)]) -> String {
+        options.filter(\.isGiven).map { " \($0.name)" }.joined()
     }
 
     private static func hint(for error: EmbeddingFileError) -> String? {

@@ -2,6 +2,7 @@ import Files
 @preconcurrency import ArgumentParser
 import CLIP
 import CLIPSearch
+import Synchronization
 
 #if canImport(Glibc)
     @preconcurrency import Glibc
@@ -34,15 +35,37 @@ func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }
 /// True if standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
 
+/// The first failure of standard output, of which the stream itself keeps no more than a flag.
+private enum OutputFailure {
+    /// The `errno` of the failure; 0 if there is none, or if `print` met it.
+    static let code = Mutex<Int32>(0)
+
+    /// Stores `errno`, unless an earlier one is stored.
+    static func store() {
+        let code = errno
+        Self.code.withLock { if $0 == 0 { $0 = code } }
+    }
+}
+
+/// Writes what was printed so far; `finishOutput` reports a failure.
+func flushOutput() {
+    if fflush(stdout) != 0 { OutputFailure.store() }
+}
+
 /// Flushes standard output.
 ///
 /// - Throws: `Failure` if anything that was printed could not be written.
 func finishOutput() throws {
-    errno = 0
-    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
-        let why = errno == 0 ? "it was refused" : String(cString: strerror(errno))
-        throw Failure("cannot write to standard output: \(why)")
-    }
+    let isFlushed = fflush(stdout) == 0
+    if !isFlushed { OutputFailure.store() }
+    guard !isFlushed || ferror(stdout) != 0 else { return }
+    let code = OutputFailure.code.withLock(\.self)
+    let why = code == 0 ? "a part of the results is lost" : String(cString: strerror(code))
+    throw Failure("cannot write to standard output: \(why)")
+}
+
+private func writeToOutput(_ bytes: [UInt8]) {
+    if fwrite(bytes, 1, bytes.count, stdout) < bytes.count { OutputFailure.store() }
 }
 
 /// Prints one line of JSON on standard output.
@@ -51,7 +74,7 @@ func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]
 /// Prints bytes on standard output; at a terminal, without control characters.
 func printBytes(_ bytes: [UInt8]) {
     let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
-    _ = fwrite(bytes, 1, bytes.count, stdout)
+    writeToOutput(bytes)
 }
 
 /// Returns true if a path stands for standard output: nil or "-".
@@ -83,7 +106,7 @@ func resolved(_ path: String) -> String {
 /// A device, a pipe or an open descriptor is written to directly.
 func write(_ bytes: [UInt8], to path: String?) throws {
     guard let path, !isStandardOutput(path) else {
-        _ = fwrite(bytes, 1, bytes.count, stdout)
+        writeToOutput(bytes)
         return
     }
     try writeWhole(bytes, to: FilePath(argument: path))
@@ -91,16 +114,15 @@ func write(_ bytes: [UInt8], to path: String?) throws {
 
 /// Reads the lines of a text file or, for "-", of standard input.
 func readLines(_ path: String) throws -> [String] {
-    let marked = try readText(path, endingWith: "\n", "line").unicodeScalars
-    let scalars = marked.first == "\u{FEFF}" ? marked.dropFirst() : marked[...]
-    return parts(of: scalars, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
+    let text = try readText(path, endingWith: "\n", "line")
+    return parts(of: text, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
 /// Reads the texts of a file that end with a NUL byte, as `find -print0` writes them; "-" is
 /// standard input.
 func readNULTerminated(_ path: String) throws -> [String] {
     let text = try readText(path, endingWith: "\0", "text")
-    return parts(of: text.unicodeScalars[...], endingWith: "\0").map { String($0) }
+    return parts(of: text, endingWith: "\0").map { String($0) }
 }
 
 private func parts(
@@ -114,36 +136,60 @@ private func parts(
 /// The largest size of a file of texts, in bytes.
 private let textLimit = 64 << 20
 
-/// Reads a file of UTF-8, or standard input for "-".
+/// Reads a file of UTF-8, or standard input for "-", without a byte order mark.
 ///
 /// `part` is the word that the message of an error has for the parts that `end` ends.
 private func readText(
     _ path: String, endingWith end: Unicode.Scalar, _ part: String
-) throws -> String {
+) throws -> Substring.UnicodeScalarView {
     let file = path == "-" ? nil : FilePath(argument: path)
     let bytes = try readWhole(file, limit: textLimit)
-    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    if let text = String(validating: bytes, as: UTF8.self) { return withoutMark(text) }
     let parts = bytes.split(separator: UInt8(ascii: end), omittingEmptySubsequences: false)
     let number = parts.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
     let name = path == "-" ? "standard input" : path
     throw Failure("cannot read \(name): \(part) \(number + 1) is not UTF-8")
 }
 
-/// Reads the next line of standard input.
-///
-/// - Parameter number: The number of the line, counted from 1, for the message of an error.
-/// - Returns: The line without its end; nil at the end of the input.
-/// - Throws: `Failure` if the line is not UTF-8.
-func readLine(number: Int) throws -> String? {
-    guard var bytes = readStandardInputLine() else { return nil }
-    if bytes.last == UInt8(ascii: "\n") {
-        bytes.removeLast()
-        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+/// Returns a text without the byte order mark (BOM) that editors of Windows put at its beginning.
+private func withoutMark(_ text: String) -> Substring.UnicodeScalarView {
+    let scalars = text.unicodeScalars
+    return scalars.first == "\u{FEFF}" ? scalars.dropFirst() : scalars[...]
+}
+
+/// The lines of standard input, each read as soon as it is there.
+struct StandardInputLines {
+    private let file = InputFile()
+    private var number = 0
+    private var isAtEnd = false
+
+    /// Returns the next line without its end, the first one without a byte order mark; nil at the
+    /// end of the input.
+    ///
+    /// - Throws: `Failure` if standard input cannot be read, as a folder cannot, or if the line is
+    ///   not UTF-8.
+    mutating func next() throws -> String? {
+        // At a terminal, another read would wait for a second end of input.
+        guard !isAtEnd else { return nil }
+        let line: [UInt8]?
+        let start = file.position
+        do throws(FileError) {
+            line = try file.read(upTo: UInt8(ascii: "\n"), limit: textLimit)
+        } catch {
+            throw Failure("cannot read standard input: \(error.reason)")
+        }
+        guard var bytes = line else { return nil }
+        number += 1
+        if file.position == start + bytes.count {
+            isAtEnd = true
+        } else if bytes.last == UInt8(ascii: "\r") {
+            bytes.removeLast()
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure("cannot read standard input: line \(number) is not UTF-8")
+        }
+        return number == 1 ? String(withoutMark(text)) : text
     }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Failure("cannot read standard input: line \(number) is not UTF-8")
-    }
-    return text
 }
 
 extension String {

@@ -88,7 +88,8 @@ enum OutputChecks {
     ) throws {
         var folder = parent(of: path)
         while isMade, kind(of: folder) == .missing { folder = parent(of: folder) }
-        let name = FilePath(folder)
+        let isCurrent = folder == [UInt8(ascii: ".")]
+        let name = isCurrent ? "the current folder" : FilePath(folder).description
         switch kind(of: folder) {
         case .missing: throw refuse("the folder \(name) does not exist")
         case .file, .other: throw refuse("\(name) is not a directory")

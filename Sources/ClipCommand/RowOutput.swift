@@ -169,7 +169,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
                 guard !isFinished else { return }
                 printLine(object)
                 // Complete lines are out even if the process is killed.
-                fflush(stdout)
+                flushOutput()
             }
         } else {
             objects.append(object)

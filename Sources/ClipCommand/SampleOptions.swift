@@ -9,7 +9,9 @@ struct SampleOptions: ParsableArguments {
             valueName: "n"))
     var sample: Int?
 
-    @Option(help: ArgumentHelp("Seed the random choice of --sample.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Seed the random choice of --sample.", valueName: "n"))
     var seed: UInt64 = 0
 
     func validate() throws {

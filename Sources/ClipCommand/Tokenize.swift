@@ -76,11 +76,8 @@ struct Tokenize: ParsableCommand {
             if nulTerminated {
                 try readNULTerminated("-").forEach(show)
             } else {
-                var number = 1
-                while let line = try readLine(number: number) {
-                    show(line)
-                    number += 1
-                }
+                var lines = StandardInputLines()
+                while let line = try lines.next() { show(line) }
             }
         }
         if failures > 0 { throw ExitCode(1) }

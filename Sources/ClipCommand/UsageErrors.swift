@@ -32,6 +32,18 @@ enum UsageErrors {
         return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
     }
 
+    /// Returns the message about a file whose name begins with `-`, as `*.jpg` of a shell gives it
+    /// to the command; nil if no argument is one.
+    static func fileTakenForOption(in arguments: [String]) -> String? {
+        let file = arguments.prefix { $0 != "--" }.first { argument in
+            argument.count > 1 && argument.hasPrefix("-")
+                && FileManager.default.fileExists(atPath: argument)
+        }
+        return file.map {
+            "the file \($0) is taken for an option; write ./\($0), or ./*.jpg for *.jpg"
+        }
+    }
+
     /// Returns a message that points to the help of the subcommand in the arguments.
     static func line(_ message: String, _ arguments: [String]) -> String {
         let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
@@ -41,7 +53,10 @@ enum UsageErrors {
     /// Returns a message of the parser without its initial capital and its final full stop.
     private static func plain(_ message: String) -> String {
         var message = Substring(message)
-        if message.last == ".", !message.hasSuffix("..") { message = message.dropLast() }
+        // A dot after a blank or another dot is a path.
+        if message.last == ".", ![" .", ".."].contains(where: message.hasSuffix) {
+            message = message.dropLast()
+        }
         let word = message.prefix { $0 != " " }
         let isOrdinary =
             word.first?.isUppercase == true && word.dropFirst().allSatisfy(\.isLowercase)

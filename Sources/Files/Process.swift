@@ -40,17 +40,5 @@ package func currentFolder() -> [UInt8]? {
     return Array(UnsafeRawBufferPointer(start: path, count: strlen(path)))
 }
 
-/// Reads the next line of standard input with C's buffer, as `readLine` does.
-///
-/// - Returns: The bytes with the line feed, if there is one; nil at the end.
-package func readStandardInputLine() -> [UInt8]? {
-    var buffer: UnsafeMutablePointer<CChar>?
-    var capacity = 0
-    defer { free(buffer) }
-    let count = getline(&buffer, &capacity, stdin)
-    guard count > 0, let buffer else { return nil }
-    return Array(UnsafeRawBufferPointer(start: buffer, count: count))
-}
-
 /// Returns true if the process ignores a signal, as `nohup` makes it do.
 package func isIgnored(signal: Int32) -> Bool { clip_signal_is_ignored(signal) }

@@ -386,8 +386,5 @@ import Testing
         for official in [true, false] {
             #expect(throws: HubError.self) { try hub.hub.fetch("ViT-B/32", official: official) }
         }
-        #expect(throws: HubError.self) {
-            try hub.hub.fetch("ViT-B-32:laion2b_s34b_b79k", official: true)
-        }
     }
 }

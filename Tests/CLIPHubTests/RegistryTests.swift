@@ -41,6 +41,22 @@ import Testing
         #expect(text("ViT-H-14-378:dfn5b").contains("squash"))
     }
 
+    /// OpenAI's files are not on the hub, so nothing is requested.
+    @Test(arguments: [
+        ("ViT-B-32:laion2b_s34b_b79k", "RN50"), ("nobody/nothing", "ViT-L/14@336px"),
+        ("RN-51", "RN50"),
+    ])
+    func unknownOfficialNameSuggestsOthers(_ name: String, suggested: String) throws {
+        let hub = try Hub()
+        let error = #expect(throws: HubError.self) { try hub.hub.fetch(name, official: true) }
+        guard case .unknownModel(_, let names) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(names.contains(suggested), "\(names)")
+        #expect(hub.server.requests.isEmpty)
+    }
+
     @Test func unknownNameSuggestsSimilarOnes() {
         for (name, similar) in [
             ("ViT-B32", "ViT-B/32"), ("vit-b/32", "ViT-B/32"), ("RN-50", "RN50"),

@@ -104,6 +104,27 @@ import Testing
             ])
     }
 
+    @Test func byteOrderMarkOfAListIsRemoved() throws {
+        try touch("1.jpg", "2.jpg")
+        let text = "\u{FEFF}\(folder.path)/1.jpg\r\n\(folder.path)/2.jpg\r\n"
+        let list = FilePath(try folder.write("list.txt", text.utf8))
+        #expect(names(.list(list, isNULTerminated: false)) == ["1.jpg", "2.jpg"])
+        let empty = FilePath(try folder.write("empty.txt", "\u{FEFF}".utf8))
+        #expect(names(.list(empty, isNULTerminated: false)).isEmpty)
+    }
+
+    /// Opening a pipe waits for a writer.
+    @Test func pipesThatMatchAPatternAreNotOpened() throws {
+        try touch("x/1.jpg", "x/3.jpg")
+        for name in ["x/2.jpg", "x/4.tar"] { #expect(mkfifo("\(folder.path)/\(name)", 0o600) == 0) }
+        #expect(
+            names(.path(FilePath(folder.path + "/x/*")))
+                == [
+                    "x/1.jpg", "x/2.jpg: it is not a regular file", "x/3.jpg",
+                    "x/4.tar: it is not a regular file",
+                ])
+    }
+
     @Test func nulByteInAListIsAnError() throws {
         try touch("1.jpg", "2.jpg", "3.jpg")
         let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
@@ -234,7 +255,8 @@ import Testing
             let whole = (0..<4).count { cut >= $0 * 2560 + 1536 + 700 + $0 }
             #expect(samples.count == whole, "cut at \(cut): \(reason)")
             #expect(reason.contains("truncated"), "cut at \(cut): \(reason)")
-            #expect(reason.contains("\(samples.count) complete samples"))
+            let words = samples.count == 1 ? "1 complete sample" : "\(samples.count) complete samples"
+            #expect(reason.hasSuffix(words) || reason.contains("\(words);"), "\(reason)")
         }
         var damaged = whole
         damaged[5 * 512 + 3] ^= 0xFF

@@ -107,6 +107,39 @@ import Testing
         #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
     }
 
+    /// A dead link and a folder that was never readable have failures in the old index, no images.
+    @Test func placesThatWereNeverReadableDoNotStopARebuild() throws {
+        try add("a.png", seed: 1)
+        try add("b.png", seed: 2)
+        let found = [
+            FolderWalk.Element.file(path.appending("a.png".utf8)),
+            .unreadable(path.appending("dead.png".utf8), reason: "No such file or directory"),
+            .unreadable(path.appending("locked".utf8), reason: "Permission denied"),
+        ]
+        func update(_ found: [FolderWalk.Element], isRebuild: Bool) throws -> IndexUpdate.Summary {
+            var rest = found[...]
+            return try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init(),
+                isRebuild: isRebuild
+            ).run({ rest.popFirst() })
+        }
+        #expect(try update(found, isRebuild: false).failures.count == 2)
+        for _ in 0..<2 {
+            let rebuilt = try update(found, isRebuild: true)
+            #expect(rebuilt.encoded == 1, "\(rebuilt)")
+            #expect(rebuilt.failures.count == 2, "\(rebuilt)")
+        }
+        #expect(try names() == ["a.png"])
+        #expect(!FolderIndex.hasUnfinishedRebuild(in: path))
+        // A link whose image the old index has is an obstacle.
+        let dead = FolderWalk.Element.unreadable(
+            path.appending("b.png".utf8), reason: "No such file or directory")
+        let both = [found[0], .file(path.appending("b.png".utf8))]
+        #expect(try update(both, isRebuild: false).encoded == 1)
+        #expect(throws: IndexError.self) { try update([found[0], dead], isRebuild: true) }
+        #expect(try names() == ["a.png", "b.png"])
+    }
+
     /// A folder may have several names, and may be moved.
     @Test func failuresAreKnownUnderEveryNameOfTheFolder() throws {
         try add("a.png", seed: 1)

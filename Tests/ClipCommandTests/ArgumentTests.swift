@@ -54,7 +54,18 @@ import Testing
         #expect(try clip(["index", "g", "-q"]).status == 0)
         expectFailure(
             try clip(["index", "g", "-q"] + options), status: 1,
-            says: "cannot be compared with its vectors; run it without \(name) as before, or run")
+            says: """
+                cannot be compared with its vectors; run it without \(name) as before, or build \
+                the index anew: run clip index --rebuild g \(name)\n
+                """)
+        // The advice helps.
+        #expect(try clip(["index", "--rebuild", "g", "-q"] + options).status == 0)
+        #expect(try clip(["index", "g", "-q"] + options).status == 0)
+        expectFailure(
+            try clip(["index", "g", "-q"]), status: 1,
+            says: """
+                run it with \(name) as before, or build the index anew: run clip index --rebuild g\n
+                """)
     }
 
     @Test(arguments: [

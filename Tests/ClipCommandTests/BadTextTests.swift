@@ -65,11 +65,44 @@ import Testing
         if !isNULTerminated { #expect(result.text == "[49406,320,1929,49407]\n") }
     }
 
+    @Test(arguments: [
+        ["tokenize"], ["tokenize", "-0"], ["bench", "--tower", "text", "--on-request"],
+        ["encode", "-"], ["encode", "--text-file", "-"], ["encode", "--files-from", "-"],
+        ["zeroshot", "--labels", "-", "a.jpg"],
+    ])
+    func folderOnStandardInputIsAnError(_ arguments: [String]) throws {
+        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+        let result = try shell.run(
+            ["-c", "exec \"$0\" \"$@\" < .", ClipBinary.built.path] + arguments,
+            environment: ["CLIP_MODEL": "tiny"])
+        expectFailure(result, status: 1, says: ": Is a directory\n")
+    }
+
     @Test func lineEndsOfStandardInputAreRemoved() throws {
         let result = try ClipBinary(folder: folder).run(["tokenize"], input: "a dog\r\n\na dog")
         #expect(
             result.text == "[49406,320,1929,49407]\n[49406,49407]\n[49406,320,1929,49407]\n",
             "\(result.text)")
+    }
+
+    /// Editors of Windows put it there.
+    @Test func byteOrderMarkIsRemoved() throws {
+        let bike = Fixtures.root + "/Examples/bike.jpg"
+        for (name, text) in [("list", "\(bike)\n"), ("labels", "a dog\na cat\n")] {
+            try folder.write(name, "\u{FEFF}\(text)".utf8)
+        }
+        let binary = ClipBinary(folder: folder)
+        let expected = try clip("tokenize", "a dog", "a cat").text
+        for (option, end) in [([], "\n"), (["-0"], "\0")] {
+            let input = "\u{FEFF}a dog\(end)a cat\(end)"
+            #expect(try binary.run(["tokenize"] + option, input: input).text == expected)
+        }
+        let encoded = try clip("encode", "--files-from", "list", "--text-file", "labels").text
+        for name in ["{\"image\":\"\(bike)\"", "{\"text\":\"a dog\""] {
+            #expect(encoded.contains(name), "\(encoded)")
+        }
+        let classified = try clip("zeroshot", bike, "--labels", "labels").text
+        #expect(!classified.contains("\u{FEFF}"), "\(classified)")
     }
 
     @Test func matrixWithoutRowsIsReported() throws {

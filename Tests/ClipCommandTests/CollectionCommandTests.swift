@@ -292,10 +292,15 @@ import Testing
 
     @Test func wrongUsageIsRejected() throws {
         for (arguments, says) in [
-            (["encode", "x", "--shard", "3/2"], "i/n"), (["encode", "x", "--shard", "x"], "i/n"),
+            (["encode", "x", "--shard", "4/3"], "'--shard <i/n>': expected 1/3 to 3/3 (see"),
+            (["encode", "x", "--shard", "-1/3"], "'--shard <i/n>': expected 1/3 to 3/3 (see"),
+            (["encode", "x", "--shard", "2/1"], "'--shard <i/n>': expected 1/1 (see"),
+            (["encode", "x", "--shard", "x"], "expected I/N, such as 2/8"),
             (["encode", "x", "--resume"], "--resume needs -o"),
             (["encode", "x", "--format", "shards"], "-o FOLDER"),
             (["encode", "x", "--shard-size", "0", "-o", "d/"], "at least 1"),
+            (["encode", "x", "--shard-size", "9"], "--shard-size needs an output in shards"),
+            (["encode", "x", "--shard-size", "9", "-o", "x.npy"], "give -o FOLDER/"),
             (["zeroshot", "--files-from", "x"], "needs --labels"),
         ] {
             let result = try clip(arguments)

@@ -339,11 +339,13 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == 128 + 3 * 32 * 32 * 4)
     }
 
-    @Test func fullDiskIsReported() throws {
+    /// Each row of an encoding is flushed alone, so the failure comes long before the end.
+    @Test(arguments: [
+        ["tokenize", "a"], ["encode", "--text", "a", "--text", "b", "-m", "tiny"],
+    ])
+    func fullDiskIsReported(_ arguments: [String]) throws {
         guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
-        let process = Process()
-        process.executableURL = ClipBinary.built
-        process.arguments = ["tokenize", "a"]
+        let process = ClipBinary(folder: folder).process(arguments)
         let errors = Pipe()
         process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
         process.standardError = errors

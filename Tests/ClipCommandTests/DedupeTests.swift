@@ -62,6 +62,7 @@ import Testing
         let again = try clip("dedupe", photos, "--paths")
         #expect(again.status == 0, "\(again.text)")
         #expect(again.output.isEmpty, "\(again.text)")
+        #expect(again.errors.contains("dedupe: no duplicates among"), "\(again.errors)")
         #expect(
             again.errors.contains("1 image is gone: run clip index \(photos)"), "\(again.errors)")
     }
@@ -97,6 +98,9 @@ import Testing
         #expect(found.allSatisfy { $0["duplicate"] as? Bool == false }, "\(found)")
         #expect(found.allSatisfy { $0["identical"] as? Bool == false }, "\(found)")
         #expect(try clip("dedupe", photos, "--paths", "-q").output.isEmpty)
+        let summary = try clip("dedupe", photos, "--paths").errors
+        #expect(
+            summary == "clip: dedupe: no duplicates among 4 images; 3 are similar and kept\n")
         let deleted = try clip("dedupe", photos, "--delete", "--yes")
         #expect(deleted.status == 0)
         #expect(deleted.errors.contains("3 similar images are kept"))

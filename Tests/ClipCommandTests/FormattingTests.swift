@@ -48,6 +48,14 @@ import Testing
         #expect(timeLeft(seconds) == expected, "\(seconds) seconds")
     }
 
+    @Test(arguments: [
+        ("Missing value.", "missing value"), ("cannot read .", "cannot read ."),
+        ("cannot read ..", "cannot read .."), ("CLIP is set.", "CLIP is set"),
+    ])
+    func fullStopsOfTheParserAreRemoved(_ message: String, expected: String) {
+        #expect(UsageErrors.line(message, ["map"]) == "\(expected) (see clip map --help)")
+    }
+
     @Test func progressIsOneLine() {
         for (done, skipped, total, seconds, expected) in [
             (900, 0, 2000, 25, "encode   45 %  900 of 2000  36.0 a second  0:30 left"),

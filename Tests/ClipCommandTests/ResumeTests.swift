@@ -86,6 +86,33 @@ import Testing
             says: "cannot write \(link): a symbolic link is in its place, which is not replaced")
     }
 
+    /// Nothing is encoded, so inputs that the output lacks must not be passed over silently.
+    @Test(arguments: ["x.npy", "x.jsonl", "shards/"])
+    func inputsWithoutRowInACompleteOutputAreCounted(_ output: String) throws {
+        let texts = ["--text", "a cat", "-o", output]
+        #expect(try encode(["a.jpg", "b.jpg"] + texts).status == 0)
+        for (arguments, says) in [
+            (["a.jpg", "b.jpg"] + texts, "clip: \(output) is already complete; nothing to do\n"),
+            (
+                ["b.jpg", "c.jpg"] + texts + ["--text", "a dog"],
+                "\(output) is already complete, but 2 of the 4 inputs have no row in it (they"
+            ),
+            (["c.jpg", "-o", output], "but 1 of the 1 input has no row in it"),
+            (["-", "-o", output], "complete; its inputs were not compared with these\n"),
+        ] {
+            let result = try encode(arguments + ["--resume"])
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.errors.contains(says), "\(arguments): \(result.errors)")
+            let quiet = try encode(arguments + ["--resume", "-q"])
+            #expect(quiet.status == 0)
+            #expect(quiet.errors.isEmpty, "\(quiet.errors)")
+        }
+        guard output == "x.npy" else { return }
+        try FileManager.default.removeItem(atPath: folder.path + "/x.names.jsonl")
+        let nameless = try encode(["a.jpg", "-o", output, "--resume"])
+        #expect(nameless.errors.contains("were not compared"), "\(nameless.errors)")
+    }
+
     @Test(arguments: ["x.npy", "x.jsonl"])
     func rowsOfOtherInputsAreCounted(_ output: String) throws {
         try folder.write("bad.jpg", "no image".utf8)

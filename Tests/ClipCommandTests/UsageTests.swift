@@ -68,6 +68,19 @@ import Testing
             says: "--top must be at least 1, not -1")
     }
 
+    /// A number that begins with - is a value, not an option.
+    @Test(arguments: [
+        (["bench", "--tower", "text", "--batch", "-1"], "--batch must be 1 to 10000, not -1"),
+        (["bench", "--tower", "text", "--repetitions", "-1"], "--repetitions must be 1 to 10000"),
+        (["bench", "--tower", "text", "--tokens", "-1"], "--tokens must be at least 2, not -1"),
+        (["cluster", ".", "-k", "2", "--seed", "-1"], "the value '-1' is invalid for '--seed"),
+        (["similarity", "--sample", "2", "--seed", "-1"], "the value '-1' is invalid for '--seed"),
+        (["dedupe", ".", "--threshold", "-2"], "--threshold"),
+    ])
+    func negativeNumbersAreValues(_ arguments: [String], says: String) throws {
+        expectFailure(try clip(arguments), status: 2, says: says)
+    }
+
     // MARK: labels and templates
 
     @Test(arguments: [
@@ -158,6 +171,17 @@ import Testing
         expectFailure(try clip(arguments), status: 2, says: "cannot write /")
     }
 
+    @Test func unwritableCurrentFolderIsNamed() throws {
+        guard geteuid() != 0 else { return }  // root writes everywhere
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/locked", withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o555])
+        expectFailure(
+            try ClipBinary(folder: folder).run(
+                ["encode", Self.bike, "-o", "x.npy", "-m", "tiny"], in: "locked"),
+            status: 2, says: "cannot write x.npy: Permission denied in the current folder (see")
+    }
+
     // MARK: several values
 
     @Test func optionsWithSeveralValuesMayBeRepeated() throws {
@@ -212,6 +236,20 @@ import Testing
     ])
     func unreadableInputsSuggestACommand(_ arguments: [String], says: String) throws {
         expectFailure(try clip(arguments), status: 2, says: says)
+    }
+
+    /// The shell's `*.jpg` gives such names.
+    @Test func fileTakenForAnOptionIsNamed() throws {
+        try folder.copy(Self.bike, as: "-x.jpg")
+        for arguments in [["-x.jpg"], ["-x.jpg", Self.bike], [Self.bike, "-x.jpg"]] {
+            expectFailure(
+                try clip(["encode"] + arguments), status: 2,
+                says: "file -x.jpg is taken for an option; write ./-x.jpg, or ./*.jpg for *.jpg")
+        }
+        for arguments in [["./-x.jpg"], ["--", "-x.jpg"], ["*.jpg"]] {
+            let result = try clip(["encode", "-q"] + arguments)
+            #expect(result.status == 0, "\(arguments): \(result.errors)")
+        }
     }
 
     @Test func hiddenStatesReportNoMissingImages() throws {

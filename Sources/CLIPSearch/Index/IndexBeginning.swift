@@ -116,13 +116,14 @@ extension IndexUpdate {
 
     /// Stops a rebuild if a folder that has images in the old index could not be listed.
     ///
-    /// The new index would lack these images. The next rebuild continues this one.
+    /// The new index would lack these images. The next rebuild continues this one. A path at which
+    /// the old index has no image, such as a dangling link that never led anywhere, is no obstacle.
     func checkRebuild() {
         guard replaced != nil, !unlisted.isEmpty else { return }
         let path = FolderIndex.mainPlace(in: folder).appending("files.sqlite".utf8)
         guard let old = try? IndexDatabase(path: path, isForWriting: false) else { return }
         for (path, reason) in unlisted
-        where (try? old.idsOfFiles(below: path).isEmpty) == false {
+        where (try? old.hasVectors(below: path)) == true {
             return stop(
                 .unreadableFolder(
                     folder: folder.appending(path.bytes).description,

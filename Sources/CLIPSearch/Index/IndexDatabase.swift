@@ -106,13 +106,24 @@ struct IndexDatabase: RowDatabase {
 
     /// Returns the ids of the files at or below a path.
     func idsOfFiles(below path: FilePath) throws(FileError) -> [Int] {
-        // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
         try database.run(
-            "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?",
-            [
-                .blob(path.bytes), .blob(path.bytes + "/".utf8), .blob(path.bytes + "0".utf8),
-            ]
+            "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?", Self.range(below: path)
         ).compactMap { $0[0].integer }
+    }
+
+    /// Returns true if a file at or below a path has a vector.
+    func hasVectors(below path: FilePath) throws(FileError) -> Bool {
+        let sql = """
+            SELECT 1 FROM files WHERE (path = ? OR path > ? AND path < ?) AND row IS NOT NULL
+            LIMIT 1
+            """
+        return try !database.run(sql, Self.range(below: path)).isEmpty
+    }
+
+    /// Returns the parameters of `path = ? OR path > ? AND path < ?` for a path and those below it.
+    private static func range(below path: FilePath) -> [SQLite.Value] {
+        // Paths that begin with `path` and "/" sort before `path` and "0", the character after "/".
+        [.blob(path.bytes), .blob(path.bytes + "/".utf8), .blob(path.bytes + "0".utf8)]
     }
 
     /// Returns true if a file of this size has a vector.
