@@ -22,12 +22,12 @@ struct Cluster: ParsableCommand {
 
     @Option(
         name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
-        help: ArgumentHelp("Make K clusters.", valueName: "k"))
+        help: ArgumentHelp("Divide the images into K clusters.", valueName: "k"))
     var k: Int
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster with the best label of FILE, one per line.",
+            "Name each cluster after the label in FILE that fits it best, one label per line.",
             valueName: "file"),
         completion: .file())
     var labels: String?

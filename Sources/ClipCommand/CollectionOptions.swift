@@ -7,25 +7,25 @@ import CLIPSearch
 struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Read inputs from FILE, one per line (- is stdin); repeat the option for more.",
+            "Read names of inputs from FILE, one per line; - is standard input; repeat for more.",
             valueName: "file"),
         completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Read names in --files-from and standard input as ended by NUL (find -print0).")
+        help: "Read names in --files-from and on standard input as NUL-terminated (find -print0).")
     var isNULTerminated = false
 
     @Option(
         help: ArgumentHelp(
-            "Process only every Nth input, from the Ith: the part of one of N machines.",
+            "Process only inputs I, I + N, I + 2N, ...: the share of machine I of N.",
             valueName: "i/n"))
     var shard: Shard?
 
     @Option(
         help: ArgumentHelp(
-            "Also write failures to FILE as JSON Lines with path and reason.",
+            "Also write the inputs that fail to FILE, as JSON Lines with path and reason.",
             valueName: "file"),
         completion: .file())
     var errors: String?
@@ -212,7 +212,9 @@ final class CollectionJob {
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {
             let rest = failures - listed.count
-            note("clip: and \(rest) more" + (log == nil ? "; --errors FILE lists all" : ""))
+            note(
+                "clip: and \(rest) more of the inputs failed"
+                    + (log == nil ? "; --errors FILE lists all" : ""))
         }
         try withErrorsFile { _ throws(FileError) in try log?.flush() }
     }

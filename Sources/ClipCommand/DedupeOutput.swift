@@ -85,7 +85,9 @@ struct DedupeOutput {
         }
         return [
             images(names.gone, "is", "are").map { "\($0) gone: run clip index \(folder)" },
-            images(names.links, "is a link", "are links").map { "\($0), left out" },
+            images(names.links, "is a link", "are links").map {
+                "\($0) (symbolic or hard) and not compared"
+            },
         ].compactMap(\.self)
     }
 

@@ -159,7 +159,8 @@ struct DuplicateActions {
             ClipCommand.report(
                 """
                 \(count) \(count == 1 ? "line" : "lines") of \(log) \(DedupeOutput.isOrAre(count)) \
-                damaged, the first is line \(first); files named only there are not put back
+                damaged, the first is line \(first); files that only damaged lines name are not \
+                put back
                 """)
         }
         if !isQuiet {

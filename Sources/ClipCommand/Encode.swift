@@ -18,9 +18,11 @@ struct Encode: ParsableCommand {
             an installed model, for example from clip pull ViT-B/32.
 
             --hidden-states writes the text tower's hidden states at all 77 positions, [texts, 77, \
-            width], as conditioning for diffusion models; add --tokenizer hf. Stable Diffusion 1: \
-            last --padding 49407. Stable Diffusion 2: penultimate --padding 0. SDXL: penultimate \
-            --no-final-norm, with --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
+            width], as conditioning for diffusion models. Use --tokenizer hf with:
+              Stable Diffusion 1: --hidden-states last --padding 49407
+              Stable Diffusion 2: --hidden-states penultimate --padding 0
+              SDXL, ViT-L/14: --hidden-states penultimate --no-final-norm --padding 49407
+              SDXL, ViT-bigG/14: --hidden-states penultimate --no-final-norm --padding 0
 
             Examples:
               clip encode bike.jpg
@@ -53,7 +55,10 @@ struct Encode: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Write to a .jsonl, .json or .npy file, or to a folder.", valueName: "file|folder/"),
+            """
+            Write the vectors to a .jsonl, .json or .npy file, or to a folder of .npy files. \
+            (default: standard output)
+            """, valueName: "file|folder/"),
         completion: .file())
     var output: String?
 
@@ -61,7 +66,7 @@ struct Encode: ParsableCommand {
         parsing: .unconditional, help: ArgumentHelp("Write N rows per shard.", valueName: "n"))
     var shardSize = 100_000
 
-    @Flag(help: "Continue an interrupted run; needs the same options.")
+    @Flag(help: "Continue an interrupted run that had the same options.")
     var resume = false
 
     @Flag(help: "Write vectors as the model computes them, without L2 normalisation.")
@@ -87,7 +92,7 @@ struct Encode: ParsableCommand {
         try collection.checkStandardInput(inputs + [texts.textFile])
         if hidden.hiddenStates != nil && (hasImages || resume || chosenFormat == .shards) {
             throw ValidationError(
-                "--hidden-states takes only texts, writes one file and cannot be resumed.")
+                "--hidden-states cannot be combined with images, --resume or an output in shards.")
         }
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
@@ -209,7 +214,7 @@ struct Encode: ParsableCommand {
     }
 
     static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: rows of this .npy have no names, and \(failures) would be missing"
+        "nothing is written: \(failures) of the inputs failed, and this output needs a row for each"
     }
 
     /// Rejects an output whose suffix contradicts the format, or that cannot be written.

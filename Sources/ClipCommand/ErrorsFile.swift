@@ -23,14 +23,14 @@ enum ErrorsFile {
         let file = status(of: path)
         if (path + "/" + absolutePath(resolved(path))).split(separator: "/").contains(".clip-index")
         {
-            throw refuse("the files of an index are not replaced")
+            throw refuse("it is in the .clip-index folder of an index")
         }
         for (role, other) in others {
             guard let other, other != "-", isSame(path, file, other) else { continue }
             throw refuse("it is the same file as \(role)")
         }
         if let file, file.size > 0, !isListOfFailures(path) {
-            throw refuse("the file exists and is not a list of failures of an earlier run")
+            throw refuse("the file exists and was not written by --errors")
         }
     }
 

@@ -23,8 +23,8 @@ enum Labels {
         if let label = firstDuplicate(labels), !common.quiet {
             note(
                 """
-                clip: warning: \(name) has "\(label)" more than once; equal labels share their \
-                probability
+                clip: warning: \(name) has "\(label)" more than once; the probability is divided \
+                among equal labels
                 """)
         }
         return labels

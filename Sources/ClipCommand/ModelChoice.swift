@@ -98,7 +98,7 @@ enum DefaultModel {
     static var demonstrationNote: String {
         """
         clip: using tiny, a demonstration model for pictograms, because \(recommended) is not \
-        installed; run clip pull \(recommended) for a real one
+        installed; for photographs, run clip pull \(recommended)
         """
     }
 
@@ -106,8 +106,8 @@ enum DefaultModel {
     static func refusal(toKeep what: String) -> Failure {
         return Failure(
             """
-            no model for \(what): \(recommended) is not installed; run clip pull \(recommended), \
-            or give --model tiny to use the demonstration model
+            no model chosen for \(what), and \(recommended) is not installed: run clip pull \
+            \(recommended), or give --model tiny to use the demonstration model
             """, status: 2)
     }
 }

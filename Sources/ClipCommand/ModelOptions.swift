@@ -13,7 +13,7 @@ struct ThreadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Use N threads. (default: CLIP_THREADS, else all cores)", valueName: "n"))
+            "Compute with N threads. (default: CLIP_THREADS, else all cores)", valueName: "n"))
     var threads: Int?
 
     func validate() throws {
@@ -28,7 +28,7 @@ struct ThreadOptions: ParsableArguments {
     func wanted() throws -> Int? {
         guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
         guard let number = Int(text), number > 0 else {
-            throw Failure("CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
+            throw Failure("CLIP_THREADS must be a positive integer, not \"\(text)\"", status: 2)
         }
         return number
     }
@@ -40,13 +40,14 @@ struct ModelOptions: ParsableArguments {
         name: [.customShort("m"), .long],
         help: ArgumentHelp(
             """
-            Use a model of clip models, a hub repository, or a file or folder of weights. \
-            (default: CLIP_MODEL, else that of clip pull --default, else ViT-B/32 if installed, \
-            else tiny)
+            Use this model: a name that clip models lists, a Hugging Face repository (owner/name), \
+            or a file or folder of weights. (default: CLIP_MODEL, else the model set with clip \
+            pull --default, else ViT-B/32 if installed, else tiny)
             """, valueName: "name|path"), completion: .model)
     var model: String?
 
-    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
+    @Option(
+        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
     var activation: Activation?
 
     @Option(
@@ -57,8 +58,8 @@ struct ModelOptions: ParsableArguments {
         parsing: .unconditional,
         help: ArgumentHelp(
             """
-            Run a ViT at R pixels, with interpolated positional embeddings. (default: the model's \
-            own)
+            Resize images to R x R pixels instead of the model's resolution, and interpolate the \
+            positional embeddings; vision transformers only.
             """, valueName: "r"))
     var resolution: Int?
 
@@ -130,7 +131,7 @@ struct ModelOptions: ParsableArguments {
             let activation = model.configuration.activation.rawValue
             note(
                 """
-                clip: assuming activation \(activation): the file has the name of OpenAI's \
+                clip: assuming activation \(activation), because the file is named like OpenAI's \
                 \(official.rawValue)
                 """)
         }

@@ -9,11 +9,14 @@ struct PromptOptions: ParsableArguments {
     @Option(
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
-            "Put each label in place of {} in PROMPT; repeat the option to average several.",
+            """
+            Replace {} in PROMPT with each label; repeat the option to average the embeddings of \
+            several prompts. (default: {})
+            """,
             valueName: "prompt"))
     var template: [String] = []
 
-    @Option(help: "Average a list of prompts: imagenet is OpenAI's 80.")
+    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
     var templates: TemplateList?
 
     enum TemplateList: String, ExpressibleByArgument, CaseIterable {

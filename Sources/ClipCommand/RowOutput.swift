@@ -83,8 +83,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         let rest = earlierCount - matchedCount
         guard rest > 0 else { return nil }
         return """
-            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) belong to none \
-            of the inputs
+            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) match none of \
+            the inputs
             """
     }
 
@@ -115,7 +115,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
             guard (try? writer.flush()) != nil else { return nil }
             let place = output.hasSuffix("/") ? output : "\(output).partial"
             return """
-                encode: \(grouped(writer.count)) rows are kept in \(place); run the command again \
+                encode: \(grouped(writer.count)) rows are saved in \(place); run the command again \
                 with --resume to continue
                 """
         }

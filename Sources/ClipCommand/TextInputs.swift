@@ -12,7 +12,7 @@ struct TextFileOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Read this column of a .csv, .tsv or .jsonl --text-file.",
+            "Read the texts from column NAME of a .csv, .tsv or .jsonl file in --text-file.",
             valueName: "name"))
     var textColumn: String?
 
@@ -40,7 +40,8 @@ struct TextInputs: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Add texts: several at once, or repeat the option.", valueName: "text"))
+            "Compare the images with these texts: several at once, or repeat the option.",
+            valueName: "text"))
     var text: [String] = []
 
     @OptionGroup var file: TextFileOptions

@@ -13,7 +13,7 @@ import CLIPSearch
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "Read the vectors of an indexed folder, or the .npy of clip encode.",
+            "Read the vectors of an indexed folder, or of an .npy file from clip encode.",
             valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String
@@ -28,8 +28,8 @@ struct VectorOptions: ParsableArguments {
         else { return }
         throw Failure(
             """
-            cannot read \(source): No such file or directory; give an indexed folder, or the .npy \
-            of clip encode
+            cannot read \(source): No such file or directory; give an indexed folder, or an .npy \
+            file from clip encode
             """)
     }
 
