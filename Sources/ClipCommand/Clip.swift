@@ -42,7 +42,7 @@ struct Clip: ParsableCommand {
 
     /// The arguments of the process, with a leading `--version` or `-V` replaced by `version`.
     ///
-    /// The parser's own `--version` would need the version report at every start.
+    /// ArgumentParser's own `--version` would compute the version report at every start.
     private static var arguments: [String] {
         let given = Array(CommandLine.arguments.dropFirst())
         return given.first == "--version" || given.first == "-V"

@@ -141,7 +141,7 @@ struct Clusters {
     }
 
     let all: [Cluster]
-    /// The cluster of each row.
+    /// The index in `all` of each row's cluster.
     let assignments: [Int]
 
     init(

@@ -3,7 +3,7 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Options that select the inputs of a collection and say how failures are handled.
+/// Options that select the inputs of a collection and determine how failures are handled.
 struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -50,7 +50,7 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ position: Int) -> Bool { position % count == index - 1 }
     }
 
-    /// True if no option is given that needs a collection rather than one image.
+    /// True if no option is given that applies only to collections, not to a single image.
     var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
 
     /// Returns the sources of images: the arguments, then the lists of `--files-from`.
@@ -71,8 +71,8 @@ struct CollectionOptions: ParsableArguments {
 extension FilePath {
     /// Creates a path with the exact bytes of a command-line argument.
     ///
-    /// Swift replaces bytes that are not UTF-8 with U+FFFD; they are looked up in the raw
-    /// arguments.
+    /// Swift's argument strings have U+FFFD in place of bytes that are not UTF-8. For such an
+    /// argument, the bytes are taken from the raw arguments of the process.
     init(argument: String) {
         if argument.unicodeScalars.contains("\u{FFFD}") {
             for index in 1..<Int(CommandLine.argc) {
@@ -93,16 +93,16 @@ extension FilePath {
     }
 }
 
-/// A job over a collection, with its progress and its failures.
+/// The encoding of a collection of inputs, with its progress and its failures.
 final class CollectionJob {
     let options: CollectionOptions
     private let progress: JobProgress
     private(set) var failures = 0
-    /// The image files of unsupported formats.
+    /// The number of image files of each unsupported format.
     private var skipped = SkippedFormats()
     /// The messages of the first `listLimit` failures.
     private var listed: [String] = []
-    /// The file of `--errors`, which gets every failure.
+    /// The file of `--errors`, to which every failure is written.
     private var log: LineFile?
     /// The number of inputs seen, including those of other shards.
     private var inputCount = 0
@@ -149,7 +149,7 @@ final class CollectionJob {
         progress.advance()
     }
 
-    /// Counts an input that is done, for the progress.
+    /// Counts an input as processed, for the progress line.
     func advance() { progress.advance() }
 
     /// Encodes all images of the sources, in order, and records those that fail.
@@ -219,7 +219,7 @@ final class CollectionJob {
         try withErrorsFile { _ throws(FileError) in try log?.flush() }
     }
 
-    /// Runs an operation on the file of failures, if there is one, and names it in the error.
+    /// Runs an operation on the file of `--errors`, if given; an error of it names the file.
     private func withErrorsFile(_ body: (FilePath) throws(FileError) -> Void) throws {
         guard let path = options.errors.map({ FilePath(argument: $0) }) else { return }
         do throws(FileError) {

@@ -167,7 +167,7 @@ struct Dedupe: ParsableCommand {
         return try search.run(on: found.embeddings).groups.map(DuplicateSearch.Group.init)
     }
 
-    /// True if row `a` is kept rather than row `b`.
+    /// True if image `a` is to be kept rather than image `b`, if they are similar.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
         guard let images = vectors.images else { return a < b }
         func key(_ row: Int) -> (Int, Int) {

@@ -124,7 +124,7 @@ struct Encode: ParsableCommand {
         try checkOutput(format)
         noteTexts()
         var captions = try texts.open()
-        // Only a regular file keeps vectors; a device or a pipe does not.
+        // Vectors are stored only in a file or folder, not in a device or a pipe.
         let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
         let use = isKept ? ModelUse.record(output ?? "") : .answer
         let model = try self.model.load(textOptions, images, common, for: use)
@@ -240,7 +240,7 @@ struct Encode: ParsableCommand {
                 + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
-    /// Prints a note on giving several texts, if an input looks like a text.
+    /// Notes how to give several texts, if `--text` is used and an input looks like another text.
     private func noteTexts() {
         guard let first = text.first, let word = inputs.first(where: InputHints.isText) else {
             return
@@ -252,7 +252,7 @@ struct Encode: ParsableCommand {
             """)
     }
 
-    /// Opens the output for rows.
+    /// Opens the output that the rows are written to.
     private func makeRows(
         _ format: Format, _ model: CLIPModel
     ) throws -> any RowOutput & Sendable {
@@ -289,7 +289,7 @@ struct Encode: ParsableCommand {
             model: try self.model.name())
     }
 
-    /// The model and options that determine the vectors, as JSON, to recognise a resumed job.
+    /// Returns the model and options that determine the vectors, as JSON; `--resume` compares them.
     private func description(of model: CLIPModel) -> String {
         let options = JSONValue.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),

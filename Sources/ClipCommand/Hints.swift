@@ -2,12 +2,12 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// Hints about options and subcommands, added to errors of the libraries, which know neither.
+/// Hints at options and subcommands that help, for errors of the libraries, which know neither.
 enum Hints {
     /// Returns the message of an error, with its hint at the end.
     static func line(_ error: any Error) -> String { line("\(error)", hint(for: error)) }
 
-    /// Returns the message of a failed image of an index, with its hint at the end.
+    /// Returns the message of an image that could not be indexed, with its hint at the end.
     static func line(_ failure: IndexUpdate.Failure) -> String {
         line(failure.reason, failure.exceededLimit.map(hint))
     }

@@ -111,7 +111,7 @@ struct ImageOptions: ParsableArguments {
 
 extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
-/// The options of every subcommand.
+/// The options that all subcommands share.
 struct CommonOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Print only results and errors.")
     var quiet = false

@@ -146,7 +146,7 @@ struct Map: ParsableCommand {
 }
 
 extension Vectors {
-    /// Returns at most `most` rows, evenly spaced.
+    /// Returns at most `most` of the vectors, evenly spaced.
     fileprivate func subsampled(to most: Int) -> Vectors {
         guard names.count > most else { return self }
         let rows = (0..<most).map { $0 * names.count / most }

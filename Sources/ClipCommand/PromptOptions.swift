@@ -33,7 +33,7 @@ struct PromptOptions: ParsableArguments {
         }
     }
 
-    /// Creates a classifier of labels; the embeddings of many labels are cached.
+    /// Creates a classifier of labels; from 256 prompts on, their embeddings are cached on disk.
     func classifier(
         _ model: CLIPModel, _ labels: [String], _ texts: TextOptions
     ) throws -> ZeroShotClassifier {
@@ -42,7 +42,7 @@ struct PromptOptions: ParsableArguments {
             case .imagenet: PromptTemplates.imageNet
             case nil: template.isEmpty ? ["{}"] : template
             }
-        // Encoding a few prompts is faster than looking them up.
+        // Encoding a few prompts is faster than reading them from the cache.
         guard labels.count * prompts.count >= 256 else {
             return try ZeroShotClassifier(
                 model: model, labels: labels, templates: prompts, truncating: texts.truncate)

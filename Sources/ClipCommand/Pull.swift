@@ -46,7 +46,7 @@ struct Pull: ParsableCommand {
         if !common.quiet { note("clip: \(name) is the default model now") }
     }
 
-    /// Downloads a model with a progress bar; Ctrl-C keeps the part that was received.
+    /// Downloads a model with a progress bar; after Ctrl-C, a later call resumes the download.
     static func fetch(
         _ name: String, official: Bool = false, _ common: CommonOptions
     ) throws -> ModelHub.InstalledModel {

@@ -213,7 +213,7 @@ struct Score: ParsableCommand {
         return failures
     }
 
-    /// A scored pair of image and caption.
+    /// A pair of image and caption with its scores.
     private struct Line {
         let image: FilePath
         let text: String

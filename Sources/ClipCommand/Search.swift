@@ -144,7 +144,7 @@ struct Search: ParsableCommand {
         }
     }
 
-    /// Notes why there is no match: the index is empty, or no cosine reaches the threshold.
+    /// Prints why there is no match: the index is empty, or no cosine reaches the threshold.
     private func noteNothingFound() throws {
         guard !common.quiet else { return }
         var nearest = self
@@ -161,7 +161,7 @@ struct Search: ParsableCommand {
             """)
     }
 
-    /// The size and the model of the vectors that were searched.
+    /// The number of vectors that were searched, and the model that made them.
     private struct Searched {
         let count: Int
         let model: String

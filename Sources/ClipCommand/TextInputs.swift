@@ -27,7 +27,7 @@ struct TextFileOptions: ParsableArguments {
         return textFile.flatMap { TextCollection.Format(column: textColumn, of: FilePath($0)) }
     }
 
-    /// The texts of the file; nil if no file is given.
+    /// Opens the file of `--text-file`; nil if the option is not given.
     func open() throws -> TextCollection? {
         try textFile.map {
             try TextCollection(FilePath(argument: $0), format: format ?? .lines)

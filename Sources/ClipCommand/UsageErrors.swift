@@ -12,7 +12,7 @@ enum UsageErrors {
         Clip.configuration.subcommands.map { $0._commandName } + ["help"]
     }
 
-    /// Rejects an unknown subcommand before the parser takes its options for those of `clip`.
+    /// Rejects an unknown subcommand before the parser reads its options as options of `clip`.
     ///
     /// - Throws: `Failure` with status 2 and a suggestion.
     static func checkCommand(in arguments: [String]) throws {
@@ -32,7 +32,7 @@ enum UsageErrors {
         return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
     }
 
-    /// Returns a message that points to the help of the subcommand in the arguments.
+    /// Returns a message with a pointer to the help of the subcommand that the arguments name.
     static func line(_ message: String, _ arguments: [String]) -> String {
         let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
         return "\(plain(message)) (see clip \(named.map { $0 + " " } ?? "")--help)"

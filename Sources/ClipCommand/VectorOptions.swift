@@ -90,8 +90,8 @@ struct Vectors {
 
     /// Creates a classifier of labels with the model that made the vectors.
     ///
-    /// - Throws: `Failure` if the model is unknown and not given, or is another one; `CLIPError` if
-    ///   it cannot be loaded.
+    /// - Throws: `Failure` if the model is neither recorded nor given, or if the given one differs
+    ///   from the recorded one; `CLIPError` if it cannot be loaded.
     func classifier(
         _ labels: [String], _ prompts: PromptOptions, _ texts: TextOptions, _ model: ModelOptions,
         _ common: CommonOptions

@@ -74,7 +74,7 @@ struct Zeroshot: ParsableCommand {
         case jsonl, csv
     }
 
-    /// A field that a WebDataset sample may hold beside its image.
+    /// A field that a WebDataset sample may have in addition to its image.
     enum Column: String, ExpressibleByArgument, CaseIterable {
         case cls, txt, json
     }
@@ -193,7 +193,7 @@ struct Zeroshot: ParsableCommand {
         if job.failures > 0 { throw ExitCode(1) }
     }
 
-    /// Prints the rows of one image in the table of several.
+    /// Prints the table rows of one of several images.
     private static func printRows(
         _ predictions: [Prediction], of image: FilePath, labelWidth: Int
     ) {

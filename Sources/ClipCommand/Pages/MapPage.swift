@@ -11,7 +11,7 @@ struct MapPage {
     let points: [TSNE.Point]
     /// The thumbnails as JPEG files, one per name; nil where there is no image.
     let thumbnails: [[UInt8]?]
-    /// The cluster of each image.
+    /// The index in `clusters` of each image's cluster.
     let assignments: [Int]
     let clusters: [Clusters.Cluster]
     let location: PageLocation
