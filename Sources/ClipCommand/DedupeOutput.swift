@@ -31,8 +31,8 @@ struct DedupeOutput {
     /// True if `--paths` and `-0` print a member of a group.
     ///
     /// The paths may go to a command that deletes files, so images of an index that are similar but
-    /// not duplicates are omitted. For a file of vectors, whose images are not compared, all members
-    /// are printed.
+    /// not duplicates are omitted. For a file of vectors, whose images are not compared, all
+    /// members are printed.
     private func isShown(_ member: DuplicateSearch.Member) -> Bool {
         member.isDuplicate || vectors.images == nil
     }

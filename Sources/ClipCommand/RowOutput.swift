@@ -169,7 +169,7 @@ final class CollectedRows: RowOutput, @unchecked Sendable {
             gate.withLock { _ in
                 guard !isFinished else { return }
                 printLine(object)
-                // After this, the line is not lost if the process is killed.
+                // Complete lines are out even if the process is killed.
                 fflush(stdout)
             }
         } else {

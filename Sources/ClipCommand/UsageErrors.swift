@@ -32,7 +32,7 @@ enum UsageErrors {
         return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
     }
 
-    /// Returns a message with a pointer to the help of the subcommand that the arguments name.
+    /// Returns a message that points to the help of the subcommand in the arguments.
     static func line(_ message: String, _ arguments: [String]) -> String {
         let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
         return "\(plain(message)) (see clip \(named.map { $0 + " " } ?? "")--help)"
