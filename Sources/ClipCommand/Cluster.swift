@@ -106,12 +106,12 @@ struct Clusters {
     struct Cluster {
         /// The rows and their cosines with the centroid, largest cosine first.
         var members: [(row: Int, cosine: Float)] = []
-        /// The best label; nil without labels.
+        /// The label with the largest cosine to the centroid; nil without `--labels`.
         var label: Prediction?
-        /// The unique name on pages; nil without labels.
+        /// The name on pages, unique among the clusters; nil without `--labels`.
         var name: ClusterName?
 
-        /// The remark beside the name on a page that shows `shown` members.
+        /// Returns the remark beside the heading of the cluster; the page shows `shown` members.
         func remark(_ shown: Int) -> String {
             var words = [counted(members.count, "image")]
             if let name { words.append("cosine of the name \(fixed(name.cosine, 3))") }

@@ -85,7 +85,7 @@ struct DedupeOutput {
             rows.isEmpty ? nil : "\(counted(rows.count, "image")) \(rows.count == 1 ? one : many)"
         }
         return [
-            images(names.gone, "is", "are").map { "\($0) gone: run clip index \(folder)" },
+            images(names.gone, "is", "are").map { "\($0) missing: run clip index \(folder)" },
             images(names.links, "is a link", "are links").map {
                 "\($0) (symbolic or hard) and not compared"
             },

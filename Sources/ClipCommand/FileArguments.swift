@@ -25,7 +25,7 @@ extension FileArguments {
     /// - Throws: `Failure` with status 2 for an empty value.
     func checkFileArguments() throws {
         for argument in fileArguments where argument.values.contains("") {
-            throw Failure("\(argument.role) is empty; is a variable unset?", status: 2)
+            throw Failure("\(argument.role) is empty; is a shell variable unset?", status: 2)
         }
     }
 }

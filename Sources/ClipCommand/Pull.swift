@@ -70,7 +70,7 @@ struct Pull: ParsableCommand {
         if !unchecked.isEmpty, !common.quiet {
             bar.clear()
             note(
-                "clip: pull: checked only the size, the server sent no checksum: \(unchecked)"
+                "clip: pull: only the size was checked, the server sent no checksum of \(unchecked)"
             )
         }
         return model

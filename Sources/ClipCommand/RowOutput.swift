@@ -52,7 +52,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private var isFinished = false
     /// The number of rows that an interrupted run has written.
     private let earlierCount: Int
-    /// The number of those rows that match inputs of this run.
+    /// The number of rows of the interrupted run that match inputs of this run.
     private var matchedCount = 0
 
     /// Creates an output for rows.

@@ -104,7 +104,7 @@ struct Search: ParsableCommand {
                 term = Term(weight: current * factor, operand: String(parts[1]))
             }
             if term.operand.allSatisfy(\.isWhitespace) {
-                throw ValidationError("a text of the query is empty; is a variable unset?")
+                throw ValidationError("a text of the query is empty; is a shell variable unset?")
             }
             terms.append(term)
             sign = nil

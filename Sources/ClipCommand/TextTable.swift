@@ -7,7 +7,7 @@ struct TextTable {
         var isNumber = false
         /// The rank in which columns are dropped, smallest first; nil if this one is never dropped.
         var dropOrder: Int?
-        /// The width that the column may be shortened to; nil if it is never shortened.
+        /// The smallest width to which the column may be shortened; nil if it is never shortened.
         var minimumWidth: Int?
         let values: [String]
     }

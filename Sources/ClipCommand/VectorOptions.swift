@@ -64,7 +64,7 @@ struct Vectors {
     /// The model that made the vectors; nil if it is not recorded.
     var origin: (model: ModelRecord, vectors: StoredVectors)?
 
-    /// Returns the vectors without some rows.
+    /// Returns the vectors except those of the given rows.
     func without(_ rows: Set<Int>) -> Vectors {
         guard !rows.isEmpty else { return self }
         let kept = names.indices.filter { !rows.contains($0) }

@@ -65,7 +65,8 @@ import Testing
         #expect(again.status == 0, "\(again.text)")
         #expect(again.output.isEmpty, "\(again.text)")
         #expect(
-            again.errors.contains("1 image is gone: run clip index \(photos)"), "\(again.errors)")
+            again.errors.contains("1 image is missing: run clip index \(photos)"), "\(again.errors)"
+        )
     }
 
     private var names: Set<String> {

@@ -1,7 +1,7 @@
 import Files
 import CLIPSearch
 
-/// Shortens texts in the middle; different texts stay different.
+/// Shortens each text in its middle so that different texts have different results.
 ///
 /// - Parameters:
 ///   - texts: The texts.

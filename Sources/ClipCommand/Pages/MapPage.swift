@@ -3,7 +3,7 @@ import Files
 import CLIPSearch
 import CPages
 
-/// A page with a map of images: a dot or thumbnail for each, which shows and opens the image.
+/// A page with a map of images; a dot or thumbnail for each image previews and opens it.
 struct MapPage {
     let title: String
     let about: [String]
