@@ -129,7 +129,8 @@ import Testing
         expectFailure(
             try clip("dedupe", photos, "--log", "x.jsonl"), status: 2, says: "--move-to")
         expectFailure(
-            try clip("dedupe", photos, "--undo", "x.jsonl"), status: 2, says: "nothing else")
+            try clip("dedupe", photos, "--undo", "x.jsonl"), status: 2,
+            says: "--undo cannot be combined")
         expectFailure(try clip("dedupe"), status: 2, says: "<vectors>")
         #expect(try names.count == 4)
         let terminal = ClipBinary(

@@ -34,7 +34,10 @@ import Testing
         (["encode", "--text-file", "texts.txt", "--errors", "texts.txt"], "--text-file"),
         (["zeroshot", "a.jpg", "--labels", "texts.txt", "--errors", "texts.txt"], "--labels"),
         (["zeroshot", "a.jpg", "b", "c", "--errors", "a.jpg"], "the input a.jpg"),
-        (["similarity", "a.jpg", "--text", "x", "--errors", "b.jpg"], "list of failures"),
+        (
+            ["similarity", "a.jpg", "--text", "x", "--errors", "b.jpg"],
+            "was not written by --errors"
+        ),
         (["score", "--pairs", "pairs.csv", "--errors", "pairs.csv"], "--pairs"),
         (["encode", "a.jpg", "--errors", "photos/.clip-index/e"], "of an index"),
     ])
