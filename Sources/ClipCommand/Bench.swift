@@ -15,25 +15,29 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure the speed of a tower, of preprocessing or of search.",
         discussion: """
-            Times are for a whole batch, after two warm-up runs, without tokenizing and \
-            preprocessing.
+            Times are for a whole batch, after two warm-up runs. The times of the towers exclude \
+            tokenizing and preprocessing.
 
             Examples:
               clip bench --tower image --model tiny --repetitions 3
             """)
 
     @Option(
-        help: "Measure image, text, preprocess (with --image) or search (with --index).")
+        help: """
+            Measure the image or text tower, preprocess (with --image) or search (with --index).
+            """)
     var tower: Tower
 
     @Option(
-        help: ArgumentHelp("Preprocess this image, on one thread.", valueName: "file"),
+        help: ArgumentHelp(
+            "Measure --tower preprocess with the image in FILE, on one thread.", valueName: "file"),
         completion: .file())
     var image: String?
 
     @Option(
         help: ArgumentHelp(
-            "Search the index of this folder for the best 10 images.", valueName: "folder"),
+            "Measure --tower search: find the best 10 images in the index of FOLDER.",
+            valueName: "folder"),
         completion: .directory)
     var index: String?
 

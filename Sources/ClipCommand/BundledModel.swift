@@ -3,7 +3,7 @@ import CLIP
 
 /// The small model built into the binary, for pictograms and simple scenes; see Weights/.
 enum BundledModel {
-    /// The name for `--model`; a file of that name is given as `./tiny`.
+    /// The value of `--model` that selects this model; a file named `tiny` is given as `./tiny`.
     static let name = "tiny"
 
     static let license = "MIT"

@@ -23,8 +23,8 @@ struct Clip: ParsableCommand {
             everything succeeded, 1 if something failed (the rest was done; clip index counts only \
             new failures), 2 for wrong usage, and 130 after Ctrl-C.
 
-            clip --generate-completion-script bash|zsh|fish prints a completion script; the README \
-            says where to install it.
+            clip --generate-completion-script bash|zsh|fish prints a completion script; the \
+            documentation (The command) says where to install it.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
@@ -42,7 +42,7 @@ struct Clip: ParsableCommand {
 
     /// The arguments of the process, with a leading `--version` or `-V` replaced by `version`.
     ///
-    /// The parser's own `--version` would need the version report at every start.
+    /// ArgumentParser's own `--version` would compute the version report at every start.
     private static var arguments: [String] {
         let given = Array(CommandLine.arguments.dropFirst())
         return given.first == "--version" || given.first == "-V"

@@ -22,12 +22,12 @@ struct Cluster: ParsableCommand {
 
     @Option(
         name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
-        help: ArgumentHelp("Make K clusters.", valueName: "k"))
+        help: ArgumentHelp("Divide the images into K clusters.", valueName: "k"))
     var k: Int
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster with the best label of FILE, one per line.",
+            "Name each cluster after the label in FILE that fits it best, one label per line.",
             valueName: "file"),
         completion: .file())
     var labels: String?
@@ -108,12 +108,12 @@ struct Clusters {
     struct Cluster {
         /// The rows and their cosines with the centroid, largest cosine first.
         var members: [(row: Int, cosine: Float)] = []
-        /// The best label; nil without labels.
+        /// The label with the largest cosine to the centroid; nil without `--labels`.
         var label: Prediction?
-        /// The unique name on pages; nil without labels.
+        /// The name on pages, unique among the clusters; nil without `--labels`.
         var name: ClusterName?
 
-        /// The remark beside the name on a page that shows `shown` members.
+        /// Returns the remark beside the heading of the cluster; the page shows `shown` members.
         func remark(_ shown: Int) -> String {
             var words = [counted(members.count, "image")]
             if let name { words.append("cosine of the name \(fixed(name.cosine, 3))") }
@@ -143,7 +143,7 @@ struct Clusters {
     }
 
     let all: [Cluster]
-    /// The cluster of each row.
+    /// The index in `all` of each row's cluster.
     let assignments: [Int]
 
     init(

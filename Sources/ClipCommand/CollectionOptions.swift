@@ -3,31 +3,31 @@ import ArgumentParser
 import CLIP
 import CLIPSearch
 
-/// Options that select the inputs of a collection and say how failures are handled.
+/// Options that select the inputs of a collection and determine how failures are handled.
 struct CollectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Read inputs from FILE, one per line (- is stdin); repeat the option for more.",
+            "Read names of inputs from FILE, one per line; - is standard input; repeat for more.",
             valueName: "file"),
         completion: .file())
     var filesFrom: [String] = []
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Read names in --files-from and standard input as ended by NUL (find -print0).")
+        help: "Read names in --files-from and on standard input as NUL-terminated (find -print0).")
     var isNULTerminated = false
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Process only every Nth input, from the Ith: the part of one of N machines.",
+            "Process only inputs I, I + N, I + 2N, ...: the share of machine I of N.",
             valueName: "i/n"),
         transform: Shard.init(option:))
     var shard: Shard?
 
     @Option(
         help: ArgumentHelp(
-            "Also write failures to FILE as JSON Lines with path and reason.",
+            "Also write the inputs that fail to FILE, as JSON Lines with path and reason.",
             valueName: "file"),
         completion: .file())
     var errors: String?
@@ -69,7 +69,7 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ position: Int) -> Bool { position % count == index - 1 }
     }
 
-    /// True if no option is given that needs a collection rather than one image.
+    /// True if no option is given that applies only to collections, not to a single image.
     var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
 
     /// Returns the sources of images: the arguments, then the lists of `--files-from`.
@@ -90,8 +90,8 @@ struct CollectionOptions: ParsableArguments {
 extension FilePath {
     /// Creates a path with the exact bytes of a command-line argument.
     ///
-    /// Swift replaces bytes that are not UTF-8 with U+FFFD; they are looked up in the raw
-    /// arguments.
+    /// Swift's argument strings have U+FFFD in place of bytes that are not UTF-8. For such an
+    /// argument, the bytes are taken from the raw arguments of the process.
     init(argument: String) {
         if argument.unicodeScalars.contains("\u{FFFD}") {
             for index in 1..<Int(CommandLine.argc) {
@@ -112,16 +112,16 @@ extension FilePath {
     }
 }
 
-/// A job over a collection, with its progress and its failures.
+/// The encoding of a collection of inputs, with its progress and its failures.
 final class CollectionJob {
     let options: CollectionOptions
     private let progress: JobProgress
     private(set) var failures = 0
-    /// The image files of unsupported formats.
+    /// The number of image files of each unsupported format.
     private var skipped = SkippedFormats()
     /// The messages of the first `listLimit` failures.
     private var listed: [String] = []
-    /// The file of `--errors`, which gets every failure.
+    /// The file of `--errors`, to which every failure is written.
     private var log: LineFile?
     /// The number of inputs seen, including those of other shards.
     private var inputCount = 0
@@ -168,7 +168,7 @@ final class CollectionJob {
         progress.advance()
     }
 
-    /// Counts an input that is done, for the progress.
+    /// Counts an input as processed, for the progress line.
     func advance() { progress.advance() }
 
     /// Encodes all images of the sources, in order, and records those that fail.
@@ -231,12 +231,14 @@ final class CollectionJob {
         for line in listed { ClipCommand.report(line) }
         if failures > listed.count {
             let rest = failures - listed.count
-            note("clip: and \(rest) more" + (log == nil ? "; --errors FILE lists all" : ""))
+            note(
+                "clip: and \(rest) more of the inputs failed"
+                    + (log == nil ? "; --errors FILE lists all" : ""))
         }
         try withErrorsFile { _ throws(FileError) in try log?.flush() }
     }
 
-    /// Runs an operation on the file of failures, if there is one, and names it in the error.
+    /// Runs an operation on the file of `--errors`, if given; an error of it names the file.
     private func withErrorsFile(_ body: (FilePath) throws(FileError) -> Void) throws {
         guard let path = options.errors.map({ FilePath(argument: $0) }) else { return }
         do throws(FileError) {

@@ -1,11 +1,11 @@
 import Files
 import CLIPSearch
 
-/// A complete output of `clip encode` that `--resume` names again.
+/// Checks of an output of `clip encode` that is already complete when `--resume` is given.
 enum CompleteOutput {
     /// Rejects a complete output with vectors of another model, precision or normalisation.
     ///
-    /// Other options and the inputs are not recorded, and cannot be compared.
+    /// Other options and the inputs are not compared, because the output does not record them.
     ///
     /// - Parameters:
     ///   - path: The path of the output.

@@ -6,14 +6,18 @@ struct Convert: ParsableCommand {
         abstract: "Convert weights to a safetensors file in OpenAI's layout.",
         usage: "clip convert [<options>] <name|path> <out>",
         discussion: """
-            The file needs no others: its metadata records the activation, the normalisation, the \
-            architecture and the source. Without --dtype, the weights are copied unchanged.
+            The output needs no configuration file: its metadata records the activation, the \
+            normalisation, the architecture and the source. Without --dtype, the weights are \
+            copied unchanged.
 
             Examples:
               clip convert tiny tiny-f16.safetensors --dtype f16
             """)
 
-    @Argument(help: ArgumentHelp("Convert this model.", valueName: "name|path"), completion: .model)
+    @Argument(
+        help: ArgumentHelp(
+            "Convert a model that clip models lists, or a file or folder of weights.",
+            valueName: "name|path"), completion: .model)
     var input: String
 
     @Argument(
@@ -24,7 +28,8 @@ struct Convert: ParsableCommand {
     @Option(help: "Store all weights as f32, f16 or bf16. (default: unchanged)")
     var dtype: NumberFormat?
 
-    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
+    @Option(
+        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
     var activation: Activation?
 
     @OptionGroup var common: CommonOptions

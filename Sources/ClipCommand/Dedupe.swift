@@ -16,11 +16,12 @@ struct Dedupe: ParsableCommand {
             others with cosine, size, path and verdict; an empty line separates groups. The image \
             to keep is the one with the most pixels, then the largest file, then the first path.
 
-            Without --move-to or --delete nothing is changed. Both act only on duplicates, and \
-            read both files again first. A file stays if it has changed since it was indexed, is a \
-            symbolic link, or is reached through one. Each action is logged before and after it in \
-            clip-dedupe-DATE.jsonl, in FOLDER (--move-to) or in the indexed folder (--delete). A \
-            FOLDER inside the indexed one gets a file .clip-ignore, which makes clip skip it.
+            Without --move-to or --delete nothing is changed. Both act only on duplicates; before \
+            each action, the duplicate and the image to keep are read again. A file stays if it \
+            has changed since it was indexed, is a symbolic link, or is reached through one. Each \
+            action is logged before and after it in clip-dedupe-DATE.jsonl, in FOLDER (--move-to) \
+            or in the indexed folder (--delete). A FOLDER inside the indexed one gets a file \
+            .clip-ignore, which makes clip skip it.
 
             Examples:
               clip dedupe .
@@ -38,7 +39,8 @@ struct Dedupe: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Report images with this cosine or more as similar.", valueName: "cosine"))
+            "Report images as similar if the cosine of their vectors is at least COSINE, 0 to 1.",
+            valueName: "cosine"))
     var threshold: Float = 0.97
 
     @Flag(help: "Print only the paths of duplicates, one per line.")
@@ -58,21 +60,25 @@ struct Dedupe: ParsableCommand {
         completion: .directory)
     var moveTo: String?
 
-    @Flag(help: "Delete duplicates, after a question at a terminal; elsewhere it needs --yes.")
+    @Flag(help: "Delete duplicates, after asking at the terminal; without a terminal, give --yes.")
     var delete = false
 
-    @Flag(help: "Let --delete act without asking.")
+    @Flag(help: "Let --delete delete duplicates without asking.")
     var yes = false
 
     @Option(
         help: ArgumentHelp(
-            "Append the log of --move-to or --delete to FILE.", valueName: "file"),
+            """
+            Append the log of --move-to or --delete to FILE. (default: a new file \
+            clip-dedupe-DATE.jsonl)
+            """, valueName: "file"),
         completion: .file())
     var log: String?
 
     @Option(
         help: ArgumentHelp(
-            "Move back the files listed in a log of --move-to; safe to repeat.", valueName: "log"),
+            "Move back the files that the log of a --move-to lists; safe to repeat.",
+            valueName: "log"),
         completion: .file(extensions: ["jsonl"]))
     var undo: String?
 
@@ -92,7 +98,8 @@ struct Dedupe: ParsableCommand {
         }
         if undo != nil {
             guard source == nil, moveTo == nil, !delete else {
-                throw ValidationError("--undo takes a log and nothing else.")
+                throw ValidationError(
+                    "--undo cannot be combined with <vectors>, --move-to or --delete.")
             }
         } else if source == nil {
             throw ValidationError(
@@ -161,7 +168,7 @@ struct Dedupe: ParsableCommand {
         return try search.run(on: found.embeddings).groups.map(DuplicateSearch.Group.init)
     }
 
-    /// True if row `a` is kept rather than row `b`.
+    /// True if image `a` is to be kept rather than image `b`, if they are similar.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
         guard let images = vectors.images else { return a < b }
         func key(_ row: Int) -> (Int, Int) {

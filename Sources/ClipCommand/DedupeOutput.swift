@@ -30,8 +30,9 @@ struct DedupeOutput {
 
     /// True if `--paths` and `-0` print a member of a group.
     ///
-    /// The paths may go to a command that deletes files, so similar images of an index are omitted.
-    /// A file of vectors gives no verdicts, so all members are printed.
+    /// The paths may go to a command that deletes files, so images of an index that are similar but
+    /// not duplicates are omitted. For a file of vectors, whose images are not compared, all
+    /// members are printed.
     private func isShown(_ member: DuplicateSearch.Member) -> Bool {
         member.isDuplicate || vectors.images == nil
     }
@@ -77,15 +78,17 @@ struct DedupeOutput {
         }
     }
 
-    /// Returns a line for each reason why images of an index are omitted.
+    /// Returns a message for each reason for which images of an index are not compared.
     static func omissions(_ names: IndexedNames?, _ vectors: Vectors) -> [String] {
         guard let names, let folder = vectors.index?.folder else { return [] }
         func images(_ rows: Set<Int>, _ one: String, _ many: String) -> String? {
             rows.isEmpty ? nil : "\(counted(rows.count, "image")) \(rows.count == 1 ? one : many)"
         }
         return [
-            images(names.gone, "is", "are").map { "\($0) gone: run clip index \(folder)" },
-            images(names.links, "is a link", "are links").map { "\($0), left out" },
+            images(names.gone, "is", "are").map { "\($0) missing: run clip index \(folder)" },
+            images(names.links, "is a link", "are links").map {
+                "\($0) (symbolic or hard) and not compared"
+            },
         ].compactMap(\.self)
     }
 

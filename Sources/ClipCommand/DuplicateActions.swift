@@ -117,7 +117,7 @@ struct DuplicateActions {
         if !errors.isEmpty { throw ExitCode(1) }
     }
 
-    /// Reports each error on a line of its own, but all changed files on one.
+    /// Reports each error on a line of its own, but all changed files on one line.
     private static func report(_ errors: [RemovalError]) {
         var changed: [RemovalError] = []
         for error in errors {
@@ -134,7 +134,7 @@ struct DuplicateActions {
         }
     }
 
-    /// Rejects an existing file of `--log` that is not a log.
+    /// Rejects an existing file of `--log` that `clip dedupe` has not written.
     ///
     /// - Throws: `Failure` with status 2 for such a file.
     static func check(log: FilePath) throws {
@@ -159,7 +159,8 @@ struct DuplicateActions {
             ClipCommand.report(
                 """
                 \(count) \(count == 1 ? "line" : "lines") of \(log) \(DedupeOutput.isOrAre(count)) \
-                damaged, the first is line \(first); files named only there are not put back
+                damaged, the first is line \(first); files that only damaged lines name are not \
+                put back
                 """)
         }
         if !isQuiet {

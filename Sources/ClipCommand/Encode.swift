@@ -18,9 +18,11 @@ struct Encode: ParsableCommand {
             an installed model, for example from clip pull ViT-B/32.
 
             --hidden-states writes the text tower's hidden states at all 77 positions, [texts, 77, \
-            width], as conditioning for diffusion models; add --tokenizer hf. Stable Diffusion 1: \
-            last --padding 49407. Stable Diffusion 2: penultimate --padding 0. SDXL: penultimate \
-            --no-final-norm, with --padding 49407 for its ViT-L/14 and 0 for its ViT-bigG/14.
+            width], as conditioning for diffusion models. Use --tokenizer hf with:
+              Stable Diffusion 1: --hidden-states last --padding 49407
+              Stable Diffusion 2: --hidden-states penultimate --padding 0
+              SDXL, ViT-L/14: --hidden-states penultimate --no-final-norm --padding 49407
+              SDXL, ViT-bigG/14: --hidden-states penultimate --no-final-norm --padding 0
 
             Examples:
               clip encode bike.jpg
@@ -53,7 +55,10 @@ struct Encode: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Write to a .jsonl, .json or .npy file, or to a folder.", valueName: "file|folder/"),
+            """
+            Write the vectors to a .jsonl, .json or .npy file, or to a folder of .npy files. \
+            (default: standard output)
+            """, valueName: "file|folder/"),
         completion: .file())
     var output: String?
 
@@ -63,7 +68,7 @@ struct Encode: ParsableCommand {
             "Write N rows per shard of a folder. (default: 100000)", valueName: "n"))
     var shardSize: Int?
 
-    @Flag(help: "Continue an interrupted run; needs the same options.")
+    @Flag(help: "Continue an interrupted run that had the same options.")
     var resume = false
 
     @Flag(help: "Write vectors as the model computes them, without L2 normalisation.")
@@ -89,7 +94,7 @@ struct Encode: ParsableCommand {
         try collection.checkStandardInput(inputs + [texts.textFile])
         if hidden.hiddenStates != nil && (hasImages || resume || chosenFormat == .shards) {
             throw ValidationError(
-                "--hidden-states takes only texts, writes one file and cannot be resumed.")
+                "--hidden-states cannot be combined with images, --resume or an output in shards.")
         }
         if hidden.hiddenStates != nil && noNormalize {
             throw ValidationError(
@@ -126,7 +131,7 @@ struct Encode: ParsableCommand {
         try checkOutput(format)
         noteTexts()
         var captions = try texts.open()
-        // Only a regular file keeps vectors; a device or a pipe does not.
+        // Vectors are stored only in a file or folder, not in a device or a pipe.
         let isKept = output.map { !isStandardOutput($0) && mayBeReplaced($0) } ?? false
         let use = isKept ? ModelUse.record(output ?? "") : .answer
         let model = try self.model.load(textOptions, images, common, for: use)
@@ -216,7 +221,7 @@ struct Encode: ParsableCommand {
     }
 
     static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: rows of this .npy have no names, and \(failures) would be missing"
+        "nothing is written: \(failures) of the inputs failed, and this output needs a row for each"
     }
 
     /// Rejects an output whose suffix contradicts the format, or that cannot be written.
@@ -242,7 +247,7 @@ struct Encode: ParsableCommand {
                 + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
-    /// Prints a note on giving several texts, if an input looks like a text.
+    /// Notes how to give several texts, if `--text` is used and an input looks like another text.
     private func noteTexts() {
         guard let first = text.first, let word = inputs.first(where: InputHints.isText) else {
             return
@@ -254,7 +259,7 @@ struct Encode: ParsableCommand {
             """)
     }
 
-    /// Opens the output for rows.
+    /// Opens the output that the rows are written to.
     private func makeRows(
         _ format: Format, _ model: CLIPModel
     ) throws -> any RowOutput & Sendable {
@@ -293,7 +298,7 @@ struct Encode: ParsableCommand {
             model: try self.model.name())
     }
 
-    /// The model and options that determine the vectors, as JSON, to recognise a resumed job.
+    /// Returns the model and options that determine the vectors, as JSON; `--resume` compares them.
     private func description(of model: CLIPModel) -> String {
         let options = JSONValue.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),

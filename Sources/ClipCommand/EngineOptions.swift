@@ -6,8 +6,9 @@ struct EngineOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Multiply matrices with native, blas or blas-fast (varies with the batch). (default: \
-            CLIP_ENGINE, else the faster of native and blas)
+            Multiply matrices with clip's own kernels (native), BLAS (blas), or BLAS in a mode \
+            whose last bits depend on the batch (blas-fast). (default: CLIP_ENGINE, else the \
+            faster of native and blas)
             """, valueName: "engine"))
     var engine: Engine?
 

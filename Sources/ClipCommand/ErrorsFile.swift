@@ -1,15 +1,15 @@
 import Files
 import CLIPSearch
 
-/// The FILE of --errors, which a command replaces: checked before any work is done.
+/// Checks of the FILE of `--errors`, which a command replaces, made before any work is done.
 enum ErrorsFile {
-    /// Refuses a FILE that is not the list of an earlier run, or that the command reads or writes
-    /// itself.
+    /// Rejects a FILE that exists and was not written by `--errors`, or that the command reads or
+    /// writes for another purpose.
     ///
     /// A device, a pipe or an open descriptor is accepted.
     ///
     /// - Parameters:
-    ///   - path: The FILE; nil if the option is not given.
+    ///   - path: The FILE; nil if `--errors` is not given.
     ///   - others: The other files of the command line, each with its option or its role for the
     ///     message.
     /// - Throws: `Failure` with status 2 if the file cannot be written or may not be replaced.
@@ -23,14 +23,14 @@ enum ErrorsFile {
         let file = status(of: path)
         if (path + "/" + absolutePath(resolved(path))).split(separator: "/").contains(".clip-index")
         {
-            throw refuse("the files of an index are not replaced")
+            throw refuse("it is in the .clip-index folder of an index")
         }
         for (role, other) in others {
             guard let other, other != "-", isSame(path, file, other) else { continue }
             throw refuse("it is the same file as \(role)")
         }
         if let file, file.size > 0, !isListOfFailures(path) {
-            throw refuse("the file exists and is not a list of failures of an earlier run")
+            throw refuse("the file exists and was not written by --errors")
         }
     }
 
@@ -47,7 +47,7 @@ enum ErrorsFile {
         try? FileStatus(path: FilePath(argument: path).bytes)
     }
 
-    /// True if the first line is an object as this program writes it for a failure.
+    /// True if the first line is a JSON object with path and reason, as `--errors` writes it.
     private static func isListOfFailures(_ path: String) -> Bool {
         let file = try? InputFile(path: FilePath(argument: path).bytes)
         guard let beginning = try? file?.peek(1 << 16) else { return false }
@@ -58,12 +58,12 @@ enum ErrorsFile {
 }
 
 extension CollectionOptions {
-    /// Refuses an --errors FILE that would replace something else.
+    /// Rejects a FILE of `--errors` that would replace another file.
     ///
     /// - Parameters:
     ///   - inputs: Images, folders and archives of the command line.
     ///   - others: The other files of the command line, each with its option.
-    /// - Throws: `Failure` with status 2.
+    /// - Throws: `Failure` with status 2 for such a FILE.
     func checkErrors(
         inputs: [String], others: [(role: String, path: String?)] = []
     ) throws {

@@ -6,7 +6,7 @@ protocol FileArguments: ParsableCommand {
     var fileArguments: [FileArgument] { get }
 }
 
-/// The values of an option or argument, and its name for messages; nil values are not given.
+/// An option or argument: its name for messages and its values, nil where none is given.
 struct FileArgument {
     let role: String
     let values: [String?]
@@ -25,7 +25,7 @@ extension FileArguments {
     /// - Throws: `Failure` with status 2 for an empty value.
     func checkFileArguments() throws {
         for argument in fileArguments where argument.values.contains("") {
-            throw Failure("\(argument.role) is empty; is a variable unset?", status: 2)
+            throw Failure("\(argument.role) is empty; is a shell variable unset?", status: 2)
         }
     }
 }
@@ -37,7 +37,7 @@ extension CollectionOptions {
 
     /// Rejects a command line that reads standard input (-) more than once.
     ///
-    /// - Parameter others: The inputs, and the files of labels or texts.
+    /// - Parameter others: The other arguments that may be `-`: inputs, files of labels or texts.
     /// - Throws: `ValidationError` for such a command line.
     func checkStandardInput(_ others: [String?]) throws {
         guard (filesFrom + others).count(where: { $0 == "-" }) > 1 else { return }

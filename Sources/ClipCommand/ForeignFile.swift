@@ -10,7 +10,7 @@ import CLIPSearch
 
 /// Recognises files that are not weights by their first bytes.
 enum ForeignFile {
-    /// Returns a description of the kind of file; nil if it may be weights.
+    /// Returns the kind of a file, such as "a JPEG image"; nil if it may be weights.
     static func kind(of path: String) -> String? {
         let bytes = firstBytes(of: path, count: 24)
         func starts(_ prefix: [UInt8]) -> Bool { bytes.starts(with: prefix) }

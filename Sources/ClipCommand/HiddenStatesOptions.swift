@@ -5,7 +5,11 @@ import Files
 
 /// Options for hidden states, which `clip encode` can write in place of embeddings.
 struct HiddenStatesOptions: ParsableArguments {
-    @Option(help: "Write the text tower's hidden states after the last or penultimate block.")
+    @Option(
+        help: """
+            Write hidden states of texts instead of embeddings: the output of the text tower's \
+            last or penultimate block.
+            """)
     var hiddenStates: HiddenStates.Layer?
 
     @Flag(help: "Skip the final LayerNorm of --hidden-states.")
@@ -14,7 +18,9 @@ struct HiddenStatesOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Pad the texts of --hidden-states with ID. (default: 0; 49407 for hf)",
+            """
+            Pad the texts of --hidden-states with token ID. (default: 0; 49407 with --tokenizer hf)
+            """,
             valueName: "id"))
     var padding: Int?
 

@@ -2,12 +2,12 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// Hints about options and subcommands, added to errors of the libraries, which know neither.
+/// Hints at options and subcommands that help, for errors of the libraries, which know neither.
 enum Hints {
     /// Returns the message of an error, with its hint at the end.
     static func line(_ error: any Error) -> String { line("\(error)", hint(for: error)) }
 
-    /// Returns the message of a failed image of an index, with its hint at the end.
+    /// Returns the message of an image that could not be indexed, with its hint at the end.
     static func line(_ failure: IndexUpdate.Failure) -> String {
         line(failure.reason, failure.exceededLimit.map(hint))
     }
@@ -31,8 +31,8 @@ enum Hints {
     private static func hint(for error: CLIPError) -> String? {
         switch error {
         case .unreadableFile(_, let reason) where reason.hasSuffix(ImageCollection.foundNULs):
-            "give -0 if names end with NUL"
-        case .textTooLong: "shorten it, or give --truncate"
+            "give -0 if the names are NUL-terminated"
+        case .textTooLong: "shorten the text, or give --truncate"
         case .unknownActivation:
             """
             give --activation quickgelu (OpenAI's weights and a few others) or --activation gelu \
@@ -64,8 +64,8 @@ enum Hints {
             "run clip pull \(name), or give --model \(BundledModel.name), which is built in"
         case .offline(let name):
             """
-            unset it and run clip pull \(name), or give --model \(BundledModel.name), which is \
-            built in
+            unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
+            which is built in
             """
         default: nil
         }

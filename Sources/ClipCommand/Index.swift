@@ -16,12 +16,12 @@ struct Index: ParsableCommand {
             Encodes all images in the folder and its subfolders, and stores their vectors in \
             .clip-index in the folder. Run it again after changes: it encodes new and changed \
             images, recognises moved ones by their content, and removes deleted ones. It can be \
-            interrupted at any time. Images in folders that cannot be listed, or behind links that \
-            lead nowhere (an unmounted disk), stay in the index.
+            interrupted at any time. Images in folders that cannot be listed, or behind dangling \
+            links (an unmounted disk), stay in the index.
 
             Unreadable images are listed, with exit status 1. Later runs retry those that may have \
-            become readable (permissions, memory, limits), and list and count only new failures. \
-            --list-errors prints all of them.
+            become readable (permissions, memory, limits), and list only images that fail for the \
+            first time. --list-errors prints all unreadable images.
 
             Without --model, a new index needs an installed model, for example from clip pull \
             ViT-B/32. The index records its model and the model's options; later runs and searches \
@@ -38,17 +38,17 @@ struct Index: ParsableCommand {
     @Flag(help: "Build a new index, for example with another model, then replace the old one.")
     var rebuild = false
 
-    @Flag(help: "Check the index for damage, and compare every file with it by content.")
+    @Flag(help: "Check the index for damage, and read every image to find changes of its content.")
     var verify = false
 
     @Option(
         help: ArgumentHelp(
-            "Write all known failures to FILE as JSON Lines with path and reason.",
+            "Write all unreadable images, old and new, to FILE as JSON Lines (path, reason).",
             valueName: "file"),
         completion: .file())
     var errors: String?
 
-    @Flag(help: "Only print the images that could not be read.")
+    @Flag(help: "Print the images that earlier runs could not read, and do not update the index.")
     var listErrors = false
 
     @Flag(help: "Print a JSON summary; with --list-errors, JSON Lines of the failures.")

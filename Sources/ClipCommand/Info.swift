@@ -12,10 +12,13 @@ struct Info: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Describe this model.", valueName: "name|path"), completion: .model)
+        help: ArgumentHelp(
+            "Describe a model that clip models lists, or a file or folder of weights.",
+            valueName: "name|path"), completion: .model)
     var name: String
 
-    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
+    @Option(
+        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
     var activation: Activation?
 
     @Flag(help: "Print JSON.")

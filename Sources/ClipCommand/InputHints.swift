@@ -8,7 +8,7 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Hints for inputs that cannot be read directly.
+/// Checks for inputs that `clip` cannot read, such as URLs, with advice on how to read them.
 enum InputHints {
     static let imageSuffixes: Set<String> = [
         "avif", "bmp", "gif", "heic", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp",
@@ -19,11 +19,11 @@ enum InputHints {
         "zst": "zstdcat", "tzst": "zstdcat",
     ]
 
-    /// Rejects URLs and compressed archives with a command that makes them readable.
+    /// Rejects URLs and compressed archives; the error has a command that fetches or unpacks them.
     ///
     /// - Parameters:
     ///   - inputs: The inputs of the command line.
-    ///   - command: The subcommand that accepts such an input as `-`; nil if none does.
+    ///   - command: The subcommand that can read the content from standard input; nil if none can.
     /// - Throws: `ValidationError` for such an input.
     static func check(_ inputs: [String], streamedBy command: String?) throws {
         for input in inputs {

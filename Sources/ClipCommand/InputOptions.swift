@@ -18,7 +18,10 @@ struct TokenizerOptions: ParsableArguments {
     @Option(
         name: .customLong("tokenizer"),
         help: ArgumentHelp(
-            "Clean and tokenize texts as openai, open_clip or hf (transformers) does.",
+            """
+            Clean and tokenize texts like OpenAI's code (openai), open_clip, or Hugging Face \
+            transformers (hf).
+            """,
             valueName: "rules"))
     var rules: BPETokenizer.Rules = .openAI
 
@@ -30,12 +33,18 @@ extension BPETokenizer.Rules: ExpressibleByArgument {}
 /// Options for decoding and preprocessing images.
 struct ImageOptions: ParsableArguments {
     @Flag(
-        help: "Ignore EXIF orientation and clip 16-bit grey at 255, as OpenAI's Python does.")
+        help: """
+            Decode images like OpenAI's Python code: ignore the EXIF orientation, and clip values \
+            of 16-bit grey at 255.
+            """)
     var reference = false
 
     @Option(
         help: ArgumentHelp(
-            "Resize and crop as openai or hf (transformers with Pillow) does.",
+            """
+            Resize and crop images like OpenAI's code (openai), or like Hugging Face transformers \
+            with Pillow (hf).
+            """,
             valueName: "rules"))
     var preprocess: ImagePreprocessor.Rules = .openAI
 
@@ -43,7 +52,10 @@ struct ImageOptions: ParsableArguments {
     var allowTruncated = false
 
     @Option(
-        help: "Decode exactly, or fast: large JPEGs at reduced size (cosine 0.999 or more).")
+        help: """
+            Decode images at full size (exact), or large JPEGs at reduced size (fast; the cosine \
+            to exact is 0.999 or more).
+            """)
     var decode: Decoding = .exact
 
     @Option(
@@ -54,7 +66,7 @@ struct ImageOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Limit the memory for decoding, shared by all threads, to MB megabytes.",
+            "Limit the memory that all threads together use to decode images to MB megabytes.",
             valueName: "mb"))
     var imageMemory = RGBImage.defaultMemoryLimit / 1_000_000
 
@@ -99,7 +111,7 @@ struct ImageOptions: ParsableArguments {
 
 extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
-/// The options of every subcommand.
+/// The options that all subcommands share.
 struct CommonOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Print only results and errors.")
     var quiet = false

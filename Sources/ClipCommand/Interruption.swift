@@ -10,16 +10,16 @@ import Synchronization
     import Darwin
 #endif
 
-/// The handling of Ctrl-C (SIGINT) and SIGTERM during jobs that keep their results.
+/// The handling of Ctrl-C (SIGINT) and SIGTERM during jobs that save partial results.
 ///
-/// One line on standard error states what is kept and how to continue. Then the process ends as
-/// the signal ends it. The signals are blocked, and a thread of its own waits for them, because a
-/// signal handler may call few functions.
+/// One line on standard error states what is saved and how to continue. Then the signal ends the
+/// process, as if it had not been handled. The signals are blocked, and a dedicated thread waits
+/// for them, because a signal handler may call only async-signal-safe functions.
 enum Interruption {
     private struct State {
         /// The `keep` closures of the running jobs, the innermost last.
         var jobs: [@Sendable () -> String?] = []
-        /// A signal has come, and the process is about to end.
+        /// True if a signal has arrived during a job, so that the process is about to end.
         var isEnding = false
     }
 
@@ -44,14 +44,14 @@ enum Interruption {
                 return state.isEnding
             }
             // The job has ended because of the signal, or at the same moment. Its error would be a
-            // second line beside the one about what is kept, so this thread waits for the end of
+            // second line beside the one about what is saved, so this thread waits for the end of
             // the process.
             while isEnding { pause() }
         }
         return try body()
     }
 
-    /// Starts the thread that waits for signals; without a job, they end the process as usual.
+    /// Starts the thread that waits for signals; while no job runs, they end the process at once.
     ///
     /// Call it before any other thread starts, because the system delivers a signal to any thread
     /// that does not block it.
@@ -61,24 +61,24 @@ enum Interruption {
             return !isWaiting
         }
         guard isFirst else { return }
-        // A signal that is ignored, as nohup has it, stays so.
+        // A signal that is ignored, as under nohup, stays ignored.
         let handled = [SIGINT, SIGTERM].filter { !isIgnored(signal: $0) }
         guard !handled.isEmpty else { return }
-        // Threads that are made from here on have this mask too.
+        // Threads that are started from here on inherit this mask.
         var set = signalSet(handled)
         pthread_sigmask(SIG_BLOCK, &set, nil)
         let isStarted = startBackgroundThread {
             var set = signalSet(handled)
             var number: Int32 = 0
             while sigwait(&set, &number) != 0 {}
-            // A second signal does not wait for what is done about the first.
+            // A second signal ends the process without waiting for `keep`.
             let keep = state.withLock { state in
                 state.isEnding = !state.jobs.isEmpty
                 return state.jobs.last
             }
             end(by: number, after: keep, set)
         }
-        // Without a thread a signal ends the process at once.
+        // Without the thread, a signal ends the process at once.
         if !isStarted { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
     }
 
@@ -98,7 +98,7 @@ enum Interruption {
         raise(again, set)
     }
 
-    /// Ends the process as a signal does that nobody waits for: a shell sees 128 and its number.
+    /// Ends the process by the default action of a signal; a shell then sees 128 plus its number.
     private static func raise(_ number: Int32, _ set: sigset_t) {
         var set = set
         pthread_sigmask(SIG_UNBLOCK, &set, nil)

@@ -23,11 +23,12 @@ final class JobProgress {
         self.isQuiet = isQuiet
     }
 
-    /// Starts the clock, and counts the inputs in the background if that needs no reading.
+    /// Starts the clock, and counts the inputs in the background, unless archives or standard input
+    /// would have to be read for it.
     ///
     /// - Parameters:
     ///   - sources: The sources of inputs.
-    ///   - share: The number of shards; one in `share` inputs belongs to the job.
+    ///   - share: The number of shards; the job processes one in `share` inputs.
     func count(_ sources: [ImageCollection.Source], share: Int = 1) {
         start()
         guard !isQuiet else { return }
@@ -45,13 +46,13 @@ final class JobProgress {
         lastShown = errorsAreTerminal ? nil : begin
     }
 
-    /// Counts an input that is done.
+    /// Counts an input as processed.
     func advance() {
         done += 1
         show()
     }
 
-    /// Counts an input that an earlier run has done.
+    /// Counts an input as processed by an earlier run.
     func skip() {
         skipped += 1
         show()
@@ -74,7 +75,7 @@ final class JobProgress {
         if !isQuiet { note("clip: \(name): \(text)") }
     }
 
-    /// Removes the progress line.
+    /// Removes the progress line from the terminal.
     func finish() { line.clear() }
 
     /// Returns a line such as "encode  45 %  900 of 2000  35.2 a second  0:31 left".

@@ -23,8 +23,8 @@ enum Labels {
         if let label = firstDuplicate(labels), !common.quiet {
             note(
                 """
-                clip: warning: \(name) has "\(label)" more than once; equal labels share their \
-                probability
+                clip: warning: \(name) has "\(label)" more than once; the probability is divided \
+                among equal labels
                 """)
         }
         return labels
@@ -41,7 +41,7 @@ enum Labels {
         }
         if let index = labels.firstIndex(where: { $0.allSatisfy(\.isWhitespace) }) {
             throw Failure(
-                "label \(index + 1) is empty; is a variable unset?", status: 2)
+                "label \(index + 1) is empty; is a shell variable unset?", status: 2)
         }
         if let label = firstDuplicate(labels) {
             throw Failure("the label \"\(label)\" is given twice", status: 2)

@@ -28,13 +28,16 @@ struct Map: ParsableCommand {
     @Option(
         name: [.customShort("k"), .customLong("clusters")], parsing: .unconditional,
         help: ArgumentHelp(
-            "Colour the images by K clusters. (default: 12, at most one per image)",
+            """
+            Divide the images into K clusters, and give each a colour. (default: 12, or the number \
+            of images if that is smaller)
+            """,
             valueName: "k"))
     var k: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster with the best label of FILE, one per line.",
+            "Name each cluster after the label in FILE that fits it best, one label per line.",
             valueName: "file"),
         completion: .file())
     var labels: String?
@@ -42,14 +45,14 @@ struct Map: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Set the perplexity of t-SNE, about the number of neighbours per image.",
+            "Set the perplexity of t-SNE, about the number of neighbours per image: 1 to 1000.",
             valueName: "n"))
     var perplexity: Double = 30
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Draw at most N images, evenly spaced in the index.",
+            "Draw at most N images, evenly spaced in the index if it has more.",
             valueName: "n"))
     var most = 10_000
 
@@ -143,7 +146,7 @@ struct Map: ParsableCommand {
 }
 
 extension Vectors {
-    /// Returns at most `most` rows, evenly spaced.
+    /// Returns at most `most` of the vectors, evenly spaced.
     fileprivate func subsampled(to most: Int) -> Vectors {
         guard names.count > most else { return self }
         let rows = (0..<most).map { $0 * names.count / most }

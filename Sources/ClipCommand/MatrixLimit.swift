@@ -1,4 +1,4 @@
-/// Limits on matrices of cosines and of vectors, which are held in memory.
+/// Limits on the size of matrices of cosines and of vectors, since they must fit into memory.
 enum MatrixLimit {
     /// The largest number of cosines in memory.
     static let cells = 100_000_000

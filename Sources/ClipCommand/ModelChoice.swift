@@ -24,8 +24,8 @@ struct ModelChoice {
         case demonstration
     }
 
-    /// Runs a closure that uses the model; adds to its error that the name comes from `CLIP_MODEL`,
-    /// if it does.
+    /// Runs a closure that uses the model; if the name comes from `CLIP_MODEL`, an error of the
+    /// closure says so.
     func explaining<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -39,21 +39,22 @@ struct ModelChoice {
 
 /// The use of a command's result, which decides whether the demonstration model is acceptable.
 enum ModelUse {
-    /// A result that is printed and read at once: the demonstration model is acceptable.
+    /// A result that is only printed: the demonstration model is acceptable.
     case answer
-    /// A result that is kept, such as an index: needs a model that the user chose or installed.
+    /// A result that is stored, such as an index: it needs a model that the user chose or
+    /// installed. The value names the result in messages.
     case record(String)
 }
 
 /// The model that is used if neither `--model` nor `CLIP_MODEL` names one.
 enum DefaultModel {
-    /// The model used if no default is stored.
+    /// The model used if no default is stored and it is installed.
     static let recommended = "ViT-B/32"
 
     /// The path of the file with the name stored by `clip pull NAME --default`.
     static var file: String { ModelHub().home + "/default-model" }
 
-    /// Returns the stored name; nil if there is none.
+    /// Returns the name of the stored default model; nil if there is none.
     static func stored() throws -> String? {
         guard FileManager.default.fileExists(atPath: file) else { return nil }
         let line = try readLines(file).first ?? ""
@@ -61,7 +62,7 @@ enum DefaultModel {
         return name.isEmpty ? nil : name
     }
 
-    /// Stores a name atomically.
+    /// Stores the name of the default model, atomically.
     static func store(_ name: String) throws {
         do {
             try FileManager.default.createDirectory(
@@ -94,11 +95,11 @@ enum DefaultModel {
         return ModelChoice(name: name, origin: .storedDefault)
     }
 
-    /// The note that the demonstration model is used.
+    /// The message that the demonstration model is used, and why.
     static var demonstrationNote: String {
         """
         clip: using tiny, a demonstration model for pictograms, because \(recommended) is not \
-        installed; run clip pull \(recommended) for a real one
+        installed; for photographs, run clip pull \(recommended)
         """
     }
 
@@ -106,8 +107,8 @@ enum DefaultModel {
     static func refusal(toKeep what: String) -> Failure {
         return Failure(
             """
-            no model for \(what): \(recommended) is not installed; run clip pull \(recommended), \
-            or give --model tiny to use the demonstration model
+            no model chosen for \(what), and \(recommended) is not installed: run clip pull \
+            \(recommended), or give --model tiny to use the demonstration model
             """, status: 2)
     }
 }

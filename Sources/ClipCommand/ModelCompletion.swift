@@ -87,7 +87,7 @@ enum ModelCompletion {
         return home + path.dropFirst()
     }
 
-    /// Returns a shell word without backslashes and the opening quotation mark.
+    /// Returns a shell word without the backslashes that escape and the opening quotation mark.
     private static func unquoted(_ word: String) -> String {
         var text = ""
         var isEscaped = false

@@ -13,7 +13,7 @@ struct ThreadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Use N threads. (default: CLIP_THREADS, else all cores)", valueName: "n"))
+            "Compute with N threads. (default: CLIP_THREADS, else all cores)", valueName: "n"))
     var threads: Int?
 
     func validate() throws {
@@ -28,7 +28,7 @@ struct ThreadOptions: ParsableArguments {
     func wanted() throws -> Int? {
         guard threads == nil, let text = Environment["CLIP_THREADS"] else { return threads }
         guard let number = Int(text), number > 0 else {
-            throw Failure("CLIP_THREADS must be a number of threads, not \"\(text)\"", status: 2)
+            throw Failure("CLIP_THREADS must be a positive integer, not \"\(text)\"", status: 2)
         }
         return number
     }
@@ -40,13 +40,14 @@ struct ModelOptions: ParsableArguments {
         name: [.customShort("m"), .long],
         help: ArgumentHelp(
             """
-            Use a model of clip models, a hub repository, or a file or folder of weights. \
-            (default: CLIP_MODEL, else that of clip pull --default, else ViT-B/32 if installed, \
-            else tiny)
+            Use this model: a name that clip models lists, a Hugging Face repository (owner/name), \
+            or a file or folder of weights. (default: CLIP_MODEL, else the model set with clip \
+            pull --default, else ViT-B/32 if installed, else tiny)
             """, valueName: "name|path"), completion: .model)
     var model: String?
 
-    @Option(help: "Set the activation, quickgelu or gelu, if no configuration file names it.")
+    @Option(
+        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
     var activation: Activation?
 
     @Option(
@@ -57,8 +58,8 @@ struct ModelOptions: ParsableArguments {
         parsing: .unconditional,
         help: ArgumentHelp(
             """
-            Run a ViT at R pixels, with interpolated positional embeddings. (default: the model's \
-            own)
+            Resize images to R x R pixels instead of the model's resolution, and interpolate the \
+            positional embeddings; vision transformers only.
             """, valueName: "r"))
     var resolution: Int?
 
@@ -89,7 +90,7 @@ struct ModelOptions: ParsableArguments {
         return try DefaultModel.choose()
     }
 
-    /// Returns the name of the model for outputs.
+    /// Returns the model's name, as outputs record it.
     func name() throws -> String { try choice().name }
 
     /// Loads the model with the tokenizer and the preprocessing of the options.
@@ -103,8 +104,8 @@ struct ModelOptions: ParsableArguments {
 
     /// Loads the model with the precision, resolution and engine of the options.
     ///
-    /// - Throws: `Failure` with status 2 if the result is kept and only the demonstration model is
-    ///   available.
+    /// - Throws: `Failure` with status 2 if the result is to be stored, no model is named, and the
+    ///   recommended one is not installed.
     func load(_ common: CommonOptions, for use: ModelUse = .answer) throws -> CLIPModel {
         let threads = try threading.wanted()
         let choice = try choice()
@@ -130,14 +131,14 @@ struct ModelOptions: ParsableArguments {
             let activation = model.configuration.activation.rawValue
             note(
                 """
-                clip: assuming activation \(activation): the file has the name of OpenAI's \
+                clip: assuming activation \(activation), because the file is named like OpenAI's \
                 \(official.rawValue)
                 """)
         }
         return model
     }
 
-    /// Returns the preprocessing of the chosen model, whose activation may be unknown.
+    /// Returns the preprocessing of the chosen model, even if its activation is unknown.
     func preprocessor(_ common: CommonOptions) throws -> ImagePreprocessor {
         let choice = try choice()
         let model = try choice.explaining {
@@ -147,7 +148,7 @@ struct ModelOptions: ParsableArguments {
             ?? model.preprocessor
     }
 
-    /// Loads a model for inspection; an unknown activation is no error.
+    /// Loads a model for inspection; if its activation is unknown, it gets GELU.
     static func inspect(
         _ name: String, activation: Activation?, _ common: CommonOptions
     ) throws -> (model: CLIPModel, isActivationKnown: Bool) {
@@ -161,7 +162,7 @@ struct ModelOptions: ParsableArguments {
     /// True if `--model` or `CLIP_MODEL` names a model.
     var isGiven: Bool { model != nil || Environment["CLIP_MODEL"] != nil }
 
-    /// The smallest address space, in bytes, in which every command can run its smallest model.
+    /// The address space, in bytes, that commands need to run the smallest model.
     private static let leastAddressSpace = 150_000_000
 
     /// Checks the limit on the address space.
@@ -183,12 +184,12 @@ struct ModelOptions: ParsableArguments {
     /// - Parameters:
     ///   - name: The path of weights, or a name that `clip models` lists.
     ///   - activation: The activation; nil to read it from the configuration.
-    ///   - common: The options of every subcommand.
+    ///   - common: The options that all subcommands share.
     ///   - threads: The number of threads; all cores if nil.
     ///   - mayFetch: True to download missing weights if standard error is a terminal.
     /// - Returns: The model.
-    /// - Throws: `Failure` if the file is not one of weights; `HubError` if the name is unknown or
-    ///   not installed; `CLIPError` if the weights cannot be loaded.
+    /// - Throws: `Failure` if the file is of another kind, such as an image; `HubError` if the name
+    ///   is unknown or not installed; `CLIPError` if the weights cannot be loaded.
     static func open(
         _ name: String, activation: Activation?, _ common: CommonOptions, threads: Int? = nil,
         mayFetch: Bool = true
@@ -207,7 +208,7 @@ struct ModelOptions: ParsableArguments {
             .load(activation: activation, threads: threads)
     }
 
-    /// Returns the installed weights of a name; downloads missing ones if allowed.
+    /// Returns the installed weights of a named model; downloads them if missing and allowed.
     private static func installed(
         _ name: String, _ common: CommonOptions, mayFetch: Bool
     ) throws -> ModelHub.InstalledModel {

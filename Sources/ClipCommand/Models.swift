@@ -28,14 +28,17 @@ struct Models: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "List only names and repositories that contain PATTERN, or match its * and ?.",
+            """
+            List only models whose name or repository contains PATTERN, or matches it as a glob \
+            (* and ?).
+            """,
             valueName: "pattern"))
     var pattern: String?
 
     @Flag(help: "List only installed models.")
     var installed = false
 
-    @Flag(help: "Print JSON.")
+    @Flag(help: "Print a JSON array of the models.")
     var json = false
 
     @OptionGroup var common: CommonOptions

@@ -12,7 +12,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// Something that ends the command, with its exit status.
+/// An error that ends the command with a message and an exit status.
 struct Failure: Error, CustomStringConvertible {
     let description: String
     let status: Int32
@@ -23,7 +23,7 @@ struct Failure: Error, CustomStringConvertible {
     }
 }
 
-/// Prints an error with its advice as one line on standard error.
+/// Prints an error and its hint as one line on standard error.
 func report(_ error: any Error) { report(Hints.line(error)) }
 
 /// Prints the message of an error as one line on standard error.
@@ -86,7 +86,8 @@ func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument
 
 /// Returns the path that symbolic links lead to, whether a file exists there or not.
 ///
-/// Any other path, and that of something that may not be replaced, is returned unchanged.
+/// A path without a link at its end is returned unchanged, and so is one at which `mayBeReplaced`
+/// is false.
 func resolved(_ path: String) -> String {
     // The text of a descriptor's link is not a path.
     guard mayBeReplaced(path) else { return path }
@@ -101,7 +102,7 @@ func resolved(_ path: String) -> String {
     return path
 }
 
-/// Writes bytes to a file, all or nothing, or to standard output.
+/// Writes bytes to a file, atomically, or to standard output.
 ///
 /// A device, a pipe or an open descriptor is written to directly.
 func write(_ bytes: [UInt8], to path: String?) throws {
@@ -118,8 +119,8 @@ func readLines(_ path: String) throws -> [String] {
     return parts(of: text, endingWith: "\n").map { String($0.last == "\r" ? $0.dropLast() : $0) }
 }
 
-/// Reads the texts of a file that end with a NUL byte, as `find -print0` writes them; "-" is
-/// standard input.
+/// Reads the NUL-terminated texts of a file, such as the output of `find -print0`; "-" is standard
+/// input.
 func readNULTerminated(_ path: String) throws -> [String] {
     let text = try readText(path, endingWith: "\0", "text")
     return parts(of: text, endingWith: "\0").map { String($0) }
@@ -133,12 +134,12 @@ private func parts(
     return parts
 }
 
-/// The largest size of a file of texts, in bytes.
+/// The size limit for files of lines or NUL-terminated texts, in bytes.
 private let textLimit = 64 << 20
 
 /// Reads a file of UTF-8, or standard input for "-", without a byte order mark.
 ///
-/// `part` is the word that the message of an error has for the parts that `end` ends.
+/// `part` is the word for a part that ends with `end`, such as "line", in error messages.
 private func readText(
     _ path: String, endingWith end: Unicode.Scalar, _ part: String
 ) throws -> Substring.UnicodeScalarView {
@@ -193,18 +194,18 @@ struct StandardInputLines {
 }
 
 extension String {
-    /// Padded on the right to a width.
+    /// Returns the string padded with spaces on the right to a width.
     func left(_ width: Int) -> String {
         self + String(repeating: " ", count: Swift.max(0, width - count))
     }
 
-    /// Padded on the left to a width.
+    /// Returns the string padded with spaces on the left to a width.
     func right(_ width: Int) -> String {
         String(repeating: " ", count: Swift.max(0, width - count)) + self
     }
 }
 
-/// A number with a fixed count of decimals.
+/// Formats a number with a fixed number of decimals.
 func fixed(_ value: some BinaryFloatingPoint, _ decimals: Int) -> String {
     let value = Double(value)
     guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }

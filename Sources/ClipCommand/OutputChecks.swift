@@ -3,7 +3,7 @@ import CLIPSearch
 
 /// Checks of an output's name and location, made before any work is done.
 enum OutputChecks {
-    /// Suffixes that name a format; a file of another format must not have them.
+    /// Suffixes that stand for a format; an output of another format must not have them.
     private static let suffixes: Set<String> = [
         "arrow", "avif", "bin", "bmp", "csv", "db", "f32", "gif", "gz", "h5", "hdf5", "heic", "htm",
         "html", "jpeg", "jpg", "json", "jsonl", "mat", "md", "ndjson", "npy", "npz", "onnx",
@@ -15,7 +15,7 @@ enum OutputChecks {
     ///
     /// - Parameters:
     ///   - path: The path of the output; nil is standard output.
-    ///   - option: The option that gave the name, for the message.
+    ///   - option: The option whose value is the name, for the message.
     ///   - accepted: The suffixes of the format, without a dot, the usual one first.
     ///   - format: The name of the format; nil if `clip encode` derives it from the suffix.
     /// - Throws: `Failure` with status 2 for such a name.
@@ -69,7 +69,7 @@ enum OutputChecks {
         }
     }
 
-    /// Returns the files that `clip encode -o` writes: the one named, and those beside it.
+    /// Returns the files that `clip encode -o` writes: the named one, and those with its base name.
     static func files(of output: String) -> [String] {
         guard output.hasSuffix(".npy") else { return [output, output + ".job"] }
         let base = output.dropLast(4)

@@ -35,8 +35,8 @@ final class TerminalLine {
     private static var columns: Int { terminalColumns(of: 2) ?? 80 }
 }
 
-/// Returns the width of the terminal behind a file descriptor; nil if there is none or its width is
-/// unknown.
+/// Returns the width, in characters, of the terminal behind a file descriptor; nil if there is none
+/// or its width is unknown.
 func terminalColumns(of descriptor: Int32) -> Int? {
     var size = winsize()
     let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
@@ -52,7 +52,7 @@ func timeLeft(_ seconds: Double) -> String {
     return (hours > 0 ? "\(hours):\(digits(minutes))" : "\(minutes)") + ":\(digits(left % 60)) left"
 }
 
-/// The progress of a download, shown on a terminal.
+/// The progress line of a download, drawn only on a terminal.
 final class ProgressBar {
     private let isShown: Bool
     private let bar = TerminalLine()
@@ -73,7 +73,7 @@ final class ProgressBar {
         bar.draw(Self.line(progress, seconds: Double(secondsOf: now - start)))
     }
 
-    /// Removes the line.
+    /// Removes the progress line from the terminal.
     func clear() {
         bar.clear()
         lastDrawn = nil

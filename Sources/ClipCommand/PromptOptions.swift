@@ -9,11 +9,14 @@ struct PromptOptions: ParsableArguments {
     @Option(
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
-            "Put each label in place of {} in PROMPT; repeat the option to average several.",
+            """
+            Replace {} in PROMPT with each label; repeat the option to average the embeddings of \
+            several prompts. (default: {})
+            """,
             valueName: "prompt"))
     var template: [String] = []
 
-    @Option(help: "Average a list of prompts: imagenet is OpenAI's 80.")
+    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
     var templates: TemplateList?
 
     enum TemplateList: String, ExpressibleByArgument, CaseIterable {
@@ -30,7 +33,7 @@ struct PromptOptions: ParsableArguments {
         }
     }
 
-    /// Creates a classifier of labels; the embeddings of many labels are cached.
+    /// Creates a classifier of labels; from 256 prompts on, their embeddings are cached on disk.
     func classifier(
         _ model: CLIPModel, _ labels: [String], _ texts: TextOptions
     ) throws -> ZeroShotClassifier {
@@ -39,7 +42,7 @@ struct PromptOptions: ParsableArguments {
             case .imagenet: PromptTemplates.imageNet
             case nil: template.isEmpty ? ["{}"] : template
             }
-        // Encoding a few prompts is faster than looking them up.
+        // Encoding a few prompts is faster than reading them from the cache.
         guard labels.count * prompts.count >= 256 else {
             return try ZeroShotClassifier(
                 model: model, labels: labels, templates: prompts, truncating: texts.truncate)

@@ -7,11 +7,11 @@ struct Pull: ParsableCommand {
         abstract: "Download a model.",
         discussion: """
             Prints the path of the weights. Files are stored in the cache of Hugging Face's own \
-            libraries (HF_HOME, HF_HUB_CACHE) and shared with them. Each file's size is checked, \
-            and the checksum that the server sends: SHA-256 for weights, git's SHA-1 for \
-            configurations; a note says if there is none. Files already in the cache are checked \
-            once. Interrupted downloads are resumed. HF_ENDPOINT sets another server, HF_TOKEN \
-            gives access to gated repositories, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
+            libraries (HF_HOME, HF_HUB_CACHE) and shared with them. Each file is checked against \
+            its size and the checksum that the server sends: SHA-256 for weights, git's SHA-1 for \
+            configurations; a note names files without a checksum. Files already in the cache are \
+            checked once. Interrupted downloads are resumed. HF_ENDPOINT sets another server, \
+            HF_TOKEN gives access to gated repositories, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or \
             SSL_CERT_FILE names certificates to trust.
 
             Examples:
@@ -21,16 +21,16 @@ struct Pull: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Download a model of clip models, or a hub repository (owner/name).",
+            "Download a model that clip models lists, or a Hub repository (owner/name).",
             valueName: "name"), completion: .modelName)
     var name: String
 
-    @Flag(help: "Download OpenAI's original file into CLIP_HOME. (default: ~/.cache/clip)")
+    @Flag(help: "Download OpenAI's original file into CLIP_HOME, or ~/.cache/clip if unset.")
     var official = false
 
     @Flag(
         name: .customLong("default"),
-        help: "Use this model by default, if neither --model nor CLIP_MODEL names one.")
+        help: "Make NAME the model that is used if neither --model nor CLIP_MODEL names one.")
     var isDefault = false
 
     @OptionGroup var common: CommonOptions
@@ -46,7 +46,7 @@ struct Pull: ParsableCommand {
         if !common.quiet { note("clip: \(name) is the default model now") }
     }
 
-    /// Downloads a model with a progress bar; Ctrl-C keeps the part that was received.
+    /// Downloads a model with a progress bar; after Ctrl-C, a later call resumes the download.
     static func fetch(
         _ name: String, official: Bool = false, _ common: CommonOptions
     ) throws -> ModelHub.InstalledModel {
@@ -64,13 +64,13 @@ struct Pull: ParsableCommand {
         } keep: {
             let bytes = kept.bytes.withLock { $0.values.reduce(0, +) }
             let megabytes = fixed(Double(bytes) / 1e6, 0)
-            return "pull: \(megabytes) MB are kept; run the command again to resume"
+            return "pull: the \(megabytes) MB received are saved; run the command again to resume"
         }
         let unchecked = model.filesWithoutChecksum.joined(separator: ", ")
         if !unchecked.isEmpty, !common.quiet {
             bar.clear()
             note(
-                "clip: pull: checked only the size, the server sent no checksum: \(unchecked)"
+                "clip: pull: only the size was checked, the server sent no checksum of \(unchecked)"
             )
         }
         return model

@@ -11,18 +11,18 @@ import Synchronization
     import Darwin
 #endif
 
-/// An output for the rows of `clip encode`.
+/// A destination for the vectors of `clip encode`, one row per input.
 protocol RowOutput: AnyObject {
     /// True if an earlier run has completed the output.
     var isComplete: Bool { get }
     /// The number of rows, including those of an interrupted run.
     var count: Int { get }
-    /// The note about rows of an earlier run that belong to none of the inputs; nil if there are
-    /// none.
+    /// The message that the output has rows of an earlier run which match none of the inputs; nil
+    /// if it has none.
     var unmatchedRowsNote: String? { get }
-    /// Returns true if an interrupted run has written the row.
+    /// Returns true if an interrupted run has written a row for this input.
     func takeRow(_ kind: String, _ name: FilePath) -> Bool
-    /// Appends the row of an input; the fields are JSON values.
+    /// Appends the vector of an input, and fields of its JSON object; their values are JSON.
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws
@@ -30,10 +30,9 @@ protocol RowOutput: AnyObject {
     func flush() throws
     /// Completes the output.
     func finish() throws
-    /// Removes an output without rows.
+    /// Removes the unfinished output.
     func discard() throws
-    /// Flushes the rows of a process that is about to end; returns the message for the user, if
-    /// any.
+    /// Saves the rows before a signal ends the process; returns the message for the user, if any.
     ///
     /// Any thread may call it.
     func keep() -> String?
@@ -41,7 +40,8 @@ protocol RowOutput: AnyObject {
 
 /// Rows that are written to a file as they arrive.
 ///
-/// One thread appends rows. Another one may call only `keep`; `gate` guards both.
+/// One thread calls everything but `keep`, which another thread may call at any time; `gate`
+/// serialises the two.
 final class WrittenRows: RowOutput, @unchecked Sendable {
     private let writer: EmbeddingWriter
     private let isNormalized: Bool
@@ -50,9 +50,9 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     private let model: String?
     private var lastFlushed = ContinuousClock.now
     private var isFinished = false
-    /// The number of rows of the earlier run.
+    /// The number of rows that an interrupted run has written.
     private let earlierCount: Int
-    /// The number of rows of the earlier run that belong to inputs of this run.
+    /// The number of rows of the interrupted run that match inputs of this run.
     private var matchedCount = 0
 
     /// Creates an output for rows.
@@ -61,7 +61,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
     ///   - writer: The writer of the file.
     ///   - isNormalized: True to L2-normalise the vectors.
     ///   - output: The path as the user gave it, for messages.
-    ///   - model: The name of the model in each row; nil if the rows are not objects.
+    ///   - model: The name of the model to add to each row; nil except for JSON Lines.
     init(_ writer: EmbeddingWriter, isNormalized: Bool, output: String, model: String?) {
         self.writer = writer
         self.isNormalized = isNormalized
@@ -83,8 +83,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         let rest = earlierCount - matchedCount
         guard rest > 0 else { return nil }
         return """
-            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) belong to none \
-            of the inputs
+            encode: \(grouped(rest)) of the \(counted(count, "row")) in \(output) match none of \
+            the inputs
             """
     }
 
@@ -115,7 +115,7 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
             guard (try? writer.flush()) != nil else { return nil }
             let place = output.hasSuffix("/") ? output : "\(output).partial"
             return """
-                encode: \(grouped(writer.count)) rows are kept in \(place); run the command again \
+                encode: \(grouped(writer.count)) rows are saved in \(place); run the command again \
                 with --resume to continue
                 """
         }
@@ -125,7 +125,8 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
 /// Rows that are printed as they arrive (JSON Lines on standard output), or collected until the
 /// end.
 ///
-/// One thread appends rows. Another one may call only `keep`; `gate` guards both.
+/// One thread calls everything but `keep`, which another thread may call at any time; `gate`
+/// serialises the two.
 final class CollectedRows: RowOutput, @unchecked Sendable {
     private let format: Encode.Format
     private let dimension: Int

@@ -3,7 +3,7 @@ import CLIP
 import CLIPSearch
 
 extension Sample {
-    /// The fields beside the image of a WebDataset sample, sorted by key, as JSON values.
+    /// The fields of a WebDataset sample except its image, sorted by key, as JSON values.
     var fieldsForJSON: [(key: String, value: [UInt8])] {
         fields.sorted { $0.key < $1.key }.map { key, bytes in
             let text = String(decoding: bytes, as: UTF8.self)

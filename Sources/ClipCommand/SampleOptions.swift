@@ -5,7 +5,9 @@ struct SampleOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Take N inputs at random, in input order; equal seeds take equal inputs.",
+            """
+            Use a random sample of N inputs, in input order; the same --seed draws the same sample.
+            """,
             valueName: "n"))
     var sample: Int?
 

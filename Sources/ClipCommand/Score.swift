@@ -26,13 +26,19 @@ struct Score: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Score images, folders, .tar files or patterns.", valueName: "input"),
+        help: ArgumentHelp(
+            "Score the texts against these images, folders, .tar files or patterns.",
+            valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Add images, folders, .tar files or patterns.", valueName: "input"),
+        help: ArgumentHelp(
+            """
+            Score the texts against these images, folders, .tar files or patterns: several at \
+            once, or repeat the option.
+            """, valueName: "input"),
         completion: .file())
     var image: [String] = []
 
@@ -41,18 +47,24 @@ struct Score: ParsableCommand {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Add reference captions: several at once, or repeat the option.",
+            """
+            Compute RefCLIPScore with these reference captions of the image: several at once, or \
+            repeat the option.
+            """,
             valueName: "text"))
     var references: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Read pairs from CSV, TSV or JSON Lines: image, text and optional references.",
+            """
+            Score the pairs of image and caption in FILE: CSV, TSV or JSON Lines with image, text \
+            and optional references.
+            """,
             valueName: "file"),
         completion: .file(extensions: ["csv", "tsv", "jsonl", "ndjson"]))
     var pairs: String?
 
-    @Option(help: "Rank the texts for each image, or the images for each text.")
+    @Option(help: "Rank the texts for each image (image), or the images for each text (text).")
     var by: Side = .image
 
     @Option(
@@ -65,7 +77,7 @@ struct Score: ParsableCommand {
         help: ArgumentHelp("Prefix every caption with TEXT.", valueName: "text"))
     var prefix = CaptionScores.prefix
 
-    @Flag(help: "Print JSON Lines.")
+    @Flag(help: "Print JSON Lines instead of text.")
     var json = false
 
     @OptionGroup var model: ModelOptions
@@ -201,7 +213,7 @@ struct Score: ParsableCommand {
         return failures
     }
 
-    /// A scored pair of image and caption.
+    /// A pair of image and caption with its scores.
     private struct Line {
         let image: FilePath
         let text: String
@@ -222,7 +234,7 @@ struct Score: ParsableCommand {
         }
 
         static func explanation(hasReferences: Bool) -> String {
-            "clip: score: CLIPScore\(hasReferences ? ", RefCLIPScore" : "") and cosine of each"
+            "clip: score: columns: CLIPScore\(hasReferences ? ", RefCLIPScore" : "") and cosine"
         }
 
         func json(_ names: KeyValuePairs<String, JSONValue>) -> JSONValue {

@@ -21,13 +21,14 @@ struct Search: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Search for texts and image files, joined by + or -.", valueName: "query"),
+            "Search for a text or an image file, or several added with + or subtracted with -.",
+            valueName: "query"),
         completion: .file())
     var query: [String]
 
     @Option(
         help: ArgumentHelp(
-            "Search an indexed folder, or the .npy of clip encode.",
+            "Search an indexed folder, or an .npy file from clip encode.",
             valueName: "folder"),
         completion: .file(extensions: ["npy"]))
     var index = "."
@@ -40,7 +41,8 @@ struct Search: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Print only matches with this cosine or more; -1 prints all.", valueName: "cosine"))
+            "Print only matches whose cosine with the query is at least COSINE, -1 to 1.",
+            valueName: "cosine"))
     var threshold: Float = -1
 
     @Flag(help: "Print only paths, one per line.")
@@ -51,11 +53,11 @@ struct Search: ParsableCommand {
         help: "Print only paths, each followed by NUL, for xargs -0.")
     var isNULTerminated = false
 
-    @Flag(help: "Print JSON Lines.")
+    @Flag(help: "Print JSON Lines, one object per match.")
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write an HTML page with the images to FILE.", valueName: "file"),
+        help: ArgumentHelp("Also write an HTML page with the matches to FILE.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
@@ -86,7 +88,8 @@ struct Search: ParsableCommand {
         for word in query {
             if word == "+" || word == "-" {
                 guard sign == nil || terms.isEmpty && sign == 1 else {
-                    throw ValidationError("the query has two signs in a row")
+                    throw ValidationError(
+                        "the query has two signs (+ or -) without a text or file between them")
                 }
                 sign = word == "+" ? 1 : -1
                 continue
@@ -101,13 +104,13 @@ struct Search: ParsableCommand {
                 term = Term(weight: current * factor, operand: String(parts[1]))
             }
             if term.operand.allSatisfy(\.isWhitespace) {
-                throw ValidationError("a text of the query is empty; is a variable unset?")
+                throw ValidationError("a text of the query is empty; is a shell variable unset?")
             }
             terms.append(term)
             sign = nil
         }
         guard sign == nil, !terms.isEmpty else {
-            throw ValidationError("the query ends with a sign")
+            throw ValidationError("the query ends with + or -; a text or file is missing after it")
         }
         return terms
     }
@@ -141,7 +144,7 @@ struct Search: ParsableCommand {
         }
     }
 
-    /// Notes why there is no match: the index is empty, or no cosine reaches the threshold.
+    /// Prints why there is no match: the index is empty, or no cosine reaches the threshold.
     private func noteNothingFound() throws {
         guard !common.quiet else { return }
         var nearest = self
@@ -158,7 +161,7 @@ struct Search: ParsableCommand {
             """)
     }
 
-    /// The size and the model of the vectors that were searched.
+    /// The number of vectors that were searched, and the model that made them.
     private struct Searched {
         let count: Int
         let model: String

@@ -18,24 +18,31 @@ struct Similarity: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Compare images, folders, .tar files or patterns.", valueName: "input"),
+        help: ArgumentHelp(
+            "Compare these images, folders, .tar files or patterns with the texts.",
+            valueName: "input"),
         completion: .file())
     var inputs: [String] = []
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Add images, folders, .tar files or patterns.", valueName: "input"),
+        help: ArgumentHelp(
+            """
+            Compare these images, folders, .tar files or patterns with the texts: several at once, \
+            or repeat the option.
+            """, valueName: "input"),
         completion: .file())
     var image: [String] = []
 
     @OptionGroup var texts: TextInputs
 
-    @Flag(help: "Print JSON.")
+    @Flag(help: "Print a JSON object with the images, the texts and the matrix of cosines.")
     var json = false
 
     @Option(
         help: ArgumentHelp(
-            "Also draw the matrix with the images to FILE, .svg or .html.", valueName: "file"),
+            "Also draw the matrix, with thumbnails of the images, to FILE (.svg or .html).",
+            valueName: "file"),
         completion: .file(extensions: ["svg", "html"]))
     var heatmap: String?
 

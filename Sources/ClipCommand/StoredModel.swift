@@ -14,7 +14,7 @@ enum StoredVectors {
     case index(of: FilePath)
     case npy(FilePath)
 
-    /// The description in messages.
+    /// A phrase for the vectors in messages, such as "the index of photos".
     var description: String {
         switch self {
         case .index(let folder): "the index of \(folder)"
@@ -37,8 +37,9 @@ enum StoredVectors {
         }
     }
 
-    /// The folders that a relative path in a record of the first format may start from, nearest
-    /// first.
+    /// The folders above the vectors, nearest first.
+    ///
+    /// In the first format of records, the path of the model may be relative to one of them.
     fileprivate var ancestors: [String] {
         let path =
             switch self {
@@ -68,7 +69,8 @@ extension ModelOptions {
     /// Loads the model that made stored vectors.
     ///
     /// The record overrides `CLIP_MODEL`. `--model` may give another path of the same weights. The
-    /// precision is the recorded one, unless vectors are added (`isUpdate`).
+    /// precision is the recorded one; `--precision` overrides it only for an update of the vectors
+    /// (`isUpdate`).
     ///
     /// - Returns: The model, and the name or absolute path that loads it again.
     /// - Throws: `IndexError.otherModel` or `Failure` if `--model` names another model.
@@ -96,12 +98,12 @@ extension ModelOptions {
         return (found, Self.storedName(of: name))
     }
 
-    /// Loads a model with the options of a record, unless others are given.
+    /// Loads a model with the recorded options; those of the command line take precedence.
     ///
     /// - Parameters:
     ///   - record: The record of the model.
     ///   - name: The name or path of the model.
-    ///   - common: The options of every subcommand.
+    ///   - common: The options that all subcommands share.
     /// - Returns: The model.
     /// - Throws: `HubError` if the name is unknown; `CLIPError` if the model cannot be loaded.
     func load(
@@ -132,7 +134,7 @@ extension ModelOptions {
         }
     }
 
-    /// Returns the name or path to load the model of a record from.
+    /// Returns the name or path from which the model of a record can be loaded.
     static func place(of record: ModelRecord, near vectors: StoredVectors) -> String {
         let name = record.name
         let files = FileManager.default

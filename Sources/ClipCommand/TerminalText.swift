@@ -35,7 +35,7 @@ enum TerminalText {
         return text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
 
-    /// Returns bytes with control characters, except NUL, tab and line feed, as JSON escapes.
+    /// Returns bytes with control characters as JSON escapes, except NUL, tab and line feed.
     static func withoutControls(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.contains(where: isSuspect) else { return bytes }
         var shown: [UInt8] = []
@@ -51,7 +51,8 @@ enum TerminalText {
         return shown
     }
 
-    /// True for an ASCII control character, and for 0xC2, which begins a C1 control in UTF-8.
+    /// True for an ASCII control character except NUL, tab and line feed, and for 0xC2, the first
+    /// byte of a C1 control character in UTF-8.
     private static func isSuspect(_ byte: UInt8) -> Bool {
         byte < 0x20 && ![0, 9, 10].contains(byte) || byte == 0x7F || byte == 0xC2
     }
@@ -62,8 +63,10 @@ enum TerminalText {
         return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
-    /// Returns text on one line: line breaks and tabs become spaces, other control characters JSON
-    /// escapes such as `\u001b`.
+    /// Returns text on one line.
+    ///
+    /// Line breaks and tabs become spaces; other control characters become JSON escapes such as
+    /// `\u001b`.
     static func oneLine(_ text: String) -> String {
         var line = ""
         for scalar in text.unicodeScalars {

@@ -12,7 +12,7 @@ struct TextFileOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Read this column of a .csv, .tsv or .jsonl --text-file.",
+            "Read the texts from column NAME of a .csv, .tsv or .jsonl file in --text-file.",
             valueName: "name"))
     var textColumn: String?
 
@@ -27,7 +27,7 @@ struct TextFileOptions: ParsableArguments {
         return textFile.flatMap { TextCollection.Format(column: textColumn, of: FilePath($0)) }
     }
 
-    /// The texts of the file; nil if no file is given.
+    /// Opens the file of `--text-file`; nil if the option is not given.
     func open() throws -> TextCollection? {
         try textFile.map {
             try TextCollection(FilePath(argument: $0), format: format ?? .lines)
@@ -40,7 +40,8 @@ struct TextInputs: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Add texts: several at once, or repeat the option.", valueName: "text"))
+            "Compare the images with these texts: several at once, or repeat the option.",
+            valueName: "text"))
     var text: [String] = []
 
     @OptionGroup var file: TextFileOptions

@@ -5,9 +5,9 @@ struct TextTable {
         let width: Int
         /// True to align the column to the right.
         var isNumber = false
-        /// The order in which columns are dropped, smallest first; nil if the column stays.
+        /// The rank in which columns are dropped, smallest first; nil if this one is never dropped.
         var dropOrder: Int?
-        /// The width that the column may be shortened to; nil if it is never shortened.
+        /// The smallest width to which the column may be shortened; nil if it is never shortened.
         var minimumWidth: Int?
         let values: [String]
     }
@@ -16,7 +16,7 @@ struct TextTable {
 
     /// Returns the lines of the table, titles first.
     ///
-    /// - Parameter limit: The width of the terminal; nil if there is none.
+    /// - Parameter limit: The maximum number of characters in a line; nil for no limit.
     /// - Returns: One line per row, without trailing spaces.
     func lines(fitting limit: Int?) -> [String] {
         var shown = columns.map { (column: $0, width: $0.width) }

@@ -8,8 +8,8 @@ struct Tokenize: ParsableCommand {
         usage: "clip tokenize [<options>] [<text> ...]",
         discussion: """
             Prints one JSON array per text: start (49406), the text's tokens, end (49407). Without \
-            texts, reads standard input, one text per line, or with -0 one before each NUL. \
-            --tokenizer open_clip differs from openai only in how it reads special tokens.
+            texts, reads standard input, one text per line; with -0, texts end with NUL. \
+            --tokenizer open_clip differs from openai only in the names of the special tokens.
 
             Examples:
               clip tokenize "a photo of a cat"
@@ -17,15 +17,16 @@ struct Tokenize: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Tokenize these texts. (default: standard input)", valueName: "text"))
+        help: ArgumentHelp(
+            "Tokenize these texts. (default: the lines of standard input)", valueName: "text"))
     var texts: [String] = []
 
-    @Flag(help: "Pad to 77 ids with 0, or for --tokenizer hf with 49407.")
+    @Flag(help: "Pad to 77 ids with 0, or with 49407 if --tokenizer is hf.")
     var pad = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Read texts from standard input as ended by NUL (find -print0).")
+        help: "Read the texts on standard input as NUL-terminated instead of as lines.")
     var nulTerminated = false
 
     @Flag(help: "Truncate texts of more than 77 ids instead of rejecting them.")

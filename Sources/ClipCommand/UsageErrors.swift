@@ -12,7 +12,7 @@ enum UsageErrors {
         Clip.configuration.subcommands.map { $0._commandName } + ["help"]
     }
 
-    /// Rejects an unknown subcommand before the parser takes its options for those of `clip`.
+    /// Rejects an unknown subcommand before the parser reads its options as options of `clip`.
     ///
     /// - Throws: `Failure` with status 2 and a suggestion.
     static func checkCommand(in arguments: [String]) throws {

@@ -13,7 +13,7 @@ import CLIPSearch
 struct VectorOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
-            "Read the vectors of an indexed folder, or the .npy of clip encode.",
+            "Read the vectors of an indexed folder, or of an .npy file from clip encode.",
             valueName: "vectors"),
         completion: .file(extensions: ["npy"]))
     var source: String
@@ -28,8 +28,8 @@ struct VectorOptions: ParsableArguments {
         else { return }
         throw Failure(
             """
-            cannot read \(source): No such file or directory; give an indexed folder, or the .npy \
-            of clip encode
+            cannot read \(source): No such file or directory; give an indexed folder, or an .npy \
+            file from clip encode
             """)
     }
 
@@ -64,7 +64,7 @@ struct Vectors {
     /// The model that made the vectors; nil if it is not recorded.
     var origin: (model: ModelRecord, vectors: StoredVectors)?
 
-    /// Returns the vectors without some rows.
+    /// Returns the vectors except those of the given rows.
     func without(_ rows: Set<Int>) -> Vectors {
         guard !rows.isEmpty else { return self }
         let kept = names.indices.filter { !rows.contains($0) }
@@ -90,8 +90,8 @@ struct Vectors {
 
     /// Creates a classifier of labels with the model that made the vectors.
     ///
-    /// - Throws: `Failure` if the model is unknown and not given, or is another one; `CLIPError` if
-    ///   it cannot be loaded.
+    /// - Throws: `Failure` if the model is neither recorded nor given, or if the given one differs
+    ///   from the recorded one; `CLIPError` if it cannot be loaded.
     func classifier(
         _ labels: [String], _ prompts: PromptOptions, _ texts: TextOptions, _ model: ModelOptions,
         _ common: CommonOptions

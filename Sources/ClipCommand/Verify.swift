@@ -11,22 +11,26 @@ import Files
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Check a model's outputs against published values.",
+        abstract: "Check a model's outputs against reference values.",
         discussion: """
-            Computes published examples of other libraries with these weights on this machine, and \
-            compares the results. Values are known for \(Verify.names.joined(separator: ", ")).
+            Encodes fixed inputs with these weights on this machine, and compares the outputs with \
+            reference values from PyTorch and other CLIP implementations. There are values for \
+            \(Verify.names.joined(separator: ", ")).
 
             Examples:
               clip verify tiny
             """)
 
-    @Argument(help: ArgumentHelp("Check this model.", valueName: "name|path"), completion: .model)
+    @Argument(
+        help: ArgumentHelp(
+            "Check a model that clip models lists, or a file or folder of weights.",
+            valueName: "name|path"), completion: .model)
     var name: String
 
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
-            "Expect the values of MODEL. (default: the model that the name implies)",
+            "Compare with the reference values of MODEL. (default: the model that NAME implies)",
             valueName: "model"),
         completion: .list(Verify.names))
     var expected: String?
@@ -48,9 +52,9 @@ struct Verify: ParsableCommand {
         guard let modelName, Self.names.contains(modelName) else {
             throw Failure(
                 """
-                no published values are known for \(expected ?? name), only for \
-                \(Self.names.joined(separator: ", ")); if the weights are one of these, name it \
-                with --as
+                no reference values for \(expected ?? name); there are values for \
+                \(Self.names.joined(separator: ", ")); if the weights are of one of these models, \
+                name it with --as
                 """)
         }
         let official = OfficialModel(rawValue: modelName)

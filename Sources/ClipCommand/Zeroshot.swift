@@ -25,7 +25,10 @@ struct Zeroshot: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Classify an image with these labels; with --labels FILE, classify all inputs.",
+            """
+            Classify the first input with the other arguments as labels; with --labels FILE, \
+            classify all inputs.
+            """,
             valueName: "input"),
         completion: .file())
     var arguments: [String] = []
@@ -44,15 +47,19 @@ struct Zeroshot: ParsableCommand {
             valueName: "k"))
     var top: Int?
 
-    @Flag(help: "Print JSON.")
+    @Flag(help: "Print JSON, one object per image.")
     var json = false
 
-    @Option(help: "Print jsonl or csv, even for a single image.")
+    @Option(
+        help: """
+            Print JSON Lines (jsonl) or CSV (csv). (default: a table; jsonl for several images if \
+            standard output is not a terminal)
+            """)
     var format: Format?
 
     @Option(
         help: ArgumentHelp(
-            "Add a field of WebDataset samples as a CSV column; repeat the option for more.",
+            "Add this field of WebDataset samples to --format csv as a column; repeat for more.",
             valueName: "field"))
     var column: [Column] = []
 
@@ -67,7 +74,7 @@ struct Zeroshot: ParsableCommand {
         case jsonl, csv
     }
 
-    /// A field that a WebDataset sample may hold beside its image.
+    /// A field that a WebDataset sample may have in addition to its image.
     enum Column: String, ExpressibleByArgument, CaseIterable {
         case cls, txt, json
     }
@@ -85,7 +92,7 @@ struct Zeroshot: ParsableCommand {
         }
         if !column.isEmpty && format != .csv {
             throw ValidationError(
-                "--column needs --format csv; JSON Lines always include cls, txt and json.")
+                "--column needs --format csv; JSON Lines include a sample's cls, txt and json.")
         }
         let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
         try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
@@ -186,7 +193,7 @@ struct Zeroshot: ParsableCommand {
         if job.failures > 0 { throw ExitCode(1) }
     }
 
-    /// Prints the rows of one image in the table of several.
+    /// Prints the table rows of one of several images.
     private static func printRows(
         _ predictions: [Prediction], of image: FilePath, labelWidth: Int
     ) {

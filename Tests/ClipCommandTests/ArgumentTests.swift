@@ -35,7 +35,7 @@ import Testing
     func emptyPathsAreRefused(_ arguments: [String], role: String) throws {
         expectFailure(
             try clip(arguments), status: 2,
-            says: "clip: error: \(role) is empty; is a variable unset? "
+            says: "clip: error: \(role) is empty; is a shell variable unset? "
                 + "(see clip \(arguments[0]) --help)"
         )
         let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)

@@ -4,7 +4,7 @@ import Testing
 
 /// Tests which model is used without --model and CLIP_MODEL.
 @Suite struct DefaultModelTests {
-    private static let note = "run clip pull ViT-B/32 for a real one"
+    private static let note = "for photographs, run clip pull ViT-B/32"
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

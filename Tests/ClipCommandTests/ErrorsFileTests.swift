@@ -23,10 +23,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (["encode", "--errors", "a.jpg", "b.jpg"], "is not a list of failures"),
+        (["encode", "--errors", "a.jpg", "b.jpg"], "was not written by --errors"),
         (["encode", "a.jpg", "--errors", "a.jpg"], "the same file as the input a.jpg"),
         (["encode", "a.jpg", "--errors", "./a.jpg"], "the same file as the input a.jpg"),
-        (["encode", "a.jpg", "--errors", "notes.md"], "is not a list of failures"),
+        (["encode", "a.jpg", "--errors", "notes.md"], "was not written by --errors"),
         (["encode", "a.jpg", "-o", "y.jsonl", "--errors", "y.jsonl"], "the output y.jsonl"),
         (["encode", "a.jpg", "-o", "y.jsonl", "--errors", "./y.jsonl"], "the output y.jsonl"),
         (["encode", "a.jpg", "-o", "y.npy", "--errors", "y.names.jsonl"], "the same file as"),
@@ -34,7 +34,10 @@ import Testing
         (["encode", "--text-file", "texts.txt", "--errors", "texts.txt"], "--text-file"),
         (["zeroshot", "a.jpg", "--labels", "texts.txt", "--errors", "texts.txt"], "--labels"),
         (["zeroshot", "a.jpg", "b", "c", "--errors", "a.jpg"], "the input a.jpg"),
-        (["similarity", "a.jpg", "--text", "x", "--errors", "b.jpg"], "list of failures"),
+        (
+            ["similarity", "a.jpg", "--text", "x", "--errors", "b.jpg"],
+            "was not written by --errors"
+        ),
         (["score", "--pairs", "pairs.csv", "--errors", "pairs.csv"], "--pairs"),
         (["encode", "a.jpg", "--errors", "photos/.clip-index/e"], "of an index"),
     ])

@@ -34,7 +34,7 @@ import Testing
             .tooManyScans(path: "a", maximumScans: 5),
             "raise the limit with --max-scans if you trust the image"
         ),
-        (.textTooLong(text: "a", tokens: 78, limit: 77), "shorten it, or give --truncate"),
+        (.textTooLong(text: "a", tokens: 78, limit: 77), "shorten the text, or give --truncate"),
         (.unknownActivation(path: "w"), "give --activation quickgelu"),
         (
             .contradictoryActivation(path: "w", stated: .gelu, requested: .quickGELU),
@@ -54,7 +54,7 @@ import Testing
         (.unknownModel(name: "chair", similar: []), "clip models lists all names"),
         (.unknownModel(name: "ViT-B-33", similar: ["ViT-B/32"]), "tiny is built in"),
         (.notInstalled(name: "me/model", bytes: nil), "run clip pull me/model"),
-        (.offline(name: "me/model"), "unset it and run clip pull me/model"),
+        (.offline(name: "me/model"), "unset HF_HUB_OFFLINE and run clip pull me/model"),
     ]
 
     static let searchErrors: [(any Error, hint: String)] = [
@@ -102,7 +102,7 @@ import Testing
 
     @Test func longTextAdvisesTruncate() throws {
         let result = try clip("tokenize", String(repeating: "a ", count: 100))
-        expectFailure(result, status: 1, says: "…\"; shorten it, or give --truncate")
+        expectFailure(result, status: 1, says: "…\"; shorten the text, or give --truncate")
     }
 
     @Test(arguments: [

@@ -114,7 +114,7 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
         #expect(
             result.errors
-                == "clip: pull: checked only the size, the server sent no checksum: "
+                == "clip: pull: only the size was checked, the server sent no checksum of "
                 + "open_clip_config.json\n", "\(result.errors)")
         // Files that exist already are not reported again.
         let again = try clip("pull", "me/model", variables: ["HF_ENDPOINT": other.url])

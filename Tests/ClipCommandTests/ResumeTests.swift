@@ -122,7 +122,7 @@ import Testing
         #expect(other.status == 0, "\(other.errors)")
         #expect(
             other.errors.contains(
-                "clip: encode: 1 of the 3 rows in \(output) belong to none of the inputs"),
+                "clip: encode: 1 of the 3 rows in \(output) match none of the inputs"),
             "\(other.errors)")
     }
 }

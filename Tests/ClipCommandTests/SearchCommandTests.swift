@@ -56,7 +56,7 @@ import Testing
             try clip("search", "a", "b", "--index", path), status: 2,
             says: "is missing before \"b\"")
         expectFailure(
-            try clip("search", "a", "+", "--index", path), status: 2, says: "ends with a sign")
+            try clip("search", "a", "+", "--index", path), status: 2, says: "ends with + or -")
         expectFailure(
             try clip("search", "a", "--index", folder.path), status: 1, says: "clip index")
         expectFailure(

@@ -1,7 +1,7 @@
 import Files
 import CLIPSearch
 
-/// Shortens texts in the middle; different texts stay different.
+/// Shortens each text in its middle so that different texts have different results.
 ///
 /// - Parameters:
 ///   - texts: The texts.
@@ -10,7 +10,7 @@ import CLIPSearch
 func shortened(_ texts: [String], to longest: Int) -> [String] {
     var results = texts.map { shortened($0, to: longest) }
     for group in groups(of: results, texts) {
-        // Texts that became equal: omit their common prefix except for its first characters.
+        // Shortening made these texts equal: omit their common prefix except for 8 characters.
         let characters = group.map { Array(texts[$0]) }
         let least = characters.map(\.count).min() ?? 0
         let common =
@@ -31,7 +31,7 @@ func shortened(_ texts: [String], to longest: Int) -> [String] {
     return results
 }
 
-/// Returns groups of rows whose texts differ but whose results are equal.
+/// Returns groups of indices whose shortened texts are equal although their texts differ.
 private func groups(of results: [String], _ texts: [String]) -> [[Int]] {
     Dictionary(grouping: results.indices) { results[$0] }.values
         .filter { rows in Set(rows.map { texts[$0] }).count > 1 }
@@ -46,7 +46,7 @@ func shortened(_ text: String, to longest: Int) -> String {
     return text.prefix(head) + "…" + text.suffix(longest - 1 - head)
 }
 
-/// Returns a path of at most `longest` characters; the folder is cut before the file name.
+/// Returns a path of at most `longest` characters; the folder is shortened before the file name.
 func shortened(_ path: FilePath, to longest: Int) -> String {
     let whole = path.description
     guard whole.count > longest else { return whole }

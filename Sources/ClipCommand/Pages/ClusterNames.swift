@@ -1,4 +1,4 @@
-/// The name of a cluster, and the cosine of its centroid with the label that it is named after.
+/// The name of a cluster, and the cosine of its centroid with the label used as the name.
 struct ClusterName: Equatable {
     let text: String
     let cosine: Float

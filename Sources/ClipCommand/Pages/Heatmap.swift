@@ -14,7 +14,7 @@ import CPages
 struct Heatmap {
     struct Image {
         let name: FilePath
-        /// A JPEG file; nil if there is none.
+        /// The thumbnail as a JPEG file; nil if there is none.
         let thumbnail: [UInt8]?
     }
 
@@ -24,7 +24,7 @@ struct Heatmap {
     let cosines: [[Float]]
     /// The description of the model: its name and precision.
     let model: String
-    /// The smallest and the largest cosine.
+    /// The smallest and the largest finite cosine; both are 0 if there is none.
     let range: (least: Float, most: Float)
 
     init(images: [Image], texts: [String], cosines: [[Float]], model: String) {
@@ -53,7 +53,7 @@ struct Heatmap {
 
     // MARK: Colours
 
-    /// The stops of the colour scale: from dark blue through green to yellow, by lightness.
+    /// The stops of the colour scale, from dark blue through green to yellow; lightness increases.
     private static let stops: [(red: Float, green: Float, blue: Float)] = [
         (48, 18, 90), (44, 82, 139), (32, 144, 140), (94, 201, 98), (253, 231, 37),
     ]
@@ -97,7 +97,7 @@ extension Heatmap {
     /// The number of characters up to which the page shows a text in full.
     private static let longestInPage = 48
 
-    /// Returns a page with the matrix as a table, whose first row and column stay visible.
+    /// Returns a page with the matrix as a table; scrolling keeps its first row and column in view.
     func page(_ location: PageLocation) -> [UInt8] {
         var page = Page(title: title, about: [model], location: location)
         page.append(style: clip_table_css())

@@ -5,7 +5,7 @@ extension Heatmap {
     /// The matrix as an SVG file with a light and a dark colour scheme.
     var svg: String { Drawing(self).svg }
 
-    /// The layout of the SVG, in pixels.
+    /// The drawing of the SVG; all lengths are in pixels.
     private struct Drawing {
         let heatmap: Heatmap
         let names: [String]
@@ -121,8 +121,8 @@ extension Heatmap {
             return parts.joined(separator: "\n")
         }
 
-        /// The legend: the colour scale from the smallest to the largest cosine, and the mark of
-        /// the best.
+        /// The legend: the colour scale from the smallest to the largest cosine, and the frame that
+        /// marks the largest cosine of a row.
         private var scale: String {
             let y = top + names.count * cell + 24
             let colours = Heatmap.scale

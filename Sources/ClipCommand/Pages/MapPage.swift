@@ -3,7 +3,7 @@ import Files
 import CLIPSearch
 import CPages
 
-/// A page with a map of images: a dot or thumbnail for each, which shows and opens the image.
+/// A page with a map of images; a dot or thumbnail for each image previews and opens it.
 struct MapPage {
     let title: String
     let about: [String]
@@ -11,7 +11,7 @@ struct MapPage {
     let points: [TSNE.Point]
     /// The thumbnails as JPEG files, one per name; nil where there is no image.
     let thumbnails: [[UInt8]?]
-    /// The cluster of each image.
+    /// The index in `clusters` of each image's cluster.
     let assignments: [Int]
     let clusters: [Clusters.Cluster]
     let location: PageLocation

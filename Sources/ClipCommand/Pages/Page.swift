@@ -64,7 +64,7 @@ struct Page {
         append("</div>")
     }
 
-    /// Returns HTML for a thumbnail that links to its file.
+    /// Returns HTML for a thumbnail that links to the image file; "no image" without a thumbnail.
     func frame(_ name: FilePath, _ thumbnail: [UInt8]?) -> String {
         guard let thumbnail else { return "<div class=\"frame\">no image</div>" }
         let alt = escaped(String(decoding: name.lastComponent, as: UTF8.self))
@@ -84,7 +84,8 @@ struct Page {
     }
 }
 
-/// Returns HTML for a path whose folder is cut off to fit, and which opens to the full path.
+/// Returns HTML for a path: one line with the folder cut off to fit, which a click expands to the
+/// full path.
 func pathDetails(_ path: FilePath) -> String {
     let name = path.lastComponent
     let folder = escaped(String(decoding: path.bytes.prefix(upTo: name.startIndex), as: UTF8.self))
@@ -115,8 +116,8 @@ func modelDescription(_ name: String, _ precision: Precision) -> String {
     "model \(name)" + (precision == .fp32 ? "" : ", \(precision.rawValue)")
 }
 
-/// Returns the description of a folder or file for a page: the argument, or the absolute path for
-/// one such as `.`.
+/// Returns the description of a folder or file for a page: the path as given, or the absolute path
+/// if it has only dots and slashes, such as `.`.
 func sourceDescription(_ source: String) -> String {
     let path = FilePath(argument: source)
     return source.contains { $0 != "." && $0 != "/" }

@@ -1,17 +1,19 @@
 import Files
 import CLIPSearch
 
-/// The place of a page, which decides how it links to files.
+/// The location of an HTML page, which determines the form of its links to files.
 struct PageLocation {
     private let current: [ArraySlice<UInt8>]
     /// The components of the page's folder; nil if the page is not a file.
     private let folder: [ArraySlice<UInt8>]?
-    /// The number of components of `folder` up to and with the last that is a symbolic link.
+    /// The number of components of `folder` up to the last symbolic link, inclusive; 0 without one.
     private let linkedDepth: Int
 
+    /// Creates the location of a page.
+    ///
     /// - Parameters:
     ///   - page: The file that the page is written to; nil or "-" is standard output.
-    ///   - currentFolder: The folder that relative paths start at.
+    ///   - currentFolder: The folder that relative paths are relative to.
     init(page: String?, currentFolder: FilePath = .currentFolder) {
         current = Self.components(currentFolder.bytes, from: [])
         guard let page, !isStandardOutput(page), mayBeReplaced(page) else {
@@ -32,9 +34,9 @@ struct PageLocation {
     /// Returns a link to a file, percent-encoded byte by byte, relative to the page, so that both
     /// can be moved together.
     ///
-    /// It is an absolute file: URL if the page is not a file, or if the way to the file leaves a
-    /// folder that is a symbolic link: `..` would lead elsewhere when the page is opened by another
-    /// path.
+    /// The link is an absolute `file:` URL if the page is not a file, or if a relative link would
+    /// leave a folder that is a symbolic link with `..`: it would lead elsewhere when the page is
+    /// opened by another path.
     func link(to file: FilePath) -> String {
         let target = Self.components(file.bytes, from: current)
         if let folder {
@@ -54,7 +56,7 @@ struct PageLocation {
             Array("/".utf8) + Self.components(file.bytes, from: current).joined(separator: [0x2F]))
     }
 
-    /// The components of a path, without empty ones, `.` and `..`.
+    /// Returns the components of the absolute path; `.` and `..` are resolved.
     private static func components(
         _ path: [UInt8], from current: [ArraySlice<UInt8>]
     ) -> [ArraySlice<UInt8>] {
@@ -69,7 +71,7 @@ struct PageLocation {
         return result
     }
 
-    /// Components with every byte but the unreserved ones of RFC 3986 as %XX.
+    /// Returns a path with bytes as %XX, except slashes and the unreserved characters of RFC 3986.
     private static func encoded(_ components: [ArraySlice<UInt8>]) -> String {
         components.map { component in
             component.map { byte in
@@ -88,6 +90,6 @@ struct PageLocation {
 }
 
 extension FilePath {
-    /// The process's current folder; "/" if it is gone.
+    /// The process's current folder; "/" if it was deleted.
     static var currentFolder: FilePath { Files.currentFolder().map { FilePath($0) } ?? "/" }
 }

@@ -22,7 +22,8 @@ struct PageTemplate {
         {
             let name = String(decoding: rest[start.upperBound..<end.lowerBound], as: UTF8.self)
             guard let value = values[name] else {
-                preconditionFailure("{{\(name)}} has no value; there are \(values.keys.sorted())")
+                preconditionFailure(
+                    "no value for the placeholder {{\(name)}}, only for \(values.keys.sorted())")
             }
             result += rest[..<start.lowerBound]
             result += value
