@@ -40,7 +40,7 @@ package func currentFolder() -> [UInt8]? {
     return Array(UnsafeRawBufferPointer(start: path, count: strlen(path)))
 }
 
-/// Reads the next line of standard input with C's buffer, as `readLine` does.
+/// Reads the next line of standard input through C's `stdin` buffer, as `readLine` does.
 ///
 /// - Returns: The bytes with the line feed, if there is one; nil at the end.
 package func readStandardInputLine() -> [UInt8]? {
