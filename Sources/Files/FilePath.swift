@@ -30,7 +30,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
     }
 
-    /// Returns the path of the entry with a name in the folder that has this path.
+    /// Returns the path of an entry of this folder, given the name of the entry.
     package func appending(_ name: some Sequence<UInt8>) -> FilePath {
         let slash = UInt8(ascii: "/")
         return FilePath(bytes + (bytes.last == slash ? [] : [slash]) + name)
@@ -64,7 +64,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return result + [quote]
     }
 
-    /// Parses a path in the format of `quoted` at the beginning of bytes; nil if there is none.
+    /// Decodes a path in the format of `quoted` from the beginning of bytes; nil if there is none.
     package init?(quoted: some Collection<UInt8>) {
         var bytes: [UInt8] = []
         var rest = quoted[...]

@@ -61,7 +61,7 @@ package final class OpenedFile {
         return bytes
     }
 
-    static let hasChanged = FileError(reason: "it was changed or replaced meanwhile")
+    static let hasChanged = FileError(reason: "a file was changed or replaced meanwhile")
 
     /// Checks that the name still refers to this file, and that the file has not changed since it
     /// was opened.

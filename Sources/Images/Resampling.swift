@@ -70,7 +70,7 @@ package struct ResamplingWeights {
         }
     }
 
-    /// The source pixels that at least one of the positions needs.
+    /// The range of the source pixels of all positions.
     var source: Range<Int> {
         let ends = zip(starts, counts).map { Int($0 + $1) }
         return Int(starts.min() ?? 0)..<(ends.max() ?? 0)
@@ -84,8 +84,8 @@ package protocol PixelSource {
     /// The height in pixels.
     var height: Int { get }
 
-    /// Writes a part of the image as RGB, row by row, to the beginning of an array: `3 *
-    /// rows.count * columns.count` bytes.
+    /// Writes a part of the image, three bytes of RGB per pixel, row by row, to the beginning of
+    /// an array.
     func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
 
     /// Calls `body` with all bytes if they are in memory as RGB rows; otherwise returns nil, and

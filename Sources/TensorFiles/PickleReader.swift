@@ -16,7 +16,7 @@ struct PickleReader {
         case integer(Int)
         case number(Double)
         case string(String)
-        /// A function or class as "module name", for which `isAllowed` is true.
+        /// A function or class that is allowed, as "module name".
         case global(String)
         /// A container or a call, by its index in `nodes`.
         case node(Int)

@@ -105,7 +105,7 @@ package struct TensorArchive {
         (self.metadata, self.files) = (metadata, files)
     }
 
-    /// Compares the SHA-256 of the file with an expected one, in hexadecimal digits.
+    /// Checks that the SHA-256 of the file is the expected one, in hexadecimal digits.
     ///
     /// An archive of several files is not checked, since it has no single checksum.
     ///

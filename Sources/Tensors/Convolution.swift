@@ -117,7 +117,7 @@ package struct FeatureMap {
         return FeatureMap(result, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// Returns the pixels under the kernel at each of some output positions: im2col.
+    /// Returns the im2col matrix of a range of output positions: the numbers under the kernel.
     private func unfolded(
         _ rows: Range<Int>, _ newHeight: Int, _ newWidth: Int, kernel: Int, stride: Int,
         padding: Int

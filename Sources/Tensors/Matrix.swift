@@ -1,11 +1,9 @@
 internal import CKernels
 
-/// The memory, threads and engine of matrix products that a forward pass uses.
+/// The memory for activations, the threads and the engine that a forward pass uses.
 ///
-/// A workspace serves one pass at a time.
-///
-/// The memory of released matrices is reused, so that a pass allocates almost none after its first
-/// layer.
+/// A workspace serves one pass at a time. The memory of released matrices is reused, so that a pass
+/// allocates almost none after its first layer.
 ///
 /// `@unchecked Sendable`: only the thread that runs the pass creates and releases matrices.
 package final class Workspace: @unchecked Sendable {

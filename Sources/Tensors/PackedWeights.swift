@@ -61,8 +61,8 @@ final class PackedWeights: Sendable {
 
 /// Weights in panels of 32 outputs, as `CProducts.h` describes them.
 ///
-/// `@unchecked Sendable`: threads that pack write different panels, and all have ended before the
-/// panels are read.
+/// `@unchecked Sendable`: threads pack different panels, and all panels are packed before any is
+/// read.
 final class Panels: @unchecked Sendable {
     static let width = Int(CLIP_PANEL_OUTPUTS)
 

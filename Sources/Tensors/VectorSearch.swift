@@ -49,7 +49,9 @@ package struct MappedVectors: Sendable {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
-    /// Returns the rows with the largest dot products, as `VectorRows.nearest` finds them.
+    /// Returns the rows with the largest dot products with a vector.
+    ///
+    /// `VectorRows.nearest` describes the parameters and the result.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
@@ -62,7 +64,9 @@ package struct MappedVectors: Sendable {
     }
 }
 
-/// Returns the rows in memory with the largest dot products, as `VectorRows.nearest` finds them.
+/// Returns the rows of a matrix in memory with the largest dot products with a vector.
+///
+/// `VectorRows.nearest` describes the parameters and the result.
 package func nearest(
     _ wanted: Int, to vector: [Float], among values: [Float], atLeast threshold: Float,
     ceiling: Float = .infinity, on pool: WorkspacePool
@@ -89,7 +93,7 @@ private struct VectorRows: @unchecked Sendable {
     ///   - wanted: The number of rows to find.
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
-    ///   - ceiling: The product from which on all rows count as ties; only without `quantized`.
+    ///   - ceiling: All products of at least this count as ties; only without `quantized`.
     ///   - quantized: The quantised first rows, which make the search faster; the result is the
     ///     same without them.
     ///   - pool: The pool whose threads compute the products.

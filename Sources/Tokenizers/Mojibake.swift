@@ -125,7 +125,7 @@ private func withNoBreakSpaces(_ bytes: [UInt8]) -> [UInt8] {
     return bytes
 }
 
-/// Restores the word "à" from "Ã " and keeps its space, except at the start of Portuguese words
+/// Restores the word "à" from "Ã " and keeps the space, except at the start of Portuguese words
 /// such as "àquele".
 private func withGraveWords(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
@@ -181,7 +181,7 @@ private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
 
 /// Returns the length of a sequence that has lost a byte, or 0.
 ///
-/// A sequence may have one question mark, a pair of surrogates two.
+/// A sequence may contain one question mark, a surrogate pair two.
 private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(5))

@@ -38,7 +38,7 @@ struct MojibakeClues {
         sets = clip_mojibake_sets_of(scalar.value)
     }
 
-    /// The rules whose first set contains the character, as bits.
+    /// The rules whose first set contains the character, as a bit mask.
     fileprivate var rules: UInt64 { sets.rules }
 
     func contains(_ set: Set) -> Bool { contains(set.rawValue) }

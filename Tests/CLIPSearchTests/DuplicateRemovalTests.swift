@@ -188,7 +188,7 @@ import Testing
         try folder.write("away/copy.png", "precious".utf8)
         let (copy, kept) = (try image("copy.png"), try image("kept.png"))
         let away = FilePath(folder.path + "/away")
-        try expectStays(copy, keeping: kept, says: "already exists", .move(to: away))
+        try expectStays(copy, keeping: kept, says: "is there already", .move(to: away))
         #expect(try bytes(ofFile: folder.path + "/away/copy.png") == Array("precious".utf8))
         // Nothing is overwritten on undo either.
         try files.removeItem(atPath: folder.path + "/away/copy.png")
