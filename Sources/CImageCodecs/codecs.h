@@ -1,4 +1,4 @@
-// Declarations that the three decoders share.
+// Declarations that the decoders of JPEG, PNG and WebP share.
 
 #ifndef CODECS_H
 #define CODECS_H
@@ -27,8 +27,8 @@ typedef struct {
 clip_image_status clip_image_allocate(clip_image *out, const clip_image_layout *layout,
                                           const clip_image_options *options);
 
-// Reserves `bytes`, at most `limit`, of the process's image memory. If `waits`, returns once the
-// reservations of all threads stay below `limit`; calls are served in order.
+// Reserves `bytes` of the process's image memory; `bytes` must be at most `limit`. If `waits`,
+// first waits until the reservations of all threads stay within `limit`; calls are served in order.
 void clip_memory_acquire(uint64_t bytes, uint64_t limit, bool waits);
 
 // Returns the orientation in an EXIF block that begins with its TIFF header: 1 to 8, 1 if the value
@@ -40,9 +40,9 @@ int clip_xmp_orientation(const uint8_t *text, size_t count);
 // Returns the orientation of a PNG from its EXIF block, ImageMagick's EXIF text or XMP, in this
 // order of precedence; 0 if there is none.
 int clip_png_orientation(const uint8_t *bytes, size_t count);
-// Reads the palette of a PNG that libpng would refuse and Pillow reads: one that is missing before
-// the pixels, or whose length is not a multiple of 3. Returns false for any other PNG. `palette`
-// has 256 entries of four bytes; entries that the file lacks are left as they are.
+// Reads a broken palette of a PNG, which libpng would refuse and Pillow reads: one that is missing
+// before the pixels, or whose length is not a multiple of 3. Returns false for any other PNG.
+// `palette` has 256 entries of four bytes; entries that the file lacks are unchanged.
 bool clip_png_repair_palette(const uint8_t *bytes, size_t count, uint8_t *palette);
 // Returns the size of the inflated data of a PNG's first run of IDAT chunks; 0 if the compressed
 // stream does not end there or the size exceeds `limit`, where inflating stops.

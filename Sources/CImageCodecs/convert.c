@@ -24,8 +24,8 @@ static void set(uint8_t *out, uint8_t red, uint8_t green, uint8_t blue) {
     out[2] = blue;
 }
 
-// Runs the statements for each of n pixels, `s` in the source and `o` in the result, and returns
-// from the function.
+// Runs the statements for each of n pixels, with pointers `s` to the source and `o` to the result,
+// and returns from the function.
 #define EACH(...)                                                             \
     do {                                                                      \
         for (size_t i = 0; i < n; i++, s += step, o += out_step) { __VA_ARGS__; } \
@@ -78,7 +78,7 @@ static void convert(const clip_pixels *p, clip_view view, const uint8_t *s, ptrd
     colours(p, s, step, o, out_step, n);
 }
 
-// True if neighbours in a row of the result are not neighbours in memory: rotated by 90 degrees.
+// True if the image is rotated by 90 degrees, so that its rows are columns in memory.
 static bool is_sideways(const clip_pixels *p) { return p->step_x != 1 && p->step_x != -1; }
 
 static const uint8_t *address(const clip_pixels *p, size_t x, size_t y) {

@@ -92,7 +92,7 @@ static void resize_row(const uint8_t *row, const int32_t *starts, const int32_t 
                           _mm_loadu_si128((const __m128i *)(w + j)));
         }
         if (j < count) {
-            // The last four taps, with zeros for those that are done already.
+            // The last four taps, with weights of 0 for those that were added before.
             __m128i done = _mm_set1_epi32((int)(4 - (count - j)));
             __m128i is_new = _mm_cmpgt_epi32(_mm_setr_epi32(1, 2, 3, 4), done);
             __m128i last = _mm_loadu_si128((const __m128i *)(w + count - 4));
@@ -169,7 +169,7 @@ void clip_resize_vertical_avx2(const uint8_t *rows, size_t stride, const int32_t
     for (size_t i = 0; i + 32 <= n; i += 32) {
         resize_32_bytes(rows + i, stride, weights, taps, out + i);
     }
-    // The last bytes, together with some that are done already.
+    // The last bytes, and some again that were computed before.
     if (n % 32 != 0) resize_32_bytes(rows + n - 32, stride, weights, taps, out + n - 32);
 }
 

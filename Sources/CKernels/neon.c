@@ -30,7 +30,7 @@ static float32x4_t only_first(size_t n, float32x4_t otherwise, float32x4_t v) {
 // MARK: Functions of one vector
 
 static float32x4_t exp_vector(float32x4_t x) {
-    // Here min and max return NaN if one argument is NaN.
+    // In NEON, min and max return NaN if one argument is NaN.
     uint32x4_t tiny = vcltq_f32(x, vdupq_n_f32(EXP_SMALLEST));
     x = vminq_f32(x, vdupq_n_f32(EXP_LARGEST));
     x = vmaxq_f32(x, vdupq_n_f32(EXP_SMALLEST));

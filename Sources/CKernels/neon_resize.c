@@ -81,7 +81,7 @@ void clip_resize_vertical_neon(const uint8_t *rows, size_t stride, const int32_t
     for (size_t i = 0; i + 16 <= n; i += 16) {
         resize_16_bytes(rows + i, stride, weights, taps, out + i);
     }
-    // The last bytes, together with some that are done already.
+    // The last bytes, and some again that were computed before.
     if (n % 16 != 0) resize_16_bytes(rows + n - 16, stride, weights, taps, out + n - 16);
 }
 

@@ -10,8 +10,8 @@
 #define LOG_2_HIGH 0.693147182f
 #define LOG_2_LOW -1.90465430e-9f
 
-// Above the first exp(x) is infinite; below the second it is about the smallest normal float or
-// less.
+// Above EXP_LARGEST, exp(x) is infinite in float; below EXP_SMALLEST, it is at most about the
+// smallest normal float.
 #define EXP_LARGEST 89.0f
 #define EXP_SMALLEST -86.9f
 

@@ -1,4 +1,4 @@
-// The loop over the tiles of a product, in the same order for every instruction set.
+// The loop over the tiles of a matrix product, in the same order for every instruction set.
 
 #ifndef PRODUCT_H
 #define PRODUCT_H
@@ -15,27 +15,28 @@ typedef struct {
     const char *x;  // the first word of the first row
     size_t rows, row_stride, words;
     const char *panel;
-    int is_first;       // 1 for the first part of the sums, to which the others are added
+    int is_first;       // 1 for the first part of the sums; later parts are added to it
     const char *ahead;  // memory to prefetch: `ahead_step` bytes for each word
     size_t ahead_step;
 } tile;
 
-// For loops over arrays of sums, which stay in registers only if all such loops are unrolled.
+// Unrolls a loop over an array of sums. Sums stay in registers only if all their loops are
+// unrolled.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// Float products are summed in runs of this many words, and the runs then added up. This loses less
-// to rounding than one long sum.
+// Float products are summed in runs of this many words, and the sums of the runs are then added up.
+// The rounding error is smaller than that of one long sum.
 enum { SUMMED_AT_ONCE = 256 };
 
-// Longer rows of floats are multiplied this many words at a time, and the products added to y,
-// unless there is an activation. The parts of the rows then stay in the cache for all panels.
+// Much longer rows of floats are multiplied this many words at a time, and the products are added
+// to y, unless there is an activation. These parts of the rows stay in the cache for all panels.
 enum { WORDS_AT_ONCE = 1024 };
 
 typedef void (*compute_tile)(const tile *t, float *sums);
 typedef void (*finish_tile)(const clip_product *p, float *sums, size_t line, size_t row,
                             size_t rows, size_t output);
 
-// The tiles of an instruction set: at most `height` rows, and `run` words at once.
+// The kernel of an instruction set, for tiles of at most `height` rows and runs of `run` words.
 typedef struct {
     size_t height, run;
     compute_tile compute;
@@ -130,7 +131,7 @@ __attribute__((always_inline)) static inline void for_each_tile(const clip_produ
     for_each_tile_of_words(p, 0, p->words, kernel);
 }
 
-// The same for floats; splits long rows into runs of WORDS_AT_ONCE words.
+// Like for_each_tile, for floats; splits long rows into parts of WORDS_AT_ONCE words.
 __attribute__((always_inline)) static inline void for_each_tile_of_floats(const clip_product *p,
                                                                           tile_kernel kernel) {
     size_t at_once = p->words;

@@ -1,4 +1,4 @@
-// The tables that dispatch.c chooses from, and the functions with files of their own.
+// The kernel tables that dispatch.c chooses from, and kernels that are defined in separate files.
 
 #ifndef TABLES_H
 #define TABLES_H
@@ -10,7 +10,7 @@ size_t clip_cache_bytes(void);
 
 extern const clip_kernels clip_kernels_scalar;
 
-// Products with vectors of four floats and packing, for instruction sets without their own.
+// Float products with vectors of four floats, and packing, for instruction sets without their own.
 void clip_multiply_float32_portable(const clip_product *product);
 void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
 
@@ -18,7 +18,7 @@ void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n,
 
 extern const clip_kernels clip_kernels_avx2;
 extern const clip_kernels clip_kernels_avx_vnni;
-// The same in the encoding of AVX-512, so that CPUs with AVX-512 can test it.
+// clip_kernels_avx_vnni in the encoding of AVX-512, so that CPUs with AVX-512 can test it.
 extern const clip_kernels clip_kernels_avx512_vnni_256;
 void clip_multiply_int8_avx2(const clip_product *product);
 void clip_multiply_int8_avx_vnni(const clip_product *product);

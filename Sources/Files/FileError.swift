@@ -6,10 +6,10 @@
     internal import Darwin
 #endif
 
-/// An error of a file operation, mostly with the text of `errno` as its reason.
+/// An error of a file operation; `reason` is usually the system's text for `errno`.
 package struct FileError: Error, Equatable {
     package let reason: String
-    /// True if the disk or the quota of this user is full.
+    /// True if the disk is full or the user's quota is exhausted.
     package var isOutOfSpace = false
     /// True if another process is writing the file.
     package var isBusy = false
@@ -20,9 +20,9 @@ package struct FileError: Error, Equatable {
 
     /// True if nothing exists at the path.
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
-    /// True if the file has more bytes than the limit of the caller.
+    /// True if the file has more bytes than the caller allows.
     package var isTooLarge: Bool { code == EFBIG }
-    /// True if nothing exists at the path, or symbolic links form a circle.
+    /// True if nothing exists at the path, or if its symbolic links form a loop.
     package var leadsNowhere: Bool { isMissing || code == ELOOP }
 
     package init(
@@ -36,7 +36,7 @@ package struct FileError: Error, Equatable {
         self.code = code
     }
 
-    /// Returns the error of the system call that failed last on this thread.
+    /// Returns an error for `errno`, which the last failed system call of this thread has set.
     package static func last() -> FileError {
         let code = errno
         return FileError(

@@ -29,7 +29,7 @@ package func removeFile(_ path: [UInt8]) throws(FileError) {
 ///
 /// - Parameters:
 ///   - path: The path of the link.
-///   - target: The path that the link holds; a relative one starts at the folder of the link.
+///   - target: The path that the link points to; if relative, it starts at the folder of the link.
 /// - Throws: `FileError`; the path is then unchanged.
 package func makeLink(_ path: [UInt8], to target: [UInt8]) throws(FileError) {
     let made = path + ".\(String(UInt64.random(in: 0 ... .max), radix: 36))".utf8
@@ -55,7 +55,7 @@ package func makeFolder(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { mkdir($0, 0o777) }) == 0 || errno == EEXIST else { throw .last() }
 }
 
-/// Makes a folder in an existing one, unless it exists.
+/// Makes a folder, whose parent must exist, unless the folder itself exists.
 ///
 /// - Parameter path: The path of the folder.
 /// - Throws: `FileError`, also if something other than a folder is at the path.

@@ -1,11 +1,11 @@
-/// The path of a file: any bytes but 0, as the system has them, which need not be UTF-8.
+/// The path of a file: any bytes but 0, which need not be UTF-8.
 package struct FilePath: Hashable, Sendable, Comparable {
     package var bytes: [UInt8]
 
-    /// Creates a path of any bytes.
+    /// Creates a path from its bytes.
     package init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
-    /// Creates a path in UTF-8.
+    /// Creates a path from the UTF-8 of a string.
     package init(_ path: String) { bytes = Array(path.utf8) }
 
     /// Compares the bytes lexicographically.
@@ -30,7 +30,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
     }
 
-    /// Returns the path of a name in this folder.
+    /// Returns the path of an entry of this folder, given the name of the entry.
     package func appending(_ name: some Sequence<UInt8>) -> FilePath {
         let slash = UInt8(ascii: "/")
         return FilePath(bytes + (bytes.last == slash ? [] : [slash]) + name)
@@ -64,7 +64,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return result + [quote]
     }
 
-    /// Parses the path at the beginning of bytes that `quoted` wrote; nil if there is none.
+    /// Decodes a path in the format of `quoted` from the beginning of bytes; nil if there is none.
     package init?(quoted: some Collection<UInt8>) {
         var bytes: [UInt8] = []
         var rest = quoted[...]
@@ -100,7 +100,7 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return nil
     }
 
-    /// Returns the number of bytes of the first scalar; 0 if they are not UTF-8.
+    /// Returns the length in bytes of the first scalar; 0 if it is not valid UTF-8.
     private static func lengthOfScalar(_ bytes: ArraySlice<UInt8>) -> Int {
         guard let first = bytes.first else { return 0 }
         let length =
@@ -122,7 +122,7 @@ extension FilePath: CustomStringConvertible {
 }
 
 extension FilePath: Codable {
-    /// Decodes a string, or an array of bytes.
+    /// Decodes the path from a string, or from an array of bytes.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let path = try? container.decode(String.self) {
@@ -144,6 +144,6 @@ extension FilePath: Codable {
 }
 
 extension FilePath: ExpressibleByStringLiteral {
-    /// Creates a path in UTF-8.
+    /// Creates a path from the UTF-8 of a string literal.
     package init(stringLiteral path: String) { self.init(path) }
 }

@@ -30,13 +30,13 @@ package struct FileStatus: Sendable, Equatable {
 
     package var isFolder: Bool { kind == .folder }
     package var isRegular: Bool { kind == .regular }
-    /// True of a symbolic link itself.
+    /// True if this is the status of a symbolic link itself, not of its target.
     package var isLink: Bool { kind == .link }
 
     /// Returns the reason to refuse writing to the file; nil if it is a regular file.
     ///
-    /// - Parameter subject: The file, as the sentence names it.
-    /// - Returns: "it is a named pipe, not a regular file; remove it and try again".
+    /// - Parameter subject: The subject of the clause that is returned.
+    /// - Returns: A clause such as "it is a socket, not a regular file; remove it and try again".
     package func reasonAgainstWriting(_ subject: String = "it") -> String? {
         let name =
             switch kind {
@@ -56,7 +56,7 @@ package struct FileStatus: Sendable, Equatable {
     /// - Parameters:
     ///   - path: The path of the file.
     ///   - followingLinks: False to get the status of a symbolic link itself.
-    /// - Throws: `FileError` if nothing is at the path, or a folder on the way may not be searched.
+    /// - Throws: `FileError` if nothing is at the path, or a folder in it may not be searched.
     package init(path: [UInt8], followingLinks: Bool = true) throws(FileError) {
         var status = stat()
         let found = withPath(path) { followingLinks ? stat($0, &status) : lstat($0, &status) }

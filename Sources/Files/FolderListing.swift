@@ -9,11 +9,11 @@
 /// An entry of a folder.
 package struct FolderEntry {
     package let name: [UInt8]
-    /// True for a folder, false for a regular file; nil if the listing does not tell.
+    /// True for a folder, false for a regular file; nil for any other or unknown type.
     package let isFolder: Bool?
 }
 
-/// Returns the entries of a folder but `.` and `..`, sorted by the bytes of their names.
+/// Returns the entries of a folder without `.` and `..`, sorted by the bytes of their names.
 package func folderEntries(_ path: [UInt8]) throws(FileError) -> [FolderEntry] {
     guard let folder = withPath(path, { opendir($0) }) else { throw .last() }
     defer { closedir(folder) }

@@ -6,17 +6,17 @@
     internal import Darwin
 #endif
 
-/// A file that grows over a long time, under the name of a partial file until it is finished.
+/// A file that is written over a long time, under a temporary name until it is finished.
 ///
-/// The bytes written survive the end of the process, and a later process can resume. One process
-/// writes at a time. An object must not be used by several threads at once.
+/// Flushed bytes survive the end of the process, and a later process can continue the file. A lock
+/// ensures that only one process writes it. An object must not be used by several threads at once.
 package final class GrowingFile {
     /// The final path.
     package let path: [UInt8]
-    /// The path while the file grows: `path` with the suffix `.partial`, or `path` itself if the
-    /// file is always whole.
+    /// The path until the file is finished: `path` with the suffix `.partial`, or `path` itself if
+    /// the file is always whole.
     package let partialPath: [UInt8]
-    /// The number of bytes, those not flushed yet included.
+    /// The size in bytes, including bytes that are not flushed yet.
     package private(set) var count: Int
     private let descriptor: Int32
     private var pending: [UInt8] = []
@@ -25,9 +25,10 @@ package final class GrowingFile {
     ///
     /// - Parameters:
     ///   - path: The final path.
-    ///   - isAlwaysWhole: True if the file has its final name from the beginning.
+    ///   - isAlwaysWhole: True if the file is valid at any time, and so has its final name from the
+    ///     beginning.
     /// - Throws: `FileError` if the folder may not be written, another process writes the file, or
-    ///   something other than a regular file has one of its names.
+    ///   something other than a regular file is at `path` or at the path of the partial file.
     package init(path: [UInt8], isAlwaysWhole: Bool = false) throws(FileError) {
         self.path = path
         partialPath = isAlwaysWhole ? path : path + ".partial".utf8
@@ -92,21 +93,21 @@ package final class GrowingFile {
         withPath(path + ".partial".utf8) { access($0, F_OK) } == 0
     }
 
-    /// Sets the size, dropping the bytes after it or appending zeros.
+    /// Sets the size of the file: removes the bytes beyond it, or appends zeros.
     package func truncate(to newCount: Int) throws(FileError) {
         try flush()
         guard ftruncate(descriptor, off_t(newCount)) == 0 else { throw .last() }
         count = newCount
     }
 
-    /// Appends bytes, which reach the system with the next `flush`, or before.
+    /// Appends bytes to a buffer, which is written by the next `flush` or once it reaches 1 MB.
     package func append(_ bytes: some Collection<UInt8>) throws(FileError) {
         pending += bytes
         count += bytes.count
         if pending.count >= 1 << 20 { try flush() }
     }
 
-    /// Writes pending bytes to the system, so that they survive the end of this process.
+    /// Writes the buffer to the file, so that its bytes survive the end of this process.
     package func flush() throws(FileError) {
         guard !pending.isEmpty else { return }
         guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw .last() }

@@ -40,7 +40,7 @@ package final class InputFile {
 
     deinit { if isOwn { close(descriptor) } }
 
-    /// Returns the next `count` bytes without taking them; fewer only at the end of the file.
+    /// Returns the next `count` bytes without consuming them; fewer only at the end of the file.
     package func peek(_ count: Int) throws(FileError) -> ArraySlice<UInt8> {
         while unread.count < count, try fill(atLeast: count) {}
         return buffer[unread].prefix(count)
@@ -70,8 +70,8 @@ package final class InputFile {
     /// Reads the bytes up to the next `end`, which is skipped.
     ///
     /// - Parameters:
-    ///   - end: The byte at the end of a part, such as a line feed.
-    ///   - limit: The largest number of bytes.
+    ///   - end: The byte that ends a record, such as a line feed.
+    ///   - limit: The largest number of bytes before `end`.
     /// - Returns: The bytes without `end`; nil at the end of the file.
     /// - Throws: `FileError`, also if there are more than `limit` bytes.
     package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
@@ -85,7 +85,7 @@ package final class InputFile {
             }
             bytes += take(unread.count)
             guard bytes.count <= limit else {
-                throw FileError(reason: "a line of it is longer than \(limit) bytes")
+                throw FileError(reason: "it has a line longer than \(limit) bytes")
             }
         }
     }

@@ -6,10 +6,10 @@
     internal import Darwin
 #endif
 
-/// A file that is written from its beginning under its own name.
+/// A file of lines that is written in place, without a temporary file.
 ///
-/// An existing file is emptied; what is written through, as `isWrittenThrough` tells, gets the
-/// bytes at its end. An object must not be used by several threads at once.
+/// An existing file is truncated first. If `isWrittenThrough` is true for the path, lines are
+/// appended instead. An object must not be used by several threads at once.
 package final class LineFile {
     private let descriptor: Int32
     private var pending: [UInt8] = []
@@ -29,14 +29,14 @@ package final class LineFile {
         close(descriptor)
     }
 
-    /// Appends a line and its line feed, which are written with the next `flush`, or before.
+    /// Appends a line and a line feed to a buffer, which is written by the next `flush` or before.
     package func append(_ line: [UInt8]) throws(FileError) {
         pending += line
         pending.append(UInt8(ascii: "\n"))
         if pending.count >= 1 << 12 { try flush() }
     }
 
-    /// Writes pending lines to the system.
+    /// Writes the buffered lines to the file.
     package func flush() throws(FileError) {
         defer { pending.removeAll(keepingCapacity: true) }
         try write(pending, to: descriptor)

@@ -8,7 +8,7 @@ package func littleEndianBytes(of numbers: [Float]) -> [UInt8] {
     return bytes
 }
 
-/// Returns the float32 numbers of bytes in little-endian order.
+/// Decodes little-endian bytes as float32 numbers.
 package func floats(ofLittleEndian bytes: [UInt8]) -> [Float] {
     bytes.withUnsafeBytes { buffer in
         (0..<(bytes.count / 4)).map { index in

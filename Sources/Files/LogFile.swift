@@ -6,7 +6,7 @@
     internal import Darwin
 #endif
 
-/// An append-only file of lines; each is on the disk when the call that appends it returns.
+/// An append-only file of lines; `append` returns once its line is on the disk.
 package final class LogFile {
     package let path: [UInt8]
     private let descriptor: Int32
@@ -16,8 +16,8 @@ package final class LogFile {
     /// - Parameters:
     ///   - path: The path of the file.
     ///   - isNew: True if the file must not exist yet.
-    /// - Throws: `FileError`, also if the path is that of a symbolic link or of anything else than
-    ///   a regular file.
+    /// - Throws: `FileError`, also if something other than a regular file is at the path, such as a
+    ///   symbolic link.
     package init(path: [UInt8], isNew: Bool) throws(FileError) {
         self.path = path
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
@@ -51,7 +51,7 @@ package final class LogFile {
 
 /// Writes the folder of a file to the disk, so that the name of the file survives a power failure.
 ///
-/// Does nothing if the system does not let the folder be opened.
+/// Does nothing if the folder cannot be opened.
 func synchronizeFolder(of path: [UInt8]) {
     let slash = path.lastIndex(of: UInt8(ascii: "/"))
     let folder = slash.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]

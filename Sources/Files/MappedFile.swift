@@ -10,8 +10,8 @@ internal import CSHA256
 
 /// The bytes of a file, mapped read-only: a page is read from the disk when it is first used.
 ///
-/// If another process truncates the file while it is mapped, this process ends with SIGBUS. The
-/// bytes may also be a copy of bytes in memory. Any number of threads may use an object at once.
+/// If another process truncates the file while it is mapped, this process ends with SIGBUS. An
+/// object may also hold a copy of bytes in memory. Any number of threads may use it at once.
 ///
 /// `@unchecked Sendable`: the bytes are only read, and `deinit` unmaps them once.
 package final class MappedFile: @unchecked Sendable {
@@ -59,7 +59,7 @@ package final class MappedFile: @unchecked Sendable {
         isFile = true
     }
 
-    /// Copies bytes that do not come from a file of their own.
+    /// Copies bytes, such as those of a file that is compiled into the program.
     ///
     /// - Parameter bytes: The bytes to copy.
     /// - Throws: `FileError` if there is not enough memory.
@@ -93,7 +93,7 @@ package final class MappedFile: @unchecked Sendable {
         return base + range.lowerBound
     }
 
-    /// Releases the memory of whole pages, which are read again when they are used.
+    /// Releases the memory of the whole pages in a range; later use reads them from the disk again.
     package func forget(_ bytes: UnsafeRawBufferPointer) {
         guard isFile, let base = bytes.baseAddress else { return }
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -111,7 +111,7 @@ package final class MappedFile: @unchecked Sendable {
         digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
     }
 
-    /// Returns the SHA-1 that git gives the file (`git hash-object`), as 40 hexadecimal digits.
+    /// Returns the git blob hash of the bytes (`git hash-object`), as 40 hexadecimal digits.
     package func gitBlobSHA1() -> String {
         var digest = [UInt8](repeating: 0, count: 20)
         let start = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -119,8 +119,8 @@ package final class MappedFile: @unchecked Sendable {
         return hexadecimal(digest)
     }
 
-    /// Returns the unsigned little-endian number of `width` bytes at an offset; 0 if it does not
-    /// lie within the file.
+    /// Returns the unsigned little-endian number of `width` bytes at an offset; 0 if these bytes
+    /// do not lie within the file.
     package func number(_ offset: Int, _ width: Int) -> UInt64 {
         guard offset >= 0, offset <= count - width else { return 0 }
         return buffer[offset..<offset + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }

@@ -6,10 +6,10 @@
     internal import Darwin
 #endif
 
-/// A folder that is held open.
+/// An open folder, in which files are opened, moved and removed by name.
 ///
-/// Names in it are looked up without following symbolic links, so that nobody can redirect them
-/// while files are moved or removed.
+/// Symbolic links in it are not followed, so that no other process can redirect an operation to a
+/// file outside the folder.
 package final class OpenFolder {
     let descriptor: Int32
 
@@ -26,7 +26,7 @@ package final class OpenFolder {
 
     deinit { close(descriptor) }
 
-    /// Returns the components of a path below a folder.
+    /// Splits a relative path into its components.
     ///
     /// - Parameter path: The path relative to the folder.
     /// - Returns: At least one component.
@@ -51,8 +51,8 @@ package final class OpenFolder {
     /// - Parameters:
     ///   - components: The components from `components(of:)`; this folder if there are none.
     ///   - isMade: True to make missing folders.
-    /// - Returns: The folder, held open.
-    /// - Throws: `FileError` if one of them is missing, a symbolic link or not a folder.
+    /// - Returns: The open folder.
+    /// - Throws: `FileError` if a component is missing, a symbolic link or not a folder.
     package func folder(
         _ components: some Sequence<[UInt8]>, isMade: Bool = false
     ) throws(FileError) -> OpenFolder {
@@ -79,10 +79,10 @@ package final class OpenFolder {
     /// Opens a regular file below this folder for reading.
     ///
     /// - Parameter components: The components from `components(of:)`.
-    /// - Returns: The file, held open.
+    /// - Returns: The open file.
     /// - Throws: `FileError` if a component is a symbolic link, or the last is not a regular file.
     package func file(_ components: [[UInt8]]) throws(FileError) -> OpenedFile {
-        guard let name = components.last else { throw FileError(reason: "it has no name") }
+        guard let name = components.last else { throw FileError(reason: "its path is empty") }
         let parent = try folder(components.dropLast())
         let descriptor = withPath(name) {
             openat(parent.descriptor, $0, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -95,12 +95,12 @@ package final class OpenFolder {
         return try OpenedFile(descriptor: descriptor, name: name, parent: parent)
     }
 
-    /// Makes a file, unless a file exists under that name.
+    /// Makes a file, unless one with this name exists.
     ///
     /// - Parameters:
     ///   - name: The name of the file.
     ///   - contents: The content of the file.
-    /// - Throws: `FileError`, also if the name is that of a folder. The call then leaves no file.
+    /// - Throws: `FileError`, also if a folder has this name; no incomplete file is left.
     package func makeFile(_ name: [UInt8], contents: [UInt8]) throws(FileError) {
         let file = withPath(name) {
             openat(descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
@@ -110,7 +110,7 @@ package final class OpenFolder {
             if let status = status(of: name) {
                 guard status.st_mode & S_IFMT == S_IFDIR else { return }
                 let shown = String(decoding: name, as: UTF8.self)
-                throw FileError(reason: "\(shown) in it is a folder; expected a file or nothing")
+                throw FileError(reason: "it contains a folder named \(shown); expected a file")
             }
             throw error
         }
@@ -147,9 +147,9 @@ package final class OpenFolder {
         return result == 0 ? status : nil
     }
 
-    /// Writes the names in the folder to the disk.
+    /// Writes the entries of the folder to the disk, so that they survive a power failure.
     package func synchronize() { fsync(descriptor) }
 
-    /// The error for a name that is taken.
-    static let isTaken = FileError(reason: "a file of that name is there already")
+    /// The error for a new name that already exists.
+    static let isTaken = FileError(reason: "a file with this name already exists")
 }

@@ -6,7 +6,7 @@
     internal import Darwin
 #endif
 
-/// A regular file in an `OpenFolder`, held open.
+/// An open regular file in an `OpenFolder`.
 package final class OpenedFile {
     package let parent: OpenFolder
     package let name: [UInt8]
@@ -40,9 +40,9 @@ package final class OpenedFile {
     /// Reads the whole content.
     ///
     /// - Parameter limit: The largest number of bytes.
-    /// - Returns: As many bytes as the file had when it was opened.
-    /// - Throws: `FileError`, also if the file has more bytes than `limit`, it has grown, or there
-    ///   is not enough memory.
+    /// - Returns: The content, at most `size` bytes.
+    /// - Throws: `FileError`, also if the file has more bytes than `limit`, if it has grown since
+    ///   it was opened, or if there is not enough memory.
     package func contents(limit: Int) throws(FileError) -> [UInt8] {
         guard size <= limit else {
             throw FileError(reason: "it is larger than the \(limit) bytes that are read")
@@ -61,9 +61,9 @@ package final class OpenedFile {
         return bytes
     }
 
-    static let hasChanged = FileError(reason: "a file was changed meanwhile")
+    static let hasChanged = FileError(reason: "a file was changed or replaced meanwhile")
 
-    /// Checks that the name still leads to this file, and that the file was not changed since it
+    /// Checks that the name still refers to this file, and that the file has not changed since it
     /// was opened.
     package func checkIsUnchanged() throws(FileError) {
         var now = stat()
@@ -82,7 +82,7 @@ package final class OpenedFile {
 
     private static func modified(_ status: stat) -> [Int] { times(of: status)[1] }
 
-    /// Returns seconds and nanoseconds of the last access and of the last modification.
+    /// Returns the times of the last access and modification, each as seconds and nanoseconds.
     private static func times(of status: stat) -> [[Int]] {
         #if canImport(Darwin)
             let times = [status.st_atimespec, status.st_mtimespec]
@@ -92,8 +92,8 @@ package final class OpenedFile {
         return times.map { [Int($0.tv_sec), Int($0.tv_nsec)] }
     }
 
-    /// Removes the file, unless another file has its name by now or it was changed since it was
-    /// opened.
+    /// Removes the file; throws an error if another file has its name by now, or if the file has
+    /// changed since it was opened.
     package func remove() throws(FileError) {
         try checkIsUnchanged()
         try parent.remove(name, opened)
@@ -105,7 +105,7 @@ package final class OpenedFile {
     /// - Parameters:
     ///   - folder: The new parent.
     ///   - newName: The name in `folder`, which must not exist yet.
-    ///   - contents: The content of the file, as it was read from it.
+    ///   - contents: The content that was read from the file, for a copy to another disk.
     /// - Throws: `FileError`; the file then keeps its name, and nothing is added to `folder`.
     package func move(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
@@ -127,7 +127,7 @@ package final class OpenedFile {
 
     /// Copies the file with its permissions and times.
     ///
-    /// The copy gets its name when it is on the disk and was read back.
+    /// The copy gets its name only after it was written to the disk, read back and compared.
     func copy(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {
@@ -161,7 +161,7 @@ package final class OpenedFile {
             }
             written.removeLast(written.count - filled)
             guard filled == contents.count, sha256(written) == sha256(contents) else {
-                throw FileError(reason: "its copy on the other disk differs")
+                throw FileError(reason: "its copy on the other disk differs from it")
             }
             guard let status = folder.status(of: partial),
                 try folder.rename(partial, status, to: folder, newName)

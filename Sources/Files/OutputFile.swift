@@ -6,21 +6,21 @@
     internal import Darwin
 #endif
 
-/// A file that is written all or nothing: it gets its name when it is complete and on the disk.
+/// A file that is written atomically: it gets its name when it is complete and on the disk.
 ///
-/// Until then, and if `finish` is never called, whatever has the name stays as it is. A symbolic
-/// link is followed: the file that it leads to is replaced. A device or a pipe cannot be replaced
-/// by a file, and is written through; so is an open descriptor (`/dev/fd/3`), whose file gets the
-/// bytes at its end. An object must not be used by several threads at once.
+/// Until then, and if `finish` is never called, an existing file at the path is unchanged. If the
+/// path is a symbolic link, its target is replaced. A device, a pipe or an open descriptor
+/// (`/dev/fd/3`) is not replaced: the bytes are written to it, or appended if it is a regular file.
+/// An object must not be used by several threads at once.
 package final class OutputFile {
     private let path: [UInt8]
-    /// The path of the temporary file; nil if the output is written through.
+    /// The path of the temporary file; nil if there is none, as for a device or a pipe.
     private let partialPath: [UInt8]?
     private let descriptor: Int32
     private var pending: [UInt8] = []
     private var isFinished = false
 
-    /// Opens a temporary file beside the path, or what is written through.
+    /// Opens a temporary file beside the path; or the device, pipe or descriptor at the path.
     ///
     /// - Parameter path: The path of the file.
     /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of
@@ -29,12 +29,12 @@ package final class OutputFile {
         try self.init(path: Array(path.utf8))
     }
 
-    /// Opens a temporary file beside the path, or what is written through.
+    /// Opens a temporary file beside the path; or the device, pipe or descriptor at the path.
     ///
     /// - Parameters:
     ///   - path: The path of the file.
     ///   - replacingAnything: True to replace a symbolic link, a pipe or a device rather than
-    ///     follow it or write through it. The file then has the permissions of a new one.
+    ///     follow it or write to it. The file then has the permissions of a new file.
     /// - Throws: `FileError` if the folder is missing or may not be written, or the path is that of
     ///   a folder.
     package init(path: [UInt8], replacingAnything: Bool = false) throws(FileError) {
@@ -95,14 +95,14 @@ package final class OutputFile {
     }
 }
 
-/// Writes a whole file, all or nothing, as `OutputFile` does.
+/// Writes a whole file atomically, as `OutputFile` does.
 ///
 /// - Parameters:
 ///   - bytes: The content.
 ///   - path: The path of the file.
 ///   - replacingAnything: True to replace a symbolic link, a pipe or a device rather than follow it
-///     or write through it.
-/// - Throws: `FileError`; whatever has the name then stays as it is.
+///     or write to it.
+/// - Throws: `FileError`; an existing file at the path is then unchanged.
 package func writeFile(
     _ bytes: some Collection<UInt8>, to path: [UInt8], replacingAnything: Bool = false
 ) throws(FileError) {

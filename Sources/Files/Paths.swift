@@ -10,7 +10,7 @@
 package func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
     let terminated = path.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } + [0]
     return terminated.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { preconditionFailure("a path without its end") }
+        guard let base = buffer.baseAddress else { preconditionFailure("empty C string") }
         return body(base)
     }
 }
@@ -35,29 +35,29 @@ private func fileMode(_ path: String) -> mode_t? {
     return stat(path, &status) == 0 ? status.st_mode : nil
 }
 
-/// Returns the reason why this process may not write a file, or into a folder; nil if it may.
+/// Returns an error if this process may not write to a file or folder; nil if it may.
 package func errorAgainstWriting(_ path: [UInt8]) -> FileError? {
     withPath(path) { access($0, W_OK) } == 0 ? nil : .last()
 }
 
-/// Returns the path that symbolic links lead to, whether a file exists there or not.
+/// Returns the final target of a symbolic link, whether a file exists there or not.
 ///
-/// - Parameter path: The path; one that is not that of a link is returned unchanged.
-/// - Returns: The path of something other than a link.
-/// - Throws: `FileError` if the links form a circle.
+/// - Parameter path: The path; if it is not a symbolic link, it is returned unchanged.
+/// - Returns: A path that is not a symbolic link.
+/// - Throws: `FileError` if the links form a loop.
 package func finalPath(of path: [UInt8]) throws(FileError) -> [UInt8] {
     var path = path
     for _ in 0..<40 {
         guard let target = linkTarget(of: path) else { return path }
         path = target
     }
-    throw FileError(reason: "its links lead in a circle")
+    throw FileError(reason: "its symbolic links form a loop")
 }
 
-/// Returns true if a path is written through rather than replaced by a new file.
+/// Returns true if output must be written to what is at a path, rather than to a new file there.
 ///
-/// That is so for a device, a pipe, and an open descriptor of a process (`/dev/fd/3`,
-/// `/dev/stdout`, `/proc/self/fd/3`), which may be that of a regular file.
+/// This holds for a device, a pipe, and an open descriptor of a process (`/dev/fd/3`,
+/// `/dev/stdout`, `/proc/self/fd/3`), even one of a regular file.
 package func isWrittenThrough(_ path: [UInt8]) -> Bool {
     if let status = try? FileStatus(path: path), !status.isRegular { return !status.isFolder }
     var path = path
@@ -71,7 +71,7 @@ package func isWrittenThrough(_ path: [UInt8]) -> Bool {
     return false
 }
 
-/// Returns true if the entries of a folder are the open descriptors of a process.
+/// Returns true for folders such as `/dev/fd`, whose entries are open descriptors of a process.
 private func holdsDescriptors(_ folder: [UInt8]) -> Bool {
     let parts = folder.split(separator: UInt8(ascii: "/")).map {
         String(decoding: $0, as: UTF8.self)
@@ -80,9 +80,9 @@ private func holdsDescriptors(_ folder: [UInt8]) -> Bool {
         || (parts.count > 2 && parts.first == "proc" && parts.last == "fd")
 }
 
-/// Returns the path that a symbolic link leads to; nil if the path is not that of a link.
+/// Returns the path of a symbolic link's target; nil if the path is not that of a link.
 ///
-/// If it is relative, it is relative to the same folder as `path`.
+/// The result is absolute, or relative to the folder that `path` is relative to.
 private func linkTarget(of path: [UInt8]) -> [UInt8]? {
     guard let link = try? linkTarget(path) else { return nil }
     let isAbsolute = link.first == UInt8(ascii: "/")
@@ -97,11 +97,11 @@ package func realPath(_ path: [UInt8]) throws(FileError) -> [UInt8] {
     return Array(UnsafeRawBufferPointer(start: found, count: strlen(found)))
 }
 
-/// Returns the path that a symbolic link holds, unchanged.
+/// Returns the target of a symbolic link as it is stored, perhaps relative to the link's folder.
 package func linkTarget(_ path: [UInt8]) throws(FileError) -> [UInt8] {
     var target = [CChar](repeating: 0, count: 4096)
     let count = withPath(path) { readlink($0, &target, target.count) }
     guard count >= 0 else { throw .last() }
-    guard count < target.count else { throw FileError(reason: "its target is too long") }
+    guard count < target.count else { throw FileError(reason: "its link target is too long") }
     return target[..<count].map { UInt8(bitPattern: $0) }
 }

@@ -8,12 +8,12 @@
 
 /// Opens a regular file for writing, or creates it.
 ///
-/// Never follows a symbolic link, waits for the other end of a pipe, or opens a device.
+/// Symbolic links, pipes and devices are rejected, without following, waiting or opening.
 ///
 /// - Parameters:
 ///   - path: The path of the file.
 ///   - access: `O_WRONLY` or `O_RDWR`.
-///   - subject: The file, as the error names it.
+///   - subject: The subject of the reason of an error.
 /// - Returns: A file descriptor, which the caller closes.
 /// - Throws: `FileError`; its code is `ELOOP` if a symbolic link is at the path.
 func openRegularFile(
@@ -54,16 +54,16 @@ func openRegularFile(
         }
         return descriptor
     }
-    throw FileError(reason: "other processes create and remove it all the time")
+    throw FileError(reason: "other processes keep creating and removing it")
 }
 
-/// A lock that one process holds at a time: a file, created if missing, with `flock`.
+/// A lock between processes: `flock` on a file, which is created if missing.
 ///
-/// The lock ends with the object, or with the process.
+/// The lock is released when the object is deallocated or the process ends.
 package final class FileLock {
     private let descriptor: Int32
 
-    /// Opens the file of the lock without acquiring it.
+    /// Opens the lock file without acquiring the lock.
     ///
     /// - Parameter path: The path of the file.
     /// - Throws: `FileError`, also if something other than a regular file is at the path.
@@ -82,8 +82,8 @@ package final class FileLock {
     }
 }
 
-/// Returns the number of bytes that may be written to the file system of a folder; nil if the
-/// system does not tell.
+/// Returns the number of free bytes on the file system of a folder; nil if it cannot be
+/// determined.
 package func freeBytes(in folder: [UInt8]) -> Int? {
     var status = statvfs()
     guard withPath(folder, { statvfs($0, &status) }) == 0 else { return nil }

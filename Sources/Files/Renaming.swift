@@ -13,7 +13,8 @@ extension OpenFolder {
     ///
     /// - Parameters:
     ///   - name: The name in this folder.
-    ///   - file: The status of the file; another file that took the name meanwhile is left alone.
+    ///   - file: The status of the file when it was checked. Another file that has taken the name
+    ///     since then keeps it.
     ///   - folder: The new folder.
     ///   - newName: The name in `folder`, which must not exist yet.
     /// - Returns: False if the folders are on different disks.
@@ -77,7 +78,7 @@ extension OpenFolder {
         throw error
     }
 
-    /// Removes a file, unless another file took its name meanwhile or it was written to.
+    /// Removes a file; throws an error if it has changed, or if another file has taken its name.
     ///
     /// - Parameters:
     ///   - name: The name in this folder.
@@ -102,7 +103,7 @@ extension OpenFolder {
         }
     }
 
-    /// Checks that the right file was renamed, and gives any other its name back.
+    /// Checks that the right file was renamed; if not, restores the other file's name and throws.
     private func check(
         _ name: [UInt8], _ file: stat, isAt newName: [UInt8], in folder: OpenFolder
     ) throws(FileError) {
@@ -111,7 +112,7 @@ extension OpenFolder {
         throw OpenedFile.hasChanged
     }
 
-    /// Gives a file its old name back, unless that exists again.
+    /// Restores the old name of a file; throws an error if that name is in use again.
     private func putBack(
         _ name: [UInt8], from newName: [UInt8], in folder: OpenFolder
     ) throws(FileError) {
@@ -125,7 +126,7 @@ extension OpenFolder {
         }
         guard isBack else {
             let place = String(decoding: newName, as: UTF8.self)
-            throw FileError(reason: "a file was changed meanwhile, and is now called \(place)")
+            throw FileError(reason: "it was renamed to \(place), and could not be renamed back")
         }
     }
 

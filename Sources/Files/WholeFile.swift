@@ -30,7 +30,7 @@ package func readFile(path: [UInt8], limit: Int) throws(FileError) -> [UInt8] {
     try readFile(path: path, limit: limit) { _ in true } ?? []
 }
 
-/// Reads a whole file if the caller wants it, judging by its first bytes.
+/// Reads a whole file if `isWanted` accepts its first bytes.
 ///
 /// - Parameters:
 ///   - path: The path of the file, of any bytes but 0.
@@ -92,7 +92,7 @@ func checkMemory(_ count: Int) throws(FileError) {
     munmap(address, count)
 }
 
-/// Reads once into `bytes` from `start` on.
+/// Reads from a file, with one system call, into `bytes` from the index `start` on.
 ///
 /// - Returns: The number of bytes read, 0 at the end of the file.
 func readSome(

@@ -13,7 +13,7 @@ private func product(_ a: UInt8, _ b: UInt8) -> UInt8 {
     return UInt8((product + product >> 8) >> 8)
 }
 
-/// Converts 16-bit grey to 8-bit RGB: values above 255 become 255, as in Pillow.
+/// Converts 16-bit grey to 8-bit RGB; values above 255 become 255, as in Pillow.
 package func clipped(_ values: [UInt16]) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(3 * values.count)

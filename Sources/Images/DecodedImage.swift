@@ -7,13 +7,13 @@ internal import CImageCodecs
 package struct DecodedImage: Sendable {
     /// The sample format of a pixel.
     package enum Kind: Sendable {
-        /// Red, green, blue, or one byte of grey; with a mask, one more byte of alpha.
+        /// Red, green and blue, or one byte of grey; followed by a byte of alpha if `hasMask`.
         case rgb
-        /// Red, green, blue, alpha; or grey and alpha.
+        /// Red, green, blue and alpha; or grey and alpha.
         case rgba
-        /// An index into a palette; black-and-white images have a palette of two.
+        /// An index into the palette, which black-and-white images have too.
         case indexed
-        /// Cyan, magenta, yellow, black; 0 is no ink.
+        /// Cyan, magenta, yellow and black; 0 is no ink.
         case cmyk
         /// Grey of 16 bits, the high byte first.
         case grey16
@@ -41,8 +41,8 @@ package struct DecodedImage: Sendable {
     package private(set) var height: Int
     /// The sample format.
     package let kind: Kind
-    /// True if the image has alpha that is ignored while it is resized, as in Pillow: that of a
-    /// transparent colour or of palette entries.
+    /// True if the alpha is that of a transparent colour or of palette entries, which resizing
+    /// ignores, as in Pillow.
     package let hasMask: Bool
     /// The number of bytes of a pixel in memory, 1 to 4.
     package let bytesPerPixel: Int
@@ -50,10 +50,10 @@ package struct DecodedImage: Sendable {
     package private(set) var orientation: Int
     private let storage: PixelStorage
     private let palette: [UInt8]
-    /// The offset of the first pixel and the strides to its right and lower neighbours, in pixels.
+    /// The offset of the top left pixel and the strides to the right and downwards, in pixels.
     private var walk: (start: Int, right: Int, below: Int)
 
-    /// True if pixels have alpha, a mask included.
+    /// True if pixels have alpha, including alpha that resizing ignores.
     package var hasAlpha: Bool { kind == .rgba || hasMask }
 
     /// Creates an image from `width * height * bytesPerPixel` bytes of samples, row by row from
@@ -82,7 +82,7 @@ package struct DecodedImage: Sendable {
 
 /// An error in decoding an image.
 package enum ImageDecodingError: Error, Equatable {
-    /// There are no bytes.
+    /// The file is empty.
     case empty
     /// The bytes are neither JPEG, PNG nor WebP.
     case unknownFormat
@@ -114,19 +114,22 @@ extension DecodedImage {
         package var maximumPixels: Int
         /// The number of bytes that the images of all threads may take together.
         ///
-        /// An image that needs more by itself is refused; one that fits waits until enough is
-        /// free. The Huffman code groups of a lossless WebP are not counted.
+        /// An image that alone needs more is refused. Otherwise decoding waits until other threads
+        /// have released enough. The Huffman code groups of a lossless WebP are not counted.
         package var memoryLimit = ImageMemory.defaultLimit
         /// The largest number of scans of a JPEG.
         ///
         /// JPEGs of more than 67 million samples are allowed proportionally fewer.
         package var maximumScans = 500
-        /// True to accept a JPEG or PNG that ends early; the missing rows are grey or black.
+        /// True to accept a JPEG or PNG that ends early.
+        ///
+        /// The missing rows are grey (JPEG) or zero (PNG: black, transparent, or the first colour
+        /// of the palette).
         package var allowsTruncated = false
         /// True to reduce 16-bit grey to its high byte, false to keep 16 bits.
         package var scales16Bits = false
-        /// The shortest side, in pixels, that a JPEG may get by being decoded at 1/2, 1/4 or 1/8 of
-        /// its size; nil for full size.
+        /// The least length of the shorter side, in pixels, that a JPEG may have when it is decoded
+        /// at 1/2, 1/4 or 1/8 of its size; nil for full size.
         package var smallestSide: Int?
 
         /// Creates options with a limit on the number of pixels, and defaults for the rest.
@@ -235,7 +238,7 @@ extension DecodedImage {
             rows.lowerBound >= 0 && rows.upperBound <= height && columns.lowerBound >= 0
                 && columns.upperBound <= width && target.count >= 3 * rows.count * columns.count
                 && (kind == .cmyk || (view != .inks && view != .black)),
-            "\(view) of \(columns) x \(rows) of \(width) x \(height) into \(target.count) bytes")
+            "\(view), \(columns) x \(rows) of \(width) x \(height), into \(target.count) bytes")
         let how =
             switch view {
             case .colours: CLIP_VIEW_COLOURS
@@ -273,8 +276,8 @@ extension DecodedImage {
         }
     }
 
-    /// Calls a function with all bytes of the image if they are RGB in row order already; else
-    /// returns nil.
+    /// Calls `body` with the samples if they already are the RGB of the view, row by row;
+    /// otherwise returns nil.
     package func withRGB<Result>(
         _ view: View, _ body: (UnsafeBufferPointer<UInt8>) -> Result
     ) -> Result? {

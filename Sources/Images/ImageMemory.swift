@@ -1,7 +1,7 @@
 internal import CImageCodecs
 internal import Synchronization
 
-/// The memory that decoded images may take, shared by all threads of the process.
+/// The accounting of the memory that decoded images use, in all threads of the process.
 ///
 /// `DecodedImage.init(decoding:)` reserves memory before it allocates, and waits until enough is
 /// free. The reservation ends when it returns or, within `whileHolding`, when that call ends. A
@@ -9,16 +9,16 @@ internal import Synchronization
 package enum ImageMemory {
     /// The default limit, in bytes.
     ///
-    /// `clip` with a small model, which takes 80 MB, stays below 400 MB.
+    /// Chosen so that `clip` with a small model of 80 MB uses less than 400 MB in all.
     package static let defaultLimit = 310_000_000
 
-    /// The number of bytes that all threads hold now.
+    /// The number of bytes that all threads together have reserved.
     package static var used: Int { Int(clip_memory_used()) }
 
-    /// Calls a function that decodes images and does not use them after it returns.
+    /// Calls `body` and keeps the memory of the images that it decodes reserved until it returns.
     ///
-    /// The memory of the images stays reserved until then. Calls may be nested; each gives back
-    /// what it reserved itself.
+    /// `body` must not let the images be used afterwards. Calls may be nested; each releases what
+    /// it reserved itself.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -35,9 +35,9 @@ package enum ImageMemory {
         }.get()
     }
 
-    /// The memory that the current task holds, in bytes.
+    /// The number of bytes that a `whileHolding` call, with the calls nested in it, has reserved.
     final class Share: Sendable {
-        /// The share of the innermost `whileHolding`; nil outside of it.
+        /// The share of the current task; nil outside of `whileHolding`.
         static let current = TaskLocal<Share?>(wrappedValue: nil)
         private let bytes = Mutex<UInt64>(0)
 
@@ -45,7 +45,7 @@ package enum ImageMemory {
         var isEmpty: Bool { count == 0 }
         func add(_ count: UInt64) { bytes.withLock { $0 += count } }
 
-        /// Releases all but the first `held` bytes.
+        /// Releases the reservation beyond `held` bytes.
         func giveBack(downTo held: UInt64) {
             clip_memory_release(
                 bytes.withLock { bytes in

@@ -8,7 +8,7 @@ internal import CImageCodecs
     internal import Darwin
 #endif
 
-/// The bytes of an image, owned without a copy: memory of the decoder, or an array.
+/// The bytes of an image, in memory that the decoder allocated or in an array.
 ///
 /// `@unchecked Sendable`: nothing writes the bytes after `init`, and `deinit` frees them once.
 final class PixelStorage: @unchecked Sendable {
@@ -23,7 +23,7 @@ final class PixelStorage: @unchecked Sendable {
         bytes = .decoded(pointer, count: count)
     }
 
-    /// Keeps an array.
+    /// Stores an array.
     init(_ array: [UInt8]) { bytes = .array(array) }
 
     deinit { if case .decoded(let pointer, _) = bytes { free(pointer) } }

@@ -1,8 +1,8 @@
-/// An image in one of its views, as the input of `resampled` and `nearest`.
+/// A view of an image as RGB pixels, the input of `resampled` and `nearest`.
 package struct PixelView: PixelSource {
     /// The image to read.
     package let image: DecodedImage
-    /// The three bytes that are read of each pixel.
+    /// The view, which defines the three bytes of each pixel.
     package let view: DecodedImage.View
 
     /// Creates a view of an image.
@@ -21,7 +21,7 @@ package struct PixelView: PixelSource {
         image.copy(view, rows: rows, columns: columns, into: &target)
     }
 
-    /// Calls a function with all bytes if they are RGB in row order already; else returns nil.
+    /// Calls `body` with all bytes if they are in memory as RGB rows; otherwise returns nil.
     package func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
         image.withRGB(view, body)
     }

@@ -2,7 +2,7 @@
 ///
 /// - Parameters:
 ///   - pixels: RGB bytes; their number is a multiple of 3.
-///   - levels: Three tables of 256 values, which normalise the bytes of their channel.
+///   - levels: For each channel, the normalised values of the bytes 0 to 255.
 /// - Returns: The planes, channel-first: all red values, then green, then blue.
 package func planes(of pixels: [UInt8], levels: [[Float]]) -> [Float] {
     precondition(pixels.count % 3 == 0 && levels.map(\.count) == [256, 256, 256])

@@ -24,7 +24,7 @@ package enum ResamplingFilter: Sendable {
     }
 }
 
-/// The weights of source pixels for each position of a resized side.
+/// The weights of the source pixels of each pixel position along a resized side.
 package struct ResamplingWeights {
     /// The first source pixel of each position.
     package private(set) var starts: [Int32] = []
@@ -35,11 +35,11 @@ package struct ResamplingWeights {
     /// The largest number of source pixels that a position may have.
     package let taps: Int
 
-    /// The weights before rounding, laid out as `weights`; filled instead of it if requested.
+    /// The unrounded weights, in the layout of `weights`; one of the two arrays is empty.
     package private(set) var exact: [Double] = []
 
-    /// Computes the weights of the positions `range` of a side resized from `size` to `newSize`
-    /// pixels.
+    /// Computes the weights for the positions `range` of a side that is resized from `size` to
+    /// `newSize` pixels; unrounded weights if `exact`.
     package init(
         from size: Int, to newSize: Int, range: Range<Int>, filter: ResamplingFilter,
         exact isExact: Bool = false
@@ -70,7 +70,7 @@ package struct ResamplingWeights {
         }
     }
 
-    /// The source pixels that at least one of the positions needs.
+    /// The range of the source pixels of all positions.
     var source: Range<Int> {
         let ends = zip(starts, counts).map { Int($0 + $1) }
         return Int(starts.min() ?? 0)..<(ends.max() ?? 0)
@@ -84,12 +84,12 @@ package protocol PixelSource {
     /// The height in pixels.
     var height: Int { get }
 
-    /// Writes a part as RGB, row by row, to the beginning of an array: `3 * rows.count *
-    /// columns.count` bytes.
+    /// Writes a part of the image, three bytes of RGB per pixel, row by row, to the beginning of
+    /// an array.
     func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8])
 
-    /// Calls a function with all bytes if they are RGB in row order already; else returns nil, and
-    /// the caller copies parts.
+    /// Calls `body` with all bytes if they are in memory as RGB rows; otherwise returns nil, and
+    /// the caller uses `copy`.
     func withRGB<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result?
 }
 
@@ -150,9 +150,9 @@ package struct RGBRows: PixelSource {
         (self.bytes, self.width, self.height) = (bytes, width, height)
     }
 
-    /// Must not be called: `withRGB` gives all bytes.
+    /// Must not be called, because `withRGB` never returns nil.
     package func copy(rows: Range<Int>, columns: Range<Int>, into target: inout [UInt8]) {
-        preconditionFailure("RGB is not copied")
+        preconditionFailure("copy must not be called: withRGB never returns nil")
     }
 
     /// Calls a function with all bytes.
@@ -170,7 +170,7 @@ func isVerticalFirst(width: Int, height: Int, newWidth: Int, newHeight: Int) -> 
     newHeight < height && height - newHeight > 2 * (width - newWidth)
 }
 
-/// The number of bytes that are converted at once, so that they stay in the second-level cache.
+/// The number of bytes that are converted to RGB at a time, so that they stay in the L2 cache.
 let copiedPart = 1 << 19
 
 /// Resizes some rows to the width `weights.starts.count`.
@@ -178,7 +178,7 @@ let copiedPart = 1 << 19
 /// - Parameters:
 ///   - source: The image to resize.
 ///   - rows: The rows of `source` to resize.
-///   - firstColumn: The column of the weights that is column 0 of `source`.
+///   - firstColumn: The column, as counted by the weights, that is column 0 of `source`.
 ///   - weights: The weights of the columns.
 /// - Returns: RGB, row by row.
 private func horizontalPass(
@@ -225,7 +225,7 @@ private func horizontalPass(
 /// - Parameters:
 ///   - source: The image to resize.
 ///   - columns: The columns of `source` to resize.
-///   - firstRow: The row of the weights that is row 0 of `source`.
+///   - firstRow: The row, as counted by the weights, that is row 0 of `source`.
 ///   - weights: The weights of the rows.
 /// - Returns: RGB, row by row.
 private func verticalPass(

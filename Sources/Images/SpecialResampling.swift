@@ -104,15 +104,15 @@ package func resampled(
 }
 
 extension ResamplingWeights {
-    /// Resizes one row or column of 16-bit samples: writes the weighted sum at each position.
+    /// Resizes one row or column of 16-bit samples, with a weighted sum for each new sample.
     ///
     /// - Parameters:
     ///   - values: The source samples.
-    ///   - start: The index of sample number `first` of the row or column.
+    ///   - start: The index in `values` of the sample `first` of the row or column.
     ///   - step: The stride from one sample to the next.
-    ///   - first: The number of the sample at `start`.
+    ///   - first: The position, along the row or column, of the sample at `start`.
     ///   - sums: The target samples.
-    ///   - place: The index of the first sum.
+    ///   - place: The index in `sums` of the first sum.
     ///   - newStep: The stride from one sum to the next.
     fileprivate func addUp(
         _ values: [UInt16], from start: Int, step: Int, first: Int, into sums: inout [UInt16],

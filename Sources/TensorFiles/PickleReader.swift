@@ -1,10 +1,10 @@
-/// A reader of pickles that parses them into plain data and runs nothing.
+/// A reader of Python pickles that parses them into plain data and executes no functions.
 ///
-/// A pickle of Python is a program for a stack machine, which builds objects by calling any
-/// function that the pickle names. This closed interpreter supports what state dicts need:
-/// containers, numbers, strings, and calls of the few functions that make tensors, which it records
-/// without making them. Any other function is an error that names it. All containers lie in one
-/// list and refer to each other by index, so deep nesting cannot overflow the call stack.
+/// A pickle is a program for a stack machine, which builds objects by calling any function that the
+/// pickle names. This restricted interpreter supports what state dicts need: containers, numbers,
+/// strings, and calls of the few functions that create tensors, which it records without executing
+/// them. Any other function is an error that names it. All containers lie in one array and refer to
+/// each other by index, so deep nesting cannot overflow the call stack.
 ///
 /// Source: pickletools.py of Python; torch/csrc/jit/serialization/pickler.cpp and
 /// torch/serialization.py of PyTorch.
@@ -16,7 +16,7 @@ struct PickleReader {
         case integer(Int)
         case number(Double)
         case string(String)
-        /// A function or class as "module name", for which `isAllowed` is true.
+        /// A function or class that is allowed, as "module name".
         case global(String)
         /// A container or a call, by its index in `nodes`.
         case node(Int)
@@ -25,11 +25,11 @@ struct PickleReader {
     /// The kind of a node, which determines its values.
     enum Kind: Equatable {
         case tuple, list
-        /// A dictionary, whose values are keys and values in turn.
+        /// A dictionary; the node's values alternate between keys and values.
         case dictionary
-        /// A call, whose values are the function and its arguments.
+        /// A call; the node's values are the function and a tuple of arguments.
         case call
-        /// A storage in a record of its own, whose values are the parts of its id.
+        /// A tensor's storage in a separate record; the node's values are the parts of its id.
         case persistent
     }
 
@@ -37,23 +37,23 @@ struct PickleReader {
     struct Node: Equatable {
         let kind: Kind
         var values: [Value]
-        /// The state that was assigned to an object, a dictionary.
+        /// The state, usually a dictionary, that the pickle assigns to the object of a call.
         var state: Value?
     }
 
     private(set) var nodes: [Node] = []
-    /// The object that the whole pickle describes.
+    /// The value of the whole pickle.
     private(set) var root = Value.none
 
     private let bytes: [UInt8]
     private var position = 0
     private var stack: [Value] = []
-    /// The positions in the stack at which open groups begin.
+    /// The stack positions of the MARK opcodes whose groups are not closed yet.
     private var marks: [Int] = []
     private var memo: [Int: Value] = [:]
     private var valueCount = 0
 
-    /// The largest number of values in all containers; the largest models have some thousands.
+    /// The largest number of values in all containers together; large models have some thousands.
     private static let valueLimit = 1 << 22
 
     init(_ bytes: [UInt8]) throws(FormatError) {
@@ -62,7 +62,7 @@ struct PickleReader {
         while !isDone { isDone = try step() }
         guard marks.isEmpty, stack.count == 1, let only = stack.popLast() else {
             throw FormatError(
-                "the pickle ends with \(stack.count) values and \(marks.count) open groups",
+                "the pickle ends with \(stack.count) values and \(marks.count) marks on the stack",
                 expected: "one value")
         }
         root = only
@@ -91,7 +91,7 @@ struct PickleReader {
                 "torch.jit._pickle build_tensorlist", "torch.jit._pickle restore_type_tag",
             ])
 
-    /// Returns true if a pickle may name a function or class.
+    /// Returns true if pickles may refer to a function or class, given as "module name".
     ///
     /// Classes of TorchScript, `__torch__…`, are defined by the archive itself.
     private static func isAllowed(_ global: String) -> Bool {
@@ -100,14 +100,14 @@ struct PickleReader {
 
     private func global(_ module: String, _ name: String) throws(FormatError) -> Value {
         guard module.utf8.count + name.utf8.count <= 1024 else {
-            throw FormatError("the pickle has a name that is too long")
+            throw FormatError("the pickle has a function or class name of more than 1024 bytes")
         }
         let global = "\(module) \(name)"
         guard Self.isAllowed(global) else {
             throw FormatError(
                 """
-                the pickle names \(module).\(name), which is not run, since no state dict needs \
-                it; save the state_dict() of the model alone, as safetensors if possible
+                the pickle refers to \(module).\(name), which is not allowed, since no state dict \
+                needs it; save only the model's state_dict(), as safetensors if possible
                 """)
         }
         return .global(global)
@@ -115,7 +115,7 @@ struct PickleReader {
 
     // MARK: the stack machine
 
-    /// Runs one opcode; returns true after the last.
+    /// Executes one opcode; returns true if it is STOP, the last.
     private mutating func step() throws(FormatError) -> Bool {
         let start = position
         let opcode = try byte()
@@ -180,7 +180,7 @@ struct PickleReader {
         case 0x93:
             let names = try pop(2)
             guard case (.string(let module), .string(let name)) = (names[0], names[1]) else {
-                throw FormatError("the pickle names something that is not a string")
+                throw FormatError("the pickle has a function or class name that is not a string")
             }
             stack.append(try global(module, name))
         case ascii("R"), 0x81:
@@ -194,7 +194,7 @@ struct PickleReader {
             }
         case ascii("Q"):
             guard let id = node(try pop()), id.kind == .tuple else {
-                throw FormatError("the pickle has a storage without an id")
+                throw FormatError("the pickle has a storage whose id is not a tuple")
             }
             push(.persistent, id.values)
         default:
@@ -211,13 +211,13 @@ struct PickleReader {
 
     private mutating func call(_ function: Value, _ arguments: Value) throws(FormatError) {
         guard case .global(let name) = function, let values = node(arguments)?.values else {
-            throw FormatError("the pickle calls a function that has no name")
+            throw FormatError("the pickle has a call without a function name or arguments")
         }
         guard name == "collections OrderedDict" else { return push(.call, [function, arguments]) }
         var items: [Value] = []
         for pair in node(values.first)?.values ?? [] {
             guard let pair = node(pair)?.values, pair.count == 2 else {
-                throw FormatError("the pickle has an OrderedDict of items that are not pairs")
+                throw FormatError("the pickle has an OrderedDict with an item that is not a pair")
             }
             items += pair
         }
@@ -233,21 +233,21 @@ struct PickleReader {
     private mutating func extend(_ kind: Kind, with values: [Value]) throws(FormatError) {
         guard case .node(let index) = try top(), nodes[index].kind == kind,
             kind == .list || values.count % 2 == 0
-        else { throw FormatError("the pickle adds to something that is not a container") }
+        else { throw FormatError("the pickle adds unsuitable items to a list or dictionary") }
         valueCount += values.count
         nodes[index].values += values
     }
 
     private mutating func recall(_ index: Int) throws(FormatError) {
         guard let value = memo[index] else {
-            throw FormatError("the pickle recalls a value that it never stored")
+            throw FormatError("the pickle reads a memo entry that it never stored")
         }
         stack.append(value)
     }
 
     private func top() throws(FormatError) -> Value {
         guard stack.count > marks.last ?? 0, let top = stack.last else {
-            throw FormatError("the pickle takes from an empty stack")
+            throw FormatError("the pickle reads from an empty stack")
         }
         return top
     }
@@ -260,7 +260,7 @@ struct PickleReader {
 
     private mutating func pop(_ count: Int) throws(FormatError) -> [Value] {
         guard stack.count - (marks.last ?? 0) >= count else {
-            throw FormatError("the pickle takes from an empty stack")
+            throw FormatError("the pickle reads from an empty stack")
         }
         defer { stack.removeLast(count) }
         return Array(stack.suffix(count))
@@ -268,7 +268,7 @@ struct PickleReader {
 
     private mutating func popGroup() throws(FormatError) -> [Value] {
         guard let mark = marks.popLast() else {
-            throw FormatError("the pickle ends a group that it did not begin")
+            throw FormatError("the pickle ends a group without a MARK at its beginning")
         }
         defer { stack.removeLast(stack.count - mark) }
         return Array(stack[mark...])
@@ -300,8 +300,7 @@ struct PickleReader {
         stack.append(.string(text))
     }
 
-    /// Pushes an integer of `count` bytes; one of more than 64 bits, which no tensor needs, becomes
-    /// `none`.
+    /// Pushes an integer of `count` bytes, or `none` for more than 64 bits, which no tensor needs.
     private mutating func long(_ count: Int) throws(FormatError) {
         let digits = try take(count)
         guard count <= 8 else { return stack.append(.none) }

@@ -1,7 +1,7 @@
 package import Files
 package import Tensors
 
-/// A safetensors file: the length of the header, the header, which is JSON, and the tensors' bytes.
+/// A safetensors file: the length of the header, the header in JSON, and the bytes of the tensors.
 ///
 /// The header is checked before it is used: each tensor lies within the file and has the size that
 /// its shape and type require, and all tensors together fill the file without gap or overlap.
@@ -16,7 +16,7 @@ package struct SafetensorsFile {
     }
 
     package let entries: [String: Entry]
-    /// The free text of the header's `__metadata__`.
+    /// The strings of the header's `__metadata__`, by their keys.
     package let metadata: [String: String]
     private let file: MappedFile
 
@@ -90,10 +90,10 @@ package struct SafetensorsFile {
         self.metadata = metadata
     }
 
-    /// Returns the tensor of an entry, whose numbers are not read yet.
+    /// Returns the tensor of an entry, without reading its numbers.
     ///
     /// - Parameter entry: One of `entries`.
-    /// - Returns: Nil if the type is not one of `StoredType`, or if the tensor is empty.
+    /// - Returns: The tensor; nil if its type is not one of `StoredType`, or if it is empty.
     package func storedTensor(_ entry: Entry) -> StoredTensor? {
         guard let type = StoredType(rawValue: entry.type), !entry.shape.contains(0) else {
             return nil
@@ -124,7 +124,7 @@ package struct SafetensorsFile {
         var sides: [Int] = []
         for side in shape {
             guard let side, side >= 0 else {
-                throw FormatError("has a shape that is not a list of whole numbers")
+                throw FormatError("has a shape that is not a list of non-negative integers")
             }
             let (product, overflow) = size.multipliedReportingOverflow(by: side)
             guard !overflow else { throw FormatError("has a shape whose size overflows 64 bits") }

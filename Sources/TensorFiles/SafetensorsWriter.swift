@@ -19,12 +19,12 @@ package struct SafetensorsWriter {
     private let path: String
     private let file: OutputFile
 
-    /// Opens a file, which will replace any at the path, and writes its header.
+    /// Opens a temporary file, which `finish()` moves to the path, and writes the header.
     ///
     /// - Parameters:
     ///   - path: The path of the file.
     ///   - entries: All tensors, in the order in which they will be appended.
-    ///   - metadata: The free text of the header.
+    ///   - metadata: The strings of the header's `__metadata__`.
     /// - Throws: `TensorFileError.unwritable`.
     package init(
         path: String, entries: [Entry], metadata: KeyValuePairs<String, String>

@@ -1,7 +1,7 @@
 package import Files
 package import Tensors
 
-/// The tensors of one file or several, by their names there, whatever the format.
+/// The named tensors of a weights file, or of several files with an index, in any known format.
 package struct TensorArchive {
     /// The format of a file.
     package enum Format: String, Sendable {
@@ -14,18 +14,18 @@ package struct TensorArchive {
 
     /// A tensor of the archive.
     package struct Entry {
-        /// The name of the number format in safetensors.
+        /// The number format by its name in safetensors, such as "F32".
         package let type: String
         package let shape: [Int]
         /// The tensor; nil if its type is not one of `StoredType`, or if it is empty.
         package let tensor: StoredTensor?
     }
 
-    /// The path of the file, or of the index if there are several, for errors.
+    /// The path that errors name: that of the file, or of the index if there are several files.
     package let path: String
     package let format: Format
     package let entries: [String: Entry]
-    /// The free text in a safetensors header; empty for other formats and several files.
+    /// The `__metadata__` of a safetensors header; empty for other formats and several files.
     package let metadata: [String: String]
     /// The files that contain the tensors, with their paths.
     package let files: [(path: String, file: MappedFile)]
@@ -33,7 +33,7 @@ package struct TensorArchive {
     /// The size of all files, in bytes.
     package var byteCount: Int { files.reduce(0) { $0 + $1.file.count } }
 
-    /// Opens a file, or all files that an `.index.json` of Hugging Face names.
+    /// Opens a weights file, or all files that an `.index.json` in Hugging Face's format names.
     package init(path: String) throws(TensorFileError) {
         guard path.hasSuffix(".index.json") else {
             let file: MappedFile
@@ -54,7 +54,7 @@ package struct TensorArchive {
                 guard let entry = shard.entries[key] else {
                     throw .malformed(
                         path: name,
-                        FormatError("the tensor \(key), which \(path) assigns to it, is missing"))
+                        FormatError("the tensor \(key) is missing, which \(path) assigns to it"))
                 }
                 entries[key] = entry
             }
@@ -64,7 +64,7 @@ package struct TensorArchive {
         self.init(path: path, format: format, entries: entries, metadata: [:], files: files)
     }
 
-    /// Opens the tensors of a mapped file; `path` is its name in errors.
+    /// Opens the tensors of a mapped file; errors name it by `path`.
     package init(_ file: MappedFile, path: String) throws(TensorFileError) {
         do throws(FormatError) {
             try self.init(content: file, path: path)
@@ -105,7 +105,7 @@ package struct TensorArchive {
         (self.metadata, self.files) = (metadata, files)
     }
 
-    /// Compares the SHA-256 of the file with an expected one, in hexadecimal digits.
+    /// Checks that the SHA-256 of the file is the expected one, in hexadecimal digits.
     ///
     /// An archive of several files is not checked, since it has no single checksum.
     ///
@@ -140,30 +140,30 @@ package struct TensorArchive {
         for (key, value) in json["weight_map"]?.members ?? [] {
             guard let name = value.string, !name.isEmpty, !name.contains("/"), name != "..",
                 !name.hasSuffix(".index.json")
-            else { throw malformed("the tensor \(key) is not assigned to a file beside the index") }
+            else { throw malformed("the file of \(key) is not in the folder of the index") }
             keys[name, default: []].append(key)
         }
         guard !keys.isEmpty else { throw malformed("weight_map is missing or empty") }
         return keys.sorted { $0.key < $1.key }.map { (folder(of: path) + $0.key, $0.value) }
     }
 
-    /// Returns the unsupported format that the first bytes of a file reveal, with advice; nil if it
-    /// is unknown.
+    /// Returns the name of an unsupported format, recognised by the first bytes, with advice for
+    /// the user; nil if the format is unknown.
     private static func otherFormat(_ start: [UInt8]) -> String? {
         func begins(_ bytes: [UInt8]) -> Bool { start.starts(with: bytes) }
         if begins([0x80]), start.count > 1, (2...5).contains(start[1]) {
             return """
-                a bare pickle of PyTorch before 1.6; load it there and save its state_dict again, \
+                a pickle of PyTorch before 1.6; load it in PyTorch and save its state_dict again, \
                 as safetensors if possible
                 """
         }
         if begins(Array("GGUF".utf8)) {
             return
-                "GGUF, which lacks some tensors and logit_scale; use the weights it was made from"
+                "GGUF, which lacks logit_scale and more; use the weights it was converted from"
         }
         // A protocol buffer that begins with ir_version, then the producer's name or version.
         if begins([0x08]), start.count > 2, start[1] < 32, [0x12, 0x1A, 0x3A].contains(start[2]) {
-            return "ONNX, a graph rather than weights; use the weights it was exported from"
+            return "ONNX, a computation graph; use the weights it was exported from"
         }
         if begins([0x89] + Array("HDF".utf8)) {
             return "HDF5, as TensorFlow writes it; use the PyTorch or safetensors file"

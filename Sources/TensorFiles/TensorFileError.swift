@@ -29,19 +29,19 @@ extension TensorFileError: CustomStringConvertible {
 
 /// A violation of a file format.
 package struct FormatError: Error, Equatable, Sendable {
-    /// The part of the file and its defect, as a clause such as "the header is too long".
+    /// The defect of the file, as a clause such as "the header is too long".
     package let problem: String
-    /// The content that the format requires; nil if `problem` states it.
+    /// The required content, such as "at most 8 bytes"; nil if `problem` states it.
     package let expected: String?
-    /// The content that the file has; nil if `problem` states it.
+    /// The actual content, such as "9 bytes"; nil if `problem` states it.
     package let found: String?
 
     init(_ problem: String, expected: String? = nil, found: String? = nil) {
         (self.problem, self.expected, self.found) = (problem, expected, found)
     }
 
-    /// Returns the violation with a tensor's name as the subject of its problem, which must be a
-    /// predicate such as "has no storage".
+    /// Returns the error with a tensor as the subject of `problem`, which must be a predicate such
+    /// as "has no storage".
     func of(tensor name: String) -> FormatError {
         FormatError("the tensor \(name) \(problem)", expected: expected, found: found)
     }

@@ -3,9 +3,9 @@ internal import Tensors
 
 /// A checkpoint of PyTorch 1.6 or later: a zip archive of a pickle and the tensors' bytes.
 ///
-/// It is either a state dict that `torch.save` wrote, alone or among other objects, or an archive
-/// of TorchScript, the format in which OpenAI published its models. In TorchScript, code and
-/// constants are ignored, and tensors are named by the attributes that hold them, as in
+/// It is either a state dict that `torch.save` wrote, alone or in a dictionary with other objects,
+/// or an archive of TorchScript, the format in which OpenAI published its models. The code and
+/// constants of TorchScript are ignored; tensors are named by their attributes, as in
 /// `state_dict()`.
 struct TorchCheckpoint {
     let entries: [String: TensorArchive.Entry]
@@ -37,7 +37,7 @@ struct TorchCheckpoint {
     }
 }
 
-/// A search for the tensors in the objects that a pickle describes.
+/// A reader that finds the tensors in the objects of a pickle.
 private struct StateDictReader {
     typealias Value = PickleReader.Value
 
@@ -52,13 +52,13 @@ private struct StateDictReader {
         (self.pickle, self.archive, self.file, self.root) = (pickle, archive, file, root)
     }
 
-    /// The keys under which training programs store the state dict among other objects.
+    /// The keys under which training programs store the state dict in a larger dictionary.
     private static let wrappers = ["state_dict", "model_state_dict", "model"]
     private static let visitLimit = 1 << 20
     private static let depthLimit = 64
     private static let nameLimit = 1024
 
-    /// The number formats by PyTorch's names, with safetensors' names.
+    /// The names of the number formats in safetensors, by their names in PyTorch.
     private static let types = [
         "Float": "F32", "Half": "F16", "BFloat16": "BF16", "Double": "F64", "Long": "I64",
         "Int": "I32", "Short": "I16", "Char": "I8", "Byte": "U8", "Bool": "BOOL",
@@ -73,13 +73,13 @@ private struct StateDictReader {
             }
         }
         try collect(top, name: "", depth: 0)
-        guard !entries.isEmpty else { throw FormatError("the file holds no tensors with names") }
+        guard !entries.isEmpty else { throw FormatError("the file contains no tensors with names") }
         // Tensors may share a storage, but all together must not be much larger than the file.
         let numbers = entries.values.reduce(0.0) { sum, entry in
             sum + entry.shape.reduce(4.0) { $0 * Double($1) }
         }
         guard numbers <= 8 * Double(file.count) else {
-            throw FormatError("the tensors are many times as large as the file")
+            throw FormatError("the tensors are more than eight times as large as the file")
         }
         return entries
     }
@@ -118,7 +118,7 @@ private struct StateDictReader {
                 pickle.node(members.values[index + 1]) != nil
             else { continue }
             guard name.utf8.count + key.utf8.count < Self.nameLimit else {
-                throw FormatError("a name of a tensor has more than \(Self.nameLimit) bytes")
+                throw FormatError("the name of a tensor has more than \(Self.nameLimit) bytes")
             }
             let path = name.isEmpty ? key : "\(name).\(key)"
             try collect(members.values[index + 1], name: path, depth: depth + 1)
@@ -127,7 +127,7 @@ private struct StateDictReader {
 
     // MARK: tensors
 
-    /// Returns the tensor that a call would make; nil if it would make something else.
+    /// Returns the tensor that a call would create; nil if it would create something else.
     private func tensor(
         _ node: PickleReader.Node, name: String
     ) throws(FormatError) -> TensorArchive.Entry? {
@@ -150,7 +150,8 @@ private struct StateDictReader {
         }
     }
 
-    /// Returns the tensor of a storage, an offset, sizes and strides, all counted in elements.
+    /// Returns the tensor with these arguments: a storage, and its offset, shape and strides in
+    /// elements.
     private func tensor(_ arguments: [Value]) throws(FormatError) -> TensorArchive.Entry {
         guard arguments.count >= 4, let storage = pickle.node(arguments[0]),
             storage.kind == .persistent, storage.values.count >= 5,
@@ -170,7 +171,7 @@ private struct StateDictReader {
         guard case .integer(let offset) = arguments[1], offset >= 0,
             let shape = integers(arguments[2]), let strides = integers(arguments[3]),
             shape.count == strides.count, shape.count <= 16
-        else { throw FormatError("has sizes that are not whole numbers") }
+        else { throw FormatError("has an invalid offset, shape or stride") }
 
         let available = record.range.count / width
         var (last, count) = (offset, 1)

@@ -1,16 +1,16 @@
 internal import Files
 internal import Tensors
 
-/// A zip archive as PyTorch writes it, whose records are stored without compression.
+/// A zip archive as PyTorch writes it: its records are not compressed.
 ///
-/// The directory is checked before it is used. A record is a range of the mapped file, so tensors
-/// need not be copied.
+/// The directory is checked before it is used. Each record is a byte range of the mapped file, so
+/// tensors need not be copied.
 ///
 /// Source: APPNOTE.TXT of PKWARE, 4.3 and 4.5.3 (Zip64).
 struct ZipArchive {
     /// A file in the archive.
     struct Record: Equatable {
-        /// The bytes of the record in the archive.
+        /// The byte range of the record's content in the file.
         let range: Range<Int>
         /// True if the record is neither compressed nor encrypted.
         let isPlain: Bool
@@ -37,7 +37,7 @@ struct ZipArchive {
             taken.append((start..<data.upperBound, name))
         }
         guard position == directory.range.upperBound else {
-            throw FormatError("the zip directory is longer than its records")
+            throw FormatError("the zip directory has extra bytes after its last record")
         }
         taken.sort { $0.range.lowerBound < $1.range.lowerBound }
         for (one, next) in zip(taken, taken.dropFirst())
@@ -46,7 +46,7 @@ struct ZipArchive {
         }
     }
 
-    /// Returns the bytes of an uncompressed record; nil if there is none of that name.
+    /// Returns the bytes of an uncompressed record; nil if no record has this name.
     func bytes(_ name: String, limit: Int) throws(FormatError) -> [UInt8]? {
         guard let record = records[name] else { return nil }
         guard record.isPlain else {
@@ -72,12 +72,12 @@ struct ZipArchive {
     /// Reads a little-endian number of `width` bytes.
     private func number(_ offset: Int, _ width: Int) -> UInt64 { file.number(offset, width) }
 
-    /// Finds the byte range of the directory and the number of its records.
+    /// Returns the byte range of the zip directory and the number of its records.
     private static func directory(
         of file: MappedFile
     ) throws(FormatError) -> (range: Range<Int>, count: Int) {
         let cut = FormatError(
-            "the directory at the end of the zip archive is missing, as in a truncated file")
+            "the zip directory at the end of the file is missing; the file may be truncated")
         // The end record has 22 bytes and a comment of at most 65,535.
         let tailStart = max(0, file.count - 22 - 0xFFFF)
         let tail = file.bytes(tailStart..<file.count)
@@ -137,7 +137,7 @@ struct ZipArchive {
         guard position <= end else { throw FormatError("the zip directory is damaged") }
         guard let name = String(validating: file.bytes(start + 46..<extra), as: UTF8.self),
             Self.isSafe(name)
-        else { throw FormatError("a record has an unsafe name") }
+        else { throw FormatError("the name of a record is not a safe relative path in UTF-8") }
 
         // The extra field of Zip64 has the values that need more than 32 bits, in this order.
         var field = extra
@@ -149,7 +149,7 @@ struct ZipArchive {
                 func wide(_ narrow: UInt64) throws(FormatError) -> UInt64 {
                     guard narrow == 0xFFFF_FFFF else { return narrow }
                     guard value + 8 <= fieldEnd else {
-                        throw FormatError("the size of the record \(name) is missing")
+                        throw FormatError("the size or offset of the record \(name) is missing")
                     }
                     defer { value += 8 }
                     return number(value, 8)
@@ -161,7 +161,7 @@ struct ZipArchive {
             field = fieldEnd
         }
         guard stored <= UInt64(file.count), offset <= UInt64(file.count) else {
-            throw FormatError("the record \(name) does not lie within the file")
+            throw FormatError("the record \(name) extends past the end of the file")
         }
         // The flags are encryption (0x1), patched data (0x20), strong encryption (0x40) and masked
         // headers (0x2000).
@@ -180,7 +180,7 @@ struct ZipArchive {
         let name = header + 30..<header + 30 + Int(number(header + 26, 2))
         let start = name.upperBound + Int(number(header + 28, 2))
         guard start <= end, entry.size <= end - start else {
-            throw FormatError("the record \(entry.name) does not end within the file")
+            throw FormatError("the record \(entry.name) extends past the end of the zip data")
         }
         guard file.bytes(name) == Array(entry.name.utf8) else {
             throw FormatError("the record \(entry.name) has another name in its local header")

@@ -6,9 +6,10 @@
     internal import Darwin
 #endif
 
-/// Allocates memory that starts at a cache line.
+/// Allocates memory aligned to 64 bytes, a cache line.
 ///
-/// On Linux, blocks of at least 2 MB start at a huge page, which the system is asked to use.
+/// On Linux, blocks of 2 MB or more are aligned to 2 MB, and huge pages are requested for them
+/// (`MADV_HUGEPAGE`).
 func allocateAligned(byteCount: Int) -> UnsafeMutableRawPointer {
     #if os(Linux)
         let large = 2 << 20

@@ -14,7 +14,7 @@ package struct Columns: Sendable {
         self.range = range
     }
 
-    /// Returns the address of an element; `column` counts from the first of the range.
+    /// Returns the address of an element; column 0 is the first column of the range.
     func start(row: Int, column: Int) -> UnsafeMutablePointer<Float> {
         matrix.row(row) + range.lowerBound + column
     }
@@ -23,16 +23,16 @@ package struct Columns: Sendable {
 /// Computes softmax(scale q kᵀ) v for every head of every sequence.
 ///
 /// - Parameters:
-///   - query: [sum of query lengths, width].
-///   - key: [rows, width].
-///   - value: [rows, width].
+///   - query: The query vectors of all sequences: [queries, width].
+///   - key: The key vectors of all sequences: [keys, width].
+///   - value: The value vectors of all sequences: [keys, width].
 ///   - heads: The number of heads; each has d = width / heads columns.
-///   - queries: The rows of each sequence in `query`.
-///   - keys: The rows of each sequence in `key` and `value`; sequences may share rows.
-///   - causal: True if a query sees only the keys up to its own position. The queries of a sequence
-///     are its last positions.
+///   - queries: For each sequence, its rows of `query`.
+///   - keys: For each sequence, its rows of `key` and `value`; sequences may share rows.
+///   - causal: True if a query attends only to the keys up to its own position. The queries of a
+///     sequence are then its last positions.
 ///   - scale: The factor of the scores; 1 / √d if nil.
-/// - Returns: [sum of query lengths, width].
+/// - Returns: [queries, width].
 package func scaledDotProductAttention(
     query: Columns, key: Columns, value: Columns, heads: Int,
     queries: [Range<Int>], keys: [[Range<Int>]], causal: Bool, scale: Float? = nil
@@ -42,7 +42,7 @@ package func scaledDotProductAttention(
     precondition(
         headWidth * heads == width && key.range.count == width && value.range.count == width
             && queries.count == keys.count,
-        "\(heads) heads of \(width), \(queries.count) and \(keys.count) sequences")
+        "\(heads) heads, width \(width), sequences \(queries.count) and \(keys.count)")
     let workspace = query.matrix.workspace
     let result = workspace.matrix(rows: query.matrix.rows, columns: width)
     let mostQueries = queries.map(\.count).max() ?? 0
@@ -79,7 +79,7 @@ private struct AttentionHead {
     let query: Columns
     let key: Columns
     let value: Columns
-    /// The first column of the head in query, key and value.
+    /// The first column of the head in `query`, `key` and `value`.
     let column: Int
     let width: Int
     let queries: Range<Int>
@@ -126,8 +126,8 @@ private struct AttentionHead {
 
     /// Computes the head with a BLAS, for contiguous keys that every query sees.
     ///
-    /// A product has the same shape in every batch, so that its bits do not depend on the kernel
-    /// that the BLAS chooses.
+    /// The shapes of the products do not depend on the batch size. So the BLAS always chooses the
+    /// same kernels, and the bits of the result are the same in every batch.
     func attendByBLAS(into result: Matrix, _ scratch: UnsafeMutablePointer<Float>) {
         let (length, rows) = (length, ProductEngine.filledUp(queries.count))
         let scores = scratch  // [rows, length]
@@ -152,7 +152,7 @@ private struct AttentionHead {
         }
     }
 
-    /// Packs the keys as weights, in panels of 32 keys.
+    /// Packs the keys into panels of 32 keys, the layout that products require of weights.
     private func packKeys(
         _ gathered: UnsafeMutablePointer<Float>, into panels: UnsafeMutablePointer<Float>
     ) {
@@ -178,7 +178,7 @@ private struct AttentionHead {
         }
     }
 
-    /// Packs the values as weights, in panels of 32 columns.
+    /// Packs the values into panels of 32 columns, the layout that products require of weights.
     private func packValues(into panels: UnsafeMutablePointer<Float>) {
         var next = panels
         for first in Swift.stride(from: 0, to: width, by: Panels.width) {

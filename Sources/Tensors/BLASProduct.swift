@@ -1,45 +1,45 @@
 internal import CBLAS
 
 extension ProductWeights {
-    /// Returns true if a BLAS multiplies these weights.
+    /// Returns true if products with these weights are computed by a BLAS.
     ///
-    /// BLAS libraries have other kernels for small matrices, of up to 10⁶ multiplications, which
-    /// round differently. So weights whose product is small in any batch are always multiplied
-    /// natively.
+    /// BLAS libraries have special kernels for small products, of up to 10⁶ multiplications, which
+    /// round differently. So a BLAS is used only for weights whose products are larger for every
+    /// batch size.
     ///
     /// - Parameters:
-    ///   - workspace: The workspace, whose engine decides.
-    ///   - rowsTogether: The number of rows of one input, if they are always multiplied together; 1
-    ///     if that is unknown.
-    /// - Returns: True if the engine is a BLAS and no product with these weights can be small.
+    ///   - workspace: The workspace whose engine computes the products.
+    ///   - rowsTogether: The least number of rows of x in a product, such as the tokens of an
+    ///     image; 1 if that is unknown.
+    /// - Returns: True if the engine is a BLAS and no product with these weights is small.
     func usesBLAS(_ workspace: Workspace, rowsTogether: Int) -> Bool {
         workspace.engine != .native && format == .float32
             && max(rowsTogether, Int(CLIP_BLAS_ROWS)) >= leastRows(outputs: outputs)
     }
 
-    /// The number of multiplications up to which a BLAS may choose its kernels for small matrices.
+    /// The number of multiplications up to which a BLAS may use its kernels for small products.
     private static let smallProduct = 1_000_000
 
-    /// The least number of rows, a multiple of `CLIP_BLAS_ROWS`, with which a product is not small.
+    /// The least number of rows, a multiple of `CLIP_BLAS_ROWS`, that makes a product not small.
     private func leastRows(outputs: Int) -> Int {
         ProductEngine.filledUp(Self.smallProduct / (outputs * inputs) + 1)
     }
 
-    /// The largest number of rows multiplied at once.
+    /// The largest number of rows of x in one call of the BLAS.
     ///
     /// More rows are faster, because the library packs all weights again for each product. Fewer
     /// rows stay in the cache until bias and activation are applied.
     private static let mostRows = 384
 
-    /// Computes a product of plain float32 rows on all threads.
+    /// Computes a product with the BLAS on all threads; `x.isPlain` must be true.
     ///
-    /// Each thread computes some of the rows or some of the outputs; none of these products is
-    /// small.
+    /// Each thread computes a range of the rows or of the outputs, large enough not to be a small
+    /// product.
     func multiplyByBLAS(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
         guard let weight = weights.source else {
-            preconditionFailure("weights packed for the native engine are multiplied by a BLAS")
+            preconditionFailure("a BLAS cannot use weights that are packed for the native engine")
         }
         let workspace = x.matrix.workspace
         let most =
@@ -79,8 +79,8 @@ extension ProductWeights {
 
     /// Splits rows into blocks of nearly equal size.
     ///
-    /// All but the last are multiples of `CLIP_BLAS_ROWS`. A block has at most `most` rows, unless
-    /// blocks would then have fewer than `least`.
+    /// The sizes of all blocks but the last are multiples of `CLIP_BLAS_ROWS`. A block has at most
+    /// `most` rows, unless blocks would then have fewer than `least`.
     static func blocks(of rows: Range<Int>, most: Int, least: Int) -> [Range<Int>] {
         let unit = Int(CLIP_BLAS_ROWS)
         let units = ProductEngine.filledUp(rows.count) / unit

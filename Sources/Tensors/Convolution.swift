@@ -19,7 +19,7 @@ package struct FeatureMap {
         self.width = width
     }
 
-    /// Creates a map from pixels in PyTorch's order, [batch, channels, height, width].
+    /// Creates a feature map from numbers in PyTorch's order, [batch, channels, height, width].
     package init(
         planes: ArraySlice<Float>, batch: Int, channels: Int, height: Int, width: Int,
         workspace: Workspace
@@ -117,7 +117,7 @@ package struct FeatureMap {
         return FeatureMap(result, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// Returns the pixels under the kernel at each of some output positions: im2col.
+    /// Returns the im2col matrix of a range of output positions: the numbers under the kernel.
     private func unfolded(
         _ rows: Range<Int>, _ newHeight: Int, _ newWidth: Int, kernel: Int, stride: Int,
         padding: Int
@@ -175,8 +175,8 @@ package struct FeatureMap {
         return FeatureMap(output, batch: batch, height: newHeight, width: newWidth)
     }
 
-    /// Returns for each image the mean of its positions, then the positions:
-    /// [batch * (1 + area), channels].
+    /// Returns a matrix in which the rows of each image follow their mean:
+    /// [batch * (1 + height * width), channels].
     package func withMeanFirst() -> Matrix {
         let area = height * width
         let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)

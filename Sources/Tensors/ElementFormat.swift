@@ -8,11 +8,11 @@ package enum ElementFormat: Sendable, CaseIterable {
     case float32
     /// 16 bits: the upper half of float32.
     case bfloat16
-    /// 8 bits: unsigned with a scale and a zero point for each row of activations, signed with a
-    /// scale for each output of weights.
+    /// 8 bits: unsigned for activations, with a scale and a zero point for each row; signed for
+    /// weights, with a scale for each output.
     case int8
 
-    /// True if the instruction set in use has products of this format.
+    /// True if the kernels in use can multiply matrices of this format.
     package var isSupported: Bool { Kernels.product(of: self) != nil }
 
     var byteWidth: Int {

@@ -1,4 +1,4 @@
-/// The float32 weights of the heads of an attention: one matrix for each head, all of one shape.
+/// The float32 weights of an attention layer's heads: a matrix for each head, all of equal shape.
 package struct HeadWeights: Sendable {
     private let heads: [ProductWeights]  // each [outputs, inputs]
 

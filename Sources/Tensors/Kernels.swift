@@ -17,7 +17,7 @@ package enum Kernels {
         }
     }
 
-    /// Lets malloc keep freed memory, as `clip_keep_freed_memory` describes.
+    /// Lets malloc keep up to 256 MB of freed memory, if the C library has such an option.
     package static func keepFreedMemory() { clip_keep_freed_memory() }
 
     /// The name of the instruction set in use, such as "scalar", "neon", "avx2" or "avx512".

@@ -1,16 +1,14 @@
 internal import CKernels
 
-/// The memory for the activations of a forward pass, its threads and its engine.
+/// The memory for activations, the threads and the engine that a forward pass uses.
 ///
-/// A workspace serves one pass at a time.
+/// A workspace serves one pass at a time. The memory of released matrices is reused, so that a pass
+/// allocates almost none after its first layer.
 ///
-/// The memory of released matrices is reused, so that a pass allocates hardly any after its first
-/// layer.
-///
-/// `@unchecked Sendable`: matrices are made and released by the thread of the pass alone.
+/// `@unchecked Sendable`: only the thread that runs the pass creates and releases matrices.
 package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
-    /// The number of threads asked for; the system may have granted fewer.
+    /// The requested number of threads; the system may have granted fewer.
     let wantedThreads: Int
     /// The engine of float32 products.
     let engine: ProductEngine
@@ -20,7 +18,7 @@ package final class Workspace: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - threads: The number of threads, at least 1.
-    ///   - engine: The engine, which is loaded here; replaced by `native` if it is not available.
+    ///   - engine: The engine of float32 products; if it is not available, `native` is used.
     package init(threads: Int, engine: ProductEngine = .native) {
         precondition(threads > 0, "\(threads) threads")
         team = .shared(threads: threads)
@@ -73,9 +71,9 @@ package final class Matrix: @unchecked Sendable {
     let stride: Int
     let bytes: UnsafeMutableRawPointer
     private let block: FloatBlock
-    /// The scale and then the zero point of each row of int8; nil for other formats.
+    /// The scales of all rows, then their zero points, of an int8 matrix; nil for other formats.
     private let scaleBlock: FloatBlock?
-    /// The number of rows that may be read after the last one; their contents are undefined.
+    /// The number of rows of allocated memory after the last row; their contents are undefined.
     let rowsBeyond: Int
 
     fileprivate init(
@@ -105,10 +103,10 @@ package final class Matrix: @unchecked Sendable {
         return (bytes + index * stride).assumingMemoryBound(to: Float.self)
     }
 
-    /// The scale of each row of int8; nil for other formats.
+    /// The scales of the rows of an int8 matrix; nil for other formats.
     var scales: UnsafeMutablePointer<Float>? { scaleBlock?.elements }
 
-    /// The zero point of each row of int8; nil for other formats.
+    /// The zero points of the rows of an int8 matrix; nil for other formats.
     var zeros: UnsafeMutablePointer<Int32>? {
         scaleBlock.map {
             UnsafeMutableRawPointer($0.elements + rows).assumingMemoryBound(to: Int32.self)
@@ -181,7 +179,7 @@ package final class Matrix: @unchecked Sendable {
         row(index).update(from: vector.elements, count: columns)
     }
 
-    /// Copies rows of another float32 matrix to the rows of this one from `first` on.
+    /// Copies a range of rows of another float32 matrix to the rows of this matrix from `first` on.
     package func setRows(from first: Int, to range: Range<Int>, of other: Matrix) {
         precondition(
             other.columns == columns && first + range.count <= rows

@@ -14,7 +14,7 @@ package enum Nonlinearity: Sendable {
     }
 }
 
-/// The weights W and b of y = activation(x Wᵀ + b); all matrix products with weights start here.
+/// The weights W and b of a linear layer, y = activation(x Wᵀ + b), and its products.
 ///
 /// W is [outputs, inputs], b is [outputs]. The bits of an element of y depend neither on the other
 /// rows of x nor on the number of threads, unless the engine is `fastBLAS`.
@@ -46,8 +46,8 @@ package struct ProductWeights: Sendable {
     ///   - x: [rows, inputs].
     ///   - activation: The function applied to every output.
     ///   - format: The format of the result: float32 or bfloat16.
-    ///   - rowsTogether: The number of rows that are always multiplied together, as `usesBLAS`
-    ///     needs it.
+    ///   - rowsTogether: The least number of rows of x in a product, such as the tokens of an
+    ///     image; 1 if that is unknown.
     /// - Returns: [rows, outputs].
     package func apply(
         _ x: Matrix, activation: Nonlinearity = .identity, format: ElementFormat = .float32,
@@ -79,10 +79,10 @@ package struct ProductWeights: Sendable {
             rowsTogether: rowsTogether)
     }
 
-    /// The rows of x in memory: `lines` times `count` rows of `segments` parts at regular
-    /// distances.
+    /// The layout in memory of the rows of x: `lines` lines of `count` rows of `segments` segments.
     ///
-    /// Distances are in bytes, `words` is the number of 4-byte words of a segment.
+    /// Lines, rows and segments are `lineStride`, `stride` and `segmentStride` bytes apart. A
+    /// segment has `words` 4-byte words.
     ///
     /// `@unchecked Sendable`: `start` points into `matrix`, which products only read.
     struct Rows: @unchecked Sendable {
@@ -111,7 +111,7 @@ package struct ProductWeights: Sendable {
         }
     }
 
-    /// The place of the outputs in y: every `step`th row from `row` on, columns from `column` on.
+    /// The outputs' position in y: every `step`th row from `row` on, columns from `column` on.
     struct Place {
         var row = 0
         var step = 1

@@ -40,7 +40,7 @@ package final class Monitor<Value>: @unchecked Sendable {
 
     /// Waits until `body` returns a result.
     ///
-    /// `body` runs with the lock held: at once, and again after each change by another thread.
+    /// `body` runs with the lock held: immediately, and again after each change by another thread.
     package func wait<Result>(_ body: (inout Value) -> Result?) -> Result {
         pthread_mutex_lock(mutex)
         defer {

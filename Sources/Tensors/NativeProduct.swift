@@ -3,8 +3,8 @@ internal import CKernels
 extension ProductWeights {
     /// Computes a product with the kernels of the instruction set in use.
     ///
-    /// The threads share the panels of weights, or the lines or rows of x if there are more of
-    /// them. An element of y is the same sum in each case.
+    /// The work is split between the threads by panels of weights, by lines or by rows of x. The
+    /// bits of the result do not depend on the split.
     func multiplyNatively(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
@@ -48,7 +48,7 @@ extension ProductWeights {
 
     /// Computes the outputs of a range of panels on the calling thread.
     ///
-    /// Weights that are not packed yet are packed here, one panel at a time.
+    /// Weights that are not packed yet are packed for this call only, one panel at a time.
     private func compute(
         _ product: clip_product, _ panels: Range<Int>, _ content: PackedWeights.Content
     ) {
@@ -67,14 +67,14 @@ extension ProductWeights {
         }
     }
 
-    /// Returns the part of a product that computes the outputs of a range of panels.
+    /// Returns a product restricted to the outputs of a range of panels.
     ///
     /// - Parameters:
     ///   - product: The whole product.
-    ///   - panels: The numbers of the panels.
-    ///   - packed: Packed panels, `panels` among them.
-    ///   - first: The number of the first panel of `packed`.
-    /// - Returns: The product with the addresses of these panels.
+    ///   - panels: The indices of the panels among those of all weights.
+    ///   - packed: The packed panels, which include `panels`.
+    ///   - first: The index of the first panel of `packed` among those of all weights.
+    /// - Returns: The restricted product, with the addresses of its panels.
     private func part(
         of product: clip_product, _ panels: Range<Int>, _ packed: Panels, from first: Int
     ) -> clip_product {
@@ -91,7 +91,7 @@ extension ProductWeights {
 }
 
 extension clip_product {
-    /// Creates a product of plain rows, without panels: one line of one segment.
+    /// Creates a product with a plain matrix x (one line of one segment), without weights.
     ///
     /// Strides are in bytes.
     init(
@@ -110,7 +110,7 @@ extension clip_product {
         activation = CLIP_IDENTITY
     }
 
-    /// Returns the part of the product with a range of the rows of every line.
+    /// Returns the product restricted to a range of the rows of every line.
     fileprivate func of(rows: Range<Int>) -> clip_product {
         var part = self
         part.x += rows.lowerBound * row_stride
@@ -121,7 +121,7 @@ extension clip_product {
         return part
     }
 
-    /// Returns the part of the product with a range of lines.
+    /// Returns the product restricted to a range of lines.
     fileprivate func of(lines: Range<Int>) -> clip_product {
         var part = self
         part.x += lines.lowerBound * line_stride

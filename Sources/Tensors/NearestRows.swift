@@ -1,6 +1,7 @@
 /// Finds for every row of `a` the rows of `b` with the largest dot products.
 ///
-/// The best comes first; among equals the lower row. NaN is less than any number.
+/// Results are sorted by descending product, equal products by ascending row. NaN is less than any
+/// number.
 ///
 /// - Parameters:
 ///   - wanted: The number of rows of `b` to find.

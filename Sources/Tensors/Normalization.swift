@@ -6,7 +6,7 @@ extension Matrix {
     /// - Parameters:
     ///   - weight: [columns].
     ///   - bias: [columns].
-    ///   - epsilon: ε, which keeps the root away from 0.
+    ///   - epsilon: The number ε that is added to the variance.
     ///   - format: The format of the result.
     /// - Returns: [rows, columns].
     package func layerNormalized(
@@ -14,7 +14,7 @@ extension Matrix {
     ) -> Matrix {
         precondition(
             weight.count == columns && bias.count == columns,
-            "\(weight.shape) and \(bias.shape) for rows of \(columns)")
+            "weight \(weight.shape), bias \(bias.shape), \(columns) columns")
         let result = workspace.matrix(rows: rows, columns: columns, format: format)
         let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: columns)
         let kernel = Kernels.current.layer_norm
@@ -55,7 +55,7 @@ package func normalizeRows(_ values: inout [Float], dimension: Int) {
     }
 }
 
-/// Vectors that are packed once for dot products with many others.
+/// A set of vectors, packed once for dot products with many other vectors.
 package struct PackedVectors: Sendable {
     private let weights: ProductWeights
 

@@ -10,11 +10,11 @@ final class PackedWeights: Sendable {
     let outputs: Int
     let inputs: Int
     let format: ElementFormat
-    /// The function that multiplies by these weights.
+    /// The kernel that computes products with weights of this format.
     let kernel: @convention(c) (UnsafePointer<clip_product>) -> Void
     private let state: Mutex<(content: Content, isUsed: Bool)>
 
-    /// The weights as a product reads them.
+    /// The weights in their current form: the original matrix, or packed into panels.
     enum Content: Sendable {
         case source(Tensor)
         case packed(Panels)
@@ -22,7 +22,7 @@ final class PackedWeights: Sendable {
 
     init(_ weight: Tensor, format: ElementFormat) {
         guard let kernel = Kernels.product(of: format) else {
-            preconditionFailure("this CPU does not multiply \(format)")
+            preconditionFailure("unsupported on this CPU: matrix products of \(format)")
         }
         self.kernel = kernel
         outputs = weight.shape[0]
@@ -31,7 +31,7 @@ final class PackedWeights: Sendable {
         state = Mutex((.source(weight), isUsed: false))
     }
 
-    /// Returns the weights for a product, packed if they were used before.
+    /// Returns the weights for a product; the second call packs them.
     func content(for workspace: Workspace) -> Content {
         state.withLock { state in
             if case .source(let weight) = state.content, state.isUsed {
@@ -61,17 +61,17 @@ final class PackedWeights: Sendable {
 
 /// Weights in panels of 32 outputs, as `CProducts.h` describes them.
 ///
-/// `@unchecked Sendable`: threads that pack write different panels, and all have ended before the
-/// panels are read.
+/// `@unchecked Sendable`: threads pack different panels, and all panels are packed before any is
+/// read.
 final class Panels: @unchecked Sendable {
     static let width = Int(CLIP_PANEL_OUTPUTS)
 
-    /// Returns the number of panels of a number of outputs.
+    /// Returns the number of panels that a number of outputs fills, the last one perhaps in part.
     static func count(of outputs: Int) -> Int { (outputs + width - 1) / width }
 
     let words: Int
     private let block: FloatBlock
-    /// The scales of all outputs and then the sums of their bytes, for int8; nil for other formats.
+    /// The scales of all outputs, then the sums of their bytes, of int8 weights; otherwise nil.
     private let scaleBlock: FloatBlock?
     private let count: Int
 
@@ -97,7 +97,7 @@ final class Panels: @unchecked Sendable {
         }
     }
 
-    /// Returns memory to convert the rows of a panel; nil for float32, which needs none.
+    /// Returns scratch memory for the converted rows of one panel; nil for float32.
     static func rows(_ inputs: Int, _ format: ElementFormat) -> FloatBlock? {
         guard format != .float32 else { return nil }
         let count = width * format.words(inputs)
@@ -110,9 +110,9 @@ final class Panels: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - weight: [outputs, inputs].
-    ///   - source: The number of the panel of `weight`.
-    ///   - target: The number of the panel of this object.
-    ///   - rows: The memory that `rows(_:_:)` returns.
+    ///   - source: The index of the panel in `weight`, whose first output is 32 times that.
+    ///   - target: The index of the panel in this object.
+    ///   - rows: The scratch memory that `rows(_:_:)` returned.
     func pack(_ weight: Tensor, _ source: Int, at target: Int, by rows: FloatBlock?) {
         let inputs = weight.shape[1]
         let first = source * Self.width

@@ -23,9 +23,9 @@ package func addressSpaceLimit() -> Int? {
 
 /// A team of threads that run the parts of loops; all callers with the same thread count share it.
 ///
-/// Between two loops the threads stay awake for a moment. Dispatch's threads sleep, and waking one
+/// Between two loops the threads spin for a short time. Dispatch's threads sleep, and waking one
 /// was measured to take longer than most loops of a forward pass. While the team runs a loop, other
-/// callers run theirs on their own thread: concurrent calls share the cores, and none waits.
+/// callers run their loops on their own threads, so no call waits for another.
 ///
 /// `@unchecked Sendable`: the C code gives the team to one caller at a time.
 final class ThreadTeam: @unchecked Sendable {
@@ -39,7 +39,7 @@ final class ThreadTeam: @unchecked Sendable {
         count = team.map { Int(clip_team_threads($0)) } ?? 1
     }
 
-    /// Returns the team for a number of threads; it has fewer if the system grants no more.
+    /// Returns the team for a number of threads; it has fewer threads if the system grants no more.
     static func shared(threads: Int) -> ThreadTeam {
         teams.withLock { teams in
             if let team = teams[threads], team.count == threads { return team }
@@ -58,9 +58,10 @@ final class ThreadTeam: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - length: The number of iterations.
-    ///   - unit: The unit of splitting: all ranges but the last are multiples of it.
+    ///   - unit: A number that the lengths of all ranges but the last are multiples of.
     ///   - most: The largest number of ranges.
-    ///   - body: Called with the number of a range, less than `count`, and the range.
+    ///   - body: The function to run, called with the index of a range, less than `count`, and the
+    ///     range.
     func split(
         _ length: Int, unit: Int = 1, atMost most: Int = .max,
         _ body: @Sendable (_ part: Int, _ range: Range<Int>) -> Void

@@ -13,9 +13,9 @@ internal import CKernels
 package enum ProductEngine: Sendable {
     /// The kernels of this package, with packed weights.
     case native
-    /// A BLAS, used such that the bits of a result depend neither on the batch nor on the threads.
+    /// A BLAS, called such that the bits of results do not depend on the batch and the threads.
     case blas
-    /// A BLAS with kernels of its own choice: the last bits of a result may depend on the batch.
+    /// A BLAS, free to choose its kernels: the last bits of a result may depend on the batch.
     case fastBLAS
 
     /// True if the engine can be used.
@@ -32,7 +32,7 @@ package enum ProductEngine: Sendable {
     /// True if the package was built with the trait `BLAS`.
     package static var isBLASBuilt: Bool { clip_blas_is_built() == 1 }
 
-    /// False if the address space of this process is limited to less than a BLAS needs.
+    /// False if the address space of this process is limited to less than the 512 MB of a BLAS.
     package static var hasAddressesForBLAS: Bool { clip_blas_has_room() == 1 }
 
     /// The faster of the two reproducible engines on the instruction set in use.
@@ -60,7 +60,7 @@ package enum ProductEngine: Sendable {
     /// The number of rows that a BLAS may read after the last one of a matrix.
     static let rowsReadBeyond = Int(CLIP_BLAS_ROWS) - 1
 
-    /// Returns a number of rows, rounded up to a multiple of `CLIP_BLAS_ROWS`.
+    /// Rounds a number of rows up to a multiple of `CLIP_BLAS_ROWS`.
     static func filledUp(_ rows: Int) -> Int {
         (rows + rowsReadBeyond) / Int(CLIP_BLAS_ROWS) * Int(CLIP_BLAS_ROWS)
     }

@@ -1,17 +1,17 @@
 package import Files
 
-/// Vectors of a file, quantised to int8 with a scale for each column.
+/// The vectors of a file, quantised to int8 with a scale for each column.
 ///
-/// A search reads a quarter of the memory, and knows a bound on the error of each dot product.
+/// A search reads a quarter of the bytes of float32, and has a bound on the error of dot products.
 ///
 /// The file has, in little-endian order: "clip i8\n"; the number of rows, the number of columns and
-/// the generation (8 bytes each); the largest error of a row (float32); the scales (float32 each);
-/// zeros up to a multiple of 64 bytes; the rows.
+/// the generation (8 bytes each); the largest L2 error of a row (float32); the scales (float32
+/// each); zeros up to a multiple of 64 bytes; the rows.
 package struct QuantizedVectors: Sendable {
     private let file: MappedFile
     package let dimension: Int
     package let count: Int
-    /// The generation of the exact rows, a number that the writer chose.
+    /// The number by which the writer identified the content of the exact vectors.
     package let generation: Int
     /// The largest L2 norm of the quantisation error of a row.
     private let rowError: Float
@@ -23,8 +23,8 @@ package struct QuantizedVectors: Sendable {
 
     /// Reads the header of a file.
     ///
-    /// - Parameter file: A file that `write` wrote; the result is nil for any other, or a truncated
-    ///   one.
+    /// - Parameter file: The file; the result is nil if `write` did not write it, or if it is
+    ///   truncated.
     package init?(_ file: MappedFile) {
         guard file.count >= 36, file.bytes(0..<8) == Self.magic,
             let count = Int(exactly: file.number(8, 8)),
@@ -45,8 +45,8 @@ package struct QuantizedVectors: Sendable {
         guard rowError.isFinite, scales.allSatisfy(\.isFinite) else { return nil }
     }
 
-    /// Returns estimates of the dot products of the first rows with a vector, and a bound on their
-    /// error.
+    /// Returns estimates of the dot products of the first `count` rows with a vector, and a bound
+    /// on their error.
     func dotProducts(
         with vector: [Float], count: Int, on pool: WorkspacePool
     ) -> (products: [Float], error: Float) {
@@ -78,7 +78,7 @@ package struct QuantizedVectors: Sendable {
     ///
     /// - Parameters:
     ///   - vectors: The exact vectors.
-    ///   - generation: A number that identifies their content.
+    ///   - generation: A number that identifies the content of `vectors`.
     ///   - path: The path of the file to write.
     ///   - pool: The pool whose threads are used.
     /// - Throws: `FileError` if the file cannot be written.
@@ -154,7 +154,7 @@ package struct QuantizedVectors: Sendable {
     }
 }
 
-/// Returns rows that all threads fill; they are zero before.
+/// Returns `count` rows of `dimension` floats, initially 0, which `body` fills on all threads.
 private func inRows(
     of count: Int, _ dimension: Int, on pool: WorkspacePool,
     _ body: @Sendable (_ row: Int, _ target: UnsafeMutablePointer<Float>) -> Void

@@ -17,7 +17,7 @@ package struct SplitMix64 {
     /// Returns a number in `0..<1` with 53 random bits.
     package mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-    /// Returns a random index of `weights` with a probability proportional to its weight.
+    /// Returns a random index of `weights`, with a probability proportional to the weight.
     package mutating func nextPlace(weights: [Float]) -> Int {
         let goal = nextUnit() * weights.reduce(0) { $0 + Double($1) }
         var sum = 0.0

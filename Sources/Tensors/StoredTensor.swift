@@ -9,7 +9,7 @@ package enum StoredType: String, Sendable {
     package var byteWidth: Int { self == .float32 ? 4 : 2 }
 }
 
-/// A tensor in a mapped file, which is not read before it is needed.
+/// A tensor in a mapped file, read only when its numbers are needed.
 package struct StoredTensor: Sendable {
     package let type: StoredType
     package let shape: [Int]
@@ -55,9 +55,9 @@ package struct StoredTensor: Sendable {
     /// True if the numbers in the file are in row-major order.
     package var isRowMajor: Bool { strides == nil }
 
-    /// A sample of the bytes from all parts of the tensor.
+    /// Up to 256 bytes, from all parts of the tensor, by which tensors are compared.
     ///
-    /// It tells two tensors apart without reading all of them.
+    /// Reading the sample is much faster than reading the tensor.
     package var sample: [UInt8] {
         let (places, width) = (16, 16)
         guard byteRange.count > places * width else { return file.bytes(byteRange) }
@@ -80,7 +80,7 @@ package struct StoredTensor: Sendable {
         }
     }
 
-    /// Reads some rows of a matrix as float32, and nothing else.
+    /// Reads the rows of a matrix with the given indices as float32, without reading the others.
     package func loadRows(_ indices: [Int], into target: Matrix, fromRow first: Int = 0) {
         let width = shape[1]
         precondition(target.columns == width && first + indices.count <= target.rows)
@@ -103,7 +103,7 @@ package struct StoredTensor: Sendable {
     func withBytes<Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        precondition(isRowMajor, "a copy of \(shape) with strides \(strides ?? [])")
+        precondition(isRowMajor, "not in row-major order: \(shape), strides \(strides ?? [])")
         try body(
             UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
     }

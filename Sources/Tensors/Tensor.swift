@@ -2,8 +2,8 @@ internal import Files
 
 /// An immutable float32 tensor in row-major order, such as weights.
 ///
-/// The numbers lie in memory of their own, or in a mapped file that stays mapped as long as they
-/// are used.
+/// The numbers lie in memory that the tensor owns, or in a mapped file, which stays mapped as long
+/// as the tensor exists.
 ///
 /// `@unchecked Sendable`: the numbers never change.
 package struct Tensor: @unchecked Sendable {
@@ -19,7 +19,7 @@ package struct Tensor: @unchecked Sendable {
         self.owner = owner
     }
 
-    /// Creates a tensor in memory of its own; `fill` must write every element.
+    /// Creates a tensor in newly allocated memory, every element of which `fill` must write.
     init(shape: [Int], fill: (UnsafeMutablePointer<Float>) -> Void) {
         let block = FloatBlock(capacity: shape.reduce(1, *))
         fill(block.elements)
@@ -52,7 +52,7 @@ package struct Tensor: @unchecked Sendable {
 
     /// Returns the transpose of a matrix.
     package func transposed() -> Tensor {
-        precondition(shape.count == 2, "a matrix is transposed, not \(shape)")
+        precondition(shape.count == 2, "only a matrix can be transposed, found \(shape)")
         let (rows, columns) = (shape[0], shape[1])
         return Tensor(shape: [columns, rows]) { target in
             for row in 0..<rows {
@@ -95,7 +95,7 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
-    /// Releases the memory of numbers in a mapped file, which are not expected to be read soon.
+    /// Releases the memory of numbers in a mapped file; later use reads them from the disk again.
     func forgetPages() {
         (owner as? MappedFile)?.forget(
             UnsafeRawBufferPointer(start: elements, count: count * MemoryLayout<Float>.stride))
@@ -109,7 +109,7 @@ package struct Tensor: @unchecked Sendable {
 
 /// Memory for floats, aligned to a cache line and freed with the object.
 ///
-/// `@unchecked Sendable`: the users decide which thread may write.
+/// `@unchecked Sendable`: the code that uses a block decides which thread may write to it.
 final class FloatBlock: @unchecked Sendable {
     let elements: UnsafeMutablePointer<Float>
     let capacity: Int

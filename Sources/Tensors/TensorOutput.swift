@@ -6,8 +6,8 @@ extension OutputFile {
     /// - Parameters:
     ///   - tensor: The tensor.
     ///   - type: The format.
-    /// - Returns: The first number too large for the format, at which writing stops; nil if there
-    ///   is none.
+    /// - Returns: The first number that is too large for the format, at which writing stops; nil if
+    ///   there is none.
     /// - Throws: `FileError` if the file cannot be written.
     package func write(_ tensor: Tensor, as type: StoredType) throws(FileError) -> Float? {
         for start in stride(from: 0, to: tensor.count, by: 1 << 16) {

@@ -19,7 +19,7 @@ package struct MappedVectors: Sendable {
         self.count = count
     }
 
-    /// Returns the numbers of some rows, one row after the other.
+    /// Returns the numbers of the given rows, one row after the other.
     package func values(ofRows rows: [Int]) -> [Float] {
         var values: [Float] = []
         values.reserveCapacity(rows.count * dimension)
@@ -36,7 +36,7 @@ package struct MappedVectors: Sendable {
         return file.sha256(of: (4 * dimension * row)..<(4 * dimension * (row + 1)))
     }
 
-    /// Returns the dot product of a row with a vector, with the bits that `nearest` returns.
+    /// Returns the dot product of a row with a vector, bit-identical to that of `nearest`.
     package func dotProduct(ofRow row: Int, with vector: [Float]) -> Float {
         precondition(row >= 0 && row < count, "row \(row) of \(count)")
         var product: Float = 0
@@ -49,7 +49,9 @@ package struct MappedVectors: Sendable {
         file.address(of: 0..<(4 * dimension * count)).assumingMemoryBound(to: Float.self)
     }
 
-    /// Returns the rows with the largest dot products, as `VectorRows.nearest` finds them.
+    /// Returns the rows with the largest dot products with a vector.
+    ///
+    /// `VectorRows.nearest` describes the parameters and the result.
     package func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float,
         ceiling: Float = .infinity, quantized: QuantizedVectors? = nil, on pool: WorkspacePool
@@ -63,7 +65,9 @@ package struct MappedVectors: Sendable {
     }
 }
 
-/// Returns the rows in memory with the largest dot products, as `VectorRows.nearest` finds them.
+/// Returns the rows of a matrix in memory with the largest dot products with a vector.
+///
+/// `VectorRows.nearest` describes the parameters and the result.
 package func nearest(
     _ wanted: Int, to vector: [Float], among values: [Float], atLeast threshold: Float,
     ceiling: Float = .infinity, on pool: WorkspacePool
@@ -76,9 +80,9 @@ package func nearest(
     }
 }
 
-/// Float32 vectors in memory or in a mapped file, and the search in them.
+/// Float32 vectors in memory or in a mapped file, and the search for the nearest ones.
 ///
-/// `@unchecked Sendable`: the numbers are only read, during calls of the functions above.
+/// `@unchecked Sendable`: the numbers are only read, and stay in memory while a search runs.
 private struct VectorRows: @unchecked Sendable {
     let start: UnsafePointer<Float>
     let dimension: Int
@@ -91,11 +95,11 @@ private struct VectorRows: @unchecked Sendable {
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
     ///   - ceiling: A product above which products count as equal to it when ties are determined.
-    ///   - quantized: The first rows, quantised. They decide which rows need an exact product; the
-    ///     result is the same without them.
+    ///   - quantized: The first rows, quantised, which make the search faster. The result is the same
+    ///     without them.
     ///   - pool: The pool whose threads compute the products.
-    /// - Returns: The best row first, the lower row first among equals: `wanted` rows, and all
-    ///   whose product equals the last of these; fewer if others are below the threshold.
+    /// - Returns: At least `wanted` rows, if so many reach the threshold, by descending product
+    ///   and then by ascending row. Rows that tie with the last one are included.
     func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
@@ -113,7 +117,7 @@ private struct VectorRows: @unchecked Sendable {
         return sorted(products.indices.filter { products[$0] >= least }.map { ($0, products[$0]) })
     }
 
-    /// Searches with quantised vectors; returns nil if these leave too many candidates.
+    /// Searches with quantised vectors; returns nil if all rows must be searched exactly instead.
     private func nearest(
         _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float,
         by quantized: QuantizedVectors, on pool: WorkspacePool
@@ -165,8 +169,8 @@ private struct VectorRows: @unchecked Sendable {
     }
 }
 
-/// Returns numbers that all threads compute in strips; `body` gets a strip and the address of its
-/// first number.
+/// Returns `count` numbers, computed on all threads in strips: `body` writes the numbers of a strip
+/// to the address that it is given.
 func inStrips(
     of count: Int, on pool: WorkspacePool,
     _ body: @Sendable (_ strip: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
@@ -183,8 +187,8 @@ func inStrips(
     }
 }
 
-/// Returns the `count`th largest of the numbers that reach a threshold, or the smallest of these if
-/// there are fewer; nil if there is none.
+/// Returns the `count`th largest of the numbers that reach a threshold; if fewer reach it, the
+/// smallest of these; nil if none does.
 package func largest(_ count: Int, of numbers: [Float], atLeast threshold: Float) -> Float? {
     guard count > 0 else { return nil }
     // A heap of the largest numbers so far, with the smallest of them first.

@@ -2,15 +2,15 @@ internal import Synchronization
 
 /// A pool of workspaces that keep their memory between calls.
 ///
-/// Each call has its own workspace. At most as many calls run at once as there are threads, and the
-/// others wait, which limits the memory of any number of calls. The memory is kept, because
-/// allocating it again takes about a tenth of the time of a small pass.
+/// Each call has its own workspace. The number of concurrent calls is limited to the number of
+/// threads, and with it the memory; other calls wait. Workspaces are reused, because allocating
+/// their memory again takes about a tenth of the time of a small pass.
 package final class WorkspacePool: Sendable {
     private let threads: Int
     private let engine: ProductEngine
     private let waiting = Mutex<[Workspace]>([])
     private let calls = Monitor(0)
-    /// True on a thread that runs a call of a pool.
+    /// True on a thread that is running the body of a pool's call.
     private static let isRunning = TaskLocal(wrappedValue: false)
 
     package init(threads: Int, engine: ProductEngine = .native) {
@@ -20,8 +20,8 @@ package final class WorkspacePool: Sendable {
 
     /// Runs `body` with a workspace that has all threads.
     ///
-    /// If `body` uses the pool again, that call runs on the calling thread alone. If it waited for
-    /// its turn, it could wait for itself.
+    /// If `body` uses the pool again, that call runs on the calling thread alone, without waiting
+    /// for other calls, which could deadlock.
     package func withWorkspace<Result>(_ body: (Workspace) -> Result) -> Result {
         guard !Self.isRunning.get() else { return withOneThread(body) }
         calls.wait { $0 < threads ? ($0 += 1) : nil }
@@ -31,10 +31,9 @@ package final class WorkspacePool: Sendable {
         return Self.isRunning.withValue(true) { body(workspace) }
     }
 
-    /// Runs `body` for each index in `0..<count` on one of the threads, with a workspace of its
-    /// own.
+    /// Runs `body` for each index in `0..<count`, on all threads, each with its own workspace.
     ///
-    /// The next index goes to the next free thread.
+    /// A thread that finishes an index takes the next one that is left.
     package func inParallel(
         _ count: Int, _ body: @Sendable (_ index: Int, _ workspace: Workspace) -> Void
     ) {
@@ -68,14 +67,14 @@ package final class WorkspacePool: Sendable {
         return results.withLock { $0.compactMap(\.self) }
     }
 
-    /// Runs `body` with a workspace of the calling thread alone; any number of such calls may run.
+    /// Runs `body` with a workspace of the calling thread alone; such calls are not limited.
     package func withOneThread<Result>(_ body: (Workspace) -> Result) -> Result {
         let workspace = takeWorkspace(threads: 1)
         defer { waiting.withLock { $0.append(workspace) } }
         return body(workspace)
     }
 
-    /// Returns a free workspace, or a new one.
+    /// Returns an unused workspace of the pool, or a new one.
     private func takeWorkspace(threads: Int) -> Workspace {
         let found = waiting.withLock { waiting in
             waiting.lastIndex { $0.wantedThreads == threads }.map { waiting.remove(at: $0) }

@@ -12,16 +12,16 @@
 ///
 /// Source: `simple_tokenizer.py` of openai/CLIP.
 public struct BPETokenizer: Sendable {
-    /// The reference implementation whose cleaning and splitting into words are followed.
+    /// The reference implementation that determines how text is cleaned and split into words.
     ///
-    /// The byte pairs of all rules are the same.
+    /// The merges of byte pairs are the same for all.
     public enum Rules: String, Sendable, CaseIterable, Codable {
         /// OpenAI's rules: text is repaired as by ftfy, and HTML entities are unescaped.
         ///
         /// `<|startoftext|>` and `<|endoftext|>` are special tokens.
         case openAI = "openai"
-        /// The rules of open_clip, OpenAI's with `<start_of_text>` and `<end_of_text>` as special
-        /// tokens.
+        /// The rules of open_clip: those of OpenAI, but with `<start_of_text>` and `<end_of_text>`
+        /// as special tokens.
         case openCLIP = "open_clip"
         /// The rules of transformers and its `tokenizer.json`.
         ///
@@ -37,15 +37,15 @@ public struct BPETokenizer: Sendable {
     /// The id that ends every row, `<|endoftext|>`, the largest of all ids.
     public static let endToken = 49_407
 
-    /// The rules that are followed.
+    /// The rules for cleaning text and splitting it into words.
     public let rules: Rules
-    /// The id that pads rows: 0, or `endToken` by Hugging Face's rules.
+    /// The id that pads rows: 0, or `endToken` with Hugging Face's rules.
     public var padding: Int { rules == .huggingFace ? Self.endToken : 0 }
 
-    /// Makes a tokenizer, whose vocabulary is part of the library.
+    /// Creates a tokenizer, whose vocabulary is compiled into the library.
     public init(rules: Rules = .openAI) { self.rules = rules }
 
-    /// Returns the token ids of a text, without those of start and end; none for an empty text.
+    /// Returns the token ids of a text, without the start and end tokens.
     public func encode(_ text: String) -> [Int] {
         var ids: [Int] = []
         appendTokens(of: text, to: &ids)
@@ -68,7 +68,7 @@ public struct BPETokenizer: Sendable {
         }
     }
 
-    /// Returns the token ids of a text with those of start and end, of any length.
+    /// Returns the token ids of a text with the start and end tokens, not padded or truncated.
     package func row(of text: String) -> [Int] {
         var row = [Self.startToken]
         appendTokens(of: text, to: &row)
@@ -76,9 +76,7 @@ public struct BPETokenizer: Sendable {
         return row
     }
 
-    /// Returns a row of ids, padded to a length.
-    ///
-    /// A row that is longer stays as it is.
+    /// Pads a row of token ids to a length; returns a longer row unchanged.
     ///
     /// - Parameters:
     ///   - row: A row of token ids.
@@ -120,7 +118,7 @@ extension BPETokenizer {
     ///
     /// The symbols of the word are its bytes, of which the last is marked as the end of the word.
     /// Pairs of symbols are merged in the order of their ranks, the leftmost first among equals.
-    /// For most words a table has the result.
+    /// Most words are looked up in a table instead.
     private func appendTokens(ofWord word: [UInt8], to ids: inout [Int]) {
         let last = Self.symbolOfByte[Int(word[word.count - 1])] + 256
         if word.count == 1 { return ids.append(last) }
@@ -150,9 +148,9 @@ extension BPETokenizer {
         }
     }
 
-    /// Returns the merged pairs of many symbols in O(n log n) time.
+    /// Merges the pairs of many symbols in O(n log n) time.
     ///
-    /// Symbols form a linked list, and the pairs that can merge lie in a heap.
+    /// Symbols form a linked list; a heap has the pairs that can merge.
     private func mergedPairs(ofMany symbols: [Int]) -> [Int] {
         var symbols = symbols
         var next = Array(1...symbols.count)
@@ -207,8 +205,8 @@ extension [UInt8] {
 
 /// A min-heap of pairs that may merge, ordered by rank and then by position.
 private struct PairHeap {
-    /// The pairs, each as a number of 64 bits: the rank in the upper 16, the position in the
-    /// others.
+    /// The pairs, each as a 64-bit number: the rank in the upper 16 bits, the position in the
+    /// lower 48.
     private var keys: [UInt64] = []
 
     mutating func push(rank: Int, position: Int) {

@@ -2,7 +2,7 @@ internal import CVocabulary
 
 /// Returns a text in Unicode's normal form C (NFC), of Unicode 17.
 ///
-/// Scalars that were assigned after the Unicode version `version` are left alone.
+/// Scalars that were assigned after the Unicode version `version` are unchanged.
 ///
 /// Source: Unicode Standard Annex 15.
 func composed(_ text: [Unicode.Scalar], asOfUnicode version: Int = 17) -> [Unicode.Scalar] {

@@ -23,17 +23,17 @@ func roundsOfRepair(_ count: Int) -> Int { max(32, 500_000 / max(1, count)) }
 /// A budget for the work of repairing one text, in scalars examined.
 ///
 /// Rounds are nested: the repair of a line decodes it again, which decodes its parts again. A
-/// crafted text can make each level run to its own limit, and their product would take minutes for
-/// a megabyte. So every line has a budget of 64 rounds, several times the need of ordinary texts,
-/// and all lines share one for the work beyond.
+/// crafted text of a megabyte can make each level reach its limit, which would take minutes. So
+/// every line has a budget of 64 rounds, several times the need of ordinary texts; work beyond that
+/// is charged to a budget that all lines share.
 struct RepairEffort {
     private var line = 0
     private var shared = 50_000_000
 
-    /// Begins a line of `count` scalars, which gets a budget of 64 rounds.
+    /// Begins a line of `count` scalars, with a budget of 64 rounds.
     mutating func begin(line count: Int) { line = 64 * count }
 
-    /// Takes a round of `count` scalars from the budget; returns false if it is exhausted.
+    /// Spends a round of `count` scalars; returns false if the budget is exhausted.
     mutating func spend(_ count: Int) -> Bool {
         if line >= count {
             line -= count
@@ -53,7 +53,7 @@ func withoutC1Controls(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     return text.map { isControl($0) ? windows1252[Int($0.value) - 0x80] : $0 }
 }
 
-/// Repairs a text once; returns nil if nothing looks wrong.
+/// Repairs a text in one round; returns nil if the text does not look like mojibake.
 private func decodedOnce(
     _ text: [Unicode.Scalar], _ effort: inout RepairEffort
 ) -> [Unicode.Scalar]? {
@@ -94,7 +94,7 @@ private func withPartsDecoded(
     return result
 }
 
-/// Returns the length of a run of characters that look like UTF-8 sequences of two to four bytes.
+/// Returns how many characters at the beginning look like UTF-8 sequences of two to four bytes.
 private func lengthOfUTF8(_ clues: ArraySlice<MojibakeClues>) -> Int {
     var position = clues.startIndex
     while position < clues.endIndex {
@@ -112,7 +112,7 @@ private func lengthOfUTF8(_ clues: ArraySlice<MojibakeClues>) -> Int {
 
 // MARK: - Bytes
 
-/// Restores the bytes 0xA0 of UTF-8 sequences that some program replaced by spaces.
+/// Restores the bytes 0xA0 of UTF-8 sequences in which they were replaced by spaces.
 private func withNoBreakSpaces(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.contains(0x20), bytes.contains(where: { $0 >= 0xC2 }) else { return bytes }
     var bytes = withGraveWords(bytes)
@@ -125,7 +125,7 @@ private func withNoBreakSpaces(_ bytes: [UInt8]) -> [UInt8] {
     return bytes
 }
 
-/// Restores the word "à" from "Ã " and keeps its space, except at the start of Portuguese words
+/// Restores the word "à" from "Ã " and keeps the space, except at the start of Portuguese words
 /// such as "àquele".
 private func withGraveWords(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
@@ -161,7 +161,7 @@ private func lengthOfCharacter(withSpaceIn bytes: ArraySlice<UInt8>) -> Int {
     }
 }
 
-/// Replaces sequences with lost bytes by U+FFFD; a lost byte is 0x1A or a question mark.
+/// Replaces UTF-8 sequences with lost bytes, which appear as 0x1A or `?`, by U+FFFD.
 private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.contains(0x1A) || bytes.contains(UInt8(ascii: "?")) else { return bytes }
     var result: [UInt8] = []
@@ -181,7 +181,7 @@ private func withLossesMarked(_ bytes: [UInt8]) -> [UInt8] {
 
 /// Returns the length of a sequence that has lost a byte, or 0.
 ///
-/// A sequence may have one question mark, a pair of surrogates two.
+/// A sequence may contain one question mark, a surrogate pair two.
 private func lengthOfLoss(at bytes: ArraySlice<UInt8>) -> Int {
     guard let lead = bytes.first else { return 0 }
     let next = Array(bytes.dropFirst().prefix(5))

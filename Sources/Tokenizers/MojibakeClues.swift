@@ -23,9 +23,9 @@ func isMojibake(_ text: [Unicode.Scalar]) -> Bool {
     return false
 }
 
-/// The character sets of the rules that a character belongs to.
+/// A character, and the character sets of the mojibake rules to which it belongs.
 struct MojibakeClues {
-    /// The sets that the code refers to, with their numbers in the table.
+    /// The character sets that the code uses by name; raw values are their numbers in the table.
     enum Set: UInt8 {
         case word, firstOf2, firstOf3, firstOf4, continuation, strictContinuation
     }
@@ -38,7 +38,7 @@ struct MojibakeClues {
         sets = clip_mojibake_sets_of(scalar.value)
     }
 
-    /// The rules whose first set contains the character, as bits.
+    /// The rules whose first set contains the character, as a bit mask.
     fileprivate var rules: UInt64 { sets.rules }
 
     func contains(_ set: Set) -> Bool { contains(set.rawValue) }
@@ -50,9 +50,9 @@ struct MojibakeClues {
     }
 }
 
-/// A rule, which matches a sequence of characters by a set for each.
+/// A rule that matches a sequence of characters, each of them by a character set.
 private struct MojibakeRule {
-    /// The numbers of the sets, one byte each, the lowest first; 0xFF ends them.
+    /// The numbers of the sets, one byte each, from the lowest byte on; 0xFF ends the sequence.
     let sets: UInt64
     let isAtBeginning: Bool
 

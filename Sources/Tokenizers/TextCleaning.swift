@@ -1,5 +1,5 @@
-/// Cleans a text for the byte-pair encoding: repaired, unescaped, with single spaces, in lower
-/// case.
+/// Repairs a text, unescapes HTML entities, reduces whitespace to single spaces and converts the
+/// text to lower case.
 ///
 /// Source: `whitespace_clean(basic_clean(text)).lower()` in `simple_tokenizer.py` of openai/CLIP.
 func cleaned(_ text: String) -> [Unicode.Scalar] {
@@ -48,8 +48,8 @@ private func withSingleSpaces(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
 
 /// Converts a text to lower case with Unicode's full mapping, as Python's `str.lower` does.
 ///
-/// Σ at the end of a word becomes ς if `knowsFinalSigma` is true; Hugging Face's tokenizer, which
-/// is written in Rust, does not know it.
+/// Σ at the end of a word becomes ς if `knowsFinalSigma` is true. Hugging Face's tokenizer lacks
+/// this rule.
 func lowercased(_ text: [Unicode.Scalar], knowsFinalSigma: Bool = true) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     result.reserveCapacity(text.count)

@@ -1,6 +1,6 @@
 /// Repairs a text as `ftfy.fix_text` does with its defaults.
 ///
-/// Line by line, until nothing changes: HTML entities, mojibake, ligatures, full-width and
+/// Each line is repaired until nothing changes: HTML entities, mojibake, ligatures, full-width and
 /// half-width forms, curly quotes, line breaks, terminal escapes, control characters, and NFC.
 ///
 /// Source: the behaviour of ftfy 6.3.
@@ -40,7 +40,7 @@ private func repairedOnce(
 
 // MARK: - Entities
 
-/// Replaces complete entities, `&name;` and `&#number;`, even with names in capitals.
+/// Replaces HTML entities that end with a semicolon, also those with names in capitals.
 private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     guard text.contains("&") else { return text }
     var result: [Unicode.Scalar] = []
@@ -69,7 +69,7 @@ private func withEntitiesReplaced(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] 
     return result
 }
 
-/// Returns the length of a match of `#?[0-9A-Za-z]{1,24};` at the start of a text; nil if none.
+/// Returns the length of a match of `#?[0-9A-Za-z]{1,24};` at the start of a text, or nil.
 private func entityLength(in text: ArraySlice<Unicode.Scalar>) -> Int? {
     let sign = text.first == "#" ? 1 : 0
     let body = text.dropFirst(sign).prefix {

@@ -27,7 +27,7 @@ enum Vocabulary {
         return (Int(left), Int(right))
     }
 
-    /// Returns the scalars of an HTML entity; none if there is no entity of that name.
+    /// Returns the scalars of an HTML entity; an empty array if no entity has this name.
     ///
     /// The name includes its semicolon, if it has one.
     static func htmlEntity(named name: some Sequence<Unicode.Scalar>) -> [Unicode.Scalar] {

@@ -1,4 +1,4 @@
-/// A part of a text that is tokenized by itself: a special token or a range of scalars.
+/// A part of a text that is tokenized separately: a special token or a range of scalars.
 enum Word {
     case start, end
     case text(Range<Int>)
@@ -12,7 +12,7 @@ struct Words {
 
 /// Cleans a text and splits it into words.
 ///
-/// By Hugging Face's rules, the parts between special tokens are cleaned separately.
+/// With Hugging Face's rules, the parts between special tokens are cleaned separately.
 func words(of text: String, _ rules: BPETokenizer.Rules) -> [Words] {
     switch rules {
     case .openAI: return [WordPattern.openAI.words(of: cleaned(text))]
@@ -39,16 +39,16 @@ func words(of text: String, _ rules: BPETokenizer.Rules) -> [Words] {
 ///     start|end|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 struct WordPattern {
     let start, end: [Unicode.Scalar]
-    /// True if `end` at the start of a word is a special token; false if it is split further.
+    /// True if the text of `end` is a special token; false if it is split into more words.
     let hasSpecials: Bool
     /// True if the pattern ignores case.
     ///
     /// The text is in lower case, but this still matters for two scalars: the long s (U+017F) then
     /// matches s, and the combining iota (U+0345) matches no alternative.
     let ignoresCase: Bool
-    /// The alternatives that are literal texts.
+    /// The alternatives that are literal texts: contractions and special tokens.
     ///
-    /// With a long s, a special text is a word, but not a special token.
+    /// The text of a special token that is spelled with a long s is a single ordinary word.
     private let spelled: [[Unicode.Scalar]]
 
     static let openAI = WordPattern("<|startoftext|>", "<|endoftext|>")

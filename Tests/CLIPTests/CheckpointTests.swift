@@ -136,14 +136,14 @@ import Testing
         for (pickle, says) in [
             (Self.stateDict(key: "1"), "data/1, which is missing"),
             (Self.stateDict(key: "../../etc/passwd"), "which is missing"),
-            (Self.stateDict(kind: "ComplexStorage"), "which is not run"),
+            (Self.stateDict(kind: "ComplexStorage"), "which is not allowed"),
             (
                 Self.stateDict(offset: 13),
                 "expected at most 16 numbers, found F32 [2, 2], whose last number has the index 16"
             ),
-            (Self.stateDict(offset: -1), "whole numbers"),
-            (Self.stateDict(shape: [2, -2]), "whole numbers"),
-            (Self.stateDict(strides: [-2, 1]), "whole numbers"),
+            (Self.stateDict(offset: -1), "invalid offset, shape or stride"),
+            (Self.stateDict(shape: [2, -2]), "invalid offset, shape or stride"),
+            (Self.stateDict(strides: [-2, 1]), "invalid offset, shape or stride"),
             (
                 Self.stateDict(shape: [2, 2], strides: [15, 1]),
                 "whose last number has the index 16"
@@ -151,11 +151,11 @@ import Testing
             (Self.stateDict(shape: [.max, 2]), "overflows 64 bits"),
             (Self.stateDict(shape: [2, 2], strides: [.max, 1]), "overflows 64 bits"),
             (Self.stateDict(shape: [1 << 40, 1 << 20], strides: [0, 0]), "at most 16 numbers"),
-            (Self.stateDict(shape: [2]), "whole numbers"),
+            (Self.stateDict(shape: [2]), "invalid offset, shape or stride"),
             (
                 Self.stateDict(
                     shape: .init(repeating: 1, count: 17), strides: .init(repeating: 1, count: 17)),
-                "whole numbers"
+                "invalid offset, shape or stride"
             ),
         ] {
             let found = try reason(archive(pickle))
@@ -169,7 +169,7 @@ import Testing
             Array("]q".utf8) + [9] + Self.global("torch\nSize") + Array("h".utf8) + [9, 0x85]
             + Array("Raq".utf8) + [8] + Array("0h".utf8) + [9]
         let found = try reason(archive(Self.stateDict(shapeProgram: size)))
-        #expect(found.contains("whole numbers"), "\(found)")
+        #expect(found.contains("invalid offset, shape or stride"), "\(found)")
     }
 
     @Test func tensorsLargerThanTheFileAreRejected() throws {
@@ -189,7 +189,7 @@ import Testing
         let sum =
             [0x80, 2] + Array("}".utf8)
             + (0..<200).flatMap { Self.text("w\($0)") + part + Array("s".utf8) } + Array(".".utf8)
-        #expect(try reason(archive(sum, storage: large)).contains("many times as large"))
+        #expect(try reason(archive(sum, storage: large)).contains("eight times as large"))
     }
 
     @Test func tooLongNamesAreRejected() throws {
@@ -197,13 +197,13 @@ import Testing
         let object = Self.global("__torch__\nA") + Array(")".utf8) + [0x81] + Array("q".utf8) + [1]
         let knot =
             [0x80, 2] + object + Array("}".utf8) + key + Array("h".utf8) + [1] + Array("sb.".utf8)
-        #expect(try reason(archive(knot)).contains("a name of a tensor has more than"))
+        #expect(try reason(archive(knot)).contains("the name of a tensor has more than"))
     }
 
     @Test func forbiddenGlobalsAreRejectedByName() throws {
         let gadget = try reason(bytes(ofFile: Fixtures.path("formats/gadget.pt")))
         #expect(gadget.contains("system"), "\(gadget)")
-        #expect(gadget.contains("not run"), "\(gadget)")
+        #expect(gadget.contains("not allowed"), "\(gadget)")
         for name in ["builtins\neval", "numpy\nndarray", "argparse\nNamespace", "torch\nload"] {
             let pickle = [0x80, 2] + Self.global(name) + Array(")R.".utf8)
             let found = try reason(archive(pickle))
@@ -255,12 +255,12 @@ import Testing
             ),
             ("a memo that is missing", [0x80, 2] + ascii("h") + [7] + ascii("."), "never stored"),
             ("a stack that is empty", [0x80, 2] + ascii("0."), "empty stack"),
-            ("a mark that is missing", [0x80, 2] + ascii("t."), "did not begin"),
+            ("a mark that is missing", [0x80, 2] + ascii("t."), "without a MARK"),
             ("a mark that is left", [0x80, 2] + ascii("N(."), "ends with"),
             ("no end", [0x80, 2] + ascii("N"), "truncated"),
             ("text protocol", ascii("(dp0\n."), "opcode"),
             ("an unknown protocol", [0x80, 9] + ascii("N."), "protocol 9"),
-            ("a dictionary of one", [0x80, 2] + ascii("}(Nu."), "not a container"),
+            ("a dictionary of one", [0x80, 2] + ascii("}(Nu."), "adds unsuitable items"),
             (
                 "a dictionary of one at once",
                 [0x80, 2] + ascii("(") + Self.text("a") + ascii("d."),
@@ -269,7 +269,7 @@ import Testing
             (
                 "a name that is too long",
                 [0x80, 4] + Self.text(String(repeating: "o", count: 5000)) + Self.text("s") + [0x93]
-                    + ascii("."), "too long"
+                    + ascii("."), "more than 1024 bytes"
             ),
         ] as [(String, [UInt8], String)] {
             let found = try reason(archive(pickle))
@@ -305,15 +305,15 @@ import Testing
             return Zip.write(records)
         }
         for (name, says, change) in [
-            ("up", "unsafe name", { $0[1].name = "a/../../0" }),
-            ("root", "unsafe name", { $0[1].name = "/etc/passwd" }),
-            ("windows", "unsafe name", { $0[1].name = "a\\data\\0" }),
-            ("nul", "unsafe name", { $0[1].name = "a/data/0\0" }),
+            ("up", "not a safe relative path", { $0[1].name = "a/../../0" }),
+            ("root", "not a safe relative path", { $0[1].name = "/etc/passwd" }),
+            ("windows", "not a safe relative path", { $0[1].name = "a\\data\\0" }),
+            ("nul", "not a safe relative path", { $0[1].name = "a/data/0\0" }),
             ("twice", "twice", { $0[1].name = "a/data.pkl" }),
             ("two names", "another name", { $0[1].ownName = "a/data/1" }),
             ("overlap", "overlap", { $0[0].claimedSize = $0[0].data.count + 8 }),
             ("overlap by offset", "another name", { $0[1].claimedOffset = 0 }),
-            ("beyond the end", "does not", { $0[1].claimedSize = 1 << 30 }),
+            ("beyond the end", "extends past the end", { $0[1].claimedSize = 1 << 30 }),
             ("begins nowhere", "does not", { $0[1].claimedOffset = 7 }),
             ("compressed storage", "compressed", { $0[1].method = 8 }),
             ("compressed pickle", "compressed", { $0[0].method = 8 }),
@@ -378,12 +378,12 @@ import Testing
             (#"[]"#, "weight_map is missing or empty"), ("{", "not JSON"),
             (
                 #"{"weight_map":{"a":"../one.safetensors"}}"#,
-                "not assigned to a file beside the index"
+                "is not in the folder of the index"
             ),
-            (#"{"weight_map":{"a":"/etc/passwd"}}"#, "not assigned to a file beside the index"),
-            (#"{"weight_map":{"a":"m.index.json"}}"#, "not assigned to a file beside the index"),
-            (#"{"weight_map":{"a":7}}"#, "not assigned to a file beside the index"),
-            (#"{"weight_map":{"no.such":"one.safetensors"}}"#, "the tensor no.such, which"),
+            (#"{"weight_map":{"a":"/etc/passwd"}}"#, "is not in the folder of the index"),
+            (#"{"weight_map":{"a":"m.index.json"}}"#, "is not in the folder of the index"),
+            (#"{"weight_map":{"a":7}}"#, "is not in the folder of the index"),
+            (#"{"weight_map":{"no.such":"one.safetensors"}}"#, "the tensor no.such is missing"),
             (#"{"weight_map":{"a":"missing.safetensors"}}"#, "No such file"),
         ] {
             let path = try folder.write("m.index.json", map.utf8)

@@ -96,11 +96,11 @@ import Testing
             ("three offsets", one("F32", "[2,2]", "[0,8,16]"), 16, nil, "not described"),
             (
                 "negative side", one("F32", "[-2,-2]", "[0,16]"), 16, nil,
-                "not a list of whole numbers"
+                "not a list of non-negative integers"
             ),
             (
                 "fraction of a side", one("F32", "[2.0,2]", "[0,16]"), 16, nil,
-                "not a list of whole numbers"
+                "not a list of non-negative integers"
             ),
             (
                 "shape that overflows", one("F32", "[4611686018427387904,4]", "[0,16]"), 16, nil,

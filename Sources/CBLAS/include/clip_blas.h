@@ -1,7 +1,7 @@
 // Products of float matrices with a BLAS: Accelerate on Apple systems, elsewhere OpenBLAS.
 //
-// OpenBLAS is loaded at the first call that needs it, so a program that does without neither links
-// nor loads it. The BLAS runs on the calling thread alone and starts no threads.
+// OpenBLAS is loaded at the first call that needs it, so a program that makes no such call neither
+// links nor loads it. The BLAS runs on the calling thread alone and starts no threads.
 
 #ifndef CLIP_BLAS_H
 #define CLIP_BLAS_H
@@ -35,8 +35,8 @@ int clip_blas_has_room(void);
 
 // Loads the library at the first call. Returns 1 if it is available, else 0.
 //
-// Some kernels of OpenBLAS (Haswell, Zen) round a row differently depending on its position. Unless
-// the first call sets `is_fast`, kernels are requested that do not; the environment variable
+// With some kernels of OpenBLAS (Haswell, Zen), the rounding of a row depends on its position.
+// Unless the first call sets `is_fast`, other kernels are requested; the environment variable
 // OPENBLAS_CORETYPE overrides this.
 int clip_blas_load(int is_fast);
 

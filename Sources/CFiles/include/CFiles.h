@@ -1,4 +1,4 @@
-// System calls that Swift cannot make by itself.
+// System calls and macros that Swift cannot use directly.
 
 #ifndef CFILES_H
 #define CFILES_H
@@ -9,8 +9,9 @@
 #pragma clang assume_nonnull begin
 #endif
 
-// Renames a file of an open folder without replacing anything. Returns 0 or the error: EEXIST if
-// the new name is taken; ENOSYS, EINVAL or ENOTSUP if the system or the file system cannot do this.
+// Renames a file of an open folder without replacing anything. Returns 0, or an errno: EEXIST if
+// the new name exists; ENOSYS, EINVAL or ENOTSUP if the system or the file system does not support
+// this.
 int clip_rename_exclusively(int folder, const char *name, int new_folder, const char *new_name);
 
 // True if the process ignores a signal. SIG_IGN and the union in struct sigaction are macros.

@@ -1,6 +1,6 @@
-// HTTP by libcurl, which is loaded at the first request: a program that makes none neither links
-// nor loads it. There are no callbacks; a response is read like a file. A response belongs to one
-// thread at a time; different responses may be used by different threads.
+// An HTTP client with libcurl, which is loaded at the first request: a program that makes no
+// request neither links nor loads it. There are no callbacks; a response is read like a file. A
+// response may be used by one thread at a time, different responses by several threads at once.
 
 #ifndef CHTTP_H
 #define CHTTP_H
@@ -28,7 +28,7 @@ typedef enum {
 int clip_http_is_available(void);
 
 // Returns the versions of libcurl and its libraries, such as "libcurl/7.88.1 OpenSSL/3.0"; NULL if
-// it is not installed.
+// libcurl is not installed.
 const char *CLIP_NULLABLE clip_http_version(void);
 
 // Begins a GET (or HEAD) request with header lines ("Name: value", each ended by a line feed) in

@@ -1,7 +1,7 @@
 // Decodes JPEG, PNG and WebP files, converts their pixels to RGB, and encodes JPEG.
 //
-// libpng and libjpeg report errors by longjmp, which must not cross Swift frames, so that this C
-// layer catches them. All functions may be called from any thread.
+// libpng and libjpeg report errors by longjmp, which must not cross Swift frames, so this C layer
+// catches them. All functions may be called from any thread.
 
 #ifndef CIMAGECODECS_H
 #define CIMAGECODECS_H
@@ -26,18 +26,18 @@ typedef enum {
 // The longest side of a PNG, in pixels: the default limit of libpng.
 enum { CLIP_IMAGE_LONGEST_SIDE = 1000000 };
 
-// Return the versions of the libraries. That of libwebp is three bytes, major first; 0 if the build
-// is without it.
+// Return the versions of the libraries. The version of libwebp has one byte each for major, minor
+// and revision, the major version first; it is 0 if the package was built without libwebp.
 const char *clip_jpeg_version(void);
 const char *clip_png_version(void);
 int clip_webp_version(void);
 
-// The sample formats, each of which is resized in its own way.
+// The sample formats. Images of different formats are resized in different ways.
 typedef enum {
-    CLIP_IMAGE_RGB,      // 3 bytes per pixel, or 1 of grey; one more of alpha if has_mask
-    CLIP_IMAGE_RGBA,     // 4 bytes per pixel, or 2: grey and alpha
-    CLIP_IMAGE_INDEXED,  // 1 byte, an index into the palette; black-and-white images have one too
-    CLIP_IMAGE_CMYK,     // 4 bytes of ink; 0 is none
+    CLIP_IMAGE_RGB,      // 3 bytes per pixel, or 1 of grey; followed by 1 of alpha if has_mask
+    CLIP_IMAGE_RGBA,     // 4 bytes per pixel; or 2, grey and alpha
+    CLIP_IMAGE_INDEXED,  // 1 byte, an index into the palette, which black-and-white images have too
+    CLIP_IMAGE_CMYK,     // 4 bytes: cyan, magenta, yellow, black; 0 is no ink
     CLIP_IMAGE_GREY16,   // 2 bytes, the high one first
 } clip_image_kind;
 
@@ -47,8 +47,8 @@ typedef struct {
     clip_image_kind kind;
     // The number of bytes of a pixel.
     int channels;
-    // True if the image has alpha that is ignored while it is resized: that of a transparent colour
-    // (the last byte of a pixel) or of palette entries.
+    // True if the alpha is that of a transparent colour (the last byte of a pixel) or of palette
+    // entries, which resizing ignores.
     bool has_mask;
     // Interleaved samples, rows without padding; freed by clip_image_free.
     uint8_t *pixels;
@@ -60,7 +60,7 @@ typedef struct {
     uint64_t needed_memory;
     // The largest number of scans that a JPEG of this size may have.
     uint32_t allowed_scans;
-    // The image memory that is reserved for it; the caller returns it by clip_memory_release.
+    // The image memory that is reserved for the image; the caller calls clip_memory_release.
     uint64_t reserved_memory;
     char message[256];
 } clip_image;
@@ -69,19 +69,20 @@ typedef struct {
 typedef struct {
     // The largest number of pixels; larger images are refused before memory is allocated.
     uint64_t max_pixels;
-    // The number of bytes that the images of all threads may take together. An image that needs
-    // more is refused; else decoding waits until enough is free. It does not wait if holds_memory
-    // is set: a caller that holds image memory could deadlock on itself.
+    // The number of bytes that the images of all threads may take together. An image that alone
+    // needs more is refused; otherwise decoding waits until enough is free. It does not wait if
+    // holds_memory is set: a caller that has reserved image memory could wait for itself.
     uint64_t memory_limit;
     bool holds_memory;
-    // The largest number of scans of a JPEG; very large ones are allowed fewer.
+    // The largest number of scans of a JPEG; very large images are allowed fewer.
     uint32_t max_scans;
-    // Accept a JPEG or PNG that ends early; the missing rows are grey or black.
+    // Accept a JPEG or PNG that ends early. The missing rows are grey (JPEG) or zero (PNG: black,
+    // transparent, or the first colour of the palette).
     bool allow_truncated;
     // Reduce 16-bit grey to its high byte.
     bool scale_16;
-    // If not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side gets
-    // shorter than this.
+    // If not 0, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if neither side then gets shorter
+    // than this.
     uint32_t smallest_side;
 } clip_image_options;
 
@@ -97,7 +98,7 @@ void clip_image_free(clip_image *image);
 
 // Releases reserved image memory.
 void clip_memory_release(uint64_t bytes);
-// Returns the number of bytes of image memory that all threads hold now.
+// Returns the number of bytes of image memory that all threads have reserved.
 uint64_t clip_memory_used(void);
 
 // Pixels in memory and the strides that rotate and mirror them: the pixel of column x and row y has

@@ -16,9 +16,9 @@
 #endif
 
 typedef struct {
-    // "scalar", "neon", "avx2", "avx512"; "avx-vnni" and "avx512-vnni" with instructions for
-    // products of bytes; "avx512-bf16" also for bfloat16; "amx" with a matrix unit for both. For
-    // tests, "avx512-vnni-256" is "avx-vnni" in the encoding of AVX-512.
+    // The name: "scalar", "neon", "avx2" or "avx512"; "avx-vnni" or "avx512-vnni" with instructions
+    // for products of bytes; "avx512-bf16" with those for bfloat16 too; "amx" with a matrix unit
+    // for both. For tests, "avx512-vnni-256" is "avx-vnni" in the encoding of AVX-512.
     const char *name;
 
     // Products of floats, bfloat16 and bytes; the last two are NULL if the CPU has no instructions
@@ -31,7 +31,7 @@ typedef struct {
     // row becomes out[32 i + row]. Missing rows become zeros.
     void (*pack)(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
 
-    // The next three are NULL if there are neither products of bfloat16 nor of bytes.
+    // The next three functions are NULL if both multiply_bfloat16 and multiply_int8 are.
 
     // Rounds to the nearest bfloat16, ties to even; NaN stays NaN.
     void (*CLIP_NULLABLE float32_to_bfloat16)(const float *x, size_t n, uint16_t *out);
@@ -71,7 +71,8 @@ typedef struct {
     void (*dot_rows)(const float *x, const float *rows, size_t stride, size_t count, size_t n,
                      float *out);
 
-    // The same for bytes, exactly; the sum of |x[j]| * 127 must be less than 2^31.
+    // Like dot_rows, for bytes and without rounding; the sum of |x[j]| * 127 must be less than
+    // 2^31.
     void (*dot_rows_int8)(const int16_t *x, const int8_t *rows, size_t stride, size_t count,
                           size_t n, int32_t *out);
 
@@ -105,10 +106,10 @@ const clip_kernels *CLIP_NULLABLE clip_kernels_named(const char *name);
 // table is built for every architecture.
 const char *CLIP_NULLABLE clip_kernels_name(size_t place);
 
-// 1 if float products are portable C, because there are no kernels for the instruction set.
+// Returns 1 if float products use portable C, because there are no kernels for the instruction set.
 int clip_products_are_portable(void);
 
-// 1 if the CPU is an x86-64 without AVX.
+// Returns 1 if the CPU is an x86-64 without AVX.
 int clip_cpu_is_basic(void);
 
 #if defined(__clang__)

@@ -1,4 +1,4 @@
-// Products with packed weights: y = activation(x Wᵀ + bias), or activation(y + x Wᵀ + bias).
+// Matrix products with packed weights: y = activation(x Wᵀ + bias), or activation(y + x Wᵀ + bias).
 //
 // Numbers are read in words of four bytes: one float, two bfloat16 or four bytes. Weights are
 // packed into panels of 32 outputs: for each input word, the words of the 32 outputs side by side.
@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// In Swift, pointers are optional only if they may be NULL. Those to be set are implicitly
-// unwrapped.
+// In Swift, pointers are optional only if they may be NULL. Pointers that the caller must set are
+// implicitly unwrapped.
 #if defined(__clang__)
 #pragma clang assume_nonnull begin
 #define CLIP_NULLABLE _Nullable
@@ -59,8 +59,8 @@ typedef struct {
     clip_activation activation;
     const float *CLIP_NULLABLE bias;
 
-    // For bytes: x is scale * (byte - zero) with a scale and a zero for each row (of one line), w
-    // is scale * byte with a scale for each output, and `output_sums` are the sums of its bytes.
+    // For int8: x is scale * (byte - zero), with a scale and a zero for each row of a single line;
+    // W is scale * byte, with a scale for each output, the sum of whose bytes is in output_sums.
     const float *CLIP_NULLABLE row_scales;
     const int32_t *CLIP_NULLABLE row_zeros;
     const float *CLIP_NULLABLE output_scales;

@@ -76,6 +76,7 @@ extension IndexUpdate {
                 result = Input(path: path, known: try database.file(at: path), failure: reason)
             case .dangling(let path):
                 // The disk that the link leads to may be absent only for now.
+                unlisted.append((relative(path), "the link leads nowhere"))
                 let ids = try database.idsOfFiles(below: relative(path))
                 try markSeen(ids)
                 if !ids.isEmpty { summary.dangling.append(path) }

@@ -15,8 +15,8 @@ typedef struct {
 clip_page_bytes clip_page_html(void);    // the template of every page
 clip_page_bytes clip_page_css(void);     // the style of every page and of galleries
 clip_page_bytes clip_map_html(void);     // the body of the page of `clip map`
-clip_page_bytes clip_map_css(void);      // its style
-clip_page_bytes clip_map_js(void);       // its script
+clip_page_bytes clip_map_css(void);      // the style of the page of `clip map`
+clip_page_bytes clip_map_js(void);       // the script of the page of `clip map`
 clip_page_bytes clip_heatmap_css(void);  // the colours of the SVG of `clip similarity --heatmap`
 clip_page_bytes clip_table_css(void);    // the style of the table of `clip similarity --heatmap`
 

@@ -18,8 +18,8 @@ extern "C" {
 // by rank: BPE applies the merge with the lowest id first.
 int32_t clip_vocabulary_merge(uint16_t left, uint16_t right);
 
-// Returns the id of the merged token that is a whole word; -1 if the word is a single byte or takes
-// several tokens.
+// Returns the id of the merged token for a whole word; -1 if the word is a single byte or consists
+// of several tokens.
 int32_t clip_vocabulary_word(const uint8_t *bytes, size_t count);
 
 // Stores the two tokens whose merge is the token `id`, which must be in 512..<49406.
@@ -38,16 +38,16 @@ enum { clip_mojibake_encodings = 9, clip_mojibake_windows = 6 };
 // Returns the byte of a character in an encoding: 0x80 or above, or 0x1A; 0 if it has none.
 uint8_t clip_mojibake_byte(uint32_t scalar, size_t encoding);
 
-// The character sets of a character and the rules that it may begin, as bit masks: the sets 0 to
-// 63, the sets from 64 on, and the rules.
+// The character sets to which a character belongs, and the rules whose sequences it may begin, as
+// bit masks: the sets 0 to 63, the sets from 64 on, and the rules.
 typedef struct {
     uint64_t low, high, rules;
 } clip_mojibake_sets;
 clip_mojibake_sets clip_mojibake_sets_of(uint32_t scalar);
 
-// Returns a rule: a sequence of character sets that occurs in mojibake; 0 after the last rule. From
-// the lowest byte on it has the number of the set of each character, then 0xFF. If the first byte
-// is 0xFE, the rule holds at the beginning of the text only.
+// Returns a rule, a sequence of character sets that occurs in mojibake; 0 after the last rule. From
+// the lowest byte on, the rule has the number of the set of each character, then 0xFF. If the first
+// byte is 0xFE, the rule holds at the beginning of the text only.
 uint64_t clip_mojibake_rule(size_t index);
 
 // Returns true if normalisation to form C may change a character or compose it with those before

@@ -2,14 +2,14 @@
 struct JSONParser {
     private let bytes: [UInt8]
     private var position = 0
-    /// The number of values that contain the current one, itself included.
+    /// The nesting depth of the current value; 1 for the outermost one.
     private var depth = 0
 
     init(bytes: [UInt8]) { self.bytes = bytes }
 
     typealias SyntaxError = JSONValue.SyntaxError
 
-    /// Parses the only value of the text.
+    /// Parses the whole text, which must be a single value.
     mutating func document() throws(SyntaxError) -> JSONValue {
         let value = try value()
         skipSpace()
@@ -162,7 +162,7 @@ struct JSONParser {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger {
-            guard let value = Int(text) else { throw failure("\(text) is out of range") }
+            guard let value = Int(text) else { throw failure("integer out of range: \(text)") }
             return .integer(value)
         }
         guard let value = Double(text) else { throw failure("\(text) is not a number") }

@@ -1,8 +1,7 @@
 /// A JSON value, parsed or to be written.
 ///
-/// The parser is strict: unlike Foundation's decoders, which keep one of two equal keys without a
-/// word, it throws an error for a key that appears twice. In the header of a weights file, that
-/// would be an attack.
+/// The parser is strict: it throws an error if a key appears twice, where Foundation's decoders
+/// silently keep one of the values. Duplicate keys in a weights file's header may be an attack.
 package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -10,22 +9,22 @@ package enum JSONValue: Equatable, Sendable {
     case number(Double)
     case string(String)
     case array([JSONValue])
-    /// Members in the order of the text.
+    /// The members of an object, in the order of the text.
     case object([Member])
 
     // MARK: only to be written
 
-    /// A number with the digits that a float32 needs.
+    /// A number that is written with the fewest digits that identify the float32.
     case float(Float)
-    /// A string with the bytes of a path, as `FilePath.quoted` writes it.
+    /// A path, written as the string `FilePath.quoted`, which keeps bytes that are not UTF-8.
     case path(FilePath)
-    /// Bytes that are JSON already.
+    /// Bytes that are JSON already, and are written unchanged.
     case raw([UInt8])
 
     /// A key of an object and its value.
     package typealias Member = (key: String, value: JSONValue)
 
-    /// The reason why bytes are not JSON, with the offset of the first byte that is not.
+    /// An error of the parser; `reason` has the byte offset of the error if it is known.
     package struct SyntaxError: Error, Equatable {
         package let reason: String
     }
@@ -42,7 +41,7 @@ package enum JSONValue: Equatable, Sendable {
         self = try parser.document()
     }
 
-    /// Returns an object with members in the order of a literal.
+    /// Returns an object with the given members, in that order.
     package static func object(_ members: KeyValuePairs<String, JSONValue>) -> JSONValue {
         .object(members.map { ($0.key, $0.value) })
     }
@@ -63,7 +62,7 @@ package enum JSONValue: Equatable, Sendable {
         return nil
     }
 
-    /// The number, an integer too; nil if this is not a number.
+    /// The value of a number, which may be an integer; nil for other values.
     package var number: Double? {
         switch self {
         case .integer(let value): return Double(value)
@@ -88,7 +87,7 @@ package enum JSONValue: Equatable, Sendable {
         return nil
     }
 
-    /// Returns true if both have the same case and the same content; objects also the same order.
+    /// Returns true if both values have the same case and content; the order of members counts.
     package static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
         case (.null, .null): true

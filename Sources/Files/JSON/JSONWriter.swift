@@ -44,7 +44,7 @@ extension JSONValue: CustomStringConvertible {
         }
     }
 
-    /// Returns a text as a JSON string, with quotation marks and escapes.
+    /// Returns the JSON string for a text, with quotation marks and escapes.
     package static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
