@@ -95,8 +95,8 @@ private struct VectorRows: @unchecked Sendable {
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
     ///   - ceiling: A product above which products count as equal to it when ties are determined.
-    ///   - quantized: The first rows, quantised, which make the search faster. The result is the same
-    ///     without them.
+    ///   - quantized: The quantised first rows, which make the search faster. The result is the
+    ///     same without them.
     ///   - pool: The pool whose threads compute the products.
     /// - Returns: At least `wanted` rows, if so many reach the threshold, by descending product
     ///   and then by ascending row. Rows that tie with the last one are included.

@@ -255,7 +255,8 @@ import Testing
             let whole = (0..<4).count { cut >= $0 * 2560 + 1536 + 700 + $0 }
             #expect(samples.count == whole, "cut at \(cut): \(reason)")
             #expect(reason.contains("truncated"), "cut at \(cut): \(reason)")
-            let words = samples.count == 1 ? "1 complete sample" : "\(samples.count) complete samples"
+            let words =
+                samples.count == 1 ? "1 complete sample" : "\(samples.count) complete samples"
             #expect(reason.hasSuffix(words) || reason.contains("\(words);"), "\(reason)")
         }
         var damaged = whole

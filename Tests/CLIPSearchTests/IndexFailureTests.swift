@@ -181,6 +181,13 @@ import Testing
         #expect(without.failures.isEmpty, "\(without)")
         #expect(without.dangling == [FilePath(link)])
         #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
+        #expect(throws: IndexError.self) {
+            try IndexUpdate(
+                folder: path, model: model, modelName: "seeded", decoding: .init(),
+                isRebuild: true
+            ).run()
+        }
+        #expect(try names() == ["usb/0.png", "usb/1.png", "usb/2.png", "usb0.png"])
         try files.moveItem(atPath: disk + ".away", toPath: disk)
         #expect(try update().unchanged == 4)
         try files.removeItem(atPath: link)

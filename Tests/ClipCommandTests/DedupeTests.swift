@@ -286,7 +286,7 @@ import Testing
             again.status == 0,
             "\(again.errors)")
         #expect(
-            again.errors.contains("0 of 2 images are duplicates"),
+            again.errors.contains("no duplicates among 2 images"),
             "\(again.errors)")
         let undone = try clip("dedupe", "--undo", "log.jsonl")
         #expect(undone.status == 0, "\(undone.errors)")

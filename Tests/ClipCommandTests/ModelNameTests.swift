@@ -37,7 +37,7 @@ import Testing
         try folder.copy(model + "/open_clip_model.safetensors", as: "RN50.safetensors")
         expectFailure(
             try clip("encode", "--text", "a", "--model", folder.path), status: 1,
-            says: "not exactly one file with the name of an OpenAI model")
+            says: "or with the weights of a single OpenAI model")
     }
 
     @Test func filesThatAreNotWeightsAreIdentified() throws {

@@ -88,7 +88,7 @@ public final class IndexUpdate: @unchecked Sendable {
     var movedCandidates: [[UInt8]: [(id: Int, file: IndexDatabase.File)]] = [:]
     /// The relative paths of failures that were not recorded before.
     private var newFailures: Set<FilePath> = []
-    /// The relative paths of what could not be listed, folders and dangling links, with the reasons.
+    /// The relative paths of the folders and links whose contents could not be listed, and why.
     var unlisted: [(path: FilePath, reason: String)] = []
     /// False if the last update was interrupted, so that its failures were not reported.
     var lastUpdateHasEnded = true

@@ -111,9 +111,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
     /// - Parameters:
     ///   - top: The largest number of entries to return.
     ///   - query: A vector of norm 1.
-    ///   - place: A closure that returns the folder of the files; nil if there is no index.
-    ///   - check: A closure that checks the version and the facts, and returns the dimension and
-    ///     true if there are checksums.
+    ///   - threshold: The least cosine of a result.
+    ///   - ceiling: All products of at least this value count as equal to it, and as ties.
     ///   - pool: The threads that search.
     /// - Returns: The entries and their cosines.
     /// - Throws: `FileError`, also if a row does not match its checksum.
