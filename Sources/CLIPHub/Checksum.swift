@@ -71,7 +71,7 @@ struct FileState: Equatable {
 /// users may write. A record applies only to the file that was read: a file that was changed or
 /// replaced since is read again. If no record can be written, files are read each time.
 struct VerifiedFiles: Sendable {
-    /// The folder of the records; each record is a file named by its checksum.
+    /// The folder of the records; the name of each record is the checksum of the verified file.
     let folder: String
 
     /// Returns true if a record states that a file has this checksum; the file is not read.

@@ -59,7 +59,7 @@ extension EmbeddingWriter {
                 """, isDamage: true)
     }
 
-    /// Removes the checksums of a finished job.
+    /// Removes the files of checksums that a finished job no longer needs.
     func removeSums() {
         guard case .shards = layout else { return EmbeddingPart.removeSums(of: file(0)) }
         var number = 0

@@ -65,7 +65,9 @@ public struct NamedEmbeddings: Sendable {
         return Array(found.prefix(max(0, top)))
     }
 
-    /// Writes the vectors to `x.npy`, float32 [rows, dimension], and the names to `x.names.jsonl`.
+    /// Writes the vectors to a `.npy` file, float32 [rows, dimension], and the names beside it.
+    ///
+    /// The names of `x.npy` are in `x.names.jsonl`.
     ///
     /// - Throws: `EmbeddingFileError`.
     package func write(npy path: FilePath) throws(EmbeddingFileError) {

@@ -191,7 +191,9 @@ extension NamedEmbeddings {
         try append(FilePath(name), vector)
     }
 
-    /// Writes the vectors to `x.npy`, float32 [rows, dimension], and the names to `x.names.jsonl`.
+    /// Writes the vectors to a `.npy` file, float32 [rows, dimension], and the names beside it.
+    ///
+    /// The names of `x.npy` are in `x.names.jsonl`.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
     public func write(npy path: String) throws(EmbeddingFileError) {

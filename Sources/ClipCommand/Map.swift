@@ -9,9 +9,9 @@ struct Map: ParsableCommand {
         abstract: "Draw a map of the images of an index, with similar images close together.",
         discussion: """
             Lays out the vectors in the plane with t-SNE, initialised with the first two principal \
-            components; the same vectors give the same map. The page works without network and \
-            other files: point at a dot or tap it to see its image, click it or tap it again to \
-            open the file. Colours show the clusters of clip cluster.
+            components; the same vectors give the same map. The page needs no network, and no \
+            other files except to open an image: point at a dot or tap it to see its image, click \
+            it or tap it again to open the file. Colours show the clusters of clip cluster.
 
             Examples:
               clip map . -o map.html -k 3 --labels labels.txt

@@ -13,8 +13,8 @@ struct Zeroshot: ParsableCommand {
             compare cosines with each other, not with 1.
 
             With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, \
-            or - for standard input. Several images are printed as a table at a terminal and as \
-            JSON Lines elsewhere. Embeddings of many labels are cached in CLIP_HOME.
+            or - for standard input. Results of several images are printed as a table at a \
+            terminal and as JSON Lines elsewhere. Embeddings of many labels are cached in CLIP_HOME.
 
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"

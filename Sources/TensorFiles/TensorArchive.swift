@@ -140,7 +140,13 @@ package struct TensorArchive {
         for (key, value) in json["weight_map"]?.members ?? [] {
             guard let name = value.string, !name.isEmpty, !name.contains("/"), name != "..",
                 !name.hasSuffix(".index.json")
-            else { throw malformed("the file of \(key) is not in the folder of the index") }
+            else {
+                throw malformed(
+                    """
+                    weight_map has an invalid file name for \(key): expected a file of weights in \
+                    the same folder
+                    """)
+            }
             keys[name, default: []].append(key)
         }
         guard !keys.isEmpty else { throw malformed("weight_map is missing or empty") }

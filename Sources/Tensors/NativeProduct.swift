@@ -91,7 +91,9 @@ extension ProductWeights {
 }
 
 extension clip_product {
-    /// Creates a product with a plain matrix x (one line of one segment), without weights.
+    /// Creates a product with a plain matrix x (one line of one segment).
+    ///
+    /// The caller sets the weights.
     ///
     /// Strides are in bytes.
     init(

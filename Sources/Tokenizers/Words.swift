@@ -39,7 +39,7 @@ func words(of text: String, _ rules: BPETokenizer.Rules) -> [Words] {
 ///     start|end|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 struct WordPattern {
     let start, end: [Unicode.Scalar]
-    /// True if the text of `end` is a special token; false if it is split into more words.
+    /// True if the text of `end` is a special token; false if it is split into ordinary words.
     let hasSpecials: Bool
     /// True if the pattern ignores case.
     ///

@@ -378,11 +378,11 @@ import Testing
             (#"[]"#, "weight_map is missing or empty"), ("{", "not JSON"),
             (
                 #"{"weight_map":{"a":"../one.safetensors"}}"#,
-                "is not in the folder of the index"
+                "has an invalid file name for a"
             ),
-            (#"{"weight_map":{"a":"/etc/passwd"}}"#, "is not in the folder of the index"),
-            (#"{"weight_map":{"a":"m.index.json"}}"#, "is not in the folder of the index"),
-            (#"{"weight_map":{"a":7}}"#, "is not in the folder of the index"),
+            (#"{"weight_map":{"a":"/etc/passwd"}}"#, "has an invalid file name for a"),
+            (#"{"weight_map":{"a":"m.index.json"}}"#, "has an invalid file name for a"),
+            (#"{"weight_map":{"a":7}}"#, "has an invalid file name for a"),
             (#"{"weight_map":{"no.such":"one.safetensors"}}"#, "the tensor no.such is missing"),
             (#"{"weight_map":{"a":"missing.safetensors"}}"#, "No such file"),
         ] {

@@ -198,7 +198,7 @@ struct ConfigurationFile: Equatable {
     private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
         for (key, value) in object.members ?? []
         where !allowed.contains(key) && value != .null && value != .bool(false) {
-            throw Refusal("unsupported: the key \(key), which changes the model")
+            throw Refusal("unsupported: the key \(key), which may change the model")
         }
     }
 

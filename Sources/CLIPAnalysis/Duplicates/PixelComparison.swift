@@ -49,8 +49,8 @@ struct PixelDifference: Sendable {
 
     /// Returns the tolerance for `luma`.
     ///
-    /// Copies in JPEG of quality 60 and resized to 0.6 or more have a `luma` of up to 18; a changed
-    /// letter causes 42 or more. Smaller copies have a `luma` of up to 10, but a change has less
+    /// JPEG copies of quality 60, resized by a factor of 0.6 or more, have a `luma` of up to 18; a
+    /// changed letter causes 42 or more. Smaller copies have a `luma` of up to 10, but a change has less
     /// effect in them as well.
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))

@@ -118,7 +118,8 @@ extension FolderIndex {
     ///
     /// The caller holds the lock of the index.
     ///
-    /// - Throws: `FileError`, also if the rebuild could not replace the index at its end.
+    /// - Throws: `FileError`, also if a finished rebuild could not replace the index, such as at a
+    ///   mount point.
     static func prepareRebuild(in folder: FilePath) throws(FileError) {
         let (place, new) = (mainPlace(in: folder), newPlace(in: folder))
         try remove(oldPlace(in: folder))

@@ -58,7 +58,7 @@ extension IndexDatabase.File {
         guard let size = row[2].integer, size >= -1, let modified = row[3].integer,
             let width = row[6].integer, let height = row[7].integer,
             0...Self.longestSide ~= width, 0...Self.longestSide ~= height
-        else { throw IndexDatabase.damage("the size of \(self.path) is impossible") }
+        else { throw IndexDatabase.damage("the size or time of \(self.path) is invalid") }
         (self.size, self.modified, self.width, self.height) = (size, modified, width, height)
         digest = row[4].blob
         guard digest.map({ $0.count == 32 }) ?? row[4].isNull else {

@@ -175,7 +175,7 @@ extension RowDatabase {
     func checkFacts() throws(FileError) {
         let sums = try factSums()
         guard sums.stored == sums.computed else {
-            throw Self.damage("its facts do not match their checksum")
+            throw Self.damage("the table facts does not match its checksum")
         }
     }
 

@@ -124,7 +124,7 @@ func sourceDescription(_ source: String) -> String {
         ? source : PageLocation(page: nil).absolute(path).description
 }
 
-/// Returns a text escaped for HTML and SVG.
+/// Returns a text escaped for HTML and SVG; characters that XML does not allow become U+FFFD.
 func escaped(_ text: String) -> String {
     var result = ""
     for character in text.unicodeScalars {

@@ -35,8 +35,8 @@ struct PageLocation {
     /// can be moved together.
     ///
     /// The link is an absolute `file:` URL if the page is not a file, or if a relative link would
-    /// leave a folder that is a symbolic link with `..`: it would lead elsewhere when the page is
-    /// opened by another path.
+    /// climb with `..` out of a folder that is a symbolic link. Such a relative link would lead
+    /// elsewhere when the page is opened by its real path.
     func link(to file: FilePath) -> String {
         let target = Self.components(file.bytes, from: current)
         if let folder {
