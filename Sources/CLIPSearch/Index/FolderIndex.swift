@@ -11,8 +11,8 @@ internal import Tensors
 ///
 /// The index lies in the folder itself, in `.clip-index`: an SQLite database of the files, and a
 /// memory-mapped file of their L2-normalised vectors. It may be searched while it is updated.
-/// Images that were added or removed after it was opened are not found. Any number of tasks may
-/// search one index at once.
+/// Images that were removed after it was opened are not found; images that were added may be
+/// missing. Any number of tasks may search one index at once.
 public struct FolderIndex: Sendable {
     /// An image that is similar to a query.
     public struct Match: Sendable, Hashable, Codable {
@@ -47,7 +47,7 @@ public struct FolderIndex: Sendable {
     public var fingerprint: String { model.fingerprint }
     /// The precision with which the vectors were computed.
     public var precision: Precision { model.precision }
-    /// The number of images in the index.
+    /// The number of images in the index when it was opened.
     public var count: Int { reader.count }
     /// The number of dimensions of each vector.
     public var dimension: Int { model.dimension }
@@ -132,6 +132,8 @@ public struct FolderIndex: Sendable {
     }
 
     /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
+    ///
+    /// If an update runs at the same time, images that it adds or changes may be missing.
     ///
     /// - Throws: `IndexError`; `.damaged` if a vector does not match its checksum.
     public func contents() throws(IndexError) -> Contents {
