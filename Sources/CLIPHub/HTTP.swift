@@ -73,7 +73,10 @@ final class HTTPRequest {
                 guard SuspendingClock.now - start < .seconds(headerSeconds) else {
                     throw .unreachable(
                         url: shownURL,
-                        reason: "no complete header arrived within \(Int(headerSeconds)) seconds")
+                        reason: """
+                            no complete response header arrived within \(Int(headerSeconds)) \
+                            seconds
+                            """)
                 }
                 continue
             }

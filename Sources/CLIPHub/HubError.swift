@@ -15,7 +15,8 @@ public enum HubError: Error, Equatable, Sendable {
     ///
     /// `similar` lists the names that may be meant; it may be empty.
     case unknownModel(name: String, similar: [String])
-    /// The model is in the registry and not installed; its weights have about `bytes` bytes.
+    /// The model is not installed, and no download was allowed; its weights have about `bytes`
+    /// bytes, nil if their size is unknown.
     case notInstalled(name: String, bytes: Int?)
     /// The model is not installed, or OpenAI's own file was requested, and `HF_HUB_OFFLINE` forbids
     /// downloads.
@@ -39,7 +40,8 @@ public enum HubError: Error, Equatable, Sendable {
     case noWeights(url: String, files: [String])
     /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
-    /// The server stayed busy, or asks for too long a wait; `seconds` is the wait that it asks for.
+    /// The server stayed busy, or asks for too long a wait; `seconds` is the wait that it asks for,
+    /// if any.
     case busy(url: String, status: Int, seconds: Int?)
     /// A redirect is invalid or leaves https, there are too many redirects, a response lacks the
     /// headers of a hub, or an endpoint is not a URL.

@@ -76,7 +76,7 @@ func writeFile(_ bytes: [UInt8], to path: String) throws(HubError) {
 /// Removes a file if it exists; errors are ignored.
 func removeFile(_ path: String) { try? removeFile(Array(path.utf8)) }
 
-/// Makes a symbolic link, replacing one that is at the path.
+/// Makes a symbolic link, replacing a link or a file that is at the path.
 func makeLink(_ path: String, to target: String) throws(HubError) {
     try changing(path) { path throws(FileError) in
         try makeLink(path, to: Array(target.utf8))

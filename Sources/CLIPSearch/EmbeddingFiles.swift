@@ -48,7 +48,7 @@ extension EmbeddingWriter {
     }
 
     /// Throws if another process is writing an output, if a symbolic link is at the path of its
-    /// file of names or of its model record, or if another file is at the latter path.
+    /// file of names or of its model record, or if the file at the latter path is no model record.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.

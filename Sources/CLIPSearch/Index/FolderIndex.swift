@@ -207,9 +207,10 @@ public struct IndexedImage: Sendable, Hashable, Codable {
     public let width: Int
     /// The height of the image, in pixels.
     public let height: Int
-    /// The size of the file in bytes, when it was encoded.
+    /// The size of the file in bytes, when an update last read it.
     public let size: Int
-    /// The modification time of the file in nanoseconds since 1970, when it was encoded.
+    /// The modification time of the file in nanoseconds since 1970, when an update last read it; -1
+    /// if the next update is to read it again.
     public let modified: Int
     /// The SHA-256 of the file when it was encoded, 32 bytes.
     public let digest: [UInt8]

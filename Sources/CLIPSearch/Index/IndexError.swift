@@ -28,7 +28,7 @@ public enum IndexError: Error, Hashable, Sendable {
     case otherModel(folder: String, stored: String, given: String)
     /// The images of the index were decoded with other options than the given ones.
     case otherDecoding(folder: String, stored: IndexedDecoding, given: IndexedDecoding)
-    /// Another process is updating the index.
+    /// Another process, or another `IndexUpdate` of this one, is updating the index.
     case busy(folder: String)
     /// The query has the wrong dimension, is zero, or contains NaN or infinity.
     case invalidVector(VectorError)

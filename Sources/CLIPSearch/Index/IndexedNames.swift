@@ -14,7 +14,7 @@ package struct IndexedNames: Sendable, Equatable {
 
     /// Looks up the files of some images in a folder, without reading them.
     ///
-    /// - Complexity: O(images), with two system calls for each.
+    /// - Complexity: O(images), with a few system calls for each.
     package init(of images: [IndexedImage], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
         for (row, image) in images.enumerated() {
