@@ -25,7 +25,7 @@ enum Checksum: Sendable, Equatable {
         }
     }
 
-    /// Computes the checksum of a file with the same algorithm, and returns its digits.
+    /// Computes the checksum of a file with the algorithm of this one, and returns the digits.
     func found(in path: String) throws(HubError) -> String {
         do throws(FileError) {
             let file = try MappedFile(path: path)
@@ -65,11 +65,11 @@ struct FileState: Equatable {
     }
 }
 
-/// A record of the files whose checksum has been verified, so that each is read only once.
+/// Records of the files whose checksums have been verified, so that each file is read only once.
 ///
-/// The records are in a folder of the user (`ModelHub.home`), not in the cache, to which other
-/// users may write. A record applies only to the file that was read: a file that was changed or
-/// replaced since is read again. If no record can be written, files are read each time.
+/// The records are in a folder of the user (`verified` in `ModelHub.home`), not in the cache, to
+/// which other users may write. A record applies only to the file that was read: a file that was
+/// changed or replaced since is read again. If no record can be written, files are read each time.
 struct VerifiedFiles: Sendable {
     /// The folder of the records; the name of each record is the checksum of the verified file.
     let folder: String
@@ -82,9 +82,11 @@ struct VerifiedFiles: Sendable {
         return note.bytes(0..<note.count) == Array(identity.utf8)
     }
 
-    /// Verifies the checksum of a file, unless it is recorded, and records it if it is right.
+    /// Compares a file with its expected checksum, and records a file that matches; a file with a
+    /// record is not read.
     ///
-    /// Returns the digits of the file's checksum if it is wrong; nil if it is right.
+    /// Returns the digits of the checksum that was found if the file does not match; nil if it
+    /// matches or has a record.
     func mismatch(of path: String, _ checksum: Checksum) throws(HubError) -> String? {
         guard !contains(path, checksum) else { return nil }
         let identity = Self.identity(of: path)
@@ -99,8 +101,8 @@ struct VerifiedFiles: Sendable {
     /// - Parameters:
     ///   - path: The final path.
     ///   - checksum: The verified checksum.
-    ///   - state: The state of the file before it was read. A file whose state has changed since is
-    ///     not recorded.
+    ///   - state: The state of the file before it was read; nil if it was inaccessible. A file is
+    ///     recorded only if its state has not changed since.
     func remember(_ path: String, _ checksum: Checksum, readIn state: FileState?) {
         // The identity is read before the state is compared: a file that changes in between has
         // another identity from then on.
@@ -117,7 +119,7 @@ struct VerifiedFiles: Sendable {
     }
 
     /// Returns the metadata that changes when a file is written to, renamed or replaced, as text;
-    /// nil if the file does not exist.
+    /// nil if the file does not exist or is inaccessible.
     private static func identity(of path: String) -> String? {
         guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
         let times = [status.modified, status.changed].map { time in

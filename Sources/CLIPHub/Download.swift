@@ -11,7 +11,8 @@ internal import Files
 public struct DownloadProgress: Sendable, Hashable, Codable {
     /// The name of the file.
     public let file: String
-    /// The number of bytes received so far, including those of earlier, interrupted downloads.
+    /// The number of bytes received so far, including those of earlier, interrupted downloads; 0
+    /// while `isWaiting` is true.
     public let received: Int
     /// The size of the file in bytes; nil if it is unknown.
     public let total: Int?
@@ -50,7 +51,7 @@ struct Download {
     /// The largest accepted size in bytes; if nil, only files of unknown size are limited, by
     /// `policy`.
     let limit: Int?
-    /// The record of verified files.
+    /// The records of verified files.
     let verified: VerifiedFiles
     /// The timeouts and limits.
     let policy: TransferPolicy
@@ -61,8 +62,8 @@ struct Download {
     /// A closure that receives the progress.
     let report: (DownloadProgress) -> Void
 
-    /// Downloads the file, unless `destination` is already complete and right, and then calls
-    /// `rest`, both under the lock.
+    /// Downloads the file, unless it is at `destination` already, and then calls `rest`, both under
+    /// the lock.
     func run(andThen rest: () throws(HubError) -> Void = {}) throws(HubError) {
         let holder = try openLock()
         defer { withExtendedLifetime(holder) {} }
@@ -90,7 +91,8 @@ struct Download {
         }
     }
 
-    /// Returns true if the destination exists and its size and checksum are right.
+    /// Returns true if the destination exists and has the expected size and checksum, as far as
+    /// these are known.
     private func isThere() throws(HubError) -> Bool {
         guard let present = try regularFileSize(destination, followsLinks: true) else {
             return false
@@ -183,7 +185,7 @@ struct Download {
         }
         guard total != nil || checksum != nil else {
             throw interrupted(
-                "the server did not send the file's size, and no checksum is known")
+                "the server did not send the file's size, and no checksum is known to verify it")
         }
         if let total {
             guard total >= offset else { throw wrongSize(offset, expected: total) }
@@ -210,7 +212,8 @@ struct Download {
 
     /// Appends the body of a response to the partial file.
     ///
-    /// Returns the error if the body is incomplete or too long; nil if it is complete.
+    /// Returns nil if the body is complete; otherwise the error, such as that of a body that is too
+    /// long, or of a cancelled download.
     private func receive(
         _ request: HTTPRequest, from offset: Int, total: Int?, resumedFrom: Int
     ) throws(FileError) -> HubError? {
@@ -287,7 +290,8 @@ struct Download {
 
     /// Parses a Content-Range header: `bytes 5-9/10` or `bytes */10`.
     ///
-    /// Returns nil for a header of another form; a number is nil if it is `*` or malformed.
+    /// Returns nil for a header of another form; `start` or `total` is nil if it is `*` or
+    /// malformed.
     static func contentRange(_ text: String?) -> (start: Int?, total: Int?)? {
         guard let text, text.hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
@@ -297,7 +301,7 @@ struct Download {
 
     // MARK: Completion
 
-    /// Verifies the partial file and renames it to the destination.
+    /// Verifies the partial file, and renames it to `destination`.
     private func finish(total: Int?) throws(HubError) {
         let found = try partialFileSize(partial) ?? 0
         let state = FileState(partial)

@@ -8,17 +8,19 @@ extension ModelHub {
     /// downloads and the others wait for it. A download stops soon after its task is cancelled or
     /// `progress` returns false; the received part is kept, and a later call resumes there.
     ///
-    /// A file gets its final name only after its size has been verified and, if the server states
-    /// one, its SHA-256 or git SHA-1. The hub states one for each file; `filesWithoutChecksum`
-    /// lists the files for which a server did not. An installed file is verified when it is first
-    /// used, and fetched again if its checksum is wrong.
+    /// A file gets its final name only after its size and its SHA-256 or git SHA-1 have been
+    /// verified, as far as they are known. The hub states a checksum for each file;
+    /// `filesWithoutChecksum` lists the files for which a server did not. An installed file whose
+    /// checksum is known is verified when this method first finds it, and fetched again if the
+    /// checksum is wrong.
     ///
     /// - Parameters:
     ///   - name: The name of a model in the registry, or of a repository on the hub.
-    ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
-    ///     there is one.
-    ///   - progress: Called on the caller's thread for each received piece, and every 0.2 seconds
-    ///     while no bytes arrive or another call downloads the file; returns false to stop.
+    ///   - official: True for OpenAI's own `.pt` file; false for any installed weights of the model
+    ///     or, if there are none, the hub's file, in safetensors if there is one.
+    ///   - progress: Called on the caller's thread for each received piece, and several times a
+    ///     second while a response pauses or another call downloads the file; returns false to
+    ///     stop.
     /// - Returns: The location of the weights.
     /// - Throws: `HubError`. A failed download leaves no incomplete file under its final name.
     public func fetch(
@@ -40,13 +42,14 @@ extension ModelHub {
     ///
     /// - Parameters:
     ///   - name: The name of a model in the registry, or of a repository on the hub.
-    ///   - official: True for OpenAI's own `.pt` file; false for the hub's file, in safetensors if
-    ///     there is one.
-    ///   - progress: Called on another thread for each received piece, and every 0.2 seconds while
-    ///     no bytes arrive or another call downloads the file; returns false to stop.
+    ///   - official: True for OpenAI's own `.pt` file; false for any installed weights of the model
+    ///     or, if there are none, the hub's file, in safetensors if there is one.
+    ///   - progress: Called on another thread for each received piece, and several times a second
+    ///     while a response pauses or another call downloads the file; returns false to stop.
     /// - Returns: The location of the weights.
     /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
-    ///   returned false, any other `HubError`, and `CLIPError.noThread`.
+    ///   returned false, any other `HubError`, and `CLIPError.noThread` if no thread can be
+    ///   created.
     public func fetch(
         _ name: String, official: Bool = false,
         progress: @escaping @Sendable (DownloadProgress) -> Bool = { _ in true }
@@ -100,7 +103,8 @@ extension ModelHub {
 
     /// Returns OpenAI's own file of a model.
     ///
-    /// - Throws: `HubError.unknownModel` with the similar ones of OpenAI's names, or else all nine.
+    /// - Throws: `HubError.unknownModel`, with those of OpenAI's names that are similar, or with
+    ///   all of them if none is.
     private static func officialFile(of name: String) throws(HubError) -> HubModel.OfficialFile {
         if let file = HubModel.named(name)?.official { return file }
         let names = OfficialModel.allCases.map(\.rawValue)
@@ -127,8 +131,8 @@ extension ModelHub {
 
     // MARK: Installed files
 
-    /// Verifies an installed model and returns the error of the first file whose checksum is wrong;
-    /// nil if all are right.
+    /// Verifies the files of an installed model whose checksums are known, and returns the error of
+    /// the first file that is damaged; nil if none is.
     ///
     /// This is needed because OpenAI's own package leaves incomplete files under their final name,
     /// and because other users may write into a shared cache. Each file is read only once.
@@ -152,7 +156,7 @@ extension ModelHub {
 
     /// Verifies a file of a snapshot, which is a link to a blob whose name is its checksum.
     ///
-    /// A blob whose name is not a checksum counts as right.
+    /// A file that is no such link has no known checksum, and counts as undamaged.
     private func damage(ofLink path: String) throws(HubError) -> HubError? {
         guard let blob = linkTarget(path)?.split(separator: "/").last,
             let checksum = Checksum(etag: String(blob)), fileExists(path)
@@ -176,7 +180,8 @@ extension ModelHub {
             let address = WebAddress("\(base.url)/\(file.sha256)/\(file.file)")
         else {
             throw .badRedirect(
-                url: "CLIP_OPENAI_ENDPOINT", reason: "it is not an http or https URL")
+                url: "CLIP_OPENAI_ENDPOINT",
+                reason: "the value of this environment variable is not an http or https URL")
         }
         try makeFolder(cache.official)
         let path = "\(cache.official)/\(file.file)"
@@ -230,7 +235,7 @@ extension ModelHub {
                 parsing: readFile(path: index, limit: policy.largestConfiguration))
             names = Set((json["weight_map"]?.members ?? []).compactMap(\.value.string))
         } catch {
-            throw .unreachable(url: index, reason: "it is not an index of weight files")
+            throw .unreachable(url: index, reason: "it is not a JSON index of weight files")
         }
         guard names.count <= 1000 else {
             throw .malformed(
@@ -240,9 +245,10 @@ extension ModelHub {
         return names.filter { !$0.contains("/") && !$0.hasPrefix(".") }.sorted()
     }
 
-    /// Downloads a file of a repository and links it into the snapshot of its commit.
+    /// Downloads a file of a repository and, if `isLinked` is true, links it into the snapshot of
+    /// its commit.
     ///
-    /// Returns the paths of the blob and of its link.
+    /// Returns the path of the blob, and the path for its link.
     private func fetch(
         _ file: RemoteFile, of repository: String, isConfiguration: Bool = false,
         isLinked: Bool = true, _ transfer: Transfer

@@ -16,7 +16,7 @@ final class HTTPRequest {
     enum Event {
         /// Bytes arrived; the given number of them is at the beginning of `buffer`.
         case bytes(Int)
-        /// No bytes arrived for 0.2 seconds.
+        /// No bytes of the body arrived during the read, which waits up to 0.2 seconds.
         case waiting
         /// The body is complete.
         case end
@@ -28,7 +28,7 @@ final class HTTPRequest {
     /// The URL for messages, without its query.
     var shownURL: String { address.shown }
     private let response: OpaquePointer
-    /// The bytes of the last read.
+    /// The buffer with the bytes of the last read at its beginning.
     private(set) var buffer = [UInt8](repeating: 0, count: 1 << 18)
     /// The event that `status` read; the next `read` returns it.
     private var first: Event?
@@ -38,8 +38,8 @@ final class HTTPRequest {
 
     /// Begins a request.
     ///
-    /// Throws `HubError.noTransport` if libcurl is not installed, and `HubError.unreachable` if it
-    /// rejects the URL.
+    /// Throws `HubError.noTransport` if libcurl is not installed, and `HubError.unreachable` if
+    /// libcurl rejects the URL or a header.
     init(
         _ address: WebAddress, isHead: Bool = false, headers: [String], policy: TransferPolicy,
         certificates: Certificates
@@ -54,7 +54,7 @@ final class HTTPRequest {
                 address.url, isHead ? 1 : 0, lines, policy.stall, certificates.file,
                 certificates.folder)
         else {
-            throw .unreachable(url: address.shown, reason: "libcurl rejects the URL")
+            throw .unreachable(url: address.shown, reason: "libcurl rejects the URL or a header")
         }
         self.response = response
     }
@@ -73,7 +73,10 @@ final class HTTPRequest {
                 guard SuspendingClock.now - start < .seconds(headerSeconds) else {
                     throw .unreachable(
                         url: shownURL,
-                        reason: "no complete header arrived within \(Int(headerSeconds)) seconds")
+                        reason: """
+                            no complete response header arrived within \(Int(headerSeconds)) \
+                            seconds
+                            """)
                 }
                 continue
             }

@@ -8,9 +8,9 @@ internal import Files
 struct HubCache: Sendable {
     /// Hugging Face's cache.
     let root: String
-    /// The folder of OpenAI's files and of this library's own.
+    /// The folder of OpenAI's files, and of the files that only this library uses.
     let official: String
-    /// The record of verified files.
+    /// The records of verified files.
     var verified: VerifiedFiles { VerifiedFiles(folder: official + "/verified") }
 
     /// Uses the folders that the environment variables name, or the defaults.
@@ -30,7 +30,8 @@ struct HubCache: Sendable {
         "\(root)/models--\(repository.replacing("/", with: "--"))"
     }
 
-    /// Returns the snapshot folders of a repository, that of the main branch first.
+    /// Returns the paths of the snapshot folders of a repository, that of the main branch first if
+    /// its commit is known.
     func snapshots(of repository: String) -> [String] {
         let folder = folder(of: repository)
         var commits: [String] = []
@@ -105,7 +106,8 @@ struct RemoteFile: Sendable, Equatable {
     let name: String
     /// The URL to download.
     let address: WebAddress
-    /// The hash of the content: the SHA-256 of large files, the git SHA-1 of small ones.
+    /// The hash that the server states: on the hub, the SHA-256 of large files and the git SHA-1 of
+    /// small ones.
     let etag: String
     /// The hash of the repository's commit.
     let commit: String

@@ -10,16 +10,20 @@
 /// ```
 @nonexhaustive
 public enum HubError: Error, Equatable, Sendable {
-    /// The name is neither in the registry nor that of a repository, `owner/name`; `similar` lists
-    /// up to three similar names.
+    /// The name is neither in the registry nor that of a repository (`owner/name`), or OpenAI's own
+    /// file was requested of a model that has none.
+    ///
+    /// `similar` lists the names that may be meant; it may be empty.
     case unknownModel(name: String, similar: [String])
-    /// The model is in the registry and not installed; its weights have about `bytes` bytes.
+    /// The model is not installed, and no download was allowed; its weights have about `bytes`
+    /// bytes, nil if their size is unknown.
     case notInstalled(name: String, bytes: Int?)
-    /// The model is not installed, and `HF_HUB_OFFLINE` forbids downloading it.
+    /// The model is not installed, or OpenAI's own file was requested, and `HF_HUB_OFFLINE` forbids
+    /// downloads.
     case offline(name: String)
     /// libcurl is not installed.
     case noTransport
-    /// The connection failed; retries failed too, or could not help.
+    /// The request or its response failed; retries failed too, or could not help.
     case unreachable(url: String, reason: String)
     /// The server sent fewer than `bytesPerSecond` bytes per second for `seconds` seconds; the
     /// received part is kept.
@@ -36,11 +40,13 @@ public enum HubError: Error, Equatable, Sendable {
     case noWeights(url: String, files: [String])
     /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
-    /// The server stayed busy, or asks for a wait of `seconds` seconds, which is too long.
+    /// The server stayed busy, or asks for too long a wait; `seconds` is the wait that it asks for,
+    /// if any.
     case busy(url: String, status: Int, seconds: Int?)
-    /// A redirect is invalid or leaves https, there are too many, or an endpoint is not a URL.
+    /// A redirect is invalid or leaves https, there are too many redirects, a response lacks the
+    /// headers of a hub, or an endpoint is not a URL.
     case badRedirect(url: String, reason: String)
-    /// The size of the file, in bytes, differs from the one that the server states.
+    /// The size of the file, in bytes, differs from the size that the server states.
     case wrongSize(url: String, expected: Int, found: Int)
     /// The SHA-256 or git SHA-1 of the file differs from the one that the hub or OpenAI states.
     case wrongChecksum(url: String, expected: String, found: String)
@@ -80,13 +86,15 @@ extension HubError: CustomStringConvertible {
             return "no weights found at \(url) (status 404): expected \(names)"
         case .tooSlow(let url, let bytesPerSecond, let seconds):
             return """
-                cannot fetch \(url): too slow, repeatedly fewer than \(bytesPerSecond) bytes per \
-                second for \(seconds) seconds; the received part is kept, and the next attempt \
-                resumes there
+                cannot fetch \(url): too slow: several attempts received fewer than \
+                \(bytesPerSecond) bytes per second for \(seconds) seconds; the received part is \
+                kept, and the next attempt resumes there
                 """
         case .untrusted(let url, let reason, let variable):
             let hint =
-                variable.map { "\($0) names the trusted certificates" }
+                variable.map {
+                    "the environment variable \($0) names the trusted certificates; check its value"
+                }
                 ?? "SSL_CERT_FILE can name a file of trusted certificates"
             return """
                 cannot fetch \(url): the server's certificate is not trusted (\(reason)); \(hint)

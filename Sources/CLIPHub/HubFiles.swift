@@ -8,7 +8,7 @@ internal import Files
     internal import Darwin
 #endif
 
-/// Returns the size of a regular file; nil if the file does not exist.
+/// Returns the size of a regular file; nil if the file does not exist or is inaccessible.
 ///
 /// - Parameters:
 ///   - path: The path of the file.
@@ -23,9 +23,10 @@ func regularFileSize(_ path: String, followsLinks: Bool) throws(HubError) -> Int
     return status.size
 }
 
-/// Returns the size of a partial file; nil if there is none.
+/// Returns the size of a partial file; nil if the file does not exist or is inaccessible.
 ///
-/// A file with several hard links is removed from this path, because the other links may be in use.
+/// A file with several hard links is removed from this path, because the other links may be in use,
+/// and the result is nil.
 ///
 /// - Throws: `HubError.unwritable` if something other than a regular file is at the path.
 func partialFileSize(_ path: String) throws(HubError) -> Int? {
@@ -72,22 +73,24 @@ func writeFile(_ bytes: [UInt8], to path: String) throws(HubError) {
     }
 }
 
-/// Removes a file if it exists.
+/// Removes a file if it exists; errors are ignored.
 func removeFile(_ path: String) { try? removeFile(Array(path.utf8)) }
 
-/// Makes a symbolic link, replacing one that is at the path.
+/// Makes a symbolic link, replacing a link or a file that is at the path.
 func makeLink(_ path: String, to target: String) throws(HubError) {
     try changing(path) { path throws(FileError) in
         try makeLink(path, to: Array(target.utf8))
     }
 }
 
-/// Returns the target of a symbolic link; nil if the path is not a link.
+/// Returns the target of a symbolic link; nil if no link is at the path, or it is inaccessible.
 func linkTarget(_ path: String) -> String? {
     (try? linkTarget(Array(path.utf8))).map { String(decoding: $0, as: UTF8.self) }
 }
 
 /// Waits a number of seconds, and checks for cancellation every tenth of a second.
+///
+/// Throws `HubError.cancelled` once `isCancelled` returns true.
 func pause(_ seconds: Double, isCancelled: () -> Bool) throws(HubError) {
     var left = seconds
     while left > 0 {

@@ -25,9 +25,10 @@ public struct HubModel: Sendable, Hashable {
     public let official: OfficialFile?
     /// The number of parameters.
     public let parameterCount: Int
-    /// The licence of the weights, such as `mit`, as far as it is known.
+    /// The licence of the weights, such as `MIT` or `CC BY-NC 4.0`; text for people, not an SPDX
+    /// identifier.
     public let license: String
-    /// The published zero-shot top-1 accuracy on ImageNet-1k, in percent.
+    /// The published zero-shot top-1 accuracy on ImageNet-1k, in percent; nil if none is known.
     public let imageNetAccuracy: Double?
     /// The number of dimensions of an embedding.
     public let embeddingDimension: Int
@@ -92,8 +93,8 @@ public struct HubModel: Sendable, Hashable {
     /// The part of the name before the colon.
     private var architecture: String { String(name.prefix { $0 != ":" }) }
 
-    /// Returns the model whose weights a repository holds, in the format of open_clip or
-    /// transformers; nil if the registry has none or several.
+    /// Returns the model whose weights a repository contains, in the format of open_clip or
+    /// transformers; nil if the registry has no such model, or several.
     public static func inRepository(_ repository: String) -> HubModel? {
         let repository = ModelHub.repository(repository)
         let models = all.filter {
@@ -121,7 +122,7 @@ public struct HubModel: Sendable, Hashable {
         return scored.sorted { ($0.0, $0.1.count) < ($1.0, $1.1.count) }.prefix(3).map(\.1)
     }
 
-    /// Returns the Levenshtein distance.
+    /// Returns the Levenshtein distance of two strings.
     private static func editDistance(_ a: [Character], _ b: [Character]) -> Int {
         var row = Array(0...b.count)
         for (i, x) in a.enumerated() {

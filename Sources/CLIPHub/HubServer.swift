@@ -77,7 +77,10 @@ struct HubServer: Sendable {
                     else {
                         throw .badRedirect(
                             url: address.shown,
-                            reason: "the redirect to another server does not state the file's hash")
+                            reason: """
+                                expected a redirect within the hub, or one with the file's hash in \
+                                an X-Linked-ETag header
+                                """)
                     }
                     address = next
                     continue
@@ -87,7 +90,7 @@ struct HubServer: Sendable {
                 else {
                     throw .badRedirect(
                         url: address.shown,
-                        reason: "the response lacks valid ETag and X-Repo-Commit headers of a hub")
+                        reason: "the response lacks a valid ETag or X-Repo-Commit header of a hub")
                 }
                 var size = try request.size("x-linked-size")
                 // The content length of a redirect is that of its own body.
@@ -106,8 +109,8 @@ struct HubServer: Sendable {
         throw .badRedirect(url: start.shown, reason: "too many redirects")
     }
 
-    /// Returns the hexadecimal digits of an etag, `"…"` or `W/"…"`; nil if it has other characters,
-    /// or not 8 to 128 of them.
+    /// Returns the hexadecimal digits of an etag, `"…"` or `W/"…"`, in lower case; nil if it has
+    /// other characters, fewer than 8 digits, or more than 128.
     ///
     /// The result is safe as a file name.
     private static func hash(_ etag: String) -> String? {

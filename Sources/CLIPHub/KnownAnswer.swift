@@ -6,7 +6,7 @@ package import CLIP
 ///
 /// A model that reproduces these numbers agrees with the implementation that published them.
 package struct KnownAnswer: Sendable {
-    /// The name of the model: OpenAI's, or `tiny`.
+    /// The name of the model: OpenAI's, or `tiny` for the small model that the command contains.
     package let model: String
     /// The project that published the output; for `tiny`, the library that computed it.
     package let source: String
@@ -70,7 +70,7 @@ package struct KnownAnswer: Sendable {
         description = "\(prefix)\(kind): \(inputs.joined(separator: ", "))"
     }
 
-    /// Runs a model on the input and compares its output with the published one.
+    /// Runs a model on the input, and compares the model's output with the published one.
     ///
     /// Throws `CLIPError` if the input does not fit the model.
     package func check(_ model: CLIPModel) throws(CLIPError) -> Outcome {

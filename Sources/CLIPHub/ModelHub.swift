@@ -11,7 +11,7 @@ internal import Files
 /// let model = try installed.load()
 /// ```
 ///
-/// A model has one of these names:
+/// A model is given by one of these names:
 /// - OpenAI's, `ViT-B/32`;
 /// - open_clip's, `ViT-B-32:laion2b_s34b_b79k`;
 /// - a repository of the hub, `openai/clip-vit-base-patch32` or
@@ -24,7 +24,7 @@ internal import Files
 public struct ModelHub: Sendable {
     let cache: HubCache
     private(set) var server: HubServer
-    /// The URL of OpenAI's files; nil if `CLIP_OPENAI_ENDPOINT` is not a URL.
+    /// The URL of OpenAI's files; nil if `CLIP_OPENAI_ENDPOINT` is not an http or https URL.
     let officialEndpoint: WebAddress?
     /// True if the environment variable `HF_HUB_OFFLINE` forbids downloads.
     public let isOffline: Bool
@@ -49,7 +49,8 @@ public struct ModelHub: Sendable {
         public let path: String
         /// The name of the model in the registry; nil if the registry does not have it.
         let known: String?
-        /// The files for which the server stated no checksum, so that only their size was verified.
+        /// The fetched files for which the server stated no checksum, so that only their size was
+        /// verified.
         public internal(set) var filesWithoutChecksum: [String] = []
 
         /// Loads the model.
@@ -58,8 +59,8 @@ public struct ModelHub: Sendable {
         /// configuration files beside the weights.
         ///
         /// - Parameters:
-        ///   - activation: The activation of the MLPs, if the files do not state it. It is an error
-        ///     if they state another one.
+        ///   - activation: The activation of the MLPs, if neither the files nor the registry state
+        ///     it. It is an error if they state another one.
         ///   - threads: The number of threads that a call may use; all cores of the process if nil.
         /// - Returns: The model, whose weights are read when they are first used.
         /// - Throws: `CLIPError` if a file is missing, corrupt or unsupported.
@@ -76,7 +77,8 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// Creates a hub that is configured by environment variables; by those of the process if nil.
+    /// Creates a hub that is configured by the given environment variables, or by those of the
+    /// process if `environment` is nil.
     ///
     /// These variables have the same meaning as in Hugging Face's libraries:
     /// - `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT` (in seconds);
@@ -84,7 +86,7 @@ public struct ModelHub: Sendable {
     /// - `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, of which the
     ///   first that is set names the certificates to trust.
     ///
-    /// `CLIP_HOME` is the folder of OpenAI's files and of this library's own.
+    /// `CLIP_HOME` is the folder of OpenAI's files, and of the files that only this library uses.
     /// `CLIP_OPENAI_ENDPOINT` is the URL from which OpenAI's files are downloaded.
     public init(environment: [String: String]? = nil) {
         let environment = environment ?? environmentVariables()
@@ -104,8 +106,8 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// The folder of OpenAI's files and of this library's own: `CLIP_HOME`, or `.cache/clip` in the
-    /// home folder.
+    /// The folder of OpenAI's files, and of the files that only this library uses: `CLIP_HOME`, or
+    /// `.cache/clip` in the home folder.
     public var home: String { cache.official }
 
     // MARK: Finding
@@ -166,7 +168,7 @@ public struct ModelHub: Sendable {
         }
     }
 
-    /// The names of weight files in open_clip's repositories, the more common first.
+    /// The names of weight files in open_clip's repositories, in order of preference.
     static let openCLIPNames = [
         "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
     ]

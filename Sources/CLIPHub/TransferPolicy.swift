@@ -1,6 +1,6 @@
 /// The retries, timeouts and size limits of downloads.
 struct TransferPolicy: Sendable {
-    /// The number of consecutive attempts without progress after which a download fails.
+    /// The number of failed attempts since the last progress after which a download fails.
     var attempts = 5
     /// The number of seconds before the second attempt; doubled for each further one.
     var delay = 1.0
@@ -22,7 +22,7 @@ struct TransferPolicy: Sendable {
     ///
     /// - Parameters:
     ///   - error: The error of the last attempt.
-    ///   - failures: The number of consecutive attempts that failed.
+    ///   - failures: The number of failed attempts since the last progress.
     /// - Returns: The number of seconds, or nil.
     func wait(after error: HubError, failures: Int) -> Double? {
         guard failures < attempts else { return nil }
@@ -61,8 +61,8 @@ struct SpeedWatch {
     }
 }
 
-/// Parses the number of bytes in a header; nil if the text has other characters than decimal
-/// digits, or the number exceeds the range of `Int`.
+/// Parses the number of bytes in a header; nil if the text is empty or has other characters than
+/// decimal digits, or if the number exceeds the range of `Int`.
 func byteCount(_ text: String) -> Int? {
     text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
 }

@@ -13,8 +13,8 @@ struct WebAddress: Equatable {
     /// The URL for messages, without the query, which may contain a signature.
     var shown: String { "\(scheme)://\(authority)\(path.prefix { !"?#".contains($0) })" }
 
-    /// Parses a URL; nil if it is not http or https, contains credentials, or has characters other
-    /// than printable ASCII.
+    /// Parses a URL; nil if it is not http or https, has no host, contains credentials, or has
+    /// characters other than printable ASCII without the space.
     init?(_ url: String) {
         guard let separator = url.firstRange(of: "://") else { return nil }
         let rest = url[separator.upperBound...]
@@ -28,8 +28,8 @@ struct WebAddress: Equatable {
         else { return nil }
     }
 
-    /// Returns the target of a redirect, which is an absolute URL or relative to the scheme or
-    /// host; nil if it is not a valid URL.
+    /// Returns the target of a redirect: an absolute URL, or one relative to the scheme (`//…`) or
+    /// to the host (`/…`); nil for any other location.
     func following(_ location: String) -> WebAddress? {
         if location.hasPrefix("//") { return WebAddress("\(scheme):\(location)") }
         if location.hasPrefix("/") { return WebAddress("\(scheme)://\(authority)\(location)") }

@@ -17,7 +17,7 @@ public enum EmbeddingFileError: Error, Hashable, Sendable {
     /// An unfinished job with another model or other options wrote the file; `job` is the path of
     /// the `.job` file that describes that job.
     case otherJob(path: String, job: String)
-    /// A vector has another number of dimensions than those in the file.
+    /// A vector has another number of dimensions than the vectors in the file.
     case wrongDimension(expected: Int, found: Int)
 }
 

@@ -7,20 +7,21 @@ extension EmbeddingWriter {
     package struct Origin {
         /// The name or the path of the model.
         package let modelName: String
-        /// The record of the model; nil for JSON Lines, which have only its name.
+        /// The record of the model; nil for JSON Lines, which state only the model's name.
         package let record: ModelRecord?
         /// The number of dimensions of the vectors.
         package let dimension: Int
     }
 
     /// Returns the model that the files of a finished output name; nil if they name none, or if the
-    /// output is unfinished.
+    /// output is unfinished or missing.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.
     ///   - layout: The format of the rows.
     /// - Returns: The origin of the vectors.
-    /// - Throws: `CLIPError.unreadableFile` if the record of the model is damaged.
+    /// - Throws: `CLIPError.unreadableFile` if a file cannot be read, or the record of the model is
+    ///   damaged.
     package static func origin(
         ofComplete path: FilePath, _ layout: Layout
     ) throws(CLIPError) -> Origin? {
@@ -46,13 +47,13 @@ extension EmbeddingWriter {
         }
     }
 
-    /// Throws if another process is writing an output, or if its file of names or its model record
-    /// cannot be written because a link or another file has that path.
+    /// Throws if another process is writing an output, if a symbolic link is at the path of its
+    /// file of names or of its model record, or if the file at the latter path is no model record.
     ///
     /// - Parameters:
     ///   - path: The path of the file, or of the folder of shards.
     ///   - layout: The format of the rows.
-    /// - Throws: `EmbeddingFileError.unwritable` that names the file.
+    /// - Throws: `EmbeddingFileError.unwritable`, which names the file.
     package static func checkFiles(
         of path: FilePath, _ layout: Layout
     ) throws(EmbeddingFileError) {
@@ -78,7 +79,7 @@ extension EmbeddingWriter {
         where (try? FileStatus(path: file.bytes, followingLinks: false))?.isLink == true {
             throw .unwritable(
                 path: file.description,
-                reason: "a symbolic link is in its place, which is not replaced")
+                reason: "it is a symbolic link, which is not replaced")
         }
         if (try? FileStatus(path: record.bytes)) != nil, (try? ModelRecord(record)) == nil {
             throw .unwritable(

@@ -5,7 +5,7 @@ internal import Tensors
 final class EmbeddingPart {
     private let names: GrowingFile
     private let vectors: GrowingFile?
-    /// The checksums of the rows, which are kept until the job is finished.
+    /// The file with the checksums of the rows, which is kept until the job is finished.
     private let sums: GrowingFile
     private let dimension: Int
     private(set) var rows = 0
@@ -54,7 +54,7 @@ final class EmbeddingPart {
     /// Returns true if an unfinished job has left checksums for a file.
     static func hasSums(of path: FilePath) -> Bool { GrowingFile.isBegun(path: sums(path)) }
 
-    /// Removes checksums that were left by a process that ended while it finished a file.
+    /// Removes the checksums, if there are any, of a file whose job is finished.
     static func removeSums(of path: FilePath) { try? removeFile(sums(path) + ".partial".utf8) }
 
     private static func sums(_ path: FilePath) -> [UInt8] { path.bytes + ".sums".utf8 }
@@ -91,12 +91,12 @@ final class EmbeddingPart {
         try sums.flush()
     }
 
-    /// Reads the rows before the first that does not match its checksum, and drops that row and all
-    /// later ones.
+    /// Reads the rows before the first that is incomplete or does not match its checksum, and drops
+    /// that row and all later ones.
     ///
     /// - Parameters:
-    ///   - hasSums: False for files of version 0.1, whose rows have no checksums yet; they are
-    ///     computed.
+    ///   - hasSums: False if the checksums are not compared, but computed anew: for files of
+    ///     version 0.1, which have none, and for a finished shard that is continued.
     ///   - body: A closure that receives the line of each row.
     /// - Returns: The number of dropped rows.
     /// - Throws: `FileError`.

@@ -5,7 +5,7 @@ internal import Files
 extension EmbeddingWriter {
     /// Reads the names of the rows of a complete output, so that `takeRow` finds them.
     ///
-    /// If the file of names is gone, `count` stays 0.
+    /// If the names beside the vectors are missing, `count` stays 0.
     ///
     /// - Throws: `EmbeddingFileError.unwritable` if a file of rows cannot be read.
     package func readCompleteRows() throws(EmbeddingFileError) {
@@ -36,7 +36,7 @@ extension EmbeddingWriter {
             || orIsBegun && GrowingFile.isBegun(path: path.bytes)
     }
 
-    /// Throws if the shard to resume with has vectors but no names, or if a later shard exists.
+    /// Throws if the shard to continue has vectors but no names, or if a later shard exists.
     func checkIsLast(_ number: Int) throws(FileError) {
         guard isThere(file(number + 1), orIsBegun: true) || isThere(file(number)) else { return }
         throw FileError(

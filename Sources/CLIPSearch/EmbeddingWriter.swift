@@ -43,7 +43,8 @@ public final class EmbeddingWriter {
 
     /// True if an earlier writer has finished the job, so that nothing is left to write.
     public private(set) var isWhole: Bool
-    /// The number of rows, including those of earlier writers.
+    /// The number of rows, including those that earlier writers of the same job left; a job that an
+    /// earlier writer finished is not counted.
     public private(set) var count = 0
     /// The number of rows of an earlier writer that must be written again, because they were
     /// incomplete or damaged, or came after such a row.
@@ -69,7 +70,8 @@ public final class EmbeddingWriter {
     ///     description can be resumed.
     ///   - model: The model that makes the vectors, to be written to the model record; nil for no
     ///     record.
-    ///   - resuming: True to continue an unfinished job that has the same description.
+    ///   - resuming: True to continue an unfinished job that has the same description, and to keep
+    ///     a finished output.
     /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
     ///   `.otherJob` if it has another description, else `.unwritable`.
     package init(
@@ -172,10 +174,11 @@ public final class EmbeddingWriter {
         }
     }
 
-    /// The second line of a `.job` file whose rows have checksums; version 0.1 wrote none.
+    /// The second line of a `.job` file whose rows have checksums; version 0.1 wrote no second
+    /// line.
     private static let checksumLine = Array("checksums\n".utf8)
 
-    /// Begins a new job, which replaces the rows of earlier ones.
+    /// Begins a new job, which replaces the rows of earlier jobs.
     private func begin(_ job: [UInt8], isThere: Bool) throws(FileError) {
         if case .shards = layout, isThere {
             throw FileError(reason: "the folder already contains embeddings")
@@ -188,7 +191,7 @@ public final class EmbeddingWriter {
         try file.finish()
     }
 
-    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
+    /// Returns true if an earlier writer wrote a row of this name that no previous call has taken.
     ///
     /// - Parameters:
     ///   - kind: "image" or "text".
@@ -281,7 +284,7 @@ public final class EmbeddingWriter {
         try model.write(to: file)
     }
 
-    /// Removes the files of a job that has no rows.
+    /// Ends a job that has no rows, and removes its unfinished files.
     ///
     /// - Throws: `EmbeddingFileError.unwritable`.
     public func discard() throws(EmbeddingFileError) {

@@ -1,7 +1,8 @@
 package import Files
 internal import Tensors
 
-/// The images in a folder and its subfolders, in the order of their paths.
+/// The images in a folder and its subfolders, depth first, with the entries of each folder ordered
+/// by the bytes of their names.
 ///
 /// Files without a suffix of JPEG, PNG or WebP, hidden files and folders, and folders with a file
 /// `.clip-ignore` are skipped. Links are followed, but no folder is entered twice. A folder that

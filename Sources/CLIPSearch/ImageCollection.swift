@@ -11,8 +11,9 @@ internal import Tensors
 /// }
 /// ```
 ///
-/// An input that cannot be read is a `Sample` with content `.unreadable`; the stream goes on.
-/// Copies share the position in files that are being read.
+/// A folder, list or archive that cannot be read yields a `Sample` with content `.unreadable`, and
+/// the stream goes on. Image files are only read by `Sample.image`. Copies share the position in
+/// files that are being read.
 public struct ImageCollection: Sequence, IteratorProtocol {
     /// A source of images.
     public struct Source: Sendable, Hashable {
@@ -50,7 +51,7 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     private var lists: [List] = []
     /// The paths that matched a pattern, the next one last.
     private var matches: [FilePath] = []
-    /// The skipped files of folders and archives that were read to their ends.
+    /// The numbers of skipped files in the folders and archives that were read before.
     private var skippedBefore = SkippedFormats()
 
     /// The numbers of files found so far in unsupported image formats, in folders and archives.
@@ -64,7 +65,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
     /// Creates a stream of the images of the given sources, in order.
     public init(_ sources: [Source]) { self.sources = sources.reversed() }
 
-    /// Returns the number of images; nil if archives or standard input would have to be read.
+    /// Returns the number of samples; nil if counting them would require reading an archive,
+    /// standard input, or a list that is not a regular file.
     public static func count(_ sources: [Source]) -> Int? {
         guard canBeCounted(sources) else { return nil }
         var collection = ImageCollection(sources)
@@ -76,7 +78,8 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return count
     }
 
-    /// Returns true if a path names a single file, and neither an archive nor a pattern.
+    /// Returns true if a path names a single file, which need not exist, rather than a folder, an
+    /// archive, a pattern or standard input (`-`).
     package static func isOneImage(_ path: FilePath) -> Bool {
         guard path != "-", path.pathExtension != "tar" else { return false }
         guard let status = try? FileStatus(path: path.bytes) else {
@@ -96,7 +99,10 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return isThere || names && FolderWalk.imageExtensions.contains(word.pathExtension)
     }
 
-    /// Returns true if the images can be counted without reading archives or standard input.
+    /// Returns true unless a source is an archive, standard input, or a list that is not a regular
+    /// file.
+    ///
+    /// Archives that a list or a pattern names are not detected.
     package static func canBeCounted(_ sources: [Source]) -> Bool {
         sources.allSatisfy { source in
             switch source.place {
@@ -216,13 +222,15 @@ public struct ImageCollection: Sequence, IteratorProtocol {
         return nil
     }
 
-    /// Begins to read a path, and returns its only image, or the error, if there is one.
+    /// Begins to read a path; returns a sample if the path is that of a single image or cannot be
+    /// read, else nil.
     ///
     /// - Parameters:
     ///   - path: The path of a file, folder or archive, or a pattern.
     ///   - isMatch: True if a pattern matched the path. A pipe or a device is then an error, since
     ///     opening it could wait for ever; one that the user names, such as `/dev/stdin`, is read.
-    /// - Returns: The image or the error; nil if nothing or more than one image is there.
+    /// - Returns: The image, or a sample with content `.unreadable`; nil for a folder, an archive
+    ///   or a pattern, which `next` then reads.
     private mutating func open(_ path: FilePath, isMatch: Bool = false) -> Sample? {
         do throws(FileError) {
             let status = try FileStatus(path: path.bytes)
@@ -250,7 +258,8 @@ extension Sample {
     ///
     /// - Parameter options: The limits and options of decoding.
     /// - Returns: The decoded image.
-    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageTooLarge`.
+    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage`, or an error such as
+    ///   `.imageTooLarge` for an image that exceeds a limit.
     public func image(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
         switch content {
         case .file:
@@ -272,7 +281,8 @@ extension FilePath {
     ///
     /// - Parameter memoryLimit: The limit on image memory, in bytes. A larger file is not read.
     /// - Returns: The bytes of the file.
-    /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
+    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage`, or `.imageFileNeedsMemory` if the
+    ///   file is larger than `memoryLimit`.
     package func contents(
         memoryLimit: Int = RGBImage.maximumFileSize
     ) throws(CLIPError) -> [UInt8] {

@@ -10,7 +10,8 @@ package struct LabelCache: Sendable {
     /// Creates a cache in a folder, which is made when the first file is written.
     package init(folder: FilePath) { self.folder = folder }
 
-    /// Makes a classifier from cached label embeddings, or encodes the labels and caches them.
+    /// Makes a classifier from cached label embeddings, or encodes the labels and caches their
+    /// embeddings.
     ///
     /// If the embeddings cannot be stored, the labels are encoded again the next time.
     ///

@@ -144,7 +144,8 @@ extension ModelRecord {
 // MARK: in an index
 
 extension IndexDatabase {
-    /// Returns the model of the index; nil if nothing has been stored in the index yet.
+    /// Returns the model that made the vectors of the index; nil if the index does not state its
+    /// name, fingerprint, dimension and precision.
     func modelRecord() throws(FileError) -> ModelRecord? {
         guard let fingerprint = try fact("fingerprint"), let name = try fact("model"),
             let precision = try fact("precision").flatMap(Precision.init),

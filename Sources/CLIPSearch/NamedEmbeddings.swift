@@ -18,7 +18,7 @@ public struct NamedEmbeddings: Sendable {
     public var embeddings: Embeddings { Embeddings(rows: values, dimension: dimension) }
     /// The number of dimensions of each vector.
     public let dimension: Int
-    /// The model that made the vectors, if a file beside them names it.
+    /// The model that made the vectors; nil if no file beside them names it.
     public private(set) var model: ModelRecord?
     private var values: [Float] = []
 
@@ -86,8 +86,9 @@ public struct NamedEmbeddings: Sendable {
     ///
     /// Without a file of names, the rows are named by their numbers, from 0.
     ///
-    /// - Throws: `CLIPError.unreadableFile` for an array of another type or shape, for NaN or
-    ///   infinity, and if there is not one name for each row.
+    /// - Throws: `CLIPError.unreadableFile`, also for an array of another type or shape, for NaN or
+    ///   infinity, if there is not one name for each row, and if the model record is damaged or has
+    ///   another dimension.
     package init(npy path: FilePath) throws(CLIPError) {
         do throws(FileError) {
             let file = try MappedFile(path: path.bytes)
@@ -101,9 +102,9 @@ public struct NamedEmbeddings: Sendable {
             if let model, model.dimension != dimension {
                 throw FileError(
                     reason: """
-                        its vectors have \(dimension) dimensions, but \
-                        \(ModelRecord.file(besideNPY: path)) names a model with \
-                        \(model.dimension): remove that file if it belongs to other vectors
+                        its vectors have \(dimension) dimensions, but the model record beside it \
+                        (\(ModelRecord.file(besideNPY: path)) or clip-model.json) states \
+                        \(model.dimension): remove the record if it belongs to other vectors
                         """)
             }
             let beside = FilePath(path.bytes.dropLast(4) + ".names.jsonl".utf8)

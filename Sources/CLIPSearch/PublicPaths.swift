@@ -42,8 +42,8 @@ extension IndexUpdate {
     ///   - decoding: The limits and options of decoding.
     ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
-    ///   - isVerifying: True to read every file and compare its digest, not only if its size or
-    ///     times have changed, and to compare the index with its checksums.
+    ///   - isVerifying: True to read every file and compare its digest, even if its size and times
+    ///     are unchanged, and to compare the index with its checksums.
     /// - Throws: `IndexError`; `.busy` if another process updates the index, `.otherModel` or
     ///   `.otherDecoding` if its vectors cannot be compared with those of this update.
     public convenience init(
@@ -108,7 +108,8 @@ extension TextCollection {
     /// - Parameters:
     ///   - path: The path of the file; `-` is standard input.
     ///   - format: The format of the file.
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, lacks the column of
+    ///   `format`, or is not standard input and does not begin with valid UTF-8.
     public init(_ path: String, format: Format = .lines) throws(CLIPError) {
         try self.init(FilePath(path), format: format)
     }
@@ -130,7 +131,8 @@ extension EmbeddingWriter {
     ///   - job: A description of the job. Only a job with the same description can be resumed.
     ///   - model: The model that makes the vectors, to be written to the model record; nil for no
     ///     record.
-    ///   - resuming: True to continue an unfinished job that has the same description.
+    ///   - resuming: True to continue an unfinished job that has the same description, and to keep
+    ///     a finished output.
     /// - Throws: `EmbeddingFileError.unfinished` if a job is unfinished and `resuming` is false,
     ///   `.otherJob` if it has another description, else `.unwritable`.
     public convenience init(
@@ -142,7 +144,7 @@ extension EmbeddingWriter {
             resuming: resuming)
     }
 
-    /// Returns true if an earlier writer wrote a row of this name; each such row is counted once.
+    /// Returns true if an earlier writer wrote a row of this name that no previous call has taken.
     ///
     /// Call it once for each input, in order, and append a row only if it returns false. If n rows
     /// of a name were written, the first n calls with that name return true.
@@ -153,8 +155,8 @@ extension EmbeddingWriter {
     /// - Returns: True if the row exists already; false if it must be appended.
     public func takeRow(_ kind: String, _ name: String) -> Bool { takeRow(kind, FilePath(name)) }
 
-    /// Returns true if an earlier writer wrote a row of this name, which is given as bytes; each
-    /// such row is counted once.
+    /// Returns true if an earlier writer wrote a row of this name, given as bytes, that no previous
+    /// call has taken.
     public func takeRow(_ kind: String, _ name: [UInt8]) -> Bool { takeRow(kind, FilePath(name)) }
 
     /// Appends a row.
@@ -195,7 +197,8 @@ extension NamedEmbeddings {
     ///
     /// The names of `x.npy` are in `x.names.jsonl`.
     ///
-    /// - Throws: `EmbeddingFileError.unwritable`.
+    /// - Throws: `EmbeddingFileError.unwritable`, or `.unfinished` if an earlier job has not
+    ///   finished the file.
     public func write(npy path: String) throws(EmbeddingFileError) {
         try write(npy: FilePath(path))
     }
@@ -205,7 +208,8 @@ extension NamedEmbeddings {
     ///
     /// Without a file of names, the rows are named by their numbers, from 0.
     ///
-    /// - Throws: `CLIPError.unreadableFile` for an array of another type or shape, for NaN or
-    ///   infinity, and if there is not one name for each row.
+    /// - Throws: `CLIPError.unreadableFile`, also for an array of another type or shape, for NaN or
+    ///   infinity, if there is not one name for each row, and if the model record is damaged or has
+    ///   another dimension.
     public init(npy path: String) throws(CLIPError) { try self.init(npy: FilePath(path)) }
 }

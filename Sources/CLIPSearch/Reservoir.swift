@@ -5,8 +5,8 @@ internal import Tensors
 /// Algorithm R: the first `size` elements are kept. For each later one, the nth of the sequence
 /// counted from 1, a random number below n is drawn; if it is below `size`, the element replaces
 /// the one at that index. The random number is the upper half of the 128-bit product of n and a
-/// number from SplitMix64. So the sample depends only on the seed and the number of elements, on
-/// every machine.
+/// number from SplitMix64. So the positions of the chosen elements depend only on `size`, the seed
+/// and the length of the sequence, on every machine.
 ///
 /// Source: Vitter 1985, "Random Sampling with a Reservoir".
 package struct Reservoir<Element> {

@@ -18,7 +18,7 @@ struct RowCounts {
 
     mutating func add(_ row: [UInt8]) { counts[Digest(row), default: 0] += 1 }
 
-    /// Removes one row; returns false if there was none.
+    /// Removes one copy of a row; returns false if there was no copy.
     mutating func remove(_ row: [UInt8]) -> Bool {
         guard !counts.isEmpty else { return false }
         let digest = Digest(row)

@@ -1,29 +1,29 @@
 package import Files
 
-/// An image of a collection: a file, or a member of a tar archive.
+/// An image of an `ImageCollection`: a file, a member of a tar archive, or standard input.
 ///
 /// `ImageCollection` shows how samples are read.
 public struct Sample: Sendable {
-    /// The path of the file, or the path of the archive followed by the path inside it.
+    /// The path of the file, or the path of the archive followed by the path inside it; `-` for
+    /// standard input.
     ///
     /// Bytes that are not UTF-8 become U+FFFD.
     public var path: String { name.description }
     /// The bytes of the path, which need not be UTF-8.
     public var pathBytes: [UInt8] { name.bytes }
     package let name: FilePath
-    /// The source of the image's bytes: a file, memory, or a failure.
+    /// The bytes of the image, or a marker that they are in a file or cannot be read.
     public let content: Content
-    /// The other files of the sample in a WebDataset, by suffix: `cls`, `txt`, `json`.
+    /// The contents of the sample's other files in a WebDataset, by suffix: `cls`, `txt`, `json`.
     public let fields: [String: [UInt8]]
 
-    /// The bytes of an image file, or a marker that they are read from its path or could not be
-    /// read.
+    /// The bytes of an image, or a marker that they are in a file or cannot be read.
     public enum Content: Sendable {
-        /// The content is read from the file at `path`.
+        /// The bytes are in the file at `path`, and were not read yet.
         case file
-        /// The content was read from an archive or standard input.
+        /// The bytes were read from an archive or standard input.
         case bytes([UInt8])
-        /// The content could not be read.
+        /// The input could not be read.
         case unreadable(reason: String)
     }
 

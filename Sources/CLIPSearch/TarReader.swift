@@ -110,7 +110,8 @@ struct TarReader {
         }
     }
 
-    /// Parses pax records such as "27 path=a/b.jpg\n": length, keyword and value.
+    /// Parses pax records such as "16 path=a/b.jpg\n": the length of the record in bytes, a keyword
+    /// and a value.
     private static func records(_ bytes: [UInt8]) -> [String: [UInt8]] {
         var records: [String: [UInt8]] = [:]
         var rest = bytes[...]
@@ -152,7 +153,8 @@ private struct Header {
         self.name = prefix.isEmpty ? name : prefix + [UInt8(ascii: "/")] + name
     }
 
-    /// Parses a number: octal digits, or GNU's big-endian binary after a first byte of 0x80.
+    /// Parses a number: octal digits, or GNU's big-endian binary after a first byte of 0x80; nil if
+    /// it is malformed.
     private static func number(_ field: ArraySlice<UInt8>) -> Int? {
         if field.first == 0x80 {
             guard field.dropFirst().dropLast(7).allSatisfy({ $0 == 0 }) else { return nil }

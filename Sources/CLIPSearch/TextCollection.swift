@@ -44,7 +44,8 @@ public struct TextCollection {
     /// - Parameters:
     ///   - path: The path of the file; `-` is standard input.
     ///   - format: The format of the file.
-    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or has no such column.
+    /// - Throws: `CLIPError.unreadableFile` if the file cannot be read, lacks the column of
+    ///   `format`, or is not standard input and does not begin with valid UTF-8.
     package init(_ path: FilePath, format: Format = .lines) throws(CLIPError) {
         self.path = path
         self.format = format
@@ -73,8 +74,8 @@ public struct TextCollection {
     /// Returns the next text; nil at the end.
     ///
     /// - Throws: `CLIPError.unreadableFile` if the file cannot be read or a record is malformed.
-    ///   After a record without the column or key, later records can be read; after most other
-    ///   errors, `next` returns nil.
+    ///   After a record without the column, or a line that is not a JSON object with the key, later
+    ///   records can be read; after any other error, `next` returns nil.
     public mutating func next() throws(CLIPError) -> String? {
         do throws(FileError) {
             switch format {
@@ -118,7 +119,7 @@ public struct TextCollection {
         }
     }
 
-    /// True after an error after which `next` returns only nil.
+    /// True if an error has ended the reading, so that `next` returns only nil.
     package var isAtEnd: Bool { hasEnded }
 
     /// Reads a line; after an error, no further line is returned.
@@ -149,7 +150,7 @@ public struct TextCollection {
 
     private static let mostFields = 65_536
 
-    /// Returns the fields of the next record.
+    /// Returns the fields of the next record; nil at the end of the file.
     ///
     /// Quoted fields may contain separators and newlines.
     private mutating func record(_ separator: UInt8) throws(FileError) -> [String]? {
@@ -189,7 +190,8 @@ public struct TextCollection {
             field.append(UInt8(ascii: "\n"))
             guard field.count < 1 << 24 else {
                 hasEnded = true
-                throw FileError(reason: "a quoted field does not end before line \(line)")
+                throw FileError(
+                    reason: "a quoted field over 16 MiB has no closing quote before line \(line)")
             }
         }
         guard !isQuoted else { throw FileError(reason: "it ends within a quoted field") }

@@ -6,8 +6,8 @@ internal import Tensors
 /// to the first dot form a sample, such as `0001.jpg`, `0001.cls`, `0001.txt` and `0001.json`.
 ///
 /// The archive is read as a stream. A truncated archive yields its complete samples, and then an
-/// unreadable sample that names what was lost. The last sample counts as complete if it has the
-/// suffixes of the first one.
+/// unreadable sample that names what was lost. If the archive ends between two files, the last
+/// sample counts as complete if it has the suffixes of the first one.
 ///
 /// Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 package struct WebDataset: Sequence, IteratorProtocol {

@@ -142,7 +142,7 @@ import Testing
         try expect(["vectors.f32": [], "ids.sqlite": []], what: "empty files")
         let begun = try place(["vectors.f32": [], "ids.sqlite": []])
         let error = #expect(throws: VectorIndexError.self) { try VectorIndex(reading: begun) }
-        #expect("\(try #require(error))".contains("holds nothing yet"), "\(error)")
+        #expect("\(try #require(error))".contains("nothing is stored in it yet"), "\(error)")
         try Self.add(0..<3, to: VectorIndex(at: begun, dimension: 16))
         try VectorIndexTests.expect(
             VectorIndex(reading: begun), has: Self.contents(0..<3), "made after all")

@@ -83,7 +83,7 @@ import Testing
             atPath: "\(folder.path)/\(link)", withDestinationPath: "none")
         expectFailure(
             try encode(["a.jpg", "-o", output]), status: 1,
-            says: "cannot write \(link): a symbolic link is in its place, which is not replaced")
+            says: "cannot write \(link): it is a symbolic link, which is not replaced")
     }
 
     /// Nothing is encoded, so inputs that the output lacks must not be passed over silently.

@@ -11,8 +11,8 @@ internal import Tensors
 ///
 /// The index lies in the folder itself, in `.clip-index`: an SQLite database of the files, and a
 /// memory-mapped file of their L2-normalised vectors. It may be searched while it is updated.
-/// Images that were added or removed after it was opened are not found. Any number of tasks may
-/// search one index at once.
+/// Images that were removed after it was opened are not found; images that were added may be
+/// missing. Any number of tasks may search one index at once.
 public struct FolderIndex: Sendable {
     /// An image that is similar to a query.
     public struct Match: Sendable, Hashable, Codable {
@@ -47,7 +47,7 @@ public struct FolderIndex: Sendable {
     public var fingerprint: String { model.fingerprint }
     /// The precision with which the vectors were computed.
     public var precision: Precision { model.precision }
-    /// The number of images in the index.
+    /// The number of images in the index when it was opened.
     public var count: Int { reader.count }
     /// The number of dimensions of each vector.
     public var dimension: Int { model.dimension }
@@ -133,6 +133,8 @@ public struct FolderIndex: Sendable {
 
     /// Returns all images, in the order of their paths, and their vectors, L2-normalised.
     ///
+    /// If an update runs at the same time, images that it adds or changes may be missing.
+    ///
     /// - Throws: `IndexError`; `.damaged` if a vector does not match its checksum.
     public func contents() throws(IndexError) -> Contents {
         try reading { () throws(FileError) in
@@ -205,9 +207,10 @@ public struct IndexedImage: Sendable, Hashable, Codable {
     public let width: Int
     /// The height of the image, in pixels.
     public let height: Int
-    /// The size of the file in bytes, when it was encoded.
+    /// The size of the file in bytes, when an update last read it.
     public let size: Int
-    /// The modification time of the file in nanoseconds since 1970, when it was encoded.
+    /// The modification time of the file in nanoseconds since 1970, when an update last read it; -1
+    /// if the next update is to read it again.
     public let modified: Int
     /// The SHA-256 of the file when it was encoded, 32 bytes.
     public let digest: [UInt8]

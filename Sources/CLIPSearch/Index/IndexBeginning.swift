@@ -66,8 +66,8 @@ extension IndexUpdate {
     /// Reads the state of an index of the same model, and verifies it.
     ///
     /// Unless `isVerifying` is true, three kinds are not verified: an old index without checksums,
-    /// an index whose seal is intact, and an unfinished rebuild, which was verified when it was
-    /// opened.
+    /// an index whose seal is intact (`IndexSeal`), and an unfinished rebuild, which was verified
+    /// when it was opened.
     private func open(_ record: ModelRecord, isOld: Bool) throws(FileError) {
         let mapped = try database.mappedVectors(record.dimension, in: place)
         let isTrusted = isOld || replaced != nil || IndexSeal(place).isIntact
@@ -86,7 +86,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Returns the error if an index was made with another model or other options than its update;
+    /// Returns the error if an index was made with another model or other options than this update;
     /// else nil.
     private func difference(
         of identity: some Sequence<(String, String)>, _ record: ModelRecord,
@@ -136,7 +136,7 @@ extension IndexUpdate {
     ///
     /// - Parameters:
     ///   - place: The folder of the rebuild.
-    ///   - rows: The vectors of the rebuild, whose lock the caller holds.
+    ///   - rows: The writer of the rebuild's vectors.
     /// - Throws: `FileError`.
     static func emptyIfDamaged(_ place: FilePath, _ rows: inout RowWriter) throws(FileError) {
         let path = place.appending("files.sqlite".utf8)

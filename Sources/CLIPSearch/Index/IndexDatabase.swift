@@ -13,9 +13,10 @@ struct IndexDatabase: RowDatabase {
         var path: FilePath
         /// The size of the file in bytes when it was read; -1 if unknown.
         var size: Int
-        /// The modification time when it was read, in nanoseconds since 1970.
+        /// The modification time when it was read, in nanoseconds since 1970; -1 if the next update
+        /// is to read the file again.
         var modified: Int
-        /// The SHA-256 of the content; nil if it could not be read.
+        /// The SHA-256 of the content; nil if the content is unknown or is to be read again.
         var digest: [UInt8]?
         /// The row of its vector; nil if it has none.
         var row: Int?
@@ -24,8 +25,8 @@ struct IndexDatabase: RowDatabase {
         var height = 0
         /// The reason why the file could not be read, as `StoredFailure.text`; nil if it could.
         var failure: String?
-        /// The status change time (ctime), in nanoseconds since 1970; nil if an older version wrote
-        /// the index.
+        /// The status change time (ctime), in nanoseconds since 1970; nil if unknown, as in indexes
+        /// of older versions.
         var changed: Int?
         /// The checksums of the file's vector and of the other columns; nil if it has no vector, or
         /// if an older version wrote the index.
@@ -77,7 +78,7 @@ struct IndexDatabase: RowDatabase {
         return try !database.run(sql, [.text(name)]).isEmpty
     }
 
-    /// Deletes all entries and facts from the database.
+    /// Deletes all entries, and all named values in the table `facts`.
     func clear() throws(FileError) {
         try database.run("DELETE FROM files")
         try database.run("DELETE FROM facts")
@@ -169,7 +170,7 @@ struct IndexDatabase: RowDatabase {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
     }
 
-    /// Makes the next update try all unreadable files again.
+    /// Makes the next scan of the folder read all unreadable files again.
     func forgetDigestsOfFailures() throws(FileError) {
         try database.run("UPDATE files SET digest = NULL WHERE failure IS NOT NULL")
     }
@@ -218,8 +219,8 @@ struct IndexDatabase: RowDatabase {
         for id in ids { try database.run("INSERT OR IGNORE INTO seen VALUES (?)", [.integer(id)]) }
     }
 
-    /// Removes the entries of files that this update has not found, and returns the number of those
-    /// with a known size.
+    /// Removes the entries of files that this update has not found, and returns the number of
+    /// removed entries with a known size.
     func removeUnseen() throws(FileError) -> Int {
         let removed = try database.run(
             "DELETE FROM files WHERE id NOT IN (SELECT id FROM seen) RETURNING size")

@@ -16,7 +16,7 @@ public enum IndexError: Error, Hashable, Sendable {
     case missing(folder: String)
     /// The index was created, but nothing has been stored in it yet.
     case empty(folder: String)
-    /// The folder itself cannot be read.
+    /// The folder cannot be read: the indexed folder or, in a rebuild, a folder below it.
     case unreadableFolder(folder: String, reason: String)
     /// The index cannot be read or written.
     case unusable(folder: String, reason: String)
@@ -28,7 +28,7 @@ public enum IndexError: Error, Hashable, Sendable {
     case otherModel(folder: String, stored: String, given: String)
     /// The images of the index were decoded with other options than the given ones.
     case otherDecoding(folder: String, stored: IndexedDecoding, given: IndexedDecoding)
-    /// Another process is updating the index.
+    /// Another process, or another `IndexUpdate` of this one, is updating the index.
     case busy(folder: String)
     /// The query has the wrong dimension, is zero, or contains NaN or infinity.
     case invalidVector(VectorError)
@@ -54,7 +54,8 @@ extension IndexError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .missing(let folder): "\(folder) has no index"
-        case .empty(let folder): "the index of \(folder) was created, but holds nothing yet"
+        case .empty(let folder):
+            "the index of \(folder) was created, but nothing is stored in it yet"
         case .unreadableFolder(let folder, let reason):
             "cannot read the folder \(folder): \(reason)"
         case .unusable(let folder, let reason): "cannot use the index of \(folder): \(reason)"

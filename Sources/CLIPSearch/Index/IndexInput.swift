@@ -59,7 +59,8 @@ extension IndexUpdate {
         return FilePath(path.bytes.dropFirst(prefix))
     }
 
-    /// Returns the file to read; nil if it is unchanged, moved, gone, or a dangling link.
+    /// Returns the file to read; nil if it is unchanged, moved, gone, or a dangling link, or if an
+    /// error has ended the update.
     func input(for found: FolderWalk.Element) -> Input? {
         var result: Input?
         attempt { () throws(FileError) in
@@ -127,8 +128,8 @@ extension IndexUpdate {
         return nil
     }
 
-    /// Returns an entry with the given digest whose file is gone from its path, each entry at most
-    /// once.
+    /// Returns an entry with the given digest whose file is gone from its path; nil if there is
+    /// none that was not returned before.
     ///
     /// The database is queried once per digest between two commits, because thousands of files may
     /// have the same content.
@@ -146,7 +147,7 @@ extension IndexUpdate {
         return found
     }
 
-    /// True if a file need not be read.
+    /// Returns true if a file need not be read.
     private func isUnchanged(_ known: IndexDatabase.File, _ status: FileStatus) -> Bool {
         !isVerifying && known.size == status.size && known.modified == status.modified
             && (known.changed ?? status.changed) == status.changed
@@ -163,7 +164,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Records a file that was read.
+    /// Records the outcome of reading and encoding a file.
     func take(_ encoded: EncodedInput<Input, Learned>) {
         let (input, learned) = (encoded.input, encoded.learned)
         attempt { () throws(FileError) in
@@ -202,7 +203,7 @@ extension IndexUpdate {
         }
     }
 
-    /// Records a file whose times have changed, while its content has not.
+    /// Records a file that was read and whose content has not changed.
     private func takeUnchanged(
         _ known: (id: Int, file: IndexDatabase.File), _ input: Input
     ) throws(FileError) {

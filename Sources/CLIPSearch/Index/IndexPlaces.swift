@@ -14,13 +14,14 @@ extension FolderIndex {
 
     /// Returns the folder of the index: `.clip-index`, or its target if it is a link.
     ///
-    /// A link allows the index to be on another disk; it is then rebuilt there.
+    /// A link allows the index to be on another disk, where a rebuild then makes the new index too.
     static func mainPlace(in folder: FilePath) -> FilePath {
         let place = folder.appending(location)
         return target(ofLink: place) ?? place
     }
 
-    /// Returns the path that a link leads to, without links in it; nil if there is no link.
+    /// Returns the path that a link leads to, without links in it; nil if there is no link, or if
+    /// the folder of its target is missing.
     ///
     /// The last component need not exist, because `replace` renames the folder.
     private static func target(ofLink link: FilePath, depth: Int = 0) -> FilePath? {
@@ -113,10 +114,10 @@ extension FolderIndex {
                 """)
     }
 
-    /// Makes the folder of a rebuild, unless it exists, and removes old indexes that interrupted
-    /// rebuilds left.
+    /// Makes the folder of a rebuild, unless it exists, and removes an old index that an
+    /// interrupted rebuild left.
     ///
-    /// The caller holds the lock of the index.
+    /// The caller must have locked the index.
     ///
     /// - Throws: `FileError`, also if a finished rebuild could not replace the index, such as at a
     ///   mount point.
@@ -130,12 +131,12 @@ extension FolderIndex {
             throw FileError(
                 reason: """
                     \(place) is a mount point and cannot be replaced: move the index into a folder \
-                    on that file system
+                    on that file system, and make .clip-index a link to it
                     """)
         }
     }
 
-    /// Replaces the index, whose lock the caller holds, with a finished rebuild.
+    /// Replaces the index with a finished rebuild; the caller must have locked the index.
     static func replace(in folder: FilePath) throws(FileError) {
         let (place, old) = (mainPlace(in: folder), oldPlace(in: folder))
         let new = newPlace(in: folder)
@@ -166,11 +167,12 @@ extension FolderIndex {
         }
     }
 
-    /// Removes an index, its files before its folder, so that an interruption leaves no index.
+    /// Removes an index, its database first and its folder last, so that an interruption leaves no
+    /// part that looks like an index.
     ///
-    /// Files that do not belong to an index are moved to `other`; if that is nil, they are an
-    /// error. If `place` is a link, only the link is removed, because it may lead to files of the
-    /// user.
+    /// A file that does not belong to an index is moved to `other`; it is an error if `other` is
+    /// nil or has a file of the same name. If `place` is a link, only the link is removed, because
+    /// it may lead to files of the user.
     private static func remove(
         _ place: FilePath, movingOthersTo other: FilePath? = nil
     ) throws(FileError) {

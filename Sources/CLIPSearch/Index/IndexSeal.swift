@@ -2,13 +2,16 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The sizes and times of the files of an index at the end of its last update.
+/// The seal of an index: a file `seal` with the sizes and modification times that the other files
+/// had after the last update.
 ///
-/// While these are unchanged, the seal is intact: no other program has written the files, and they
-/// are trusted. Otherwise the whole index is compared with its checksums when it is opened.
+/// While the files still have these sizes and times, the seal is intact: it is assumed that no
+/// other program has written the files. Otherwise the whole index is compared with its checksums
+/// when it is opened.
 struct IndexSeal {
     private static let name = Array("seal".utf8)
 
+    /// The folder of the index.
     private let place: FilePath
     /// The name of the database file.
     private let database: String
@@ -23,14 +26,15 @@ struct IndexSeal {
         lines = Set(String(decoding: bytes ?? [], as: UTF8.self).split(separator: "\n"))
     }
 
-    /// True if the database and the vectors are as the last update left them.
+    /// True if the database and the vectors have the sizes and times that the seal states, and also
+    /// SQLite's write-ahead log, unless it is empty or missing.
     var isIntact: Bool {
         let log = try? FileStatus(path: place.appending(logName.utf8).bytes)
         let hasOtherLog = log.map { $0.size > 0 && !matches(logName) } ?? false
         return !hasOtherLog && matches(database) && matches("vectors.f32")
     }
 
-    /// Returns true if a file has the size and time that the seal states.
+    /// Returns true if a file has the size and the modification time that the seal states.
     func matches(_ file: String) -> Bool {
         Self.line(file, place).map { lines.contains($0[...]) } ?? false
     }
@@ -41,7 +45,7 @@ struct IndexSeal {
         }
     }
 
-    /// Writes the seal of an index, whose lock the caller holds.
+    /// Writes the seal of an index; the caller must have locked the index.
     static func write(
         _ place: FilePath, database: String = IndexDatabase.fileName
     ) throws(FileError) {

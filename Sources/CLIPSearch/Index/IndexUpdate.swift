@@ -14,7 +14,7 @@ internal import Tensors
 /// A file whose size or times have changed is read, and encoded if its content has changed. A moved
 /// file is recognised by its content and not encoded again. Entries of files in a folder that
 /// cannot be listed are kept. Vectors are on the disk before the database refers to them, and each
-/// commit is atomic: an interrupted update leaves a valid index of fewer files.
+/// commit is atomic: an interrupted update leaves the valid index of its last commit.
 ///
 /// `@unchecked Sendable`: another thread may call `keep` during `run`. Both hold `gate` while they
 /// use mutable state.
@@ -32,7 +32,8 @@ public final class IndexUpdate: @unchecked Sendable {
         public let reason: String
         /// The limit of decoding that the image exceeds; nil for other reasons.
         public let exceededLimit: ImageLimit?
-        /// False if an earlier, uninterrupted update recorded the same failure of the file.
+        /// False if an earlier, uninterrupted update recorded the same failure of the file; always
+        /// false in the result of `FolderIndex.failures()`.
         public let isNew: Bool
 
         private enum CodingKeys: String, CodingKey {
@@ -44,11 +45,12 @@ public final class IndexUpdate: @unchecked Sendable {
     public struct Summary: Sendable, Hashable, Codable {
         /// The number of images that have not changed since they were encoded.
         public var unchanged = 0
-        /// The number of new and changed images.
+        /// The number of new and changed images that were encoded.
         public var encoded = 0
         /// The number of images that were found at new paths and not encoded again.
         public var moved = 0
-        /// The number of images that were removed from the index.
+        /// The number of files that were removed from the index, because the update did not find
+        /// them.
         public var deleted = 0
         /// All files that cannot be read, including those of earlier updates, ordered by path.
         public var failures: [Failure] = []
@@ -90,11 +92,12 @@ public final class IndexUpdate: @unchecked Sendable {
     private var newFailures: Set<FilePath> = []
     /// The relative paths of the folders and links whose contents could not be listed, and why.
     var unlisted: [(path: FilePath, reason: String)] = []
-    /// False if the last update was interrupted, so that its failures were not reported.
+    /// False if there was no update before, or if the last one was interrupted, so that its
+    /// failures were not reported.
     var lastUpdateHasEnded = true
     private var lastCommit = ContinuousClock.now
     private var stopped: IndexError?
-    /// The least number of rows for which quantised vectors make a search faster.
+    /// The least number of rows for which quantised vectors are stored too, for faster searches.
     var quantizingFrom = RowWriter.quantizingFrom
 
     /// Opens the index of a folder for writing, or creates it.
@@ -106,8 +109,8 @@ public final class IndexUpdate: @unchecked Sendable {
     ///   - decoding: The limits and options of decoding.
     ///   - isRebuild: True to make a new index. Searches use the old one until `run` has ended. An
     ///     interrupted rebuild with the same model is continued.
-    ///   - isVerifying: True to read every file and compare its digest, not only if its size or
-    ///     times have changed, and to compare the index with its checksums.
+    ///   - isVerifying: True to read every file and compare its digest, even if its size and times
+    ///     are unchanged, and to compare the index with its checksums.
     /// - Throws: `IndexError`.
     package init(
         folder: FilePath, model: CLIPModel, modelName: String, decoding: RGBImage.DecodingOptions,
@@ -151,8 +154,9 @@ public final class IndexUpdate: @unchecked Sendable {
 
     /// Scans the folder, encodes new and changed images, and commits the result.
     ///
-    /// - Parameter progress: Called for each file; `isEncoded` is true if the file had to be read
-    ///   to be encoded.
+    /// - Parameter progress: Called for each file; `isEncoded` is true for a file that was to be
+    ///   decoded and encoded, even if that failed, and false for one that was skipped because it is
+    ///   unchanged or moved.
     /// - Returns: The numbers of images, and the failures.
     /// - Throws: `IndexError`; `.unreadableFolder` if the folder itself cannot be listed, and then
     ///   nothing is changed. `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
@@ -227,7 +231,8 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Commits, removes the entries of files that no longer exist, and completes the summary.
+    /// Commits, removes the entries of files that the update did not find, and completes the
+    /// summary.
     private func finish() throws(FileError) {
         try commit()
         let database = database
@@ -243,7 +248,8 @@ public final class IndexUpdate: @unchecked Sendable {
         }
     }
 
-    /// Marks the update as complete and seals the index; a rebuilt index then replaces the old one.
+    /// Marks the update as complete and writes the seal (`IndexSeal`); a rebuilt index then
+    /// replaces the old one.
     private func close() throws(FileError) {
         // To the next update, this shows that the last one was not interrupted.
         let database = database

@@ -68,13 +68,13 @@ extension IndexDatabase.File {
         // A row beyond this limit would be past the end of the largest possible file.
         guard self.row.map({ 0..<(1 << 48) ~= $0 }) ?? row[5].isNull else {
             throw IndexDatabase.damage(
-                "the row of \(self.path) is impossible: \(Self.shown(row[5]))")
+                "the row number of the vector of \(self.path) is invalid: \(Self.shown(row[5]))")
         }
         failure = row[8].text
         changed = row[9].integer
         sums = row[10].blob.flatMap(RowSums.init)
         guard sums != nil || row[10].isNull else {
-            throw IndexDatabase.damage("the checksums of \(self.path) are truncated")
+            throw IndexDatabase.damage("the checksums of \(self.path) are malformed")
         }
         if let sums, self.row != nil, RowSums(self, vectorSum: sums.vector) != sums {
             throw IndexDatabase.damage("the entry of \(self.path) does not match its checksum")

@@ -3,8 +3,8 @@ internal import Tensors
 
 /// The images of an index whose files no longer exist, and those that are links.
 ///
-/// A link is a second name of an image, not a second image: if the file were deleted as its
-/// duplicate, nothing would be left.
+/// A link is a second name of an image, not a second image: if the file were deleted as a duplicate
+/// of the link, no image would be left.
 package struct IndexedNames: Sendable, Equatable {
     /// The indices of the images whose files no longer exist.
     package private(set) var gone: Set<Int> = []
@@ -14,7 +14,7 @@ package struct IndexedNames: Sendable, Equatable {
 
     /// Looks up the files of some images in a folder, without reading them.
     ///
-    /// - Complexity: O(images), with two system calls for each.
+    /// - Complexity: O(images), with a few system calls for each.
     package init(of images: [IndexedImage], in folder: FilePath) {
         var rows: [[UInt64]: [Int]] = [:]
         for (row, image) in images.enumerated() {

@@ -5,7 +5,7 @@ package enum RemovalError: Error, Equatable, Sendable {
     /// An image was not removed because `file`, the image itself or the duplicate to keep, has
     /// changed since it was indexed.
     case changed(path: FilePath, file: FilePath)
-    /// An image was not removed, for another reason.
+    /// An image was not removed, for a reason other than `changed`.
     case refused(path: FilePath, reason: String)
     /// A step of moving, deleting or putting back a file failed.
     case failed(path: FilePath, Step, reason: String)

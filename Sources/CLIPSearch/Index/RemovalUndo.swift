@@ -11,7 +11,8 @@ package struct RemovalUndo {
     package struct Summary: Sendable {
         /// The files that were put back.
         package var restored: [FilePath] = []
-        /// The number of files that are where they were before the removal.
+        /// The number of files that needed no undo: they were never moved or deleted, or are
+        /// already back.
         package var unchanged = 0
         /// The deleted files, each with the duplicate that was kept.
         package var deleted: [(path: FilePath, kept: FilePath)] = []

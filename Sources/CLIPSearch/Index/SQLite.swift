@@ -36,8 +36,8 @@ final class SQLite: @unchecked Sendable {
     ///   - path: The path of the database file.
     ///   - isForWriting: True to create the file if it is missing. If false, the caller must not
     ///     change the database.
-    ///   - isFixed: True if neither the file nor its folder can be written. SQLite then creates no
-    ///     lock files there.
+    ///   - isFixed: True if no process writes the database while it is open. SQLite then creates no
+    ///     lock files, which would need a writable folder and free space.
     /// - Throws: `FileError`.
     init(path: FilePath, isForWriting: Bool, isFixed: Bool = false) throws(FileError) {
         // If one of these files were replaced by a link, SQLite would write to the link's target.

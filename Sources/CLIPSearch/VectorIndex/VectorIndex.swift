@@ -22,7 +22,8 @@ internal import Tensors
 /// than single vectors.
 ///
 /// When an index is opened, it is compared with its checksums if its files have changed since its
-/// last commit. The vectors of search results are always compared with theirs.
+/// last commit, unless another process has it open for writing. The vectors of search results are
+/// always compared with theirs.
 public final class VectorIndex: Sendable {
     /// A vector that is similar to a query.
     public struct Match: Codable, Hashable, Sendable {
@@ -83,8 +84,8 @@ public final class VectorIndex: Sendable {
     ///   - path: The folder of the index.
     ///   - dimension: The number of dimensions of each vector.
     ///   - threads: The number of threads that a search uses; all cores of the process if nil.
-    ///   - quantizingFrom: The least number of rows for which quantised vectors make a search
-    ///     faster.
+    ///   - quantizingFrom: The least number of rows for which quantised vectors are stored too, for
+    ///     faster searches.
     /// - Throws: `VectorIndexError`.
     convenience init(
         at path: String, dimension: Int, threads: Int?, quantizingFrom: Int
@@ -119,7 +120,7 @@ public final class VectorIndex: Sendable {
     ///   - place: The absolute path of the folder.
     ///   - threads: The number of threads that a search uses.
     ///   - writer: The writer; nil if the index is opened for reading only.
-    ///   - written: The dimension of the index if the writer has checked it; otherwise nil.
+    ///   - written: The number of dimensions that the writer has verified; nil without a writer.
     /// - Throws: `VectorIndexError`.
     private init(
         _ path: String, _ place: FilePath, threads: Int, _ writer: sending VectorWriter? = nil,
@@ -183,7 +184,7 @@ public final class VectorIndex: Sendable {
         }
     }
 
-    /// Returns ids in the order of their bytes.
+    /// Returns the ids after a given one, in the order of their bytes.
     ///
     /// ```swift
     /// var last: VectorIndex.ID?
@@ -262,8 +263,9 @@ public final class VectorIndex: Sendable {
     /// - Parameters:
     ///   - ids: One id for each row.
     ///   - vectors: Rows of any norm but 0; they are stored divided by their norms.
-    /// - Throws: `VectorIndexError`; `.invalidVector` if a row has another dimension, is zero, or
-    ///   contains NaN or infinity, `.readOnly` if the index was opened for reading.
+    /// - Throws: `VectorIndexError`; `.differentCounts` if there is not one id for each row,
+    ///   `.invalidVector` if a row has another dimension, is zero, or contains NaN or infinity,
+    ///   `.readOnly` if the index was opened for reading.
     public func add(_ ids: [ID], vectors: Embeddings) throws(VectorIndexError) {
         guard ids.count == vectors.count else {
             throw .differentCounts(ids: ids.count, vectors: vectors.count)

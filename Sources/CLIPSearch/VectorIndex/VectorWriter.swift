@@ -2,24 +2,24 @@ internal import Files
 internal import CLIP
 internal import Tensors
 
-/// The writer of a `VectorIndex`; it holds the lock of the index.
+/// The writer of a `VectorIndex`, which locks the index against other writers while it exists.
 struct VectorWriter {
     private let place: FilePath
     private let database: IDDatabase
     private var rows: RowWriter
     private var state = IDDatabase.State(commits: 0, count: 0)
-    /// The least number of rows for which quantised vectors make a search faster.
+    /// The least number of rows for which quantised vectors are stored too, for faster searches.
     private let quantizingFrom: Int
     private let threads: Int
     /// The number of rows written since the vectors were last quantised.
     private var unquantized = 0
 
-    /// Returns the dimension of an index.
+    /// Returns the number of dimensions of the vectors of an index.
     ///
-    /// - Throws: `FileError` if it is not a complete index of this version.
+    /// - Throws: `FileError` if the index is empty, damaged or of another format version.
     static func dimension(of database: IDDatabase) throws(FileError) -> Int {
         guard try database.isBegun() else {
-            throw FileError(reason: "it was created, but holds nothing yet")
+            throw FileError(reason: "it was created, but nothing is stored in it yet")
         }
         let version = try database.fact("version")
         guard version == IDDatabase.version else {
@@ -43,8 +43,8 @@ struct VectorWriter {
     ///   - place: The absolute path of the folder.
     ///   - dimension: The number of dimensions of each vector.
     ///   - threads: The number of threads that quantise vectors.
-    ///   - quantizingFrom: The least number of rows for which quantised vectors make a search
-    ///     faster.
+    ///   - quantizingFrom: The least number of rows for which quantised vectors are stored too, for
+    ///     faster searches.
     /// - Throws: `VectorIndexError`.
     init(
         _ path: String, _ place: FilePath, dimension: Int, threads: Int, quantizingFrom: Int
@@ -96,7 +96,8 @@ struct VectorWriter {
         }
     }
 
-    /// Reads the state of the index, and verifies the index unless its seal is intact.
+    /// Reads the state of the index, and verifies the index unless its seal (`IndexSeal`) is
+    /// intact.
     private mutating func open(_ dimension: Int) throws(FileError) {
         let mapped = try database.mappedVectors(dimension, in: place)
         if !IndexSeal(place, database: IDDatabase.fileName).isIntact {
@@ -171,7 +172,8 @@ struct VectorWriter {
         }
     }
 
-    /// Quantises the vectors once there are many, and again when an eighth of them is new.
+    /// Quantises the vectors once there are many, and again when more than an eighth of them is
+    /// new.
     ///
     /// The change itself is already committed. If quantising fails, searches are only slower.
     private mutating func quantize() {

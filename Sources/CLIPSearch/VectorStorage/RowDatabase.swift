@@ -14,7 +14,7 @@ protocol RowEntry: Sendable {
 /// The SQLite database of an index: the entries, and the row of each entry's vector in
 /// `vectors.f32`.
 ///
-/// A table of facts, which are named values such as the number of rows, has its own checksum.
+/// The table `facts` contains named values, such as the number of rows, and a checksum of them.
 protocol RowDatabase: Sendable {
     associatedtype Entry: RowEntry
 
@@ -30,8 +30,8 @@ protocol RowDatabase: Sendable {
 
     func entries(atRow row: Int) throws(FileError) -> [Entry]
 
-    /// Returns the next entries that have a vector: at most 10,000, with numbers above `number`, in
-    /// ascending order.
+    /// Returns the next entries that have a vector, each with its key in the table: at most 10,000,
+    /// with keys above `number`, in ascending order.
     func entries(after number: Int) throws(FileError) -> [(number: Int, entry: Entry)]
 }
 
@@ -48,11 +48,11 @@ extension RowDatabase {
         }
     }
 
-    /// Opens a database for writing, with a table of facts.
+    /// Opens a database for writing, and creates the table `facts` if it is missing.
     ///
     /// - Parameters:
     ///   - path: The path of the database file.
-    ///   - makeTables: A closure that creates the other tables if they are missing.
+    ///   - makeTables: A closure that creates the other tables that are missing.
     /// - Returns: The open database.
     /// - Throws: `FileError`.
     static func openForWriting(
@@ -84,7 +84,8 @@ extension RowDatabase {
         if isFixed && hasLog {
             throw FileError(
                 reason: """
-                    \(folder) has an unfinished update and is not writable: update as its owner
+                    \(folder) has an unfinished update and is not writable: run the update as the \
+                    owner of the folder
                     """)
         }
         do throws(FileError) {
@@ -111,7 +112,8 @@ extension RowDatabase {
         }
     }
 
-    /// Returns false if the process that made the index ended before it stored anything.
+    /// Returns false if nothing has been stored in the index yet, for example because the process
+    /// that created it ended early.
     func isBegun() throws(FileError) -> Bool {
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'facts'"
         guard try !database.run(sql).isEmpty else { return false }
@@ -164,14 +166,14 @@ extension RowDatabase {
         try database.run("DELETE FROM facts WHERE name = ?", [.text(name)])
     }
 
-    /// Stores the checksum of all facts, after some of them have changed.
+    /// Updates the checksum of the table `facts`, after other values in it have changed.
     func sealFacts() throws(FileError) {
         try setFact("sum", try factSums().computed)
     }
 
-    /// Compares the facts with their checksum.
+    /// Compares the table `facts` with its checksum.
     ///
-    /// - Throws: `FileError` if they do not match it.
+    /// - Throws: `FileError` if they do not match.
     func checkFacts() throws(FileError) {
         let sums = try factSums()
         guard sums.stored == sums.computed else {
@@ -179,7 +181,8 @@ extension RowDatabase {
         }
     }
 
-    /// Returns the stored checksum and that of the other facts.
+    /// Returns the stored checksum of the table `facts`, and the one computed from its other
+    /// values.
     ///
     /// One statement reads both, because an update may commit between two.
     private func factSums() throws(FileError) -> (stored: String?, computed: String) {
@@ -195,11 +198,12 @@ extension RowDatabase {
         return (stored, hexadecimal(sha256(Array(facts.utf8))))
     }
 
-    /// Returns the number of commits that overwrote rows of removed entries.
+    /// Returns the number of commits that overwrote rows; only rows that no entry refers to are
+    /// overwritten.
     func generation() throws(FileError) -> Int {
         guard let text = try fact("generation") else { return 0 }
         guard let generation = Int(text), 0..<(1 << 62) ~= generation else {
-            throw Self.damage("expected a number of changes, found \(text.prefix(40))")
+            throw Self.damage("expected a number of commits, found \(text.prefix(40))")
         }
         return generation
     }
@@ -243,7 +247,8 @@ extension RowDatabase {
         return vectors
     }
 
-    /// Compares the whole index with its checksums.
+    /// Runs SQLite's integrity check, and compares all entries and their vectors with their
+    /// checksums.
     ///
     /// - Throws: `FileError` if something is damaged.
     func verify(_ vectors: MappedVectors) throws(FileError) {

@@ -30,16 +30,18 @@ struct RowReader<Database: RowDatabase>: Sendable {
         self.quantized = quantized?.dimension == dimension ? quantized : nil
     }
 
-    /// Opens the files of an index, and compares them with their checksums unless its seal is
-    /// intact.
+    /// Opens the files of an index for searches, and compares them with their checksums.
+    ///
+    /// They are not compared if the index has no checksums, if the files are unchanged since the
+    /// last update (`IndexSeal`), or while another process is writing them.
     ///
     /// If a rebuild replaces the files or an update commits at the same time, which may look like
     /// damage, the files are opened again.
     ///
     /// - Parameters:
     ///   - place: A closure that returns the folder of the files; nil if there is no index.
-    ///   - check: A closure that checks the version and the facts, and returns the dimension and
-    ///     true if there are checksums.
+    ///   - check: A closure that checks the format version and the metadata in the database. It
+    ///     returns the number of dimensions, and `hasSums`: true if the index has checksums.
     /// - Returns: The open files and their folder; nil if there is no index.
     /// - Throws: `FileError`.
     static func open(
@@ -112,7 +114,8 @@ struct RowReader<Database: RowDatabase>: Sendable {
     ///   - top: The largest number of entries to return.
     ///   - query: A vector of norm 1.
     ///   - threshold: The least cosine of a result.
-    ///   - ceiling: All products of at least this value count as equal to it, and as ties.
+    ///   - ceiling: A value; all dot products of at least this value count as equal, so that they
+    ///     tie.
     ///   - pool: The threads that search.
     /// - Returns: The entries and their cosines.
     /// - Throws: `FileError`, also if a row does not match its checksum.

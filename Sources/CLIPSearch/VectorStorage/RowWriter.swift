@@ -3,10 +3,10 @@ internal import Tensors
 
 /// The vector file of an index, opened for writing and locked against other writers.
 ///
-/// A vector is written to a row that no committed entry refers to: a new row or, once a quarter of
-/// the rows is free, the row of a removed entry. The vector is on the disk before the database
-/// refers to its row, so that a process that ends at any moment leaves the old state or the new
-/// one.
+/// A vector is written to a row that no committed entry refers to: a new row or, once more than a
+/// quarter of the rows is free, a free row, whose entry was removed or has another row now. The
+/// vector is on the disk before the database refers to its row, so that a process that ends at any
+/// moment leaves the old state or the new one.
 struct RowWriter {
     /// The least number of rows for which quantised vectors make a search faster.
     static let quantizingFrom = 16_384
@@ -16,7 +16,7 @@ struct RowWriter {
     private let dimension: Int
     /// The number of rows, including free ones.
     private(set) var rows = 0
-    /// The rows of removed entries, the next one to overwrite last.
+    /// The known free rows, the next one to overwrite last.
     private var free: [Int] = []
     private(set) var generation = 0
     private var hasWrittenOver = false
@@ -40,7 +40,7 @@ struct RowWriter {
     /// The size of the file in bytes.
     var byteCount: Int { file.count }
 
-    /// Drops all rows.
+    /// Removes all rows.
     mutating func clear() throws(FileError) {
         try file.truncate(to: 0)
         (rows, free, generation, hasWrittenOver) = (0, [], 0, false)
@@ -60,8 +60,7 @@ struct RowWriter {
         if file.count != size { try file.truncate(to: size) }
     }
 
-    /// Finds the rows of removed entries if no free row is known and more than a quarter of the
-    /// rows is free.
+    /// Finds the free rows if none is known and more than a quarter of the rows is free.
     ///
     /// It must not be called between `store` and `commit`.
     mutating func findFreeRows<Database: RowDatabase>(
@@ -104,14 +103,15 @@ struct RowWriter {
         (generation, hasWrittenOver) = (next, false)
     }
 
-    /// A state of the vectors, from which `vectors.i8` is quantised.
+    /// A state of the vectors, from which the quantised vectors in `vectors.i8` are made.
     struct Rounding: Sendable {
         let place: FilePath
         let dimension: Int
         let rows: Int
         let generation: Int
 
-        /// Returns true if at least 7/8 of the rows are quantised.
+        /// Returns true if at least 7/8 of the rows are quantised, and none has been overwritten
+        /// since.
         func isUpToDate<Database: RowDatabase>(for type: Database.Type) -> Bool {
             guard let quantized = RowReader<Database>.quantizedVectors(in: place) else {
                 return false
@@ -139,8 +139,8 @@ struct RowWriter {
 }
 
 extension RowDatabase {
-    /// Merges the log into the database, and writes the seal of the index, whose lock the caller
-    /// holds.
+    /// Merges SQLite's log into the database as far as readers permit, and writes the seal of the
+    /// index (`IndexSeal`); the caller must have locked the index.
     func seal(_ place: FilePath) throws(FileError) {
         try mergeLogPassively()
         try IndexSeal.write(place, database: Self.fileName)
