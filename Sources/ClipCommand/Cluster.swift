@@ -27,7 +27,7 @@ struct Cluster: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster after the label in FILE that fits it best, one label per line.",
+            "Name each cluster after the best-fitting label in FILE (one label per line).",
             valueName: "file"),
         completion: .file())
     var labels: String?

@@ -18,9 +18,10 @@ struct ModelChoice {
         case environment
         /// The default set by `clip pull NAME --default`.
         case storedDefault
-        /// The recommended model, which is installed; nothing names a model.
+        /// The recommended model, which is installed; no option, variable or stored default names
+        /// a model.
         case recommended
-        /// The built-in model; nothing names a model, and the recommended one is not installed.
+        /// The built-in model, because no model is named and the recommended one is not installed.
         case demonstration
     }
 
