@@ -59,7 +59,7 @@ struct Bench: ParsableCommand {
     var repetitions: Int?
 
     @Flag(
-        help: "Measure once per line of standard input, and print the milliseconds.")
+        help: "Measure once per line of standard input, and print each time in milliseconds.")
     var onRequest = false
 
     @Flag(help: "Print JSON.")

@@ -34,7 +34,7 @@ struct Cluster: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Seed the choice of the first centroids.", valueName: "n"))
+        help: ArgumentHelp("Seed the random choices of k-means.", valueName: "n"))
     var seed: UInt64 = 0
 
     @Flag(help: "Print JSON Lines, one object per cluster.")

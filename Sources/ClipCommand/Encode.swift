@@ -224,7 +224,10 @@ struct Encode: ParsableCommand {
     }
 
     static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: \(failures) of the inputs failed, and this output needs a row for each"
+        """
+        nothing is written: \(failures) of the inputs failed, and this output needs a row for each \
+        input
+        """
     }
 
     /// Rejects an output whose suffix contradicts the format, or that cannot be written.

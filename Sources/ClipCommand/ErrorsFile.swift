@@ -58,7 +58,7 @@ enum ErrorsFile {
 }
 
 extension CollectionOptions {
-    /// Rejects a FILE of `--errors` that would replace another file.
+    /// Rejects a FILE of `--errors` that must not be replaced or cannot be written.
     ///
     /// - Parameters:
     ///   - inputs: Images, folders and archives of the command line.

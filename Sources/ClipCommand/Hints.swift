@@ -87,8 +87,9 @@ enum Hints {
             """
         case .otherDecoding(let folder, let stored, let given):
             """
-            run it \(words(options(of: stored, unlike: given))) as before, or build the index \
-            anew: run clip index --rebuild \(folder)\(added(options(of: given, unlike: stored)))
+            run the command \(words(options(of: stored, unlike: given))) as before, or build the \
+            index anew: run clip index --rebuild \
+            \(folder)\(added(options(of: given, unlike: stored)))
             """
         default: nil
         }
