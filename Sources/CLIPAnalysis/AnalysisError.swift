@@ -9,11 +9,12 @@
 /// ```
 @nonexhaustive
 public enum AnalysisError: Error, Hashable, Sendable {
-    /// An option is out of range for the input; `expected` is the range in words.
+    /// An option is out of its range, which may depend on the input; `expected` is the range in
+    /// words.
     case invalidOption(name: String, found: String, expected: String)
     /// There are fewer vectors than the analysis needs.
     case tooFewVectors(expected: Int, found: Int)
-    /// A part of the input does not have one element for each vector.
+    /// A part of the input, or the order of preference, does not have one element for each vector.
     case wrongCount(of: String, expected: Int, found: Int)
     /// Vectors that are compared have different numbers of dimensions.
     case wrongDimension(expected: Int, found: Int)

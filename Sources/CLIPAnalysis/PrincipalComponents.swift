@@ -24,7 +24,10 @@ public struct PrincipalComponents: Analysis {
     /// The components of vectors, the largest variance first.
     public struct Result: Sendable, Hashable, Codable {
         /// The axes, one row for each component; they are orthonormal, and the entry with the
-        /// largest magnitude is positive.
+        /// largest magnitude of each axis is positive.
+        ///
+        /// If the vectors have fewer independent directions than `count`, the surplus axes have no
+        /// variance, and may be zero.
         public let axes: Embeddings
         /// The coordinates of each vector, [vectors, count]: its offset from the mean along each
         /// axis.

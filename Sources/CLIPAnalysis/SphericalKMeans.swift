@@ -22,7 +22,7 @@ public struct SphericalKMeans: Analysis {
     public var clusters: Int
     /// The seed of the random numbers; another seed may lead to another result.
     public var seed: UInt64 = 0
-    /// The number of random swaps; 10 to 200 if nil, fewer for many vectors.
+    /// The number of random swaps; 10 to 200 if nil, fewer for more vectors and clusters.
     public var swaps: Int?
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
@@ -32,7 +32,8 @@ public struct SphericalKMeans: Analysis {
     /// - Parameters:
     ///   - clusters: The number of clusters, 1 to the number of vectors.
     ///   - seed: The seed of the random numbers; another seed may lead to another result.
-    ///   - swaps: The number of random swaps; 10 to 200 if nil, fewer for many vectors.
+    ///   - swaps: The number of random swaps; 10 to 200 if nil, fewer for more vectors and
+    ///     clusters.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(clusters: Int, seed: UInt64 = 0, swaps: Int? = nil, threads: Int? = nil) {
         (self.clusters, self.seed, self.swaps) = (clusters, seed, swaps)
@@ -43,7 +44,7 @@ public struct SphericalKMeans: Analysis {
     public struct Result: Sendable, Hashable, Codable {
         /// The centroids, one row for each cluster, L2-normalised; the largest cluster first.
         ///
-        /// If many vectors are equal, the last clusters may be empty.
+        /// The last clusters may be empty, for example if many vectors are equal.
         public let centroids: Embeddings
         /// The cluster of each vector.
         public let assignments: [Int]
@@ -120,7 +121,7 @@ public struct SphericalKMeans: Analysis {
         /// The row of each vector's centroid, and the cosine of the vector with it.
         var nearest: [(row: Int, product: Float)] = []
         /// The cosine of each vector with its centroid, minus the cosine with the second nearest
-        /// centroid.
+        /// centroid; 0 if there is only one centroid.
         var leads: [Float] = []
         var meanCosine = 0.0
 

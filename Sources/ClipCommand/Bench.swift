@@ -36,7 +36,7 @@ struct Bench: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Measure --tower search: find the best 10 images in the index of FOLDER.",
+            "Measure --tower search with the index of FOLDER: find the 10 best images.",
             valueName: "folder"),
         completion: .directory)
     var index: String?
@@ -59,7 +59,7 @@ struct Bench: ParsableCommand {
     var repetitions: Int?
 
     @Flag(
-        help: "Measure once per line of standard input, and print the milliseconds.")
+        help: "Measure once per line of standard input, and print each time in milliseconds.")
     var onRequest = false
 
     @Flag(help: "Print JSON.")

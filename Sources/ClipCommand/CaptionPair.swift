@@ -10,8 +10,8 @@ struct CaptionPair {
 
     /// Reads pairs from a CSV or TSV table or from JSON Lines.
     ///
-    /// - Throws: `Failure` if a record is incomplete or there are none; `CLIPError` if the file
-    ///   cannot be read.
+    /// - Throws: `Failure` if a record is incomplete or the file has no records; `CLIPError` if the
+    ///   file cannot be read.
     static func read(_ path: FilePath) throws -> [CaptionPair] {
         let pairs =
             path.pathExtension == "csv" || path.pathExtension == "tsv"
@@ -32,7 +32,8 @@ struct CaptionPair {
             return all
         }
         let (images, texts) = (try all(open("image")), try all(open("text")))
-        // The column is optional; if the table has it, every record must.
+        // The column is optional; if it exists, every record has a field for it, which may be
+        // empty.
         let references = try (try? open("reference")).map { try all($0) }
         if let row = images.firstIndex(where: \.isEmpty) {
             throw Failure("record \(row + 1) of \(path) has no image")

@@ -27,14 +27,14 @@ struct Cluster: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster after the label in FILE that fits it best, one label per line.",
+            "Name each cluster after the best-fitting label in FILE (one label per line).",
             valueName: "file"),
         completion: .file())
     var labels: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Seed the choice of the first centroids.", valueName: "n"))
+        help: ArgumentHelp("Seed the random choices of k-means.", valueName: "n"))
     var seed: UInt64 = 0
 
     @Flag(help: "Print JSON Lines, one object per cluster.")

@@ -69,7 +69,8 @@ struct CollectionOptions: ParsableArguments {
         func contains(_ position: Int) -> Bool { position % count == index - 1 }
     }
 
-    /// True if no option is given that applies only to collections, not to a single image.
+    /// True if none of `--files-from`, `--shard`, `--errors` and `--strict` is given, which do not
+    /// apply to a single image.
     var isDefault: Bool { filesFrom.isEmpty && shard == nil && errors == nil && !strict }
 
     /// Returns the sources of images: the arguments, then the lists of `--files-from`.
@@ -133,7 +134,8 @@ final class CollectionJob {
         progress = JobProgress(name, isQuiet: common.quiet)
     }
 
-    /// Opens the file of `--errors`, runs a closure, and reports the failures even if it throws.
+    /// Opens the file of `--errors`, runs a closure, and reports the inputs that failed, even if
+    /// the closure throws.
     ///
     /// The file is replaced only here, when the job is certain to start.
     func perform(_ body: () throws -> Void) throws {
@@ -171,15 +173,19 @@ final class CollectionJob {
     /// Counts an input as processed, for the progress line.
     func advance() { progress.advance() }
 
-    /// Encodes all images of the sources, in order, and records those that fail.
+    /// Encodes the images of the sources in order, and records those that fail.
+    ///
+    /// Images of other shards, images outside the sample, and images that are already done are
+    /// omitted. With `--strict`, encoding stops at the first failure.
     ///
     /// - Parameters:
     ///   - sources: The sources of images.
     ///   - model: The model.
     ///   - decoding: The options for decoding images.
     ///   - sample: The random choice of inputs; all inputs if nil or without `--sample`.
-    ///   - isDone: Returns true for an image whose vector an earlier run has written.
-    ///   - receive: Receives each image with its vector, on the calling thread.
+    ///   - isDone: A function that returns true for an image whose vector an earlier run has
+    ///     written. It is not called if a sample is drawn.
+    ///   - receive: A function that receives each image with its vector, on the calling thread.
     /// - Throws: Errors of `receive`, of the weights, or of the file of `--errors`.
     func run(
         _ sources: [ImageCollection.Source], _ model: CLIPModel,
@@ -238,7 +244,8 @@ final class CollectionJob {
         try withErrorsFile { _ throws(FileError) in try log?.flush() }
     }
 
-    /// Runs an operation on the file of `--errors`, if given; an error of it names the file.
+    /// Runs an operation on the file of `--errors` if the option is given; an error of the
+    /// operation is thrown as a `Failure` with the file's name.
     private func withErrorsFile(_ body: (FilePath) throws(FileError) -> Void) throws {
         guard let path = options.errors.map({ FilePath(argument: $0) }) else { return }
         do throws(FileError) {

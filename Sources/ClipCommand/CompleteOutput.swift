@@ -5,7 +5,8 @@ import CLIPSearch
 enum CompleteOutput {
     /// Rejects a complete output with vectors of another model, precision or normalisation.
     ///
-    /// Other options and the inputs are not compared, because the output does not record them.
+    /// Other options are not compared, because the output does not record them. The inputs are
+    /// compared by `Encode.noteCompleteOutput`.
     ///
     /// - Parameters:
     ///   - path: The path of the output.
@@ -50,16 +51,16 @@ enum CompleteOutput {
 }
 
 extension Encode {
-    /// Prints a note that a complete output is left as it is, with the number of inputs that have
+    /// Prints a note that a complete output is left unchanged, with the number of inputs that have
     /// no row in it.
     ///
-    /// Archives and standard input are not read for this; with them, and if the file of names is
-    /// gone, the note says that nothing was compared.
+    /// Archives and standard input are not read for this. If an input is one of them, or the output
+    /// has no readable names, the note says that the inputs were not compared.
     ///
     /// - Parameters:
     ///   - rows: The rows of the output.
-    ///   - job: The job, none of whose inputs has been counted.
-    ///   - nextText: Returns the next text, or nil at the end.
+    ///   - job: The job, before it has counted any input.
+    ///   - nextText: A function that returns the next text, or nil at the end.
     /// - Throws: Errors of `nextText`.
     func noteCompleteOutput(
         _ rows: any RowOutput, _ job: CollectionJob, _ nextText: () throws -> String?
@@ -67,7 +68,8 @@ extension Encode {
         let output = output ?? ""
         let sources = collection.sources(inputs)
         guard rows.count > 0, ImageCollection.canBeCounted(sources) else {
-            note("clip: \(output) is already complete; its inputs were not compared with these")
+            note(
+                "clip: \(output) is already complete; its rows were not compared with these inputs")
             return
         }
         var (count, missing) = (0, 0)

@@ -6,8 +6,8 @@ struct CosineTable {
 
     /// Returns the lines of the table.
     ///
-    /// The texts are column headings if lines then have at most `limit` characters, else a numbered
-    /// list above the table.
+    /// The texts are column headings if each has 1 to 24 characters and the rows then have at most
+    /// `limit` characters. Otherwise, they are a numbered list above the table.
     func lines(fitting limit: Int) -> [String] {
         let names = images.map(TerminalText.shown)
         let shown = texts.map(TerminalText.shown)

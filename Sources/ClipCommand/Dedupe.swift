@@ -16,12 +16,13 @@ struct Dedupe: ParsableCommand {
             others with cosine, size, path and verdict; an empty line separates groups. The image \
             to keep is the one with the most pixels, then the largest file, then the first path.
 
-            Without --move-to or --delete nothing is changed. Both act only on duplicates; before \
-            each action, the duplicate and the image to keep are read again. A file stays if it \
-            has changed since it was indexed, is a symbolic link, or is reached through one. Each \
-            action is logged before and after it in clip-dedupe-DATE.jsonl, in FOLDER (--move-to) \
-            or in the indexed folder (--delete). A FOLDER inside the indexed one gets a file \
-            .clip-ignore, which makes clip skip it.
+            Without --move-to, --delete or --undo nothing is changed. --move-to and --delete act \
+            only on duplicates; before each action, the duplicate and the image to keep are read \
+            again. A file stays if it has changed since it was indexed, is a symbolic link, or is \
+            reached through one. Each action is logged before and after it, in the file of --log \
+            or else in clip-dedupe-DATE.jsonl in FOLDER (--move-to) or in the indexed folder \
+            (--delete). A FOLDER inside the indexed one gets a file .clip-ignore, which makes clip \
+            skip it.
 
             Examples:
               clip dedupe .
@@ -43,12 +44,12 @@ struct Dedupe: ParsableCommand {
             valueName: "cosine"))
     var threshold: Float = 0.97
 
-    @Flag(help: "Print only the paths of duplicates, one per line.")
+    @Flag(help: "Print only paths of duplicates (for an .npy: of similar images), one per line.")
     var paths = false
 
     @Flag(
         name: [.customShort("0"), .customLong("null")],
-        help: "Print only the paths of duplicates, each followed by NUL, for xargs -0.")
+        help: "Print what --paths prints, each path followed by NUL, for xargs -0.")
     var isNULTerminated = false
 
     @Flag(help: "Print JSON Lines, one object per group.")
@@ -168,7 +169,7 @@ struct Dedupe: ParsableCommand {
         return try search.run(on: found.embeddings).groups.map(DuplicateSearch.Group.init)
     }
 
-    /// True if image `a` is to be kept rather than image `b`, if they are similar.
+    /// True if image `a`, rather than `b`, is the one to keep of two similar images.
     private static func isPreferred(_ a: Int, _ b: Int, _ vectors: Vectors) -> Bool {
         guard let images = vectors.images else { return a < b }
         func key(_ row: Int) -> (Int, Int) {

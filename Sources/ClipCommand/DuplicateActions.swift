@@ -134,9 +134,9 @@ struct DuplicateActions {
         }
     }
 
-    /// Rejects an existing file of `--log` that `clip dedupe` has not written.
+    /// Rejects a file of `--log` that has content which `clip dedupe` has not written.
     ///
-    /// - Throws: `Failure` with status 2 for such a file.
+    /// - Throws: `Failure` with status 2 for such a file, or if the file cannot be read.
     static func check(log: FilePath) throws {
         do throws(RemovalError) {
             try RemovalLog.check(log)
@@ -152,7 +152,8 @@ struct DuplicateActions {
         let summary = try RemovalUndo(log: log).run()
         for error in summary.failures { ClipCommand.report(error) }
         for (path, kept) in summary.deleted {
-            ClipCommand.report("cannot put back \(path): it was deleted; its duplicate is \(kept)")
+            ClipCommand.report(
+                "cannot put back \(path): it was deleted; the image it duplicates is \(kept)")
         }
         if let first = summary.damagedLines.first {
             let count = summary.damagedLines.count

@@ -7,15 +7,15 @@ struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Encode images and texts as embedding vectors.",
         discussion: """
-            Writes one L2-normalised vector per input, images before texts, in the order given. An \
-            input is an image, a folder (searched recursively), a WebDataset (.tar), a pattern \
-            such as "photos/*.jpg", or - for standard input (a .tar, an image, or file names). \
-            Unreadable inputs are skipped and listed at the end, with exit status 1.
+            Writes one L2-normalised vector per image and per text, images first, in the order \
+            given. An input is an image, a folder (searched recursively), a WebDataset (.tar), a \
+            pattern such as "photos/*.jpg", or - for standard input (a .tar, an image, or file \
+            names). Unreadable inputs are skipped and listed at the end, with exit status 1.
 
             -o x.npy writes the vectors to x.npy and the names, row by row, to x.names.jsonl; \
             -o folder/ writes such a pair for every --shard-size rows. Files end in .partial until \
-            the job is done; --resume continues an interrupted job. Writing files needs --model or \
-            an installed model, for example from clip pull ViT-B/32.
+            the job is done; --resume continues an interrupted job. Writing files needs a model \
+            that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
 
             --hidden-states writes the text tower's hidden states at all 77 positions, [texts, 77, \
             width], as conditioning for diffusion models. Use --tokenizer hf with:
@@ -114,7 +114,9 @@ struct Encode: ParsableCommand {
         }
     }
 
-    /// The format of `--format`, or else the one that the suffix of the output implies.
+    /// The format given by `--format`, else implied by the suffix of the output; jsonl by default.
+    ///
+    /// An output that ends in `/` is a folder of shards.
     var chosenFormat: Format {
         if let format { return format }
         guard let output, output.last != "/" else { return output == nil ? .jsonl : .shards }
@@ -183,7 +185,7 @@ struct Encode: ParsableCommand {
         if hasFailed { throw ExitCode(1) }
     }
 
-    /// Encodes texts in groups of 4096, so that texts with a common prefix share its computation.
+    /// Encodes texts in groups of 4096; the common prefixes of texts in a group are computed once.
     private func encode(
         _ next: () throws -> String?, _ model: CLIPModel, _ job: CollectionJob,
         _ rows: any RowOutput
@@ -208,7 +210,8 @@ struct Encode: ParsableCommand {
         }
     }
 
-    /// Returns the token ids of a text; nil, with a recorded failure, if the model rejects it.
+    /// Returns the token ids of a text; nil if the model rejects the text, which is then recorded
+    /// as failed.
     func tokens(of text: String, _ model: CLIPModel, _ job: CollectionJob) throws -> [Int]? {
         do throws(CLIPError) {
             return try model.tokenizer.tokenize(
@@ -221,7 +224,10 @@ struct Encode: ParsableCommand {
     }
 
     static func nothingWritten(_ failures: Int) -> String {
-        "nothing is written: \(failures) of the inputs failed, and this output needs a row for each"
+        """
+        nothing is written: \(failures) of the inputs failed, and this output needs a row for each \
+        input
+        """
     }
 
     /// Rejects an output whose suffix contradicts the format, or that cannot be written.
@@ -247,7 +253,8 @@ struct Encode: ParsableCommand {
                 + (output.map(OutputChecks.files(of:)) ?? []).map { ("the output \($0)", $0) })
     }
 
-    /// Notes how to give several texts, if `--text` is used and an input looks like another text.
+    /// Prints a note on giving several texts if `--text` is used and an input looks like another
+    /// text.
     private func noteTexts() {
         guard let first = text.first, let word = inputs.first(where: InputHints.isText) else {
             return
@@ -287,7 +294,7 @@ struct Encode: ParsableCommand {
                     again: the end of \(output) is incomplete or damaged
                     """)
             }
-            // The rows are needed to name the inputs that have none.
+            // The rows are needed to count the inputs that have none.
             if writer.isWhole && !common.quiet { try writer.readCompleteRows() }
             return WrittenRows(
                 writer, isNormalized: !noNormalize, output: output,
@@ -298,7 +305,7 @@ struct Encode: ParsableCommand {
             model: try self.model.name())
     }
 
-    /// Returns the model and options that determine the vectors, as JSON; `--resume` compares them.
+    /// Returns, as JSON, the model and the options that must be the same for `--resume`.
     private func description(of model: CLIPModel) -> String {
         let options = JSONValue.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),

@@ -27,7 +27,7 @@ struct EngineOptions: ParsableArguments {
         }
     }
 
-    /// Returns the engine that `CLIP_ENGINE` names; nil if it is not set.
+    /// Returns the engine that `CLIP_ENGINE` names; nil if the variable is unset or empty.
     ///
     /// - Throws: `Failure` with status 2 if there is no engine of that name.
     static func inEnvironment() throws -> Engine? {
@@ -39,8 +39,10 @@ struct EngineOptions: ParsableArguments {
         return named
     }
 
-    /// Returns the model with the chosen engine, or with `native` and a note if BLAS is
-    /// unavailable.
+    /// Returns the model with the chosen engine; if BLAS is chosen but unavailable, prints a note
+    /// and uses `native`.
+    ///
+    /// Only fp32 has a choice of engines; a model of another precision is returned unchanged.
     func applied(to model: CLIPModel, _ common: CommonOptions) throws -> CLIPModel {
         try check(model.precision)  // may be the precision of an index
         let engine = try engine ?? Self.inEnvironment() ?? .preferred

@@ -3,10 +3,10 @@ import CLIPSearch
 
 /// Checks of the FILE of `--errors`, which a command replaces, made before any work is done.
 enum ErrorsFile {
-    /// Rejects a FILE that exists and was not written by `--errors`, or that the command reads or
-    /// writes for another purpose.
+    /// Rejects a FILE that has content not written by `--errors`, that the command reads or writes
+    /// for another purpose, or that lies in a `.clip-index` folder.
     ///
-    /// A device, a pipe or an open descriptor is accepted.
+    /// A device, a pipe or an open descriptor is accepted if it can be written.
     ///
     /// - Parameters:
     ///   - path: The FILE; nil if `--errors` is not given.
@@ -58,7 +58,7 @@ enum ErrorsFile {
 }
 
 extension CollectionOptions {
-    /// Rejects a FILE of `--errors` that would replace another file.
+    /// Rejects a FILE of `--errors` that must not be replaced or cannot be written.
     ///
     /// - Parameters:
     ///   - inputs: Images, folders and archives of the command line.

@@ -6,7 +6,9 @@ protocol FileArguments: ParsableCommand {
     var fileArguments: [FileArgument] { get }
 }
 
-/// An option or argument: its name for messages and its values, nil where none is given.
+/// An option or argument: its name for messages, and its values.
+///
+/// A value that is not given is nil.
 struct FileArgument {
     let role: String
     let values: [String?]

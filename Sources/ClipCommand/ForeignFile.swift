@@ -8,9 +8,9 @@ import CLIPSearch
     import Darwin
 #endif
 
-/// Recognises files that are not weights by their first bytes.
+/// Recognises, by their first bytes, files that are not weights.
 enum ForeignFile {
-    /// Returns the kind of a file, such as "a JPEG image"; nil if it may be weights.
+    /// Returns the kind of a file, such as "a JPEG image"; nil if the file may be weights.
     static func kind(of path: String) -> String? {
         let bytes = firstBytes(of: path, count: 24)
         func starts(_ prefix: [UInt8]) -> Bool { bytes.starts(with: prefix) }

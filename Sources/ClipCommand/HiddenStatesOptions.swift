@@ -52,7 +52,9 @@ extension Encode {
         }
         let failures = job.failures
         if failures > 0 && (format == .npy || collection.strict) {
-            throw Failure(Self.nothingWritten(failures))
+            throw Failure(
+                collection.strict
+                    ? "stopped at the first failure (--strict)" : Self.nothingWritten(failures))
         }
         if rows.isEmpty && failures > 0 { throw ExitCode(1) }
 

@@ -2,12 +2,15 @@ import CLIP
 import CLIPHub
 import CLIPSearch
 
-/// Hints at options and subcommands that help, for errors of the libraries, which know neither.
+/// Hints that name the option or subcommand that helps after an error of a library.
+///
+/// The libraries know neither options nor subcommands.
 enum Hints {
-    /// Returns the message of an error, with its hint at the end.
+    /// Returns the message of an error, with its hint, if there is one, at the end.
     static func line(_ error: any Error) -> String { line("\(error)", hint(for: error)) }
 
-    /// Returns the message of an image that could not be indexed, with its hint at the end.
+    /// Returns the message for an image that could not be indexed, with its hint, if there is one,
+    /// at the end.
     static func line(_ failure: IndexUpdate.Failure) -> String {
         line(failure.reason, failure.exceededLimit.map(hint))
     }
@@ -84,15 +87,17 @@ enum Hints {
             """
         case .otherDecoding(let folder, let stored, let given):
             """
-            run it \(words(options(of: stored, unlike: given))) as before, or build the index \
-            anew: run clip index --rebuild \(folder)\(added(options(of: given, unlike: stored)))
+            run the command \(words(options(of: stored, unlike: given))) as before, or build the \
+            index anew: run clip index --rebuild \
+            \(folder)\(added(options(of: given, unlike: stored)))
             """
         default: nil
         }
     }
 
-    /// Returns the options that choose a decoding, such as `--decode fast`, as far as another one
-    /// differs; `isGiven` is false for those to omit.
+    /// Returns the options by which a decoding differs from another one, such as `--decode fast`.
+    ///
+    /// `isGiven` is false for an option that must be omitted to get `decoding`.
     private static func options(
         of decoding: IndexedDecoding, unlike other: IndexedDecoding
     ) -> [(name: String, isGiven: Bool)] {
@@ -120,7 +125,7 @@ enum Hints {
         options.map { "\($0.isGiven ? "with" : "without") \($0.name)" }.joined(separator: ", ")
     }
 
-    /// Returns the given options as the end of a command line.
+    /// Returns the options with `isGiven`, as the end of a command line.
     private static func added(_ options: [(name: String, isGiven: Bool)]) -> String {
         options.filter(\.isGiven).map { " \($0.name)" }.joined()
     }

@@ -23,9 +23,10 @@ struct Index: ParsableCommand {
             become readable (permissions, memory, limits), and list only images that fail for the \
             first time. --list-errors prints all unreadable images.
 
-            Without --model, a new index needs an installed model, for example from clip pull \
-            ViT-B/32. The index records its model and the model's options; later runs and searches \
-            use them. If the model was moved, give its new path with --model.
+            A new index needs a model that --model, CLIP_MODEL or clip pull --default names, or \
+            ViT-B/32 (clip pull ViT-B/32). The index records its model and the model's options; \
+            later runs and searches use them. If the model was moved, give its new path with \
+            --model.
 
             Examples:
               clip index . --model tiny
@@ -151,13 +152,13 @@ struct Index: ParsableCommand {
         .object(["path": .path(failure.file), "reason": .string(Hints.line(failure))])
     }
 
-    /// Loads the given model, or else the one of the existing index; returns it with the name to
-    /// record.
+    /// Loads the given model, or else the model of the existing index.
     ///
     /// - Parameter folder: The indexed folder.
-    /// - Returns: The model, and the name or absolute path that loads it again.
-    /// - Throws: `Failure` if a rebuild cannot read the old model and none is given; `IndexError`
-    ///   if the index is damaged or was made with another model.
+    /// - Returns: The model, and the name or absolute path to record, which loads it again.
+    /// - Throws: `Failure` if a new index would get the demonstration model, or if a rebuild
+    ///   without `--model` cannot read the record of the old model; `IndexError` if the index is
+    ///   damaged or was made with another model; the errors of loading the model.
     private func load(_ folder: FilePath) throws -> (CLIPModel, name: String) {
         let vectors = StoredVectors.index(of: folder)
         let stored: ModelRecord?

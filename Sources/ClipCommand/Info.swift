@@ -112,6 +112,6 @@ private func describe(_ source: WeightsDescription.ActivationSource) -> String {
     switch source {
     case .configuration(let path): path
     case .name(let official): "the file's name, which is that of OpenAI's \(official.rawValue)"
-    case .caller: "the caller"
+    case .caller: "--activation"
     }
 }

@@ -19,7 +19,9 @@ enum InputHints {
         "zst": "zstdcat", "tzst": "zstdcat",
     ]
 
-    /// Rejects URLs and compressed archives; the error has a command that fetches or unpacks them.
+    /// Rejects URLs and, unless `command` is nil, compressed archives.
+    ///
+    /// The error has a command that fetches the URL or unpacks the archive.
     ///
     /// - Parameters:
     ///   - inputs: The inputs of the command line.

@@ -53,8 +53,8 @@ struct ImageOptions: ParsableArguments {
 
     @Option(
         help: """
-            Decode images at full size (exact), or large JPEGs at reduced size (fast; the cosine \
-            to exact is 0.999 or more).
+            Decode images at full size (exact), or large JPEGs at reduced size (fast; the measured \
+            cosine to exact is 0.999 or more).
             """)
     var decode: Decoding = .exact
 
@@ -66,7 +66,7 @@ struct ImageOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Limit the memory that all threads together use to decode images to MB megabytes.",
+            "Limit the memory for decoding images, of all threads together, to MB megabytes.",
             valueName: "mb"))
     var imageMemory = RGBImage.defaultMemoryLimit / 1_000_000
 
@@ -111,7 +111,7 @@ struct ImageOptions: ParsableArguments {
 
 extension ImagePreprocessor.Rules: ExpressibleByArgument {}
 
-/// The options that all subcommands share.
+/// The options of every subcommand except `clip version`.
 struct CommonOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Print only results and errors.")
     var quiet = false

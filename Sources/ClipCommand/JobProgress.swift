@@ -13,7 +13,7 @@ final class JobProgress {
     private var skipped = 0
     let total = Total()
 
-    /// The number of inputs; nil until they are counted.
+    /// The number of inputs of the job; nil until they are counted, or if they cannot be counted.
     final class Total: Sendable {
         let value = Mutex<Int?>(nil)
     }
@@ -23,8 +23,10 @@ final class JobProgress {
         self.isQuiet = isQuiet
     }
 
-    /// Starts the clock, and counts the inputs in the background, unless archives or standard input
-    /// would have to be read for it.
+    /// Starts the clock, and counts the inputs in the background.
+    ///
+    /// The total stays unknown if archives or standard input would have to be read, and with
+    /// `--quiet`.
     ///
     /// - Parameters:
     ///   - sources: The sources of inputs.
@@ -78,7 +80,7 @@ final class JobProgress {
     /// Removes the progress line from the terminal.
     func finish() { line.clear() }
 
-    /// Returns a line such as "encode  45 %  900 of 2000  35.2 a second  0:31 left".
+    /// Returns a line such as "encode   45 %  900 of 2000  35.2 a second  0:31 left".
     static func line(
         _ name: String, done: Int, skipped: Int, total: Int?, seconds: Double
     ) -> String {

@@ -11,7 +11,10 @@ import CLIPSearch
 enum Labels {
     /// Reads labels from a file, one per line; duplicates are kept, with a warning.
     ///
-    /// - Throws: `Failure` if there are fewer than two labels, or the file cannot be read.
+    /// Blank lines are skipped.
+    ///
+    /// - Throws: `Failure` if there are fewer than two labels or the file is not UTF-8; `CLIPError`
+    ///   if the file cannot be read.
     static func read(_ path: String, _ common: CommonOptions) throws -> [String] {
         let labels = try readLines(path).filter { !$0.allSatisfy(\.isWhitespace) }
         let name = path == "-" ? "standard input" : path

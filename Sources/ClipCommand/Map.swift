@@ -37,7 +37,7 @@ struct Map: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Name each cluster after the label in FILE that fits it best, one label per line.",
+            "Name each cluster after the best-fitting label in FILE (one label per line).",
             valueName: "file"),
         completion: .file())
     var labels: String?

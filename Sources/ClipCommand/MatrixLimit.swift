@@ -23,7 +23,7 @@ enum MatrixLimit {
 
     /// Checks the size of a matrix of cosines.
     ///
-    /// - Throws: `Failure` if it is too large for memory, or for a drawing.
+    /// - Throws: `Failure` if the matrix is too large for memory, or for a drawing (`isDrawn`).
     static func check(
         images: Int, texts: Int, isDrawn: Bool, advice: String = "use --sample"
     ) throws {

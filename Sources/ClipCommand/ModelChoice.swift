@@ -18,9 +18,10 @@ struct ModelChoice {
         case environment
         /// The default set by `clip pull NAME --default`.
         case storedDefault
-        /// The recommended model, which is installed; nothing names a model.
+        /// The recommended model, which is installed; no option, variable or stored default names
+        /// a model.
         case recommended
-        /// The built-in model; nothing names a model, and the recommended one is not installed.
+        /// The built-in model, because no model is named and the recommended one is not installed.
         case demonstration
     }
 
@@ -41,14 +42,14 @@ struct ModelChoice {
 enum ModelUse {
     /// A result that is only printed: the demonstration model is acceptable.
     case answer
-    /// A result that is stored, such as an index: it needs a model that the user chose or
-    /// installed. The value names the result in messages.
+    /// A result that is stored, such as an index: it needs a model that the user named, or the
+    /// recommended one. The value names the result in messages.
     case record(String)
 }
 
 /// The model that is used if neither `--model` nor `CLIP_MODEL` names one.
 enum DefaultModel {
-    /// The model used if no default is stored and it is installed.
+    /// The model that is used if it is installed and no default is stored.
     static let recommended = "ViT-B/32"
 
     /// The path of the file with the name stored by `clip pull NAME --default`.

@@ -27,7 +27,8 @@ extension CompletionKind {
 
 /// The candidates for completing the name or path of a model.
 enum ModelCompletion {
-    /// The names that `clip models` lists, `tiny`, and the installed repositories.
+    /// The name `tiny`, the names of the models in `HubModel.all` (open_clip's, and OpenAI's if
+    /// there is one), and the installed repositories.
     static var names: [String] {
         var names = [BundledModel.name]
         for model in HubModel.all {
@@ -87,7 +88,7 @@ enum ModelCompletion {
         return home + path.dropFirst()
     }
 
-    /// Returns a shell word without the backslashes that escape and the opening quotation mark.
+    /// Returns a shell word without its opening quotation mark and its escaping backslashes.
     private static func unquoted(_ word: String) -> String {
         var text = ""
         var isEscaped = false

@@ -58,8 +58,8 @@ struct ModelOptions: ParsableArguments {
         parsing: .unconditional,
         help: ArgumentHelp(
             """
-            Resize images to R x R pixels instead of the model's resolution, and interpolate the \
-            positional embeddings; vision transformers only.
+            Preprocess images to R x R pixels instead of the model's resolution, and interpolate \
+            the positional embeddings; vision transformers only.
             """, valueName: "r"))
     var resolution: Int?
 
@@ -90,7 +90,7 @@ struct ModelOptions: ParsableArguments {
         return try DefaultModel.choose()
     }
 
-    /// Returns the model's name, as outputs record it.
+    /// Returns the name or path of the model, as it is given.
     func name() throws -> String { try choice().name }
 
     /// Loads the model with the tokenizer and the preprocessing of the options.
@@ -103,6 +103,8 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// Loads the model with the precision, resolution and engine of the options.
+    ///
+    /// If the CPU does not support the precision, prints a note and uses fp32.
     ///
     /// - Throws: `Failure` with status 2 if the result is to be stored, no model is named, and the
     ///   recommended one is not installed.
@@ -148,7 +150,8 @@ struct ModelOptions: ParsableArguments {
             ?? model.preprocessor
     }
 
-    /// Loads a model for inspection; if its activation is unknown, it gets GELU.
+    /// Loads a model for inspection, without downloading it; a model of unknown activation gets
+    /// GELU.
     static func inspect(
         _ name: String, activation: Activation?, _ common: CommonOptions
     ) throws -> (model: CLIPModel, isActivationKnown: Bool) {
@@ -174,17 +177,18 @@ struct ModelOptions: ParsableArguments {
         guard let limit = limitOfAddressSpace(), limit < leastAddressSpace else { return }
         throw Failure(
             """
-            a model needs \(leastAddressSpace / 1_000_000) MB of address space, the limit is \
-            \(limit / 1_000_000) MB; raise it with ulimit -v
+            a model needs at least \(leastAddressSpace / 1_000_000) MB of address space, the limit \
+            is \(limit / 1_000_000) MB; raise the limit with ulimit -v
             """)
     }
 
     /// Loads a model by path or name.
     ///
     /// - Parameters:
-    ///   - name: The path of weights, or a name that `clip models` lists.
-    ///   - activation: The activation; nil to read it from the configuration.
-    ///   - common: The options that all subcommands share.
+    ///   - name: The path of weights, a name that `clip models` lists, or a Hugging Face
+    ///     repository.
+    ///   - activation: The activation; nil to derive it from the configuration or the file name.
+    ///   - common: The common options, for `--quiet`.
     ///   - threads: The number of threads; all cores if nil.
     ///   - mayFetch: True to download missing weights if standard error is a terminal.
     /// - Returns: The model.
@@ -228,7 +232,7 @@ struct ModelOptions: ParsableArguments {
 extension Activation: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 
-/// The environment variables; an empty one counts as unset.
+/// The environment variables of the process; an empty variable counts as unset.
 enum Environment {
     static subscript(name: String) -> String? {
         guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {

@@ -35,9 +35,10 @@ func note(_ line: String) { fputs(TerminalText.oneLine(line) + "\n", stderr) }
 /// True if standard output is a terminal.
 var outputIsTerminal: Bool { isatty(1) == 1 }
 
-/// The first failure of standard output, of which the stream itself keeps no more than a flag.
+/// The error code of the first failed write to standard output; the stream itself keeps only a
+/// flag.
 private enum OutputFailure {
-    /// The `errno` of the failure; 0 if there is none, or if `print` met it.
+    /// The `errno` of the failed write; 0 if no write failed, or only writes by `print` did.
     static let code = Mutex<Int32>(0)
 
     /// Stores `errno`, unless an earlier one is stored.
@@ -47,7 +48,7 @@ private enum OutputFailure {
     }
 }
 
-/// Writes what was printed so far; `finishOutput` reports a failure.
+/// Flushes standard output; `finishOutput` reports a failure.
 func flushOutput() {
     if fflush(stdout) != 0 { OutputFailure.store() }
 }
@@ -71,7 +72,9 @@ private func writeToOutput(_ bytes: [UInt8]) {
 /// Prints one line of JSON on standard output.
 func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 
-/// Prints bytes on standard output; at a terminal, without control characters.
+/// Prints bytes on standard output.
+///
+/// At a terminal, control characters other than NUL, tab and line feed are printed as JSON escapes.
 func printBytes(_ bytes: [UInt8]) {
     let bytes = outputIsTerminal ? TerminalText.withoutControls(bytes) : bytes
     writeToOutput(bytes)
@@ -80,8 +83,8 @@ func printBytes(_ bytes: [UInt8]) {
 /// Returns true if a path stands for standard output: nil or "-".
 func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
 
-/// Returns true if a new file can replace whatever is at a path: nothing, a regular file or a
-/// folder, but not a device, a pipe or an open descriptor (`/dev/fd/3`).
+/// Returns false if a path leads to a device, a pipe or an open descriptor (`/dev/fd/3`), which are
+/// written in place, and true otherwise.
 func mayBeReplaced(_ path: String) -> Bool { !isWrittenThrough(FilePath(argument: path)) }
 
 /// Returns the path that symbolic links lead to, whether a file exists there or not.
@@ -158,7 +161,7 @@ private func withoutMark(_ text: String) -> Substring.UnicodeScalarView {
     return scalars.first == "\u{FEFF}" ? scalars.dropFirst() : scalars[...]
 }
 
-/// The lines of standard input, each read as soon as it is there.
+/// The lines of standard input, each read as soon as it arrives.
 struct StandardInputLines {
     private let file = InputFile()
     private var number = 0
@@ -167,8 +170,8 @@ struct StandardInputLines {
     /// Returns the next line without its end, the first one without a byte order mark; nil at the
     /// end of the input.
     ///
-    /// - Throws: `Failure` if standard input cannot be read, as a folder cannot, or if the line is
-    ///   not UTF-8.
+    /// - Throws: `Failure` if standard input cannot be read (it may be a folder), or if the line is
+    ///   too long or not UTF-8.
     mutating func next() throws -> String? {
         // At a terminal, another read would wait for a second end of input.
         guard !isAtEnd else { return nil }

@@ -16,7 +16,8 @@ enum OutputChecks {
     /// - Parameters:
     ///   - path: The path of the output; nil is standard output.
     ///   - option: The option whose value is the name, for the message.
-    ///   - accepted: The suffixes of the format, without a dot, the usual one first.
+    ///   - accepted: The suffixes of the format, without a dot, the usual one first; empty for a
+    ///     folder.
     ///   - format: The name of the format; nil if `clip encode` derives it from the suffix.
     /// - Throws: `Failure` with status 2 for such a name.
     static func checkSuffix(
@@ -69,7 +70,9 @@ enum OutputChecks {
         }
     }
 
-    /// Returns the files that `clip encode -o` writes: the named one, and those with its base name.
+    /// Returns the output of `clip encode -o` and the files that the command writes beside it.
+    ///
+    /// Files in an output folder are not included.
     static func files(of output: String) -> [String] {
         guard output.hasSuffix(".npy") else { return [output, output + ".job"] }
         let base = output.dropLast(4)

@@ -79,7 +79,7 @@ final class ProgressBar {
         lastDrawn = nil
     }
 
-    /// Returns a line such as "model.safetensors  45 %  272 of 605 MB  12.3 MB/s  0:27 left".
+    /// Returns a line such as "model.safetensors   45 %  272 of 605 MB  12.3 MB/s  0:27 left".
     static func line(_ progress: DownloadProgress, seconds: Double) -> String {
         var parts = [progress.file]
         if progress.isWaiting {

@@ -33,7 +33,9 @@ struct PromptOptions: ParsableArguments {
         }
     }
 
-    /// Creates a classifier of labels; from 256 prompts on, their embeddings are cached on disk.
+    /// Creates a classifier of labels.
+    ///
+    /// If labels times templates are 256 or more, the embeddings of the labels are cached on disk.
     func classifier(
         _ model: CLIPModel, _ labels: [String], _ texts: TextOptions
     ) throws -> ZeroShotClassifier {

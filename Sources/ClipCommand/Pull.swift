@@ -21,7 +21,7 @@ struct Pull: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Download a model that clip models lists, or a Hub repository (owner/name).",
+            "Download a model that clip models lists, or a Hugging Face repository (owner/name).",
             valueName: "name"), completion: .modelName)
     var name: String
 

@@ -18,11 +18,13 @@ protocol RowOutput: AnyObject {
     /// The number of rows, including those of an interrupted run.
     var count: Int { get }
     /// The message that the output has rows of an earlier run which match none of the inputs; nil
-    /// if it has none.
+    /// if it has no such rows.
     var unmatchedRowsNote: String? { get }
-    /// Returns true if an interrupted run has written a row for this input.
+    /// Returns true if an earlier run has written a row for this input; true once for each row.
     func takeRow(_ kind: String, _ name: FilePath) -> Bool
-    /// Appends the vector of an input, and fields of its JSON object; their values are JSON.
+    /// Appends the vector of an input.
+    ///
+    /// `fields` are additional members of its JSON object; their values are JSON.
     func append(
         _ kind: String, _ name: FilePath, fields: [(key: String, value: [UInt8])], _ vector: [Float]
     ) throws
@@ -30,7 +32,7 @@ protocol RowOutput: AnyObject {
     func flush() throws
     /// Completes the output.
     func finish() throws
-    /// Removes the unfinished output.
+    /// Removes the unfinished output, if there is one.
     func discard() throws
     /// Saves the rows before a signal ends the process; returns the message for the user, if any.
     ///
@@ -113,10 +115,9 @@ final class WrittenRows: RowOutput, @unchecked Sendable {
         gate.withLock { _ in
             isFinished = true
             guard (try? writer.flush()) != nil else { return nil }
-            let place = output.hasSuffix("/") ? output : "\(output).partial"
             return """
-                encode: \(grouped(writer.count)) rows are saved in \(place); run the command again \
-                with --resume to continue
+                encode: \(grouped(writer.count)) rows of \(output) are saved; run the command \
+                again with --resume to continue
                 """
         }
     }

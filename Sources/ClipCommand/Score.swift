@@ -134,7 +134,8 @@ struct Score: ParsableCommand {
             .normalized()
     }
 
-    /// Encodes all readable images; returns their names, their vectors and the number of failures.
+    /// Encodes the readable images of the sources; returns their names, their L2-normalised vectors
+    /// and the number of failures.
     private func encode(
         _ sources: [ImageCollection.Source], _ model: CLIPModel
     ) throws -> (names: [FilePath], embeddings: Embeddings, failures: Int) {

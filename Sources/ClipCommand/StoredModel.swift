@@ -9,7 +9,7 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// Vectors on disk that are stored with a record of their model.
+/// The location of vectors on disk: an index or a `.npy` file.
 enum StoredVectors {
     case index(of: FilePath)
     case npy(FilePath)
@@ -73,7 +73,8 @@ extension ModelOptions {
     /// (`isUpdate`).
     ///
     /// - Returns: The model, and the name or absolute path that loads it again.
-    /// - Throws: `IndexError.otherModel` or `Failure` if `--model` names another model.
+    /// - Throws: `IndexError.otherModel` or `Failure` if the options select another model;
+    ///   `Failure` if the recorded model is not found; the errors of loading the model.
     func load(
         _ record: ModelRecord, of vectors: StoredVectors, isUpdate: Bool = false,
         _ common: CommonOptions
@@ -103,7 +104,7 @@ extension ModelOptions {
     /// - Parameters:
     ///   - record: The record of the model.
     ///   - name: The name or path of the model.
-    ///   - common: The options that all subcommands share.
+    ///   - common: The common options, for `--quiet`.
     /// - Returns: The model.
     /// - Throws: `HubError` if the name is unknown; `CLIPError` if the model cannot be loaded.
     func load(

@@ -12,7 +12,7 @@ struct TextFileOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Read the texts from column NAME of a .csv, .tsv or .jsonl file in --text-file.",
+            "Read the texts from column NAME of --text-file, a .csv, .tsv or .jsonl file.",
             valueName: "name"))
     var textColumn: String?
 

@@ -5,7 +5,8 @@ struct TextTable {
         let width: Int
         /// True to align the column to the right.
         var isNumber = false
-        /// The rank in which columns are dropped, smallest first; nil if this one is never dropped.
+        /// The position of the column in the order of dropping, smallest first; nil if the column
+        /// is never dropped.
         var dropOrder: Int?
         /// The smallest width to which the column may be shortened; nil if it is never shortened.
         var minimumWidth: Int?
@@ -16,8 +17,9 @@ struct TextTable {
 
     /// Returns the lines of the table, titles first.
     ///
-    /// - Parameter limit: The maximum number of characters in a line; nil for no limit.
-    /// - Returns: One line per row, without trailing spaces.
+    /// - Parameter limit: The maximum number of characters in a line, exceeded only if the columns
+    ///   that are never dropped do not fit; nil for no limit.
+    /// - Returns: A line of titles and one line per row, without trailing spaces.
     func lines(fitting limit: Int?) -> [String] {
         var shown = columns.map { (column: $0, width: $0.width) }
         func total() -> Int { shown.map(\.width).reduce(0, +) + 2 * (shown.count - 1) }

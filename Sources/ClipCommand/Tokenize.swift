@@ -38,7 +38,7 @@ struct Tokenize: ParsableCommand {
     @Flag(help: "Print only the number of ids, including start and end.")
     var count = false
 
-    @Flag(help: "Print JSON Lines with text and ids.")
+    @Flag(help: "Print JSON Lines with text and ids, or text and count with --count.")
     var json = false
 
     @OptionGroup var tokenizerOptions: TokenizerOptions

@@ -32,8 +32,8 @@ enum UsageErrors {
         return "unknown command '\(name)'; the commands are \(commands.joined(separator: ", "))"
     }
 
-    /// Returns the message about a file whose name begins with `-`, as `*.jpg` of a shell gives it
-    /// to the command; nil if no argument is one.
+    /// Returns a message if an argument is a file whose name begins with `-`, as the shell may
+    /// insert for `*.jpg`; nil otherwise.
     static func fileTakenForOption(in arguments: [String]) -> String? {
         let file = arguments.prefix { $0 != "--" }.first { argument in
             argument.count > 1 && argument.hasPrefix("-")

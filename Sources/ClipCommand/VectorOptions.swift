@@ -105,13 +105,15 @@ struct Vectors {
 }
 
 extension ModelOptions {
-    /// Loads the model that the user names for a file of vectors without a record of its model.
+    /// Loads the model that `--model` or `CLIP_MODEL` names, for a file of vectors without a record
+    /// of its model.
     ///
-    /// - Throws: `Failure` if no model is named, or if its embeddings have another dimension.
+    /// - Throws: `Failure` if no model is named, or if its embeddings have another dimension; the
+    ///   errors of loading the model.
     func load(forVectorsOf dimension: Int, _ common: CommonOptions) throws -> CLIPModel {
         guard isGiven else {
             throw Failure(
-                "the file of vectors does not record its model; name it with --model",
+                "the file of vectors does not record its model; name the model with --model",
                 status: 2)
         }
         let model = try load(common)

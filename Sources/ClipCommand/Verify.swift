@@ -96,7 +96,10 @@ struct Verify: ParsableCommand {
         if failureCount > 0 { throw ExitCode(1) }
     }
 
-    /// The official model that the name, repository or file name implies; nil if none does.
+    /// The name of the model that the argument `name` implies; nil if it implies none.
+    ///
+    /// The argument may be a name with reference values, a name or repository of a model that
+    /// OpenAI published, or a path that ends in OpenAI's file name.
     private var impliedModel: String? {
         if Self.names.contains(name) { return name }
         if let model = HubModel.named(name) ?? HubModel.inRepository(name) {

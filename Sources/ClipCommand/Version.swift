@@ -13,7 +13,7 @@ struct Version: ParsableCommand {
     var json = false
 
     func run() throws {
-        // Reject an unknown CLIP_ENGINE, as every command does.
+        // Reject an unknown CLIP_ENGINE, as the commands that run a model do.
         _ = try EngineOptions.inEnvironment()
         if json { printLine(VersionReport.json) } else { print(VersionReport.line) }
     }

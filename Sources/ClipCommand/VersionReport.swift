@@ -28,7 +28,7 @@ enum VersionReport {
         return "clip \(number) (\(parts.compactMap(\.self).joined(separator: "; ")))"
     }
 
-    /// The engine that is used by default.
+    /// The engine that is used without `--engine`.
     private static var engine: Engine { Engine.preferred.isAvailable ? .preferred : .native }
 
     static var json: JSONValue {

@@ -116,7 +116,8 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    /// Returns the path of the image if the command classifies exactly one; nil otherwise.
+    /// Returns the path of the image if the only input is a single image and no option needs a
+    /// collection; nil otherwise.
     private func onlyImage(_ inputs: [String]) -> String? {
         guard inputs.count == 1, format == nil, collection.isDefault else { return nil }
         return ImageCollection.isOneImage(FilePath(argument: inputs[0])) ? inputs[0] : nil

@@ -55,8 +55,8 @@ import Testing
         expectFailure(
             try clip(["index", "g", "-q"] + options), status: 1,
             says: """
-                cannot be compared with its vectors; run it without \(name) as before, or build \
-                the index anew: run clip index --rebuild g \(name)\n
+                cannot be compared with its vectors; run the command without \(name) as \
+                before, or build the index anew: run clip index --rebuild g \(name)\n
                 """)
         // The advice helps.
         #expect(try clip(["index", "--rebuild", "g", "-q"] + options).status == 0)
@@ -64,7 +64,8 @@ import Testing
         expectFailure(
             try clip(["index", "g", "-q"]), status: 1,
             says: """
-                run it with \(name) as before, or build the index anew: run clip index --rebuild g\n
+                run the command with \(name) as before, or build the index anew: run clip index \
+                --rebuild g\n
                 """)
     }
 

@@ -203,7 +203,9 @@ import Testing
         }
         let undone = try clip("dedupe", "--undo", "log.jsonl")
         #expect(undone.status == 1, "\(undone.errors)")
-        #expect(undone.errors.contains("it was deleted; its duplicate is"), "\(undone.errors)")
+        #expect(
+            undone.errors.contains("it was deleted; the image it duplicates is"),
+            "\(undone.errors)")
     }
 
     @Test func changedFilesAreKeptAndReportedOnOneLine() throws {

@@ -98,7 +98,7 @@ import Testing
                 "\(output) is already complete, but 2 of the 4 inputs have no row in it (they"
             ),
             (["c.jpg", "-o", output], "but 1 of the 1 input has no row in it"),
-            (["-", "-o", output], "complete; its inputs were not compared with these\n"),
+            (["-", "-o", output], "complete; its rows were not compared with these inputs\n"),
         ] {
             let result = try encode(arguments + ["--resume"])
             #expect(result.status == 0, "\(result.errors)")

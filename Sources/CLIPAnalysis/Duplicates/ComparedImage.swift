@@ -24,7 +24,7 @@ struct ComparedImage: Sendable {
 
     /// Decodes an image file for a comparison.
     ///
-    /// - Throws: `CLIPError` if the bytes are not an image.
+    /// - Throws: `CLIPError` if the image cannot be decoded.
     init(decoding bytes: [UInt8], path: String = "") throws(CLIPError) {
         var options = RGBImage.DecodingOptions()
         options.smallestSide = Self.smallestSide
@@ -53,8 +53,8 @@ struct ComparedImage: Sendable {
         (self.colours, self.opacity) = (colours, opacity)
     }
 
-    /// Returns true for a PNG with 16-bit samples, an animated PNG or WebP, and a JPEG that is
-    /// followed by other data or has an index of further images.
+    /// Returns true for a PNG with 16-bit samples, an animated PNG or WebP, and a JPEG that has
+    /// an index of further images or more than `unusedBytes` bytes after its end marker.
     private static func hasMore(_ file: [UInt8]) -> Bool {
         func has(_ text: String, at offset: Int) -> Bool {
             file.dropFirst(offset).starts(with: text.utf8)
@@ -79,8 +79,8 @@ struct ComparedImage: Sendable {
     /// Returns true for a JPEG with an `MPF` segment (stereo images, gain maps, previews) or with
     /// data after its end marker (videos of motion photos).
     ///
-    /// It goes from marker to marker. A thumbnail within a segment is skipped with the segment. In
-    /// the data of a scan, 0xFF is followed by 0 or begins a restart marker.
+    /// The file is read from marker to marker. A thumbnail within a segment is skipped with the
+    /// segment. In the data of a scan, 0xFF is followed by 0 or begins a restart marker.
     private static func hasMoreThanAnImage(jpeg file: [UInt8]) -> Bool {
         var offset = 2
         while offset + 1 < file.count {

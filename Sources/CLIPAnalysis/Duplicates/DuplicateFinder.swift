@@ -76,10 +76,11 @@ struct DuplicateFinder: Sendable {
     /// Returns, for each row, the first row in the order of preference whose file has the same
     /// bytes.
     ///
-    /// Every file is read, because the digests of an index may be older than the files. `views`
-    /// receives the outlines of these first rows. If the file of a first row has changed, the next
-    /// row with the same digest takes its place. Rows whose files have changed are marked in
-    /// `views`.
+    /// Only `rows` and the rows with the same digest as one of them are examined; any other row,
+    /// and a row without a digest, is its own first row. The examined files are read, because the
+    /// digests of an index may be older than the files. `views` receives the outlines of the first
+    /// rows. If the file of a first row has changed, the next row with the same digest takes its
+    /// place. Rows whose files have changed are marked in `views`.
     private func copies(
         among rows: Set<Int>, _ views: inout [Int: View], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Int] {
@@ -117,7 +118,7 @@ struct DuplicateFinder: Sendable {
     }
 
     /// Returns the neighbours of each row, in both directions: its nearest similar rows among those
-    /// that joined a group.
+    /// that joined a group without being its kept row.
     ///
     /// A group contains rows that are similar to its kept row, so a copy of another member may be
     /// in a different group or in none.
@@ -236,7 +237,7 @@ struct DuplicateFinder: Sendable {
         let other: Int
     }
 
-    /// Compares the pixels of each pair; the result is true if they agree.
+    /// Compares the pixels of each pair; the result of a pair is true if its pixels agree.
     private func compare(
         _ pairs: [Int: [Int]], progress: (Double) -> Bool
     ) throws(AnalysisError) -> [Pair: Bool] {
@@ -261,7 +262,7 @@ struct DuplicateFinder: Sendable {
     /// Returns, for each of `rows`, true if its pixels agree with those of `other`, which is
     /// decoded once.
     ///
-    /// No more than two images are in memory.
+    /// At most two decoded images are in memory in each call.
     private func agree(_ rows: [Int], with other: Int) -> [Bool] {
         RGBImage.whileHoldingMemory {
             guard let otherImage = try? image(other).get() else {

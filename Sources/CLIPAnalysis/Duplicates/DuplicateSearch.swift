@@ -43,10 +43,12 @@ public struct DuplicateSearch: Analysis {
         /// The vectors of the images, of any norms.
         public var embeddings: Embeddings
         /// The SHA-256 of each image's file when it was encoded, 32 bytes; empty if unknown.
-        public var digests: [[UInt8]]
-        /// A function that returns the bytes of a row's file; nil if it cannot be read.
         ///
-        /// Several threads call it at once.
+        /// An image without a digest is never a duplicate, and its file is not read.
+        public var digests: [[UInt8]]
+        /// A function that returns the bytes of a row's file; nil if the file cannot be read.
+        ///
+        /// Several threads call the function at once.
         public var content: @Sendable (_ row: Int) -> [UInt8]?
 
         /// Makes an input.
@@ -54,9 +56,9 @@ public struct DuplicateSearch: Analysis {
         /// - Parameters:
         ///   - embeddings: The vectors of the images.
         ///   - digests: The SHA-256 of each image's file when it was encoded, 32 bytes; empty if
-        ///     unknown, in which case the file counts as changed.
-        ///   - content: A function that returns the bytes of a row's file; nil if it cannot be
-        ///     read. Several threads call it at once.
+        ///     unknown, in which case the image is never a duplicate.
+        ///   - content: A function that returns the bytes of a row's file; nil if the file cannot
+        ///     be read. Several threads call the function at once.
         public init(
             embeddings: Embeddings, digests: [[UInt8]],
             content: @escaping @Sendable (_ row: Int) -> [UInt8]?
@@ -105,7 +107,8 @@ public struct DuplicateSearch: Analysis {
     public struct Group: Sendable, Hashable, Codable {
         /// The row that is kept.
         ///
-        /// It is not a duplicate, but may be similar to the kept row of another group.
+        /// It is not a duplicate of another row, but may be similar to the kept row of another
+        /// group.
         public let kept: Int
         /// The other images, the largest cosine first.
         ///
@@ -133,7 +136,8 @@ public struct DuplicateSearch: Analysis {
 
     /// Finds groups of similar images, and decides which of them are duplicates.
     ///
-    /// Decodes every image that is similar to another, in parallel.
+    /// Reads the files of all images that are similar to others, and decodes one of each set of
+    /// identical files, in parallel.
     ///
     /// - Parameters:
     ///   - images: The images with their vectors and files.

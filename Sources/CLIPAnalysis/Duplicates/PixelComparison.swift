@@ -23,7 +23,7 @@ struct PixelDifference: Sendable {
     /// The mean luma difference of all cells.
     private(set) var mean: Float = 0
     /// The typical luma difference of cells with contrast: the root mean square of all differences
-    /// but the largest 1 %.
+    /// but the largest 1 %; 0 for 100 cells or fewer.
     private(set) var noise: Float = 0
     /// The width of the smaller image divided by that of the larger one, 0...1.
     let scale: Double
@@ -41,8 +41,9 @@ struct PixelDifference: Sendable {
     /// The smallest length, in pixels, of the longer side of a reduced copy; smaller ones are not
     /// compared.
     static let smallestCopy = 60
-    /// The fraction of the contrast around a cell that is attributed to compression errors.
+    /// The fraction of the contrast around a luma cell that is attributed to compression errors.
     static let contrastShare: Float = 0.05
+    /// The fraction of the contrast around a chroma cell that is attributed to compression errors.
     static let colourContrastShare: Float = 0.1
     /// The smallest contrast of the cells that contribute to `noise`.
     static let leastContrast: Float = 32
@@ -50,8 +51,8 @@ struct PixelDifference: Sendable {
     /// Returns the tolerance for `luma`.
     ///
     /// JPEG copies of quality 60, resized by a factor of 0.6 or more, have a `luma` of up to 18; a
-    /// changed letter causes 42 or more. Smaller copies have a `luma` of up to 10, but a change has less
-    /// effect in them as well.
+    /// changed letter causes 42 or more. Smaller copies have a `luma` of up to 10, but a change has
+    /// less effect in them as well.
     static func lumaTolerance(scale: Double) -> Float {
         scale >= 0.6 ? 24 : Float(10.5 * min(1, scale / 0.3))
     }
@@ -70,7 +71,8 @@ struct PixelDifference: Sendable {
             && peak <= Self.peakTolerance * max(1, noise)
     }
 
-    /// Compares two images; nil if they are certainly different, or too small to decide.
+    /// Compares two images; nil if they are certainly different, too small to decide, or if a file
+    /// contains more than its pixels (`hasMore`).
     init?(_ a: ComparedImage, _ b: ComparedImage) {
         guard Self.haveSameShape(a.width, a.height, b.width, b.height), !a.hasMore, !b.hasMore
         else {

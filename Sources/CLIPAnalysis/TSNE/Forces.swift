@@ -16,9 +16,10 @@ struct Forces {
         struct Part {
             var attraction: [(x: Float, y: Float)] = []
             var repulsion: [(x: Float, y: Float)] = []
-            /// The sum of 1 / (1 + d²) over all other points.
+            /// The sum of 1 / (1 + d²) over the points of the part and, for each, all other points
+            /// at distance d.
             var sum = 0.0
-            /// The sum of p log(p (1 + d²)).
+            /// The sum of p log(p (1 + d²)) over the points of the part and their neighbours.
             var divergence = 0.0
         }
         let parts = pool.map(strips) { strip in

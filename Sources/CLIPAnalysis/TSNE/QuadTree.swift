@@ -72,8 +72,8 @@ struct QuadTree: Sendable {
         return end
     }
 
-    /// Returns the sums over all points of (x - x') / (1 + d²)², (y - y') / (1 + d²)² and
-    /// 1 / (1 + d²).
+    /// Returns the sums over all points (x', y') of (x - x') / (1 + d²)², (y - y') / (1 + d²)² and
+    /// 1 / (1 + d²), where d is the distance from (x, y) to (x', y').
     ///
     /// A node whose side is less than `angle` times its distance is approximated by the mean of its
     /// points.

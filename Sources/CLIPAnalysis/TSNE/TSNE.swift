@@ -56,7 +56,7 @@ public struct TSNE: Analysis {
     public struct Result: Sendable, Hashable, Codable {
         /// The point of each vector, in the order of the vectors; the map is centred near 0.
         public let points: [Point]
-        /// The KL divergence, in nats, that t-SNE minimises.
+        /// The KL divergence, in nats, that t-SNE minimises; 0 if there are at most three vectors.
         public let divergence: Double
     }
 

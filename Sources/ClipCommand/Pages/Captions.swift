@@ -1,7 +1,10 @@
 import Files
 import CLIPSearch
 
-/// Shortens each text in its middle so that different texts have different results.
+/// Shortens texts of more than `longest` characters so that different texts remain different.
+///
+/// A text is shortened in its middle. If that makes different texts equal, the beginning that they
+/// share is cut out instead, or their numbers are put in front.
 ///
 /// - Parameters:
 ///   - texts: The texts.
@@ -46,7 +49,10 @@ func shortened(_ text: String, to longest: Int) -> String {
     return text.prefix(head) + "…" + text.suffix(longest - 1 - head)
 }
 
-/// Returns a path of at most `longest` characters; the folder is shortened before the file name.
+/// Returns a path of at most `longest` characters.
+///
+/// The beginning of the folder is cut off. If the file name alone is too long, the folder is
+/// omitted and the name is shortened in its middle.
 func shortened(_ path: FilePath, to longest: Int) -> String {
     let whole = path.description
     guard whole.count > longest else { return whole }

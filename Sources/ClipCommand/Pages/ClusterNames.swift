@@ -6,8 +6,8 @@ struct ClusterName: Equatable {
     /// Returns a unique name for each cluster.
     ///
     /// If a label is the best one of several clusters, the cluster with the largest cosine gets it.
-    /// The others get their second-best label, or their best one with a number if that is taken
-    /// too.
+    /// The others get their second-best label, or their best label with a number if the second-best
+    /// is taken too.
     ///
     /// - Parameter predictions: The labels of each cluster, best first.
     /// - Returns: The names, in the order of the clusters; nil for a cluster without labels.

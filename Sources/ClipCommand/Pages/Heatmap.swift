@@ -40,13 +40,14 @@ struct Heatmap {
         "Cosines of \(counted(images.count, "image")) and \(counted(texts.count, "text"))"
     }
 
-    /// Returns a cosine scaled linearly from `range` to 0...1; 0.5 if all cosines are equal.
+    /// Returns a cosine scaled linearly from `range` to 0...1; 0.5 if all cosines are equal or this
+    /// one is not finite.
     func share(of cosine: Float) -> Float {
         let (least, most) = range
         return most > least && cosine.isFinite ? (cosine - least) / (most - least) : 0.5
     }
 
-    /// Returns the largest cosine of a row; nil if there is only one text.
+    /// Returns the largest finite cosine of a row; nil if there is none, or only one text.
     func best(_ row: Int) -> Float? {
         texts.count > 1 ? cosines[row].filter(\.isFinite).max() : nil
     }

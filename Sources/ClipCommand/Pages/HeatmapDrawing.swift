@@ -38,9 +38,9 @@ extension Heatmap {
             height = top + heatmap.images.count * cell + 60
         }
 
-        /// Returns an upper bound for the width of the widest text, in pixels.
+        /// Returns a generous estimate of the width of the widest text, in pixels.
         ///
-        /// Characters from U+1100 (Hangul) on count as twice as wide.
+        /// Characters from U+1100 (Hangul) on count as about twice as wide as others.
         private static func width(_ texts: [String]) -> Int {
             texts.map { text in
                 Int(text.unicodeScalars.reduce(0.0) { $0 + ($1.value < 0x1100 ? 7.5 : 14) })

@@ -9,7 +9,7 @@ struct MapPage {
     let about: [String]
     let names: [FilePath]
     let points: [TSNE.Point]
-    /// The thumbnails as JPEG files, one per name; nil where there is no image.
+    /// The thumbnails as JPEG files, one per name; nil where the image cannot be read.
     let thumbnails: [[UInt8]?]
     /// The index in `clusters` of each image's cluster.
     let assignments: [Int]

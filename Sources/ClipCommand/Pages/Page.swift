@@ -9,7 +9,7 @@ import CPages
     import Foundation
 #endif
 
-/// A self-contained HTML page, which needs no other files and no network.
+/// A self-contained HTML page: it needs no network, and other files only where it links to them.
 struct Page {
     private let title: String
     private let about: [String]
@@ -50,7 +50,7 @@ struct Page {
     ///
     /// - Parameters:
     ///   - items: The path and the caption of each image.
-    ///   - thumbnails: JPEG files, one per item; nil where there is no image.
+    ///   - thumbnails: JPEG files, one per item; nil where the image cannot be read.
     mutating func gallery(_ items: [(name: FilePath, caption: String)], _ thumbnails: [[UInt8]?]) {
         append("<div class=\"gallery\">")
         for (item, thumbnail) in zip(items, thumbnails) {
@@ -124,7 +124,9 @@ func sourceDescription(_ source: String) -> String {
         ? source : PageLocation(page: nil).absolute(path).description
 }
 
-/// Returns a text escaped for HTML and SVG; characters that XML does not allow become U+FFFD.
+/// Returns a text escaped for HTML and SVG.
+///
+/// Control characters other than line feed and tab become U+FFFD, and so do U+FFFE and U+FFFF.
 func escaped(_ text: String) -> String {
     var result = ""
     for character in text.unicodeScalars {
@@ -136,7 +138,7 @@ func escaped(_ text: String) -> String {
         case "'": result += "&#39;"
         case "\n", "\t", " "..."~", "\u{A0}"..."\u{FFFD}", "\u{10000}"...:
             result.unicodeScalars.append(character)
-        default: result += "\u{FFFD}"  // control characters, U+FFFE and U+FFFF are invalid in XML
+        default: result += "\u{FFFD}"  // most of these characters are invalid in XML
         }
     }
     return result

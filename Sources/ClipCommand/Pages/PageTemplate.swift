@@ -6,7 +6,7 @@ struct PageTemplate {
 
     init(_ file: clip_page_bytes) { bytes = Self.bytes(of: file) }
 
-    /// Returns the content of a file without placeholders.
+    /// Returns the content of a file, unchanged.
     static func bytes(of file: clip_page_bytes) -> [UInt8] {
         Array(UnsafeBufferPointer(start: file.start, count: file.count))
     }
