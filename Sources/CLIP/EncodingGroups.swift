@@ -30,9 +30,9 @@ struct EncodingGroups: Sendable {
         }
     }
 
-    /// Divides texts in lexicographical order into groups of up to about 320 distinct positions.
+    /// Divides lexicographically sorted texts into groups of up to about 320 tokens.
     ///
-    /// The positions of a prefix that neighbouring texts share count once.
+    /// The tokens of a prefix that neighbouring texts share count once.
     init(_ texts: [ArraySlice<Int>], threads: Int) {
         var positions: [Int] = []  // the running total of distinct positions
         var previous: ArraySlice<Int> = []

@@ -88,7 +88,7 @@ package final class MappedFile: @unchecked Sendable {
     /// Returns the address of a range, which must lie within the file.
     package func address(of range: Range<Int>) -> UnsafeRawPointer {
         guard let base = buffer.baseAddress, range.lowerBound >= 0, range.upperBound <= count else {
-            preconditionFailure("bytes \(range) of \(count)")
+            preconditionFailure("expected bytes within 0..<\(count), found \(range)")
         }
         return base + range.lowerBound
     }
@@ -138,7 +138,9 @@ package final class MappedFile: @unchecked Sendable {
 
     /// Returns a copy of the bytes of a range, which must lie within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= count,
+            "expected bytes within 0..<\(count), found \(range)")
         return Array(buffer[range])
     }
 }

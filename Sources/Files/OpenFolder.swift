@@ -49,9 +49,9 @@ package final class OpenFolder {
     /// Opens a folder below this one.
     ///
     /// - Parameters:
-    ///   - components: The components from `components(of:)`; this folder if there are none.
+    ///   - components: The components from `components(of:)`.
     ///   - isMade: True to make missing folders.
-    /// - Returns: The open folder.
+    /// - Returns: The open folder; this folder itself if there are no components.
     /// - Throws: `FileError` if a component is missing, a symbolic link or not a folder.
     package func folder(
         _ components: some Sequence<[UInt8]>, isMade: Bool = false
@@ -150,6 +150,6 @@ package final class OpenFolder {
     /// Writes the entries of the folder to the disk, so that they survive a power failure.
     package func synchronize() { fsync(descriptor) }
 
-    /// The error for a new name that already exists.
+    /// The error of renaming a file to a name that already exists.
     static let isTaken = FileError(reason: "a file with this name already exists")
 }

@@ -54,7 +54,8 @@ package struct TensorArchive {
                 guard let entry = shard.entries[key] else {
                     throw .malformed(
                         path: name,
-                        FormatError("the tensor \(key) is missing, which \(path) assigns to it"))
+                        FormatError(
+                            "the tensor \(key) is missing, which \(path) assigns to this file"))
                 }
                 entries[key] = entry
             }
