@@ -3,7 +3,7 @@ internal import Tensors
 
 /// The encoding threads of all streams in the process.
 ///
-/// Together they are never more than the largest limit that a stream passes.
+/// Their number never exceeds the largest limit that a stream passes.
 enum EncodingWorkers {
     private static let running = Mutex(0)
 

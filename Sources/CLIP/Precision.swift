@@ -6,8 +6,8 @@ internal import Tensors
 /// let fast = try model.at(precision: Precision.bf16.isSupported ? .bf16 : .fp32)
 /// ```
 ///
-/// In every precision, layer norms, softmax, residuals and embeddings are float32. Products
-/// accumulate in float32, those of int8 in int32.
+/// In every precision, layer norms, softmax, residuals and embeddings are computed in float32.
+/// Products accumulate in float32, those of int8 in int32.
 public enum Precision: String, Sendable, CaseIterable, Codable {
     /// Weights and activations in float32, as in the reference.
     case fp32

@@ -71,10 +71,10 @@ package final class InputFile {
     ///
     /// - Parameters:
     ///   - end: The byte that ends a record, such as a line feed.
-    ///   - limit: The largest number of bytes before `end`, which is checked only once for each
-    ///     full buffer of at least 256 KiB.
+    ///   - limit: The largest number of bytes before `end`. It is checked only where the buffer
+    ///     ends before `end`, so a record that is longer by less than a buffer (256 KiB) may pass.
     /// - Returns: The bytes without `end`; nil at the end of the file.
-    /// - Throws: `FileError`, also if the check of `limit` fails.
+    /// - Throws: `FileError`, also if the record is longer than `limit` where that is checked.
     package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {

@@ -10,8 +10,9 @@ internal import CSHA256
 
 /// The bytes of a file, mapped read-only: a page is read from the disk when it is first used.
 ///
-/// If another process truncates the file while it is mapped, this process ends with SIGBUS. An
-/// object may also hold a copy of bytes in memory. Any number of threads may use it at once.
+/// If another process truncates the file while it is mapped, reading beyond its new end terminates
+/// this process with SIGBUS. An object may also hold a copy of bytes in memory. Any number of
+/// threads may use it at once.
 ///
 /// `@unchecked Sendable`: the bytes are only read, and `deinit` unmaps them once.
 package final class MappedFile: @unchecked Sendable {

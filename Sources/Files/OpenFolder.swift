@@ -140,7 +140,8 @@ package final class OpenFolder {
     /// True if an entry with this name exists, including a dangling symbolic link.
     package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
 
-    /// Returns the status of an entry without following a symbolic link; nil if there is none.
+    /// Returns the status of an entry without following a symbolic link; nil if there is none or it
+    /// cannot be read.
     func status(of name: [UInt8]) -> stat? {
         var status = stat()
         let result = withPath(name) { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }

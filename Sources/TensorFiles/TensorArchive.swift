@@ -1,7 +1,7 @@
 package import Files
 package import Tensors
 
-/// The named tensors of a weights file, or of several files with an index, in any known format.
+/// The named tensors of a weights file, or of several files with an index, in any supported format.
 package struct TensorArchive {
     /// The format of a file.
     package enum Format: String, Sendable {

@@ -8,7 +8,7 @@ internal import CKernels
 /// `@unchecked Sendable`: only the thread that runs the pass creates and releases matrices.
 package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
-    /// The requested number of threads; the system may have granted fewer.
+    /// The requested number of threads; the team has fewer if the system could not start as many.
     let wantedThreads: Int
     /// The engine of float32 products.
     let engine: ProductEngine

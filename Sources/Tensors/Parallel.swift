@@ -44,7 +44,7 @@ final class ThreadTeam: @unchecked Sendable {
     static func shared(threads: Int) -> ThreadTeam {
         teams.withLock { teams in
             if let team = teams[threads], team.count == threads { return team }
-            // The system may grant more threads now than before.
+            // The system may be able to start more threads now than before.
             let team = ThreadTeam(threads: threads)
             if let old = teams[threads], old.count >= team.count { return old }
             teams[threads] = team
