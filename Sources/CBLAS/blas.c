@@ -106,8 +106,8 @@ void clip_blas_multiply(const clip_blas_product *product) {
 }
 
 // The kernels to request. With AVX-512, those for SkylakeX: a library older than the CPU would
-// choose its oldest kernels. With AVX2, those for AVX, which round a row the same at every
-// position.
+// choose its oldest kernels. With AVX2, unless `is_fast`, those for AVX, which round a row the same
+// at every position. NULL if the library shall choose.
 static const char *wanted_core(int is_fast) {
 #if defined(__x86_64__)
     __builtin_cpu_init();

@@ -8,7 +8,7 @@ extension CLIPModel {
     /// the next embedding is ready. A bounded number of inputs is in memory: if the task is slow,
     /// the threads wait for it and read no more inputs. While no input is available, the stream
     /// leaves its encoding threads to other streams. The embeddings equal those of
-    /// `encode(images:)` to the bit.
+    /// `encode(images:)` to the bit, unless the engine is `fastBLAS`.
     ///
     /// Leaving the loop or cancelling the task stops each encoding thread at the end of its current
     /// batch, and the reading thread as soon as `inputs` returns an element. A cancelled task does

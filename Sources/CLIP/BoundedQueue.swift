@@ -30,7 +30,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
 
     init(capacity: Int) { self.capacity = capacity }
 
-    /// The error with which the queue was finished.
+    /// The error that was passed to `finish(throwing:)`; nil if there is none.
     var failure: (any Error)? { state.withLock { $0.failure } }
 
     /// Finishes the queue: the consumer gets the remaining elements, then the end or the error.

@@ -53,9 +53,9 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// The text tower: a causal transformer.
     public struct Text: Sendable, Hashable, Codable {
-        /// The largest number of tokens of a text; 77 in every published model.
+        /// The largest number of tokens of a text; 77 in OpenAI's models.
         public internal(set) var contextLength: Int
-        /// The number of token ids; 49,408 in every published model.
+        /// The number of token ids; 49,408 in OpenAI's models.
         public internal(set) var vocabularySize: Int
         /// The number of channels of the residual stream.
         public internal(set) var width: Int

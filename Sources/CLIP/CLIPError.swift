@@ -13,7 +13,7 @@ internal import TensorFiles
 /// ```
 @nonexhaustive
 public enum CLIPError: Error, Equatable, Sendable {
-    /// A file is missing or not readable, or it is a directory.
+    /// A file cannot be read: it is missing, unreadable, a directory, or not of the expected kind.
     case unreadableFile(path: String, reason: String)
 
     /// Bytes are not an image in a supported format, or they are damaged or truncated.
@@ -36,7 +36,7 @@ public enum CLIPError: Error, Equatable, Sendable {
     ///
     /// `expected` has the supported sides in pixels, a single one if the tower is a ResNet.
     case invalidResolution(expected: ClosedRange<Int>, found: Int)
-    /// The length of a pixel array does not match the width and height of the image.
+    /// The length of a pixel array does not match the size of the image or images.
     case wrongPixelCount(expected: Int, found: Int)
     /// The distance between rows of raw pixels is less than the size of a row, in bytes.
     case wrongBytesPerRow(expected: Int, found: Int)
@@ -45,7 +45,7 @@ public enum CLIPError: Error, Equatable, Sendable {
     case malformedWeights(path: String, reason: String)
     /// The SHA-256 of a file of weights is not the expected one.
     case damagedWeights(path: String, expected: String, found: String)
-    /// A configuration beside the weights is malformed or unsupported.
+    /// The configuration of the weights is malformed, unsupported, or not that of these weights.
     case malformedConfiguration(path: String, reason: String)
     /// The tensors are not those of a supported CLIP model.
     ///
@@ -59,8 +59,8 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unexpectedTensor(path: String, name: String, shape: [Int], others: Int)
     /// A tensor does not have the shape that the model requires.
     case misshapenTensor(path: String, name: String, expected: [Int], found: [Int])
-    /// The activation function of the weights is unknown, because neither their file name nor a
-    /// configuration beside them states it.
+    /// The activation function of the weights is unknown: they have no configuration that states
+    /// it, and neither the file name nor the sizes of an OpenAI model.
     case unknownActivation(path: String)
     /// The requested activation is not the one in the configuration of the weights.
     case contradictoryActivation(path: String, stated: Activation, requested: Activation)

@@ -32,7 +32,7 @@ public struct CLIPModel: Sendable {
     public private(set) var tokenizer = BPETokenizer()
     /// The description of the weights: file, format and size.
     public let weights: WeightsDescription
-    /// The factor that turns cosines into logits, about 100 in every published model.
+    /// The factor that turns cosines into logits, about 100 in OpenAI's models.
     ///
     /// It is the exponential of the tensor `logit_scale`.
     public let logitScale: Float
@@ -61,18 +61,19 @@ public struct CLIPModel: Sendable {
     /// ```
     ///
     /// The tensors must have the names that OpenAI and open_clip use, or those of Hugging Face. The
-    /// format is recognised by the first bytes:
-    /// - safetensors, or the `.index.json` of several such files;
+    /// file is one of these, of which the first two are recognised by their first bytes:
+    /// - a safetensors file;
     /// - a file of PyTorch 1.6 or later: a state dict saved by `torch.save`, or TorchScript such
-    ///   as OpenAI's own files. No code in the file is run.
+    ///   as OpenAI's own files. No code in the file is run;
+    /// - the index of several such files, whose name ends in `.index.json`.
     ///
     /// If the output of `sha256sum` lies beside the weights (`tiny.sha256` beside
     /// `tiny.safetensors`), the whole file is read and its checksum verified.
     ///
     /// - Parameters:
     ///   - path: The path of the file or folder.
-    ///   - activation: The activation of the MLPs. It is needed only if neither a configuration
-    ///     beside the weights states it nor the file has the name of an OpenAI model.
+    ///   - activation: The activation of the MLPs. It is needed only if no configuration beside or
+    ///     in the weights states it, and they are not an OpenAI model with its file name.
     ///   - threads: The largest number of threads that a call uses; all cores if nil.
     /// - Throws: `CLIPError` if a file cannot be read, is damaged, or is not of a supported model.
     public init(
@@ -188,7 +189,10 @@ public struct CLIPModel: Sendable {
             throw .unavailableEngine(
                 engine,
                 reason: Engine.isBLASBuilt
-                    ? "OpenBLAS was not found (Debian package libopenblas0)"
+                    ? """
+                    OpenBLAS was not found (Debian package libopenblas0), or the address space is \
+                    limited to less than 512 MB (ulimit -v)
+                    """
                     : "the library was built without the trait BLAS")
         }
         guard engine == .native || precision == .fp32 else {
@@ -314,7 +318,7 @@ public struct CLIPModel: Sendable {
     /// Returns the embeddings of tokenized texts, one row each, not normalised.
     ///
     /// As in the reference, a row is read up to the first occurrence of its largest id, which is
-    /// that of the end token.
+    /// that of the end token if the row has one.
     ///
     /// - Parameter tokens: Rows of token ids, with or without padding.
     /// - Returns: One embedding for each row of ids, in the same order.
@@ -363,8 +367,9 @@ public struct CLIPModel: Sendable {
 
     /// A hash that identifies the embedding space, as 64 hexadecimal digits.
     ///
-    /// Embeddings of two models are comparable only if their fingerprints are equal. The hash
-    /// covers the configuration and a sample of the bytes of every tensor.
+    /// An index accepts only models with the fingerprint of the model that made it, since
+    /// embeddings of other models are usually not comparable. The hash covers the configuration,
+    /// and the number format, the shape and a sample of the bytes of every tensor.
     public var fingerprint: String {
         var bytes = Array("\(configuration)".utf8)
         for name in parameters.names {

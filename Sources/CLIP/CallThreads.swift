@@ -26,7 +26,7 @@ package final class CallThreads: Sendable {
 
     private struct Call {
         let cancellation: Cancellation
-        /// Completes the call: runs its body, or throws if it is cancelled or has no thread.
+        /// Completes the call: runs its body, or fails if it is cancelled or has no thread.
         let end: @Sendable (_ hasThread: Bool) -> Void
     }
 

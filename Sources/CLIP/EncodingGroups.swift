@@ -9,8 +9,8 @@ internal import Tensors
 struct EncodingGroups: Sendable {
     /// The inputs of each group.
     private(set) var ranges: [Range<Int>] = []
-    /// The number of groups at the start of `ranges` that one thread encodes alone; all threads
-    /// together encode each of the remaining ones.
+    /// The number of groups at the start of `ranges`, each of which one thread encodes alone; all
+    /// threads together encode each of the remaining groups.
     private(set) var separate = 0
 
     /// Divides `count` inputs of equal cost into groups of at most `largest`.
@@ -30,9 +30,9 @@ struct EncodingGroups: Sendable {
         }
     }
 
-    /// Divides texts in lexicographical order into groups of up to about 320 distinct positions.
+    /// Divides lexicographically sorted texts into groups of up to about 320 tokens.
     ///
-    /// The positions of a prefix that neighbouring texts share count once.
+    /// The tokens of a prefix that neighbouring texts share count once.
     init(_ texts: [ArraySlice<Int>], threads: Int) {
         var positions: [Int] = []  // the running total of distinct positions
         var previous: ArraySlice<Int> = []

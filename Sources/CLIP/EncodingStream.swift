@@ -1,8 +1,8 @@
 internal import Tensors
 
-/// The pipeline of a stream: inputs, the threads that encode them, and results in order.
+/// A pipeline that encodes a stream of inputs on several threads and returns the results in order.
 ///
-/// One thread at a time may take the results.
+/// Only one thread at a time may call `next`.
 final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private let pipeline: Pipeline
     private var model: CLIPModel { pipeline.model }
@@ -14,12 +14,13 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
     private enum Phase { case notBegun, running, isOver }
     private enum Outcome {
         case results([EncodedInput<Input, Learned>]), failed(FailedBatch<Input, Learned>)
-        /// There is room for more inputs.
+        /// No results are ready. The caller should read more inputs or, if no thread is running,
+        /// encode a batch itself.
         case hungry
         case isOver
     }
 
-    /// The entrance of a stream whose inputs another thread reads.
+    /// A handle with which another thread adds inputs to a stream.
     struct Feeder: Sendable {
         fileprivate let pipeline: Pipeline
 
@@ -27,10 +28,11 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
             pipeline = Pipeline(model: model, decode: decode, shared: Monitor(Shared(isFed: true)))
         }
 
-        /// Puts an input in, and starts a thread for it if not all are running; blocks until there
-        /// is room.
+        /// Appends an input to the stream; blocks while the stream holds too many inputs.
         ///
-        /// - Returns: False if the stream takes no more inputs.
+        /// It also starts an encoding thread, if the model may use several and not all are running.
+        ///
+        /// - Returns: False if the stream is cancelled or has failed; the input is then dropped.
         func push(_ input: Input) -> Bool {
             let threads = pipeline.model.threads
             let room = pipeline.model.imagesOfAllThreads
@@ -41,58 +43,69 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
                 shared.inputs.append(input)
                 shared.ahead += 1
                 guard threads > 1, shared.threads < threads else { return (true, false) }
-                // Counted together with the input, so that nobody else starts a thread for it.
+                // Counted together with the input, so that `startWorkers` does not start another
+                // thread for it.
                 shared.threads += 1
                 return (true, true)
             }
-            // If no thread is granted, the others take the input, or else the caller.
+            // If no thread can be started, a running one encodes the input, or else the thread
+            // that calls `next`.
             if startsThread { pipeline.startCountedThread() }
             return isTaken
         }
 
-        /// Marks the last input.
+        /// Marks the end of the inputs.
         func finish() { pipeline.shared.withLock { $0.isAtEnd = true } }
 
-        /// Ends the stream at the next opportunity.
+        /// Cancels the stream: its threads end after their current batches.
         func cancel() { pipeline.shared.withLock { $0.isCancelled = true } }
     }
 
     /// The state that the threads share.
     fileprivate struct Shared {
-        /// True if a `Feeder` puts the inputs in.
+        /// True if a `Feeder` adds the inputs.
         ///
-        /// The next input may then take any time to come: batches need not be full, and a thread
-        /// ends when no input waits.
+        /// The next input may then arrive at any time: batches need not be full, and a thread ends
+        /// when no input waits.
         let isFed: Bool
-        /// The inputs that no thread has taken yet, the next first.
+        /// The inputs that no thread has taken yet, in order.
         var inputs: [Input] = []
-        /// The number of inputs from a feeder whose results the caller has not taken; it has no
-        /// meaning without a feeder.
+        /// The number of a feeder's inputs whose results have not been passed on to the caller of
+        /// `next`; meaningless without a feeder.
         var ahead = 0
         var isAtEnd = false
         var isCancelled = false
-        /// The number of batches that threads have taken.
+        /// The number of batches that threads have taken, which is the index of the next batch.
         var taken = 0
-        /// The number of batches whose results the caller has taken.
+        /// The number of batches whose results have been passed on to the caller of `next`.
         var handed = 0
+        /// The results that have not been passed on yet, by the index of their batch.
         var results: [Int: [EncodedInput<Input, Learned>]] = [:]
-        /// The number of threads that will look for another batch before they end, those about to
-        /// be started included.
+        /// The number of encoding threads: those that will look for another batch before they end,
+        /// and those about to be started.
         var threads = 0
-        /// The batch that gave NaN or infinity, after which no batch is taken.
+        /// A batch whose embeddings contain NaN or infinity; the encoding threads take no batch
+        /// after it.
         var failed: FailedBatch<Input, Learned>?
 
-        /// True if many results wait for a slow input or a slow caller.
+        /// True if more than 256 batches have been taken but not passed on, because one input or
+        /// the caller is slow.
         var isFarAhead: Bool { taken - handed > 256 }
         var hasEnded: Bool { isCancelled || failed != nil || isAtEnd && inputs.isEmpty }
 
-        /// Takes the inputs of the next batch, or returns nil if there are too few yet.
+        /// Takes the next batch of inputs from the queue.
+        ///
+        /// - Parameters:
+        ///   - most: The number of inputs in a full batch.
+        ///   - threads: The number of threads that share the last inputs, or those of a feeder.
+        /// - Returns: The index of the batch and its inputs; nil if there are too few inputs yet,
+        ///   or too many results have not been passed on.
         mutating func takeBatch(atMost most: Int, among threads: Int) -> (Int, [Input])? {
             let isPartial = isAtEnd || isFed
             guard isFed || !isFarAhead, isPartial || inputs.count >= most, !inputs.isEmpty else {
                 return nil
             }
-            // The last inputs are divided among the threads.
+            // The last inputs, and those of a feeder, are divided among the threads.
             let share = isPartial ? (inputs.count + threads - 1) / threads : most
             let batch = Array(inputs.prefix(min(most, share)))
             inputs.removeFirst(batch.count)
@@ -101,7 +114,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// The threads of a stream, and what they need.
+    /// The part of a stream that its encoding threads use: the model, the decoder and the queue.
     fileprivate struct Pipeline: Sendable {
         let model: CLIPModel
         let decode: @Sendable (Input) -> DecodedInput<Learned>
@@ -112,7 +125,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
             return startCountedThread()
         }
 
-        /// Starts a thread that is already counted, if the system and other streams permit it.
+        /// Starts an encoding thread that `Shared.threads` already counts.
+        ///
+        /// - Returns: False if the system or the threads of other streams do not permit it; the
+        ///   thread is then no longer counted.
         @discardableResult
         func startCountedThread() -> Bool {
             let isStarted = EncodingWorkers.start(atMost: model.threads) {
@@ -122,7 +138,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
             return isStarted
         }
 
-        /// Waits for the next batch of a thread; returns nil if the thread shall end.
+        /// Waits for a batch, and returns its index and inputs.
+        ///
+        /// Returns nil if the calling thread must end: because the stream has ended, or because a
+        /// feeder adds the inputs and none waits.
         private func takeBatch() -> (Int, [Input])? {
             shared.wait { shared -> (Int, [Input])?? in
                 if !shared.hasEnded {
@@ -131,8 +150,8 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
                     if let batch { return batch }
                     guard shared.isFed else { return nil }
                 }
-                // With the lock still held: whoever puts in the next input knows that this thread
-                // does not take it, and may start another in its place.
+                // With the lock still held, so that whoever adds the next input sees that this
+                // thread does not take it, and may start another.
                 EncodingWorkers.endOne()
                 shared.threads -= 1
                 return .some(nil)
@@ -152,12 +171,12 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Makes a stream whose inputs `next(_:)` reads.
+    /// Makes a stream that reads its inputs in `next(_:)`.
     init(_ model: CLIPModel, _ decode: @escaping @Sendable (Input) -> DecodedInput<Learned>) {
         pipeline = Pipeline(model: model, decode: decode, shared: Monitor(Shared(isFed: false)))
     }
 
-    /// Makes a stream of the inputs of a feeder.
+    /// Makes a stream of the inputs that a feeder adds.
     init(_ feeder: Feeder) { pipeline = feeder.pipeline }
 
     deinit {
@@ -167,7 +186,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         shared.wait { $0.threads == 0 ? () : nil }
     }
 
-    /// Returns the next result; reads as many inputs as the threads need.
+    /// Returns the next result, or nil after the last one; reads inputs ahead for the threads.
     func next(_ nextInput: () -> Input?) -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { begin(nextInput) }
         while ready.isEmpty, phase == .running {
@@ -177,7 +196,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         return ready.popFirst()
     }
 
-    /// Returns the next result of inputs from a feeder; waits for it.
+    /// Waits for the next result of a feeder's inputs, and returns it; nil after the last one.
     func next() -> EncodedInput<Input, Learned>? {
         if phase == .notBegun { phase = .running }
         while ready.isEmpty, phase == .running { encodeMore() }
@@ -186,7 +205,7 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
 
     private func encodeMore() {
         startWorkers()
-        // A stream that got no thread encodes on the caller's.
+        // If no thread could be started, the calling thread encodes.
         let isAlone = shared.withLock { $0.threads == 0 && !$0.isCancelled }
         let most = model.imageBatchSize
         if isAlone, let batch = shared.withLock({ $0.takeBatch(atMost: most, among: 1) }) {
@@ -195,7 +214,8 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         takeResults()
     }
 
-    /// Encodes all inputs at once if they are few; otherwise reads the first ones.
+    /// Reads the first inputs; if there are no more, and too few to fill a batch for each thread,
+    /// encodes them at once.
     private func begin(_ nextInput: () -> Input?) {
         phase = .running
         let enough = model.imagesOfAllThreads
@@ -209,8 +229,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Starts threads if the stream has none: as many as it can use, and as the system and other
-    /// streams permit.
+    /// Starts encoding threads if none is running and the model may use several.
+    ///
+    /// With a feeder, it starts at most one for each waiting input, else as many as the model may
+    /// use; fewer if the system or the threads of other streams do not permit more.
     private func startWorkers() {
         let all = model.threads
         let wanted = shared.withLock { shared in
@@ -220,10 +242,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         for _ in 0..<wanted where !pipeline.startThread() { break }
     }
 
-    /// Reads inputs until `count` of them wait for the threads.
+    /// Reads inputs until `count` of them wait for the threads, or until the last one.
     ///
-    /// If inputs come more slowly than they are encoded, it returns earlier: when results are ready
-    /// and one batch of inputs has been read.
+    /// If inputs arrive more slowly than they are encoded, it returns earlier: when results are
+    /// ready and one batch of inputs has been read.
     private func feed(_ nextInput: () -> Input?, upTo count: Int) {
         var read = 0
         func isWanted(_ shared: Shared) -> Bool {
@@ -241,7 +263,10 @@ final class EncodingStream<Input: Sendable, Learned: Sendable> {
         }
     }
 
-    /// Waits until the next batch has results or there is room for more inputs.
+    /// Waits for the results of the next batch, which become `ready`.
+    ///
+    /// It returns earlier if there is room for more inputs, or if no thread is running to encode
+    /// those that wait.
     private func takeResults() {
         let room = model.imagesOfAllThreads
         let outcome: Outcome = shared.wait { shared in

@@ -1,18 +1,18 @@
 internal import Synchronization
 internal import Tensors
 
-/// The threads that encode for streams.
+/// The encoding threads of all streams in the process.
 ///
-/// All streams of a process together have at most as many as the largest limit that one asks for.
+/// Their number never exceeds the largest limit that a stream passes.
 enum EncodingWorkers {
     private static let running = Mutex(0)
 
-    /// Starts a thread, if fewer than `limit` are running and the system grants one.
+    /// Starts an encoding thread, unless `limit` threads are running already.
     ///
     /// - Parameters:
-    ///   - limit: The largest number of threads of all streams.
-    ///   - body: The work of the thread. It calls `endOne` once, as its last step.
-    /// - Returns: True if the thread was started.
+    ///   - limit: The largest number of encoding threads of all streams together.
+    ///   - body: The work of the thread. It calls `endOne` once, when it takes no more work.
+    /// - Returns: False if the limit is reached or the system cannot start a thread.
     static func start(atMost limit: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
         let isAllowed = running.withLock { running in
             guard running < limit else { return false }
@@ -25,6 +25,6 @@ enum EncodingWorkers {
         return isStarted
     }
 
-    /// Marks the end of a thread, whose place another may take.
+    /// Records that an encoding thread ends, so that another can be started.
     static func endOne() { running.withLock { $0 -= 1 } }
 }

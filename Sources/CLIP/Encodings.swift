@@ -55,7 +55,7 @@ extension CLIPModel {
     ///
     /// Threads of the model decode and encode ahead of the caller; a bounded number of inputs is in
     /// memory at once. Leaving the loop stops the threads. The bits of an embedding do not depend
-    /// on the other inputs.
+    /// on the other inputs, unless the engine is `fastBLAS`.
     ///
     /// ```swift
     /// for encoded in model.encodings(of: paths, decode: { path throws(CLIPError) in

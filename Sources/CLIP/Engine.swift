@@ -15,17 +15,17 @@ public enum Engine: String, Sendable, CaseIterable, Codable {
     /// It is loaded at its first use. As with `native`, the bits of an embedding depend neither on
     /// the batch nor on the number of threads.
     case blas
-    /// A BLAS with its own choice of kernels for this CPU.
+    /// A BLAS that may use kernels whose rounding depends on the batch.
     ///
-    /// The last bits of an embedding may depend on the batch. With OpenBLAS, on CPUs with AVX2 but
-    /// without AVX-512, it is about a fifth faster than `blas`.
+    /// The last bits of an embedding may then depend on the other inputs. With OpenBLAS, on CPUs
+    /// with AVX2 but without AVX-512, it is about a fifth faster than `blas`.
     case fastBLAS = "blas-fast"
 
     /// The default engine for this CPU.
     ///
-    /// It is `native` on x86-64 with AVX2 or later and on x86-64 without AVX, and `blas` elsewhere.
-    /// The environment variable `CLIP_ENGINE` overrides it. If the BLAS is not installed, a model
-    /// uses `native` instead.
+    /// It is `native` on x86-64 with AVX2 or later and on x86-64 without AVX, or if the library was
+    /// built without a BLAS; it is `blas` elsewhere. The environment variable `CLIP_ENGINE`
+    /// overrides it. If the BLAS is not installed, a model uses `native` instead.
     public static var preferred: Engine {
         if let name = ProductEngine.nameInEnvironment, let named = Engine(rawValue: name) {
             return named

@@ -17,8 +17,8 @@ extension CLIPModel {
         return result.values
     }
 
-    /// Returns the origin of NaN or infinity: the first stage whose activations contain one, or a
-    /// tensor of that stage's weights if the tensor itself does.
+    /// Returns the origin of NaN or infinity for the error message: a tensor of the weights that
+    /// contains it, or else the first stage whose activations do.
     private func firstNonFiniteStage(_ pass: (@escaping StageObserver) -> Matrix) -> String {
         var stage: String?
         _ = pass { name, activations in

@@ -1,8 +1,9 @@
 internal import Tensors
 
-/// Makes the allocator keep up to 256 MB of freed memory instead of returning it to the system.
+/// Makes glibc's malloc keep up to 256 MB of freed memory instead of returning it to the system.
 ///
-/// This concerns the whole process, so only a program may call it, not a library.
+/// It affects the whole process, so only a program should call it, not a library. It has no effect
+/// with other C libraries.
 package func keepFreedMemory() { Kernels.keepFreedMemory() }
 
 /// Returns the size in bytes of the address space that this process may use (`ulimit -v`), or nil

@@ -1,7 +1,9 @@
 internal import Tensors
 
-/// A function that receives the activations after each stage of a tower, with the name of the
-/// stage in PyTorch.
+/// A function that receives the activations after each stage of a tower, with the stage's name.
+///
+/// The name is that of the PyTorch module, such as `visual.ln_post`; stages that are not modules
+/// have a name such as `visual.embeddings` or `image_embedding`.
 typealias StageObserver = (_ stage: String, _ activations: Matrix) -> Void
 
 extension CLIPModel {
@@ -25,7 +27,7 @@ extension CLIPModel {
     }
 
     /// Returns the features of the class tokens, which are the input of a ViT's projection,
-    /// [images, width].
+    /// [images, width]; an empty array for a ResNet.
     package func pooled(pixels: [Float]) -> [Float] {
         var found: [Float] = []
         observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }

@@ -98,7 +98,7 @@ clip_team *clip_team_create(int threads) {
     team->members = threads > 1 ? calloc((size_t)threads - 1, sizeof *team->members) : NULL;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->wake, NULL);
-    // If the system grants fewer threads, the team is smaller.
+    // If the system cannot start as many threads, the team is smaller.
     while (team->members && team->threads < threads &&
            pthread_create(&team->members[team->threads - 1], NULL, member, team) == 0) {
         team->threads++;

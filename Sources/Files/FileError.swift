@@ -15,12 +15,13 @@ package struct FileError: Error, Equatable {
     package var isBusy = false
     /// True if the content of the file violates its format.
     package var isDamage = false
-    /// The `errno` of the system call that failed; 0 if none failed.
+    /// The `errno` of the system call that failed, or the one that describes the error, such as
+    /// `EFBIG`; 0 if there is none.
     package let code: Int32
 
     /// True if nothing exists at the path.
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
-    /// True if the file has more bytes than the caller allows.
+    /// True if the file has more bytes than `readFile` may read, or than the system permits.
     package var isTooLarge: Bool { code == EFBIG }
     /// True if nothing exists at the path, or if its symbolic links form a loop.
     package var leadsNowhere: Bool { isMissing || code == ELOOP }
@@ -36,7 +37,7 @@ package struct FileError: Error, Equatable {
         self.code = code
     }
 
-    /// Returns an error for `errno`, which the last failed system call of this thread has set.
+    /// Returns the error of the last failed system call of this thread, from `errno`.
     package static func last() -> FileError {
         let code = errno
         return FileError(

@@ -6,14 +6,14 @@
     internal import Darwin
 #endif
 
-/// Renames a file, replacing whatever is at the new path.
+/// Renames a file, replacing any file at the new path.
 package func renameFile(_ path: [UInt8], to newPath: [UInt8]) throws(FileError) {
     guard withPath(path, { path in withPath(newPath) { rename(path, $0) } }) == 0 else {
         throw .last()
     }
 }
 
-/// Renames a file, replacing whatever is at the new path, so that the new name survives a power
+/// Renames a file, replacing any file at the new path, so that the new name survives a power
 /// failure.
 package func renameFileDurably(_ path: [UInt8], to newPath: [UInt8]) throws(FileError) {
     try renameFile(path, to: newPath)
@@ -25,7 +25,7 @@ package func removeFile(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { unlink($0) }) == 0 else { throw .last() }
 }
 
-/// Makes a symbolic link, replacing whatever file is at the path.
+/// Makes a symbolic link, replacing any file at its path.
 ///
 /// - Parameters:
 ///   - path: The path of the link.
@@ -44,7 +44,7 @@ package func makeLink(_ path: [UInt8], to target: [UInt8]) throws(FileError) {
     }
 }
 
-/// Makes a folder and the missing folders above it.
+/// Makes a folder and the missing folders above it; does nothing if something is at the path.
 package func makeFolder(_ path: [UInt8]) throws(FileError) {
     guard withPath(path, { mkdir($0, 0o777) }) != 0, errno != EEXIST else { return }
     let error = FileError.last()

@@ -64,7 +64,8 @@ package struct FilePath: Hashable, Sendable, Comparable {
         return result + [quote]
     }
 
-    /// Decodes a path in the format of `quoted` from the beginning of bytes; nil if there is none.
+    /// Decodes a path from bytes that begin with a JSON string in the format of `quoted`; nil if
+    /// they do not.
     package init?(quoted: some Collection<UInt8>) {
         var bytes: [UInt8] = []
         var rest = quoted[...]

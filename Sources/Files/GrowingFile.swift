@@ -36,8 +36,9 @@ package final class GrowingFile {
             !old.isRegular
         {
             let kind =
-                old.isLink ? "a symbolic link" : old.isFolder ? "a folder" : "a device or a pipe"
-            throw FileError(reason: "\(kind) is in its place, which is not replaced")
+                old.isLink
+                ? "a symbolic link" : old.isFolder ? "a folder" : "a device, pipe or socket"
+            throw FileError(reason: "\(kind) is at this path; remove it and try again")
         }
         count = 0
         descriptor = try openRegularFile(
@@ -114,7 +115,7 @@ package final class GrowingFile {
         do throws(FileError) {
             try write(pending, to: descriptor)
         } catch {
-            // The next try writes all pending bytes again, so a part of them must go.
+            // The next try writes all pending bytes again, so those already written are removed.
             ftruncate(descriptor, off_t(count - pending.count))
             throw error
         }
@@ -123,7 +124,9 @@ package final class GrowingFile {
 
     /// Overwrites bytes at an offset; the range must lie within the file.
     package func overwrite(_ bytes: [UInt8], at offset: Int = 0) throws(FileError) {
-        precondition(offset + bytes.count <= count, "\(bytes.count) at \(offset) of \(count)")
+        precondition(
+            offset + bytes.count <= count,
+            "expected bytes within 0..<\(count), found \(bytes.count) at \(offset)")
         try flush()
         guard lseek(descriptor, off_t(offset), SEEK_SET) == offset else { throw .last() }
         try write(bytes, to: descriptor)
@@ -139,7 +142,7 @@ package final class GrowingFile {
     package func finish() throws(FileError) {
         try flush()
         if let old = try? FileStatus(path: path) {
-            fchmod(descriptor, mode_t(old.permissions))  // as what it replaces
+            fchmod(descriptor, mode_t(old.permissions))  // as the file that it replaces
         }
         guard fsync(descriptor) == 0 else { throw .last() }
         try renameFileDurably(partialPath, to: path)

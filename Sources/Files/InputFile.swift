@@ -57,7 +57,7 @@ package final class InputFile {
         return bytes
     }
 
-    /// Skips `count` bytes, and returns false if the file ends before.
+    /// Skips `count` bytes; returns false if the file has fewer left.
     package func skip(_ count: Int) throws(FileError) -> Bool {
         var rest = count
         while rest > 0 {
@@ -71,9 +71,10 @@ package final class InputFile {
     ///
     /// - Parameters:
     ///   - end: The byte that ends a record, such as a line feed.
-    ///   - limit: The largest number of bytes before `end`.
+    ///   - limit: The largest number of bytes before `end`. It is checked only where the buffer
+    ///     ends before `end`, so a record that is longer by less than a buffer (256 KiB) may pass.
     /// - Returns: The bytes without `end`; nil at the end of the file.
-    /// - Throws: `FileError`, also if there are more than `limit` bytes.
+    /// - Throws: `FileError`, also if the record is longer than `limit` where that is checked.
     package func read(upTo end: UInt8, limit: Int = 1 << 24) throws(FileError) -> [UInt8]? {
         var bytes: [UInt8] = []
         while true {
@@ -97,7 +98,7 @@ package final class InputFile {
         return buffer[part]
     }
 
-    /// Reads more into the buffer, and returns false at the end of the file.
+    /// Reads more bytes into the buffer; returns false at the end of the file.
     private func fill(atLeast count: Int) throws(FileError) -> Bool {
         if unread.lowerBound > 0 {
             buffer.replaceSubrange(0..<unread.count, with: Array(buffer[unread]))

@@ -29,7 +29,8 @@ package final class LineFile {
         close(descriptor)
     }
 
-    /// Appends a line and a line feed to a buffer, which is written by the next `flush` or before.
+    /// Appends a line and a line feed to a buffer, which is written by the next `flush` or once it
+    /// reaches 4 KB.
     package func append(_ line: [UInt8]) throws(FileError) {
         pending += line
         pending.append(UInt8(ascii: "\n"))

@@ -42,7 +42,7 @@ package final class LogFile {
 
     /// Appends a line and a line feed.
     package func append(_ line: [UInt8]) throws(FileError) {
-        // One write, so that the end of the process leaves no part of a line.
+        // One write, so that a process that ends meanwhile leaves no part of a line.
         let bytes = line + [UInt8(ascii: "\n")]
         try write(bytes, to: descriptor)
         guard fsync(descriptor) == 0 else { throw .last() }

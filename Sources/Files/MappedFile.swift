@@ -10,8 +10,9 @@ internal import CSHA256
 
 /// The bytes of a file, mapped read-only: a page is read from the disk when it is first used.
 ///
-/// If another process truncates the file while it is mapped, this process ends with SIGBUS. An
-/// object may also hold a copy of bytes in memory. Any number of threads may use it at once.
+/// If another process truncates the file while it is mapped, reading beyond its new end terminates
+/// this process with SIGBUS. An object may also hold a copy of bytes in memory. Any number of
+/// threads may use it at once.
 ///
 /// `@unchecked Sendable`: the bytes are only read, and `deinit` unmaps them once.
 package final class MappedFile: @unchecked Sendable {
@@ -88,7 +89,7 @@ package final class MappedFile: @unchecked Sendable {
     /// Returns the address of a range, which must lie within the file.
     package func address(of range: Range<Int>) -> UnsafeRawPointer {
         guard let base = buffer.baseAddress, range.lowerBound >= 0, range.upperBound <= count else {
-            preconditionFailure("bytes \(range) of \(count)")
+            preconditionFailure("expected bytes within 0..<\(count), found \(range)")
         }
         return base + range.lowerBound
     }
@@ -138,7 +139,9 @@ package final class MappedFile: @unchecked Sendable {
 
     /// Returns a copy of the bytes of a range, which must lie within the file.
     package func bytes(_ range: Range<Int>) -> [UInt8] {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= count,
+            "expected bytes within 0..<\(count), found \(range)")
         return Array(buffer[range])
     }
 }

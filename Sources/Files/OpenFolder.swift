@@ -49,9 +49,9 @@ package final class OpenFolder {
     /// Opens a folder below this one.
     ///
     /// - Parameters:
-    ///   - components: The components from `components(of:)`; this folder if there are none.
+    ///   - components: The components from `components(of:)`.
     ///   - isMade: True to make missing folders.
-    /// - Returns: The open folder.
+    /// - Returns: The open folder; this folder itself if there are no components.
     /// - Throws: `FileError` if a component is missing, a symbolic link or not a folder.
     package func folder(
         _ components: some Sequence<[UInt8]>, isMade: Bool = false
@@ -140,7 +140,8 @@ package final class OpenFolder {
     /// True if an entry with this name exists, including a dangling symbolic link.
     package func contains(_ name: [UInt8]) -> Bool { status(of: name) != nil }
 
-    /// Returns the status of an entry without following a symbolic link; nil if there is none.
+    /// Returns the status of an entry without following a symbolic link; nil if there is none or it
+    /// cannot be read.
     func status(of name: [UInt8]) -> stat? {
         var status = stat()
         let result = withPath(name) { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
@@ -150,6 +151,6 @@ package final class OpenFolder {
     /// Writes the entries of the folder to the disk, so that they survive a power failure.
     package func synchronize() { fsync(descriptor) }
 
-    /// The error for a new name that already exists.
+    /// The error of renaming a file to a name that already exists.
     static let isTaken = FileError(reason: "a file with this name already exists")
 }

@@ -92,7 +92,7 @@ package final class OpenedFile {
         return times.map { [Int($0.tv_sec), Int($0.tv_nsec)] }
     }
 
-    /// Removes the file; throws an error if another file has its name by now, or if the file has
+    /// Removes the file; throws an error if another file has taken its name, or if the file has
     /// changed since it was opened.
     package func remove() throws(FileError) {
         try checkIsUnchanged()
@@ -106,7 +106,8 @@ package final class OpenedFile {
     ///   - folder: The new parent.
     ///   - newName: The name in `folder`, which must not exist yet.
     ///   - contents: The content that was read from the file, for a copy to another disk.
-    /// - Throws: `FileError`; the file then keeps its name, and nothing is added to `folder`.
+    /// - Throws: `FileError`; unless its reason says otherwise, the file then keeps its name, and
+    ///   nothing is added to `folder`.
     package func move(
         to folder: OpenFolder, _ newName: [UInt8], contents: [UInt8]
     ) throws(FileError) {

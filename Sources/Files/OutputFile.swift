@@ -59,7 +59,7 @@ package final class OutputFile {
             open($0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
         }
         guard descriptor >= 0 else { throw .last() }
-        if let old { fchmod(descriptor, mode_t(old.permissions)) }  // as what it replaces
+        if let old { fchmod(descriptor, mode_t(old.permissions)) }  // as the replaced file
     }
 
     deinit {
@@ -102,7 +102,7 @@ package final class OutputFile {
 ///   - path: The path of the file.
 ///   - replacingAnything: True to replace a symbolic link, a pipe or a device rather than follow it
 ///     or write to it.
-/// - Throws: `FileError`; an existing file at the path is then unchanged.
+/// - Throws: `FileError`; an existing regular file at the path is then unchanged.
 package func writeFile(
     _ bytes: some Collection<UInt8>, to path: [UInt8], replacingAnything: Bool = false
 ) throws(FileError) {

@@ -10,7 +10,9 @@
 package func withPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
     let terminated = path.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } + [0]
     return terminated.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { preconditionFailure("empty C string") }
+        guard let base = buffer.baseAddress else {
+            preconditionFailure("expected a terminated path, found an empty array")
+        }
         return body(base)
     }
 }

@@ -8,12 +8,13 @@
 
 /// Opens a regular file for writing, or creates it.
 ///
-/// Symbolic links, pipes and devices are rejected, without following, waiting or opening.
+/// Anything else at the path is an error: a symbolic link is not followed, and a pipe or a device
+/// is not opened, which could block.
 ///
 /// - Parameters:
 ///   - path: The path of the file.
 ///   - access: `O_WRONLY` or `O_RDWR`.
-///   - subject: The subject of the reason of an error.
+///   - subject: The subject of an error's reason, such as the name of the file.
 /// - Returns: A file descriptor, which the caller closes.
 /// - Throws: `FileError`; its code is `ELOOP` if a symbolic link is at the path.
 func openRegularFile(

@@ -18,7 +18,7 @@ extension OpenFolder {
     ///   - folder: The new folder.
     ///   - newName: The name in `folder`, which must not exist yet.
     /// - Returns: False if the folders are on different disks.
-    /// - Throws: `FileError`; the file then has its old name.
+    /// - Throws: `FileError`; the file then has its old name, unless the reason says otherwise.
     func rename(
         _ name: [UInt8], _ file: stat, to folder: OpenFolder, _ newName: [UInt8]
     ) throws(FileError) -> Bool {
@@ -83,7 +83,7 @@ extension OpenFolder {
     /// - Parameters:
     ///   - name: The name in this folder.
     ///   - file: The status of the file when it was checked.
-    /// - Throws: `FileError`; the file then keeps its name.
+    /// - Throws: `FileError`; the file then keeps its name, unless the reason says otherwise.
     func remove(_ name: [UInt8], _ file: stat) throws(FileError) {
         // Under a name that no other process knows, the file checked is the file removed.
         let random = String(UInt64.random(in: 0 ... .max), radix: 36)

@@ -79,10 +79,11 @@ package func readFile(
     return bytes
 }
 
-/// Checks that there is enough memory for an array, whose allocation would otherwise end the
-/// process.
+/// Checks that there is enough memory for an array of `count` bytes; arrays under 1 MiB are not
+/// checked.
 ///
-/// The memory is released at once, so another thread may take it before the array does.
+/// Without the check, a failed allocation would end the process. The memory is released at once, so
+/// another thread may take it before the array is allocated.
 func checkMemory(_ count: Int) throws(FileError) {
     guard count >= 1 << 20 else { return }
     // mmap, because the compiler may remove a malloc together with its free.

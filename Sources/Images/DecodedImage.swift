@@ -41,8 +41,8 @@ package struct DecodedImage: Sendable {
     package private(set) var height: Int
     /// The sample format.
     package let kind: Kind
-    /// True if the alpha is that of a transparent colour or of palette entries, which resizing
-    /// ignores, as in Pillow.
+    /// True if alpha comes from a transparent colour or from palette entries; resizing ignores such
+    /// alpha, as in Pillow.
     package let hasMask: Bool
     /// The number of bytes of a pixel in memory, 1 to 4.
     package let bytesPerPixel: Int
@@ -67,7 +67,10 @@ package struct DecodedImage: Sendable {
         precondition(
             samples.count == width * height * bytesPerPixel
                 && (kind != .indexed || palette.count == 4 * 256),
-            "\(samples.count) bytes for \(width) x \(height) of \(bytesPerPixel)")
+            """
+            expected \(width * height * bytesPerPixel) bytes, and a palette of 1024 if indexed, \
+            found \(samples.count) and \(palette.count)
+            """)
         self.width = width
         self.height = height
         self.kind = kind
@@ -238,7 +241,11 @@ extension DecodedImage {
             rows.lowerBound >= 0 && rows.upperBound <= height && columns.lowerBound >= 0
                 && columns.upperBound <= width && target.count >= 3 * rows.count * columns.count
                 && (kind == .cmyk || (view != .inks && view != .black)),
-            "\(view), \(columns) x \(rows) of \(width) x \(height), into \(target.count) bytes")
+            """
+            expected a view of \(kind), columns within 0..<\(width), rows within 0..<\(height) and \
+            a target of 3 bytes per pixel, found \(view), \(columns), \(rows) and \
+            \(target.count) bytes
+            """)
         let how =
             switch view {
             case .colours: CLIP_VIEW_COLOURS
@@ -266,7 +273,10 @@ extension DecodedImage {
             rows.lowerBound >= 0 && rows.upperBound <= height && columns.lowerBound >= 0
                 && columns.upperBound <= width && target.count >= rows.count * columns.count
                 && kind == .grey16,
-            "\(columns) x \(rows) of \(width) x \(height) into \(target.count) numbers")
+            """
+            expected grey16, columns within 0..<\(width), rows within 0..<\(height) and a target \
+            of 1 number per pixel, found \(kind), \(columns), \(rows) and \(target.count) numbers
+            """)
         target.withUnsafeMutableBufferPointer { target in
             withPixels {
                 clip_pixels_copy_16(

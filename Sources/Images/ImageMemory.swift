@@ -17,8 +17,8 @@ package enum ImageMemory {
 
     /// Calls `body` and keeps the memory of the images that it decodes reserved until it returns.
     ///
-    /// `body` must not let the images be used afterwards. Calls may be nested; each releases what
-    /// it reserved itself.
+    /// The images must not be used after `body` returns. Calls may be nested; each releases the
+    /// memory that was reserved during it.
     package static func whileHolding<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

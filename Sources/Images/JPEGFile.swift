@@ -19,7 +19,10 @@ internal import CImageCodecs
 package func jpegFile(pixels: [UInt8], width: Int, height: Int, quality: Int) -> [UInt8]? {
     precondition(
         pixels.count == 3 * width * height && (1...65500).contains(max(width, height)),
-        "\(pixels.count) bytes of \(width) x \(height) pixels")
+        """
+        expected \(3 * width * height) bytes and a longer side of 1 to 65500 pixels, found \
+        \(pixels.count) bytes for \(width) x \(height) pixels
+        """)
     var count = 0
     guard
         let file = clip_encode_jpeg(

@@ -116,7 +116,10 @@ package func resampled(
     let (width, height) = (source.width, source.height)
     precondition(
         columns.upperBound <= newWidth && rows.upperBound <= newHeight,
-        "\(columns) x \(rows) of \(newWidth) x \(newHeight)")
+        """
+        expected columns up to \(newWidth) and rows up to \(newHeight), found \(columns) and \
+        \(rows)
+        """)
     let horizontal = ResamplingWeights(
         from: width, to: newWidth, range: columns, filter: filter)
     let vertical = ResamplingWeights(from: height, to: newHeight, range: rows, filter: filter)
@@ -146,7 +149,8 @@ package struct RGBRows: PixelSource {
     /// Creates an image from `3 * width * height` bytes.
     package init(bytes: [UInt8], width: Int, height: Int) {
         precondition(
-            bytes.count == 3 * width * height, "\(bytes.count) bytes for \(width) x \(height)")
+            bytes.count == 3 * width * height,
+            "expected \(3 * width * height) bytes, found \(bytes.count)")
         (self.bytes, self.width, self.height) = (bytes, width, height)
     }
 

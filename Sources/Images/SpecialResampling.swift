@@ -7,8 +7,8 @@ package func nearest(
     _ source: some PixelSource, newWidth: Int, newHeight: Int, columns: Range<Int>,
     rows: Range<Int>
 ) -> [UInt8] {
-    // Pillow accumulates the step, rounding errors included. It cannot make a side longer than this
-    // limit, so that the direct formula is used above it.
+    // Pillow accumulates the step, rounding errors included. A side of more than 2²⁴ pixels, which
+    // Pillow cannot make, is computed by the direct formula.
     func sources(_ size: Int, _ newSize: Int, _ range: Range<Int>) -> [Int] {
         let step = Double(size) / Double(newSize)
         guard newSize <= 1 << 24 else {

@@ -41,6 +41,7 @@ struct PickleReader {
         var state: Value?
     }
 
+    /// All containers, calls and storages of the pickle.
     private(set) var nodes: [Node] = []
     /// The value of the whole pickle.
     private(set) var root = Value.none

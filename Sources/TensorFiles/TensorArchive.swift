@@ -1,7 +1,7 @@
 package import Files
 package import Tensors
 
-/// The named tensors of a weights file, or of several files with an index, in any known format.
+/// The named tensors of a weights file, or of several files with an index, in any supported format.
 package struct TensorArchive {
     /// The format of a file.
     package enum Format: String, Sendable {
@@ -54,7 +54,8 @@ package struct TensorArchive {
                 guard let entry = shard.entries[key] else {
                     throw .malformed(
                         path: name,
-                        FormatError("the tensor \(key) is missing, which \(path) assigns to it"))
+                        FormatError(
+                            "the tensor \(key) is missing, which \(path) assigns to this file"))
                 }
                 entries[key] = entry
             }

@@ -203,7 +203,7 @@ private struct StateDictReader {
     /// Returns the numbers of a tuple or list of non-negative integers; nil for any other value.
     private func integers(_ value: Value) -> [Int]? {
         guard var node = pickle.node(value) else { return nil }
-        if node.kind == .call {  // TorchScript and torch.Size wrap them in one
+        if node.kind == .call {  // TorchScript and torch.Size have the list as an argument
             guard let list = pickle.node(pickle.node(node.values[1])?.values.first) else {
                 return nil
             }

@@ -188,7 +188,8 @@ struct ZipArchive {
         return start..<start + entry.size
     }
 
-    /// Returns true if a name is a relative path without `.` and `..`.
+    /// Returns true if a name is a relative path without `.`, `..`, backslash, zero byte or empty
+    /// component; it may end with a slash.
     private static func isSafe(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return !name.isEmpty && !name.contains("\\") && !name.unicodeScalars.contains("\0")

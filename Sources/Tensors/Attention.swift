@@ -9,7 +9,7 @@ package struct Columns: Sendable {
     package init(_ matrix: Matrix, _ range: Range<Int>) {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= matrix.columns,
-            "\(range) of \(matrix.columns)")
+            "expected columns within 0..<\(matrix.columns), found \(range)")
         self.matrix = matrix
         self.range = range
     }
@@ -42,12 +42,17 @@ package func scaledDotProductAttention(
     precondition(
         headWidth * heads == width && key.range.count == width && value.range.count == width
             && queries.count == keys.count,
-        "\(heads) heads, width \(width), sequences \(queries.count) and \(keys.count)")
+        """
+        expected equal widths divisible by \(heads) heads, found \(width), \(key.range.count) and \
+        \(value.range.count); and as many sequences of keys as of queries, found \(keys.count) \
+        and \(queries.count)
+        """)
     let workspace = query.matrix.workspace
     let result = workspace.matrix(rows: query.matrix.rows, columns: width)
     let mostQueries = queries.map(\.count).max() ?? 0
     let mostKeys = keys.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
-    // A BLAS computes images alone: which rows of a text are computed depends on the other texts.
+    // A BLAS computes the attention of images only. Which rows of a text are computed depends on
+    // the other texts, and the shape of a product may change the rounding of a BLAS.
     let usesBLAS =
         workspace.engine != .native && !causal && mostQueries >= 2 * ProductEngine.filledUp(1)
         && query.matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
@@ -93,7 +98,7 @@ private struct AttentionHead {
         Panels.count(of: count) * Panels.width
     }
 
-    /// The number of floats of scratch memory that `attend` needs.
+    /// The number of floats of scratch memory that `attend` or `attendByBLAS` needs.
     static func scratchCount(_ queries: Int, _ keys: Int, _ width: Int) -> Int {
         queries * (padded(keys) + width) + keys * width + padded(keys) * width
             + keys * padded(width)
@@ -124,7 +129,7 @@ private struct AttentionHead {
             into: result.row(queries.lowerBound) + column, result.stride)
     }
 
-    /// Computes the head with a BLAS, for contiguous keys that every query sees.
+    /// Computes the head with a BLAS; the keys must be contiguous, and every query attends to all.
     ///
     /// The shapes of the products do not depend on the batch size. So the BLAS always chooses the
     /// same kernels, and the bits of the result are the same in every batch.

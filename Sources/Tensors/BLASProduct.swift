@@ -25,7 +25,8 @@ extension ProductWeights {
         ProductEngine.filledUp(Self.smallProduct / (outputs * inputs) + 1)
     }
 
-    /// The largest number of rows of x in one call of the BLAS.
+    /// The largest number of rows of x in one call of the BLAS, unless more are needed to avoid a
+    /// small product.
     ///
     /// More rows are faster, because the library packs all weights again for each product. Fewer
     /// rows stay in the cache until bias and activation are applied.
@@ -33,13 +34,15 @@ extension ProductWeights {
 
     /// Computes a product with the BLAS on all threads; `x.isPlain` must be true.
     ///
-    /// Each thread computes a range of the rows or of the outputs, large enough not to be a small
-    /// product.
+    /// Each thread computes a range of the rows or of the outputs. The ranges are chosen so that
+    /// each has more than `smallProduct` multiplications, below which a BLAS rounds differently;
+    /// unless the library rounds reproducibly only in products of `CLIP_BLAS_ROWS` rows.
     func multiplyByBLAS(
         _ x: Rows, into y: Matrix, at place: Place, adding: Bool, _ activation: Nonlinearity
     ) {
         guard let weight = weights.source else {
-            preconditionFailure("a BLAS cannot use weights that are packed for the native engine")
+            preconditionFailure(
+                "expected weights for a BLAS, found weights that are packed for the native engine")
         }
         let workspace = x.matrix.workspace
         let most =

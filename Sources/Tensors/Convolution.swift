@@ -12,7 +12,8 @@ package struct FeatureMap {
 
     package init(_ matrix: Matrix, batch: Int, height: Int, width: Int) {
         precondition(
-            matrix.rows == batch * height * width, "\(matrix.rows) for \(batch)x\(height)x\(width)")
+            matrix.rows == batch * height * width,
+            "expected \(batch) x \(height) x \(width) rows, found \(matrix.rows)")
         self.matrix = matrix
         self.batch = batch
         self.height = height
@@ -25,7 +26,9 @@ package struct FeatureMap {
         workspace: Workspace
     ) {
         let area = height * width
-        precondition(planes.count == batch * channels * area, "\(planes.count) values")
+        precondition(
+            planes.count == batch * channels * area,
+            "expected \(batch * channels * area) values, found \(planes.count)")
         let matrix = workspace.matrix(rows: batch * area, columns: channels)
         planes.withUnsafeBufferPointer { source in
             for image in 0..<batch {
@@ -209,7 +212,9 @@ package func patches(
 ) -> Matrix {
     let grid = resolution / size
     let area = resolution * resolution
-    precondition(planes.count == batch * 3 * area, "\(planes.count) for \(batch) x \(area)")
+    precondition(
+        planes.count == batch * 3 * area,
+        "expected \(batch * 3 * area) values for \(batch) images, found \(planes.count)")
     let result = workspace.matrix(rows: batch * grid * grid, columns: 3 * size * size)
     planes.withUnsafeBufferPointer { source in
         guard let start = source.baseAddress else { return }

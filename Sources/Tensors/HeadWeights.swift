@@ -11,7 +11,10 @@ package struct HeadWeights: Sendable {
         precondition(
             !weights.isEmpty && weights.allSatisfy { $0.shape == weights[0].shape }
                 && biases.map { $0.count == weights.count } ?? true,
-            "heads \(weights.map(\.shape))")
+            """
+            expected heads of equal shape with a bias each or none, found the shapes \
+            \(weights.map(\.shape)) and \(biases?.count ?? 0) biases
+            """)
         heads = weights.indices.map { head in
             ProductWeights(weight: weights[head], bias: biases.map { $0[head] })
         }
@@ -20,7 +23,12 @@ package struct HeadWeights: Sendable {
     /// Multiplies each head's columns of x by its weights: [rows, heads * inputs] ->
     /// [rows * heads, outputs].
     package func split(_ x: Matrix) -> Matrix {
-        precondition(x.columns == heads.count * heads[0].inputs, "heads of \(x.columns) columns")
+        precondition(
+            x.columns == heads.count * heads[0].inputs,
+            """
+            expected \(heads[0].inputs) columns for each of \(heads.count) heads, found \
+            \(x.columns) columns
+            """)
         let y = x.workspace.matrix(rows: x.rows * heads.count, columns: heads[0].outputs)
         for (index, head) in heads.enumerated() {
             var part = ProductWeights.Rows(x)
@@ -34,7 +42,9 @@ package struct HeadWeights: Sendable {
     /// Multiplies each head's rows of x by its weights: [rows * heads, inputs] ->
     /// [rows, heads * outputs].
     package func merged(_ x: Matrix) -> Matrix {
-        precondition(x.rows % heads.count == 0, "heads of \(x.rows) rows")
+        precondition(
+            x.rows % heads.count == 0,
+            "expected a number of rows divisible by \(heads.count) heads, found \(x.rows)")
         let rows = x.rows / heads.count
         let y = x.workspace.matrix(rows: rows, columns: heads.count * heads[0].outputs)
         for (index, head) in heads.enumerated() {

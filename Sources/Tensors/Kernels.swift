@@ -1,7 +1,7 @@
 internal import CKernels
 internal import CThreads
 
-/// The instruction set in use.
+/// The kernels of the instruction set in use.
 package enum Kernels {
     /// The functions of the instruction set in use, chosen at the first use.
     static let current: clip_kernels = clip_kernels_current().pointee

@@ -8,7 +8,7 @@ internal import CKernels
 /// `@unchecked Sendable`: only the thread that runs the pass creates and releases matrices.
 package final class Workspace: @unchecked Sendable {
     let team: ThreadTeam
-    /// The requested number of threads; the system may have granted fewer.
+    /// The requested number of threads; the team has fewer if the system could not start as many.
     let wantedThreads: Int
     /// The engine of float32 products.
     let engine: ProductEngine
@@ -20,7 +20,7 @@ package final class Workspace: @unchecked Sendable {
     ///   - threads: The number of threads, at least 1.
     ///   - engine: The engine of float32 products; if it is not available, `native` is used.
     package init(threads: Int, engine: ProductEngine = .native) {
-        precondition(threads > 0, "\(threads) threads")
+        precondition(threads > 0, "expected at least 1 thread, found \(threads)")
         team = .shared(threads: threads)
         wantedThreads = threads
         self.engine = engine.isAvailable ? engine : .native
@@ -99,7 +99,8 @@ package final class Matrix: @unchecked Sendable {
     /// Returns the address of a row of a float32 matrix.
     func row(_ index: Int) -> UnsafeMutablePointer<Float> {
         precondition(
-            index >= 0 && index < rows && format == .float32, "row \(index) of \(rows), \(format)")
+            index >= 0 && index < rows && format == .float32,
+            "expected a float32 row in 0..<\(rows), found row \(index) in \(format)")
         return (bytes + index * stride).assumingMemoryBound(to: Float.self)
     }
 
@@ -115,7 +116,7 @@ package final class Matrix: @unchecked Sendable {
 
     /// Sets a row of any format from `columns` float32 numbers.
     func setRow(_ index: Int, from x: UnsafePointer<Float>) {
-        precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
+        precondition(index >= 0 && index < rows, "expected a row in 0..<\(rows), found \(index)")
         let target = bytes + index * stride
         let kernels = Kernels.current
         switch format {
@@ -164,7 +165,9 @@ package final class Matrix: @unchecked Sendable {
 
     /// Sets all numbers of a float32 matrix, row after row.
     package func fill(_ values: some Collection<Float>) {
-        precondition(values.count == rows * columns, "\(values.count) into \(rows) x \(columns)")
+        precondition(
+            values.count == rows * columns,
+            "expected \(rows * columns) numbers, found \(values.count)")
         var rest = values[...]
         for i in 0..<rows {
             _ = UnsafeMutableBufferPointer(start: row(i), count: columns)
@@ -175,7 +178,9 @@ package final class Matrix: @unchecked Sendable {
 
     /// Sets a row of a float32 matrix to a vector.
     package func setRow(_ index: Int, to vector: Tensor) {
-        precondition(vector.count == columns, "\(vector.shape) into a row of \(columns)")
+        precondition(
+            vector.count == columns,
+            "expected a vector of \(columns) numbers, found the shape \(vector.shape)")
         row(index).update(from: vector.elements, count: columns)
     }
 
@@ -184,7 +189,10 @@ package final class Matrix: @unchecked Sendable {
         precondition(
             other.columns == columns && first + range.count <= rows
                 && range.upperBound <= other.rows,
-            "\(range) of \(other.rows) x \(other.columns) to \(first) of \(rows) x \(columns)")
+            """
+            expected \(columns) columns, rows within 0..<\(other.rows), and at most \
+            \(rows - first) of them, found \(other.columns) columns and the rows \(range)
+            """)
         for (i, source) in range.enumerated() {
             row(first + i).update(from: other.row(source), count: columns)
         }
@@ -195,7 +203,8 @@ package final class Matrix: @unchecked Sendable {
         let result = workspace.matrix(rows: indices.count, columns: columns, format: format)
         let count = format.words(columns) * 4
         for (i, index) in indices.enumerated() {
-            precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
+            precondition(
+                index >= 0 && index < rows, "expected a row in 0..<\(rows), found \(index)")
             (result.bytes + i * result.stride).copyMemory(
                 from: bytes + index * stride, byteCount: count)
             if let scales, let zeros, let newScales = result.scales, let newZeros = result.zeros {

@@ -35,7 +35,10 @@ package struct ProductWeights: Sendable {
     package init(weight: Tensor, bias: Tensor? = nil, format: ElementFormat = .float32) {
         precondition(
             weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
-            "weight \(weight.shape), bias \(bias.map(\.shape) ?? [])")
+            """
+            expected a weight [outputs, inputs] and a bias [outputs], found \(weight.shape) and \
+            \(bias.map { "\($0.shape)" } ?? "none")
+            """)
         weights = PackedWeights(weight, format: format)
         self.bias = bias
     }
@@ -73,7 +76,7 @@ package struct ProductWeights: Sendable {
     package func apply(
         _ x: Matrix, addedTo y: Matrix, activation: Nonlinearity = .identity, rowsTogether: Int = 1
     ) {
-        precondition(x.rows == y.rows, "\(x.rows) rows added to \(y.rows)")
+        precondition(x.rows == y.rows, "expected \(y.rows) rows of x, as of y, found \(x.rows)")
         multiply(
             Rows(x.converted(to: weights.format)), into: y, adding: true, activation,
             rowsTogether: rowsTogether)
@@ -82,7 +85,9 @@ package struct ProductWeights: Sendable {
     /// The layout in memory of the rows of x: `lines` lines of `count` rows of `segments` segments.
     ///
     /// Lines, rows and segments are `lineStride`, `stride` and `segmentStride` bytes apart. A
-    /// segment has `words` 4-byte words.
+    /// segment has `words` 4-byte words. A plain matrix is one line of one segment. In a
+    /// convolution, a line has the outputs of one image row, and a segment the pixels under one row
+    /// of the kernel.
     ///
     /// `@unchecked Sendable`: `start` points into `matrix`, which products only read.
     struct Rows: @unchecked Sendable {
@@ -104,7 +109,8 @@ package struct ProductWeights: Sendable {
             words = x.format.words(x.columns)
         }
 
-        /// True if these are consecutive rows of the matrix, or of a range of its columns.
+        /// True if these are consecutive rows of the matrix, or of a range of its columns, with
+        /// memory after the last one that a BLAS may read.
         var isPlain: Bool {
             lines == 1 && segments == 1 && stride == matrix.stride
                 && matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
@@ -130,7 +136,12 @@ package struct ProductWeights: Sendable {
                 && (y.columns == outputs || y.format == .float32)
                 && place.row + (x.lines * x.count - 1) * place.step < y.rows
                 && x.matrix.format == weights.format,
-            "\(x.count) x \(x.words) by \(outputs) x \(inputs) into \(y.rows) x \(y.columns)")
+            """
+            expected rows of x of \(weights.format.words(inputs)) words in \(weights.format), and \
+            y with place for \(outputs) outputs of each, found \(x.lines * x.count) rows of \
+            \(x.words * x.segments) words in \(x.matrix.format), and y of \(y.rows) x \
+            \(y.columns) numbers in \(y.format)
+            """)
         if x.isPlain && usesBLAS(x.matrix.workspace, rowsTogether: rowsTogether) {
             multiplyByBLAS(x, into: y, at: place, adding: adding, activation)
         } else {

@@ -6,7 +6,7 @@
     internal import Darwin
 #endif
 
-/// A value that several threads share, with a lock and a condition to wait for changes.
+/// A value that several threads share, with a lock and a condition variable to wait for changes.
 ///
 /// `@unchecked Sendable`: the value is read and written only while the lock is held.
 package final class Monitor<Value>: @unchecked Sendable {
@@ -28,7 +28,7 @@ package final class Monitor<Value>: @unchecked Sendable {
         condition.deallocate()
     }
 
-    /// Runs `body` with the lock held, and wakes the threads that wait for a change.
+    /// Runs `body` with the lock held, then wakes the threads in `wait`, and returns the result.
     package func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -38,9 +38,10 @@ package final class Monitor<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Waits until `body` returns a result.
+    /// Runs `body` until it returns a result, and returns that.
     ///
-    /// `body` runs with the lock held: immediately, and again after each change by another thread.
+    /// `body` runs with the lock held: immediately, and again after other threads have called
+    /// `withLock` or returned from `wait`.
     package func wait<Result>(_ body: (inout Value) -> Result?) -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -59,13 +60,13 @@ package final class Monitor<Value>: @unchecked Sendable {
 /// Starts a detached thread that runs `body`.
 ///
 /// - Parameter body: The function to run; it may use 2 MB of stack.
-/// - Returns: False if the system grants no thread; `body` is then not run.
+/// - Returns: False if the system cannot start a thread; `body` is then not run.
 package func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     var attributes = pthread_attr_t()
     guard pthread_attr_init(&attributes) == 0 else { return false }
     defer { pthread_attr_destroy(&attributes) }
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    // The usual 8 MB of addresses for each thread are too many under `ulimit -v`.
+    // The usual stack of 8 MB for each thread takes too much address space under `ulimit -v`.
     pthread_attr_setstacksize(&attributes, 2 << 20)
     let job = Unmanaged.passRetained(ThreadJob(body))
     #if canImport(Darwin)

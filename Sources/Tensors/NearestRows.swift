@@ -1,7 +1,7 @@
 /// Finds for every row of `a` the rows of `b` with the largest dot products.
 ///
-/// Results are sorted by descending product, equal products by ascending row. NaN is less than any
-/// number.
+/// Results are sorted by descending product, equal products by ascending row. A product that is NaN
+/// or -∞ is never a result. If too few others exist, the last results have row 0 and product -∞.
 ///
 /// - Parameters:
 ///   - wanted: The number of rows of `b` to find.

@@ -14,7 +14,10 @@ extension Matrix {
     ) -> Matrix {
         precondition(
             weight.count == columns && bias.count == columns,
-            "weight \(weight.shape), bias \(bias.shape), \(columns) columns")
+            """
+            expected a weight and a bias of \(columns) numbers, found the shapes \
+            \(weight.shape) and \(bias.shape)
+            """)
         let result = workspace.matrix(rows: rows, columns: columns, format: format)
         let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: columns)
         let kernel = Kernels.current.layer_norm
@@ -33,10 +36,15 @@ extension Matrix {
     package func add(rowsOf tensor: Tensor, at indices: [Int]) {
         precondition(
             indices.count == rows && tensor.shape == [tensor.shape[0], columns],
-            "\(indices.count) of \(tensor.shape) to \(rows) x \(columns)")
+            """
+            expected an index for each of \(rows) rows and a tensor of \(columns) columns, found \
+            \(indices.count) indices and the shape \(tensor.shape)
+            """)
         let kernel = Kernels.current.add
         for (row, index) in indices.enumerated() {
-            precondition(index >= 0 && index < tensor.shape[0], "\(index) of \(tensor.shape)")
+            precondition(
+                index >= 0 && index < tensor.shape[0],
+                "expected a row in 0..<\(tensor.shape[0]), found \(index)")
             kernel(self.row(row), tensor.elements + index * columns, columns)
         }
     }
@@ -44,7 +52,9 @@ extension Matrix {
 
 /// Divides each vector of `dimension` numbers by its L2 norm; zero vectors are unchanged.
 package func normalizeRows(_ values: inout [Float], dimension: Int) {
-    precondition(dimension > 0 && values.count % dimension == 0, "\(values.count) by \(dimension)")
+    precondition(
+        dimension > 0 && values.count % dimension == 0,
+        "expected vectors of \(dimension) numbers, at least 1, found \(values.count) numbers")
     let kernels = Kernels.current
     values.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }

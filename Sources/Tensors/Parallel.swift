@@ -25,7 +25,7 @@ package func addressSpaceLimit() -> Int? {
 ///
 /// Between two loops the threads spin for a short time. Dispatch's threads sleep, and waking one
 /// was measured to take longer than most loops of a forward pass. While the team runs a loop, other
-/// callers run their loops on their own threads, so no call waits for another.
+/// callers run all parts of their loops themselves, so no call waits for another.
 ///
 /// `@unchecked Sendable`: the C code gives the team to one caller at a time.
 final class ThreadTeam: @unchecked Sendable {
@@ -39,11 +39,12 @@ final class ThreadTeam: @unchecked Sendable {
         count = team.map { Int(clip_team_threads($0)) } ?? 1
     }
 
-    /// Returns the team for a number of threads; it has fewer threads if the system grants no more.
+    /// Returns the team for a number of threads, or a smaller one if the system cannot start as
+    /// many.
     static func shared(threads: Int) -> ThreadTeam {
         teams.withLock { teams in
             if let team = teams[threads], team.count == threads { return team }
-            // The system may grant more threads now than before.
+            // The system may be able to start more threads now than before.
             let team = ThreadTeam(threads: threads)
             if let old = teams[threads], old.count >= team.count { return old }
             teams[threads] = team

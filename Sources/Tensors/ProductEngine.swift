@@ -15,7 +15,7 @@ package enum ProductEngine: Sendable {
     case native
     /// A BLAS, called such that the bits of results do not depend on the batch and the threads.
     case blas
-    /// A BLAS, free to choose its kernels: the last bits of a result may depend on the batch.
+    /// A BLAS that may use kernels whose rounding depends on the batch.
     case fastBLAS
 
     /// True if the engine can be used.
@@ -32,7 +32,8 @@ package enum ProductEngine: Sendable {
     /// True if the package was built with the trait `BLAS`.
     package static var isBLASBuilt: Bool { clip_blas_is_built() == 1 }
 
-    /// False if the address space of this process is limited to less than the 512 MB of a BLAS.
+    /// False if the address space of this process is limited to less than 512 MB, which a BLAS
+    /// needs.
     package static var hasAddressesForBLAS: Bool { clip_blas_has_room() == 1 }
 
     /// The faster of the two reproducible engines on the instruction set in use.
@@ -44,14 +45,14 @@ package enum ProductEngine: Sendable {
         return clip_products_are_portable() == 1 && clip_cpu_is_basic() == 0 ? .blas : .native
     }
 
-    /// The value of the environment variable CLIP_ENGINE.
+    /// The value of the environment variable CLIP_ENGINE; nil if it is not set.
     package static var nameInEnvironment: String? {
         getenv("CLIP_ENGINE").map { String(cString: $0) }
     }
 
     /// The name and version of the BLAS, and the kernels that it uses; nil if there is none.
     ///
-    /// Loads the library.
+    /// Reading it loads the library.
     package static var library: (version: String, core: String)? {
         guard ProductEngine.blas.isAvailable else { return nil }
         return (String(cString: clip_blas_version()), String(cString: clip_blas_core()))

@@ -11,7 +11,7 @@ package struct QuantizedVectors: Sendable {
     private let file: MappedFile
     package let dimension: Int
     package let count: Int
-    /// The number by which the writer identified the content of the exact vectors.
+    /// The number that `write` stored to identify the vectors that were quantised.
     package let generation: Int
     /// The largest L2 norm of the quantisation error of a row.
     private let rowError: Float
@@ -50,7 +50,12 @@ package struct QuantizedVectors: Sendable {
     func dotProducts(
         with vector: [Float], count: Int, on pool: WorkspacePool
     ) -> (products: [Float], error: Float) {
-        precondition(vector.count == dimension && count <= self.count, "\(count) of \(self.count)")
+        precondition(
+            vector.count == dimension && count <= self.count,
+            """
+            expected a vector of \(dimension) numbers and at most \(self.count) rows, found \
+            \(vector.count) and \(count)
+            """)
         // The vector is quantised too, as finely as a 32-bit sum allows.
         let scaled = zip(vector, scales).map { $0 * $1 }
         let levels = min(8191, Float(Int32.max / 127 / Int32(dimension)))
@@ -134,7 +139,7 @@ package struct QuantizedVectors: Sendable {
                             var sum: Float = 0
                             for i in 0..<dimension {
                                 let level = (x[i] * inverses[i]).rounded()
-                                // A row with NaN or infinity is never found, so its byte is free.
+                                // The bytes of NaN and infinity may have any value.
                                 let byte = level.isFinite ? Int8(max(-127, min(127, level))) : 0
                                 let lost = x[i] - Float(byte) * scales[i]
                                 sum += lost * lost

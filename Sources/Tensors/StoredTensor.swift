@@ -42,7 +42,10 @@ package struct StoredTensor: Sendable {
         precondition(
             byteRange.lowerBound >= 0 && byteRange.upperBound <= file.count
                 && byteRange.count == (shape.contains(0) ? 0 : span * type.byteWidth),
-            "\(byteRange) of \(file.count) for \(type) \(shape)")
+            """
+            expected \(shape.contains(0) ? 0 : span * type.byteWidth) bytes for \(type) \(shape), \
+            within a file of \(file.count), found the range \(byteRange)
+            """)
         self.type = type
         self.shape = shape
         self.strides = isRowMajor ? nil : strides
@@ -55,7 +58,7 @@ package struct StoredTensor: Sendable {
     /// True if the numbers in the file are in row-major order.
     package var isRowMajor: Bool { strides == nil }
 
-    /// Up to 256 bytes, from all parts of the tensor, by which tensors are compared.
+    /// Up to 256 bytes, spread evenly over the tensor, by which a fingerprint tells models apart.
     ///
     /// Reading the sample is much faster than reading the tensor.
     package var sample: [UInt8] {
@@ -83,10 +86,17 @@ package struct StoredTensor: Sendable {
     /// Reads the rows of a matrix with the given indices as float32, without reading the others.
     package func loadRows(_ indices: [Int], into target: Matrix, fromRow first: Int = 0) {
         let width = shape[1]
-        precondition(target.columns == width && first + indices.count <= target.rows)
+        precondition(
+            target.columns == width && first + indices.count <= target.rows,
+            """
+            expected a target of \(width) columns and at least \(first + indices.count) rows, \
+            found \(target.columns) columns and \(target.rows) rows
+            """)
         let table = file.address(of: byteRange)
         for (i, index) in indices.enumerated() {
-            precondition(index >= 0 && index < shape[0], "row \(index) of \(shape)")
+            precondition(
+                index >= 0 && index < shape[0],
+                "expected a row in 0..<\(shape[0]), found \(index)")
             guard let strides else {
                 let start = table + index * width * type.byteWidth
                 convert(start, count: width, to: target.row(first + i))
@@ -103,7 +113,9 @@ package struct StoredTensor: Sendable {
     func withBytes<Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        precondition(isRowMajor, "not in row-major order: \(shape), strides \(strides ?? [])")
+        precondition(
+            isRowMajor,
+            "expected row-major order, found the strides \(strides ?? []) of the shape \(shape)")
         try body(
             UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
     }

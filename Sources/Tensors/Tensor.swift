@@ -27,7 +27,9 @@ package struct Tensor: @unchecked Sendable {
     }
 
     package init(_ values: [Float], shape: [Int]) {
-        precondition(values.count == shape.reduce(1, *), "\(values.count) values for \(shape)")
+        precondition(
+            values.count == shape.reduce(1, *),
+            "expected \(shape.reduce(1, *)) values for the shape \(shape), found \(values.count)")
         self.init(shape: shape) { elements in
             for (i, value) in values.enumerated() { elements[i] = value }
         }
@@ -37,13 +39,17 @@ package struct Tensor: @unchecked Sendable {
 
     /// Returns the same numbers with another shape, without a copy.
     package func reshaped(_ newShape: [Int]) -> Tensor {
-        precondition(newShape.reduce(1, *) == count, "\(shape) as \(newShape)")
+        precondition(
+            newShape.reduce(1, *) == count,
+            "expected a shape of \(count) numbers, found \(newShape)")
         return Tensor(shape: newShape, elements: elements, owner: owner)
     }
 
     /// Returns a range of the first dimension, without a copy.
     package func rows(_ range: Range<Int>) -> Tensor {
-        precondition(range.lowerBound >= 0 && range.upperBound <= shape[0], "\(range) of \(shape)")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= shape[0],
+            "expected rows within 0..<\(shape[0]), found \(range)")
         let stride = count / shape[0]
         return Tensor(
             shape: [range.count] + shape.dropFirst(),
@@ -52,7 +58,7 @@ package struct Tensor: @unchecked Sendable {
 
     /// Returns the transpose of a matrix.
     package func transposed() -> Tensor {
-        precondition(shape.count == 2, "only a matrix can be transposed, found \(shape)")
+        precondition(shape.count == 2, "expected a matrix, found the shape \(shape)")
         let (rows, columns) = (shape[0], shape[1])
         return Tensor(shape: [columns, rows]) { target in
             for row in 0..<rows {
@@ -66,7 +72,8 @@ package struct Tensor: @unchecked Sendable {
     /// Concatenates tensors along the first dimension.
     package static func stacked(_ parts: [Tensor]) -> Tensor {
         precondition(
-            Set(parts.map { $0.shape.dropFirst() }).count == 1, "\(parts.map(\.shape)) stacked")
+            Set(parts.map { $0.shape.dropFirst() }).count == 1,
+            "expected shapes that differ only in the first dimension, found \(parts.map(\.shape))")
         let rows = parts.reduce(0) { $0 + $1.shape[0] }
         return Tensor(shape: [rows] + parts[0].shape.dropFirst()) { target in
             var next = target
@@ -80,7 +87,12 @@ package struct Tensor: @unchecked Sendable {
     /// Returns a convolution's weights [out, in, height, width] as `FeatureMap` needs them:
     /// [out, height * width * in], each output scaled by `factors[out]`.
     package func convolutionRows(scaledBy factors: [Float]) -> Tensor {
-        precondition(shape.count == 4 && factors.count == shape[0], "\(shape), \(factors.count)")
+        precondition(
+            shape.count == 4 && factors.count == shape[0],
+            """
+            expected the shape [out, in, height, width] and a factor for each output, found \
+            \(shape) and \(factors.count) factors
+            """)
         let (outputs, inputs, area) = (shape[0], shape[1], shape[2] * shape[3])
         return Tensor(shape: [outputs, area * inputs]) { target in
             for output in 0..<outputs {

@@ -1,11 +1,11 @@
 package import Files
 
 extension OutputFile {
-    /// Appends the numbers of a tensor in a format, rounded to nearest even.
+    /// Appends the numbers of a tensor in a number format, rounded to nearest, ties to even.
     ///
     /// - Parameters:
-    ///   - tensor: The tensor.
-    ///   - type: The format.
+    ///   - tensor: The tensor to write.
+    ///   - type: The number format in the file.
     /// - Returns: The first number that is too large for the format, at which writing stops; nil if
     ///   there is none.
     /// - Throws: `FileError` if the file cannot be written.
@@ -34,7 +34,7 @@ extension OutputFile {
 }
 
 extension StoredType {
-    /// Returns the bits of a number in this format, rounded to nearest even.
+    /// Returns the bits of a number in this format, rounded to nearest, ties to even.
     package func bits(of number: Float) -> UInt32 {
         let bits = number.bitPattern
         switch self {

@@ -24,7 +24,7 @@ package struct MappedVectors: Sendable {
         var values: [Float] = []
         values.reserveCapacity(rows.count * dimension)
         for row in rows {
-            precondition(row >= 0 && row < count, "row \(row) of \(count)")
+            precondition(row >= 0 && row < count, "expected a row in 0..<\(count), found \(row)")
             values += UnsafeBufferPointer(start: start + row * dimension, count: dimension)
         }
         return values
@@ -32,13 +32,13 @@ package struct MappedVectors: Sendable {
 
     /// Returns the SHA-256 of the bytes of a row: 32 bytes.
     package func sha256(ofRow row: Int) -> [UInt8] {
-        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        precondition(row >= 0 && row < count, "expected a row in 0..<\(count), found \(row)")
         return file.sha256(of: (4 * dimension * row)..<(4 * dimension * (row + 1)))
     }
 
     /// Returns the dot product of a row with a vector, bit-identical to that of `nearest`.
     package func dotProduct(ofRow row: Int, with vector: [Float]) -> Float {
-        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        precondition(row >= 0 && row < count, "expected a row in 0..<\(count), found \(row)")
         var product: Float = 0
         Kernels.current.dot_rows(
             vector, start + row * dimension, dimension, 1, dimension, &product)
@@ -94,7 +94,7 @@ private struct VectorRows: @unchecked Sendable {
     ///   - wanted: The number of rows to find.
     ///   - vector: A vector of `dimension` numbers.
     ///   - threshold: The least dot product of a result.
-    ///   - ceiling: A product above which products count as equal to it when ties are determined.
+    ///   - ceiling: The product from which on all rows count as tied with each other.
     ///   - quantized: The quantised first rows, which make the search faster. The result is the
     ///     same without them.
     ///   - pool: The pool whose threads compute the products.
@@ -104,7 +104,9 @@ private struct VectorRows: @unchecked Sendable {
         _ wanted: Int, to vector: [Float], atLeast threshold: Float, ceiling: Float = .infinity,
         quantized: QuantizedVectors? = nil, on pool: WorkspacePool
     ) -> [(row: Int, product: Float)] {
-        precondition(vector.count == dimension, "\(vector.count) numbers of \(dimension)")
+        precondition(
+            vector.count == dimension,
+            "expected a vector of \(dimension) numbers, found \(vector.count)")
         if let quantized, wanted < count / 16,
             let found = nearest(
                 wanted, to: vector, atLeast: threshold, ceiling: ceiling, by: quantized, on: pool)

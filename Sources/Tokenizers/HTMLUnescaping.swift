@@ -42,7 +42,8 @@ private struct HTMLReference {
         self.end = end
     }
 
-    /// Returns the reference of the longest prefix of `name` that is the name of an entity.
+    /// Replaces the longest prefix of `name` that is the name of an entity; if there is none, the
+    /// text stays as it is.
     private static func named(_ name: ArraySlice<Unicode.Scalar>) -> HTMLReference {
         for length in stride(from: name.count, through: 2, by: -1) {
             let entity = Vocabulary.htmlEntity(named: name.prefix(length))

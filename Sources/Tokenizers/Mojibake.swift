@@ -94,7 +94,8 @@ private func withPartsDecoded(
     return result
 }
 
-/// Returns how many characters at the beginning look like UTF-8 sequences of two to four bytes.
+/// Returns the number of characters at the beginning that look like UTF-8 sequences of two to four
+/// bytes.
 private func lengthOfUTF8(_ clues: ArraySlice<MojibakeClues>) -> Int {
     var position = clues.startIndex
     while position < clues.endIndex {

@@ -23,7 +23,7 @@ func isMojibake(_ text: [Unicode.Scalar]) -> Bool {
     return false
 }
 
-/// A character, and the character sets of the mojibake rules to which it belongs.
+/// A character with the character sets that contain it, of those that the mojibake rules use.
 struct MojibakeClues {
     /// The character sets that the code uses by name; raw values are their numbers in the table.
     enum Set: UInt8 {

@@ -84,7 +84,7 @@ private func isCased(_ scalar: Unicode.Scalar) -> Bool {
 }
 
 extension Unicode.Scalar {
-    /// Unicode's property White_Space, which `\s` matches.
+    /// True if the scalar has Unicode's property White_Space, which `\s` matches.
     var isSpace: Bool {
         value < 0x1680
             ? self == " " || ("\t"..."\r").contains(self) || self == "\u{85}" || self == "\u{A0}"

@@ -1,7 +1,8 @@
 /// Repairs a text as `ftfy.fix_text` does with its defaults.
 ///
-/// Each line is repaired until nothing changes: HTML entities, mojibake, ligatures, full-width and
-/// half-width forms, curly quotes, line breaks, terminal escapes, control characters, and NFC.
+/// Each line is repaired until nothing changes or its `RepairEffort` is spent: HTML entities,
+/// mojibake, ligatures, full-width and half-width forms, curly quotes, line breaks, terminal
+/// escapes, control characters, and NFC.
 ///
 /// Source: the behaviour of ftfy 6.3.
 func repaired(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
@@ -179,7 +180,7 @@ private let halfWidthConsonants: [UInt32] = [
     0x110D, 0x110E, 0x110F, 0x1110, 0x1111, 0x1112,
 ]
 
-/// Replaces every kind of line break by a line feed.
+/// Replaces CR, CR LF, U+0085, U+2028 and U+2029 by line feeds.
 private func withPlainBreaks(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     let isBroken = text.contains {
         $0 == "\r" || $0 == "\u{85}" || $0 == "\u{2028}" || $0 == "\u{2029}"

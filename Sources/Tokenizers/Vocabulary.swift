@@ -2,9 +2,9 @@ internal import CVocabulary
 
 /// The compiled-in tables of CLIP's merges and HTML's entities.
 enum Vocabulary {
-    /// Returns the id of the token that two tokens merge into, nil if they do not merge.
+    /// Returns the id of the token that two tokens merge into; nil if they do not merge.
     ///
-    /// A lower id means a lower rank, so ids order merges.
+    /// Ids ascend with the merge rank, so the merge with the lowest id comes first.
     static func merge(_ left: Int, _ right: Int) -> Int? {
         guard let left = UInt16(exactly: left), let right = UInt16(exactly: right) else {
             return nil

@@ -42,8 +42,8 @@ clip_http_response *CLIP_NULLABLE clip_http_begin(const char *url, int head, con
                                                   const char *CLIP_NULLABLE authority_folder);
 
 // Waits up to 0.2 seconds for the next bytes of the body, and stores at most `capacity` of them in
-// `buffer` and their number in *count. The status and headers are known once the result is not
-// CLIP_HTTP_WAITING.
+// `buffer` and their number in *count. The status and headers are known once the result is
+// CLIP_HTTP_OK or CLIP_HTTP_END.
 clip_http_result clip_http_read(clip_http_response *response, uint8_t *buffer, size_t capacity,
                                 size_t *count);
 

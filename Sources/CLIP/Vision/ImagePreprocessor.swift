@@ -8,8 +8,8 @@ internal import Tensors
 /// let pixels = preprocessor(try RGBImage(contentsOfFile: "bike.jpg"))  // [3, 224, 224]
 /// ```
 ///
-/// The pixels equal those of Pillow and torchvision to the bit. As in Pillow, an image is resized
-/// and cropped in its own mode (palette, CMYK, with alpha) and then converted to RGB.
+/// The pixels equal those of Pillow and torchvision to the bit. By OpenAI's rules, an image is
+/// resized and cropped in its own mode (palette, CMYK, with alpha) and then converted to RGB.
 ///
 /// Source: `_transform` in `clip.py` of openai/CLIP.
 public struct ImagePreprocessor: Sendable, Hashable {

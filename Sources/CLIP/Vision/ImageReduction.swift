@@ -34,7 +34,7 @@ extension RGBImage {
     /// Calls a function that decodes images, and keeps the memory for them reserved until it
     /// returns.
     ///
-    /// The function must not use the images after it returns.
+    /// The images must not be used after the function returns.
     package static func whileHoldingMemory<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -17,8 +17,8 @@ public struct RGBImage: Sendable, Equatable {
     public var width: Int { decoded.width }
     /// The height in pixels, at least 1.
     public var height: Int { decoded.height }
-    /// The samples in the mode of the file (such as palette, grey or CMYK), in which the image is
-    /// resized.
+    /// The samples in the mode of the file (such as palette, grey or CMYK), in which an image is
+    /// resized by OpenAI's rules.
     let decoded: DecodedImage
 
     /// The `3 * width * height` bytes of interleaved red, green and blue, row by row from the top.
@@ -30,9 +30,10 @@ public struct RGBImage: Sendable, Equatable {
         return pixels
     }
 
-    /// The alpha of each pixel, `width * height` bytes; nil if the image has no alpha channel.
+    /// The alpha of each pixel, `width * height` bytes; nil if the image has no transparency.
     ///
-    /// When an image is resized, pixels are weighted by their alpha; the result is opaque.
+    /// By OpenAI's rules, `ImagePreprocessor` weights pixels by alpha when it resizes an image.
+    /// Like Pillow, it ignores alpha that comes from a palette or a single transparent colour.
     ///
     /// - Complexity: O(width · height): each access makes a new array.
     public var alpha: [UInt8]? {
@@ -49,7 +50,7 @@ public struct RGBImage: Sendable, Equatable {
 
     /// Calls a function with the alpha of each row, from the top, as three equal bytes a pixel.
     ///
-    /// The function is not called if the image has no alpha channel.
+    /// The function is not called if the image has no transparency.
     package func forEachRowOfAlpha(_ body: (_ row: Int, _ alpha: [UInt8]) -> Void) {
         guard decoded.hasAlpha else { return }
         var alpha = [UInt8](repeating: 0, count: 3 * width)
@@ -121,7 +122,7 @@ public struct RGBImage: Sendable, Equatable {
         public var memoryLimit = RGBImage.defaultMemoryLimit
         /// The largest number of scans of a progressive JPEG; a file with more throws an error.
         ///
-        /// Decoding a scan takes as long as decoding a whole image. For images of more than 64
+        /// Decoding a scan takes as long as decoding a whole image. For images of more than 67
         /// million samples the limit is lower, in proportion.
         public var maximumScans = RGBImage.defaultMaximumScans
 
@@ -165,7 +166,8 @@ public struct RGBImage: Sendable, Equatable {
         width: Int, height: Int, pixels: [UInt8], alpha: [UInt8]? = nil
     ) throws(CLIPError) {
         guard width > 0, height > 0 else {
-            throw .unreadableImage(path: "", reason: "it would have \(width) x \(height) pixels")
+            throw .unreadableImage(
+                path: "", reason: "expected at least 1 x 1 pixels, found \(width) x \(height)")
         }
         let (area, overflow) = width.multipliedReportingOverflow(by: height)
         guard !overflow, area <= Int.max / 3, pixels.count == 3 * area else {

@@ -59,7 +59,8 @@ extension RGBImage {
         order: ChannelOrder
     ) throws(CLIPError) {
         guard width > 0, height > 0 else {
-            throw .unreadableImage(path: "", reason: "it would have \(width) x \(height) pixels")
+            throw .unreadableImage(
+                path: "", reason: "expected at least 1 x 1 pixels, found \(width) x \(height)")
         }
         let size = order.bytesPerPixel
         let (used, isTooWide) = width.multipliedReportingOverflow(by: size)

@@ -26,12 +26,13 @@ struct ConfigurationFile: Equatable {
 
     init() {}
 
-    /// Reads either of the two files; nil if the JSON has the form of neither.
+    /// Reads an `open_clip_config.json` or `config.json`; nil if the JSON has the form of neither.
     init?(path: String) throws(CLIPError) {
         try self.init(Self.read(path), path: path)
     }
 
-    /// Reads the bytes of either of the two files; nil if the JSON has the form of neither.
+    /// Reads the bytes of an `open_clip_config.json` or `config.json`; nil if the JSON has the form
+    /// of neither.
     ///
     /// `path` is the name of the file in error messages.
     init?(_ bytes: [UInt8], path: String) throws(CLIPError) {
@@ -164,7 +165,11 @@ struct ConfigurationFile: Equatable {
         }
         let headWidth = try vision.integer("head_width") ?? 64
         guard headWidth > 0, visionWidth > 0, visionWidth < 1 << 20 else {
-            throw Refusal("the image tower's width or head_width is out of range")
+            throw Refusal(
+                """
+                expected an image tower of width 1 to \((1 << 20) - 1) and a positive head_width, \
+                found the width \(visionWidth) and the head_width \(headWidth)
+                """)
         }
         // A ResNet's heads are those of its attention pool, which is 32 times as wide.
         let isResNet = vision["layers"]?.array != nil

@@ -63,7 +63,8 @@ struct Parameters: Sendable {
 
     subscript(name: String) -> Stored {
         guard let found = stored[prefix + name] else {
-            preconditionFailure("the tensor \(prefix + name) is missing after the check")
+            preconditionFailure(
+                "expected the tensor \(prefix + name) in weights that were checked, found none")
         }
         return found
     }

@@ -2,7 +2,7 @@ internal import TensorFiles
 internal import Files
 internal import Tensors
 
-/// A model's weights with their checked shapes and configuration, whose values are not read yet.
+/// A model's opened weights: shapes and configuration are checked, but no values are read yet.
 struct Weights: Sendable {
     let description: WeightsDescription
     let configuration: CLIPConfiguration

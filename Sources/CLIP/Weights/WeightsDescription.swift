@@ -24,9 +24,9 @@ public enum WeightFormat: String, Sendable, Codable {
 /// print(weights.path, weights.format, weights.types, weights.parameterCount)
 /// ```
 public struct WeightsDescription: Sendable, Hashable, Codable {
-    /// The path of the file of weights, or of the index if there are several.
+    /// The path of the file of weights, or of the index if there are several files.
     public let path: String
-    /// The format of the file.
+    /// The format of the file, or of the files that the index names.
     public let format: WeightFormat
     /// The naming of the tensors.
     public let layout: WeightLayout

@@ -25,8 +25,8 @@ int clip_available_cores(void);
 // clip_team_run at once: if the team is busy, a caller runs all parts of its loop itself.
 typedef struct clip_team clip_team;
 
-// Creates a team of `threads` threads, including the caller's, or fewer if the system grants no
-// more. Returns NULL if there is not enough memory.
+// Creates a team of `threads` threads, including the caller's, or fewer if the system cannot start
+// as many. Returns NULL if there is not enough memory.
 clip_team *CLIP_THREADS_NULLABLE clip_team_create(int threads);
 int clip_team_threads(const clip_team *team);
 
