@@ -25,7 +25,7 @@ import Testing
             // The rest is sent only after a first request was cancelled.
             guard request.path == "/cdn/file", request.repetition == 0 else { return }
             answer.cut = 200_000
-            answer.stall = 10
+            answer.stall = 600  // the client hangs up first
         }
         let client = patient(hub)
         let (events, event) = AsyncStream<Int>.makeStream()
@@ -61,7 +61,7 @@ import Testing
             answer.headerCut = 0
             answer.headerDelay = 0
             request.yield(found.path)
-            DispatchSemaphore(value: 0).wait(milliseconds: 10_000)
+            DispatchSemaphore(value: 0).wait(milliseconds: 600_000)
         }
         let client = patient(hub)
         let task = Task { try await client.fetch("me/model") }
