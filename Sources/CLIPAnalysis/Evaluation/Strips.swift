@@ -91,6 +91,7 @@ struct PairProducts: Sendable {
     ///   - products: The dot products of these images with all texts: [rows, count].
     ///   - derivatives: The derivatives of the loss with respect to the logits: [rows, count].
     ///   - scale: The factor of the dot products in the logits.
+    /// - Returns: The gradients of these images, and these rows' part of all others.
     func gradients(
         _ rows: Range<Int>, _ products: [Float], _ derivatives: [Float], scale: Float
     ) -> PairGradients {
