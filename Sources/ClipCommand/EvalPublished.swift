@@ -91,7 +91,7 @@ enum PublishedResults {
         ViT-L-14-336:openai  66.90  89.00  87.70  98.50  37.09  61.62  57.94  81.20
         """,
         """
-        model                             in1k   inv2    c10   c100 f.ir1 f.tr1 c.ir1 c.ir5 c.tr1 c.tr5
+        model                            in1k  inv2  c10   c100  f.ir1 f.tr1 c.ir1 c.ir5 c.tr1 c.tr5
         ViT-B-32:laion400m_e32           62.93 55.06 90.74 70.29 61.70 78.80 35.33 60.89 52.58 76.72
         ViT-B-32:laion2b_e16             65.65 57.39 94.03 75.44 66.38 84.40 39.13 64.67 56.24 79.56
         ViT-B-32:laion2b_s34b_b79k       66.56 58.14 93.58 75.55 66.78 84.10 39.34 65.43 56.32 79.84

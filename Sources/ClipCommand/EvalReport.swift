@@ -60,6 +60,7 @@ final class EvalReport {
     /// - Parameters:
     ///   - scorer: The classes and the scale of the logits; nil for retrieval.
     ///   - model: The description of the model.
+    /// - Returns: The heatmap, with a thumbnail of each image.
     func heatmap(_ scorer: EvalScorer?, model: String) -> Heatmap? {
         guard let scorer else {
             let chosen = captioned.elements

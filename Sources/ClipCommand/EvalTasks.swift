@@ -110,6 +110,8 @@ struct EvalTask {
     /// The vectors of all images and captions are in memory.
     ///
     /// - Parameter recallAt: The numbers of results in which the match must be.
+    /// - Returns: The recall of images and of texts for each number.
+    /// - Throws: `Failure` if there are no captions, or too many vectors for memory; `CLIPError`.
     func retrieval(recallAt: [Int]) throws -> EvalResult {
         let dimension = model.configuration.embeddingDimension
         var images: [Float] = []

@@ -95,9 +95,10 @@ struct EvalPage {
         func bars(_ classes: ArraySlice<Int>) -> String {
             let items = classes.map { label in
                 let value = values[label]
+                let width = fixed(100 * value.share, 2)
                 return """
                     <li><span class="name">\(escaped(classNames[label]))</span>\
-                    <span class="track"><i style="width:\(fixed(100 * value.share, 2))%"></i></span>\
+                    <span class="track"><i style="width:\(width)%"></i></span>\
                     <b>\(fixed(100 * value.share, 1)) %</b><small>\(value.remark)</small></li>
                     """
             }
