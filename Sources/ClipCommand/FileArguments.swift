@@ -153,6 +153,15 @@ extension Convert: FileArguments {
     }
 }
 
+extension Merge: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the first model", first), FileArgument("the second model", second),
+            FileArgument("--output", output),
+        ]
+    }
+}
+
 extension Info: FileArguments {
     var fileArguments: [FileArgument] { [FileArgument("the model", name)] }
 }

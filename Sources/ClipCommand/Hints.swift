@@ -39,6 +39,7 @@ enum Hints {
             (most weights of open_clip), or put the configuration beside the weights
             """
         case .contradictoryActivation: "omit --activation"
+        case .invalidAlpha: "give --alpha a number from 0 to 1"
         case .unrepresentableNumber: "give --dtype bf16 or f32"
         case .damagedWeights: "download or copy the file again"
         default: error.exceededLimit.map(hint)
