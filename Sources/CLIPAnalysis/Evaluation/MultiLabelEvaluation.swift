@@ -1,0 +1,79 @@
+internal import Tensors
+
+/// The quality of classification with any number of labels for each image: average precisions.
+///
+/// ```swift
+/// var evaluation = MultiLabelEvaluation(classCount: 3)
+/// try evaluation.add(logits: [24.1, 20.3, 19.8], labels: [true, false, true])
+/// try evaluation.add(logits: [21.7, 22.4, 18.9], labels: [false, true, false])
+/// let result = evaluation.result()
+/// print(result.meanAveragePrecision, result.interval)
+/// ```
+///
+/// An average precision ranks all images, so their logits and labels are stored: five bytes for
+/// each image and class. The metrics are those of CLIP_benchmark. Of images with equal logits, the
+/// one that was added first is ranked first.
+public struct MultiLabelEvaluation: Sendable {
+    /// The number of classes.
+    public let classCount: Int
+    /// The number of images.
+    public private(set) var count = 0
+    /// [count, classCount], row-major.
+    private var logits: [Float] = []
+    private var labels: [Bool] = []
+
+    /// Makes an evaluation without images.
+    ///
+    /// - Parameter classCount: The number of classes; a negative number counts as 0.
+    public init(classCount: Int) { self.classCount = max(0, classCount) }
+
+    /// Adds an image.
+    ///
+    /// - Parameters:
+    ///   - logits: One number for each class: for zero-shot classification, 100 times the cosine
+    ///     of the image and the class.
+    ///   - labels: One element for each class: true if the image belongs to it.
+    /// - Throws: `AnalysisError.wrongClassCount` if there is not one logit and one label for each
+    ///   class, and `.notFinite` if a logit is NaN or infinite. The image is not counted then.
+    public mutating func add(logits: [Float], labels: [Bool]) throws(AnalysisError) {
+        guard logits.count == classCount else {
+            throw .wrongClassCount(of: "logits", expected: classCount, found: logits.count)
+        }
+        guard labels.count == classCount else {
+            throw .wrongClassCount(of: "labels", expected: classCount, found: labels.count)
+        }
+        try AnalysisError.check(finite: logits, of: "logits")
+        self.logits += logits
+        self.labels += labels
+        count += 1
+    }
+
+    /// The average precisions of all images.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The number of images.
+        public let count: Int
+        /// The average precision of each class, 0...1; 0 for a class without images.
+        ///
+        /// It is the mean, over the images of the class, of the precision among the images that
+        /// have at least the same rank.
+        public let averagePrecisions: [Double]
+        /// The interval of `meanAveragePrecision`; 0...1 if that is NaN.
+        ///
+        /// Its standard error is that of 100 bootstrap samples of the images, drawn with a fixed
+        /// seed.
+        public let interval: ConfidenceInterval
+
+        /// The mean of the average precisions of all classes, those without images included; NaN
+        /// if there are no images or no classes.
+        public var meanAveragePrecision: Double {
+            guard count > 0 else { return .nan }
+            return averagePrecisions.reduce(0, +) / Double(averagePrecisions.count)
+        }
+    }
+
+    /// Computes the average precisions of the images that were added.
+    ///
+    /// - Returns: The average precisions and the interval of their mean.
+    /// - Complexity: O(classCount · count · (log count + 100)), on all cores.
+    public func result() -> Result { fatalError() }
+}
