@@ -40,7 +40,7 @@ let package = Package(
             name: "CPages",
             exclude: [
                 "page.html", "page.css", "map.html", "map.css", "map.js", "heatmap.css",
-                "table.css",
+                "table.css", "eval.css",
             ]),
         // The commit that is built, which changes with every build: a target of its own.
         .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),

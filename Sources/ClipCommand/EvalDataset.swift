@@ -89,6 +89,11 @@ struct DatasetChoice: Equatable {
         return names[..<2].joined(separator: "/")
     }
 
+    /// The name in records: that of the folder or file for a path, else the name as given.
+    func recordedName(_ dataset: EvaluationDataset) -> String {
+        place == .path(name) ? dataset.name : name
+    }
+
     /// Opens the data set; one of the hub is downloaded first if it is not in the cache.
     ///
     /// - Parameters:
@@ -100,7 +105,8 @@ struct DatasetChoice: Equatable {
         _ options: EvaluationDataset.Options, _ common: CommonOptions
     ) throws -> EvaluationDataset {
         switch place {
-        case .path(let path): return try EvaluationDataset(path: path, options: options)
+        case .path(let path):
+            return try EvaluationDataset(FilePath(argument: path), options: options)
         case .hub(let name):
             let path =
                 try ModelHub().findDataset(name, split: options.split)

@@ -47,6 +47,9 @@ struct PretrainedName: Equatable {
         }
     }
 
+    /// The name of the weights in the registry; nil if it does not have them.
+    var registered: String? { HubModel.named("\(model):\(pretrained)")?.name }
+
     /// Returns the model to load for `--model` and `--pretrained`, which may be those of
     /// CLIP_benchmark.
     ///
@@ -124,7 +127,8 @@ struct EvalRecord {
             all.append(
                 (
                     "published",
-                    .object(metrics.map { ($0.key, published[$0.key].map { .number($0) } ?? .null) })
+                    .object(
+                        metrics.map { ($0.key, published[$0.key].map { .number($0) } ?? .null) })
                 ))
         }
         return .object(all)
@@ -170,7 +174,7 @@ extension EvalRecord {
             line +=
                 "   "
                 + (metric.value.isNaN
-                    ? "" : "\(Self.share(interval.lower)) to \(Self.share(interval.upper))").left(14)
+                ? "" : "\(Self.share(interval.lower)) to \(Self.share(interval.upper))").left(14)
             if let published {
                 line += "  " + (published[metric.key].map(Self.percent) ?? "unknown").right(9)
             }

@@ -82,6 +82,18 @@ extension Score: FileArguments {
     }
 }
 
+extension Eval: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the data set", source, dataset),
+            FileArgument("--dataset_root", datasetRoot), FileArgument("--classes", classes),
+            FileArgument("--output", output), FileArgument("--predictions", predictions),
+            FileArgument("--report", report), FileArgument("--errors", errors),
+            FileArgument("--model", modelOptions.model),
+        ]
+    }
+}
+
 extension Index: FileArguments {
     var fileArguments: [FileArgument] {
         [

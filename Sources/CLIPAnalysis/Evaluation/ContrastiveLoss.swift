@@ -61,6 +61,92 @@ public struct ContrastiveLoss: Analysis {
     public func run(
         on pairs: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
-        fatalError()
+        try check(option: "logitScale", logitScale)
+        let products = try PairProducts(pairs)
+        let (count, dimension) = (products.count, products.dimension)
+        let scale = Double(logitScale)
+        let pool = WorkspacePool(threads: availableCores())
+
+        // The cross-entropies of rows and columns come first: their gradients need the sums of
+        // complete columns.
+        var rowNorms: [Double] = []
+        var columns = [ExponentialSum](repeating: ExponentialSum(), count: count)
+        var own = 0.0
+        try forEachStrip(
+            rows: count, columns: count, on: pool, progress: { progress($0 / 2) },
+            { rows -> (rows: [ExponentialSum], columns: [ExponentialSum], own: Double) in
+                let dots = products.products(rows)
+                var rowSums = [ExponentialSum](repeating: ExponentialSum(), count: rows.count)
+                var columnSums = [ExponentialSum](repeating: ExponentialSum(), count: count)
+                for place in 0..<rows.count {
+                    for column in 0..<count {
+                        let logit = scale * Double(dots[place * count + column])
+                        rowSums[place].add(logit)
+                        columnSums[column].add(logit)
+                    }
+                }
+                let own = rows.enumerated().reduce(0.0) { sum, pair in
+                    sum + scale * Double(dots[pair.offset * count + pair.element])
+                }
+                return (rowSums, columnSums, own)
+            },
+            merge: { _, part in
+                rowNorms += part.rows.map(\.logarithm)
+                for column in 0..<count { columns[column].add(part.columns[column]) }
+                own += part.own
+            })
+        let columnNorms = columns.map(\.logarithm)
+        let norms = rowNorms.reduce(0, +) + columnNorms.reduce(0, +)
+
+        var gradients = PairGradients()
+        let rowLogarithms = rowNorms
+        try forEachStrip(
+            rows: count, columns: count, on: pool, progress: { progress((1 + $0) / 2) },
+            { rows -> PairGradients in
+                let dots = products.products(rows)
+                var derivatives = dots
+                for (place, row) in rows.enumerated() {
+                    for column in 0..<count {
+                        let logit = scale * Double(dots[place * count + column])
+                        let sum =
+                            (logit - rowLogarithms[row]).exponential
+                            + (logit - columnNorms[column]).exponential
+                            - (column == row ? 2 : 0)
+                        derivatives[place * count + column] = Float(sum / Double(2 * count))
+                    }
+                }
+                return products.gradients(rows, dots, derivatives, scale: logitScale)
+            }, merge: { gradients.add($1) })
+        return Result(
+            loss: (norms - 2 * own) / Double(2 * count),
+            imageGradients: Embeddings(rows: gradients.images, dimension: dimension),
+            textGradients: Embeddings(rows: gradients.texts.map(Float.init), dimension: dimension),
+            logitScaleGradient: gradients.scale)
+    }
+}
+
+/// The logarithm of a sum of exponentials, to which numbers are added without overflow.
+private struct ExponentialSum: Sendable {
+    private var largest = -Double.infinity
+    /// The sum of exp(number - largest).
+    private var sum = 0.0
+
+    var logarithm: Double { largest + sum.logarithm }
+
+    mutating func add(_ number: Double) {
+        if number > largest {
+            sum = sum * (largest - number).exponential + 1
+            largest = number
+        } else {
+            sum += (number - largest).exponential
+        }
+    }
+
+    /// Adds the numbers of another sum, which has at least one.
+    mutating func add(_ other: ExponentialSum) {
+        let joint = max(largest, other.largest)
+        sum =
+            sum * (largest - joint).exponential + other.sum * (other.largest - joint).exponential
+        largest = joint
     }
 }

@@ -57,7 +57,7 @@ public struct MultiLabelEvaluation: Sendable {
         /// It is the mean, over the images of the class, of the precision among the images that
         /// have at least the same rank.
         public let averagePrecisions: [Double]
-        /// The interval of `meanAveragePrecision`; 0...1 if that is NaN.
+        /// The interval of `meanAveragePrecision`; 0...1 if that is NaN or there is one image.
         ///
         /// Its standard error is that of 100 bootstrap samples of the images, drawn with a fixed
         /// seed.
@@ -75,5 +75,75 @@ public struct MultiLabelEvaluation: Sendable {
     ///
     /// - Returns: The average precisions and the interval of their mean.
     /// - Complexity: O(classCount · count · (log count + 100)), on all cores.
-    public func result() -> Result { fatalError() }
+    public func result() -> Result {
+        let samples = bootstrapSamples()
+        let pool = WorkspacePool(threads: availableCores())
+        let classes = pool.map(classCount) { label in
+            let ranking = Ranking(
+                logits: stride(from: label, to: logits.count, by: classCount).map { logits[$0] },
+                labels: stride(from: label, to: labels.count, by: classCount).map { labels[$0] })
+            return (
+                whole: ranking.averagePrecision { _ in 1 },
+                samples: samples.map { sample in ranking.averagePrecision { Int(sample[$0]) } }
+            )
+        }
+        let precisions = classes.map(\.whole)
+        let means = samples.indices.map { sample in
+            classes.reduce(0) { $0 + $1.samples[sample] } / Double(classCount)
+        }
+        let mean = means.reduce(0, +) / Double(means.count)
+        let squares = means.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        return Result(
+            count: count, averagePrecisions: precisions,
+            interval: .normal(
+                mean: precisions.reduce(0, +) / Double(classCount),
+                standardError: (squares / Double(means.count - 1)).squareRoot()))
+    }
+
+    /// Draws 100 samples of the images with replacement.
+    ///
+    /// - Returns: How often each sample has each image; no samples if there are not two images.
+    private func bootstrapSamples() -> [[UInt16]] {
+        guard count > 1 else { return [] }
+        var random = SplitMix64(state: 0)
+        return (0..<100).map { _ in
+            var sample = [UInt16](repeating: 0, count: count)
+            for _ in 0..<count { sample[Int(random.next() % UInt64(count))] += 1 }
+            return sample
+        }
+    }
+}
+
+/// The images in the order of the logits of one class.
+private struct Ranking {
+    private var images: [Int]
+    /// True for each place of the ranking whose image belongs to the class.
+    private var isOwn: [Bool]
+
+    init(logits: [Float], labels: [Bool]) {
+        images = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+        isOwn = images.map { labels[$0] }
+    }
+
+    /// Returns the mean of the precisions at the images of the class.
+    ///
+    /// - Parameter frequency: A function that returns how often an image counts; its copies have
+    ///   consecutive ranks.
+    /// - Returns: The average precision, 0...1; 0 if the class has no image.
+    func averagePrecision(_ frequency: (_ image: Int) -> Int) -> Double {
+        var (own, all, sum) = (0, 0, 0.0)
+        for (place, image) in images.enumerated() {
+            let copies = frequency(image)
+            guard isOwn[place] else {
+                all += copies
+                continue
+            }
+            for _ in 0..<copies {
+                own += 1
+                all += 1
+                sum += Double(own) / Double(all)
+            }
+        }
+        return sum / Double(max(1, own))
+    }
 }

@@ -104,6 +104,107 @@ public struct RetrievalMetrics: Analysis {
     public func run(
         on input: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
-        fatalError()
+        let (images, texts, owners) = (input.images, input.texts, input.imageOfText)
+        guard images.dimension == texts.dimension else {
+            throw .wrongDimension(expected: images.dimension, found: texts.dimension)
+        }
+        guard owners.count == texts.count else {
+            throw .wrongCount(
+                of: "elements of imageOfText", expected: texts.count, found: owners.count)
+        }
+        if let wrong = owners.first(where: { !(0..<images.count).contains($0) }) {
+            throw .indexOutOfRange(of: "image", found: wrong, count: images.count)
+        }
+        try AnalysisError.check(finite: images.values, of: "images")
+        try AnalysisError.check(finite: texts.values, of: "texts")
+        let cosines = Cosines(images: images, texts: texts, owners: owners)
+        let pool = WorkspacePool(threads: availableCores())
+
+        // The best captions come first. The ranks of texts need them, so all cosines, which may
+        // not fit in memory, are computed twice.
+        var imageRanks: [Int] = []
+        var best = [Caption](repeating: Caption(), count: images.count)
+        try forEachStrip(
+            rows: texts.count, columns: images.count, on: pool, progress: { progress($0 / 2) },
+            { cosines.ranksOfOwnImages($0) },
+            merge: { rows, found in
+                for (text, image) in zip(rows, found) {
+                    imageRanks.append(image.rank)
+                    // The first of equally good captions is the best.
+                    if image.cosine > best[owners[text]].cosine {
+                        best[owners[text]] = Caption(text: text, cosine: image.cosine)
+                    }
+                }
+            })
+        let captions = best
+        var textRanks = [Int](repeating: 0, count: images.count)
+        try forEachStrip(
+            rows: texts.count, columns: images.count, on: pool,
+            progress: { progress((1 + $0) / 2) },
+            { cosines.textsBefore(captions, $0) },
+            merge: { _, counts in
+                for image in textRanks.indices { textRanks[image] += Int(counts[image]) }
+            })
+        return Result(
+            imageRanks: imageRanks,
+            textRanks: zip(textRanks, captions).map { $1.text == nil ? nil : $0 })
+    }
+}
+
+/// The best caption of an image.
+private struct Caption: Sendable {
+    /// The row of the text; nil if the image has no caption.
+    var text: Int?
+    var cosine = -Float.infinity
+}
+
+/// The cosines of texts and images.
+private struct Cosines: Sendable {
+    let images: PackedVectors
+    let imageCount: Int
+    let texts: Embeddings
+    let owners: [Int]
+
+    init(images: Embeddings, texts: Embeddings, owners: [Int]) {
+        self.images = PackedVectors(images.normalized().values, dimension: images.dimension)
+        (imageCount, self.texts, self.owners) = (images.count, texts, owners)
+    }
+
+    /// Returns the cosines of some texts with all images: [rows, images], row-major.
+    private func cosines(_ rows: Range<Int>) -> [Float] {
+        let some = Embeddings(rows: texts.values(ofRows: rows), dimension: texts.dimension)
+        return images.dotProducts(with: some.normalized().values)
+    }
+
+    /// Returns the rank of each text's own image, and the cosine with it.
+    func ranksOfOwnImages(_ rows: Range<Int>) -> [(rank: Int, cosine: Float)] {
+        let all = cosines(rows)
+        return rows.enumerated().map { place, text in
+            let (start, owner) = (place * imageCount, owners[text])
+            let own = all[start + owner]
+            // Of equal cosines, the one with the lower index is ranked first.
+            let before = all[start..<(start + owner)].count { $0 >= own }
+            let after = all[(start + owner)..<(start + imageCount)].count { $0 > own }
+            return (before + after, own)
+        }
+    }
+
+    /// Returns, for each image, the number of the given texts that are ranked before its best
+    /// caption.
+    func textsBefore(_ captions: [Caption], _ rows: Range<Int>) -> [Int32] {
+        let all = cosines(rows)
+        let best = captions.map { $0.text == nil ? .infinity : $0.cosine }
+        let bestRows = captions.map { Int32($0.text ?? 0) }
+        var counts = [Int32](repeating: 0, count: imageCount)
+        for (place, text) in rows.enumerated() {
+            let start = place * imageCount
+            for image in 0..<imageCount {
+                let cosine = all[start + image]
+                let isBefore =
+                    cosine > best[image] || (cosine == best[image] && text < bestRows[image])
+                counts[image] &+= isBefore ? 1 : 0
+            }
+        }
+        return counts
     }
 }

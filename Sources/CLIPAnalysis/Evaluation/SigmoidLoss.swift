@@ -68,6 +68,42 @@ public struct SigmoidLoss: Analysis {
     public func run(
         on pairs: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
-        fatalError()
+        try check(option: "logitScale", logitScale)
+        try check(option: "logitBias", logitBias)
+        let products = try PairProducts(pairs)
+        let count = products.count
+        let (scale, bias) = (Double(logitScale), Double(logitBias))
+        var loss = 0.0
+        var gradients = PairGradients()
+        try forEachStrip(
+            rows: count, columns: count, on: WorkspacePool(threads: availableCores()),
+            progress: progress
+        ) { rows -> (loss: Double, gradients: PairGradients) in
+            let dots = products.products(rows)
+            var sum = 0.0
+            var derivatives = dots
+            for (place, row) in rows.enumerated() {
+                for column in 0..<count {
+                    let index = place * count + column
+                    let sign: Double = column == row ? 1 : -1
+                    let logit = sign * (scale * Double(dots[index]) + bias)
+                    // log(1 + exp(-logit)) and its derivative, without overflow.
+                    let small = (-abs(logit)).exponential
+                    sum += max(0, -logit) + (1 + small).logarithm
+                    let miss = (logit < 0 ? 1 : small) / (1 + small)
+                    derivatives[index] = Float(-sign * miss / Double(count))
+                }
+            }
+            return (sum, products.gradients(rows, dots, derivatives, scale: logitScale))
+        } merge: { _, part in
+            loss += part.loss
+            gradients.add(part.gradients)
+        }
+        let dimension = products.dimension
+        return Result(
+            loss: loss / Double(count),
+            imageGradients: Embeddings(rows: gradients.images, dimension: dimension),
+            textGradients: Embeddings(rows: gradients.texts.map(Float.init), dimension: dimension),
+            logitScaleGradient: gradients.scale, logitBiasGradient: gradients.bias)
     }
 }

@@ -1,6 +1,4 @@
 package import Files
-internal import CLIP
-internal import Tensors
 
 /// Labelled or captioned images on disk, with which a model is evaluated.
 ///
@@ -61,7 +59,7 @@ public struct EvaluationDataset: Sendable {
 
     /// An image and its target.
     public struct Item: Sendable {
-        /// The image.
+        /// The image, which need not be readable.
         public let sample: Sample
         /// The label or the captions of the image.
         public let target: Target
@@ -92,7 +90,7 @@ public struct EvaluationDataset: Sendable {
         /// columns.
         public var kind: Kind?
 
-        /// Creates options.
+        /// Creates options, by default those of the test split as it is on disk.
         ///
         /// - Parameters:
         ///   - split: The name of the split.
@@ -128,11 +126,60 @@ public struct EvaluationDataset: Sendable {
     /// The number of items; nil if archives would have to be read.
     ///
     /// - Complexity: Lists the folders or reads the table at each access.
-    public var count: Int? { fatalError() }
-
-    enum Layout: Sendable {
-        case unknown
+    public var count: Int? {
+        if case .archives = layout { return nil }
+        var items = items()
+        var count = 0
+        while items.next() != nil { count += 1 }
+        return count
     }
 
-    package init(_ path: FilePath, options: Options) throws(DatasetError) { fatalError() }
+    /// Opens a data set whose path need not be UTF-8.
+    package init(_ path: FilePath, options: Options = Options()) throws(DatasetError) {
+        let found = try DatasetFinder(path: path, options: options).find()
+        let descriptions = DatasetDescriptions(
+            dataset: path, folders: found.folders, options: options)
+        name = Self.name(of: path)
+        var kind = try descriptions.kind()
+        var names: [String] = []
+        switch found.place {
+        case .archives(let archives):
+            kind = kind ?? archives.kind()
+            if kind != .retrieval { names = try descriptions.requiredClassNames() }
+            layout = .archives(archives)
+        case .classFolders(let folder, let folders):
+            kind = kind ?? .classification
+            if let kind, kind != .classification {
+                throw .unsupportedKind(path: folder.description, kind: kind)
+            }
+            let classes = try DatasetFinder.classes(in: folder, folders, descriptions)
+            names = classes.names
+            layout = .classFolders(classes.folders)
+        case .table:
+            let table = try DatasetTable(path, kind: kind)
+            kind = table.kind
+            if kind == .classification {
+                // Without class names, the labels are the names, unless they are integers.
+                if let own = try descriptions.classNames() ?? table.labelNames() {
+                    names = own
+                } else {
+                    names = try descriptions.requiredClassNames()
+                }
+            }
+            layout = .table(table)
+        }
+        self.kind = kind ?? .classification
+        classNames = names
+        templates = self.kind == .retrieval ? nil : try descriptions.templates()
+    }
+
+    /// Returns the last component of a path, or that of the folder that `.` or `..` means.
+    private static func name(of path: FilePath) -> String {
+        let parts = path.bytes.split(separator: UInt8(ascii: "/"))
+        if let last = parts.last, ![ArraySlice(".".utf8), ArraySlice("..".utf8)].contains(last) {
+            return String(decoding: last, as: UTF8.self)
+        }
+        let real = FilePath((try? realPath(path.bytes)) ?? path.bytes)
+        return String(decoding: real.lastComponent, as: UTF8.self)
+    }
 }

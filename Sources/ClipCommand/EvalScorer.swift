@@ -1,0 +1,55 @@
+import CLIP
+import CLIPSearch
+
+/// A function from the embedding of an image to a logit for each class.
+struct EvalScorer {
+    /// The task in CLIP_benchmark's JSON.
+    let task: String
+    /// The beginning of the keys of its metrics in CLIP_benchmark's JSON.
+    let keyPrefix: String
+    /// The description for the report, such as "2 templates".
+    let description: String
+    let classNames: [String]
+    /// The factor that makes cosines of the logits; nil if they are not multiples of cosines.
+    let cosineScale: Float?
+    /// Returns one row of logits for each embedding, which need not be normalised.
+    let logits: (Embeddings) throws -> [[Float]]
+
+    /// The scale of the logits, the same for all models: 100, as in CLIP_benchmark.
+    static let scale: Float = 100
+
+    /// Creates the scorer of zero-shot classification: the cosines with the labels times 100.
+    ///
+    /// - Parameters:
+    ///   - model: The model.
+    ///   - classNames: The names of at least two classes, which may be equal.
+    ///   - templates: The prompt templates, with `{}` in place of the class name.
+    /// - Returns: The scorer.
+    /// - Throws: `CLIPError` if the prompts cannot be encoded.
+    static func zeroShot(
+        _ model: CLIPModel, _ classNames: [String], templates: [String]
+    ) throws -> EvalScorer {
+        let classifier = try PromptOptions.classifier(
+            model, classNames, templates, truncating: true)
+        let vectors = UnitVectors(classifier.labelEmbeddings)
+        let prompt = templates.count == 1 ? "the template \"\(templates[0])\"" : nil
+        return EvalScorer(
+            task: "zeroshot_classification", keyPrefix: "",
+            description: prompt ?? counted(templates.count, "template"), classNames: classNames,
+            cosineScale: scale,
+            logits: { try vectors.cosines(of: $0).map { $0.map { scale * $0 } } })
+    }
+}
+
+/// Returns the indices of the `count` largest logits, largest first; of equal logits, the lower
+/// index comes first.
+func topClasses(_ count: Int, of logits: [Float]) -> [Int] {
+    var best: [Int] = []
+    for index in logits.indices {
+        let place = best.lastIndex { logits[$0] >= logits[index] }.map { $0 + 1 } ?? 0
+        guard place < count else { continue }
+        best.insert(index, at: place)
+        if best.count > count { best.removeLast() }
+    }
+    return best
+}
