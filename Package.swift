@@ -29,8 +29,8 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Images", "Files", "CBundledModel",
-                "CPages", "CVersion",
+                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "TensorFiles", "Images", "Tensors",
+                "Files", "CBundledModel", "CPages", "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // The weights of `tiny`, compiled into the command; the library does without.

@@ -25,6 +25,10 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case notFinite(of: String, index: Int, found: String)
     /// The order of preference names a row that does not exist, or names it twice.
     case invalidPreference(row: Int)
+    /// The label of a vector is not in `0..<classCount`.
+    case invalidLabel(row: Int, label: Int, classCount: Int)
+    /// A vector contains NaN or infinity.
+    case nonFiniteVector(row: Int)
     /// The progress closure returned false.
     case cancelled
 }
@@ -49,6 +53,10 @@ extension AnalysisError: CustomStringConvertible {
             "element \(index) of the \(name) is \(found): expected a finite number"
         case .invalidPreference(let row):
             "invalid preference: row \(row) does not exist or is named twice"
+        case .invalidLabel(let row, let label, let classCount):
+            "invalid label \(label) of vector \(row): expected 0 to \(classCount - 1)"
+        case .nonFiniteVector(let row):
+            "vector \(row) contains NaN or infinity: expected finite numbers"
         case .cancelled: "the analysis was cancelled"
         }
     }

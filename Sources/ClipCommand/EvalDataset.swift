@@ -99,10 +99,11 @@ struct DatasetChoice: Equatable {
     /// - Parameters:
     ///   - options: The split, the classes and the kind of the data set.
     ///   - common: The options that all subcommands share.
+    ///   - command: The subcommand, for messages.
     /// - Returns: The data set.
     /// - Throws: `DatasetError` if it cannot be read, `HubError` if it cannot be downloaded.
     func open(
-        _ options: EvaluationDataset.Options, _ common: CommonOptions
+        _ options: EvaluationDataset.Options, _ common: CommonOptions, for command: String = "eval"
     ) throws -> EvaluationDataset {
         switch place {
         case .path(let path):
@@ -110,16 +111,16 @@ struct DatasetChoice: Equatable {
         case .hub(let name):
             let path =
                 try ModelHub().findDataset(name, split: options.split)
-                ?? Self.fetch(name, options.split, common)
+                ?? Self.fetch(name, options.split, common, for: command)
             return try EvaluationDataset(path: path, options: options)
         }
     }
 
     /// Downloads a data set with a progress bar; after Ctrl-C, a later call resumes the download.
     private static func fetch(
-        _ name: String, _ split: String, _ common: CommonOptions
+        _ name: String, _ split: String, _ common: CommonOptions, for command: String
     ) throws -> String {
-        if !common.quiet { note("clip: eval: downloading the data set \(name)") }
+        if !common.quiet { note("clip: \(command): downloading the data set \(name)") }
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
         return try Interruption.during {
@@ -128,7 +129,7 @@ struct DatasetChoice: Equatable {
                 return true
             }
         } keep: {
-            "eval: the data received is saved; run the command again to resume"
+            "\(command): the data received is saved; run the command again to resume"
         }
     }
 }

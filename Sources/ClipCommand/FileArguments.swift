@@ -57,8 +57,8 @@ extension Encode: FileArguments {
 extension Zeroshot: FileArguments {
     var fileArguments: [FileArgument] {
         [
-            FileArgument("an input", labelFile == nil ? Array(arguments.prefix(1)) : arguments),
-            FileArgument("--labels", labelFile), FileArgument("--model", model.model),
+            FileArgument("an input", inputs), FileArgument("--labels", labelFile),
+            FileArgument("--probe", probe), FileArgument("--model", model.model),
         ] + collection.files
     }
 }
@@ -162,6 +162,25 @@ extension Bench: FileArguments {
 extension Convert: FileArguments {
     var fileArguments: [FileArgument] {
         [FileArgument("the model", input), FileArgument("the output", output)]
+    }
+}
+
+extension Merge: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the first model", first), FileArgument("the second model", second),
+            FileArgument("--output", output),
+        ]
+    }
+}
+
+extension ProbeTrain: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the data set", data), FileArgument("--output", output),
+            FileArgument("--classes", classes), FileArgument("--errors", errors),
+            FileArgument("--model", model.model),
+        ]
     }
 }
 
