@@ -79,6 +79,13 @@ struct Eval: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Classify with a probe of clip probe train instead of the names of the classes.",
+            valueName: "file"),
+        completion: .file(extensions: ["safetensors"]))
+    var probe: String?
+
+    @Option(
+        help: ArgumentHelp(
             """
             Write the JSON of CLIP_benchmark to FILE; {dataset} {model} {pretrained} {language} \
             {task} in the name are replaced.
@@ -164,8 +171,15 @@ struct Eval: ParsableCommand {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
         if samples < 1 { throw ValidationError("--samples must be at least 1, not \(samples).") }
+        let hasTemplates = !template.isEmpty || templates != nil
         if !template.isEmpty && templates != nil {
             throw ValidationError("--template and --templates cannot be combined.")
+        }
+        if probe != nil && hasTemplates {
+            throw ValidationError("--template and --templates have no effect with --probe.")
+        }
+        if probe != nil && task == .retrieval {
+            throw ValidationError("--probe classifies; it cannot be used for retrieval.")
         }
         if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
             throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
@@ -175,13 +189,22 @@ struct Eval: ParsableCommand {
     func run() throws {
         try checkOutputs()
         let choice = try DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
-        let dataset = try choice.open(datasetOptions(), common)
-        if task == .classification && dataset.kind == .retrieval {
+        let probe = try self.probe.map { path in
+            OpenedProbe(path: path, probe: try StoredProbe.read(FilePath(argument: path)))
+        }
+        let dataset = try open(choice, probe)
+        if (task == .classification || probe != nil) && dataset.kind == .retrieval {
             throw Failure("unsupported: the data set \(choice.name) has captions, not labels")
         }
-        let (model, name) = try loadModel()
+        let (model, name) = try loadModel(probe)
         let start = ContinuousClock.now
-        let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model)
+        let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
+        let taskName = scorer?.task ?? Task.retrieval.rawValue
+        let datasetName = choice.recordedName(dataset)
+        let output = self.output.map {
+            name.outputName($0, dataset: datasetName, task: taskName, language: language)
+        }
+        try OutputChecks.checkPlace(of: output)
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
         let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
@@ -200,12 +223,12 @@ struct Eval: ParsableCommand {
         }
         guard let result else { return }
         let record = EvalRecord(
-            dataset: choice.recordedName(dataset), name: name,
-            task: scorer?.task ?? Task.retrieval.rawValue, language: language, count: job.count,
+            dataset: datasetName, name: name, task: taskName, language: language,
+            count: job.count,
             metrics: result.metrics, failures: job.failures.count,
             seconds: Double(secondsOf: ContinuousClock.now - start),
             imagesPerSecond: Double(job.count) / max(1e-9, job.imageSeconds))
-        try show(record, result, dataset, model, scorer, collected)
+        try show(record, result, dataset, model, scorer, collected, output: output)
         if job.failures.count > 0 { throw ExitCode(1) }
     }
 }
@@ -218,45 +241,80 @@ extension Eval {
         try OutputChecks.checkSuffix(
             of: predictions, "--predictions", is: ["jsonl", "ndjson"], format: "JSON Lines")
         try OutputChecks.checkSuffix(of: report, "--report", is: ["html", "htm"], format: "HTML")
-        for path in [output, predictions, report] { try OutputChecks.checkPlace(of: path) }
+        // The place of an output with placeholders is checked when their values are known.
+        let plain = output.flatMap { $0.contains("{") ? nil : $0 }
+        for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
         if predictions == "-" {
             throw Failure("--predictions -: give the name of a file", status: 2)
         }
         try ErrorsFile.check(
             errors,
             others: [
-                ("the data set", source ?? dataset), ("--classes", classes), ("--output", output),
+                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
+                ("--output", output),
                 ("--predictions", predictions), ("--report", report),
             ])
     }
 
-    /// The split, the classes and the kind that the options choose.
-    private func datasetOptions() throws -> EvaluationDataset.Options {
-        EvaluationDataset.Options(
+    /// A probe with the path of its file.
+    fileprivate struct OpenedProbe {
+        let path: String
+        let probe: StoredProbe
+    }
+
+    /// Opens the data set with the split, the classes and the kind that the options choose.
+    ///
+    /// A data set without class names gets those of the probe.
+    private func open(
+        _ choice: DatasetChoice, _ probe: OpenedProbe?
+    ) throws -> EvaluationDataset {
+        var options = EvaluationDataset.Options(
             split: split,
             classNames: try classes.map {
                 try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
             },
             kind: task == .retrieval ? .retrieval : nil)
+        do {
+            return try choice.open(options, common)
+        } catch DatasetError.missingFile where probe != nil && classes == nil {
+            options.classNames = probe?.probe.classNames
+            return try choice.open(options, common)
+        }
     }
 
-    /// Loads the model and derives its name in the JSON.
-    private func loadModel() throws -> (model: CLIPModel, name: PretrainedName) {
+    /// Loads the model, which is that of the probe if there is one, and derives its name in the
+    /// JSON.
+    private func loadModel(
+        _ probe: OpenedProbe?
+    ) throws -> (model: CLIPModel, name: PretrainedName) {
         var options = modelOptions
         let given = options.model
         let other = pretrained.flatMap {
             PretrainedName.modelToLoad(model: given, pretrained: $0)
         }
         if let other { options.model = other }
-        let model = try options.load(common).following(
+        let loaded: CLIPModel
+        let name: String
+        if let probe {
+            let path = FilePath(argument: probe.path)
+            (loaded, name) = try options.load(probe.probe, at: path, common)
+        } else {
+            (loaded, name) = (try options.load(common), try options.name())
+        }
+        let model = loaded.following(
             tokenizer: tokenizer.rules, preprocessing: images.preprocess)
         if other != nil, let given, let pretrained {
             return (model, PretrainedName(model: given, pretrained: pretrained))
         }
-        return (model, PretrainedName(of: try options.name(), pretrained: pretrained))
+        return (model, PretrainedName(of: name, pretrained: pretrained))
     }
 
-    private func scorer(_ dataset: EvaluationDataset, _ model: CLIPModel) throws -> EvalScorer {
+    private func scorer(
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ probe: OpenedProbe?
+    ) throws -> EvalScorer {
+        if let probe {
+            return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
+        }
         let templates =
             if self.templates == .imagenet {
                 PromptTemplates.imageNet
@@ -266,60 +324,5 @@ extension Eval {
                 dataset.templates ?? ["a photo of a {}."]
             }
         return try .zeroShot(model, dataset.classNames, templates: templates)
-    }
-}
-
-// MARK: Outputs
-
-extension Eval {
-    /// Prints the result and writes the files.
-    private func show(
-        _ record: EvalRecord, _ result: EvalResult, _ dataset: EvaluationDataset,
-        _ model: CLIPModel, _ scorer: EvalScorer?, _ collected: EvalReport?
-    ) throws {
-        let name = record.name.registered ?? record.name.model
-        let published =
-            compare
-            ? PublishedResults.results(model: name, dataset: record.dataset) : nil
-        let images = counted(record.count, "image")
-        let classes = dataset.classNames.count
-        let modelName = modelDescription(
-            "\(record.name.model) \(record.name.pretrained)", model.precision)
-        let about: [(label: String, value: String)] = [
-            ("task", record.task + (scorer.map { ", \($0.description)" } ?? "")),
-            (
-                "data set",
-                record.dataset + ", \(images)"
-                    + (scorer == nil
-                        ? "" : " in \(grouped(classes)) class\(classes == 1 ? "" : "es")")
-            ),
-            ("model", String(modelName.dropFirst("model ".count))),
-        ]
-        if json {
-            printLine(record.json(published: published))
-        } else {
-            record.lines(about: about, published: published).forEach { print($0) }
-            if let published {
-                print(
-                    published.isEmpty
-                        ? "published   none known for this model and data set"
-                        : "published   source: \(PublishedResults.source)")
-            }
-        }
-        if let output {
-            let path = record.outputName(output)
-            try OutputChecks.checkPlace(of: path)
-            try write(record.benchmarkFile, to: path)
-            if !common.quiet && !isStandardOutput(path) { note("clip: eval: wrote \(path)") }
-        }
-        guard let report, let collected else { return }
-        let page = EvalPage(
-            record: record, about: about.map(\.value),
-            classNames: EvalPage.distinct(dataset.classNames), details: result.details,
-            mistakes: collected.mistakes,
-            heatmap: collected.heatmap(scorer, model: modelName), published: published,
-            location: PageLocation(page: report))
-        try write(page.bytes, to: report)
-        if !common.quiet && !isStandardOutput(report) { note("clip: eval: wrote \(report)") }
     }
 }

@@ -50,11 +50,6 @@ struct DatasetChoice: Equatable {
         }
     }
 
-    /// The name in the names of files: without `wds/`, with `_` for each `/`.
-    static func fileName(_ name: String) -> String {
-        withoutPrefix(name).replacing("/", with: "_")
-    }
-
     /// Returns a name without its prefix `wds/`.
     static func withoutPrefix(_ name: String) -> String {
         name.hasPrefix("wds/") ? String(name.dropFirst(4)) : name

@@ -7,6 +7,7 @@ import Files
 final class EvalJob {
     let failures: FailureList
     private let progress: JobProgress
+    private let isQuiet: Bool
     /// The file of `--predictions`.
     private let predictions: LineFile?
     private let predictionsPath: String?
@@ -30,6 +31,7 @@ final class EvalJob {
     init(errors: String?, predictions: String?, _ common: CommonOptions) throws {
         failures = FailureList(path: errors)
         progress = JobProgress("eval", isQuiet: common.quiet)
+        isQuiet = common.quiet
         predictionsPath = predictions
         self.predictions = try predictions.map { path in
             try Self.naming(path) { () throws(FileError) in
@@ -59,8 +61,14 @@ final class EvalJob {
         receive: (Sample, EvaluationDataset.Target, [Float]) throws -> Void
     ) throws {
         progress.start()
-        let total = dataset.count
-        progress.total.value.withLock { $0 = total }
+        if !isQuiet {
+            let total = progress.total
+            // If no thread can be started, the total stays unknown.
+            _ = startBackgroundThread {
+                let count = dataset.count
+                total.value.withLock { $0 = count }
+            }
+        }
         let start = ContinuousClock.now
         defer { imageSeconds = Double(secondsOf: ContinuousClock.now - start) }
         var items = dataset.items()

@@ -50,18 +50,32 @@ struct PretrainedName: Equatable {
     /// The name of the weights in the registry; nil if it does not have them.
     var registered: String? { HubModel.named("\(model):\(pretrained)")?.name }
 
+    /// The name for people: that of the registry, else the path or the name as given.
+    var description: String {
+        if let registered { return registered }
+        return pretrained.isEmpty || model == BundledModel.name ? model : "\(model), \(pretrained)"
+    }
+
     /// Returns the model to load for `--model` and `--pretrained`, which may be those of
     /// CLIP_benchmark.
     ///
     /// - Parameters:
     ///   - model: The value of `--model`; nil if it is not given.
     ///   - pretrained: The value of `--pretrained`.
-    /// - Returns: The name `MODEL:PRETRAINED` if there is such a model, the path if `pretrained` is
-    ///   a file and `model` is not; nil if `--pretrained` is only recorded.
+    /// - Returns: The path if `pretrained` is a file and `model` is not; `MODEL:PRETRAINED` for an
+    ///   architecture of the registry, also if there are no such weights, so that no others are
+    ///   evaluated under this tag; nil if `--pretrained` is only recorded.
     static func modelToLoad(model: String?, pretrained: String) -> String? {
-        guard let model, !FileManager.default.fileExists(atPath: model) else { return nil }
+        let files = FileManager.default
+        guard let model, model != BundledModel.name, !files.fileExists(atPath: model) else {
+            return nil
+        }
         if HubModel.named("\(model):\(pretrained)") != nil { return "\(model):\(pretrained)" }
-        return FileManager.default.fileExists(atPath: pretrained) ? pretrained : nil
+        if files.fileExists(atPath: pretrained) { return pretrained }
+        guard let known = HubModel.named(model), !known.name.hasSuffix(":\(pretrained)") else {
+            return nil
+        }
+        return "\(model):\(pretrained)"
     }
 }
 
@@ -133,17 +147,28 @@ struct EvalRecord {
         }
         return .object(all)
     }
+}
 
-    /// Returns the name of the output with CLIP_benchmark's placeholders replaced.
+extension PretrainedName {
+    /// Returns the name of an output with CLIP_benchmark's placeholders replaced.
     ///
     /// The slashes of a value become underscores, and `wds/` is removed from the data set.
-    func outputName(_ template: String) -> String {
-        let isFile = FileManager.default.fileExists(atPath: name.pretrained)
-        let file = String(decoding: FilePath(name.pretrained).lastComponent, as: UTF8.self)
+    ///
+    /// - Parameters:
+    ///   - template: The name with placeholders such as `{dataset}`.
+    ///   - dataset: The name of the data set.
+    ///   - task: The name of the task.
+    ///   - language: The language.
+    /// - Returns: The name of the file.
+    func outputName(
+        _ template: String, dataset: String, task: String, language: String
+    ) -> String {
+        let isFile = FileManager.default.fileExists(atPath: pretrained)
+        let file = String(decoding: FilePath(pretrained).lastComponent, as: UTF8.self)
         let values = [
-            "dataset": DatasetChoice.fileName(dataset), "model": name.model,
-            "pretrained": isFile ? file : name.pretrained,
-            "pretrained_full_path": name.pretrained, "task": task, "language": language,
+            "dataset": DatasetChoice.withoutPrefix(dataset), "model": model,
+            "pretrained": isFile ? file : pretrained, "pretrained_full_path": pretrained,
+            "task": task, "language": language,
         ]
         return values.reduce(template) { name, value in
             name.replacing("{\(value.key)}", with: value.value.replacing("/", with: "_"))

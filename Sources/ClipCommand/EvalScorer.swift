@@ -39,6 +39,47 @@ struct EvalScorer {
             cosineScale: scale,
             logits: { try vectors.cosines(of: $0).map { $0.map { scale * $0 } } })
     }
+
+    /// Creates the scorer of a probe for the classes of a data set, which may be in another order.
+    ///
+    /// - Parameters:
+    ///   - probe: The probe.
+    ///   - classNames: The names of the data set's classes.
+    ///   - path: The path of the probe, for messages.
+    /// - Returns: The scorer, whose logits are in the order of `classNames`.
+    /// - Throws: `Failure` if the classes of the probe are others.
+    static func probe(
+        _ probe: StoredProbe, classNames: [String], path: String
+    ) throws -> EvalScorer {
+        var order: [Int]?
+        if probe.classNames != classNames {
+            let places = Dictionary(
+                probe.classNames.enumerated().map { ($1, $0) },
+                uniquingKeysWith: { first, _ in first })
+            let found = classNames.compactMap { places[$0] }
+            guard classNames.count == probe.classNames.count, Set(found).count == classNames.count
+            else {
+                let other = classNames.first { places[$0] == nil }
+                throw Failure(
+                    """
+                    the probe \(path) has other classes than the data set: expected \
+                    \(grouped(classNames.count)), found \(grouped(probe.classNames.count))\
+                    \(other.map { " without \"\($0)\"" } ?? "")
+                    """)
+            }
+            order = found
+        }
+        let places = order
+        return EvalScorer(
+            task: "linear_probe", keyPrefix: "lp_",
+            description: "the probe \(path) (\(probe.method.rawValue))", classNames: classNames,
+            cosineScale: nil,
+            logits: { embeddings in
+                let logits = try probe.logits(of: embeddings)
+                return places.map { places in logits.map { row in places.map { row[$0] } } }
+                    ?? logits
+            })
+    }
 }
 
 /// Returns the indices of the `count` largest logits, largest first; of equal logits, the lower

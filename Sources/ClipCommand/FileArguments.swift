@@ -87,6 +87,7 @@ extension Eval: FileArguments {
         [
             FileArgument("the data set", source, dataset),
             FileArgument("--dataset_root", datasetRoot), FileArgument("--classes", classes),
+            FileArgument("--probe", probe),
             FileArgument("--output", output), FileArgument("--predictions", predictions),
             FileArgument("--report", report), FileArgument("--errors", errors),
             FileArgument("--model", modelOptions.model),

@@ -25,6 +25,8 @@ enum Hints {
         case let error as EmbeddingFileError: hint(for: error)
         case RemovalError.changed: "run clip index again"
         case let error as ProbeFileError: hint(for: error)
+        case DatasetError.missingFile: "give --classes FILE"
+        case DatasetError.missingSplit: "choose a split with --split"
         default: nil
         }
     }
@@ -69,6 +71,7 @@ enum Hints {
             unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
             which is built in
             """
+        case .offlineDataset: "unset HF_HUB_OFFLINE and run the command again"
         default: nil
         }
     }

@@ -37,6 +37,9 @@ import Testing
         let load = { PretrainedName.modelToLoad(model: $0, pretrained: $1) }
         #expect(load("ViT-B-32", "openai") == "ViT-B-32:openai")
         #expect(load("ViT-B-32-quickgelu", "laion400m_e32") == "ViT-B-32-quickgelu:laion400m_e32")
+        #expect(load("ViT-B/32", "openai") == nil)
+        // Other weights must not be evaluated under this tag.
+        #expect(load("ViT-B-32", "no_such_tag") == "ViT-B-32:no_such_tag")
         #expect(load("tiny", "openai") == nil)
         #expect(load(nil, "openai") == nil)
     }
@@ -94,13 +97,10 @@ import Testing
     }
 
     @Test func outputNameReplacesThePlaceholders() {
-        let record = EvalRecord(
-            dataset: "wds/vtab/cifar10",
-            name: PretrainedName(model: "a/b", pretrained: "c"), task: "t", language: "en",
-            count: 1, metrics: [], failures: 0, seconds: 1, imagesPerSecond: 1)
-        #expect(
-            record.outputName("out/{dataset}_{pretrained}_{model}_{language}_{task}.json")
-                == "out/vtab_cifar10_c_a_b_en_t.json")
+        let name = PretrainedName(model: "a/b", pretrained: "c").outputName(
+            "out/{dataset}_{pretrained}_{model}_{language}_{task}.json",
+            dataset: "wds/vtab/cifar10", task: "t", language: "en")
+        #expect(name == "out/vtab_cifar10_c_a_b_en_t.json")
     }
 
     @Test func worstMistakeOfAPairIsKept() throws {

@@ -190,6 +190,28 @@ import Testing
         #expect(try lines(errors).count == 3)
     }
 
+    @Test func probeIsEvaluatedOnItsClassesInAnyOrder() throws {
+        for image in ["cat", "dog", "fruit"] { try folder.copy(example(image), as: "\(image).jpg") }
+        let rows = "cat.jpg,a cat\ndog.jpg,a dog\nfruit.jpg,fruit\n"
+        let table = try folder.write("t.csv", ("image,label\n" + rows).utf8)
+        let probe = folder.path + "/p.safetensors"
+        try #require(clip(["probe", "train", table, "-o", probe]).status == 0)
+        let result = try clip(["eval", table, "--probe", probe, "--json"]).successful()
+        #expect(try result.json()["task"] as? String == "linear_probe")
+        #expect(try metrics(result)["lp_acc1"] == 1, "a probe knows its training images")
+
+        let ids = try folder.write(
+            "ids.csv", "image,label_id\ncat.jpg,1\ndog.jpg,2\nfruit.jpg,0\n".utf8)
+        let names = try folder.write("names.txt", "fruit\na cat\na dog\n".utf8)
+        let other = try clip([
+            "eval", ids, "--classes", names, "--probe", probe, "--json",
+        ]).successful()
+        #expect(try metrics(other)["lp_acc1"] == 1)
+        let unknown = try folder.write("unknown.txt", "fruit\na cat\na horse\n".utf8)
+        let refused = try clip(["eval", ids, "--classes", unknown, "--probe", probe])
+        expectFailure(refused, status: 1, says: "without \"a horse\"")
+    }
+
     // MARK: Archives
 
     private func tar(_ name: String, _ members: [String]) throws {
