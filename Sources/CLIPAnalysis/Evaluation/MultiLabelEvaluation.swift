@@ -54,8 +54,8 @@ public struct MultiLabelEvaluation: Sendable {
         public let count: Int
         /// The average precision of each class, 0...1; 0 for a class without images.
         ///
-        /// It is the mean, over the images of the class, of the precision among the images that
-        /// have at least the same rank.
+        /// It is the mean of the precisions at the images of the class. The precision at an image
+        /// is the fraction of images of the class among those up to its rank.
         public let averagePrecisions: [Double]
         /// The interval of `meanAveragePrecision`; 0...1 if that is NaN or there is one image.
         ///
@@ -93,11 +93,11 @@ public struct MultiLabelEvaluation: Sendable {
         }
         let mean = means.reduce(0, +) / Double(means.count)
         let squares = means.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        let error = means.isEmpty ? .nan : (squares / Double(means.count - 1)).squareRoot()
         return Result(
             count: count, averagePrecisions: precisions,
             interval: .normal(
-                mean: precisions.reduce(0, +) / Double(classCount),
-                standardError: (squares / Double(means.count - 1)).squareRoot()))
+                mean: precisions.reduce(0, +) / Double(classCount), standardError: error))
     }
 
     /// Draws 100 samples of the images with replacement.

@@ -100,7 +100,7 @@ public struct RetrievalMetrics: Analysis {
     ///   `imageOfText` do not match, `.indexOutOfRange` if `imageOfText` names an image that does
     ///   not exist, `.notFinite` if an embedding has a NaN or an infinity, and `.cancelled`.
     /// - Complexity: O(images · texts · dimension), on all cores. The memory beside the input is
-    ///   one copy of it and O(images + texts).
+    ///   two copies of the images, O(images + texts), and 64 MB for each core at most.
     public func run(
         on input: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
@@ -197,7 +197,7 @@ private struct Cosines: Sendable {
         let bestRows = captions.map { Int32($0.text ?? 0) }
         var counts = [Int32](repeating: 0, count: imageCount)
         for (place, text) in rows.enumerated() {
-            let start = place * imageCount
+            let (start, text) = (place * imageCount, Int32(text))
             for image in 0..<imageCount {
                 let cosine = all[start + image]
                 let isBefore =

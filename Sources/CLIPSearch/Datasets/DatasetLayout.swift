@@ -167,8 +167,11 @@ struct DatasetFinder {
             }
         }
         let folders = Self.folders(path, entries)
-        let splits = folders.filter {
-            (try? folderEntries($0.bytes)).map(DatasetArchives.areArchives) ?? false
+        // Folders that are all named like splits are no classes.
+        let areSplits = folders.allSatisfy { Self.usualSplits.contains($0.lastName) }
+        let splits = folders.filter { folder in
+            areSplits
+                || (try? folderEntries(folder.bytes)).map(DatasetArchives.areArchives) ?? false
         }
         let isDescribed = entries.contains { entry in
             entry.name == Array(DatasetDescriptions.kindFile.utf8)
@@ -176,7 +179,7 @@ struct DatasetFinder {
         guard splits.isEmpty && !isDescribed else {
             throw .missingSplit(
                 path: path.description, split: options.split,
-                found: splits.map { String(decoding: $0.lastComponent, as: UTF8.self) })
+                found: splits.map(\.lastName))
         }
         guard !folders.isEmpty else {
             throw .unsupportedLayout(
@@ -184,6 +187,10 @@ struct DatasetFinder {
         }
         return Found(place: .classFolders(path, folders), folders: [path, path.parent])
     }
+
+    private static let usualSplits: Set<String> = [
+        "train", "training", "val", "valid", "validation", "dev", "test", "testing",
+    ]
 
     private static func entries(_ path: FilePath) throws(DatasetError) -> [FolderEntry] {
         do throws(FileError) {
@@ -208,7 +215,7 @@ struct DatasetFinder {
     static func classes(
         in folder: FilePath, _ folders: [FilePath], _ descriptions: DatasetDescriptions
     ) throws(DatasetError) -> (folders: [ClassFolder], names: [String]) {
-        let own = folders.map { String(decoding: $0.lastComponent, as: UTF8.self) }
+        let own = folders.map(\.lastName)
         let numbers = own.compactMap(digits)
         if numbers.count == own.count {
             let names = try descriptions.requiredClassNames()
@@ -260,6 +267,9 @@ struct ClassIndex: Sendable {
 }
 
 extension FilePath {
+    /// The last component as text; bytes that are not UTF-8 become U+FFFD.
+    fileprivate var lastName: String { String(decoding: lastComponent, as: UTF8.self) }
+
     /// The folder that contains the file or folder.
     var parent: FilePath {
         var folder = bytes[...]

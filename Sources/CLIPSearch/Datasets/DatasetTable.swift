@@ -224,6 +224,7 @@ struct DatasetTable: Sendable {
             guard case .row(let row) = element, let text = row.texts.first else { continue }
             names.insert(Array(text.pythonStripped.utf8))
         }
+        names.remove([])
         let texts = names.sorted { $0.lexicographicallyPrecedes($1) }
             .map { String(decoding: $0, as: UTF8.self) }
         return texts.allSatisfy { Int($0) != nil } ? nil : texts
@@ -232,6 +233,7 @@ struct DatasetTable: Sendable {
     /// Returns the target of an image with a label.
     func label(_ text: String, among classes: ClassIndex) -> EvaluationDataset.Target {
         let text = text.pythonStripped
+        guard !text.isEmpty else { return .unusable(reason: "its \(target.name) is empty") }
         let number = Int(text)
         if hasIDs, let number { return TargetReader.label(number, classCount: classes.count) }
         let labels = classes.all(text)

@@ -23,8 +23,8 @@ package import Files
 ///
 /// In a folder of classes, the classes are sorted by the bytes of their names. If all names are
 /// integers, as in ImageNet-V2, the integer is the label, and `classnames.txt` in that folder or
-/// the one above names the classes. If the folder has a subfolder for the split that contains
-/// folders only, that one is read.
+/// the one above names the classes. Images outside of the class folders are ignored. If there is a
+/// subfolder for the split with folders and no images, the classes are in it.
 ///
 /// The path of an image is in the column `filepath`, `path`, `image`, `image_path`, `file_name` or
 /// `filename` of a table, and is relative to the folder of the table. The label is in `label`,
@@ -117,6 +117,16 @@ public struct EvaluationDataset: Sendable {
     /// - Throws: `DatasetError` if the layout is unsupported, or a required file is missing or
     ///   invalid.
     public init(path: String, options: Options = Options()) throws(DatasetError) {
+        try self.init(FilePath(path), options: options)
+    }
+
+    /// Opens a data set whose path is given as bytes, which need not be UTF-8.
+    ///
+    /// - Parameters:
+    ///   - path: The bytes of the path of a folder, archive or table.
+    ///   - options: The split, and descriptions that replace those on disk.
+    /// - Throws: `DatasetError`.
+    public init(path: [UInt8], options: Options = Options()) throws(DatasetError) {
         try self.init(FilePath(path), options: options)
     }
 
