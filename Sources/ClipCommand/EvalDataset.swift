@@ -104,22 +104,24 @@ struct DatasetChoice: Equatable {
         case .path(let path):
             return try EvaluationDataset(FilePath(argument: path), options: options)
         case .hub(let name):
-            let path =
-                try ModelHub().findDataset(name, split: options.split)
-                ?? Self.fetch(name, options.split, common, for: command)
+            let path = try Self.fetch(name, options.split, common, for: command)
             return try EvaluationDataset(path: path, options: options)
         }
     }
 
-    /// Downloads a data set with a progress bar; after Ctrl-C, a later call resumes the download.
+    /// Verifies a data set in the cache, or downloads it with a progress bar; after Ctrl-C, a later
+    /// call resumes the download.
     private static func fetch(
         _ name: String, _ split: String, _ common: CommonOptions, for command: String
     ) throws -> String {
-        if !common.quiet { note("clip: \(command): downloading the data set \(name)") }
+        let hub = ModelHub()
+        if !common.quiet, !hub.isOffline, try hub.findDataset(name, split: split) == nil {
+            note("clip: \(command): downloading the data set \(name)")
+        }
         let bar = ProgressBar(isQuiet: common.quiet)
         defer { bar.clear() }
         return try Interruption.during {
-            try ModelHub().fetchDataset(name, split: split) { progress in
+            try hub.fetchDataset(name, split: split) { progress in
                 bar.show(progress)
                 return true
             }

@@ -224,10 +224,35 @@ import Testing
         #expect(tar.terminationStatus == 0)
     }
 
-    private func makeSplit() throws {
+    private func makeSplit(_ root: String = "wds") throws {
         try FileManager.default.createDirectory(
-            atPath: folder.path + "/wds/test", withIntermediateDirectories: true)
-        try folder.write("wds/test/nshards.txt", "1".utf8)
+            atPath: "\(folder.path)/\(root)/test", withIntermediateDirectories: true)
+        try folder.write("\(root)/test/nshards.txt", "1".utf8)
+    }
+
+    @Test func cachedDatasetIsFoundByName() throws {
+        let root = ".cache/huggingface/hub/datasets--clip-benchmark--wds_vtab-small/snapshots/0"
+        try makeSplit(root)
+        try folder.write("\(root)/classnames.txt", "a cat\na dog\n".utf8)
+        for (label, image) in ["cat", "dog"].enumerated() {
+            try folder.copy(example(image), as: "\(image).jpg")
+            try folder.write("\(image).cls", "\(label)".utf8)
+        }
+        try tar("\(root)/test/0.tar", ["cat.jpg", "cat.cls", "dog.jpg", "dog.cls"])
+        func eval(_ arguments: [String]) throws -> ClipBinary.Result {
+            try ClipBinary(folder: folder).run(
+                ["eval"] + arguments + ["--json", "--model", "tiny"],
+                environment: ["HF_HUB_OFFLINE": "1"])
+        }
+        let result = try eval(["wds/vtab/small"]).successful()
+        #expect(try metrics(result)["acc1"] == 1)
+        #expect(try result.json()["dataset"] as? String == "wds/vtab/small")
+        let address = "https://huggingface.co/datasets/clip-benchmark/wds_{dataset_cleaned}"
+        let same = try eval([
+            "--dataset", "wds/vtab/small", "--dataset_root", "\(address)/tree/main",
+        ]).successful()
+        #expect(try metrics(same) == metrics(result))
+        expectFailure(try eval(["wds/other"]), status: 1, says: "HF_HUB_OFFLINE")
     }
 
     @Test func archiveWithBadMembersIsEvaluated() throws {

@@ -135,7 +135,7 @@ struct EvalPage {
             let frame = mistake.map {
                 page.frame($0.sample.name, $0.thumbnail, isFile: $0.isFile)
             }
-            let confidence = mistake.map { "confidence \(fixed(100 * $0.confidence, 1)) %" }
+            let confidence = mistake.map { "confidence \(fixed(100 * $0.confidence, 1))\u{A0}%" }
             let images = counted(confusion.count, "image")
             page.append(
                 """
@@ -155,7 +155,9 @@ struct EvalPage {
     /// Adds the diagram of accuracy by confidence.
     private func addReliability(_ evaluation: Evaluation, to page: inout Page) {
         let error = fixed(100 * evaluation.expectedCalibrationError, 2)
-        page.heading("Reliability", "accuracy by confidence; expected calibration error \(error) %")
+        page.heading(
+            "Reliability",
+            "bars: accuracy, dots: mean confidence; expected calibration error \(error) %")
         let (left, top, side) = (44.0, 12.0, 260.0)
         func x(_ share: Double) -> String { fixed(left + side * share, 1) }
         func y(_ share: Double) -> String { fixed(top + side * (1 - share), 1) }
