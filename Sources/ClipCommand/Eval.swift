@@ -205,6 +205,7 @@ struct Eval: ParsableCommand {
             name.outputName($0, dataset: datasetName, task: taskName, language: language)
         }
         try OutputChecks.checkPlace(of: output)
+        try checkOverwriting([("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
         let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
@@ -244,6 +245,8 @@ extension Eval {
         // The place of an output with placeholders is checked when their values are known.
         let plain = output.flatMap { $0.contains("{") ? nil : $0 }
         for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
+        try checkOverwriting(
+            [("--output", plain), ("--predictions", predictions), ("--report", report)])
         if predictions == "-" {
             throw Failure("--predictions -: give the name of a file", status: 2)
         }
@@ -254,6 +257,20 @@ extension Eval {
                 ("--output", output),
                 ("--predictions", predictions), ("--report", report),
             ])
+    }
+
+    /// Rejects an output that would replace an input.
+    private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
+        let inputs = [
+            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
+        ]
+        for (option, path) in outputs {
+            guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
+            for (role, input) in inputs {
+                guard let input, ErrorsFile.isSame(path, input) else { continue }
+                throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
+            }
+        }
     }
 
     /// A probe with the path of its file.

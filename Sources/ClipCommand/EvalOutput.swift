@@ -30,12 +30,6 @@ extension Eval {
             printLine(record.json(published: published))
         } else {
             record.lines(about: about, published: published).forEach { print($0) }
-            if let published {
-                print(
-                    published.isEmpty
-                        ? "published   none known for this model and data set"
-                        : "published   source: \(PublishedResults.source)")
-            }
         }
         if let output {
             try write(record.benchmarkFile, to: output)

@@ -191,7 +191,7 @@ extension EvalRecord {
         let width = max(10, metrics.map(\.key.count).max() ?? 0)
         var lines = about.map { "\($0.label.left(width))  \(TerminalText.oneLine($0.value))" }
         lines.append("")
-        let column = published == nil ? "" : "   published"
+        let column = published == nil ? "" : "    published"
         lines.append("\("metric".left(width))       value   95 % interval\(column)")
         for metric in metrics {
             var line = "\(metric.key.left(width))  \(Self.percent(metric.value).right(10))"
@@ -199,7 +199,7 @@ extension EvalRecord {
             line +=
                 "   "
                 + (metric.value.isNaN
-                ? "" : "\(Self.share(interval.lower)) to \(Self.share(interval.upper))").left(14)
+                ? "" : "\(Self.share(interval.lower)) to \(Self.share(interval.upper))").left(15)
             if let published {
                 line += "  " + (published[metric.key].map(Self.percent) ?? "unknown").right(9)
             }
@@ -210,6 +210,12 @@ extension EvalRecord {
         lines.append("\("time".left(width))  \(fixed(seconds, 1)) s, \(rate)")
         if failures > 0 {
             lines.append("\("failures".left(width))  \(counted(failures, "input"))")
+        }
+        if let published {
+            let source =
+                published.isEmpty
+                ? "none known for this model and data set" : "by \(PublishedResults.source)"
+            lines.append("\("published".left(width))  \(source)")
         }
         return lines
     }
