@@ -29,8 +29,8 @@ let package = Package(
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Images", "Files", "CBundledModel",
-                "CPages", "CVersion",
+                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "TensorFiles", "Images", "Tensors",
+                "Files", "CBundledModel", "CPages", "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // The weights of `tiny`, compiled into the command; the library does without.
@@ -40,7 +40,7 @@ let package = Package(
             name: "CPages",
             exclude: [
                 "page.html", "page.css", "map.html", "map.css", "map.js", "heatmap.css",
-                "table.css",
+                "table.css", "eval.css",
             ]),
         // The commit that is built, which changes with every build: a target of its own.
         .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),

@@ -36,6 +36,8 @@ cases=(
     'clip similarity --image ex/b|ex/bike.jpg'
     'clip similarity --image ex/bike.jpg ex/d|ex/dog.jpg'
     'clip verify --as ViT-B/3|ViT-B/32'
+    'clip eval --classes l|labels.txt'
+    'clip eval --dataset_root e|ex|!labels.txt'
 )
 
 # complete_in SHELL LINE: prints the completions, one per line.

@@ -13,6 +13,7 @@ temporary folder and compares, byte for byte.
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
+    evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
@@ -32,6 +33,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+import goldens_evaluation
 import goldens_formats
 import goldens_models
 import goldens_images
@@ -44,7 +46,7 @@ SEED = 20240607
 LIMIT = 4_000_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
-    "clip-anytorch", "safetensors", "numpy",
+    "clip-anytorch", "safetensors", "numpy", "clip_benchmark", "scikit-learn", "scipy",
 )  # fmt: skip
 CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
 IMAGES = ["rgb.jpg", "rgb.png"]
@@ -95,13 +97,14 @@ def expected(model: torch.nn.Module, images: Path) -> dict:
 def make(target: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    for name in ("formats", "models", "images", "text"):
+    for name in ("evaluation", "formats", "models", "images", "text"):
         shutil.rmtree(target / name, ignore_errors=True)
     seeded = goldens_models.make(target / "models", SEED)
     goldens_formats.make(target / "formats", SEED)
     goldens_images.make(target / "images", SEED)
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
+    goldens_evaluation.make(target / "evaluation")
     outcome = expected(seeded, target / "images")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))

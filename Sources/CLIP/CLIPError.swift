@@ -93,6 +93,13 @@ public enum CLIPError: Error, Equatable, Sendable {
     case unavailableEngine(Engine, reason: String)
     /// A result contains NaN or infinity; `stage` is the first layer or tensor that contains one.
     case nonFiniteResult(path: String, stage: String)
+    /// A model cannot be merged with the one at `reference`, because they differ in a property.
+    ///
+    /// `property`, `expected` and `found` are noun phrases for the error message.
+    case differentModels(
+        path: String, reference: String, property: String, expected: String, found: String)
+    /// The weight of the second of two merged models is not in 0...1.
+    case invalidAlpha(found: Double)
     /// The system cannot start a thread for an asynchronous call.
     case noThread
 }
@@ -260,6 +267,13 @@ extension CLIPError: CustomStringConvertible {
             return "cannot use the engine \(engine.rawValue): \(reason)"
         case .nonFiniteResult(let path, let stage):
             return "the result contains NaN or infinity, first in \(stage) (weights: \(path))"
+        case .differentModels(let path, let reference, let property, let expected, let found):
+            return """
+                cannot merge \(path) with \(reference): expected the \(property) \(expected), \
+                found \(found)
+                """
+        case .invalidAlpha(let found):
+            return "expected an alpha of 0 to 1, found \(found)"
         case .noThread:
             return "the system cannot start a thread: too many threads or too little memory"
         }

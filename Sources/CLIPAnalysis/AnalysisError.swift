@@ -18,8 +18,18 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case wrongCount(of: String, expected: Int, found: Int)
     /// Vectors that are compared have different numbers of dimensions.
     case wrongDimension(expected: Int, found: Int)
+    /// A part of the input does not have one element for each class.
+    case wrongClassCount(of: String, expected: Int, found: Int)
+    /// A number of the input is the index of a label or an image that does not exist.
+    case indexOutOfRange(of: String, found: Int, count: Int)
+    /// A number of the input is NaN or infinite.
+    case notFinite(of: String, index: Int, found: String)
     /// The order of preference names a row that does not exist, or names it twice.
     case invalidPreference(row: Int)
+    /// The label of a vector is not in `0..<classCount`.
+    case invalidLabel(row: Int, label: Int, classCount: Int)
+    /// A vector contains NaN or infinity.
+    case nonFiniteVector(row: Int)
     /// The progress closure returned false.
     case cancelled
 }
@@ -36,8 +46,18 @@ extension AnalysisError: CustomStringConvertible {
             "expected \(expected) \(name), one for each vector, found \(found)"
         case .wrongDimension(let expected, let found):
             "expected vectors of \(expected) dimensions, found \(found)"
+        case .wrongClassCount(let name, let expected, let found):
+            "expected \(expected) \(name), one for each class, found \(found)"
+        case .indexOutOfRange(let name, let found, let count):
+            "\(name) \(found) is out of range: expected 0..<\(count)"
+        case .notFinite(let name, let index, let found):
+            "element \(index) of the \(name) is \(found): expected a finite number"
         case .invalidPreference(let row):
             "invalid preference: row \(row) does not exist or is named twice"
+        case .invalidLabel(let row, let label, let classCount):
+            "invalid label \(label) of vector \(row): expected 0 to \(classCount - 1)"
+        case .nonFiniteVector(let row):
+            "vector \(row) contains NaN or infinity: expected finite numbers"
         case .cancelled: "the analysis was cancelled"
         }
     }
@@ -56,5 +76,15 @@ extension AnalysisError {
             }
             isNamed[row] = true
         }
+    }
+}
+
+extension AnalysisError {
+    /// Throws an error if one of the numbers is NaN or infinite.
+    static func check(
+        finite numbers: [Float], of name: @autoclosure () -> String
+    ) throws(AnalysisError) {
+        guard let index = numbers.firstIndex(where: { !$0.isFinite }) else { return }
+        throw .notFinite(of: name(), index: index, found: "\(numbers[index])")
     }
 }

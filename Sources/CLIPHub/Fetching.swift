@@ -65,7 +65,7 @@ extension ModelHub {
     }
 
     /// The threads of asynchronous calls, which mostly wait for the network.
-    private static let threads = CallThreads(atMost: 16)
+    static let threads = CallThreads(atMost: 16)
 
     private func fetch(
         _ name: String, _ official: Bool, _ progress: (DownloadProgress) -> Bool,
@@ -77,19 +77,29 @@ extension ModelHub {
             guard !isOffline else { throw damage }
         }
         guard !isOffline else { throw .offline(name: name) }
-        return try withoutActuallyEscaping(progress) { progress throws(HubError) in
-            var isStopped = false
-            let transfer = Transfer(
-                isCancelled: { isStopped || isCancelled() },
-                report: { if !progress($0) { isStopped = true } })
+        return try withTransfer(progress, isCancelled: isCancelled) { transfer throws(HubError) in
             var model = try fetch(name, officialFile: file, transfer)
             model.filesWithoutChecksum = transfer.filesWithoutChecksum
             return model
         }
     }
 
-    /// The state of one call of `fetch`, used only on the thread of that call.
-    private final class Transfer {
+    /// Runs the downloads of a call, which stop once `progress` returns false.
+    func withTransfer<Result>(
+        _ progress: (DownloadProgress) -> Bool, isCancelled: @escaping () -> Bool,
+        _ body: (Transfer) throws(HubError) -> Result
+    ) throws(HubError) -> Result {
+        try withoutActuallyEscaping(progress) { progress throws(HubError) in
+            var isStopped = false
+            return try body(
+                Transfer(
+                    isCancelled: { isStopped || isCancelled() },
+                    report: { if !progress($0) { isStopped = true } }))
+        }
+    }
+
+    /// The state of one call of `fetch` or `fetchDataset`, used only on the thread of that call.
+    final class Transfer {
         let isCancelled: () -> Bool
         let report: (DownloadProgress) -> Void
         var filesWithoutChecksum: [String] = []
@@ -117,15 +127,16 @@ extension ModelHub {
         _ name: String, officialFile file: HubModel.OfficialFile?, _ transfer: Transfer
     ) throws(HubError) -> InstalledModel {
         guard let model = HubModel.named(name) else {
-            return try fetch(repository: Self.repository(name), transfer)
+            return try fetch(repository: .model(Self.repository(name)), transfer)
         }
         if let file {
             let path = try fetch(file, transfer)
             return InstalledModel(name: name, path: path, known: model.name)
         }
         let file = try server.describe(
-            anyOf: Self.openCLIPNames, of: model.repository, isCancelled: transfer.isCancelled)
-        let path = try fetch(file, of: model.repository, transfer).snapshot
+            anyOf: Self.openCLIPNames, of: .model(model.repository),
+            isCancelled: transfer.isCancelled)
+        let path = try fetch(file, of: .model(model.repository), transfer).snapshot
         return InstalledModel(name: name, path: path, known: model.name)
     }
 
@@ -157,7 +168,7 @@ extension ModelHub {
     /// Verifies a file of a snapshot, which is a link to a blob whose name is its checksum.
     ///
     /// A file that is no such link has no known checksum, and counts as undamaged.
-    private func damage(ofLink path: String) throws(HubError) -> HubError? {
+    func damage(ofLink path: String) throws(HubError) -> HubError? {
         guard let blob = linkTarget(path)?.split(separator: "/").last,
             let checksum = Checksum(etag: String(blob)), fileExists(path)
         else { return nil }
@@ -198,7 +209,7 @@ extension ModelHub {
 
     /// Downloads the weights of a repository and their configuration into one snapshot.
     private func fetch(
-        repository: String, _ transfer: Transfer
+        repository: HubRepository, _ transfer: Transfer
     ) throws(HubError) -> InstalledModel {
         let weights = try server.describe(
             anyOf: Self.kinds.map(\.weights), of: repository, isCancelled: transfer.isCancelled)
@@ -222,8 +233,8 @@ extension ModelHub {
             try cache.link(weights, of: repository, as: place.snapshot)
         }
         return InstalledModel(
-            name: repository, path: String(folder(of: place.snapshot).dropLast()),
-            known: HubModel.inRepository(repository)?.name)
+            name: repository.name, path: String(folder(of: place.snapshot).dropLast()),
+            known: HubModel.inRepository(repository.name)?.name)
     }
 
     /// Returns the names of the weight files that an index lists, sorted, except names that contain
@@ -249,8 +260,8 @@ extension ModelHub {
     /// its commit.
     ///
     /// Returns the path of the blob, and the path for its link.
-    private func fetch(
-        _ file: RemoteFile, of repository: String, isConfiguration: Bool = false,
+    func fetch(
+        _ file: RemoteFile, of repository: HubRepository, isConfiguration: Bool = false,
         isLinked: Bool = true, _ transfer: Transfer
     ) throws(HubError) -> (blob: String, snapshot: String) {
         let place = try cache.place(for: file, of: repository)

@@ -3,8 +3,9 @@ internal import Files
 /// The folders of installed weights: Hugging Face's cache, and the folder of OpenAI's files.
 ///
 /// The cache has the layout of Hugging Face's own libraries. A repository `owner/name` is the
-/// folder `models--owner--name`. In it are `blobs` (files, named by their hash), `snapshots` (a
-/// folder for each commit, with links to blobs) and `refs` (the commit of each branch).
+/// folder `models--owner--name`, or `datasets--owner--name` for a data set. In it are `blobs`
+/// (files, named by their hash), `snapshots` (a folder for each commit, with links to blobs) and
+/// `refs` (the commit of each branch).
 struct HubCache: Sendable {
     /// Hugging Face's cache.
     let root: String
@@ -26,13 +27,13 @@ struct HubCache: Sendable {
     }
 
     /// Returns the folder of a repository.
-    func folder(of repository: String) -> String {
-        "\(root)/models--\(repository.replacing("/", with: "--"))"
+    func folder(of repository: HubRepository) -> String {
+        "\(root)/\(repository.kind.rawValue)s--\(repository.name.replacing("/", with: "--"))"
     }
 
     /// Returns the paths of the snapshot folders of a repository, that of the main branch first if
     /// its commit is known.
-    func snapshots(of repository: String) -> [String] {
+    func snapshots(of repository: HubRepository) -> [String] {
         let folder = folder(of: repository)
         var commits: [String] = []
         // MappedFile does not wait if a pipe has that name.
@@ -64,7 +65,7 @@ struct HubCache: Sendable {
     /// does.
     ///
     /// The main branch's snapshot is searched before the others.
-    func file(of repository: String, among names: [String]) -> String? {
+    func file(of repository: HubRepository, among names: [String]) -> String? {
         snapshots(of: repository).lazy.flatMap { folder in names.map { "\(folder)/\($0)" } }
             .first(where: fileExists)
     }
@@ -81,21 +82,24 @@ struct HubCache: Sendable {
 
     /// Makes the folders for a file of a repository and returns the paths of its blob, lock and
     /// link.
-    func place(for file: RemoteFile, of repository: String) throws(HubError) -> (
+    func place(for file: RemoteFile, of repository: HubRepository) throws(HubError) -> (
         blob: String, lock: String, snapshot: String
     ) {
         let folder = folder(of: repository)
         let locks = "\(root)/.locks/\(folder.split(separator: "/").last ?? "")"
-        let snapshot = "\(folder)/snapshots/\(file.commit)"
-        for path in ["\(folder)/blobs", "\(folder)/refs", snapshot, locks] { try makeFolder(path) }
-        return (
-            "\(folder)/blobs/\(file.etag)", "\(locks)/\(file.etag).lock", "\(snapshot)/\(file.name)"
-        )
+        let link = "\(folder)/snapshots/\(file.commit)/\(file.name)"
+        let parent = String(Files.folder(of: link).dropLast())
+        for path in ["\(folder)/blobs", "\(folder)/refs", parent, locks] { try makeFolder(path) }
+        return ("\(folder)/blobs/\(file.etag)", "\(locks)/\(file.etag).lock", link)
     }
 
     /// Links a blob into a snapshot, and records the snapshot's commit as that of the main branch.
-    func link(_ file: RemoteFile, of repository: String, as snapshot: String) throws(HubError) {
-        try makeLink(snapshot, to: "../../blobs/\(file.etag)")
+    func link(
+        _ file: RemoteFile, of repository: HubRepository, as snapshot: String
+    ) throws(HubError) {
+        // One step out of each folder of the file's path, and two to the folder of the repository.
+        let steps = String(repeating: "../", count: 2 + file.name.count { $0 == "/" })
+        try makeLink(snapshot, to: "\(steps)blobs/\(file.etag)")
         try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
     }
 }

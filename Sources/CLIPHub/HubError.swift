@@ -21,6 +21,13 @@ public enum HubError: Error, Equatable, Sendable {
     /// The model is not installed, or OpenAI's own file was requested, and `HF_HUB_OFFLINE` forbids
     /// downloads.
     case offline(name: String)
+    /// The name of a data set is neither `wds/…` nor that of a repository, `owner/name`, or the
+    /// split is not the name of a folder.
+    case unknownDataset(name: String, split: String)
+    /// The split of a data set is not on this machine, and `HF_HUB_OFFLINE` forbids downloading it.
+    case offlineDataset(name: String, split: String)
+    /// The repository of a data set was not found, or lacks one of its files.
+    case incompleteDataset(url: String, missing: String)
     /// libcurl is not installed.
     case noTransport
     /// The request or its response failed; retries failed too, or could not help.
@@ -78,6 +85,18 @@ extension HubError: CustomStringConvertible {
             return "the weights of \(name)\(size) are not on this machine"
         case .offline(let name):
             return "the weights of \(name) are not on this machine, and HF_HUB_OFFLINE is set"
+        case .unknownDataset(let name, let split):
+            return """
+                no data set \(name) with a split \(split): expected wds/NAME or OWNER/NAME, and a \
+                split such as test
+                """
+        case .offlineDataset(let name, let split):
+            return """
+                the split \(split) of the data set \(name) is not on this machine, and \
+                HF_HUB_OFFLINE is set
+                """
+        case .incompleteDataset(let url, let missing):
+            return "no data set found at \(url): \(missing) is missing (status 404)"
         case .noTransport:
             return "libcurl was not found, and downloads need it: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"

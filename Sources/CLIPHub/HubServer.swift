@@ -23,23 +23,23 @@ struct HubServer: Sendable {
     ///
     /// Throws `HubError.noWeights` if it has none of them.
     func describe(
-        anyOf names: [String], of repository: String, isCancelled: () -> Bool
+        anyOf names: [String], of repository: HubRepository, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile {
         for name in names {
             if let file = try describe(name, of: repository, isCancelled: isCancelled) {
                 return file
             }
         }
-        throw .noWeights(url: "\(endpoint)/\(repository)", files: names)
+        throw .noWeights(url: "\(endpoint)/\(repository.path)", files: names)
     }
 
     /// Returns the metadata of a file; nil if the repository has no file of that name.
     ///
     /// Failed requests are repeated as the policy allows.
     func describe(
-        _ name: String, of repository: String, isCancelled: () -> Bool
+        _ name: String, of repository: HubRepository, isCancelled: () -> Bool
     ) throws(HubError) -> RemoteFile? {
-        guard let start = WebAddress("\(endpoint)/\(repository)/resolve/main/\(name)") else {
+        guard let start = WebAddress("\(endpoint)/\(repository.path)/resolve/main/\(name)") else {
             throw .badRedirect(url: endpoint, reason: "HF_ENDPOINT is not an http or https URL")
         }
         var failures = 0

@@ -119,15 +119,15 @@ public struct ModelHub: Sendable {
     public func find(_ name: String) throws(HubError) -> InstalledModel? {
         if let model = HubModel.named(name) {
             let path =
-                cache.file(of: model.repository, among: Self.openCLIPNames)
+                cache.file(of: .model(model.repository), among: Self.openCLIPNames)
                 ?? model.transformersRepository.flatMap {
-                    cache.file(of: $0, among: ["model.safetensors", "pytorch_model.bin"])
+                    cache.file(of: .model($0), among: ["model.safetensors", "pytorch_model.bin"])
                 } ?? model.official.flatMap(cache.official)
             return path.map { InstalledModel(name: name, path: $0, known: model.name) }
         }
         let repository = Self.repository(name)
         try Self.checkRepository(repository)
-        let weights = cache.file(of: repository, among: Self.kinds.map(\.weights))
+        let weights = cache.file(of: .model(repository), among: Self.kinds.map(\.weights))
         return weights.map { path in
             InstalledModel(
                 name: name, path: String(folder(of: path).dropLast()),
@@ -137,7 +137,9 @@ public struct ModelHub: Sendable {
 
     /// The repositories of the hub whose weights are on this machine, as `owner/name`.
     public var installedRepositories: [String] {
-        cache.repositories.filter { cache.file(of: $0, among: Self.kinds.map(\.weights)) != nil }
+        cache.repositories.filter {
+            cache.file(of: .model($0), among: Self.kinds.map(\.weights)) != nil
+        }
     }
 
     /// Removes open_clip's prefix `hf-hub:` from the name of a repository.
@@ -155,15 +157,7 @@ public struct ModelHub: Sendable {
         let isFile = [".pt", ".pth", ".bin", ".safetensors", ".json"].contains {
             name.hasSuffix($0)
         }
-        let isRepository =
-            parts.count == 2
-            && parts.allSatisfy { part in
-                !part.isEmpty && !part.hasPrefix(".") && part.utf8.count <= 96
-                    && part.allSatisfy {
-                        $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
-                    }
-            }
-        guard isRepository, !isFile, !isLikeOpenAI else {
+        guard HubRepository.isName(name), !isFile, !isLikeOpenAI else {
             throw .unknownModel(name: name, similar: HubModel.similar(to: name))
         }
     }

@@ -20,6 +20,11 @@
         public var errorDescription: String? { description }
     }
 
+    extension DatasetError: LocalizedError {
+        /// The error as one line of English.
+        public var errorDescription: String? { description }
+    }
+
     extension EmbeddingFileError: LocalizedError {
         /// The error as one line of English.
         public var errorDescription: String? { description }

@@ -40,7 +40,7 @@ public struct ModelRecord: Sendable, Hashable, Codable {
         resolution = model.configuration.resolution
     }
 
-    init(
+    package init(
         name: String, fingerprint: String, dimension: Int, precision: Precision,
         activation: Activation?, resolution: Int?, isNormalized: Bool? = nil
     ) {

@@ -33,11 +33,9 @@ public struct TextCollection {
     }
 
     private let path: FilePath
-    private let file: InputFile
     private let format: Format
+    private var records: RecordFile
     private var column = 0
-    private var line = 0
-    private var hasEnded = false
 
     /// Opens a file of texts.
     ///
@@ -50,12 +48,12 @@ public struct TextCollection {
         self.path = path
         self.format = format
         do throws(FileError) {
-            file = path == "-" ? InputFile() : try InputFile(path: path.bytes)
-            if try Array(file.peek(3)) == [0xEF, 0xBB, 0xBF] { _ = try file.skip(3) }
+            let file = path == "-" ? InputFile() : try InputFile(path: path.bytes)
+            records = try RecordFile(file)
             // Not at a terminal, where the end of input would have to be typed twice.
             if path != "-" { try Self.checkBeginning(try file.peek(Self.checkedBytes)) }
             if case .separated(let separator, let name) = format {
-                let names = try record(separator) ?? []
+                let names = try records.nextRecord(separator: separator, Self.text) ?? []
                 guard let column = names.firstIndex(of: name) else {
                     guard !names.isEmpty else {
                         throw FileError(reason: "it has no column \"\(name)\": it is empty")
@@ -82,10 +80,14 @@ public struct TextCollection {
             case .lines:
                 return try nextLine()
             case .separated(let separator, let name):
-                guard let record = try record(separator) else { return nil }
+                let record = try records.nextRecord(separator: separator, Self.text)
+                guard let record else { return nil }
                 guard record.indices.contains(column) else {
                     throw FileError(
-                        reason: "the record that ends in line \(line) has no column \"\(name)\"")
+                        reason: """
+                            the record that ends in line \(records.line) has no column \
+                            "\(name)"
+                            """)
                 }
                 return record[column]
             case .jsonLines(let key):
@@ -95,7 +97,9 @@ public struct TextCollection {
                 let object = try? JSONValue(parsing: Array(text.utf8))
                 guard case .string(let value) = object?[key] else {
                     throw FileError(
-                        reason: "line \(line) is not a JSON object with a string \"\(key)\"")
+                        reason: """
+                            line \(records.line) is not a JSON object with a string "\(key)"
+                            """)
                 }
                 return value
             }
@@ -120,81 +124,22 @@ public struct TextCollection {
     }
 
     /// True if an error has ended the reading, so that `next` returns only nil.
-    package var isAtEnd: Bool { hasEnded }
+    package var isAtEnd: Bool { records.hasEnded }
 
-    /// Reads a line; after an error, no further line is returned.
-    private mutating func readLine() throws(FileError) -> [UInt8]? {
-        guard !hasEnded else { return nil }
+    private mutating func nextLine() throws(FileError) -> String? {
+        guard let bytes = try records.nextLine() else { return nil }
         do throws(FileError) {
-            return try file.read(upTo: UInt8(ascii: "\n"))
+            return try Self.text(bytes, line: records.line)
         } catch {
-            hasEnded = true
+            records.end()
             throw error
         }
     }
 
-    private mutating func nextLine() throws(FileError) -> String? {
-        guard var bytes = try readLine() else { return nil }
-        line += 1
-        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        return try text(bytes)
-    }
-
-    private mutating func text(_ bytes: [UInt8]) throws(FileError) -> String {
+    private static func text(_ bytes: [UInt8], line: Int) throws(FileError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            hasEnded = true
             throw FileError(reason: "line \(line) is not UTF-8")
         }
         return text
-    }
-
-    private static let mostFields = 65_536
-
-    /// Returns the fields of the next record; nil at the end of the file.
-    ///
-    /// Quoted fields may contain separators and newlines.
-    private mutating func record(_ separator: UInt8) throws(FileError) -> [String]? {
-        let quote = UInt8(ascii: "\"")
-        var fields: [String] = []
-        var field: [UInt8] = []
-        var isQuoted = false
-        while var bytes = try readLine() {
-            line += 1
-            if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-            if bytes.isEmpty && fields.isEmpty && field.isEmpty && !isQuoted { continue }
-            var index = 0
-            while index < bytes.count {
-                let byte = bytes[index]
-                index += 1
-                // A quote opens only where a field begins: 12" is twelve inches.
-                if byte == quote && (isQuoted || field.isEmpty) {
-                    if isQuoted && index < bytes.count && bytes[index] == quote {
-                        field.append(quote)
-                        index += 1
-                    } else {
-                        isQuoted.toggle()
-                    }
-                } else if byte == separator && !isQuoted {
-                    guard fields.count < Self.mostFields else {
-                        hasEnded = true
-                        throw FileError(
-                            reason: "line \(line) has more than \(Self.mostFields) fields")
-                    }
-                    fields.append(try text(field))
-                    field = []
-                } else {
-                    field.append(byte)
-                }
-            }
-            guard isQuoted else { return fields + [try text(field)] }
-            field.append(UInt8(ascii: "\n"))
-            guard field.count < 1 << 24 else {
-                hasEnded = true
-                throw FileError(
-                    reason: "a quoted field over 16 MiB has no closing quote before line \(line)")
-            }
-        }
-        guard !isQuoted else { throw FileError(reason: "it ends within a quoted field") }
-        return nil
     }
 }

@@ -24,11 +24,21 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// The suffixes of the files of the first sample.
     private var firstEndings: Set<String>?
 
-    private static let fields: Set<String> = ["cls", "txt", "json"]
+    /// The suffixes of the files that become fields of a sample.
+    private let fields: Set<String>
+
+    private static let usualFields: Set<String> = ["cls", "txt", "json"]
     private static let largestField = 1 << 24
 
-    init(_ name: FilePath, _ file: InputFile) {
+    /// Reads an archive.
+    ///
+    /// - Parameters:
+    ///   - name: The path of the archive.
+    ///   - file: The open archive.
+    ///   - hasArrays: True to read `.npy` files, too, as fields of the samples.
+    init(_ name: FilePath, _ file: InputFile, hasArrays: Bool = false) {
         self.name = name
+        fields = hasArrays ? Self.usualFields.union(["npy"]) : Self.usualFields
         reader = TarReader(file)
     }
 
@@ -50,7 +60,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
                 }
                 reading = member.name
                 let isImage = FolderWalk.imageExtensions.contains(ending)
-                guard isImage || Self.fields.contains(ending) else {
+                guard isImage || fields.contains(ending) else {
                     skipped.count(ending)
                     continue
                 }
@@ -85,7 +95,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
     private mutating func finishSample() {
         firstEndings = firstEndings ?? endings
         var fields: [String: [UInt8]] = [:]
-        for part in waiting where Self.fields.contains(part.ending) {
+        for part in waiting where self.fields.contains(part.ending) {
             fields[part.ending] = part.bytes
         }
         for part in waiting where FolderWalk.imageExtensions.contains(part.ending) {

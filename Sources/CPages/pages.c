@@ -32,6 +32,10 @@ static const uint8_t table_css[] = {
 #embed "table.css"
 };
 
+static const uint8_t eval_css[] = {
+#embed "eval.css"
+};
+
 #pragma clang diagnostic pop
 
 clip_page_bytes clip_page_html(void) { return (clip_page_bytes){page_html, sizeof(page_html)}; }
@@ -43,3 +47,4 @@ clip_page_bytes clip_heatmap_css(void) {
     return (clip_page_bytes){heatmap_css, sizeof(heatmap_css)};
 }
 clip_page_bytes clip_table_css(void) { return (clip_page_bytes){table_css, sizeof(table_css)}; }
+clip_page_bytes clip_eval_css(void) { return (clip_page_bytes){eval_css, sizeof(eval_css)}; }

@@ -117,20 +117,18 @@ extension FilePath {
 final class CollectionJob {
     let options: CollectionOptions
     private let progress: JobProgress
-    private(set) var failures = 0
+    private let failed: FailureList
     /// The number of image files of each unsupported format.
     private var skipped = SkippedFormats()
-    /// The messages of the first `listLimit` failures.
-    private var listed: [String] = []
-    /// The file of `--errors`, to which every failure is written.
-    private var log: LineFile?
     /// The number of inputs seen, including those of other shards.
     private var inputCount = 0
 
-    private static let listLimit = 1000
+    /// The number of inputs that failed.
+    var failures: Int { failed.count }
 
     init(_ options: CollectionOptions, _ common: CommonOptions, name: String) {
         self.options = options
+        failed = FailureList(path: options.errors)
         progress = JobProgress(name, isQuiet: common.quiet)
     }
 
@@ -139,14 +137,11 @@ final class CollectionJob {
     ///
     /// The file is replaced only here, when the job is certain to start.
     func perform(_ body: () throws -> Void) throws {
-        try withErrorsFile { path throws(FileError) in log = try LineFile(path: path.bytes) }
-        do {
-            try body()
-        } catch {
-            try? report()
-            throw error
+        try failed.perform(body) {
+            progress.finish()
+            if inputCount == 0 && failures == 0 { progress.say("no inputs found") }
+            if skipped.total > 0 { progress.say("\(skipped)") }
         }
-        try report()
     }
 
     /// True if `--strict` is given and an input has failed.
@@ -162,11 +157,7 @@ final class CollectionJob {
     ///
     /// - Throws: `Failure` if the file of `--errors` cannot be written.
     func fail(_ name: FilePath, _ error: CLIPError) throws {
-        failures += 1
-        let line = Hints.line(error)
-        if listed.count < Self.listLimit { listed.append(line) }
-        let object = JSONValue.object(["path": .path(name), "reason": .string(line)])
-        try withErrorsFile { _ throws(FileError) in try log?.append(object.bytes) }
+        try failed.add(name, Hints.line(error))
         progress.advance()
     }
 
@@ -227,31 +218,6 @@ final class CollectionJob {
                 // With --strict, later inputs are left to the next run.
                 if isStopped { break }
             }
-        }
-    }
-
-    private func report() throws {
-        progress.finish()
-        if inputCount == 0 && failures == 0 { progress.say("no inputs found") }
-        if skipped.total > 0 { progress.say("\(skipped)") }
-        for line in listed { ClipCommand.report(line) }
-        if failures > listed.count {
-            let rest = failures - listed.count
-            note(
-                "clip: and \(rest) more of the inputs failed"
-                    + (log == nil ? "; --errors FILE lists all" : ""))
-        }
-        try withErrorsFile { _ throws(FileError) in try log?.flush() }
-    }
-
-    /// Runs an operation on the file of `--errors` if the option is given; an error of the
-    /// operation is thrown as a `Failure` with the file's name.
-    private func withErrorsFile(_ body: (FilePath) throws(FileError) -> Void) throws {
-        guard let path = options.errors.map({ FilePath(argument: $0) }) else { return }
-        do throws(FileError) {
-            try body(path)
-        } catch {
-            throw Failure("cannot write \(path): \(error.reason)")
         }
     }
 }

@@ -34,6 +34,11 @@ enum ErrorsFile {
         }
     }
 
+    /// Returns true if two paths lead to one file, whether it exists or not.
+    static func isSame(_ path: String, _ other: String) -> Bool {
+        isSame(path, status(of: path), other)
+    }
+
     private static func isSame(_ path: String, _ file: FileStatus?, _ other: String) -> Bool {
         let otherFile = status(of: other)
         if let file, let otherFile {

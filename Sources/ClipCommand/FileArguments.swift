@@ -59,8 +59,8 @@ extension Encode: FileArguments {
 extension Zeroshot: FileArguments {
     var fileArguments: [FileArgument] {
         [
-            FileArgument("an input", labelFile == nil ? Array(arguments.prefix(1)) : arguments),
-            FileArgument("--labels", labelFile), FileArgument("--model", model.model),
+            FileArgument("an input", inputs), FileArgument("--labels", labelFile),
+            FileArgument("--probe", probe), FileArgument("--model", model.model),
         ] + collection.files
     }
 }
@@ -81,6 +81,19 @@ extension Score: FileArguments {
             FileArgument("--text-file", texts.file.textFile), FileArgument("--pairs", pairs),
             FileArgument("--model", model.model),
         ] + collection.files
+    }
+}
+
+extension Eval: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the data set", source, dataset),
+            FileArgument("--dataset_root", datasetRoot), FileArgument("--classes", classes),
+            FileArgument("--probe", probe),
+            FileArgument("--output", output), FileArgument("--predictions", predictions),
+            FileArgument("--report", report), FileArgument("--errors", errors),
+            FileArgument("--model", modelOptions.model),
+        ]
     }
 }
 
@@ -152,6 +165,25 @@ extension Bench: FileArguments {
 extension Convert: FileArguments {
     var fileArguments: [FileArgument] {
         [FileArgument("the model", input), FileArgument("the output", output)]
+    }
+}
+
+extension Merge: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the first model", first), FileArgument("the second model", second),
+            FileArgument("--output", output),
+        ]
+    }
+}
+
+extension ProbeTrain: FileArguments {
+    var fileArguments: [FileArgument] {
+        [
+            FileArgument("the data set", data), FileArgument("--output", output),
+            FileArgument("--classes", classes), FileArgument("--errors", errors),
+            FileArgument("--model", model.model),
+        ]
     }
 }
 

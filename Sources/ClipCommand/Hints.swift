@@ -27,6 +27,9 @@ enum Hints {
         case let error as IndexError: hint(for: error)
         case let error as EmbeddingFileError: hint(for: error)
         case RemovalError.changed: "run clip index again"
+        case let error as ProbeFileError: hint(for: error)
+        case DatasetError.missingFile: "give --classes FILE"
+        case DatasetError.missingSplit: "choose a split with --split"
         default: nil
         }
     }
@@ -42,6 +45,7 @@ enum Hints {
             (most weights of open_clip), or put the configuration beside the weights
             """
         case .contradictoryActivation: "omit --activation"
+        case .invalidAlpha: "give --alpha a number from 0 to 1"
         case .unrepresentableNumber: "give --dtype bf16 or f32"
         case .damagedWeights: "download or copy the file again"
         default: error.exceededLimit.map(hint)
@@ -70,6 +74,7 @@ enum Hints {
             unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
             which is built in
             """
+        case .offlineDataset: "unset HF_HUB_OFFLINE and run the command again"
         default: nil
         }
     }
@@ -128,6 +133,15 @@ enum Hints {
     /// Returns the options with `isGiven`, as the end of a command line.
     private static func added(_ options: [(name: String, isGiven: Bool)]) -> String {
         options.filter(\.isGiven).map { " \($0.name)" }.joined()
+    }
+
+    private static func hint(for error: ProbeFileError) -> String? {
+        switch error {
+        case .otherModel:
+            "omit --model and its options, or train a probe for this model with clip probe train"
+        case .damaged: "copy the file again, or train the probe again"
+        default: nil
+        }
     }
 
     private static func hint(for error: EmbeddingFileError) -> String? {

@@ -56,6 +56,7 @@ struct Info: ParsableCommand {
                     "logit_scale": .float(model.logitScale),
                     "sha256": .array(sums.map { .string($0.sha256) }),
                     "license": license.map { .string($0) } ?? .null,
+                    "merge": weights.merge.map(Self.json) ?? .null,
                 ]))
             return
         }
@@ -92,8 +93,26 @@ struct Info: ParsableCommand {
             ("logit scale", "\(model.logitScale)"),
             ("licence", license ?? "unknown"),
             ("SHA-256", sums.map(\.sha256).joined(separator: ", ")),
-        ] {
+        ] + Self.rows(weights.merge) {
             print((key + ":").left(13), value)
+        }
+    }
+
+    private static func json(_ merge: WeightsDescription.Merge) -> JSONValue {
+        func object(_ parent: WeightsDescription.Merge.Parent) -> JSONValue {
+            .object(["name": .string(parent.name), "fingerprint": .string(parent.fingerprint)])
+        }
+        return .object([
+            "first": object(merge.first), "second": object(merge.second),
+            "alpha": .number(merge.alpha),
+        ])
+    }
+
+    /// Returns the rows about the models of a merge, each with its weight.
+    private static func rows(_ merge: WeightsDescription.Merge?) -> [(String, String)] {
+        guard let merge else { return [] }
+        return [(merge.first, 1 - merge.alpha), (merge.second, merge.alpha)].map { parent, weight in
+            ("merge of", "\(fixed(weight, 4)) x \(parent.name), fingerprint \(parent.fingerprint)")
         }
     }
 }

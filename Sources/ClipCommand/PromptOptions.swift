@@ -44,12 +44,19 @@ struct PromptOptions: ParsableArguments {
             case .imagenet: PromptTemplates.imageNet
             case nil: template.isEmpty ? ["{}"] : template
             }
+        return try Self.classifier(model, labels, prompts, truncating: texts.truncate)
+    }
+
+    /// Creates a classifier of labels with the given templates, as `classifier(_:_:_:)` does.
+    static func classifier(
+        _ model: CLIPModel, _ labels: [String], _ templates: [String], truncating: Bool
+    ) throws -> ZeroShotClassifier {
         // Encoding a few prompts is faster than reading them from the cache.
-        guard labels.count * prompts.count >= 256 else {
+        guard labels.count * templates.count >= 256 else {
             return try ZeroShotClassifier(
-                model: model, labels: labels, templates: prompts, truncating: texts.truncate)
+                model: model, labels: labels, templates: templates, truncating: truncating)
         }
         return try LabelCache(folder: FilePath(ModelHub().home + "/labels")).classifier(
-            model: model, labels: labels, templates: prompts, truncating: texts.truncate)
+            model: model, labels: labels, templates: templates, truncating: truncating)
     }
 }

@@ -9,16 +9,19 @@ import CLIPSearch
     import Foundation
 #endif
 
-/// The location of vectors on disk: an index or a `.npy` file.
+/// The location of data that are stored with a record of their model: vectors in an index or a
+/// `.npy` file, or a probe.
 enum StoredVectors {
     case index(of: FilePath)
     case npy(FilePath)
+    case probe(FilePath)
 
     /// A phrase for the vectors in messages, such as "the index of photos".
     var description: String {
         switch self {
         case .index(let folder): "the index of \(folder)"
         case .npy(let path): "\(path)"
+        case .probe(let path): "the probe \(path)"
         }
     }
 
@@ -34,6 +37,9 @@ enum StoredVectors {
                 the vectors in \(path) were made with \(names.own) and cannot be compared with \
                 those of \(names.other): omit --model and its options, or encode the images again
                 """)
+        case .probe(let path):
+            return ProbeFileError.otherModel(
+                path: "\(path)", stored: names.own, given: names.other)
         }
     }
 
@@ -44,7 +50,7 @@ enum StoredVectors {
         let path =
             switch self {
             case .index(let folder): folder
-            case .npy(let path): path
+            case .npy(let path), .probe(let path): path
             }
         var folder = absolutePath("\(path)")
         var found: [String] = []

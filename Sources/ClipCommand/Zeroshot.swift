@@ -16,6 +16,10 @@ struct Zeroshot: ParsableCommand {
             or - for standard input. Results of several images are printed as a table at a \
             terminal and as JSON Lines elsewhere. Embeddings of many labels are cached in CLIP_HOME.
 
+            With --probe, every argument is an image too; the labels and the model are those of \
+            the probe, which clip probe train makes. A probe gives probabilities and logits, but \
+            no cosines.
+
             Examples:
               clip zeroshot bike.jpg "a man riding bicycle" "a man climbing mountain"
               clip zeroshot bike.jpg bicycle mountain --template "a photo of a {}"
@@ -26,8 +30,8 @@ struct Zeroshot: ParsableCommand {
     @Argument(
         help: ArgumentHelp(
             """
-            Classify the first input with the other arguments as labels; with --labels FILE, \
-            classify all inputs.
+            Classify the first input with the other arguments as labels; with --labels FILE or \
+            --probe FILE, classify all inputs.
             """,
             valueName: "input"),
         completion: .file())
@@ -39,6 +43,13 @@ struct Zeroshot: ParsableCommand {
             "Read labels from FILE, one per line; - is standard input.", valueName: "file"),
         completion: .file())
     var labelFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Classify with a probe of clip probe train, whose labels and model are used.",
+            valueName: "file"),
+        completion: .file(extensions: ["safetensors"]))
+    var probe: String?
 
     @Option(
         name: [.customShort("t"), .long], parsing: .unconditional,
@@ -84,8 +95,17 @@ struct Zeroshot: ParsableCommand {
         if arguments.isEmpty && collection.filesFrom.isEmpty {
             throw ValidationError("nothing to classify: give an image and labels")
         }
-        if labelFile == nil && !collection.filesFrom.isEmpty {
-            throw ValidationError("--files-from needs --labels.")
+        if !hasOnlyInputs && !collection.filesFrom.isEmpty {
+            throw ValidationError("--files-from needs --labels or --probe.")
+        }
+        if probe != nil {
+            if labelFile != nil {
+                throw ValidationError("--probe and --labels cannot be combined.")
+            }
+            if !prompts.template.isEmpty || prompts.templates != nil {
+                throw ValidationError(
+                    "--template and --templates have no effect with --probe; omit them.")
+            }
         }
         if json && format == .csv {
             throw ValidationError("--json and --format csv cannot be combined.")
@@ -94,26 +114,48 @@ struct Zeroshot: ParsableCommand {
             throw ValidationError(
                 "--column needs --format csv; JSON Lines include a sample's cls, txt and json.")
         }
-        let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
-        try InputHints.check(inputs, streamedBy: "zeroshot --labels FILE")
+        try InputHints.check(
+            inputs, streamedBy: "zeroshot \(probe == nil ? "--labels" : "--probe") FILE")
         try collection.checkStandardInput(inputs + [labelFile])
     }
 
+    /// True if no argument is a label.
+    private var hasOnlyInputs: Bool { labelFile != nil || probe != nil }
+
+    /// The arguments that are images, folders and archives.
+    var inputs: [String] { hasOnlyInputs ? arguments : Array(arguments.prefix(1)) }
+
     func run() throws {
-        let inputs = labelFile == nil ? Array(arguments.prefix(1)) : arguments
-        try collection.checkErrors(inputs: inputs, others: [("--labels", labelFile)])
+        try collection.checkErrors(
+            inputs: inputs, others: [("--labels", labelFile), ("--probe", probe)])
+        if let path = probe.map({ FilePath(argument: $0) }) {
+            let probe = try StoredProbe.read(path)
+            let (model, name) = try self.model.load(probe, at: path, common)
+            return try run(model.following(preprocessing: images.preprocess), name) {
+                .probe(probe)
+            }
+        }
         let labels =
             try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
         if labelFile == nil { try Labels.check(labels, common) }
         let model = try self.model.load(textOptions, images, common)
-        if let path = onlyImage(inputs) {
-            let image = try images.read(path, for: model.preprocessor)
-            let predictions = try prompts.classifier(model, labels, textOptions).classify(
-                image, top: top)
-            show(predictions, of: path, try self.model.name())
-        } else {
-            try classifyAll(inputs, labels, model)
+        try run(model, try self.model.name()) {
+            .zeroShot(try prompts.classifier(model, labels, textOptions))
         }
+    }
+
+    /// Classifies the inputs; the labels are encoded after an only image is read.
+    private func run(
+        _ model: CLIPModel, _ name: String, _ makeLabelling: () throws -> ImageLabelling
+    ) throws {
+        guard let path = onlyImage(inputs) else {
+            return try classifyAll(inputs, makeLabelling(), model, name)
+        }
+        let image = try images.read(path, for: model.preprocessor)
+        let labelling = try makeLabelling()
+        show(
+            try labelling.scores(of: model.encode(images: [image]), top: top), of: path, name,
+            title: labelling.title)
     }
 
     /// Returns the path of the image if the only input is a single image and no option needs a
@@ -123,52 +165,40 @@ struct Zeroshot: ParsableCommand {
         return ImageCollection.isOneImage(FilePath(argument: inputs[0])) ? inputs[0] : nil
     }
 
-    private func show(_ predictions: [Prediction], of image: String, _ model: String) {
+    private func show(
+        _ scores: [LabelScore], of image: String, _ model: String, title: String
+    ) {
         guard !json else {
             return printLine(
                 .object([
                     "image": .path(FilePath(argument: image)), "model": .string(model),
-                    "predictions": Self.json(predictions),
+                    "predictions": .array(scores.map(\.json)),
                 ]))
         }
-        print("probability   cosine  label")
-        for prediction in predictions {
-            print(
-                (fixed(100 * prediction.probability, 2) + " %").right(11),
-                fixed(prediction.cosine, 4).right(8), "", TerminalText.shown(prediction.label))
-        }
-    }
-
-    private static func json(_ predictions: [Prediction]) -> JSONValue {
-        .array(
-            predictions.map {
-                .object([
-                    "label": .string($0.label), "probability": .float($0.probability),
-                    "logit": .float($0.logit), "cosine": .float($0.cosine),
-                ])
-            })
+        print("\(title)  label")
+        for score in scores { print(score.row, "", TerminalText.shown(score.label)) }
     }
 
     /// Classifies a collection and prints a line per image (JSON) or per label (CSV, table).
-    private func classifyAll(_ inputs: [String], _ labels: [String], _ model: CLIPModel) throws {
-        let classifier = try prompts.classifier(model, labels, textOptions)
+    private func classifyAll(
+        _ inputs: [String], _ labelling: ImageLabelling, _ model: CLIPModel, _ name: String
+    ) throws {
         let job = CollectionJob(collection, common, name: "zeroshot")
         if format == .csv {
             let added = column.map { ",\($0.rawValue)" }.joined()
-            print("image,rank,label,probability,logit,cosine\(added)")
+            print("image,rank,label,\(labelling.numberNames.joined(separator: ","))\(added)")
         }
-        let name = try self.model.name()
         let isTable = format == nil && !json && outputIsTerminal
-        let width = labels.map { TerminalText.shown($0).count }.max() ?? 0
-        if isTable { print("probability   cosine  \("label".left(width))  image") }
+        let width = labelling.labels.map { TerminalText.shown($0).count }.max() ?? 0
+        if isTable { print("\(labelling.title)  \("label".left(width))  image") }
         try job.perform {
             try job.run(
                 collection.sources(inputs), model, images.decoding(for: model.preprocessor)
             ) { sample, vector in
                 let embedding = Embeddings(rows: vector, dimension: vector.count)
-                let predictions = try classifier.predictions(of: embedding, top: top ?? 1)[0]
+                let scores = try labelling.scores(of: embedding, top: top ?? 1)
                 guard !isTable else {
-                    return Self.printRows(predictions, of: sample.name, labelWidth: width)
+                    return Self.printRows(scores, of: sample.name, labelWidth: width)
                 }
                 guard format == .csv else {
                     var members: [JSONValue.Member] = [
@@ -176,18 +206,17 @@ struct Zeroshot: ParsableCommand {
                         ("model", .string(name)),
                     ]
                     members += sample.fieldsForJSON.map { ($0.key, .raw($0.value)) }
-                    members.append(("predictions", Self.json(predictions)))
+                    members.append(("predictions", .array(scores.map(\.json))))
                     return printLine(.object(members))
                 }
                 let added = column.flatMap {
                     [UInt8(ascii: ",")] + csvField(sample.trimmedField($0.rawValue))
                 }
-                for (rank, prediction) in predictions.enumerated() {
-                    let numbers = [prediction.probability, prediction.logit, prediction.cosine]
+                for (rank, score) in scores.enumerated() {
                     printBytes(
                         csvField(sample.name.bytes) + ",\(rank + 1),".utf8
-                            + csvField(Array(prediction.label.utf8))
-                            + numbers.map { ",\($0)" }.joined().utf8 + added + "\n".utf8)
+                            + csvField(Array(score.label.utf8))
+                            + score.numbers.map { ",\($0)" }.joined().utf8 + added + "\n".utf8)
                 }
             }
         }
@@ -195,13 +224,9 @@ struct Zeroshot: ParsableCommand {
     }
 
     /// Prints the table rows of one of several images.
-    private static func printRows(
-        _ predictions: [Prediction], of image: FilePath, labelWidth: Int
-    ) {
-        for prediction in predictions {
-            let probability = (fixed(100 * prediction.probability, 2) + " %").right(11)
-            let label = TerminalText.shown(prediction.label).left(labelWidth)
-            let row = "\(probability) \(fixed(prediction.cosine, 4).right(8))  \(label)  "
+    private static func printRows(_ scores: [LabelScore], of image: FilePath, labelWidth: Int) {
+        for score in scores {
+            let row = "\(score.row)  \(TerminalText.shown(score.label).left(labelWidth))  "
             printBytes(Array(row.utf8) + TerminalText.shown(image) + "\n".utf8)
         }
     }

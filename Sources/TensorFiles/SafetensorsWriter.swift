@@ -27,7 +27,7 @@ package struct SafetensorsWriter {
     ///   - metadata: The strings of the header's `__metadata__`.
     /// - Throws: `TensorFileError.unwritable`.
     package init(
-        path: String, entries: [Entry], metadata: KeyValuePairs<String, String>
+        path: String, entries: [Entry], metadata: [(key: String, value: String)]
     ) throws(TensorFileError) {
         var members: [JSONValue.Member] = [
             ("__metadata__", .object(metadata.map { ($0.key, .string($0.value)) }))

@@ -84,6 +84,22 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
+    /// Returns `(1 - weight) · self + weight · other`, with every product and the sum rounded to
+    /// float32.
+    ///
+    /// At the weights 0 and 1, the numbers are those of `self` and `other` to the bit.
+    package func interpolated(to other: Tensor, weight: Double) -> Tensor {
+        precondition(count == other.count, "\(shape) and \(other.shape) interpolated")
+        if weight == 0 { return self }
+        if weight == 1 { return other.reshaped(shape) }
+        let (own, others) = (Float(1 - weight), Float(weight))
+        return withExtendedLifetime((self, other)) {
+            Tensor(shape: shape) { target in
+                for i in 0..<count { target[i] = own * elements[i] + others * other.elements[i] }
+            }
+        }
+    }
+
     /// Returns a convolution's weights [out, in, height, width] as `FeatureMap` needs them:
     /// [out, height * width * in], each output scaled by `factors[out]`.
     package func convolutionRows(scaledBy factors: [Float]) -> Tensor {

@@ -152,6 +152,12 @@ import Testing
         try await check(TSNE(iterations: 40), vectors)
         try await check(NearDuplicates(threshold: 0.9), vectors)
         try await check(PairEvaluation(logitScale: 10), .init(images: vectors, texts: vectors))
+        let pairs = PairEvaluation.Input(images: vectors, texts: vectors)
+        try await check(ContrastiveLoss(logitScale: 0.01), pairs)
+        try await check(SigmoidLoss(logitScale: 0.01, logitBias: -1), pairs)
+        try await check(
+            RetrievalMetrics(),
+            .init(images: vectors, texts: vectors, imageOfText: Array(0..<200)))
         let images = DuplicateSearch.Input(
             embeddings: vectors, digests: (0..<200).map { [UInt8](repeating: UInt8($0), count: 32) }
         ) { _ in nil }

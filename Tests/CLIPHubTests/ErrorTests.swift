@@ -10,7 +10,9 @@ import Testing
         .unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"]),
         .notInstalled(name: "ViT-B/32", bytes: 605_100_000),
         .notInstalled(name: "me/model", bytes: nil),
-        .offline(name: "ViT-B/32"), .noTransport,
+        .offline(name: "ViT-B/32"), .unknownDataset(name: "wds/", split: "test"),
+        .offlineDataset(name: "wds/imagenetv2", split: "test"),
+        .incompleteDataset(url: "u", missing: "classnames.txt"), .noTransport,
         .unreachable(url: "u", reason: "r"),
         .tooSlow(url: "u", bytesPerSecond: 1000, seconds: 60),
         .untrusted(url: "u", reason: "r", variable: nil),
@@ -37,6 +39,9 @@ import Testing
         case .unknownModel: "unknownModel"
         case .notInstalled: "notInstalled"
         case .offline: "offline"
+        case .unknownDataset: "unknownDataset"
+        case .offlineDataset: "offlineDataset"
+        case .incompleteDataset: "incompleteDataset"
         case .noTransport: "noTransport"
         case .unreachable: "unreachable"
         case .tooSlow: "tooSlow"
@@ -59,7 +64,7 @@ import Testing
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 20, "\(names.sorted())")
+        #expect(names.count == 23, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: HubError) {

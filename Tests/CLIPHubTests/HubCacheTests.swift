@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func repositoryNamesMapToFoldersAndBack() throws {
-        #expect(cache.folder(of: "owner/name") == folder.path + "/hub/models--owner--name")
+        #expect(cache.folder(of: .model("owner/name")) == folder.path + "/hub/models--owner--name")
         #expect(cache.repositories == [])
         let names = ["a/b", "laion/CLIP-ViT-B-32", "owner/two--dashes"]
         for name in names {
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func snapshotOfTheMainBranchComesFirst() throws {
-        let repository = "owner/name"
+        let repository = HubRepository.model("owner/name")
         let snapshots = "hub/models--owner--name/snapshots"
         #expect(cache.snapshots(of: repository) == [])
         for commit in ["aaa", "bbb", "ccc"] { try write("\(snapshots)/\(commit)/config.json") }
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test func filesAreTakenFromTheMainBranchOrElseFromAny() throws {
-        let repository = "owner/name"
+        let repository = HubRepository.model("owner/name")
         let snapshots = "hub/models--owner--name/snapshots"
         let names = ["model.safetensors", "pytorch_model.bin"]
         #expect(cache.file(of: repository, among: names) == nil)
@@ -89,7 +89,7 @@ import Testing
         #expect(found() == "\(snapshots)/bbb/pytorch_model.bin")
         try write("\(snapshots)/bbb/model.safetensors")
         #expect(found() == "\(snapshots)/bbb/model.safetensors")
-        #expect(cache.file(of: "owner/other", among: names) == nil)
+        #expect(cache.file(of: .model("owner/other"), among: names) == nil)
     }
 
     @Test func danglingLinksAreNotFound() throws {
@@ -98,10 +98,10 @@ import Testing
             atPath: snapshot, withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(
             atPath: snapshot + "/model.safetensors", withDestinationPath: "../../blobs/gone")
-        #expect(cache.file(of: "owner/name", among: ["model.safetensors"]) == nil)
+        #expect(cache.file(of: .model("owner/name"), among: ["model.safetensors"]) == nil)
         try write("hub/models--owner--name/blobs/gone")
         #expect(
-            cache.file(of: "owner/name", among: ["model.safetensors"])
+            cache.file(of: .model("owner/name"), among: ["model.safetensors"])
                 == snapshot + "/model.safetensors")
     }
 
@@ -120,19 +120,19 @@ import Testing
         let address = try #require(WebAddress("https://example.org/x"))
         let file = RemoteFile(
             name: "model.safetensors", address: address, etag: "e7a9", commit: "c0ffee", size: 1)
-        let place = try cache.place(for: file, of: "owner/name")
+        let place = try cache.place(for: file, of: .model("owner/name"))
         let root = folder.path + "/hub/models--owner--name"
         #expect(place.blob == root + "/blobs/e7a9")
         #expect(place.lock == folder.path + "/hub/.locks/models--owner--name/e7a9.lock")
         #expect(place.snapshot == root + "/snapshots/c0ffee/model.safetensors")
         for _ in 0..<2 {  // the second time it is there already
             try write("hub/models--owner--name/blobs/e7a9", "weights")
-            try cache.link(file, of: "owner/name", as: place.snapshot)
+            try cache.link(file, of: .model("owner/name"), as: place.snapshot)
             #expect(try bytes(ofFile: place.snapshot) == Array("weights".utf8))
             #expect(try bytes(ofFile: root + "/refs/main") == Array("c0ffee".utf8))
         }
         #expect(
-            cache.file(of: "owner/name", among: ["model.safetensors"]) == place.snapshot)
+            cache.file(of: .model("owner/name"), among: ["model.safetensors"]) == place.snapshot)
         #expect(cache.repositories == ["owner/name"])
     }
 }

@@ -20,6 +20,7 @@ import Testing
     /// An error of each case, and more where the message depends on the values.
     static let samples: [any Error] =
         ofIndexes as [any Error] + ofRemovals as [any Error] + ofFiles as [any Error]
+        + ofDatasets as [any Error]
 
     private static let ofIndexes: [IndexError] = [
         .missing(folder: "photos"), .empty(folder: "photos"),
@@ -45,6 +46,23 @@ import Testing
         .unwritable(path: "x.npy", reason: "No space left on device"),
         .unfinished(path: "x.npy", job: "x.npy.job"),
         .otherJob(path: "x.npy", job: "x.npy.job"), .wrongDimension(expected: 3, found: 2),
+    ]
+
+    private static let ofDatasets: [DatasetError] = [
+        .unreadable(path: "pets", reason: "Permission denied"),
+        .missingFile(
+            path: "pets", expected: ["pets/classnames.txt", "classnames.txt"],
+            purpose: "class names"),
+        .missingSplit(path: "pets", split: "test", found: ["train"]),
+        .missingSplit(path: "pets", split: "test", found: []),
+        .unsupportedLayout(path: "pets", found: "a file .zip"),
+        .invalidContent(path: "nshards.txt", expected: "a number", found: "many"),
+        .missingColumn(path: "pets.csv", expected: ["label", "class"], found: ["id"]),
+        .missingColumn(path: "pets.csv", expected: ["label", "class"], found: []),
+        .wrongClassCount(path: "pets", expected: 3, found: 2),
+        .unsupportedKind(path: "pets", kind: .classification),
+        .unsupportedKind(path: "pets", kind: .multilabel),
+        .unsupportedKind(path: "pets", kind: .retrieval),
     ]
 
     /// The name of a case.
@@ -79,13 +97,24 @@ import Testing
             case .otherJob: "otherJob"
             case .wrongDimension: "wrongDimension"
             }
+        case let error as DatasetError:
+            switch error {
+            case .unreadable: "unreadable"
+            case .missingFile: "missingFile"
+            case .missingSplit: "missingSplit"
+            case .unsupportedLayout: "unsupportedLayout"
+            case .invalidContent: "invalidContent"
+            case .missingColumn: "missingColumn"
+            case .wrongClassCount: "wrongClassCount"
+            case .unsupportedKind: "unsupportedKind"
+            }
         default: "another error"
         }
     }
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 18, "\(names.sorted())")
+        #expect(names.count == 26, "\(names.sorted())")
     }
 
     @Test func messagesNameNoCommand() {

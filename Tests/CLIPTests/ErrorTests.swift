@@ -44,6 +44,10 @@ import Testing
         .nonFiniteResult(path: "w", stage: "the tensor x"),
         .wrongBytesPerRow(expected: 6, found: 5), .wrongDimension(expected: 3, found: 2),
         .wrongValueCount(dimension: 3, found: 2), .unsupportedPrecision(.bf16), .noThread,
+        .differentModels(
+            path: "b", reference: "a", property: "activation", expected: "gelu",
+            found: "quickgelu"),
+        .invalidAlpha(found: 2),
     ]
 
     /// The name of a case.
@@ -84,13 +88,15 @@ import Testing
         case .wrongDimension: "wrongDimension"
         case .wrongValueCount: "wrongValueCount"
         case .unsupportedPrecision: "unsupportedPrecision"
+        case .differentModels: "differentModels"
+        case .invalidAlpha: "invalidAlpha"
         case .noThread: "noThread"
         }
     }
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 34, "\(names.sorted())")
+        #expect(names.count == 36, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: CLIPError) {

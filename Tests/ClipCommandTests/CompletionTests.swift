@@ -43,7 +43,9 @@ import Testing
         ("map", "1", .npy), ("map", "--output", .html), ("map", "--labels", .file),
         ("similarity", "*", .file), ("similarity", "--image", .file),
         ("similarity", "--text-file", .file), ("score", "*", .file), ("score", "--image", .file),
-        ("preprocess", "1", .file), ("preprocess", "--output", .npy), ("pull", "1", .names),
+        ("eval", "1", .file), ("eval", "--dataset_root", .folder), ("eval", "--report", .html),
+        ("eval", "--classes", .file), ("eval", "--model", .model), ("preprocess", "1", .file),
+        ("preprocess", "--output", .npy), ("pull", "1", .names),
         ("info", "1", .model), ("verify", "1", .model), ("convert", "1", .model),
         ("bench", "--image", .file), ("bench", "--index", .folder), ("bench", "--model", .model),
     ]

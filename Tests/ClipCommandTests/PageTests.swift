@@ -23,6 +23,7 @@ import Testing
             "page.html": clip_page_html(), "page.css": clip_page_css(),
             "map.html": clip_map_html(), "map.css": clip_map_css(), "map.js": clip_map_js(),
             "heatmap.css": clip_heatmap_css(), "table.css": clip_table_css(),
+            "eval.css": clip_eval_css(),
         ]
         let names = try FileManager.default.contentsOfDirectory(atPath: sources.path)
             .filter { $0 != "include" && $0 != "pages.c" && !$0.hasPrefix(".") }

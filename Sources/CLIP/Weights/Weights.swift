@@ -135,6 +135,7 @@ struct Weights: Sendable {
         description = WeightsDescription(
             path: file.path, format: WeightFormat(file.format), layout: layout,
             types: parameters.types.map(\.rawValue),
-            parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source)
+            parameterCount: parameters.count, byteCount: file.byteCount, activationSource: source,
+            merge: WeightsDescription.Merge(file.metadata))
     }
 }

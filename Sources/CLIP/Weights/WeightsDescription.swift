@@ -38,6 +38,26 @@ public struct WeightsDescription: Sendable, Hashable, Codable {
     public let byteCount: Int
     /// The source that determined the activation function.
     public let activationSource: ActivationSource
+    /// The models that were interpolated to make the weights; nil if the file states none.
+    public let merge: Merge?
+
+    /// The models that `CLIPModel.write(safetensors:merging:alpha:)` interpolated.
+    public struct Merge: Sendable, Hashable, Codable {
+        /// One of the two models.
+        public struct Parent: Sendable, Hashable, Codable {
+            /// The name or path of the model, as the caller gave it.
+            public let name: String
+            /// The model's `fingerprint`, 64 hexadecimal digits.
+            public let fingerprint: String
+        }
+
+        /// The model with the weight 1 - `alpha`.
+        public let first: Parent
+        /// The model with the weight `alpha`.
+        public let second: Parent
+        /// The weight of the second model, 0...1.
+        public let alpha: Double
+    }
 
     /// The checksum of a file of weights.
     public struct Checksum: Sendable, Hashable, Codable {
@@ -55,5 +75,28 @@ public struct WeightsDescription: Sendable, Hashable, Codable {
         case name(OfficialModel)
         /// The caller, who passed the activation when loading the model.
         case caller
+    }
+}
+
+extension WeightsDescription.Merge {
+    /// Reads the merge from a file's metadata; nil if they state none or an incomplete one.
+    init?(_ metadata: [String: String]) {
+        guard let first = metadata["merge_first"], let second = metadata["merge_second"],
+            let firstFingerprint = metadata["merge_first_fingerprint"],
+            let secondFingerprint = metadata["merge_second_fingerprint"],
+            let alpha = metadata["merge_alpha"].flatMap({ Double($0) }), (0...1).contains(alpha)
+        else { return nil }
+        self.init(
+            first: Parent(name: first, fingerprint: firstFingerprint),
+            second: Parent(name: second, fingerprint: secondFingerprint), alpha: alpha)
+    }
+
+    /// The keys and values that state the merge in a file's metadata.
+    var metadata: [(key: String, value: String)] {
+        [
+            ("merge_first", first.name), ("merge_first_fingerprint", first.fingerprint),
+            ("merge_second", second.name), ("merge_second_fingerprint", second.fingerprint),
+            ("merge_alpha", "\(alpha)"),
+        ]
     }
 }

@@ -50,7 +50,10 @@ extension CLIPModel {
         }
         do throws(TensorFileError) {
             let writer = try SafetensorsWriter(
-                path: path, entries: entries, metadata: metadata(source: source ?? weights.path))
+                path: path, entries: entries,
+                metadata: metadata(
+                    source: source ?? weights.path,
+                    checksums: checksums(), merge: weights.merge))
             for entry in entries {
                 let stored = parameters[entry.name]
                 if !stored.isTransposed, stored.types == [entry.type],
@@ -67,17 +70,25 @@ extension CLIPModel {
         }
     }
 
-    private func metadata(source: String) -> KeyValuePairs<String, String> {
+    /// Returns the metadata of a file of this model's configuration.
+    ///
+    /// - Parameters:
+    ///   - source: The source of the weights.
+    ///   - checksums: The checksums of the files that the weights come from.
+    ///   - merge: The models that were interpolated, if any.
+    /// - Returns: The keys and values of the header's `__metadata__`.
+    func metadata(
+        source: String, checksums: [WeightsDescription.Checksum], merge: WeightsDescription.Merge?
+    ) -> [(key: String, value: String)] {
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         return [
-            "format": "pt",
-            "activation": configuration.activation.rawValue,
-            "mean": list(preprocessor.mean), "std": list(preprocessor.standardDeviation),
-            "resolution": "\(configuration.resolution)",
-            "source": source,
-            "source_sha256": checksums().map(\.sha256).joined(separator: ", "),
-            ConfigurationFile.metadataKey: openCLIPConfiguration,
-        ]
+            ("format", "pt"),
+            ("activation", configuration.activation.rawValue),
+            ("mean", list(preprocessor.mean)), ("std", list(preprocessor.standardDeviation)),
+            ("resolution", "\(configuration.resolution)"),
+            ("source", source),
+            ("source_sha256", checksums.map(\.sha256).joined(separator: ", ")),
+        ] + (merge?.metadata ?? []) + [(ConfigurationFile.metadataKey, openCLIPConfiguration)]
     }
 
     /// The content of an `open_clip_config.json` that describes the model.

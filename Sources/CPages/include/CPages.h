@@ -19,5 +19,6 @@ clip_page_bytes clip_map_css(void);      // the style of the page of `clip map`
 clip_page_bytes clip_map_js(void);       // the script of the page of `clip map`
 clip_page_bytes clip_heatmap_css(void);  // the colours of the SVG of `clip similarity --heatmap`
 clip_page_bytes clip_table_css(void);    // the style of the table of `clip similarity --heatmap`
+clip_page_bytes clip_eval_css(void);     // the style of the page of `clip eval --report`
 
 #endif

@@ -16,6 +16,8 @@ struct Heatmap {
         let name: FilePath
         /// The thumbnail as a JPEG file; nil if there is none.
         let thumbnail: [UInt8]?
+        /// A remark below the path; nil for none.
+        var remark: String?
     }
 
     let images: [Image]
@@ -24,14 +26,20 @@ struct Heatmap {
     let cosines: [[Float]]
     /// The description of the model: its name and precision.
     let model: String
+    /// The name of the values in the heading of the table.
+    let valueName: String
     /// The smallest and the largest finite cosine; both are 0 if there is none.
     let range: (least: Float, most: Float)
 
-    init(images: [Image], texts: [String], cosines: [[Float]], model: String) {
+    init(
+        images: [Image], texts: [String], cosines: [[Float]], model: String,
+        valueName: String = "cosine"
+    ) {
         self.images = images
         self.texts = texts
         self.cosines = cosines
         self.model = model
+        self.valueName = valueName
         let all = cosines.joined().filter(\.isFinite)
         range = (all.min() ?? 0, all.max() ?? 0)
     }
@@ -101,9 +109,15 @@ extension Heatmap {
     /// Returns a page with the matrix as a table; scrolling keeps its first row and column in view.
     func page(_ location: PageLocation) -> [UInt8] {
         var page = Page(title: title, about: [model], location: location)
+        append(to: &page)
+        return page.bytes
+    }
+
+    /// Adds the matrix to a page as a table.
+    func append(to page: inout Page) {
         page.append(style: clip_table_css())
         page.append(legend)
-        page.append("<div class=\"scroll\"><table>\n<thead><tr><th>cosine</th>")
+        page.append("<div class=\"scroll\"><table>\n<thead><tr><th>\(escaped(valueName))</th>")
         for (text, short) in zip(texts, shortened(texts, to: Self.longestInPage)) {
             let words =
                 text == short
@@ -115,10 +129,11 @@ extension Heatmap {
         }
         page.append("</tr></thead>\n<tbody>")
         for (row, image) in images.enumerated() {
+            let remark = image.remark.map { "<div class=\"remark\">\(escaped($0))</div>" } ?? ""
             page.append(
                 """
                 <tr><th scope="row">\(page.frame(image.name, image.thumbnail))\
-                \(pathDetails(image.name))</th>
+                \(pathDetails(image.name))\(remark)</th>
                 """)
             let best = best(row)
             for cosine in cosines[row] {
@@ -132,7 +147,6 @@ extension Heatmap {
             page.append("</tr>")
         }
         page.append("</tbody>\n</table></div>")
-        return page.bytes
     }
 
     private var legend: String {

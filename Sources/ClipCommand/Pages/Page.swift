@@ -64,10 +64,14 @@ struct Page {
         append("</div>")
     }
 
-    /// Returns HTML for a thumbnail that links to the image file; "no image" without a thumbnail.
-    func frame(_ name: FilePath, _ thumbnail: [UInt8]?) -> String {
+    /// Returns HTML for a thumbnail that links to the image file, unless `isFile` is false; "no
+    /// image" without a thumbnail.
+    func frame(_ name: FilePath, _ thumbnail: [UInt8]?, isFile: Bool = true) -> String {
         guard let thumbnail else { return "<div class=\"frame\">no image</div>" }
         let alt = escaped(String(decoding: name.lastComponent, as: UTF8.self))
+        guard isFile else {
+            return "<div class=\"frame\"><img src=\"\(dataURI(thumbnail))\" alt=\"\(alt)\"></div>"
+        }
         return """
             <a class="frame" href="\(escaped(location.link(to: name)))" target="_blank" \
             rel="noopener"><img src="\(dataURI(thumbnail))" alt="\(alt)"></a>

@@ -1,0 +1,53 @@
+/// A 95 % confidence interval of a fraction: an accuracy, a recall or a precision.
+///
+/// ```swift
+/// let interval = ConfidenceInterval.wilson(87, of: 100)
+/// print(interval.lower, interval.upper)  // 0.790 0.922
+/// ```
+///
+/// An interval about which nothing is known, because nothing was measured, is 0...1.
+public struct ConfidenceInterval: Sendable, Hashable, Codable {
+    /// The lower bound, 0...1.
+    public let lower: Double
+    /// The upper bound, 0...1, at least `lower`.
+    public let upper: Double
+
+    /// The 97.5 % quantile of the standard normal distribution.
+    private static let quantile = 1.959963984540054
+
+    private init(around centre: Double, _ margin: Double) {
+        guard centre.isFinite, margin.isFinite else {
+            (lower, upper) = (0, 1)
+            return
+        }
+        lower = min(1, max(0, centre - margin))
+        upper = min(1, max(0, centre + margin))
+    }
+
+    /// Returns the Wilson score interval of a fraction of independent trials.
+    ///
+    /// It is useful for few trials too, and for fractions near 0 and 1.
+    ///
+    /// - Parameters:
+    ///   - successes: The number of successes, 0...count.
+    ///   - count: The number of trials.
+    /// - Returns: The interval; 0...1 if there are no trials.
+    public static func wilson(_ successes: Int, of count: Int) -> ConfidenceInterval {
+        let (n, square) = (Double(count), quantile * quantile)
+        let fraction = Double(successes) / n
+        let variance = fraction * (1 - fraction) / n + square / (4 * n * n)
+        return ConfidenceInterval(
+            around: (fraction + square / (2 * n)) / (1 + square / n),
+            quantile * variance.squareRoot() / (1 + square / n))
+    }
+
+    /// Returns the interval of a normally distributed estimate, cut to 0...1.
+    ///
+    /// - Parameters:
+    ///   - mean: The estimate.
+    ///   - standardError: The standard deviation of the estimate.
+    /// - Returns: mean ± 1.96 · standardError; 0...1 if one of the two is NaN.
+    public static func normal(mean: Double, standardError: Double) -> ConfidenceInterval {
+        ConfidenceInterval(around: mean, quantile * standardError)
+    }
+}

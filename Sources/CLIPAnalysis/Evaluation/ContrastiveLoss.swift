@@ -1,0 +1,152 @@
+public import CLIP
+internal import Tensors
+
+/// The loss that CLIP is trained with (InfoNCE), and its gradients.
+///
+/// The logits of n pairs are logitScale · images · textsᵀ. The loss is the mean, in both
+/// directions, of the cross-entropy of each row's own partner among all n partners, as in
+/// open_clip's `ClipLoss` on one device.
+///
+/// The embeddings are used as they are. Normalise them for the loss of CLIP; the gradients are
+/// those of the normalised embeddings then.
+///
+/// ```swift
+/// let pairs = ContrastiveLoss.Input(
+///     images: try model.encode(images: images).normalized(),
+///     texts: try model.encode(texts: texts).normalized())
+/// let result = try ContrastiveLoss(logitScale: model.logitScale).run(on: pairs)
+/// print(result.loss, result.logitScaleGradient, result.imageGradients.count)
+/// ```
+///
+/// Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+/// Supervision".
+public struct ContrastiveLoss: Analysis {
+    /// The factor of the dot products: `CLIPModel.logitScale`.
+    public var logitScale: Float
+
+    /// Makes the options.
+    ///
+    /// - Parameter logitScale: The factor of the dot products: `CLIPModel.logitScale`.
+    public init(logitScale: Float) { self.logitScale = logitScale }
+
+    /// Row i of the images belongs to row i of the texts.
+    public typealias Input = PairEvaluation.Input
+
+    /// The loss and its gradients.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The loss, in nats.
+        public let loss: Double
+        /// The derivatives with respect to the images, in their shape.
+        public let imageGradients: Embeddings
+        /// The derivatives with respect to the texts, in their shape.
+        public let textGradients: Embeddings
+        /// The derivative with respect to `logitScale`.
+        ///
+        /// The derivative with respect to its logarithm, which CLIP trains, is this one times
+        /// `logitScale`.
+        public let logitScaleGradient: Double
+    }
+
+    /// Computes the loss and its gradients.
+    ///
+    /// - Parameters:
+    ///   - pairs: The embeddings of the images and of their texts; at least one pair.
+    ///   - progress: A function that is called from time to time with the fraction of the work
+    ///     done, 0...1; it returns false to stop the analysis.
+    /// - Returns: The loss and its gradients.
+    /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
+    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number is
+    ///   NaN or infinite, and `.cancelled`.
+    /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension).
+    public func run(
+        on pairs: Input, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        try check(option: "logitScale", logitScale)
+        let products = try PairProducts(pairs)
+        let (count, dimension) = (products.count, products.dimension)
+        let scale = Double(logitScale)
+        let pool = WorkspacePool(threads: availableCores())
+
+        // The cross-entropies of rows and columns come first: their gradients need the sums of
+        // complete columns.
+        var rowNorms: [Double] = []
+        var columns = [ExponentialSum](repeating: ExponentialSum(), count: count)
+        var own = 0.0
+        try forEachStrip(
+            rows: count, columns: count, on: pool, progress: { progress($0 / 2) },
+            { rows -> (rows: [ExponentialSum], columns: [ExponentialSum], own: Double) in
+                let dots = products.products(rows)
+                var rowSums = [ExponentialSum](repeating: ExponentialSum(), count: rows.count)
+                var columnSums = [ExponentialSum](repeating: ExponentialSum(), count: count)
+                for place in 0..<rows.count {
+                    for column in 0..<count {
+                        let logit = scale * Double(dots[place * count + column])
+                        rowSums[place].add(logit)
+                        columnSums[column].add(logit)
+                    }
+                }
+                let own = rows.enumerated().reduce(0.0) { sum, pair in
+                    sum + scale * Double(dots[pair.offset * count + pair.element])
+                }
+                return (rowSums, columnSums, own)
+            },
+            merge: { _, part in
+                rowNorms += part.rows.map(\.logarithm)
+                for column in 0..<count { columns[column].add(part.columns[column]) }
+                own += part.own
+            })
+        let columnNorms = columns.map(\.logarithm)
+        let norms = rowNorms.reduce(0, +) + columnNorms.reduce(0, +)
+
+        var gradients = PairGradients()
+        let rowLogarithms = rowNorms
+        try forEachStrip(
+            rows: count, columns: count, on: pool, progress: { progress((1 + $0) / 2) },
+            { rows -> PairGradients in
+                let dots = products.products(rows)
+                var derivatives = dots
+                for (place, row) in rows.enumerated() {
+                    for column in 0..<count {
+                        let logit = scale * Double(dots[place * count + column])
+                        let sum =
+                            (logit - rowLogarithms[row]).exponential
+                            + (logit - columnNorms[column]).exponential
+                            - (column == row ? 2 : 0)
+                        derivatives[place * count + column] = Float(sum / Double(2 * count))
+                    }
+                }
+                return products.gradients(rows, dots, derivatives, scale: logitScale)
+            }, merge: { gradients.add($1) })
+        return Result(
+            loss: (norms - 2 * own) / Double(2 * count),
+            imageGradients: Embeddings(rows: gradients.images, dimension: dimension),
+            textGradients: Embeddings(rows: gradients.texts.map(Float.init), dimension: dimension),
+            logitScaleGradient: gradients.scale)
+    }
+}
+
+/// The logarithm of a sum of exponentials, to which numbers are added without overflow.
+private struct ExponentialSum: Sendable {
+    private var largest = -Double.infinity
+    /// The sum of exp(number - largest).
+    private var sum = 0.0
+
+    var logarithm: Double { largest + sum.logarithm }
+
+    mutating func add(_ number: Double) {
+        if number > largest {
+            sum = sum * (largest - number).exponential + 1
+            largest = number
+        } else {
+            sum += (number - largest).exponential
+        }
+    }
+
+    /// Adds the numbers of another sum, which has at least one.
+    mutating func add(_ other: ExponentialSum) {
+        let joint = max(largest, other.largest)
+        sum =
+            sum * (largest - joint).exponential + other.sum * (other.largest - joint).exponential
+        largest = joint
+    }
+}

@@ -1,0 +1,47 @@
+public import CLIP
+internal import Tensors
+
+/// A linear classifier: the logits of a vector x are W x + b.
+///
+/// ```swift
+/// let probe = try LinearProbe().run(on: examples)
+/// let logits = try probe.classifier.logits(of: embeddings)
+/// print(logits[0].count, probe.classifier.classCount)
+/// ```
+public struct LinearClassifier: Sendable, Hashable, Codable {
+    /// The number of classes.
+    public let classCount: Int
+    /// The number of dimensions of the vectors.
+    public let dimension: Int
+    /// The weights W, row-major: [classCount, dimension].
+    public let weights: [Float]
+    /// The bias b of each class.
+    public let biases: [Float]
+
+    /// Makes a classifier from its parameters, such as those of a file.
+    ///
+    /// - Parameters:
+    ///   - weights: The weights, one row for each class.
+    ///   - biases: The bias of each class.
+    /// - Throws: `AnalysisError.wrongCount` if the numbers of rows and of biases differ.
+    public init(weights: Embeddings, biases: [Float]) throws(AnalysisError) {
+        guard biases.count == weights.count else {
+            throw .wrongCount(of: "biases", expected: weights.count, found: biases.count)
+        }
+        (classCount, dimension) = (weights.count, weights.dimension)
+        (self.weights, self.biases) = (weights.values, biases)
+    }
+
+    /// Returns the logits of vectors.
+    ///
+    /// - Parameter vectors: The vectors, normalised or not as those of the training.
+    /// - Returns: A matrix of `vectors.count` rows and `classCount` columns.
+    /// - Throws: `AnalysisError.wrongDimension` if the vectors have another dimension.
+    public func logits(of vectors: Embeddings) throws(AnalysisError) -> [[Float]] {
+        try AnalysisError.check(dimension: vectors.dimension, expected: dimension)
+        let products = dotProducts(vectors.values, weights, dimension: dimension)
+        return (0..<vectors.count).map { row in
+            (0..<classCount).map { products[row * classCount + $0] + biases[$0] }
+        }
+    }
+}

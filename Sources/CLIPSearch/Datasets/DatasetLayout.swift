@@ -1,0 +1,285 @@
+internal import Files
+
+extension EvaluationDataset {
+    /// The place of the images and their targets on the disk.
+    enum Layout: Sendable {
+        case archives(DatasetArchives)
+        case classFolders([ClassFolder])
+        case table(DatasetTable)
+    }
+
+    /// A folder with the images of one class.
+    struct ClassFolder: Sendable {
+        let path: FilePath
+        let target: Target
+    }
+}
+
+/// The archives of a split, in order.
+struct DatasetArchives: Sendable {
+    /// The archives if their number is not stated.
+    private let listed: [FilePath]
+    private let folder: FilePath
+    /// The number of archives that `nshards.txt` states; nil without that file.
+    let stated: Int?
+
+    static let countFile = "nshards.txt"
+    private static let mostArchives = 1_000_000
+
+    var count: Int { stated ?? listed.count }
+
+    /// The path of an archive, by its place in the order.
+    subscript(index: Int) -> FilePath {
+        stated == nil ? listed[index] : folder.appending("\(index).tar".utf8)
+    }
+
+    /// Makes the only archive.
+    init(archive: FilePath) { (listed, folder, stated) = ([archive], "", nil) }
+
+    /// Finds the archives in a folder; nil if there are none, nor the file `nshards.txt`.
+    init?(in folder: FilePath, entries: [FolderEntry]) throws(DatasetError) {
+        self.folder = folder
+        guard !entries.contains(where: { $0.name == Array(Self.countFile.utf8) }) else {
+            stated = try Self.statedCount(in: folder)
+            listed = []
+            return
+        }
+        stated = nil
+        let names = entries.filter { $0.isFolder != true && $0.isArchive }
+        guard !names.isEmpty else { return nil }
+        let numbers = names.compactMap { entry -> (Int, FolderEntry)? in
+            let stem = String(decoding: entry.name.dropLast(4), as: UTF8.self)
+            return digits(stem).map { ($0, entry) }
+        }
+        // By number, 2.tar comes before 10.tar.
+        let sorted =
+            numbers.count == names.count ? numbers.sorted { $0.0 < $1.0 }.map(\.1) : names
+        listed = sorted.map { folder.appending($0.name) }
+    }
+
+    private static func statedCount(in folder: FilePath) throws(DatasetError) -> Int? {
+        guard let (path, text) = try DatasetDescriptions.text(of: countFile, in: [folder]) else {
+            return nil
+        }
+        guard let count = Int(text.pythonStripped), (1...mostArchives).contains(count) else {
+            throw .invalidContent(
+                path: path.description, expected: "the number of archives, 1...\(mostArchives)",
+                found: text.pythonStripped.quotedStart)
+        }
+        return count
+    }
+
+    /// Returns true if the entries of a folder are archives of a split.
+    static func areArchives(_ entries: [FolderEntry]) -> Bool {
+        entries.contains { $0.name == Array(countFile.utf8) || $0.isFolder != true && $0.isArchive }
+    }
+
+    /// Returns the kind that the fields of the first sample suggest; classification if there is no
+    /// sample.
+    func kind() -> EvaluationDataset.Kind {
+        for index in 0..<count {
+            let path = self[index].bytes
+            // Only from files: what is read of a pipe is lost.
+            guard (try? FileStatus(path: path))?.isRegular == true,
+                let file = try? InputFile(path: path)
+            else { continue }
+            var archive = WebDataset(self[index], file, hasArrays: true)
+            guard let sample = archive.next() else { continue }
+            if sample.fields["cls"] != nil { return .classification }
+            if sample.fields["npy"] != nil { return .multilabel }
+            return sample.fields["txt"] != nil ? .retrieval : .classification
+        }
+        return .classification
+    }
+}
+
+extension FolderEntry {
+    fileprivate var isArchive: Bool {
+        name.first != UInt8(ascii: ".") && FilePath(name).pathExtension == "tar"
+    }
+}
+
+/// Parses an integer of ASCII digits; nil for any other text.
+func digits(_ text: String) -> Int? {
+    text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
+}
+
+/// Finds the layout of a path.
+struct DatasetFinder {
+    let path: FilePath
+    let options: EvaluationDataset.Options
+
+    typealias ClassFolder = EvaluationDataset.ClassFolder
+
+    /// The layout, and the folders in which the descriptions of the data set are looked for.
+    struct Found {
+        enum Place {
+            case archives(DatasetArchives)
+            case classFolders(FilePath, [FilePath])
+            case table
+        }
+        let place: Place
+        let folders: [FilePath]
+    }
+
+    /// Returns the layout of the path.
+    func find() throws(DatasetError) -> Found {
+        let isFolder: Bool
+        do throws(FileError) {
+            isFolder = try FileStatus(path: path.bytes).isFolder
+        } catch {
+            throw .unreadable(path: path.description, reason: error.reason)
+        }
+        guard !isFolder else { return try findInFolder() }
+        let folder = path.parent
+        switch path.pathExtension {
+        case "tar":
+            return Found(
+                place: .archives(DatasetArchives(archive: path)), folders: [folder, folder.parent])
+        case "csv", "tsv", "jsonl", "ndjson":
+            return Found(place: .table, folders: [folder])
+        case "": throw .unsupportedLayout(path: path.description, found: "a file")
+        case let suffix:
+            throw .unsupportedLayout(path: path.description, found: "a file .\(suffix)")
+        }
+    }
+
+    private func findInFolder() throws(DatasetError) -> Found {
+        let entries = try Self.entries(path)
+        let split = FilePath(options.split).bytes.isEmpty ? nil : path.appending(options.split.utf8)
+        let splitEntries = split.flatMap { try? folderEntries($0.bytes) }
+        if let split, let splitEntries,
+            let archives = try DatasetArchives(in: split, entries: splitEntries)
+        {
+            return Found(place: .archives(archives), folders: [path, split])
+        }
+        if let archives = try DatasetArchives(in: path, entries: entries) {
+            return Found(place: .archives(archives), folders: [path, path.parent])
+        }
+        if let split, let splitEntries {
+            let folders = Self.folders(split, splitEntries)
+            let hasImages = splitEntries.contains { entry in
+                entry.isFolder != true
+                    && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
+            }
+            if !folders.isEmpty && !hasImages {
+                return Found(place: .classFolders(split, folders), folders: [split, path])
+            }
+        }
+        let folders = Self.folders(path, entries)
+        // Folders that are all named like splits are no classes.
+        let areSplits = folders.allSatisfy { Self.usualSplits.contains($0.lastName) }
+        let splits = folders.filter { folder in
+            areSplits
+                || (try? folderEntries(folder.bytes)).map(DatasetArchives.areArchives) ?? false
+        }
+        let isDescribed = entries.contains { entry in
+            entry.name == Array(DatasetDescriptions.kindFile.utf8)
+        }
+        guard splits.isEmpty && !isDescribed else {
+            throw .missingSplit(
+                path: path.description, split: options.split,
+                found: splits.map(\.lastName))
+        }
+        guard !folders.isEmpty else {
+            throw .unsupportedLayout(
+                path: path.description, found: "a folder without archives and subfolders")
+        }
+        return Found(place: .classFolders(path, folders), folders: [path, path.parent])
+    }
+
+    private static let usualSplits: Set<String> = [
+        "train", "training", "val", "valid", "validation", "dev", "test", "testing",
+    ]
+
+    private static func entries(_ path: FilePath) throws(DatasetError) -> [FolderEntry] {
+        do throws(FileError) {
+            return try folderEntries(path.bytes)
+        } catch {
+            throw .unreadable(path: path.description, reason: error.reason)
+        }
+    }
+
+    /// Returns the subfolders of a folder that are not hidden, sorted by the bytes of their names.
+    private static func folders(_ path: FilePath, _ entries: [FolderEntry]) -> [FilePath] {
+        entries.compactMap { entry in
+            guard entry.name.first != UInt8(ascii: "."), entry.isFolder != false else { return nil }
+            let folder = path.appending(entry.name)
+            let isFolder =
+                entry.isFolder ?? (try? FileStatus(path: folder.bytes))?.isFolder ?? false
+            return isFolder ? folder : nil
+        }
+    }
+
+    /// Returns the folders of the classes with their labels, and the names of the classes.
+    static func classes(
+        in folder: FilePath, _ folders: [FilePath], _ descriptions: DatasetDescriptions
+    ) throws(DatasetError) -> (folders: [ClassFolder], names: [String]) {
+        let own = folders.map(\.lastName)
+        let numbers = own.compactMap(digits)
+        if numbers.count == own.count {
+            let names = try descriptions.requiredClassNames()
+            let order = numbers.indices.sorted { (numbers[$0], $0) < (numbers[$1], $1) }
+            let classes = order.map { index in
+                ClassFolder(
+                    path: folders[index],
+                    target: TargetReader.label(numbers[index], classCount: names.count))
+            }
+            return (classes, names)
+        }
+        guard let names = try descriptions.classNames() else {
+            return (folders.enumerated().map { ClassFolder(path: $1, target: .label($0)) }, own)
+        }
+        let index = ClassIndex(names)
+        let labels = own.compactMap { index.only($0) }
+        if labels.count == own.count {
+            return (zip(folders, labels).map { ClassFolder(path: $0, target: .label($1)) }, names)
+        }
+        guard names.count == folders.count else {
+            throw .wrongClassCount(
+                path: folder.description, expected: folders.count, found: names.count)
+        }
+        return (folders.enumerated().map { ClassFolder(path: $1, target: .label($0)) }, names)
+    }
+}
+
+/// The labels of class names.
+struct ClassIndex: Sendable {
+    /// The labels by the bytes of the name: String's equality is that of canonical equivalence.
+    private var labels: [[UInt8]: [Int]] = [:]
+    let count: Int
+
+    init(_ names: [String]) {
+        count = names.count
+        for (label, name) in names.enumerated() {
+            labels[Array(name.utf8), default: []].append(label)
+        }
+    }
+
+    /// Returns the labels of all classes of a name.
+    func all(_ name: String) -> [Int] { labels[Array(name.utf8)] ?? [] }
+
+    /// Returns the label of a name; nil if no class, or more than one, has that name.
+    func only(_ name: String) -> Int? {
+        let found = all(name)
+        return found.count == 1 ? found[0] : nil
+    }
+}
+
+extension FilePath {
+    /// The last component as text; bytes that are not UTF-8 become U+FFFD.
+    fileprivate var lastName: String { String(decoding: lastComponent, as: UTF8.self) }
+
+    /// The folder that contains the file or folder.
+    var parent: FilePath {
+        var folder = bytes[...]
+        while folder.count > 1, folder.last == UInt8(ascii: "/") { folder.removeLast() }
+        let name = FilePath(folder).lastComponent
+        guard !name.isEmpty, name != [UInt8(ascii: ".")], name != ArraySlice("..".utf8) else {
+            return FilePath(folder).appending("..".utf8)
+        }
+        folder.removeLast(name.count)
+        while folder.count > 1, folder.last == UInt8(ascii: "/") { folder.removeLast() }
+        return folder.isEmpty ? "." : FilePath(folder)
+    }
+}

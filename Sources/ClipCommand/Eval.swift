@@ -1,0 +1,345 @@
+import ArgumentParser
+import CLIP
+import CLIPHub
+import CLIPSearch
+import Files
+
+struct Eval: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure a model on a data set: classification or retrieval, zero-shot.",
+        discussion: """
+            DATASET is a WebDataset in the layout of CLIP_benchmark (a folder or .tar), a folder \
+            with one subfolder per class, a table (.csv, .tsv, .jsonl) with a column of paths and \
+            one of labels or captions, or a name such as wds/imagenetv2, which is downloaded once \
+            from the hub's repository clip-benchmark/wds_imagenetv2.
+
+            Prints accuracy (acc1, acc5), mean recall per class, mean average precision or \
+            recall@k with 95 % confidence intervals, computed as CLIP_benchmark does: logits are \
+            100 times the cosines. Options that CLIP_benchmark also has mean the same. Images that \
+            cannot be used are listed, and the exit status is 1.
+
+            Examples:
+              clip eval classes.csv --predictions predictions.jsonl
+              clip eval captions.csv --recall_k 1 2
+              clip eval --dataset classes.csv --output "{dataset}_{model}.json"
+              clip eval classes.csv --samples 4 --report report.html
+            """)
+
+    @Argument(
+        help: ArgumentHelp("Evaluate on this data set: a path or a name.", valueName: "dataset"),
+        completion: .file())
+    var source: String?
+
+    @Option(
+        help: ArgumentHelp("Evaluate on this data set, as DATASET.", valueName: "dataset"),
+        completion: .file())
+    var dataset: String?
+
+    @Option(
+        name: .customLong("dataset_root"),
+        help: ArgumentHelp(
+            """
+            Read the data set from this folder, or from the hub's \
+            https://huggingface.co/datasets/OWNER/NAME/tree/main; {dataset} and {dataset_cleaned} \
+            stand for its name.
+            """, valueName: "folder"),
+        completion: .directory)
+    var datasetRoot: String?
+
+    @Option(help: "Evaluate on this split.")
+    var split = "test"
+
+    @Option(help: "Set the task; auto derives it from the data set.")
+    var task: Task = .auto
+
+    @Option(
+        name: .customLong("recall_k"), parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Measure recall@K of retrieval; give one or more K. (default: 5)", valueName: "k"))
+    var recallAt: [Int] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Read the class names from FILE, one per line, instead of the data set's.",
+            valueName: "file"),
+        completion: .file())
+    var classes: String?
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            """
+            Replace {} in PROMPT with each class name; repeat the option to average the embeddings \
+            of several prompts. (default: the data set's templates, else "a photo of a {}.")
+            """, valueName: "prompt"))
+    var template: [String] = []
+
+    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
+    var templates: PromptOptions.TemplateList?
+
+    @Option(
+        help: ArgumentHelp(
+            "Classify with a probe of clip probe train instead of the names of the classes.",
+            valueName: "file"),
+        completion: .file(extensions: ["safetensors"]))
+    var probe: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Write the JSON of CLIP_benchmark to FILE; {dataset} {model} {pretrained} {language} \
+            {task} in the name are replaced.
+            """, valueName: "file"),
+        completion: .file(extensions: ["json"]))
+    var output: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write one line of JSON per image to FILE: label and best classes, or ranks.",
+            valueName: "file"),
+        completion: .file(extensions: ["jsonl"]))
+    var predictions: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write a page to FILE: classes, confusions with images, reliability, a sample.",
+            valueName: "file"),
+        completion: .file(extensions: ["html"]))
+    var report: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Draw N random images in the heatmap of --report.", valueName: "n"))
+    var samples = 10
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Seed the random choice of --samples.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    @Flag(help: "Print the published results of this model on this data set beside the metrics.")
+    var compare = false
+
+    @Flag(help: "Print the result as one JSON object.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Record this tag of the weights; with --model ARCHITECTURE, also choose them by it.",
+            valueName: "tag"))
+    var pretrained: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Record this language; class names and templates are those of the data set.",
+            valueName: "code"))
+    var language = "en"
+
+    @Option(
+        name: .customLong("batch_size"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Accept CLIP_benchmark's option; it has no effect, batches are chosen by clip.",
+            valueName: "n"))
+    var batchSize: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Also write the images that fail to FILE, as JSON Lines with path and reason.",
+            valueName: "file"),
+        completion: .file())
+    var errors: String?
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var tokenizer: TokenizerOptions
+    @OptionGroup var images: ImageOptions
+
+    enum Task: String, ExpressibleByArgument, CaseIterable {
+        case auto
+        case classification = "zeroshot_classification"
+        case retrieval = "zeroshot_retrieval"
+    }
+
+    func validate() throws {
+        if source != nil && dataset != nil {
+            throw ValidationError("give one data set: DATASET or --dataset, not both")
+        }
+        if source == nil && dataset == nil {
+            throw ValidationError("no data set: give a path, or a name such as wds/imagenetv2")
+        }
+        if let k = recallAt.first(where: { $0 < 1 }) {
+            throw ValidationError("--recall_k must be at least 1, not \(k).")
+        }
+        if samples < 1 { throw ValidationError("--samples must be at least 1, not \(samples).") }
+        let hasTemplates = !template.isEmpty || templates != nil
+        if !template.isEmpty && templates != nil {
+            throw ValidationError("--template and --templates cannot be combined.")
+        }
+        if probe != nil && hasTemplates {
+            throw ValidationError("--template and --templates have no effect with --probe.")
+        }
+        if probe != nil && task == .retrieval {
+            throw ValidationError("--probe classifies; it cannot be used for retrieval.")
+        }
+        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
+            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
+        }
+    }
+
+    func run() throws {
+        try checkOutputs()
+        let choice = try DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
+        let probe = try self.probe.map { path in
+            OpenedProbe(path: path, probe: try StoredProbe.read(FilePath(argument: path)))
+        }
+        let dataset = try open(choice, probe)
+        if (task == .classification || probe != nil) && dataset.kind == .retrieval {
+            throw Failure("unsupported: the data set \(choice.name) has captions, not labels")
+        }
+        let (model, name) = try loadModel(probe)
+        let start = ContinuousClock.now
+        let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
+        let taskName = scorer?.task ?? Task.retrieval.rawValue
+        let datasetName = choice.recordedName(dataset)
+        let output = self.output.map {
+            name.outputName($0, dataset: datasetName, task: taskName, language: language)
+        }
+        try OutputChecks.checkPlace(of: output)
+        try checkOverwriting([("--output", output)])
+        let job = try EvalJob(errors: errors, predictions: predictions, common)
+        let decoding = images.decoding(for: model.preprocessor)
+        let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
+        var result: EvalResult?
+        try job.perform {
+            let task = EvalTask(
+                dataset: dataset, model: model, decoding: decoding, job: job, report: collected)
+            let found =
+                switch (dataset.kind, scorer) {
+                case (.classification, let scorer?): try task.classification(scorer)
+                case (.multilabel, let scorer?): try task.multilabel(scorer)
+                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt)
+                }
+            guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
+            result = found
+        }
+        guard let result else { return }
+        let record = EvalRecord(
+            dataset: datasetName, name: name, task: taskName, language: language,
+            count: job.count,
+            metrics: result.metrics, failures: job.failures.count,
+            seconds: Double(secondsOf: ContinuousClock.now - start),
+            imagesPerSecond: Double(job.count) / max(1e-9, job.imageSeconds))
+        try show(record, result, dataset, model, scorer, collected, output: output)
+        if job.failures.count > 0 { throw ExitCode(1) }
+    }
+}
+
+// MARK: Inputs
+
+extension Eval {
+    private func checkOutputs() throws {
+        try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
+        try OutputChecks.checkSuffix(
+            of: predictions, "--predictions", is: ["jsonl", "ndjson"], format: "JSON Lines")
+        try OutputChecks.checkSuffix(of: report, "--report", is: ["html", "htm"], format: "HTML")
+        // The place of an output with placeholders is checked when their values are known.
+        let plain = output.flatMap { $0.contains("{") ? nil : $0 }
+        for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
+        try checkOverwriting(
+            [("--output", plain), ("--predictions", predictions), ("--report", report)])
+        if predictions == "-" {
+            throw Failure("--predictions -: give the name of a file", status: 2)
+        }
+        try ErrorsFile.check(
+            errors,
+            others: [
+                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
+                ("--output", output),
+                ("--predictions", predictions), ("--report", report),
+            ])
+    }
+
+    /// Rejects an output that would replace an input.
+    private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
+        let inputs = [
+            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
+        ]
+        for (option, path) in outputs {
+            guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
+            for (role, input) in inputs {
+                guard let input, ErrorsFile.isSame(path, input) else { continue }
+                throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
+            }
+        }
+    }
+
+    /// A probe with the path of its file.
+    fileprivate struct OpenedProbe {
+        let path: String
+        let probe: StoredProbe
+    }
+
+    /// Opens the data set with the split, the classes and the kind that the options choose.
+    ///
+    /// A data set without class names gets those of the probe.
+    private func open(
+        _ choice: DatasetChoice, _ probe: OpenedProbe?
+    ) throws -> EvaluationDataset {
+        var options = EvaluationDataset.Options(
+            split: split,
+            classNames: try classes.map {
+                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
+            },
+            kind: task == .retrieval ? .retrieval : nil)
+        do {
+            return try choice.open(options, common)
+        } catch DatasetError.missingFile where probe != nil && classes == nil {
+            options.classNames = probe?.probe.classNames
+            return try choice.open(options, common)
+        }
+    }
+
+    /// Loads the model, which is that of the probe if there is one, and derives its name in the
+    /// JSON.
+    private func loadModel(
+        _ probe: OpenedProbe?
+    ) throws -> (model: CLIPModel, name: PretrainedName) {
+        var options = modelOptions
+        let given = options.model
+        let other = pretrained.flatMap {
+            PretrainedName.modelToLoad(model: given, pretrained: $0)
+        }
+        if let other { options.model = other }
+        let loaded: CLIPModel
+        let name: String
+        if let probe {
+            let path = FilePath(argument: probe.path)
+            (loaded, name) = try options.load(probe.probe, at: path, common)
+        } else {
+            (loaded, name) = (try options.load(common), try options.name())
+        }
+        let model = loaded.following(
+            tokenizer: tokenizer.rules, preprocessing: images.preprocess)
+        if other != nil, let given, let pretrained {
+            return (model, PretrainedName(model: given, pretrained: pretrained))
+        }
+        return (model, PretrainedName(of: name, pretrained: pretrained))
+    }
+
+    private func scorer(
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ probe: OpenedProbe?
+    ) throws -> EvalScorer {
+        if let probe {
+            return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
+        }
+        let templates =
+            if self.templates == .imagenet {
+                PromptTemplates.imageNet
+            } else if !template.isEmpty {
+                template.map { $0.replacing("{c}", with: "{}") }
+            } else {
+                dataset.templates ?? ["a photo of a {}."]
+            }
+        return try .zeroShot(model, dataset.classNames, templates: templates)
+    }
+}

@@ -1,0 +1,132 @@
+import CLIPHub
+import CLIPSearch
+import Files
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A data set as the command line names it: a path, or a repository of the hub.
+struct DatasetChoice: Equatable {
+    enum Place: Equatable {
+        case path(String)
+        /// A name such as `wds/imagenetv2`, or a repository `owner/name`.
+        case hub(String)
+    }
+
+    /// The name as given.
+    let name: String
+    let place: Place
+
+    /// Chooses a data set by the rules of CLIP_benchmark's options.
+    ///
+    /// - Parameters:
+    ///   - name: A path, `wds/NAME`, a repository `owner/name`, or a URL of a repository.
+    ///   - root: The value of `--dataset_root`: the path of the data set or the URL of a
+    ///     repository, in which `{dataset}` stands for the name without `wds/`, and
+    ///     `{dataset_cleaned}` for the same with `-` for each `/`.
+    /// - Throws: `Failure` with status 2 if no data set has such a name.
+    init(name: String, root: String?) throws {
+        self.name = name
+        if let root {
+            let short = Self.withoutPrefix(name)
+            let place = root.replacing("{dataset_cleaned}", with: short.replacing("/", with: "-"))
+                .replacing("{dataset}", with: short)
+            self.place = try Self.repository(ofURL: place).map { .hub($0) } ?? .path(place)
+        } else if FileManager.default.fileExists(atPath: name) {
+            place = .path(name)
+        } else if let repository = try Self.repository(ofURL: name) {
+            place = .hub(repository)
+        } else if name.hasPrefix("wds/") || Self.isRepository(name) {
+            place = .hub(name)
+        } else {
+            throw Failure(
+                """
+                data set not found: \(name) is not a path; give a folder, a .tar, a table, or a \
+                name of the hub such as wds/imagenetv2
+                """, status: 2)
+        }
+    }
+
+    /// Returns a name without its prefix `wds/`.
+    static func withoutPrefix(_ name: String) -> String {
+        name.hasPrefix("wds/") ? String(name.dropFirst(4)) : name
+    }
+
+    private static func isRepository(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2
+            && parts.allSatisfy { part in
+                !part.isEmpty && !part.hasPrefix(".")
+                    && part.allSatisfy {
+                        $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
+                    }
+            } && !["csv", "tsv", "jsonl", "tar"].contains(FilePath(name).pathExtension)
+    }
+
+    /// Returns the repository of a URL such as
+    /// `https://huggingface.co/datasets/OWNER/NAME/tree/main`; nil if the text is not a URL.
+    private static func repository(ofURL text: String) throws -> String? {
+        guard text.hasPrefix("https://") || text.hasPrefix("http://") else { return nil }
+        let parts = text.split(separator: "/").dropFirst(2)  // the scheme and the host
+        let names = Array(parts.dropFirst())
+        guard parts.first == "datasets", names.count >= 2,
+            names.count == 2 || names[2...].elementsEqual(["tree", "main"])
+        else {
+            throw Failure(
+                """
+                unsupported data set: expected a URL such as \
+                https://huggingface.co/datasets/OWNER/NAME/tree/main, found \(text)
+                """, status: 2)
+        }
+        return names[..<2].joined(separator: "/")
+    }
+
+    /// The name in records: that of the folder or file for a path, else the name as given.
+    func recordedName(_ dataset: EvaluationDataset) -> String {
+        place == .path(name) ? dataset.name : name
+    }
+
+    /// Opens the data set; one of the hub is downloaded first if it is not in the cache.
+    ///
+    /// - Parameters:
+    ///   - options: The split, the classes and the kind of the data set.
+    ///   - common: The options that all subcommands share.
+    ///   - command: The subcommand, for messages.
+    /// - Returns: The data set.
+    /// - Throws: `DatasetError` if it cannot be read, `HubError` if it cannot be downloaded.
+    func open(
+        _ options: EvaluationDataset.Options, _ common: CommonOptions, for command: String = "eval"
+    ) throws -> EvaluationDataset {
+        switch place {
+        case .path(let path):
+            return try EvaluationDataset(FilePath(argument: path), options: options)
+        case .hub(let name):
+            let path = try Self.fetch(name, options.split, common, for: command)
+            return try EvaluationDataset(path: path, options: options)
+        }
+    }
+
+    /// Verifies a data set in the cache, or downloads it with a progress bar; after Ctrl-C, a later
+    /// call resumes the download.
+    private static func fetch(
+        _ name: String, _ split: String, _ common: CommonOptions, for command: String
+    ) throws -> String {
+        let hub = ModelHub()
+        if !common.quiet, !hub.isOffline, try hub.findDataset(name, split: split) == nil {
+            note("clip: \(command): downloading the data set \(name)")
+        }
+        let bar = ProgressBar(isQuiet: common.quiet)
+        defer { bar.clear() }
+        return try Interruption.during {
+            try hub.fetchDataset(name, split: split) { progress in
+                bar.show(progress)
+                return true
+            }
+        } keep: {
+            "\(command): the data received is saved; run the command again to resume"
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import CLIP
+import CLIPAnalysis
+import CLIPSearch
+import Files
+
+/// The pass of a model over the images of a data set, with its progress and its failures.
+final class EvalJob {
+    let failures: FailureList
+    private let progress: JobProgress
+    private let isQuiet: Bool
+    /// The file of `--predictions`.
+    private let predictions: LineFile?
+    private let predictionsPath: String?
+    /// The number of images that were evaluated.
+    private(set) var count = 0
+    /// The time for decoding and encoding the images, in seconds.
+    private(set) var imageSeconds = 0.0
+
+    /// A target that the evaluation cannot use.
+    struct Unusable: Error {
+        let reason: String
+    }
+
+    /// Creates a job and opens its outputs.
+    ///
+    /// - Parameters:
+    ///   - errors: The file of `--errors`; nil if it is not given.
+    ///   - predictions: The file of `--predictions`; nil if it is not given.
+    ///   - common: The options that all subcommands share.
+    /// - Throws: `Failure` if the file of predictions cannot be written.
+    init(errors: String?, predictions: String?, _ common: CommonOptions) throws {
+        failures = FailureList(path: errors)
+        progress = JobProgress("eval", isQuiet: common.quiet)
+        isQuiet = common.quiet
+        predictionsPath = predictions
+        self.predictions = try predictions.map { path in
+            try Self.naming(path) { () throws(FileError) in
+                try LineFile(path: FilePath(argument: path).bytes)
+            }
+        }
+    }
+
+    /// Runs a closure and reports the failures, even if it throws.
+    func perform(_ body: () throws -> Void) throws {
+        try failures.perform(body) { progress.finish() }
+        try write { file throws(FileError) in try file.flush() }
+    }
+
+    /// Encodes the images of a data set, in order, and records those that fail.
+    ///
+    /// - Parameters:
+    ///   - dataset: The data set.
+    ///   - model: The model.
+    ///   - decoding: The options for decoding images.
+    ///   - receive: Receives each image with its target and its vector, on the calling thread; an
+    ///     `Unusable` or `AnalysisError` that it throws is recorded as a failure of the image.
+    /// - Throws: Other errors of `receive`, errors of the weights, and `Failure` if a file cannot
+    ///   be written.
+    func run(
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ decoding: RGBImage.DecodingOptions,
+        receive: (Sample, EvaluationDataset.Target, [Float]) throws -> Void
+    ) throws {
+        progress.start()
+        if !isQuiet {
+            let total = progress.total
+            // If no thread can be started, the total stays unknown.
+            _ = startBackgroundThread {
+                let count = dataset.count
+                total.value.withLock { $0 = count }
+            }
+        }
+        let start = ContinuousClock.now
+        defer { imageSeconds = Double(secondsOf: ContinuousClock.now - start) }
+        var items = dataset.items()
+        let inputs = AnyIterator<EvaluationDataset.Item> { items.next() }
+        let encodings = model.encodings(
+            of: IteratorSequence(inputs),
+            decode: { item throws(CLIPError) in
+                // The image of an unusable target is not read.
+                if case .unusable(let reason) = item.target {
+                    throw .unreadableFile(path: item.sample.path, reason: reason)
+                }
+                return try item.sample.image(decoding)
+            })
+        for encoded in encodings {
+            let sample = encoded.input.sample
+            do {
+                if case .unusable(let reason) = encoded.input.target {
+                    throw Unusable(reason: reason)
+                }
+                try receive(sample, encoded.input.target, encoded.embedding.get())
+                count += 1
+            } catch let error as Unusable {
+                try failures.add(sample.name, "\(sample.path): \(error.reason)")
+            } catch let error as AnalysisError {
+                try failures.add(sample.name, "\(sample.path): \(error)")
+            } catch let error as CLIPError where !error.isOfWeights {
+                try failures.add(sample.name, Hints.line(error))
+            }
+            progress.advance()
+        }
+        progress.finish()
+        if items.skipped.total > 0 { progress.say("\(items.skipped)") }
+    }
+
+    /// Writes a line of `--predictions`.
+    func predict(_ members: @autoclosure () -> [JSONValue.Member]) throws {
+        guard predictions != nil else { return }
+        let line = JSONValue.object(members()).bytes
+        try write { file throws(FileError) in try file.append(line) }
+    }
+
+    private func write(_ body: (LineFile) throws(FileError) -> Void) throws {
+        guard let predictions, let predictionsPath else { return }
+        try Self.naming(predictionsPath) { () throws(FileError) in try body(predictions) }
+    }
+
+    /// Runs an operation on a file; an error of it names the file.
+    private static func naming<Result>(
+        _ path: String, _ body: () throws(FileError) -> Result
+    ) throws -> Result {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw Failure("cannot write \(path): \(error.reason)")
+        }
+    }
+}

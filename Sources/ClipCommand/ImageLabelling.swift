@@ -1,0 +1,116 @@
+import CLIP
+import CLIPSearch
+import Files
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A label of an image; a probe gives no cosine.
+struct LabelScore {
+    let label: String
+    let probability: Float
+    let logit: Float
+    let cosine: Float?
+
+    /// The score as an object; `cosine` is missing for a probe.
+    var json: JSONValue {
+        var members: [JSONValue.Member] = [
+            ("label", .string(label)), ("probability", .float(probability)),
+            ("logit", .float(logit)),
+        ]
+        if let cosine { members.append(("cosine", .float(cosine))) }
+        return .object(members)
+    }
+
+    /// The numbers in the order of the columns of CSV.
+    var numbers: [Float] { [probability, logit] + (cosine.map { [$0] } ?? []) }
+
+    /// The start of a row of the table: the probability, and the cosine or the probe's logit.
+    var row: String {
+        (fixed(100 * probability, 2) + " %").right(11) + " "
+            + (cosine.map { fixed($0, 4).right(8) } ?? fixed(logit, 4).right(8))
+    }
+}
+
+/// The classifier of `clip zeroshot`: labels of the command line, or a trained probe.
+enum ImageLabelling {
+    case zeroShot(ZeroShotClassifier)
+    case probe(StoredProbe)
+
+    var labels: [String] {
+        switch self {
+        case .zeroShot(let classifier): classifier.labels
+        case .probe(let probe): probe.classNames
+        }
+    }
+
+    /// The names of the numbers in the order of `LabelScore.numbers`.
+    var numberNames: [String] {
+        switch self {
+        case .zeroShot: ["probability", "logit", "cosine"]
+        case .probe: ["probability", "logit"]
+        }
+    }
+
+    /// The title of the numbers of a row of the table.
+    var title: String {
+        switch self {
+        case .zeroShot: "probability   cosine"
+        case .probe: "probability    logit"
+        }
+    }
+
+    /// Returns the labels of an image, best first; of equal ones, the lower index comes first.
+    ///
+    /// - Parameters:
+    ///   - embedding: The image's embedding as the model gives it, one row.
+    ///   - top: The largest number of labels; all if nil.
+    /// - Returns: The best labels with their probabilities.
+    /// - Throws: `CLIPError` or `AnalysisError` if the embedding has another dimension.
+    func scores(of embedding: Embeddings, top: Int?) throws -> [LabelScore] {
+        switch self {
+        case .zeroShot(let classifier):
+            return try classifier.predictions(of: embedding, top: top)[0].map {
+                LabelScore(
+                    label: $0.label, probability: $0.probability, logit: $0.logit,
+                    cosine: $0.cosine)
+            }
+        case .probe(let probe):
+            let logits = try probe.logits(of: embedding)[0]
+            let largest = logits.max() ?? 0
+            let weights = logits.map { exp($0 - largest) }
+            let sum = weights.reduce(0, +)
+            let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+            return order.prefix(top ?? order.count).map {
+                LabelScore(
+                    label: probe.classNames[$0], probability: weights[$0] / sum,
+                    logit: logits[$0], cosine: nil)
+            }
+        }
+    }
+}
+
+extension ModelOptions {
+    /// Loads the model whose embeddings a probe classifies.
+    ///
+    /// The probe's record overrides `CLIP_MODEL`; `--model` may give another path of the same
+    /// weights, and `--precision` another precision.
+    ///
+    /// - Parameters:
+    ///   - probe: The probe.
+    ///   - path: The path of its file.
+    ///   - common: The options that all subcommands share.
+    /// - Returns: The model, and the name or absolute path that loads it again.
+    /// - Throws: `ProbeFileError.otherModel` if `--model` names another model; `Failure` if the
+    ///   model is not found.
+    func load(
+        _ probe: StoredProbe, at path: FilePath, _ common: CommonOptions
+    ) throws -> (model: CLIPModel, name: String) {
+        try load(probe.model, of: .probe(path), isUpdate: true, common)
+    }
+}

@@ -1,0 +1,340 @@
+import ArgumentParser
+import CLIP
+import CLIPAnalysis
+import CLIPHub
+import CLIPSearch
+import Files
+import Tensors
+
+struct Probe: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Train a classifier on a model's embeddings with labelled images.",
+        discussion: """
+            A probe classifies better than zero-shot labels as soon as a few images per class are \
+            known, and the model itself is not changed.
+
+            Examples:
+              clip probe train classes.csv -o objects.probe.safetensors --model tiny
+              clip zeroshot bike.jpg --probe objects.probe.safetensors
+            """,
+        subcommands: [ProbeTrain.self])
+}
+
+struct ProbeTrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a probe with labelled images, and write it to a file.",
+        discussion: """
+            DATA is a data set as for clip eval: a folder with one subfolder per class, a table \
+            (.csv, .tsv, .jsonl) with a column of paths and one of labels, a WebDataset (a folder \
+            or .tar), or a name such as wds/vtab/pets.
+
+            Methods: linear is multinomial logistic regression on the embeddings, as the CLIP \
+            paper evaluates models; zslinear starts from the texts of the classes and is better \
+            with few examples; tip (Tip-Adapter) combines texts and examples without training.
+
+            Embeddings are cached in CLIP_HOME/features by the content of the images, so an \
+            interrupted run continues and other methods need not encode again. Images that cannot \
+            be used are listed, the probe is trained with the others, and the exit status is 1. \
+            Without --model, an installed model is needed, for example from clip pull ViT-B/32.
+
+            Examples:
+              clip probe train classes.csv -o objects.probe.safetensors --model tiny
+              clip probe train classes.csv -o few.safetensors --method tip --shots 1 -m tiny
+              clip zeroshot bike.jpg --probe objects.probe.safetensors
+            """)
+
+    @Argument(
+        help: ArgumentHelp("Train on this data set: a path or a name.", valueName: "data"),
+        completion: .file())
+    var data: String
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Write the probe to this safetensors file.", valueName: "file"),
+        completion: .file(extensions: ["safetensors"]))
+    var output: String
+
+    @Option(help: "Train with this method: linear, zslinear or tip.")
+    var method = StoredProbe.Method.linear
+
+    @Option(
+        name: .customLong("C"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Set the inverse strength of linear's penalty. (default: 0.316)", valueName: "c"))
+    var inversePenalty: Double?
+
+    @Flag(help: "Choose --C by the accuracy on a part of the examples (linear).")
+    var sweep = false
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Use this share of each class's examples to choose C. (default: 0.2)",
+            valueName: "share"))
+    var validation: Double?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Train with K random examples of each class.", valueName: "k"))
+    var shots: Int?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Seed the random choices of --shots and --sweep.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    @Option(help: "Train on this split.")
+    var split = "train"
+
+    @Option(
+        help: ArgumentHelp(
+            "Read the class names from FILE, one per line, instead of the data set's.",
+            valueName: "file"),
+        completion: .file())
+    var classes: String?
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            """
+            Replace {} in PROMPT with each class name, for zslinear and tip; repeat the option to \
+            average the embeddings of several prompts. (default: the data set's templates, else \
+            "a photo of a {}.")
+            """, valueName: "prompt"))
+    var template: [String] = []
+
+    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
+    var templates: PromptOptions.TemplateList?
+
+    @Option(
+        help: ArgumentHelp(
+            "Also write the images that fail to FILE, as JSON Lines with path and reason.",
+            valueName: "file"),
+        completion: .file())
+    var errors: String?
+
+    @Flag(help: "Print a JSON summary.")
+    var json = false
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var textOptions: TextOptions
+    @OptionGroup var images: ImageOptions
+
+    func validate() throws {
+        if output == "-" {
+            throw ValidationError("a probe cannot be written to standard output; name a file.")
+        }
+        if let c = inversePenalty, !(c > 0 && c.isFinite) {
+            throw ValidationError("--C must be more than 0, not \(c).")
+        }
+        if let validation, !(validation > 0 && validation < 1) {
+            throw ValidationError("--validation must be between 0 and 1, not \(validation).")
+        }
+        if let shots, shots < 1 {
+            throw ValidationError("--shots must be at least 1, not \(shots).")
+        }
+        if method != .linear && (inversePenalty != nil || sweep) {
+            throw ValidationError("--C and --sweep need --method linear.")
+        }
+        if inversePenalty != nil && sweep {
+            throw ValidationError("--C and --sweep cannot be combined.")
+        }
+        if validation != nil && !sweep { throw ValidationError("--validation needs --sweep.") }
+        let hasTemplates = !template.isEmpty || templates != nil
+        if method == .linear && hasTemplates {
+            throw ValidationError("--template and --templates need --method zslinear or tip.")
+        }
+        if !template.isEmpty && templates != nil {
+            throw ValidationError("--template and --templates cannot be combined.")
+        }
+        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
+            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
+        }
+    }
+
+    func run() throws {
+        try OutputChecks.checkSuffix(of: output, "-o", is: ["safetensors"], format: "safetensors")
+        try OutputChecks.checkPlace(of: output)
+        try ErrorsFile.check(
+            errors,
+            others: [("the data set", data), ("--classes", classes), ("--output", output)])
+        Interruption.prepare()
+        let choice = try DatasetChoice(name: data, root: nil)
+        let dataset = try choice.open(datasetOptions(), common, for: "probe")
+        try check(dataset)
+        let model = try self.model.load(textOptions, images, common, for: .record("the probe"))
+        let begin = ContinuousClock.now
+        let failures = FailureList(path: errors)
+        let progress = JobProgress("probe", isQuiet: common.quiet)
+        var features: ProbeFeatures?
+        try failures.perform {
+            features = try self.features(dataset, model, failures, progress)
+        } summary: {
+            progress.finish()
+        }
+        guard let features, features.vectors.count > 0 else {
+            throw Failure("no usable images in the data set \(data); nothing is written")
+        }
+        var examples = try LabelledVectors(
+            features.vectors, labels: features.labels, classCount: dataset.classNames.count)
+        if let shots { examples = examples.shots(shots, seed: seed) }
+        noteEmptyClasses(examples, dataset.classNames)
+        let training = ProbeTraining(
+            method: method, c: inversePenalty ?? 0.316, validation: sweep ? validation ?? 0.2 : nil,
+            seed: seed, threads: model.threads)
+        let texts = try method == .linear ? nil : texts(dataset, model)
+        let trained = try training.train(examples, texts: texts?.labelEmbeddings)
+        let probe = StoredProbe(
+            content: trained.content, classNames: dataset.classNames,
+            templates: texts == nil ? [] : prompts(dataset),
+            model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())))
+        let accuracy = try ProbeTraining.accuracy(of: probe, on: examples)
+        try probe.write(to: output)
+        report(
+            trained, probe, examples, accuracy: accuracy, features, failures.count,
+            seconds: Double(secondsOf: ContinuousClock.now - begin))
+        if failures.count > 0 { throw ExitCode(1) }
+    }
+}
+
+// MARK: Inputs
+
+extension ProbeTrain {
+    private func datasetOptions() throws -> EvaluationDataset.Options {
+        EvaluationDataset.Options(
+            split: split,
+            classNames: try classes.map {
+                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
+            })
+    }
+
+    /// Rejects a data set without one label for each image, or with fewer than two classes.
+    private func check(_ dataset: EvaluationDataset) throws {
+        guard dataset.kind == .classification else {
+            throw Failure(
+                """
+                unsupported: a probe needs one label for each image; the data set \(data) is \
+                of the kind \(dataset.kind.rawValue)
+                """)
+        }
+        let count = dataset.classNames.count
+        guard count >= 2 else {
+            throw Failure("expected at least two classes in the data set \(data), found \(count)")
+        }
+    }
+
+    private func features(
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ failures: FailureList,
+        _ progress: JobProgress
+    ) throws -> ProbeFeatures {
+        let decoding = images.decoding(for: model.preprocessor)
+        let cache = cache(model, decoding)
+        progress.start()
+        if !common.quiet {
+            let count = dataset.count
+            progress.total.value.withLock { $0 = count }
+        }
+        let features = try Interruption.during {
+            try ProbeFeatures(
+                of: dataset, model, decoding, cache: cache, failures: failures, progress: progress)
+        } keep: {
+            guard let cache, !cache.isReadOnly else { return nil }
+            cache.commit()
+            return """
+                probe: the embeddings of \(counted(cache.count, "image")) are cached; run the \
+                command again to continue
+                """
+        }
+        do throws(FileError) {
+            try cache?.close()
+        } catch {
+            noteNoCache(error)
+        }
+        return features
+    }
+
+    /// Opens the cache of embeddings; nil, with a note, if it cannot be used.
+    private func cache(_ model: CLIPModel, _ decoding: RGBImage.DecodingOptions) -> FeatureCache? {
+        do throws(FileError) {
+            return try FeatureCache(
+                folder: FilePath(ModelHub().home + "/features"), model: model, decoding: decoding)
+        } catch {
+            noteNoCache(error)
+            return nil
+        }
+    }
+
+    private func noteNoCache(_ error: FileError) {
+        guard !common.quiet else { return }
+        note(
+            """
+            clip: probe: embeddings are not cached in \(ModelHub().home)/features: \(error.reason)
+            """)
+    }
+
+    private func prompts(_ dataset: EvaluationDataset) -> [String] {
+        if templates == .imagenet { return PromptTemplates.imageNet }
+        guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }
+        return dataset.templates ?? ["a photo of a {}."]
+    }
+
+    /// Encodes the texts of the classes.
+    private func texts(
+        _ dataset: EvaluationDataset, _ model: CLIPModel
+    ) throws -> ZeroShotClassifier {
+        try PromptOptions.classifier(
+            model, dataset.classNames, prompts(dataset), truncating: textOptions.truncate)
+    }
+
+    private func noteEmptyClasses(_ examples: LabelledVectors, _ names: [String]) {
+        let missing = Set(names.indices).subtracting(examples.labels).sorted()
+        guard let first = missing.first, !common.quiet else { return }
+        note(
+            """
+            clip: probe: warning: \(grouped(missing.count)) of \(grouped(names.count)) classes have \
+            no examples, for example "\(names[first])"
+            """)
+    }
+}
+
+// MARK: Outputs
+
+extension ProbeTrain {
+    private func report(
+        _ trained: ProbeTraining.Trained, _ probe: StoredProbe, _ examples: LabelledVectors,
+        accuracy: Double, _ features: ProbeFeatures, _ failed: Int, seconds: Double
+    ) {
+        let count = examples.labels.count
+        if json {
+            var members: [JSONValue.Member] = [
+                ("output", .path(FilePath(argument: output))), ("method", .string(method.rawValue)),
+                ("model", .string(probe.model.name)), ("fingerprint", .string(probe.fingerprint)),
+                ("classes", .integer(probe.classNames.count)), ("examples", .integer(count)),
+                ("images", .integer(features.vectors.count)),
+                ("cached", .integer(features.cachedCount)), ("failed", .integer(failed)),
+            ]
+            members += trained.facts
+            members += [
+                ("training_accuracy", .number(accuracy)), ("seconds", .number(seconds)),
+            ]
+            return printLine(.object(members))
+        }
+        guard !common.quiet else { return }
+        if trained.isConverged == false {
+            note("clip: probe: warning: the optimiser stopped before it converged")
+        }
+        let words = trained.description
+        note(
+            """
+            clip: probe: \(method.rawValue)\(words.isEmpty ? "" : ", \(words)"): \
+            \(counted(count, "example")) of \(grouped(probe.classNames.count)) classes, training \
+            accuracy \(fixed(100 * accuracy, 1)) %, \(fixed(seconds, 1)) s; \
+            \(grouped(features.cachedCount)) of \(counted(features.vectors.count, "embedding")) \
+            from the cache; wrote \(output)
+            """)
+    }
+}
+
+extension StoredProbe.Method: ExpressibleByArgument {}
