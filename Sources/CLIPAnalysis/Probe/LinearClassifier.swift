@@ -32,6 +32,12 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
         (self.weights, self.biases) = (weights.values, biases)
     }
 
+    /// Makes a classifier of valid parameters.
+    init(weights: [Float], biases: [Float], dimension: Int) {
+        (classCount, self.dimension) = (biases.count, dimension)
+        (self.weights, self.biases) = (weights, biases)
+    }
+
     /// Returns the logits of vectors.
     ///
     /// - Parameter vectors: The vectors, normalised or not as those of the training.
