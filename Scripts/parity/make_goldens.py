@@ -13,6 +13,7 @@ temporary folder and compares, byte for byte.
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
+    analysis/   linear probes by scikit-learn and SciPy                     (goldens_probe.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
@@ -35,6 +36,7 @@ from torch.nn.functional import normalize
 import goldens_formats
 import goldens_models
 import goldens_images
+import goldens_probe
 import goldens_repair
 import goldens_text
 import goldens_tiny
@@ -44,7 +46,7 @@ SEED = 20240607
 LIMIT = 4_000_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
-    "clip-anytorch", "safetensors", "numpy",
+    "clip-anytorch", "safetensors", "numpy", "scikit-learn", "scipy",
 )  # fmt: skip
 CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
 IMAGES = ["rgb.jpg", "rgb.png"]
@@ -102,6 +104,7 @@ def make(target: Path) -> None:
     goldens_images.make(target / "images", SEED)
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
+    goldens_probe.make(target / "analysis")
     outcome = expected(seeded, target / "images")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))

@@ -152,6 +152,11 @@ import Testing
         try await check(TSNE(iterations: 40), vectors)
         try await check(NearDuplicates(threshold: 0.9), vectors)
         try await check(PairEvaluation(logitScale: 10), .init(images: vectors, texts: vectors))
+        let examples = try LabelledVectors(
+            vectors, labels: (0..<200).map { $0 % 3 }, classCount: 3)
+        try await check(LinearProbe(), examples)
+        let texts = Embeddings(rows: Array(vectors.values.prefix(60)), dimension: 20)
+        try await check(ZeroShotLinearProbe(labelEmbeddings: texts), examples)
         let images = DuplicateSearch.Input(
             embeddings: vectors, digests: (0..<200).map { [UInt8](repeating: UInt8($0), count: 32) }
         ) { _ in nil }

@@ -21,10 +21,9 @@ struct SoftmaxRegression {
         let dimension = vectors.dimension
         var sums = [Double](repeating: 0, count: dimension)
         if hasBiases {
-            vectors.values.withUnsafeBufferPointer { values in
-                for row in 0..<count {
-                    for i in 0..<dimension { sums[i] += Double(values[row * dimension + i]) }
-                }
+            let values = vectors.values
+            for row in 0..<count {
+                for i in 0..<dimension { sums[i] += Double(values[row * dimension + i]) }
             }
         }
         means = sums.map { Float($0 / Double(count)) }
