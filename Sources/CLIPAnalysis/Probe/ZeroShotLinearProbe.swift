@@ -113,8 +113,8 @@ public struct ZeroShotLinearProbe: Analysis {
 
     /// Returns the strength of the pull for a mean number of examples of each class.
     ///
-    /// With more examples, the texts matter less. In simulations with 10 to 40 classes, the
-    /// accuracy with 1 example of each was nearly the same for penalties from 0.1 to 10 and always
-    /// above zero-shot; with 16 examples, penalties above 1 lost several percent.
+    /// With more examples, the texts matter less. In simulations with 10 to 40 classes, a penalty
+    /// of 10 was above zero-shot with 1 example of each class; with 16 examples, it cost 2 to 20
+    /// percentage points of accuracy against a penalty of 1.
     static func defaultPenalty(meanShots: Double) -> Double { 10 / max(1, meanShots) }
 }
