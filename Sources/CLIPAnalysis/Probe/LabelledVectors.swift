@@ -6,7 +6,7 @@ internal import Tensors
 /// ```swift
 /// let examples = try LabelledVectors(embeddings, labels: [0, 1, 1, 0], classCount: 2)
 /// let few = examples.shots(1, seed: 0)
-/// print(few.labels)  // [0, 1]
+/// print(few.labels.count)  // 2
 /// ```
 public struct LabelledVectors: Sendable, Hashable {
     /// The vectors, of any norms.
