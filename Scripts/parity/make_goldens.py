@@ -13,6 +13,7 @@ temporary folder and compares, byte for byte.
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
+    analysis/   linear probes by scikit-learn and SciPy                     (goldens_probe.py)
     evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
@@ -37,6 +38,7 @@ import goldens_evaluation
 import goldens_formats
 import goldens_models
 import goldens_images
+import goldens_probe
 import goldens_repair
 import goldens_text
 import goldens_tiny
@@ -105,6 +107,7 @@ def make(target: Path) -> None:
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
     goldens_evaluation.make(target / "evaluation")
+    goldens_probe.make(target / "analysis")
     outcome = expected(seeded, target / "images")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))

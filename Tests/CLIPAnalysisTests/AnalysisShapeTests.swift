@@ -158,6 +158,11 @@ import Testing
         try await check(
             RetrievalMetrics(),
             .init(images: vectors, texts: vectors, imageOfText: Array(0..<200)))
+        let examples = try LabelledVectors(
+            vectors, labels: (0..<200).map { $0 % 3 }, classCount: 3)
+        try await check(LinearProbe(), examples)
+        let texts = Embeddings(rows: Array(vectors.values.prefix(60)), dimension: 20)
+        try await check(ZeroShotLinearProbe(labelEmbeddings: texts), examples)
         let images = DuplicateSearch.Input(
             embeddings: vectors, digests: (0..<200).map { [UInt8](repeating: UInt8($0), count: 32) }
         ) { _ in nil }

@@ -6,7 +6,7 @@ internal import Tensors
 /// ```swift
 /// let examples = try LabelledVectors(embeddings, labels: [0, 1, 1, 0], classCount: 2)
 /// let few = examples.shots(1, seed: 0)
-/// print(few.labels)  // [0, 1]
+/// print(few.labels.count)  // 2
 /// ```
 public struct LabelledVectors: Sendable, Hashable {
     /// The vectors, of any norms.
@@ -16,7 +16,7 @@ public struct LabelledVectors: Sendable, Hashable {
     /// The number of classes, at least 2; a class may have no vector.
     public let classCount: Int
 
-    /// Makes examples.
+    /// Makes examples from vectors and their classes.
     ///
     /// - Parameters:
     ///   - vectors: The vectors, at least one, of finite numbers.
@@ -42,7 +42,7 @@ public struct LabelledVectors: Sendable, Hashable {
         self.init(valid: vectors, labels: labels, classCount: classCount)
     }
 
-    /// Makes examples that have been validated.
+    /// Makes examples from values that have been validated.
     private init(valid vectors: Embeddings, labels: [Int], classCount: Int) {
         (self.vectors, self.labels, self.classCount) = (vectors, labels, classCount)
     }
@@ -75,6 +75,11 @@ extension LabelledVectors {
             chosen += rest.prefix(max(1, k))
         }
         return subset(chosen.sorted())
+    }
+
+    /// Returns the examples with L2-normalised vectors.
+    func normalized() -> LabelledVectors {
+        LabelledVectors(valid: vectors.normalized(), labels: labels, classCount: classCount)
     }
 
     /// Returns the examples in the given rows, in that order; there must be at least one.

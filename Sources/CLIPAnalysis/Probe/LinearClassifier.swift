@@ -32,6 +32,12 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
         (self.weights, self.biases) = (weights.values, biases)
     }
 
+    /// Makes a classifier of valid parameters.
+    init(weights: [Float], biases: [Float], dimension: Int) {
+        (classCount, self.dimension) = (biases.count, dimension)
+        (self.weights, self.biases) = (weights, biases)
+    }
+
     /// Returns the logits of vectors.
     ///
     /// - Parameter vectors: The vectors, normalised or not as those of the training.
@@ -42,6 +48,31 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
         let products = dotProducts(vectors.values, weights, dimension: dimension)
         return (0..<vectors.count).map { row in
             (0..<classCount).map { products[row * classCount + $0] + biases[$0] }
+        }
+    }
+}
+
+extension LinearClassifier {
+    private enum CodingKeys: String, CodingKey { case classCount, dimension, weights, biases }
+
+    /// Decodes a classifier.
+    ///
+    /// - Throws: `DecodingError.dataCorrupted` if the numbers of weights and biases do not match
+    ///   the numbers of classes and dimensions.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        classCount = try container.decode(Int.self, forKey: .classCount)
+        dimension = try container.decode(Int.self, forKey: .dimension)
+        weights = try container.decode([Float].self, forKey: .weights)
+        biases = try container.decode([Float].self, forKey: .biases)
+        let (expected, isTooLarge) = classCount.multipliedReportingOverflow(by: dimension)
+        guard dimension > 0, !isTooLarge, weights.count == expected, biases.count == classCount
+        else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription: "expected \(classCount) x \(dimension) weights and "
+                        + "\(classCount) biases, found \(weights.count) and \(biases.count)"))
         }
     }
 }

@@ -1,4 +1,3 @@
-internal import CLIP
 internal import Tensors
 
 /// A linear probe: multinomial logistic regression on vectors as they are, by L-BFGS.
@@ -20,8 +19,9 @@ public struct LinearProbe: Analysis {
     public var c: Double = 0.316
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
-    /// The relative distance of the loss from its minimum at which the iteration stops.
-    public var tolerance = 1e-6
+    /// The estimated distance of the loss from its minimum, relative to the loss, at which the
+    /// iteration stops.
+    public var tolerance = 1e-7
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
 
@@ -30,11 +30,11 @@ public struct LinearProbe: Analysis {
     /// - Parameters:
     ///   - c: The inverse strength C of the penalty, more than 0.
     ///   - maximumIterations: The largest number of iterations of L-BFGS.
-    ///   - tolerance: The relative distance of the loss from its minimum at which the iteration
-    ///     stops.
+    ///   - tolerance: The estimated distance of the loss from its minimum, relative to the loss,
+    ///     at which the iteration stops.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(
-        c: Double = 0.316, maximumIterations: Int = 1000, tolerance: Double = 1e-6,
+        c: Double = 0.316, maximumIterations: Int = 1000, tolerance: Double = 1e-7,
         threads: Int? = nil
     ) {
         (self.c, self.maximumIterations) = (c, maximumIterations)
@@ -49,7 +49,7 @@ public struct LinearProbe: Analysis {
         public let loss: Double
         /// The number of iterations of L-BFGS.
         public let iterations: Int
-        /// True if the loss reached the tolerance within the largest number of iterations.
+        /// True if the iteration stopped at the minimum, as far as float32 allows.
         public let isConverged: Bool
     }
 
@@ -60,10 +60,44 @@ public struct LinearProbe: Analysis {
     ///   - progress: A function that is called once for each iteration with the fraction of the
     ///     largest number of iterations, 0...1; it returns false to stop the analysis.
     /// - Returns: The classifier.
-    /// - Throws: `AnalysisError.invalidOption` if an option is out of range, and `.cancelled`.
+    /// - Throws: `AnalysisError.invalidOption` if an option is out of range or all examples are of
+    ///   one class, and `.cancelled`.
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
-        throw .cancelled
+        try check(examples)
+        try AnalysisError.check(positive: c, name: "c")
+        try report(0, to: progress)
+        let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
+        let regression = SoftmaxRegression(examples, hasBiases: true, pool: pool)
+        let solution = try solution(of: regression, c: c, progress: progress)
+        return Result(
+            classifier: LinearClassifier(
+                weights: solution.weights, biases: solution.biases,
+                dimension: examples.vectors.dimension),
+            loss: solution.loss, iterations: solution.iterations,
+            isConverged: solution.isConverged)
+    }
+
+    /// Throws an error if the examples or the options other than C cannot be used.
+    func check(_ examples: LabelledVectors) throws(AnalysisError) {
+        let found = Set(examples.labels).count
+        guard found >= 2 else {
+            throw .invalidOption(
+                name: "labels", found: "\(found) class", expected: "2 or more classes")
+        }
+        try AnalysisError.check(maximumIterations: maximumIterations, tolerance: tolerance)
+    }
+
+    /// Minimises the objective for a value of C.
+    func solution(
+        of regression: SoftmaxRegression, c: Double, start: [Double]? = nil,
+        progress: (Double) -> Bool
+    ) throws(AnalysisError) -> SoftmaxRegression.Solution {
+        try regression.minimum(
+            .init(
+                weight: c, penalty: 1, maximumIterations: maximumIterations,
+                tolerance: tolerance),
+            start: start, progress: progress)
     }
 }

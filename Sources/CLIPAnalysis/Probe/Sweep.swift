@@ -1,3 +1,5 @@
+internal import Tensors
+
 extension LinearProbe {
     /// The result of a search for C.
     public struct Sweep: Sendable, Hashable, Codable {
@@ -32,6 +34,63 @@ extension LinearProbe {
         training: LabelledVectors, validation: LabelledVectors,
         options: LinearProbe = LinearProbe(), progress: (Double) -> Bool = { _ in true }
     ) throws(AnalysisError) -> Sweep {
-        throw .cancelled
+        try options.check(training)
+        try AnalysisError.check(
+            dimension: validation.vectors.dimension, expected: training.vectors.dimension)
+        guard validation.classCount == training.classCount else {
+            throw .wrongCount(
+                of: "classes", expected: training.classCount, found: validation.classCount)
+        }
+        try report(0, to: progress)
+        let pool = WorkspacePool(threads: max(1, options.threads ?? availableCores()))
+        let regression = SoftmaxRegression(training, hasBiases: true, pool: pool)
+        var accuracies: [Int: Double] = [:]
+        var starts: [Int: [Double]] = [:]
+        func best() -> Int {
+            accuracies.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
+        }
+        func attempt(_ index: Int) throws(AnalysisError) {
+            guard (0..<steps).contains(index), accuracies[index] == nil else { return }
+            // The minimum for a neighbouring C is near.
+            let nearest = starts.keys.min { (abs($0 - index), $0) < (abs($1 - index), $1) }
+            let done = Double(accuracies.count)
+            let solution = try options.solution(
+                of: regression, c: value(index), start: nearest.flatMap { starts[$0] }
+            ) { progress(min(1, (done + $0) / mostTrials)) }
+            starts[index] = solution.variables
+            let classifier = LinearClassifier(
+                weights: solution.weights, biases: solution.biases,
+                dimension: training.vectors.dimension)
+            let logits = try classifier.logits(of: validation.vectors)
+            let hits = zip(logits, validation.labels).count { logits, label in
+                logits.firstIndex(of: logits.max() ?? .nan) == label
+            }
+            accuracies[index] = Double(hits) / Double(validation.labels.count)
+            try report(min(1, (done + 1) / mostTrials), to: progress)
+        }
+        for index in coarse { try attempt(index) }
+        for distance in [8, 4, 2, 1] {
+            let centre = best()
+            try attempt(centre - distance)
+            try attempt(centre + distance)
+        }
+        let index = best()
+        return Sweep(
+            c: value(index), accuracy: accuracies[index] ?? 0,
+            trials: accuracies.sorted { $0.key < $1.key }
+                .map { .init(c: value($0.key), accuracy: $0.value) })
+    }
+
+    /// The number of values of C.
+    private static let steps = 96
+    /// The indices of the first values that are tried.
+    private static let coarse = [0, 16, 32, 48, 64, 80, 95]
+    /// The largest number of values that are tried: the first ones, and two for each halving.
+    private static let mostTrials = 15.0
+
+    /// Returns the value of C with an index.
+    private static func value(_ index: Int) -> Double {
+        let exponent = 12 * Double(index) / Double(steps - 1) - 6
+        return (exponent * 10.0.logarithm).exponential
     }
 }

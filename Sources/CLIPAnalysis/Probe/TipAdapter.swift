@@ -8,7 +8,7 @@ internal import Tensors
 ///
 /// ```swift
 /// let texts = try model.encode(texts: ["a photo of a cat", "a photo of a dog"])
-/// let examples = try LabelledVectors(images, labels: [0, 1], classCount: 2)
+/// let examples = try LabelledVectors(embeddings, labels: [0, 1], classCount: 2)
 /// let adapter = try TipAdapter(examples: examples, labelEmbeddings: texts)
 /// print(try adapter.logits(of: embeddings))
 /// ```

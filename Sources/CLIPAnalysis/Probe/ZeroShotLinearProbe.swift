@@ -4,21 +4,28 @@ internal import Tensors
 /// A linear probe for few examples: started from the text vectors of the classes, and pulled
 /// towards them.
 ///
+/// For n normalised vectors f it minimises 1/n Σ cross-entropy(100 W f) + penalty · |W - T|², where
+/// the rows of T are the normalised text vectors.
+///
 /// ```swift
 /// let texts = try model.encode(texts: ["a photo of a cat", "a photo of a dog"])
 /// let probe = ZeroShotLinearProbe(labelEmbeddings: texts)
-/// let result = try probe.run(on: LabelledVectors(images, labels: [0, 1], classCount: 2))
-/// print(try result.classifier.logits(of: images.normalized()))
+/// let examples = try LabelledVectors(embeddings, labels: [0, 1], classCount: 2)
+/// let result = try probe.run(on: examples)
+/// print(try result.classifier.logits(of: embeddings.normalized()))
 /// ```
 public struct ZeroShotLinearProbe: Analysis {
     /// The embedding of each class's text, of any norms.
     public var labelEmbeddings: Embeddings
-    /// The strength of the pull towards the text vectors; chosen for the examples if nil.
+    /// The strength of the pull towards the text vectors, more than 0.
+    ///
+    /// If nil, it is 10 divided by the mean number of examples of a class.
     public var penalty: Double?
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
-    /// The relative distance of the loss from its minimum at which the iteration stops.
-    public var tolerance = 1e-6
+    /// The estimated distance of the loss from its minimum, relative to the loss, at which the
+    /// iteration stops.
+    public var tolerance = 1e-7
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
 
@@ -26,15 +33,15 @@ public struct ZeroShotLinearProbe: Analysis {
     ///
     /// - Parameters:
     ///   - labelEmbeddings: The embedding of each class's text, of any norms.
-    ///   - penalty: The strength of the pull towards the text vectors, more than 0; chosen for the
-    ///     examples if nil.
+    ///   - penalty: The strength of the pull towards the text vectors, more than 0;
+    ///     10 divided by the mean number of examples of a class if nil.
     ///   - maximumIterations: The largest number of iterations of L-BFGS.
-    ///   - tolerance: The relative distance of the loss from its minimum at which the iteration
-    ///     stops.
+    ///   - tolerance: The estimated distance of the loss from its minimum, relative to the loss,
+    ///     at which the iteration stops.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(
         labelEmbeddings: Embeddings, penalty: Double? = nil, maximumIterations: Int = 1000,
-        tolerance: Double = 1e-6, threads: Int? = nil
+        tolerance: Double = 1e-7, threads: Int? = nil
     ) {
         (self.labelEmbeddings, self.penalty) = (labelEmbeddings, penalty)
         (self.maximumIterations, self.tolerance) = (maximumIterations, tolerance)
@@ -52,7 +59,7 @@ public struct ZeroShotLinearProbe: Analysis {
         public let penalty: Double
         /// The number of iterations of L-BFGS.
         public let iterations: Int
-        /// True if the loss reached the tolerance within the largest number of iterations.
+        /// True if the iteration stopped at the minimum, as far as float32 allows.
         public let isConverged: Bool
     }
 
@@ -68,6 +75,46 @@ public struct ZeroShotLinearProbe: Analysis {
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
-        throw .cancelled
+        guard labelEmbeddings.count == examples.classCount else {
+            throw .wrongCount(
+                of: "text vectors", expected: examples.classCount, found: labelEmbeddings.count)
+        }
+        try AnalysisError.check(
+            dimension: labelEmbeddings.dimension, expected: examples.vectors.dimension)
+        try AnalysisError.check(finite: labelEmbeddings)
+        try AnalysisError.check(maximumIterations: maximumIterations, tolerance: tolerance)
+        let (count, classCount) = (examples.labels.count, examples.classCount)
+        let penalty =
+            penalty
+            ?? Self.defaultPenalty(meanShots: Double(count) / Double(classCount))
+        try AnalysisError.check(positive: penalty, name: "penalty")
+        try report(0, to: progress)
+
+        let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
+        let unit = examples.normalized()
+        let regression = SoftmaxRegression(unit, hasBiases: false, pool: pool)
+        // The variables are 100 times those of the objective.
+        let solution = try regression.minimum(
+            .init(
+                weight: 1 / Double(count), penalty: 2 * penalty / (Self.scale * Self.scale),
+                maximumIterations: maximumIterations, tolerance: tolerance),
+            centre: labelEmbeddings.normalized().values.map { Float(Self.scale) * $0 },
+            progress: progress)
+        return Result(
+            classifier: LinearClassifier(
+                weights: solution.weights, biases: [Float](repeating: 0, count: classCount),
+                dimension: unit.vectors.dimension),
+            loss: solution.loss, penalty: penalty, iterations: solution.iterations,
+            isConverged: solution.isConverged)
     }
+
+    /// The factor that turns cosines into logits.
+    private static let scale = 100.0
+
+    /// Returns the strength of the pull for a mean number of examples of each class.
+    ///
+    /// With more examples, the texts matter less. In simulations with 10 to 40 classes, a penalty
+    /// of 10 was above zero-shot with 1 example of each class; with 16 examples, it cost 2 to 20
+    /// percentage points of accuracy against a penalty of 1.
+    static func defaultPenalty(meanShots: Double) -> Double { 10 / max(1, meanShots) }
 }

@@ -1,0 +1,204 @@
+internal import Tensors
+
+/// L-BFGS with a line search for the strong Wolfe conditions.
+///
+/// Source: Nocedal and Wright 2006, "Numerical Optimization", algorithms 7.4 and 7.5.
+struct LBFGS {
+    /// A point and the objective there.
+    struct Point {
+        var x: [Double]
+        var loss: Double
+        var gradient: [Double]
+    }
+
+    /// The last point of the iteration.
+    struct Outcome {
+        let point: Point
+        let iterations: Int
+        let isConverged: Bool
+    }
+
+    /// The number of steps that approximate the Hessian.
+    static let history = 10
+
+    let maximumIterations: Int
+    /// The predicted decrease of the loss, relative to the loss, at which the iteration stops.
+    let tolerance: Double
+    let pool: WorkspacePool
+    /// Returns the loss at a point and its gradient.
+    let objective: ([Double]) -> Point
+    /// Multiplies a vector by an approximation of the inverse Hessian, symmetric and positive
+    /// definite.
+    let inverseHessian: ([Double]) -> [Double]
+
+    /// A step of the iteration and the change of the gradient along it.
+    private struct Pair {
+        let step: [Double]
+        let change: [Double]
+        /// The reciprocal of the dot product of both.
+        let scale: Double
+    }
+
+    /// Minimises the objective.
+    ///
+    /// - Parameters:
+    ///   - start: The first point.
+    ///   - progress: A function that is called with the share of the largest number of
+    ///     iterations; it returns false to stop the iteration.
+    /// - Returns: The last point.
+    /// - Throws: `AnalysisError.cancelled`.
+    func minimize(
+        from start: [Double], progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Outcome {
+        try report(0, to: progress)
+        var (point, pairs) = (objective(start), [Pair]())
+        var isNearMinimum = false
+        for iteration in 0..<maximumIterations {
+            let direction = direction(point.gradient, pairs)
+            let slope = dotProduct(point.gradient, direction, on: pool)
+            let limit = tolerance * abs(point.loss)
+            if -slope / 2 <= limit {
+                return Outcome(point: point, iterations: iteration, isConverged: true)
+            }
+            isNearMinimum = -slope / 2 <= 10 * limit
+            let search = WolfeSearch(point, direction, slope, objective, pool)
+            guard let next = slope < 0 ? search.run() : nil else {
+                // Rounding errors may have spoilt the history; without one, there is no way down.
+                if pairs.isEmpty {
+                    return Outcome(
+                        point: point, iterations: iteration, isConverged: isNearMinimum)
+                }
+                pairs.removeAll()
+                continue
+            }
+            var (step, change) = (next.x, next.gradient)
+            add(-1, times: point.x, to: &step, on: pool)
+            add(-1, times: point.gradient, to: &change, on: pool)
+            let product = dotProduct(step, change, on: pool)
+            let norms =
+                dotProduct(step, step, on: pool) * dotProduct(change, change, on: pool)
+            if product > 1e-10 * norms.squareRoot() {
+                pairs.append(Pair(step: step, change: change, scale: 1 / product))
+                if pairs.count > Self.history { pairs.removeFirst() }
+            }
+            point = next
+            try report(Double(iteration + 1) / Double(maximumIterations), to: progress)
+        }
+        return Outcome(
+            point: point, iterations: maximumIterations, isConverged: isNearMinimum)
+    }
+
+    /// Returns minus the approximate inverse Hessian times the gradient, by the two-loop recursion.
+    private func direction(_ gradient: [Double], _ pairs: [Pair]) -> [Double] {
+        var q = gradient
+        var factors = [Double](repeating: 0, count: pairs.count)
+        for (i, pair) in pairs.enumerated().reversed() {
+            factors[i] = pair.scale * dotProduct(pair.step, q, on: pool)
+            add(-factors[i], times: pair.change, to: &q, on: pool)
+        }
+        // Not scaled: the approximation of the Hessian has the right magnitude.
+        var result = inverseHessian(q)
+        for (i, pair) in pairs.enumerated() {
+            let factor = pair.scale * dotProduct(pair.change, result, on: pool)
+            add(factors[i] - factor, times: pair.step, to: &result, on: pool)
+        }
+        return result.map { -$0 }
+    }
+}
+
+/// A line search for a point that satisfies the strong Wolfe conditions.
+struct WolfeSearch {
+    private let start: LBFGS.Point
+    private let direction: [Double]
+    private let slope: Double
+    private let objective: ([Double]) -> LBFGS.Point
+    private let pool: WorkspacePool
+
+    /// The share of the predicted decrease that a step must reach.
+    private static let decrease = 1e-4
+    /// The share of the first slope below which the last slope must be.
+    private static let curvature = 0.9
+    /// The relative rounding error of the loss, whose products are float32.
+    private static let noise = 1e-7
+    private static let mostTrials = 20
+
+    init(
+        _ start: LBFGS.Point, _ direction: [Double], _ slope: Double,
+        _ objective: @escaping ([Double]) -> LBFGS.Point, _ pool: WorkspacePool
+    ) {
+        (self.start, self.direction, self.slope) = (start, direction, slope)
+        (self.objective, self.pool) = (objective, pool)
+    }
+
+    /// A length of the step with the loss and the slope there.
+    private struct Trial {
+        let length: Double
+        let loss: Double
+        let slope: Double
+        let point: LBFGS.Point
+    }
+
+    /// Returns a point that satisfies the conditions, or the best one found; nil if none is lower.
+    func run() -> LBFGS.Point? {
+        let noise = Self.noise * abs(start.loss)
+        // Between both lies a point that satisfies the conditions; `low` satisfies the first.
+        var low = Trial(length: 0, loss: start.loss, slope: slope, point: start)
+        var high: Trial?
+        var length = 1.0
+        for _ in 0..<Self.mostTrials {
+            let trial = trial(length)
+            guard trial.loss.isFinite, trial.slope.isFinite else {
+                high = Trial(length: length, loss: .infinity, slope: .infinity, point: start)
+                length = low.length + (length - low.length) / 10
+                continue
+            }
+            if !isLower(trial, noise) || (low.length > 0 && trial.loss > low.loss + noise) {
+                high = trial
+            } else if abs(trial.slope) <= -Self.curvature * slope {
+                return trial.point
+            } else if trial.slope >= 0 {
+                high = trial
+            } else {
+                low = trial
+            }
+            guard let high else {
+                length *= 4
+                continue
+            }
+            let width = high.length - low.length
+            if width <= 1e-12 * high.length { break }
+            let inner = (low.length + 0.1 * width)...(low.length + 0.9 * width)
+            let minimum = Self.minimumOfCubic(low, high)
+            length = inner.contains(minimum) ? minimum : low.length + width / 2
+        }
+        return low.length > 0 ? low.point : nil
+    }
+
+    private func trial(_ length: Double) -> Trial {
+        var x = start.x
+        add(length, times: direction, to: &x, on: pool)
+        let point = objective(x)
+        return Trial(
+            length: length, loss: point.loss,
+            slope: dotProduct(point.gradient, direction, on: pool), point: point)
+    }
+
+    /// Returns true if the loss decreases enough.
+    ///
+    /// Where rounding errors hide the decrease, the slopes decide, as Hager and Zhang 2005
+    /// describe.
+    private func isLower(_ trial: Trial, _ noise: Double) -> Bool {
+        trial.loss <= start.loss + Self.decrease * trial.length * slope
+            || (trial.loss <= start.loss + noise
+                && trial.slope <= (2 * Self.decrease - 1) * slope)
+    }
+
+    /// Returns the minimum of the cubic with the losses and slopes at two lengths; NaN if there is
+    /// none.
+    private static func minimumOfCubic(_ a: Trial, _ b: Trial) -> Double {
+        let width = b.length - a.length
+        let d = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length)
+        let root = (d * d - a.slope * b.slope).squareRoot()
+        return b.length - width * (b.slope + root - d) / (b.slope - a.slope + 2 * root)
+    }
+}

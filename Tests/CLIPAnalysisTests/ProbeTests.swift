@@ -1,0 +1,277 @@
+import CLIP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIPAnalysis
+@testable import Tensors
+
+/// Tests linear probes and Tip-Adapter against scikit-learn and SciPy, and their invariances.
+@Suite struct ProbeTests {
+    private struct Golden: Decodable {
+        struct Linear: Decodable {
+            let c: Double
+            let weights, biases: [Float]
+            let loss: Double
+        }
+        struct ZeroShot: Decodable {
+            let penalty: Double
+            let weights: [Float]
+            let loss: Double
+        }
+        struct Tip: Decodable {
+            let examples, rows: Int
+            let alpha, beta: Float
+            let logits: [Float]
+        }
+        let dimension, classes: Int
+        let vectors: [Float]
+        let labels: [Int]
+        let texts: [Float]
+        let linear: Linear
+        let zeroshot: ZeroShot
+        let tip: Tip
+
+        init() throws {
+            let data = try Data(
+                contentsOf: URL(fileURLWithPath: Fixtures.path("analysis/probe.json")))
+            self = try JSONDecoder().decode(Golden.self, from: data)
+        }
+
+        var embeddings: Embeddings { Embeddings(rows: vectors, dimension: dimension) }
+        var textEmbeddings: Embeddings { Embeddings(rows: texts, dimension: dimension) }
+        var examples: LabelledVectors {
+            get throws {
+                try LabelledVectors(embeddings, labels: labels, classCount: classes)
+            }
+        }
+    }
+
+    /// Clusters of vectors around random centres far from the origin, in mixed order.
+    private func planted(
+        _ count: Int, classes: Int, dimension: Int = 24, seed: UInt64 = 1
+    ) throws -> LabelledVectors {
+        var random = SplitMix64(state: seed)
+        func vector() -> [Float] { (0..<dimension).map { _ in Float(random.nextUnit() - 0.5) } }
+        let centres = (0..<classes).map { _ in vector() }
+        let mean = vector()
+        let labels = (0..<count).map { _ in Int(random.next() % UInt64(classes)) }
+        var rows: [Float] = []
+        for label in labels {
+            let noise = vector()
+            for i in 0..<dimension {
+                let offset: Float = 4 * mean[i] + 1.5 * noise[i]
+                rows.append(centres[label][i] + offset)
+            }
+        }
+        return try LabelledVectors(
+            Embeddings(rows: rows, dimension: dimension), labels: labels, classCount: classes)
+    }
+
+    // MARK: goldens
+
+    @Test func linearProbeMatchesScikitLearn() throws {
+        let golden = try Golden()
+        let result = try LinearProbe(c: golden.linear.c, tolerance: 1e-9).run(on: golden.examples)
+        #expect(abs(result.loss / golden.linear.loss - 1) < 1e-6)
+        let classifier = result.classifier
+        #expect(classifier.classCount == 5 && classifier.dimension == 16)
+        #expect(worstDifference(classifier.weights, golden.linear.weights, limit: 2e-3) == nil)
+        #expect(worstDifference(classifier.biases, golden.linear.biases, limit: 1e-2) == nil)
+        let standard = try LinearProbe(c: golden.linear.c).run(on: golden.examples)
+        #expect(standard.isConverged)
+        #expect(abs(standard.loss / golden.linear.loss - 1) < 1e-5)
+    }
+
+    @Test func zeroShotProbeMatchesSciPy() throws {
+        let golden = try Golden()
+        let probe = ZeroShotLinearProbe(
+            labelEmbeddings: golden.textEmbeddings, penalty: golden.zeroshot.penalty,
+            tolerance: 1e-9)
+        let result = try probe.run(on: golden.examples)
+        #expect(abs(result.loss / golden.zeroshot.loss - 1) < 1e-5)
+        #expect(result.penalty == golden.zeroshot.penalty)
+        #expect(
+            worstDifference(result.classifier.weights, golden.zeroshot.weights, limit: 0.05)
+                == nil)
+        #expect(result.classifier.biases.allSatisfy { $0 == 0 })
+    }
+
+    @Test func tipAdapterMatchesNumPy() throws {
+        let golden = try Golden()
+        let tip = golden.tip
+        let examples = try golden.examples.subset(Array(0..<tip.examples))
+        let adapter = try TipAdapter(
+            examples: examples, labelEmbeddings: golden.textEmbeddings, alpha: tip.alpha,
+            beta: tip.beta)
+        let rows = golden.embeddings.values(ofRows: tip.examples..<(tip.examples + tip.rows))
+        let logits = try adapter.logits(of: Embeddings(rows: rows, dimension: golden.dimension))
+        #expect(worstDifference(logits.flatMap(\.self), tip.logits, limit: 1e-4) == nil)
+    }
+
+    // MARK: gradient
+
+    @Test(arguments: [false, true]) func gradientMatchesFiniteDifferences(hasBiases: Bool) throws {
+        let examples = try planted(300, classes: 4, dimension: 6)
+        let regression = SoftmaxRegression(
+            examples, hasBiases: hasBiases, pool: WorkspacePool(threads: 2))
+        let options = SoftmaxRegression.Options(
+            weight: 0.3, penalty: 2, maximumIterations: 1, tolerance: 1e-6)
+        var random = SplitMix64(state: 3)
+        let x = (0..<(24 + (hasBiases ? 4 : 0))).map { _ in random.nextUnit() - 0.5 }
+        let point = regression.point(at: x, options, nil)
+        for place in x.indices {
+            let losses = [-5e-3, 5e-3].map { step in
+                var moved = x
+                moved[place] += step
+                return regression.point(at: moved, options, nil).loss
+            }
+            let slope = (losses[1] - losses[0]) / 1e-2
+            #expect(abs(slope - point.gradient[place]) < 5e-3 * (1 + abs(slope)), "\(place)")
+        }
+    }
+
+    @Test func symmetricMatricesAreInverted() {
+        let matrix: [Double] = [4, 1, 2, 1, 5, 3, 2, 3, 6]
+        let inverse = inverseOfSymmetric(matrix, count: 3)
+        for row in 0..<3 {
+            for column in 0..<3 {
+                let sum = (0..<3).reduce(0.0) {
+                    $0 + matrix[row * 3 + $1] * inverse[$1 * 3 + column]
+                }
+                #expect(abs(sum - (row == column ? 1 : 0)) < 1e-12)
+            }
+        }
+    }
+
+    // MARK: invariances
+
+    @Test func resultsDoNotDependOnThreads() throws {
+        let examples = try planted(2000, classes: 7)
+        let one = try LinearProbe(threads: 1).run(on: examples)
+        #expect(one.isConverged)
+        for threads in [2, 3] {
+            #expect(try LinearProbe(threads: threads).run(on: examples) == one)
+        }
+        let texts = Embeddings(rows: Array(examples.vectors.values.prefix(7 * 24)), dimension: 24)
+        let probe = { ZeroShotLinearProbe(labelEmbeddings: texts, threads: $0) }
+        #expect(try probe(1).run(on: examples) == probe(2).run(on: examples))
+    }
+
+    @Test func lossDoesNotDependOnTheOrderOfExamplesAndClasses() throws {
+        let examples = try planted(500, classes: 5)
+        let loss = try LinearProbe().run(on: examples).loss
+        let reversed = examples.subset(Array((0..<500).reversed()))
+        #expect(abs(try LinearProbe().run(on: reversed).loss / loss - 1) < 1e-5)
+        let renamed = try LabelledVectors(
+            examples.vectors, labels: examples.labels.map { 4 - $0 }, classCount: 5)
+        #expect(abs(try LinearProbe().run(on: renamed).loss / loss - 1) < 1e-5)
+    }
+
+    @Test(arguments: [1e-3, 1, 1e3]) func iterationConvergesAtAnyScale(scale: Float) throws {
+        let examples = try planted(600, classes: 3)
+        let scaled = try LabelledVectors(
+            Embeddings(rows: examples.vectors.values.map { scale * $0 }, dimension: 24),
+            labels: examples.labels, classCount: 3)
+        // C times s⁻² for features times s leaves the decisions as they are.
+        let c = 0.5 / Double(scale * scale)
+        let result = try LinearProbe(c: c).run(on: scaled)
+        let plain = try LinearProbe(c: 0.5).run(on: examples)
+        #expect(result.isConverged)
+        #expect(abs(result.loss * Double(scale * scale) / plain.loss - 1) < 1e-4)
+    }
+
+    @Test func strongPenaltyKeepsTheTextVectors() throws {
+        let examples = try planted(100, classes: 4)
+        let texts = Embeddings(rows: Array(examples.vectors.values.suffix(4 * 24)), dimension: 24)
+        let result = try ZeroShotLinearProbe(labelEmbeddings: texts, penalty: 1e9)
+            .run(on: examples)
+        let expected = texts.normalized().values.map { 100 * $0 }
+        #expect(worstDifference(result.classifier.weights, expected, limit: 1e-2) == nil)
+    }
+
+    @Test func sweepFindsTheBestOfItsTrials() throws {
+        let sweep = try LinearProbe.sweep(
+            training: planted(200, classes: 4), validation: planted(100, classes: 4))
+        #expect(sweep.trials.map(\.c) == sweep.trials.map(\.c).sorted())
+        #expect((7...15).contains(sweep.trials.count))
+        #expect(sweep.accuracy == sweep.trials.map(\.accuracy).max())
+        #expect(sweep.trials.first { $0.accuracy == sweep.accuracy }?.c == sweep.c)
+    }
+
+    // MARK: examples
+
+    @Test func shotsAreReproducible() throws {
+        let examples = try planted(300, classes: 6)
+        for shots in [1, 4, 1000] {
+            let some = examples.shots(shots, seed: 7)
+            #expect(some == examples.shots(shots, seed: 7))
+            for label in 0..<6 {
+                let available = examples.labels.count { $0 == label }
+                #expect(some.labels.count { $0 == label } == min(shots, available))
+            }
+        }
+        #expect(examples.shots(4, seed: 7) != examples.shots(4, seed: 8))
+        #expect(examples.shots(1000, seed: 7) == examples)
+        let few = examples.shots(2, seed: 7)
+        let more = Set((0..<24).map { examples.shots(4, seed: 7).vectors[$0] })
+        #expect((0..<few.vectors.count).allSatisfy { more.contains(few.vectors[$0]) })
+    }
+
+    @Test func invalidExamplesAreErrors() throws {
+        let two = Embeddings(rows: [1, 2, 3, 4], dimension: 2)
+        func error(_ vectors: Embeddings, _ labels: [Int], _ classes: Int) -> AnalysisError? {
+            do throws(AnalysisError) {
+                _ = try LabelledVectors(vectors, labels: labels, classCount: classes)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(error(two, [0, 1], 2) == nil)
+        #expect(error(two, [0, 2], 2) == .invalidLabel(row: 1, label: 2, classCount: 2))
+        #expect(error(two, [-1, 0], 2) == .invalidLabel(row: 0, label: -1, classCount: 2))
+        #expect(error(two, [0], 2) == .wrongCount(of: "labels", expected: 2, found: 1))
+        #expect(
+            error(two, [0, 0], 1)
+                == .invalidOption(name: "classCount", found: "1", expected: "2 or more"))
+        #expect(
+            error(Embeddings(rows: [], dimension: 2), [], 2)
+                == .tooFewVectors(expected: 1, found: 0))
+        for value in [Float.nan, .infinity] {
+            #expect(
+                error(Embeddings(rows: [1, 2, 3, value], dimension: 2), [0, 1], 2)
+                    == .nonFiniteVector(row: 1))
+        }
+    }
+
+    @Test func invalidOptionsAreErrors() throws {
+        let examples = try planted(30, classes: 3)
+        for probe in [
+            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(maximumIterations: 0),
+            LinearProbe(tolerance: 0),
+        ] {
+            #expect(throws: AnalysisError.self) { try probe.run(on: examples) }
+        }
+        let same = try LabelledVectors(
+            Embeddings(rows: [1, 2, 3, 4], dimension: 2), labels: [1, 1], classCount: 2)
+        #expect(
+            throws: AnalysisError.invalidOption(
+                name: "labels", found: "1 class", expected: "2 or more classes")
+        ) { try LinearProbe().run(on: same) }
+        let texts = Embeddings(rows: [1, 2, 3, 4], dimension: 2)
+        #expect(
+            throws: AnalysisError.wrongCount(of: "text vectors", expected: 3, found: 2)
+        ) { try ZeroShotLinearProbe(labelEmbeddings: texts).run(on: examples) }
+        #expect(throws: AnalysisError.self) {
+            try TipAdapter(examples: examples, labelEmbeddings: texts)
+        }
+        #expect(throws: AnalysisError.self) {
+            try TipAdapter(examples: same, labelEmbeddings: texts, beta: -1)
+        }
+        let classifier = try LinearProbe().run(on: examples).classifier
+        #expect(throws: AnalysisError.wrongDimension(expected: 24, found: 2)) {
+            try classifier.logits(of: texts)
+        }
+    }
+}
