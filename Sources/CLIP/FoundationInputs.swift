@@ -61,5 +61,22 @@
             }
             try write(safetensors: path, format: format, source: source)
         }
+
+        /// Writes the interpolation of this model's weights with those of another model.
+        ///
+        /// - Throws: `CLIPError.unwritableFile` if the URL is not a file URL, and the errors of
+        ///   `write(safetensors:merging:alpha:format:source:otherSource:)` with a path.
+        public func write(
+            safetensors url: URL, merging other: CLIPModel, alpha: Double,
+            format: NumberFormat = .float32, source: String? = nil, otherSource: String? = nil
+        ) throws(CLIPError) {
+            guard let path = try? url.filePath() else {
+                throw .unwritableFile(
+                    path: url.absoluteString, reason: "it is not the URL of a file")
+            }
+            try write(
+                safetensors: path, merging: other, alpha: alpha, format: format, source: source,
+                otherSource: otherSource)
+        }
     }
 #endif

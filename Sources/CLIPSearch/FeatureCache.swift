@@ -68,7 +68,8 @@ package final class FeatureCache: @unchecked Sendable {
     private static func fileName(
         of model: CLIPModel, _ decoding: RGBImage.DecodingOptions
     ) -> String {
-        var words = [model.fingerprint, model.precision.rawValue, model.preprocessor.rules.rawValue]
+        let rules = model.preprocessor.rules
+        var words = [model.fingerprint, model.precision.rawValue, rules.rawValue]
         if !decoding.appliesOrientation { words.append("unoriented") }
         if !decoding.scales16Bits { words.append("clipped") }
         if decoding.allowsTruncated { words.append("truncated") }

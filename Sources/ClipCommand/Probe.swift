@@ -293,8 +293,8 @@ extension ProbeTrain {
         guard let first = missing.first, !common.quiet else { return }
         note(
             """
-            clip: probe: warning: \(grouped(missing.count)) of \(grouped(names.count)) classes have \
-            no examples, for example "\(names[first])"
+            clip: probe: warning: \(grouped(missing.count)) of \(grouped(names.count)) classes \
+            have no examples, for example "\(names[first])"
             """)
     }
 }

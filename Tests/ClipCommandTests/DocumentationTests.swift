@@ -76,7 +76,9 @@ import Testing
         var helps: [String: String] = [:]
         func help(_ command: String) throws -> String {
             if let help = helps[command] { return help }
-            let arguments = command.isEmpty ? ["--help"] : [command, "--help"]
+            // A group of commands has no options of its own.
+            let words = command == "probe" ? ["probe", "train"] : [command].filter { !$0.isEmpty }
+            let arguments = words + ["--help"]
             let help = try binary.run(arguments).successful().text
             helps[command] = help
             return help

@@ -43,7 +43,7 @@ public struct WeightsDescription: Sendable, Hashable, Codable {
 
     /// The models that `CLIPModel.write(safetensors:merging:alpha:)` interpolated.
     public struct Merge: Sendable, Hashable, Codable {
-        /// One of the two models.
+        /// A model of the merge.
         public struct Parent: Sendable, Hashable, Codable {
             /// The name or path of the model, as the caller gave it.
             public let name: String
