@@ -148,7 +148,8 @@ struct WorstMistakes {
         entries[pair]?.count += 1
         if let entry = entries[pair] {
             guard outcome.confidence > entry.worst.confidence else { return }
-            entries[pair]?.worst = mistake(sample, outcome)
+            let worst = mistake(sample, outcome)
+            entries[pair]?.worst = worst
             return
         }
         if entries.count == Self.limit {

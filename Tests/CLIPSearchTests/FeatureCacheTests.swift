@@ -134,12 +134,13 @@ import Testing
 
     @Test func threadsMayShareIt() async throws {
         let cache = try open()
+        let (vectors, digests) = ((0..<50).map(vector), (0..<50).map(digest))
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
                 group.addTask {
-                    for seed in 0..<50 {
-                        cache.add(vector(seed), for: digest(seed))
-                        #expect(cache.vector(for: digest(seed)) == vector(seed), "\(task)")
+                    for (vector, digest) in zip(vectors, digests) {
+                        cache.add(vector, for: digest)
+                        #expect(cache.vector(for: digest) == vector, "\(task)")
                         cache.commit()
                     }
                 }

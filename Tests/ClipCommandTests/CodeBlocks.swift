@@ -120,6 +120,14 @@ func CLIPAnalysis_CLIPAnalysis_docc_CLIPAnalysis_3(embeddings: Embeddings) async
     _ = groups
 }
 
+// Sources/CLIPAnalysis/CLIPAnalysis.docc/CLIPAnalysis.md, block 4
+func CLIPAnalysis_CLIPAnalysis_docc_CLIPAnalysis_4() throws {
+    var evaluation = Evaluation(classCount: 3)
+    try evaluation.add(logits: [24.1, 20.3, 19.8], label: 0)
+    print(evaluation.acc1, evaluation.acc1Interval)
+    _ = evaluation
+}
+
 // Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 1
 func CLIPHub_CLIPHub_docc_CLIPHub_1() async throws {
     let hub = ModelHub()
@@ -144,6 +152,15 @@ func CLIPHub_CLIPHub_docc_CLIPHub_2() throws {
 
 // Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 3
 func CLIPHub_CLIPHub_docc_CLIPHub_3() async throws {
+    let folder = try await ModelHub().fetchDataset("wds/imagenetv2")
+    let dataset = try EvaluationDataset(path: folder)
+    print(dataset.classNames.count)
+    _ = folder
+    _ = dataset
+}
+
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 4
+func CLIPHub_CLIPHub_docc_CLIPHub_4() async throws {
     do {
         let installed = try await ModelHub().fetch("openai/clip-vit-base-patch32")
         print(installed.path)
@@ -191,6 +208,19 @@ func CLIPSearch_CLIPSearch_docc_CLIPSearch_3(model: CLIPModel) throws {
     try writer.finish()
     _ = samples
     _ = writer
+}
+
+// Sources/CLIPSearch/CLIPSearch.docc/CLIPSearch.md, block 4
+func CLIPSearch_CLIPSearch_docc_CLIPSearch_4() throws {
+    let dataset = try EvaluationDataset(path: "pets.csv")
+    for item in dataset.items() {
+        switch item.target {
+        case .label(let label): print(item.sample.path, dataset.classNames[label])
+        case .unusable(let reason): print("skipped \(item.sample.path): \(reason)")
+        default: break
+        }
+    }
+    _ = dataset
 }
 
 // Sources/CLIP/AsyncEncoding.swift, block 1
@@ -485,6 +515,13 @@ func CLIP_Weights_WeightsDescription_1(model: CLIPModel) throws {
     _ = weights
 }
 
+// Sources/CLIP/Weights/WeightsMerging.swift, block 1
+func CLIP_Weights_WeightsMerging_1(model: CLIPModel) throws {
+    let tuned = try CLIPModel(path: "tuned.safetensors")
+    try model.write(safetensors: "merged.safetensors", merging: tuned, alpha: 0.5)
+    _ = tuned
+}
+
 // Sources/CLIP/Weights/WeightsWriting.swift, block 1
 func CLIP_Weights_WeightsWriting_1(model: CLIPModel) throws {
     try model.write(safetensors: "half.safetensors", format: .float16)
@@ -570,6 +607,67 @@ func CLIPAnalysis_Duplicates_NearDuplicates_1(embeddings: Embeddings) throws {
     }
 }
 
+// Sources/CLIPAnalysis/Evaluation/ConfidenceInterval.swift, block 1
+func CLIPAnalysis_Evaluation_ConfidenceInterval_1() throws {
+    let interval = ConfidenceInterval.wilson(87, of: 100)
+    print(interval.lower, interval.upper)  // 0.790 0.922
+    _ = interval
+}
+
+// Sources/CLIPAnalysis/Evaluation/ContrastiveLoss.swift, block 1
+func CLIPAnalysis_Evaluation_ContrastiveLoss_1(images: [RGBImage], model: CLIPModel, texts: [String]) throws {
+    let pairs = ContrastiveLoss.Input(
+        images: try model.encode(images: images).normalized(),
+        texts: try model.encode(texts: texts).normalized())
+    let result = try ContrastiveLoss(logitScale: model.logitScale).run(on: pairs)
+    print(result.loss, result.logitScaleGradient, result.imageGradients.count)
+    _ = pairs
+    _ = result
+}
+
+// Sources/CLIPAnalysis/Evaluation/Evaluation.swift, block 1
+func CLIPAnalysis_Evaluation_Evaluation_1() throws {
+    var evaluation = Evaluation(classCount: 3)
+    try evaluation.add(logits: [24.1, 20.3, 19.8], label: 0)
+    try evaluation.add(logits: [21.7, 22.4, 18.9], label: 0)
+    print(evaluation.acc1, evaluation.acc1Interval)  // 0.5, 0.095...0.905
+    _ = evaluation
+}
+
+// Sources/CLIPAnalysis/Evaluation/MultiLabelEvaluation.swift, block 1
+func CLIPAnalysis_Evaluation_MultiLabelEvaluation_1() throws {
+    var evaluation = MultiLabelEvaluation(classCount: 3)
+    try evaluation.add(logits: [24.1, 20.3, 19.8], labels: [true, false, true])
+    try evaluation.add(logits: [21.7, 22.4, 18.9], labels: [false, true, false])
+    let result = evaluation.result()
+    print(result.meanAveragePrecision, result.interval)
+    _ = evaluation
+    _ = result
+}
+
+// Sources/CLIPAnalysis/Evaluation/RetrievalMetrics.swift, block 1
+func CLIPAnalysis_Evaluation_RetrievalMetrics_1(images: [RGBImage], model: CLIPModel) throws {
+    let input = RetrievalMetrics.Input(
+        images: try model.encode(images: images),
+        texts: try model.encode(texts: ["a bicycle", "a man on a bicycle", "a mountain"]),
+        imageOfText: [0, 0, 1])
+    let result = try RetrievalMetrics().run(on: input)
+    print(result.imageRetrievalRecall(at: 5), result.textRetrievalRecall(at: 5))
+    _ = input
+    _ = result
+}
+
+// Sources/CLIPAnalysis/Evaluation/SigmoidLoss.swift, block 1
+func CLIPAnalysis_Evaluation_SigmoidLoss_1(images: [RGBImage], model: CLIPModel, texts: [String]) throws {
+    let pairs = SigmoidLoss.Input(
+        images: try model.encode(images: images).normalized(),
+        texts: try model.encode(texts: texts).normalized())
+    let result = try SigmoidLoss(logitScale: 10, logitBias: -10).run(on: pairs)
+    print(result.loss, result.logitScaleGradient, result.logitBiasGradient)
+    _ = pairs
+    _ = result
+}
+
 // Sources/CLIPAnalysis/PairEvaluation.swift, block 1
 func CLIPAnalysis_PairEvaluation_1(images: [RGBImage], model: CLIPModel, texts: [String]) throws {
     let pairs = PairEvaluation.Input(
@@ -587,6 +685,59 @@ func CLIPAnalysis_PrincipalComponents_1(embeddings: Embeddings) throws {
     _ = result
 }
 
+// Sources/CLIPAnalysis/Probe/LabelledVectors.swift, block 1
+func CLIPAnalysis_Probe_LabelledVectors_1(embeddings: Embeddings) throws {
+    let examples = try LabelledVectors(embeddings, labels: [0, 1, 1, 0], classCount: 2)
+    let few = examples.shots(1, seed: 0)
+    print(few.labels.count)  // 2
+    _ = examples
+    _ = few
+}
+
+// Sources/CLIPAnalysis/Probe/LinearClassifier.swift, block 1
+func CLIPAnalysis_Probe_LinearClassifier_1(embeddings: Embeddings) throws {
+    let examples = try LabelledVectors(embeddings, labels: [0, 1, 1, 0], classCount: 2)
+    let probe = try LinearProbe().run(on: examples)
+    let logits = try probe.classifier.logits(of: embeddings)
+    print(logits[0].count, probe.classifier.classCount)
+    _ = examples
+    _ = probe
+    _ = logits
+}
+
+// Sources/CLIPAnalysis/Probe/LinearProbe.swift, block 1
+func CLIPAnalysis_Probe_LinearProbe_1(embeddings: Embeddings) throws {
+    let examples = try LabelledVectors(embeddings, labels: [0, 1, 2, 0], classCount: 3)
+    let result = try LinearProbe(c: 0.316).run(on: examples)
+    print(result.loss, result.iterations, try result.classifier.logits(of: embeddings))
+    _ = examples
+    _ = result
+}
+
+// Sources/CLIPAnalysis/Probe/TipAdapter.swift, block 1
+func CLIPAnalysis_Probe_TipAdapter_1(embeddings: Embeddings, model: CLIPModel) throws {
+    let texts = try model.encode(texts: ["a photo of a cat", "a photo of a dog"])
+    let examples = try LabelledVectors(embeddings, labels: [0, 1], classCount: 2)
+    let adapter = try TipAdapter(examples: examples, labelEmbeddings: texts)
+    print(try adapter.logits(of: embeddings))
+    _ = texts
+    _ = examples
+    _ = adapter
+}
+
+// Sources/CLIPAnalysis/Probe/ZeroShotLinearProbe.swift, block 1
+func CLIPAnalysis_Probe_ZeroShotLinearProbe_1(embeddings: Embeddings, model: CLIPModel) throws {
+    let texts = try model.encode(texts: ["a photo of a cat", "a photo of a dog"])
+    let probe = ZeroShotLinearProbe(labelEmbeddings: texts)
+    let examples = try LabelledVectors(embeddings, labels: [0, 1], classCount: 2)
+    let result = try probe.run(on: examples)
+    print(try result.classifier.logits(of: embeddings.normalized()))
+    _ = texts
+    _ = probe
+    _ = examples
+    _ = result
+}
+
 // Sources/CLIPAnalysis/SphericalKMeans.swift, block 1
 func CLIPAnalysis_SphericalKMeans_1(embeddings: Embeddings) throws {
     let result = try SphericalKMeans(clusters: 20).run(on: embeddings)
@@ -599,6 +750,12 @@ func CLIPAnalysis_TSNE_TSNE_1(embeddings: Embeddings) throws {
     let map = try TSNE(perplexity: 30).run(on: embeddings)
     for point in map.points { print(point.x, point.y) }
     _ = map
+}
+
+// Sources/CLIPHub/Datasets.swift, block 1
+func CLIPHub_Datasets_1() async throws {
+    let folder = try await ModelHub().fetchDataset("wds/imagenetv2")
+    _ = folder
 }
 
 // Sources/CLIPHub/Download.swift, block 1
@@ -651,6 +808,26 @@ func CLIPHub_ModelHub_2() throws {
         let model = try installed.load()
         print(installed.path, model.configuration.resolution)
     }
+}
+
+// Sources/CLIPSearch/Datasets/DatasetError.swift, block 1
+func CLIPSearch_Datasets_DatasetError_1() throws {
+    do {
+        _ = try EvaluationDataset(path: "imagenetv2")
+    } catch .missingSplit(_, _, let found) {
+        print("the splits are \(found)")
+    }
+}
+
+// Sources/CLIPSearch/Datasets/EvaluationDataset.swift, block 1
+func CLIPSearch_Datasets_EvaluationDataset_1() throws {
+    let dataset = try EvaluationDataset(path: "imagenetv2")
+    for item in dataset.items() {
+        if case .label(let label) = item.target {
+            print(item.sample.path, dataset.classNames[label])
+        }
+    }
+    _ = dataset
 }
 
 // Sources/CLIPSearch/EmbeddingFileError.swift, block 1

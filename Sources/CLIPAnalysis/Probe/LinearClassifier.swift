@@ -4,6 +4,7 @@ internal import Tensors
 /// A linear classifier: the logits of a vector x are W x + b.
 ///
 /// ```swift
+/// let examples = try LabelledVectors(embeddings, labels: [0, 1, 1, 0], classCount: 2)
 /// let probe = try LinearProbe().run(on: examples)
 /// let logits = try probe.classifier.logits(of: embeddings)
 /// print(logits[0].count, probe.classifier.classCount)
