@@ -91,6 +91,6 @@ extension LinearProbe {
     /// Returns the value of C with an index.
     private static func value(_ index: Int) -> Double {
         let exponent = 12 * Double(index) / Double(steps - 1) - 6
-        return (exponent * 10.0.logarithm).exponential
+        return min(max((exponent * 10.0.logarithm).exponential, 1e-6), 1e6)
     }
 }
