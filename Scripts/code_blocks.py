@@ -92,11 +92,15 @@ def function(name: str, number: int, source: str, code: str) -> str:
         lines.append(f"    _ = {declared}")
     # URL is there with the trait Foundation alone.
     before, after = (["#if Foundation"], ["#endif"]) if "URL(" in code else ([], [])
+    effects = "async throws" if "await " in code else "throws"
+    head = f"func {name}({', '.join(parameters)}) {effects} {{"
+    if len(head) > 100:
+        head = f"func {name}(\n    {', '.join(parameters)}\n) {effects} {{"
     return "\n".join(
         [
             *before,
             f"// {source}, block {number}",
-            f"func {name}({', '.join(parameters)}) {'async ' if 'await ' in code else ''}throws {{",
+            head,
             *lines,
             "}",
             *after,

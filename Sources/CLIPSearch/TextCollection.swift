@@ -20,8 +20,8 @@ public struct TextCollection {
         /// A string member of JSON Lines, one object per line.
         case jsonLines(key: String)
 
-        /// Creates the format of a column, or of a JSON key, by the suffix of the file: `.csv`,
-        /// `.tsv`, `.jsonl` or `.ndjson`; nil for any other suffix.
+        /// Creates the format of a file whose texts are in the column `column` (`.csv`, `.tsv`) or
+        /// under that JSON key (`.jsonl`, `.ndjson`); nil if `path` has any other suffix.
         package init?(column: String, of path: FilePath) {
             switch path.pathExtension {
             case "csv": self = .separated(by: UInt8(ascii: ","), column: column)

@@ -21,7 +21,8 @@ struct Convert: ParsableCommand {
     var input: String
 
     @Argument(
-        help: ArgumentHelp("Write this safetensors file.", valueName: "out"),
+        help: ArgumentHelp(
+            "Write the converted weights to OUT, a safetensors file.", valueName: "out"),
         completion: .file(extensions: ["safetensors"]))
     var output: String
 

@@ -66,7 +66,7 @@ struct ImageOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Limit the memory for decoding images, of all threads together, to MB megabytes.",
+            "Limit the memory that all threads together use to decode images to MB megabytes.",
             valueName: "mb"))
     var imageMemory = RGBImage.defaultMemoryLimit / 1_000_000
 

@@ -109,7 +109,7 @@ package struct SafetensorsFile {
             let shape = value["shape"]?.array?.map(\.integer),
             let offsets = value["data_offsets"]?.array?.map(\.integer), offsets.count == 2,
             value.members?.count == 3
-        else { throw FormatError("is not described by dtype, shape and data_offsets") }
+        else { throw FormatError("is not described by exactly dtype, shape and data_offsets") }
         guard let width = byteWidths[type] else {
             throw FormatError("has the unknown type \(type)")
         }

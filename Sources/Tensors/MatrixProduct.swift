@@ -109,8 +109,8 @@ package struct ProductWeights: Sendable {
             words = x.format.words(x.columns)
         }
 
-        /// True if these are consecutive rows of the matrix, or of a range of its columns, with
-        /// memory after the last one that a BLAS may read.
+        /// True if the rows are consecutive rows of the matrix, or of a range of its columns, and a
+        /// BLAS may read beyond the last one, because the matrix has spare memory there.
         var isPlain: Bool {
             lines == 1 && segments == 1 && stride == matrix.stride
                 && matrix.rowsBeyond >= ProductEngine.rowsReadBeyond

@@ -615,7 +615,9 @@ func CLIPAnalysis_Evaluation_ConfidenceInterval_1() throws {
 }
 
 // Sources/CLIPAnalysis/Evaluation/ContrastiveLoss.swift, block 1
-func CLIPAnalysis_Evaluation_ContrastiveLoss_1(images: [RGBImage], model: CLIPModel, texts: [String]) throws {
+func CLIPAnalysis_Evaluation_ContrastiveLoss_1(
+    images: [RGBImage], model: CLIPModel, texts: [String]
+) throws {
     let pairs = ContrastiveLoss.Input(
         images: try model.encode(images: images).normalized(),
         texts: try model.encode(texts: texts).normalized())
@@ -658,7 +660,9 @@ func CLIPAnalysis_Evaluation_RetrievalMetrics_1(images: [RGBImage], model: CLIPM
 }
 
 // Sources/CLIPAnalysis/Evaluation/SigmoidLoss.swift, block 1
-func CLIPAnalysis_Evaluation_SigmoidLoss_1(images: [RGBImage], model: CLIPModel, texts: [String]) throws {
+func CLIPAnalysis_Evaluation_SigmoidLoss_1(
+    images: [RGBImage], model: CLIPModel, texts: [String]
+) throws {
     let pairs = SigmoidLoss.Input(
         images: try model.encode(images: images).normalized(),
         texts: try model.encode(texts: texts).normalized())

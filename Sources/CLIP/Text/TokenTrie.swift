@@ -5,7 +5,7 @@
 struct TokenTrie: Sendable {
     /// The token id of each row to compute.
     private(set) var ids: [Int] = []
-    /// The position of each row in its text.
+    /// The position of each row's token in the texts that contain it.
     private(set) var positions: [Int] = []
     /// The rows that each text consists of.
     private(set) var sequences = Sequences()

@@ -9,8 +9,8 @@
 public enum PromptTemplates {
     /// OpenAI's 80 prompt templates for ImageNet.
     ///
-    /// Averaged, they raise the accuracy on ImageNet by about 3.5 % over a single template (CLIP
-    /// paper, section 3.1.4).
+    /// Averaged, they raise the accuracy on ImageNet by about 3.5 percentage points over a
+    /// single template (CLIP paper, section 3.1.4).
     public static let imageNet = [
         "a bad photo of a {}.",
         "a photo of many {}.",

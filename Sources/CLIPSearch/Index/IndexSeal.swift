@@ -19,7 +19,9 @@ struct IndexSeal {
     private var logName: String { "\(database)-wal" }
     private let lines: Set<Substring>
 
-    /// Reads the seal of an index; without one, no file matches.
+    /// Reads the seal of an index.
+    ///
+    /// If there is none, `matches` returns false for every file.
     init(_ place: FilePath, database: String = IndexDatabase.fileName) {
         (self.place, self.database) = (place, database)
         let bytes = try? readFile(path: place.appending(Self.name).bytes, limit: 4096)

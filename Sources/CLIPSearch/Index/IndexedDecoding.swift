@@ -11,7 +11,7 @@ public struct IndexedDecoding: Sendable, Hashable {
     public let appliesOrientation: Bool
     /// True if 16-bit grey is scaled to 8 bits; false if values above 255 are clipped.
     public let scales16Bits: Bool
-    /// True if images that end early are accepted.
+    /// True if truncated images are accepted.
     public let allowsTruncated: Bool
     /// The shortest side, in pixels, to which a JPEG may be reduced while it is decoded; 0 if it is
     /// decoded at its full size.

@@ -51,7 +51,7 @@ struct IDDatabase: RowDatabase {
         }
         guard let commits = numbers["commits"], let count = numbers["count"], commits >= 0,
             count >= 0
-        else { throw Self.damage("the number of its ids is not stored") }
+        else { throw Self.damage("the number of its ids or of its commits is missing or invalid") }
         return State(commits: commits, count: count)
     }
 

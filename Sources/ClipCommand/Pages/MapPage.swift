@@ -3,7 +3,9 @@ import Files
 import CLIPSearch
 import CPages
 
-/// A page with a map of images; a dot or thumbnail for each image previews and opens it.
+/// A page with a map of images.
+///
+/// Each image is a dot or thumbnail, which shows a preview and opens the file.
 struct MapPage {
     let title: String
     let about: [String]
