@@ -116,8 +116,8 @@ extension TextCollection {
 }
 
 extension TextCollection.Format {
-    /// Creates the format of a file whose texts are in the column `column` (`.csv`, `.tsv`) or under
-    /// that JSON key (`.jsonl`, `.ndjson`); nil if `path` has any other suffix.
+    /// Creates the format of a file whose texts are in the column `column` (`.csv`, `.tsv`) or
+    /// under that JSON key (`.jsonl`, `.ndjson`); nil if `path` has any other suffix.
     public init?(column: String, of path: String) { self.init(column: column, of: FilePath(path)) }
 }
 
