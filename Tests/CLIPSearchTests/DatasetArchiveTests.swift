@@ -259,6 +259,10 @@ import Testing
             try writeArchive("set/test/0.tar", suffix, [[0x31]])
             #expect(try open().kind == kind)
         }
+        // An archive that cannot be read says nothing.
+        try folder.write("set/test/0.tar", [])
+        try writeArchive("set/test/1.tar", "npy", [[0x31]])
+        #expect(try open().kind == .multilabel)
     }
 
     @Test func optionsReplaceTheFiles() throws {
