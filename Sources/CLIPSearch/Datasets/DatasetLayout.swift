@@ -83,7 +83,7 @@ struct DatasetArchives: Sendable {
             guard (try? FileStatus(path: path))?.isRegular == true,
                 let file = try? InputFile(path: path)
             else { continue }
-            var archive = WebDataset(self[index], file, hasArrays: true)
+            var archive = WebDataset(self[index], file, hasArrays: true, hasTargets: true)
             var first = archive.next()
             while let sample = first, sample.isUnreadable { first = archive.next() }
             guard let sample = first else { continue }
