@@ -217,7 +217,7 @@ struct Eval: ParsableCommand {
                 switch (dataset.kind, scorer) {
                 case (.classification, let scorer?): try task.classification(scorer)
                 case (.multilabel, let scorer?): try task.multilabel(scorer)
-                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt)
+                default: try task.retrieval(recallAt: Self.distinct(recallAt))
                 }
             guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
             result = found
@@ -237,6 +237,13 @@ struct Eval: ParsableCommand {
 // MARK: Inputs
 
 extension Eval {
+    /// Returns the values of `--recall_k` without repetitions, which would be repeated keys of the
+    /// JSON; 5 if there are none.
+    private static func distinct(_ recallAt: [Int]) -> [Int] {
+        var seen: Set<Int> = []
+        return recallAt.isEmpty ? [5] : recallAt.filter { seen.insert($0).inserted }
+    }
+
     private func checkOutputs() throws {
         try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
         try OutputChecks.checkSuffix(
