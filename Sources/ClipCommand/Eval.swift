@@ -109,7 +109,8 @@ struct Eval: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Draw N random images in the heatmap of --report.", valueName: "n"))
+        help: ArgumentHelp(
+            "Draw N random images in the heatmap of --report, at most 100.", valueName: "n"))
     var samples = 10
 
     @Option(
@@ -170,7 +171,10 @@ struct Eval: ParsableCommand {
         if let k = recallAt.first(where: { $0 < 1 }) {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
-        if samples < 1 { throw ValidationError("--samples must be at least 1, not \(samples).") }
+        // The page has a column for each class of the sample.
+        guard (1...100).contains(samples) else {
+            throw ValidationError("--samples must be 1 to 100, not \(samples).")
+        }
         let hasTemplates = !template.isEmpty || templates != nil
         if !template.isEmpty && templates != nil {
             throw ValidationError("--template and --templates cannot be combined.")
@@ -294,9 +298,7 @@ extension Eval {
     ) throws -> EvaluationDataset {
         var options = EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map {
-                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
-            },
+            classNames: try classes.map(Labels.readClassNames),
             kind: task == .retrieval ? .retrieval : nil)
         do {
             return try choice.open(options, common)

@@ -205,9 +205,7 @@ extension ProbeTrain {
     private func datasetOptions() throws -> EvaluationDataset.Options {
         EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map {
-                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
-            })
+            classNames: try classes.map(Labels.readClassNames))
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.
