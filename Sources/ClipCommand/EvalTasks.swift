@@ -132,7 +132,7 @@ struct EvalTask {
             let image = imageOfFile[sample.name] ?? names.count
             try MatrixLimit.check(
                 vectors: names.count + 1 + imageOfText.count + captions.count,
-                dimension: dimension)
+                dimension: dimension, advice: "evaluate a part of the data set")
             if image == names.count {
                 images += vector
                 names.append(sample.name)
