@@ -118,19 +118,3 @@ struct ProbeFeatures {
         }
     }
 }
-
-extension Sample {
-    /// Reads the bytes of the image.
-    ///
-    /// - Parameter memoryLimit: The limit on image memory, in bytes. A larger file is not read.
-    /// - Returns: The bytes of the image file.
-    /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
-    func bytes(memoryLimit: Int) throws(CLIPError) -> [UInt8] {
-        switch content {
-        case .file: try name.contents(memoryLimit: memoryLimit)
-        case .bytes(let bytes): bytes
-        case .unreadable(let reason):
-            throw .unreadableFile(path: name.description, reason: reason)
-        }
-    }
-}
