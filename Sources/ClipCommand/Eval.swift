@@ -175,18 +175,13 @@ struct Eval: ParsableCommand {
         guard (1...100).contains(samples) else {
             throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }
+        try PromptOptions.check(classTemplates: template, templates)
         let hasTemplates = !template.isEmpty || templates != nil
-        if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates cannot be combined.")
-        }
         if probe != nil && hasTemplates {
             throw ValidationError("--template and --templates have no effect with --probe.")
         }
         if probe != nil && task == .retrieval {
             throw ValidationError("--probe classifies; it cannot be used for retrieval.")
-        }
-        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
-            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
         }
     }
 
@@ -263,18 +258,21 @@ extension Eval {
         }
         try ErrorsFile.check(
             errors,
-            others: [
-                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-                ("--output", output),
-                ("--predictions", predictions), ("--report", report),
+            others: inputs + [
+                ("--output", output), ("--predictions", predictions), ("--report", report),
             ])
+    }
+
+    /// The files that are read, with their roles for messages.
+    private var inputs: [(role: String, path: String?)] {
+        let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
+        return [
+            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
+        ]
     }
 
     /// Rejects an output that would replace an input.
     private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
-        let inputs = [
-            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-        ]
         for (option, path) in outputs {
             guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
             for (role, input) in inputs {
@@ -341,14 +339,7 @@ extension Eval {
         if let probe {
             return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
         }
-        let templates =
-            if self.templates == .imagenet {
-                PromptTemplates.imageNet
-            } else if !template.isEmpty {
-                template.map { $0.replacing("{c}", with: "{}") }
-            } else {
-                dataset.templates ?? ["a photo of a {}."]
-            }
+        let templates = PromptOptions.classTemplates(template, self.templates, of: dataset)
         return try .zeroShot(model, dataset.classNames, templates: templates)
     }
 }

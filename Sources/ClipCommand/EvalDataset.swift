@@ -20,6 +20,11 @@ struct DatasetChoice: Equatable {
     let name: String
     let place: Place
 
+    /// The path; nil for a repository.
+    var path: String? {
+        if case .path(let path) = place { path } else { nil }
+    }
+
     /// Chooses a data set by the rules of CLIP_benchmark's options.
     ///
     /// - Parameters:

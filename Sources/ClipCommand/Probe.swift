@@ -146,12 +146,7 @@ struct ProbeTrain: ParsableCommand {
         if method == .linear && hasTemplates {
             throw ValidationError("--template and --templates need --method zslinear or tip.")
         }
-        if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates cannot be combined.")
-        }
-        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
-            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
-        }
+        try PromptOptions.check(classTemplates: template, templates)
     }
 
     func run() throws {
@@ -273,9 +268,7 @@ extension ProbeTrain {
     }
 
     private func prompts(_ dataset: EvaluationDataset) -> [String] {
-        if templates == .imagenet { return PromptTemplates.imageNet }
-        guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }
-        return dataset.templates ?? ["a photo of a {}."]
+        PromptOptions.classTemplates(template, templates, of: dataset)
     }
 
     /// Encodes the texts of the classes.

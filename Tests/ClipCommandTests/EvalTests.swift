@@ -265,6 +265,11 @@ import Testing
         expectFailure(
             try clip(["eval", table, "--predictions", "t.jsonl"]), status: 2,
             says: "the same file as the data set")
+        expectFailure(
+            try clip([
+                "eval", "--dataset", "wds/t", "--dataset_root", folder.path + "/{dataset}.jsonl",
+                "--predictions", "t.jsonl",
+            ]), status: 2, says: "the same file as the data set")
         #expect(try text(table) == rows)
     }
 
