@@ -32,3 +32,11 @@ struct HubRepository: Sendable, Hashable {
             }
     }
 }
+
+extension ModelHub {
+    /// Returns true if a text is valid as the name of a repository, `owner/name`.
+    package static func isRepositoryName(_ text: String) -> Bool { HubRepository.isName(text) }
+
+    /// The URL of the hub, without a slash at its end.
+    package var endpoint: String { server.endpoint }
+}

@@ -261,13 +261,20 @@ extension Sample {
     /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage`, or an error such as
     ///   `.imageTooLarge` for an image that exceeds a limit.
     public func image(_ options: RGBImage.DecodingOptions) throws(CLIPError) -> RGBImage {
+        try RGBImage(
+            decoding: bytes(memoryLimit: options.memoryLimit), path: name.description,
+            options: options)
+    }
+
+    /// Reads the bytes of the image.
+    ///
+    /// - Parameter memoryLimit: The limit on image memory, in bytes. A larger file is not read.
+    /// - Returns: The bytes of the image file.
+    /// - Throws: `CLIPError.unreadableFile`, `.unreadableImage` or `.imageFileNeedsMemory`.
+    package func bytes(memoryLimit: Int) throws(CLIPError) -> [UInt8] {
         switch content {
-        case .file:
-            return try RGBImage(
-                decoding: name.contents(memoryLimit: options.memoryLimit),
-                path: name.description, options: options)
-        case .bytes(let bytes):
-            return try RGBImage(decoding: bytes, path: name.description, options: options)
+        case .file: try name.contents(memoryLimit: memoryLimit)
+        case .bytes(let bytes): bytes
         case .unreadable(let reason):
             throw .unreadableFile(path: name.description, reason: reason)
         }

@@ -14,9 +14,22 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// The numbers of files found so far in unsupported image formats.
     package private(set) var skipped = SkippedFormats()
 
+    /// A file of the sample that is being read.
+    private struct Part {
+        /// The name up to the first dot of its last component.
+        let key: FilePath
+        /// The suffix in lower case.
+        let ending: String
+        let name: FilePath
+        let bytes: [UInt8]
+
+        /// The name without the suffix, which is the key unless it has several dots.
+        var stem: FilePath { FilePath(name.bytes.dropLast(ending.utf8.count + 1)) }
+    }
+
     private let name: FilePath
     private var reader: TarReader
-    private var waiting: [(key: FilePath, ending: String, name: FilePath, bytes: [UInt8])] = []
+    private var waiting: [Part] = []
     private var isFinished = false
     private var ready: [Sample] = []
     private var count = 0
@@ -26,9 +39,12 @@ package struct WebDataset: Sequence, IteratorProtocol {
 
     /// The suffixes of the files that become fields of a sample.
     private let fields: Set<String>
+    private let hasTargets: Bool
 
     private static let usualFields: Set<String> = ["cls", "txt", "json"]
     private static let largestField = 1 << 24
+    /// The suffixes of images in the order in which CLIP_benchmark prefers them.
+    private static let preferredEndings = ["webp", "png", "jpg", "jpeg"]
 
     /// Reads an archive.
     ///
@@ -36,8 +52,14 @@ package struct WebDataset: Sequence, IteratorProtocol {
     ///   - name: The path of the archive.
     ///   - file: The open archive.
     ///   - hasArrays: True to read `.npy` files, too, as fields of the samples.
-    init(_ name: FilePath, _ file: InputFile, hasArrays: Bool = false) {
+    ///   - hasTargets: True if the fields are targets of the images. A sample `a` then has one
+    ///     image, such as `a.jpg` and not `a.mask.png`, with the fields of its name, such as
+    ///     `a.cls`.
+    init(
+        _ name: FilePath, _ file: InputFile, hasArrays: Bool = false, hasTargets: Bool = false
+    ) {
         self.name = name
+        self.hasTargets = hasTargets
         fields = hasArrays ? Self.usualFields.union(["npy"]) : Self.usualFields
         reader = TarReader(file)
     }
@@ -72,7 +94,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
                     continue
                 }
                 let bytes = try reader.content(of: member)
-                waiting.append((key, ending, member.name, bytes))
+                waiting.append(Part(key: key, ending: ending, name: member.name, bytes: bytes))
             } catch {
                 isFinished = true
                 if error.isBetweenFiles && isLikeFirst { finishSample() }
@@ -91,19 +113,33 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// True if the sample being read has the suffixes of the first one, so that it seems complete.
     private var isLikeFirst: Bool { firstEndings == nil || endings == firstEndings }
 
-    /// Makes a sample of the files that were read.
+    /// Makes a sample of each image among the files that were read.
     private mutating func finishSample() {
         firstEndings = firstEndings ?? endings
-        var fields: [String: [UInt8]] = [:]
-        for part in waiting where self.fields.contains(part.ending) {
-            fields[part.ending] = part.bytes
-        }
-        for part in waiting where FolderWalk.imageExtensions.contains(part.ending) {
+        for image in images {
+            var fields: [String: [UInt8]] = [:]
+            for part in waiting where self.fields.contains(part.ending) {
+                // A target of another image must not become one of this image.
+                let isOwn = part.stem == part.key || part.stem == image.stem
+                if isOwn || !hasTargets { fields[part.ending] = part.bytes }
+            }
             ready.append(
-                Sample(name.appending(part.name.bytes), .bytes(part.bytes), fields: fields))
+                Sample(name.appending(image.name.bytes), .bytes(image.bytes), fields: fields))
             count += 1
         }
         waiting = []
+    }
+
+    /// The images among the files that were read; if they have targets, only the preferred one of
+    /// those that are named by the sample, unless all have longer names.
+    private var images: [Part] {
+        let all = waiting.filter { FolderWalk.imageExtensions.contains($0.ending) }
+        guard hasTargets, all.count > 1 else { return all }
+        let own = all.filter { $0.stem == $0.key }
+        let preferred = Self.preferredEndings.lazy.compactMap { ending in
+            own.first { $0.ending == ending }
+        }
+        return (preferred.first ?? own.first).map { [$0] } ?? all
     }
 
     /// Returns the part of a name that the files of a sample share, and the suffix in lower case.

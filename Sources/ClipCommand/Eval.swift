@@ -109,7 +109,8 @@ struct Eval: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Draw N random images in the heatmap of --report.", valueName: "n"))
+        help: ArgumentHelp(
+            "Draw N random images in the heatmap of --report, at most 100.", valueName: "n"))
     var samples = 10
 
     @Option(
@@ -170,19 +171,17 @@ struct Eval: ParsableCommand {
         if let k = recallAt.first(where: { $0 < 1 }) {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
-        if samples < 1 { throw ValidationError("--samples must be at least 1, not \(samples).") }
-        let hasTemplates = !template.isEmpty || templates != nil
-        if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates cannot be combined.")
+        // The page has a column for each class of the sample.
+        guard (1...100).contains(samples) else {
+            throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }
+        try PromptOptions.check(classTemplates: template, templates)
+        let hasTemplates = !template.isEmpty || templates != nil
         if probe != nil && hasTemplates {
             throw ValidationError("--template and --templates have no effect with --probe.")
         }
         if probe != nil && task == .retrieval {
             throw ValidationError("--probe classifies; it cannot be used for retrieval.")
-        }
-        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
-            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
         }
     }
 
@@ -217,7 +216,7 @@ struct Eval: ParsableCommand {
                 switch (dataset.kind, scorer) {
                 case (.classification, let scorer?): try task.classification(scorer)
                 case (.multilabel, let scorer?): try task.multilabel(scorer)
-                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt)
+                default: try task.retrieval(recallAt: Self.distinct(recallAt))
                 }
             guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
             result = found
@@ -237,6 +236,13 @@ struct Eval: ParsableCommand {
 // MARK: Inputs
 
 extension Eval {
+    /// Returns the values of `--recall_k` without repetitions, which would be repeated keys of the
+    /// JSON; 5 if there are none.
+    private static func distinct(_ recallAt: [Int]) -> [Int] {
+        var seen: Set<Int> = []
+        return recallAt.isEmpty ? [5] : recallAt.filter { seen.insert($0).inserted }
+    }
+
     private func checkOutputs() throws {
         try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
         try OutputChecks.checkSuffix(
@@ -252,18 +258,21 @@ extension Eval {
         }
         try ErrorsFile.check(
             errors,
-            others: [
-                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-                ("--output", output),
-                ("--predictions", predictions), ("--report", report),
+            others: inputs + [
+                ("--output", output), ("--predictions", predictions), ("--report", report),
             ])
+    }
+
+    /// The files that are read, with their roles for messages.
+    private var inputs: [(role: String, path: String?)] {
+        let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
+        return [
+            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
+        ]
     }
 
     /// Rejects an output that would replace an input.
     private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
-        let inputs = [
-            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-        ]
         for (option, path) in outputs {
             guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
             for (role, input) in inputs {
@@ -287,9 +296,7 @@ extension Eval {
     ) throws -> EvaluationDataset {
         var options = EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map {
-                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
-            },
+            classNames: try classes.map(Labels.readClassNames),
             kind: task == .retrieval ? .retrieval : nil)
         do {
             return try choice.open(options, common)
@@ -332,14 +339,7 @@ extension Eval {
         if let probe {
             return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
         }
-        let templates =
-            if self.templates == .imagenet {
-                PromptTemplates.imageNet
-            } else if !template.isEmpty {
-                template.map { $0.replacing("{c}", with: "{}") }
-            } else {
-                dataset.templates ?? ["a photo of a {}."]
-            }
+        let templates = PromptOptions.classTemplates(template, self.templates, of: dataset)
         return try .zeroShot(model, dataset.classNames, templates: templates)
     }
 }

@@ -20,6 +20,11 @@ struct DatasetChoice: Equatable {
     let name: String
     let place: Place
 
+    /// The path; nil for a repository.
+    var path: String? {
+        if case .path(let path) = place { path } else { nil }
+    }
+
     /// Chooses a data set by the rules of CLIP_benchmark's options.
     ///
     /// - Parameters:
@@ -56,23 +61,20 @@ struct DatasetChoice: Equatable {
     }
 
     private static func isRepository(_ name: String) -> Bool {
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        return parts.count == 2
-            && parts.allSatisfy { part in
-                !part.isEmpty && !part.hasPrefix(".")
-                    && part.allSatisfy {
-                        $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))
-                    }
-            } && !["csv", "tsv", "jsonl", "tar"].contains(FilePath(name).pathExtension)
+        ModelHub.isRepositoryName(name)
+            && !["csv", "tsv", "jsonl", "tar"].contains(FilePath(name).pathExtension)
     }
 
     /// Returns the repository of a URL such as
     /// `https://huggingface.co/datasets/OWNER/NAME/tree/main`; nil if the text is not a URL.
+    ///
+    /// - Throws: `Failure` with status 2 for other URLs: another server is not asked.
     private static func repository(ofURL text: String) throws -> String? {
         guard text.hasPrefix("https://") || text.hasPrefix("http://") else { return nil }
-        let parts = text.split(separator: "/").dropFirst(2)  // the scheme and the host
-        let names = Array(parts.dropFirst())
-        guard parts.first == "datasets", names.count >= 2,
+        let start = ["https://huggingface.co", "https://hf.co", ModelHub().endpoint]
+            .map { $0 + "/datasets/" }.first(where: text.hasPrefix)
+        let names = text.dropFirst(start?.count ?? 0).split(separator: "/")
+        guard start != nil, names.count >= 2,
             names.count == 2 || names[2...].elementsEqual(["tree", "main"])
         else {
             throw Failure(

@@ -11,8 +11,8 @@ final class EvalJob {
     /// The file of `--predictions`.
     private let predictions: LineFile?
     private let predictionsPath: String?
-    /// The number of images that were evaluated.
-    private(set) var count = 0
+    /// The number of images that were evaluated; a task corrects it if images occur repeatedly.
+    var count = 0
     /// The time for decoding and encoding the images, in seconds.
     private(set) var imageSeconds = 0.0
 

@@ -102,7 +102,7 @@ extension Sample {
     }
 
     /// True if the image is a file of its own, not a member of an archive.
-    fileprivate var isFile: Bool {
+    var isFile: Bool {
         if case .file = content { true } else { false }
     }
 }

@@ -119,6 +119,8 @@ struct EvalTask {
         var waiting: [String] = []
         var imageOfText: [Int] = []
         var names: [FilePath] = []
+        // A table may have other images between two captions of one.
+        var imageOfFile: [FilePath: Int] = [:]
         // Captions are truncated, as open_clip's tokenizers do.
         func encodeWaiting() throws {
             guard !waiting.isEmpty else { return }
@@ -127,11 +129,15 @@ struct EvalTask {
         }
         try job.run(dataset, model, decoding) { sample, target, vector in
             guard case .captions(let captions) = target else { throw Self.unexpected("captions") }
-            let image = images.count / dimension
+            let image = imageOfFile[sample.name] ?? names.count
             try MatrixLimit.check(
-                vectors: image + 1 + imageOfText.count + captions.count, dimension: dimension)
-            images += vector
-            names.append(sample.name)
+                vectors: names.count + 1 + imageOfText.count + captions.count,
+                dimension: dimension, advice: "evaluate a part of the data set")
+            if image == names.count {
+                images += vector
+                names.append(sample.name)
+                if sample.isFile { imageOfFile[sample.name] = image }
+            }
             waiting += captions
             imageOfText += captions.map { _ in image }
             if let caption = captions.first {
@@ -142,6 +148,7 @@ struct EvalTask {
             }
             if waiting.count >= Self.captionGroup { try encodeWaiting() }
         }
+        job.count = names.count
         try encodeWaiting()
         guard !texts.isEmpty else { throw Failure("no captions found in \(dataset.name)") }
         let input = RetrievalMetrics.Input(
@@ -170,18 +177,16 @@ struct EvalTask {
     private func predictRanks(
         _ result: RetrievalMetrics.Result, _ names: [FilePath], _ imageOfText: [Int]
     ) throws {
-        var text = 0
+        var ranks = [[JSONValue]](repeating: [], count: names.count)
+        for (rank, image) in zip(result.imageRanks, imageOfText) {
+            ranks[image].append(.integer(rank + 1))
+        }
         for (image, name) in names.enumerated() {
-            var ranks: [JSONValue] = []
-            while text < imageOfText.count, imageOfText[text] == image {
-                ranks.append(.integer(result.imageRanks[text] + 1))
-                text += 1
-            }
             try job.predict(
                 [
                     ("path", .path(name)),
                     ("text_rank", result.textRanks[image].map { .integer($0 + 1) } ?? .null),
-                    ("image_ranks", .array(ranks)),
+                    ("image_ranks", .array(ranks[image])),
                 ])
         }
     }

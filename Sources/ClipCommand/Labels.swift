@@ -33,6 +33,24 @@ enum Labels {
         return labels
     }
 
+    /// Reads the names of a data set's classes from a file, one per line.
+    ///
+    /// Blank lines at the end are skipped. One between names is rejected: without it, all integers
+    /// after it would be the labels of other classes.
+    ///
+    /// - Throws: `Failure` with status 2 for such a line, or if the file is not UTF-8; `CLIPError`
+    ///   if the file cannot be read.
+    static func readClassNames(_ path: String) throws -> [String] {
+        var names = try readLines(path)
+        while let last = names.last, last.allSatisfy(\.isWhitespace) { names.removeLast() }
+        if let blank = names.firstIndex(where: { $0.allSatisfy(\.isWhitespace) }) {
+            throw Failure(
+                "--classes \(path): line \(blank + 1) is empty: expected the name of a class",
+                status: 2)
+        }
+        return names
+    }
+
     /// Checks the labels on the command line.
     ///
     /// - Throws: `Failure` with status 2 for fewer than two labels, and for labels that are empty,

@@ -8,15 +8,17 @@ enum MatrixLimit {
     /// The largest number of vector elements in memory: 4 GB of Float32.
     private static let elements = 1_000_000_000
 
-    /// Checks that the vectors of `count` images fit into memory.
+    /// Checks that the vectors of `count` images and texts fit into memory.
     ///
-    /// - Throws: `Failure` if they do not.
-    static func check(vectors count: Int, dimension: Int) throws {
+    /// - Throws: `Failure` with the advice if they do not.
+    static func check(
+        vectors count: Int, dimension: Int, advice: String = "use clip index and clip search"
+    ) throws {
         guard count <= elements / dimension else {
             throw Failure(
                 """
                 too many images (limit \(grouped(elements / dimension)) vectors of \(dimension) \
-                dimensions): use clip index and clip search
+                dimensions): \(advice)
                 """)
         }
     }

@@ -146,12 +146,7 @@ struct ProbeTrain: ParsableCommand {
         if method == .linear && hasTemplates {
             throw ValidationError("--template and --templates need --method zslinear or tip.")
         }
-        if !template.isEmpty && templates != nil {
-            throw ValidationError("--template and --templates cannot be combined.")
-        }
-        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
-            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
-        }
+        try PromptOptions.check(classTemplates: template, templates)
     }
 
     func run() throws {
@@ -205,9 +200,7 @@ extension ProbeTrain {
     private func datasetOptions() throws -> EvaluationDataset.Options {
         EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map {
-                try readLines($0).filter { !$0.allSatisfy(\.isWhitespace) }
-            })
+            classNames: try classes.map(Labels.readClassNames))
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.
@@ -275,9 +268,7 @@ extension ProbeTrain {
     }
 
     private func prompts(_ dataset: EvaluationDataset) -> [String] {
-        if templates == .imagenet { return PromptTemplates.imageNet }
-        guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }
-        return dataset.templates ?? ["a photo of a {}."]
+        PromptOptions.classTemplates(template, templates, of: dataset)
     }
 
     /// Encodes the texts of the classes.

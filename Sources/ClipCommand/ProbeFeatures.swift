@@ -32,18 +32,29 @@ struct ProbeFeatures {
     ///   - cache: The cache; nil to encode all images.
     ///   - failures: Receives the images and labels that cannot be used.
     ///   - progress: Receives the number of images processed.
-    /// - Throws: Errors of the weights, or of the file of `--errors`.
+    /// - Throws: Errors of the weights, or of the file of `--errors`; `Failure` if there are too
+    ///   many images for memory.
     init(
         of dataset: EvaluationDataset, _ model: CLIPModel, _ decoding: RGBImage.DecodingOptions,
         cache: FeatureCache?, failures: FailureList, progress: JobProgress
     ) throws {
+        let dimension = model.configuration.embeddingDimension
         var items = dataset.items()
         var position = -1
         var cached = 0
+        var excess: (any Error)?
         var rows: [(position: Int, label: Int, vector: [Float])] = []
         let inputs = AnyIterator<Input> {
             while let item = items.next() {
                 position += 1
+                do {
+                    try MatrixLimit.check(
+                        vectors: position + 1, dimension: dimension,
+                        advice: "train with a part of the data set")
+                } catch {
+                    excess = error
+                    return nil
+                }
                 let input = Self.input(item, position, decoding)
                 guard let digest = input.image?.digest, let vector = cache?.vector(for: digest)
                 else { return input }
@@ -74,11 +85,12 @@ struct ProbeFeatures {
             }
             progress.advance()
         }
+        if let excess { throw excess }
         // Cached vectors were received before those that were encoded meanwhile.
         rows.sort { $0.position < $1.position }
         labels = rows.map(\.label)
         vectors = Embeddings(
-            rows: rows.flatMap(\.vector), dimension: model.configuration.embeddingDimension)
+            rows: rows.flatMap(\.vector), dimension: dimension)
         cachedCount = cached
     }
 
@@ -103,22 +115,6 @@ struct ProbeFeatures {
             }
         case .unusable(let reason): return unusable("\(sample.path): \(reason)")
         case .labels, .captions: return unusable("\(sample.path): expected one label")
-        }
-    }
-}
-
-extension Sample {
-    /// Reads the bytes of the image.
-    ///
-    /// - Parameter memoryLimit: The limit on image memory, in bytes. A larger file is not read.
-    /// - Returns: The bytes of the image file.
-    /// - Throws: `CLIPError.unreadableFile` or `.unreadableImage`.
-    func bytes(memoryLimit: Int) throws(CLIPError) -> [UInt8] {
-        switch content {
-        case .file: try name.contents(memoryLimit: memoryLimit)
-        case .bytes(let bytes): bytes
-        case .unreadable(let reason):
-            throw .unreadableFile(path: name.description, reason: reason)
         }
     }
 }

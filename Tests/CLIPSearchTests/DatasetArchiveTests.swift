@@ -128,6 +128,31 @@ import Testing
     // MARK: several labels
 
     /// Makes a `.npy` file.
+    @Test func sampleHasOneImageAndItsOwnTarget() throws {
+        try writeClasses()
+        let (cat, dog) = (Array("0".utf8), Array("1".utf8))
+        try folder.write(
+            "set/test/0.tar",
+            SmallTar.bytes([
+                ("a.jpg", [1]), ("a.mask.png", [2]), ("a.cls", dog),
+                // PNG is preferred to JPEG, as in CLIP_benchmark.
+                ("b.jpg", [3]), ("b.png", [4]), ("b.cls", cat),
+                // Images of one key, each with its own target.
+                ("i.0.jpg", [5]), ("i.0.cls", dog), ("i.1.png", [6]), ("i.1.cls", cat),
+                ("j.0.jpg", [7]), ("j.1.cls", dog), ("j.2.jpg", [8]), ("j.2.cls", dog),
+                ("k.x.jpg", [9]), ("k.cls", dog),
+            ]))
+        let missing = EvaluationDataset.Target.unusable(reason: "it has no .cls file")
+        let expected: [(String, EvaluationDataset.Target)] = [
+            ("a.jpg", .label(1)), ("b.png", .label(0)), ("i.0.jpg", .label(1)),
+            ("i.1.png", missing), ("j.0.jpg", missing), ("j.2.jpg", .label(1)),
+            ("k.x.jpg", .label(1)),
+        ]
+        let items = Array(try open().items())
+        #expect(items.map(\.sample.path) == expected.map { "\(set)/test/0.tar/\($0.0)" })
+        #expect(items.map(\.target) == expected.map(\.1))
+    }
+
     private func npy(_ type: String, _ shape: String, _ content: [UInt8]) -> [UInt8] {
         var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(shape)), }"
         header += String(repeating: " ", count: 117 - header.utf8.count) + "\n"
@@ -259,6 +284,10 @@ import Testing
             try writeArchive("set/test/0.tar", suffix, [[0x31]])
             #expect(try open().kind == kind)
         }
+        // An archive that cannot be read says nothing.
+        try folder.write("set/test/0.tar", [])
+        try writeArchive("set/test/1.tar", "npy", [[0x31]])
+        #expect(try open().kind == .multilabel)
     }
 
     @Test func optionsReplaceTheFiles() throws {

@@ -99,6 +99,12 @@ import Testing
             error("set", .init(split: "val"))
                 == .missingSplit(
                     path: folder.path + "/set", split: "val", found: ["test", "train"]))
+        // Nor is a split a class if there are other folders beside the splits.
+        try touch("kit/train/cat/a.jpg", "kit/val/cat/b.jpg", "kit/tools/notes.txt")
+        #expect(
+            error("kit")
+                == .missingSplit(
+                    path: folder.path + "/kit", split: "test", found: ["train", "val"]))
         // A class may have the name of a split.
         try touch("words/test/a.jpg", "words/word/b.jpg")
         #expect(items(try open("words")) == ["words/test/a.jpg 0", "words/word/b.jpg 1"])
@@ -122,6 +128,17 @@ import Testing
         #expect(
             error("set", .init(kind: .retrieval))
                 == .unsupportedKind(path: folder.path + "/set", kind: .retrieval))
+        // Some names are those of other folders: the order is not that of the folders.
+        try touch("mixed/cat/a.jpg", "mixed/dog/b.jpg", "mixed/fox/c.jpg")
+        #expect(
+            error("mixed", .init(classNames: ["dog", "cat", "wolf"]))
+                == .invalidContent(
+                    path: folder.path + "/mixed",
+                    expected:
+                        "class names in the order of the subfolders, or with the name of each",
+                    found: #""dog" for "cat""#))
+        let same = try open("mixed", .init(classNames: ["cat", "dog", "wolf"]))
+        #expect(items(same).last == "mixed/fox/c.jpg 2")
     }
 
     // MARK: tables
@@ -225,6 +242,14 @@ import Testing
                 "a.csv: line 5: expected the path of an image as its path",
                 #"d ["three"]"#, "a.csv: it ends within a quoted field",
             ])
+        // Separators that are not quoted; empty fields at the end are harmless.
+        let shifted = try table(
+            "b.csv", "path,title,label\na,A cat,cat,,\nb,A dog, running,dog\n")
+        #expect(
+            items(shifted) == [
+                "a 0", "b.csv: the record that ends in line 3 has 4 fields: expected 3",
+            ])
+        #expect(shifted.classNames == ["cat"])
         let lines = try table(
             "a.jsonl",
             """

@@ -183,6 +183,18 @@ extension EvalTests {
         #expect(Array(ranks.joined()) == imageRanks.map { $0 + 1 })
         #expect(try result.json()["task"] as? String == "zeroshot_retrieval")
 
+        // Rows of one image need not be adjacent, and a K is given twice.
+        let apart = try folder.write(
+            "apart.csv",
+            ("image,caption\n"
+                + [0, 2, 3, 4, 1].map { "\(rows[$0].0).jpg,\(rows[$0].1)\n" }
+                .joined()).utf8)
+        let again = try clip(["eval", apart, "--recall_k", "1", "2", "1", "--json"]).successful()
+        #expect(try again.json()["images"] as? Int == images.count)
+        #expect(try metrics(again) == found)
+        #expect(
+            again.text.ranges(of: "\"image_retrieval_recall@1\": 0").count == 1, "\(again.text)")
+
         let refused = try clip(["eval", table, "--task", "zeroshot_classification"])
         #expect(refused.status == 1 && refused.output.isEmpty, "\(refused.status)")
     }

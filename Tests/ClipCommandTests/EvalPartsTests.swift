@@ -66,7 +66,8 @@ import Testing
 
     @Test(arguments: [
         "https://huggingface.co/datasets/me", "https://huggingface.co/me/things",
-        "https://huggingface.co/datasets/me/things/tree/other", "missing", "missing/table.csv",
+        "https://huggingface.co/datasets/me/things/tree/other",
+        "https://example.org/datasets/me/things", "missing", "missing/table.csv",
         "a/b/c",
     ])
     func otherNamesAreRefused(name: String) {

@@ -210,6 +210,9 @@ import Testing
         let unknown = try folder.write("unknown.txt", "fruit\na cat\na horse\n".utf8)
         let refused = try clip(["eval", ids, "--classes", unknown, "--probe", probe])
         expectFailure(refused, status: 1, says: "without \"a horse\"")
+        // A blank line between names would shift the labels after it.
+        let blank = try folder.write("blank.txt", "fruit\n\na cat\na dog\n\n".utf8)
+        expectFailure(try clip(["eval", ids, "--classes", blank]), status: 2, says: "line 2")
     }
 
     // MARK: Report
@@ -262,6 +265,11 @@ import Testing
         expectFailure(
             try clip(["eval", table, "--predictions", "t.jsonl"]), status: 2,
             says: "the same file as the data set")
+        expectFailure(
+            try clip([
+                "eval", "--dataset", "wds/t", "--dataset_root", folder.path + "/{dataset}.jsonl",
+                "--predictions", "t.jsonl",
+            ]), status: 2, says: "the same file as the data set")
         #expect(try text(table) == rows)
     }
 
@@ -270,6 +278,7 @@ import Testing
             ([], "no data set"), (["a", "--dataset", "b"], "not both"),
             (["nothing-here"], "data set not found: nothing-here"),
             (["set", "--recall_k", "0"], "--recall_k"), (["set", "--samples", "0"], "--samples"),
+            (["set", "--samples", "101"], "--samples"),
             (["set", "--template", "a photo"], "no {}"),
             (["set", "--report", "x.csv"], "--report"),
             (["set", "--predictions", "-"], "--predictions"),

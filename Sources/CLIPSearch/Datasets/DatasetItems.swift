@@ -66,7 +66,8 @@ extension EvaluationDataset {
                 index += 1
                 do throws(FileError) {
                     archive = WebDataset(
-                        path, try open(path), hasArrays: reader.kind == .multilabel)
+                        path, try open(path), hasArrays: reader.kind == .multilabel,
+                        hasTargets: true)
                 } catch {
                     let stated = archives.stated.map {
                         " (\(DatasetArchives.countFile) states \($0) archives)"

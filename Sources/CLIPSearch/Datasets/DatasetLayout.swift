@@ -74,8 +74,8 @@ struct DatasetArchives: Sendable {
         entries.contains { $0.name == Array(countFile.utf8) || $0.isFolder != true && $0.isArchive }
     }
 
-    /// Returns the kind that the fields of the first sample suggest; classification if there is no
-    /// sample.
+    /// Returns the kind that the fields of the first readable sample suggest; classification if
+    /// there is none.
     func kind() -> EvaluationDataset.Kind {
         for index in 0..<count {
             let path = self[index].bytes
@@ -83,13 +83,21 @@ struct DatasetArchives: Sendable {
             guard (try? FileStatus(path: path))?.isRegular == true,
                 let file = try? InputFile(path: path)
             else { continue }
-            var archive = WebDataset(self[index], file, hasArrays: true)
-            guard let sample = archive.next() else { continue }
+            var archive = WebDataset(self[index], file, hasArrays: true, hasTargets: true)
+            var first = archive.next()
+            while let sample = first, sample.isUnreadable { first = archive.next() }
+            guard let sample = first else { continue }
             if sample.fields["cls"] != nil { return .classification }
             if sample.fields["npy"] != nil { return .multilabel }
             return sample.fields["txt"] != nil ? .retrieval : .classification
         }
         return .classification
+    }
+}
+
+extension Sample {
+    fileprivate var isUnreadable: Bool {
+        if case .unreadable = content { true } else { false }
     }
 }
 
@@ -124,19 +132,23 @@ struct DatasetFinder {
 
     /// Returns the layout of the path.
     func find() throws(DatasetError) -> Found {
-        let isFolder: Bool
+        let status: FileStatus
         do throws(FileError) {
-            isFolder = try FileStatus(path: path.bytes).isFolder
+            status = try FileStatus(path: path.bytes)
         } catch {
             throw .unreadable(path: path.description, reason: error.reason)
         }
-        guard !isFolder else { return try findInFolder() }
+        guard !status.isFolder else { return try findInFolder() }
         let folder = path.parent
         switch path.pathExtension {
         case "tar":
             return Found(
                 place: .archives(DatasetArchives(archive: path)), folders: [folder, folder.parent])
         case "csv", "tsv", "jsonl", "ndjson":
+            // A table is read several times, which a pipe cannot be.
+            guard status.isRegular else {
+                throw .unreadable(path: path.description, reason: "it is not a regular file")
+            }
             return Found(place: .table, folders: [folder])
         case "": throw .unsupportedLayout(path: path.description, found: "a file")
         case let suffix:
@@ -156,22 +168,19 @@ struct DatasetFinder {
         if let archives = try DatasetArchives(in: path, entries: entries) {
             return Found(place: .archives(archives), folders: [path, path.parent])
         }
-        if let split, let splitEntries {
-            let folders = Self.folders(split, splitEntries)
-            let hasImages = splitEntries.contains { entry in
-                entry.isFolder != true
-                    && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
-            }
-            if !folders.isEmpty && !hasImages {
-                return Found(place: .classFolders(split, folders), folders: [split, path])
-            }
+        if let split, let splitEntries, let folders = Self.classFolders(of: split, splitEntries) {
+            return Found(place: .classFolders(split, folders), folders: [split, path])
         }
         let folders = Self.folders(path, entries)
-        // Folders that are all named like splits are no classes.
+        // Folders that are all named like splits are no classes, nor is one that is and has
+        // subfolders like those of classes.
         let areSplits = folders.allSatisfy { Self.usualSplits.contains($0.lastName) }
         let splits = folders.filter { folder in
-            areSplits
-                || (try? folderEntries(folder.bytes)).map(DatasetArchives.areArchives) ?? false
+            guard !areSplits else { return true }
+            guard let entries = try? folderEntries(folder.bytes) else { return false }
+            return DatasetArchives.areArchives(entries)
+                || Self.usualSplits.contains(folder.lastName)
+                    && Self.classFolders(of: folder, entries) != nil
         }
         let isDescribed = entries.contains { entry in
             entry.name == Array(DatasetDescriptions.kindFile.utf8)
@@ -198,6 +207,19 @@ struct DatasetFinder {
         } catch {
             throw .unreadable(path: path.description, reason: error.reason)
         }
+    }
+
+    /// Returns the subfolders of the folder of a split; nil if there are none, or images beside
+    /// them.
+    private static func classFolders(
+        of split: FilePath, _ entries: [FolderEntry]
+    ) -> [FilePath]? {
+        let hasImages = entries.contains { entry in
+            entry.isFolder != true
+                && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
+        }
+        let folders = hasImages ? [] : folders(split, entries)
+        return folders.isEmpty ? nil : folders
     }
 
     /// Returns the subfolders of a folder that are not hidden, sorted by the bytes of their names.
@@ -238,6 +260,16 @@ struct DatasetFinder {
         guard names.count == folders.count else {
             throw .wrongClassCount(
                 path: folder.description, expected: folders.count, found: names.count)
+        }
+        // Names in another order would give wrong labels.
+        let misplaced = own.indices.first { place in
+            index.only(own[place]).map { $0 != place } ?? false
+        }
+        if let place = misplaced {
+            throw .invalidContent(
+                path: folder.description,
+                expected: "class names in the order of the subfolders, or with the name of each",
+                found: "\(names[place].quotedStart) for \(own[place].quotedStart)")
         }
         return (folders.enumerated().map { ClassFolder(path: $1, target: .label($0)) }, names)
     }

@@ -11,6 +11,8 @@ struct DatasetTable: Sendable {
     let path: FilePath
     /// The byte between fields; nil for JSON Lines.
     private let separator: UInt8?
+    /// The number of columns; 0 for JSON Lines.
+    private let columnCount: Int
     private let image: Column
     let target: Column
     let kind: EvaluationDataset.Kind
@@ -47,6 +49,7 @@ struct DatasetTable: Sendable {
         } catch {
             throw .unreadable(path: path.description, reason: error.reason)
         }
+        columnCount = separator == nil ? 0 : names.count
         func column(_ wanted: [String]) -> Column? {
             for name in wanted {
                 if let index = names.firstIndex(of: name) {
@@ -167,6 +170,14 @@ struct DatasetTable: Sendable {
         for column in [image, target] where !fields.indices.contains(column.index) {
             return .invalid(
                 reason: "the record that ends in line \(line) has no column \"\(column.name)\"")
+        }
+        // A separator that is not quoted would shift the fields after it.
+        if fields.dropFirst(columnCount).contains(where: { !$0.isEmpty }) {
+            return .invalid(
+                reason: """
+                    the record that ends in line \(line) has \(fields.count) fields: expected \
+                    \(columnCount)
+                    """)
         }
         let name = fields[image.index]
         guard !name.isEmpty, !name.contains(0) else { return invalidPath(line: line) }

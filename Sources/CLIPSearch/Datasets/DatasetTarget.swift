@@ -105,7 +105,7 @@ private struct LabelArray {
         }
         let sides = shape.split(separator: ",").map { Int($0.pythonStripped) }
         guard sides.count == 1, let count = sides[0], count >= 0 else {
-            throw FileError(reason: "expected one dimension, found the shape (\(shape))")
+            throw FileError(reason: "expected one dimension, found the shape (\(shape.prefix(40)))")
         }
         let elements = bytes[(start + length)...]
         let (size, overflow) = count.multipliedReportingOverflow(by: width)
