@@ -249,6 +249,13 @@ extension Evaluation.Outcome {
         }
     }
 
+    @Test func averagePrecisionsDoNotDependOnThreads() throws {
+        let golden = try #require(try EvaluationGoldens.read().multilabel.first)
+        let evaluation = try evaluation(
+            golden.classes, Array(zip(golden.logits, golden.labels)))
+        #expect(evaluation.result(threads: 1) == evaluation.result(threads: 3))
+    }
+
     @Test func averagePrecisionIsTheMeanOfPrecisions() throws {
         let scores: [Float] = [1, 3, 0, 2]
         let result = try evaluation(
