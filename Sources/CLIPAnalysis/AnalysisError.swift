@@ -1,3 +1,5 @@
+internal import CLIP
+
 /// An error in the input or the options of an analysis, or its cancellation.
 ///
 /// ```swift
@@ -22,7 +24,7 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case wrongClassCount(of: String, expected: Int, found: Int)
     /// A number of the input is the index of a label or an image that does not exist.
     case indexOutOfRange(of: String, found: Int, count: Int)
-    /// A number of the input is NaN or infinite.
+    /// A number of the input, or of a result that overflowed, is NaN or infinite.
     case notFinite(of: String, index: Int, found: String)
     /// The order of preference names a row that does not exist, or names it twice.
     case invalidPreference(row: Int)
@@ -80,11 +82,29 @@ extension AnalysisError {
 }
 
 extension AnalysisError {
+    /// Throws an error if a number of a vector is NaN or infinite.
+    ///
+    /// - Parameters:
+    ///   - vectors: The vectors.
+    ///   - name: The name of a vector without its row, such as "vector of image".
+    /// - Throws: `AnalysisError.notFinite` with the name and the row.
+    static func check(finite vectors: Embeddings, of name: String) throws(AnalysisError) {
+        guard let place = vectors.values.firstIndex(where: { !$0.isFinite }) else { return }
+        let (row, index) = place.quotientAndRemainder(dividingBy: vectors.dimension)
+        throw .notFinite(
+            of: "\(name) \(row)", index: index, found: text(of: vectors.values[place]))
+    }
+
     /// Throws an error if one of the numbers is NaN or infinite.
     static func check(
-        finite numbers: [Float], of name: @autoclosure () -> String
+        finite numbers: [some BinaryFloatingPoint], of name: String
     ) throws(AnalysisError) {
         guard let index = numbers.firstIndex(where: { !$0.isFinite }) else { return }
-        throw .notFinite(of: name(), index: index, found: "\(numbers[index])")
+        throw .notFinite(of: name, index: index, found: text(of: numbers[index]))
+    }
+
+    /// Returns a number as text; the sign of NaN, which depends on the CPU, is left out.
+    private static func text(of number: some BinaryFloatingPoint) -> String {
+        number.isNaN ? "nan" : "\(number)"
     }
 }

@@ -14,12 +14,18 @@ internal import Tensors
 public struct PairEvaluation: Analysis {
     /// The factor that turns cosines into the logits of the loss: `CLIPModel.logitScale`.
     public var logitScale: Float
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
 
     /// Makes the options.
     ///
-    /// - Parameter logitScale: The factor that turns cosines into the logits of the loss:
-    ///   `CLIPModel.logitScale`.
-    public init(logitScale: Float) { self.logitScale = logitScale }
+    /// - Parameters:
+    ///   - logitScale: The factor that turns cosines into the logits of the loss:
+    ///     `CLIPModel.logitScale`.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(logitScale: Float, threads: Int? = nil) {
+        (self.logitScale, self.threads) = (logitScale, threads)
+    }
 
     /// The embeddings of pairs, of any norms.
     public struct Input: Sendable, Hashable {
@@ -75,7 +81,7 @@ public struct PairEvaluation: Analysis {
     ///     done, 0...1; it returns false to stop the evaluation.
     /// - Returns: The retrieval quality in both directions.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
-    ///   and `.cancelled`.
+    ///   `.notFinite` if an embedding has a NaN or an infinity, and `.cancelled`.
     /// - Complexity: O(n² · dimension) for n pairs.
     public func run(
         on pairs: Input, progress: (Double) -> Bool
@@ -87,6 +93,8 @@ public struct PairEvaluation: Analysis {
         guard images.dimension == texts.dimension else {
             throw .wrongDimension(expected: images.dimension, found: texts.dimension)
         }
+        try AnalysisError.check(finite: images, of: "vector of image")
+        try AnalysisError.check(finite: texts, of: "vector of text")
         let (unitImages, unitTexts) = (images.normalized(), texts.normalized())
         return Result(
             imageToText: try direction(unitImages, unitTexts) { progress($0 / 2) },
@@ -96,25 +104,33 @@ public struct PairEvaluation: Analysis {
     private func direction(
         _ rows: Embeddings, _ partners: Embeddings, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Direction {
-        let (dimension, scale) = (rows.dimension, Double(logitScale))
+        let (count, scale) = (rows.count, Double(logitScale))
+        let packed = PackedVectors(partners.values, dimension: partners.dimension)
         var (sum, ranks): (Double, [Int]) = (0, [])
         // The matrix of all cosines may not fit in memory, so a strip of rows at a time.
-        for start in stride(from: 0, to: rows.count, by: 256) {
-            let some = start..<min(rows.count, start + 256)
-            let cosines = dotProducts(
-                rows.values(ofRows: some), partners.values, dimension: dimension)
-            for (place, row) in some.enumerated() {
-                let cosines = cosines[(place * rows.count)..<((place + 1) * rows.count)]
-                let own = cosines[place * rows.count + row]
-                let largest = scale * Double(cosines.max() ?? 0)
-                let weights = cosines.reduce(0.0) {
-                    $0 + (scale * Double($1) - largest).exponential
+        try forEachStrip(
+            rows: count, columns: count, threads: threads, progress: progress,
+            { some -> [(loss: Double, rank: Int)] in
+                let cosines = packed.dotProducts(with: rows.values(ofRows: some))
+                return some.enumerated().map { place, row in
+                    let cosines = cosines[(place * count)..<((place + 1) * count)]
+                    let own = cosines[place * count + row]
+                    let largest = scale * Double(cosines.max() ?? 0)
+                    let weights = cosines.reduce(0.0) {
+                        $0 + (scale * Double($1) - largest).exponential
+                    }
+                    return (
+                        loss: largest + weights.logarithm - scale * Double(own),
+                        rank: cosines.count { $0 >= own }
+                    )
                 }
-                sum += largest + weights.logarithm - scale * Double(own)
-                ranks.append(cosines.count { $0 >= own })
-            }
-            try report(Double(some.upperBound) / Double(rows.count), to: progress)
-        }
-        return Direction(loss: sum / Double(max(1, rows.count)), ranks: ranks)
+            },
+            merge: { _, found in
+                for (loss, rank) in found {
+                    sum += loss
+                    ranks.append(rank)
+                }
+            })
+        return Direction(loss: sum / Double(max(1, count)), ranks: ranks)
     }
 }

@@ -74,7 +74,7 @@ struct EvalTask {
                 ])
             report?.samples.add(EvalReport.Image(sample, labels: own, logits: logits))
         }
-        let result = evaluation.result()
+        let result = evaluation.result(threads: model.threads)
         return EvalResult(
             metrics: [
                 EvalMetric(
@@ -154,7 +154,7 @@ struct EvalTask {
         let input = RetrievalMetrics.Input(
             images: Embeddings(rows: images, dimension: dimension),
             texts: Embeddings(rows: texts, dimension: dimension), imageOfText: imageOfText)
-        let result = try RetrievalMetrics().run(on: input)
+        let result = try RetrievalMetrics(threads: model.threads).run(on: input)
         try predictRanks(result, names, imageOfText)
         report?.setCosines(input)
         return EvalResult(

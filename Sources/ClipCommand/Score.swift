@@ -283,7 +283,8 @@ struct Score: ParsableCommand {
                         + "\t\(TerminalText.shown(line.text))\n".utf8)
             }
         }
-        let evaluation = PairEvaluation(logitScale: model.logitScale)
+        let evaluation = PairEvaluation(
+            logitScale: model.logitScale, threads: model.threads)
         try summarize(lines, evaluation.run(on: .init(images: images, texts: texts)))
         return failures
     }

@@ -101,6 +101,14 @@ import Testing
         #expect(
             error { _ = try evaluation.run(on: .init(images: two, texts: other)) }
                 == .wrongDimension(expected: 2, found: 1))
+        // The rank of a cosine that is NaN would be better than the first.
+        let bad = Embeddings(rows: [1, 2, 3, .nan], dimension: 2)
+        #expect(
+            error { _ = try evaluation.run(on: .init(images: bad, texts: two)) }
+                == .notFinite(of: "vector of image 1", index: 1, found: "nan"))
+        #expect(
+            error { _ = try evaluation.run(on: .init(images: two, texts: bad)) }
+                == .notFinite(of: "vector of text 1", index: 1, found: "nan"))
     }
 
     /// Runs an analysis in all ways: to the end, with progress, stopped at each report, and

@@ -161,6 +161,36 @@ import Testing
         let evaluation = try evaluation(3, [([1, 2, 3], 0), ([3, 2, 1], 0), ([3, 2, 1], 1)])
         let data = try JSONEncoder().encode(evaluation)
         #expect(try JSONDecoder().decode(Evaluation.self, from: data) == evaluation)
+        let none = try JSONEncoder().encode(Evaluation(classCount: 0))
+        #expect(try JSONDecoder().decode(Evaluation.self, from: none).count == 0)
+    }
+
+    /// Each change of one number of a valid file would trap later, or give wrong metrics.
+    @Test func contradictoryFilesAreRejected() throws {
+        let evaluation = try evaluation(3, [([1, 2, 3], 0), ([3, 2, 1], 0), ([3, 2, 1], 1)])
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let valid = String(decoding: try encoder.encode(evaluation), as: UTF8.self)
+        for (part, change) in [
+            ("\"classCount\":3", "\"classCount\":2"), ("\"classCount\":3", "\"classCount\":-3"),
+            ("\"errors\":{", "\"errors\":{\"9\":1,"), ("\"errors\":{", "\"errors\":{\"-1\":1,"),
+            ("\"2\":1", "\"0\":1"), ("\"2\":1", "\"2\":-9223372036854775808"),
+            ("\"imagesPerClass\":[2,1,0]", "\"imagesPerClass\":[2,1]"),
+            ("\"imagesPerClass\":[2,1,0]", "\"imagesPerClass\":[2,2,0]"),
+            (
+                "\"imagesPerClass\":[2,1,0]",
+                "\"imagesPerClass\":[9223372036854775807,9223372036854775807,5]"
+            ),
+            ("\"correctPerClass\":[1,0,0]", "\"correctPerClass\":[2,-1,0]"),
+            ("\"imagesPerRank\":[1,1,1]", "\"imagesPerRank\":[2,1,0]"),
+            ("\"bins\":[", "\"bins\":[{\"confidence\":0,\"correct\":0,\"count\":0},"),
+        ] {
+            let text = valid.replacingOccurrences(of: part, with: change)
+            #expect(text != valid, "\(part) is not in \(valid)")
+            #expect(throws: DecodingError.self, "\(change)") {
+                try JSONDecoder().decode(Evaluation.self, from: Data(text.utf8))
+            }
+        }
     }
 
     @Test func intervalsAreWithinTheUnitInterval() {
@@ -170,6 +200,10 @@ import Testing
         )
         #expect(worstDifference(bounds(none), [0, 0.2775328], limit: 1e-6) == nil)
         #expect(worstDifference(bounds(all), [0.7224672, 1], limit: 1e-6) == nil)
+        for count in 1...1000 {
+            #expect(ConfidenceInterval.wilson(0, of: count).lower == 0, "\(count)")
+            #expect(ConfidenceInterval.wilson(count, of: count).upper == 1, "\(count)")
+        }
         let some = ConfidenceInterval.wilson(87, of: 100)
         #expect(worstDifference(bounds(some), [0.7902, 0.9224], limit: 1e-4) == nil)
         #expect(bounds(.normal(mean: 0.5, standardError: 0)) == [0.5, 0.5])
@@ -213,6 +247,13 @@ extension Evaluation.Outcome {
                 worstDifference(bounds(result.interval), golden.interval, limit: 1e-5) == nil,
                 name)
         }
+    }
+
+    @Test func averagePrecisionsDoNotDependOnThreads() throws {
+        let golden = try #require(try EvaluationGoldens.read().multilabel.first)
+        let evaluation = try evaluation(
+            golden.classes, Array(zip(golden.logits, golden.labels)))
+        #expect(evaluation.result(threads: 1) == evaluation.result(threads: 3))
     }
 
     @Test func averagePrecisionIsTheMeanOfPrecisions() throws {

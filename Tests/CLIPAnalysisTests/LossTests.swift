@@ -128,6 +128,38 @@ import Testing
         #expect(sigmoid.loss == 20_000 && sigmoid.logitScaleGradient == 2)
     }
 
+    @Test func numbersThatOverflowAreErrors() {
+        let pairs = PairEvaluation.Input(
+            images: Embeddings(rows: [1, 0, 1e30, 0], dimension: 2),
+            texts: Embeddings(rows: [1e30, 0, 0, 1], dimension: 2))
+        let error = analysisError { _ = try ContrastiveLoss(logitScale: 1).run(on: pairs) }
+        #expect(error == .notFinite(of: "gradient for image 0", index: 0, found: "nan"))
+        // Each term has a finite derivative here, but the loss is infinite.
+        #expect(
+            analysisError { _ = try SigmoidLoss(logitScale: 1, logitBias: 0).run(on: pairs) }
+                == .notFinite(
+                    of: "loss and its derivatives for scale and bias", index: 0, found: "inf"))
+    }
+
+    @Test func lossesDoNotDependOnThreads() throws {
+        // More strips than threads.
+        let pairs = PairEvaluation.Input(
+            images: planted(900, each: 1).normalized(),
+            texts: planted(900, each: 1, seed: 2).normalized())
+        let contrastive = try ContrastiveLoss(logitScale: 20, threads: 1).run(on: pairs)
+        let sigmoid = try SigmoidLoss(logitScale: 10, logitBias: -3, threads: 1).run(on: pairs)
+        let evaluation = try PairEvaluation(logitScale: 20, threads: 1).run(on: pairs)
+        for threads in [2, 3, 5] {
+            #expect(
+                try ContrastiveLoss(logitScale: 20, threads: threads).run(on: pairs) == contrastive)
+            #expect(
+                try SigmoidLoss(logitScale: 10, logitBias: -3, threads: threads).run(on: pairs)
+                    == sigmoid)
+            #expect(
+                try PairEvaluation(logitScale: 20, threads: threads).run(on: pairs) == evaluation)
+        }
+    }
+
     @Test func inputsThatDoNotMatchAreErrors() {
         let (two, one) = (
             Embeddings(rows: [1, 2, 3, 4], dimension: 2), Embeddings(rows: [1, 2], dimension: 2)
@@ -141,8 +173,8 @@ import Testing
                 .wrongDimension(expected: 2, found: 1)
             ),
             (none, none, .tooFewVectors(expected: 1, found: 0)),
-            (bad, two, .notFinite(of: "images", index: 3, found: "inf")),
-            (two, bad, .notFinite(of: "texts", index: 3, found: "inf")),
+            (bad, two, .notFinite(of: "vector of image 1", index: 1, found: "inf")),
+            (two, bad, .notFinite(of: "vector of text 1", index: 1, found: "inf")),
         ] as [(Embeddings, Embeddings, AnalysisError)] {
             let pairs = PairEvaluation.Input(images: images, texts: texts)
             #expect(

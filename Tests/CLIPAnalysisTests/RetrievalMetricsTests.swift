@@ -60,6 +60,17 @@ import Testing
         #expect(result.textRetrievalRecall(at: 600) == 36.0 / 37)
     }
 
+    @Test func ranksDoNotDependOnThreads() throws {
+        // More strips than threads.
+        let input = RetrievalMetrics.Input(
+            images: planted(50, each: 1), texts: planted(1400, each: 1, seed: 2),
+            imageOfText: (0..<1400).map { $0 % 49 })
+        let expected = try RetrievalMetrics(threads: 1).run(on: input)
+        for threads in [2, 3, 5] {
+            #expect(try RetrievalMetrics(threads: threads).run(on: input) == expected)
+        }
+    }
+
     @Test func equalCosinesAreRankedByIndex() throws {
         let images = Embeddings(rows: [Float](repeating: 1, count: 4 * 2), dimension: 2)
         let texts = Embeddings(rows: [Float](repeating: 3, count: 5 * 2), dimension: 2)
@@ -113,8 +124,8 @@ import Testing
             ),
             (two, two, [0, 2], .indexOutOfRange(of: "image", found: 2, count: 2)),
             (two, two, [-1, 0], .indexOutOfRange(of: "image", found: -1, count: 2)),
-            (bad, two, [0, 1], .notFinite(of: "images", index: 2, found: "nan")),
-            (two, bad, [0, 1], .notFinite(of: "texts", index: 2, found: "nan")),
+            (bad, two, [0, 1], .notFinite(of: "vector of image 1", index: 0, found: "nan")),
+            (two, bad, [0, 1], .notFinite(of: "vector of text 1", index: 0, found: "nan")),
         ] as [(Embeddings, Embeddings, [Int], AnalysisError)] {
             #expect(analysisError { _ = try run(images, texts, owners) } == expected)
         }

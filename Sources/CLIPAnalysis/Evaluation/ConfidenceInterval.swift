@@ -15,6 +15,8 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
     /// The 97.5 % quantile of the standard normal distribution.
     private static let quantile = 1.959963984540054
 
+    private init(lower: Double, upper: Double) { (self.lower, self.upper) = (lower, upper) }
+
     private init(around centre: Double, _ margin: Double) {
         guard centre.isFinite, margin.isFinite else {
             (lower, upper) = (0, 1)
@@ -31,14 +33,18 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
     /// - Parameters:
     ///   - successes: The number of successes, 0...count.
     ///   - count: The number of trials.
-    /// - Returns: The interval; 0...1 if there are no trials.
+    /// - Returns: The interval, which contains the fraction; 0...1 if there are no trials.
     public static func wilson(_ successes: Int, of count: Int) -> ConfidenceInterval {
         let (n, square) = (Double(count), quantile * quantile)
         let fraction = Double(successes) / n
         let variance = fraction * (1 - fraction) / n + square / (4 * n * n)
-        return ConfidenceInterval(
+        let interval = ConfidenceInterval(
             around: (fraction + square / (2 * n)) / (1 + square / n),
             quantile * variance.squareRoot() / (1 + square / n))
+        // A bound that is 0 or 1 must not miss the fraction by a rounding error.
+        return ConfidenceInterval(
+            lower: successes == 0 ? 0 : interval.lower,
+            upper: successes == count ? 1 : interval.upper)
     }
 
     /// Returns the interval of a normally distributed estimate, cut to 0...1.

@@ -23,11 +23,17 @@ internal import Tensors
 public struct ContrastiveLoss: Analysis {
     /// The factor of the dot products: `CLIPModel.logitScale`.
     public var logitScale: Float
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
 
     /// Makes the options.
     ///
-    /// - Parameter logitScale: The factor of the dot products: `CLIPModel.logitScale`.
-    public init(logitScale: Float) { self.logitScale = logitScale }
+    /// - Parameters:
+    ///   - logitScale: The factor of the dot products: `CLIPModel.logitScale`.
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(logitScale: Float, threads: Int? = nil) {
+        (self.logitScale, self.threads) = (logitScale, threads)
+    }
 
     /// Row i of the images belongs to row i of the texts.
     public typealias Input = PairEvaluation.Input
@@ -55,17 +61,16 @@ public struct ContrastiveLoss: Analysis {
     ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The loss and its gradients.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
-    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number is
-    ///   NaN or infinite, and `.cancelled`.
-    /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension).
+    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number of
+    ///   the input or of the result is NaN or infinite, and `.cancelled`.
+    /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension) for each
+    ///   thread.
     public func run(
         on pairs: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
         try check(option: "logitScale", logitScale)
         let products = try PairProducts(pairs)
-        let (count, dimension) = (products.count, products.dimension)
-        let scale = Double(logitScale)
-        let pool = WorkspacePool(threads: availableCores())
+        let (count, scale) = (products.count, Double(logitScale))
 
         // The cross-entropies of rows and columns come first: their gradients need the sums of
         // complete columns.
@@ -73,7 +78,7 @@ public struct ContrastiveLoss: Analysis {
         var columns = [ExponentialSum](repeating: ExponentialSum(), count: count)
         var own = 0.0
         try forEachStrip(
-            rows: count, columns: count, on: pool, progress: { progress($0 / 2) },
+            rows: count, columns: count, threads: threads, progress: { progress($0 / 2) },
             { rows -> (rows: [ExponentialSum], columns: [ExponentialSum], own: Double) in
                 let dots = products.products(rows)
                 var rowSums = [ExponentialSum](repeating: ExponentialSum(), count: rows.count)
@@ -98,11 +103,11 @@ public struct ContrastiveLoss: Analysis {
         let columnNorms = columns.map(\.logarithm)
         let norms = rowNorms.reduce(0, +) + columnNorms.reduce(0, +)
 
-        var gradients = PairGradients()
+        var gradients = PairGradients(products, logitScale: logitScale)
         let rowLogarithms = rowNorms
         try forEachStrip(
-            rows: count, columns: count, on: pool, progress: { progress((1 + $0) / 2) },
-            { rows -> PairGradients in
+            rows: count, columns: count, threads: threads, progress: { progress((1 + $0) / 2) },
+            { rows -> PairGradients.Part in
                 let dots = products.products(rows)
                 var derivatives = dots
                 for (place, row) in rows.enumerated() {
@@ -115,12 +120,12 @@ public struct ContrastiveLoss: Analysis {
                         derivatives[place * count + column] = Float(sum / Double(2 * count))
                     }
                 }
-                return products.gradients(rows, dots, derivatives, scale: logitScale)
+                return products.gradients(rows, dots, derivatives)
             }, merge: { gradients.add($1) })
+        let loss = (norms - 2 * own) / Double(2 * count)
+        try gradients.check(loss: loss)
         return Result(
-            loss: (norms - 2 * own) / Double(2 * count),
-            imageGradients: Embeddings(rows: gradients.images, dimension: dimension),
-            textGradients: Embeddings(rows: gradients.texts.map(Float.init), dimension: dimension),
+            loss: loss, imageGradients: gradients.images, textGradients: gradients.texts,
             logitScaleGradient: gradients.scale)
     }
 }

@@ -24,7 +24,9 @@ public struct Evaluation: Sendable, Hashable, Codable {
     private var imagesPerRank: [Int]
     /// The number of wrong predictions by label · classCount + prediction.
     private var errors: [Int: Int] = [:]
-    private var bins = [Bin](repeating: Bin(), count: 10)
+    private var bins = [Bin](repeating: Bin(), count: binCount)
+
+    private static let binCount = 10
 
     /// The images whose confidence lies in one tenth of 0...1.
     private struct Bin: Sendable, Hashable, Codable {
@@ -221,5 +223,64 @@ extension Evaluation {
     /// Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     public var expectedCalibrationError: Double {
         bins.reduce(0) { $0 + abs($1.confidence - Double($1.correct)) } / Double(count)
+    }
+}
+
+extension Evaluation {
+    private enum CodingKeys: String, CodingKey {
+        case classCount, imagesPerClass, correctPerClass, imagesPerRank, errors, bins
+    }
+
+    /// Decodes an evaluation.
+    ///
+    /// - Throws: `DecodingError.dataCorrupted` if the numbers of images contradict each other.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        classCount = try container.decode(Int.self, forKey: .classCount)
+        imagesPerClass = try container.decode([Int].self, forKey: .imagesPerClass)
+        correctPerClass = try container.decode([Int].self, forKey: .correctPerClass)
+        imagesPerRank = try container.decode([Int].self, forKey: .imagesPerRank)
+        errors = try container.decode([Int: Int].self, forKey: .errors)
+        bins = try container.decode([Bin].self, forKey: .bins)
+        guard isConsistent else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription: "the numbers of images of an evaluation contradict each other"
+                ))
+        }
+    }
+
+    /// True if all numbers can be those of the same images.
+    private var isConsistent: Bool {
+        let counts = [imagesPerClass, correctPerClass, imagesPerRank]
+        guard counts.allSatisfy({ $0.count == classCount }), bins.count == Self.binCount,
+            let total = Self.sum(imagesPerClass), Self.sum(imagesPerRank) == total,
+            Self.sum(bins.map(\.count)) == total, let correct = Self.sum(correctPerClass),
+            correct == imagesPerRank.first ?? 0, Self.sum(bins.map(\.correct)) == correct,
+            bins.allSatisfy({ $0.correct <= $0.count && $0.confidence >= 0 }),
+            bins.allSatisfy({ $0.confidence <= Double($0.count) })
+        else { return false }
+        var left = zip(imagesPerClass, correctPerClass).map { $0 - $1 }
+        for (key, count) in errors {
+            guard key >= 0, count > 0, classCount > 0, key / classCount < classCount,
+                key / classCount != key % classCount
+            else { return false }
+            let (rest, isTooSmall) = left[key / classCount].subtractingReportingOverflow(count)
+            guard !isTooSmall else { return false }
+            left[key / classCount] = rest
+        }
+        return left.allSatisfy { $0 == 0 }
+    }
+
+    /// Returns the sum of numbers; nil if one of them is negative or the sum is too large.
+    private static func sum(_ numbers: [Int]) -> Int? {
+        var sum = 0
+        for number in numbers {
+            let (next, isTooLarge) = sum.addingReportingOverflow(number)
+            guard number >= 0, !isTooLarge else { return nil }
+            sum = next
+        }
+        return sum
     }
 }

@@ -73,11 +73,13 @@ public struct MultiLabelEvaluation: Sendable {
 
     /// Computes the average precisions of the images that were added.
     ///
+    /// - Parameter threads: The number of threads; all cores of the process if nil.
     /// - Returns: The average precisions and the interval of their mean.
-    /// - Complexity: O(classCount · count · (log count + 100)), on all cores.
-    public func result() -> Result {
+    /// - Complexity: O(classCount · count · (log count + 100)). The memory is about 200 bytes for
+    ///   each image, and 30 bytes for each image and thread.
+    public func result(threads: Int? = nil) -> Result {
         let samples = bootstrapSamples()
-        let pool = WorkspacePool(threads: availableCores())
+        let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         let classes = pool.map(classCount) { label in
             let ranking = Ranking(
                 logits: stride(from: label, to: logits.count, by: classCount).map { logits[$0] },

@@ -17,8 +17,13 @@ internal import Tensors
 /// The metrics are those of CLIP_benchmark. Of images or texts with equal cosines, the one with the
 /// lower index is ranked first.
 public struct RetrievalMetrics: Analysis {
-    /// Makes the analysis, which has no options.
-    public init() {}
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
+
+    /// Makes the options.
+    ///
+    /// - Parameter threads: The number of threads; all cores of the process if nil.
+    public init(threads: Int? = nil) { self.threads = threads }
 
     /// The embeddings of images and of their captions, of any norms.
     public struct Input: Sendable, Hashable {
@@ -99,8 +104,8 @@ public struct RetrievalMetrics: Analysis {
     /// - Throws: `AnalysisError.wrongDimension` or `.wrongCount` if images, texts and
     ///   `imageOfText` do not match, `.indexOutOfRange` if `imageOfText` names an image that does
     ///   not exist, `.notFinite` if an embedding has a NaN or an infinity, and `.cancelled`.
-    /// - Complexity: O(images · texts · dimension), on all cores. The memory beside the input is
-    ///   two copies of the images, O(images + texts), and 64 MB for each core at most.
+    /// - Complexity: O(images · texts · dimension). The memory beside the input is two copies of
+    ///   the images, O(images + texts), and for each thread 64 MB or O(images).
     public func run(
         on input: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
@@ -115,47 +120,54 @@ public struct RetrievalMetrics: Analysis {
         if let wrong = owners.first(where: { !(0..<images.count).contains($0) }) {
             throw .indexOutOfRange(of: "image", found: wrong, count: images.count)
         }
-        try AnalysisError.check(finite: images.values, of: "images")
-        try AnalysisError.check(finite: texts.values, of: "texts")
+        try AnalysisError.check(finite: images, of: "vector of image")
+        try AnalysisError.check(finite: texts, of: "vector of text")
         let cosines = Cosines(images: images, texts: texts, owners: owners)
-        let pool = WorkspacePool(threads: availableCores())
 
         // The best captions come first. The ranks of texts need them, so all cosines, which may
         // not fit in memory, are computed twice.
         var imageRanks: [Int] = []
-        var best = [Caption](repeating: Caption(), count: images.count)
+        var best = BestCaptions(imageCount: images.count)
         try forEachStrip(
-            rows: texts.count, columns: images.count, on: pool, progress: { progress($0 / 2) },
-            { cosines.ranksOfOwnImages($0) },
+            rows: texts.count, columns: images.count, threads: threads,
+            progress: { progress($0 / 2) }, { cosines.ranksOfOwnImages($0) },
             merge: { rows, found in
                 for (text, image) in zip(rows, found) {
                     imageRanks.append(image.rank)
-                    // The first of equally good captions is the best.
-                    if image.cosine > best[owners[text]].cosine {
-                        best[owners[text]] = Caption(text: text, cosine: image.cosine)
-                    }
+                    best.add(text, of: owners[text], cosine: image.cosine)
                 }
             })
         let captions = best
         var textRanks = [Int](repeating: 0, count: images.count)
         try forEachStrip(
-            rows: texts.count, columns: images.count, on: pool,
-            progress: { progress((1 + $0) / 2) },
-            { cosines.textsBefore(captions, $0) },
+            rows: texts.count, columns: images.count, threads: threads,
+            progress: { progress((1 + $0) / 2) }, { cosines.textsBefore(captions, $0) },
             merge: { _, counts in
                 for image in textRanks.indices { textRanks[image] += Int(counts[image]) }
             })
         return Result(
             imageRanks: imageRanks,
-            textRanks: zip(textRanks, captions).map { $1.text == nil ? nil : $0 })
+            textRanks: zip(textRanks, captions.texts).map { $1 == nil ? nil : $0 })
     }
 }
 
-/// The best caption of an image.
-private struct Caption: Sendable {
-    /// The row of the text; nil if the image has no caption.
-    var text: Int?
-    var cosine = -Float.infinity
+/// The best caption of each image.
+private struct BestCaptions: Sendable {
+    /// The rows of the captions; nil for an image without a caption.
+    private(set) var texts: [Int?]
+    private(set) var cosines: [Float]
+
+    init(imageCount: Int) {
+        texts = [Int?](repeating: nil, count: imageCount)
+        cosines = [Float](repeating: -.infinity, count: imageCount)
+    }
+
+    /// Adds a caption; captions are added by ascending row.
+    mutating func add(_ text: Int, of image: Int, cosine: Float) {
+        // The first of equally good captions is the best.
+        guard cosine > cosines[image] else { return }
+        (texts[image], cosines[image]) = (text, cosine)
+    }
 }
 
 /// The cosines of texts and images.
@@ -190,18 +202,15 @@ private struct Cosines: Sendable {
     }
 
     /// Returns, for each image, the number of the given texts that are ranked before its best
-    /// caption.
-    func textsBefore(_ captions: [Caption], _ rows: Range<Int>) -> [Int32] {
+    /// caption; any number for an image without a caption.
+    func textsBefore(_ best: BestCaptions, _ rows: Range<Int>) -> [Int32] {
         let all = cosines(rows)
-        let best = captions.map { $0.text == nil ? .infinity : $0.cosine }
-        let bestRows = captions.map { Int32($0.text ?? 0) }
         var counts = [Int32](repeating: 0, count: imageCount)
         for (place, text) in rows.enumerated() {
-            let (start, text) = (place * imageCount, Int32(text))
+            let start = place * imageCount
             for image in 0..<imageCount {
-                let cosine = all[start + image]
-                let isBefore =
-                    cosine > best[image] || (cosine == best[image] && text < bestRows[image])
+                let (cosine, own) = (all[start + image], best.cosines[image])
+                let isBefore = cosine > own || (cosine == own && text < best.texts[image] ?? 0)
                 counts[image] &+= isBefore ? 1 : 0
             }
         }

@@ -24,14 +24,18 @@ public struct SigmoidLoss: Analysis {
     public var logitScale: Float
     /// The number that is added to the scaled dot products.
     public var logitBias: Float
+    /// The number of threads; all cores of the process if nil.
+    public var threads: Int?
 
     /// Makes the options.
     ///
     /// - Parameters:
     ///   - logitScale: The factor of the dot products.
     ///   - logitBias: The number that is added to the scaled dot products.
-    public init(logitScale: Float, logitBias: Float) {
+    ///   - threads: The number of threads; all cores of the process if nil.
+    public init(logitScale: Float, logitBias: Float, threads: Int? = nil) {
         (self.logitScale, self.logitBias) = (logitScale, logitBias)
+        self.threads = threads
     }
 
     /// Row i of the images belongs to row i of the texts.
@@ -62,9 +66,10 @@ public struct SigmoidLoss: Analysis {
     ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The loss and its gradients.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
-    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number is
-    ///   NaN or infinite, and `.cancelled`.
-    /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension).
+    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number of
+    ///   the input or of the result is NaN or infinite, and `.cancelled`.
+    /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension) for each
+    ///   thread.
     public func run(
         on pairs: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
@@ -74,11 +79,10 @@ public struct SigmoidLoss: Analysis {
         let count = products.count
         let (scale, bias) = (Double(logitScale), Double(logitBias))
         var loss = 0.0
-        var gradients = PairGradients()
+        var gradients = PairGradients(products, logitScale: logitScale)
         try forEachStrip(
-            rows: count, columns: count, on: WorkspacePool(threads: availableCores()),
-            progress: progress
-        ) { rows -> (loss: Double, gradients: PairGradients) in
+            rows: count, columns: count, threads: threads, progress: progress
+        ) { rows -> (loss: Double, gradients: PairGradients.Part) in
             let dots = products.products(rows)
             var sum = 0.0
             var derivatives = dots
@@ -94,16 +98,15 @@ public struct SigmoidLoss: Analysis {
                     derivatives[index] = Float(-sign * miss / Double(count))
                 }
             }
-            return (sum, products.gradients(rows, dots, derivatives, scale: logitScale))
+            return (sum, products.gradients(rows, dots, derivatives))
         } merge: { _, part in
             loss += part.loss
             gradients.add(part.gradients)
         }
-        let dimension = products.dimension
+        try gradients.check(loss: loss)
         return Result(
-            loss: loss / Double(count),
-            imageGradients: Embeddings(rows: gradients.images, dimension: dimension),
-            textGradients: Embeddings(rows: gradients.texts.map(Float.init), dimension: dimension),
-            logitScaleGradient: gradients.scale, logitBiasGradient: gradients.bias)
+            loss: loss / Double(count), imageGradients: gradients.images,
+            textGradients: gradients.texts, logitScaleGradient: gradients.scale,
+            logitBiasGradient: gradients.bias)
     }
 }

@@ -8,21 +8,22 @@ internal import Tensors
 ///
 /// - Parameters:
 ///   - rows: The number of rows of the matrix.
-///   - columns: The number of its columns; a strip has at most four million elements.
-///   - pool: The pool whose threads are used.
+///   - columns: The number of its columns; a strip has at most four million elements, or one row.
+///   - threads: The number of threads, and of strips in memory; all cores of the process if nil.
 ///   - progress: A function that receives the fraction of the rows that are done; it returns false
 ///     to stop.
 ///   - body: A function that computes the result of a range of rows, on any thread.
 ///   - merge: A function that receives each range and its result, on the calling thread.
 /// - Throws: `AnalysisError.cancelled` if `progress` returns false.
 func forEachStrip<Part: Sendable>(
-    rows: Int, columns: Int, on pool: WorkspacePool, progress: (Double) -> Bool,
+    rows: Int, columns: Int, threads: Int?, progress: (Double) -> Bool,
     _ body: @Sendable (_ rows: Range<Int>) -> Part, merge: (_ rows: Range<Int>, Part) -> Void
 ) throws(AnalysisError) {
     let length = max(1, min(256, (4 << 20) / max(1, columns)))
     let strips = stride(from: 0, to: rows, by: length).map { $0..<min(rows, $0 + length) }
     try report(0, to: progress)
-    let together = availableCores()
+    let together = max(1, threads ?? availableCores())
+    let pool = WorkspacePool(threads: together)
     for first in stride(from: 0, to: strips.count, by: together) {
         let some = strips[first..<min(strips.count, first + together)]
         let parts = pool.map(some.count) { body(some[first + $0]) }
@@ -37,16 +38,8 @@ func forEachStrip<Part: Sendable>(
 ///   - values: [rows, columns], row-major.
 ///   - columns: The number of columns, at least 1.
 /// - Returns: [columns, rows], row-major.
-func transposed(_ values: [Float], columns: Int) -> [Float] {
-    let rows = values.count / columns
-    return [Float](unsafeUninitializedCapacity: values.count) { target, initialized in
-        for row in 0..<rows {
-            for column in 0..<columns {
-                target[column * rows + row] = values[row * columns + column]
-            }
-        }
-        initialized = values.count
-    }
+private func transposed(_ values: [Float], columns: Int) -> [Float] {
+    Tensor(values, shape: [values.count / columns, columns]).transposed().values
 }
 
 /// The pairs of a loss: their dot products, and the gradients that follow from the derivatives of
@@ -72,8 +65,8 @@ struct PairProducts: Sendable {
             throw .wrongDimension(expected: dimension, found: pairs.texts.dimension)
         }
         guard count > 0 else { throw .tooFewVectors(expected: 1, found: 0) }
-        try AnalysisError.check(finite: pairs.images.values, of: "images")
-        try AnalysisError.check(finite: pairs.texts.values, of: "texts")
+        try AnalysisError.check(finite: pairs.images, of: "vector of image")
+        try AnalysisError.check(finite: pairs.texts, of: "vector of text")
         texts = PackedVectors(pairs.texts.values, dimension: dimension)
         textColumns = PackedVectors(
             transposed(pairs.texts.values, columns: dimension), dimension: count)
@@ -90,41 +83,72 @@ struct PairProducts: Sendable {
     ///   - rows: The rows of the images.
     ///   - products: The dot products of these images with all texts: [rows, count].
     ///   - derivatives: The derivatives of the loss with respect to the logits: [rows, count].
-    ///   - scale: The factor of the dot products in the logits.
     /// - Returns: The gradients of these images, and these rows' part of all others.
     func gradients(
-        _ rows: Range<Int>, _ products: [Float], _ derivatives: [Float], scale: Float
-    ) -> PairGradients {
+        _ rows: Range<Int>, _ products: [Float], _ derivatives: [Float]
+    ) -> PairGradients.Part {
         let imageColumns = PackedVectors(
             transposed(images.values(ofRows: rows), columns: dimension), dimension: rows.count)
-        let forTexts = imageColumns.dotProducts(with: transposed(derivatives, columns: count))
-        return PairGradients(
-            images: textColumns.dotProducts(with: derivatives).map { scale * $0 },
-            texts: forTexts.map { Double(scale) * Double($0) },
+        return PairGradients.Part(
+            images: textColumns.dotProducts(with: derivatives),
+            texts: imageColumns.dotProducts(with: transposed(derivatives, columns: count)),
             scale: zip(products, derivatives).reduce(0) { $0 + Double($1.0) * Double($1.1) },
             bias: derivatives.reduce(0) { $0 + Double($1) })
     }
 }
 
 /// The derivatives of a loss, summed over strips of images.
-struct PairGradients: Sendable {
-    /// [images so far, dimension], row-major.
-    var images: [Float] = []
-    /// [texts, dimension], row-major; empty before the first strip.
-    var texts: [Double] = []
-    var scale = 0.0
-    var bias = 0.0
+struct PairGradients {
+    /// The derivatives that follow from a strip of the logits.
+    struct Part: Sendable {
+        /// The derivatives with respect to the images of the strip, divided by the logit scale.
+        let images: [Float]
+        /// The derivatives with respect to all texts, divided by the logit scale.
+        let texts: [Float]
+        let scale: Double
+        let bias: Double
+    }
 
-    /// Appends those of the next strip of images.
-    mutating func add(_ next: PairGradients) {
-        images += next.images
-        if texts.isEmpty {
-            texts = next.texts
-        } else {
-            for index in texts.indices { texts[index] += next.texts[index] }
-        }
+    private let dimension: Int
+    private let logitScale: Float
+    /// [images so far, dimension], row-major, divided by the logit scale.
+    private var imageValues: [Float] = []
+    /// [texts, dimension], row-major, divided by the logit scale.
+    private var textValues: [Double]
+    private(set) var scale = 0.0
+    private(set) var bias = 0.0
+
+    init(_ products: PairProducts, logitScale: Float) {
+        (dimension, self.logitScale) = (products.dimension, logitScale)
+        textValues = [Double](repeating: 0, count: products.count * dimension)
+        imageValues.reserveCapacity(textValues.count)
+    }
+
+    /// Adds the derivatives of the next strip of images.
+    mutating func add(_ next: Part) {
+        imageValues += next.images
+        for index in textValues.indices { textValues[index] += Double(next.texts[index]) }
         scale += next.scale
         bias += next.bias
+    }
+
+    /// The derivatives with respect to the images.
+    var images: Embeddings {
+        Embeddings(rows: imageValues.map { logitScale * $0 }, dimension: dimension)
+    }
+
+    /// The derivatives with respect to the texts.
+    var texts: Embeddings {
+        Embeddings(
+            rows: textValues.map { Float(Double(logitScale) * $0) }, dimension: dimension)
+    }
+
+    /// Throws an error if the loss or one of its derivatives is NaN or infinite.
+    func check(loss: Double) throws(AnalysisError) {
+        try AnalysisError.check(finite: images, of: "gradient for image")
+        try AnalysisError.check(finite: texts, of: "gradient for text")
+        try AnalysisError.check(
+            finite: [loss, scale, bias], of: "loss and its derivatives for scale and bias")
     }
 }
 

@@ -57,10 +57,11 @@ struct LBFGS {
             let direction = direction(point.gradient, pairs)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
-            if -slope / 2 <= limit {
+            // A positive slope, by rounding errors of the approximation, is no convergence.
+            if abs(slope) / 2 <= limit {
                 return Outcome(point: point, iterations: iteration, isConverged: true)
             }
-            isNearMinimum = -slope / 2 <= 10 * limit
+            isNearMinimum = abs(slope) / 2 <= 10 * limit
             let search = WolfeSearch(point, direction, slope, objective, pool)
             guard let next = slope < 0 ? search.run() : nil else {
                 // Rounding errors may have spoilt the history; without one, there is no way down.

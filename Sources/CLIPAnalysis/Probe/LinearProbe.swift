@@ -4,7 +4,8 @@ internal import Tensors
 ///
 /// It minimises C · Σ cross-entropy + ½ |W|² over the weights W and the biases, which are not
 /// penalised. That is the objective of scikit-learn's `LogisticRegression(C=0.316)` for three or
-/// more classes. (For two classes scikit-learn fits a single vector, with half of this penalty.)
+/// more classes. (For two classes, scikit-learn fits a single vector, with twice this penalty:
+/// `LogisticRegression(C=1)` then corresponds to `LinearProbe(c: 0.5)`.)
 ///
 /// ```swift
 /// let examples = try LabelledVectors(embeddings, labels: [0, 1, 2, 0], classCount: 3)
