@@ -289,6 +289,12 @@ import Testing
             error("a.jsonl")
                 == .unreadable(
                     path: folder.path + "/a.jsonl", reason: "line 1 is not a JSON object"))
+        try folder.write("empty.csv", "path,label\na,\n".utf8)
+        #expect(
+            error("empty.csv")
+                == .invalidContent(
+                    path: folder.path + "/empty.csv", expected: "at least one row with a label",
+                    found: "none"))
         try folder.write("a.tsv", [])
         guard case .missingColumn(_, _, []) = error("a.tsv") else {
             Issue.record("\(error("a.tsv") as Any)")

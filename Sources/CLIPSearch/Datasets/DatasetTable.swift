@@ -227,8 +227,9 @@ struct DatasetTable: Sendable {
 
     /// Returns the distinct labels, sorted by their bytes; nil if all are integers.
     ///
+    /// - Throws: `DatasetError.invalidContent` if there are no labels.
     /// - Complexity: Reads the whole table.
-    func labelNames() -> [String]? {
+    func labelNames() throws(DatasetError) -> [String]? {
         var names: Set<[UInt8]> = []
         var rows = Rows(self)
         while let element = rows.next() {
@@ -236,6 +237,10 @@ struct DatasetTable: Sendable {
             names.insert(Array(text.pythonStripped.utf8))
         }
         names.remove([])
+        guard !names.isEmpty else {
+            throw .invalidContent(
+                path: path.description, expected: "at least one row with a label", found: "none")
+        }
         let texts = names.sorted { $0.lexicographicallyPrecedes($1) }
             .map { String(decoding: $0, as: UTF8.self) }
         return texts.allSatisfy { Int($0) != nil } ? nil : texts

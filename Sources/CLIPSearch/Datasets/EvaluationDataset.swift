@@ -15,7 +15,8 @@ package import Files
 /// - the WebDataset layout of CLIP_benchmark: a folder for each split, with archives `0.tar`,
 ///   `1.tar` and so on, and their number in `nshards.txt`; beside the split folders,
 ///   `classnames.txt` and `zeroshot_classification_templates.txt` with one entry per line, and
-///   `dataset_type.txt`;
+///   `dataset_type.txt`; a sample has one image, such as `7.png`, and a target of the same name,
+///   `7.cls`, `7.npy` or `7.txt`;
 /// - a single `.tar` archive, or a folder of archives, with these files beside it or one folder
 ///   above;
 /// - a folder with a subfolder for each class, which contains the images of that class;
@@ -170,7 +171,9 @@ public struct EvaluationDataset: Sendable {
             kind = table.kind
             if kind == .classification {
                 // Without class names, the labels are the names, unless they are integers.
-                if let own = try descriptions.classNames() ?? table.labelNames() {
+                if let given = try descriptions.classNames() {
+                    names = given
+                } else if let own = try table.labelNames() {
                     names = own
                 } else {
                     names = try descriptions.requiredClassNames()
