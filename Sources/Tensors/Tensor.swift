@@ -89,7 +89,9 @@ package struct Tensor: @unchecked Sendable {
     ///
     /// At the weights 0 and 1, the numbers are those of `self` and `other` to the bit.
     package func interpolated(to other: Tensor, weight: Double) -> Tensor {
-        precondition(count == other.count, "\(shape) and \(other.shape) interpolated")
+        precondition(
+            count == other.count,
+            "expected a shape of \(count) numbers, found \(other.shape)")
         if weight == 0 { return self }
         if weight == 1 { return other.reshaped(shape) }
         let (own, others) = (Float(1 - weight), Float(weight))

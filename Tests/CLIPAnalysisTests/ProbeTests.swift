@@ -131,6 +131,15 @@ import Testing
         }
     }
 
+    @Test func ascentIsNotConvergence() throws {
+        // An indefinite approximation of the inverse Hessian leads up.
+        let iteration = LBFGS(
+            maximumIterations: 10, tolerance: 1e-7, pool: WorkspacePool(threads: 1),
+            objective: { LBFGS.Point(x: $0, loss: 1 + $0[0] * $0[0] / 2, gradient: $0) },
+            inverseHessian: { $0.map { -$0 } })
+        #expect(try !iteration.minimize(from: [1]) { _ in true }.isConverged)
+    }
+
     @Test func symmetricMatricesAreInverted() {
         let matrix: [Double] = [4, 1, 2, 1, 5, 3, 2, 3, 6]
         let inverse = inverseOfSymmetric(matrix, count: 3)
