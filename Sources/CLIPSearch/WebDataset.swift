@@ -27,6 +27,9 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// The suffixes of the files that become fields of a sample.
     private let fields: Set<String>
 
+    /// The suffix of the files with the targets of a data set; nil if the archive is no data set.
+    private let target: String?
+
     private static let usualFields: Set<String> = ["cls", "txt", "json"]
     private static let largestField = 1 << 24
 
@@ -35,10 +38,13 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// - Parameters:
     ///   - name: The path of the archive.
     ///   - file: The open archive.
-    ///   - hasArrays: True to read `.npy` files, too, as fields of the samples.
-    init(_ name: FilePath, _ file: InputFile, hasArrays: Bool = false) {
+    ///   - target: The suffix of the files with the targets of a data set, which are then read as
+    ///     fields, too. A sample that has such a file and no image is unreadable; if nil, samples
+    ///     without images are ignored.
+    init(_ name: FilePath, _ file: InputFile, target: String? = nil) {
         self.name = name
-        fields = hasArrays ? Self.usualFields.union(["npy"]) : Self.usualFields
+        self.target = target
+        fields = target.map { Self.usualFields.union([$0]) } ?? Self.usualFields
         reader = TarReader(file)
     }
 
@@ -98,10 +104,17 @@ package struct WebDataset: Sequence, IteratorProtocol {
         for part in waiting where self.fields.contains(part.ending) {
             fields[part.ending] = part.bytes
         }
+        let before = count
         for part in waiting where FolderWalk.imageExtensions.contains(part.ending) {
             ready.append(
                 Sample(name.appending(part.name.bytes), .bytes(part.bytes), fields: fields))
             count += 1
+        }
+        if count == before, let lonely = waiting.first(where: { $0.ending == target }) {
+            ready.append(
+                Sample(
+                    name.appending(lonely.name.bytes),
+                    .unreadable(reason: "its sample has no JPEG, PNG or WebP image")))
         }
         waiting = []
     }

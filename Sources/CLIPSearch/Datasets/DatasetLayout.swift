@@ -83,7 +83,7 @@ struct DatasetArchives: Sendable {
             guard (try? FileStatus(path: path))?.isRegular == true,
                 let file = try? InputFile(path: path)
             else { continue }
-            var archive = WebDataset(self[index], file, hasArrays: true)
+            var archive = WebDataset(self[index], file, target: "npy")
             guard let sample = archive.next() else { continue }
             if sample.fields["cls"] != nil { return .classification }
             if sample.fields["npy"] != nil { return .multilabel }
@@ -158,11 +158,7 @@ struct DatasetFinder {
         }
         if let split, let splitEntries {
             let folders = Self.folders(split, splitEntries)
-            let hasImages = splitEntries.contains { entry in
-                entry.isFolder != true
-                    && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
-            }
-            if !folders.isEmpty && !hasImages {
+            if !folders.isEmpty && !Self.hasImages(splitEntries) {
                 return Found(place: .classFolders(split, folders), folders: [split, path])
             }
         }
@@ -177,6 +173,12 @@ struct DatasetFinder {
             entry.name == Array(DatasetDescriptions.kindFile.utf8)
         }
         guard splits.isEmpty && !isDescribed else {
+            if let split, let splitEntries {
+                let found =
+                    Self.hasImages(splitEntries)
+                    ? "images outside of folders" : "a folder without archives and subfolders"
+                throw .unsupportedLayout(path: split.description, found: found)
+            }
             throw .missingSplit(
                 path: path.description, split: options.split,
                 found: splits.map(\.lastName))
@@ -186,6 +188,13 @@ struct DatasetFinder {
                 path: path.description, found: "a folder without archives and subfolders")
         }
         return Found(place: .classFolders(path, folders), folders: [path, path.parent])
+    }
+
+    private static func hasImages(_ entries: [FolderEntry]) -> Bool {
+        entries.contains { entry in
+            entry.isFolder != true
+                && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
+        }
     }
 
     private static let usualSplits: Set<String> = [
