@@ -33,6 +33,31 @@ struct PromptOptions: ParsableArguments {
         }
     }
 
+    /// Returns the prompt templates for the classes of a data set, with `{}` for the class.
+    ///
+    /// - Parameters:
+    ///   - isImageNet: True for OpenAI's 80 templates.
+    ///   - given: The templates of `--template`, with `{}` or `{c}`; if empty, those of the data set
+    ///     are used.
+    ///   - dataset: The data set; if it has no templates, the only one is "a photo of a {}.".
+    /// - Returns: At least one template.
+    /// - Throws: `Failure` if a template of the data set has no place for the class.
+    static func templates(
+        isImageNet: Bool, _ given: [String], _ dataset: EvaluationDataset
+    ) throws -> [String] {
+        if isImageNet { return PromptTemplates.imageNet }
+        guard given.isEmpty else { return given.map { $0.replacing("{c}", with: "{}") } }
+        let own = dataset.templates ?? ["a photo of a {}."]
+        if let other = own.first(where: { !$0.contains("{}") }) {
+            throw Failure(
+                """
+                the data set \(dataset.name) has the template "\(other)" without {c} for the \
+                class; give --template
+                """)
+        }
+        return own
+    }
+
     /// Creates a classifier of labels.
     ///
     /// If labels times templates are 256 or more, the embeddings of the labels are cached on disk.

@@ -157,7 +157,10 @@ struct EvalPage {
         let error = fixed(100 * evaluation.expectedCalibrationError, 2)
         page.heading(
             "Reliability",
-            "bars: accuracy, dots: mean confidence; expected calibration error \(error) %")
+            """
+            accuracy by confidence; bars below the dashed line: the model is too sure of itself; \
+            expected calibration error \(error) %
+            """)
         let (left, top, side) = (44.0, 12.0, 260.0)
         func x(_ share: Double) -> String { fixed(left + side * share, 1) }
         func y(_ share: Double) -> String { fixed(top + side * (1 - share), 1) }
