@@ -37,8 +37,8 @@ struct PromptOptions: ParsableArguments {
     ///
     /// - Parameters:
     ///   - isImageNet: True for OpenAI's 80 templates.
-    ///   - given: The templates of `--template`, with `{}` or `{c}`; if empty, those of the data set
-    ///     are used.
+    ///   - given: The templates of `--template`, with `{}` or `{c}`; if empty, those of the data
+    ///     set are used.
     ///   - dataset: The data set; if it has no templates, the only one is "a photo of a {}.".
     /// - Returns: At least one template.
     /// - Throws: `Failure` if a template of the data set has no place for the class.
