@@ -4,11 +4,12 @@
     VENV/bin/python Scripts/pages/look.py shots PAGE... -o FOLDER
     VENV/bin/python Scripts/pages/look.py map MAP.html
     VENV/bin/python Scripts/pages/look.py image MAP.html --over NAME -o Examples/map.png
+    VENV/bin/python Scripts/pages/look.py top PAGE --size 1020x965 -o Examples/report.png
 
 `shots` writes one PNG per page for desktop and phone, light and dark. `map` dispatches real touch
 and mouse events to a page of `clip map` and fails if the page reacts wrongly. `image` writes the
-screenshot of a map with the card of one image open. Needs Chromium (Debian's package `chromium`);
-no network. Not part of CI.
+screenshot of a map with the card of one image open, and `top` that of the beginning of any page, in
+a window of the given size. Needs Chromium (Debian's package `chromium`); no network. Not part of CI.
 """
 
 import argparse
@@ -253,6 +254,12 @@ def image(page, path, name):
         tab.shot(path)
 
 
+def top(page, path, size):
+    width, height = map(int, size.split("x"))
+    with Browser() as browser:
+        Tab(browser, page, (width, height, 1, False)).shot(path)
+
+
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
@@ -266,11 +273,17 @@ def main():
     command.add_argument("--over", required=True,
                          help="the end of the name of the image under the pointer")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True)
+    command = commands.add_parser("top")
+    command.add_argument("page", type=pathlib.Path)
+    command.add_argument("--size", required=True, metavar="WxH")
+    command.add_argument("-o", "--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     if options.command == "shots":
         shots(options.pages, options.output)
     elif options.command == "image":
         image(options.page, options.output, options.over)
+    elif options.command == "top":
+        top(options.page, options.output, options.size)
     else:
         sys.exit(1 if check_map(options.page) else 0)
 

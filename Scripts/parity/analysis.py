@@ -4,13 +4,17 @@
     swift build -c release
     VENV/bin/python Scripts/parity/analysis.py
     VENV/bin/python Scripts/parity/analysis.py --renders renders
+    VENV/bin/python Scripts/parity/analysis.py --renders renders --classes 100
 
 The images are held-out renders of pictograms, the model is `tiny`. Prints a line per comparison,
 and fails if one is wrong. `--renders` only makes a folder of the 300 images that the map of the
-README shows, and names.txt in it. Needs the Debian packages of Scripts/training/train.sh.
+README shows, with names.txt and, for `clip eval`, classes.csv in it; `--classes` takes as many
+pictograms at random instead of the 20 of the map. Needs the Debian packages of
+Scripts/training/train.sh.
 """
 
 import argparse
+import csv
 import json
 import pathlib
 import random
@@ -41,18 +45,32 @@ NAMES = [
     "bus"]
 
 
-def render(folder, each):
+def render(folder, each, names=NAMES):
     """Writes images of one pictogram each; returns their paths and the number of the pictogram."""
     found, bitmaps = pictograms.load()
     index = {pictogram.name: number for number, pictogram in enumerate(found)}
     rng = random.Random(7)
-    truth = [which for which in range(len(NAMES)) for _ in range(each)]
-    specs = [scenes.single(rng, index[NAMES[which]], True) for which in truth]
+    truth = [which for which in range(len(names)) for _ in range(each)]
+    specs = [scenes.single(rng, index[names[which]], True) for which in truth]
     paths = []
     for number, image in enumerate(renderer.Renderer(bitmaps, 160, unseen=True)(specs, 7)):
         paths.append(folder / f"{number:04}.png")
         Image.fromarray(renderer.to_bytes(image)).save(paths[-1])
     return paths, truth
+
+
+def render_classes(folder, count):
+    """Writes 15 images per class, the names of the classes, and a table of images and classes."""
+    names = NAMES
+    if count:
+        bases = sorted({pictogram.name for pictogram in pictograms.load()[0] if pictogram.base})
+        names = sorted(random.Random(7).sample(bases, count))
+    paths, truth = render(folder, 15, names)
+    (folder / "names.txt").write_text("\n".join(names) + "\n")
+    with open(folder / "classes.csv", "w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["path", "label"])
+        table.writerows([path.name, names[which]] for path, which in zip(paths, truth))
 
 
 def check(name, is_right, words):
@@ -183,12 +201,13 @@ def main():
     parser.add_argument("--count", type=int, default=1500, help="the number of scenes in the map")
     parser.add_argument("--renders", type=pathlib.Path, metavar="FOLDER",
                         help="make FOLDER with the images of the README's map, and end")
+    parser.add_argument("--classes", type=int, metavar="N",
+                        help="render N pictograms instead of the 20 of the map")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
     if arguments.renders:
         arguments.renders.mkdir()
-        render(arguments.renders, 15)
-        (arguments.renders / "names.txt").write_text("\n".join(NAMES) + "\n")
+        render_classes(arguments.renders, arguments.classes)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)

@@ -39,7 +39,9 @@ package struct WebDataset: Sequence, IteratorProtocol {
 
     /// The suffixes of the files that become fields of a sample.
     private let fields: Set<String>
-    private let hasTargets: Bool
+
+    /// The suffix of the files with the targets of a data set; nil if the archive is no data set.
+    private let target: String?
 
     private static let usualFields: Set<String> = ["cls", "txt", "json"]
     private static let largestField = 1 << 24
@@ -51,16 +53,14 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// - Parameters:
     ///   - name: The path of the archive.
     ///   - file: The open archive.
-    ///   - hasArrays: True to read `.npy` files, too, as fields of the samples.
-    ///   - hasTargets: True if the fields are targets of the images. A sample `a` then has one
-    ///     image, such as `a.jpg` and not `a.mask.png`, with the fields of its name, such as
-    ///     `a.cls`.
-    init(
-        _ name: FilePath, _ file: InputFile, hasArrays: Bool = false, hasTargets: Bool = false
-    ) {
+    ///   - target: The suffix of the files with the targets of a data set, which are then read as
+    ///     fields, too; nil if the archive is no data set. A sample `a` of a data set has one image,
+    ///     such as `a.jpg` and not `a.mask.png`, with the fields of its name, such as `a.cls`. A
+    ///     sample that has a target and no image is unreadable.
+    init(_ name: FilePath, _ file: InputFile, target: String? = nil) {
         self.name = name
-        self.hasTargets = hasTargets
-        fields = hasArrays ? Self.usualFields.union(["npy"]) : Self.usualFields
+        self.target = target
+        fields = target.map { Self.usualFields.union([$0]) } ?? Self.usualFields
         reader = TarReader(file)
     }
 
@@ -116,16 +116,23 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// Makes a sample of each image among the files that were read.
     private mutating func finishSample() {
         firstEndings = firstEndings ?? endings
+        let before = count
         for image in images {
             var fields: [String: [UInt8]] = [:]
             for part in waiting where self.fields.contains(part.ending) {
                 // A target of another image must not become one of this image.
                 let isOwn = part.stem == part.key || part.stem == image.stem
-                if isOwn || !hasTargets { fields[part.ending] = part.bytes }
+                if isOwn || target == nil { fields[part.ending] = part.bytes }
             }
             ready.append(
                 Sample(name.appending(image.name.bytes), .bytes(image.bytes), fields: fields))
             count += 1
+        }
+        if count == before, let lonely = waiting.first(where: { $0.ending == target }) {
+            ready.append(
+                Sample(
+                    name.appending(lonely.name.bytes),
+                    .unreadable(reason: "its sample has no JPEG, PNG or WebP image")))
         }
         waiting = []
     }
@@ -134,7 +141,7 @@ package struct WebDataset: Sequence, IteratorProtocol {
     /// those that are named by the sample, unless all have longer names.
     private var images: [Part] {
         let all = waiting.filter { FolderWalk.imageExtensions.contains($0.ending) }
-        guard hasTargets, all.count > 1 else { return all }
+        guard target != nil, all.count > 1 else { return all }
         let own = all.filter { $0.stem == $0.key }
         let preferred = Self.preferredEndings.lazy.compactMap { ending in
             own.first { $0.ending == ending }

@@ -168,6 +168,10 @@ struct Eval: ParsableCommand {
         if source == nil && dataset == nil {
             throw ValidationError("no data set: give a path, or a name such as wds/imagenetv2")
         }
+        if split.isEmpty { throw ValidationError("--split must not be empty.") }
+        if let batchSize, batchSize < 1 {
+            throw ValidationError("--batch_size must be at least 1, not \(batchSize).")
+        }
         if let k = recallAt.first(where: { $0 < 1 }) {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
@@ -195,6 +199,13 @@ struct Eval: ParsableCommand {
         if (task == .classification || probe != nil) && dataset.kind == .retrieval {
             throw Failure("unsupported: the data set \(choice.name) has captions, not labels")
         }
+        if dataset.kind != .retrieval && dataset.classNames.count < 2 {
+            throw Failure(
+                """
+                expected at least two classes in the data set \(choice.name), found \
+                \(dataset.classNames.count)
+                """)
+        }
         let (model, name) = try loadModel(probe)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
@@ -205,6 +216,7 @@ struct Eval: ParsableCommand {
         }
         try OutputChecks.checkPlace(of: output)
         try checkOverwriting([("--output", output)])
+        try checkDistinct([("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
         let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
@@ -253,6 +265,12 @@ extension Eval {
         for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
         try checkOverwriting(
             [("--output", plain), ("--predictions", predictions), ("--report", report)])
+        try checkDistinct([("--output", plain)])
+        if json && [output, report].contains(where: { $0.map(isStandardOutput) ?? false }) {
+            throw Failure(
+                "--json prints to standard output: give --output and --report names of files",
+                status: 2)
+        }
         if predictions == "-" {
             throw Failure("--predictions -: give the name of a file", status: 2)
         }
@@ -279,6 +297,25 @@ extension Eval {
                 guard let input, ErrorsFile.isSame(path, input) else { continue }
                 throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
             }
+        }
+    }
+
+    /// Rejects outputs of which one would replace another, or follow it on standard output.
+    private func checkDistinct(_ outputs: [(option: String, path: String?)]) throws {
+        var seen: [(option: String, path: String)] = []
+        for (option, path) in outputs
+            + [("--predictions", predictions), ("--report", report)]
+        {
+            guard let path else { continue }
+            let isShown = isStandardOutput(path)
+            let other = seen.first { other in
+                isShown && isStandardOutput(other.path)
+                    || mayBeReplaced(path) && ErrorsFile.isSame(path, other.path)
+            }
+            if let other {
+                throw Failure("\(option) \(path): it is the same as \(other.option)", status: 2)
+            }
+            seen.append((option, path))
         }
     }
 
@@ -339,7 +376,7 @@ extension Eval {
         if let probe {
             return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
         }
-        let templates = PromptOptions.classTemplates(template, self.templates, of: dataset)
+        let templates = try PromptOptions.classTemplates(template, self.templates, of: dataset)
         return try .zeroShot(model, dataset.classNames, templates: templates)
     }
 }

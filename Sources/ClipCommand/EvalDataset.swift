@@ -35,6 +35,10 @@ struct DatasetChoice: Equatable {
     /// - Throws: `Failure` with status 2 if no data set has such a name.
     init(name: String, root: String?) throws {
         self.name = name
+        guard name != "-" else {
+            throw Failure(
+                "unsupported: a data set on standard input; give a path or a name", status: 2)
+        }
         if let root {
             let short = Self.withoutPrefix(name)
             let place = root.replacing("{dataset_cleaned}", with: short.replacing("/", with: "-"))

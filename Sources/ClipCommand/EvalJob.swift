@@ -8,8 +8,8 @@ final class EvalJob {
     let failures: FailureList
     private let progress: JobProgress
     private let isQuiet: Bool
-    /// The file of `--predictions`.
-    private let predictions: LineFile?
+    /// The file of `--predictions`, which gets its name when it is complete.
+    private let predictions: OutputFile?
     private let predictionsPath: String?
     /// The number of images that were evaluated; a task corrects it if images occur repeatedly.
     var count = 0
@@ -35,7 +35,7 @@ final class EvalJob {
         predictionsPath = predictions
         self.predictions = try predictions.map { path in
             try Self.naming(path) { () throws(FileError) in
-                try LineFile(path: FilePath(argument: path).bytes)
+                try OutputFile(path: FilePath(argument: path).bytes)
             }
         }
     }
@@ -43,7 +43,7 @@ final class EvalJob {
     /// Runs a closure and reports the failures, even if it throws.
     func perform(_ body: () throws -> Void) throws {
         try failures.perform(body) { progress.finish() }
-        try write { file throws(FileError) in try file.flush() }
+        try write { file throws(FileError) in try file.finish() }
     }
 
     /// Encodes the images of a data set, in order, and records those that fail.
@@ -106,11 +106,11 @@ final class EvalJob {
     /// Writes a line of `--predictions`.
     func predict(_ members: @autoclosure () -> [JSONValue.Member]) throws {
         guard predictions != nil else { return }
-        let line = JSONValue.object(members()).bytes
-        try write { file throws(FileError) in try file.append(line) }
+        let line = JSONValue.object(members()).bytes + [UInt8(ascii: "\n")]
+        try write { file throws(FileError) in try file.write(line) }
     }
 
-    private func write(_ body: (LineFile) throws(FileError) -> Void) throws {
+    private func write(_ body: (OutputFile) throws(FileError) -> Void) throws {
         guard let predictions, let predictionsPath else { return }
         try Self.naming(predictionsPath) { () throws(FileError) in try body(predictions) }
     }

@@ -26,9 +26,10 @@ extension Eval {
             ),
             ("model", String(modelName.dropFirst("model ".count))),
         ]
+        let isElsewhere = [output, report].contains { $0.map(isStandardOutput) ?? false }
         if json {
             printLine(record.json(published: published))
-        } else {
+        } else if !isElsewhere {
             record.lines(about: about, published: published).forEach { print($0) }
         }
         if let output {
@@ -37,7 +38,9 @@ extension Eval {
         }
         guard let report, let collected else { return }
         let page = EvalPage(
-            record: record, about: about.map(\.value),
+            record: record,
+            about: about.map(\.value)
+                + (record.failures > 0 ? ["\(counted(record.failures, "input")) failed"] : []),
             classNames: EvalPage.distinct(dataset.classNames), details: result.details,
             mistakes: collected.mistakes,
             heatmap: collected.heatmap(scorer, model: modelName), published: published,

@@ -60,6 +60,14 @@ struct EvalScorer {
             guard classNames.count == probe.classNames.count, Set(found).count == classNames.count
             else {
                 let other = classNames.first { places[$0] == nil }
+                if other == nil, Set(classNames).count < classNames.count {
+                    throw Failure(
+                        """
+                        the probe \(path) has other classes than the data set, or the same in \
+                        another order: several classes of the data set have one name, so its \
+                        classes must be those of the probe in the same order
+                        """)
+                }
                 throw Failure(
                     """
                     the probe \(path) has other classes than the data set: expected \

@@ -129,6 +129,7 @@ struct ProbeTrain: ParsableCommand {
         if let c = inversePenalty, !(c > 0 && c.isFinite) {
             throw ValidationError("--C must be more than 0, not \(c).")
         }
+        if split.isEmpty { throw ValidationError("--split must not be empty.") }
         if let validation, !(validation > 0 && validation < 1) {
             throw ValidationError("--validation must be between 0 and 1, not \(validation).")
         }
@@ -160,6 +161,9 @@ struct ProbeTrain: ParsableCommand {
         let dataset = try choice.open(datasetOptions(), common, for: "probe")
         try check(dataset)
         let model = try self.model.load(textOptions, images, common, for: .record("the probe"))
+        guard !model.reads(file: output) else {
+            throw Failure("-o \(output): it is a file of the model; give another name", status: 2)
+        }
         let begin = ContinuousClock.now
         let failures = FailureList(path: errors)
         let progress = JobProgress("probe", isQuiet: common.quiet)
@@ -183,7 +187,7 @@ struct ProbeTrain: ParsableCommand {
         let trained = try training.train(examples, texts: texts?.labelEmbeddings)
         let probe = StoredProbe(
             content: trained.content, classNames: dataset.classNames,
-            templates: texts == nil ? [] : prompts(dataset),
+            templates: texts == nil ? [] : try prompts(dataset),
             model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())))
         let accuracy = try ProbeTraining.accuracy(of: probe, on: examples)
         try probe.write(to: output)
@@ -267,8 +271,8 @@ extension ProbeTrain {
             """)
     }
 
-    private func prompts(_ dataset: EvaluationDataset) -> [String] {
-        PromptOptions.classTemplates(template, templates, of: dataset)
+    private func prompts(_ dataset: EvaluationDataset) throws -> [String] {
+        try PromptOptions.classTemplates(template, templates, of: dataset)
     }
 
     /// Encodes the texts of the classes.
@@ -276,7 +280,7 @@ extension ProbeTrain {
         _ dataset: EvaluationDataset, _ model: CLIPModel
     ) throws -> ZeroShotClassifier {
         try PromptOptions.classifier(
-            model, dataset.classNames, prompts(dataset), truncating: textOptions.truncate)
+            model, dataset.classNames, try prompts(dataset), truncating: textOptions.truncate)
     }
 
     private func noteEmptyClasses(_ examples: LabelledVectors, _ names: [String]) {

@@ -80,9 +80,9 @@ struct ProbeTraining {
             ], isConverged: result.isConverged)
     }
 
-    /// Returns a positive number with about four significant digits.
+    /// Returns a positive number with four decimal places, or as a power of ten.
     private static func short(_ number: Double) -> String {
-        (0.001..<10_000).contains(number) ? fixed(number, 4) : "\(Float(number))"
+        (0.001..<10_000).contains(number) ? fixed(number, 4) : "\(number)"
     }
 
     /// Divides the examples of each class at random into two parts.

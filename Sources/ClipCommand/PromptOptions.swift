@@ -76,11 +76,21 @@ extension PromptOptions {
     }
 
     /// Returns the templates of the options, else those of the data set, else "a photo of a {}.".
+    ///
+    /// - Throws: `Failure` if a template of the data set has no place for the class.
     static func classTemplates(
         _ template: [String], _ list: TemplateList?, of dataset: EvaluationDataset
-    ) -> [String] {
+    ) throws -> [String] {
         if list == .imagenet { return PromptTemplates.imageNet }
         guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }
-        return dataset.templates ?? ["a photo of a {}."]
+        let own = dataset.templates ?? ["a photo of a {}."]
+        if let other = own.first(where: { !$0.contains("{}") }) {
+            throw Failure(
+                """
+                the data set \(dataset.name) has the template "\(other)" without {c} for the \
+                class; give --template
+                """)
+        }
+        return own
     }
 }

@@ -46,8 +46,16 @@ enum UsageErrors {
 
     /// Returns a message that points to the help of the subcommand in the arguments.
     static func line(_ message: String, _ arguments: [String]) -> String {
-        let named = arguments.first.flatMap { commands.dropLast().contains($0) ? $0 : nil }
-        return "\(plain(message)) (see clip \(named.map { $0 + " " } ?? "")--help)"
+        var names: [String] = []
+        var subcommands = Clip.configuration.subcommands
+        for argument in arguments {
+            guard let next = subcommands.first(where: { $0._commandName == argument }) else {
+                break
+            }
+            names.append(argument)
+            subcommands = next.configuration.subcommands
+        }
+        return "\(plain(message)) (see \((["clip"] + names).joined(separator: " ")) --help)"
     }
 
     /// Returns a message of the parser without its initial capital and its final full stop.

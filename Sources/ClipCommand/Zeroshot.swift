@@ -94,7 +94,8 @@ struct Zeroshot: ParsableCommand {
     func validate() throws {
         if let top, top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
         if arguments.isEmpty && collection.filesFrom.isEmpty {
-            throw ValidationError("nothing to classify: give an image and labels")
+            let needed = hasOnlyInputs ? "an image" : "an image and labels"
+            throw ValidationError("nothing to classify: give \(needed)")
         }
         if !hasOnlyInputs && !collection.filesFrom.isEmpty {
             throw ValidationError("--files-from needs --labels or --probe.")

@@ -125,6 +125,26 @@ import Testing
         #expect(items[8].target == .unusable(reason: reason))
     }
 
+    @Test func targetsWithoutImagesAreReported() throws {
+        try writeClasses()
+        let tar = SmallTar.bytes([
+            ("a.png", [1]), ("a.cls", [0x30]), ("b.cls", [0x31]), ("c.gif", [1]), ("c.cls", [0x30]),
+            ("d.json", [0x30]), ("e.cls", [0x31]), ("e.webp", [1]),
+        ])
+        try write("set/test/nshards.txt", "1")
+        try folder.write("set/test/0.tar", tar)
+        let items = Array(try open().items())
+        let reason = "its sample has no JPEG, PNG or WebP image"
+        #expect(
+            items.map(\.target) == [
+                .label(0), .unusable(reason: reason), .unusable(reason: reason), .label(1),
+            ])
+        #expect(items[1].sample.path == "\(set)/test/0.tar/b.cls")
+        // An index of the archive ignores them.
+        let samples = ImageCollection([.path("\(set)/test/0.tar")])
+        #expect(samples.map(\.path) == ["a.png", "e.webp"].map { "\(set)/test/0.tar/\($0)" })
+    }
+
     // MARK: several labels
 
     /// Makes a `.npy` file.
@@ -346,6 +366,12 @@ import Testing
         #expect(
             error(folder.path + "/x.zip")
                 == .unsupportedLayout(path: folder.path + "/x.zip", found: "a file .zip"))
+        try makeFolder("splits/test")
+        #expect(
+            error(folder.path + "/splits")
+                == .unsupportedLayout(
+                    path: folder.path + "/splits/test",
+                    found: "a folder without archives and subfolders"))
         try makeFolder("empty")
         #expect(
             error(folder.path + "/empty")

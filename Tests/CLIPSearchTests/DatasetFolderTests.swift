@@ -198,15 +198,15 @@ import Testing
         #expect(items(try open("a.csv")) == ["a 0"])
     }
 
-    @Test func adjacentRowsOfAnImageAreOneItem() throws {
+    @Test func allRowsOfAnImageAreOneItem() throws {
         let csv = "image,caption\na.jpg,one\na.jpg,\"two\nlines\"\nb.jpg,three\na.jpg,four\n"
         let dataset = try table("a.csv", csv)
         #expect(dataset.kind == .retrieval)
         #expect(
             items(dataset) == [
-                #"a.jpg ["one", "two\nlines"]"#, #"b.jpg ["three"]"#, #"a.jpg ["four"]"#,
+                #"a.jpg ["one", "two\nlines", "four"]"#, #"b.jpg ["three"]"#,
             ])
-        #expect(dataset.count == 3)
+        #expect(dataset.count == 2)
         let lines = try table(
             "a.jsonl",
             """
@@ -269,6 +269,36 @@ import Testing
             ])
     }
 
+    @Test func tablesWithoutRowsAreErrors() throws {
+        for (text, found) in [
+            ("path,label\n", "none"),
+            ("path,label\n\"a,b\n", "none (it ends within a quoted field)"),
+            ("path,label\na\n", "none (the record that ends in line 2 has no column \"label\")"),
+        ] {
+            try folder.write("a.csv", text.utf8)
+            #expect(
+                error("a.csv")
+                    == .invalidContent(
+                        path: folder.path + "/a.csv", expected: "rows with an image and a label",
+                        found: found), "\(text)")
+        }
+        try folder.write("a.csv", [0xFF, 0xFE] + Array("p\0a\0t\0h\0".utf8))
+        #expect(
+            error("a.csv")
+                == .unreadable(
+                    path: folder.path + "/a.csv", reason: "it is UTF-16, expected UTF-8"))
+    }
+
+    @Test func longListsOfColumnsAreCut() {
+        let names = (0..<20).map { "\($0)" } + [String(repeating: "x", count: 99)]
+        let line = DatasetError.missingColumn(path: "a.csv", expected: ["path"], found: names)
+            .description
+        #expect(
+            line.hasSuffix(
+                "found \"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", "
+                    + "\"9\", \"10\", \"11\", 9 more"), "\(line)")
+    }
+
     @Test func missingColumnsAreErrors() throws {
         try folder.write("a.csv", "name,label\n".utf8)
         let path = folder.path + "/a.csv"
@@ -293,7 +323,7 @@ import Testing
         #expect(
             error("empty.csv")
                 == .invalidContent(
-                    path: folder.path + "/empty.csv", expected: "at least one row with a label",
+                    path: folder.path + "/empty.csv", expected: "rows with an image and a label",
                     found: "none"))
         try folder.write("a.tsv", [])
         guard case .missingColumn(_, _, []) = error("a.tsv") else {

@@ -193,7 +193,7 @@ extension EvalTests {
         #expect(try again.json()["images"] as? Int == images.count)
         #expect(try metrics(again) == found)
         #expect(
-            again.text.ranges(of: "\"image_retrieval_recall@1\": 0").count == 1, "\(again.text)")
+            again.text.ranges(of: "\"image_retrieval_recall@1\":0").count == 1, "\(again.text)")
 
         let refused = try clip(["eval", table, "--task", "zeroshot_classification"])
         #expect(refused.status == 1 && refused.output.isEmpty, "\(refused.status)")

@@ -273,9 +273,50 @@ import Testing
         #expect(try text(table) == rows)
     }
 
+    @Test func outputsDoNotReplaceEachOther() throws {
+        let path = try classFolder(Self.classes)
+        for options in [
+            ["--output", "x", "--report", "x"], ["--predictions", "x", "--report", "./x"],
+            ["--output", "{dataset}_p", "--predictions", "set_p"],
+            ["--output", "-", "--report", "-"], ["--output", "-", "--json"],
+        ] {
+            let result = try clip(["eval", path] + options)
+            #expect(result.status == 2, "\(options): \(result.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder.path + "/x"), "\(options)")
+        }
+        let shown = try clip(["eval", path, "--output", "-"]).successful()
+        #expect(try shown.json()["task"] as? String == "zeroshot_classification")
+    }
+
+    @Test func unfinishedPredictionsReplaceNothing() throws {
+        let table = try folder.write("t.csv", "path,label\nnone.jpg,a\nnone.jpg,b\n".utf8)
+        let old = try folder.write("p.jsonl", "old\n".utf8)
+        let result = try clip(["eval", table, "--predictions", old])
+        expectFailure(result, status: 1, says: "no images to evaluate")
+        #expect(try text(old) == "old\n")
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasSuffix(".partial") }, "\(left)")
+    }
+
+    @Test func oneClassIsRefused() throws {
+        let path = try classFolder([("cat", ["cat"])])
+        expectFailure(
+            try clip(["eval", path]), status: 1,
+            says: "expected at least two classes in the data set")
+    }
+
+    @Test func pageCountsTheFailures() throws {
+        let path = try classFolder(Self.classes)
+        try folder.copy(Fixtures.path("images/bad/text.jpg"), as: "set/a cat/text.jpg")
+        let page = folder.path + "/page.html"
+        #expect(try clip(["eval", path, "--report", page]).status == 1)
+        #expect(try text(page).contains("1 input failed"))
+    }
+
     @Test(
         arguments: [
-            ([], "no data set"), (["a", "--dataset", "b"], "not both"),
+            ([], "no data set"), (["-"], "standard input"), (["set", "--split", ""], "--split"),
+            (["set", "--batch_size", "0"], "--batch_size"), (["a", "--dataset", "b"], "not both"),
             (["nothing-here"], "data set not found: nothing-here"),
             (["set", "--recall_k", "0"], "--recall_k"), (["set", "--samples", "0"], "--samples"),
             (["set", "--samples", "101"], "--samples"),

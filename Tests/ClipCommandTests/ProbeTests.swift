@@ -255,6 +255,17 @@ import Testing
         #expect(other.status == 0)
     }
 
+    @Test func modelIsNotReplaced() throws {
+        try folder.copy(Fixtures.root + "/Weights/tiny.safetensors", as: "m.safetensors")
+        try folder.copy(Fixtures.root + "/Weights/tiny.json", as: "m.json")
+        let before = try bytes(ofFile: folder.path + "/m.safetensors").count
+        let result = try ClipBinary(folder: folder).run(
+            ["probe", "train", "train", "-o", "m.safetensors", "-m", "m.safetensors"])
+        expectFailure(result, status: 2, says: "it is a file of the model")
+        #expect(result.errors.contains("(see clip probe train --help)"), "\(result.errors)")
+        #expect(try bytes(ofFile: folder.path + "/m.safetensors").count == before)
+    }
+
     @Test func damagedProbesAreErrors() throws {
         _ = try train().successful()
         let whole = try probe()

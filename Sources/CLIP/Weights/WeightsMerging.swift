@@ -40,7 +40,7 @@ extension CLIPModel {
     ) throws(CLIPError) {
         guard (0...1).contains(alpha) else { throw .invalidAlpha(found: alpha) }
         try check(mergeableWith: other)
-        if isFile(path, of: other) || isFile(path, of: self) {
+        if other.reads(file: path) || reads(file: path) {
             throw .unwritableFile(path: path, reason: "it is a file of a model to be merged")
         }
         let shapes = configuration.tensorShapes
@@ -139,10 +139,10 @@ extension CLIPModel {
         ]
     }
 
-    /// Returns true if a path leads to a file of a model's weights.
-    private func isFile(_ path: String, of model: CLIPModel) -> Bool {
+    /// Returns true if a path leads to a file of the model's weights or its configuration.
+    package func reads(file path: String) -> Bool {
         guard let file = try? FileStatus(path: Array(path.utf8)) else { return false }
-        return ([model.weights.path] + model.files.map(\.path)).contains { own in
+        return ([weights.path] + files.map(\.path)).contains { own in
             guard let own = try? FileStatus(path: Array(own.utf8)) else { return false }
             return (own.device, own.inode) == (file.device, file.inode)
         }

@@ -53,12 +53,15 @@ struct LBFGS {
         try report(0, to: progress)
         var (point, pairs) = (objective(start), [Pair]())
         var isNearMinimum = false
+        var lastDecrease = Double.infinity
         for iteration in 0..<maximumIterations {
             let direction = direction(point.gradient, pairs)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
-            // A positive slope, by rounding errors of the approximation, is no convergence.
-            if abs(slope) / 2 <= limit {
+            // The prediction alone proves nothing: where the approximation of the Hessian is far too
+            // large, as for separable examples at a large C, it is small far from the minimum. A
+            // positive slope, by rounding errors of the approximation, is no convergence either.
+            if abs(slope) / 2 <= limit && (slope == 0 || lastDecrease <= 10 * limit) {
                 return Outcome(point: point, iterations: iteration, isConverged: true)
             }
             isNearMinimum = abs(slope) / 2 <= 10 * limit
@@ -82,6 +85,7 @@ struct LBFGS {
                 pairs.append(Pair(step: step, change: change, scale: 1 / product))
                 if pairs.count > Self.history { pairs.removeFirst() }
             }
+            lastDecrease = point.loss - next.loss
             point = next
             try report(Double(iteration + 1) / Double(maximumIterations), to: progress)
         }

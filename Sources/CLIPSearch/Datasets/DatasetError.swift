@@ -51,8 +51,12 @@ extension DatasetError: CustomStringConvertible {
             return "invalid content of \(path): expected \(expected), found \(found)"
         case .missingColumn(let path, let expected, let found):
             let names = expected.joined(separator: ", ")
-            let there = found.isEmpty ? "none" : found.map { "\"\($0)\"" }.joined(separator: ", ")
-            return "\(path) lacks a column: expected one of \(names), found \(there)"
+            var there = found.prefix(12).map(\.quotedStart)
+            if found.count > there.count { there.append("\(found.count - there.count) more") }
+            return """
+                \(path) lacks a column: expected one of \(names), found \
+                \(there.isEmpty ? "none" : there.joined(separator: ", "))
+                """
         case .wrongClassCount(let path, let expected, let found):
             return """
                 wrong number of class names for \(path): expected \(expected), one for each \

@@ -65,9 +65,7 @@ extension EvaluationDataset {
                 let path = archives[index]
                 index += 1
                 do throws(FileError) {
-                    archive = WebDataset(
-                        path, try open(path), hasArrays: reader.kind == .multilabel,
-                        hasTargets: true)
+                    archive = WebDataset(path, try open(path), target: reader.suffix)
                 } catch {
                     let stated = archives.stated.map {
                         " (\(DatasetArchives.countFile) states \($0) archives)"
@@ -122,53 +120,72 @@ extension EvaluationDataset {
         }
     }
 
-    /// The items of a table; adjacent rows with captions of one image form one item.
+    /// The items of a table; all rows with captions of one image form one item.
     private struct TableItems {
         private let table: DatasetTable
         private let classes: ClassIndex
         private var rows: DatasetTable.Rows
-        /// The element that was read after the last item.
-        private var waiting: DatasetTable.Element?
+        /// The items of a table with captions, which is read at once; nil before that.
+        private var captioned: IndexingIterator<[Item]>?
 
         init(_ table: DatasetTable, _ classes: ClassIndex) {
             (self.table, self.classes) = (table, classes)
             rows = DatasetTable.Rows(table)
         }
 
-        private mutating func nextElement() -> DatasetTable.Element? {
-            defer { waiting = nil }
-            return waiting ?? rows.next()
-        }
-
         mutating func next() -> Item? {
-            switch nextElement() {
+            if table.kind == .retrieval {
+                if captioned == nil { captioned = readCaptions().makeIterator() }
+                return captioned?.next()
+            }
+            switch rows.next() {
             case nil: return nil
             case .invalid(let reason): return .unreadable(table.path, reason: reason)
             case .row(let row):
                 let sample = Sample(row.path)
-                guard table.kind == .retrieval else {
-                    if let problem = row.problem {
-                        return Item(sample: sample, target: .unusable(reason: problem))
-                    }
-                    let target = table.label(row.texts.first ?? "", among: classes)
-                    return Item(sample: sample, target: target)
+                if let problem = row.problem {
+                    return Item(sample: sample, target: .unusable(reason: problem))
                 }
-                return Item(sample: sample, target: captions(startingWith: row))
+                return Item(
+                    sample: sample, target: table.label(row.texts.first ?? "", among: classes))
             }
         }
 
-        /// Returns the captions of a row and of those that follow it with the same image.
-        private mutating func captions(startingWith first: DatasetTable.Row) -> Target {
-            var (texts, problem) = (first.texts, first.problem)
-            while let element = nextElement() {
-                guard case .row(let row) = element, row.path == first.path else {
-                    waiting = element
-                    break
+        /// Reads the whole table and returns an item for each image, at the place of its first row.
+        ///
+        /// An image that came twice would compete with itself in the ranks of retrieval.
+        private mutating func readCaptions() -> [Item] {
+            var elements: [DatasetTable.Element] = []
+            // Both are by the place of the element.
+            var texts: [[String]] = []
+            var problems: [String?] = []
+            var places: [FilePath: Int] = [:]
+            while let element = rows.next() {
+                if case .row(let row) = element {
+                    if let place = places[row.path] {
+                        texts[place] += row.texts
+                        problems[place] = problems[place] ?? row.problem
+                        continue
+                    }
+                    places[row.path] = elements.count
+                    texts.append(row.texts)
+                    problems.append(row.problem)
+                } else {
+                    texts.append([])
+                    problems.append(nil)
                 }
-                texts += row.texts
-                problem = problem ?? row.problem
+                elements.append(element)
             }
-            return problem.map { .unusable(reason: $0) } ?? .captions(texts)
+            return elements.enumerated().map { place, element in
+                switch element {
+                case .invalid(let reason): .unreadable(table.path, reason: reason)
+                case .row(let row):
+                    Item(
+                        sample: Sample(row.path),
+                        target: problems[place].map { .unusable(reason: $0) }
+                            ?? .captions(texts[place]))
+                }
+            }
         }
     }
 }

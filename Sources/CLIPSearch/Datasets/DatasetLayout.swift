@@ -83,7 +83,7 @@ struct DatasetArchives: Sendable {
             guard (try? FileStatus(path: path))?.isRegular == true,
                 let file = try? InputFile(path: path)
             else { continue }
-            var archive = WebDataset(self[index], file, hasArrays: true, hasTargets: true)
+            var archive = WebDataset(self[index], file, target: "npy")
             var first = archive.next()
             while let sample = first, sample.isUnreadable { first = archive.next() }
             guard let sample = first else { continue }
@@ -186,6 +186,12 @@ struct DatasetFinder {
             entry.name == Array(DatasetDescriptions.kindFile.utf8)
         }
         guard splits.isEmpty && !isDescribed else {
+            if let split, let splitEntries {
+                let found =
+                    Self.hasImages(splitEntries)
+                    ? "images outside of folders" : "a folder without archives and subfolders"
+                throw .unsupportedLayout(path: split.description, found: found)
+            }
             throw .missingSplit(
                 path: path.description, split: options.split,
                 found: splits.map(\.lastName))
@@ -195,6 +201,13 @@ struct DatasetFinder {
                 path: path.description, found: "a folder without archives and subfolders")
         }
         return Found(place: .classFolders(path, folders), folders: [path, path.parent])
+    }
+
+    private static func hasImages(_ entries: [FolderEntry]) -> Bool {
+        entries.contains { entry in
+            entry.isFolder != true
+                && FolderWalk.imageExtensions.contains(FilePath(entry.name).pathExtension)
+        }
     }
 
     private static let usualSplits: Set<String> = [

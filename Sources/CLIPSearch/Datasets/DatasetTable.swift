@@ -81,6 +81,9 @@ struct DatasetTable: Sendable {
         var records = try RecordFile(InputFile(path: path.bytes))
         if let separator {
             let names = try records.nextRecord(separator: separator) { bytes, _ in bytes }
+            if let first = names?.first, [[0xFF, 0xFE], [0xFE, 0xFF]].contains(first.prefix(2)) {
+                throw FileError(reason: "it is UTF-16, expected UTF-8")
+            }
             return (names ?? []).map { String(decoding: $0, as: UTF8.self).pythonStripped }
         }
         guard let (object, line) = try nextObject(&records) else { return [] }
@@ -231,15 +234,21 @@ struct DatasetTable: Sendable {
     /// - Complexity: Reads the whole table.
     func labelNames() throws(DatasetError) -> [String]? {
         var names: Set<[UInt8]> = []
+        var problem: String?
         var rows = Rows(self)
         while let element = rows.next() {
-            guard case .row(let row) = element, let text = row.texts.first else { continue }
-            names.insert(Array(text.pythonStripped.utf8))
+            switch element {
+            case .row(let row):
+                if let text = row.texts.first { names.insert(Array(text.pythonStripped.utf8)) }
+                problem = problem ?? row.problem
+            case .invalid(let reason): problem = problem ?? reason
+            }
         }
         names.remove([])
         guard !names.isEmpty else {
             throw .invalidContent(
-                path: path.description, expected: "at least one row with a label", found: "none")
+                path: path.description, expected: "rows with an image and a \(target.name)",
+                found: problem.map { "none (\($0))" } ?? "none")
         }
         let texts = names.sorted { $0.lexicographicallyPrecedes($1) }
             .map { String(decoding: $0, as: UTF8.self) }

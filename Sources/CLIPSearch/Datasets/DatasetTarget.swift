@@ -7,15 +7,18 @@ struct TargetReader {
 
     typealias Target = EvaluationDataset.Target
 
+    /// The suffix of the files with the targets.
+    var suffix: String {
+        switch kind {
+        case .classification: "cls"
+        case .multilabel: "npy"
+        case .retrieval: "txt"
+        }
+    }
+
     /// Returns the target of a sample.
     func target(of sample: Sample) -> Target {
         if case .unreadable(let reason) = sample.content { return .unusable(reason: reason) }
-        let suffix =
-            switch kind {
-            case .classification: "cls"
-            case .multilabel: "npy"
-            case .retrieval: "txt"
-            }
         guard let bytes = sample.fields[suffix] else {
             return .unusable(reason: "it has no .\(suffix) file")
         }

@@ -30,8 +30,8 @@ package import Files
 /// The path of an image is in the column `filepath`, `path`, `image`, `image_path`, `file_name` or
 /// `filename` of a table, and is relative to the folder of the table. The label is in `label`,
 /// `class` or `label_id`, as a name or as an integer. Captions are in `caption`, `title` or `text`.
-/// Adjacent rows of one image form one item with all its captions; in JSON Lines, a caption may
-/// also be an array of strings.
+/// All rows of one image form one item with all its captions, so a table of captions is read at
+/// once; in JSON Lines, a caption may also be an array of strings.
 ///
 /// Source: https://github.com/LAION-AI/CLIP_benchmark, `build_wds_dataset`.
 public struct EvaluationDataset: Sendable {

@@ -102,7 +102,8 @@ struct EvalPage {
                     <b>\(fixed(100 * value.share, 1)) %</b><small>\(value.remark)</small></li>
                     """
             }
-            return "<ul class=\"bars\">\n\(items.joined(separator: "\n"))\n</ul>"
+            let style = items.count > 12 ? "bars long" : "bars"
+            return "<ul class=\"\(style)\">\n\(items.joined(separator: "\n"))\n</ul>"
         }
         page.append(bars(order.prefix(Self.shownClasses)))
         let rest = order.dropFirst(Self.shownClasses)
@@ -135,7 +136,9 @@ struct EvalPage {
             let frame = mistake.map {
                 page.frame($0.sample.name, $0.thumbnail, isFile: $0.isFile)
             }
-            let confidence = mistake.map { "confidence \(fixed(100 * $0.confidence, 1))\u{A0}%" }
+            let confidence = mistake.map {
+                "confidence\u{A0}\(fixed(100 * $0.confidence, 1))\u{A0}%"
+            }
             let images = counted(confusion.count, "image")
             page.append(
                 """
@@ -157,7 +160,10 @@ struct EvalPage {
         let error = fixed(100 * evaluation.expectedCalibrationError, 2)
         page.heading(
             "Reliability",
-            "bars: accuracy, dots: mean confidence; expected calibration error \(error) %")
+            """
+            accuracy by confidence, dots at the mean confidence; below the dashed line the model \
+            is too sure of itself; expected calibration error \(error) %
+            """)
         let (left, top, side) = (44.0, 12.0, 260.0)
         func x(_ share: Double) -> String { fixed(left + side * share, 1) }
         func y(_ share: Double) -> String { fixed(top + side * (1 - share), 1) }

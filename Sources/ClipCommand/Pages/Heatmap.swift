@@ -26,7 +26,7 @@ struct Heatmap {
     let cosines: [[Float]]
     /// The description of the model: its name and precision.
     let model: String
-    /// The name of the values in the heading of the table.
+    /// The name of the values in the title and in the heading of the table.
     let valueName: String
     /// The smallest and the largest finite cosine; both are 0 if there is none.
     let range: (least: Float, most: Float)
@@ -45,7 +45,8 @@ struct Heatmap {
     }
 
     var title: String {
-        "Cosines of \(counted(images.count, "image")) and \(counted(texts.count, "text"))"
+        let values = valueName.prefix(1).uppercased() + valueName.dropFirst() + "s"
+        return "\(values) of \(counted(images.count, "image")) and \(counted(texts.count, "text"))"
     }
 
     /// Returns a cosine scaled linearly from `range` to 0...1; 0.5 if all cosines are equal or this
