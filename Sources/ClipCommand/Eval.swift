@@ -55,7 +55,8 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("recall_k"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Measure recall@K of retrieval; give one or more K. (default: 5)", valueName: "k"))
+            "Measure recall@K of retrieval; give one or more K, after DATASET. (default: 5)",
+            valueName: "k"))
     var recallAt: [Int] = []
 
     @Option(
@@ -207,6 +208,7 @@ struct Eval: ParsableCommand {
                 \(dataset.classNames.count)
                 """)
         }
+        noteUnusedOptions(dataset)
         let (model, name) = try loadModel(probe)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
@@ -218,6 +220,7 @@ struct Eval: ParsableCommand {
         try OutputChecks.checkPlace(of: output)
         try checkOverwriting([("--output", output)])
         try checkDistinct([("--output", output)])
+        try checkModel(model, [("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
         let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
@@ -229,7 +232,7 @@ struct Eval: ParsableCommand {
                 switch (dataset.kind, scorer) {
                 case (.classification, let scorer?): try task.classification(scorer)
                 case (.multilabel, let scorer?): try task.multilabel(scorer)
-                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt)
+                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt.unique)
                 }
             guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
             result = found
@@ -249,67 +252,6 @@ struct Eval: ParsableCommand {
 // MARK: Inputs
 
 extension Eval {
-    private func checkOutputs() throws {
-        try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
-        try OutputChecks.checkSuffix(
-            of: predictions, "--predictions", is: ["jsonl", "ndjson"], format: "JSON Lines")
-        try OutputChecks.checkSuffix(of: report, "--report", is: ["html", "htm"], format: "HTML")
-        // The place of an output with placeholders is checked when their values are known.
-        let plain = output.flatMap { $0.contains("{") ? nil : $0 }
-        for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
-        try checkOverwriting(
-            [("--output", plain), ("--predictions", predictions), ("--report", report)])
-        try checkDistinct([("--output", plain)])
-        if json && [output, report].contains(where: { $0.map(isStandardOutput) ?? false }) {
-            throw Failure(
-                "--json prints to standard output: give --output and --report names of files",
-                status: 2)
-        }
-        if predictions == "-" {
-            throw Failure("--predictions -: give the name of a file", status: 2)
-        }
-        try ErrorsFile.check(
-            errors,
-            others: [
-                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-                ("--output", output),
-                ("--predictions", predictions), ("--report", report),
-            ])
-    }
-
-    /// Rejects an output that would replace an input.
-    private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
-        let inputs = [
-            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-        ]
-        for (option, path) in outputs {
-            guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
-            for (role, input) in inputs {
-                guard let input, ErrorsFile.isSame(path, input) else { continue }
-                throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
-            }
-        }
-    }
-
-    /// Rejects outputs of which one would replace another, or follow it on standard output.
-    private func checkDistinct(_ outputs: [(option: String, path: String?)]) throws {
-        var seen: [(option: String, path: String)] = []
-        for (option, path) in outputs
-            + [("--predictions", predictions), ("--report", report)]
-        {
-            guard let path else { continue }
-            let isShown = isStandardOutput(path)
-            let other = seen.first { other in
-                isShown && isStandardOutput(other.path)
-                    || mayBeReplaced(path) && ErrorsFile.isSame(path, other.path)
-            }
-            if let other {
-                throw Failure("\(option) \(path): it is the same as \(other.option)", status: 2)
-            }
-            seen.append((option, path))
-        }
-    }
-
     /// A probe with the path of its file.
     fileprivate struct OpenedProbe {
         let path: String
@@ -363,6 +305,21 @@ extension Eval {
         return (model, PretrainedName(of: name, pretrained: pretrained))
     }
 
+    /// Prints a note if options for classes are given and the data set has captions.
+    private func noteUnusedOptions(_ dataset: EvaluationDataset) {
+        guard dataset.kind == .retrieval, !common.quiet else { return }
+        let given = [
+            ("--classes", classes != nil), ("--template", !template.isEmpty),
+            ("--templates", templates != nil),
+        ].filter(\.1).map(\.0)
+        guard !given.isEmpty else { return }
+        note(
+            """
+            clip: eval: \(given.joined(separator: ", ")): no effect, because the data set has \
+            captions
+            """)
+    }
+
     private func scorer(
         _ dataset: EvaluationDataset, _ model: CLIPModel, _ probe: OpenedProbe?
     ) throws -> EvalScorer {
@@ -373,5 +330,13 @@ extension Eval {
             model, dataset.classNames,
             templates: try PromptOptions.templates(
                 isImageNet: self.templates == .imagenet, template, dataset))
+    }
+}
+
+extension Array where Element: Hashable {
+    /// The elements in their order, each once.
+    fileprivate var unique: [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
     }
 }
