@@ -220,7 +220,6 @@ struct Eval: ParsableCommand {
         try OutputChecks.checkPlace(of: output)
         try checkOverwriting([("--output", output)])
         try checkDistinct([("--output", output)])
-        try checkModel(model, [("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
         let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }

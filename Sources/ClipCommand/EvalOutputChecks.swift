@@ -1,4 +1,3 @@
-import CLIP
 import CLIPSearch
 import Files
 
@@ -45,18 +44,6 @@ extension Eval {
                 guard let input, ErrorsFile.isSame(path, input) else { continue }
                 throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
             }
-        }
-    }
-
-    /// Rejects an output that would replace a file of the model.
-    func checkModel(
-        _ model: CLIPModel, _ outputs: [(option: String, path: String?)]
-    ) throws {
-        for (option, path) in outputs
-            + [("--predictions", predictions), ("--report", report)]
-        {
-            guard let path, !isStandardOutput(path), model.reads(file: path) else { continue }
-            throw Failure("\(option) \(path): it is a file of the model", status: 2)
         }
     }
 

@@ -280,18 +280,6 @@ import Testing
         #expect(try shown.json()["task"] as? String == "zeroshot_classification")
     }
 
-    @Test func modelIsNotReplaced() throws {
-        let path = try classFolder(Self.classes)
-        let model = folder.path + "/model"
-        try FileManager.default.copyItem(atPath: Fixtures.path("models/seeded"), toPath: model)
-        let configuration = "open_clip_config.json"
-        let before = try bytes(ofFile: "\(model)/\(configuration)")
-        let result = try ClipBinary(folder: folder).run(
-            ["eval", path, "--model", model, "--output", "\(model)/\(configuration)"])
-        expectFailure(result, status: 2, says: "it is a file of the model")
-        #expect(try bytes(ofFile: "\(model)/\(configuration)") == before)
-    }
-
     @Test func repeatedRanksAreMeasuredOnce() throws {
         for image in ["cat", "dog"] { try folder.copy(example(image), as: "\(image).jpg") }
         let table = try folder.write(
