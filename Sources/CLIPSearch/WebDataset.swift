@@ -54,9 +54,9 @@ package struct WebDataset: Sequence, IteratorProtocol {
     ///   - name: The path of the archive.
     ///   - file: The open archive.
     ///   - target: The suffix of the files with the targets of a data set, which are then read as
-    ///     fields, too; nil if the archive is no data set. A sample `a` of a data set has one image,
-    ///     such as `a.jpg` and not `a.mask.png`, with the fields of its name, such as `a.cls`. A
-    ///     sample that has a target and no image is unreadable.
+    ///     fields, too; nil if the archive is no data set. A sample `a` of a data set has one
+    ///     image, such as `a.jpg` and not `a.mask.png`, with the fields of its name, such as
+    ///     `a.cls`. A sample that has a target and no image is unreadable.
     init(_ name: FilePath, _ file: InputFile, target: String? = nil) {
         self.name = name
         self.target = target

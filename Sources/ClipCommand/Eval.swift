@@ -55,7 +55,8 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("recall_k"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Measure recall@K of retrieval; give one or more K. (default: 5)", valueName: "k"))
+            "Measure recall@K of retrieval; give one or more K, after DATASET. (default: 5)",
+            valueName: "k"))
     var recallAt: [Int] = []
 
     @Option(
@@ -206,6 +207,7 @@ struct Eval: ParsableCommand {
                 \(dataset.classNames.count)
                 """)
         }
+        noteUnusedOptions(dataset)
         let (model, name) = try loadModel(probe)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
@@ -228,7 +230,11 @@ struct Eval: ParsableCommand {
                 switch (dataset.kind, scorer) {
                 case (.classification, let scorer?): try task.classification(scorer)
                 case (.multilabel, let scorer?): try task.multilabel(scorer)
+<<<<<<< HEAD
                 default: try task.retrieval(recallAt: Self.distinct(recallAt))
+=======
+                default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt.unique)
+>>>>>>> f4
                 }
             guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
             result = found
@@ -248,6 +254,7 @@ struct Eval: ParsableCommand {
 // MARK: Inputs
 
 extension Eval {
+<<<<<<< HEAD
     /// Returns the values of `--recall_k` without repetitions, which would be repeated keys of the
     /// JSON; 5 if there are none.
     private static func distinct(_ recallAt: [Int]) -> [Int] {
@@ -319,6 +326,8 @@ extension Eval {
         }
     }
 
+=======
+>>>>>>> f4
     /// A probe with the path of its file.
     fileprivate struct OpenedProbe {
         let path: String
@@ -370,6 +379,21 @@ extension Eval {
         return (model, PretrainedName(of: name, pretrained: pretrained))
     }
 
+    /// Prints a note if options for classes are given and the data set has captions.
+    private func noteUnusedOptions(_ dataset: EvaluationDataset) {
+        guard dataset.kind == .retrieval, !common.quiet else { return }
+        let given = [
+            ("--classes", classes != nil), ("--template", !template.isEmpty),
+            ("--templates", templates != nil),
+        ].filter(\.1).map(\.0)
+        guard !given.isEmpty else { return }
+        note(
+            """
+            clip: eval: \(given.joined(separator: ", ")): no effect, because the data set has \
+            captions
+            """)
+    }
+
     private func scorer(
         _ dataset: EvaluationDataset, _ model: CLIPModel, _ probe: OpenedProbe?
     ) throws -> EvalScorer {
@@ -378,5 +402,13 @@ extension Eval {
         }
         let templates = try PromptOptions.classTemplates(template, self.templates, of: dataset)
         return try .zeroShot(model, dataset.classNames, templates: templates)
+    }
+}
+
+extension Array where Element: Hashable {
+    /// The elements in their order, each once.
+    fileprivate var unique: [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
     }
 }

@@ -41,7 +41,8 @@ extension Eval {
             record: record,
             about: about.map(\.value)
                 + (record.failures > 0 ? ["\(counted(record.failures, "input")) failed"] : []),
-            classNames: EvalPage.distinct(dataset.classNames), details: result.details,
+            classNames: shortened(EvalPage.distinct(dataset.classNames), to: 80),
+            details: result.details,
             mistakes: collected.mistakes,
             heatmap: collected.heatmap(scorer, model: modelName), published: published,
             location: PageLocation(page: report))

@@ -78,7 +78,8 @@ final class EvalReport {
             images: chosen.map { entry in
                 image(
                     entry.sample,
-                    remark: entry.labels.map { scorer.classNames[$0] }.joined(separator: ", "))
+                    remark: entry.labels.map { shortened(scorer.classNames[$0], to: 80) }
+                        .joined(separator: ", "))
             },
             texts: classes.map { scorer.classNames[$0] },
             cosines: chosen.map { entry in classes.map { entry.logits[$0] / scale } },

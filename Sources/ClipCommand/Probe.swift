@@ -165,6 +165,8 @@ struct ProbeTrain: ParsableCommand {
             throw Failure("-o \(output): it is a file of the model; give another name", status: 2)
         }
         let begin = ContinuousClock.now
+        // Before the images, because invalid prompts fail at once.
+        let texts = try method == .linear ? nil : texts(dataset, model)
         let failures = FailureList(path: errors)
         let progress = JobProgress("probe", isQuiet: common.quiet)
         var features: ProbeFeatures?
@@ -183,7 +185,6 @@ struct ProbeTrain: ParsableCommand {
         let training = ProbeTraining(
             method: method, c: inversePenalty ?? 0.316, validation: sweep ? validation ?? 0.2 : nil,
             seed: seed, threads: model.threads)
-        let texts = try method == .linear ? nil : texts(dataset, model)
         let trained = try training.train(examples, texts: texts?.labelEmbeddings)
         let probe = StoredProbe(
             content: trained.content, classNames: dataset.classNames,

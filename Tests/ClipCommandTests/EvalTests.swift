@@ -288,6 +288,18 @@ import Testing
         #expect(try shown.json()["task"] as? String == "zeroshot_classification")
     }
 
+    @Test func repeatedRanksAreMeasuredOnce() throws {
+        for image in ["cat", "dog"] { try folder.copy(example(image), as: "\(image).jpg") }
+        let table = try folder.write(
+            "c.csv", "path,caption\ncat.jpg,a cat\ndog.jpg,a dog\ncat.jpg,cat\n".utf8)
+        let result = try clip(["eval", table, "--recall_k", "2", "1", "2", "--json"]).successful()
+        #expect(result.text.components(separatedBy: "image_retrieval_recall@2\"").count == 3)
+        #expect(try metrics(result).count == 4)
+        #expect(try result.json()["images"] as? Int == 2)
+        let noted = try clip(["eval", table, "--template", "{}"]).successful()
+        #expect(noted.errors.contains("--template: no effect"), "\(noted.errors)")
+    }
+
     @Test func unfinishedPredictionsReplaceNothing() throws {
         let table = try folder.write("t.csv", "path,label\nnone.jpg,a\nnone.jpg,b\n".utf8)
         let old = try folder.write("p.jsonl", "old\n".utf8)

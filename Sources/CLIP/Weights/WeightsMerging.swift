@@ -139,7 +139,7 @@ extension CLIPModel {
         ]
     }
 
-    /// Returns true if a path leads to a file of the model's weights or its configuration.
+    /// Returns true if a path leads to a file of the model's weights.
     package func reads(file path: String) -> Bool {
         guard let file = try? FileStatus(path: Array(path.utf8)) else { return false }
         return ([weights.path] + files.map(\.path)).contains { own in

@@ -58,7 +58,7 @@ struct LBFGS {
             let direction = direction(point.gradient, pairs)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
-            // The prediction alone proves nothing: where the approximation of the Hessian is far too
+            // The prediction alone proves nothing: where the approximation of the Hessian is too
             // large, as for separable examples at a large C, it is small far from the minimum. A
             // positive slope, by rounding errors of the approximation, is no convergence either.
             if abs(slope) / 2 <= limit && (slope == 0 || lastDecrease <= 10 * limit) {

@@ -8,7 +8,7 @@ struct EvalPage {
     let record: EvalRecord
     /// The items of the line below the heading: data set, model, task.
     let about: [String]
-    /// The distinct names of the classes.
+    /// The distinct names of the classes, shortened if they are very long.
     let classNames: [String]
     let details: EvalResult.Details
     /// The mistakes of the evaluation; their images are read when the page is made.
