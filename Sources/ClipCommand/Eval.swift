@@ -230,11 +230,7 @@ struct Eval: ParsableCommand {
                 switch (dataset.kind, scorer) {
                 case (.classification, let scorer?): try task.classification(scorer)
                 case (.multilabel, let scorer?): try task.multilabel(scorer)
-<<<<<<< HEAD
-                default: try task.retrieval(recallAt: Self.distinct(recallAt))
-=======
                 default: try task.retrieval(recallAt: recallAt.isEmpty ? [5] : recallAt.unique)
->>>>>>> f4
                 }
             guard job.count > 0 else { throw Failure("no images to evaluate in \(choice.name)") }
             result = found
@@ -254,80 +250,6 @@ struct Eval: ParsableCommand {
 // MARK: Inputs
 
 extension Eval {
-<<<<<<< HEAD
-    /// Returns the values of `--recall_k` without repetitions, which would be repeated keys of the
-    /// JSON; 5 if there are none.
-    private static func distinct(_ recallAt: [Int]) -> [Int] {
-        var seen: Set<Int> = []
-        return recallAt.isEmpty ? [5] : recallAt.filter { seen.insert($0).inserted }
-    }
-
-    private func checkOutputs() throws {
-        try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
-        try OutputChecks.checkSuffix(
-            of: predictions, "--predictions", is: ["jsonl", "ndjson"], format: "JSON Lines")
-        try OutputChecks.checkSuffix(of: report, "--report", is: ["html", "htm"], format: "HTML")
-        // The place of an output with placeholders is checked when their values are known.
-        let plain = output.flatMap { $0.contains("{") ? nil : $0 }
-        for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
-        try checkOverwriting(
-            [("--output", plain), ("--predictions", predictions), ("--report", report)])
-        try checkDistinct([("--output", plain)])
-        if json && [output, report].contains(where: { $0.map(isStandardOutput) ?? false }) {
-            throw Failure(
-                "--json prints to standard output: give --output and --report names of files",
-                status: 2)
-        }
-        if predictions == "-" {
-            throw Failure("--predictions -: give the name of a file", status: 2)
-        }
-        try ErrorsFile.check(
-            errors,
-            others: inputs + [
-                ("--output", output), ("--predictions", predictions), ("--report", report),
-            ])
-    }
-
-    /// The files that are read, with their roles for messages.
-    private var inputs: [(role: String, path: String?)] {
-        let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
-        return [
-            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
-        ]
-    }
-
-    /// Rejects an output that would replace an input.
-    private func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
-        for (option, path) in outputs {
-            guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
-            for (role, input) in inputs {
-                guard let input, ErrorsFile.isSame(path, input) else { continue }
-                throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
-            }
-        }
-    }
-
-    /// Rejects outputs of which one would replace another, or follow it on standard output.
-    private func checkDistinct(_ outputs: [(option: String, path: String?)]) throws {
-        var seen: [(option: String, path: String)] = []
-        for (option, path) in outputs
-            + [("--predictions", predictions), ("--report", report)]
-        {
-            guard let path else { continue }
-            let isShown = isStandardOutput(path)
-            let other = seen.first { other in
-                isShown && isStandardOutput(other.path)
-                    || mayBeReplaced(path) && ErrorsFile.isSame(path, other.path)
-            }
-            if let other {
-                throw Failure("\(option) \(path): it is the same as \(other.option)", status: 2)
-            }
-            seen.append((option, path))
-        }
-    }
-
-=======
->>>>>>> f4
     /// A probe with the path of its file.
     fileprivate struct OpenedProbe {
         let path: String

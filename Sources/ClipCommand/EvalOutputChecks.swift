@@ -26,18 +26,21 @@ extension Eval {
         }
         try ErrorsFile.check(
             errors,
-            others: [
-                ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-                ("--output", output),
-                ("--predictions", predictions), ("--report", report),
+            others: inputs + [
+                ("--output", output), ("--predictions", predictions), ("--report", report),
             ])
+    }
+
+    /// The files that are read, with their roles for messages.
+    private var inputs: [(role: String, path: String?)] {
+        let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
+        return [
+            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
+        ]
     }
 
     /// Rejects an output that would replace an input.
     func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
-        let inputs = [
-            ("the data set", source ?? dataset), ("--classes", classes), ("--probe", probe),
-        ]
         for (option, path) in outputs {
             guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
             for (role, input) in inputs {
