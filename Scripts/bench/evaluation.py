@@ -56,8 +56,8 @@ class Setting:
         self.precision, self.workers, self.batch, self.threads = precision, workers, batch, threads
 
     def __str__(self):
-        return (f"{self.precision}, {self.workers} workers, batches of {self.batch}, {self.threads} "
-                f"threads")  # fmt: skip
+        return (f"CLIP_benchmark, {self.precision}, {self.workers} workers, batches of "
+                f"{self.batch}, {self.threads} threads")  # fmt: skip
 
     def run(self, folder, weights):
         """Returns the seconds of the images, those of the command, and the metrics."""
@@ -85,7 +85,7 @@ class Clip:
         self.clip, self.precision = clip, precision
 
     def __str__(self):
-        return self.precision
+        return f"clip, {self.precision}"
 
     def run(self, folder, weights):
         start = time.perf_counter()
@@ -121,8 +121,8 @@ def main():
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--reference", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"],
-                        help="the precisions of CLIP_benchmark")
+    parser.add_argument("--reference", nargs="+", default=["fp32", "bf16"],
+                        choices=["fp32", "bf16"], help="the precisions of CLIP_benchmark")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     arguments = parser.parse_args()
@@ -142,17 +142,16 @@ def main():
         for run in runs:
             images, seconds, metrics = run.run(folders[arguments.count], arguments.weights)
             best[run] = (min(best[run][0], images), min(best[run][1], seconds), metrics)
-            print(f"{'clip' if isinstance(run, Clip) else 'CLIP_benchmark'}, {run}: images {images:.1f} "
-                  f"s, command {seconds:.1f} s", file=sys.stderr, flush=True)  # fmt: skip
+            print(f"{run}: images {images:.1f} s, command {seconds:.1f} s", file=sys.stderr,
+                  flush=True)
     base = min((best[run] for run in runs if isinstance(run, Setting)), key=lambda one: one[0])
     whole = min(best[run][1] for run in runs if isinstance(run, Setting))
-    print(f"\n| {arguments.count} images | images a second | times CLIP_benchmark's fastest | command, "
-          f"seconds | times | acc1 |\n|---|---|---|---|---|---|")  # fmt: skip
+    print(f"\n| {arguments.count} images | images a second | times CLIP_benchmark's fastest | "
+          f"command, seconds | times | acc1 |\n|---|---|---|---|---|---|")  # fmt: skip
     for run in runs:
         images, seconds, metrics = best[run]
-        print(f"| {'clip' if isinstance(run, Clip) else 'CLIP_benchmark'}, {run} | "
-              f"{arguments.count / images:.1f} | {base[0] / images:.2f} | {seconds:.1f} | "
-              f"{whole / seconds:.2f} | {metrics['acc1']:.4f} |")  # fmt: skip
+        print(f"| {run} | {arguments.count / images:.1f} | {base[0] / images:.2f} | "
+              f"{seconds:.1f} | {whole / seconds:.2f} | {metrics['acc1']:.4f} |")  # fmt: skip
 
 
 if __name__ == "__main__":
