@@ -116,7 +116,7 @@ def main():
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--count", type=int, default=3000, help="the number of images")
     parser.add_argument("--tuning", type=int, default=256, help="the number to choose a setting by")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="0 only measures the settings")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 32, 64])
@@ -136,6 +136,8 @@ def main():
     print(f"| CLIP_benchmark's setting | images a second, of {arguments.tuning} |\n|---|---|")
     runs = [fastest(arguments, folders[arguments.tuning], arguments.tuning, precision)
             for precision in arguments.reference]  # fmt: skip
+    if arguments.rounds == 0:
+        return
     runs += [Clip(arguments.clip, precision) for precision in arguments.precisions]
     best = {run: (float("inf"), float("inf"), None) for run in runs}
     for _ in range(arguments.rounds):
