@@ -17,7 +17,15 @@ let package = Package(
                 .product(name: "Benchmark", package: "benchmark"),
             ],
             path: "Benchmarks/CLIPBenchmarks",
-            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")])
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+        // Trains linear probes on request, for Scripts/bench/probe.py.
+        .executableTarget(
+            name: "ProbeBenchmark",
+            dependencies: [
+                .product(name: "CLIP", package: "swift-clip"),
+                .product(name: "CLIPAnalysis", package: "swift-clip"),
+            ],
+            path: "Benchmarks/ProbeBenchmark"),
     ],
     swiftLanguageModes: [.v6]
 )

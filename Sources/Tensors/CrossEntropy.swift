@@ -57,8 +57,9 @@ package struct CrossEntropy: Sendable {
                 }
             }
             return Strip(
-                rows: ProductWeights(weight: tensor),
-                columns: ProductWeights(weight: tensor.transposed()), labels: labels[rows])
+                rows: ProductWeights(packing: tensor),
+                columns: ProductWeights(packing: tensor, isTransposed: true),
+                labels: labels[rows])
         }
     }
 
@@ -198,17 +199,26 @@ package func secondMoments(
 ) -> [Float] {
     let dimension = means.count
     let rows = Array(stride(from: 0, to: x.count / dimension, by: step))
-    let columns = Tensor(shape: [dimension, rows.count]) { target in
+    let selected = Tensor(shape: [rows.count, dimension]) { target in
         for (place, row) in rows.enumerated() {
             for i in 0..<dimension {
-                target[i * rows.count + place] = x[row * dimension + i] - means[i]
+                target[place * dimension + i] = x[row * dimension + i] - means[i]
             }
         }
     }
-    let weights = ProductWeights(weight: columns)
+    let weights = ProductWeights(packing: selected, isTransposed: true)
     return pool.withWorkspace { workspace in
         let matrix = workspace.matrix(rows: dimension, columns: rows.count)
-        matrix.fill(columns.values)
+        workspace.team.split(dimension, unit: 16) { _, range in
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: 16) {
+                // 16 columns are a cache line of each row.
+                for place in rows.indices {
+                    for i in first..<min(first + 16, range.upperBound) {
+                        matrix.row(i)[place] = selected.elements[place * dimension + i]
+                    }
+                }
+            }
+        }
         return weights.apply(matrix).values
     }
 }

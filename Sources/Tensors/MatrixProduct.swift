@@ -43,6 +43,20 @@ package struct ProductWeights: Sendable {
         self.bias = bias
     }
 
+    /// Creates float32 weights without a bias that are packed at once.
+    ///
+    /// They are for the engine `native` only.
+    ///
+    /// - Parameters:
+    ///   - weight: [outputs, inputs]; [inputs, outputs] if it is transposed.
+    ///   - isTransposed: True if W is the transpose of `weight`.
+    package init(packing weight: Tensor, isTransposed: Bool = false) {
+        precondition(
+            weight.shape.count == 2, "expected a matrix, found the shape \(weight.shape)")
+        weights = PackedWeights(packing: weight, isTransposed: isTransposed)
+        bias = nil
+    }
+
     /// Returns activation(x Wᵀ + b).
     ///
     /// - Parameters:

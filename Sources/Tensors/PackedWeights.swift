@@ -31,6 +31,29 @@ final class PackedWeights: Sendable {
         state = Mutex((.source(weight), isUsed: false))
     }
 
+    /// Creates float32 weights that are packed at once, for the native engine only.
+    ///
+    /// - Parameters:
+    ///   - weight: [outputs, inputs]; [inputs, outputs] if it is transposed.
+    ///   - isTransposed: True if W is the transpose of `weight`.
+    init(packing weight: Tensor, isTransposed: Bool) {
+        guard let kernel = Kernels.product(of: .float32) else {
+            preconditionFailure("unsupported on this CPU: matrix products of float32")
+        }
+        (self.kernel, format) = (kernel, .float32)
+        outputs = weight.shape[isTransposed ? 1 : 0]
+        inputs = weight.shape[isTransposed ? 0 : 1]
+        let panels = Panels(count: Panels.count(of: outputs), inputs: inputs, format: .float32)
+        for panel in 0..<Panels.count(of: outputs) {
+            if isTransposed {
+                panels.packTranspose(of: weight, panel)
+            } else {
+                panels.pack(weight, panel, at: panel, by: nil)
+            }
+        }
+        state = Mutex((.packed(panels), isUsed: true))
+    }
+
     /// Returns the weights for a product; the second call packs them.
     func content(for workspace: Workspace) -> Content {
         state.withLock { state in
@@ -140,5 +163,22 @@ final class Panels: @unchecked Sendable {
         }
         kernels.pack(
             words.assumingMemoryBound(to: UInt32.self), self.words, outputs, self.words, panel)
+    }
+
+    /// Packs up to 32 float32 outputs of the transpose of a matrix.
+    ///
+    /// - Parameters:
+    ///   - weight: [inputs, outputs].
+    ///   - panel: The index of the panel, whose first output is 32 times that.
+    func packTranspose(of weight: Tensor, _ panel: Int) {
+        let outputs = weight.shape[1]
+        let first = panel * Self.width
+        let count = min(Self.width, outputs - first)
+        var target = block.elements + panel * words * Self.width
+        for input in 0..<weight.shape[0] {
+            target.update(from: weight.elements + input * outputs + first, count: count)
+            (target + count).update(repeating: 0, count: Self.width - count)
+            target += Self.width
+        }
     }
 }

@@ -131,6 +131,7 @@ import Testing
         }
     }
 
+<<<<<<< HEAD
     @Test func ascentIsNotConvergence() throws {
         // An indefinite approximation of the inverse Hessian leads up.
         let iteration = LBFGS(
@@ -147,8 +148,29 @@ import Testing
             for column in 0..<3 {
                 let sum = (0..<3).reduce(0.0) {
                     $0 + matrix[row * 3 + $1] * inverse[$1 * 3 + column]
+=======
+    @Test(arguments: [1, 3, 32, 33, 100, 150]) func symmetricMatricesAreInverted(count: Int) {
+        var random = SplitMix64(state: 5)
+        let values = (0..<(2 * count * count)).map { _ in random.nextUnit() - 0.5 }
+        var matrix = [Double](repeating: 0, count: count * count)
+        for i in 0..<count {
+            for j in 0..<count {
+                let product = (0..<(2 * count)).reduce(0.0) {
+                    $0 + values[$1 * count + i] * values[$1 * count + j]
+>>>>>>> f2
                 }
-                #expect(abs(sum - (row == column ? 1 : 0)) < 1e-12)
+                matrix[i * count + j] = product + (i == j ? 0.1 : 0)
+            }
+        }
+        let inverse = inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 1))
+        #expect(inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 3)) == inverse)
+        for row in 0..<count {
+            for column in 0..<count {
+                let sum = (0..<count).reduce(0.0) {
+                    $0 + matrix[row * count + $1] * inverse[$1 * count + column]
+                }
+                #expect(abs(sum - (row == column ? 1 : 0)) < 1e-9)
+                #expect(inverse[row * count + column] == inverse[column * count + row])
             }
         }
     }

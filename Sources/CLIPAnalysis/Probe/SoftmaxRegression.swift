@@ -133,10 +133,10 @@ struct SoftmaxRegression {
         let factor = options.weight * probability * (1 - probability)
         var hessian = moments.map { factor * $0 }
         for i in 0..<dimension { hessian[i * dimension + i] += options.penalty }
-        let inverse = inverseOfSymmetric(hessian, count: dimension)
+        let inverse = inverseOfSymmetric(hessian, count: dimension, on: pool)
         let biasFactor = 1 / (factor * Double(examples.vectors.count))
         let packed = ProductWeights(
-            weight: Tensor(inverse.map { Float($0) }, shape: [dimension, dimension]))
+            packing: Tensor(inverse.map { Float($0) }, shape: [dimension, dimension]))
         return { x in
             var result = pool.withWorkspace { workspace in
                 let matrix = workspace.matrix(rows: classCount, columns: dimension)
