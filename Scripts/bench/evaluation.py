@@ -7,10 +7,10 @@
 FOLDER keeps the sets of Scripts/parity/evaluation_sets.py. MODEL is a folder with weights and their
 open_clip_config.json, such as the seeded ViT-B/32 of Scripts/parity/full_size.py.
 
-CLIP_benchmark is first run on a few images with every number of workers, batch size, number of
+CLIP_benchmark first passes over a few images with every number of workers, batch size, number of
 threads, and with and without autocast to bf16 (its default; --no_amp turns it off). The fastest
-setting of each precision then takes turns with `clip eval` on the whole set. Each run is a new
-process. Two rates are printed: that of the pass over the images (decoding included, without
+setting of each precision then takes turns with `clip eval` on the whole set. Each of these runs is
+a new process. Two rates are printed: that of the pass over the images (decoding included, without
 loading and prompts), and that of the whole command.
 """
 
@@ -46,6 +46,32 @@ def timed(*arguments, **options):
     return result
 metrics.accuracy, metrics.run_classification = accuracy, timed
 cli.main()
+'''
+
+# Runs CLIP_benchmark's pass over the images once for every setting, in one process. The rate does
+# not depend on the vectors of the classes, so these are random.
+TUNING = '''
+import sys, time
+import torch
+from clip_benchmark.datasets.builder import build_dataset
+from clip_benchmark.metrics import zeroshot_classification as metrics
+from clip_benchmark.models import load_clip
+folder, weights, precision, *settings = sys.argv[1:]
+model, transform, _ = load_clip("open_clip", f"local-dir:{weights}", "", None, "cpu")
+model.eval()
+metrics.tqdm = iter
+with torch.no_grad():
+    dimension = model.encode_image(torch.zeros(1, 3, 224, 224)).shape[1]
+classes = torch.randn(dimension, 100)
+for setting in settings:
+    workers, batch, threads = map(int, setting.split(","))
+    torch.set_num_threads(threads)
+    dataset = build_dataset("wds/renders", folder, transform, "test")
+    loader = torch.utils.data.DataLoader(
+        dataset.batched(batch), batch_size=None, num_workers=workers)
+    start = time.perf_counter()
+    metrics.run_classification(model, classes, loader, "cpu", amp=precision == "bf16")
+    print(time.perf_counter() - start, flush=True)
 '''
 
 
@@ -104,9 +130,15 @@ def fastest(arguments, folder, count, precision):
     if len(settings) == 1:
         return settings[0]
     rates = {}
-    for setting in settings:
-        rates[setting] = count / setting.run(folder, arguments.weights)[0]
+    run = subprocess.Popen(
+        [sys.executable, "-c", TUNING, folder, arguments.weights, precision,
+         *(f"{one.workers},{one.batch},{one.threads}" for one in settings)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+    for setting, line in zip(settings, run.stdout):
+        rates[setting] = count / float(line)
         print(f"| {setting} | {rates[setting]:.1f} |", flush=True)
+    if run.wait() != 0:
+        raise SystemExit("CLIP_benchmark failed")
     return max(rates, key=rates.get)
 
 
