@@ -12,8 +12,8 @@ CLIP_benchmark reads WebDatasets with its own builder and computes the metrics w
 functions, in float32; only `accuracy`, which NumPy 2.4 stops, is replaced by the same formula.
 Prints every metric of both, and fails if they differ by more than 1e-6, unless the ranks differ
 only between images, classes or captions whose logits are equal within the noise of float32: then
-it names the first. Data sets with something wrong must give a message for each fault, exit status 1,
-and the metrics of the other images.
+it names the first. Data sets with something wrong must give a message for each fault, exit status
+1, and the metrics of the other images.
 """
 
 import argparse
