@@ -20,6 +20,8 @@ struct LBFGS {
 
     /// The number of steps that approximate the Hessian.
     static let history = 10
+    /// The rounding error of the loss relative to it: a smaller decrease cannot be found.
+    private static let rounding = 1e-6
 
     let maximumIterations: Int
     /// The predicted decrease of the loss, relative to the loss, at which the iteration stops.
@@ -67,10 +69,13 @@ struct LBFGS {
             isNearMinimum = abs(slope) / 2 <= 10 * limit
             let search = WolfeSearch(point, direction, slope, objective, pool)
             guard let next = slope < 0 ? search.run() : nil else {
-                // Rounding errors may have spoilt the history; without one, there is no way down.
-                if pairs.isEmpty {
+                // Rounding errors may have spoilt the history; without one, or if the predicted
+                // decrease is less than they are, there is no way down.
+                let isBelowRounding = abs(slope) / 2 <= max(limit, Self.rounding * abs(point.loss))
+                if pairs.isEmpty || slope < 0 && isBelowRounding {
                     return Outcome(
-                        point: point, iterations: iteration, isConverged: isNearMinimum)
+                        point: point, iterations: iteration,
+                        isConverged: slope < 0 && isBelowRounding)
                 }
                 pairs.removeAll()
                 continue
