@@ -165,8 +165,10 @@ import Testing
         let missing = EvaluationDataset.Target.unusable(reason: "it has no .cls file")
         let expected: [(String, EvaluationDataset.Target)] = [
             ("a.jpg", .label(1)), ("b.png", .label(0)), ("i.0.jpg", .label(1)),
-            ("i.1.png", missing), ("j.0.jpg", missing), ("j.2.jpg", .label(1)),
-            ("k.x.jpg", .label(1)),
+            ("i.1.png", missing),
+            // A second .cls begins a sample, which has no image.
+            ("i.1.cls", .unusable(reason: "its sample has no JPEG, PNG or WebP image")),
+            ("j.0.jpg", missing), ("j.2.jpg", .label(1)), ("k.x.jpg", .label(1)),
         ]
         let items = Array(try open().items())
         #expect(items.map(\.sample.path) == expected.map { "\(set)/test/0.tar/\($0.0)" })
