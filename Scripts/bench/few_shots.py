@@ -8,7 +8,7 @@ Draws single pictograms of random classes with backgrounds and light that the bu
 trained with; with --font symbola also by another font, with which the names alone fail more often.
 Trains each probe with `clip probe train --shots K --seed S`, measures it with `clip eval` on other
 renders, and prints a table of the mean and the standard deviation of acc1 over the seeds. --folder
-keeps the images. Needs the Debian packages of Scripts/training/train.sh.
+keeps images and embeddings for the next run. Needs the Debian packages of Scripts/training/train.sh.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main():
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
     parser.add_argument("--font", choices=["noto", "symbola"], default="noto")
     parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--test", type=int, default=20, help="test images of each class")
+    parser.add_argument("--test", type=int, default=10, help="test images of each class")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1, help="the seed of the images")
@@ -68,13 +68,14 @@ def main():
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as temporary:
-        images = (arguments.folder or pathlib.Path(temporary)) / "images"
+        folder = (arguments.folder or pathlib.Path(temporary)).resolve()
+        images = folder / "images"
         if not images.exists():
             # As many examples again as the most shots, so that the seeds choose different ones.
             counts = {"train": 2 * max(arguments.shots), "test": arguments.test}
             render(images, arguments.font, arguments.classes, counts, arguments.seed)
         probe = pathlib.Path(temporary) / "few.probe.safetensors"
-        environment = {**os.environ, "CLIP_HOME": str(pathlib.Path(temporary) / "home")}
+        environment = {**os.environ, "CLIP_HOME": str(folder / "home")}
 
         def run(*words):
             done = subprocess.run(

@@ -211,6 +211,19 @@ import Testing
         #expect(worstDifference(result.classifier.weights, expected, limit: 1e-2) == nil)
     }
 
+    @Test func defaultPenaltyIsWeakerForTextsThatFitBadly() throws {
+        let vectors = Embeddings(rows: [1, 0, 0, 1], dimension: 2)
+        let examples = try LabelledVectors(vectors, labels: [0, 1], classCount: 2)
+        let swapped = Embeddings(rows: [0, 1, 1, 0], dimension: 2)
+        let good = try ZeroShotLinearProbe(labelEmbeddings: vectors).run(on: examples)
+        #expect(good.penalty == 10)
+        // The cross-entropy of the swapped texts is 100 nats.
+        let bad = try ZeroShotLinearProbe(labelEmbeddings: swapped).run(on: examples)
+        #expect(abs(bad.penalty / 1e-3 - 1) < 1e-4)
+        let logits = try bad.classifier.logits(of: vectors)
+        #expect(logits[0][0] > logits[0][1] && logits[1][1] > logits[1][0])
+    }
+
     @Test func sweepFindsTheBestOfItsTrials() throws {
         let sweep = try LinearProbe.sweep(
             training: planted(200, classes: 4), validation: planted(100, classes: 4))

@@ -19,7 +19,9 @@ public struct ZeroShotLinearProbe: Analysis {
     public var labelEmbeddings: Embeddings
     /// The strength of the pull towards the text vectors, more than 0.
     ///
-    /// If nil, it is 10 divided by the mean number of examples of a class.
+    /// If nil, it is 10 / (k · max(1, L)²), where k is the mean number of examples of a class and
+    /// L is the mean cross-entropy, in nats, of the text vectors alone on the examples. The worse
+    /// the texts fit the examples, the weaker is the pull towards them.
     public var penalty: Double?
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
@@ -33,8 +35,8 @@ public struct ZeroShotLinearProbe: Analysis {
     ///
     /// - Parameters:
     ///   - labelEmbeddings: The embedding of each class's text, of any norms.
-    ///   - penalty: The strength of the pull towards the text vectors, more than 0;
-    ///     10 divided by the mean number of examples of a class if nil.
+    ///   - penalty: The strength of the pull towards the text vectors, more than 0; derived from
+    ///     the number of examples and from how well the texts fit them if nil.
     ///   - maximumIterations: The largest number of iterations of L-BFGS.
     ///   - tolerance: The estimated distance of the loss from its minimum, relative to the loss,
     ///     at which the iteration stops.
@@ -84,22 +86,27 @@ public struct ZeroShotLinearProbe: Analysis {
         try AnalysisError.check(finite: labelEmbeddings)
         try AnalysisError.check(maximumIterations: maximumIterations, tolerance: tolerance)
         let (count, classCount) = (examples.labels.count, examples.classCount)
-        let penalty =
-            penalty
-            ?? Self.defaultPenalty(meanShots: Double(count) / Double(classCount))
-        try AnalysisError.check(positive: penalty, name: "penalty")
+        if let penalty { try AnalysisError.check(positive: penalty, name: "penalty") }
         try report(0, to: progress)
 
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         let unit = examples.normalized()
         let regression = SoftmaxRegression(unit, hasBiases: false, pool: pool)
+        let centre = labelEmbeddings.normalized().values.map { Float(Self.scale) * $0 }
         // The variables are 100 times those of the objective.
-        let solution = try regression.minimum(
+        func options(penalty: Double) -> SoftmaxRegression.Options {
             .init(
                 weight: 1 / Double(count), penalty: 2 * penalty / (Self.scale * Self.scale),
-                maximumIterations: maximumIterations, tolerance: tolerance),
-            centre: labelEmbeddings.normalized().values.map { Float(Self.scale) * $0 },
-            progress: progress)
+                maximumIterations: maximumIterations, tolerance: tolerance)
+        }
+        let zeros = [Double](repeating: 0, count: centre.count)
+        let penalty =
+            penalty
+            ?? Self.defaultPenalty(
+                meanShots: Double(count) / Double(classCount),
+                zeroShotLoss: regression.point(at: zeros, options(penalty: 0), centre).loss)
+        let solution = try regression.minimum(
+            options(penalty: penalty), centre: centre, progress: progress)
         return Result(
             classifier: LinearClassifier(
                 weights: solution.weights, biases: [Float](repeating: 0, count: classCount),
@@ -111,10 +118,25 @@ public struct ZeroShotLinearProbe: Analysis {
     /// The factor that turns cosines into logits.
     private static let scale = 100.0
 
-    /// Returns the strength of the pull for a mean number of examples of each class.
+    /// Returns the strength of the pull.
     ///
     /// With more examples, the texts matter less. In simulations with 10 to 40 classes, a penalty
     /// of 10 was above zero-shot with 1 example of each class; with 16 examples, it cost 2 to 20
     /// percentage points of accuracy against a penalty of 1.
-    static func defaultPenalty(meanShots: Double) -> Double { 10 / max(1, meanShots) }
+    ///
+    /// The penalty is a normal prior around the texts, and penalty^(-1/2) is proportional to its
+    /// width. Where the texts are wrong, the cross-entropy is about the mean distance by which a
+    /// logit misses, and the correction that it needs is proportional to that distance; so is the
+    /// width. Texts with a cross-entropy below 1 nat are good enough for the width of 1 nat. The
+    /// texts are not fitted to the examples, so their cross-entropy is unbiased even with 1
+    /// example of each class.
+    ///
+    /// - Parameters:
+    ///   - meanShots: The mean number of examples of a class.
+    ///   - zeroShotLoss: The mean cross-entropy, in nats, of the text vectors on the examples.
+    /// - Returns: The penalty.
+    static func defaultPenalty(meanShots: Double, zeroShotLoss: Double) -> Double {
+        let width = max(1, zeroShotLoss)
+        return 10 / (max(1, meanShots) * width * width)
+    }
 }
