@@ -267,7 +267,7 @@ extension Eval {
             classNames: try classes.map(Labels.readClassNames),
             kind: task == .retrieval ? .retrieval : nil)
         do {
-            return try choice.open(options, common)
+            return try choice.open(options, common, requiresClassNames: probe == nil)
         } catch DatasetError.missingFile where probe != nil && classes == nil {
             options.classNames = probe?.probe.classNames
             return try choice.open(options, common)

@@ -74,7 +74,10 @@ enum Hints {
             unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
             which is built in
             """
+        case .offlineOfficial(let name, _):
+            "unset HF_HUB_OFFLINE and run clip pull --official \(name)"
         case .offlineDataset: "unset HF_HUB_OFFLINE and run the command again"
+        case .incompleteDataset(_, missing: "classnames.txt"): "give --classes FILE"
         default: nil
         }
     }
