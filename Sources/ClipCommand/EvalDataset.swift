@@ -60,7 +60,7 @@ struct DatasetChoice: Equatable {
         } else {
             throw Failure(
                 """
-                data set not found: no such file or folder: \(name); give a folder, a .tar, a \
+                data set not found: \(name) is no file or folder here; give a folder, a .tar, a \
                 table, or a name of the hub such as wds/imagenetv2
                 """, status: 2)
         }

@@ -87,25 +87,7 @@ struct ProbeTrain: ParsableCommand {
     @Option(help: "Train on this split.")
     var split = "train"
 
-    @Option(
-        help: ArgumentHelp(
-            "Read the class names from FILE, one per line, instead of the data set's.",
-            valueName: "file"),
-        completion: .file())
-    var classes: String?
-
-    @Option(
-        parsing: .unconditionalSingleValue,
-        help: ArgumentHelp(
-            """
-            Replace {} in PROMPT with each class name, for zslinear and tip; repeat the option to \
-            average the embeddings of several prompts. (default: the data set's templates, else \
-            "a photo of a {}.")
-            """, valueName: "prompt"))
-    var template: [String] = []
-
-    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
-    var templates: PromptOptions.TemplateList?
+    @OptionGroup var classOptions: ClassOptions
 
     @Option(
         help: ArgumentHelp(
@@ -143,11 +125,9 @@ struct ProbeTrain: ParsableCommand {
             throw ValidationError("--C and --sweep cannot be combined.")
         }
         if validation != nil && !sweep { throw ValidationError("--validation needs --sweep.") }
-        let hasTemplates = !template.isEmpty || templates != nil
-        if method == .linear && hasTemplates {
+        if method == .linear && classOptions.hasTemplates {
             throw ValidationError("--template and --templates need --method zslinear or tip.")
         }
-        try PromptOptions.check(classTemplates: template, templates)
     }
 
     func run() throws {
@@ -155,7 +135,9 @@ struct ProbeTrain: ParsableCommand {
         try OutputChecks.checkPlace(of: output)
         try ErrorsFile.check(
             errors,
-            others: [("the data set", data), ("--classes", classes), ("--output", output)])
+            others: [
+                ("the data set", data), ("--classes", classOptions.classes), ("--output", output),
+            ])
         Interruption.prepare()
         let choice = try DatasetChoice(name: data, root: nil)
         let dataset = try choice.open(datasetOptions(), common, for: "probe")
@@ -188,7 +170,7 @@ struct ProbeTrain: ParsableCommand {
         let trained = try training.train(examples, texts: texts?.labelEmbeddings)
         let probe = StoredProbe(
             content: trained.content, classNames: dataset.classNames,
-            templates: texts == nil ? [] : try prompts(dataset),
+            templates: texts == nil ? [] : try classOptions.prompts(of: dataset),
             model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())))
         let accuracy = try ProbeTraining.accuracy(of: probe, on: examples)
         try probe.write(to: output)
@@ -205,7 +187,7 @@ extension ProbeTrain {
     private func datasetOptions() throws -> EvaluationDataset.Options {
         EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map(Labels.readClassNames))
+            classNames: try classOptions.names())
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.
@@ -272,16 +254,13 @@ extension ProbeTrain {
             """)
     }
 
-    private func prompts(_ dataset: EvaluationDataset) throws -> [String] {
-        try PromptOptions.classTemplates(template, templates, of: dataset)
-    }
-
     /// Encodes the texts of the classes.
     private func texts(
         _ dataset: EvaluationDataset, _ model: CLIPModel
     ) throws -> ZeroShotClassifier {
         try PromptOptions.classifier(
-            model, dataset.classNames, try prompts(dataset), truncating: textOptions.truncate)
+            model, dataset.classNames, try classOptions.prompts(of: dataset),
+            truncating: textOptions.truncate)
     }
 
     private func noteEmptyClasses(_ examples: LabelledVectors, _ names: [String]) {

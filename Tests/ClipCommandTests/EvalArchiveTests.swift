@@ -75,7 +75,7 @@ extension EvalTests {
             says: "data/birds does not exist in the folder data")
         for name in ["./birds", "more/birds.csv", "~/birds"] {
             expectFailure(
-                try eval(name, hub), status: 2, says: "no such file or folder: \(name)")
+                try eval(name, hub), status: 2, says: "\(name) is no file or folder here")
         }
         #expect(server.requests.count == before)
         // A name of CLIP_benchmark is no path.
