@@ -189,7 +189,11 @@ struct Eval: ParsableCommand {
                 """)
         }
         noteUnusedOptions(dataset)
-        let (model, name) = try loadModel(probe)
+        let images =
+            try probe.map { probe in
+                try self.images.following(probe.probe, at: FilePath(argument: probe.path))
+            } ?? self.images
+        let (model, name) = try loadModel(probe, images)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
         let taskName = scorer?.task ?? Task.retrieval.rawValue
@@ -258,7 +262,7 @@ extension Eval {
     /// Loads the model, which is that of the probe if there is one, and derives its name in the
     /// JSON.
     private func loadModel(
-        _ probe: OpenedProbe?
+        _ probe: OpenedProbe?, _ images: ImageOptions
     ) throws -> (model: CLIPModel, name: PretrainedName) {
         var options = modelOptions
         let given = options.model

@@ -142,6 +142,8 @@ enum Hints {
         switch error {
         case .otherModel:
             "omit --model and its options, or train a probe for this model with clip probe train"
+        case .otherDecoding:
+            "omit the option, or train the probe again with the same options as now"
         case .damaged: "copy the file again, or train the probe again"
         default: nil
         }

@@ -151,33 +151,67 @@ struct ProbeTrain: ParsableCommand {
         let texts = try method == .linear ? nil : texts(dataset, model)
         let failures = FailureList(path: errors)
         let progress = JobProgress("probe", isQuiet: common.quiet)
-        var features: ProbeFeatures?
-        try failures.perform {
-            features = try self.features(dataset, model, failures, progress)
-        } summary: {
-            progress.finish()
+        let decoding = images.decoding(for: model.preprocessor)
+        let cache = cache(model, decoding)
+        let outcome = try Interruption.during {
+            defer { progress.finish() }
+            var features: ProbeFeatures?
+            try failures.perform {
+                features = try self.features(dataset, model, decoding, cache, failures, progress)
+            } summary: {
+                progress.finish()
+            }
+            guard let features, features.vectors.count > 0 else {
+                throw Failure("no usable images in the data set \(data); nothing is written")
+            }
+            return try train(features, dataset, model, decoding, texts, progress)
+        } keep: {
+            guard let cache, !cache.isReadOnly else { return nil }
+            cache.commit()
+            return """
+                probe: the embeddings of \(counted(cache.count, "image")) are cached; run the \
+                command again to continue
+                """
         }
-        guard let features, features.vectors.count > 0 else {
-            throw Failure("no usable images in the data set \(data); nothing is written")
-        }
+        report(
+            outcome, failures.count, seconds: Double(secondsOf: ContinuousClock.now - begin))
+        if failures.count > 0 { throw ExitCode(1) }
+    }
+
+    /// A trained probe, and what the summary states about its training.
+    private struct Outcome {
+        let trained: ProbeTraining.Trained
+        let probe: StoredProbe
+        /// The number of examples.
+        let count: Int
+        /// The share of the examples that the probe classifies correctly, 0...1.
+        let accuracy: Double
+        let features: ProbeFeatures
+    }
+
+    /// Trains the probe and writes its file.
+    private func train(
+        _ features: ProbeFeatures, _ dataset: EvaluationDataset, _ model: CLIPModel,
+        _ decoding: RGBImage.DecodingOptions, _ texts: ZeroShotClassifier?, _ progress: JobProgress
+    ) throws -> Outcome {
         var examples = try LabelledVectors(
             features.vectors, labels: features.labels, classCount: dataset.classNames.count)
         if let shots { examples = examples.shots(shots, seed: seed) }
         noteEmptyClasses(examples, dataset.classNames)
         let training = ProbeTraining(
             method: method, c: inversePenalty ?? 0.316, validation: sweep ? validation ?? 0.2 : nil,
-            seed: seed, threads: model.threads)
+            seed: seed, threads: model.threads, progress: progress)
         let trained = try training.train(examples, texts: texts?.labelEmbeddings)
         let probe = StoredProbe(
             content: trained.content, classNames: dataset.classNames,
             templates: texts == nil ? [] : try classOptions.prompts(of: dataset),
-            model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())))
-        let accuracy = try ProbeTraining.accuracy(of: probe, on: examples)
+            model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())),
+            decoding: IndexedDecoding(decoding, model.preprocessor))
+        let accuracy = try training.accuracy(of: probe, on: examples)
         try probe.write(to: output)
-        report(
-            trained, probe, examples, accuracy: accuracy, features, failures.count,
-            seconds: Double(secondsOf: ContinuousClock.now - begin))
-        if failures.count > 0 { throw ExitCode(1) }
+        return Outcome(
+            trained: trained, probe: probe, count: examples.labels.count, accuracy: accuracy,
+            features: features)
     }
 }
 
@@ -206,27 +240,16 @@ extension ProbeTrain {
     }
 
     private func features(
-        _ dataset: EvaluationDataset, _ model: CLIPModel, _ failures: FailureList,
-        _ progress: JobProgress
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ decoding: RGBImage.DecodingOptions,
+        _ cache: FeatureCache?, _ failures: FailureList, _ progress: JobProgress
     ) throws -> ProbeFeatures {
-        let decoding = images.decoding(for: model.preprocessor)
-        let cache = cache(model, decoding)
         progress.start()
         if !common.quiet {
             let count = dataset.count
             progress.total.value.withLock { $0 = count }
         }
-        let features = try Interruption.during {
-            try ProbeFeatures(
-                of: dataset, model, decoding, cache: cache, failures: failures, progress: progress)
-        } keep: {
-            guard let cache, !cache.isReadOnly else { return nil }
-            cache.commit()
-            return """
-                probe: the embeddings of \(counted(cache.count, "image")) are cached; run the \
-                command again to continue
-                """
-        }
+        let features = try ProbeFeatures(
+            of: dataset, model, decoding, cache: cache, failures: failures, progress: progress)
         do throws(FileError) {
             try cache?.close()
         } catch {
@@ -278,10 +301,10 @@ extension ProbeTrain {
 
 extension ProbeTrain {
     private func report(
-        _ trained: ProbeTraining.Trained, _ probe: StoredProbe, _ examples: LabelledVectors,
-        accuracy: Double, _ features: ProbeFeatures, _ failed: Int, seconds: Double
+        _ outcome: Outcome, _ failed: Int, seconds: Double
     ) {
-        let count = examples.labels.count
+        let (trained, probe, features) = (outcome.trained, outcome.probe, outcome.features)
+        let (count, accuracy) = (outcome.count, outcome.accuracy)
         if json {
             var members: [JSONValue.Member] = [
                 ("output", .path(FilePath(argument: output))), ("method", .string(method.rawValue)),
