@@ -50,11 +50,10 @@ struct DatasetChoice: Equatable {
         } else if let repository = try Self.repository(ofURL: name) {
             place = .hub(repository)
         } else if !Self.isPath(name), let folder = Self.folder(ofMissing: name) {
+            let advice = ModelHub().datasetURL(name).map { "; to use the hub's, give \($0)" } ?? ""
             throw Failure(
-                """
-                data set not found: \(name) does not exist in the folder \(folder); for a data set \
-                of the hub, give its URL, such as https://huggingface.co/datasets/OWNER/NAME
-                """, status: 2)
+                "data set not found: \(name) does not exist in the folder \(folder)\(advice)",
+                status: 2)
         } else if !Self.isPath(name), name.hasPrefix("wds/") || ModelHub.isRepositoryName(name) {
             place = .hub(name)
         } else {

@@ -30,13 +30,16 @@ struct ProbeTrain: ParsableCommand {
             or .tar), or a name such as wds/vtab/pets.
 
             Methods: linear is multinomial logistic regression on the embeddings, as the CLIP \
-            paper evaluates models; zslinear starts from the texts of the classes and is better \
-            with few examples; tip (Tip-Adapter) combines texts and examples without training.
+            paper evaluates models; zslinear starts from the texts of the classes (--template) and \
+            is better with few examples; tip (Tip-Adapter) combines texts and examples without \
+            training.
 
             Embeddings are cached in CLIP_HOME/features by the content of the images, so an \
-            interrupted run continues and other methods need not encode again. Images that cannot \
-            be used are listed, the probe is trained with the others, and the exit status is 1. \
-            Without --model, an installed model is needed, for example from clip pull ViT-B/32.
+            interrupted run continues and other methods need not encode again; the folder may be \
+            removed at any time. The probe is used with the --preprocess, --decode and --reference \
+            of its training. Images that cannot be used are listed, the probe is trained with the \
+            others, and the exit status is 1. Without --model, an installed model is needed, for \
+            example from clip pull ViT-B/32.
 
             Examples:
               clip probe train classes.csv -o objects.probe.safetensors --model tiny

@@ -72,7 +72,8 @@ extension EvalTests {
             atPath: folder.path + "/data/bird", withIntermediateDirectories: true)
         expectFailure(
             try eval("data/birds", hub), status: 2,
-            says: "data/birds does not exist in the folder data")
+            says: "data/birds does not exist in the folder data; to use the hub's, give "
+                + "\(server.url)/datasets/data/birds")
         for name in ["./birds", "more/birds.csv", "~/birds"] {
             expectFailure(
                 try eval(name, hub), status: 2, says: "\(name) is no file or folder here")
