@@ -1,3 +1,5 @@
+internal import Files
+
 /// An error in finding or downloading the weights of a model; its description is one line.
 ///
 /// ```swift
@@ -104,10 +106,13 @@ extension HubError: CustomStringConvertible {
                 HF_HUB_OFFLINE is set
                 """
         case .incompleteDataset(let url, let missing):
-            let advice =
-                missing.hasSuffix(".txt") && missing.contains("/")
-                ? "; check the name, the split and HF_ENDPOINT" : ""
-            return "no data set found at \(url): \(missing) is missing (status 404)\(advice)"
+            guard missing.hasSuffix("/\(ArchiveCount.fileName)") else {
+                return "the data set at \(url) is incomplete: \(missing) is missing (status 404)"
+            }
+            return """
+                no data set found at \(url): \(missing) is missing (status 404); check the name, \
+                the split and HF_ENDPOINT
+                """
         case .noTransport:
             return "libcurl was not found, and downloads need it: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
