@@ -7,8 +7,8 @@ extension ModelHub {
     ///
     /// The folder has the WebDataset layout of CLIP_benchmark: `classnames.txt`,
     /// `zeroshot_classification_templates.txt` and `dataset_type.txt`, as far as the repository has
-    /// them, and a folder for the split with `nshards.txt` and the archives. Only data sets for
-    /// retrieval lack `classnames.txt`.
+    /// them, and a folder for the split with `nshards.txt` and the archives. A data set that is not
+    /// for retrieval needs `classnames.txt`, unless `requiresClassNames` is false.
     ///
     /// The call blocks its thread. Files are verified, cached, shared and resumed as in `fetch`.
     ///
@@ -16,15 +16,17 @@ extension ModelHub {
     ///   - name: The name of the data set in CLIP_benchmark, such as `wds/imagenetv2` or
     ///     `wds/vtab/cifar10`, or of a dataset repository, `owner/name`.
     ///   - split: The name of the split.
+    ///   - requiresClassNames: False if the class names are known from elsewhere; then
+    ///     `classnames.txt` may be missing.
     ///   - progress: Called on the caller's thread for each received piece, and every 0.2 seconds
     ///     while no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The path of the folder that contains the folder of the split.
     /// - Throws: `HubError`. A failed download leaves no incomplete file under its final name.
     public func fetchDataset(
-        _ name: String, split: String = "test",
+        _ name: String, split: String = "test", requiresClassNames: Bool = true,
         progress: (DownloadProgress) -> Bool = { _ in true }
     ) throws(HubError) -> String {
-        try fetchDataset(name, split, progress) { Task.isCancelled }
+        try fetchDataset(name, split, requiresClassNames, progress) { Task.isCancelled }
     }
 
     /// Downloads a split of a data set without blocking the caller's thread.
@@ -40,18 +42,22 @@ extension ModelHub {
     ///   - name: The name of the data set in CLIP_benchmark, such as `wds/imagenetv2` or
     ///     `wds/vtab/cifar10`, or of a dataset repository, `owner/name`.
     ///   - split: The name of the split.
+    ///   - requiresClassNames: False if the class names are known from elsewhere; then
+    ///     `classnames.txt` may be missing.
     ///   - progress: Called on another thread for each received piece, and every 0.2 seconds while
     ///     no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The path of the folder that contains the folder of the split.
     /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
     ///   returned false, any other `HubError`, and `CLIPError.noThread`.
     public func fetchDataset(
-        _ name: String, split: String = "test",
+        _ name: String, split: String = "test", requiresClassNames: Bool = true,
         progress: @escaping @Sendable (DownloadProgress) -> Bool = { _ in true }
     ) async throws -> String {
         try await Self.threads.run { cancellation in
             do throws(HubError) {
-                return try fetchDataset(name, split, progress) { cancellation.isCancelled }
+                return try fetchDataset(name, split, requiresClassNames, progress) {
+                    cancellation.isCancelled
+                }
             } catch {
                 if case .cancelled = error { try cancellation.check() }
                 throw error
@@ -97,9 +103,10 @@ extension ModelHub {
     private static let descriptions = [
         "dataset_type.txt", classNamesFile, "zeroshot_classification_templates.txt",
     ]
-    private static let mostArchives = 100_000
 
-    private static func countFile(_ split: String) -> String { "\(split)/nshards.txt" }
+    private static func countFile(_ split: String) -> String {
+        "\(split)/\(ArchiveCount.fileName)"
+    }
 
     private static func archive(_ index: Int, _ split: String) -> String { "\(split)/\(index).tar" }
 
@@ -107,7 +114,7 @@ extension ModelHub {
     private static func archiveCount(_ path: String) -> Int? {
         guard let bytes = try? readFile(path: path, limit: 1 << 10) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
-        guard let count = byteCount(text[...].trimmed), (1...mostArchives).contains(count) else {
+        guard let count = byteCount(text[...].trimmed), ArchiveCount.range.contains(count) else {
             return nil
         }
         return count
@@ -136,8 +143,8 @@ extension ModelHub {
     // MARK: Downloads
 
     private func fetchDataset(
-        _ name: String, _ split: String, _ progress: (DownloadProgress) -> Bool,
-        isCancelled: @escaping () -> Bool
+        _ name: String, _ split: String, _ requiresClassNames: Bool,
+        _ progress: (DownloadProgress) -> Bool, isCancelled: @escaping () -> Bool
     ) throws(HubError) -> String {
         let repository = try Self.datasetRepository(name, split)
         if let found = try findDataset(name, split: split) {
@@ -145,23 +152,30 @@ extension ModelHub {
             guard !isOffline else { throw damage }
         }
         guard !isOffline else { throw .offlineDataset(name: name, split: split) }
-        return try withTransfer(progress, isCancelled: isCancelled) { transfer throws(HubError) in
-            try fetch(dataset: repository, split, transfer)
+        do throws(HubError) {
+            return try withTransfer(progress, isCancelled: isCancelled) {
+                transfer throws(HubError) in
+                try fetch(dataset: repository, split, requiresClassNames, transfer)
+            }
+        } catch {
+            guard case .refused(let url, let status, let hasToken) = error else { throw error }
+            throw .refusedDataset(url: url, status: status, hasToken: hasToken)
         }
     }
 
     /// Downloads the descriptions and the archives of a split into one snapshot.
     private func fetch(
-        dataset repository: HubRepository, _ split: String, _ transfer: Transfer
+        dataset repository: HubRepository, _ split: String, _ requiresClassNames: Bool,
+        _ transfer: Transfer
     ) throws(HubError) -> String {
         let number = try describe(Self.countFile(split), of: repository, nil, transfer)
-        try fetchDescriptions(of: repository, number.commit, transfer)
+        try fetchDescriptions(of: repository, number.commit, requiresClassNames, transfer)
         let place = try fetch(
             number, of: repository, isConfiguration: true, isLinked: false, transfer)
         guard let count = Self.archiveCount(place.blob) else {
             throw .malformed(
                 url: number.address.shown,
-                reason: "expected the number of archives, 1...\(Self.mostArchives)")
+                reason: "expected the number of archives, \(ArchiveCount.range)")
         }
         for index in 0..<count {
             let archive = try describe(
@@ -175,14 +189,15 @@ extension ModelHub {
 
     /// Downloads the files that describe a data set, as far as the repository has them.
     private func fetchDescriptions(
-        of repository: HubRepository, _ commit: String, _ transfer: Transfer
+        of repository: HubRepository, _ commit: String, _ requiresClassNames: Bool,
+        _ transfer: Transfer
     ) throws(HubError) {
-        var isRetrieval = false
+        var needsClassNames = requiresClassNames
         for name in Self.descriptions {
             let found = try server.describe(
                 name, of: repository, isCancelled: transfer.isCancelled)
             guard let file = found else {
-                guard name != Self.classNamesFile || isRetrieval else {
+                guard name != Self.classNamesFile || !needsClassNames else {
                     throw missing(name, of: repository)
                 }
                 continue
@@ -192,7 +207,7 @@ extension ModelHub {
             if name == Self.descriptions[0], let bytes = try? readFile(path: place.blob, limit: 99)
             {
                 let kind = String(decoding: bytes, as: UTF8.self)[...].trimmed
-                isRetrieval = kind.lowercased() == "retrieval"
+                if kind.lowercased() == "retrieval" { needsClassNames = false }
             }
         }
     }

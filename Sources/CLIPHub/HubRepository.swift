@@ -37,6 +37,11 @@ extension ModelHub {
     /// Returns true if a text is valid as the name of a repository, `owner/name`.
     package static func isRepositoryName(_ text: String) -> Bool { HubRepository.isName(text) }
 
+    /// Returns the URL of the repository of a data set; nil if the name is invalid.
+    package func datasetURL(_ name: String) -> String? {
+        (try? Self.datasetRepository(name, "test")).map { "\(endpoint)/\($0.path)" }
+    }
+
     /// The URL of the hub, without a slash at its end.
     package var endpoint: String { server.endpoint }
 }

@@ -10,7 +10,10 @@ internal import Synchronization
 ///
 /// The format: a line of ASCII, padded to 64 bytes with line feeds; then records of 32 bytes (the
 /// SHA-256 of the image), the numbers in float32, little-endian, and 8 bytes (the start of the
-/// SHA-256 of the record before them). A record whose checksum differs counts as missing.
+/// SHA-256 of the record before them). A record whose checksum differs counts as missing, and so
+/// does one beyond the end of a file that is truncated while it is open.
+///
+/// The file grows with each new image and is never shortened; it may be removed at any time.
 ///
 /// `@unchecked Sendable`: everything that changes is used only while `gate` is locked.
 package final class FeatureCache: @unchecked Sendable {
@@ -21,7 +24,9 @@ package final class FeatureCache: @unchecked Sendable {
 
     private enum Storage {
         case growing(GrowingFile)
-        case mapped(MappedFile)
+        /// Another process holds the file. It is not mapped into memory, because reading a mapped
+        /// file that is truncated ends the process.
+        case held(PositionedFile)
         /// Another process holds the file, and has not stored anything yet.
         case none
     }
@@ -58,8 +63,8 @@ package final class FeatureCache: @unchecked Sendable {
             storage = .growing(try GrowingFile(path: path.bytes, isAlwaysWhole: true))
         } catch {
             guard error.isBusy else { throw error }
-            let file = try? MappedFile(path: path.bytes)
-            storage = file.map { $0.count < Self.headerCount ? .none : .mapped($0) } ?? .none
+            let file = try? PositionedFile(path: path.bytes)
+            storage = file.map { $0.count < Self.headerCount ? .none : .held($0) } ?? .none
         }
         try readKeys()
     }
@@ -88,7 +93,7 @@ package final class FeatureCache: @unchecked Sendable {
         let count: Int
         switch storage {
         case .none: return
-        case .mapped(let file): count = file.count
+        case .held(let file): count = file.count
         case .growing(let file):
             if file.count < Self.headerCount {
                 try file.truncate(to: 0)
@@ -110,7 +115,10 @@ package final class FeatureCache: @unchecked Sendable {
             try file.truncate(to: Self.headerCount + recordCount * recordSize)
         }
         for record in 0..<recordCount {
-            records[Self.key(try read(32, at: place(of: record)))] = record
+            let digest = try read(32, at: place(of: record))
+            // Another process has truncated the file meanwhile.
+            guard digest.count == 32 else { break }
+            records[Self.key(digest)] = record
         }
     }
 
@@ -119,7 +127,7 @@ package final class FeatureCache: @unchecked Sendable {
     private func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
         switch storage {
         case .growing(let file): try file.read(count, at: offset)
-        case .mapped(let file): file.bytes(offset..<(offset + count))
+        case .held(let file): try file.read(count, at: offset)
         case .none: []
         }
     }

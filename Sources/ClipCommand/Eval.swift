@@ -59,24 +59,7 @@ struct Eval: ParsableCommand {
             valueName: "k"))
     var recallAt: [Int] = []
 
-    @Option(
-        help: ArgumentHelp(
-            "Read the class names from FILE, one per line, instead of the data set's.",
-            valueName: "file"),
-        completion: .file())
-    var classes: String?
-
-    @Option(
-        parsing: .unconditionalSingleValue,
-        help: ArgumentHelp(
-            """
-            Replace {} in PROMPT with each class name; repeat the option to average the embeddings \
-            of several prompts. (default: the data set's templates, else "a photo of a {}.")
-            """, valueName: "prompt"))
-    var template: [String] = []
-
-    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
-    var templates: PromptOptions.TemplateList?
+    @OptionGroup var classOptions: ClassOptions
 
     @Option(
         help: ArgumentHelp(
@@ -180,9 +163,7 @@ struct Eval: ParsableCommand {
         guard (1...100).contains(samples) else {
             throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }
-        try PromptOptions.check(classTemplates: template, templates)
-        let hasTemplates = !template.isEmpty || templates != nil
-        if probe != nil && hasTemplates {
+        if probe != nil && classOptions.hasTemplates {
             throw ValidationError("--template and --templates have no effect with --probe.")
         }
         if probe != nil && task == .retrieval {
@@ -208,7 +189,11 @@ struct Eval: ParsableCommand {
                 """)
         }
         noteUnusedOptions(dataset)
-        let (model, name) = try loadModel(probe)
+        let images =
+            try probe.map { probe in
+                try self.images.following(probe.probe, at: FilePath(argument: probe.path))
+            } ?? self.images
+        let (model, name) = try loadModel(probe, images)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
         let taskName = scorer?.task ?? Task.retrieval.rawValue
@@ -264,11 +249,11 @@ extension Eval {
     ) throws -> EvaluationDataset {
         var options = EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map(Labels.readClassNames),
+            classNames: try classOptions.names(),
             kind: task == .retrieval ? .retrieval : nil)
         do {
-            return try choice.open(options, common)
-        } catch DatasetError.missingFile where probe != nil && classes == nil {
+            return try choice.open(options, common, requiresClassNames: probe == nil)
+        } catch DatasetError.missingFile where probe != nil && classOptions.classes == nil {
             options.classNames = probe?.probe.classNames
             return try choice.open(options, common)
         }
@@ -277,7 +262,7 @@ extension Eval {
     /// Loads the model, which is that of the probe if there is one, and derives its name in the
     /// JSON.
     private func loadModel(
-        _ probe: OpenedProbe?
+        _ probe: OpenedProbe?, _ images: ImageOptions
     ) throws -> (model: CLIPModel, name: PretrainedName) {
         var options = modelOptions
         let given = options.model
@@ -305,8 +290,9 @@ extension Eval {
     private func noteUnusedOptions(_ dataset: EvaluationDataset) {
         guard dataset.kind == .retrieval, !common.quiet else { return }
         let given = [
-            ("--classes", classes != nil), ("--template", !template.isEmpty),
-            ("--templates", templates != nil),
+            ("--classes", classOptions.classes != nil),
+            ("--template", !classOptions.template.isEmpty),
+            ("--templates", classOptions.templates != nil),
         ].filter(\.1).map(\.0)
         guard !given.isEmpty else { return }
         note(
@@ -322,8 +308,8 @@ extension Eval {
         if let probe {
             return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
         }
-        let templates = try PromptOptions.classTemplates(template, self.templates, of: dataset)
-        return try .zeroShot(model, dataset.classNames, templates: templates)
+        return try .zeroShot(
+            model, dataset.classNames, templates: classOptions.prompts(of: dataset))
     }
 }
 

@@ -8,9 +8,7 @@ final class EvalJob {
     let failures: FailureList
     private let progress: JobProgress
     private let isQuiet: Bool
-    /// The file of `--predictions`, which gets its name when it is complete.
-    private let predictions: OutputFile?
-    private let predictionsPath: String?
+    private let predictions: PredictionsFile?
     /// The number of images that were evaluated; a task corrects it if images occur repeatedly.
     var count = 0
     /// The time for decoding and encoding the images, in seconds.
@@ -32,18 +30,18 @@ final class EvalJob {
         failures = FailureList(path: errors)
         progress = JobProgress("eval", isQuiet: common.quiet)
         isQuiet = common.quiet
-        predictionsPath = predictions
-        self.predictions = try predictions.map { path in
-            try Self.naming(path) { () throws(FileError) in
-                try OutputFile(path: FilePath(argument: path).bytes)
-            }
-        }
+        self.predictions = try predictions.map(PredictionsFile.init)
     }
 
     /// Runs a closure and reports the failures, even if it throws.
     func perform(_ body: () throws -> Void) throws {
-        try failures.perform(body) { progress.finish() }
-        try write { file throws(FileError) in try file.finish() }
+        do {
+            try failures.perform(body) { progress.finish() }
+        } catch {
+            predictions?.discard()
+            throw error
+        }
+        try predictions?.finish()
     }
 
     /// Encodes the images of a data set, in order, and records those that fail.
@@ -105,24 +103,17 @@ final class EvalJob {
 
     /// Writes a line of `--predictions`.
     func predict(_ members: @autoclosure () -> [JSONValue.Member]) throws {
-        guard predictions != nil else { return }
-        let line = JSONValue.object(members()).bytes + [UInt8(ascii: "\n")]
-        try write { file throws(FileError) in try file.write(line) }
+        try predictions?.append(.object(members()))
     }
 
-    private func write(_ body: (OutputFile) throws(FileError) -> Void) throws {
-        guard let predictions, let predictionsPath else { return }
-        try Self.naming(predictionsPath) { () throws(FileError) in try body(predictions) }
-    }
-
-    /// Runs an operation on a file; an error of it names the file.
-    private static func naming<Result>(
-        _ path: String, _ body: () throws(FileError) -> Result
-    ) throws -> Result {
-        do throws(FileError) {
-            return try body()
-        } catch {
-            throw Failure("cannot write \(path): \(error.reason)")
+    /// Returns the progress function of an analysis that follows the encoding.
+    ///
+    /// - Parameter words: The description of the analysis, such as "ranking".
+    /// - Returns: A function that shows the fraction of the work done, and never stops it.
+    func following(_ words: String) -> (Double) -> Bool {
+        { [progress] share in
+            progress.show(words, share: share)
+            return true
         }
     }
 }

@@ -35,7 +35,7 @@ extension Eval {
     private var inputs: [(role: String, path: String?)] {
         let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
         return [
-            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
+            ("the data set", choice?.path), ("--classes", classOptions.classes), ("--probe", probe),
         ]
     }
 

@@ -88,7 +88,8 @@ final class EvalReport {
 
     private func image(_ sample: Sample, remark: String?) -> Heatmap.Image {
         Heatmap.Image(
-            name: sample.name, thumbnail: sample.thumbnail(decoding), remark: remark)
+            name: sample.name, thumbnail: sample.thumbnail(decoding), isFile: sample.isFile,
+            remark: remark)
     }
 }
 

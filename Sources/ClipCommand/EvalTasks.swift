@@ -74,7 +74,8 @@ struct EvalTask {
                 ])
             report?.samples.add(EvalReport.Image(sample, labels: own, logits: logits))
         }
-        let result = evaluation.result(threads: model.threads)
+        let result = try evaluation.result(
+            threads: model.threads, progress: job.following("average precisions"))
         return EvalResult(
             metrics: [
                 EvalMetric(
@@ -154,7 +155,8 @@ struct EvalTask {
         let input = RetrievalMetrics.Input(
             images: Embeddings(rows: images, dimension: dimension),
             texts: Embeddings(rows: texts, dimension: dimension), imageOfText: imageOfText)
-        let result = try RetrievalMetrics(threads: model.threads).run(on: input)
+        let result = try RetrievalMetrics(threads: model.threads)
+            .run(on: input, progress: job.following("ranking"))
         try predictRanks(result, names, imageOfText)
         report?.setCosines(input)
         return EvalResult(

@@ -74,7 +74,10 @@ enum Hints {
             unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
             which is built in
             """
+        case .offlineOfficial(let name, _):
+            "unset HF_HUB_OFFLINE and run clip pull --official \(name)"
         case .offlineDataset: "unset HF_HUB_OFFLINE and run the command again"
+        case .incompleteDataset(_, missing: "classnames.txt"): "give --classes FILE"
         default: nil
         }
     }
@@ -139,6 +142,8 @@ enum Hints {
         switch error {
         case .otherModel:
             "omit --model and its options, or train a probe for this model with clip probe train"
+        case .otherDecoding:
+            "omit the option, or train the probe again with the same options as now"
         case .damaged: "copy the file again, or train the probe again"
         default: nil
         }

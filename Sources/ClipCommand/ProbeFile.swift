@@ -17,6 +17,9 @@ enum ProbeFileError: Error, Equatable {
     case unwritable(path: String, reason: String)
     /// The probe was trained with the embeddings of another model.
     case otherModel(path: String, stored: String, given: String)
+    /// The images of the probe's training were decoded or preprocessed in another way; both texts
+    /// are options, such as "with --preprocess hf".
+    case otherDecoding(path: String, stored: String, given: String)
 }
 
 extension ProbeFileError: CustomStringConvertible {
@@ -35,6 +38,8 @@ extension ProbeFileError: CustomStringConvertible {
             """
             the probe \(path) was trained with the model \(stored) and cannot be used with \(given)
             """
+        case .otherDecoding(let path, let stored, let given):
+            "the probe \(path) was trained \(stored) and cannot be used \(given)"
         }
     }
 }
@@ -43,8 +48,9 @@ extension ProbeFileError: CustomStringConvertible {
 ///
 /// The file, `*.probe.safetensors`, has float32 tensors and these metadata: `format`
 /// ("clip-probe"), `version` ("1"), `method`, `class_names` and `templates` (JSON arrays), the
-/// model (`model`, `fingerprint`, `dimension`, `precision`, `activation`, `resolution`), `alpha`
-/// and `beta` of Tip-Adapter, and `sha256`, a checksum of all the others and of the tensors.
+/// model (`model`, `fingerprint`, `dimension`, `precision`, `activation`, `resolution`), `decoding`
+/// (the text of `IndexedDecoding`), `alpha` and `beta` of Tip-Adapter, and `sha256`, a checksum of
+/// all the others and of the tensors.
 /// A linear classifier has the tensors `weights` [classes, dimension] and `biases` [classes],
 /// Tip-Adapter has `examples` [count, dimension], `labels` [count] and `label_embeddings`
 /// [classes, dimension].
@@ -91,6 +97,8 @@ struct StoredProbe {
     let templates: [String]
     /// The model whose embeddings the probe classifies.
     let model: ModelRecord
+    /// The decoding and preprocessing of the images; nil in files that do not state it.
+    let decoding: IndexedDecoding?
 
     var method: Method {
         switch content {
@@ -173,6 +181,7 @@ extension StoredProbe {
             metadata.append(("activation", activation.rawValue))
         }
         if let resolution = model.resolution { metadata.append(("resolution", "\(resolution)")) }
+        if let decoding { metadata.append(("decoding", decoding.stored)) }
         if case .tipAdapter(let tip) = content {
             metadata += [("alpha", "\(tip.adapter.alpha)"), ("beta", "\(tip.adapter.beta)")]
         }
@@ -315,6 +324,9 @@ extension StoredProbe {
                 precision: try fact("precision") { Precision(rawValue: $0) },
                 activation: metadata["activation"].flatMap { Activation(rawValue: $0) },
                 resolution: metadata["resolution"].flatMap { Int($0) })
+            let decoding =
+                metadata["decoding"] == nil
+                ? nil : try fact("decoding") { IndexedDecoding(stored: $0) }
             let classNames = try list("class_names")
             let content: Content
             do throws(AnalysisError) {
@@ -325,7 +337,7 @@ extension StoredProbe {
             try check(tensors, classCount: classNames.count, dimension: record.dimension, method)
             return StoredProbe(
                 content: content, classNames: classNames, templates: try list("templates"),
-                model: record)
+                model: record, decoding: decoding)
         }
 
         private func content(

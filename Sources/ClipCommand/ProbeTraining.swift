@@ -12,6 +12,7 @@ struct ProbeTraining {
     let validation: Double?
     let seed: UInt64
     let threads: Int
+    let progress: JobProgress
 
     /// A trained classifier, and how it was trained.
     struct Trained {
@@ -50,10 +51,15 @@ struct ProbeTraining {
         if let validation {
             let parts = try Self.divided(examples, share: validation, seed: seed)
             let found = try LinearProbe.sweep(
-                training: parts.training, validation: parts.validation, options: probe)
+                training: parts.training, validation: parts.validation, options: probe
+            ) { share in
+                progress.show("choosing C", share: share)
+                return true
+            }
             (swept, probe.c) = (found, found.c)
         }
-        let result = try probe.run(on: examples)
+        let result = try probe.run(
+            on: examples, progress: showingIterations(of: probe.maximumIterations))
         var facts: [JSONValue.Member] = [
             ("C", .number(probe.c)), ("loss", .number(result.loss)),
             ("iterations", .integer(result.iterations)), ("converged", .bool(result.isConverged)),
@@ -68,8 +74,9 @@ struct ProbeTraining {
     private func zeroShotLinear(
         _ examples: LabelledVectors, _ texts: Embeddings
     ) throws -> Trained {
-        let result = try ZeroShotLinearProbe(labelEmbeddings: texts, threads: threads)
-            .run(on: examples)
+        let probe = ZeroShotLinearProbe(labelEmbeddings: texts, threads: threads)
+        let result = try probe.run(
+            on: examples, progress: showingIterations(of: probe.maximumIterations))
         return Trained(
             content: .zeroShotLinear(result.classifier),
             description: "penalty \(Self.short(result.penalty))",
@@ -78,6 +85,16 @@ struct ProbeTraining {
                 ("iterations", .integer(result.iterations)),
                 ("converged", .bool(result.isConverged)),
             ], isConverged: result.isConverged)
+    }
+
+    /// Returns a progress function that shows the number of iterations.
+    ///
+    /// The share of the largest number would mislead, because most trainings end long before.
+    private func showingIterations(of limit: Int) -> (Double) -> Bool {
+        { share in
+            progress.show("training, iteration \(Int((share * Double(limit)).rounded()))")
+            return true
+        }
     }
 
     /// Returns a positive number with four decimal places, or as a power of ten.
@@ -127,13 +144,14 @@ struct ProbeTraining {
     ///   - examples: The embeddings as the model gives them, and their classes.
     /// - Returns: The accuracy.
     /// - Throws: `AnalysisError`.
-    static func accuracy(
+    func accuracy(
         of probe: StoredProbe, on examples: LabelledVectors
     ) throws(AnalysisError) -> Double {
         let (vectors, labels) = (examples.vectors, examples.labels)
         var correct = 0
         // The logits of all examples at once could take too much memory.
         for start in stride(from: 0, to: labels.count, by: 4096) {
+            progress.show("training accuracy", share: Double(start) / Double(labels.count))
             let rows = start..<min(start + 4096, labels.count)
             let part = Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
             for (row, logits) in zip(rows, try probe.logits(of: part)) {

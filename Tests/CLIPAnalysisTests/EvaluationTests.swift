@@ -256,6 +256,29 @@ extension Evaluation.Outcome {
         #expect(evaluation.result(threads: 1) == evaluation.result(threads: 3))
     }
 
+    @Test func averagePrecisionsReportTheirProgress() throws {
+        let evaluation = try evaluation(
+            50,
+            (0..<4).map { image in
+                (
+                    (0..<50).map { Float($0 * image % 7) },
+                    .init(repeating: image % 2 == 0, count: 50)
+                )
+            })
+        var shares: [Double] = []
+        let result = try evaluation.result(threads: 2) {
+            shares.append($0)
+            return true
+        }
+        #expect(result == evaluation.result())
+        #expect(shares.first == 0 && shares.last == 1 && shares.count > 3, "\(shares)")
+        #expect(shares == shares.sorted(), "\(shares)")
+        let error = analysisError { _ = try evaluation.result(threads: 2) { $0 < 0.3 } }
+        #expect(error == .cancelled)
+        #expect(
+            try MultiLabelEvaluation(classCount: 0).result { _ in true }.averagePrecisions == [])
+    }
+
     @Test func averagePrecisionIsTheMeanOfPrecisions() throws {
         let scores: [Float] = [1, 3, 0, 2]
         let result = try evaluation(

@@ -68,7 +68,8 @@ import Testing
         "https://huggingface.co/datasets/me", "https://huggingface.co/me/things",
         "https://huggingface.co/datasets/me/things/tree/other",
         "https://example.org/datasets/me/things", "missing", "missing/table.csv",
-        "a/b/c",
+        "missing/table.ndjson", "missing/0.tar", "a/b/c", "/missing", "/missing/birds", "./missing",
+        "../missing", "./data/birds", "~/birds", "~me/birds",
     ])
     func otherNamesAreRefused(name: String) {
         #expect(throws: Failure.self) { try DatasetChoice(name: name, root: nil) }

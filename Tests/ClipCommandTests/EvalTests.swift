@@ -312,6 +312,23 @@ import Testing
         #expect(!left.contains { $0.hasSuffix(".partial") }, "\(left)")
     }
 
+    @Test func partialPredictionsOfAKilledRunAreReplaced() throws {
+        let path = try classFolder(Self.classes)
+        let predictions = folder.path + "/p.jsonl"
+        try folder.write("p.jsonl.partial", "{\"path\": \"old".utf8)
+        _ = try clip(["eval", path, "--predictions", predictions]).successful()
+        #expect(try lines(predictions).count == 8)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasSuffix(".partial") }, "\(left)")
+        // A link is followed, and what it leads to is replaced.
+        let link = folder.path + "/link.jsonl"
+        try FileManager.default.createSymbolicLink(
+            atPath: link, withDestinationPath: "other.jsonl")
+        _ = try clip(["eval", path, "--predictions", link]).successful()
+        #expect(try text(folder.path + "/other.jsonl") == text(predictions))
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "other.jsonl")
+    }
+
     @Test func oneClassIsRefused() throws {
         let path = try classFolder([("cat", ["cat"])])
         expectFailure(

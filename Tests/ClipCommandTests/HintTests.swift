@@ -55,6 +55,11 @@ import Testing
         (.unknownModel(name: "ViT-B-33", similar: ["ViT-B/32"]), "tiny is built in"),
         (.notInstalled(name: "me/model", bytes: nil), "run clip pull me/model"),
         (.offline(name: "me/model"), "unset HF_HUB_OFFLINE and run clip pull me/model"),
+        (
+            .offlineOfficial(name: "ViT-B/32", file: "ViT-B-32.pt"),
+            "run clip pull --official ViT-B/32"
+        ),
+        (.incompleteDataset(url: "u", missing: "classnames.txt"), "give --classes FILE"),
     ]
 
     static let searchErrors: [(any Error, hint: String)] = [

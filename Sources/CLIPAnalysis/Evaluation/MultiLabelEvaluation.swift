@@ -80,15 +80,57 @@ public struct MultiLabelEvaluation: Sendable {
     public func result(threads: Int? = nil) -> Result {
         let samples = bootstrapSamples()
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
-        let classes = pool.map(classCount) { label in
+        return result(samples, precisions(of: 0..<classCount, samples, pool))
+    }
+
+    /// Computes the average precisions of the images that were added, and reports the progress.
+    ///
+    /// - Parameters:
+    ///   - threads: The number of threads; all cores of the process if nil.
+    ///   - progress: A function that is called from time to time, on the calling thread, with the
+    ///     fraction of the work done, 0...1; it returns false to stop.
+    /// - Returns: The average precisions and the interval of their mean, the same as without
+    ///   progress reports.
+    /// - Throws: `AnalysisError.cancelled` if `progress` returned false.
+    /// - Complexity: As that of `result(threads:)`.
+    public func result(
+        threads: Int? = nil, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        try report(0, to: progress)
+        let samples = bootstrapSamples()
+        let threads = max(1, threads ?? availableCores())
+        let pool = WorkspacePool(threads: threads)
+        var classes: [ClassPrecisions] = []
+        // Groups of this size keep all threads busy.
+        for start in stride(from: 0, to: classCount, by: 4 * threads) {
+            let end = min(classCount, start + 4 * threads)
+            classes += precisions(of: start..<end, samples, pool)
+            try report(Double(end) / Double(classCount), to: progress)
+        }
+        return result(samples, classes)
+    }
+
+    /// The average precision of a class for all images and for each bootstrap sample.
+    private struct ClassPrecisions: Sendable {
+        let whole: Double
+        let samples: [Double]
+    }
+
+    private func precisions(
+        of classes: Range<Int>, _ samples: [[UInt16]], _ pool: WorkspacePool
+    ) -> [ClassPrecisions] {
+        pool.map(classes.count) { index in
+            let label = classes.lowerBound + index
             let ranking = Ranking(
                 logits: stride(from: label, to: logits.count, by: classCount).map { logits[$0] },
                 labels: stride(from: label, to: labels.count, by: classCount).map { labels[$0] })
-            return (
+            return ClassPrecisions(
                 whole: ranking.averagePrecision { _ in 1 },
-                samples: samples.map { sample in ranking.averagePrecision { Int(sample[$0]) } }
-            )
+                samples: samples.map { sample in ranking.averagePrecision { Int(sample[$0]) } })
         }
+    }
+
+    private func result(_ samples: [[UInt16]], _ classes: [ClassPrecisions]) -> Result {
         let precisions = classes.map(\.whole)
         let means = samples.indices.map { sample in
             classes.reduce(0) { $0 + $1.samples[sample] } / Double(classCount)

@@ -68,7 +68,7 @@ extension EvaluationDataset {
                     archive = WebDataset(path, try open(path), target: reader.suffix)
                 } catch {
                     let stated = archives.stated.map {
-                        " (\(DatasetArchives.countFile) states \($0) archives)"
+                        " (\(ArchiveCount.fileName) states \($0) archives)"
                     }
                     return .unreadable(path, reason: error.reason + (stated ?? ""))
                 }

@@ -23,9 +23,6 @@ struct DatasetArchives: Sendable {
     /// The number of archives that `nshards.txt` states; nil without that file.
     let stated: Int?
 
-    static let countFile = "nshards.txt"
-    private static let mostArchives = 1_000_000
-
     var count: Int { stated ?? listed.count }
 
     /// The path of an archive, by its place in the order.
@@ -39,7 +36,7 @@ struct DatasetArchives: Sendable {
     /// Finds the archives in a folder; nil if there are none, nor the file `nshards.txt`.
     init?(in folder: FilePath, entries: [FolderEntry]) throws(DatasetError) {
         self.folder = folder
-        guard !entries.contains(where: { $0.name == Array(Self.countFile.utf8) }) else {
+        guard !entries.contains(where: { $0.name == Array(ArchiveCount.fileName.utf8) }) else {
             stated = try Self.statedCount(in: folder)
             listed = []
             return
@@ -58,12 +55,11 @@ struct DatasetArchives: Sendable {
     }
 
     private static func statedCount(in folder: FilePath) throws(DatasetError) -> Int? {
-        guard let (path, text) = try DatasetDescriptions.text(of: countFile, in: [folder]) else {
-            return nil
-        }
-        guard let count = Int(text.pythonStripped), (1...mostArchives).contains(count) else {
+        let found = try DatasetDescriptions.text(of: ArchiveCount.fileName, in: [folder])
+        guard let (path, text) = found else { return nil }
+        guard let count = Int(text.pythonStripped), ArchiveCount.range.contains(count) else {
             throw .invalidContent(
-                path: path.description, expected: "the number of archives, 1...\(mostArchives)",
+                path: path.description, expected: "the number of archives, \(ArchiveCount.range)",
                 found: text.pythonStripped.quotedStart)
         }
         return count
@@ -71,7 +67,10 @@ struct DatasetArchives: Sendable {
 
     /// Returns true if the entries of a folder are archives of a split.
     static func areArchives(_ entries: [FolderEntry]) -> Bool {
-        entries.contains { $0.name == Array(countFile.utf8) || $0.isFolder != true && $0.isArchive }
+        entries.contains { entry in
+            entry.name == Array(ArchiveCount.fileName.utf8)
+                || entry.isFolder != true && entry.isArchive
+        }
     }
 
     /// Returns the kind that the fields of the first readable sample suggest; classification if
