@@ -17,6 +17,7 @@ package struct CrossEntropy: Sendable {
     package let count: Int
     package let dimension: Int
     package let classCount: Int
+    private let mostWeightsInParts: Int
     private let strips: [Strip]
 
     /// Some of the rows, packed as the weights of two products.
@@ -32,8 +33,6 @@ package struct CrossEntropy: Sendable {
     private static let stripLength = 256
     /// The largest number of partial sums of the gradient, which limits their memory.
     private static let mostParts = 32
-    /// The largest number of weights with partial sums; more weights have a single sum.
-    private static let mostWeightsInParts = 1 << 20
 
     /// Packs labelled rows.
     ///
@@ -42,13 +41,17 @@ package struct CrossEntropy: Sendable {
     ///   - means: The vector that is subtracted from every row.
     ///   - labels: The class of each row.
     ///   - classCount: The number of classes.
+    ///   - mostWeightsInParts: The largest number of weights for which each thread has a sum of its
+    ///     own; for more, which would take too much memory, the threads share one sum.
     ///   - pool: The pool whose threads are used.
     package init(
-        _ x: [Float], minus means: [Float], labels: [Int], classCount: Int, on pool: WorkspacePool
+        _ x: [Float], minus means: [Float], labels: [Int], classCount: Int,
+        mostWeightsInParts: Int = 1 << 20, on pool: WorkspacePool
     ) {
         let (count, dimension) = (labels.count, means.count)
         precondition(x.count == count * dimension, "\(x.count) values for \(count) x \(dimension)")
         (self.count, self.dimension, self.classCount) = (count, dimension, classCount)
+        self.mostWeightsInParts = mostWeightsInParts
         let length = Self.stripLength
         strips = pool.map((count + length - 1) / length) { strip in
             let rows = strip * length..<min(count, (strip + 1) * length)
@@ -86,9 +89,6 @@ package struct CrossEntropy: Sendable {
 
     /// Returns the cross-entropy of softmax(W x + b), summed over all rows, and its gradient.
     ///
-    /// The threads compute partial sums. For more than a million weights they share one sum, and
-    /// the memory is that of five float32 copies of the weights.
-    ///
     /// - Parameters:
     ///   - weights: W: [classes, dimension], row-major.
     ///   - biases: b: [classes].
@@ -96,7 +96,7 @@ package struct CrossEntropy: Sendable {
     /// - Returns: The sum and its gradient; NaN or infinity if logits overflow.
     package func value(weights: [Float], biases: [Float], on pool: WorkspacePool) -> Value {
         var parts: [Part] = []
-        if weights.count > Self.mostWeightsInParts {
+        if weights.count > mostWeightsInParts {
             pool.withWorkspace { workspace in
                 let w = matrix(weights, in: workspace)
                 parts = [part(strips[...], w, biases, workspace)]
@@ -237,7 +237,9 @@ package struct CrossEntropy: Sendable {
             largest.replace(with: next, where: next .> largest)
             place += 8
         }
-        var result = largest.max()
+        var half = largest.lowHalf
+        half.replace(with: largest.highHalf, where: largest.highHalf .> half)
+        var result = max(max(half[0], half[1]), max(half[2], half[3]))
         while place < count {
             result = x[place] > result ? x[place] : result
             place += 1

@@ -24,12 +24,23 @@ import Testing
             let alpha, beta: Float
             let logits: [Float]
         }
+        struct Sweep: Decodable {
+            let trained: Int
+            let c, accuracies: [Double]
+            let tried: [Int]
+        }
+        struct Separable: Decodable {
+            let examples: Int
+            let c, loss: Double
+        }
         let dimension, classes: Int
         let vectors: [Float]
         let labels: [Int]
         let texts: [Float]
         let linear: Linear
         let zeroshot: ZeroShot
+        let sweep: Sweep
+        let separable: Separable
         let tip: Tip
 
         init() throws {
@@ -131,16 +142,8 @@ import Testing
         }
     }
 
-    @Test func ascentIsNotConvergence() throws {
-        // An indefinite approximation of the inverse Hessian leads up.
-        let iteration = LBFGS(
-            maximumIterations: 10, tolerance: 1e-7, pool: WorkspacePool(threads: 1),
-            objective: { LBFGS.Point(x: $0, loss: 1 + $0[0] * $0[0] / 2, gradient: $0) },
-            inverseHessian: { $0.map { -$0 } })
-        #expect(try !iteration.minimize(from: [1]) { _ in true }.isConverged)
-    }
-
-    @Test(arguments: [1, 3, 32, 33, 100, 150]) func symmetricMatricesAreInverted(count: Int) {
+    @Test(arguments: [1, 3, 32, 33, 100, 150]) func symmetricMatricesAreInverted(count: Int) throws
+    {
         var random = SplitMix64(state: 5)
         let values = (0..<(2 * count * count)).map { _ in random.nextUnit() - 0.5 }
         var matrix = [Double](repeating: 0, count: count * count)
@@ -152,7 +155,8 @@ import Testing
                 matrix[i * count + j] = product + (i == j ? 0.1 : 0)
             }
         }
-        let inverse = inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 1))
+        let inverse = try #require(
+            inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 1)))
         #expect(inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 3)) == inverse)
         for row in 0..<count {
             for column in 0..<count {
@@ -163,6 +167,120 @@ import Testing
                 #expect(inverse[row * count + column] == inverse[column * count + row])
             }
         }
+    }
+
+    @Test(arguments: [1, 32, 70]) func indefiniteMatricesAreNotInverted(count: Int) {
+        let pool = WorkspacePool(threads: 1)
+        for value in [0.0, -1, .nan] {
+            var matrix = [Double](repeating: 0, count: count * count)
+            for i in 0..<count { matrix[i * count + i] = i == count - 1 ? value : 1 }
+            #expect(inverseOfSymmetric(matrix, count: count, on: pool) == nil)
+        }
+    }
+
+    @Test func pointAtZeroMatchesTheObjective() throws {
+        let examples = try planted(200, classes: 4, dimension: 6)
+        for hasBiases in [false, true] {
+            let regression = SoftmaxRegression(
+                examples, hasBiases: hasBiases, pool: WorkspacePool(threads: 1))
+            let options = SoftmaxRegression.Options(
+                weight: 0.3, penalty: 2, maximumIterations: 1, tolerance: 1e-6)
+            let found = regression.pointAtZero(options)
+            let expected = regression.point(at: found.x, options, nil)
+            #expect(found.x.allSatisfy { $0 == 0 })
+            #expect(abs(found.loss / expected.loss - 1) < 1e-6)
+            #expect(found.gradient.count == expected.gradient.count)
+            for (a, b) in zip(found.gradient, expected.gradient) { #expect(abs(a - b) < 1e-4) }
+        }
+    }
+
+    @Test func sharedSumMatchesPartialSums() throws {
+        let examples = try planted(1500, classes: 7)
+        let mean = [Float](repeating: 0.1, count: 24)
+        func entropy(_ most: Int) -> CrossEntropy {
+            CrossEntropy(
+                examples.vectors.values, minus: mean, labels: examples.labels, classCount: 7,
+                mostWeightsInParts: most, on: WorkspacePool(threads: 1))
+        }
+        var random = SplitMix64(state: 9)
+        let weights = (0..<(7 * 24)).map { _ in Float(random.nextUnit() - 0.5) }
+        let biases = (0..<7).map { Float($0) / 7 }
+        func value(_ most: Int, threads: Int) -> CrossEntropy.Value {
+            entropy(most).value(
+                weights: weights, biases: biases, on: WorkspacePool(threads: threads))
+        }
+        let (parts, whole) = (value(.max, threads: 1), value(0, threads: 1))
+        #expect(abs(parts.loss / whole.loss - 1) < 1e-9)
+        #expect(parts.gradient.count == 7 * 25 && whole.gradient.count == 7 * 25)
+        for (a, b) in zip(parts.gradient, whole.gradient) { #expect(abs(a - b) < 1e-2) }
+        for threads in [2, 3] {
+            #expect(value(.max, threads: threads).gradient == parts.gradient)
+            #expect(value(0, threads: threads).gradient == whole.gradient)
+            #expect(value(0, threads: threads).loss == whole.loss)
+        }
+    }
+
+    // MARK: L-BFGS
+
+    /// Minimises an objective of one variable from 1.
+    private func minimum(
+        approximation: @escaping (Double) -> Double, tolerance: Double = 1e-7,
+        of objective: @escaping (Double) -> (loss: Double, slope: Double)
+    ) throws -> LBFGS.Outcome {
+        func point(_ x: [Double]) -> LBFGS.Point {
+            let value = objective(x[0])
+            return LBFGS.Point(x: x, loss: value.loss, gradient: [value.slope])
+        }
+        let iteration = LBFGS(
+            maximumIterations: 50, tolerance: tolerance, pool: WorkspacePool(threads: 1),
+            objective: point, inverseHessian: { $0.map(approximation) })
+        return try iteration.minimize(from: point([1])) { _ in true }
+    }
+
+    @Test func indefiniteApproximationIsAbandoned() throws {
+        let outcome = try minimum(approximation: { -$0 }) { (1 + $0 * $0 / 2, $0) }
+        #expect(outcome.isConverged)
+        #expect(abs(outcome.point.x[0]) < 1e-3)
+    }
+
+    @Test func smallPredictedDecreaseAloneIsNoConvergence() throws {
+        // The approximation of the Hessian is too large by 1e9, so the predicted decrease is small
+        // far from the minimum.
+        let outcome = try minimum(approximation: { 1e-9 * $0 }) { (1 + $0 * $0 / 2, $0) }
+        #expect(outcome.isConverged)
+        #expect(abs(outcome.point.x[0]) < 1e-2)
+    }
+
+    @Test func decreaseBelowRoundingIsConvergence() throws {
+        func flat(slope: Double) throws -> Bool {
+            // No loss is smaller than the first one.
+            try minimum(approximation: { $0 }, tolerance: 1e-9) { ($0 == 1 ? 1 : 1.00001, slope) }
+                .isConverged
+        }
+        // The predicted decreases are 5e-9 and 5e-5.
+        #expect(try flat(slope: 1e-4))
+        #expect(try !flat(slope: 1e-2))
+    }
+
+    @Test func separableExamplesReachTheMinimumAtALargeC() throws {
+        let golden = try Golden()
+        let examples = try golden.examples.subset(Array(0..<golden.separable.examples))
+        let result = try LinearProbe(c: golden.separable.c).run(on: examples)
+        #expect(result.isConverged)
+        #expect(abs(result.loss / golden.separable.loss - 1) < 0.02)
+    }
+
+    @Test(arguments: [1e3, 1e6]) func featuresOfLowRankConverge(c: Double) throws {
+        // Each column occurs three times, and there are fewer rows than columns.
+        let examples = try planted(40, classes: 3)
+        let rows = (0..<40).map { Array(examples.vectors[$0]) }
+        let repeated = try LabelledVectors(
+            Embeddings(rows: rows.flatMap { $0 + $0 + $0 }, dimension: 72),
+            labels: examples.labels, classCount: 3)
+        let result = try LinearProbe(c: c).run(on: repeated)
+        #expect(result.isConverged)
+        let once = try LinearProbe(c: 3 * c).run(on: examples)
+        #expect(abs(3 * result.loss / once.loss - 1) < 0.05)
     }
 
     // MARK: invariances
@@ -224,13 +342,71 @@ import Testing
         #expect(logits[0][0] > logits[0][1] && logits[1][1] > logits[1][0])
     }
 
-    @Test func sweepFindsTheBestOfItsTrials() throws {
-        let sweep = try LinearProbe.sweep(
-            training: planted(200, classes: 4), validation: planted(100, classes: 4))
-        #expect(sweep.trials.map(\.c) == sweep.trials.map(\.c).sorted())
-        #expect((7...15).contains(sweep.trials.count))
-        #expect(sweep.accuracy == sweep.trials.map(\.accuracy).max())
-        #expect(sweep.trials.first { $0.accuracy == sweep.accuracy }?.c == sweep.c)
+    @Test func sweepMatchesScikitLearn() throws {
+        let golden = try Golden()
+        let sweep = golden.sweep
+        let count = golden.labels.count
+        let validation = try golden.examples.subset(Array(sweep.trained..<count))
+        let found = try LinearProbe.sweep(
+            training: golden.examples.subset(Array(0..<sweep.trained)), validation: validation)
+        #expect(found.trials.count == sweep.tried.count)
+        for (trial, place) in zip(found.trials, sweep.tried) {
+            #expect(abs(trial.c / sweep.c[place] - 1) < 1e-6)
+            #expect(abs(trial.accuracy - sweep.accuracies[place]) < 1e-6, "C = \(trial.c)")
+        }
+        let best = try #require(sweep.tried.map { sweep.accuracies[$0] }.max())
+        #expect(abs(found.accuracy - best) < 1e-6)
+        let first = try #require(sweep.tried.first { sweep.accuracies[$0] == best })
+        #expect(abs(found.c / sweep.c[first] - 1) < 1e-6)
+    }
+
+    @Test func sweepOfOtherClassesIsAnError() throws {
+        #expect(throws: AnalysisError.self) {
+            try LinearProbe.sweep(
+                training: planted(50, classes: 4), validation: planted(50, classes: 5))
+        }
+    }
+
+    @Test func decodedTipAdapterIsTheSame() throws {
+        let examples = try planted(30, classes: 3)
+        let texts = Embeddings(rows: Array(examples.vectors.values.prefix(3 * 24)), dimension: 24)
+        let adapter = try TipAdapter(examples: examples, labelEmbeddings: texts)
+        let data = try JSONEncoder().encode(adapter)
+        let decoded = try JSONDecoder().decode(TipAdapter.self, from: data)
+        #expect(decoded == adapter && decoded.hashValue == adapter.hashValue)
+        let logits = try adapter.logits(of: examples.vectors)
+        #expect(try decoded.logits(of: examples.vectors) == logits)
+        #expect(try adapter.logits(of: examples.vectors) == logits)
+    }
+
+    @Test(arguments: [
+        #""keys": {"dimension": 2, "values": [1, 0, 0]}"#,
+        #""keys": {"dimension": 1, "values": [1, 1]}"#,
+        #""keys": {"dimension": 2, "values": []}"#,
+        #""keys": {"dimension": 2, "values": [1, 0, "inf", 1]}"#,
+        #""labels": [0]"#, #""labels": [0, 2]"#, #""labels": [0, -1]"#,
+        #""labelEmbeddings": {"dimension": 2, "values": [1, 0]}"#,
+        #""labelEmbeddings": {"dimension": 2, "values": [1, 0, 0, "nan"]}"#,
+        #""alpha": -1"#, #""alpha": "nan""#, #""beta": "inf""#, #""beta": -0.5"#,
+    ])
+    func inconsistentTipAdapterIsNotDecoded(change: String) throws {
+        var parts = [
+            #""keys": {"dimension": 2, "values": [1, 0, 0, 1]}"#, #""labels": [0, 1]"#,
+            #""labelEmbeddings": {"dimension": 2, "values": [1, 0, 0, 1]}"#, #""alpha": 1"#,
+            #""beta": 5.5"#,
+        ]
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        func decode() throws -> TipAdapter {
+            let text = "{\(parts.joined(separator: ", "))}"
+            return try decoder.decode(TipAdapter.self, from: Data(text.utf8))
+        }
+        #expect(try decode().beta == 5.5)
+        let key = change.prefix { $0 != ":" }
+        let place = try #require(parts.firstIndex { $0.hasPrefix(key + ":") })
+        parts[place] = change
+        #expect(throws: DecodingError.self) { try decode() }
     }
 
     // MARK: examples
@@ -269,6 +445,13 @@ import Testing
         #expect(
             error(two, [0, 0], 1)
                 == .invalidOption(name: "classCount", found: "1", expected: "2 or more"))
+        for classCount in [Int.max, 1_000_000_000_000, (1 << 27) + 1] {
+            #expect(
+                error(two, [0, 0], classCount)
+                    == .invalidOption(
+                        name: "classCount", found: "\(classCount)",
+                        expected: "134217728 or less for 2 dimensions"))
+        }
         #expect(
             error(Embeddings(rows: [], dimension: 2), [], 2)
                 == .tooFewVectors(expected: 1, found: 0))
@@ -295,7 +478,7 @@ import Testing
         ) { try LinearProbe().run(on: same) }
         let texts = Embeddings(rows: [1, 2, 3, 4], dimension: 2)
         #expect(
-            throws: AnalysisError.wrongCount(of: "text vectors", expected: 3, found: 2)
+            throws: AnalysisError.wrongClassCount(of: "text vectors", expected: 3, found: 2)
         ) { try ZeroShotLinearProbe(labelEmbeddings: texts).run(on: examples) }
         #expect(throws: AnalysisError.self) {
             try TipAdapter(examples: examples, labelEmbeddings: texts)

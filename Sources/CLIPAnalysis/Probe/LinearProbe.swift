@@ -22,7 +22,7 @@ public struct LinearProbe: Analysis {
     public var maximumIterations = 1000
     /// The estimated distance of the loss from its minimum, relative to the loss, at which the
     /// iteration stops.
-    public var tolerance = 3e-9
+    public var tolerance = 1e-9
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
 
@@ -35,7 +35,7 @@ public struct LinearProbe: Analysis {
     ///     at which the iteration stops.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(
-        c: Double = 0.316, maximumIterations: Int = 1000, tolerance: Double = 3e-9,
+        c: Double = 0.316, maximumIterations: Int = 1000, tolerance: Double = 1e-9,
         threads: Int? = nil
     ) {
         (self.c, self.maximumIterations) = (c, maximumIterations)

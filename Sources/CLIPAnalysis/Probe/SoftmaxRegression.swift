@@ -12,6 +12,8 @@ struct SoftmaxRegression {
     private let means: [Float]
     private let hasBiases: Bool
     private let pool: WorkspacePool
+    /// The sum of all examples, after the mean is subtracted.
+    private let total: [Double]
     /// The sum of |x|² over all examples, after the mean is subtracted.
     private let trace: Double
     private let moments: SecondMoments
@@ -25,6 +27,7 @@ struct SoftmaxRegression {
             hasBiases
             ? sums.values.map { Float($0 / Double(count)) }
             : [Float](repeating: 0, count: vectors.dimension)
+        total = zip(sums.values, means).map { $0 - Double(count) * Double($1) }
         trace = zip(sums.squares, means).reduce(0) {
             $0 + max(0, $1.0 - Double(count) * Double($1.1) * Double($1.1))
         }
@@ -161,30 +164,24 @@ struct SoftmaxRegression {
         let classCount = examples.classCount
         var gradient = [Double](
             repeating: 0, count: weightCount + (hasBiases ? classCount : 0))
-        var all = [Double](repeating: 0, count: dimension)
         gradient.withUnsafeMutableBufferPointer { gradient in
-            all.withUnsafeMutableBufferPointer { all in
-                examples.vectors.values.withUnsafeBufferPointer { x in
-                    means.withUnsafeBufferPointer { means in
-                        for (row, label) in examples.labels.enumerated() {
-                            for i in 0..<dimension {
-                                let value = Double(x[row * dimension + i] - means[i])
-                                gradient[label * dimension + i] -= options.weight * value
-                                all[i] += options.weight * value
-                            }
-                            if hasBiases { gradient[weightCount + label] -= options.weight }
+            examples.vectors.values.withUnsafeBufferPointer { x in
+                means.withUnsafeBufferPointer { means in
+                    for (row, label) in examples.labels.enumerated() {
+                        for i in 0..<dimension {
+                            let value = Double(x[row * dimension + i] - means[i])
+                            gradient[label * dimension + i] -= options.weight * value
                         }
+                        if hasBiases { gradient[weightCount + label] -= options.weight }
                     }
                 }
-                for place in 0..<classCount {
-                    for i in 0..<dimension {
-                        gradient[place * dimension + i] += all[i] / Double(classCount)
-                    }
-                    if hasBiases {
-                        gradient[weightCount + place] +=
-                            options.weight * Double(count) / Double(classCount)
-                    }
+            }
+            let probability = options.weight / Double(classCount)
+            for place in 0..<classCount {
+                for i in 0..<dimension {
+                    gradient[place * dimension + i] += probability * total[i]
                 }
+                if hasBiases { gradient[weightCount + place] += probability * Double(count) }
             }
         }
         return LBFGS.Point(

@@ -27,7 +27,7 @@ public struct ZeroShotLinearProbe: Analysis {
     public var maximumIterations = 1000
     /// The estimated distance of the loss from its minimum, relative to the loss, at which the
     /// iteration stops.
-    public var tolerance = 3e-9
+    public var tolerance = 1e-9
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
 
@@ -43,7 +43,7 @@ public struct ZeroShotLinearProbe: Analysis {
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(
         labelEmbeddings: Embeddings, penalty: Double? = nil, maximumIterations: Int = 1000,
-        tolerance: Double = 3e-9, threads: Int? = nil
+        tolerance: Double = 1e-9, threads: Int? = nil
     ) {
         (self.labelEmbeddings, self.penalty) = (labelEmbeddings, penalty)
         (self.maximumIterations, self.tolerance) = (maximumIterations, tolerance)
@@ -72,13 +72,13 @@ public struct ZeroShotLinearProbe: Analysis {
     ///   - progress: A function that is called once for each iteration with the fraction of the
     ///     largest number of iterations, 0...1; it returns false to stop the analysis.
     /// - Returns: The classifier.
-    /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if the text vectors do not match
+    /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the text vectors do not match
     ///   the examples, `.invalidOption`, `.nonFiniteVector`, and `.cancelled`.
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
         guard labelEmbeddings.count == examples.classCount else {
-            throw .wrongCount(
+            throw .wrongClassCount(
                 of: "text vectors", expected: examples.classCount, found: labelEmbeddings.count)
         }
         try AnalysisError.check(
