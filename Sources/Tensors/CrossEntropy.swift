@@ -208,8 +208,8 @@ package struct CrossEntropy: Sendable {
         let source = matrix.row(0) + first
         transpose(source, classes, length, stride: stride, to: copy.elements, stride: classes)
         var loss = 0.0
-        // The largest probabilities are 1/classes or more, so that their product does not underflow
-        // and one logarithm is enough.
+        // The factors are large enough that their product does not underflow, so that one logarithm
+        // is enough.
         var product = 1.0
         for column in 0..<length {
             let row = copy.elements + column * classes
@@ -218,10 +218,21 @@ package struct CrossEntropy: Sendable {
                 guard let biases = biases.baseAddress else { return }
                 kernels.add(row, biases, classes)
             }
-            loss += Double(Self.largest(row, classes, -.infinity)) - Double(row[label])
+            let distance = Self.largest(row, classes, -.infinity) - row[label]
             kernels.softmax(row, classes, 1)
-            product *= Double(Self.largest(row, classes, 0))
-            row[label] -= 1
+            let probability = Double(row[label])
+            row[label] = 0
+            // Of a probability near 1, float32 would keep few digits of the distance to 1.
+            let others = Self.sum(row, classes)
+            if others < 0.5 {
+                product *= 1 - others
+            } else if probability > 1e-15 {
+                product *= probability
+            } else {
+                loss += Double(distance)
+                product *= Double(Self.largest(row, classes, 0))
+            }
+            row[label] = Float(-others)
         }
         transpose(copy.elements, length, classes, stride: classes, to: source, stride: stride)
         withExtendedLifetime((matrix, copy)) {}
