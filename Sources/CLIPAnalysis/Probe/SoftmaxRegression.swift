@@ -231,9 +231,12 @@ struct SoftmaxRegression {
     ///
     /// L-BFGS then needs about one step more, which takes less time than a matrix inversion.
     private static let smallTrace = 4.0
-    /// The number that is added to the diagonal of the moments, relative to their trace; it exceeds
-    /// the rounding errors of float32, which could make them indefinite.
-    private static let ridge = 1e-6
+    /// The number that is added to the diagonal of the moments, relative to their trace.
+    ///
+    /// It exceeds the rounding errors of float32, which could make the moments indefinite, and
+    /// limits how much the inverse amplifies those of the gradient: examples of low rank at a C of
+    /// 10⁶ need a fifth of the iterations that they need with 10⁻⁶.
+    private static let ridge = 1e-4
 
     /// Returns a function that multiplies by the inverse of an approximate Hessian.
     ///
