@@ -176,7 +176,7 @@ import Testing
         #expect(found.trials.count == sweep.tried.count)
         for (trial, place) in zip(found.trials, sweep.tried) {
             #expect(abs(trial.c / sweep.c[place] - 1) < 1e-6)
-            // At a large C the loss is flat around the minimum: one example may be decided otherwise.
+            // At a large C the loss is flat around the minimum: one decision may differ.
             let limit = trial.c > 1e3 ? 1 / Double(validation.labels.count) : 0
             #expect(
                 abs(trial.accuracy - sweep.accuracies[place]) < limit + 1e-6, "C = \(trial.c)")
