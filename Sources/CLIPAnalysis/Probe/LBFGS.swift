@@ -18,8 +18,10 @@ struct LBFGS {
         let isConverged: Bool
     }
 
-    /// The number of steps that approximate the Hessian.
-    static let history = 10
+    /// The largest number of steps that approximate the Hessian.
+    private static let mostPairs = 10
+    /// The memory for these steps, in bytes; three steps are kept even if they are larger.
+    private static let pairMemory = 256 << 20
     /// The rounding error of the loss relative to it: a smaller decrease cannot be found.
     private static let rounding = 1e-6
 
@@ -35,8 +37,8 @@ struct LBFGS {
 
     /// A step of the iteration and the change of the gradient along it.
     private struct Pair {
-        let step: [Double]
-        let change: [Double]
+        let step: [Float]
+        let change: [Float]
         /// The reciprocal of the dot product of both.
         let scale: Double
     }
@@ -44,20 +46,22 @@ struct LBFGS {
     /// Minimises the objective.
     ///
     /// - Parameters:
-    ///   - start: The first point.
+    ///   - start: The first point, with the objective there.
     ///   - progress: A function that is called with the share of the largest number of
     ///     iterations; it returns false to stop the iteration.
     /// - Returns: The last point.
     /// - Throws: `AnalysisError.cancelled`.
     func minimize(
-        from start: [Double], progress: (Double) -> Bool
+        from start: Point, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Outcome {
         try report(0, to: progress)
-        var (point, pairs) = (objective(start), [Pair]())
+        var (point, pairs) = (start, [Pair]())
+        let mostPairs = min(Self.mostPairs, max(3, Self.pairMemory / (8 * max(1, start.x.count))))
+        var isPreconditioned = true
         var isNearMinimum = false
         var lastDecrease = Double.infinity
         for iteration in 0..<maximumIterations {
-            let direction = direction(point.gradient, pairs)
+            let direction = direction(point.gradient, pairs, isPreconditioned)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
             // The prediction alone proves nothing: where the approximation of the Hessian is too
@@ -69,26 +73,29 @@ struct LBFGS {
             isNearMinimum = abs(slope) / 2 <= 10 * limit
             let search = WolfeSearch(point, direction, slope, objective, pool)
             guard let next = slope < 0 ? search.run() : nil else {
-                // Rounding errors may have spoilt the history; without one, or if the predicted
-                // decrease is less than they are, there is no way down.
+                // If the predicted decrease is less than rounding errors, this is the minimum.
                 let isBelowRounding = abs(slope) / 2 <= max(limit, Self.rounding * abs(point.loss))
-                if pairs.isEmpty || slope < 0 && isBelowRounding {
-                    return Outcome(
-                        point: point, iterations: iteration,
-                        isConverged: slope < 0 && isBelowRounding)
+                if slope < 0 && isBelowRounding {
+                    return Outcome(point: point, iterations: iteration, isConverged: true)
                 }
-                pairs.removeAll()
+                // Rounding errors may have spoilt the history, or else the approximation.
+                if !pairs.isEmpty {
+                    pairs.removeAll()
+                } else if isPreconditioned {
+                    isPreconditioned = false
+                } else {
+                    return Outcome(point: point, iterations: iteration, isConverged: false)
+                }
                 continue
             }
-            var (step, change) = (next.x, next.gradient)
-            add(-1, times: point.x, to: &step, on: pool)
-            add(-1, times: point.gradient, to: &change, on: pool)
+            let step = difference(next.x, point.x, on: pool)
+            let change = difference(next.gradient, point.gradient, on: pool)
             let product = dotProduct(step, change, on: pool)
             let norms =
                 dotProduct(step, step, on: pool) * dotProduct(change, change, on: pool)
             if product > 1e-10 * norms.squareRoot() {
+                if pairs.count == mostPairs { pairs.removeFirst() }
                 pairs.append(Pair(step: step, change: change, scale: 1 / product))
-                if pairs.count > Self.history { pairs.removeFirst() }
             }
             lastDecrease = point.loss - next.loss
             point = next
@@ -99,7 +106,9 @@ struct LBFGS {
     }
 
     /// Returns minus the approximate inverse Hessian times the gradient, by the two-loop recursion.
-    private func direction(_ gradient: [Double], _ pairs: [Pair]) -> [Double] {
+    private func direction(
+        _ gradient: [Double], _ pairs: [Pair], _ isPreconditioned: Bool
+    ) -> [Double] {
         var q = gradient
         var factors = [Double](repeating: 0, count: pairs.count)
         for (i, pair) in pairs.enumerated().reversed() {
@@ -107,16 +116,22 @@ struct LBFGS {
             add(-factors[i], times: pair.change, to: &q, on: pool)
         }
         // Not scaled: the approximation of the Hessian has the right magnitude.
-        var result = inverseHessian(q)
+        var result = isPreconditioned ? inverseHessian(q) : q
         for (i, pair) in pairs.enumerated() {
             let factor = pair.scale * dotProduct(pair.change, result, on: pool)
             add(factors[i] - factor, times: pair.step, to: &result, on: pool)
         }
-        return result.map { -$0 }
+        result.withUnsafeMutableBufferPointer { result in
+            for i in result.indices { result[i] = -result[i] }
+        }
+        return result
     }
 }
 
-/// A line search for a point that satisfies the strong Wolfe conditions.
+/// A search for the length of a step along a direction.
+///
+/// The step satisfies the strong Wolfe conditions: the loss decreases by a share of what the slope
+/// predicts, and the slope at its end is nearer to 0.
 struct WolfeSearch {
     private let start: LBFGS.Point
     private let direction: [Double]
@@ -185,9 +200,7 @@ struct WolfeSearch {
     }
 
     private func trial(_ length: Double) -> Trial {
-        var x = start.x
-        add(length, times: direction, to: &x, on: pool)
-        let point = objective(x)
+        let point = objective(sum(start.x, length, times: direction, on: pool))
         return Trial(
             length: length, loss: point.loss,
             slope: dotProduct(point.gradient, direction, on: pool), point: point)

@@ -16,13 +16,17 @@ public struct LabelledVectors: Sendable, Hashable {
     /// The number of classes, at least 2; a class may have no vector.
     public let classCount: Int
 
+    /// The largest number of classes times dimensions: a gigabyte of float32 weights.
+    static let mostWeights = 1 << 28
+
     /// Makes examples from vectors and their classes.
     ///
     /// - Parameters:
     ///   - vectors: The vectors, at least one, of finite numbers.
     ///   - labels: The class of each vector, in `0..<classCount`.
-    ///   - classCount: The number of classes, at least 2.
-    /// - Throws: `AnalysisError.invalidOption` if there are fewer than two classes,
+    ///   - classCount: The number of classes, at least 2; with the dimension it makes at most 2²⁸
+    ///     weights.
+    /// - Throws: `AnalysisError.invalidOption` if there are too few or too many classes,
     ///   `.tooFewVectors` if there are no vectors, `.wrongCount`, `.invalidLabel` and
     ///   `.nonFiniteVector`.
     public init(
@@ -30,6 +34,12 @@ public struct LabelledVectors: Sendable, Hashable {
     ) throws(AnalysisError) {
         guard classCount >= 2 else {
             throw .invalidOption(name: "classCount", found: "\(classCount)", expected: "2 or more")
+        }
+        let mostClasses = Self.mostWeights / vectors.dimension
+        guard classCount <= mostClasses else {
+            throw .invalidOption(
+                name: "classCount", found: "\(classCount)",
+                expected: "\(mostClasses) or less for \(vectors.dimension) dimensions")
         }
         guard vectors.count > 0 else { throw .tooFewVectors(expected: 1, found: 0) }
         guard labels.count == vectors.count else {

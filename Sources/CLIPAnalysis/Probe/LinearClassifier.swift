@@ -24,10 +24,10 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
     /// - Parameters:
     ///   - weights: The weights, one row for each class.
     ///   - biases: The bias of each class.
-    /// - Throws: `AnalysisError.wrongCount` if the numbers of rows and of biases differ.
+    /// - Throws: `AnalysisError.wrongClassCount` if the numbers of rows and of biases differ.
     public init(weights: Embeddings, biases: [Float]) throws(AnalysisError) {
         guard biases.count == weights.count else {
-            throw .wrongCount(of: "biases", expected: weights.count, found: biases.count)
+            throw .wrongClassCount(of: "biases", expected: weights.count, found: biases.count)
         }
         (classCount, dimension) = (weights.count, weights.dimension)
         (self.weights, self.biases) = (weights.values, biases)

@@ -13,6 +13,9 @@ internal import Tensors
 /// print(result.loss, result.iterations, try result.classifier.logits(of: embeddings))
 /// ```
 ///
+/// The memory is that of three float32 copies of the examples and of about 30 of the weights: for
+/// 20,000 classes and 512 dimensions, the weights take 1.2 GB.
+///
 /// Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
 /// Supervision", section A.3; Nocedal and Wright 2006, "Numerical Optimization", chapters 3 and 7.
 public struct LinearProbe: Analysis {

@@ -28,8 +28,8 @@ extension LinearProbe {
     ///   - progress: A function that is called from time to time with the fraction of the work
     ///     done, 0...1; it returns false to stop the search.
     /// - Returns: The best C and its accuracy.
-    /// - Throws: `AnalysisError.wrongDimension` or `.wrongCount` if the two sets do not match,
-    ///   `.invalidOption`, and `.cancelled`.
+    /// - Throws: `AnalysisError.wrongDimension` or `.invalidOption` if the two sets do not match,
+    ///   `.invalidOption` if an option is out of range, and `.cancelled`.
     public static func sweep(
         training: LabelledVectors, validation: LabelledVectors,
         options: LinearProbe = LinearProbe(), progress: (Double) -> Bool = { _ in true }
@@ -38,14 +38,15 @@ extension LinearProbe {
         try AnalysisError.check(
             dimension: validation.vectors.dimension, expected: training.vectors.dimension)
         guard validation.classCount == training.classCount else {
-            throw .wrongCount(
-                of: "classes", expected: training.classCount, found: validation.classCount)
+            throw .invalidOption(
+                name: "classCount of the validation examples", found: "\(validation.classCount)",
+                expected: "\(training.classCount), as in training")
         }
         try report(0, to: progress)
         let pool = WorkspacePool(threads: max(1, options.threads ?? availableCores()))
         let regression = SoftmaxRegression(training, hasBiases: true, pool: pool)
         var accuracies: [Int: Double] = [:]
-        var starts: [Int: [Double]] = [:]
+        var starts: [Int: [Float]] = [:]
         func best() -> Int {
             accuracies.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
         }
@@ -55,9 +56,10 @@ extension LinearProbe {
             let nearest = starts.keys.min { (abs($0 - index), $0) < (abs($1 - index), $1) }
             let done = Double(accuracies.count)
             let solution = try options.solution(
-                of: regression, c: value(index), start: nearest.flatMap { starts[$0] }
+                of: regression, c: value(index),
+                start: nearest.flatMap { starts[$0] }.map { $0.map(Double.init) }
             ) { progress(min(1, (done + $0) / mostTrials)) }
-            starts[index] = solution.variables
+            starts[index] = solution.variables.map { Float($0) }
             let classifier = LinearClassifier(
                 weights: solution.weights, biases: solution.biases,
                 dimension: training.vectors.dimension)
@@ -71,6 +73,8 @@ extension LinearProbe {
         for index in coarse { try attempt(index) }
         for distance in [8, 4, 2, 1] {
             let centre = best()
+            // Others are too far away to be a start.
+            starts = starts.filter { abs($0.key - centre) <= 2 * distance }
             try attempt(centre - distance)
             try attempt(centre + distance)
         }

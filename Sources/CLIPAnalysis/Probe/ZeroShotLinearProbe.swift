@@ -72,13 +72,13 @@ public struct ZeroShotLinearProbe: Analysis {
     ///   - progress: A function that is called once for each iteration with the fraction of the
     ///     largest number of iterations, 0...1; it returns false to stop the analysis.
     /// - Returns: The classifier.
-    /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if the text vectors do not match
-    ///   the examples, `.invalidOption`, `.nonFiniteVector`, and `.cancelled`.
+    /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the text vectors do
+    ///   not match the examples, `.invalidOption`, `.nonFiniteVector`, and `.cancelled`.
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
         guard labelEmbeddings.count == examples.classCount else {
-            throw .wrongCount(
+            throw .wrongClassCount(
                 of: "text vectors", expected: examples.classCount, found: labelEmbeddings.count)
         }
         try AnalysisError.check(
