@@ -9,17 +9,6 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Creates empty files, with their folders.
-    private func touch(_ names: String...) throws {
-        for name in names {
-            let path = "\(folder.path)/\(name)"
-            try FileManager.default.createDirectory(
-                atPath: (path as NSString).deletingLastPathComponent,
-                withIntermediateDirectories: true)
-            try Data().write(to: URL(fileURLWithPath: path))
-        }
-    }
-
     private func open(
         _ name: String, _ options: EvaluationDataset.Options = .init()
     ) throws(DatasetError) -> EvaluationDataset {
@@ -53,7 +42,7 @@ import Testing
     // MARK: class folders
 
     @Test func imagesOfClassFoldersAreReadInTheOrderOfTheClasses() throws {
-        try touch(
+        try folder.touch(
             "pets/dog/b.jpg", "pets/dog/a.png", "pets/cat/more/x.webp", "pets/Zebra/1.jpg",
             "pets/.hidden/1.jpg", "pets/cat/notes.txt", "pets/cat/y.gif", "pets/loose.jpg")
         let dataset = try open("pets")
@@ -73,7 +62,7 @@ import Testing
     }
 
     @Test func foldersThatAreIntegersAreLabels() throws {
-        try touch("v2/10/a.jpg", "v2/2/b.jpg", "v2/0/c.jpg")
+        try folder.touch("v2/10/a.jpg", "v2/2/b.jpg", "v2/0/c.jpg")
         #expect(
             error("v2")
                 == .missingFile(
@@ -92,7 +81,7 @@ import Testing
     }
 
     @Test func folderOfTheSplitIsRead() throws {
-        try touch("set/train/cat/a.jpg", "set/test/cat/b.jpg", "set/test/dog/c.jpg")
+        try folder.touch("set/train/cat/a.jpg", "set/test/cat/b.jpg", "set/test/dog/c.jpg")
         #expect(items(try open("set")) == ["set/test/cat/b.jpg 0", "set/test/dog/c.jpg 1"])
         #expect(items(try open("set", .init(split: "train"))) == ["set/train/cat/a.jpg 0"])
         #expect(
@@ -100,18 +89,18 @@ import Testing
                 == .missingSplit(
                     path: folder.path + "/set", split: "val", found: ["test", "train"]))
         // Nor is a split a class if there are other folders beside the splits.
-        try touch("kit/train/cat/a.jpg", "kit/val/cat/b.jpg", "kit/tools/notes.txt")
+        try folder.touch("kit/train/cat/a.jpg", "kit/val/cat/b.jpg", "kit/tools/notes.txt")
         #expect(
             error("kit")
                 == .missingSplit(
                     path: folder.path + "/kit", split: "test", found: ["train", "val"]))
         // A class may have the name of a split.
-        try touch("words/test/a.jpg", "words/word/b.jpg")
+        try folder.touch("words/test/a.jpg", "words/word/b.jpg")
         #expect(items(try open("words")) == ["words/test/a.jpg 0", "words/word/b.jpg 1"])
     }
 
     @Test func classNamesMayRenameFolders() throws {
-        try touch("set/n01/a.jpg", "set/n02/b.jpg")
+        try folder.touch("set/n01/a.jpg", "set/n02/b.jpg")
         // By order.
         let renamed = try open("set", .init(classNames: ["tench", "shark"]))
         #expect(renamed.classNames == ["tench", "shark"])
@@ -129,7 +118,7 @@ import Testing
             error("set", .init(kind: .retrieval))
                 == .unsupportedKind(path: folder.path + "/set", kind: .retrieval))
         // Some names are those of other folders: the order is not that of the folders.
-        try touch("mixed/cat/a.jpg", "mixed/dog/b.jpg", "mixed/fox/c.jpg")
+        try folder.touch("mixed/cat/a.jpg", "mixed/dog/b.jpg", "mixed/fox/c.jpg")
         #expect(
             error("mixed", .init(classNames: ["dog", "cat", "wolf"]))
                 == .invalidContent(
