@@ -1,6 +1,8 @@
 internal import Files
 
-/// An error in finding or downloading the weights of a model; its description is one line.
+/// An error in finding or downloading the weights of a model or a data set.
+///
+/// Its description is one line.
 ///
 /// ```swift
 /// do {

@@ -22,7 +22,7 @@ extension LinearProbe {
     /// Searches for the most accurate of 96 logarithmically spaced values of C from 10⁻⁶ to 10⁶.
     ///
     /// At most 15 of them are tried: 7 over the whole range, then those at distances of 8, 4, 2 and
-    /// 1 steps on both sides of the best so far. The result is a local maximum of the accuracy.
+    /// 1 steps on both sides of the best so far. The accuracy may be larger for others.
     ///
     /// - Parameters:
     ///   - training: The examples that each classifier is trained with.
