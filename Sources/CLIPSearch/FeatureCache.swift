@@ -68,7 +68,7 @@ package final class FeatureCache: @unchecked Sendable {
         try readKeys()
     }
 
-    /// Returns the name of the file, made of everything but the image that embeddings depend on.
+    /// Returns the name of the file, which states all on which an embedding depends but the image.
     private static func fileName(
         of model: CLIPModel, _ decoding: RGBImage.DecodingOptions
     ) -> String {

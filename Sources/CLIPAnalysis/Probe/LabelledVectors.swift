@@ -27,8 +27,8 @@ public struct LabelledVectors: Sendable, Hashable {
     ///   - classCount: The number of classes, at least 2; classes times dimensions are at most
     ///     2²⁸.
     /// - Throws: `AnalysisError.invalidOption` if there are too few or too many classes,
-    ///   `.tooFewVectors` if there are no vectors, `.wrongCount`, `.invalidLabel` and
-    ///   `.nonFiniteVector`.
+    ///   `.tooFewVectors` if there are no vectors, `.wrongCount` if there is not one label for
+    ///   each, `.invalidLabel` if one is out of range, and `.nonFiniteVector`.
     public init(
         _ vectors: Embeddings, labels: [Int], classCount: Int
     ) throws(AnalysisError) {

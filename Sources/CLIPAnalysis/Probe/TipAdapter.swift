@@ -44,7 +44,7 @@ public struct TipAdapter: Sendable {
     ///   - beta: The sharpness β of the similarity to an example, 0 or more.
     /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the texts do not match
     ///   the examples, `.invalidOption` if `alpha` or `beta` is negative or not finite, and
-    ///   `.nonFiniteVector`.
+    ///   `.nonFiniteVector` if a text vector contains NaN or infinity.
     public init(
         examples: LabelledVectors, labelEmbeddings: Embeddings, alpha: Float = 1, beta: Float = 5.5
     ) throws(AnalysisError) {

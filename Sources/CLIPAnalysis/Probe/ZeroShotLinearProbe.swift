@@ -73,7 +73,8 @@ public struct ZeroShotLinearProbe: Analysis {
     ///     largest number of iterations, 0...1; it returns false to stop the analysis.
     /// - Returns: The classifier.
     /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the text vectors do
-    ///   not match the examples, `.invalidOption`, `.nonFiniteVector`, and `.cancelled`.
+    ///   not match the examples, `.invalidOption` if an option is out of range, `.nonFiniteVector`
+    ///   if a text vector contains NaN or infinity, and `.cancelled`.
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
