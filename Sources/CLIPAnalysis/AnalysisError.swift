@@ -23,7 +23,7 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case wrongDimension(expected: Int, found: Int)
     /// A list does not have one element for each class; `of` names its elements, such as "logits".
     case wrongClassCount(of: String, expected: Int, found: Int)
-    /// A number of the input is the index of a label or an image that does not exist.
+    /// A label or the index of an image in the input is not in `0..<count`.
     case indexOutOfRange(of: String, found: Int, count: Int)
     /// A number of the input, or of a result that overflowed, is NaN or infinite.
     case notFinite(of: String, index: Int, found: String)

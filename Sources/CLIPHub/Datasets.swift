@@ -127,7 +127,9 @@ extension ModelHub {
     }
 
     /// Verifies a data set on this machine and returns the error of the first file whose checksum
-    /// is wrong; nil if all are right.
+    /// is wrong; nil if there is none.
+    ///
+    /// Files without a known checksum are not verified.
     private func damage(ofDataset snapshot: String, _ split: String) throws(HubError) -> HubError? {
         let count = Self.archiveCount("\(snapshot)/\(Self.countFile(split))") ?? 0
         let archives = (0..<count).lazy.map { Self.archive($0, split) }
@@ -182,7 +184,7 @@ extension ModelHub {
                 Self.archive(index, split), of: repository, number.commit, transfer)
             _ = try fetch(archive, of: repository, transfer)
         }
-        // The number of archives is linked last, so that a split with it is complete.
+        // The file with the number of archives is linked last, so a split that has it is complete.
         try cache.link(number, of: repository, as: place.snapshot)
         return String(place.snapshot.dropLast(number.name.utf8.count + 1))
     }

@@ -1,6 +1,8 @@
 internal import Files
 
-/// An error in finding or downloading the weights of a model; its description is one line.
+/// An error in finding or downloading the weights of a model or a data set.
+///
+/// Its description is one line.
 ///
 /// ```swift
 /// do {
@@ -97,8 +99,8 @@ extension HubError: CustomStringConvertible {
                 """
         case .unknownDataset(let name, let split):
             return """
-                no data set \(name) with a split \(split): expected wds/NAME or OWNER/NAME, and a \
-                split such as test
+                invalid name of a data set or a split: expected wds/NAME or OWNER/NAME, and a \
+                split such as test, found \(name) and \(split)
                 """
         case .offlineDataset(let name, let split):
             return """

@@ -24,7 +24,8 @@ struct HubRepository: Sendable, Hashable {
         return parts.count == 2 && parts.allSatisfy(isPart)
     }
 
-    /// Returns true if a text is valid as the name of an owner, a repository or a folder in it.
+    /// Returns true if a text is valid as the name of an owner, a repository or a folder in it: at
+    /// most 96 ASCII letters, digits, `.`, `_` and `-`, the first of which is not `.`.
     static func isPart(_ text: Substring) -> Bool {
         !text.isEmpty && !text.hasPrefix(".") && text.utf8.count <= 96
             && text.allSatisfy {

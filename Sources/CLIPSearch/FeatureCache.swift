@@ -2,15 +2,14 @@ package import Files
 package import CLIP
 internal import Synchronization
 
-/// A file of image embeddings as a model gives them, not normalised, by the SHA-256 of the images'
-/// bytes.
+/// A file of image embeddings, not normalised, with the SHA-256 of the images' bytes as keys.
 ///
-/// The file grows by whole records, so that a process that is killed loses only its last moments.
-/// A process that finds the file open in another one reads what is there and stores nothing.
+/// The file grows by whole records, so that a process that is killed loses only the last ones. If
+/// another process has the file open for writing, its embeddings are read, but none are stored.
 ///
 /// The format: a line of ASCII, padded to 64 bytes with line feeds; then records of 32 bytes (the
 /// SHA-256 of the image), the numbers in float32, little-endian, and 8 bytes (the start of the
-/// SHA-256 of the record before them). A record whose checksum differs counts as missing, and so
+/// SHA-256 of the record up to there). A record whose checksum differs counts as missing, and so
 /// does one beyond the end of a file that is truncated while it is open.
 ///
 /// The file grows with each new image and is never shortened; it may be removed at any time.
@@ -31,13 +30,13 @@ package final class FeatureCache: @unchecked Sendable {
         case none
     }
 
-    /// A SHA-256, as a key that needs no memory of its own.
+    /// A SHA-256, as a key that needs no allocation.
     private typealias Key = SIMD4<UInt64>
 
     private static let headerCount = 64
     private let gate = Mutex(())
     private let storage: Storage
-    /// The index of the record of each image; the last one counts.
+    /// The index of the record of each image; the last one if there are several.
     private var records: [Key: Int] = [:]
     private var recordCount = 0
     private var lastCommit = ContinuousClock.now
@@ -69,7 +68,7 @@ package final class FeatureCache: @unchecked Sendable {
         try readKeys()
     }
 
-    /// Returns the name of the file: everything on which the embeddings of an image depend.
+    /// Returns the name of the file, which states all on which an embedding depends but the image.
     private static func fileName(
         of model: CLIPModel, _ decoding: RGBImage.DecodingOptions
     ) -> String {
@@ -111,7 +110,7 @@ package final class FeatureCache: @unchecked Sendable {
         }
         recordCount = (count - Self.headerCount) / recordSize
         if case .growing(let file) = storage {
-            // The end of a record that a killed process has begun.
+            // Remove the incomplete record that a killed process may have left.
             try file.truncate(to: Self.headerCount + recordCount * recordSize)
         }
         for record in 0..<recordCount {
@@ -166,9 +165,11 @@ package final class FeatureCache: @unchecked Sendable {
         }
     }
 
-    /// Stores the embedding of an image, which reaches the file within a second.
+    /// Stores the embedding of an image.
     ///
-    /// After an error, such as a full disk, `close` throws it, and nothing more is stored.
+    /// Embeddings are buffered for about 200 ms while calls continue; `commit` and `close` write
+    /// those that are left. After an error, such as a full disk, nothing more is stored, and
+    /// `close` throws the error.
     ///
     /// - Parameters:
     ///   - vector: The embedding.

@@ -40,7 +40,7 @@ struct ClassOptions: ParsableArguments {
 
     /// Returns the templates of the options, else those of the data set, else "a photo of a {}.".
     ///
-    /// - Throws: `Failure` if a template of the data set has no place for the class.
+    /// - Throws: `Failure` if a template of the data set lacks the placeholder of the class.
     func prompts(of dataset: EvaluationDataset) throws -> [String] {
         if templates == .imagenet { return PromptTemplates.imageNet }
         guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }

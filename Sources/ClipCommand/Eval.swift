@@ -31,7 +31,8 @@ struct Eval: ParsableCommand {
     var source: String?
 
     @Option(
-        help: ArgumentHelp("Evaluate on this data set, as DATASET.", valueName: "dataset"),
+        help: ArgumentHelp(
+            "Evaluate on this data set, like the argument DATASET.", valueName: "dataset"),
         completion: .file())
     var dataset: String?
 
@@ -63,7 +64,7 @@ struct Eval: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Classify with a probe of clip probe train instead of the names of the classes.",
+            "Classify with a probe from clip probe train instead of class names.",
             valueName: "file"),
         completion: .file(extensions: ["safetensors"]))
     var probe: String?
@@ -110,7 +111,7 @@ struct Eval: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Record this tag of the weights; with --model ARCHITECTURE, also choose them by it.",
+            "Record this tag of the weights; with --model ARCHITECTURE, also load them by it.",
             valueName: "tag"))
     var pretrained: String?
 
@@ -159,7 +160,7 @@ struct Eval: ParsableCommand {
         if let k = recallAt.first(where: { $0 < 1 }) {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
-        // The page has a column for each class of the sample.
+        // The heatmap of the page has a column for each class of the sample.
         guard (1...100).contains(samples) else {
             throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }

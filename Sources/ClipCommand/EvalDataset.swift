@@ -32,8 +32,8 @@ struct DatasetChoice: Equatable {
     ///   - root: The value of `--dataset_root`: the path of the data set or the URL of a
     ///     repository, in which `{dataset}` stands for the name without `wds/`, and
     ///     `{dataset_cleaned}` for the same with `-` for each `/`.
-    /// - Throws: `Failure` with status 2 if no data set has such a name, also if the name can only
-    ///   be that of a file or folder, and there is none.
+    /// - Throws: `Failure` with status 2 if the name is neither an existing path nor a valid name
+    ///   of the hub, or the URL is not that of a data set of the hub.
     init(name: String, root: String?) throws {
         self.name = name
         guard name != "-" else {
@@ -76,8 +76,8 @@ struct DatasetChoice: Equatable {
             || ["csv", "tsv", "jsonl", "ndjson", "tar"].contains(FilePath(name).pathExtension)
     }
 
-    /// Returns the first component of a path such as `data/birds` if it is a folder here; nil if it
-    /// is not, or if the path is absolute or has one component.
+    /// Returns the first component of a path such as `data/birds` if it is a folder in the current
+    /// one; nil if it is not, or if the path is absolute or has one component.
     private static func folder(ofMissing path: String) -> String? {
         guard let slash = path.firstIndex(of: "/"), slash > path.startIndex else { return nil }
         let folder = FilePath(argument: String(path[..<slash]))

@@ -4,7 +4,7 @@ import Files
 // MARK: Checks of the outputs
 
 extension Eval {
-    /// Rejects outputs with unsuitable names or places, before any work is done.
+    /// Rejects outputs with unsuitable names or locations, before any work is done.
     func checkOutputs() throws {
         try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
         try OutputChecks.checkSuffix(

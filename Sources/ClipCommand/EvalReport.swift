@@ -27,7 +27,7 @@ final class EvalReport {
         }
     }
 
-    /// An image with its first caption, and the numbers of both among all images and captions.
+    /// An image with its first caption, and the indices of both among all images and captions.
     struct Captioned {
         let sample: Sample
         let image: Int
@@ -113,7 +113,7 @@ extension Sample {
 ///
 /// If more pairs occur, the rarest one so far is dropped for a new one.
 struct WorstMistakes {
-    /// An image that was taken for another class.
+    /// An image with a wrong prediction.
     struct Mistake {
         let sample: Sample
         /// True if the image is a file of its own, not a member of an archive.

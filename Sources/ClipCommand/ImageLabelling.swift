@@ -10,7 +10,7 @@ import Files
     import Darwin
 #endif
 
-/// A label of an image; a probe gives no cosine.
+/// The score of a label for an image; `cosine` is nil for a probe.
 struct LabelScore {
     let label: String
     let probability: Float

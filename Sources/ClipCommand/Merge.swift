@@ -11,8 +11,8 @@ struct Merge: ParsableCommand {
             robustness of the one and the accuracy of the other. Both must have the same \
             architecture, activation and preprocessing.
 
-            The output is one safetensors file in OpenAI's layout that needs no configuration; \
-            clip info shows the two models and ALPHA.
+            The output is one safetensors file in OpenAI's layout that needs no configuration \
+            file; clip info shows the two models and ALPHA.
 
             Examples:
               clip merge tiny tiny --alpha 0.5 -o merged.safetensors

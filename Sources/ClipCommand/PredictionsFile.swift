@@ -2,8 +2,8 @@ import Files
 
 /// The file of `--predictions`, which gets its name when it is complete.
 ///
-/// Until then its suffix is `.partial`. What a killed run has left there is overwritten, and two
-/// runs cannot write one file at the same time.
+/// Until then, the suffix `.partial` is added. An incomplete file of a killed run is overwritten,
+/// and two runs cannot write one file at the same time.
 final class PredictionsFile {
     private enum Storage {
         case growing(GrowingFile)
@@ -29,7 +29,7 @@ final class PredictionsFile {
         }
     }
 
-    /// Appends a line, which is written later, with `finish` at the latest.
+    /// Appends a line to a buffer, which is written at `finish` at the latest.
     func append(_ line: JSONValue) throws {
         let bytes = line.bytes + [UInt8(ascii: "\n")]
         try Self.naming(path) { () throws(FileError) in

@@ -10,8 +10,8 @@ struct Probe: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a classifier on a model's embeddings with labelled images.",
         discussion: """
-            A probe classifies better than zero-shot labels as soon as a few images per class are \
-            known, and the model itself is not changed.
+            With a few labelled images per class, a probe is usually more accurate than zero-shot \
+            classification. The model itself is not changed.
 
             Examples:
               clip probe train classes.csv -o objects.probe.safetensors --model tiny
@@ -64,22 +64,24 @@ struct ProbeTrain: ParsableCommand {
     @Option(
         name: .customLong("C"), parsing: .unconditional,
         help: ArgumentHelp(
-            "Set the inverse strength of linear's penalty. (default: 0.316)", valueName: "c"))
+            "Set C of linear, the inverse strength of its L2 penalty. (default: 0.316)",
+            valueName: "c"))
     var inversePenalty: Double?
 
-    @Flag(help: "Choose --C by the accuracy on a part of the examples (linear).")
+    @Flag(help: "Choose --C by the accuracy on held-out examples (linear).")
     var sweep = false
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Use this share of each class's examples to choose C. (default: 0.2)",
+            "Hold out this share of each class's examples for --sweep. (default: 0.2)",
             valueName: "share"))
     var validation: Double?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Train with K random examples of each class.", valueName: "k"))
+        help: ArgumentHelp(
+            "Train with K random examples of each class. (default: all)", valueName: "k"))
     var shots: Int?
 
     @Option(
@@ -150,7 +152,7 @@ struct ProbeTrain: ParsableCommand {
             throw Failure("-o \(output): it is a file of the model; give another name", status: 2)
         }
         let begin = ContinuousClock.now
-        // Before the images, because invalid prompts fail at once.
+        // The texts are encoded before the images, so that invalid prompts are reported at once.
         let texts = try method == .linear ? nil : texts(dataset, model)
         let failures = FailureList(path: errors)
         let progress = JobProgress("probe", isQuiet: common.quiet)

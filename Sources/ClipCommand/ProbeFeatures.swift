@@ -86,7 +86,7 @@ struct ProbeFeatures {
             progress.advance()
         }
         if let excess { throw excess }
-        // Cached vectors were received before those that were encoded meanwhile.
+        // Restore the order: cached vectors overtook those that were being encoded.
         rows.sort { $0.position < $1.position }
         labels = rows.map(\.label)
         vectors = Embeddings(

@@ -44,7 +44,7 @@ extension ProbeFileError: CustomStringConvertible {
     }
 }
 
-/// A trained probe with the facts that its file states: a classifier of a model's embeddings.
+/// A trained classifier of a model's embeddings, with the metadata of its file.
 ///
 /// The file, `*.probe.safetensors`, has float32 tensors and these metadata: `format`
 /// ("clip-probe"), `version` ("1"), `method`, `class_names` and `templates` (JSON arrays), the
@@ -74,7 +74,7 @@ struct StoredProbe {
         case tipAdapter(StoredTipAdapter)
     }
 
-    /// A Tip-Adapter with the vectors from which it is made again, to the bit.
+    /// A Tip-Adapter with the vectors from which it was made and can be restored to the bit.
     struct StoredTipAdapter {
         let examples: LabelledVectors
         let labelEmbeddings: Embeddings
@@ -216,7 +216,7 @@ extension StoredProbe {
 
     /// Returns the SHA-256 of the metadata, except the checksum itself, and of the tensors.
     private static func checksum(_ metadata: [String: String], _ tensors: [NamedTensor]) -> String {
-        // NUL ends each text: a key cannot run into its value.
+        // NUL ends each text, so that two different lists never have the same bytes.
         let facts = metadata.sorted { $0.key < $1.key }.filter { $0.key != "sha256" }
             .flatMap { Array("\($0.key)\0\($0.value)\0".utf8) }
         let numbers = tensors.sorted { $0.name < $1.name }.flatMap { tensor in
@@ -248,7 +248,7 @@ extension StoredProbe {
         }
     }
 
-    /// The parts of a file, checked one by one.
+    /// The metadata of a file, and the checks of its content.
     private struct ProbeContent {
         let path: FilePath
         let metadata: [String: String]
@@ -295,7 +295,7 @@ extension StoredProbe {
             checksum: ([String: String], [NamedTensor]) -> String
         ) throws(ProbeFileError) -> StoredProbe {
             guard metadata["format"] == StoredProbe.format else {
-                throw malformed("expected the file of clip probe train")
+                throw malformed("expected a file that clip probe train wrote")
             }
             let version = metadata["version"] ?? "none"
             guard version == StoredProbe.version else {
@@ -353,7 +353,7 @@ extension StoredProbe {
                 return .zeroShotLinear(
                     try LinearClassifier(weights: rows(0), biases: tensors[1].values))
             case .tip:
-                // A number that is no index of a class becomes one that is out of range.
+                // A number that is not an integer becomes -1, which is rejected as out of range.
                 let labels = tensors[1].values.map { Int(exactly: $0) ?? -1 }
                 return .tipAdapter(
                     try StoredTipAdapter(

@@ -17,9 +17,9 @@ struct ProbeTraining {
     /// A trained classifier, and how it was trained.
     struct Trained {
         let content: StoredProbe.Content
-        /// The values of the options that determine the classifier, for the summary.
+        /// The parameters and the validation accuracy, for the printed summary.
         let description: String
-        /// The same and more for the JSON summary.
+        /// The parameters and results for the JSON summary.
         let facts: [JSONValue.Member]
         /// True if the optimiser converged; nil for a method without one.
         let isConverged: Bool?
@@ -89,7 +89,7 @@ struct ProbeTraining {
 
     /// Returns a progress function that shows the number of iterations.
     ///
-    /// The share of the largest number would mislead, because most trainings end long before.
+    /// A percentage of the largest number would mislead: most trainings need far fewer iterations.
     private func showingIterations(of limit: Int) -> (Double) -> Bool {
         { share in
             progress.show("training, iteration \(Int((share * Double(limit)).rounded()))")
@@ -97,7 +97,7 @@ struct ProbeTraining {
         }
     }
 
-    /// Returns a positive number with four decimal places, or as a power of ten.
+    /// Returns a number from 0.001 to 10,000 with four decimal places, any other with all digits.
     private static func short(_ number: Double) -> String {
         (0.001..<10_000).contains(number) ? fixed(number, 4) : "\(number)"
     }
@@ -105,8 +105,8 @@ struct ProbeTraining {
     /// Divides the examples of each class at random into two parts.
     ///
     /// - Parameters:
-    ///   - examples: The examples. A class with a single one has it in the first part only.
-    ///   - share: The share of the second part, between 0 and 1.
+    ///   - examples: The examples. The only example of a class is used for training.
+    ///   - share: The share for validation, between 0 and 1.
     ///   - seed: The seed of the random choice.
     /// - Returns: The two parts, each in the order of the examples.
     /// - Throws: `Failure` if no class has two examples.

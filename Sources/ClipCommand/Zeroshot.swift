@@ -47,7 +47,7 @@ struct Zeroshot: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Classify with a probe of clip probe train, whose labels and model are used.",
+            "Classify with a probe from clip probe train, which states labels and model.",
             valueName: "file"),
         completion: .file(extensions: ["safetensors"]))
     var probe: String?
@@ -147,7 +147,10 @@ struct Zeroshot: ParsableCommand {
         }
     }
 
-    /// Classifies the inputs; the labels are encoded after an only image is read.
+    /// Classifies the inputs.
+    ///
+    /// A single image is read before the labels are encoded, so that an unreadable one is reported
+    /// at once.
     private func run(
         _ model: CLIPModel, _ name: String, _ images: ImageOptions,
         _ makeLabelling: () throws -> ImageLabelling

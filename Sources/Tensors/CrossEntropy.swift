@@ -41,8 +41,9 @@ package struct CrossEntropy: Sendable {
     ///   - means: The vector that is subtracted from every row.
     ///   - labels: The class of each row.
     ///   - classCount: The number of classes.
-    ///   - mostWeightsInParts: The largest number of weights for which each thread has a sum of its
-    ///     own; for more, which would take too much memory, the threads share one sum.
+    ///   - mostWeightsInParts: The largest number of weights for which the gradient is computed in
+    ///     up to 32 partial sums, in parallel. For more, whose partial sums would take too much
+    ///     memory, one strip of rows is processed after the other, each on all threads.
     ///   - pool: The pool whose threads are used.
     package init(
         _ x: [Float], minus means: [Float], labels: [Int], classCount: Int,
@@ -72,7 +73,7 @@ package struct CrossEntropy: Sendable {
         }
     }
 
-    /// The sum over all rows, and its gradient.
+    /// The cross-entropy summed over all rows, in nats, and its gradient.
     package struct Value: Sendable {
         package let loss: Double
         /// The gradient for the weights, [classes, dimension], row-major, and then for the bias of
@@ -80,7 +81,7 @@ package struct CrossEntropy: Sendable {
         package var gradient: [Double]
     }
 
-    /// The sum over a part of the strips.
+    /// The loss and the gradient, summed over some of the strips.
     private struct Part: Sendable {
         var loss = 0.0
         var weights: [Float] = []
@@ -102,7 +103,8 @@ package struct CrossEntropy: Sendable {
                 parts = [part(strips[...], w, biases, workspace)]
             }
         } else {
-            // At least two strips each: a partial sum takes a tenth of the time of a strip.
+            // About two strips or more each: adding a partial sum takes a tenth of the time of a
+            // strip.
             let partCount = min((strips.count + 1) / 2, Self.mostParts)
             let found = Mutex([Part](repeating: Part(biases: []), count: partCount))
             pool.withOneThread { owner in
@@ -129,7 +131,7 @@ package struct CrossEntropy: Sendable {
         return matrix
     }
 
-    /// Returns the sum over some strips.
+    /// Returns the loss and the gradient, summed over some strips.
     ///
     /// - Parameters:
     ///   - strips: The strips, at least one.
@@ -208,8 +210,8 @@ package struct CrossEntropy: Sendable {
         let source = matrix.row(0) + first
         transpose(source, classes, length, stride: stride, to: copy.elements, stride: classes)
         var loss = 0.0
-        // The factors are large enough that their product does not underflow, so that one logarithm
-        // is enough.
+        // The logarithm of the product replaces one logarithm for each row. Each factor is at least
+        // 10⁻¹⁵, so a product of 16 does not underflow.
         var product = 1.0
         for column in 0..<length {
             let row = copy.elements + column * classes
@@ -222,13 +224,16 @@ package struct CrossEntropy: Sendable {
             kernels.softmax(row, classes, 1)
             let probability = Double(row[label])
             row[label] = 0
-            // Of a probability near 1, float32 would keep few digits of the distance to 1.
+            // Near a probability p of 1, float32 keeps few digits of 1 - p, so it is the sum of the
+            // other probabilities.
             let others = Self.sum(row, classes)
             if others < 0.5 {
                 product *= 1 - others
             } else if probability > 1e-15 {
                 product *= probability
             } else {
+                // p may underflow: -log p is the distance of its logit from the largest, minus the
+                // logarithm of the largest probability.
                 loss += Double(distance)
                 product *= Double(Self.largest(row, classes, 0))
             }
@@ -310,9 +315,9 @@ package struct CrossEntropy: Sendable {
 ///   - source: The matrix: [rows, columns].
 ///   - rows: The number of rows.
 ///   - columns: The number of columns.
-///   - sourceStride: The distance between the rows of the matrix.
+///   - sourceStride: The distance between the rows of the matrix, in elements.
 ///   - target: The transpose: [columns, rows].
-///   - targetStride: The distance between the rows of the transpose.
+///   - targetStride: The distance between the rows of the transpose, in elements.
 func transpose(
     _ source: UnsafePointer<Float>, _ rows: Int, _ columns: Int, stride sourceStride: Int,
     to target: UnsafeMutablePointer<Float>, stride targetStride: Int

@@ -1,4 +1,5 @@
-/// The length of the blocks in which long vectors are processed; sums do not depend on threads.
+/// The length of the blocks of long vectors; because it is fixed, sums do not depend on the number
+/// of threads.
 private let blockLength = 8192
 
 /// Returns the dot product of the first elements of two vectors.
@@ -119,7 +120,7 @@ package func difference(_ a: [Double], _ b: [Double], on pool: WorkspacePool) ->
     }
 }
 
-/// Returns a vector whose elements in a range `set` sets, block by block.
+/// Returns a vector of `count` elements, which `set` initialises block by block.
 private func vector<Scalar>(
     _ count: Int, on pool: WorkspacePool,
     set: @Sendable (UnsafeMutablePointer<Scalar>, Range<Int>) -> Void
@@ -132,7 +133,7 @@ private func vector<Scalar>(
     }
 }
 
-/// Runs `body` on blocks of `0..<count`, on several threads if there are more than two.
+/// Runs `body` on blocks of `0..<count`, on several threads if there are more than two blocks.
 private func inBlocks(
     _ count: Int, on pool: WorkspacePool, _ body: @Sendable (Range<Int>) -> Void
 ) {

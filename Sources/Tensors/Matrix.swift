@@ -175,7 +175,7 @@ package final class Matrix: @unchecked Sendable {
         }
     }
 
-    /// Sets all numbers of a float32 matrix, row after row, to the first of some numbers.
+    /// Sets all numbers of a float32 matrix, row after row, to the first of `values`, rounded.
     package func fill(_ values: [Double]) {
         precondition(
             values.count >= rows * columns,

@@ -1,4 +1,4 @@
-/// Returns XᵀX of some rows of a matrix from which a vector is subtracted.
+/// Returns XᵀX, where X consists of some rows of a matrix, minus a vector.
 ///
 /// - Parameters:
 ///   - x: [rows, dimension], row-major.
@@ -34,7 +34,7 @@ package func secondMoments(
         let products = workspace.matrix(rows: dimension, columns: dimension)
         for row in 0..<dimension { products.row(row).update(repeating: 0, count: dimension) }
         for first in stride(from: 0, to: dimension, by: length) {
-            // Of the columns of a block, only the rows on and above the diagonal.
+            // The products of a block of columns, down to the diagonal.
             let end = min(dimension, first + length)
             let block = Tensor(shape: [rows.count, end - first]) { target in
                 for place in rows.indices {

@@ -19,7 +19,9 @@ package func inverseOfSymmetric(
     return isInverted == false ? nil : result
 }
 
-/// A matrix [count, count] that is being inverted; the part on and above the diagonal is kept.
+/// A matrix [count, count] that is being inverted.
+///
+/// Only the part on and above the diagonal is valid until the inversion is complete.
 ///
 /// `@unchecked Sendable`: threads write different rows and read none that another one writes.
 private struct SymmetricSweep: @unchecked Sendable {
@@ -68,8 +70,8 @@ private struct SymmetricSweep: @unchecked Sendable {
             }
         }
         guard Self.invert(&inverse, count: length) else { return false }
-        // A[:, K], and P A[K, :] in strips of columns: lines at a distance of a power of two would
-        // evict each other.
+        // A[:, K], and P A[K, :] in strips of columns: cache lines at a distance of a power of two
+        // would evict each other.
         var columns = [Double](repeating: 0, count: count * length)
         var products = [Double](repeating: 0, count: stripCount * width * length)
         inverse.withUnsafeBufferPointer { inverse in

@@ -124,7 +124,7 @@ import Testing
                 == .invalidContent(
                     path: folder.path + "/mixed",
                     expected:
-                        "class names in the order of the subfolders, or with the name of each",
+                        "the names of the subfolders, or other names in their order",
                     found: #""dog" for "cat""#))
         let same = try open("mixed", .init(classNames: ["cat", "dog", "wolf"]))
         #expect(items(same).last == "mixed/fox/c.jpg 2")
@@ -207,7 +207,7 @@ import Testing
         #expect(
             items(lines) == [
                 #"a.jpg ["one", "two", "three"]"#, "b.jpg []",
-                "c.jpg: line 4: expected a string or an array of strings as its text",
+                "c.jpg: line 4: expected a string or an array of strings in \"text\"",
             ])
     }
 
@@ -228,7 +228,7 @@ import Testing
                 #"a ["one"]"#,
                 "a.csv: the record that ends in line 3 has no column \"caption\"",
                 "c: its caption in line 4 is not UTF-8",
-                "a.csv: line 5: expected the path of an image as its path",
+                "a.csv: line 5: expected the path of an image in \"path\"",
                 #"d ["three"]"#, "a.csv: it ends within a quoted field",
             ])
         // Separators that are not quoted; empty fields at the end are harmless.
@@ -253,8 +253,8 @@ import Testing
             items(lines) == [
                 "a 0", "a.jsonl: line 2 is not a JSON object",
                 "a.jsonl: line 3 is not a JSON object",
-                "a.jsonl: line 4: expected the path of an image as its path",
-                "c: line 5: expected a string or an integer as its label", "d 1",
+                "a.jsonl: line 4: expected the path of an image in \"path\"",
+                "c: line 5: expected a string or an integer in \"label\"", "d 1",
             ])
     }
 

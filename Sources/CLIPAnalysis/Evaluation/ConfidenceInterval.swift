@@ -5,7 +5,7 @@
 /// print(interval.lower, interval.upper)  // 0.790 0.922
 /// ```
 ///
-/// An interval about which nothing is known, because nothing was measured, is 0...1.
+/// If nothing was measured, the interval is 0...1.
 public struct ConfidenceInterval: Sendable, Hashable, Codable {
     /// The lower bound, 0...1.
     public let lower: Double
@@ -28,7 +28,7 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
 
     /// Returns the Wilson score interval of a fraction of independent trials.
     ///
-    /// It is useful for few trials too, and for fractions near 0 and 1.
+    /// Its coverage is good even for few trials and for fractions near 0 and 1.
     ///
     /// - Parameters:
     ///   - successes: The number of successes, 0...count.
@@ -41,7 +41,7 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
         let interval = ConfidenceInterval(
             around: (fraction + square / (2 * n)) / (1 + square / n),
             quantile * variance.squareRoot() / (1 + square / n))
-        // A bound that is 0 or 1 must not miss the fraction by a rounding error.
+        // A rounding error must not exclude a fraction of 0 or 1.
         return ConfidenceInterval(
             lower: successes == 0 ? 0 : interval.lower,
             upper: successes == count ? 1 : interval.upper)

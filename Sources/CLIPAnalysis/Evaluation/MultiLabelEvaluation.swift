@@ -55,12 +55,12 @@ public struct MultiLabelEvaluation: Sendable {
         /// The average precision of each class, 0...1; 0 for a class without images.
         ///
         /// It is the mean of the precisions at the images of the class. The precision at an image
-        /// is the fraction of images of the class among those up to its rank.
+        /// is the fraction of images of the class among those ranked up to it.
         public let averagePrecisions: [Double]
         /// The interval of `meanAveragePrecision`; 0...1 if that is NaN or there is one image.
         ///
-        /// Its standard error is that of 100 bootstrap samples of the images, drawn with a fixed
-        /// seed.
+        /// Its standard error is the standard deviation over 100 bootstrap samples of the images,
+        /// drawn with a fixed seed.
         public let interval: ConfidenceInterval
 
         /// The mean of the average precisions of all classes, those without images included; NaN
@@ -146,7 +146,8 @@ public struct MultiLabelEvaluation: Sendable {
 
     /// Draws 100 samples of the images with replacement.
     ///
-    /// - Returns: How often each sample has each image; no samples if there are not two images.
+    /// - Returns: For each sample, the number of times that it has each image; no samples if there
+    ///   are fewer than two images.
     private func bootstrapSamples() -> [[UInt16]] {
         guard count > 1 else { return [] }
         var random = SplitMix64(state: 0)
@@ -161,7 +162,7 @@ public struct MultiLabelEvaluation: Sendable {
 /// The images in the order of the logits of one class.
 private struct Ranking {
     private var images: [Int]
-    /// True for each place of the ranking whose image belongs to the class.
+    /// True for each rank whose image belongs to the class.
     private var isOwn: [Bool]
 
     init(logits: [Float], labels: [Bool]) {
@@ -171,7 +172,7 @@ private struct Ranking {
 
     /// Returns the mean of the precisions at the images of the class.
     ///
-    /// - Parameter frequency: A function that returns how often an image counts; its copies have
+    /// - Parameter frequency: A function that returns the number of copies of an image, which have
     ///   consecutive ranks.
     /// - Returns: The average precision, 0...1; 0 if the class has no image.
     func averagePrecision(_ frequency: (_ image: Int) -> Int) -> Double {

@@ -4,7 +4,7 @@ internal import Tensors
 ///
 /// Source: Nocedal and Wright 2006, "Numerical Optimization", algorithms 7.4 and 7.5.
 struct LBFGS {
-    /// A point and the objective there.
+    /// A point with the loss and its gradient there.
     struct Point {
         var x: [Double]
         var loss: Double
@@ -22,7 +22,8 @@ struct LBFGS {
     private static let mostPairs = 10
     /// The memory for these steps, in bytes; three steps are kept even if they are larger.
     private static let pairMemory = 256 << 20
-    /// The rounding error of the loss relative to it: a smaller decrease cannot be found.
+    /// The relative decrease of the loss below which a failed line search means the minimum: it
+    /// may be hidden by rounding errors.
     private static let rounding = 1e-6
 
     let maximumIterations: Int
@@ -47,8 +48,8 @@ struct LBFGS {
     ///
     /// - Parameters:
     ///   - start: The first point, with the objective there.
-    ///   - progress: A function that is called with the share of the largest number of
-    ///     iterations; it returns false to stop the iteration.
+    ///   - progress: A function that is called with the number of iterations done, as a fraction
+    ///     of `maximumIterations`; it returns false to stop.
     /// - Returns: The last point.
     /// - Throws: `AnalysisError.cancelled`.
     func minimize(
@@ -64,9 +65,9 @@ struct LBFGS {
             let direction = direction(point.gradient, pairs, isPreconditioned)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
-            // The prediction alone proves nothing: where the approximation of the Hessian is too
-            // large, as for separable examples at a large C, it is small far from the minimum. A
-            // positive slope, by rounding errors of the approximation, is no convergence either.
+            // A small predicted decrease alone does not prove convergence: where the approximate
+            // Hessian is too large, as for separable examples at a large C, it is small far from
+            // the minimum. Nor does a positive slope, which is due to rounding errors.
             if abs(slope) / 2 <= limit && (slope == 0 || lastDecrease <= 10 * limit) {
                 return Outcome(point: point, iterations: iteration, isConverged: true)
             }
@@ -78,7 +79,8 @@ struct LBFGS {
                 if slope < 0 && isBelowRounding {
                     return Outcome(point: point, iterations: iteration, isConverged: true)
                 }
-                // Rounding errors may have spoilt the history, or else the approximation.
+                // Rounding errors may have corrupted the history or, if that is empty, the
+                // approximate inverse Hessian: continue without it.
                 if !pairs.isEmpty {
                     pairs.removeAll()
                 } else if isPreconditioned {
@@ -115,7 +117,7 @@ struct LBFGS {
             factors[i] = pair.scale * dotProduct(pair.step, q, on: pool)
             add(-factors[i], times: pair.change, to: &q, on: pool)
         }
-        // Not scaled: the approximation of the Hessian has the right magnitude.
+        // The usual scaling is not needed: the approximate Hessian has the right magnitude.
         var result = isPreconditioned ? inverseHessian(q) : q
         for (i, pair) in pairs.enumerated() {
             let factor = pair.scale * dotProduct(pair.change, result, on: pool)
@@ -128,7 +130,7 @@ struct LBFGS {
     }
 }
 
-/// A search for the length of a step along a direction.
+/// A line search: finds the length of a step along a direction.
 ///
 /// The step satisfies the strong Wolfe conditions: the loss decreases by a share of what the slope
 /// predicts, and the slope at its end is nearer to 0.
@@ -139,9 +141,9 @@ struct WolfeSearch {
     private let objective: ([Double]) -> LBFGS.Point
     private let pool: WorkspacePool
 
-    /// The share of the predicted decrease that a step must reach.
+    /// The fraction of the predicted decrease that a step must reach (c₁).
     private static let decrease = 1e-4
-    /// The share of the first slope below which the last slope must be.
+    /// The largest slope at the end of a step, as a fraction of that at its start (c₂).
     private static let curvature = 0.9
     /// The relative rounding error of the loss, whose products are float32.
     private static let noise = 1e-7
@@ -155,7 +157,7 @@ struct WolfeSearch {
         (self.objective, self.pool) = (objective, pool)
     }
 
-    /// A length of the step with the loss and the slope there.
+    /// A step length that was tried, with the point, the loss and the slope there.
     private struct Trial {
         let length: Double
         let loss: Double
@@ -166,7 +168,7 @@ struct WolfeSearch {
     /// Returns a point that satisfies the conditions, or the best one found; nil if none is lower.
     func run() -> LBFGS.Point? {
         let noise = Self.noise * abs(start.loss)
-        // Between both lies a point that satisfies the conditions; `low` satisfies the first.
+        // A point between `low` and `high` satisfies both conditions; `low` satisfies the first.
         var low = Trial(length: 0, loss: start.loss, slope: slope, point: start)
         var high: Trial?
         var length = 1.0
@@ -208,8 +210,8 @@ struct WolfeSearch {
 
     /// Returns true if the loss decreases enough.
     ///
-    /// Where rounding errors hide the decrease, the slopes decide, as Hager and Zhang 2005
-    /// describe.
+    /// Where rounding errors hide the decrease, the slopes decide: the approximate Wolfe condition
+    /// of Hager and Zhang 2005.
     private func isLower(_ trial: Trial, _ noise: Double) -> Bool {
         trial.loss <= start.loss + Self.decrease * trial.length * slope
             || (trial.loss <= start.loss + noise

@@ -24,11 +24,11 @@ public struct LabelledVectors: Sendable, Hashable {
     /// - Parameters:
     ///   - vectors: The vectors, at least one, of finite numbers.
     ///   - labels: The class of each vector, in `0..<classCount`.
-    ///   - classCount: The number of classes, at least 2; with the dimension it makes at most 2²⁸
-    ///     weights.
+    ///   - classCount: The number of classes, at least 2; classes times dimensions are at most
+    ///     2²⁸.
     /// - Throws: `AnalysisError.invalidOption` if there are too few or too many classes,
-    ///   `.tooFewVectors` if there are no vectors, `.wrongCount`, `.invalidLabel` and
-    ///   `.nonFiniteVector`.
+    ///   `.tooFewVectors` if there are no vectors, `.wrongCount` if there is not one label for
+    ///   each, `.invalidLabel` if one is out of range, and `.nonFiniteVector`.
     public init(
         _ vectors: Embeddings, labels: [Int], classCount: Int
     ) throws(AnalysisError) {
@@ -74,7 +74,7 @@ extension LabelledVectors {
         for (row, label) in labels.enumerated() { rows[label].append(row) }
         var chosen: [Int] = []
         for (label, rows) in rows.enumerated() {
-            // The first output of a generator is a hash of the class and the seed.
+            // The generator of each class starts from a hash of the class, mixed with the seed.
             var hash = SplitMix64(state: UInt64(label))
             var random = SplitMix64(state: seed ^ hash.next())
             var rest = rows

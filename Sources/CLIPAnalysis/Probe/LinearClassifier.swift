@@ -41,7 +41,7 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
 
     /// Returns the logits of vectors.
     ///
-    /// - Parameter vectors: The vectors, normalised or not as those of the training.
+    /// - Parameter vectors: The vectors, normalised if those of the training were.
     /// - Returns: A matrix of `vectors.count` rows and `classCount` columns.
     /// - Throws: `AnalysisError.wrongDimension` if the vectors have another dimension.
     public func logits(of vectors: Embeddings) throws(AnalysisError) -> [[Float]] {

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A linear probe: multinomial logistic regression on vectors as they are, by L-BFGS.
+/// A linear probe: multinomial logistic regression by L-BFGS on vectors that are not normalised.
 ///
 /// It minimises C · Σ cross-entropy + ½ |W|² over the weights W and the biases, which are not
 /// penalised. That is the objective of scikit-learn's `LogisticRegression(C=0.316)` for three or
@@ -13,8 +13,8 @@ internal import Tensors
 /// print(result.loss, result.iterations, try result.classifier.logits(of: embeddings))
 /// ```
 ///
-/// The memory is that of three float32 copies of the examples and of about 30 of the weights: for
-/// 20,000 classes and 512 dimensions, the weights take 1.2 GB.
+/// The memory is about three float32 copies of the examples and 30 of the weights. For 20,000
+/// classes and 512 dimensions, those of the weights take 1.2 GB.
 ///
 /// Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
 /// Supervision", section A.3; Nocedal and Wright 2006, "Numerical Optimization", chapters 3 and 7.

@@ -79,7 +79,8 @@ struct SoftmaxRegression {
         private(set) lazy var values: [Float] = {
             let count = vectors.count
             let rowCount = min(count, 4 * vectors.dimension)
-            // A random row of each part, because the order of the examples may be periodic.
+            // One random row from each of `rowCount` ranges of rows, because the order of the
+            // examples may be periodic.
             var random = SplitMix64(state: 0)
             let rows = (0..<rowCount).map { place in
                 let lower = place * count / rowCount
@@ -94,7 +95,7 @@ struct SoftmaxRegression {
 
     /// A minimum of the objective.
     struct Solution {
-        /// W - W₀ and the biases of centred examples: a start for similar objectives.
+        /// W - W₀ and the biases for centred examples, a starting point for similar objectives.
         let variables: [Double]
         let weights: [Float]
         let biases: [Float]
@@ -103,7 +104,7 @@ struct SoftmaxRegression {
         let isConverged: Bool
     }
 
-    /// The numbers of an objective and of its minimisation.
+    /// The parameters of the objective and of its minimisation.
     struct Options {
         /// The weight of the summed cross-entropy.
         let weight: Double
@@ -115,11 +116,11 @@ struct SoftmaxRegression {
     /// Minimises the objective.
     ///
     /// - Parameters:
-    ///   - options: The numbers of the objective.
+    ///   - options: The parameters of the objective and of its minimisation.
     ///   - centre: W₀, row-major; zeros if nil.
     ///   - start: The first variables; zeros if nil.
-    ///   - progress: A function that is called with the share of the largest number of
-    ///     iterations.
+    ///   - progress: A function that is called with the number of iterations done, as a fraction
+    ///     of the largest number; it returns false to stop.
     /// - Returns: The minimum.
     /// - Throws: `AnalysisError.cancelled`.
     func minimum(
@@ -158,7 +159,7 @@ struct SoftmaxRegression {
 
     /// Returns the objective at zeros, where all classes are equally probable, and its gradient.
     ///
-    /// That needs no matrix product.
+    /// This needs no matrix product.
     func pointAtZero(_ options: Options) -> LBFGS.Point {
         let (count, dimension) = (examples.vectors.count, examples.vectors.dimension)
         let classCount = examples.classCount
@@ -190,7 +191,7 @@ struct SoftmaxRegression {
             gradient: gradient)
     }
 
-    /// Returns W and the biases of centred examples.
+    /// Returns W and the biases for centred examples.
     private func parameters(
         _ x: [Double], _ centre: [Float]?
     ) -> (weights: [Float], biases: [Float]) {
@@ -226,8 +227,8 @@ struct SoftmaxRegression {
             gradient: value.gradient)
     }
 
-    /// The sum of the eigenvalues of the Hessian of the cross-entropy, relative to the penalty, up
-    /// to which the penalty alone approximates the Hessian well.
+    /// The trace of the Hessian of the cross-entropy, relative to the penalty, up to which the
+    /// penalty alone approximates the Hessian of the objective well.
     ///
     /// L-BFGS then needs about one step more, which takes less time than a matrix inversion.
     private static let smallTrace = 4.0
@@ -235,14 +236,14 @@ struct SoftmaxRegression {
     ///
     /// It exceeds the rounding errors of float32, which could make the moments indefinite, and
     /// limits how much the inverse amplifies those of the gradient: examples of low rank at a C of
-    /// 10⁶ need a fifth of the iterations that they need with 10⁻⁶.
+    /// 10⁶ need a fifth of the iterations that they need with a ridge of 10⁻⁶.
     private static let ridge = 1e-4
 
     /// Returns a function that multiplies by the inverse of an approximate Hessian.
     ///
-    /// The approximation is the Hessian at equal probabilities, without the products of different
-    /// classes: p (1 - p) · weight · Σ x xᵀ + penalty for each class. If it cannot be inverted, the
-    /// largest number that its eigenvalues can have takes its place.
+    /// The approximation is the Hessian at equal probabilities p, without the blocks of two
+    /// different classes: p (1 - p) · weight · Σ x xᵀ + penalty for each class. If it cannot be
+    /// inverted, an upper bound of its eigenvalues replaces it.
     private func inverseHessian(_ options: Options) -> ([Double]) -> [Double] {
         let (dimension, classCount) = (examples.vectors.dimension, examples.classCount)
         let probability = 1 / Double(classCount)

@@ -3,7 +3,7 @@ internal import Tensors
 extension LinearProbe {
     /// The result of a search for C.
     public struct Sweep: Sendable, Hashable, Codable {
-        /// The C with the largest accuracy on the validation examples; the smallest such C.
+        /// The C with the largest accuracy on the validation examples; the smallest of several.
         public let c: Double
         /// The accuracy on the validation examples with that C, 0...1.
         public let accuracy: Double
@@ -19,7 +19,10 @@ extension LinearProbe {
         }
     }
 
-    /// Finds the best of 96 logarithmically spaced values of C from 10⁻⁶ to 10⁶.
+    /// Searches for the most accurate of 96 logarithmically spaced values of C from 10⁻⁶ to 10⁶.
+    ///
+    /// At most 15 of them are tried: 7 over the whole range, then those at distances of 8, 4, 2 and
+    /// 1 steps on both sides of the best so far. The accuracy may be larger for others.
     ///
     /// - Parameters:
     ///   - training: The examples that each classifier is trained with.
@@ -52,7 +55,7 @@ extension LinearProbe {
         }
         func attempt(_ index: Int) throws(AnalysisError) {
             guard (0..<steps).contains(index), accuracies[index] == nil else { return }
-            // The minimum for a neighbouring C is near.
+            // The solution for the nearest C is close to the new one.
             let nearest = starts.keys.min { (abs($0 - index), $0) < (abs($1 - index), $1) }
             let done = Double(accuracies.count)
             let solution = try options.solution(
@@ -73,7 +76,7 @@ extension LinearProbe {
         for index in coarse { try attempt(index) }
         for distance in [8, 4, 2, 1] {
             let centre = best()
-            // Others are too far away to be a start.
+            // Solutions for more distant values are no longer needed as starting points.
             starts = starts.filter { abs($0.key - centre) <= 2 * distance }
             try attempt(centre - distance)
             try attempt(centre + distance)
@@ -89,7 +92,7 @@ extension LinearProbe {
     private static let steps = 96
     /// The indices of the first values that are tried.
     private static let coarse = [0, 16, 32, 48, 64, 80, 95]
-    /// The largest number of values that are tried: the first ones, and two for each halving.
+    /// The largest number of values that are tried: 7, and 2 for each of 4 distances.
     private static let mostTrials = 15.0
 
     /// Returns the value of C with an index.

@@ -3,8 +3,9 @@ internal import Tensors
 
 /// Tip-Adapter: a classifier from texts and a few examples, without training.
 ///
-/// The logits of a normalised vector f are 100 W f + α Σ exp(-β (1 - f · k)) over the examples k
-/// of each class, where W are the text vectors.
+/// The logit of a class for a normalised vector f is 100 f · t + α Σ exp(-β (1 - f · k)), where t
+/// is the normalised vector of the class's text and the sum is over the normalised vectors k of the
+/// class's examples.
 ///
 /// ```swift
 /// let texts = try model.encode(texts: ["a photo of a cat", "a photo of a dog"])
@@ -43,7 +44,7 @@ public struct TipAdapter: Sendable {
     ///   - beta: The sharpness β of the similarity to an example, 0 or more.
     /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the texts do not match
     ///   the examples, `.invalidOption` if `alpha` or `beta` is negative or not finite, and
-    ///   `.nonFiniteVector`.
+    ///   `.nonFiniteVector` if a text vector contains NaN or infinity.
     public init(
         examples: LabelledVectors, labelEmbeddings: Embeddings, alpha: Float = 1, beta: Float = 5.5
     ) throws(AnalysisError) {
@@ -53,7 +54,7 @@ public struct TipAdapter: Sendable {
             labelEmbeddings: labelEmbeddings.normalized(), alpha: alpha, beta: beta)
     }
 
-    /// Throws an error if the parts of a classifier do not match or are out of range.
+    /// Throws an error if the texts do not match the examples, or alpha or beta is out of range.
     private static func check(
         _ examples: LabelledVectors, _ labelEmbeddings: Embeddings, alpha: Float, beta: Float
     ) throws(AnalysisError) {

@@ -2,7 +2,7 @@ internal import Files
 
 /// A table with a row for each image: CSV, TSV or JSON Lines.
 struct DatasetTable: Sendable {
-    /// A column, by its place in a record or by its JSON key.
+    /// A column: its name or JSON key, and its index in a record.
     struct Column: Sendable {
         let name: String
         let index: Int
@@ -24,7 +24,7 @@ struct DatasetTable: Sendable {
     private static let captionColumns = ["caption", "title", "text"]
     private static let idColumn = "label_id"
 
-    /// True if the labels are rather integers than names.
+    /// True if an integer in the column is a label even if it is also the name of a class.
     var hasIDs: Bool { target.name == Self.idColumn }
 
     /// Reads the names of the columns, which decide the kind.
@@ -110,7 +110,7 @@ struct DatasetTable: Sendable {
     struct Row {
         /// The path of the image.
         let path: FilePath
-        /// The label, one text; or the captions.
+        /// The label as the only element, or the captions; empty if there is a problem.
         let texts: [String]
         /// The reason why the target cannot be used; nil if it can.
         let problem: String?
@@ -209,14 +209,14 @@ struct DatasetTable: Sendable {
         guard let texts else {
             let expected =
                 kind == .retrieval ? "a string or an array of strings" : "a string or an integer"
-            let problem = "line \(line): expected \(expected) as its \(target.name)"
+            let problem = "line \(line): expected \(expected) in \"\(target.name)\""
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
         return .row(Row(path: place(of: name), texts: texts, problem: nil))
     }
 
     private func invalidPath(line: Int) -> Element {
-        .invalid(reason: "line \(line): expected the path of an image as its \(image.name)")
+        .invalid(reason: "line \(line): expected the path of an image in \"\(image.name)\"")
     }
 
     /// Returns the path of an image, which the table names relative to its own folder.
