@@ -19,9 +19,9 @@ public struct ZeroShotLinearProbe: Analysis {
     public var labelEmbeddings: Embeddings
     /// The strength of the pull towards the text vectors, more than 0.
     ///
-    /// If nil, it is 10 / (k · max(1, L)²), where k is the mean number of examples of a class and
-    /// L is the mean cross-entropy, in nats, of the text vectors alone on the examples. The worse
-    /// the texts fit the examples, the weaker is the pull towards them.
+    /// If nil, it is 10 / (max(1, k) · max(1, L)²), where k is the mean number of examples of a
+    /// class and L is the mean cross-entropy, in nats, of the text vectors alone on the examples.
+    /// The worse the texts fit the examples, the weaker is the pull towards them.
     public var penalty: Double?
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
