@@ -106,9 +106,14 @@ struct DatasetChoice: Equatable {
         return names[..<2].joined(separator: "/")
     }
 
-    /// The name in records: that of the folder or file for a path, else the name as given.
+    /// The name in records: that of the folder or file for a path, the repository for its URL, else
+    /// the name as given.
     func recordedName(_ dataset: EvaluationDataset) -> String {
-        place == .path(name) ? dataset.name : name
+        switch place {
+        case .path(name): dataset.name
+        case .hub(let repository) where name.contains("://"): repository
+        default: name
+        }
     }
 
     /// Opens the data set; one of the hub is downloaded first if it is not in the cache.

@@ -51,6 +51,9 @@ package struct CrossEntropy: Sendable {
     ) {
         let (count, dimension) = (labels.count, means.count)
         precondition(x.count == count * dimension, "\(x.count) values for \(count) x \(dimension)")
+        precondition(
+            labels.allSatisfy { $0 >= 0 && $0 < classCount }, "expected labels in 0..<\(classCount)"
+        )
         (self.count, self.dimension, self.classCount) = (count, dimension, classCount)
         self.mostWeightsInParts = mostWeightsInParts
         let length = Self.stripLength
@@ -96,6 +99,8 @@ package struct CrossEntropy: Sendable {
     ///   - pool: The pool whose threads are used.
     /// - Returns: The sum and its gradient; NaN or infinity if logits overflow.
     package func value(weights: [Float], biases: [Float], on pool: WorkspacePool) -> Value {
+        precondition(
+            biases.count == classCount, "\(biases.count) biases for \(classCount) classes")
         var parts: [Part] = []
         if weights.count > mostWeightsInParts {
             pool.withWorkspace { workspace in

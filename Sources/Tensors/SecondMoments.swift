@@ -10,6 +10,9 @@ package func secondMoments(
     of x: [Float], minus means: [Float], rows: [Int], on pool: WorkspacePool
 ) -> [Float] {
     let dimension = means.count
+    precondition(
+        rows.allSatisfy { $0 >= 0 && ($0 + 1) * dimension <= x.count },
+        "expected rows of \(x.count) values in \(dimension) dimensions")
     let selected = Tensor(shape: [rows.count, dimension]) { target in
         x.withUnsafeBufferPointer { x in
             means.withUnsafeBufferPointer { means in

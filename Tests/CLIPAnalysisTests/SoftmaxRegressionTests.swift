@@ -76,6 +76,30 @@ func planted(
         }
     }
 
+    /// The dimensions are fewer than a block of columns, and more.
+    @Test(arguments: [5, 16, 130, 200]) func secondMomentsAreSumsOfProducts(dimension: Int) {
+        var random = SplitMix64(state: 7)
+        let x = (0..<(40 * dimension)).map { _ in Float(random.nextUnit() - 0.5) }
+        let means = (0..<dimension).map { Float($0 % 5) / 10 }
+        let rows = [3, 0, 17, 39, 20, 21, 8]
+        for threads in [1, 3] {
+            let found = secondMoments(
+                of: x, minus: means, rows: rows, on: WorkspacePool(threads: threads))
+            #expect(found.count == dimension * dimension)
+            for i in 0..<dimension {
+                for j in i..<dimension {
+                    let sum = rows.reduce(0.0) { sum, row in
+                        let a = Double(x[row * dimension + i] - means[i])
+                        return sum + a * Double(x[row * dimension + j] - means[j])
+                    }
+                    guard abs(Double(found[i * dimension + j]) - sum) > 1e-5 else { continue }
+                    Issue.record("[\(i), \(j)]: expected \(sum)")
+                    return
+                }
+            }
+        }
+    }
+
     @Test(arguments: [1, 32, 70]) func indefiniteMatricesAreNotInverted(count: Int) {
         let pool = WorkspacePool(threads: 1)
         for value in [0.0, -1, .nan] {

@@ -105,9 +105,9 @@ extension EvalTests {
                     "ETag": "\"\(sum)\"", "X-Repo-Commit": String(repeating: "0", count: 40),
                 ], body: content)
         }
-        func eval(_ arguments: [String]) throws -> ClipBinary.Result {
+        func eval(_ arguments: [String], of name: String = "me/pets") throws -> ClipBinary.Result {
             try ClipBinary(folder: folder).run(
-                ["eval", "me/pets", "--json", "--model", "tiny", "--quiet"] + arguments,
+                ["eval", name, "--json", "--model", "tiny", "--quiet"] + arguments,
                 environment: ["HF_ENDPOINT": server.url])
         }
         let result = try eval([])
@@ -115,6 +115,10 @@ extension EvalTests {
         #expect(result.errors.contains("give --classes FILE"), "\(result.errors)")
         #expect(!server.requests.contains { $0.path.hasSuffix("0.tar") })
         #expect(try metrics(eval(["--classes", "names.txt"]).successful())["acc1"] == 1)
+        // Its URL is recorded as the name of the repository.
+        let url = server.url + "/datasets/me/pets"
+        let record = try eval(["--classes", "names.txt"], of: url).successful().json()
+        #expect(record["dataset"] as? String == "me/pets")
     }
 
     @Test func archiveWithBadMembersIsEvaluated() throws {

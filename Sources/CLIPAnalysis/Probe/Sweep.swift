@@ -1,3 +1,4 @@
+internal import CLIP
 internal import Tensors
 
 extension LinearProbe {
@@ -66,11 +67,7 @@ extension LinearProbe {
             let classifier = LinearClassifier(
                 weights: solution.weights, biases: solution.biases,
                 dimension: training.vectors.dimension)
-            let logits = try classifier.logits(of: validation.vectors)
-            let hits = zip(logits, validation.labels).count { logits, label in
-                logits.firstIndex(of: logits.max() ?? .nan) == label
-            }
-            accuracies[index] = Double(hits) / Double(validation.labels.count)
+            accuracies[index] = try accuracy(of: classifier, on: validation)
             try report(min(1, (done + 1) / mostTrials), to: progress)
         }
         for index in coarse { try attempt(index) }
@@ -86,6 +83,23 @@ extension LinearProbe {
             c: value(index), accuracy: accuracies[index] ?? 0,
             trials: accuracies.sorted { $0.key < $1.key }
                 .map { .init(c: value($0.key), accuracy: $0.value) })
+    }
+
+    /// Returns the share of examples whose class has the largest logit, 0...1.
+    private static func accuracy(
+        of classifier: LinearClassifier, on examples: LabelledVectors
+    ) throws(AnalysisError) -> Double {
+        let (vectors, labels) = (examples.vectors, examples.labels)
+        var hits = 0
+        // The logits of all examples at once could take too much memory.
+        for start in stride(from: 0, to: labels.count, by: 4096) {
+            let rows = start..<min(start + 4096, labels.count)
+            let part = Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
+            hits += zip(try classifier.logits(of: part), labels[rows]).count { logits, label in
+                logits.firstIndex(of: logits.max() ?? .nan) == label
+            }
+        }
+        return Double(hits) / Double(labels.count)
     }
 
     /// The number of values of C.
