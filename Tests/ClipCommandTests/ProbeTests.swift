@@ -266,6 +266,25 @@ import Testing
         #expect(try bytes(ofFile: folder.path + "/m.safetensors").count == before)
     }
 
+    @Test func inputsAreNotReplaced() throws {
+        let rows = "path,label\ntrain/bar/0.png,bar\ntrain/cross/0.png,cross\n"
+        let table = try folder.write("in.csv", rows.utf8)
+        let link = folder.path + "/link.safetensors"
+        try files.createSymbolicLink(atPath: link, withDestinationPath: "in.csv")
+        expectFailure(
+            try clip("probe", "train", "in.csv", "-o", "link.safetensors", "-m", "tiny"),
+            status: 2, says: "-o link.safetensors: it is the same file as the data set")
+        #expect(try bytes(ofFile: table) == Array(rows.utf8))
+        let names = "bar\ncross\nsquare\n"
+        let classes = try folder.write("classes.safetensors", names.utf8)
+        expectFailure(
+            try ClipBinary(folder: folder).run([
+                "probe", "train", "train", "-o", "./classes.safetensors", "-m", "tiny",
+                "--classes", "classes.safetensors",
+            ]), status: 2, says: "it is the same file as --classes")
+        #expect(try bytes(ofFile: classes) == Array(names.utf8))
+    }
+
     @Test func damagedProbesAreErrors() throws {
         _ = try train().successful()
         let whole = try probe()
