@@ -141,6 +141,16 @@ import Testing
         #expect(try clip("zeroshot", "train/bar/0.png", "--probe", "p.safetensors").status == 0)
     }
 
+    @Test func filesOfOtherFormatsAreCounted() throws {
+        for name in ["bar/a.gif", "cross/b.heic"] { try folder.write("train/" + name, [0]) }
+        let result = try train("--json").successful()
+        #expect(result.errors == "clip: probe: 2 files skipped: GIF 1, HEIC 1\n")
+        #expect(try result.json()["examples"] as? Int == 18)
+        // The embeddings come from the cache, the files are counted again.
+        #expect(try train("--json").successful().errors == result.errors)
+        #expect(try train("--json", "--quiet").successful().errors.isEmpty)
+    }
+
     @Test func labelsOfATableAreChecked() throws {
         let rows = Self.classes.flatMap { name in
             (0..<3).map { "train/\(name)/\($0).png,\(name)\n" }
