@@ -49,11 +49,10 @@ struct DatasetChoice: Equatable {
             place = .path(name)
         } else if let repository = try Self.repository(ofURL: name) {
             place = .hub(repository)
-        } else if !Self.isPath(name), let folder = Self.folder(ofMissing: name) {
+        } else if !Self.isPath(name), let reason = Self.reason(forMissing: name) {
             let advice = ModelHub().datasetURL(name).map { "; to use the hub's, give \($0)" } ?? ""
             throw Failure(
-                "data set not found: \(name) does not exist in the folder \(folder)\(advice)",
-                status: 2)
+                "data set not found: \(name) does not exist\(reason)\(advice)", status: 2)
         } else if !Self.isPath(name), name.hasPrefix("wds/") || ModelHub.isRepositoryName(name) {
             place = .hub(name)
         } else {
@@ -70,19 +69,28 @@ struct DatasetChoice: Equatable {
         name.hasPrefix("wds/") ? String(name.dropFirst(4)) : name
     }
 
+    /// The suffixes of tables and archives, which the names of repositories do not have.
+    private static let suffixes: Set<String> = [
+        "7z", "arrow", "bz2", "csv", "gz", "json", "jsonl", "ndjson", "parquet", "rar", "tar",
+        "tbz2", "tgz", "tsv", "txt", "txz", "xlsx", "xz", "zip", "zst",
+    ]
+
     /// Returns true if a name has the form of a path, or the suffix of a table or an archive.
     private static func isPath(_ name: String) -> Bool {
         ["/", "./", "../", "~"].contains(where: name.hasPrefix)
-            || ["csv", "tsv", "jsonl", "ndjson", "tar"].contains(FilePath(name).pathExtension)
+            || suffixes.contains(FilePath(name).pathExtension)
     }
 
-    /// Returns the first component of a path such as `data/birds` if it is a folder in the current
-    /// one; nil if it is not, or if the path is absolute or has one component.
-    private static func folder(ofMissing path: String) -> String? {
+    /// Returns the reason why a path such as `data/birds` does not exist, if its first component is
+    /// here; nil if it is not, or if the path is absolute or has one component.
+    private static func reason(forMissing path: String) -> String? {
         guard let slash = path.firstIndex(of: "/"), slash > path.startIndex else { return nil }
-        let folder = FilePath(argument: String(path[..<slash]))
-        let isFolder = (try? FileStatus(path: folder.bytes))?.isFolder ?? false
-        return isFolder ? folder.description : nil
+        let first = FilePath(argument: String(path[..<slash]))
+        if let status = try? FileStatus(path: first.bytes) {
+            return status.isFolder ? " in the folder \(first)" : ": \(first) is not a folder"
+        }
+        let isLink = (try? FileStatus(path: first.bytes, followingLinks: false)) != nil
+        return isLink ? ": the link \(first) leads to no folder" : nil
     }
 
     /// Returns the repository of a URL such as

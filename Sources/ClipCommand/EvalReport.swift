@@ -54,8 +54,8 @@ final class EvalReport {
         captionCosines = (try? images.cosineSimilarities(to: texts)) ?? []
     }
 
-    /// Returns the heatmap of the sample: a row per image, and a column for each of their classes
-    /// or captions; nil if no image was evaluated.
+    /// Returns the heatmap of the sample: a row per image, and a column for each caption, or for
+    /// each class that is a label or the prediction of an image; nil if no image was evaluated.
     ///
     /// - Parameters:
     ///   - scorer: The classes and the scale of the logits; nil for retrieval.
@@ -71,7 +71,10 @@ final class EvalReport {
         }
         let chosen = samples.elements
         var seen: Set<Int> = []
-        let classes = chosen.flatMap(\.labels).filter { seen.insert($0).inserted }
+        // A row without its prediction would mark another class as the best.
+        let predictions = chosen.flatMap { topClasses(1, of: $0.logits) }
+        let classes = (chosen.flatMap(\.labels) + predictions)
+            .filter { seen.insert($0).inserted }
         guard !classes.isEmpty else { return nil }
         let scale = scorer.cosineScale ?? 1
         return Heatmap(

@@ -68,11 +68,11 @@ enum Hints {
             (similar.isEmpty ? "clip models lists all names, and " : "")
                 + "\(BundledModel.name) is built in"
         case .notInstalled(let name, _):
-            "run clip pull \(name), or give --model \(BundledModel.name), which is built in"
+            "run clip pull \(name), or use the model \(BundledModel.name), which is built in"
         case .offline(let name):
             """
-            unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
-            which is built in
+            unset HF_HUB_OFFLINE and run clip pull \(name), or use the model \
+            \(BundledModel.name), which is built in
             """
         case .offlineOfficial(let name, _):
             "unset HF_HUB_OFFLINE and run clip pull --official \(name)"

@@ -138,13 +138,14 @@ struct ProbeTrain: ParsableCommand {
     func run() throws {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["safetensors"], format: "safetensors")
         try OutputChecks.checkPlace(of: output)
+        let choice = try DatasetChoice(name: data, root: nil)
+        try checkOverwriting(choice)
         try ErrorsFile.check(
             errors,
             others: [
                 ("the data set", data), ("--classes", classOptions.classes), ("--output", output),
             ])
         Interruption.prepare()
-        let choice = try DatasetChoice(name: data, root: nil)
         let dataset = try choice.open(datasetOptions(), common, for: "probe")
         try check(dataset)
         let model = try self.model.load(textOptions, images, common, for: .record("the probe"))
@@ -227,6 +228,17 @@ extension ProbeTrain {
         EvaluationDataset.Options(
             split: split,
             classNames: try classOptions.names())
+    }
+
+    /// Rejects an output that would replace an input.
+    private func checkOverwriting(_ dataset: DatasetChoice) throws {
+        guard mayBeReplaced(output) else { return }
+        for (role, input) in [
+            ("the data set", dataset.path), ("--classes", classOptions.classes),
+        ] {
+            guard let input, ErrorsFile.isSame(output, input) else { continue }
+            throw Failure("-o \(output): it is the same file as \(role)", status: 2)
+        }
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.

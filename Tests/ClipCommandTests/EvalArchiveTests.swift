@@ -74,7 +74,19 @@ extension EvalTests {
             try eval("data/birds", hub), status: 2,
             says: "data/birds does not exist in the folder data; to use the hub's, give "
                 + "\(server.url)/datasets/data/birds")
-        for name in ["./birds", "more/birds.csv", "~/birds"] {
+        try folder.write("file", "x".utf8)
+        expectFailure(
+            try eval("file/birds", hub), status: 2,
+            says: "file/birds does not exist: file is not a folder; to use the hub's, give ")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path + "/link", withDestinationPath: "nowhere")
+        expectFailure(
+            try eval("link/birds", hub), status: 2,
+            says: "link/birds does not exist: the link link leads to no folder")
+        for name in [
+            "./birds", "more/birds.csv", "~/birds", "more/birds.zip", "more/birds.tar.gz",
+            "more/birds.parquet",
+        ] {
             expectFailure(
                 try eval(name, hub), status: 2, says: "\(name) is no file or folder here")
         }
