@@ -3,7 +3,8 @@ internal import Tensors
 extension LinearProbe {
     /// The result of a search for C.
     public struct Sweep: Sendable, Hashable, Codable {
-        /// The C with the largest accuracy on the validation examples; the smallest such C.
+        /// The C with the largest accuracy on the validation examples; of equal accuracies, the one
+        /// with the lowest mean cross-entropy there.
         public let c: Double
         /// The accuracy on the validation examples with that C, 0...1.
         public let accuracy: Double
@@ -45,16 +46,19 @@ extension LinearProbe {
         try report(0, to: progress)
         let pool = WorkspacePool(threads: max(1, options.threads ?? availableCores()))
         let regression = SoftmaxRegression(training, hasBiases: true, pool: pool)
-        var accuracies: [Int: Double] = [:]
+        var scores: [Int: Score] = [:]
         var starts: [Int: [Float]] = [:]
         func best() -> Int {
-            accuracies.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
+            scores.min {
+                ($1.value.accuracy, $0.value.loss, $0.key)
+                    < ($0.value.accuracy, $1.value.loss, $1.key)
+            }?.key ?? 0
         }
         func attempt(_ index: Int) throws(AnalysisError) {
-            guard (0..<steps).contains(index), accuracies[index] == nil else { return }
+            guard (0..<steps).contains(index), scores[index] == nil else { return }
             // The minimum for a neighbouring C is near.
             let nearest = starts.keys.min { (abs($0 - index), $0) < (abs($1 - index), $1) }
-            let done = Double(accuracies.count)
+            let done = Double(scores.count)
             let solution = try options.solution(
                 of: regression, c: value(index),
                 start: nearest.flatMap { starts[$0] }.map { $0.map(Double.init) }
@@ -63,11 +67,8 @@ extension LinearProbe {
             let classifier = LinearClassifier(
                 weights: solution.weights, biases: solution.biases,
                 dimension: training.vectors.dimension)
-            let logits = try classifier.logits(of: validation.vectors)
-            let hits = zip(logits, validation.labels).count { logits, label in
-                logits.firstIndex(of: logits.max() ?? .nan) == label
-            }
-            accuracies[index] = Double(hits) / Double(validation.labels.count)
+            scores[index] = Score(
+                logits: try classifier.logits(of: validation.vectors), labels: validation.labels)
             try report(min(1, (done + 1) / mostTrials), to: progress)
         }
         for index in coarse { try attempt(index) }
@@ -80,9 +81,30 @@ extension LinearProbe {
         }
         let index = best()
         return Sweep(
-            c: value(index), accuracy: accuracies[index] ?? 0,
-            trials: accuracies.sorted { $0.key < $1.key }
-                .map { .init(c: value($0.key), accuracy: $0.value) })
+            c: value(index), accuracy: scores[index]?.accuracy ?? 0,
+            trials: scores.sorted { $0.key < $1.key }
+                .map { .init(c: value($0.key), accuracy: $0.value.accuracy) })
+    }
+
+    /// The quality of a classifier on the validation examples.
+    private struct Score {
+        let accuracy: Double
+        /// The mean cross-entropy in nats.
+        ///
+        /// A strong penalty makes all classes almost equally probable and may still rank them
+        /// correctly, so accuracies alone would prefer useless probabilities.
+        let loss: Double
+
+        init(logits: [[Float]], labels: [Int]) {
+            var (hits, sum) = (0, 0.0)
+            for (row, label) in zip(logits, labels) {
+                let largest = row.max() ?? .nan
+                if row.firstIndex(of: largest) == label { hits += 1 }
+                let total = row.reduce(0.0) { $0 + Double($1 - largest).exponential }
+                sum += total.logarithm - Double(row[label] - largest)
+            }
+            (accuracy, loss) = (Double(hits) / Double(labels.count), sum / Double(labels.count))
+        }
     }
 
     /// The number of values of C.
