@@ -313,10 +313,14 @@ import Testing
     @Test func invalidOptionsAreErrors() throws {
         let examples = try planted(30, classes: 3)
         for probe in [
-            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(maximumIterations: 0),
+            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(c: 0.99e-10),
+            LinearProbe(c: 1.01e10), LinearProbe(c: .infinity), LinearProbe(maximumIterations: 0),
             LinearProbe(tolerance: 0),
         ] {
             #expect(throws: AnalysisError.self) { try probe.run(on: examples) }
+        }
+        for c in [1e-10, 1e10] {
+            #expect(throws: Never.self) { try LinearProbe(c: c).run(on: examples) }
         }
         let same = try LabelledVectors(
             Embeddings(rows: [1, 2, 3, 4], dimension: 2), labels: [1, 1], classCount: 2)
