@@ -251,11 +251,31 @@ import Testing
             """)
         #expect(
             items(lines) == [
-                "a 0", "a.jsonl: line 2 is not a JSON object",
+                "a 0", "a.jsonl: line 2: not JSON at byte 21: expected :",
                 "a.jsonl: line 3 is not a JSON object",
                 "a.jsonl: line 4: expected the path of an image as its path",
                 "c: line 5: expected a string or an integer as its label", "d 1",
             ])
+    }
+
+    @Test func reasonsWhyLinesAreNotJSONAreReported() throws {
+        let lines = [
+            #"{"path": "a", "label": "x"}"#, #"{"path": "b", "label": "x", "label": "y"}"#,
+            #"{"path": "c", "label": "\ud800"}"#, #"{"path": "d", "label": 9223372036854775808}"#,
+        ]
+        let dataset = try table("a.jsonl", lines.joined(separator: "\n"))
+        #expect(
+            items(dataset) == [
+                "a 0", #"a.jsonl: line 2: the key "label" appears twice"#,
+                "a.jsonl: line 3: not JSON at byte 30: unpaired surrogate",
+                "a.jsonl: line 4: not JSON at byte 42: integer out of range: 9223372036854775808",
+            ])
+        try folder.write("b.jsonl", lines[1].utf8)
+        #expect(
+            error("b.jsonl")
+                == .unreadable(
+                    path: folder.path + "/b.jsonl",
+                    reason: #"line 1: the key "label" appears twice"#))
     }
 
     @Test func tablesWithoutRowsAreErrors() throws {
