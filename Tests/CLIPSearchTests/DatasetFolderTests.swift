@@ -278,6 +278,20 @@ import Testing
                     reason: #"line 1: the key "label" appears twice"#))
     }
 
+    @Test func imagesWithAnEmptyCaptionAreNotUsed() throws {
+        let csv = "image,caption\na.jpg,one\nb.jpg,\nc.jpg,\" \"\na.jpg,\nd.jpg,two\n"
+        #expect(
+            items(try table("a.csv", csv)) == [
+                "a.jpg: its caption in line 5 is empty", "b.jpg: its caption in line 3 is empty",
+                "c.jpg: its caption in line 4 is empty", #"d.jpg ["two"]"#,
+            ])
+        let lines = #"{"path": "a", "text": ["one", ""]}"# + "\n" + #"{"path": "b", "text": []}"#
+        #expect(
+            items(try table("a.jsonl", lines)) == [
+                "a: its text in line 1 is empty", "b []",
+            ])
+    }
+
     @Test func tablesWithoutRowsAreErrors() throws {
         for (text, found) in [
             ("path,label\n", "none"),

@@ -198,7 +198,7 @@ struct DatasetTable: Sendable {
             let problem = "its \(target.name) in line \(line) is not UTF-8"
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: [text], problem: nil))
+        return row(place(of: name), [text], line: line)
     }
 
     private func row(_ object: JSONValue, line: Int) -> Element {
@@ -219,7 +219,14 @@ struct DatasetTable: Sendable {
             let problem = "line \(line): expected \(expected) as its \(target.name)"
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: texts, problem: nil))
+        return row(place(of: name), texts, line: line)
+    }
+
+    /// Returns a row, which has a problem if one of its captions is empty.
+    private func row(_ path: FilePath, _ texts: [String], line: Int) -> Element {
+        let hasEmpty = kind == .retrieval && texts.contains { $0.pythonStripped.isEmpty }
+        let problem = hasEmpty ? "its \(target.name) in line \(line) is empty" : nil
+        return .row(Row(path: path, texts: texts, problem: problem))
     }
 
     private func invalidPath(line: Int) -> Element {
