@@ -238,7 +238,9 @@ extension ProbeTrain {
         }
         let count = dataset.classNames.count
         guard count >= 2 else {
-            throw Failure("expected at least two classes in the data set \(data), found \(count)")
+            let problem = dataset.firstProblem.map { " (\($0))" } ?? ""
+            throw Failure(
+                "expected at least two classes in the data set \(data), found \(count)\(problem)")
         }
     }
 

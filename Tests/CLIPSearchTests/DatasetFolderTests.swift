@@ -292,6 +292,17 @@ import Testing
             ])
     }
 
+    @Test func firstRowThatCannotBeUsedIsReported() throws {
+        let csv: [UInt8] = Array("path,label\na,x\nb,caf".utf8) + [0xE9] + Array("\nc,".utf8)
+        try folder.write("a.csv", csv)
+        let dataset = try open("a.csv")
+        #expect(dataset.classNames == ["x"])
+        #expect(dataset.firstProblem == folder.path + "/b: its label in line 3 is not UTF-8")
+        #expect(try table("b.csv", "path,label\na,x\nb,y\n").firstProblem == nil)
+        try folder.touch("set/cat/a.jpg")
+        #expect(try open("set").firstProblem == nil)
+    }
+
     @Test func tablesWithoutRowsAreErrors() throws {
         for (text, found) in [
             ("path,label\n", "none"),
