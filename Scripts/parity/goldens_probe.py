@@ -9,8 +9,9 @@ The examples are seeded and stored as float32. In float64:
                 weights, biases and C * sum of cross-entropies + 0.5 * |W|^2
     "zeroshot"  SciPy's minimum of mean cross-entropy of 100 W f + penalty * |W - T|^2 for
                 normalised examples f and texts T: 100 W and the objective
-    "sweep"     accuracies of the first model, trained with the first 60 examples for each of
-                96 values of C, on the other ones; and those that a search of the best C tries
+    "sweep"     accuracies and mean cross-entropies of the first model, trained with the first 60
+                examples for each of 96 values of C, on the other ones; and those that a search of
+                the best C tries
     "separable" the same objective for the first 40 examples, which can be separated, and a large C
     "tip"       100 T f + alpha * sum of exp(-beta (1 - f k)) over the examples k of each class
 
@@ -71,16 +72,18 @@ def fit(x: np.ndarray, labels: np.ndarray, c: float) -> tuple[LogisticRegression
 
 def sweep(x: np.ndarray, labels: np.ndarray) -> dict:
     values = np.logspace(-6, 6, 96)
-    accuracies = []
+    accuracies, losses = [], []
     for c in values:
         model = fit(x[:TRAINED], labels[:TRAINED], c)[0]
         accuracies.append(model.score(x[TRAINED:], labels[TRAINED:]))
+        logs = log_probabilities(x[TRAINED:] @ model.coef_.T + model.intercept_)
+        losses.append(-logs[np.arange(len(logs)), labels[TRAINED:]].mean())
     tried = {0, 16, 32, 48, 64, 80, 95}
     for distance in (8, 4, 2, 1):
-        best = min(tried, key=lambda place: (-accuracies[place], place))
+        best = min(tried, key=lambda place: (-accuracies[place], losses[place]))
         tried |= {best - distance, best + distance} & set(range(96))
     return {"trained": TRAINED, "c": numbers(values), "accuracies": numbers(accuracies),
-            "tried": sorted(tried)}
+            "losses": numbers(losses), "tried": sorted(tried)}
 
 
 def contents() -> dict:

@@ -82,7 +82,7 @@ extension ModelHub {
 
     // MARK: Names and files
 
-    /// Returns the repository of a data set.
+    /// Returns the repository of a data set; a slash at the end of its name is ignored.
     ///
     /// - Throws: `HubError.unknownDataset` if the name or the split is invalid.
     static func datasetRepository(
@@ -90,10 +90,13 @@ extension ModelHub {
     ) throws(HubError) -> HubRepository {
         let prefix = "wds/"
         let isShort = name.hasPrefix(prefix)
+        let whole = name.hasSuffix("/") ? name.dropLast() : name[...]
+        let parts = whole.dropFirst(isShort ? prefix.count : 0)
+            .split(separator: "/", omittingEmptySubsequences: false)
         let repository =
-            isShort
-            ? "clip-benchmark/wds_" + name.dropFirst(prefix.count).replacing("/", with: "-") : name
-        guard HubRepository.isName(repository), name != prefix, HubRepository.isPart(split[...])
+            isShort ? "clip-benchmark/wds_" + parts.joined(separator: "-") : String(whole)
+        guard HubRepository.isName(repository), parts.allSatisfy(HubRepository.isPart),
+            HubRepository.isPart(split[...])
         else { throw .unknownDataset(name: name, split: split) }
         return .dataset(repository)
     }

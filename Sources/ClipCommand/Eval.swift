@@ -186,7 +186,7 @@ struct Eval: ParsableCommand {
             throw Failure(
                 """
                 expected at least two classes in the data set \(choice.name), found \
-                \(dataset.classNames.count)
+                \(dataset.classNames.count)\(dataset.firstProblem.map { " (\($0))" } ?? "")
                 """)
         }
         noteUnusedOptions(dataset)

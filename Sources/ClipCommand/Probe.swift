@@ -113,8 +113,8 @@ struct ProbeTrain: ParsableCommand {
         if output == "-" {
             throw ValidationError("a probe cannot be written to standard output; name a file.")
         }
-        if let c = inversePenalty, !(c > 0 && c.isFinite) {
-            throw ValidationError("--C must be more than 0, not \(c).")
+        if let c = inversePenalty, !LinearProbe.cRange.contains(c) {
+            throw ValidationError("--C must be 1e-10 to 1e10, not \(c).")
         }
         if split.isEmpty { throw ValidationError("--split must not be empty.") }
         if let validation, !(validation > 0 && validation < 1) {
@@ -252,7 +252,9 @@ extension ProbeTrain {
         }
         let count = dataset.classNames.count
         guard count >= 2 else {
-            throw Failure("expected at least two classes in the data set \(data), found \(count)")
+            let problem = dataset.firstProblem.map { " (\($0))" } ?? ""
+            throw Failure(
+                "expected at least two classes in the data set \(data), found \(count)\(problem)")
         }
     }
 

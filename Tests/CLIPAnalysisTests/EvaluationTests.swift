@@ -130,6 +130,37 @@ import Testing
         #expect(none.reliability.allSatisfy { $0.meanConfidence == 0 && $0.accuracy == 0 })
     }
 
+    /// For classes of equal size, both are the same quantity.
+    @Test(arguments: [(8, 1, 6), (1, 1, 1), (1, 1, 0), (3, 5, 8), (50, 2, 100)])
+    func recallIntervalOfEqualClassesIsThatOfTheAccuracy(
+        _ classes: Int, _ images: Int, _ correct: Int
+    ) throws {
+        var evaluation = Evaluation(classCount: classes + 1)
+        for image in 0..<(classes * images) {
+            let (label, other) = (image % classes, classes)
+            let prediction = image < correct ? label : other
+            let logits = (0...classes).map { Float($0 == prediction ? 9 : 1) }
+            try evaluation.add(logits: logits, label: label)
+        }
+        #expect(
+            worstDifference(
+                bounds(evaluation.meanPerClassRecallInterval), bounds(evaluation.acc1Interval),
+                limit: 1e-12) == nil)
+    }
+
+    /// One of the classes has a single image, so that the recall is known less well.
+    @Test func recallIntervalIsWiderForClassesOfUnequalSize() throws {
+        var images: [([Float], Int)] = (0..<40).map { ([1, $0 % 2 == 0 ? 0 : 2], 0) }
+        images.append(([1, 2], 1))
+        let evaluation = try evaluation(2, images)
+        #expect(evaluation.meanPerClassRecall == 0.75)
+        // The effective number is 4 / (1/40 + 1) = 3.902.
+        #expect(
+            worstDifference(
+                bounds(evaluation.meanPerClassRecallInterval), [0.29675547, 0.95521319],
+                limit: 1e-8) == nil)
+    }
+
     @Test func confusionsAreOrderedByFrequency() throws {
         /// Logits with the largest in one place.
         func logits(_ place: Int) -> [Float] { (0..<4).map { $0 == place ? 9 : 1 } }

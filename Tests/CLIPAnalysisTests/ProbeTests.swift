@@ -26,7 +26,7 @@ import Testing
         }
         struct Sweep: Decodable {
             let trained: Int
-            let c, accuracies: [Double]
+            let c, accuracies, losses: [Double]
             let tried: [Int]
         }
         struct Separable: Decodable {
@@ -183,8 +183,29 @@ import Testing
         }
         let best = try #require(sweep.tried.map { sweep.accuracies[$0] }.max())
         #expect(abs(found.accuracy - best) < 1e-6)
-        let first = try #require(sweep.tried.first { sweep.accuracies[$0] == best })
-        #expect(abs(found.c / sweep.c[first] - 1) < 1e-6)
+        // Two values of C are equally accurate.
+        let equal = sweep.tried.filter { sweep.accuracies[$0] == best }
+        let place = try #require(equal.min { sweep.losses[$0] < sweep.losses[$1] })
+        #expect(equal.count == 2 && place == equal[1])
+        #expect(abs(found.c / sweep.c[place] - 1) < 1e-6)
+    }
+
+    /// With the strongest penalty, the classes would be almost equally probable.
+    @Test func sweepOfSeparableClassesGivesConfidentProbabilities() throws {
+        let rows = (0..<20).flatMap { (row: Int) -> [Float] in
+            [row % 2 == 0 ? 1 : -1, Float(row / 2 % 5 - 2) / 10]
+        }
+        let examples = try LabelledVectors(
+            Embeddings(rows: rows, dimension: 2), labels: (0..<20).map { $0 % 2 }, classCount: 2)
+        let found = try LinearProbe.sweep(training: examples, validation: examples)
+        let first = try #require(found.trials.first)
+        #expect(first.c < 1.1e-6 && first.accuracy == 1)
+        #expect(found.accuracy == 1)
+        let classifier = try LinearProbe(c: found.c).run(on: examples).classifier
+        for (row, logits) in try classifier.logits(of: examples.vectors).enumerated() {
+            let margin = logits[row % 2] - logits[1 - row % 2]
+            #expect(margin > 5, "C = \(found.c)")
+        }
     }
 
     @Test func sweepOfOtherClassesIsAnError() throws {
@@ -292,10 +313,14 @@ import Testing
     @Test func invalidOptionsAreErrors() throws {
         let examples = try planted(30, classes: 3)
         for probe in [
-            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(maximumIterations: 0),
+            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(c: 0.99e-10),
+            LinearProbe(c: 1.01e10), LinearProbe(c: .infinity), LinearProbe(maximumIterations: 0),
             LinearProbe(tolerance: 0),
         ] {
             #expect(throws: AnalysisError.self) { try probe.run(on: examples) }
+        }
+        for c in [1e-10, 1e10] {
+            #expect(throws: Never.self) { try LinearProbe(c: c).run(on: examples) }
         }
         let same = try LabelledVectors(
             Embeddings(rows: [1, 2, 3, 4], dimension: 2), labels: [1, 1], classCount: 2)

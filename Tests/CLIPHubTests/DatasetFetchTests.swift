@@ -279,6 +279,7 @@ import Testing
         ("wds/imagenetv2", "clip-benchmark/wds_imagenetv2"),
         ("wds/vtab/cifar10", "clip-benchmark/wds_vtab-cifar10"),
         ("wds/wds/x", "clip-benchmark/wds_wds-x"), ("me/pets", "me/pets"),
+        ("wds/imagenetv2/", "clip-benchmark/wds_imagenetv2"), ("me/pets/", "me/pets"),
     ])
     func namesOfCLIPBenchmarkMapToRepositories(_ name: String, _ repository: String) throws {
         #expect(try ModelHub.datasetRepository(name, "test") == .dataset(repository))
@@ -286,6 +287,8 @@ import Testing
 
     @Test(arguments: [
         ("imagenetv2", "test"), ("wds/", "test"), ("a/b/c", "test"), ("wds/ü", "test"),
+        ("wds//", "test"), ("wds//x", "test"), ("wds/x//", "test"), ("wds/../x", "test"),
+        ("wds/x/./y", "test"), ("me/pets//", "test"), ("me/", "test"), ("/", "test"),
         ("../x", "test"), ("me/pets", ""), ("me/pets", "../x"), ("me/pets", "a/b"),
     ])
     func invalidNamesAreRejected(_ name: String, _ split: String) throws {

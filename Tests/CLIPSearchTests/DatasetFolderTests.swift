@@ -251,11 +251,56 @@ import Testing
             """)
         #expect(
             items(lines) == [
-                "a 0", "a.jsonl: line 2 is not a JSON object",
+                "a 0", "a.jsonl: line 2: not JSON at byte 21: expected :",
                 "a.jsonl: line 3 is not a JSON object",
                 "a.jsonl: line 4: expected the path of an image in \"path\"",
                 "c: line 5: expected a string or an integer in \"label\"", "d 1",
             ])
+    }
+
+    @Test func reasonsWhyLinesAreNotJSONAreReported() throws {
+        let lines = [
+            #"{"path": "a", "label": "x"}"#, #"{"path": "b", "label": "x", "label": "y"}"#,
+            #"{"path": "c", "label": "\ud800"}"#, #"{"path": "d", "label": 9223372036854775808}"#,
+        ]
+        let dataset = try table("a.jsonl", lines.joined(separator: "\n"))
+        #expect(
+            items(dataset) == [
+                "a 0", #"a.jsonl: line 2: the key "label" appears twice"#,
+                "a.jsonl: line 3: not JSON at byte 30: unpaired surrogate",
+                "a.jsonl: line 4: not JSON at byte 42: integer out of range: 9223372036854775808",
+            ])
+        try folder.write("b.jsonl", lines[1].utf8)
+        #expect(
+            error("b.jsonl")
+                == .unreadable(
+                    path: folder.path + "/b.jsonl",
+                    reason: #"line 1: the key "label" appears twice"#))
+    }
+
+    @Test func imagesWithAnEmptyCaptionAreNotUsed() throws {
+        let csv = "image,caption\na.jpg,one\nb.jpg,\nc.jpg,\" \"\na.jpg,\nd.jpg,two\n"
+        #expect(
+            items(try table("a.csv", csv)) == [
+                "a.jpg: its caption in line 5 is empty", "b.jpg: its caption in line 3 is empty",
+                "c.jpg: its caption in line 4 is empty", #"d.jpg ["two"]"#,
+            ])
+        let lines = #"{"path": "a", "text": ["one", ""]}"# + "\n" + #"{"path": "b", "text": []}"#
+        #expect(
+            items(try table("a.jsonl", lines)) == [
+                "a: its text in line 1 is empty", "b []",
+            ])
+    }
+
+    @Test func firstRowThatCannotBeUsedIsReported() throws {
+        let csv: [UInt8] = Array("path,label\na,x\nb,caf".utf8) + [0xE9] + Array("\nc,".utf8)
+        try folder.write("a.csv", csv)
+        let dataset = try open("a.csv")
+        #expect(dataset.classNames == ["x"])
+        #expect(dataset.firstProblem == folder.path + "/b: its label in line 3 is not UTF-8")
+        #expect(try table("b.csv", "path,label\na,x\nb,y\n").firstProblem == nil)
+        try folder.touch("set/cat/a.jpg")
+        #expect(try open("set").firstProblem == nil)
     }
 
     @Test func tablesWithoutRowsAreErrors() throws {

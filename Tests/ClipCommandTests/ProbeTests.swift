@@ -327,8 +327,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--C", "0"], "--C must be more than 0"),
-        (["--C", "-1"], "--C must be more than 0"),
+        (["--C", "0"], "--C must be 1e-10 to 1e10"),
+        (["--C", "-1"], "--C must be 1e-10 to 1e10"),
+        (["--C", "1e38"], "--C must be 1e-10 to 1e10"),
         (["--C", "1", "--sweep"], "--C and --sweep cannot be combined"),
         (["--validation", "0.5"], "--validation needs --sweep"),
         (["--sweep", "--validation", "1"], "--validation must be between 0 and 1"),

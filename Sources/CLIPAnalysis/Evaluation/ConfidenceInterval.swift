@@ -35,16 +35,21 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
     ///   - count: The number of trials.
     /// - Returns: The interval, which contains the fraction; 0...1 if there are no trials.
     public static func wilson(_ successes: Int, of count: Int) -> ConfidenceInterval {
-        let (n, square) = (Double(count), quantile * quantile)
-        let fraction = Double(successes) / n
+        wilson(fraction: Double(successes) / Double(count), count: Double(count))
+    }
+
+    /// Returns the Wilson score interval of a fraction of a number of trials, which need not be an
+    /// integer; 0...1 if one of the two is NaN.
+    static func wilson(fraction: Double, count n: Double) -> ConfidenceInterval {
+        let square = quantile * quantile
         let variance = fraction * (1 - fraction) / n + square / (4 * n * n)
         let interval = ConfidenceInterval(
             around: (fraction + square / (2 * n)) / (1 + square / n),
             quantile * variance.squareRoot() / (1 + square / n))
         // A rounding error must not exclude a fraction of 0 or 1.
         return ConfidenceInterval(
-            lower: successes == 0 ? 0 : interval.lower,
-            upper: successes == count ? 1 : interval.upper)
+            lower: fraction == 0 ? 0 : interval.lower,
+            upper: fraction == 1 ? 1 : interval.upper)
     }
 
     /// Returns the interval of a normally distributed estimate, cut to 0...1.

@@ -4,7 +4,8 @@ internal import Tensors
 extension LinearProbe {
     /// The result of a search for C.
     public struct Sweep: Sendable, Hashable, Codable {
-        /// The C with the largest accuracy on the validation examples; the smallest of several.
+        /// The C with the largest accuracy on the validation examples; of equal accuracies, the one
+        /// with the lowest mean cross-entropy there.
         public let c: Double
         /// The accuracy on the validation examples with that C, 0...1.
         public let accuracy: Double
@@ -49,16 +50,19 @@ extension LinearProbe {
         try report(0, to: progress)
         let pool = WorkspacePool(threads: max(1, options.threads ?? availableCores()))
         let regression = SoftmaxRegression(training, hasBiases: true, pool: pool)
-        var accuracies: [Int: Double] = [:]
+        var scores: [Int: Score] = [:]
         var starts: [Int: [Float]] = [:]
         func best() -> Int {
-            accuracies.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 0
+            scores.min {
+                ($1.value.accuracy, $0.value.loss, $0.key)
+                    < ($0.value.accuracy, $1.value.loss, $1.key)
+            }?.key ?? 0
         }
         func attempt(_ index: Int) throws(AnalysisError) {
-            guard (0..<steps).contains(index), accuracies[index] == nil else { return }
+            guard (0..<steps).contains(index), scores[index] == nil else { return }
             // The solution for the nearest C is close to the new one.
             let nearest = starts.keys.min { (abs($0 - index), $0) < (abs($1 - index), $1) }
-            let done = Double(accuracies.count)
+            let done = Double(scores.count)
             let solution = try options.solution(
                 of: regression, c: value(index),
                 start: nearest.flatMap { starts[$0] }.map { $0.map(Double.init) }
@@ -67,7 +71,7 @@ extension LinearProbe {
             let classifier = LinearClassifier(
                 weights: solution.weights, biases: solution.biases,
                 dimension: training.vectors.dimension)
-            accuracies[index] = try accuracy(of: classifier, on: validation)
+            scores[index] = try Score(of: classifier, on: validation)
             try report(min(1, (done + 1) / mostTrials), to: progress)
         }
         for index in coarse { try attempt(index) }
@@ -80,26 +84,39 @@ extension LinearProbe {
         }
         let index = best()
         return Sweep(
-            c: value(index), accuracy: accuracies[index] ?? 0,
-            trials: accuracies.sorted { $0.key < $1.key }
-                .map { .init(c: value($0.key), accuracy: $0.value) })
+            c: value(index), accuracy: scores[index]?.accuracy ?? 0,
+            trials: scores.sorted { $0.key < $1.key }
+                .map { .init(c: value($0.key), accuracy: $0.value.accuracy) })
     }
 
-    /// Returns the share of examples whose class has the largest logit, 0...1.
-    private static func accuracy(
-        of classifier: LinearClassifier, on examples: LabelledVectors
-    ) throws(AnalysisError) -> Double {
-        let (vectors, labels) = (examples.vectors, examples.labels)
-        var hits = 0
-        // The logits of all examples at once could take too much memory.
-        for start in stride(from: 0, to: labels.count, by: 4096) {
-            let rows = start..<min(start + 4096, labels.count)
-            let part = Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
-            hits += zip(try classifier.logits(of: part), labels[rows]).count { logits, label in
-                logits.firstIndex(of: logits.max() ?? .nan) == label
+    /// The quality of a classifier on the validation examples.
+    private struct Score {
+        let accuracy: Double
+        /// The mean cross-entropy in nats.
+        ///
+        /// A strong penalty makes all classes almost equally probable and may still rank them
+        /// correctly, so accuracies alone would prefer useless probabilities.
+        let loss: Double
+
+        init(
+            of classifier: LinearClassifier, on examples: LabelledVectors
+        ) throws(AnalysisError) {
+            let (vectors, labels) = (examples.vectors, examples.labels)
+            var (hits, sum) = (0, 0.0)
+            // The logits of all examples at once could take too much memory.
+            for start in stride(from: 0, to: labels.count, by: 4096) {
+                let rows = start..<min(start + 4096, labels.count)
+                let part = Embeddings(
+                    rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
+                for (row, label) in zip(try classifier.logits(of: part), labels[rows]) {
+                    let largest = row.max() ?? .nan
+                    if row.firstIndex(of: largest) == label { hits += 1 }
+                    let total = row.reduce(0.0) { $0 + Double($1 - largest).exponential }
+                    sum += total.logarithm - Double(row[label] - largest)
+                }
             }
+            (accuracy, loss) = (Double(hits) / Double(labels.count), sum / Double(labels.count))
         }
-        return Double(hits) / Double(labels.count)
     }
 
     /// The number of values of C.

@@ -86,20 +86,27 @@ struct DatasetTable: Sendable {
             }
             return (names ?? []).map { String(decoding: $0, as: UTF8.self).pythonStripped }
         }
-        guard let (object, line) = try nextObject(&records) else { return [] }
-        guard let members = object?.members else {
-            throw FileError(reason: "line \(line) is not a JSON object")
-        }
-        return members.map(\.key)
+        guard let (object, _) = try nextObject(&records) else { return [] }
+        return try object.get().members?.map(\.key) ?? []
     }
 
-    /// Parses the next line that is not blank; the value is nil if it is not JSON.
+    /// Parses the next line that is not blank.
+    ///
+    /// - Returns: The object, or the reason why the line is not one; and the number of the line.
+    ///   nil at the end.
     private static func nextObject(
         _ records: inout RecordFile
-    ) throws(FileError) -> (value: JSONValue?, line: Int)? {
-        while let line = try records.nextLine() {
-            if line.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) { continue }
-            return (try? JSONValue(parsing: line), records.line)
+    ) throws(FileError) -> (object: Result<JSONValue, FileError>, line: Int)? {
+        while let text = try records.nextLine() {
+            if text.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) { continue }
+            let line = records.line
+            do throws(JSONValue.SyntaxError) {
+                let value = try JSONValue(parsing: text)
+                guard value.members == nil else { return (.success(value), line) }
+                return (.failure(FileError(reason: "line \(line) is not a JSON object")), line)
+            } catch {
+                return (.failure(FileError(reason: "line \(line): \(error.reason)")), line)
+            }
         }
         return nil
     }
@@ -162,7 +169,10 @@ struct DatasetTable: Sendable {
                 guard let (object, line) = try DatasetTable.nextObject(&records) else {
                     return nil
                 }
-                return table.row(object, line: line)
+                switch object {
+                case .success(let object): return table.row(object, line: line)
+                case .failure(let error): return .invalid(reason: error.reason)
+                }
             }
             let fields = try records.nextRecord(separator: separator) { bytes, _ in bytes }
             return fields.map { table.row($0, line: records.line) }
@@ -188,13 +198,10 @@ struct DatasetTable: Sendable {
             let problem = "its \(target.name) in line \(line) is not UTF-8"
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: [text], problem: nil))
+        return row(place(of: name), [text], line: line)
     }
 
-    private func row(_ object: JSONValue?, line: Int) -> Element {
-        guard let object, object.members != nil else {
-            return .invalid(reason: "line \(line) is not a JSON object")
-        }
+    private func row(_ object: JSONValue, line: Int) -> Element {
         guard let name = object[image.name]?.string.map({ Array($0.utf8) }), !name.isEmpty,
             !name.contains(0)
         else { return invalidPath(line: line) }
@@ -212,7 +219,14 @@ struct DatasetTable: Sendable {
             let problem = "line \(line): expected \(expected) in \"\(target.name)\""
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: texts, problem: nil))
+        return row(place(of: name), texts, line: line)
+    }
+
+    /// Returns a row, which has a problem if one of its captions is empty.
+    private func row(_ path: FilePath, _ texts: [String], line: Int) -> Element {
+        let hasEmpty = kind == .retrieval && texts.contains { $0.pythonStripped.isEmpty }
+        let problem = hasEmpty ? "its \(target.name) in line \(line) is empty" : nil
+        return .row(Row(path: path, texts: texts, problem: problem))
     }
 
     private func invalidPath(line: Int) -> Element {

@@ -145,6 +145,18 @@ public struct EvaluationDataset: Sendable {
         return count
     }
 
+    /// The path and the problem of the first row of a table that cannot be used; nil if there is
+    /// none, or for other layouts.
+    ///
+    /// - Complexity: Reads the table at each access.
+    package var firstProblem: String? {
+        guard case .table = layout else { return nil }
+        for item in items() {
+            if case .unusable(let reason) = item.target { return "\(item.sample.path): \(reason)" }
+        }
+        return nil
+    }
+
     /// Opens a data set whose path need not be UTF-8.
     package init(_ path: FilePath, options: Options = Options()) throws(DatasetError) {
         let found = try DatasetFinder(path: path, options: options).find()
