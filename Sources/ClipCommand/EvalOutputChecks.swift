@@ -21,8 +21,10 @@ extension Eval {
                 "--json prints to standard output: give --output and --report names of files",
                 status: 2)
         }
-        if predictions == "-" {
-            throw Failure("--predictions -: give the name of a file", status: 2)
+        if let predictions, isStandardOutput(predictions) {
+            throw Failure(
+                "--predictions \(predictions): standard output is for the metrics; give the name "
+                    + "of a file", status: 2)
         }
         try ErrorsFile.check(
             errors,
