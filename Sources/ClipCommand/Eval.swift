@@ -63,8 +63,10 @@ struct Eval: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Classify with a probe of clip probe train instead of the names of the classes.",
-            valueName: "file"),
+            """
+            Classify with a probe of clip probe train instead of the class names; label N of a \
+            data set without class names means class N of the probe, from 0.
+            """, valueName: "file"),
         completion: .file(extensions: ["safetensors"]))
     var probe: String?
 
@@ -243,7 +245,7 @@ extension Eval {
 
     /// Opens the data set with the split, the classes and the kind that the options choose.
     ///
-    /// A data set without class names gets those of the probe.
+    /// A data set without class names gets those of the probe, which a note states.
     private func open(
         _ choice: DatasetChoice, _ probe: OpenedProbe?
     ) throws -> EvaluationDataset {
@@ -254,9 +256,24 @@ extension Eval {
         do {
             return try choice.open(options, common, requiresClassNames: probe == nil)
         } catch DatasetError.missingFile where probe != nil && classOptions.classes == nil {
-            options.classNames = probe?.probe.classNames
-            return try choice.open(options, common)
+            let names = probe?.probe.classNames ?? []
+            options.classNames = names
+            let dataset = try choice.open(options, common)
+            if dataset.kind != .retrieval { noteClasses(names) }
+            return dataset
         }
+    }
+
+    /// Prints a note that the labels of the data set are taken as numbers of the probe's classes.
+    private func noteClasses(_ names: [String]) {
+        guard !common.quiet else { return }
+        let listed = names.prefix(10).enumerated().map { "\($0) = \($1)" }
+        note(
+            """
+            clip: eval: no class names in the data set: its labels are taken as numbers of the \
+            probe's classes, \(listed.joined(separator: ", "))\
+            \(names.count > listed.count ? ", …" : ""); if they mean others, give --classes FILE
+            """)
     }
 
     /// Loads the model, which is that of the probe if there is one, and derives its name in the
