@@ -174,6 +174,7 @@ struct Eval: ParsableCommand {
     }
 
     func run() throws {
+        Interruption.prepare()
         try checkOutputs()
         let choice = try DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
         let probe = try self.probe.map { path in

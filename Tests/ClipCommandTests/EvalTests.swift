@@ -294,29 +294,6 @@ import Testing
         #expect(try shown.json()["task"] as? String == "zeroshot_classification")
     }
 
-    @Test(arguments: ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "out.txt"])
-    func pathOfStandardOutputIsStandardOutput(_ path: String) throws {
-        let set = try classFolder(Self.classes)
-        let shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
-        func run(_ option: String) throws -> ClipBinary.Result {
-            try shell.run([
-                "-c",
-                """
-                '\(ClipBinary.built.path)' eval '\(set)' --model tiny \(option) \(path) > out.txt
-                status=$?
-                cat out.txt
-                exit $status
-                """,
-            ])
-        }
-        expectFailure(try run("--predictions"), status: 2, says: "standard output")
-        let shown = try run("--output").successful()
-        #expect(try shown.json()["task"] as? String == "zeroshot_classification")
-        let page = try run("--report").successful().text
-        #expect(page.hasPrefix("<!doctype html>"), "\(page.prefix(500))")
-        #expect(page.contains("</html>"), "\(page.suffix(500))")
-    }
-
     @Test func repeatedRanksAreMeasuredOnce() throws {
         for image in ["cat", "dog"] { try folder.copy(example(image), as: "\(image).jpg") }
         let table = try folder.write(

@@ -1,0 +1,65 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Tests the outputs of `clip eval`: their places, and what is left of them after an error.
+@Suite struct EvalOutputTests {
+    let folder: TemporaryFolder
+    let shell: ClipBinary
+
+    init() throws {
+        folder = try TemporaryFolder()
+        shell = ClipBinary(folder: folder, executable: URL(fileURLWithPath: "/bin/sh"))
+    }
+
+    func clip(_ arguments: [String]) throws -> ClipBinary.Result {
+        try ClipBinary(folder: folder).run(arguments + ["--model", "tiny"])
+    }
+
+    /// Writes a table with rows of two images in turn, and returns its name.
+    func table(rows: Int = 2) throws -> String {
+        for image in ["cat", "dog"] {
+            try folder.copy("\(Fixtures.root)/Examples/\(image).jpg", as: "\(image).jpg")
+        }
+        let names = (0..<rows).map { $0 % 2 == 0 ? "cat" : "dog" }
+        let lines = names.map { "\($0).jpg,a \($0)\n" }
+        try folder.write("t.csv", ("path,label\n" + lines.joined()).utf8)
+        return "t.csv"
+    }
+
+    @Test(arguments: ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "out.txt"])
+    func pathOfStandardOutputIsStandardOutput(_ path: String) throws {
+        let table = try table()
+        func run(_ option: String) throws -> ClipBinary.Result {
+            try shell.run([
+                "-c",
+                """
+                '\(ClipBinary.built.path)' eval '\(table)' --model tiny \(option) \(path) > out.txt
+                status=$?
+                cat out.txt
+                exit $status
+                """,
+            ])
+        }
+        expectFailure(try run("--predictions"), status: 2, says: "standard output")
+        let shown = try run("--output").successful()
+        #expect(try shown.json()["task"] as? String == "zeroshot_classification")
+        let page = try run("--report").successful().text
+        #expect(page.hasPrefix("<!doctype html>"), "\(page.prefix(500))")
+        #expect(page.contains("</html>"), "\(page.suffix(500))")
+    }
+
+    @Test func predictionsThatCannotBeWrittenAreRemoved() throws {
+        let table = try table(rows: 60)
+        let result = try shell.run([
+            "-c",
+            """
+            ulimit -f 4
+            exec '\(ClipBinary.built.path)' eval \(table) --model tiny --predictions p.jsonl
+            """,
+        ])
+        expectFailure(result, status: 1, says: "cannot write p.jsonl")
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasPrefix("p.jsonl") }, "\(left)")
+    }
+}
