@@ -96,13 +96,15 @@ struct Eval: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Draw N random images in the heatmap of --report, at most 100.", valueName: "n"))
-    var samples = 10
+            "Draw N random images in the heatmap of --report, at most 100. (default: 10)",
+            valueName: "n"))
+    var samples: Int?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Seed the random choice of --samples.", valueName: "n"))
-    var seed: UInt64 = 0
+        help: ArgumentHelp(
+            "Seed the random choice of --samples. (default: 0)", valueName: "n"))
+    var seed: UInt64?
 
     @Flag(help: "Print the published results of this model on this data set beside the metrics.")
     var compare = false
@@ -162,7 +164,7 @@ struct Eval: ParsableCommand {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
         // The page has a column for each class of the sample.
-        guard (1...100).contains(samples) else {
+        if let samples, !(1...100).contains(samples) {
             throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }
         if probe != nil && classOptions.hasTemplates {
@@ -209,7 +211,9 @@ struct Eval: ParsableCommand {
         try checkDistinct([("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
-        let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
+        let collected = report.map { _ in
+            EvalReport(samples: samples ?? 10, seed: seed ?? 0, decoding)
+        }
         var result: EvalResult?
         try job.perform {
             let task = EvalTask(
@@ -304,20 +308,29 @@ extension Eval {
         return (model, PretrainedName(of: name, pretrained: pretrained))
     }
 
-    /// Prints a note if options for classes are given and the data set has captions.
+    /// Prints a note for the options that have no effect on this data set or without `--report`.
     private func noteUnusedOptions(_ dataset: EvaluationDataset) {
-        guard dataset.kind == .retrieval, !common.quiet else { return }
-        let given = [
-            ("--classes", classOptions.classes != nil),
-            ("--template", !classOptions.template.isEmpty),
-            ("--templates", classOptions.templates != nil),
-        ].filter(\.1).map(\.0)
-        guard !given.isEmpty else { return }
-        note(
-            """
-            clip: eval: \(given.joined(separator: ", ")): no effect, because the data set has \
-            captions
-            """)
+        if dataset.kind == .retrieval {
+            noteUnused(
+                [
+                    ("--classes", classOptions.classes != nil),
+                    ("--template", !classOptions.template.isEmpty),
+                    ("--templates", classOptions.templates != nil),
+                ], because: "the data set has captions")
+        } else {
+            noteUnused(
+                [("--recall_k", !recallAt.isEmpty)], because: "the data set has no captions")
+        }
+        guard report == nil else { return }
+        noteUnused(
+            [("--samples", samples != nil), ("--seed", seed != nil)],
+            because: "--report is not given")
+    }
+
+    private func noteUnused(_ options: [(name: String, isGiven: Bool)], because reason: String) {
+        let given = options.filter(\.isGiven).map(\.name)
+        guard !given.isEmpty, !common.quiet else { return }
+        note("clip: eval: \(given.joined(separator: ", ")): no effect, because \(reason)")
     }
 
     private func scorer(

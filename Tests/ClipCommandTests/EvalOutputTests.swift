@@ -62,4 +62,30 @@ import Testing
         let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(!left.contains { $0.hasPrefix("p.jsonl") }, "\(left)")
     }
+
+    @Test(arguments: [
+        ("{foo}.json", "{foo}"), ("{dataset}_{Model}.json", "{Model}"), ("{}.json", "{}"),
+        ("{task}{language}{{x}.json", "{x}"),
+    ])
+    func unknownPlaceholderIsRefused(output: String, placeholder: String) throws {
+        let result = try clip(["eval", try table(), "--output", output])
+        expectFailure(result, status: 2, says: "unknown placeholder \(placeholder);")
+    }
+
+    @Test func optionsWithoutEffectAreNoted() throws {
+        let table = try table()
+        let arguments = ["eval", table, "--recall_k", "1", "--samples", "3", "--seed", "0"]
+        let result = try clip(arguments).successful()
+        for words in [
+            "--recall_k: no effect, because the data set has no captions",
+            "--samples, --seed: no effect, because --report is not given",
+        ] {
+            #expect(result.errors.contains(words), "\(result.errors)")
+        }
+        let quiet = try clip(arguments + ["-q"]).successful()
+        #expect(quiet.errors.isEmpty, "\(quiet.errors)")
+        let page = try clip(["eval", table, "--samples", "3", "--seed", "0", "--report", "p.html"])
+            .successful()
+        #expect(!page.errors.contains("no effect"), "\(page.errors)")
+    }
 }
