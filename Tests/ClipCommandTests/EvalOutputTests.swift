@@ -49,6 +49,21 @@ import Testing
         #expect(page.contains("</html>"), "\(page.suffix(500))")
     }
 
+    @Test func errorsOnStandardOutputAreNotOverwritten() throws {
+        let rows = try bytes(ofFile: folder.path + "/" + table())
+        try folder.write("t.csv", rows + Array("no.jpg,a cat\n".utf8))
+        let result = try shell.run([
+            "-c",
+            """
+            '\(ClipBinary.built.path)' eval t.csv --model tiny --errors /dev/stdout > out.txt
+            cat out.txt
+            """,
+        ]).successful()
+        #expect(result.text.hasPrefix("{\"path\":"), "\(result.text)")
+        #expect(result.text.contains("no.jpg\",\"reason\":"), "\(result.text)")
+        #expect(result.text.contains("mean_per_class_recall"), "\(result.text)")
+    }
+
     @Test func predictionsThatCannotBeWrittenAreRemoved() throws {
         let table = try table(rows: 60)
         let result = try shell.run([
