@@ -9,6 +9,7 @@ final class EvalJob {
     private let progress: JobProgress
     private let isQuiet: Bool
     private let predictions: PredictionsFile?
+    private let errors: String?
     /// The number of images that were evaluated; a task corrects it if images occur repeatedly.
     var count = 0
     /// The time for decoding and encoding the images, in seconds.
@@ -30,18 +31,34 @@ final class EvalJob {
         failures = FailureList(path: errors)
         progress = JobProgress("eval", isQuiet: common.quiet)
         isQuiet = common.quiet
+        self.errors = errors
         self.predictions = try predictions.map(PredictionsFile.init)
     }
 
-    /// Runs a closure and reports the failures, even if it throws.
+    /// Runs a closure and reports the failures, even if it throws; then completes the predictions.
+    ///
+    /// After an error or Ctrl-C, no incomplete file of predictions is left.
     func perform(_ body: () throws -> Void) throws {
-        do {
-            try failures.perform(body) { progress.finish() }
-        } catch {
-            predictions?.discard()
-            throw error
+        let partialPath = predictions?.partialPath
+        let errors = errors.map { FilePath(argument: $0).bytes }
+        try Interruption.during {
+            do {
+                try failures.perform(body) { progress.finish() }
+                try predictions?.finish()
+            } catch {
+                predictions?.discard()
+                throw error
+            }
+        } keep: {
+            if let partialPath { try? removeFile(partialPath) }
+            // An empty list would state that no image has failed.
+            if let errors, let status = try? FileStatus(path: errors, followingLinks: false),
+                status.isRegular, status.size == 0
+            {
+                try? removeFile(errors)
+            }
+            return "eval: stopped before the end; no results are written"
         }
-        try predictions?.finish()
     }
 
     /// Encodes the images of a data set, in order, and records those that fail.

@@ -14,6 +14,11 @@ final class PredictionsFile {
     private let path: String
     private let storage: Storage
 
+    /// The path of the incomplete file; nil for a device, a pipe or an open descriptor.
+    var partialPath: [UInt8]? {
+        if case .growing(let file) = storage { file.partialPath } else { nil }
+    }
+
     /// Opens the file.
     ///
     /// - Parameter path: The value of `--predictions`.
@@ -52,7 +57,7 @@ final class PredictionsFile {
 
     /// Removes the incomplete file; a complete one of an earlier run stays.
     func discard() {
-        if case .growing(let file) = storage { try? removeFile(file.partialPath) }
+        if let partialPath { try? removeFile(partialPath) }
     }
 
     /// Runs an operation on the file; an error of it names the file.

@@ -207,6 +207,12 @@ import Testing
             "eval", ids, "--classes", names, "--probe", probe, "--json",
         ]).successful()
         #expect(try metrics(other)["lp_acc1"] == 1)
+        #expect(!other.errors.contains("no class names"), "\(other.errors)")
+        // Without names, the numbers are those of the probe's classes: all three are wrong here.
+        let unnamed = try clip(["eval", ids, "--probe", probe, "--json"]).successful()
+        #expect(try metrics(unnamed)["lp_acc1"] == 0)
+        let order = "the probe's classes, 0 = a cat, 1 = a dog, 2 = fruit;"
+        #expect(unnamed.errors.contains(order), "\(unnamed.errors)")
         let unknown = try folder.write("unknown.txt", "fruit\na cat\na horse\n".utf8)
         let refused = try clip(["eval", ids, "--classes", unknown, "--probe", probe])
         expectFailure(refused, status: 1, says: "without \"a horse\"")
