@@ -49,11 +49,13 @@ struct DatasetChoice: Equatable {
             place = .path(name)
         } else if let repository = try Self.repository(ofURL: name) {
             place = .hub(repository)
-        } else if !Self.isPath(name), let reason = Self.reason(forMissing: name) {
+        } else if !Self.isPath(name), !name.hasPrefix("wds/"),
+            let reason = Self.reason(forMissing: name)
+        {
             let advice = ModelHub().datasetURL(name).map { "; to use the hub's, give \($0)" } ?? ""
             throw Failure(
                 "data set not found: \(name) does not exist\(reason)\(advice)", status: 2)
-        } else if !Self.isPath(name), name.hasPrefix("wds/") || ModelHub.isRepositoryName(name) {
+        } else if !Self.isPath(name), ModelHub().datasetURL(name) != nil {
             place = .hub(name)
         } else {
             throw Failure(
