@@ -147,3 +147,68 @@ private func inBlocks(
         for block in 0..<blockCount { body(range(block)) }
     }
 }
+
+/// The sums of the columns of a matrix, and of the squares of their elements.
+package struct ColumnSums {
+    /// The sum of each column.
+    package private(set) var values: [Double]
+    /// The sum of the squares of each column's elements.
+    package private(set) var squares: [Double]
+
+    /// Adds up the rows of a matrix.
+    ///
+    /// - Parameters:
+    ///   - x: The rows, [rows, dimension].
+    ///   - dimension: The number of columns, at least 1.
+    package init(of x: [Float], dimension: Int) {
+        precondition(
+            dimension > 0 && x.count % dimension == 0,
+            "expected rows of \(dimension) elements, found \(x.count) elements")
+        var values = [Double](repeating: 0, count: dimension)
+        var squares = values
+        x.withUnsafeBufferPointer { x in
+            values.withUnsafeMutableBufferPointer { values in
+                squares.withUnsafeMutableBufferPointer { squares in
+                    for first in stride(from: 0, to: x.count, by: dimension) {
+                        for i in 0..<dimension {
+                            let value = Double(x[first + i])
+                            values[i] += value
+                            squares[i] += value * value
+                        }
+                    }
+                }
+            }
+        }
+        (self.values, self.squares) = (values, squares)
+    }
+}
+
+/// Returns the sum of the rows of each class.
+///
+/// - Parameters:
+///   - x: The rows, [rows, dimension].
+///   - means: The vector that is subtracted from each row; its count is the dimension.
+///   - labels: The class of each row, 0..<classCount.
+///   - classCount: The number of classes.
+/// - Returns: The sums, [classes, dimension].
+package func sumsOfClasses(
+    _ x: [Float], minus means: [Float], labels: [Int], classCount: Int
+) -> [Double] {
+    let dimension = means.count
+    precondition(
+        x.count == labels.count * dimension && labels.allSatisfy((0..<classCount).contains),
+        "expected \(labels.count) rows of \(dimension) elements with labels below \(classCount)")
+    var sums = [Double](repeating: 0, count: classCount * dimension)
+    sums.withUnsafeMutableBufferPointer { sums in
+        x.withUnsafeBufferPointer { x in
+            means.withUnsafeBufferPointer { means in
+                for (row, label) in labels.enumerated() {
+                    for i in 0..<dimension {
+                        sums[label * dimension + i] += Double(x[row * dimension + i] - means[i])
+                    }
+                }
+            }
+        }
+    }
+    return sums
+}

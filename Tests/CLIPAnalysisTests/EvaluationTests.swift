@@ -148,7 +148,7 @@ import Testing
                 limit: 1e-12) == nil)
     }
 
-    /// One of the classes has a single image, so that the recall is known less well.
+    /// If a class has a single image, the mean recall is known less well.
     @Test func recallIntervalIsWiderForClassesOfUnequalSize() throws {
         var images: [([Float], Int)] = (0..<40).map { ([1, $0 % 2 == 0 ? 0 : 2], 0) }
         images.append(([1, 2], 1))

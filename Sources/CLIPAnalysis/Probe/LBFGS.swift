@@ -123,9 +123,7 @@ struct LBFGS {
             let factor = pair.scale * dotProduct(pair.change, result, on: pool)
             add(factors[i] - factor, times: pair.step, to: &result, on: pool)
         }
-        result.withUnsafeMutableBufferPointer { result in
-            for i in result.indices { result[i] = -result[i] }
-        }
+        for i in result.indices { result[i] = -result[i] }
         return result
     }
 }

@@ -22,7 +22,7 @@ struct SoftmaxRegression {
 
     init(_ examples: LabelledVectors, hasBiases: Bool, pool: WorkspacePool) {
         let (vectors, count) = (examples.vectors, examples.vectors.count)
-        let sums = Sums(of: vectors)
+        let sums = ColumnSums(of: vectors.values, dimension: vectors.dimension)
         means =
             hasBiases
             ? sums.values.map { Float($0 / Double(count)) }
@@ -36,33 +36,6 @@ struct SoftmaxRegression {
             vectors.values, minus: means, labels: examples.labels,
             classCount: examples.classCount, on: pool)
         moments = SecondMoments(vectors, minus: means, pool: pool)
-    }
-
-    /// The sum of vectors, and of the squares of their elements.
-    private struct Sums {
-        var values: [Double]
-        var squares: [Double]
-
-        init(of vectors: Embeddings) {
-            let dimension = vectors.dimension
-            var (sums, squares) = (
-                [Double](repeating: 0, count: dimension), [Double](repeating: 0, count: dimension)
-            )
-            vectors.values.withUnsafeBufferPointer { x in
-                sums.withUnsafeMutableBufferPointer { sums in
-                    squares.withUnsafeMutableBufferPointer { squares in
-                        for first in stride(from: 0, to: x.count, by: dimension) {
-                            for i in 0..<dimension {
-                                let value = Double(x[first + i])
-                                sums[i] += value
-                                squares[i] += value * value
-                            }
-                        }
-                    }
-                }
-            }
-            (values, self.squares) = (sums, squares)
-        }
     }
 
     /// The sum of x xᵀ over all examples, estimated from some of them at the first use.
@@ -163,27 +136,16 @@ struct SoftmaxRegression {
     func pointAtZero(_ options: Options) -> LBFGS.Point {
         let (count, dimension) = (examples.vectors.count, examples.vectors.dimension)
         let classCount = examples.classCount
-        var gradient = [Double](
-            repeating: 0, count: weightCount + (hasBiases ? classCount : 0))
-        gradient.withUnsafeMutableBufferPointer { gradient in
-            examples.vectors.values.withUnsafeBufferPointer { x in
-                means.withUnsafeBufferPointer { means in
-                    for (row, label) in examples.labels.enumerated() {
-                        for i in 0..<dimension {
-                            let value = Double(x[row * dimension + i] - means[i])
-                            gradient[label * dimension + i] -= options.weight * value
-                        }
-                        if hasBiases { gradient[weightCount + label] -= options.weight }
-                    }
-                }
-            }
-            let probability = options.weight / Double(classCount)
-            for place in 0..<classCount {
-                for i in 0..<dimension {
-                    gradient[place * dimension + i] += probability * total[i]
-                }
-                if hasBiases { gradient[weightCount + place] += probability * Double(count) }
-            }
+        let probability = 1 / Double(classCount)
+        var gradient = sumsOfClasses(
+            examples.vectors.values, minus: means, labels: examples.labels, classCount: classCount)
+        for i in gradient.indices {
+            gradient[i] = options.weight * (probability * total[i % dimension] - gradient[i])
+        }
+        if hasBiases {
+            var counts = [Double](repeating: 0, count: classCount)
+            for label in examples.labels { counts[label] += 1 }
+            gradient += counts.map { options.weight * (probability * Double(count) - $0) }
         }
         return LBFGS.Point(
             x: [Double](repeating: 0, count: gradient.count),
@@ -195,15 +157,8 @@ struct SoftmaxRegression {
     private func parameters(
         _ x: [Double], _ centre: [Float]?
     ) -> (weights: [Float], biases: [Float]) {
-        let weights = [Float](unsafeUninitializedCapacity: weightCount) { buffer, initialized in
-            initialized = weightCount
-            x.withUnsafeBufferPointer { x in
-                if let centre {
-                    for i in 0..<weightCount { buffer[i] = Float(x[i] + Double(centre[i])) }
-                } else {
-                    for i in 0..<weightCount { buffer[i] = Float(x[i]) }
-                }
-            }
+        let weights = (0..<weightCount).map { i in
+            Float(centre.map { x[i] + Double($0[i]) } ?? x[i])
         }
         let biases =
             hasBiases
