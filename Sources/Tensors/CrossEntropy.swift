@@ -177,7 +177,8 @@ package struct CrossEntropy: Sendable {
         var losses = [Double](repeating: 0, count: blockCount)
         losses.withUnsafeMutableBufferPointer { losses in
             sums.withUnsafeMutableBufferPointer { sums in
-                // Each part of the loops writes its own elements.
+                // Safe because the parts of each loop are disjoint, and the first loop has ended
+                // before the second begins: each part accesses its own elements alone.
                 nonisolated(unsafe) let (losses, sums) = (losses, sums)
                 matrix.workspace.team.split(blockCount) { _, blocks in
                     let rows = FloatBlock(capacity: Self.blockLength * classCount)
@@ -297,7 +298,8 @@ package struct CrossEntropy: Sendable {
         return [Double](unsafeUninitializedCapacity: count + spare) { buffer, initialized in
             initialized = count
             guard let base = buffer.baseAddress else { return }
-            nonisolated(unsafe) let target = base  // each block writes its own part
+            // Safe because the blocks are disjoint ranges of elements.
+            nonisolated(unsafe) let target = base
             let length = 4096
             pool.inParallel((count + length - 1) / length) { block, _ in
                 let range = block * length..<min(count, (block + 1) * length)

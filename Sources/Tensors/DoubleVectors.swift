@@ -64,11 +64,8 @@ package func add(
     _ factor: Double, times a: [Float], to b: inout [Double], on pool: WorkspacePool
 ) {
     precondition(a.count == b.count, "\(a.count) and \(b.count) dimensions")
-    let count = b.count
     b.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        nonisolated(unsafe) let target = base  // each block writes its own part
-        inBlocks(count, on: pool) { range in
+        inBlocks(of: buffer, on: pool) { target, range in
             a.withUnsafeBufferPointer { a in
                 for i in range { target[i] += factor * Double(a[i]) }
             }
@@ -82,11 +79,8 @@ package func scale(
     on pool: WorkspacePool
 ) {
     precondition(a.count == b.count, "\(a.count) and \(b.count) dimensions")
-    let count = a.count
     a.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        nonisolated(unsafe) let target = base  // each block writes its own part
-        inBlocks(count, on: pool) { range in
+        inBlocks(of: buffer, on: pool) { target, range in
             b.withUnsafeBufferPointer { b in
                 for i in range { target[i] = scale * target[i] + factor * b[i] }
             }
@@ -127,24 +121,33 @@ private func vector<Scalar>(
 ) -> [Scalar] {
     [Scalar](unsafeUninitializedCapacity: count) { buffer, initialized in
         initialized = count
-        guard let base = buffer.baseAddress else { return }
-        nonisolated(unsafe) let target = base  // each block writes its own part
-        inBlocks(count, on: pool) { set(target, $0) }
+        inBlocks(of: .init(rebasing: buffer[..<count]), on: pool, set)
     }
 }
 
-/// Runs `body` on blocks of `0..<count`, on several threads if there are more than two blocks.
-private func inBlocks(
-    _ count: Int, on pool: WorkspacePool, _ body: @Sendable (Range<Int>) -> Void
+/// Runs `body` on blocks of a buffer, on several threads if there are more than two blocks.
+///
+/// - Parameters:
+///   - buffer: The elements.
+///   - pool: The pool whose threads are used.
+///   - body: A closure that receives the first element of the buffer, and the indices of a block:
+///     it accesses no element of another block.
+private func inBlocks<Scalar>(
+    of buffer: UnsafeMutableBufferPointer<Scalar>, on pool: WorkspacePool,
+    _ body: @Sendable (UnsafeMutablePointer<Scalar>, Range<Int>) -> Void
 ) {
+    guard let base = buffer.baseAddress else { return }
+    // Safe because the blocks are disjoint and `body` accesses only its own.
+    nonisolated(unsafe) let target = base
+    let count = buffer.count
     let blockCount = (count + blockLength - 1) / blockLength
-    @Sendable func range(_ block: Int) -> Range<Int> {
-        block * blockLength..<min(count, (block + 1) * blockLength)
+    @Sendable func run(_ block: Int) {
+        body(target, block * blockLength..<min(count, (block + 1) * blockLength))
     }
     if blockCount > 2 {
-        pool.inParallel(blockCount) { block, _ in body(range(block)) }
+        pool.inParallel(blockCount) { block, _ in run(block) }
     } else {
-        for block in 0..<blockCount { body(range(block)) }
+        for block in 0..<blockCount { run(block) }
     }
 }
 
