@@ -147,13 +147,11 @@ struct ProbeTraining {
     func accuracy(
         of probe: StoredProbe, on examples: LabelledVectors
     ) throws(AnalysisError) -> Double {
-        let (vectors, labels) = (examples.vectors, examples.labels)
+        let labels = examples.labels
         var correct = 0
-        // The logits of all examples at once could take too much memory.
-        for start in stride(from: 0, to: labels.count, by: 4096) {
-            progress.show("training accuracy", share: Double(start) / Double(labels.count))
-            let rows = start..<min(start + 4096, labels.count)
-            let part = Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
+        try examples.forEachPart { rows, part throws(AnalysisError) in
+            progress.show(
+                "training accuracy", share: Double(rows.lowerBound) / Double(labels.count))
             for (row, logits) in zip(rows, try probe.logits(of: part)) {
                 let best = topClasses(1, of: logits).first
                 if best == labels[row] { correct += 1 }

@@ -206,10 +206,8 @@ struct WolfeSearch {
             slope: dotProduct(point.gradient, direction, on: pool), point: point)
     }
 
-    /// Returns true if the loss decreases enough.
-    ///
-    /// Where rounding errors hide the decrease, the slopes decide: the approximate Wolfe condition
-    /// of Hager and Zhang 2005.
+    /// Returns true if the loss decreases enough or, as rounding errors may hide the decrease, if
+    /// the slopes satisfy the approximate Wolfe condition of Hager and Zhang (2005).
     private func isLower(_ trial: Trial, _ noise: Double) -> Bool {
         trial.loss <= start.loss + Self.decrease * trial.length * slope
             || (trial.loss <= start.loss + noise

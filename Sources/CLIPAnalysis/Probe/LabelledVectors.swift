@@ -59,6 +59,22 @@ public struct LabelledVectors: Sendable, Hashable {
 }
 
 extension LabelledVectors {
+    /// Passes the vectors to a closure in parts, because the logits of all vectors at once could
+    /// take too much memory.
+    ///
+    /// - Parameter body: A closure that receives up to 4096 consecutive rows and their vectors.
+    /// - Throws: The error of the closure.
+    package func forEachPart<E: Error>(
+        _ body: (_ rows: Range<Int>, _ part: Embeddings) throws(E) -> Void
+    ) throws(E) {
+        for start in stride(from: 0, to: labels.count, by: 4096) {
+            let rows = start..<min(start + 4096, labels.count)
+            try body(
+                rows,
+                Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension))
+        }
+    }
+
     /// Returns `k` randomly chosen examples of each class, or all of a class that has fewer.
     ///
     /// The examples keep their order. The choice in a class depends only on the seed, the class

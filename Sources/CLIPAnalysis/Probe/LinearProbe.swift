@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A linear probe: multinomial logistic regression by L-BFGS on vectors that are not normalised.
+/// A linear probe: multinomial logistic regression by L-BFGS on vectors as they are given.
 ///
 /// It minimises C · Σ cross-entropy + ½ |W|² over the weights W and the biases, which are not
 /// penalised. That is the objective of scikit-learn's `LogisticRegression(C=0.316)` for three or
@@ -106,10 +106,11 @@ public struct LinearProbe: Analysis {
         of regression: SoftmaxRegression, c: Double, start: [Double]? = nil,
         progress: (Double) -> Bool
     ) throws(AnalysisError) -> SoftmaxRegression.Solution {
-        try regression.minimum(
-            .init(
-                weight: c, penalty: 1, maximumIterations: maximumIterations,
-                tolerance: tolerance),
-            start: start, progress: progress)
+        let options = SoftmaxRegression.Options(
+            weight: c, penalty: 1, maximumIterations: maximumIterations, tolerance: tolerance)
+        let start =
+            start.map { regression.point(at: $0, options, nil) }
+            ?? regression.pointAtZero(options)
+        return try regression.minimum(options, from: start, progress: progress)
     }
 }

@@ -91,21 +91,20 @@ struct SoftmaxRegression {
     /// - Parameters:
     ///   - options: The parameters of the objective and of its minimisation.
     ///   - centre: W₀, row-major; zeros if nil.
-    ///   - start: The first variables; zeros if nil.
+    ///   - start: The first point, with the objective there.
     ///   - progress: A function that is called with the number of iterations done, as a fraction
     ///     of the largest number; it returns false to stop.
     /// - Returns: The minimum.
     /// - Throws: `AnalysisError.cancelled`.
     func minimum(
-        _ options: Options, centre: [Float]? = nil, start: [Double]? = nil,
+        _ options: Options, centre: [Float]? = nil, from start: LBFGS.Point,
         progress: (Double) -> Bool
     ) throws(AnalysisError) -> Solution {
         let iteration = LBFGS(
             maximumIterations: options.maximumIterations, tolerance: options.tolerance,
             pool: pool, objective: { point(at: $0, options, centre) },
             inverseHessian: inverseHessian(options))
-        let outcome = try iteration.minimize(
-            from: firstPoint(options, centre: centre, start: start), progress: progress)
+        let outcome = try iteration.minimize(from: start, progress: progress)
         let x = outcome.point.x
         let (weights, centredBiases) = parameters(x, centre)
         let dimension = examples.vectors.dimension
@@ -120,19 +119,9 @@ struct SoftmaxRegression {
             isConverged: outcome.isConverged)
     }
 
-    /// Returns the objective at the start, or at zeros if it is nil.
-    private func firstPoint(
-        _ options: Options, centre: [Float]?, start: [Double]?
-    ) -> LBFGS.Point {
-        if let start { return point(at: start, options, centre) }
-        if centre == nil { return pointAtZero(options) }
-        let count = weightCount + (hasBiases ? examples.classCount : 0)
-        return point(at: [Double](repeating: 0, count: count), options, centre)
-    }
-
-    /// Returns the objective at zeros, where all classes are equally probable, and its gradient.
+    /// Returns the objective without W₀ at zeros, and its gradient.
     ///
-    /// This needs no matrix product.
+    /// All classes are equally probable there, so this needs no matrix product.
     func pointAtZero(_ options: Options) -> LBFGS.Point {
         let (count, dimension) = (examples.vectors.count, examples.vectors.dimension)
         let classCount = examples.classCount

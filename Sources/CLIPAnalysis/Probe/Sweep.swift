@@ -101,13 +101,9 @@ extension LinearProbe {
         init(
             of classifier: LinearClassifier, on examples: LabelledVectors
         ) throws(AnalysisError) {
-            let (vectors, labels) = (examples.vectors, examples.labels)
+            let labels = examples.labels
             var (hits, sum) = (0, 0.0)
-            // The logits of all examples at once could take too much memory.
-            for start in stride(from: 0, to: labels.count, by: 4096) {
-                let rows = start..<min(start + 4096, labels.count)
-                let part = Embeddings(
-                    rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
+            try examples.forEachPart { rows, part throws(AnalysisError) in
                 for (row, label) in zip(try classifier.logits(of: part), labels[rows]) {
                     let largest = row.max() ?? .nan
                     if row.firstIndex(of: largest) == label { hits += 1 }

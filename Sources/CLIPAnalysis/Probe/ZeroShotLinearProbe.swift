@@ -100,14 +100,15 @@ public struct ZeroShotLinearProbe: Analysis {
                 weight: 1 / Double(count), penalty: 2 * penalty / (Self.scale * Self.scale),
                 maximumIterations: maximumIterations, tolerance: tolerance)
         }
-        let zeros = [Double](repeating: 0, count: centre.count)
+        // At the text vectors, the penalty adds nothing to the loss and to the gradient.
+        let zeroShot = regression.point(
+            at: [Double](repeating: 0, count: centre.count), options(penalty: 0), centre)
         let penalty =
             penalty
             ?? Self.defaultPenalty(
-                meanShots: Double(count) / Double(classCount),
-                zeroShotLoss: regression.point(at: zeros, options(penalty: 0), centre).loss)
+                meanShots: Double(count) / Double(classCount), zeroShotLoss: zeroShot.loss)
         let solution = try regression.minimum(
-            options(penalty: penalty), centre: centre, progress: progress)
+            options(penalty: penalty), centre: centre, from: zeroShot, progress: progress)
         return Result(
             classifier: LinearClassifier(
                 weights: solution.weights, biases: [Float](repeating: 0, count: classCount),
