@@ -65,11 +65,7 @@ extension Eval {
     /// Rejects an output that would replace an input.
     func checkOverwriting(_ outputs: [(option: String, path: String?)]) throws {
         for (option, path) in outputs {
-            guard let path, !isStandardOutput(path), mayBeReplaced(path) else { continue }
-            for (role, input) in inputs {
-                guard let input, ErrorsFile.isSame(path, input) else { continue }
-                throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
-            }
+            try OutputChecks.checkOverwriting(of: path, option, inputs: inputs)
         }
     }
 

@@ -64,10 +64,6 @@ final class FailureList {
     /// Runs an operation on the file of `--errors`, if given; an error of it names the file.
     private func withFile(_ body: (FilePath) throws(FileError) -> Void) throws {
         guard let path else { return }
-        do throws(FileError) {
-            try body(path)
-        } catch {
-            throw Failure("cannot write \(path): \(error.reason)")
-        }
+        try writing(to: path) { () throws(FileError) in try body(path) }
     }
 }

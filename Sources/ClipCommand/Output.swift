@@ -69,6 +69,19 @@ private func writeToOutput(_ bytes: [UInt8]) {
     if fwrite(bytes, 1, bytes.count, stdout) < bytes.count { OutputFailure.store() }
 }
 
+/// Runs an operation on an output file; an error of it names the file.
+///
+/// - Throws: `Failure` with the path and the reason.
+func writing<Result>(
+    to path: FilePath, _ body: () throws(FileError) -> Result
+) throws -> Result {
+    do throws(FileError) {
+        return try body()
+    } catch {
+        throw Failure("cannot write \(path): \(error.reason)")
+    }
+}
+
 /// Prints one line of JSON on standard output.
 func printLine(_ json: JSONValue) { printBytes(json.bytes + [UInt8(ascii: "\n")]) }
 

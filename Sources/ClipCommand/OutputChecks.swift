@@ -70,6 +70,23 @@ enum OutputChecks {
         }
     }
 
+    /// Rejects an output that would replace an input.
+    ///
+    /// - Parameters:
+    ///   - path: The path of the output; nil is standard output.
+    ///   - option: The option of the output, for the message.
+    ///   - inputs: The files that are read, with their roles for messages.
+    /// - Throws: `Failure` with status 2 if the output is the same file as an input.
+    static func checkOverwriting(
+        of path: String?, _ option: String, inputs: [(role: String, path: String?)]
+    ) throws {
+        guard let path, !isStandardOutput(path), mayBeReplaced(path) else { return }
+        for (role, input) in inputs {
+            guard let input, ErrorsFile.isSame(path, input) else { continue }
+            throw Failure("\(option) \(path): it is the same file as \(role)", status: 2)
+        }
+    }
+
     /// Returns the output of `clip encode -o` and the files that the command writes beside it.
     ///
     /// Files in an output folder are not included.

@@ -11,7 +11,7 @@ final class PredictionsFile {
         case written(OutputFile)
     }
 
-    private let path: String
+    private let path: FilePath
     private let storage: Storage
 
     /// The path of the incomplete file; nil for a device, a pipe or an open descriptor.
@@ -24,11 +24,11 @@ final class PredictionsFile {
     /// - Parameter path: The value of `--predictions`.
     /// - Throws: `Failure` if the file cannot be written, or another process is writing it.
     init(path: String) throws {
-        self.path = path
-        storage = try Self.naming(path) { () throws(FileError) in
-            let bytes = FilePath(argument: path).bytes
-            guard mayBeReplaced(path) else { return .written(try OutputFile(path: bytes)) }
-            let file = try GrowingFile(path: finalPath(of: bytes))
+        let file = FilePath(argument: path)
+        self.path = file
+        storage = try writing(to: file) { () throws(FileError) in
+            guard mayBeReplaced(path) else { return .written(try OutputFile(path: file.bytes)) }
+            let file = try GrowingFile(path: finalPath(of: file.bytes))
             try file.truncate(to: 0)
             return .growing(file)
         }
@@ -37,7 +37,7 @@ final class PredictionsFile {
     /// Appends a line to a buffer, which is written at `finish` at the latest.
     func append(_ line: JSONValue) throws {
         let bytes = line.bytes + [UInt8(ascii: "\n")]
-        try Self.naming(path) { () throws(FileError) in
+        try writing(to: path) { () throws(FileError) in
             switch storage {
             case .growing(let file): try file.append(bytes)
             case .written(let file): try file.write(bytes)
@@ -47,7 +47,7 @@ final class PredictionsFile {
 
     /// Writes everything to the disk and gives the file its name.
     func finish() throws {
-        try Self.naming(path) { () throws(FileError) in
+        try writing(to: path) { () throws(FileError) in
             switch storage {
             case .growing(let file): try file.finish()
             case .written(let file): try file.finish()
@@ -58,16 +58,5 @@ final class PredictionsFile {
     /// Removes the incomplete file; a complete one of an earlier run stays.
     func discard() {
         if let partialPath { try? removeFile(partialPath) }
-    }
-
-    /// Runs an operation on the file; an error of it names the file.
-    private static func naming<Result>(
-        _ path: String, _ body: () throws(FileError) -> Result
-    ) throws -> Result {
-        do throws(FileError) {
-            return try body()
-        } catch {
-            throw Failure("cannot write \(path): \(error.reason)")
-        }
     }
 }

@@ -139,7 +139,9 @@ struct ProbeTrain: ParsableCommand {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["safetensors"], format: "safetensors")
         try OutputChecks.checkPlace(of: output)
         let choice = try DatasetChoice(name: data, root: nil)
-        try checkOverwriting(choice)
+        try OutputChecks.checkOverwriting(
+            of: output, "-o",
+            inputs: [("the data set", choice.path), ("--classes", classOptions.classes)])
         try ErrorsFile.check(
             errors,
             others: [
@@ -228,17 +230,6 @@ extension ProbeTrain {
         EvaluationDataset.Options(
             split: split,
             classNames: try classOptions.names())
-    }
-
-    /// Rejects an output that would replace an input.
-    private func checkOverwriting(_ dataset: DatasetChoice) throws {
-        guard mayBeReplaced(output) else { return }
-        for (role, input) in [
-            ("the data set", dataset.path), ("--classes", classOptions.classes),
-        ] {
-            guard let input, ErrorsFile.isSame(output, input) else { continue }
-            throw Failure("-o \(output): it is the same file as \(role)", status: 2)
-        }
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.
