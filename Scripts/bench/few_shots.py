@@ -8,7 +8,8 @@ Draws single pictograms of random classes with backgrounds and light that the bu
 trained with; with --font symbola also by another font, with which the names alone fail more often.
 Trains each probe with `clip probe train --shots K --seed S`, measures it with `clip eval` on other
 renders, and prints a table of the mean and the standard deviation of acc1 over the seeds. --folder
-keeps images and embeddings for the next run. Needs the Debian packages of Scripts/training/train.sh.
+keeps images and embeddings for the next run. Needs the Debian packages of
+Scripts/training/train.sh.
 """
 
 import argparse

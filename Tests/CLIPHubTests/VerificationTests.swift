@@ -148,4 +148,40 @@ import Testing
         #expect(try firstDifference(bytes(ofFile: path), right) == nil)
         #expect(try offline.fetch("me/model") == model)
     }
+
+    @Test func officialFilesAreCheckedByOpenAIsSHA256() throws {
+        let hub = try Hub()
+        // The right bytes are not available here, so these must be reported as wrong.
+        let error = #expect(throws: HubError.self) {
+            try hub.hub.fetch("ViT-B/32", official: true)
+        }
+        let sum = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
+        guard case .wrongChecksum(_, sum, hub.sha256) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(hub.server.requests.map(\.path) == ["/models/\(sum)/ViT-B-32.pt"])
+        #expect(try hub.hub.find("ViT-B/32") == nil)
+        // A truncated file under its final name, as other programs leave it, is not accepted.
+        let path = hub.folder.path + "/.cache/clip/ViT-B-32.pt"
+        try Data(hub.contents[..<1000]).write(to: URL(fileURLWithPath: path))
+        for official in [true, false] {
+            #expect(throws: HubError.self) { try hub.hub.fetch("ViT-B/32", official: official) }
+        }
+    }
+
+    @Test func officialFileOnThisMachineIsVerifiedOffline() throws {
+        let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
+        try FileManager.default.createDirectory(
+            atPath: hub.hub.home, withIntermediateDirectories: true)
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: hub.hub.home + "/ViT-B-32.pt"))
+        let error = #expect(throws: HubError.self) {
+            try hub.hub.fetch("ViT-B/32", official: true)
+        }
+        guard case .damaged = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
+        #expect(hub.server.requests.isEmpty)
+    }
 }
