@@ -57,8 +57,9 @@ struct UnigramEncoder {
     }
 
     private func improve(_ best: inout Best, _ score: Double, _ start: Int, _ id: Int) {
+        let score = isSentencePiece ? Double(Float(score)) : score
         guard best.start < 0 || score > best.score else { return }
-        best.score = isSentencePiece ? Double(Float(score)) : score
+        best.score = score
         (best.start, best.id) = (Int32(start), Int32(id))
     }
 
