@@ -94,15 +94,11 @@ struct SentencePieceModel {
             }
         }
         if settings.normalizer == nil {
-            settings.scores = (scores.min() ?? 0, scores.max() ?? 0)
+            settings.lowestScore = scores.min() ?? 0
         } else {
-            // SentencePiece starts from the smallest positive number, not from the lowest.
-            var (lowest, highest) = (Float.greatestFiniteMagnitude, Float.leastNormalMagnitude)
-            for id in 0..<count where kinds[id] == .normal {
-                lowest = min(lowest, Float(scores[id]))
-                highest = max(highest, Float(scores[id]))
-            }
-            settings.scores = (Double(lowest), Double(highest))
+            var lowest = Double(Float.greatestFiniteMagnitude)
+            for id in 0..<count where kinds[id] == .normal { lowest = min(lowest, scores[id]) }
+            settings.lowestScore = lowest
         }
         return settings
     }
@@ -147,12 +143,10 @@ struct TokenizerSettings: Equatable, Sendable {
     var joinsUnknown = true
     /// True if BPE takes a word that is a piece as it is.
     var takesWholeWords = false
-    /// The lowest and the highest score of the pieces that Unigram weighs.
-    var scores = (lowest: 0.0, highest: 0.0)
+    /// The lowest score of the pieces that Unigram weighs.
+    var lowestScore = 0.0
     /// The ids of the bytes, 256 of them with -1 for none; empty without any.
     var byteIDs: [Int] = []
     /// True if there are user-defined pieces, which are matched whole.
     var hasUserDefined = false
-
-    static func == (a: Self, b: Self) -> Bool { a.json == b.json }
 }

@@ -9,7 +9,7 @@ extension TokenizerSettings {
             ("bytes", .bool(fallsBackToBytes)), ("joins", .bool(joinsUnknown)),
             ("words", .bool(takesWholeWords)), ("user_defined", .bool(hasUserDefined)),
             ("byte_ids", .array(byteIDs.map { .integer($0) })),
-            ("scores", .array([.number(scores.lowest), .number(scores.highest)])),
+            ("lowest", .number(lowestScore)),
         ]
         if let normalizer {
             let flags = [
@@ -35,7 +35,7 @@ extension TokenizerSettings {
             let words = json["words"]?.bool, let added = json["added"]?.array,
             let normalizer = json["normalizer"]?.array, let steps = json["words_of"]?.array,
             let unknown = json["unknown"], let hasUserDefined = json["user_defined"]?.bool,
-            let scores = json["scores"]?.array?.compactMap(\.number), scores.count == 2,
+            let lowest = json["lowest"]?.number,
             let byteIDs = json["byte_ids"]?.array?.compactMap(\.integer),
             byteIDs.count == (bytes ? 256 : 0),
             byteIDs.allSatisfy({ $0 >= -1 && $0 < count })
@@ -43,7 +43,7 @@ extension TokenizerSettings {
         self.algorithm = algorithm
         (fallsBackToBytes, joinsUnknown, takesWholeWords) = (bytes, joins, words)
         (self.hasUserDefined, self.byteIDs) = (hasUserDefined, byteIDs)
-        self.scores = (scores[0], scores[1])
+        lowestScore = lowest
         if unknown != .null {
             guard let id = unknown.integer, id >= 0, id < count else { return nil }
             self.unknown = id

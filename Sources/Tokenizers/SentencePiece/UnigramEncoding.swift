@@ -1,10 +1,10 @@
 /// The most probable segmentation of a text by the scores of its pieces.
 ///
-/// Scores are added from left to right. SentencePiece keeps sums in float32 and compares them with
-/// new sums in float64; Hugging Face does both in float64. Of segmentations that are equal then, the
-/// one whose last piece begins first is taken.
+/// Scores are added from left to right, by SentencePiece in float32, by Hugging Face in float64. Of
+/// segmentations that are equal then, the one whose last piece begins first is taken.
 ///
-/// Source: `Model::EncodeOptimized` in `unigram_model.cc` of google/sentencepiece.
+/// Source: `Model::EncodeOptimized` in `unigram_model.cc` of google/sentencepiece, and the behaviour
+/// of version 0.2.3.
 struct UnigramEncoder {
     let vocabulary: CompactVocabulary
 
@@ -27,8 +27,18 @@ struct UnigramEncoder {
         precondition(text.count < Int32.max, "expected a text of less than 2 GiB")
         var best = [Best](repeating: Best(), count: text.count + 1)
         var start = 0
+        // The last position that a piece has reached.
+        var last = 0
         while start < text.count {
             let length = min(text.lengthOfScalar(at: start), text.count - start)
+            if isSentencePiece, abs(best[start].score) > 100_000 {
+                // SentencePiece counts from 0 again, for the precision of sums.
+                let base = Float(best[start].score)
+                for index in start...max(start, last) where index == start || best[index].start >= 0
+                {
+                    best[index].score = Double(Float(best[index].score) - base)
+                }
+            }
             let score = best[start].score
             var isKnown = false
             var node = CompactVocabulary.root
@@ -38,10 +48,12 @@ struct UnigramEncoder {
                 end += 1
                 guard let id = next.id, let own = self.score(of: id, end - start) else { continue }
                 improve(&best[end], score + own, start, id)
+                last = max(last, end)
                 isKnown = isKnown || end - start == length
             }
             if !isKnown {
                 improve(&best[start + length], afterUnknown(score), start, -1)
+                last = max(last, start + length)
             }
             start += length
         }
@@ -69,13 +81,14 @@ struct UnigramEncoder {
         switch vocabulary.kind(id) {
         case .unused: return nil
         case .userDefined:
-            return Double(Float(length) * Float(vocabulary.settings.scores.highest)) - 0.1
+            // As in version 0.2.3; earlier ones had about -0.1 for each.
+            return Double(Float(Double(length - 1) * 0.1))
         default: return vocabulary.score(id)
         }
     }
 
     private func afterUnknown(_ score: Double) -> Double {
-        let lowest = vocabulary.settings.scores.lowest
+        let lowest = vocabulary.settings.lowestScore
         guard isSentencePiece else { return (lowest - 10) + score }
         return Double((Float(lowest) - 10) + Float(score))
     }
