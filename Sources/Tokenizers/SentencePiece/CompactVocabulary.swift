@@ -3,9 +3,8 @@ internal import Files
 /// A vocabulary in one block of memory or one mapped file, which needs no parsing.
 ///
 /// The block has, in little-endian order, a header with a checksum, the settings, the map of
-/// characters, the pieces with their kinds and scores, a trie of the pieces that occur in texts, and
-/// a table of merges. The trie is a hash table: the node of a prefix is the index of its slot, which
-/// is found from the parent's node and the last byte. All indices are checked when they are used.
+/// characters, the pieces with their kinds and scores, the `PieceTable` of the pieces that occur in
+/// texts, and a table of merges. All indices are checked when they are used.
 struct CompactVocabulary: Sendable {
     /// A part of the block.
     enum Section: Int, CaseIterable {
@@ -13,9 +12,8 @@ struct CompactVocabulary: Sendable {
     }
 
     /// The node of the empty prefix.
-    static let root = UInt32.max - 1
+    static let root = PieceTable.root
     static let magic = UInt64(littleEndian: 0x3130_434F_5650_5343)  // "CSPVOC01"
-    static let emptySlot = UInt64.max
     static let headerWords = 28
 
     let file: MappedFile
@@ -102,25 +100,15 @@ struct CompactVocabulary: Sendable {
 
     // MARK: - The trie
 
-    /// Returns the index at which the search for a key of 64 bits begins.
-    static func home(_ key: UInt64, _ multiplier: UInt64, _ capacity: Int) -> Int {
-        let mixed = (key ^ key >> 23) &* multiplier
-        return Int((mixed >> 32 &* UInt64(capacity)) >> 32)
-    }
-
-    static func slot(_ parent: UInt32, _ byte: UInt8, value: UInt32) -> UInt64 {
-        UInt64(parent) << 32 | UInt64(byte) << 24 | UInt64(value)
-    }
-
     /// Returns the node of a prefix that is one byte longer, and the id of the piece that ends
     /// there; nil if no piece has this prefix.
     func step(_ node: UInt32, _ byte: UInt8) -> (node: UInt32, id: Int?)? {
         let key = UInt64(node) << 8 | UInt64(byte)
-        var index = Self.home(key, multiplier, slotCount)
+        var index = PieceTable.home(key, multiplier, slotCount)
         for _ in 0..<slotCount {
             let slot = file.uint64(at: slots + 8 * index)
             if slot >> 24 == key { return (UInt32(index), id(slot)) }
-            if slot == Self.emptySlot { return nil }
+            if slot == PieceTable.emptySlot { return nil }
             index = index + 1 == slotCount ? 0 : index + 1
         }
         return nil
@@ -156,7 +144,7 @@ struct CompactVocabulary: Sendable {
         guard mergeSlotCount > 0 else { return nil }
         let key = UInt64(left) << 32 | UInt64(right)
         let merges = starts[Section.merges.rawValue]
-        var index = Self.home(key, multiplier, mergeSlotCount)
+        var index = PieceTable.home(key, multiplier, mergeSlotCount)
         for _ in 0..<mergeSlotCount {
             let found = file.uint64(at: merges + 16 * index)
             if found == key {
@@ -164,7 +152,7 @@ struct CompactVocabulary: Sendable {
                 let id = UInt32(truncatingIfNeeded: value)
                 return Int(id) < count ? (UInt32(value >> 32), id) : nil
             }
-            if found == Self.emptySlot { return nil }
+            if found == PieceTable.emptySlot { return nil }
             index = index + 1 == mergeSlotCount ? 0 : index + 1
         }
         return nil

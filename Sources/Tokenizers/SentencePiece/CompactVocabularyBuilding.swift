@@ -12,9 +12,9 @@ extension CompactVocabulary {
         _ model: SentencePieceModel, digest: [UInt8]
     ) throws(TokenizerDefect) -> [UInt8] {
         if !model.characterMap.isEmpty { try CharacterMap.check(model.characterMap) }
-        // The keys of hash tables cannot be chosen to collide if the multiplier is unknown.
-        let multiplier = UInt64.random(in: 0 ... .max) | 1
-        let slots = try slots(of: model, multiplier)
+        let table: PieceTable
+        if let made = model.table { table = made } else { table = try PieceTable(model) }
+        let (slots, multiplier) = (table.slots, table.multiplier)
         let merges = try mergeSlots(of: model, multiplier)
         let settings = model.completeSettings.json.bytes
 
@@ -62,68 +62,17 @@ extension CompactVocabulary {
         Files.checksum(bytes[start...])
     }
 
-    /// Returns the hash table of the trie, with a third to a half of the slots free.
-    private static func slots(
-        of model: SentencePieceModel, _ multiplier: UInt64
-    ) throws(TokenizerDefect) -> [UInt64] {
-        var capacity = max(64, model.text.count * 3 / 4)
-        while true {
-            if let slots = try slots(of: model, multiplier, capacity) { return slots }
-            capacity += capacity / 2
-        }
-    }
-
-    /// Returns the hash table of the trie; nil if the capacity is too small.
-    private static func slots(
-        of model: SentencePieceModel, _ multiplier: UInt64, _ capacity: Int
-    ) throws(TokenizerDefect) -> [UInt64]? {
-        var slots = [UInt64](repeating: emptySlot, count: capacity)
-        var free = capacity - capacity / 4
-        let isSentencePiece = model.settings.normalizer != nil
-        for id in 0..<model.count {
-            switch model.kinds[id] {
-            case .absent: continue
-            case .unknown, .control, .byte: if isSentencePiece { continue }
-            case .normal, .userDefined, .unused: break
-            }
-            var node = root
-            var index = 0
-            let piece = model.piece(id)
-            for position in piece.indices {
-                let key = UInt64(node) << 8 | UInt64(piece[position])
-                index = home(key, multiplier, capacity)
-                while slots[index] >> 24 != key {
-                    if slots[index] == emptySlot {
-                        free -= 1
-                        if free < 0 { return nil }
-                        slots[index] = key << 24
-                        break
-                    }
-                    index = index + 1 == capacity ? 0 : index + 1
-                }
-                node = UInt32(index)
-            }
-            guard slots[index] & 0xFF_FFFF == 0 else {
-                throw TokenizerDefect(
-                    "piece \(id)", expected: "a piece that occurs once",
-                    found: "\(model.name(id)), as piece \((slots[index] & 0xFF_FFFF) - 1)")
-            }
-            slots[index] |= UInt64(id + 1)
-        }
-        return slots
-    }
-
     /// Returns the hash table of the merges, of which each slot is two numbers.
     private static func mergeSlots(
         of model: SentencePieceModel, _ multiplier: UInt64
     ) throws(TokenizerDefect) -> [UInt64] {
         guard !model.merges.isEmpty else { return [] }
         let capacity = model.merges.count * 3 / 2 + 16
-        var slots = [UInt64](repeating: emptySlot, count: 2 * capacity)
+        var slots = [UInt64](repeating: PieceTable.emptySlot, count: 2 * capacity)
         for (rank, merge) in model.merges.enumerated() {
             let key = UInt64(merge.left) << 32 | UInt64(merge.right)
-            var index = home(key, multiplier, capacity)
-            while slots[2 * index] != emptySlot {
+            var index = PieceTable.home(key, multiplier, capacity)
+            while slots[2 * index] != PieceTable.emptySlot {
                 guard slots[2 * index] != key else {
                     throw TokenizerDefect(
                         "merge \(rank)", expected: "a pair that occurs once",

@@ -165,19 +165,25 @@ struct JSONScanner {
     mutating func readString() throws(TokenizerDefect) {
         try expect("\"")
         string.removeAll(keepingCapacity: true)
-        while position < end {
-            let byte = bytes[position]
-            position += 1
-            switch byte {
-            case UInt8(ascii: "\""): return
-            case UInt8(ascii: "\\"): string += Array(String(try escape()).utf8)
-            case 0..<0x20:
-                position -= 1
-                throw failure("no control character in a string")
-            default: string.append(byte)
+        while true {
+            let start = position
+            while position < end, bytes[position] != 0x22, bytes[position] != 0x5C,
+                bytes[position] >= 0x20
+            {
+                position += 1
+            }
+            string += bytes[start..<position]
+            guard position < end else { throw failure("the end of a string") }
+            switch bytes[position] {
+            case UInt8(ascii: "\""):
+                position += 1
+                return
+            case UInt8(ascii: "\\"):
+                position += 1
+                string += Array(String(try escape()).utf8)
+            default: throw failure("no control character in a string")
             }
         }
-        throw failure("the end of a string")
     }
 
     private mutating func escape() throws(TokenizerDefect) -> Unicode.Scalar {

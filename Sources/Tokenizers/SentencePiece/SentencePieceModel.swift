@@ -34,8 +34,14 @@ struct SentencePieceModel {
 
     var count: Int { kinds.count }
 
+    /// The table of pieces, if it has been made already.
+    var table: PieceTable?
+
+    /// Returns the range of a piece in `text`.
+    func range(_ id: Int) -> Range<Int> { Int(ends[id])..<Int(ends[id + 1]) }
+
     /// Returns the UTF-8 of a piece.
-    func piece(_ id: Int) -> ArraySlice<UInt8> { text[Int(ends[id])..<Int(ends[id + 1])] }
+    func piece(_ id: Int) -> ArraySlice<UInt8> { text[range(id)] }
 
     /// Returns a piece for an error message.
     func name(_ id: Int) -> String {

@@ -14,14 +14,30 @@ extension SentencePieceModel {
             throw TokenizerDefect("the JSON", expected: "UTF-8", found: "other bytes")
         }
         settings.normalizer = nil
+        var members: [String: Range<Int>] = [:]
+        var model = self
         var scanner = JSONScanner(bytes)
-        let members = try Self.members(&scanner, "the JSON")
+        try scanner.object { (scanner) throws(TokenizerDefect) in
+            let key = String(decoding: scanner.string, as: UTF8.self)
+            let range: Range<Int>
+            if key == "model", members[key] == nil {
+                let start = scanner.position
+                try model.readModel(&scanner)
+                range = start..<scanner.position
+            } else {
+                range = try scanner.skipValue()
+            }
+            guard members.updateValue(range, forKey: key) == nil else {
+                throw TokenizerDefect(
+                    "the JSON", expected: "each key once", found: "\"\(key)\" twice")
+            }
+        }
+        self = model
         try scanner.expectEnd()
-        guard let model = members["model"] else {
+        guard members["model"] != nil else {
             throw TokenizerDefect("the JSON", expected: "the key model", found: "none")
         }
-        try readModel(bytes, model)
-        for (key, range) in members {
+        for (key, range) in members.sorted(by: { $0.value.lowerBound < $1.value.lowerBound }) {
             switch key {
             case "normalizer": try readNormalizer(Self.value(bytes, range, key))
             case "pre_tokenizer": try readPreTokenizer(Self.value(bytes, range, key))
@@ -39,21 +55,6 @@ extension SentencePieceModel {
         try checkText()
     }
 
-    /// Returns the ranges of the values of an object.
-    private static func members(
-        _ scanner: inout JSONScanner, _ name: String
-    ) throws(TokenizerDefect) -> [String: Range<Int>] {
-        var members: [String: Range<Int>] = [:]
-        try scanner.object { (scanner) throws(TokenizerDefect) in
-            let key = String(decoding: scanner.string, as: UTF8.self)
-            let range = try scanner.skipValue()
-            guard members.updateValue(range, forKey: key) == nil else {
-                throw TokenizerDefect(name, expected: "each key once", found: "\"\(key)\" twice")
-            }
-        }
-        return members
-    }
-
     private static func value(
         _ bytes: [UInt8], _ range: Range<Int>, _ name: String
     ) throws(TokenizerDefect) -> JSONValue {
@@ -69,26 +70,64 @@ extension SentencePieceModel {
 
     // MARK: - The model
 
-    private mutating func readModel(
-        _ bytes: [UInt8], _ range: Range<Int>
-    ) throws(TokenizerDefect) {
-        var scanner = JSONScanner(bytes, range)
-        let members = try Self.members(&scanner, "the model")
+    private mutating func readModel(_ scanner: inout JSONScanner) throws(TokenizerDefect) {
         var values: [String: JSONValue] = [:]
-        for (key, range) in members where key != "vocab" && key != "merges" {
-            values[key] = try Self.value(bytes, range, "the model's \(key)")
+        var pieces: UInt8 = 0
+        var merges: Range<Int>?
+        var model = self
+        try scanner.object { (scanner) throws(TokenizerDefect) in
+            let key = String(decoding: scanner.string, as: UTF8.self)
+            guard values[key] == nil, key != "vocab" || pieces == 0, key != "merges" || merges == nil
+            else {
+                throw TokenizerDefect(
+                    "the model", expected: "each key once", found: "\"\(key)\" twice")
+            }
+            switch key {
+            case "vocab":
+                pieces = scanner.peek()
+                if pieces == UInt8(ascii: "[") {
+                    try model.readScoredPieces(&scanner)
+                } else {
+                    try model.readPieces(&scanner)
+                }
+                model.table = try PieceTable(model)
+            case "merges":
+                if model.table == nil {
+                    merges = try scanner.skipValue()
+                } else {
+                    merges = scanner.position..<scanner.position
+                    try model.readMerges(&scanner)
+                }
+            default:
+                values[key] = try Self.value(
+                    scanner.bytes, scanner.skipValue(), "the model's \(key)")
+            }
         }
-        guard let vocabulary = members["vocab"] else {
+        self = model
+        guard table != nil else {
             throw TokenizerDefect("the model", expected: "the key vocab", found: "none")
         }
+        if let merges, !merges.isEmpty {
+            var scanner = JSONScanner(scanner.bytes, merges)
+            try readMerges(&scanner)
+        }
+        try readSettings(values, isScored: pieces == UInt8(ascii: "["))
+    }
+
+    private mutating func readSettings(
+        _ values: [String: JSONValue], isScored: Bool
+    ) throws(TokenizerDefect) {
         // Older files do not say the type; their vocabularies tell.
-        let type = values["type"]?.string ?? (values["unk_id"] == nil ? "BPE" : "Unigram")
+        let type = values["type"]?.string ?? (isScored ? "Unigram" : "BPE")
+        guard !["Unigram", "BPE"].contains(type) || isScored == (type == "Unigram") else {
+            throw TokenizerDefect(
+                "vocab", expected: type == "BPE" ? "an object" : "an array", found: "the other")
+        }
         settings.fallsBackToBytes = values["byte_fallback"]?.bool ?? false
         switch type {
         case "Unigram":
             settings.algorithm = .unigram
             try check(values, of: ["type", "unk_id", "byte_fallback"])
-            try readScoredPieces(bytes, vocabulary)
             if let id = values["unk_id"], id != .null {
                 guard let id = id.integer, id >= 0, id < count else {
                     throw TokenizerDefect(
@@ -106,16 +145,14 @@ extension SentencePieceModel {
                 ])
             settings.joinsUnknown = values["fuse_unk"]?.bool ?? false
             settings.takesWholeWords = values["ignore_merges"]?.bool ?? false
-            let ids = try readPieces(bytes, vocabulary)
             if let token = values["unk_token"]?.utf8 {
-                guard let id = ids[token] else {
+                guard let id = table?.id(of: token) else {
                     throw TokenizerDefect(
                         "unk_token", expected: "a piece",
                         found: "\"\(String(decoding: token, as: UTF8.self))\"")
                 }
                 settings.unknown = id
             }
-            if let range = members["merges"] { try readMerges(bytes, range, ids) }
         default:
             throw .unsupported(
                 "the model's type", expected: "Unigram or BPE", found: "\"\(type)\"")
@@ -149,9 +186,8 @@ extension SentencePieceModel {
     }
 
     private mutating func readScoredPieces(
-        _ bytes: [UInt8], _ range: Range<Int>
+        _ scanner: inout JSONScanner
     ) throws(TokenizerDefect) {
-        var scanner = JSONScanner(bytes, range)
         var model = self
         try scanner.array { (scanner) throws(TokenizerDefect) in
             try scanner.expect("[")
@@ -164,44 +200,57 @@ extension SentencePieceModel {
         self = model
     }
 
-    /// Reads the pieces of a BPE model, and returns their ids.
-    private mutating func readPieces(
-        _ bytes: [UInt8], _ range: Range<Int>
-    ) throws(TokenizerDefect) -> [[UInt8]: Int] {
-        var scanner = JSONScanner(bytes, range)
-        var ids: [[UInt8]: Int] = [:]
-        var pieces: [[UInt8]?] = []
+    /// Reads the pieces of a BPE model, which have their ids with them.
+    private mutating func readPieces(_ scanner: inout JSONScanner) throws(TokenizerDefect) {
+        var text: [UInt8] = []
+        var ranges: [Range<Int>?] = []
+        var found = 0
         try scanner.object { (scanner) throws(TokenizerDefect) in
-            let piece = scanner.string
+            let start = text.count
+            text += scanner.string
             let id = try scanner.integer()
-            guard id >= 0, id < Self.maximumCount, id < 2 * ids.count + 65_536 else {
+            let limit = min(Self.maximumCount, 2 * found + 65_536)
+            guard id >= 0, id < limit else {
                 throw .unsupported(
-                    "the id of \"\(String(decoding: piece.prefix(40), as: UTF8.self))\"",
-                    expected: "0..<\(min(Self.maximumCount, 2 * ids.count + 65_536))",
-                    found: "\(id)")
+                    "the id of \"\(String(decoding: text[start...].prefix(40), as: UTF8.self))\"",
+                    expected: "0..<\(limit)", found: "\(id)")
             }
-            if id >= pieces.count {
-                pieces += [[UInt8]?](repeating: nil, count: id + 1 - pieces.count)
+            if id >= ranges.count {
+                ranges += [Range<Int>?](repeating: nil, count: id + 1 - ranges.count)
             }
-            guard pieces[id] == nil, ids.updateValue(id, forKey: piece) == nil else {
+            guard ranges[id] == nil, start < text.count else {
                 throw TokenizerDefect(
-                    "the vocabulary", expected: "each piece and each id once",
-                    found: "\"\(String(decoding: piece.prefix(40), as: UTF8.self))\", \(id)")
+                    "the vocabulary", expected: "pieces of at least one byte, each with its own id",
+                    found: "\"\(String(decoding: text[start...].prefix(40), as: UTF8.self))\", \(id)")
             }
-            pieces[id] = piece
+            ranges[id] = start..<text.count
+            found += 1
         }
-        for piece in pieces { try append(piece ?? [], 0, piece == nil ? .absent : .normal) }
-        return ids
+        for range in ranges { try append(text[range ?? 0..<0], 0, range == nil ? .absent : .normal) }
     }
 
-    private mutating func readMerges(
-        _ bytes: [UInt8], _ range: Range<Int>, _ ids: [[UInt8]: Int]
-    ) throws(TokenizerDefect) {
-        var scanner = JSONScanner(bytes, range)
+    /// Reads merges: pairs of strings, or strings with a space between the two parts.
+    private mutating func readMerges(_ scanner: inout JSONScanner) throws(TokenizerDefect) {
+        guard let table else { preconditionFailure("expected the pieces before the merges") }
         var merges: [(left: UInt32, right: UInt32, merged: UInt32)] = []
         try scanner.array { (scanner) throws(TokenizerDefect) in
-            let (left, right) = try Self.pair(&scanner)
-            guard let first = ids[left], let second = ids[right], let merged = ids[left + right]
+            let isPair = scanner.take("[")
+            try scanner.readString()
+            var left = scanner.string[...]
+            var right = left
+            if isPair {
+                try scanner.expect(",")
+                try scanner.readString()
+                try scanner.expect("]")
+                right = scanner.string[...]
+            } else {
+                let space = left.firstIndex(of: UInt8(ascii: " ")) ?? left.startIndex
+                right = left[space...].dropFirst()
+                left = left[..<space]
+            }
+            guard let node = table.walk(PieceTable.root, left), let first = table.id(ofNode: node),
+                let second = table.id(of: right),
+                let merged = table.walk(node, right).flatMap(table.id(ofNode:))
             else {
                 let name = String(decoding: (left + [0x20] + right).prefix(80), as: UTF8.self)
                 throw TokenizerDefect(
@@ -211,25 +260,5 @@ extension SentencePieceModel {
             merges.append((UInt32(first), UInt32(second), UInt32(merged)))
         }
         self.merges = merges
-    }
-
-    /// Reads a merge: two strings, or one with a space between its parts.
-    private static func pair(
-        _ scanner: inout JSONScanner
-    ) throws(TokenizerDefect) -> (left: [UInt8], right: [UInt8]) {
-        if scanner.peek() == UInt8(ascii: "[") {
-            try scanner.expect("[")
-            try scanner.readString()
-            let left = scanner.string
-            try scanner.expect(",")
-            try scanner.readString()
-            try scanner.expect("]")
-            return (left, scanner.string)
-        }
-        try scanner.readString()
-        let parts = scanner.string.split(
-            separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        guard parts.count == 2 else { throw scanner.failure("two parts and a space before this") }
-        return (Array(parts[0]), Array(parts[1]))
     }
 }

@@ -110,19 +110,15 @@ extension SentencePieceModel {
         guard let tokens = json.array else {
             throw TokenizerDefect("added_tokens", expected: "an array", found: "another value")
         }
-        var ids: [[UInt8]: Int] = [:]
-        for id in 0..<count where kinds[id] != .absent { ids[Array(piece(id))] = id }
         var added: [TokenizerPipeline.AddedToken] = []
         for token in tokens {
             let text = try Self.text(token, "content")
             guard let id = token["id"]?.integer, id >= 0, id < Self.maximumCount,
-                ids[text] == nil || ids[text] == id,
-                ids[text] != nil || id >= kinds.count
-                    || kinds[id] == .absent
+                table?.id(of: text) == (id < count && kinds[id] != .absent ? id : nil)
             else {
                 throw TokenizerDefect(
                     "the added token \(token["content"] ?? .null)",
-                    expected: ids[text].map { "the id \($0), as in the vocabulary" }
+                    expected: table?.id(of: text).map { "the id \($0), as in the vocabulary" }
                         ?? "an id of its own below \(Self.maximumCount)",
                     found: "\(token["id"] ?? .null)")
             }
