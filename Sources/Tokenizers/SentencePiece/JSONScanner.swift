@@ -10,7 +10,7 @@ struct JSONScanner {
     /// The bytes of the last string.
     private(set) var string: [UInt8] = []
 
-    /// Creates a reader of a range of bytes, which must be UTF-8.
+    /// Creates a reader of a range of bytes, whose UTF-8 is not checked.
     init(_ bytes: [UInt8], _ range: Range<Int>? = nil) {
         self.bytes = bytes
         position = range?.lowerBound ?? 0

@@ -10,9 +10,6 @@ extension SentencePieceModel {
     /// - Throws: `TokenizerDefect`, also for every setting that would change ids and is not
     ///   supported.
     init(tokenizerJSON bytes: [UInt8]) throws(TokenizerDefect) {
-        guard String(validating: bytes, as: UTF8.self) != nil else {
-            throw TokenizerDefect("the JSON", expected: "UTF-8", found: "other bytes")
-        }
         settings.normalizer = nil
         var members: [String: Range<Int>] = [:]
         var model = self

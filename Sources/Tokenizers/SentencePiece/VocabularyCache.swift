@@ -30,7 +30,7 @@ enum VocabularyCache {
                 path: path,
                 reason: "it has \(file.count) bytes; the limit is \(maximumSize)")
         }
-        let digest = file.sha256(of: 0..<file.count)
+        let digest = Self.digest(of: file, path, folder)
         let isJSON = isJSON(file.bytes(0..<min(4096, file.count)))
         let name = isJSON ? "json" : conversion.rawValue
         let cached = folder.map { "\($0)/\(hexadecimal(digest))-\(name).vocabulary" }
@@ -64,6 +64,34 @@ enum VocabularyCache {
         } catch {
             throw .unreadable(path: path, reason: error.reason)
         }
+    }
+
+    /// Returns the SHA-256 of a file, from a record in the cache if the file has not changed since.
+    ///
+    /// The record is of the file's device, inode, size and times. Hashing takes longer than all else
+    /// if the vocabulary is in the cache.
+    private static func digest(of file: MappedFile, _ path: String, _ folder: String?) -> [UInt8] {
+        guard let folder, let identity = identity(of: path) else {
+            return file.sha256(of: 0..<file.count)
+        }
+        let record = "\(folder)/\(hexadecimal(sha256(identity))).source"
+        if let note = try? MappedFile(path: record), note.count == identity.count + 32,
+            note.bytes(0..<identity.count) == identity
+        {
+            return note.bytes(identity.count..<note.count)
+        }
+        let digest = file.sha256(of: 0..<file.count)
+        if Self.identity(of: path) == identity {
+            try? makeFolder(Array(folder.utf8))
+            try? writeFile(identity + digest, to: Array(record.utf8), replacingAnything: true)
+        }
+        return digest
+    }
+
+    private static func identity(of path: String) -> [UInt8]? {
+        guard let status = try? FileStatus(path: Array(path.utf8)) else { return nil }
+        let numbers = "\(status.device) \(status.inode) \(status.size)"
+        return Array("\(numbers) \(status.modified) \(status.changed)\n".utf8)
     }
 
     /// Parses the bytes of a tokenizer file.
