@@ -1,14 +1,15 @@
 """Compares SentencePieceTokenizer with sentencepiece, tokenizers, transformers and open_clip.
 
-    VENV/bin/python Scripts/parity/sentence_pieces.py --program PROGRAM
+    swift build -c release --package-path Scripts/parity/Tokenize --scratch-path .build/tokenize
+    VENV/bin/python Scripts/parity/sentence_pieces.py --program .build/tokenize/release/Tokenize
         [--unigram FILE.model ...] [--bpe FILE.model ...] [--gemma VOCABULARY.json.gz]
         [--goldens NUMBERS.json] [--train PIECES] [--strings 120000] [--work FOLDER]
 
-PROGRAM is Scripts/parity/Tokenize, or any command that takes the path of a tokenizer file, the kind
-of model and the rules, reads texts that each follow a line with their number of bytes, and writes
-the ids of each as a line of JSON. Vocabularies are SentencePiece models, and for SigLIP 2 the list of Gemma's pieces,
-from which the model is rebuilt. --train also trains a Unigram and a byte-fallback BPE model of that
-many pieces from generated text, with the settings of SigLIP's and Gemma's.
+The program takes the path of a tokenizer file, the kind of model and the rules, reads texts that
+each follow a line with their number of bytes, and writes the ids of each as a line of JSON.
+Vocabularies are SentencePiece models, and for SigLIP 2 the list of Gemma's pieces, from which the
+model is rebuilt. --train also trains a Unigram and a byte-fallback BPE model of that many pieces
+from generated text, with the settings of SigLIP's and Gemma's.
 
 The strings are code points alone and in words, text in many languages, emoji, control characters,
 all kinds of spaces, seeded mixtures, repeated characters, and strings of 100 kB. Prints a table,

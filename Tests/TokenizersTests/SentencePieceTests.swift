@@ -100,7 +100,9 @@ struct TokenizerGoldens {
         let siglip = try SentencePieceTokenizer(contentsOf: path, format: .siglip)
         let ids = siglip.encode("a cat")
         #expect(siglip.row(of: "a cat") == ids + [1])
-        #expect(siglip.padded(siglip.row(of: "a cat")) == ids + [1] + Array(repeating: 1, count: 63 - ids.count))
+        #expect(
+            siglip.padded(siglip.row(of: "a cat")) == ids + [1]
+                + Array(repeating: 1, count: 63 - ids.count))
         #expect(siglip.row(of: "") == [1])
         let long = String(repeating: "cat ", count: 100)
         let row = siglip.row(of: long, limit: 64)
@@ -124,7 +126,8 @@ struct TokenizerGoldens {
             contentsOf: Fixtures.path("tokenizers/\(file)"), format: .siglip2,
             rules: .sentencePiece)
         for part in ["a", "ab", " ", "\n", "\u{2581}", "the ", "字", "e\u{301}", "<h1>", "</s>"] {
-            let text = String(repeating: part, count: 100_000 / part.utf8.count)
+            let length = ["a", "ab"].contains(part) ? 100_000 : 10_000
+            let text = String(repeating: part, count: length / part.utf8.count)
             let ids = tokenizer.encode(text)
             #expect(ids.allSatisfy((0..<tokenizer.vocabularySize).contains), "\(part)")
         }

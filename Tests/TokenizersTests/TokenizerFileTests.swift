@@ -195,6 +195,7 @@ import Testing
                 "the expression \" {2,}\""
             ),
             (#""normalizer":{},"#, "a type"),
+            (#""normalizer":{"type":"Lowercase","locale":"tr"},"#, "found \"locale\""),
             (#""pre_tokenizer":{"type":"ByteLevel"},"#, "found \"ByteLevel\""),
             (
                 #""pre_tokenizer":{"type":"Metaspace","replacement":"ab"},"#, "one character"
@@ -233,7 +234,8 @@ import Testing
             (#""type":"Unigram","vocab":[["a",nan]]"#, "a finite number"),
             (#""type":"Unigram","vocab":[["\ud800",0]]"#, "surrogate"),
             (#""type":"Unigram","vocab":[["",0]]"#, "1 to 1024 bytes"),
-            (#""type":"Unigram","vocab":[]"#, "at least one piece"),
+            (#""type":"Unigram","vocab":[]"#, "an id below 0"),
+            (#""type":"Unigram","vocab":[["a",0]]"#, "unk_id"),
             (#""type":"Unigram""#, "the key vocab"),
             (#""vocab":[["a",0]],"vocab":[]"#, "twice"),
         ]) func invalidModelInJSONIsRejected(_ model: String, _ text: String)

@@ -1,14 +1,14 @@
 /// Byte-pair encoding by the scores of pieces.
 ///
 /// Of all neighbours whose text together is a piece, those with the highest score are joined first,
-/// the leftmost among equals. It takes O(n log n) time.
+/// the leftmost among equals, in O(*n* log *n*) time.
 ///
-/// SentencePiece matches user-defined pieces first, the longest at each position. Hugging Face does
-/// not, joins pieces only, and prefers among equal scores the longest left part, then the longest
-/// right part, then the lowest id, because it sorts its list of merges like that.
+/// SentencePiece matches user-defined pieces first, the longest at each position. Hugging Face
+/// joins pieces only, and prefers among equal scores the longest left part, then the longest right
+/// part, then the lowest id, because it sorts its list of merges like that.
 ///
-/// Source: `Model::SampleEncode` in `bpe_model.cc` of google/sentencepiece, and `generate_merges` of
-/// huggingface/transformers.
+/// Source: `Model::SampleEncode` in `bpe_model.cc` of google/sentencepiece, and `generate_merges`
+/// of huggingface/transformers.
 struct ScoredBPE {
     let vocabulary: CompactVocabulary
 

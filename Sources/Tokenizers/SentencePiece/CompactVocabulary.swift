@@ -28,12 +28,11 @@ struct CompactVocabulary: Sendable {
     private let slots: Int
     private let scores: Int
 
-    /// Opens a block.
+    /// Opens a block; fails if it is damaged, or of another tokenizer or version.
     ///
     /// - Parameters:
     ///   - file: The block.
     ///   - digest: The SHA-256 of the tokenizer file that it must come from.
-    /// - Returns: Nil if it is damaged, or of another tokenizer or version.
     init?(_ file: MappedFile, digest: [UInt8]) {
         let size = 8 * Self.headerWords
         guard file.count >= size, file.uint64(at: 0) == Self.magic,

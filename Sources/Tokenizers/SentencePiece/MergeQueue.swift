@@ -2,8 +2,8 @@
 struct MergeQueue {
     struct Merge {
         let rank: UInt64
-        /// What decides among equal ranks: the id of the result in the upper 32 bits if that
-        /// counts, and the index of the left symbol in the lower 32.
+        /// The order among equal ranks: the index of the left symbol in the lower 32 bits; in the
+        /// upper 32 the id of the result for Hugging Face, and 0 for SentencePiece.
         let order: UInt64
         /// The number of bytes or the id of the result, by which an outdated merge is recognised.
         let mark: UInt32
@@ -56,8 +56,8 @@ struct SymbolList {
         var previous: Int32
         /// -1 after the last symbol.
         var next: Int32
-        /// SentencePiece: the node in the trie, `SymbolList.noNode` if no piece begins like it.
-        /// Hugging Face: the id.
+        /// The node in the trie, or `SymbolList.noNode` if no piece begins like the symbol; with a
+        /// list of merges, the id.
         var node: UInt32
         /// True if it is never joined.
         var isFrozen = false

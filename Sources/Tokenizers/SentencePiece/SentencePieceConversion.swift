@@ -2,15 +2,15 @@
 ///
 /// Source: `convert_slow_tokenizer.py` and `tokenization_*.py` of huggingface/transformers 5.24.
 enum SentencePieceConversion: String, Sendable, CaseIterable {
-    /// As SentencePiece itself.
+    /// The pipeline of SentencePiece itself.
     case none
-    /// Of T5: Unigram without byte fallback.
+    /// T5's pipeline: Unigram without byte fallback.
     case t5
-    /// Of Gemma: BPE with byte fallback.
+    /// Gemma's pipeline: BPE with byte fallback.
     case gemma
-    /// Of Gemma with lower-casing, the tokenizer of SigLIP 2.
+    /// Gemma's pipeline with lower-casing, that of SigLIP 2.
     case lowercaseGemma = "gemma-lowercase"
-    /// Of XLM-RoBERTa: its special tokens come first, and all other ids are one higher.
+    /// The pipeline of XLM-RoBERTa: special tokens come first, and all other ids are one higher.
     case xlmRoBERTa = "xlm-roberta"
 }
 

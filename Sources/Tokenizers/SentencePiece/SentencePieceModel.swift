@@ -19,6 +19,10 @@ struct SentencePieceModel {
     static let maximumCount = 1 << 22
     /// The largest number of bytes of a piece.
     static let maximumLength = 1 << 10
+    /// The largest number of bytes of all pieces together.
+    static let maximumText = 1 << 25
+    /// The largest number of merges.
+    static let maximumMerges = 1 << 22
 
     /// The UTF-8 of all pieces, one after the other.
     private(set) var text: [UInt8] = []
@@ -67,13 +71,16 @@ struct SentencePieceModel {
             throw TokenizerDefect(
                 "the score of piece \(id)", expected: "a finite number", found: "\(score)")
         }
-        guard piece.first.map({ $0 & 0xC0 != 0x80 }) ?? true,
-            let end = UInt32(exactly: text.count + piece.count)
-        else {
+        guard piece.first.map({ $0 & 0xC0 != 0x80 }) ?? true else {
             throw TokenizerDefect("piece \(id)", expected: "valid UTF-8", found: "other bytes")
         }
+        guard text.count + piece.count <= Self.maximumText else {
+            throw .unsupported(
+                "the length of all pieces", expected: "at most \(Self.maximumText) bytes",
+                found: "more than that")
+        }
         text += piece
-        ends.append(end)
+        ends.append(UInt32(text.count))
         scores.append(score)
         kinds.append(kind)
     }
@@ -145,7 +152,7 @@ struct TokenizerSettings: Equatable, Sendable {
     /// The rules of SentencePiece's normaliser; nil if `pipeline` has Hugging Face's.
     var normalizer: Normalizer? = Normalizer()
     var pipeline = TokenizerPipeline()
-    /// True if several unknown characters in a row become one id. Only BPE can do otherwise.
+    /// True if several unknown characters in a row become one id, as always for Unigram.
     var joinsUnknown = true
     /// True if BPE takes a word that is a piece as it is.
     var takesWholeWords = false

@@ -7,8 +7,9 @@
 /// ```
 ///
 /// The vocabulary is read from a SentencePiece model (`spiece.model`, `tokenizer.model`) or from
-/// Hugging Face's `tokenizer.json`. Whatever would change ids and is not supported is an error. With
-/// a cache folder, a compact form is kept there, which is mapped and needs no parsing.
+/// Hugging Face's `tokenizer.json`. A setting that changes ids and is not supported is an error.
+/// With a cache folder, a compact form is kept there, which is mapped and needs no parsing. Any
+/// number of threads may use a tokenizer at once.
 public struct SentencePieceTokenizer: Sendable {
     /// The reference implementation that determines how text is cleaned and normalised.
     public enum Rules: String, Sendable, CaseIterable, Codable {
@@ -84,8 +85,8 @@ public struct SentencePieceTokenizer: Sendable {
     ///     `tokenizer.json` has a pipeline of its own, to which `rules` adds the cleaning.
     ///   - format: The frame of rows.
     ///   - rules: The rules for cleaning and normalising text.
-    ///   - cacheFolder: The folder of compact forms, which is made if missing; nil to parse the file
-    ///     each time.
+    ///   - cacheFolder: The folder of compact forms, which is made if missing; nil to parse the
+    ///     file each time.
     /// - Throws: `TokenizerFileError`.
     public init(
         contentsOf path: String, format: Format, rules: Rules = .openCLIP,

@@ -3,8 +3,8 @@ internal import Files
 extension SentencePieceModel {
     /// Reads Hugging Face's `tokenizer.json` of a Unigram or BPE model.
     ///
-    /// `post_processor`, `decoder`, `truncation` and `padding` are not used: the frame of rows comes
-    /// from `SentencePieceTokenizer.Format`.
+    /// `post_processor`, `decoder`, `truncation` and `padding` are not used: the frame of rows is
+    /// that of `SentencePieceTokenizer.Format`.
     ///
     /// - Parameter bytes: The content of the file.
     /// - Throws: `TokenizerDefect`, also for every setting that would change ids and is not
@@ -55,8 +55,8 @@ extension SentencePieceModel {
     private static func value(
         _ bytes: [UInt8], _ range: Range<Int>, _ name: String
     ) throws(TokenizerDefect) -> JSONValue {
-        guard range.count <= 16 << 20 else {
-            throw .unsupported(name, expected: "at most 16 MiB", found: "\(range.count) bytes")
+        guard range.count <= 8 << 20 else {
+            throw .unsupported(name, expected: "at most 8 MiB", found: "\(range.count) bytes")
         }
         do throws(JSONValue.SyntaxError) {
             return try JSONValue(parsing: Array(bytes[range]))
@@ -74,7 +74,8 @@ extension SentencePieceModel {
         var model = self
         try scanner.object { (scanner) throws(TokenizerDefect) in
             let key = String(decoding: scanner.string, as: UTF8.self)
-            guard values[key] == nil, key != "vocab" || pieces == 0, key != "merges" || merges == nil
+            guard values[key] == nil, key != "vocab" || pieces == 0,
+                key != "merges" || merges == nil
             else {
                 throw TokenizerDefect(
                     "the model", expected: "each key once", found: "\"\(key)\" twice")
@@ -125,13 +126,12 @@ extension SentencePieceModel {
         case "Unigram":
             settings.algorithm = .unigram
             try check(values, of: ["type", "unk_id", "byte_fallback"])
-            if let id = values["unk_id"], id != .null {
-                guard let id = id.integer, id >= 0, id < count else {
-                    throw TokenizerDefect(
-                        "unk_id", expected: "an id below \(count)", found: "\(id)")
-                }
-                settings.unknown = id
+            guard let id = values["unk_id"]?.integer, id >= 0, id < count else {
+                throw TokenizerDefect(
+                    "unk_id", expected: "an id below \(count)",
+                    found: "\(values["unk_id"] ?? .null)")
             }
+            settings.unknown = id
         case "BPE":
             settings.algorithm = .bpe
             try check(
@@ -202,6 +202,7 @@ extension SentencePieceModel {
         var text: [UInt8] = []
         var ranges: [Range<Int>?] = []
         var found = 0
+        text.reserveCapacity(scanner.bytes.count / 16)
         try scanner.object { (scanner) throws(TokenizerDefect) in
             let start = text.count
             text += scanner.string
@@ -218,18 +219,22 @@ extension SentencePieceModel {
             guard ranges[id] == nil, start < text.count else {
                 throw TokenizerDefect(
                     "the vocabulary", expected: "pieces of at least one byte, each with its own id",
-                    found: "\"\(String(decoding: text[start...].prefix(40), as: UTF8.self))\", \(id)")
+                    found:
+                        "\"\(String(decoding: text[start...].prefix(40), as: UTF8.self))\", \(id)")
             }
             ranges[id] = start..<text.count
             found += 1
         }
-        for range in ranges { try append(text[range ?? 0..<0], 0, range == nil ? .absent : .normal) }
+        for range in ranges {
+            try append(text[range ?? 0..<0], 0, range == nil ? .absent : .normal)
+        }
     }
 
     /// Reads merges: pairs of strings, or strings with a space between the two parts.
     private mutating func readMerges(_ scanner: inout JSONScanner) throws(TokenizerDefect) {
         guard let table else { preconditionFailure("expected the pieces before the merges") }
         var merges: [(left: UInt32, right: UInt32, merged: UInt32)] = []
+        merges.reserveCapacity(scanner.bytes.count / 48)
         try scanner.array { (scanner) throws(TokenizerDefect) in
             let isPair = scanner.take("[")
             try scanner.readString()
@@ -253,6 +258,11 @@ extension SentencePieceModel {
                 throw TokenizerDefect(
                     "merge \(merges.count)", expected: "two pieces that together are a piece",
                     found: "\"\(name)\"")
+            }
+            guard merges.count < Self.maximumMerges else {
+                throw .unsupported(
+                    "the merges", expected: "at most \(Self.maximumMerges)",
+                    found: "more than that")
             }
             merges.append((UInt32(first), UInt32(second), UInt32(merged)))
         }

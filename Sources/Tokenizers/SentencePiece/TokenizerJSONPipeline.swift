@@ -2,6 +2,15 @@ internal import Files
 
 /// The steps before the model in Hugging Face's `tokenizer.json`.
 extension SentencePieceModel {
+    /// The keys of each step; any other key would be a setting that this version does not know.
+    private static let keys: [String: Set<String>] = [
+        "Precompiled": ["precompiled_charsmap"], "Lowercase": [], "NFC": [],
+        "Strip": ["strip_left", "strip_right"], "Prepend": ["prepend"],
+        "Replace": ["pattern", "content"], "WhitespaceSplit": [],
+        "Metaspace": ["replacement", "prepend_scheme", "add_prefix_space", "split", "str_rep"],
+        "Split": ["pattern", "behavior", "invert"],
+    ]
+
     mutating func readNormalizer(_ json: JSONValue) throws(TokenizerDefect) {
         var model = self
         try Self.forEachStep(of: json, "normalizers", "the normalizer") {
@@ -200,7 +209,17 @@ extension SentencePieceModel {
         guard let type = json["type"]?.string else {
             throw TokenizerDefect(name, expected: "a type", found: "none")
         }
-        guard type == "Sequence" else { return try body(json, type) }
+        guard type == "Sequence" else {
+            let unknown = (json.members ?? []).first {
+                $0.key != "type" && keys[type]?.contains($0.key) == false
+            }
+            guard unknown == nil else {
+                throw .unsupported(
+                    "\(type)", expected: keys[type]?.sorted().joined(separator: ", ") ?? "",
+                    found: "\"\(unknown?.key ?? "")\"")
+            }
+            return try body(json, type)
+        }
         guard let steps = json[key]?.array else {
             throw TokenizerDefect(name, expected: "the array \(key)", found: "none")
         }

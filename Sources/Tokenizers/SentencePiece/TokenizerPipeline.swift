@@ -1,4 +1,4 @@
-/// What Hugging Face's `tokenizers` does with a text before the model: added tokens, normaliser and
+/// The steps of Hugging Face's `tokenizers` before the model: added tokens, normaliser and
 /// pre-tokeniser.
 ///
 /// Source: the crate huggingface/tokenizers 0.23.
@@ -44,14 +44,14 @@ struct TokenizerPipeline: Equatable, Sendable {
         case text([UInt8], isFirst: Bool)
     }
 
-    var addedTokens: [AddedToken] = [] { didSet { index() } }
+    var addedTokens: [AddedToken] = []
     var normalization: [Normalization] = []
     var preTokenization: [PreTokenization] = []
     private var raw = ByteTrie()
     private var normalized = ByteTrie()
 
-    /// Prepares the search of added tokens; to be called when all is set.
-    mutating func index(normalizing map: CharacterMap? = nil) {
+    /// Prepares the search of added tokens; called once, when all is set.
+    mutating func index(normalizing map: CharacterMap?) {
         (raw, normalized) = (ByteTrie(), ByteTrie())
         for (number, token) in addedTokens.enumerated() {
             if token.isNormalized {

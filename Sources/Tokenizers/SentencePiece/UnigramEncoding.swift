@@ -3,8 +3,8 @@
 /// Scores are added from left to right, by SentencePiece in float32, by Hugging Face in float64. Of
 /// segmentations that are equal then, the one whose last piece begins first is taken.
 ///
-/// Source: `Model::EncodeOptimized` in `unigram_model.cc` of google/sentencepiece, and the behaviour
-/// of version 0.2.3.
+/// Source: `Model::EncodeOptimized` in `unigram_model.cc` of google/sentencepiece, and the
+/// behaviour of version 0.2.3.
 struct UnigramEncoder {
     let vocabulary: CompactVocabulary
 
