@@ -17,7 +17,7 @@ extension MappedFile {
     }
 
     /// Returns the checksum of a range, which must lie within the file.
-    package func checksum(of range: Range<Int>) -> UInt64 {
+    package func fastChecksum(of range: Range<Int>) -> UInt64 {
         checksumOfBytes(UnsafeRawBufferPointer(start: address(of: range), count: range.count))
     }
 }
@@ -25,7 +25,7 @@ extension MappedFile {
 /// Returns a checksum of bytes.
 ///
 /// It detects damage in a fraction of the time of a SHA-256, and no forgery.
-package func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+package func fastChecksum(of bytes: ArraySlice<UInt8>) -> UInt64 {
     bytes.withUnsafeBytes(checksumOfBytes)
 }
 

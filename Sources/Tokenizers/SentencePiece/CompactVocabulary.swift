@@ -37,9 +37,9 @@ struct CompactVocabulary: Sendable {
         let size = 8 * Self.headerWords
         guard file.count >= size, file.uint64(at: 0) == Self.magic,
             file.uint64(at: 8) == UInt64(file.count),
-            file.uint64(at: size - 8) == file.checksum(of: 0..<(size - 8)),
+            file.uint64(at: size - 8) == file.fastChecksum(of: 0..<(size - 8)),
             file.bytes(23 * 8..<27 * 8) == digest,
-            file.uint64(at: 22 * 8) == file.checksum(of: size..<file.count)
+            file.uint64(at: 22 * 8) == file.fastChecksum(of: size..<file.count)
         else { return nil }
         func word(_ index: Int) -> Int { Int(clamping: file.uint64(at: 8 * index)) }
         (count, slotCount, mergeSlotCount) = (word(2), word(3), word(4))

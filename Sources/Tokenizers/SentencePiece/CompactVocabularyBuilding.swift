@@ -59,7 +59,7 @@ extension CompactVocabulary {
     }
 
     private static func checksum(_ bytes: [UInt8], from start: Int) -> UInt64 {
-        Files.checksum(bytes[start...])
+        fastChecksum(of: bytes[start...])
     }
 
     /// Returns the hash table of the merges, of which each slot is two numbers.
