@@ -236,29 +236,23 @@ extension SentencePieceModel {
         var merges: [(left: UInt32, right: UInt32, merged: UInt32)] = []
         merges.reserveCapacity(scanner.bytes.count / 48)
         try scanner.array { (scanner) throws(TokenizerDefect) in
+            // The string of the scanner is not kept, so that its memory is used again.
             let isPair = scanner.take("[")
             try scanner.readString()
-            var left = scanner.string[...]
-            var right = left
+            let space = isPair ? nil : scanner.string.firstIndex(of: UInt8(ascii: " "))
+            guard let node = table.walk(PieceTable.root, scanner.string.prefix(space ?? .max)),
+                let first = table.id(ofNode: node)
+            else { throw Self.invalidMerge(merges.count, scanner.string) }
             if isPair {
                 try scanner.expect(",")
                 try scanner.readString()
                 try scanner.expect("]")
-                right = scanner.string[...]
-            } else {
-                let space = left.firstIndex(of: UInt8(ascii: " ")) ?? left.startIndex
-                right = left[space...].dropFirst()
-                left = left[..<space]
             }
-            guard let node = table.walk(PieceTable.root, left), let first = table.id(ofNode: node),
-                let second = table.id(of: right),
-                let merged = table.walk(node, right).flatMap(table.id(ofNode:))
-            else {
-                let name = String(decoding: (left + [0x20] + right).prefix(80), as: UTF8.self)
-                throw TokenizerDefect(
-                    "merge \(merges.count)", expected: "two pieces that together are a piece",
-                    found: "\"\(name)\"")
-            }
+            let start = isPair ? 0 : (space ?? scanner.string.count - 1) + 1
+            guard let second = table.id(of: scanner.string.dropFirst(start)),
+                let merged = table.walk(node, scanner.string.dropFirst(start))
+                    .flatMap(table.id(ofNode:))
+            else { throw Self.invalidMerge(merges.count, scanner.string) }
             guard merges.count < Self.maximumMerges else {
                 throw .unsupported(
                     "the merges", expected: "at most \(Self.maximumMerges)",
@@ -267,5 +261,11 @@ extension SentencePieceModel {
             merges.append((UInt32(first), UInt32(second), UInt32(merged)))
         }
         self.merges = merges
+    }
+
+    private static func invalidMerge(_ rank: Int, _ found: [UInt8]) -> TokenizerDefect {
+        TokenizerDefect(
+            "merge \(rank)", expected: "two pieces that together are a piece",
+            found: "\"\(String(decoding: found.prefix(40), as: UTF8.self))\"")
     }
 }
