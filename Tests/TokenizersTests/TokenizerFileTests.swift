@@ -184,6 +184,10 @@ import Testing
         let other = try SentencePieceTokenizer(
             bytes: json(old), format: .siglip, rules: .sentencePiece)
         #expect(other.encode("abba") == [2, 1, 0])
+        let none = try SentencePieceTokenizer(
+            bytes: json(Self.bpe.replacing(#"["a","b"]"#, with: "")), format: .siglip,
+            rules: .sentencePiece)
+        #expect(none.encode("abba") == [0, 1, 1, 0])
     }
 
     @Test(

@@ -135,9 +135,6 @@ struct CompactVocabulary: Sendable {
 
     // MARK: - Merges
 
-    /// True if there is a list of merges; otherwise BPE goes by the scores of pieces.
-    var hasMerges: Bool { mergeSlotCount > 0 }
-
     /// Returns the rank of the merge of two ids and the resulting id; nil if they do not merge.
     func merge(_ left: UInt32, _ right: UInt32) -> (rank: UInt32, id: UInt32)? {
         guard mergeSlotCount > 0 else { return nil }

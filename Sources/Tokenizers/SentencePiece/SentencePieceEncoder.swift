@@ -21,7 +21,7 @@ struct SentencePieceEncoder: Sendable {
     private func appendPieces(of text: [UInt8], to ids: inout [Int]) {
         if text.isEmpty { return }
         let settings = vocabulary.settings
-        if settings.normalizer == nil, settings.algorithm == .bpe, vocabulary.hasMerges {
+        if settings.algorithm == .bpe, !settings.mergesByScore {
             ids += HuggingFaceBPE(vocabulary: vocabulary).ids(of: text)
             return
         }

@@ -154,6 +154,8 @@ struct TokenizerSettings: Equatable, Sendable {
     var pipeline = TokenizerPipeline()
     /// True if several unknown characters in a row become one id, as always for Unigram.
     var joinsUnknown = true
+    /// True if BPE merges pieces by their scores, false if by a list of merges.
+    var mergesByScore = true
     /// True if BPE takes a word that is a piece as it is.
     var takesWholeWords = false
     /// The lowest score of the pieces that Unigram weighs.

@@ -11,6 +11,7 @@ extension SentencePieceModel {
     ///   supported.
     init(tokenizerJSON bytes: [UInt8]) throws(TokenizerDefect) {
         settings.normalizer = nil
+        settings.mergesByScore = false
         var members: [String: Range<Int>] = [:]
         var model = self
         var scanner = JSONScanner(bytes)

@@ -7,7 +7,8 @@ extension TokenizerSettings {
             ("algorithm", .string(algorithm.rawValue)),
             ("unknown", unknown.map { .integer($0) } ?? .null),
             ("bytes", .bool(fallsBackToBytes)), ("joins", .bool(joinsUnknown)),
-            ("words", .bool(takesWholeWords)), ("user_defined", .bool(hasUserDefined)),
+            ("words", .bool(takesWholeWords)), ("by_score", .bool(mergesByScore)),
+            ("user_defined", .bool(hasUserDefined)),
             ("byte_ids", .array(byteIDs.map { .integer($0) })),
             ("lowest", .number(lowestScore)),
         ]
@@ -34,7 +35,8 @@ extension TokenizerSettings {
             let bytes = json["bytes"]?.bool, let joins = json["joins"]?.bool,
             let words = json["words"]?.bool, let added = json["added"]?.array,
             let normalizer = json["normalizer"]?.array, let steps = json["words_of"]?.array,
-            let unknown = json["unknown"], let hasUserDefined = json["user_defined"]?.bool,
+            let unknown = json["unknown"], let mergesByScore = json["by_score"]?.bool,
+            let hasUserDefined = json["user_defined"]?.bool,
             let lowest = json["lowest"]?.number,
             let byteIDs = json["byte_ids"]?.array?.compactMap(\.integer),
             byteIDs.count == (bytes ? 256 : 0),
@@ -43,7 +45,7 @@ extension TokenizerSettings {
         self.algorithm = algorithm
         (fallsBackToBytes, joinsUnknown, takesWholeWords) = (bytes, joins, words)
         (self.hasUserDefined, self.byteIDs) = (hasUserDefined, byteIDs)
-        lowestScore = lowest
+        (lowestScore, self.mergesByScore) = (lowest, mergesByScore)
         if unknown != .null {
             guard let id = unknown.integer, id >= 0, id < count else { return nil }
             self.unknown = id
