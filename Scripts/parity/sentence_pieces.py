@@ -155,7 +155,7 @@ def trained(kind, size, folder):
     prefix = folder / f"{kind}-{size}"
     if not prefix.with_suffix(".model").exists():
         common = dict(
-            sentence_iterator=sentences(size * 4), model_prefix=str(prefix), vocab_size=size,
+            sentence_iterator=sentences(min(4 * size, 400_000)), model_prefix=str(prefix), vocab_size=size,
             byte_fallback=True, character_coverage=0.9995, hard_vocab_limit=False,
             max_sentence_length=100_000, num_threads=2, minloglevel=2)
         if kind == "unigram":
