@@ -161,7 +161,7 @@ def trained(kind, size, folder):
         if kind == "unigram":
             sentencepiece.SentencePieceTrainer.train(
                 **common, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
-                normalization_rule_name="nmt_nfkc", train_extremely_large_corpus=False)
+                normalization_rule_name="nmt_nfkc")
         else:
             runs = ["\n" * n for n in range(1, 9)] + ["▁" * n for n in range(2, 9)]
             sentencepiece.SentencePieceTrainer.train(
