@@ -47,7 +47,7 @@ import goldens_tokenizers
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
-LIMIT = 4_000_000
+LIMIT = 4_500_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
     "clip-anytorch", "safetensors", "numpy", "clip_benchmark", "scikit-learn", "scipy",
