@@ -17,40 +17,41 @@ Scripts/imports.py
 Scripts/prose.py
 Scripts/code_blocks.py --check
 
-# Only the modules that the traits change.
+# Each of the two builds has its own traits, so that both sets of traits are built and tested.
+# The C kernels are optimised in debug, too, which the tests would spend much of their time in.
 step Debug, without the default traits
-swift build --build-tests --scratch-path .build/plain --disable-default-traits 2>&1 | quietly
-swift test --skip-build --scratch-path .build/plain --disable-default-traits \
-    --filter 'TensorsTests|ImagesTests|EngineCommandTests|InputTests|HelpTests' \
-    2>&1 | quietly
+swift test --scratch-path .build/plain --disable-default-traits -Xcc -O2 2>&1 | quietly
 
-step Debug
-swift test 2>&1 | quietly
-# Tests that do not depend on instruction set or engine run once, above.
-without_arithmetic='EngineTests|TokenizerTests|CheckpointTests|WeightsTests|SafetensorsTests'
-without_arithmetic+='|EncodingStreamTests|AsyncEncodingTests|ErrorTests|PublicAPITests'
-without_arithmetic+='|ConfigurationShapesTests|ImageFileTests|RawPixelTests|TokenTests'
-sets=$(.build/debug/clip --version --json |
-    sed 's/.*"instruction_sets":\[\([^]]*\)\].*/\1/; s/[",]/ /g')
-for isa in $sets; do
-    step "Debug, on $isa"
-    CLIP_ISA=$isa CLIP_ENGINE=native swift test --skip-build \
-        --filter 'TensorsTests|ParityTests|CLIPTests' --skip "$without_arithmetic" 2>&1 | quietly
-done
-step "Debug, products by a BLAS"
-CLIP_ENGINE=blas swift test --skip-build --filter 'ParityTests|CLIPTests' \
-    --skip "$without_arithmetic" 2>&1 | quietly
-for core in Nehalem Sandybridge Haswell; do
-    step "Debug, products by OpenBLAS with the kernels for $core"
-    OPENBLAS_CORETYPE=$core swift test --skip-build --filter EngineTests 2>&1 | quietly
-done
+step 'Completions in the shells that are installed'
+Scripts/completions.sh .build/plain/debug/clip
 
 step "ARM, under an emulator"
 Scripts/arm.sh
 
-step 'Completions in the shells that are installed'
-Scripts/completions.sh .build/debug/clip
-
 # The command too; the tests need internal declarations.
+step 'Release, the build'
+release=(-c release --scratch-path .build/tests -Xswiftc -enable-testing)
+swift build --build-tests "${release[@]}" 2>&1 | quietly
+
+# Tests that do not depend on instruction set or engine run only once, in the last step.
+without_arithmetic='EngineTests|TokenizerTests|CheckpointTests|WeightsTests|SafetensorsTests'
+without_arithmetic+='|EncodingStreamTests|AsyncEncodingTests|ErrorTests|PublicAPITests'
+without_arithmetic+='|ConfigurationShapesTests|ImageFileTests|RawPixelTests|TokenTests'
+sets=$(.build/tests/release/clip --version --json |
+    sed 's/.*"instruction_sets":\[\([^]]*\)\].*/\1/; s/[",]/ /g')
+for isa in $sets; do
+    step "Release, on $isa"
+    CLIP_ISA=$isa CLIP_ENGINE=native swift test --skip-build "${release[@]}" \
+        --filter 'TensorsTests|ParityTests|CLIPTests' --skip "$without_arithmetic" 2>&1 | quietly
+done
+step "Release, products by a BLAS"
+CLIP_ENGINE=blas swift test --skip-build "${release[@]}" --filter 'ParityTests|CLIPTests' \
+    --skip "$without_arithmetic" 2>&1 | quietly
+for core in Nehalem Sandybridge Haswell; do
+    step "Release, products by OpenBLAS with the kernels for $core"
+    OPENBLAS_CORETYPE=$core swift test --skip-build "${release[@]}" --filter EngineTests 2>&1 |
+        quietly
+done
+
 step Release
-swift test -c release --scratch-path .build/tests -Xswiftc -enable-testing 2>&1 | quietly
+swift test --skip-build "${release[@]}" 2>&1 | quietly

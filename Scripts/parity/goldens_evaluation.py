@@ -4,7 +4,7 @@
     VENV/bin/python Scripts/parity/goldens_evaluation.py [--check]
 
     "classification"  accuracies by PyTorch's topk, balanced accuracy by scikit-learn, Wilson
-                      intervals and variances of recalls by SciPy
+                      intervals by SciPy, and of the balanced accuracy by the formula
     "multilabel"      average precisions by CLIP_benchmark
     "retrieval"       recalls by CLIP_benchmark
     "losses"          open_clip's ClipLoss and SigLipLoss, with gradients by autograd, in float64
@@ -26,7 +26,7 @@ import torch
 from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class
 from clip_benchmark.metrics.zeroshot_retrieval import batchify, recall_at_k
 from open_clip.loss import ClipLoss, SigLipLoss
-from scipy.stats import beta, binomtest, norm
+from scipy.stats import binomtest, norm
 from sklearn.metrics import balanced_accuracy_score
 from torch.nn.functional import normalize
 
@@ -53,6 +53,16 @@ def wilson(fraction: float, count: int) -> list:
     return [interval.low, interval.high]
 
 
+def recall_interval(recall: float, per_class: list) -> list:
+    """Returns the Wilson interval for the number of images that gives the variance of the mean."""
+    sizes = np.array([n for n in per_class if n], dtype=np.float64)
+    count = len(sizes) ** 2 / (1 / sizes).sum()
+    centre = (recall + Z**2 / (2 * count)) / (1 + Z**2 / count)
+    variance = recall * (1 - recall) / count + Z**2 / (4 * count**2)
+    margin = Z / (1 + Z**2 / count) * np.sqrt(variance)
+    return [float(max(0, centre - margin)), float(min(1, centre + margin))]
+
+
 def classification(random, name: str, classes: int, used: list, images: int) -> dict:
     labels = random.choice(used, images)
 
@@ -73,8 +83,6 @@ def classification(random, name: str, classes: int, used: list, images: int) -> 
     hits = targets[predictions == targets]
     correct = [(hits == label).sum().item() for label in range(classes)]
     recall = balanced_accuracy_score(targets, predictions)
-    variances = [beta(c + 1, n - c + 1).var() for n, c in zip(per_class, correct) if n]
-    margin = Z * np.sqrt(sum(variances)) / len(variances)
     bins = np.minimum(9, np.floor(confidences * 10)).astype(int)
     error = 0.0
     for index in set(bins.tolist()):
@@ -90,7 +98,7 @@ def classification(random, name: str, classes: int, used: list, images: int) -> 
         "mean_per_class_recall": recall,
         "acc1_interval": wilson(acc1, images),
         "acc5_interval": wilson(acc5, images) if acc5 is not None else [0.0, 1.0],
-        "mean_per_class_recall_interval": [max(0, recall - margin), min(1, recall + margin)],
+        "mean_per_class_recall_interval": recall_interval(recall, per_class),
         "images_per_class": per_class,
         "correct_per_class": correct,
         "predictions": predictions.tolist(),

@@ -9,6 +9,10 @@ The examples are seeded and stored as float32. In float64:
                 weights, biases and C * sum of cross-entropies + 0.5 * |W|^2
     "zeroshot"  SciPy's minimum of mean cross-entropy of 100 W f + penalty * |W - T|^2 for
                 normalised examples f and texts T: 100 W and the objective
+    "sweep"     accuracies and mean cross-entropies of the first model, trained with the first 60
+                examples for each of 96 values of C, on the other ones; and those that a search of
+                the best C tries
+    "separable" the same objective for the first 40 examples, which can be separated, and a large C
     "tip"       100 T f + alpha * sum of exp(-beta (1 - f k)) over the examples k of each class
 
 With --check the file is compared, not written; numbers may differ in the last digits.
@@ -26,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 FIXTURES = Path(__file__).resolve().parents[2] / "Tests" / "Fixtures"
 COUNT, DIMENSION, CLASSES, SEED = 120, 16, 5, 20
 C, PENALTY, ALPHA, BETA = 0.316, 3.0, 1.0, 5.5
+TRAINED, SEPARABLE, LARGE_C = 60, 40, 1e5
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -58,6 +63,29 @@ def zeroshot(f: np.ndarray, labels: np.ndarray, texts: np.ndarray) -> tuple[np.n
     return 100 * found.x, float(found.fun)
 
 
+def fit(x: np.ndarray, labels: np.ndarray, c: float) -> tuple[LogisticRegression, float]:
+    """Returns the model at the optimum, by Newton's method, and the objective."""
+    model = LogisticRegression(C=c, solver="newton-cg", max_iter=10_000, tol=1e-9).fit(x, labels)
+    logs = log_probabilities(x @ model.coef_.T + model.intercept_)
+    return model, -c * logs[np.arange(len(x)), labels].sum() + 0.5 * (model.coef_**2).sum()
+
+
+def sweep(x: np.ndarray, labels: np.ndarray) -> dict:
+    values = np.logspace(-6, 6, 96)
+    accuracies, losses = [], []
+    for c in values:
+        model = fit(x[:TRAINED], labels[:TRAINED], c)[0]
+        accuracies.append(model.score(x[TRAINED:], labels[TRAINED:]))
+        logs = log_probabilities(x[TRAINED:] @ model.coef_.T + model.intercept_)
+        losses.append(-logs[np.arange(len(logs)), labels[TRAINED:]].mean())
+    tried = {0, 16, 32, 48, 64, 80, 95}
+    for distance in (8, 4, 2, 1):
+        best = min(tried, key=lambda place: (-accuracies[place], losses[place]))
+        tried |= {best - distance, best + distance} & set(range(96))
+    return {"trained": TRAINED, "c": numbers(values), "accuracies": numbers(accuracies),
+            "losses": numbers(losses), "tried": sorted(tried)}
+
+
 def contents() -> dict:
     random = np.random.default_rng(SEED)
     centres = random.normal(size=(CLASSES, DIMENSION))
@@ -71,6 +99,7 @@ def contents() -> dict:
     model = LogisticRegression(C=C, max_iter=100_000, tol=1e-10).fit(x, labels)
     logs = log_probabilities(x @ model.coef_.T + model.intercept_)
     loss = -C * logs[np.arange(COUNT), labels].sum() + 0.5 * (model.coef_**2).sum()
+    separable_loss = fit(x[:SEPARABLE], labels[:SEPARABLE], LARGE_C)[1]
     weights, zeroshot_loss = zeroshot(unit(x), labels, unit(t))
     keys = unit(x)[:50]
     near = np.exp(-BETA * (1 - unit(x)[50:70] @ keys.T)) @ np.eye(CLASSES)[labels[:50]]
@@ -92,6 +121,8 @@ def contents() -> dict:
             "weights": numbers(weights),
             "loss": float(f"{zeroshot_loss:.9g}"),
         },
+        "sweep": sweep(x, labels),
+        "separable": {"examples": SEPARABLE, "c": LARGE_C, "loss": float(f"{separable_loss:.9g}")},
         "tip": {"examples": 50, "rows": 20, "alpha": ALPHA, "beta": BETA, "logits": numbers(tip)},
     }
 

@@ -16,13 +16,14 @@ public enum AnalysisError: Error, Hashable, Sendable {
     case invalidOption(name: String, found: String, expected: String)
     /// There are fewer vectors than the analysis needs.
     case tooFewVectors(expected: Int, found: Int)
-    /// A part of the input, or the order of preference, does not have one element for each vector.
+    /// A list does not have one element for each vector; `of` names its elements, such as
+    /// "labels" or "preferred rows".
     case wrongCount(of: String, expected: Int, found: Int)
     /// Vectors that are compared have different numbers of dimensions.
     case wrongDimension(expected: Int, found: Int)
-    /// A part of the input does not have one element for each class.
+    /// A list does not have one element for each class; `of` names its elements, such as "logits".
     case wrongClassCount(of: String, expected: Int, found: Int)
-    /// A number of the input is the index of a label or an image that does not exist.
+    /// A label or the index of an image in the input is not in `0..<count`.
     case indexOutOfRange(of: String, found: Int, count: Int)
     /// A number of the input, or of a result that overflowed, is NaN or infinite.
     case notFinite(of: String, index: Int, found: String)

@@ -7,8 +7,8 @@ extension ModelHub {
     ///
     /// The folder has the WebDataset layout of CLIP_benchmark: `classnames.txt`,
     /// `zeroshot_classification_templates.txt` and `dataset_type.txt`, as far as the repository has
-    /// them, and a folder for the split with `nshards.txt` and the archives. Only data sets for
-    /// retrieval lack `classnames.txt`.
+    /// them, and a folder for the split with `nshards.txt` and the archives. A data set that is not
+    /// for retrieval needs `classnames.txt`, unless `requiresClassNames` is false.
     ///
     /// The call blocks its thread. Files are verified, cached, shared and resumed as in `fetch`.
     ///
@@ -16,15 +16,17 @@ extension ModelHub {
     ///   - name: The name of the data set in CLIP_benchmark, such as `wds/imagenetv2` or
     ///     `wds/vtab/cifar10`, or of a dataset repository, `owner/name`.
     ///   - split: The name of the split.
+    ///   - requiresClassNames: False if the class names are known from elsewhere; then
+    ///     `classnames.txt` may be missing.
     ///   - progress: Called on the caller's thread for each received piece, and every 0.2 seconds
     ///     while no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The path of the folder that contains the folder of the split.
     /// - Throws: `HubError`. A failed download leaves no incomplete file under its final name.
     public func fetchDataset(
-        _ name: String, split: String = "test",
+        _ name: String, split: String = "test", requiresClassNames: Bool = true,
         progress: (DownloadProgress) -> Bool = { _ in true }
     ) throws(HubError) -> String {
-        try fetchDataset(name, split, progress) { Task.isCancelled }
+        try fetchDataset(name, split, requiresClassNames, progress) { Task.isCancelled }
     }
 
     /// Downloads a split of a data set without blocking the caller's thread.
@@ -40,18 +42,22 @@ extension ModelHub {
     ///   - name: The name of the data set in CLIP_benchmark, such as `wds/imagenetv2` or
     ///     `wds/vtab/cifar10`, or of a dataset repository, `owner/name`.
     ///   - split: The name of the split.
+    ///   - requiresClassNames: False if the class names are known from elsewhere; then
+    ///     `classnames.txt` may be missing.
     ///   - progress: Called on another thread for each received piece, and every 0.2 seconds while
     ///     no bytes arrive or another call downloads the file; returns false to stop.
     /// - Returns: The path of the folder that contains the folder of the split.
     /// - Throws: `CancellationError` if the task is cancelled, `HubError.cancelled` if `progress`
     ///   returned false, any other `HubError`, and `CLIPError.noThread`.
     public func fetchDataset(
-        _ name: String, split: String = "test",
+        _ name: String, split: String = "test", requiresClassNames: Bool = true,
         progress: @escaping @Sendable (DownloadProgress) -> Bool = { _ in true }
     ) async throws -> String {
         try await Self.threads.run { cancellation in
             do throws(HubError) {
-                return try fetchDataset(name, split, progress) { cancellation.isCancelled }
+                return try fetchDataset(name, split, requiresClassNames, progress) {
+                    cancellation.isCancelled
+                }
             } catch {
                 if case .cancelled = error { try cancellation.check() }
                 throw error
@@ -76,7 +82,7 @@ extension ModelHub {
 
     // MARK: Names and files
 
-    /// Returns the repository of a data set.
+    /// Returns the repository of a data set; a slash at the end of its name is ignored.
     ///
     /// - Throws: `HubError.unknownDataset` if the name or the split is invalid.
     static func datasetRepository(
@@ -84,10 +90,13 @@ extension ModelHub {
     ) throws(HubError) -> HubRepository {
         let prefix = "wds/"
         let isShort = name.hasPrefix(prefix)
+        let whole = name.hasSuffix("/") ? name.dropLast() : name[...]
+        let parts = whole.dropFirst(isShort ? prefix.count : 0)
+            .split(separator: "/", omittingEmptySubsequences: false)
         let repository =
-            isShort
-            ? "clip-benchmark/wds_" + name.dropFirst(prefix.count).replacing("/", with: "-") : name
-        guard HubRepository.isName(repository), name != prefix, HubRepository.isPart(split[...])
+            isShort ? "clip-benchmark/wds_" + parts.joined(separator: "-") : String(whole)
+        guard HubRepository.isName(repository), parts.allSatisfy(HubRepository.isPart),
+            HubRepository.isPart(split[...])
         else { throw .unknownDataset(name: name, split: split) }
         return .dataset(repository)
     }
@@ -97,9 +106,10 @@ extension ModelHub {
     private static let descriptions = [
         "dataset_type.txt", classNamesFile, "zeroshot_classification_templates.txt",
     ]
-    private static let mostArchives = 100_000
 
-    private static func countFile(_ split: String) -> String { "\(split)/nshards.txt" }
+    private static func countFile(_ split: String) -> String {
+        "\(split)/\(ArchiveCount.fileName)"
+    }
 
     private static func archive(_ index: Int, _ split: String) -> String { "\(split)/\(index).tar" }
 
@@ -107,7 +117,7 @@ extension ModelHub {
     private static func archiveCount(_ path: String) -> Int? {
         guard let bytes = try? readFile(path: path, limit: 1 << 10) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
-        guard let count = byteCount(text[...].trimmed), (1...mostArchives).contains(count) else {
+        guard let count = byteCount(text[...].trimmed), ArchiveCount.range.contains(count) else {
             return nil
         }
         return count
@@ -120,7 +130,9 @@ extension ModelHub {
     }
 
     /// Verifies a data set on this machine and returns the error of the first file whose checksum
-    /// is wrong; nil if all are right.
+    /// is wrong; nil if there is none.
+    ///
+    /// Files without a known checksum are not verified.
     private func damage(ofDataset snapshot: String, _ split: String) throws(HubError) -> HubError? {
         let count = Self.archiveCount("\(snapshot)/\(Self.countFile(split))") ?? 0
         let archives = (0..<count).lazy.map { Self.archive($0, split) }
@@ -136,8 +148,8 @@ extension ModelHub {
     // MARK: Downloads
 
     private func fetchDataset(
-        _ name: String, _ split: String, _ progress: (DownloadProgress) -> Bool,
-        isCancelled: @escaping () -> Bool
+        _ name: String, _ split: String, _ requiresClassNames: Bool,
+        _ progress: (DownloadProgress) -> Bool, isCancelled: @escaping () -> Bool
     ) throws(HubError) -> String {
         let repository = try Self.datasetRepository(name, split)
         if let found = try findDataset(name, split: split) {
@@ -145,44 +157,52 @@ extension ModelHub {
             guard !isOffline else { throw damage }
         }
         guard !isOffline else { throw .offlineDataset(name: name, split: split) }
-        return try withTransfer(progress, isCancelled: isCancelled) { transfer throws(HubError) in
-            try fetch(dataset: repository, split, transfer)
+        do throws(HubError) {
+            return try withTransfer(progress, isCancelled: isCancelled) {
+                transfer throws(HubError) in
+                try fetch(dataset: repository, split, requiresClassNames, transfer)
+            }
+        } catch {
+            guard case .refused(let url, let status, let hasToken) = error else { throw error }
+            throw .refusedDataset(url: url, status: status, hasToken: hasToken)
         }
     }
 
     /// Downloads the descriptions and the archives of a split into one snapshot.
     private func fetch(
-        dataset repository: HubRepository, _ split: String, _ transfer: Transfer
+        dataset repository: HubRepository, _ split: String, _ requiresClassNames: Bool,
+        _ transfer: Transfer
     ) throws(HubError) -> String {
         let number = try describe(Self.countFile(split), of: repository, nil, transfer)
-        try fetchDescriptions(of: repository, number.commit, transfer)
+        try fetchDescriptions(of: repository, number.commit, requiresClassNames, transfer)
         let place = try fetch(
             number, of: repository, isConfiguration: true, isLinked: false, transfer)
         guard let count = Self.archiveCount(place.blob) else {
             throw .malformed(
                 url: number.address.shown,
-                reason: "expected the number of archives, 1...\(Self.mostArchives)")
+                reason: "expected the number of archives, \(ArchiveCount.range)")
         }
         for index in 0..<count {
             let archive = try describe(
                 Self.archive(index, split), of: repository, number.commit, transfer)
             _ = try fetch(archive, of: repository, transfer)
         }
-        // The number of archives is linked last, so that a split with it is complete.
+        // The file with the number of archives is linked last, so a split that has it is complete.
         try cache.link(number, of: repository, as: place.snapshot)
         return String(place.snapshot.dropLast(number.name.utf8.count + 1))
     }
 
     /// Downloads the files that describe a data set, as far as the repository has them.
     private func fetchDescriptions(
-        of repository: HubRepository, _ commit: String, _ transfer: Transfer
+        of repository: HubRepository, _ commit: String, _ requiresClassNames: Bool,
+        _ transfer: Transfer
     ) throws(HubError) {
-        var isRetrieval = false
+        var needsClassNames = requiresClassNames
         for name in Self.descriptions {
             let found = try server.describe(
                 name, of: repository, isCancelled: transfer.isCancelled)
             guard let file = found else {
-                guard name != Self.classNamesFile || isRetrieval else {
+                guard name != Self.classNamesFile || !needsClassNames else {
                     throw missing(name, of: repository)
                 }
                 continue
@@ -192,7 +212,7 @@ extension ModelHub {
             if name == Self.descriptions[0], let bytes = try? readFile(path: place.blob, limit: 99)
             {
                 let kind = String(decoding: bytes, as: UTF8.self)[...].trimmed
-                isRetrieval = kind.lowercased() == "retrieval"
+                if kind.lowercased() == "retrieval" { needsClassNames = false }
             }
         }
     }

@@ -72,6 +72,7 @@ extension ModelHub {
         isCancelled: @escaping () -> Bool
     ) throws(HubError) -> InstalledModel {
         let file = official ? try Self.officialFile(of: name) : nil
+        if let file, isOffline { return try installed(file, of: name) }
         if !official, let found = try find(name) {
             guard let damage = try damage(of: found) else { return found }
             guard !isOffline else { throw damage }
@@ -141,6 +142,19 @@ extension ModelHub {
     }
 
     // MARK: Installed files
+
+    /// Verifies OpenAI's own file on this machine, without the network.
+    ///
+    /// - Throws: `HubError.offlineOfficial` if there is no such file, `.damaged` if its checksum is
+    ///   wrong.
+    private func installed(
+        _ file: HubModel.OfficialFile, of name: String
+    ) throws(HubError) -> InstalledModel {
+        let path = "\(cache.official)/\(file.file)"
+        guard fileExists(path) else { throw .offlineOfficial(name: name, file: file.file) }
+        if let damage = try damage(of: path, .sha256(file.sha256.lowercased())) { throw damage }
+        return InstalledModel(name: name, path: path, known: HubModel.named(name)?.name)
+    }
 
     /// Verifies the files of an installed model whose checksums are known, and returns the error of
     /// the first file that is damaged; nil if none is.

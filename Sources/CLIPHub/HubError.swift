@@ -1,4 +1,8 @@
-/// An error in finding or downloading the weights of a model; its description is one line.
+internal import Files
+
+/// An error in finding or downloading the weights of a model or a data set.
+///
+/// Its description is one line.
 ///
 /// ```swift
 /// do {
@@ -18,9 +22,11 @@ public enum HubError: Error, Equatable, Sendable {
     /// The model is not installed, and no download was allowed; its weights have about `bytes`
     /// bytes, nil if their size is unknown.
     case notInstalled(name: String, bytes: Int?)
-    /// The model is not installed, or OpenAI's own file was requested, and `HF_HUB_OFFLINE` forbids
-    /// downloads.
+    /// The model is not installed, and `HF_HUB_OFFLINE` forbids downloads.
     case offline(name: String)
+    /// OpenAI's own file of the model was requested; it is not on this machine, and
+    /// `HF_HUB_OFFLINE` forbids downloads.
+    case offlineOfficial(name: String, file: String)
     /// The name of a data set is neither `wds/…` nor that of a repository, `owner/name`, or the
     /// split is not the name of a folder.
     case unknownDataset(name: String, split: String)
@@ -47,6 +53,8 @@ public enum HubError: Error, Equatable, Sendable {
     case noWeights(url: String, files: [String])
     /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
+    /// The server responded with an error status such as 401 or 403 to a request for a data set.
+    case refusedDataset(url: String, status: Int, hasToken: Bool)
     /// The server stayed busy, or asks for too long a wait; `seconds` is the wait that it asks for,
     /// if any.
     case busy(url: String, status: Int, seconds: Int?)
@@ -85,10 +93,14 @@ extension HubError: CustomStringConvertible {
             return "the weights of \(name)\(size) are not on this machine"
         case .offline(let name):
             return "the weights of \(name) are not on this machine, and HF_HUB_OFFLINE is set"
+        case .offlineOfficial(let name, let file):
+            return """
+                OpenAI's file \(file) of \(name) is not on this machine, and HF_HUB_OFFLINE is set
+                """
         case .unknownDataset(let name, let split):
             return """
-                no data set \(name) with a split \(split): expected wds/NAME or OWNER/NAME, and a \
-                split such as test
+                invalid name of a data set or a split: expected wds/NAME or OWNER/NAME, and a \
+                split such as test, found \(name) and \(split)
                 """
         case .offlineDataset(let name, let split):
             return """
@@ -96,7 +108,13 @@ extension HubError: CustomStringConvertible {
                 HF_HUB_OFFLINE is set
                 """
         case .incompleteDataset(let url, let missing):
-            return "no data set found at \(url): \(missing) is missing (status 404)"
+            guard missing.hasSuffix("/\(ArchiveCount.fileName)") else {
+                return "the data set at \(url) is incomplete: \(missing) is missing (status 404)"
+            }
+            return """
+                no data set found at \(url): \(missing) is missing (status 404); check the name, \
+                the split and HF_ENDPOINT
+                """
         case .noTransport:
             return "libcurl was not found, and downloads need it: install it (Debian: libcurl4)"
         case .unreachable(let url, let reason): return "cannot fetch \(url): \(reason)"
@@ -134,6 +152,26 @@ extension HubError: CustomStringConvertible {
                     """
             case 404, 410: return "\(url) was not found (status \(status))"
             default: return "cannot fetch \(url): the server responded with status \(status)"
+            }
+        case .refusedDataset(let url, let status, let hasToken):
+            switch status {
+            case 401, 403:
+                return """
+                    access to \(url) was denied (status \(status)): the data set does not exist, \
+                    or \(hasToken
+                        ? "HF_TOKEN has no access to it; ask for access on the data set's page"
+                        : "HF_TOKEN must be set to a token that has access to it"); check the name \
+                    and HF_ENDPOINT
+                    """
+            case 404, 410:
+                return """
+                    \(url) of the data set was not found (status \(status)); check the name and \
+                    HF_ENDPOINT
+                    """
+            default:
+                return """
+                    cannot fetch \(url) of the data set: the server responded with status \(status)
+                    """
             }
         case .busy(let url, let status, let seconds):
             let wait = seconds.map { " for \($0) seconds" } ?? ""

@@ -24,7 +24,8 @@ struct HubRepository: Sendable, Hashable {
         return parts.count == 2 && parts.allSatisfy(isPart)
     }
 
-    /// Returns true if a text is valid as the name of an owner, a repository or a folder in it.
+    /// Returns true if a text is valid as the name of an owner, a repository or a folder in it: at
+    /// most 96 ASCII letters, digits, `.`, `_` and `-`, the first of which is not `.`.
     static func isPart(_ text: Substring) -> Bool {
         !text.isEmpty && !text.hasPrefix(".") && text.utf8.count <= 96
             && text.allSatisfy {
@@ -36,6 +37,11 @@ struct HubRepository: Sendable, Hashable {
 extension ModelHub {
     /// Returns true if a text is valid as the name of a repository, `owner/name`.
     package static func isRepositoryName(_ text: String) -> Bool { HubRepository.isName(text) }
+
+    /// Returns the URL of the repository of a data set; nil if the name is invalid.
+    package func datasetURL(_ name: String) -> String? {
+        (try? Self.datasetRepository(name, "test")).map { "\(endpoint)/\($0.path)" }
+    }
 
     /// The URL of the hub, without a slash at its end.
     package var endpoint: String { server.endpoint }

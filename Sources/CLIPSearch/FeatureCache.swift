@@ -2,15 +2,17 @@ package import Files
 package import CLIP
 internal import Synchronization
 
-/// A file of image embeddings as a model gives them, not normalised, by the SHA-256 of the images'
-/// bytes.
+/// A file of image embeddings, not normalised, with the SHA-256 of the images' bytes as keys.
 ///
-/// The file grows by whole records, so that a process that is killed loses only its last moments.
-/// A process that finds the file open in another one reads what is there and stores nothing.
+/// The file grows by whole records, so that a process that is killed loses only the last ones. If
+/// another process has the file open for writing, its embeddings are read, but none are stored.
 ///
 /// The format: a line of ASCII, padded to 64 bytes with line feeds; then records of 32 bytes (the
 /// SHA-256 of the image), the numbers in float32, little-endian, and 8 bytes (the start of the
-/// SHA-256 of the record before them). A record whose checksum differs counts as missing.
+/// SHA-256 of the record up to there). A record whose checksum differs counts as missing, and so
+/// does one beyond the end of a file that is truncated while it is open.
+///
+/// The file grows with each new image and is never shortened; it may be removed at any time.
 ///
 /// `@unchecked Sendable`: everything that changes is used only while `gate` is locked.
 package final class FeatureCache: @unchecked Sendable {
@@ -21,18 +23,20 @@ package final class FeatureCache: @unchecked Sendable {
 
     private enum Storage {
         case growing(GrowingFile)
-        case mapped(MappedFile)
+        /// Another process holds the file. It is not mapped into memory, because reading a mapped
+        /// file that is truncated ends the process.
+        case held(PositionedFile)
         /// Another process holds the file, and has not stored anything yet.
         case none
     }
 
-    /// A SHA-256, as a key that needs no memory of its own.
+    /// A SHA-256, as a key that needs no allocation.
     private typealias Key = SIMD4<UInt64>
 
     private static let headerCount = 64
     private let gate = Mutex(())
     private let storage: Storage
-    /// The index of the record of each image; the last one counts.
+    /// The index of the record of each image; the last one if there are several.
     private var records: [Key: Int] = [:]
     private var recordCount = 0
     private var lastCommit = ContinuousClock.now
@@ -58,13 +62,13 @@ package final class FeatureCache: @unchecked Sendable {
             storage = .growing(try GrowingFile(path: path.bytes, isAlwaysWhole: true))
         } catch {
             guard error.isBusy else { throw error }
-            let file = try? MappedFile(path: path.bytes)
-            storage = file.map { $0.count < Self.headerCount ? .none : .mapped($0) } ?? .none
+            let file = try? PositionedFile(path: path.bytes)
+            storage = file.map { $0.count < Self.headerCount ? .none : .held($0) } ?? .none
         }
         try readKeys()
     }
 
-    /// Returns the name of the file: everything on which the embeddings of an image depend.
+    /// Returns the name of the file, which states all on which an embedding depends but the image.
     private static func fileName(
         of model: CLIPModel, _ decoding: RGBImage.DecodingOptions
     ) -> String {
@@ -88,7 +92,7 @@ package final class FeatureCache: @unchecked Sendable {
         let count: Int
         switch storage {
         case .none: return
-        case .mapped(let file): count = file.count
+        case .held(let file): count = file.count
         case .growing(let file):
             if file.count < Self.headerCount {
                 try file.truncate(to: 0)
@@ -106,11 +110,14 @@ package final class FeatureCache: @unchecked Sendable {
         }
         recordCount = (count - Self.headerCount) / recordSize
         if case .growing(let file) = storage {
-            // The end of a record that a killed process has begun.
+            // Remove the incomplete record that a killed process may have left.
             try file.truncate(to: Self.headerCount + recordCount * recordSize)
         }
         for record in 0..<recordCount {
-            records[Self.key(try read(32, at: place(of: record)))] = record
+            let digest = try read(32, at: place(of: record))
+            // Another process has truncated the file meanwhile.
+            guard digest.count == 32 else { break }
+            records[Self.key(digest)] = record
         }
     }
 
@@ -119,7 +126,7 @@ package final class FeatureCache: @unchecked Sendable {
     private func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
         switch storage {
         case .growing(let file): try file.read(count, at: offset)
-        case .mapped(let file): file.bytes(offset..<(offset + count))
+        case .held(let file): try file.read(count, at: offset)
         case .none: []
         }
     }
@@ -158,9 +165,11 @@ package final class FeatureCache: @unchecked Sendable {
         }
     }
 
-    /// Stores the embedding of an image, which reaches the file within a second.
+    /// Stores the embedding of an image.
     ///
-    /// After an error, such as a full disk, `close` throws it, and nothing more is stored.
+    /// Embeddings are buffered for about 200 ms while calls continue; `commit` and `close` write
+    /// those that are left. After an error, such as a full disk, nothing more is stored, and
+    /// `close` throws the error.
     ///
     /// - Parameters:
     ///   - vector: The embedding.

@@ -137,8 +137,10 @@ package struct WebDataset: Sequence, IteratorProtocol {
         waiting = []
     }
 
-    /// The images among the files that were read; if they have targets, only the preferred one of
-    /// those that are named by the sample, unless all have longer names.
+    /// The images of the sample.
+    ///
+    /// In an archive of a data set, this is one image, named exactly like the sample and of the
+    /// preferred format; all images if none is named so.
     private var images: [Part] {
         let all = waiting.filter { FolderWalk.imageExtensions.contains($0.ending) }
         guard target != nil, all.count > 1 else { return all }

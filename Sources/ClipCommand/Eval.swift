@@ -31,7 +31,8 @@ struct Eval: ParsableCommand {
     var source: String?
 
     @Option(
-        help: ArgumentHelp("Evaluate on this data set, as DATASET.", valueName: "dataset"),
+        help: ArgumentHelp(
+            "Evaluate on this data set, like the argument DATASET.", valueName: "dataset"),
         completion: .file())
     var dataset: String?
 
@@ -59,29 +60,14 @@ struct Eval: ParsableCommand {
             valueName: "k"))
     var recallAt: [Int] = []
 
-    @Option(
-        help: ArgumentHelp(
-            "Read the class names from FILE, one per line, instead of the data set's.",
-            valueName: "file"),
-        completion: .file())
-    var classes: String?
+    @OptionGroup var classOptions: ClassOptions
 
     @Option(
-        parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
             """
-            Replace {} in PROMPT with each class name; repeat the option to average the embeddings \
-            of several prompts. (default: the data set's templates, else "a photo of a {}.")
-            """, valueName: "prompt"))
-    var template: [String] = []
-
-    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
-    var templates: PromptOptions.TemplateList?
-
-    @Option(
-        help: ArgumentHelp(
-            "Classify with a probe of clip probe train instead of the names of the classes.",
-            valueName: "file"),
+            Classify with a probe from clip probe train instead of class names; label N of a \
+            data set without class names means class N of the probe, from 0.
+            """, valueName: "file"),
         completion: .file(extensions: ["safetensors"]))
     var probe: String?
 
@@ -111,13 +97,15 @@ struct Eval: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Draw N random images in the heatmap of --report, at most 100.", valueName: "n"))
-    var samples = 10
+            "Draw N random images in the heatmap of --report, at most 100. (default: 10)",
+            valueName: "n"))
+    var samples: Int?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Seed the random choice of --samples.", valueName: "n"))
-    var seed: UInt64 = 0
+        help: ArgumentHelp(
+            "Seed the random choice of --samples. (default: 0)", valueName: "n"))
+    var seed: UInt64?
 
     @Flag(help: "Print the published results of this model on this data set beside the metrics.")
     var compare = false
@@ -127,7 +115,7 @@ struct Eval: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Record this tag of the weights; with --model ARCHITECTURE, also choose them by it.",
+            "Record this tag of the weights; with --model ARCHITECTURE, also load them by it.",
             valueName: "tag"))
     var pretrained: String?
 
@@ -176,13 +164,11 @@ struct Eval: ParsableCommand {
         if let k = recallAt.first(where: { $0 < 1 }) {
             throw ValidationError("--recall_k must be at least 1, not \(k).")
         }
-        // The page has a column for each class of the sample.
-        guard (1...100).contains(samples) else {
+        // The heatmap of the page has a column for each class of the sample.
+        if let samples, !(1...100).contains(samples) {
             throw ValidationError("--samples must be 1 to 100, not \(samples).")
         }
-        try PromptOptions.check(classTemplates: template, templates)
-        let hasTemplates = !template.isEmpty || templates != nil
-        if probe != nil && hasTemplates {
+        if probe != nil && classOptions.hasTemplates {
             throw ValidationError("--template and --templates have no effect with --probe.")
         }
         if probe != nil && task == .retrieval {
@@ -191,6 +177,7 @@ struct Eval: ParsableCommand {
     }
 
     func run() throws {
+        Interruption.prepare()
         try checkOutputs()
         let choice = try DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
         let probe = try self.probe.map { path in
@@ -204,11 +191,15 @@ struct Eval: ParsableCommand {
             throw Failure(
                 """
                 expected at least two classes in the data set \(choice.name), found \
-                \(dataset.classNames.count)
+                \(dataset.classNames.count)\(dataset.firstProblem.map { " (\($0))" } ?? "")
                 """)
         }
         noteUnusedOptions(dataset)
-        let (model, name) = try loadModel(probe)
+        let images =
+            try probe.map { probe in
+                try self.images.following(probe.probe, at: FilePath(argument: probe.path))
+            } ?? self.images
+        let (model, name) = try loadModel(probe, images)
         let start = ContinuousClock.now
         let scorer = try dataset.kind == .retrieval ? nil : scorer(dataset, model, probe)
         let taskName = scorer?.task ?? Task.retrieval.rawValue
@@ -221,7 +212,9 @@ struct Eval: ParsableCommand {
         try checkDistinct([("--output", output)])
         let job = try EvalJob(errors: errors, predictions: predictions, common)
         let decoding = images.decoding(for: model.preprocessor)
-        let collected = report.map { _ in EvalReport(samples: samples, seed: seed, decoding) }
+        let collected = report.map { _ in
+            EvalReport(samples: samples ?? 10, seed: seed ?? 0, decoding)
+        }
         var result: EvalResult?
         try job.perform {
             let task = EvalTask(
@@ -258,26 +251,41 @@ extension Eval {
 
     /// Opens the data set with the split, the classes and the kind that the options choose.
     ///
-    /// A data set without class names gets those of the probe.
+    /// A data set without class names gets those of the probe, which a note states.
     private func open(
         _ choice: DatasetChoice, _ probe: OpenedProbe?
     ) throws -> EvaluationDataset {
         var options = EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map(Labels.readClassNames),
+            classNames: try classOptions.names(),
             kind: task == .retrieval ? .retrieval : nil)
         do {
-            return try choice.open(options, common)
-        } catch DatasetError.missingFile where probe != nil && classes == nil {
-            options.classNames = probe?.probe.classNames
-            return try choice.open(options, common)
+            return try choice.open(options, common, requiresClassNames: probe == nil)
+        } catch DatasetError.missingFile where probe != nil && classOptions.classes == nil {
+            let names = probe?.probe.classNames ?? []
+            options.classNames = names
+            let dataset = try choice.open(options, common)
+            if dataset.kind != .retrieval { noteClasses(names) }
+            return dataset
         }
+    }
+
+    /// Prints a note that the labels of the data set are taken as numbers of the probe's classes.
+    private func noteClasses(_ names: [String]) {
+        guard !common.quiet else { return }
+        let listed = names.prefix(10).enumerated().map { "\($0) = \($1)" }
+        note(
+            """
+            clip: eval: no class names in the data set: its labels are taken as numbers of the \
+            probe's classes, \(listed.joined(separator: ", "))\
+            \(names.count > listed.count ? ", …" : ""); if they mean others, give --classes FILE
+            """)
     }
 
     /// Loads the model, which is that of the probe if there is one, and derives its name in the
     /// JSON.
     private func loadModel(
-        _ probe: OpenedProbe?
+        _ probe: OpenedProbe?, _ images: ImageOptions
     ) throws -> (model: CLIPModel, name: PretrainedName) {
         var options = modelOptions
         let given = options.model
@@ -301,19 +309,29 @@ extension Eval {
         return (model, PretrainedName(of: name, pretrained: pretrained))
     }
 
-    /// Prints a note if options for classes are given and the data set has captions.
+    /// Prints a note for the options that have no effect on this data set or without `--report`.
     private func noteUnusedOptions(_ dataset: EvaluationDataset) {
-        guard dataset.kind == .retrieval, !common.quiet else { return }
-        let given = [
-            ("--classes", classes != nil), ("--template", !template.isEmpty),
-            ("--templates", templates != nil),
-        ].filter(\.1).map(\.0)
-        guard !given.isEmpty else { return }
-        note(
-            """
-            clip: eval: \(given.joined(separator: ", ")): no effect, because the data set has \
-            captions
-            """)
+        if dataset.kind == .retrieval {
+            noteUnused(
+                [
+                    ("--classes", classOptions.classes != nil),
+                    ("--template", !classOptions.template.isEmpty),
+                    ("--templates", classOptions.templates != nil),
+                ], because: "the data set has captions")
+        } else {
+            noteUnused(
+                [("--recall_k", !recallAt.isEmpty)], because: "the data set has no captions")
+        }
+        guard report == nil else { return }
+        noteUnused(
+            [("--samples", samples != nil), ("--seed", seed != nil)],
+            because: "--report is not given")
+    }
+
+    private func noteUnused(_ options: [(name: String, isGiven: Bool)], because reason: String) {
+        let given = options.filter(\.isGiven).map(\.name)
+        guard !given.isEmpty, !common.quiet else { return }
+        note("clip: eval: \(given.joined(separator: ", ")): no effect, because \(reason)")
     }
 
     private func scorer(
@@ -322,8 +340,8 @@ extension Eval {
         if let probe {
             return try .probe(probe.probe, classNames: dataset.classNames, path: probe.path)
         }
-        let templates = try PromptOptions.classTemplates(template, self.templates, of: dataset)
-        return try .zeroShot(model, dataset.classNames, templates: templates)
+        return try .zeroShot(
+            model, dataset.classNames, templates: classOptions.prompts(of: dataset))
     }
 }
 

@@ -8,9 +8,8 @@ final class EvalJob {
     let failures: FailureList
     private let progress: JobProgress
     private let isQuiet: Bool
-    /// The file of `--predictions`, which gets its name when it is complete.
-    private let predictions: OutputFile?
-    private let predictionsPath: String?
+    private let predictions: PredictionsFile?
+    private let errors: String?
     /// The number of images that were evaluated; a task corrects it if images occur repeatedly.
     var count = 0
     /// The time for decoding and encoding the images, in seconds.
@@ -32,18 +31,34 @@ final class EvalJob {
         failures = FailureList(path: errors)
         progress = JobProgress("eval", isQuiet: common.quiet)
         isQuiet = common.quiet
-        predictionsPath = predictions
-        self.predictions = try predictions.map { path in
-            try Self.naming(path) { () throws(FileError) in
-                try OutputFile(path: FilePath(argument: path).bytes)
-            }
-        }
+        self.errors = errors
+        self.predictions = try predictions.map(PredictionsFile.init)
     }
 
-    /// Runs a closure and reports the failures, even if it throws.
+    /// Runs a closure and reports the failures, even if it throws; then completes the predictions.
+    ///
+    /// After an error or Ctrl-C, no incomplete file of predictions is left.
     func perform(_ body: () throws -> Void) throws {
-        try failures.perform(body) { progress.finish() }
-        try write { file throws(FileError) in try file.finish() }
+        let partialPath = predictions?.partialPath
+        let errors = errors.map { FilePath(argument: $0).bytes }
+        try Interruption.during {
+            do {
+                try failures.perform(body) { progress.finish() }
+                try predictions?.finish()
+            } catch {
+                predictions?.discard()
+                throw error
+            }
+        } keep: {
+            if let partialPath { try? removeFile(partialPath) }
+            // An empty list would state that no image has failed.
+            if let errors, let status = try? FileStatus(path: errors, followingLinks: false),
+                status.isRegular, status.size == 0
+            {
+                try? removeFile(errors)
+            }
+            return "eval: stopped before the end; no results are written"
+        }
     }
 
     /// Encodes the images of a data set, in order, and records those that fail.
@@ -105,24 +120,17 @@ final class EvalJob {
 
     /// Writes a line of `--predictions`.
     func predict(_ members: @autoclosure () -> [JSONValue.Member]) throws {
-        guard predictions != nil else { return }
-        let line = JSONValue.object(members()).bytes + [UInt8(ascii: "\n")]
-        try write { file throws(FileError) in try file.write(line) }
+        try predictions?.append(.object(members()))
     }
 
-    private func write(_ body: (OutputFile) throws(FileError) -> Void) throws {
-        guard let predictions, let predictionsPath else { return }
-        try Self.naming(predictionsPath) { () throws(FileError) in try body(predictions) }
-    }
-
-    /// Runs an operation on a file; an error of it names the file.
-    private static func naming<Result>(
-        _ path: String, _ body: () throws(FileError) -> Result
-    ) throws -> Result {
-        do throws(FileError) {
-            return try body()
-        } catch {
-            throw Failure("cannot write \(path): \(error.reason)")
+    /// Returns the progress function of an analysis that follows the encoding.
+    ///
+    /// - Parameter words: The description of the analysis, such as "ranking".
+    /// - Returns: A function that shows the fraction of the work done, and never stops it.
+    func following(_ words: String) -> (Double) -> Bool {
+        { [progress] share in
+            progress.show(words, share: share)
+            return true
         }
     }
 }

@@ -4,12 +4,19 @@ import Files
 // MARK: Checks of the outputs
 
 extension Eval {
-    /// Rejects outputs with unsuitable names or places, before any work is done.
+    /// Rejects outputs with unsuitable names or locations, before any work is done.
     func checkOutputs() throws {
         try OutputChecks.checkSuffix(of: output, "--output", is: ["json"], format: "JSON")
         try OutputChecks.checkSuffix(
             of: predictions, "--predictions", is: ["jsonl", "ndjson"], format: "JSON Lines")
         try OutputChecks.checkSuffix(of: report, "--report", is: ["html", "htm"], format: "HTML")
+        if let output, let word = Self.unknownPlaceholder(in: output) {
+            throw Failure(
+                """
+                --output \(output): unknown placeholder {\(word)}; expected {dataset}, {model}, \
+                {pretrained}, {language} or {task}
+                """, status: 2)
+        }
         // The place of an output with placeholders is checked when their values are known.
         let plain = output.flatMap { $0.contains("{") ? nil : $0 }
         for path in [plain, predictions, report] { try OutputChecks.checkPlace(of: path) }
@@ -21,8 +28,10 @@ extension Eval {
                 "--json prints to standard output: give --output and --report names of files",
                 status: 2)
         }
-        if predictions == "-" {
-            throw Failure("--predictions -: give the name of a file", status: 2)
+        if let predictions, isStandardOutput(predictions) {
+            throw Failure(
+                "--predictions \(predictions): standard output is for the metrics; give the name "
+                    + "of a file", status: 2)
         }
         try ErrorsFile.check(
             errors,
@@ -31,11 +40,25 @@ extension Eval {
             ])
     }
 
+    /// Returns the first word in braces that `PretrainedName.outputName` does not replace; nil if
+    /// there is none.
+    private static func unknownPlaceholder(in name: String) -> Substring? {
+        let known: Set<Substring> = [
+            "dataset", "model", "pretrained", "pretrained_full_path", "language", "task",
+        ]
+        // A word begins after the last brace that opens before one that closes.
+        return name.split(separator: "}", omittingEmptySubsequences: false).dropLast()
+            .compactMap { part in
+                part.lastIndex(of: "{").map { part[part.index(after: $0)...] }
+            }
+            .first { !known.contains($0) }
+    }
+
     /// The files that are read, with their roles for messages.
     private var inputs: [(role: String, path: String?)] {
         let choice = try? DatasetChoice(name: source ?? dataset ?? "", root: datasetRoot)
         return [
-            ("the data set", choice?.path), ("--classes", classes), ("--probe", probe),
+            ("the data set", choice?.path), ("--classes", classOptions.classes), ("--probe", probe),
         ]
     }
 

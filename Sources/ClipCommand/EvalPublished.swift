@@ -33,7 +33,8 @@ enum PublishedResults {
         return results
     }
 
-    /// Returns the name of a data set without its prefixes, punctuation and variants of spelling.
+    /// Returns the name of a data set in a single spelling: lower case, without its prefixes and
+    /// punctuation.
     static func canonical(_ dataset: String) -> String {
         var name = DatasetChoice.withoutPrefix(dataset).lowercased()
         for prefix in ["clip-benchmark/wds_", "vtab/", "vtab-"] where name.hasPrefix(prefix) {
@@ -47,7 +48,7 @@ enum PublishedResults {
         }
     }
 
-    /// The columns of the tables: the data set and the metric.
+    /// The data set and the metric of each column of the tables.
     private static let columns: [Substring: (dataset: String, metric: String)] = [
         "in1k": ("imagenet1k", "acc1"), "inv2": ("imagenetv2", "acc1"),
         "ina": ("imageneta", "acc1"), "inr": ("imagenetr", "acc1"),
@@ -64,7 +65,7 @@ enum PublishedResults {
     private static let flickr = "flickr30k"
     private static let coco = "mscococaptions"
 
-    /// The results in per cent; each table begins with the names of its columns.
+    /// The results in percent; each table begins with the names of its columns.
     private static let tables = [
         """
         model                 in1k   inv2    ina    inr  sketch  objnet    c10   c100  voc07

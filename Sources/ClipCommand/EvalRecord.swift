@@ -22,7 +22,7 @@ struct PretrainedName: Equatable {
     /// Derives both parts from the name of a model.
     ///
     /// `ViT-B/32` gives `ViT-B-32` and `openai`; `ViT-B-32:laion2b_s34b_b79k` is split at the
-    /// colon. The file name and the path stand for a file of weights.
+    /// colon. For a file of weights, the model is its file name, and the tag is its path.
     ///
     /// - Parameters:
     ///   - name: A name that `clip models` lists, a repository, a path or `tiny`.
@@ -50,7 +50,7 @@ struct PretrainedName: Equatable {
     /// The name of the weights in the registry; nil if it does not have them.
     var registered: String? { HubModel.named("\(model):\(pretrained)")?.name }
 
-    /// The name for people: that of the registry, else the path or the name as given.
+    /// The name to print: that of the registry, else the model and the tag.
     var description: String {
         if let registered { return registered }
         return pretrained.isEmpty || model == BundledModel.name ? model : "\(model), \(pretrained)"
@@ -97,6 +97,7 @@ struct EvalRecord {
     /// The number of images that were evaluated.
     let count: Int
     let metrics: [EvalMetric]
+    /// The number of inputs that failed.
     let failures: Int
     /// The time for prompts, images and captions, in seconds.
     let seconds: Double
@@ -119,7 +120,8 @@ struct EvalRecord {
         return Array("\(object)\n".utf8)
     }
 
-    /// The same with numbers of images, intervals and times; NaN is null.
+    /// Returns the members of `benchmarkFile` with the numbers of images, the intervals and the
+    /// times; NaN is null.
     ///
     /// - Parameter published: The published value of each metric; nil without `--compare`.
     /// - Returns: One JSON object.
@@ -179,7 +181,7 @@ extension PretrainedName {
 // MARK: Report
 
 extension EvalRecord {
-    /// Returns the lines of the report for people.
+    /// Returns the lines of the report that is printed.
     ///
     /// - Parameters:
     ///   - about: The labels and values of the first lines.

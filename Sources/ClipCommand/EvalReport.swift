@@ -27,7 +27,7 @@ final class EvalReport {
         }
     }
 
-    /// An image with its first caption, and the numbers of both among all images and captions.
+    /// An image with its first caption, and the indices of both among all images and captions.
     struct Captioned {
         let sample: Sample
         let image: Int
@@ -54,8 +54,8 @@ final class EvalReport {
         captionCosines = (try? images.cosineSimilarities(to: texts)) ?? []
     }
 
-    /// Returns the heatmap of the sample: a row per image, and a column for each of their classes
-    /// or captions; nil if no image was evaluated.
+    /// Returns the heatmap of the sample: a row per image, and a column for each caption, or for
+    /// each class that is a label or the prediction of an image; nil if no image was evaluated.
     ///
     /// - Parameters:
     ///   - scorer: The classes and the scale of the logits; nil for retrieval.
@@ -71,7 +71,10 @@ final class EvalReport {
         }
         let chosen = samples.elements
         var seen: Set<Int> = []
-        let classes = chosen.flatMap(\.labels).filter { seen.insert($0).inserted }
+        // A row without its prediction would mark another class as the best.
+        let predictions = chosen.flatMap { topClasses(1, of: $0.logits) }
+        let classes = (chosen.flatMap(\.labels) + predictions)
+            .filter { seen.insert($0).inserted }
         guard !classes.isEmpty else { return nil }
         let scale = scorer.cosineScale ?? 1
         return Heatmap(
@@ -88,7 +91,8 @@ final class EvalReport {
 
     private func image(_ sample: Sample, remark: String?) -> Heatmap.Image {
         Heatmap.Image(
-            name: sample.name, thumbnail: sample.thumbnail(decoding), remark: remark)
+            name: sample.name, thumbnail: sample.thumbnail(decoding), isFile: sample.isFile,
+            remark: remark)
     }
 }
 
@@ -112,7 +116,7 @@ extension Sample {
 ///
 /// If more pairs occur, the rarest one so far is dropped for a new one.
 struct WorstMistakes {
-    /// An image that was taken for another class.
+    /// An image with a wrong prediction.
     struct Mistake {
         let sample: Sample
         /// True if the image is a file of its own, not a member of an archive.

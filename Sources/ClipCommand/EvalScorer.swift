@@ -5,12 +5,12 @@ import CLIPSearch
 struct EvalScorer {
     /// The task in CLIP_benchmark's JSON.
     let task: String
-    /// The beginning of the keys of its metrics in CLIP_benchmark's JSON.
+    /// The prefix of the keys of the metrics in CLIP_benchmark's JSON.
     let keyPrefix: String
     /// The description for the report, such as "2 templates".
     let description: String
     let classNames: [String]
-    /// The factor that makes cosines of the logits; nil if they are not multiples of cosines.
+    /// The factor from cosines to logits; nil if the logits are not multiples of cosines.
     let cosineScale: Float?
     /// Returns one row of logits for each embedding, which need not be normalised.
     let logits: (Embeddings) throws -> [[Float]]
@@ -47,7 +47,7 @@ struct EvalScorer {
     ///   - classNames: The names of the data set's classes.
     ///   - path: The path of the probe, for messages.
     /// - Returns: The scorer, whose logits are in the order of `classNames`.
-    /// - Throws: `Failure` if the classes of the probe are others.
+    /// - Throws: `Failure` if the probe has other classes than the data set.
     static func probe(
         _ probe: StoredProbe, classNames: [String], path: String
     ) throws -> EvalScorer {

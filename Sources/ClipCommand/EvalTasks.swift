@@ -3,7 +3,7 @@ import CLIPAnalysis
 import CLIPSearch
 import Files
 
-/// The results of a task: its metrics, and what the page shows in addition.
+/// The results of a task: its metrics, and the details for the page of `--report`.
 struct EvalResult {
     let metrics: [EvalMetric]
     let details: Details
@@ -74,7 +74,8 @@ struct EvalTask {
                 ])
             report?.samples.add(EvalReport.Image(sample, labels: own, logits: logits))
         }
-        let result = evaluation.result(threads: model.threads)
+        let result = try evaluation.result(
+            threads: model.threads, progress: job.following("average precisions"))
         return EvalResult(
             metrics: [
                 EvalMetric(
@@ -109,8 +110,8 @@ struct EvalTask {
     ///
     /// The vectors of all images and captions are in memory.
     ///
-    /// - Parameter recallAt: The numbers of results in which the match must be.
-    /// - Returns: The recall of images and of texts for each number.
+    /// - Parameter recallAt: The values of K for recall@K.
+    /// - Returns: The recall of image and text retrieval for each K.
     /// - Throws: `Failure` if there are no captions, or too many vectors for memory; `CLIPError`.
     func retrieval(recallAt: [Int]) throws -> EvalResult {
         let dimension = model.configuration.embeddingDimension
@@ -119,7 +120,7 @@ struct EvalTask {
         var waiting: [String] = []
         var imageOfText: [Int] = []
         var names: [FilePath] = []
-        // A table may have other images between two captions of one.
+        // An image that occurs twice must not compete with itself.
         var imageOfFile: [FilePath: Int] = [:]
         // Captions are truncated, as open_clip's tokenizers do.
         func encodeWaiting() throws {
@@ -154,7 +155,8 @@ struct EvalTask {
         let input = RetrievalMetrics.Input(
             images: Embeddings(rows: images, dimension: dimension),
             texts: Embeddings(rows: texts, dimension: dimension), imageOfText: imageOfText)
-        let result = try RetrievalMetrics(threads: model.threads).run(on: input)
+        let result = try RetrievalMetrics(threads: model.threads)
+            .run(on: input, progress: job.following("ranking"))
         try predictRanks(result, names, imageOfText)
         report?.setCosines(input)
         return EvalResult(
@@ -172,8 +174,8 @@ struct EvalTask {
             }, details: .retrieval(result))
     }
 
-    /// Writes the ranks of each image, from 1: that of its best caption among all captions, and
-    /// that of the image among all images for each of its captions.
+    /// Writes the 1-based ranks of each image: that of its best caption among all captions, and,
+    /// for each of its captions, that of the image among all images.
     private func predictRanks(
         _ result: RetrievalMetrics.Result, _ names: [FilePath], _ imageOfText: [Int]
     ) throws {

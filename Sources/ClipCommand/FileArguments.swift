@@ -88,7 +88,8 @@ extension Eval: FileArguments {
     var fileArguments: [FileArgument] {
         [
             FileArgument("the data set", source, dataset),
-            FileArgument("--dataset_root", datasetRoot), FileArgument("--classes", classes),
+            FileArgument("--dataset_root", datasetRoot),
+            FileArgument("--classes", classOptions.classes),
             FileArgument("--probe", probe),
             FileArgument("--output", output), FileArgument("--predictions", predictions),
             FileArgument("--report", report), FileArgument("--errors", errors),
@@ -181,7 +182,7 @@ extension ProbeTrain: FileArguments {
     var fileArguments: [FileArgument] {
         [
             FileArgument("the data set", data), FileArgument("--output", output),
-            FileArgument("--classes", classes), FileArgument("--errors", errors),
+            FileArgument("--classes", classOptions.classes), FileArgument("--errors", errors),
             FileArgument("--model", model.model),
         ]
     }

@@ -68,13 +68,16 @@ enum Hints {
             (similar.isEmpty ? "clip models lists all names, and " : "")
                 + "\(BundledModel.name) is built in"
         case .notInstalled(let name, _):
-            "run clip pull \(name), or give --model \(BundledModel.name), which is built in"
+            "run clip pull \(name), or use the model \(BundledModel.name), which is built in"
         case .offline(let name):
             """
-            unset HF_HUB_OFFLINE and run clip pull \(name), or give --model \(BundledModel.name), \
-            which is built in
+            unset HF_HUB_OFFLINE and run clip pull \(name), or use the model \
+            \(BundledModel.name), which is built in
             """
+        case .offlineOfficial(let name, _):
+            "unset HF_HUB_OFFLINE and run clip pull --official \(name)"
         case .offlineDataset: "unset HF_HUB_OFFLINE and run the command again"
+        case .incompleteDataset(_, missing: "classnames.txt"): "give --classes FILE"
         default: nil
         }
     }
@@ -139,6 +142,8 @@ enum Hints {
         switch error {
         case .otherModel:
             "omit --model and its options, or train a probe for this model with clip probe train"
+        case .otherDecoding:
+            "omit the option, or train the probe again with the same options as now"
         case .damaged: "copy the file again, or train the probe again"
         default: nil
         }

@@ -10,7 +10,7 @@ import Files
     import Darwin
 #endif
 
-/// A label of an image; a probe gives no cosine.
+/// The score of a label for an image; `cosine` is nil for a probe.
 struct LabelScore {
     let label: String
     let probability: Float
@@ -112,5 +112,45 @@ extension ModelOptions {
         _ probe: StoredProbe, at path: FilePath, _ common: CommonOptions
     ) throws -> (model: CLIPModel, name: String) {
         try load(probe.model, of: .probe(path), isUpdate: true, common)
+    }
+}
+
+extension ImageOptions {
+    /// Returns the options with which the images of a probe's training were decoded and
+    /// preprocessed.
+    ///
+    /// Limits, and whether truncated images are accepted, stay as given: they do not change the
+    /// embedding of an image that both accept.
+    ///
+    /// - Parameters:
+    ///   - probe: The probe; the options stay as given if it does not state its decoding.
+    ///   - path: The path of its file, for messages.
+    /// - Returns: The options of the training.
+    /// - Throws: `ProbeFileError.otherDecoding` if an option is given that contradicts them.
+    func following(_ probe: StoredProbe, at path: FilePath) throws(ProbeFileError) -> ImageOptions {
+        guard let stored = probe.decoding else { return self }
+        let storedDecode: Decoding = stored.smallestSide > 0 ? .fast : .exact
+        // --reference ignores the EXIF orientation and does not scale 16 bits.
+        let isReference = !stored.appliesOrientation
+        func contradiction(_ option: String, _ stored: String, _ given: String) -> ProbeFileError {
+            .otherDecoding(
+                path: "\(path)", stored: "with \(option) \(stored)",
+                given: "with \(option) \(given)")
+        }
+        if let given = givenPreprocess, given != stored.rules {
+            throw contradiction("--preprocess", stored.rules.rawValue, given.rawValue)
+        }
+        if let given = givenDecode, given != storedDecode {
+            throw contradiction("--decode", storedDecode.rawValue, given.rawValue)
+        }
+        if reference && !isReference {
+            throw .otherDecoding(
+                path: "\(path)", stored: "without --reference", given: "with it")
+        }
+        var options = self
+        options.givenPreprocess = stored.rules
+        options.givenDecode = storedDecode
+        options.reference = isReference
+        return options
     }
 }

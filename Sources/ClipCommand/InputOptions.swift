@@ -40,23 +40,25 @@ struct ImageOptions: ParsableArguments {
     var reference = false
 
     @Option(
+        name: .customLong("preprocess"),
         help: ArgumentHelp(
             """
             Resize and crop images like OpenAI's code (openai), or like Hugging Face transformers \
-            with Pillow (hf).
+            with Pillow (hf). (default: openai)
             """,
             valueName: "rules"))
-    var preprocess: ImagePreprocessor.Rules = .openAI
+    var givenPreprocess: ImagePreprocessor.Rules?
 
     @Flag(help: "Accept truncated JPEG and PNG files, and decode the available part.")
     var allowTruncated = false
 
     @Option(
+        name: .customLong("decode"),
         help: """
             Decode images at full size (exact), or large JPEGs at reduced size (fast; the measured \
-            cosine to exact is 0.999 or more).
+            cosine to exact is 0.999 or more). (default: exact)
             """)
-    var decode: Decoding = .exact
+    var givenDecode: Decoding?
 
     @Option(
         parsing: .unconditional,
@@ -90,6 +92,11 @@ struct ImageOptions: ParsableArguments {
     enum Decoding: String, ExpressibleByArgument, CaseIterable {
         case exact, fast
     }
+
+    /// The rules of `--preprocess`, or the default.
+    var preprocess: ImagePreprocessor.Rules { givenPreprocess ?? .openAI }
+    /// The value of `--decode`, or the default.
+    var decode: Decoding { givenDecode ?? .exact }
 
     /// Returns the decoding options for a model's preprocessing.
     func decoding(for preprocessor: ImagePreprocessor) -> RGBImage.DecodingOptions {

@@ -61,15 +61,34 @@ final class JobProgress {
     }
 
     private func show() {
+        show {
+            Self.line(
+                name, done: done, skipped: skipped, total: total.value.withLock { $0 },
+                seconds: Double(secondsOf: $0 - begin))
+        }
+    }
+
+    /// Shows the progress of work that follows the inputs, such as "probe  sweep   45 %".
+    ///
+    /// - Parameters:
+    ///   - words: The description of the work.
+    ///   - share: The fraction of the work done, 0...1.
+    func show(_ words: String, share: Double) {
+        show { _ in "\(name)  \(words)  \("\(Int(100 * share)) %".right(5))" }
+    }
+
+    /// Shows a line without a percentage, such as "probe  iteration 12".
+    func show(_ words: String) { show { _ in "\(name)  \(words)" } }
+
+    /// Shows a line, unless one was shown a moment ago.
+    private func show(_ line: (_ now: ContinuousClock.Instant) -> String) {
         guard !isQuiet else { return }
         let now = ContinuousClock.now
         let pause: Duration = errorsCanBeRedrawn ? .milliseconds(100) : .seconds(30)
         if let lastShown, now - lastShown < pause { return }
         lastShown = now
-        let text = Self.line(
-            name, done: done, skipped: skipped, total: total.value.withLock { $0 },
-            seconds: Double(secondsOf: now - begin))
-        if errorsCanBeRedrawn { line.draw(text) } else { note("clip: \(text)") }
+        let text = line(now)
+        if errorsCanBeRedrawn { self.line.draw(text) } else { note("clip: \(text)") }
     }
 
     /// Prints a message on a line of its own, unless `--quiet` is given.

@@ -35,8 +35,8 @@ enum Labels {
 
     /// Reads the names of a data set's classes from a file, one per line.
     ///
-    /// Blank lines at the end are skipped. One between names is rejected: without it, all integers
-    /// after it would be the labels of other classes.
+    /// Blank lines at the end are skipped. A blank line between names is rejected: to skip it would
+    /// shift the integer labels of all classes after it.
     ///
     /// - Throws: `Failure` with status 2 for such a line, or if the file is not UTF-8; `CLIPError`
     ///   if the file cannot be read.

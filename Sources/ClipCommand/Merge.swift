@@ -11,8 +11,8 @@ struct Merge: ParsableCommand {
             robustness of the one and the accuracy of the other. Both must have the same \
             architecture, activation and preprocessing.
 
-            The output is one safetensors file in OpenAI's layout that needs no configuration; \
-            clip info shows the two models and ALPHA.
+            The output is one safetensors file in OpenAI's layout that needs no configuration \
+            file; clip info shows the two models and ALPHA.
 
             Examples:
               clip merge tiny tiny --alpha 0.5 -o merged.safetensors
@@ -62,6 +62,10 @@ struct Merge: ParsableCommand {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["safetensors"], format: "safetensors")
         try OutputChecks.checkPlace(of: output)
         let (a, b) = (try open(first), try open(second))
+        guard !a.reads(file: output), !b.reads(file: output) else {
+            throw Failure(
+                "-o \(output): it is a file of a model to be merged; give another name", status: 2)
+        }
         try a.write(
             safetensors: output, merging: b, alpha: alpha, format: dtype, source: first,
             otherSource: second)

@@ -80,8 +80,12 @@ func printBytes(_ bytes: [UInt8]) {
     writeToOutput(bytes)
 }
 
-/// Returns true if a path stands for standard output: nil or "-".
-func isStandardOutput(_ path: String?) -> Bool { path == nil || path == "-" }
+/// Returns true if a path stands for standard output: nil, "-", or the path of the file that
+/// standard output is written to, such as `/dev/stdout`.
+func isStandardOutput(_ path: String?) -> Bool {
+    guard let path, path != "-" else { return true }
+    return leadsToStandardOutput(FilePath(argument: path).bytes)
+}
 
 /// Returns false if a path leads to a device, a pipe or an open descriptor (`/dev/fd/3`), which are
 /// written in place, and true otherwise.

@@ -10,8 +10,8 @@ struct Probe: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a classifier on a model's embeddings with labelled images.",
         discussion: """
-            A probe classifies better than zero-shot labels as soon as a few images per class are \
-            known, and the model itself is not changed.
+            With a few labelled images per class, a probe is usually more accurate than zero-shot \
+            classification. The model itself is not changed.
 
             Examples:
               clip probe train classes.csv -o objects.probe.safetensors --model tiny
@@ -30,13 +30,16 @@ struct ProbeTrain: ParsableCommand {
             or .tar), or a name such as wds/vtab/pets.
 
             Methods: linear is multinomial logistic regression on the embeddings, as the CLIP \
-            paper evaluates models; zslinear starts from the texts of the classes and is better \
-            with few examples; tip (Tip-Adapter) combines texts and examples without training.
+            paper evaluates models; zslinear starts from the texts of the classes (--template) and \
+            is better with few examples; tip (Tip-Adapter) combines texts and examples without \
+            training.
 
             Embeddings are cached in CLIP_HOME/features by the content of the images, so an \
-            interrupted run continues and other methods need not encode again. Images that cannot \
-            be used are listed, the probe is trained with the others, and the exit status is 1. \
-            Without --model, an installed model is needed, for example from clip pull ViT-B/32.
+            interrupted run continues and other methods need not encode again; the folder may be \
+            removed at any time. The probe is used with the --preprocess, --decode and --reference \
+            of its training. Images that cannot be used are listed, the probe is trained with the \
+            others, and the exit status is 1. Without --model, an installed model is needed, for \
+            example from clip pull ViT-B/32.
 
             Examples:
               clip probe train classes.csv -o objects.probe.safetensors --model tiny
@@ -61,22 +64,24 @@ struct ProbeTrain: ParsableCommand {
     @Option(
         name: .customLong("C"), parsing: .unconditional,
         help: ArgumentHelp(
-            "Set the inverse strength of linear's penalty. (default: 0.316)", valueName: "c"))
+            "Set C of linear, the inverse strength of its L2 penalty. (default: 0.316)",
+            valueName: "c"))
     var inversePenalty: Double?
 
-    @Flag(help: "Choose --C by the accuracy on a part of the examples (linear).")
+    @Flag(help: "Choose --C by the accuracy on held-out examples (linear).")
     var sweep = false
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Use this share of each class's examples to choose C. (default: 0.2)",
+            "Hold out this share of each class's examples for --sweep. (default: 0.2)",
             valueName: "share"))
     var validation: Double?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Train with K random examples of each class.", valueName: "k"))
+        help: ArgumentHelp(
+            "Train with K random examples of each class. (default: all)", valueName: "k"))
     var shots: Int?
 
     @Option(
@@ -87,25 +92,7 @@ struct ProbeTrain: ParsableCommand {
     @Option(help: "Train on this split.")
     var split = "train"
 
-    @Option(
-        help: ArgumentHelp(
-            "Read the class names from FILE, one per line, instead of the data set's.",
-            valueName: "file"),
-        completion: .file())
-    var classes: String?
-
-    @Option(
-        parsing: .unconditionalSingleValue,
-        help: ArgumentHelp(
-            """
-            Replace {} in PROMPT with each class name, for zslinear and tip; repeat the option to \
-            average the embeddings of several prompts. (default: the data set's templates, else \
-            "a photo of a {}.")
-            """, valueName: "prompt"))
-    var template: [String] = []
-
-    @Option(help: "Average the embeddings of OpenAI's 80 prompt templates (imagenet).")
-    var templates: PromptOptions.TemplateList?
+    @OptionGroup var classOptions: ClassOptions
 
     @Option(
         help: ArgumentHelp(
@@ -126,8 +113,8 @@ struct ProbeTrain: ParsableCommand {
         if output == "-" {
             throw ValidationError("a probe cannot be written to standard output; name a file.")
         }
-        if let c = inversePenalty, !(c > 0 && c.isFinite) {
-            throw ValidationError("--C must be more than 0, not \(c).")
+        if let c = inversePenalty, !LinearProbe.cRange.contains(c) {
+            throw ValidationError("--C must be 1e-10 to 1e10, not \(c).")
         }
         if split.isEmpty { throw ValidationError("--split must not be empty.") }
         if let validation, !(validation > 0 && validation < 1) {
@@ -143,21 +130,22 @@ struct ProbeTrain: ParsableCommand {
             throw ValidationError("--C and --sweep cannot be combined.")
         }
         if validation != nil && !sweep { throw ValidationError("--validation needs --sweep.") }
-        let hasTemplates = !template.isEmpty || templates != nil
-        if method == .linear && hasTemplates {
+        if method == .linear && classOptions.hasTemplates {
             throw ValidationError("--template and --templates need --method zslinear or tip.")
         }
-        try PromptOptions.check(classTemplates: template, templates)
     }
 
     func run() throws {
         try OutputChecks.checkSuffix(of: output, "-o", is: ["safetensors"], format: "safetensors")
         try OutputChecks.checkPlace(of: output)
+        let choice = try DatasetChoice(name: data, root: nil)
+        try checkOverwriting(choice)
         try ErrorsFile.check(
             errors,
-            others: [("the data set", data), ("--classes", classes), ("--output", output)])
+            others: [
+                ("the data set", data), ("--classes", classOptions.classes), ("--output", output),
+            ])
         Interruption.prepare()
-        let choice = try DatasetChoice(name: data, root: nil)
         let dataset = try choice.open(datasetOptions(), common, for: "probe")
         try check(dataset)
         let model = try self.model.load(textOptions, images, common, for: .record("the probe"))
@@ -165,37 +153,71 @@ struct ProbeTrain: ParsableCommand {
             throw Failure("-o \(output): it is a file of the model; give another name", status: 2)
         }
         let begin = ContinuousClock.now
-        // Before the images, because invalid prompts fail at once.
+        // The texts are encoded before the images, so that invalid prompts are reported at once.
         let texts = try method == .linear ? nil : texts(dataset, model)
         let failures = FailureList(path: errors)
         let progress = JobProgress("probe", isQuiet: common.quiet)
-        var features: ProbeFeatures?
-        try failures.perform {
-            features = try self.features(dataset, model, failures, progress)
-        } summary: {
-            progress.finish()
+        let decoding = images.decoding(for: model.preprocessor)
+        let cache = cache(model, decoding)
+        let outcome = try Interruption.during {
+            defer { progress.finish() }
+            var features: ProbeFeatures?
+            try failures.perform {
+                features = try self.features(dataset, model, decoding, cache, failures, progress)
+            } summary: {
+                progress.finish()
+            }
+            guard let features, features.vectors.count > 0 else {
+                throw Failure("no usable images in the data set \(data); nothing is written")
+            }
+            return try train(features, dataset, model, decoding, texts, progress)
+        } keep: {
+            guard let cache, !cache.isReadOnly else { return nil }
+            cache.commit()
+            return """
+                probe: the embeddings of \(counted(cache.count, "image")) are cached; run the \
+                command again to continue
+                """
         }
-        guard let features, features.vectors.count > 0 else {
-            throw Failure("no usable images in the data set \(data); nothing is written")
-        }
+        report(
+            outcome, failures.count, seconds: Double(secondsOf: ContinuousClock.now - begin))
+        if failures.count > 0 { throw ExitCode(1) }
+    }
+
+    /// A trained probe, and what the summary states about its training.
+    private struct Outcome {
+        let trained: ProbeTraining.Trained
+        let probe: StoredProbe
+        /// The number of examples.
+        let count: Int
+        /// The share of the examples that the probe classifies correctly, 0...1.
+        let accuracy: Double
+        let features: ProbeFeatures
+    }
+
+    /// Trains the probe and writes its file.
+    private func train(
+        _ features: ProbeFeatures, _ dataset: EvaluationDataset, _ model: CLIPModel,
+        _ decoding: RGBImage.DecodingOptions, _ texts: ZeroShotClassifier?, _ progress: JobProgress
+    ) throws -> Outcome {
         var examples = try LabelledVectors(
             features.vectors, labels: features.labels, classCount: dataset.classNames.count)
         if let shots { examples = examples.shots(shots, seed: seed) }
         noteEmptyClasses(examples, dataset.classNames)
         let training = ProbeTraining(
             method: method, c: inversePenalty ?? 0.316, validation: sweep ? validation ?? 0.2 : nil,
-            seed: seed, threads: model.threads)
+            seed: seed, threads: model.threads, progress: progress)
         let trained = try training.train(examples, texts: texts?.labelEmbeddings)
         let probe = StoredProbe(
             content: trained.content, classNames: dataset.classNames,
-            templates: texts == nil ? [] : try prompts(dataset),
-            model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())))
-        let accuracy = try ProbeTraining.accuracy(of: probe, on: examples)
+            templates: texts == nil ? [] : try classOptions.prompts(of: dataset),
+            model: ModelRecord(model, name: ModelOptions.storedName(of: try self.model.name())),
+            decoding: IndexedDecoding(decoding, model.preprocessor))
+        let accuracy = try training.accuracy(of: probe, on: examples)
         try probe.write(to: output)
-        report(
-            trained, probe, examples, accuracy: accuracy, features, failures.count,
-            seconds: Double(secondsOf: ContinuousClock.now - begin))
-        if failures.count > 0 { throw ExitCode(1) }
+        return Outcome(
+            trained: trained, probe: probe, count: examples.labels.count, accuracy: accuracy,
+            features: features)
     }
 }
 
@@ -205,7 +227,18 @@ extension ProbeTrain {
     private func datasetOptions() throws -> EvaluationDataset.Options {
         EvaluationDataset.Options(
             split: split,
-            classNames: try classes.map(Labels.readClassNames))
+            classNames: try classOptions.names())
+    }
+
+    /// Rejects an output that would replace an input.
+    private func checkOverwriting(_ dataset: DatasetChoice) throws {
+        guard mayBeReplaced(output) else { return }
+        for (role, input) in [
+            ("the data set", dataset.path), ("--classes", classOptions.classes),
+        ] {
+            guard let input, ErrorsFile.isSame(output, input) else { continue }
+            throw Failure("-o \(output): it is the same file as \(role)", status: 2)
+        }
     }
 
     /// Rejects a data set without one label for each image, or with fewer than two classes.
@@ -219,32 +252,23 @@ extension ProbeTrain {
         }
         let count = dataset.classNames.count
         guard count >= 2 else {
-            throw Failure("expected at least two classes in the data set \(data), found \(count)")
+            let problem = dataset.firstProblem.map { " (\($0))" } ?? ""
+            throw Failure(
+                "expected at least two classes in the data set \(data), found \(count)\(problem)")
         }
     }
 
     private func features(
-        _ dataset: EvaluationDataset, _ model: CLIPModel, _ failures: FailureList,
-        _ progress: JobProgress
+        _ dataset: EvaluationDataset, _ model: CLIPModel, _ decoding: RGBImage.DecodingOptions,
+        _ cache: FeatureCache?, _ failures: FailureList, _ progress: JobProgress
     ) throws -> ProbeFeatures {
-        let decoding = images.decoding(for: model.preprocessor)
-        let cache = cache(model, decoding)
         progress.start()
         if !common.quiet {
             let count = dataset.count
             progress.total.value.withLock { $0 = count }
         }
-        let features = try Interruption.during {
-            try ProbeFeatures(
-                of: dataset, model, decoding, cache: cache, failures: failures, progress: progress)
-        } keep: {
-            guard let cache, !cache.isReadOnly else { return nil }
-            cache.commit()
-            return """
-                probe: the embeddings of \(counted(cache.count, "image")) are cached; run the \
-                command again to continue
-                """
-        }
+        let features = try ProbeFeatures(
+            of: dataset, model, decoding, cache: cache, failures: failures, progress: progress)
         do throws(FileError) {
             try cache?.close()
         } catch {
@@ -272,16 +296,13 @@ extension ProbeTrain {
             """)
     }
 
-    private func prompts(_ dataset: EvaluationDataset) throws -> [String] {
-        try PromptOptions.classTemplates(template, templates, of: dataset)
-    }
-
     /// Encodes the texts of the classes.
     private func texts(
         _ dataset: EvaluationDataset, _ model: CLIPModel
     ) throws -> ZeroShotClassifier {
         try PromptOptions.classifier(
-            model, dataset.classNames, try prompts(dataset), truncating: textOptions.truncate)
+            model, dataset.classNames, try classOptions.prompts(of: dataset),
+            truncating: textOptions.truncate)
     }
 
     private func noteEmptyClasses(_ examples: LabelledVectors, _ names: [String]) {
@@ -299,10 +320,10 @@ extension ProbeTrain {
 
 extension ProbeTrain {
     private func report(
-        _ trained: ProbeTraining.Trained, _ probe: StoredProbe, _ examples: LabelledVectors,
-        accuracy: Double, _ features: ProbeFeatures, _ failed: Int, seconds: Double
+        _ outcome: Outcome, _ failed: Int, seconds: Double
     ) {
-        let count = examples.labels.count
+        let (trained, probe, features) = (outcome.trained, outcome.probe, outcome.features)
+        let (count, accuracy) = (outcome.count, outcome.accuracy)
         if json {
             var members: [JSONValue.Member] = [
                 ("output", .path(FilePath(argument: output))), ("method", .string(method.rawValue)),

@@ -31,7 +31,8 @@ struct ProbeFeatures {
     ///   - decoding: The options for decoding images.
     ///   - cache: The cache; nil to encode all images.
     ///   - failures: Receives the images and labels that cannot be used.
-    ///   - progress: Receives the number of images processed.
+    ///   - progress: Receives the number of images processed, and the number of files skipped
+    ///     because of their format.
     /// - Throws: Errors of the weights, or of the file of `--errors`; `Failure` if there are too
     ///   many images for memory.
     init(
@@ -86,7 +87,9 @@ struct ProbeFeatures {
             progress.advance()
         }
         if let excess { throw excess }
-        // Cached vectors were received before those that were encoded meanwhile.
+        progress.finish()
+        if items.skipped.total > 0 { progress.say("\(items.skipped)") }
+        // Restore the order: cached vectors overtook those that were being encoded.
         rows.sort { $0.position < $1.position }
         labels = rows.map(\.label)
         vectors = Embeddings(

@@ -17,6 +17,9 @@ enum ProbeFileError: Error, Equatable {
     case unwritable(path: String, reason: String)
     /// The probe was trained with the embeddings of another model.
     case otherModel(path: String, stored: String, given: String)
+    /// The images of the probe's training were decoded or preprocessed in another way; both texts
+    /// are options, such as "with --preprocess hf".
+    case otherDecoding(path: String, stored: String, given: String)
 }
 
 extension ProbeFileError: CustomStringConvertible {
@@ -35,16 +38,19 @@ extension ProbeFileError: CustomStringConvertible {
             """
             the probe \(path) was trained with the model \(stored) and cannot be used with \(given)
             """
+        case .otherDecoding(let path, let stored, let given):
+            "the probe \(path) was trained \(stored) and cannot be used \(given)"
         }
     }
 }
 
-/// A trained probe with the facts that its file states: a classifier of a model's embeddings.
+/// A trained classifier of a model's embeddings, with the metadata of its file.
 ///
 /// The file, `*.probe.safetensors`, has float32 tensors and these metadata: `format`
 /// ("clip-probe"), `version` ("1"), `method`, `class_names` and `templates` (JSON arrays), the
-/// model (`model`, `fingerprint`, `dimension`, `precision`, `activation`, `resolution`), `alpha`
-/// and `beta` of Tip-Adapter, and `sha256`, a checksum of all the others and of the tensors.
+/// model (`model`, `fingerprint`, `dimension`, `precision`, `activation`, `resolution`), `decoding`
+/// (the text of `IndexedDecoding`), `alpha` and `beta` of Tip-Adapter, and `sha256`, a checksum of
+/// all the others and of the tensors.
 /// A linear classifier has the tensors `weights` [classes, dimension] and `biases` [classes],
 /// Tip-Adapter has `examples` [count, dimension], `labels` [count] and `label_embeddings`
 /// [classes, dimension].
@@ -68,7 +74,7 @@ struct StoredProbe {
         case tipAdapter(StoredTipAdapter)
     }
 
-    /// A Tip-Adapter with the vectors from which it is made again, to the bit.
+    /// A Tip-Adapter with the vectors from which it was made and can be restored to the bit.
     struct StoredTipAdapter {
         let examples: LabelledVectors
         let labelEmbeddings: Embeddings
@@ -91,6 +97,8 @@ struct StoredProbe {
     let templates: [String]
     /// The model whose embeddings the probe classifies.
     let model: ModelRecord
+    /// The decoding and preprocessing of the images; nil in files that do not state it.
+    let decoding: IndexedDecoding?
 
     var method: Method {
         switch content {
@@ -173,6 +181,7 @@ extension StoredProbe {
             metadata.append(("activation", activation.rawValue))
         }
         if let resolution = model.resolution { metadata.append(("resolution", "\(resolution)")) }
+        if let decoding { metadata.append(("decoding", decoding.stored)) }
         if case .tipAdapter(let tip) = content {
             metadata += [("alpha", "\(tip.adapter.alpha)"), ("beta", "\(tip.adapter.beta)")]
         }
@@ -207,7 +216,7 @@ extension StoredProbe {
 
     /// Returns the SHA-256 of the metadata, except the checksum itself, and of the tensors.
     private static func checksum(_ metadata: [String: String], _ tensors: [NamedTensor]) -> String {
-        // NUL ends each text: a key cannot run into its value.
+        // NUL ends each text, so that two different lists never have the same bytes.
         let facts = metadata.sorted { $0.key < $1.key }.filter { $0.key != "sha256" }
             .flatMap { Array("\($0.key)\0\($0.value)\0".utf8) }
         let numbers = tensors.sorted { $0.name < $1.name }.flatMap { tensor in
@@ -239,7 +248,7 @@ extension StoredProbe {
         }
     }
 
-    /// The parts of a file, checked one by one.
+    /// The metadata of a file, and the checks of its content.
     private struct ProbeContent {
         let path: FilePath
         let metadata: [String: String]
@@ -286,7 +295,7 @@ extension StoredProbe {
             checksum: ([String: String], [NamedTensor]) -> String
         ) throws(ProbeFileError) -> StoredProbe {
             guard metadata["format"] == StoredProbe.format else {
-                throw malformed("expected the file of clip probe train")
+                throw malformed("expected a file that clip probe train wrote")
             }
             let version = metadata["version"] ?? "none"
             guard version == StoredProbe.version else {
@@ -315,6 +324,9 @@ extension StoredProbe {
                 precision: try fact("precision") { Precision(rawValue: $0) },
                 activation: metadata["activation"].flatMap { Activation(rawValue: $0) },
                 resolution: metadata["resolution"].flatMap { Int($0) })
+            let decoding =
+                metadata["decoding"] == nil
+                ? nil : try fact("decoding") { IndexedDecoding(stored: $0) }
             let classNames = try list("class_names")
             let content: Content
             do throws(AnalysisError) {
@@ -325,7 +337,7 @@ extension StoredProbe {
             try check(tensors, classCount: classNames.count, dimension: record.dimension, method)
             return StoredProbe(
                 content: content, classNames: classNames, templates: try list("templates"),
-                model: record)
+                model: record, decoding: decoding)
         }
 
         private func content(
@@ -341,7 +353,7 @@ extension StoredProbe {
                 return .zeroShotLinear(
                     try LinearClassifier(weights: rows(0), biases: tensors[1].values))
             case .tip:
-                // A number that is no index of a class becomes one that is out of range.
+                // A number that is not an integer becomes -1, which is rejected as out of range.
                 let labels = tensors[1].values.map { Int(exactly: $0) ?? -1 }
                 return .tipAdapter(
                     try StoredTipAdapter(

@@ -12,13 +12,14 @@ struct ProbeTraining {
     let validation: Double?
     let seed: UInt64
     let threads: Int
+    let progress: JobProgress
 
     /// A trained classifier, and how it was trained.
     struct Trained {
         let content: StoredProbe.Content
-        /// The values of the options that determine the classifier, for the summary.
+        /// The parameters and the validation accuracy, for the printed summary.
         let description: String
-        /// The same and more for the JSON summary.
+        /// The parameters and results for the JSON summary.
         let facts: [JSONValue.Member]
         /// True if the optimiser converged; nil for a method without one.
         let isConverged: Bool?
@@ -50,10 +51,15 @@ struct ProbeTraining {
         if let validation {
             let parts = try Self.divided(examples, share: validation, seed: seed)
             let found = try LinearProbe.sweep(
-                training: parts.training, validation: parts.validation, options: probe)
+                training: parts.training, validation: parts.validation, options: probe
+            ) { share in
+                progress.show("choosing C", share: share)
+                return true
+            }
             (swept, probe.c) = (found, found.c)
         }
-        let result = try probe.run(on: examples)
+        let result = try probe.run(
+            on: examples, progress: showingIterations(of: probe.maximumIterations))
         var facts: [JSONValue.Member] = [
             ("C", .number(probe.c)), ("loss", .number(result.loss)),
             ("iterations", .integer(result.iterations)), ("converged", .bool(result.isConverged)),
@@ -68,8 +74,9 @@ struct ProbeTraining {
     private func zeroShotLinear(
         _ examples: LabelledVectors, _ texts: Embeddings
     ) throws -> Trained {
-        let result = try ZeroShotLinearProbe(labelEmbeddings: texts, threads: threads)
-            .run(on: examples)
+        let probe = ZeroShotLinearProbe(labelEmbeddings: texts, threads: threads)
+        let result = try probe.run(
+            on: examples, progress: showingIterations(of: probe.maximumIterations))
         return Trained(
             content: .zeroShotLinear(result.classifier),
             description: "penalty \(Self.short(result.penalty))",
@@ -80,7 +87,17 @@ struct ProbeTraining {
             ], isConverged: result.isConverged)
     }
 
-    /// Returns a positive number with four decimal places, or as a power of ten.
+    /// Returns a progress function that shows the number of iterations.
+    ///
+    /// A percentage of the largest number would mislead: most trainings need far fewer iterations.
+    private func showingIterations(of limit: Int) -> (Double) -> Bool {
+        { share in
+            progress.show("training, iteration \(Int((share * Double(limit)).rounded()))")
+            return true
+        }
+    }
+
+    /// Returns a number from 0.001 to 10,000 with four decimal places, any other with all digits.
     private static func short(_ number: Double) -> String {
         (0.001..<10_000).contains(number) ? fixed(number, 4) : "\(number)"
     }
@@ -88,8 +105,8 @@ struct ProbeTraining {
     /// Divides the examples of each class at random into two parts.
     ///
     /// - Parameters:
-    ///   - examples: The examples. A class with a single one has it in the first part only.
-    ///   - share: The share of the second part, between 0 and 1.
+    ///   - examples: The examples. The only example of a class is used for training.
+    ///   - share: The share for validation, between 0 and 1.
     ///   - seed: The seed of the random choice.
     /// - Returns: The two parts, each in the order of the examples.
     /// - Throws: `Failure` if no class has two examples.
@@ -127,13 +144,14 @@ struct ProbeTraining {
     ///   - examples: The embeddings as the model gives them, and their classes.
     /// - Returns: The accuracy.
     /// - Throws: `AnalysisError`.
-    static func accuracy(
+    func accuracy(
         of probe: StoredProbe, on examples: LabelledVectors
     ) throws(AnalysisError) -> Double {
         let (vectors, labels) = (examples.vectors, examples.labels)
         var correct = 0
         // The logits of all examples at once could take too much memory.
         for start in stride(from: 0, to: labels.count, by: 4096) {
+            progress.show("training accuracy", share: Double(start) / Double(labels.count))
             let rows = start..<min(start + 4096, labels.count)
             let part = Embeddings(rows: vectors.values(ofRows: rows), dimension: vectors.dimension)
             for (row, logits) in zip(rows, try probe.logits(of: part)) {

@@ -60,37 +60,3 @@ struct PromptOptions: ParsableArguments {
             model: model, labels: labels, templates: templates, truncating: truncating)
     }
 }
-
-// MARK: Data sets
-
-extension PromptOptions {
-    /// Rejects options for the prompts of classes: `--template` with `--templates`, or without a
-    /// place for the name of the class.
-    static func check(classTemplates template: [String], _ list: TemplateList?) throws {
-        if !template.isEmpty && list != nil {
-            throw ValidationError("--template and --templates cannot be combined.")
-        }
-        if let prompt = template.first(where: { !$0.contains("{}") && !$0.contains("{c}") }) {
-            throw ValidationError("--template \"\(prompt)\" has no {} to stand for the class.")
-        }
-    }
-
-    /// Returns the templates of the options, else those of the data set, else "a photo of a {}.".
-    ///
-    /// - Throws: `Failure` if a template of the data set has no place for the class.
-    static func classTemplates(
-        _ template: [String], _ list: TemplateList?, of dataset: EvaluationDataset
-    ) throws -> [String] {
-        if list == .imagenet { return PromptTemplates.imageNet }
-        guard template.isEmpty else { return template.map { $0.replacing("{c}", with: "{}") } }
-        let own = dataset.templates ?? ["a photo of a {}."]
-        if let other = own.first(where: { !$0.contains("{}") }) {
-            throw Failure(
-                """
-                the data set \(dataset.name) has the template "\(other)" without {c} for the \
-                class; give --template
-                """)
-        }
-        return own
-    }
-}

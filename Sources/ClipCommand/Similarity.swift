@@ -110,7 +110,8 @@ struct Similarity: ParsableCommand {
                 images.append(
                     Heatmap.Image(
                         name: sample.name,
-                        thumbnail: thumbnail?.isEmpty == true ? nil : thumbnail))
+                        thumbnail: thumbnail?.isEmpty == true ? nil : thumbnail,
+                        isFile: sample.isFile))
                 cosines += try textVectors.cosines(
                     of: Embeddings(rows: vector, dimension: vector.count))
             }

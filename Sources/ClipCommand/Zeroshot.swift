@@ -47,7 +47,7 @@ struct Zeroshot: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Classify with a probe of clip probe train, whose labels and model are used.",
+            "Classify with a probe from clip probe train, which states labels and model.",
             valueName: "file"),
         completion: .file(extensions: ["safetensors"]))
     var probe: String?
@@ -133,7 +133,8 @@ struct Zeroshot: ParsableCommand {
         if let path = probe.map({ FilePath(argument: $0) }) {
             let probe = try StoredProbe.read(path)
             let (model, name) = try self.model.load(probe, at: path, common)
-            return try run(model.following(preprocessing: images.preprocess), name) {
+            let images = try self.images.following(probe, at: path)
+            return try run(model.following(preprocessing: images.preprocess), name, images) {
                 .probe(probe)
             }
         }
@@ -141,17 +142,22 @@ struct Zeroshot: ParsableCommand {
             try labelFile.map { try Labels.read($0, common) } ?? Array(arguments.dropFirst())
         if labelFile == nil { try Labels.check(labels, common) }
         let model = try self.model.load(textOptions, images, common)
-        try run(model, try self.model.name()) {
+        try run(model, try self.model.name(), images) {
             .zeroShot(try prompts.classifier(model, labels, textOptions))
         }
     }
 
-    /// Classifies the inputs; the labels are encoded after an only image is read.
+    /// Classifies the inputs.
+    ///
+    /// A single image is read before the labels are encoded, so that an unreadable one is reported
+    /// at once.
     private func run(
-        _ model: CLIPModel, _ name: String, _ makeLabelling: () throws -> ImageLabelling
+        _ model: CLIPModel, _ name: String, _ images: ImageOptions,
+        _ makeLabelling: () throws -> ImageLabelling
     ) throws {
         guard let path = onlyImage(inputs) else {
-            return try classifyAll(inputs, makeLabelling(), model, name)
+            return try classifyAll(
+                inputs, makeLabelling(), model, name, images.decoding(for: model.preprocessor))
         }
         let image = try images.read(path, for: model.preprocessor)
         let labelling = try makeLabelling()
@@ -183,7 +189,8 @@ struct Zeroshot: ParsableCommand {
 
     /// Classifies a collection and prints a line per image (JSON) or per label (CSV, table).
     private func classifyAll(
-        _ inputs: [String], _ labelling: ImageLabelling, _ model: CLIPModel, _ name: String
+        _ inputs: [String], _ labelling: ImageLabelling, _ model: CLIPModel, _ name: String,
+        _ decoding: RGBImage.DecodingOptions
     ) throws {
         let job = CollectionJob(collection, common, name: "zeroshot")
         if format == .csv {
@@ -194,9 +201,7 @@ struct Zeroshot: ParsableCommand {
         let width = labelling.labels.map { TerminalText.shown($0).count }.max() ?? 0
         if isTable { print("\(labelling.title)  \("label".left(width))  image") }
         try job.perform {
-            try job.run(
-                collection.sources(inputs), model, images.decoding(for: model.preprocessor)
-            ) { sample, vector in
+            try job.run(collection.sources(inputs), model, decoding) { sample, vector in
                 let embedding = Embeddings(rows: vector, dimension: vector.count)
                 let scores = try labelling.scores(of: embedding, top: top ?? 1)
                 guard !isTable else {

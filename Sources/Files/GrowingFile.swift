@@ -66,21 +66,7 @@ package final class GrowingFile {
     /// Reads bytes at an offset: `count` of them, or fewer at the end of the file.
     package func read(_ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
         try flush()
-        var bytes = [UInt8](repeating: 0, count: count)
-        var filled = 0
-        while filled < count {
-            let got = bytes.withUnsafeMutableBytes { buffer in
-                pread(
-                    descriptor, buffer.baseAddress.map { $0 + filled }, count - filled,
-                    off_t(offset + filled))
-            }
-            if got < 0 && errno == EINTR { continue }
-            guard got >= 0 else { throw .last() }
-            if got == 0 { break }
-            filled += got
-        }
-        bytes.removeLast(count - filled)
-        return bytes
+        return try readBytes(count, of: descriptor, at: offset)
     }
 
     /// Flushes the file and returns its status.

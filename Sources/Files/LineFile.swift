@@ -20,7 +20,10 @@ package final class LineFile {
     /// - Throws: `FileError` if it may not be written.
     package init(path: [UInt8]) throws(FileError) {
         let mode = isWrittenThrough(path) ? O_APPEND : O_TRUNC
-        descriptor = withPath(path) { open($0, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0o666) }
+        descriptor =
+            leadsToStandardOutput(path)
+            ? duplicateOfStandardOutput()
+            : withPath(path) { open($0, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0o666) }
         guard descriptor >= 0 else { throw .last() }
     }
 

@@ -44,7 +44,9 @@ package final class OutputFile {
             self.path = path
             partialPath = nil
             let flags = old?.isRegular == true ? O_WRONLY | O_APPEND : O_WRONLY
-            descriptor = withPath(path) { open($0, flags | O_CLOEXEC) }
+            descriptor =
+                leadsToStandardOutput(path)
+                ? duplicateOfStandardOutput() : withPath(path) { open($0, flags | O_CLOEXEC) }
             guard descriptor >= 0 else { throw .last() }
             return
         }
@@ -110,3 +112,20 @@ package func writeFile(
     try file.write(bytes)
     try file.finish()
 }
+
+/// Returns true if the file at a path is the one that standard output is written to.
+///
+/// `/dev/stdout` and `/dev/fd/1` are examples, as is the file of a redirection. `/dev/null` is not:
+/// what is written to it need not be kept apart.
+package func leadsToStandardOutput(_ path: [UInt8]) -> Bool {
+    guard let file = try? FileStatus(path: path), !file.isFolder,
+        let output = try? FileStatus(descriptor: 1)
+    else { return false }
+    return (file.device, file.inode) == (output.device, output.inode)
+        && (file.kind != .device || isatty(1) == 1)
+}
+
+/// Returns a new descriptor of standard output, or a negative number if it is closed.
+///
+/// Both have one position in the file. With a position of its own, each would overwrite the other.
+func duplicateOfStandardOutput() -> Int32 { fcntl(1, F_DUPFD_CLOEXEC, 3) }

@@ -163,6 +163,31 @@ package final class Matrix: @unchecked Sendable {
         }
     }
 
+    /// Returns the numbers of a float32 matrix, row after row, with memory for `spare` more.
+    package func doubles(spare: Int) -> [Double] {
+        [Double](unsafeUninitializedCapacity: rows * columns + spare) { target, initialized in
+            initialized = rows * columns
+            guard let base = target.baseAddress else { return }
+            for i in 0..<rows {
+                let (target, source) = (base + i * columns, row(i))
+                for j in 0..<columns { target[j] = Double(source[j]) }
+            }
+        }
+    }
+
+    /// Sets all numbers of a float32 matrix, row after row, to the first of `values`, rounded.
+    package func fill(_ values: [Double]) {
+        precondition(
+            values.count >= rows * columns,
+            "expected \(rows * columns) numbers, found \(values.count)")
+        values.withUnsafeBufferPointer { values in
+            for i in 0..<rows {
+                let target = row(i)
+                for j in 0..<columns { target[j] = Float(values[i * columns + j]) }
+            }
+        }
+    }
+
     /// Sets all numbers of a float32 matrix, row after row.
     package func fill(_ values: some Collection<Float>) {
         precondition(

@@ -6,21 +6,22 @@
 ///   - matrix: [count, count], row-major; only the part on and above the diagonal is read.
 ///   - count: The number of rows.
 ///   - pool: The pool whose threads are used.
-/// - Returns: The inverse, [count, count].
+/// - Returns: The inverse, [count, count]; nil if the matrix is not positive definite.
 /// - Complexity: O(count³).
 package func inverseOfSymmetric(
     _ matrix: [Double], count: Int, on pool: WorkspacePool
-) -> [Double] {
+) -> [Double]? {
     precondition(matrix.count == count * count, "\(matrix.count) values for \(count) rows")
     var result = matrix
-    result.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        SymmetricSweep(elements: base, count: count).invert(on: pool)
+    let isInverted = result.withUnsafeMutableBufferPointer { buffer in
+        buffer.baseAddress.map { SymmetricSweep(elements: $0, count: count).invert(on: pool) }
     }
-    return result
+    return isInverted == false ? nil : result
 }
 
-/// A matrix [count, count] that is being inverted; the part on and above the diagonal is kept.
+/// A matrix [count, count] that is being inverted.
+///
+/// Only the part on and above the diagonal is valid until the inversion is complete.
 ///
 /// `@unchecked Sendable`: threads write different rows and read none that another one writes.
 private struct SymmetricSweep: @unchecked Sendable {
@@ -32,9 +33,12 @@ private struct SymmetricSweep: @unchecked Sendable {
     /// The number of columns that are updated at once; their part of a block stays in the cache.
     private static let width = 64
 
-    func invert(on pool: WorkspacePool) {
+    /// Inverts the matrix; returns false if it is not positive definite.
+    func invert(on pool: WorkspacePool) -> Bool {
         for lower in stride(from: 0, to: count, by: Self.blockLength) {
-            sweep(lower..<min(count, lower + Self.blockLength), on: pool)
+            guard sweep(lower..<min(count, lower + Self.blockLength), on: pool) else {
+                return false
+            }
         }
         // By tiles, because elements of a column are far apart.
         let height = Self.blockLength
@@ -49,11 +53,14 @@ private struct SymmetricSweep: @unchecked Sendable {
                 }
             }
         }
+        return true
     }
 
     /// Sweeps a block K: A[K, K] = -P with the inverse P, A[K, j] = P A[K, j], and
     /// A[i, j] -= A[i, K] P A[K, j].
-    private func sweep(_ block: Range<Int>, on pool: WorkspacePool) {
+    ///
+    /// - Returns: True if A[K, K] is positive definite.
+    private func sweep(_ block: Range<Int>, on pool: WorkspacePool) -> Bool {
         let (length, width) = (block.count, Self.width)
         let stripCount = (count + width - 1) / width
         var inverse = [Double](repeating: 0, count: length * length)
@@ -62,9 +69,9 @@ private struct SymmetricSweep: @unchecked Sendable {
                 inverse[i * length + j] = elements[min(row, column) * count + max(row, column)]
             }
         }
-        Self.invert(&inverse, count: length)
-        // A[:, K], and P A[K, :] in strips of columns: lines at a distance of a power of two would
-        // evict each other.
+        guard Self.invert(&inverse, count: length) else { return false }
+        // A[:, K], and P A[K, :] in strips of columns: cache lines at a distance of a power of two
+        // would evict each other.
         var columns = [Double](repeating: 0, count: count * length)
         var products = [Double](repeating: 0, count: stripCount * width * length)
         inverse.withUnsafeBufferPointer { inverse in
@@ -96,6 +103,7 @@ private struct SymmetricSweep: @unchecked Sendable {
                 elements[k * count + column] = -inverse[place * length + j]
             }
         }
+        return true
     }
 
     /// Copies A[K, j] for the columns j of a strip, and multiplies it by P.
@@ -182,12 +190,13 @@ private struct SymmetricSweep: @unchecked Sendable {
         }
     }
 
-    /// Inverts a small symmetric positive definite matrix.
-    private static func invert(_ matrix: inout [Double], count: Int) {
+    /// Inverts a small symmetric matrix; returns false if it is not positive definite.
+    private static func invert(_ matrix: inout [Double], count: Int) -> Bool {
         var row = [Double](repeating: 0, count: count)
-        matrix.withUnsafeMutableBufferPointer { a in
+        return matrix.withUnsafeMutableBufferPointer { a in
             for k in 0..<count {
                 let pivot = a[k * count + k]
+                guard pivot > 0, pivot.isFinite else { return false }
                 for j in 0..<count { row[j] = a[k * count + j] }
                 for i in 0..<count where i != k {
                     let factor = row[i] / pivot
@@ -198,6 +207,7 @@ private struct SymmetricSweep: @unchecked Sendable {
                 a[k * count + k] = -1 / pivot
             }
             for i in a.indices { a[i] = -a[i] }
+            return true
         }
     }
 }

@@ -130,6 +130,37 @@ import Testing
         #expect(none.reliability.allSatisfy { $0.meanConfidence == 0 && $0.accuracy == 0 })
     }
 
+    /// For classes of equal size, both are the same quantity.
+    @Test(arguments: [(8, 1, 6), (1, 1, 1), (1, 1, 0), (3, 5, 8), (50, 2, 100)])
+    func recallIntervalOfEqualClassesIsThatOfTheAccuracy(
+        _ classes: Int, _ images: Int, _ correct: Int
+    ) throws {
+        var evaluation = Evaluation(classCount: classes + 1)
+        for image in 0..<(classes * images) {
+            let (label, other) = (image % classes, classes)
+            let prediction = image < correct ? label : other
+            let logits = (0...classes).map { Float($0 == prediction ? 9 : 1) }
+            try evaluation.add(logits: logits, label: label)
+        }
+        #expect(
+            worstDifference(
+                bounds(evaluation.meanPerClassRecallInterval), bounds(evaluation.acc1Interval),
+                limit: 1e-12) == nil)
+    }
+
+    /// If a class has a single image, the mean recall is known less well.
+    @Test func recallIntervalIsWiderForClassesOfUnequalSize() throws {
+        var images: [([Float], Int)] = (0..<40).map { ([1, $0 % 2 == 0 ? 0 : 2], 0) }
+        images.append(([1, 2], 1))
+        let evaluation = try evaluation(2, images)
+        #expect(evaluation.meanPerClassRecall == 0.75)
+        // The effective number is 4 / (1/40 + 1) = 3.902.
+        #expect(
+            worstDifference(
+                bounds(evaluation.meanPerClassRecallInterval), [0.29675547, 0.95521319],
+                limit: 1e-8) == nil)
+    }
+
     @Test func confusionsAreOrderedByFrequency() throws {
         /// Logits with the largest in one place.
         func logits(_ place: Int) -> [Float] { (0..<4).map { $0 == place ? 9 : 1 } }
@@ -254,6 +285,29 @@ extension Evaluation.Outcome {
         let evaluation = try evaluation(
             golden.classes, Array(zip(golden.logits, golden.labels)))
         #expect(evaluation.result(threads: 1) == evaluation.result(threads: 3))
+    }
+
+    @Test func averagePrecisionsReportTheirProgress() throws {
+        let evaluation = try evaluation(
+            50,
+            (0..<4).map { image in
+                (
+                    (0..<50).map { Float($0 * image % 7) },
+                    .init(repeating: image % 2 == 0, count: 50)
+                )
+            })
+        var shares: [Double] = []
+        let result = try evaluation.result(threads: 2) {
+            shares.append($0)
+            return true
+        }
+        #expect(result == evaluation.result())
+        #expect(shares.first == 0 && shares.last == 1 && shares.count > 3, "\(shares)")
+        #expect(shares == shares.sorted(), "\(shares)")
+        let error = analysisError { _ = try evaluation.result(threads: 2) { $0 < 0.3 } }
+        #expect(error == .cancelled)
+        #expect(
+            try MultiLabelEvaluation(classCount: 0).result { _ in true }.averagePrecisions == [])
     }
 
     @Test func averagePrecisionIsTheMeanOfPrecisions() throws {

@@ -24,12 +24,23 @@ import Testing
             let alpha, beta: Float
             let logits: [Float]
         }
+        struct Sweep: Decodable {
+            let trained: Int
+            let c, accuracies, losses: [Double]
+            let tried: [Int]
+        }
+        struct Separable: Decodable {
+            let examples: Int
+            let c, loss: Double
+        }
         let dimension, classes: Int
         let vectors: [Float]
         let labels: [Int]
         let texts: [Float]
         let linear: Linear
         let zeroshot: ZeroShot
+        let sweep: Sweep
+        let separable: Separable
         let tip: Tip
 
         init() throws {
@@ -47,27 +58,6 @@ import Testing
         }
     }
 
-    /// Clusters of vectors around random centres far from the origin, in mixed order.
-    private func planted(
-        _ count: Int, classes: Int, dimension: Int = 24, seed: UInt64 = 1
-    ) throws -> LabelledVectors {
-        var random = SplitMix64(state: seed)
-        func vector() -> [Float] { (0..<dimension).map { _ in Float(random.nextUnit() - 0.5) } }
-        let centres = (0..<classes).map { _ in vector() }
-        let mean = vector()
-        let labels = (0..<count).map { _ in Int(random.next() % UInt64(classes)) }
-        var rows: [Float] = []
-        for label in labels {
-            let noise = vector()
-            for i in 0..<dimension {
-                let offset: Float = 4 * mean[i] + 1.5 * noise[i]
-                rows.append(centres[label][i] + offset)
-            }
-        }
-        return try LabelledVectors(
-            Embeddings(rows: rows, dimension: dimension), labels: labels, classCount: classes)
-    }
-
     // MARK: goldens
 
     @Test func linearProbeMatchesScikitLearn() throws {
@@ -81,6 +71,14 @@ import Testing
         let standard = try LinearProbe(c: golden.linear.c).run(on: golden.examples)
         #expect(standard.isConverged)
         #expect(abs(standard.loss / golden.linear.loss - 1) < 1e-5)
+    }
+
+    @Test func separableExamplesReachTheMinimumAtALargeC() throws {
+        let golden = try Golden()
+        let examples = try golden.examples.subset(Array(0..<golden.separable.examples))
+        let result = try LinearProbe(c: golden.separable.c).run(on: examples)
+        #expect(result.isConverged)
+        #expect(abs(result.loss / golden.separable.loss - 1) < 1e-3)
     }
 
     @Test func zeroShotProbeMatchesSciPy() throws {
@@ -107,62 +105,6 @@ import Testing
         let rows = golden.embeddings.values(ofRows: tip.examples..<(tip.examples + tip.rows))
         let logits = try adapter.logits(of: Embeddings(rows: rows, dimension: golden.dimension))
         #expect(worstDifference(logits.flatMap(\.self), tip.logits, limit: 1e-4) == nil)
-    }
-
-    // MARK: gradient
-
-    @Test(arguments: [false, true]) func gradientMatchesFiniteDifferences(hasBiases: Bool) throws {
-        let examples = try planted(300, classes: 4, dimension: 6)
-        let regression = SoftmaxRegression(
-            examples, hasBiases: hasBiases, pool: WorkspacePool(threads: 2))
-        let options = SoftmaxRegression.Options(
-            weight: 0.3, penalty: 2, maximumIterations: 1, tolerance: 1e-6)
-        var random = SplitMix64(state: 3)
-        let x = (0..<(24 + (hasBiases ? 4 : 0))).map { _ in random.nextUnit() - 0.5 }
-        let point = regression.point(at: x, options, nil)
-        for place in x.indices {
-            let losses = [-5e-3, 5e-3].map { step in
-                var moved = x
-                moved[place] += step
-                return regression.point(at: moved, options, nil).loss
-            }
-            let slope = (losses[1] - losses[0]) / 1e-2
-            #expect(abs(slope - point.gradient[place]) < 5e-3 * (1 + abs(slope)), "\(place)")
-        }
-    }
-
-    @Test func ascentIsNotConvergence() throws {
-        // An indefinite approximation of the inverse Hessian leads up.
-        let iteration = LBFGS(
-            maximumIterations: 10, tolerance: 1e-7, pool: WorkspacePool(threads: 1),
-            objective: { LBFGS.Point(x: $0, loss: 1 + $0[0] * $0[0] / 2, gradient: $0) },
-            inverseHessian: { $0.map { -$0 } })
-        #expect(try !iteration.minimize(from: [1]) { _ in true }.isConverged)
-    }
-
-    @Test(arguments: [1, 3, 32, 33, 100, 150]) func symmetricMatricesAreInverted(count: Int) {
-        var random = SplitMix64(state: 5)
-        let values = (0..<(2 * count * count)).map { _ in random.nextUnit() - 0.5 }
-        var matrix = [Double](repeating: 0, count: count * count)
-        for i in 0..<count {
-            for j in 0..<count {
-                let product = (0..<(2 * count)).reduce(0.0) {
-                    $0 + values[$1 * count + i] * values[$1 * count + j]
-                }
-                matrix[i * count + j] = product + (i == j ? 0.1 : 0)
-            }
-        }
-        let inverse = inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 1))
-        #expect(inverseOfSymmetric(matrix, count: count, on: WorkspacePool(threads: 3)) == inverse)
-        for row in 0..<count {
-            for column in 0..<count {
-                let sum = (0..<count).reduce(0.0) {
-                    $0 + matrix[row * count + $1] * inverse[$1 * count + column]
-                }
-                #expect(abs(sum - (row == column ? 1 : 0)) < 1e-9)
-                #expect(inverse[row * count + column] == inverse[column * count + row])
-            }
-        }
     }
 
     // MARK: invariances
@@ -224,13 +166,95 @@ import Testing
         #expect(logits[0][0] > logits[0][1] && logits[1][1] > logits[1][0])
     }
 
-    @Test func sweepFindsTheBestOfItsTrials() throws {
-        let sweep = try LinearProbe.sweep(
-            training: planted(200, classes: 4), validation: planted(100, classes: 4))
-        #expect(sweep.trials.map(\.c) == sweep.trials.map(\.c).sorted())
-        #expect((7...15).contains(sweep.trials.count))
-        #expect(sweep.accuracy == sweep.trials.map(\.accuracy).max())
-        #expect(sweep.trials.first { $0.accuracy == sweep.accuracy }?.c == sweep.c)
+    @Test func sweepMatchesScikitLearn() throws {
+        let golden = try Golden()
+        let sweep = golden.sweep
+        let count = golden.labels.count
+        let validation = try golden.examples.subset(Array(sweep.trained..<count))
+        let found = try LinearProbe.sweep(
+            training: golden.examples.subset(Array(0..<sweep.trained)), validation: validation)
+        #expect(found.trials.count == sweep.tried.count)
+        for (trial, place) in zip(found.trials, sweep.tried) {
+            #expect(abs(trial.c / sweep.c[place] - 1) < 1e-6)
+            // At a large C the loss is flat around the minimum: one decision may differ.
+            let limit = trial.c > 1e3 ? 1 / Double(validation.labels.count) : 0
+            #expect(
+                abs(trial.accuracy - sweep.accuracies[place]) < limit + 1e-6, "C = \(trial.c)")
+        }
+        let best = try #require(sweep.tried.map { sweep.accuracies[$0] }.max())
+        #expect(abs(found.accuracy - best) < 1e-6)
+        // Two values of C are equally accurate.
+        let equal = sweep.tried.filter { sweep.accuracies[$0] == best }
+        let place = try #require(equal.min { sweep.losses[$0] < sweep.losses[$1] })
+        #expect(equal.count == 2 && place == equal[1])
+        #expect(abs(found.c / sweep.c[place] - 1) < 1e-6)
+    }
+
+    /// With the strongest penalty, the classes would be almost equally probable.
+    @Test func sweepOfSeparableClassesGivesConfidentProbabilities() throws {
+        let rows = (0..<20).flatMap { (row: Int) -> [Float] in
+            [row % 2 == 0 ? 1 : -1, Float(row / 2 % 5 - 2) / 10]
+        }
+        let examples = try LabelledVectors(
+            Embeddings(rows: rows, dimension: 2), labels: (0..<20).map { $0 % 2 }, classCount: 2)
+        let found = try LinearProbe.sweep(training: examples, validation: examples)
+        let first = try #require(found.trials.first)
+        #expect(first.c < 1.1e-6 && first.accuracy == 1)
+        #expect(found.accuracy == 1)
+        let classifier = try LinearProbe(c: found.c).run(on: examples).classifier
+        for (row, logits) in try classifier.logits(of: examples.vectors).enumerated() {
+            let margin = logits[row % 2] - logits[1 - row % 2]
+            #expect(margin > 5, "C = \(found.c)")
+        }
+    }
+
+    @Test func sweepOfOtherClassesIsAnError() throws {
+        #expect(throws: AnalysisError.self) {
+            try LinearProbe.sweep(
+                training: planted(50, classes: 4), validation: planted(50, classes: 5))
+        }
+    }
+
+    @Test func decodedTipAdapterIsTheSame() throws {
+        let examples = try planted(30, classes: 3)
+        let texts = Embeddings(rows: Array(examples.vectors.values.prefix(3 * 24)), dimension: 24)
+        let adapter = try TipAdapter(examples: examples, labelEmbeddings: texts)
+        let data = try JSONEncoder().encode(adapter)
+        let decoded = try JSONDecoder().decode(TipAdapter.self, from: data)
+        #expect(decoded == adapter && decoded.hashValue == adapter.hashValue)
+        let logits = try adapter.logits(of: examples.vectors)
+        #expect(try decoded.logits(of: examples.vectors) == logits)
+        #expect(try adapter.logits(of: examples.vectors) == logits)
+    }
+
+    @Test(arguments: [
+        #""keys": {"dimension": 2, "values": [1, 0, 0]}"#,
+        #""keys": {"dimension": 1, "values": [1, 1]}"#,
+        #""keys": {"dimension": 2, "values": []}"#,
+        #""keys": {"dimension": 2, "values": [1, 0, "inf", 1]}"#,
+        #""labels": [0]"#, #""labels": [0, 2]"#, #""labels": [0, -1]"#,
+        #""labelEmbeddings": {"dimension": 2, "values": [1, 0]}"#,
+        #""labelEmbeddings": {"dimension": 2, "values": [1, 0, 0, "nan"]}"#,
+        #""alpha": -1"#, #""alpha": "nan""#, #""beta": "inf""#, #""beta": -0.5"#,
+    ])
+    func inconsistentTipAdapterIsNotDecoded(change: String) throws {
+        var parts = [
+            #""keys": {"dimension": 2, "values": [1, 0, 0, 1]}"#, #""labels": [0, 1]"#,
+            #""labelEmbeddings": {"dimension": 2, "values": [1, 0, 0, 1]}"#, #""alpha": 1"#,
+            #""beta": 5.5"#,
+        ]
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        func decode() throws -> TipAdapter {
+            let text = "{\(parts.joined(separator: ", "))}"
+            return try decoder.decode(TipAdapter.self, from: Data(text.utf8))
+        }
+        #expect(try decode().beta == 5.5)
+        let key = change.prefix { $0 != ":" }
+        let place = try #require(parts.firstIndex { $0.hasPrefix(key + ":") })
+        parts[place] = change
+        #expect(throws: DecodingError.self) { try decode() }
     }
 
     // MARK: examples
@@ -269,6 +293,13 @@ import Testing
         #expect(
             error(two, [0, 0], 1)
                 == .invalidOption(name: "classCount", found: "1", expected: "2 or more"))
+        for classCount in [Int.max, 1_000_000_000_000, (1 << 27) + 1] {
+            #expect(
+                error(two, [0, 0], classCount)
+                    == .invalidOption(
+                        name: "classCount", found: "\(classCount)",
+                        expected: "134217728 or less for 2 dimensions"))
+        }
         #expect(
             error(Embeddings(rows: [], dimension: 2), [], 2)
                 == .tooFewVectors(expected: 1, found: 0))
@@ -282,10 +313,14 @@ import Testing
     @Test func invalidOptionsAreErrors() throws {
         let examples = try planted(30, classes: 3)
         for probe in [
-            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(maximumIterations: 0),
+            LinearProbe(c: 0), LinearProbe(c: .nan), LinearProbe(c: 0.99e-10),
+            LinearProbe(c: 1.01e10), LinearProbe(c: .infinity), LinearProbe(maximumIterations: 0),
             LinearProbe(tolerance: 0),
         ] {
             #expect(throws: AnalysisError.self) { try probe.run(on: examples) }
+        }
+        for c in [1e-10, 1e10] {
+            #expect(throws: Never.self) { try LinearProbe(c: c).run(on: examples) }
         }
         let same = try LabelledVectors(
             Embeddings(rows: [1, 2, 3, 4], dimension: 2), labels: [1, 1], classCount: 2)
@@ -295,7 +330,7 @@ import Testing
         ) { try LinearProbe().run(on: same) }
         let texts = Embeddings(rows: [1, 2, 3, 4], dimension: 2)
         #expect(
-            throws: AnalysisError.wrongCount(of: "text vectors", expected: 3, found: 2)
+            throws: AnalysisError.wrongClassCount(of: "text vectors", expected: 3, found: 2)
         ) { try ZeroShotLinearProbe(labelEmbeddings: texts).run(on: examples) }
         #expect(throws: AnalysisError.self) {
             try TipAdapter(examples: examples, labelEmbeddings: texts)

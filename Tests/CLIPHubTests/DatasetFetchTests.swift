@@ -176,6 +176,25 @@ import Testing
         texts = ["dataset_type.txt": "Retrieval\n", "test/nshards.txt": "2\n"]
         let retrieval = try DatasetHub(texts: texts)
         #expect(try retrieval.hub.fetchDataset("wds/small") == retrieval.snapshot)
+        // Nor are they needed if the caller knows them.
+        #expect(
+            try hub.hub.fetchDataset("wds/small", requiresClassNames: false) == hub.snapshot)
+    }
+
+    @Test(arguments: [401, 403])
+    func refusalNamesTheDataset(_ status: Int) throws {
+        let hub = try DatasetHub { _, answer in answer = .init(status) }
+        let url =
+            hub.server.url + "/datasets/clip-benchmark/wds_small/resolve/main/test/nshards.txt"
+        #expect(hub.error() == .refusedDataset(url: url, status: status, hasToken: false))
+        // The server of the archives may refuse too.
+        let other = try DatasetHub { request, answer in
+            if request.path == "/cdn/0" { answer = .init(status) }
+        }
+        guard case .refusedDataset(_, status, false) = other.error() else {
+            Issue.record("\(other.error() as Any)")
+            return
+        }
     }
 
     @Test func missingSplitsAndArchivesAreReported() throws {
@@ -260,6 +279,7 @@ import Testing
         ("wds/imagenetv2", "clip-benchmark/wds_imagenetv2"),
         ("wds/vtab/cifar10", "clip-benchmark/wds_vtab-cifar10"),
         ("wds/wds/x", "clip-benchmark/wds_wds-x"), ("me/pets", "me/pets"),
+        ("wds/imagenetv2/", "clip-benchmark/wds_imagenetv2"), ("me/pets/", "me/pets"),
     ])
     func namesOfCLIPBenchmarkMapToRepositories(_ name: String, _ repository: String) throws {
         #expect(try ModelHub.datasetRepository(name, "test") == .dataset(repository))
@@ -267,6 +287,8 @@ import Testing
 
     @Test(arguments: [
         ("imagenetv2", "test"), ("wds/", "test"), ("a/b/c", "test"), ("wds/ü", "test"),
+        ("wds//", "test"), ("wds//x", "test"), ("wds/x//", "test"), ("wds/../x", "test"),
+        ("wds/x/./y", "test"), ("me/pets//", "test"), ("me/", "test"), ("/", "test"),
         ("../x", "test"), ("me/pets", ""), ("me/pets", "../x"), ("me/pets", "a/b"),
     ])
     func invalidNamesAreRejected(_ name: String, _ split: String) throws {

@@ -349,6 +349,23 @@ import Testing
     @Test func offlineModeDownloadsNothing() throws {
         let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
         #expect(hub.error() == .offline(name: "me/model"))
+        let file = HubError.offlineOfficial(name: "ViT-B/32", file: "ViT-B-32.pt")
+        #expect(throws: file) { try hub.hub.fetch("ViT-B/32", official: true) }
+        #expect(hub.server.requests.isEmpty)
+    }
+
+    @Test func officialFileOnThisMachineIsVerifiedOffline() throws {
+        let hub = try Hub(environment: ["HF_HUB_OFFLINE": "1"])
+        try FileManager.default.createDirectory(
+            atPath: hub.hub.home, withIntermediateDirectories: true)
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: hub.hub.home + "/ViT-B-32.pt"))
+        let error = #expect(throws: HubError.self) {
+            try hub.hub.fetch("ViT-B/32", official: true)
+        }
+        guard case .damaged = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
         #expect(hub.server.requests.isEmpty)
     }
 

@@ -10,9 +10,11 @@ import Testing
         .unknownModel(name: "ViT-B-33", similar: ["ViT-B/32", "ViT-B/16"]),
         .notInstalled(name: "ViT-B/32", bytes: 605_100_000),
         .notInstalled(name: "me/model", bytes: nil),
-        .offline(name: "ViT-B/32"), .unknownDataset(name: "wds/", split: "test"),
+        .offline(name: "ViT-B/32"), .offlineOfficial(name: "ViT-B/32", file: "ViT-B-32.pt"),
+        .unknownDataset(name: "wds/", split: "test"),
         .offlineDataset(name: "wds/imagenetv2", split: "test"),
-        .incompleteDataset(url: "u", missing: "classnames.txt"), .noTransport,
+        .incompleteDataset(url: "u", missing: "classnames.txt"),
+        .incompleteDataset(url: "u", missing: "test/nshards.txt"), .noTransport,
         .unreachable(url: "u", reason: "r"),
         .tooSlow(url: "u", bytesPerSecond: 1000, seconds: 60),
         .untrusted(url: "u", reason: "r", variable: nil),
@@ -23,6 +25,10 @@ import Testing
         .refused(url: "u", status: 403, hasToken: false),
         .refused(url: "u", status: 404, hasToken: false),
         .refused(url: "u", status: 500, hasToken: false),
+        .refusedDataset(url: "u", status: 401, hasToken: true),
+        .refusedDataset(url: "u", status: 403, hasToken: false),
+        .refusedDataset(url: "u", status: 404, hasToken: false),
+        .refusedDataset(url: "u", status: 500, hasToken: false),
         .busy(url: "u", status: 429, seconds: 3600), .busy(url: "u", status: 503, seconds: nil),
         .badRedirect(url: "u", reason: "r"), .wrongSize(url: "u", expected: 2, found: 1),
         .wrongChecksum(url: "u", expected: String(repeating: "0", count: 40), found: "1"),
@@ -39,6 +45,7 @@ import Testing
         case .unknownModel: "unknownModel"
         case .notInstalled: "notInstalled"
         case .offline: "offline"
+        case .offlineOfficial: "offlineOfficial"
         case .unknownDataset: "unknownDataset"
         case .offlineDataset: "offlineDataset"
         case .incompleteDataset: "incompleteDataset"
@@ -50,6 +57,7 @@ import Testing
         case .tooLarge: "tooLarge"
         case .noWeights: "noWeights"
         case .refused: "refused"
+        case .refusedDataset: "refusedDataset"
         case .busy: "busy"
         case .badRedirect: "badRedirect"
         case .wrongSize: "wrongSize"
@@ -64,7 +72,7 @@ import Testing
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 23, "\(names.sorted())")
+        #expect(names.count == 25, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: HubError) {
@@ -72,6 +80,19 @@ import Testing
         #expect(!message.isEmpty && !message.contains("\n"), "\(message)")
         for word in ["--", "clip ", "tiny"] {
             #expect(!message.contains(word), "\"\(message)\" contains \"\(word)\"")
+        }
+    }
+
+    @Test func refusedDatasetsAreNotCalledModels() {
+        for status in [401, 403, 404, 500] {
+            for hasToken in [false, true] {
+                let error = HubError.refusedDataset(url: "u", status: status, hasToken: hasToken)
+                let message = "\(error)"
+                #expect(message.contains("data set") && !message.contains("model"), "\(message)")
+                guard status < 500 else { continue }
+                #expect(message.hasSuffix("check the name and HF_ENDPOINT"), "\(message)")
+                #expect(message.contains("HF_TOKEN") == (status != 404), "\(message)")
+            }
         }
     }
 

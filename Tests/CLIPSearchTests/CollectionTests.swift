@@ -11,17 +11,6 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Creates empty files, with their folders.
-    private func touch(_ names: String...) throws {
-        for name in names {
-            let path = "\(folder.path)/\(name)"
-            try FileManager.default.createDirectory(
-                atPath: (path as NSString).deletingLastPathComponent,
-                withIntermediateDirectories: true)
-            try Data().write(to: URL(fileURLWithPath: path))
-        }
-    }
-
     /// The names found, relative to the folder, or the reason why an input is unreadable.
     private func names(_ sources: ImageCollection.Source...) -> [String] {
         ImageCollection(sources).map { sample in
@@ -42,7 +31,7 @@ import Testing
     }
 
     @Test func foldersAreWalkedInOrder() throws {
-        try touch(
+        try folder.touch(
             "b.jpg", "a/z.PNG", "a/é\n\".webp", "a/.hidden.jpg", ".git/x.jpg", "notes.txt",
             "c/d/e.JPEG",
             "no-ending")
@@ -52,7 +41,7 @@ import Testing
     }
 
     @Test func linksDoNotLoop() throws {
-        try touch("a/x.jpg", "b/y.jpg")
+        try folder.touch("a/x.jpg", "b/y.jpg")
         let files = FileManager.default
         try files.createSymbolicLink(
             atPath: folder.path + "/a/up", withDestinationPath: folder.path)
@@ -83,7 +72,7 @@ import Testing
     }
 
     @Test func patternsAndLists() throws {
-        try touch("x/1.jpg", "x/2.png", "x/sub/3.jpg", "[odd].jpg")
+        try folder.touch("x/1.jpg", "x/2.png", "x/sub/3.jpg", "[odd].jpg")
         #expect(names(.path(FilePath(folder.path + "/x/*.jpg"))) == ["x/1.jpg"])
         #expect(names(.path(FilePath(folder.path + "/[odd].jpg"))) == ["[odd].jpg"])
         #expect(
@@ -105,7 +94,7 @@ import Testing
     }
 
     @Test func byteOrderMarkOfAListIsRemoved() throws {
-        try touch("1.jpg", "2.jpg")
+        try folder.touch("1.jpg", "2.jpg")
         let text = "\u{FEFF}\(folder.path)/1.jpg\r\n\(folder.path)/2.jpg\r\n"
         let list = FilePath(try folder.write("list.txt", text.utf8))
         #expect(names(.list(list, isNULTerminated: false)) == ["1.jpg", "2.jpg"])
@@ -115,7 +104,7 @@ import Testing
 
     /// Opening a pipe waits for a writer.
     @Test func pipesThatMatchAPatternAreNotOpened() throws {
-        try touch("x/1.jpg", "x/3.jpg")
+        try folder.touch("x/1.jpg", "x/3.jpg")
         for name in ["x/2.jpg", "x/4.tar"] { #expect(mkfifo("\(folder.path)/\(name)", 0o600) == 0) }
         #expect(
             names(.path(FilePath(folder.path + "/x/*")))
@@ -126,7 +115,7 @@ import Testing
     }
 
     @Test func nulByteInAListIsAnError() throws {
-        try touch("1.jpg", "2.jpg", "3.jpg")
+        try folder.touch("1.jpg", "2.jpg", "3.jpg")
         let text = "\(folder.path)/1.jpg\n\(folder.path)/2.jpg\0\n\(folder.path)/3.jpg\n"
         let list = FilePath(try folder.write("list.txt", text.utf8))
         let found = names(.list(list, isNULTerminated: false))
@@ -139,7 +128,7 @@ import Testing
 
     @Test func unreadableFoldersAreReported() throws {
         guard geteuid() != 0 else { return }  // root reads everything
-        try touch("a/x.jpg", "b/y.jpg")
+        try folder.touch("a/x.jpg", "b/y.jpg")
         chmod(folder.path + "/a", 0)
         defer { chmod(folder.path + "/a", 0o755) }
         #expect(names(.path(FilePath(folder.path))) == ["a: Permission denied", "b/y.jpg"])
@@ -202,7 +191,7 @@ import Testing
 
     /// The first dot ends the common name of a sample's files, even within a year.
     @Test func sampleNameEndsAtItsFirstDot() throws {
-        try touch("t/2024.01.jpg", "t/2024.02.jpg", "t/._2024.02.jpg", "t/2024.02.txt")
+        try folder.touch("t/2024.01.jpg", "t/2024.02.jpg", "t/._2024.02.jpg", "t/2024.02.txt")
         try run(
             "/usr/bin/tar", "-cf", folder.path + "/t.tar", "2024.01.jpg", "._2024.02.jpg",
             "2024.02.jpg", "2024.02.txt", at: folder.path + "/t")
@@ -216,7 +205,7 @@ import Testing
 
     /// Impossible sizes end the archive, not the process.
     @Test func impossibleSizesEndTheArchive() throws {
-        try touch("x.jpg")
+        try folder.touch("x.jpg")
         let archive = folder.path + "/x.tar"
         for size in ["9223372036854775807", "-5"] {
             try run(

@@ -373,12 +373,12 @@ import Testing
             error(folder.path + "/splits")
                 == .unsupportedLayout(
                     path: folder.path + "/splits/test",
-                    found: "a folder without archives and subfolders"))
+                    found: "a folder without archives or subfolders"))
         try makeFolder("empty")
         #expect(
             error(folder.path + "/empty")
                 == .unsupportedLayout(
-                    path: folder.path + "/empty", found: "a folder without archives and subfolders")
+                    path: folder.path + "/empty", found: "a folder without archives or subfolders")
         )
     }
 }

@@ -9,17 +9,6 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Creates empty files, with their folders.
-    private func touch(_ names: String...) throws {
-        for name in names {
-            let path = "\(folder.path)/\(name)"
-            try FileManager.default.createDirectory(
-                atPath: (path as NSString).deletingLastPathComponent,
-                withIntermediateDirectories: true)
-            try Data().write(to: URL(fileURLWithPath: path))
-        }
-    }
-
     private func open(
         _ name: String, _ options: EvaluationDataset.Options = .init()
     ) throws(DatasetError) -> EvaluationDataset {
@@ -53,7 +42,7 @@ import Testing
     // MARK: class folders
 
     @Test func imagesOfClassFoldersAreReadInTheOrderOfTheClasses() throws {
-        try touch(
+        try folder.touch(
             "pets/dog/b.jpg", "pets/dog/a.png", "pets/cat/more/x.webp", "pets/Zebra/1.jpg",
             "pets/.hidden/1.jpg", "pets/cat/notes.txt", "pets/cat/y.gif", "pets/loose.jpg")
         let dataset = try open("pets")
@@ -73,7 +62,7 @@ import Testing
     }
 
     @Test func foldersThatAreIntegersAreLabels() throws {
-        try touch("v2/10/a.jpg", "v2/2/b.jpg", "v2/0/c.jpg")
+        try folder.touch("v2/10/a.jpg", "v2/2/b.jpg", "v2/0/c.jpg")
         #expect(
             error("v2")
                 == .missingFile(
@@ -92,7 +81,7 @@ import Testing
     }
 
     @Test func folderOfTheSplitIsRead() throws {
-        try touch("set/train/cat/a.jpg", "set/test/cat/b.jpg", "set/test/dog/c.jpg")
+        try folder.touch("set/train/cat/a.jpg", "set/test/cat/b.jpg", "set/test/dog/c.jpg")
         #expect(items(try open("set")) == ["set/test/cat/b.jpg 0", "set/test/dog/c.jpg 1"])
         #expect(items(try open("set", .init(split: "train"))) == ["set/train/cat/a.jpg 0"])
         #expect(
@@ -100,18 +89,18 @@ import Testing
                 == .missingSplit(
                     path: folder.path + "/set", split: "val", found: ["test", "train"]))
         // Nor is a split a class if there are other folders beside the splits.
-        try touch("kit/train/cat/a.jpg", "kit/val/cat/b.jpg", "kit/tools/notes.txt")
+        try folder.touch("kit/train/cat/a.jpg", "kit/val/cat/b.jpg", "kit/tools/notes.txt")
         #expect(
             error("kit")
                 == .missingSplit(
                     path: folder.path + "/kit", split: "test", found: ["train", "val"]))
         // A class may have the name of a split.
-        try touch("words/test/a.jpg", "words/word/b.jpg")
+        try folder.touch("words/test/a.jpg", "words/word/b.jpg")
         #expect(items(try open("words")) == ["words/test/a.jpg 0", "words/word/b.jpg 1"])
     }
 
     @Test func classNamesMayRenameFolders() throws {
-        try touch("set/n01/a.jpg", "set/n02/b.jpg")
+        try folder.touch("set/n01/a.jpg", "set/n02/b.jpg")
         // By order.
         let renamed = try open("set", .init(classNames: ["tench", "shark"]))
         #expect(renamed.classNames == ["tench", "shark"])
@@ -129,13 +118,13 @@ import Testing
             error("set", .init(kind: .retrieval))
                 == .unsupportedKind(path: folder.path + "/set", kind: .retrieval))
         // Some names are those of other folders: the order is not that of the folders.
-        try touch("mixed/cat/a.jpg", "mixed/dog/b.jpg", "mixed/fox/c.jpg")
+        try folder.touch("mixed/cat/a.jpg", "mixed/dog/b.jpg", "mixed/fox/c.jpg")
         #expect(
             error("mixed", .init(classNames: ["dog", "cat", "wolf"]))
                 == .invalidContent(
                     path: folder.path + "/mixed",
                     expected:
-                        "class names in the order of the subfolders, or with the name of each",
+                        "the names of the subfolders, or other names in their order",
                     found: #""dog" for "cat""#))
         let same = try open("mixed", .init(classNames: ["cat", "dog", "wolf"]))
         #expect(items(same).last == "mixed/fox/c.jpg 2")
@@ -218,7 +207,7 @@ import Testing
         #expect(
             items(lines) == [
                 #"a.jpg ["one", "two", "three"]"#, "b.jpg []",
-                "c.jpg: line 4: expected a string or an array of strings as its text",
+                "c.jpg: line 4: expected a string or an array of strings in \"text\"",
             ])
     }
 
@@ -239,7 +228,7 @@ import Testing
                 #"a ["one"]"#,
                 "a.csv: the record that ends in line 3 has no column \"caption\"",
                 "c: its caption in line 4 is not UTF-8",
-                "a.csv: line 5: expected the path of an image as its path",
+                "a.csv: line 5: expected the path of an image in \"path\"",
                 #"d ["three"]"#, "a.csv: it ends within a quoted field",
             ])
         // Separators that are not quoted; empty fields at the end are harmless.
@@ -262,11 +251,56 @@ import Testing
             """)
         #expect(
             items(lines) == [
-                "a 0", "a.jsonl: line 2 is not a JSON object",
+                "a 0", "a.jsonl: line 2: not JSON at byte 21: expected :",
                 "a.jsonl: line 3 is not a JSON object",
-                "a.jsonl: line 4: expected the path of an image as its path",
-                "c: line 5: expected a string or an integer as its label", "d 1",
+                "a.jsonl: line 4: expected the path of an image in \"path\"",
+                "c: line 5: expected a string or an integer in \"label\"", "d 1",
             ])
+    }
+
+    @Test func reasonsWhyLinesAreNotJSONAreReported() throws {
+        let lines = [
+            #"{"path": "a", "label": "x"}"#, #"{"path": "b", "label": "x", "label": "y"}"#,
+            #"{"path": "c", "label": "\ud800"}"#, #"{"path": "d", "label": 9223372036854775808}"#,
+        ]
+        let dataset = try table("a.jsonl", lines.joined(separator: "\n"))
+        #expect(
+            items(dataset) == [
+                "a 0", #"a.jsonl: line 2: the key "label" appears twice"#,
+                "a.jsonl: line 3: not JSON at byte 30: unpaired surrogate",
+                "a.jsonl: line 4: not JSON at byte 42: integer out of range: 9223372036854775808",
+            ])
+        try folder.write("b.jsonl", lines[1].utf8)
+        #expect(
+            error("b.jsonl")
+                == .unreadable(
+                    path: folder.path + "/b.jsonl",
+                    reason: #"line 1: the key "label" appears twice"#))
+    }
+
+    @Test func imagesWithAnEmptyCaptionAreNotUsed() throws {
+        let csv = "image,caption\na.jpg,one\nb.jpg,\nc.jpg,\" \"\na.jpg,\nd.jpg,two\n"
+        #expect(
+            items(try table("a.csv", csv)) == [
+                "a.jpg: its caption in line 5 is empty", "b.jpg: its caption in line 3 is empty",
+                "c.jpg: its caption in line 4 is empty", #"d.jpg ["two"]"#,
+            ])
+        let lines = #"{"path": "a", "text": ["one", ""]}"# + "\n" + #"{"path": "b", "text": []}"#
+        #expect(
+            items(try table("a.jsonl", lines)) == [
+                "a: its text in line 1 is empty", "b []",
+            ])
+    }
+
+    @Test func firstRowThatCannotBeUsedIsReported() throws {
+        let csv: [UInt8] = Array("path,label\na,x\nb,caf".utf8) + [0xE9] + Array("\nc,".utf8)
+        try folder.write("a.csv", csv)
+        let dataset = try open("a.csv")
+        #expect(dataset.classNames == ["x"])
+        #expect(dataset.firstProblem == folder.path + "/b: its label in line 3 is not UTF-8")
+        #expect(try table("b.csv", "path,label\na,x\nb,y\n").firstProblem == nil)
+        try folder.touch("set/cat/a.jpg")
+        #expect(try open("set").firstProblem == nil)
     }
 
     @Test func tablesWithoutRowsAreErrors() throws {

@@ -132,6 +132,37 @@ import Testing
         #expect(second.vector(for: digest(2)) == nil)
     }
 
+    @Test func truncationWhileOpenIsNoError() throws {
+        try fill(2000)
+        let writer = try open()
+        let reader = try open()
+        #expect(reader.isReadOnly && reader.count == 2000)
+        let size = (try bytes(ofFile: file).count - 64) / 2000
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+        try handle.truncate(atOffset: UInt64(64 + 10 * size + 5))
+        try handle.close()
+        for cache in [writer, reader] {
+            for seed in 0..<10 { #expect(cache.vector(for: digest(seed)) == vector(seed)) }
+            for seed in 10..<2000 { #expect(cache.vector(for: digest(seed)) == nil) }
+        }
+        // What is stored after that is never read as another image.
+        writer.add(vector(5000), for: digest(5000))
+        try writer.close()
+        let found = writer.vector(for: digest(5000))
+        #expect(found == nil || found == vector(5000))
+    }
+
+    @Test func removedCacheIsMadeAgain() throws {
+        try fill(3)
+        let cache = try open()
+        try FileManager.default.removeItem(atPath: file)
+        #expect(cache.vector(for: digest(1)) == vector(1))
+        cache.add(vector(7), for: digest(7))
+        try cache.close()
+        let new = try open()
+        #expect(new.count == 0 && !new.isReadOnly)
+    }
+
     @Test func threadsMayShareIt() async throws {
         let cache = try open()
         let (vectors, digests) = ((0..<50).map(vector), (0..<50).map(digest))

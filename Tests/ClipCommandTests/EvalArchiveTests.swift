@@ -47,6 +47,92 @@ extension EvalTests {
         expectFailure(try eval(["wds/other"]), status: 1, says: "HF_HUB_OFFLINE")
     }
 
+    @Test func mistypedPathIsNotOnlyTakenForAName() throws {
+        func eval(_ name: String, _ variables: [String: String] = [:]) throws -> ClipBinary.Result {
+            try ClipBinary(folder: folder).run(
+                ["eval", name, "--model", "tiny", "--quiet"], environment: variables)
+        }
+        let server = try FaultServer { _ in .init(404) }
+        let hub = ["HF_ENDPOINT": server.url]
+        let missing = try eval("data/birds", hub)
+        expectFailure(missing, status: 1, says: "no file or folder data/birds exists here")
+        #expect(
+            missing.errors.contains(
+                "as a name of the hub: no data set found at \(server.url)/datasets/data/birds"),
+            "\(missing.errors)")
+        let denied = try FaultServer { _ in .init(401) }
+        let refused = try eval("data/birds", ["HF_ENDPOINT": denied.url])
+        expectFailure(refused, status: 1, says: "no file or folder data/birds exists here")
+        #expect(refused.errors.contains("the data set does not exist"), "\(refused.errors)")
+        let offline = try eval("data/birds", ["HF_HUB_OFFLINE": "1"])
+        expectFailure(offline, status: 1, says: "no file or folder data/birds exists here")
+        // The hub is not asked for what can only be a path.
+        let before = server.requests.count
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/data/bird", withIntermediateDirectories: true)
+        expectFailure(
+            try eval("data/birds", hub), status: 2,
+            says: "data/birds does not exist in the folder data; to use the hub's, give "
+                + "\(server.url)/datasets/data/birds")
+        try folder.write("file", "x".utf8)
+        expectFailure(
+            try eval("file/birds", hub), status: 2,
+            says: "file/birds does not exist: file is not a folder; to use the hub's, give ")
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path + "/link", withDestinationPath: "nowhere")
+        expectFailure(
+            try eval("link/birds", hub), status: 2,
+            says: "link/birds does not exist: the link link leads to no folder")
+        for name in [
+            "./birds", "more/birds.csv", "~/birds", "more/birds.zip", "more/birds.tar.gz",
+            "more/birds.parquet",
+        ] {
+            expectFailure(
+                try eval(name, hub), status: 2, says: "\(name) is no file or folder here")
+        }
+        #expect(server.requests.count == before)
+        // A name of CLIP_benchmark is no path.
+        let named = try eval("wds/other", hub)
+        expectFailure(named, status: 1, says: "no data set found at")
+        #expect(!named.errors.contains("exists here"), "\(named.errors)")
+    }
+
+    @Test func classNamesOfTheHubMayBeGiven() throws {
+        for (label, image) in ["cat", "dog"].enumerated() {
+            try folder.copy(example(image), as: "\(image).jpg")
+            try folder.write("\(image).cls", "\(label)".utf8)
+        }
+        try tar("0.tar", ["cat.jpg", "cat.cls", "dog.jpg", "dog.cls"])
+        let archive = try bytes(ofFile: folder.path + "/0.tar")
+        try folder.write("names.txt", "a cat\na dog\n".utf8)
+        let files = ["test/nshards.txt": Array("1".utf8), "test/0.tar": archive]
+        let sums = try files.mapValues { try gitBlobSHA1($0) }
+        let server = try FaultServer { request in
+            let name = String(
+                request.path.dropFirst("/datasets/me/pets/resolve/main/".utf8.count))
+            guard let content = files[name], let sum = sums[name] else { return .init(404) }
+            return .init(
+                200,
+                headers: [
+                    "ETag": "\"\(sum)\"", "X-Repo-Commit": String(repeating: "0", count: 40),
+                ], body: content)
+        }
+        func eval(_ arguments: [String], of name: String = "me/pets") throws -> ClipBinary.Result {
+            try ClipBinary(folder: folder).run(
+                ["eval", name, "--json", "--model", "tiny", "--quiet"] + arguments,
+                environment: ["HF_ENDPOINT": server.url])
+        }
+        let result = try eval([])
+        expectFailure(result, status: 1, says: "classnames.txt is missing")
+        #expect(result.errors.contains("give --classes FILE"), "\(result.errors)")
+        #expect(!server.requests.contains { $0.path.hasSuffix("0.tar") })
+        #expect(try metrics(eval(["--classes", "names.txt"]).successful())["acc1"] == 1)
+        // Its URL is recorded as the name of the repository.
+        let url = server.url + "/datasets/me/pets"
+        let record = try eval(["--classes", "names.txt"], of: url).successful().json()
+        #expect(record["dataset"] as? String == "me/pets")
+    }
+
     @Test func archiveWithBadMembersIsEvaluated() throws {
         try makeSplit()
         let names = Self.classes.map(\.0)

@@ -68,7 +68,8 @@ import Testing
         "https://huggingface.co/datasets/me", "https://huggingface.co/me/things",
         "https://huggingface.co/datasets/me/things/tree/other",
         "https://example.org/datasets/me/things", "missing", "missing/table.csv",
-        "a/b/c",
+        "missing/table.ndjson", "missing/0.tar", "a/b/c", "/missing", "/missing/birds", "./missing",
+        "../missing", "./data/birds", "~/birds", "~me/birds",
     ])
     func otherNamesAreRefused(name: String) {
         #expect(throws: Failure.self) { try DatasetChoice(name: name, root: nil) }
@@ -102,6 +103,22 @@ import Testing
             "out/{dataset}_{pretrained}_{model}_{language}_{task}.json",
             dataset: "wds/vtab/cifar10", task: "t", language: "en")
         #expect(name == "out/vtab_cifar10_c_a_b_en_t.json")
+    }
+
+    @Test func heatmapHasAColumnForEachLabelAndPrediction() throws {
+        let scorer = EvalScorer(
+            task: "t", keyPrefix: "", description: "d",
+            classNames: ["red", "green", "blue", "black"], cosineScale: nil, logits: { _ in [] })
+        let report = EvalReport(samples: 2, seed: 0, RGBImage.DecodingOptions())
+        // The first image is taken for the class 2, which is no label of the sample.
+        for (label, logits) in [(1, [0, 1, 3, 2]), (0, [4, 1, 0, 0])] as [(Int, [Float])] {
+            report.samples.add(
+                EvalReport.Image(
+                    Sample(file: FilePath("\(label)")), labels: [label], logits: logits))
+        }
+        let heatmap = try #require(report.heatmap(scorer, model: "m"))
+        #expect(heatmap.texts == ["green", "red", "blue"])
+        #expect(heatmap.cosines == [[1, 0, 3], [1, 4, 0]])
     }
 
     @Test func worstMistakeOfAPairIsKept() throws {

@@ -207,6 +207,12 @@ import Testing
             "eval", ids, "--classes", names, "--probe", probe, "--json",
         ]).successful()
         #expect(try metrics(other)["lp_acc1"] == 1)
+        #expect(!other.errors.contains("no class names"), "\(other.errors)")
+        // Without names, the numbers are those of the probe's classes: all three are wrong here.
+        let unnamed = try clip(["eval", ids, "--probe", probe, "--json"]).successful()
+        #expect(try metrics(unnamed)["lp_acc1"] == 0)
+        let order = "the probe's classes, 0 = a cat, 1 = a dog, 2 = fruit;"
+        #expect(unnamed.errors.contains(order), "\(unnamed.errors)")
         let unknown = try folder.write("unknown.txt", "fruit\na cat\na horse\n".utf8)
         let refused = try clip(["eval", ids, "--classes", unknown, "--probe", probe])
         expectFailure(refused, status: 1, says: "without \"a horse\"")
@@ -310,6 +316,23 @@ import Testing
         #expect(try text(old) == "old\n")
         let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(!left.contains { $0.hasSuffix(".partial") }, "\(left)")
+    }
+
+    @Test func partialPredictionsOfAKilledRunAreReplaced() throws {
+        let path = try classFolder(Self.classes)
+        let predictions = folder.path + "/p.jsonl"
+        try folder.write("p.jsonl.partial", "{\"path\": \"old".utf8)
+        _ = try clip(["eval", path, "--predictions", predictions]).successful()
+        #expect(try lines(predictions).count == 8)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasSuffix(".partial") }, "\(left)")
+        // A link is followed, and what it leads to is replaced.
+        let link = folder.path + "/link.jsonl"
+        try FileManager.default.createSymbolicLink(
+            atPath: link, withDestinationPath: "other.jsonl")
+        _ = try clip(["eval", path, "--predictions", link]).successful()
+        #expect(try text(folder.path + "/other.jsonl") == text(predictions))
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "other.jsonl")
     }
 
     @Test func oneClassIsRefused() throws {

@@ -83,6 +83,16 @@ import Testing
             ["-c", "cd '\(place)' && { \(line)\n}"], environment: ["PATH": "\(tools):\(path)"])
     }
 
+    @Test func helpNamesTheCommandsWithoutTinyAsDefault() throws {
+        for command in [["probe", "train"], ["encode"], ["index"], ["eval"]] {
+            let help = try ClipBinary(folder: folder).run(command + ["--help"]).text
+            let words = help.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(
+                words.contains("else tiny, except for clip index, probe and encode -o)"),
+                "clip \(command.joined(separator: " ")) --help: \(help)")
+        }
+    }
+
     @Test func versionsArePrinted() throws {
         let expected = try ClipBinary(folder: folder).run(["--version"]).text
         for arguments in [["version"], ["-V"]] {

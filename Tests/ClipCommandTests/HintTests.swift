@@ -53,8 +53,16 @@ import Testing
     static let hubErrors: [(HubError, hint: String)] = [
         (.unknownModel(name: "chair", similar: []), "clip models lists all names"),
         (.unknownModel(name: "ViT-B-33", similar: ["ViT-B/32"]), "tiny is built in"),
-        (.notInstalled(name: "me/model", bytes: nil), "run clip pull me/model"),
-        (.offline(name: "me/model"), "unset HF_HUB_OFFLINE and run clip pull me/model"),
+        (
+            .notInstalled(name: "me/model", bytes: nil),
+            "run clip pull me/model, or use the model tiny"
+        ),
+        (.offline(name: "me/model"), "unset HF_HUB_OFFLINE and run clip pull me/model, or use"),
+        (
+            .offlineOfficial(name: "ViT-B/32", file: "ViT-B-32.pt"),
+            "run clip pull --official ViT-B/32"
+        ),
+        (.incompleteDataset(url: "u", missing: "classnames.txt"), "give --classes FILE"),
     ]
 
     static let searchErrors: [(any Error, hint: String)] = [
@@ -154,6 +162,16 @@ import Testing
         ] {
             expectFailure(
                 try clip("encode", "--text", "a", "--model", name), status: 1, says: hint)
+        }
+    }
+
+    @Test func adviceNamesNoOptionThatTheCommandLacks() throws {
+        for arguments in [
+            ["merge", "tiny", "me/model", "-o", "m.safetensors"], ["info", "me/model"],
+        ] {
+            let result = try ClipBinary(folder: folder).run(arguments)
+            expectFailure(result, status: 1, says: "or use the model tiny, which is built in")
+            #expect(!result.errors.contains("--model"), "\(result.errors)")
         }
     }
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Tests the limits on images, and files that are not images.
-@Suite(.timeLimit(.minutes(2))) struct ImageLimitTests {
+@Suite(.timeLimit(.minutes(15))) struct ImageLimitTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -25,12 +25,12 @@ import Testing
         }
     }
 
-    /// Runs a job, and sends it a signal once a file has some rows.
+    /// Runs a job, and sends it a signal once a file has more than `size` bytes.
     ///
     /// If the job has ended before, `begin` restores the initial state for another attempt.
     private func interrupt(
         _ arguments: [String], by number: Int32, once path: String,
-        begin: () throws -> Void
+        exceeds size: Int = 2048, begin: () throws -> Void
     ) throws -> (status: Int32, errors: String) {
         for _ in 0..<5 {
             try begin()
@@ -43,7 +43,7 @@ import Testing
             try process.run()
             while process.isRunning {
                 let attributes = try? files.attributesOfItem(atPath: "\(folder.path)/\(path)")
-                if (attributes?[.size] as? Int ?? 0) > 2048 { break }
+                if (attributes?[.size] as? Int ?? -1) > size { break }
                 usleep(1000)
             }
             kill(process.processIdentifier, number)
@@ -146,6 +146,18 @@ import Testing
         } else {
             #expect(try bytes(ofFile: "\(folder.path)/\(last)").count { $0 == 10 } == Self.count)
         }
+    }
+
+    @Test func interruptedEvaluationLeavesNothing() throws {
+        let rows = (0..<Self.count).map { "photos/\($0).png,\($0 % 2 == 0 ? "tall" : "wide")\n" }
+        try folder.write("t.csv", ("path,label\n" + rows.joined()).utf8)
+        let result = try interrupt(
+            ["eval", "t.csv", "--predictions", "p.jsonl", "--errors", "e.jsonl"], by: SIGINT,
+            once: "e.jsonl", exceeds: -1, begin: { try remove("p.jsonl", "e.jsonl") })
+        #expect(
+            lines(result.errors) == ["clip: eval: stopped before the end; no results are written"])
+        let left = try files.contentsOfDirectory(atPath: folder.path)
+        #expect(!left.contains { $0.hasPrefix("p.jsonl") || $0 == "e.jsonl" }, "\(left)")
     }
 
     @Test func interruptedStandardOutputEndsWithALine() throws {

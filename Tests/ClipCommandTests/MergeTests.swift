@@ -87,7 +87,7 @@ import Testing
             expectFailure(
                 try ClipBinary(folder: folder).run(
                     ["merge"] + arguments + ["-o", "./a.safetensors"]),
-                status: 1, says: "it is a file of a model to be merged")
+                status: 2, says: "it is a file of a model to be merged")
         }
         #expect(try bytes(ofFile: folder.path + "/a.safetensors") == before)
     }

@@ -220,6 +220,19 @@ import Testing
         #expect(!page.contains("://"))
     }
 
+    @Test func membersOfArchivesHaveNoLink() {
+        let page = page(
+            Heatmap(
+                images: [
+                    Heatmap.Image(name: "0.tar/a.jpg", thumbnail: [1, 2, 3], isFile: false),
+                    Heatmap.Image(name: "b.jpg", thumbnail: [1, 2, 3]),
+                ], texts: ["x", "y"], cosines: [[0.2, 0.3], [0.1, 0.4]], model: "tiny"))
+        #expect(page.contains("href=\"../b.jpg\""))
+        #expect(!page.contains("a.jpg\" target"), "\(page)")
+        #expect(page.components(separatedBy: "<img ").count == 3)
+        #expect(page.contains("alt=\"a.jpg\""))
+    }
+
     @Test func singleCellHasNoBestMark() {
         let one = Heatmap(
             images: [Heatmap.Image(name: "a.jpg", thumbnail: nil)], texts: ["x"],

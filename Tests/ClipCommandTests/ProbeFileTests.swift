@@ -27,7 +27,11 @@ import Testing
             dimension: dimension)
     }
 
-    private func probe(_ method: StoredProbe.Method) throws -> StoredProbe {
+    private func probe(
+        _ method: StoredProbe.Method,
+        _ decoding: IndexedDecoding? = IndexedDecoding(
+            stored: "hf, orientation false, 16 bits false, truncated true, smallest side 32")
+    ) throws -> StoredProbe {
         let content: StoredProbe.Content
         let classifier = try LinearClassifier(
             weights: rows(3, seed: 1), biases: [0.1, -0.0, .leastNonzeroMagnitude])
@@ -44,7 +48,7 @@ import Testing
         return StoredProbe(
             content: content, classNames: ["a \"cat\"", "Hündin\n", "a \"cat\""],
             templates: method == .linear ? [] : ["a photo of a {}."],
-            model: ModelRecord(model, name: "seeded"))
+            model: ModelRecord(model, name: "seeded"), decoding: decoding)
     }
 
     @Test(arguments: StoredProbe.Method.allCases)
@@ -56,6 +60,7 @@ import Testing
         #expect(read.classNames == probe.classNames)
         #expect(read.templates == probe.templates)
         #expect(read.model == probe.model)
+        #expect(read.decoding == probe.decoding && read.decoding?.rules == .huggingFace)
         #expect(read.fingerprint == model.fingerprint)
         switch (read.content, probe.content) {
         case (.linear(let found), .linear(let expected)),

@@ -141,6 +141,16 @@ import Testing
         #expect(try clip("zeroshot", "train/bar/0.png", "--probe", "p.safetensors").status == 0)
     }
 
+    @Test func filesOfOtherFormatsAreCounted() throws {
+        for name in ["bar/a.gif", "cross/b.heic"] { try folder.write("train/" + name, [0]) }
+        let result = try train("--json").successful()
+        #expect(result.errors == "clip: probe: 2 files skipped: GIF 1, HEIC 1\n")
+        #expect(try result.json()["examples"] as? Int == 18)
+        // The embeddings come from the cache, the files are counted again.
+        #expect(try train("--json").successful().errors == result.errors)
+        #expect(try train("--json", "--quiet").successful().errors.isEmpty)
+    }
+
     @Test func labelsOfATableAreChecked() throws {
         let rows = Self.classes.flatMap { name in
             (0..<3).map { "train/\(name)/\($0).png,\(name)\n" }
@@ -266,6 +276,25 @@ import Testing
         #expect(try bytes(ofFile: folder.path + "/m.safetensors").count == before)
     }
 
+    @Test func inputsAreNotReplaced() throws {
+        let rows = "path,label\ntrain/bar/0.png,bar\ntrain/cross/0.png,cross\n"
+        let table = try folder.write("in.csv", rows.utf8)
+        let link = folder.path + "/link.safetensors"
+        try files.createSymbolicLink(atPath: link, withDestinationPath: "in.csv")
+        expectFailure(
+            try clip("probe", "train", "in.csv", "-o", "link.safetensors", "-m", "tiny"),
+            status: 2, says: "-o link.safetensors: it is the same file as the data set")
+        #expect(try bytes(ofFile: table) == Array(rows.utf8))
+        let names = "bar\ncross\nsquare\n"
+        let classes = try folder.write("classes.safetensors", names.utf8)
+        expectFailure(
+            try ClipBinary(folder: folder).run([
+                "probe", "train", "train", "-o", "./classes.safetensors", "-m", "tiny",
+                "--classes", "classes.safetensors",
+            ]), status: 2, says: "it is the same file as --classes")
+        #expect(try bytes(ofFile: classes) == Array(names.utf8))
+    }
+
     @Test func damagedProbesAreErrors() throws {
         _ = try train().successful()
         let whole = try probe()
@@ -298,8 +327,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--C", "0"], "--C must be more than 0"),
-        (["--C", "-1"], "--C must be more than 0"),
+        (["--C", "0"], "--C must be 1e-10 to 1e10"),
+        (["--C", "-1"], "--C must be 1e-10 to 1e10"),
+        (["--C", "1e38"], "--C must be 1e-10 to 1e10"),
         (["--C", "1", "--sweep"], "--C and --sweep cannot be combined"),
         (["--validation", "0.5"], "--validation needs --sweep"),
         (["--sweep", "--validation", "1"], "--validation must be between 0 and 1"),

@@ -7,7 +7,7 @@ import Testing
 @testable import Images
 
 /// Tests the memory that decoding takes, and its limit.
-@Suite(.timeLimit(.minutes(2))) struct ImageMemoryTests {
+@Suite(.timeLimit(.minutes(15))) struct ImageMemoryTests {
     private let side = 13377
 
     /// The error of decoding with the default limits, unless others are given.

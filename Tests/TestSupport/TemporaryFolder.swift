@@ -22,6 +22,16 @@ public final class TemporaryFolder {
         return "\(path)/\(name)"
     }
 
+    /// Creates empty files in the folder, with the folders in their names.
+    public func touch(_ names: String...) throws {
+        for name in names {
+            let file = URL(fileURLWithPath: "\(path)/\(name)")
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data().write(to: file)
+        }
+    }
+
     /// Copies a file into the folder.
     ///
     /// - Returns: The path of the copy.

@@ -22,11 +22,11 @@ extension CLIPModel {
     /// Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT).
     ///
     /// - Parameters:
-    ///   - path: The path of the new file; an existing file is replaced, but no file of the two
-    ///     models.
+    ///   - path: The path of the new file; an existing file is replaced, unless it is a file of one
+    ///     of the two models.
     ///   - other: A model with the same configuration and preprocessing.
-    ///   - alpha: The weight of the other model, 0...1. At 0 and 1, the numbers are those of one
-    ///     model, to the bit.
+    ///   - alpha: The weight of the other model, 0...1. At 0, the numbers before their conversion
+    ///     to `format` are exactly those of this model; at 1, those of the other.
     ///   - format: The format of all numbers.
     ///   - source: The name of this model to state in the metadata; the path of its weights if nil.
     ///   - otherSource: The name of the other model; the path of its weights if nil.
@@ -86,7 +86,7 @@ extension CLIPModel {
         }
     }
 
-    /// Compares the configuration, the preprocessing and the shapes of all tensors.
+    /// Throws an error unless configuration, preprocessing and the shapes of all tensors match.
     private func check(mergeableWith other: CLIPModel) throws(CLIPError) {
         for (own, others) in zip(mergedProperties, other.mergedProperties)
         where own.value != others.value {

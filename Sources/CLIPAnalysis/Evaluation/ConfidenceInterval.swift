@@ -5,7 +5,7 @@
 /// print(interval.lower, interval.upper)  // 0.790 0.922
 /// ```
 ///
-/// An interval about which nothing is known, because nothing was measured, is 0...1.
+/// If nothing was measured, the interval is 0...1.
 public struct ConfidenceInterval: Sendable, Hashable, Codable {
     /// The lower bound, 0...1.
     public let lower: Double
@@ -28,23 +28,28 @@ public struct ConfidenceInterval: Sendable, Hashable, Codable {
 
     /// Returns the Wilson score interval of a fraction of independent trials.
     ///
-    /// It is useful for few trials too, and for fractions near 0 and 1.
+    /// Its coverage is good even for few trials and for fractions near 0 and 1.
     ///
     /// - Parameters:
     ///   - successes: The number of successes, 0...count.
     ///   - count: The number of trials.
     /// - Returns: The interval, which contains the fraction; 0...1 if there are no trials.
     public static func wilson(_ successes: Int, of count: Int) -> ConfidenceInterval {
-        let (n, square) = (Double(count), quantile * quantile)
-        let fraction = Double(successes) / n
+        wilson(fraction: Double(successes) / Double(count), count: Double(count))
+    }
+
+    /// Returns the Wilson score interval of a fraction of a number of trials, which need not be an
+    /// integer; 0...1 if one of the two is NaN.
+    static func wilson(fraction: Double, count n: Double) -> ConfidenceInterval {
+        let square = quantile * quantile
         let variance = fraction * (1 - fraction) / n + square / (4 * n * n)
         let interval = ConfidenceInterval(
             around: (fraction + square / (2 * n)) / (1 + square / n),
             quantile * variance.squareRoot() / (1 + square / n))
-        // A bound that is 0 or 1 must not miss the fraction by a rounding error.
+        // A rounding error must not exclude a fraction of 0 or 1.
         return ConfidenceInterval(
-            lower: successes == 0 ? 0 : interval.lower,
-            upper: successes == count ? 1 : interval.upper)
+            lower: fraction == 0 ? 0 : interval.lower,
+            upper: fraction == 1 ? 1 : interval.upper)
     }
 
     /// Returns the interval of a normally distributed estimate, cut to 0...1.

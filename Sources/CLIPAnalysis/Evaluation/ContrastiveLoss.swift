@@ -3,12 +3,12 @@ internal import Tensors
 
 /// The loss that CLIP is trained with (InfoNCE), and its gradients.
 ///
-/// The logits of n pairs are logitScale · images · textsᵀ. The loss is the mean, in both
-/// directions, of the cross-entropy of each row's own partner among all n partners, as in
-/// open_clip's `ClipLoss` on one device.
+/// The logits of n pairs are logitScale · images · textsᵀ. The loss is the mean cross-entropy of
+/// each image's own text among all n texts, averaged with that of each text's own image among all
+/// n images, as in open_clip's `ClipLoss` on one device.
 ///
-/// The embeddings are used as they are. Normalise them for the loss of CLIP; the gradients are
-/// those of the normalised embeddings then.
+/// The embeddings are not normalised. For the loss of CLIP, pass normalised embeddings; the
+/// gradients are then with respect to the normalised embeddings.
 ///
 /// ```swift
 /// let pairs = ContrastiveLoss.Input(
@@ -61,8 +61,8 @@ public struct ContrastiveLoss: Analysis {
     ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The loss and its gradients.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
-    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number of
-    ///   the input or of the result is NaN or infinite, and `.cancelled`.
+    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` if `logitScale` is NaN or
+    ///   infinite, `.notFinite` if an embedding, the loss or a gradient is, and `.cancelled`.
     /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension) for each
     ///   thread.
     public func run(
@@ -72,8 +72,8 @@ public struct ContrastiveLoss: Analysis {
         let products = try PairProducts(pairs)
         let (count, scale) = (products.count, Double(logitScale))
 
-        // The cross-entropies of rows and columns come first: their gradients need the sums of
-        // complete columns.
+        // The first pass computes the log-sum-exp of all rows and columns: the gradients of the
+        // second pass need that of complete columns.
         var rowNorms: [Double] = []
         var columns = [ExponentialSum](repeating: ExponentialSum(), count: count)
         var own = 0.0
@@ -130,7 +130,7 @@ public struct ContrastiveLoss: Analysis {
     }
 }
 
-/// The logarithm of a sum of exponentials, to which numbers are added without overflow.
+/// A running sum of exponentials that does not overflow; `logarithm` is the log-sum-exp.
 private struct ExponentialSum: Sendable {
     private var largest = -Double.infinity
     /// The sum of exp(number - largest).
@@ -147,7 +147,7 @@ private struct ExponentialSum: Sendable {
         }
     }
 
-    /// Adds the numbers of another sum, which has at least one.
+    /// Adds another sum, which must not be empty.
     mutating func add(_ other: ExponentialSum) {
         let joint = max(largest, other.largest)
         sum =

@@ -55,12 +55,12 @@ public struct MultiLabelEvaluation: Sendable {
         /// The average precision of each class, 0...1; 0 for a class without images.
         ///
         /// It is the mean of the precisions at the images of the class. The precision at an image
-        /// is the fraction of images of the class among those up to its rank.
+        /// is the fraction of images of the class among those ranked up to it.
         public let averagePrecisions: [Double]
         /// The interval of `meanAveragePrecision`; 0...1 if that is NaN or there is one image.
         ///
-        /// Its standard error is that of 100 bootstrap samples of the images, drawn with a fixed
-        /// seed.
+        /// Its standard error is the standard deviation over 100 bootstrap samples of the images,
+        /// drawn with a fixed seed.
         public let interval: ConfidenceInterval
 
         /// The mean of the average precisions of all classes, those without images included; NaN
@@ -80,15 +80,57 @@ public struct MultiLabelEvaluation: Sendable {
     public func result(threads: Int? = nil) -> Result {
         let samples = bootstrapSamples()
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
-        let classes = pool.map(classCount) { label in
+        return result(samples, precisions(of: 0..<classCount, samples, pool))
+    }
+
+    /// Computes the average precisions of the images that were added, and reports the progress.
+    ///
+    /// - Parameters:
+    ///   - threads: The number of threads; all cores of the process if nil.
+    ///   - progress: A function that is called from time to time, on the calling thread, with the
+    ///     fraction of the work done, 0...1; it returns false to stop.
+    /// - Returns: The average precisions and the interval of their mean, the same as without
+    ///   progress reports.
+    /// - Throws: `AnalysisError.cancelled` if `progress` returned false.
+    /// - Complexity: As that of `result(threads:)`.
+    public func result(
+        threads: Int? = nil, progress: (Double) -> Bool
+    ) throws(AnalysisError) -> Result {
+        try report(0, to: progress)
+        let samples = bootstrapSamples()
+        let threads = max(1, threads ?? availableCores())
+        let pool = WorkspacePool(threads: threads)
+        var classes: [ClassPrecisions] = []
+        // Groups of this size keep all threads busy.
+        for start in stride(from: 0, to: classCount, by: 4 * threads) {
+            let end = min(classCount, start + 4 * threads)
+            classes += precisions(of: start..<end, samples, pool)
+            try report(Double(end) / Double(classCount), to: progress)
+        }
+        return result(samples, classes)
+    }
+
+    /// The average precision of a class for all images and for each bootstrap sample.
+    private struct ClassPrecisions: Sendable {
+        let whole: Double
+        let samples: [Double]
+    }
+
+    private func precisions(
+        of classes: Range<Int>, _ samples: [[UInt16]], _ pool: WorkspacePool
+    ) -> [ClassPrecisions] {
+        pool.map(classes.count) { index in
+            let label = classes.lowerBound + index
             let ranking = Ranking(
                 logits: stride(from: label, to: logits.count, by: classCount).map { logits[$0] },
                 labels: stride(from: label, to: labels.count, by: classCount).map { labels[$0] })
-            return (
+            return ClassPrecisions(
                 whole: ranking.averagePrecision { _ in 1 },
-                samples: samples.map { sample in ranking.averagePrecision { Int(sample[$0]) } }
-            )
+                samples: samples.map { sample in ranking.averagePrecision { Int(sample[$0]) } })
         }
+    }
+
+    private func result(_ samples: [[UInt16]], _ classes: [ClassPrecisions]) -> Result {
         let precisions = classes.map(\.whole)
         let means = samples.indices.map { sample in
             classes.reduce(0) { $0 + $1.samples[sample] } / Double(classCount)
@@ -104,7 +146,8 @@ public struct MultiLabelEvaluation: Sendable {
 
     /// Draws 100 samples of the images with replacement.
     ///
-    /// - Returns: How often each sample has each image; no samples if there are not two images.
+    /// - Returns: For each sample, the number of times that it has each image; no samples if there
+    ///   are fewer than two images.
     private func bootstrapSamples() -> [[UInt16]] {
         guard count > 1 else { return [] }
         var random = SplitMix64(state: 0)
@@ -119,7 +162,7 @@ public struct MultiLabelEvaluation: Sendable {
 /// The images in the order of the logits of one class.
 private struct Ranking {
     private var images: [Int]
-    /// True for each place of the ranking whose image belongs to the class.
+    /// True for each rank whose image belongs to the class.
     private var isOwn: [Bool]
 
     init(logits: [Float], labels: [Bool]) {
@@ -129,7 +172,7 @@ private struct Ranking {
 
     /// Returns the mean of the precisions at the images of the class.
     ///
-    /// - Parameter frequency: A function that returns how often an image counts; its copies have
+    /// - Parameter frequency: A function that returns the number of copies of an image, which have
     ///   consecutive ranks.
     /// - Returns: The average precision, 0...1; 0 if the class has no image.
     func averagePrecision(_ frequency: (_ image: Int) -> Int) -> Double {

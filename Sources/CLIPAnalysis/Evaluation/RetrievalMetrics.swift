@@ -71,7 +71,7 @@ public struct RetrievalMetrics: Analysis {
 
         /// Returns the Wilson interval of `imageRetrievalRecall(at:)`.
         ///
-        /// It takes the texts for independent, although texts of one image may not be.
+        /// It treats all texts as independent, although those of one image may not be.
         ///
         /// - Parameter k: The number of best images that count.
         /// - Returns: The interval; 0...1 if there are no texts.
@@ -104,8 +104,9 @@ public struct RetrievalMetrics: Analysis {
     /// - Throws: `AnalysisError.wrongDimension` or `.wrongCount` if images, texts and
     ///   `imageOfText` do not match, `.indexOutOfRange` if `imageOfText` names an image that does
     ///   not exist, `.notFinite` if an embedding has a NaN or an infinity, and `.cancelled`.
-    /// - Complexity: O(images · texts · dimension). The memory beside the input is two copies of
-    ///   the images, O(images + texts), and for each thread 64 MB or O(images).
+    /// - Complexity: O(images · texts · dimension). In addition to the input, the memory is two
+    ///   copies of the images, O(images + texts), and, for each thread, 64 MB or O(images),
+    ///   whichever is larger.
     public func run(
         on input: Input, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
@@ -124,8 +125,8 @@ public struct RetrievalMetrics: Analysis {
         try AnalysisError.check(finite: texts, of: "vector of text")
         let cosines = Cosines(images: images, texts: texts, owners: owners)
 
-        // The best captions come first. The ranks of texts need them, so all cosines, which may
-        // not fit in memory, are computed twice.
+        // The first pass finds the best captions, which the ranks of texts in the second pass
+        // need. All cosines may not fit in memory, so they are computed twice.
         var imageRanks: [Int] = []
         var best = BestCaptions(imageCount: images.count)
         try forEachStrip(

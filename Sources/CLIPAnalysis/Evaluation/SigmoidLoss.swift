@@ -7,8 +7,8 @@ internal import Tensors
 /// is a binary classification: does this text belong to this image? The loss is the sum of their
 /// n² cross-entropies, divided by n, as in open_clip's `SigLipLoss` on one device.
 ///
-/// The embeddings are used as they are. Normalise them for the loss of SigLIP; the gradients are
-/// those of the normalised embeddings then.
+/// The embeddings are not normalised. For the loss of SigLIP, pass normalised embeddings; the
+/// gradients are then with respect to the normalised embeddings.
 ///
 /// ```swift
 /// let pairs = SigmoidLoss.Input(
@@ -66,8 +66,8 @@ public struct SigmoidLoss: Analysis {
     ///     done, 0...1; it returns false to stop the analysis.
     /// - Returns: The loss and its gradients.
     /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if images and texts do not match,
-    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` or `.notFinite` if a number of
-    ///   the input or of the result is NaN or infinite, and `.cancelled`.
+    ///   `.tooFewVectors` if there are no pairs, `.invalidOption` if an option is NaN or infinite,
+    ///   `.notFinite` if an embedding, the loss or a gradient is, and `.cancelled`.
     /// - Complexity: O(n² · dimension) for n pairs. The memory is O(n · dimension) for each
     ///   thread.
     public func run(

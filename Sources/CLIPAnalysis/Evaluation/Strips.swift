@@ -8,7 +8,8 @@ internal import Tensors
 ///
 /// - Parameters:
 ///   - rows: The number of rows of the matrix.
-///   - columns: The number of its columns; a strip has at most four million elements, or one row.
+///   - columns: The number of its columns; a strip has at most 256 rows and four million elements,
+///     but at least one row.
 ///   - threads: The number of threads, and of strips in memory; all cores of the process if nil.
 ///   - progress: A function that receives the fraction of the rows that are done; it returns false
 ///     to stop.
@@ -42,14 +43,13 @@ private func transposed(_ values: [Float], columns: Int) -> [Float] {
     Tensor(values, shape: [values.count / columns, columns]).transposed().values
 }
 
-/// The pairs of a loss: their dot products, and the gradients that follow from the derivatives of
-/// the logits.
+/// The embeddings of the pairs of a loss, packed for their dot products and for the gradients.
 struct PairProducts: Sendable {
     let count: Int
     let dimension: Int
     private let images: Embeddings
     private let texts: PackedVectors
-    /// The columns of the texts: [dimension, count].
+    /// The transpose of the texts: [dimension, count].
     private let textColumns: PackedVectors
 
     /// Checks and packs the embeddings of pairs.
@@ -77,13 +77,14 @@ struct PairProducts: Sendable {
         texts.dotProducts(with: images.values(ofRows: rows))
     }
 
-    /// Returns the gradients that follow from the derivatives of some rows of logits.
+    /// Returns the gradients of a strip, by the chain rule from the derivatives of its logits.
     ///
     /// - Parameters:
     ///   - rows: The rows of the images.
     ///   - products: The dot products of these images with all texts: [rows, count].
     ///   - derivatives: The derivatives of the loss with respect to the logits: [rows, count].
-    /// - Returns: The gradients of these images, and these rows' part of all others.
+    /// - Returns: The complete gradients of these images, and the contributions of these rows to
+    ///   the other gradients, which are sums over all rows.
     func gradients(
         _ rows: Range<Int>, _ products: [Float], _ derivatives: [Float]
     ) -> PairGradients.Part {
@@ -99,13 +100,15 @@ struct PairProducts: Sendable {
 
 /// The derivatives of a loss, summed over strips of images.
 struct PairGradients {
-    /// The derivatives that follow from a strip of the logits.
+    /// The contribution of a strip of images to the derivatives.
     struct Part: Sendable {
         /// The derivatives with respect to the images of the strip, divided by the logit scale.
         let images: [Float]
         /// The derivatives with respect to all texts, divided by the logit scale.
         let texts: [Float]
+        /// The derivative with respect to the logit scale.
         let scale: Double
+        /// The derivative with respect to the logit bias.
         let bias: Double
     }
 

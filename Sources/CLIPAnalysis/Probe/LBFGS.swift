@@ -4,7 +4,7 @@ internal import Tensors
 ///
 /// Source: Nocedal and Wright 2006, "Numerical Optimization", algorithms 7.4 and 7.5.
 struct LBFGS {
-    /// A point and the objective there.
+    /// A point with the loss and its gradient there.
     struct Point {
         var x: [Double]
         var loss: Double
@@ -18,9 +18,12 @@ struct LBFGS {
         let isConverged: Bool
     }
 
-    /// The number of steps that approximate the Hessian.
-    static let history = 10
-    /// The rounding error of the loss relative to it: a smaller decrease cannot be found.
+    /// The largest number of steps that approximate the Hessian.
+    private static let mostPairs = 10
+    /// The memory for these steps, in bytes; three steps are kept even if they are larger.
+    private static let pairMemory = 256 << 20
+    /// The relative decrease of the loss below which a failed line search means the minimum: it
+    /// may be hidden by rounding errors.
     private static let rounding = 1e-6
 
     let maximumIterations: Int
@@ -35,8 +38,8 @@ struct LBFGS {
 
     /// A step of the iteration and the change of the gradient along it.
     private struct Pair {
-        let step: [Double]
-        let change: [Double]
+        let step: [Float]
+        let change: [Float]
         /// The reciprocal of the dot product of both.
         let scale: Double
     }
@@ -44,51 +47,57 @@ struct LBFGS {
     /// Minimises the objective.
     ///
     /// - Parameters:
-    ///   - start: The first point.
-    ///   - progress: A function that is called with the share of the largest number of
-    ///     iterations; it returns false to stop the iteration.
+    ///   - start: The first point, with the objective there.
+    ///   - progress: A function that is called with the number of iterations done, as a fraction
+    ///     of `maximumIterations`; it returns false to stop.
     /// - Returns: The last point.
     /// - Throws: `AnalysisError.cancelled`.
     func minimize(
-        from start: [Double], progress: (Double) -> Bool
+        from start: Point, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Outcome {
         try report(0, to: progress)
-        var (point, pairs) = (objective(start), [Pair]())
+        var (point, pairs) = (start, [Pair]())
+        let mostPairs = min(Self.mostPairs, max(3, Self.pairMemory / (8 * max(1, start.x.count))))
+        var isPreconditioned = true
         var isNearMinimum = false
         var lastDecrease = Double.infinity
         for iteration in 0..<maximumIterations {
-            let direction = direction(point.gradient, pairs)
+            let direction = direction(point.gradient, pairs, isPreconditioned)
             let slope = dotProduct(point.gradient, direction, on: pool)
             let limit = tolerance * abs(point.loss)
-            // The prediction alone proves nothing: where the approximation of the Hessian is too
-            // large, as for separable examples at a large C, it is small far from the minimum. A
-            // positive slope, by rounding errors of the approximation, is no convergence either.
+            // A small predicted decrease alone does not prove convergence: where the approximate
+            // Hessian is too large, as for separable examples at a large C, it is small far from
+            // the minimum. Nor does a positive slope, which is due to rounding errors.
             if abs(slope) / 2 <= limit && (slope == 0 || lastDecrease <= 10 * limit) {
                 return Outcome(point: point, iterations: iteration, isConverged: true)
             }
             isNearMinimum = abs(slope) / 2 <= 10 * limit
             let search = WolfeSearch(point, direction, slope, objective, pool)
             guard let next = slope < 0 ? search.run() : nil else {
-                // Rounding errors may have spoilt the history; without one, or if the predicted
-                // decrease is less than they are, there is no way down.
+                // If the predicted decrease is less than rounding errors, this is the minimum.
                 let isBelowRounding = abs(slope) / 2 <= max(limit, Self.rounding * abs(point.loss))
-                if pairs.isEmpty || slope < 0 && isBelowRounding {
-                    return Outcome(
-                        point: point, iterations: iteration,
-                        isConverged: slope < 0 && isBelowRounding)
+                if slope < 0 && isBelowRounding {
+                    return Outcome(point: point, iterations: iteration, isConverged: true)
                 }
-                pairs.removeAll()
+                // Rounding errors may have corrupted the history or, if that is empty, the
+                // approximate inverse Hessian: continue without it.
+                if !pairs.isEmpty {
+                    pairs.removeAll()
+                } else if isPreconditioned {
+                    isPreconditioned = false
+                } else {
+                    return Outcome(point: point, iterations: iteration, isConverged: false)
+                }
                 continue
             }
-            var (step, change) = (next.x, next.gradient)
-            add(-1, times: point.x, to: &step, on: pool)
-            add(-1, times: point.gradient, to: &change, on: pool)
+            let step = difference(next.x, point.x, on: pool)
+            let change = difference(next.gradient, point.gradient, on: pool)
             let product = dotProduct(step, change, on: pool)
             let norms =
                 dotProduct(step, step, on: pool) * dotProduct(change, change, on: pool)
             if product > 1e-10 * norms.squareRoot() {
+                if pairs.count == mostPairs { pairs.removeFirst() }
                 pairs.append(Pair(step: step, change: change, scale: 1 / product))
-                if pairs.count > Self.history { pairs.removeFirst() }
             }
             lastDecrease = point.loss - next.loss
             point = next
@@ -99,24 +108,30 @@ struct LBFGS {
     }
 
     /// Returns minus the approximate inverse Hessian times the gradient, by the two-loop recursion.
-    private func direction(_ gradient: [Double], _ pairs: [Pair]) -> [Double] {
+    private func direction(
+        _ gradient: [Double], _ pairs: [Pair], _ isPreconditioned: Bool
+    ) -> [Double] {
         var q = gradient
         var factors = [Double](repeating: 0, count: pairs.count)
         for (i, pair) in pairs.enumerated().reversed() {
             factors[i] = pair.scale * dotProduct(pair.step, q, on: pool)
             add(-factors[i], times: pair.change, to: &q, on: pool)
         }
-        // Not scaled: the approximation of the Hessian has the right magnitude.
-        var result = inverseHessian(q)
+        // The usual scaling is not needed: the approximate Hessian has the right magnitude.
+        var result = isPreconditioned ? inverseHessian(q) : q
         for (i, pair) in pairs.enumerated() {
             let factor = pair.scale * dotProduct(pair.change, result, on: pool)
             add(factors[i] - factor, times: pair.step, to: &result, on: pool)
         }
-        return result.map { -$0 }
+        for i in result.indices { result[i] = -result[i] }
+        return result
     }
 }
 
-/// A line search for a point that satisfies the strong Wolfe conditions.
+/// A line search: finds the length of a step along a direction.
+///
+/// The step satisfies the strong Wolfe conditions: the loss decreases by a share of what the slope
+/// predicts, and the slope at its end is nearer to 0.
 struct WolfeSearch {
     private let start: LBFGS.Point
     private let direction: [Double]
@@ -124,9 +139,9 @@ struct WolfeSearch {
     private let objective: ([Double]) -> LBFGS.Point
     private let pool: WorkspacePool
 
-    /// The share of the predicted decrease that a step must reach.
+    /// The fraction of the predicted decrease that a step must reach (c₁).
     private static let decrease = 1e-4
-    /// The share of the first slope below which the last slope must be.
+    /// The largest slope at the end of a step, as a fraction of that at its start (c₂).
     private static let curvature = 0.9
     /// The relative rounding error of the loss, whose products are float32.
     private static let noise = 1e-7
@@ -140,7 +155,7 @@ struct WolfeSearch {
         (self.objective, self.pool) = (objective, pool)
     }
 
-    /// A length of the step with the loss and the slope there.
+    /// A step length that was tried, with the point, the loss and the slope there.
     private struct Trial {
         let length: Double
         let loss: Double
@@ -151,7 +166,7 @@ struct WolfeSearch {
     /// Returns a point that satisfies the conditions, or the best one found; nil if none is lower.
     func run() -> LBFGS.Point? {
         let noise = Self.noise * abs(start.loss)
-        // Between both lies a point that satisfies the conditions; `low` satisfies the first.
+        // A point between `low` and `high` satisfies both conditions; `low` satisfies the first.
         var low = Trial(length: 0, loss: start.loss, slope: slope, point: start)
         var high: Trial?
         var length = 1.0
@@ -185,9 +200,7 @@ struct WolfeSearch {
     }
 
     private func trial(_ length: Double) -> Trial {
-        var x = start.x
-        add(length, times: direction, to: &x, on: pool)
-        let point = objective(x)
+        let point = objective(sum(start.x, length, times: direction, on: pool))
         return Trial(
             length: length, loss: point.loss,
             slope: dotProduct(point.gradient, direction, on: pool), point: point)
@@ -195,8 +208,8 @@ struct WolfeSearch {
 
     /// Returns true if the loss decreases enough.
     ///
-    /// Where rounding errors hide the decrease, the slopes decide, as Hager and Zhang 2005
-    /// describe.
+    /// Where rounding errors hide the decrease, the slopes decide: the approximate Wolfe condition
+    /// of Hager and Zhang 2005.
     private func isLower(_ trial: Trial, _ noise: Double) -> Bool {
         trial.loss <= start.loss + Self.decrease * trial.length * slope
             || (trial.loss <= start.loss + noise

@@ -16,20 +16,30 @@ public struct LabelledVectors: Sendable, Hashable {
     /// The number of classes, at least 2; a class may have no vector.
     public let classCount: Int
 
+    /// The largest number of classes times dimensions: a gigabyte of float32 weights.
+    static let mostWeights = 1 << 28
+
     /// Makes examples from vectors and their classes.
     ///
     /// - Parameters:
     ///   - vectors: The vectors, at least one, of finite numbers.
     ///   - labels: The class of each vector, in `0..<classCount`.
-    ///   - classCount: The number of classes, at least 2.
-    /// - Throws: `AnalysisError.invalidOption` if there are fewer than two classes,
-    ///   `.tooFewVectors` if there are no vectors, `.wrongCount`, `.invalidLabel` and
-    ///   `.nonFiniteVector`.
+    ///   - classCount: The number of classes, at least 2; classes times dimensions are at most
+    ///     2²⁸.
+    /// - Throws: `AnalysisError.invalidOption` if there are too few or too many classes,
+    ///   `.tooFewVectors` if there are no vectors, `.wrongCount` if there is not one label for
+    ///   each, `.invalidLabel` if one is out of range, and `.nonFiniteVector`.
     public init(
         _ vectors: Embeddings, labels: [Int], classCount: Int
     ) throws(AnalysisError) {
         guard classCount >= 2 else {
             throw .invalidOption(name: "classCount", found: "\(classCount)", expected: "2 or more")
+        }
+        let mostClasses = Self.mostWeights / vectors.dimension
+        guard classCount <= mostClasses else {
+            throw .invalidOption(
+                name: "classCount", found: "\(classCount)",
+                expected: "\(mostClasses) or less for \(vectors.dimension) dimensions")
         }
         guard vectors.count > 0 else { throw .tooFewVectors(expected: 1, found: 0) }
         guard labels.count == vectors.count else {
@@ -64,7 +74,7 @@ extension LabelledVectors {
         for (row, label) in labels.enumerated() { rows[label].append(row) }
         var chosen: [Int] = []
         for (label, rows) in rows.enumerated() {
-            // The first output of a generator is a hash of the class and the seed.
+            // The generator of each class starts from a hash of the class, mixed with the seed.
             var hash = SplitMix64(state: UInt64(label))
             var random = SplitMix64(state: seed ^ hash.next())
             var rest = rows

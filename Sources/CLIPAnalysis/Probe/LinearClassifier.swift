@@ -24,10 +24,10 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
     /// - Parameters:
     ///   - weights: The weights, one row for each class.
     ///   - biases: The bias of each class.
-    /// - Throws: `AnalysisError.wrongCount` if the numbers of rows and of biases differ.
+    /// - Throws: `AnalysisError.wrongClassCount` if the numbers of rows and of biases differ.
     public init(weights: Embeddings, biases: [Float]) throws(AnalysisError) {
         guard biases.count == weights.count else {
-            throw .wrongCount(of: "biases", expected: weights.count, found: biases.count)
+            throw .wrongClassCount(of: "biases", expected: weights.count, found: biases.count)
         }
         (classCount, dimension) = (weights.count, weights.dimension)
         (self.weights, self.biases) = (weights.values, biases)
@@ -41,7 +41,7 @@ public struct LinearClassifier: Sendable, Hashable, Codable {
 
     /// Returns the logits of vectors.
     ///
-    /// - Parameter vectors: The vectors, normalised or not as those of the training.
+    /// - Parameter vectors: The vectors, normalised if those of the training were.
     /// - Returns: A matrix of `vectors.count` rows and `classCount` columns.
     /// - Throws: `AnalysisError.wrongDimension` if the vectors have another dimension.
     public func logits(of vectors: Embeddings) throws(AnalysisError) -> [[Float]] {

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// A linear probe: multinomial logistic regression on vectors as they are, by L-BFGS.
+/// A linear probe: multinomial logistic regression by L-BFGS on vectors that are not normalised.
 ///
 /// It minimises C · Σ cross-entropy + ½ |W|² over the weights W and the biases, which are not
 /// penalised. That is the objective of scikit-learn's `LogisticRegression(C=0.316)` for three or
@@ -13,10 +13,13 @@ internal import Tensors
 /// print(result.loss, result.iterations, try result.classifier.logits(of: embeddings))
 /// ```
 ///
+/// The memory is about three float32 copies of the examples and 30 of the weights. For 20,000
+/// classes and 512 dimensions, those of the weights take 1.2 GB.
+///
 /// Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
 /// Supervision", section A.3; Nocedal and Wright 2006, "Numerical Optimization", chapters 3 and 7.
 public struct LinearProbe: Analysis {
-    /// The inverse strength C of the penalty, more than 0; larger fits the examples more closely.
+    /// The inverse strength C of the penalty, 1e-10...1e10; larger fits the examples more closely.
     public var c: Double = 0.316
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
@@ -26,10 +29,16 @@ public struct LinearProbe: Analysis {
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
 
+    /// The values of C that give a useful classifier.
+    ///
+    /// For vectors of unit norm, smaller ones lead to equal logits in float32, and for much larger
+    /// ones the iteration does not converge.
+    package static let cRange = 1e-10...1e10
+
     /// Makes the options.
     ///
     /// - Parameters:
-    ///   - c: The inverse strength C of the penalty, more than 0.
+    ///   - c: The inverse strength C of the penalty, 1e-10...1e10.
     ///   - maximumIterations: The largest number of iterations of L-BFGS.
     ///   - tolerance: The estimated distance of the loss from its minimum, relative to the loss,
     ///     at which the iteration stops.
@@ -67,7 +76,9 @@ public struct LinearProbe: Analysis {
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
         try check(examples)
-        try AnalysisError.check(positive: c, name: "c")
+        guard Self.cRange.contains(c) else {
+            throw .invalidOption(name: "c", found: "\(c)", expected: "1e-10 to 1e10")
+        }
         try report(0, to: progress)
         let pool = WorkspacePool(threads: max(1, threads ?? availableCores()))
         let regression = SoftmaxRegression(examples, hasBiases: true, pool: pool)

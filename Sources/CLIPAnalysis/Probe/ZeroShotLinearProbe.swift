@@ -19,9 +19,9 @@ public struct ZeroShotLinearProbe: Analysis {
     public var labelEmbeddings: Embeddings
     /// The strength of the pull towards the text vectors, more than 0.
     ///
-    /// If nil, it is 10 / (k · max(1, L)²), where k is the mean number of examples of a class and
-    /// L is the mean cross-entropy, in nats, of the text vectors alone on the examples. The worse
-    /// the texts fit the examples, the weaker is the pull towards them.
+    /// If nil, it is 10 / (max(1, k) · max(1, L)²), where k is the mean number of examples of a
+    /// class and L is the mean cross-entropy, in nats, of zero-shot classification of the examples.
+    /// The worse the texts fit the examples, the weaker is the pull towards them.
     public var penalty: Double?
     /// The largest number of iterations of L-BFGS.
     public var maximumIterations = 1000
@@ -55,9 +55,9 @@ public struct ZeroShotLinearProbe: Analysis {
         /// The classifier, for normalised vectors; its weights include the scale of 100, and its
         /// biases are 0.
         public let classifier: LinearClassifier
-        /// The value of the objective.
+        /// The value of the objective, in nats.
         public let loss: Double
-        /// The strength of the pull towards the text vectors.
+        /// The strength of the pull that was used: the given one or the derived one.
         public let penalty: Double
         /// The number of iterations of L-BFGS.
         public let iterations: Int
@@ -72,13 +72,14 @@ public struct ZeroShotLinearProbe: Analysis {
     ///   - progress: A function that is called once for each iteration with the fraction of the
     ///     largest number of iterations, 0...1; it returns false to stop the analysis.
     /// - Returns: The classifier.
-    /// - Throws: `AnalysisError.wrongCount` or `.wrongDimension` if the text vectors do not match
-    ///   the examples, `.invalidOption`, `.nonFiniteVector`, and `.cancelled`.
+    /// - Throws: `AnalysisError.wrongClassCount` or `.wrongDimension` if the text vectors do
+    ///   not match the examples, `.invalidOption` if an option is out of range, `.nonFiniteVector`
+    ///   if a text vector contains NaN or infinity, and `.cancelled`.
     public func run(
         on examples: LabelledVectors, progress: (Double) -> Bool
     ) throws(AnalysisError) -> Result {
         guard labelEmbeddings.count == examples.classCount else {
-            throw .wrongCount(
+            throw .wrongClassCount(
                 of: "text vectors", expected: examples.classCount, found: labelEmbeddings.count)
         }
         try AnalysisError.check(
@@ -93,7 +94,7 @@ public struct ZeroShotLinearProbe: Analysis {
         let unit = examples.normalized()
         let regression = SoftmaxRegression(unit, hasBiases: false, pool: pool)
         let centre = labelEmbeddings.normalized().values.map { Float(Self.scale) * $0 }
-        // The variables are 100 times those of the objective.
+        // The regression's weights are 100 W, so the penalty on them is divided by 100².
         func options(penalty: Double) -> SoftmaxRegression.Options {
             .init(
                 weight: 1 / Double(count), penalty: 2 * penalty / (Self.scale * Self.scale),
@@ -118,22 +119,22 @@ public struct ZeroShotLinearProbe: Analysis {
     /// The factor that turns cosines into logits.
     private static let scale = 100.0
 
-    /// Returns the strength of the pull.
+    /// Returns the default strength of the pull towards the text vectors.
     ///
     /// With more examples, the texts matter less. In simulations with 10 to 40 classes, a penalty
-    /// of 10 was above zero-shot with 1 example of each class; with 16 examples, it cost 2 to 20
-    /// percentage points of accuracy against a penalty of 1.
+    /// of 10 was more accurate than zero-shot with 1 example of each class; with 16 examples, it
+    /// was 2 to 20 percentage points less accurate than a penalty of 1.
     ///
-    /// The penalty is a normal prior around the texts, and penalty^(-1/2) is proportional to its
-    /// width. Where the texts are wrong, the cross-entropy is about the mean distance by which a
-    /// logit misses, and the correction that it needs is proportional to that distance; so is the
-    /// width. Texts with a cross-entropy below 1 nat are good enough for the width of 1 nat. The
-    /// texts are not fitted to the examples, so their cross-entropy is unbiased even with 1
-    /// example of each class.
+    /// The penalty is a normal prior around the text vectors, whose width is proportional to
+    /// penalty^(-1/2). Where the texts are wrong, the cross-entropy is about the mean error of the
+    /// logits, and the weights need a correction proportional to it; so the width is proportional
+    /// to the cross-entropy, and at least that of 1 nat. The texts are not fitted to the examples,
+    /// so the estimate is unbiased even with 1 example of each class.
     ///
     /// - Parameters:
     ///   - meanShots: The mean number of examples of a class.
-    ///   - zeroShotLoss: The mean cross-entropy, in nats, of the text vectors on the examples.
+    ///   - zeroShotLoss: The mean cross-entropy, in nats, of zero-shot classification of the
+    ///     examples.
     /// - Returns: The penalty.
     static func defaultPenalty(meanShots: Double, zeroShotLoss: Double) -> Double {
         let width = max(1, zeroShotLoss)

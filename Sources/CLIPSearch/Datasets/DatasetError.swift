@@ -1,7 +1,7 @@
 /// An error in opening a data set; see `EvaluationDataset`.
 ///
-/// Things that are wrong with a single sample are no errors: the sample's target is then
-/// `.unusable`, and the others are read.
+/// A single sample that cannot be used is not an error: its target is `.unusable`, and reading
+/// continues.
 ///
 /// ```swift
 /// do {
@@ -15,15 +15,15 @@ public enum DatasetError: Error, Hashable, Sendable {
     /// A file or folder of the data set cannot be read.
     case unreadable(path: String, reason: String)
     /// The data set lacks a required file; `expected` lists the paths where it was looked for, and
-    /// `purpose` says what it is needed for.
+    /// `purpose` names its content, such as "class names".
     case missingFile(path: String, expected: [String], purpose: String)
-    /// The data set has no archives of the split; `found` lists the splits that it has.
+    /// The data set does not have the split; `found` lists the splits that it has.
     case missingSplit(path: String, split: String, found: [String])
     /// The path has none of the supported layouts; `found` describes what is there.
     case unsupportedLayout(path: String, found: String)
     /// A file of the data set has unexpected content.
     case invalidContent(path: String, expected: String, found: String)
-    /// A table has none of the columns `expected`, but the columns `found`.
+    /// A table has none of the columns in `expected`; `found` lists its columns.
     case missingColumn(path: String, expected: [String], found: [String])
     /// The number of class names differs from the number of class folders.
     case wrongClassCount(path: String, expected: Int, found: Int)
@@ -63,7 +63,7 @@ extension DatasetError: CustomStringConvertible {
                 subfolder, found \(found)
                 """
         case .unsupportedKind(let path, let kind):
-            return "unsupported: \(path) has a layout without \(kind.content)"
+            return "unsupported: the layout of \(path) cannot hold \(kind.content)"
         }
     }
 }

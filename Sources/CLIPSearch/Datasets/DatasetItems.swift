@@ -6,7 +6,7 @@ extension EvaluationDataset {
     /// A missing archive, an unreadable folder or an invalid row is an item with the target
     /// `.unusable`; the stream goes on. Copies share the position in files that are being read.
     public struct Items: Sequence, IteratorProtocol {
-        // One of them is set.
+        // Exactly one of these is set.
         private var archives: ArchiveItems?
         private var folders: FolderItems?
         private var rows: TableItems?
@@ -29,7 +29,7 @@ extension EvaluationDataset {
 
         /// Returns the next item; nil at the end.
         public mutating func next() -> Item? {
-            // Each is advanced in place, because a copy would copy what it has yet to visit.
+            // Each is advanced in place: a copy would duplicate the list of what is left to visit.
             if archives != nil { return archives?.next() }
             if folders != nil { return folders?.next() }
             return rows?.next()
@@ -68,7 +68,7 @@ extension EvaluationDataset {
                     archive = WebDataset(path, try open(path), target: reader.suffix)
                 } catch {
                     let stated = archives.stated.map {
-                        " (\(DatasetArchives.countFile) states \($0) archives)"
+                        " (\(ArchiveCount.fileName) states \($0) archives)"
                     }
                     return .unreadable(path, reason: error.reason + (stated ?? ""))
                 }
@@ -151,12 +151,12 @@ extension EvaluationDataset {
             }
         }
 
-        /// Reads the whole table and returns an item for each image, at the place of its first row.
+        /// Reads the whole table and returns an item for each image, in the order of first rows.
         ///
-        /// An image that came twice would compete with itself in the ranks of retrieval.
+        /// An image in two items would compete with itself in the ranks of retrieval.
         private mutating func readCaptions() -> [Item] {
             var elements: [DatasetTable.Element] = []
-            // Both are by the place of the element.
+            // Both have one entry for each element.
             var texts: [[String]] = []
             var problems: [String?] = []
             var places: [FilePath: Int] = [:]

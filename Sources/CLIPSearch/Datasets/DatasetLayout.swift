@@ -1,7 +1,7 @@
 internal import Files
 
 extension EvaluationDataset {
-    /// The place of the images and their targets on the disk.
+    /// The layout on the disk: the location of the images and their targets.
     enum Layout: Sendable {
         case archives(DatasetArchives)
         case classFolders([ClassFolder])
@@ -17,29 +17,26 @@ extension EvaluationDataset {
 
 /// The archives of a split, in order.
 struct DatasetArchives: Sendable {
-    /// The archives if their number is not stated.
+    /// The archives found in the folder; empty if `nshards.txt` states their number.
     private let listed: [FilePath]
     private let folder: FilePath
     /// The number of archives that `nshards.txt` states; nil without that file.
     let stated: Int?
 
-    static let countFile = "nshards.txt"
-    private static let mostArchives = 1_000_000
-
     var count: Int { stated ?? listed.count }
 
-    /// The path of an archive, by its place in the order.
+    /// The path of an archive by its index.
     subscript(index: Int) -> FilePath {
         stated == nil ? listed[index] : folder.appending("\(index).tar".utf8)
     }
 
-    /// Makes the only archive.
+    /// Makes a split of a single archive.
     init(archive: FilePath) { (listed, folder, stated) = ([archive], "", nil) }
 
-    /// Finds the archives in a folder; nil if there are none, nor the file `nshards.txt`.
+    /// Finds the archives in a folder; nil if it has neither archives nor `nshards.txt`.
     init?(in folder: FilePath, entries: [FolderEntry]) throws(DatasetError) {
         self.folder = folder
-        guard !entries.contains(where: { $0.name == Array(Self.countFile.utf8) }) else {
+        guard !entries.contains(where: { $0.name == Array(ArchiveCount.fileName.utf8) }) else {
             stated = try Self.statedCount(in: folder)
             listed = []
             return
@@ -58,20 +55,22 @@ struct DatasetArchives: Sendable {
     }
 
     private static func statedCount(in folder: FilePath) throws(DatasetError) -> Int? {
-        guard let (path, text) = try DatasetDescriptions.text(of: countFile, in: [folder]) else {
-            return nil
-        }
-        guard let count = Int(text.pythonStripped), (1...mostArchives).contains(count) else {
+        let found = try DatasetDescriptions.text(of: ArchiveCount.fileName, in: [folder])
+        guard let (path, text) = found else { return nil }
+        guard let count = Int(text.pythonStripped), ArchiveCount.range.contains(count) else {
             throw .invalidContent(
-                path: path.description, expected: "the number of archives, 1...\(mostArchives)",
+                path: path.description, expected: "the number of archives, \(ArchiveCount.range)",
                 found: text.pythonStripped.quotedStart)
         }
         return count
     }
 
-    /// Returns true if the entries of a folder are archives of a split.
+    /// Returns true if the entries of a folder include an archive or `nshards.txt`.
     static func areArchives(_ entries: [FolderEntry]) -> Bool {
-        entries.contains { $0.name == Array(countFile.utf8) || $0.isFolder != true && $0.isArchive }
+        entries.contains { entry in
+            entry.name == Array(ArchiveCount.fileName.utf8)
+                || entry.isFolder != true && entry.isArchive
+        }
     }
 
     /// Returns the kind that the fields of the first readable sample suggest; classification if
@@ -79,7 +78,7 @@ struct DatasetArchives: Sendable {
     func kind() -> EvaluationDataset.Kind {
         for index in 0..<count {
             let path = self[index].bytes
-            // Only from files: what is read of a pipe is lost.
+            // Only regular files: bytes that are read from a pipe cannot be read again.
             guard (try? FileStatus(path: path))?.isRegular == true,
                 let file = try? InputFile(path: path)
             else { continue }
@@ -172,8 +171,8 @@ struct DatasetFinder {
             return Found(place: .classFolders(split, folders), folders: [split, path])
         }
         let folders = Self.folders(path, entries)
-        // Folders that are all named like splits are no classes, nor is one that is and has
-        // subfolders like those of classes.
+        // If all folders are named like splits, none is a class. Otherwise, a folder is a split if
+        // it has archives, or if it is named like a split and has subfolders like those of classes.
         let areSplits = folders.allSatisfy { Self.usualSplits.contains($0.lastName) }
         let splits = folders.filter { folder in
             guard !areSplits else { return true }
@@ -189,7 +188,7 @@ struct DatasetFinder {
             if let split, let splitEntries {
                 let found =
                     Self.hasImages(splitEntries)
-                    ? "images outside of folders" : "a folder without archives and subfolders"
+                    ? "images outside of folders" : "a folder without archives or subfolders"
                 throw .unsupportedLayout(path: split.description, found: found)
             }
             throw .missingSplit(
@@ -198,7 +197,7 @@ struct DatasetFinder {
         }
         guard !folders.isEmpty else {
             throw .unsupportedLayout(
-                path: path.description, found: "a folder without archives and subfolders")
+                path: path.description, found: "a folder without archives or subfolders")
         }
         return Found(place: .classFolders(path, folders), folders: [path, path.parent])
     }
@@ -222,8 +221,7 @@ struct DatasetFinder {
         }
     }
 
-    /// Returns the subfolders of the folder of a split; nil if there are none, or images beside
-    /// them.
+    /// Returns the subfolders of the folder of a split; nil if it has none, or has images itself.
     private static func classFolders(
         of split: FilePath, _ entries: [FolderEntry]
     ) -> [FilePath]? {
@@ -281,16 +279,16 @@ struct DatasetFinder {
         if let place = misplaced {
             throw .invalidContent(
                 path: folder.description,
-                expected: "class names in the order of the subfolders, or with the name of each",
+                expected: "the names of the subfolders, or other names in their order",
                 found: "\(names[place].quotedStart) for \(own[place].quotedStart)")
         }
         return (folders.enumerated().map { ClassFolder(path: $1, target: .label($0)) }, names)
     }
 }
 
-/// The labels of class names.
+/// The labels by class name.
 struct ClassIndex: Sendable {
-    /// The labels by the bytes of the name: String's equality is that of canonical equivalence.
+    /// The labels by the bytes of the name, because Strings of different bytes may be equal.
     private var labels: [[UInt8]: [Int]] = [:]
     let count: Int
 
@@ -301,7 +299,7 @@ struct ClassIndex: Sendable {
         }
     }
 
-    /// Returns the labels of all classes of a name.
+    /// Returns the labels of all classes with a name.
     func all(_ name: String) -> [Int] { labels[Array(name.utf8)] ?? [] }
 
     /// Returns the label of a name; nil if no class, or more than one, has that name.

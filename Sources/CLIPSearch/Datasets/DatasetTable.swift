@@ -2,7 +2,7 @@ internal import Files
 
 /// A table with a row for each image: CSV, TSV or JSON Lines.
 struct DatasetTable: Sendable {
-    /// A column, by its place in a record or by its JSON key.
+    /// A column: its name or JSON key, and its index in a record.
     struct Column: Sendable {
         let name: String
         let index: Int
@@ -24,7 +24,7 @@ struct DatasetTable: Sendable {
     private static let captionColumns = ["caption", "title", "text"]
     private static let idColumn = "label_id"
 
-    /// True if the labels are rather integers than names.
+    /// True if an integer in the column is a label even if it is also the name of a class.
     var hasIDs: Bool { target.name == Self.idColumn }
 
     /// Reads the names of the columns, which decide the kind.
@@ -86,20 +86,27 @@ struct DatasetTable: Sendable {
             }
             return (names ?? []).map { String(decoding: $0, as: UTF8.self).pythonStripped }
         }
-        guard let (object, line) = try nextObject(&records) else { return [] }
-        guard let members = object?.members else {
-            throw FileError(reason: "line \(line) is not a JSON object")
-        }
-        return members.map(\.key)
+        guard let (object, _) = try nextObject(&records) else { return [] }
+        return try object.get().members?.map(\.key) ?? []
     }
 
-    /// Parses the next line that is not blank; the value is nil if it is not JSON.
+    /// Parses the next line that is not blank.
+    ///
+    /// - Returns: The object, or the reason why the line is not one; and the number of the line.
+    ///   nil at the end.
     private static func nextObject(
         _ records: inout RecordFile
-    ) throws(FileError) -> (value: JSONValue?, line: Int)? {
-        while let line = try records.nextLine() {
-            if line.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) { continue }
-            return (try? JSONValue(parsing: line), records.line)
+    ) throws(FileError) -> (object: Result<JSONValue, FileError>, line: Int)? {
+        while let text = try records.nextLine() {
+            if text.allSatisfy({ [0x20, 0x09, 0x0D].contains($0) }) { continue }
+            let line = records.line
+            do throws(JSONValue.SyntaxError) {
+                let value = try JSONValue(parsing: text)
+                guard value.members == nil else { return (.success(value), line) }
+                return (.failure(FileError(reason: "line \(line) is not a JSON object")), line)
+            } catch {
+                return (.failure(FileError(reason: "line \(line): \(error.reason)")), line)
+            }
         }
         return nil
     }
@@ -110,7 +117,7 @@ struct DatasetTable: Sendable {
     struct Row {
         /// The path of the image.
         let path: FilePath
-        /// The label, one text; or the captions.
+        /// The label as the only element, or the captions; empty if there is a problem.
         let texts: [String]
         /// The reason why the target cannot be used; nil if it can.
         let problem: String?
@@ -162,7 +169,10 @@ struct DatasetTable: Sendable {
                 guard let (object, line) = try DatasetTable.nextObject(&records) else {
                     return nil
                 }
-                return table.row(object, line: line)
+                switch object {
+                case .success(let object): return table.row(object, line: line)
+                case .failure(let error): return .invalid(reason: error.reason)
+                }
             }
             let fields = try records.nextRecord(separator: separator) { bytes, _ in bytes }
             return fields.map { table.row($0, line: records.line) }
@@ -188,13 +198,10 @@ struct DatasetTable: Sendable {
             let problem = "its \(target.name) in line \(line) is not UTF-8"
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: [text], problem: nil))
+        return row(place(of: name), [text], line: line)
     }
 
-    private func row(_ object: JSONValue?, line: Int) -> Element {
-        guard let object, object.members != nil else {
-            return .invalid(reason: "line \(line) is not a JSON object")
-        }
+    private func row(_ object: JSONValue, line: Int) -> Element {
         guard let name = object[image.name]?.string.map({ Array($0.utf8) }), !name.isEmpty,
             !name.contains(0)
         else { return invalidPath(line: line) }
@@ -209,14 +216,21 @@ struct DatasetTable: Sendable {
         guard let texts else {
             let expected =
                 kind == .retrieval ? "a string or an array of strings" : "a string or an integer"
-            let problem = "line \(line): expected \(expected) as its \(target.name)"
+            let problem = "line \(line): expected \(expected) in \"\(target.name)\""
             return .row(Row(path: place(of: name), texts: [], problem: problem))
         }
-        return .row(Row(path: place(of: name), texts: texts, problem: nil))
+        return row(place(of: name), texts, line: line)
+    }
+
+    /// Returns a row, which has a problem if one of its captions is empty.
+    private func row(_ path: FilePath, _ texts: [String], line: Int) -> Element {
+        let hasEmpty = kind == .retrieval && texts.contains { $0.pythonStripped.isEmpty }
+        let problem = hasEmpty ? "its \(target.name) in line \(line) is empty" : nil
+        return .row(Row(path: path, texts: texts, problem: problem))
     }
 
     private func invalidPath(line: Int) -> Element {
-        .invalid(reason: "line \(line): expected the path of an image as its \(image.name)")
+        .invalid(reason: "line \(line): expected the path of an image in \"\(image.name)\"")
     }
 
     /// Returns the path of an image, which the table names relative to its own folder.

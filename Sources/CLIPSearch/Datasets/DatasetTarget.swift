@@ -7,7 +7,7 @@ struct TargetReader {
 
     typealias Target = EvaluationDataset.Target
 
-    /// The suffix of the files with the targets.
+    /// The suffix of the files with the targets, without the dot.
     var suffix: String {
         switch kind {
         case .classification: "cls"
@@ -72,7 +72,7 @@ struct TargetReader {
 ///
 /// Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 private struct LabelArray {
-    /// The letter of the type: `b` for Boolean, `i` and `u` for integers, `f` for numbers.
+    /// The letter of the type: `b` for Boolean, `i` and `u` for integers, `f` for floating-point.
     private let type: Character
     /// The number of bytes of an element.
     private let width: Int
@@ -132,6 +132,7 @@ private struct LabelArray {
     ///
     /// - Throws: `FileError` if one is neither 0 nor 1.
     func labels() throws(FileError) -> [Bool] {
+        // The bits of the number 1, and the sign bit: both 0 and -0 are 0.
         let one: UInt64 =
             switch (type, width) {
             case ("f", 2): 0x3C00

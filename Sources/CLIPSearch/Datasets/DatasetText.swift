@@ -59,7 +59,7 @@ struct DatasetDescriptions {
 
     private static let largestFile = 1 << 26
 
-    /// Returns the first file of a name; nil if there is none.
+    /// Returns the path and the text of the first file of a name; nil if no folder has one.
     static func text(
         of name: String, in folders: [FilePath]
     ) throws(DatasetError) -> (path: FilePath, text: String)? {

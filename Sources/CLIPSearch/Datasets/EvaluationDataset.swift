@@ -15,23 +15,23 @@ package import Files
 /// - the WebDataset layout of CLIP_benchmark: a folder for each split, with archives `0.tar`,
 ///   `1.tar` and so on, and their number in `nshards.txt`; beside the split folders,
 ///   `classnames.txt` and `zeroshot_classification_templates.txt` with one entry per line, and
-///   `dataset_type.txt`; a sample has one image, such as `7.png`, and a target of the same name,
-///   `7.cls`, `7.npy` or `7.txt`;
-/// - a single `.tar` archive, or a folder of archives, with these files beside it or one folder
-///   above;
+///   `dataset_type.txt`; a sample has one image, such as `7.png`, and a target of the same name:
+///   `7.cls` (an integer), `7.npy` (0 or 1 for each class) or `7.txt` (one caption per line);
+/// - a single `.tar` archive, or a folder of archives, with these text files beside the archives or
+///   one folder above;
 /// - a folder with a subfolder for each class, which contains the images of that class;
 /// - a table with a row for each image: CSV, TSV or JSON Lines.
 ///
 /// In a folder of classes, the classes are sorted by the bytes of their names. If all names are
 /// integers, as in ImageNet-V2, the integer is the label, and `classnames.txt` in that folder or
-/// the one above names the classes. Images outside of the class folders are ignored. If there is a
-/// subfolder for the split with folders and no images, the classes are in it.
+/// its parent names the classes. Images outside of the class folders are ignored. If the subfolder
+/// of the split has subfolders and no images, those are the class folders.
 ///
 /// The path of an image is in the column `filepath`, `path`, `image`, `image_path`, `file_name` or
 /// `filename` of a table, and is relative to the folder of the table. The label is in `label`,
 /// `class` or `label_id`, as a name or as an integer. Captions are in `caption`, `title` or `text`.
-/// All rows of one image form one item with all its captions, so a table of captions is read at
-/// once; in JSON Lines, a caption may also be an array of strings.
+/// All rows of one image form one item with all its captions, so a table of captions is read into
+/// memory as a whole; in JSON Lines, a caption may also be an array of strings.
 ///
 /// Source: https://github.com/LAION-AI/CLIP_benchmark, `build_wds_dataset`.
 public struct EvaluationDataset: Sendable {
@@ -87,8 +87,8 @@ public struct EvaluationDataset: Sendable {
         /// The prompt templates, with `{}` or `{c}` in place of the class name; nil to read them
         /// from the data set.
         public var templates: [String]?
-        /// The kind; nil for that of `dataset_type.txt` or, without it, of the first sample or the
-        /// columns.
+        /// The kind; nil to read it from `dataset_type.txt` or, without that file, to derive it
+        /// from the first sample or the columns of the table.
         public var kind: Kind?
 
         /// Creates options, by default those of the test split as it is on disk.
@@ -134,7 +134,7 @@ public struct EvaluationDataset: Sendable {
     /// Returns a stream of the items, in the order of the archives, classes or rows.
     public func items() -> Items { Items(self) }
 
-    /// The number of items; nil if archives would have to be read.
+    /// The number of items; nil for archives, which would have to be read as a whole.
     ///
     /// - Complexity: Lists the folders or reads the table at each access.
     public var count: Int? {
@@ -143,6 +143,18 @@ public struct EvaluationDataset: Sendable {
         var count = 0
         while items.next() != nil { count += 1 }
         return count
+    }
+
+    /// The path and the problem of the first row of a table that cannot be used; nil if there is
+    /// none, or for other layouts.
+    ///
+    /// - Complexity: Reads the table at each access.
+    package var firstProblem: String? {
+        guard case .table = layout else { return nil }
+        for item in items() {
+            if case .unusable(let reason) = item.target { return "\(item.sample.path): \(reason)" }
+        }
+        return nil
     }
 
     /// Opens a data set whose path need not be UTF-8.

@@ -17,7 +17,7 @@ public struct IndexedDecoding: Sendable, Hashable {
     /// decoded at its full size.
     public let smallestSide: Int
 
-    init(_ options: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor) {
+    package init(_ options: RGBImage.DecodingOptions, _ preprocessor: ImagePreprocessor) {
         rules = preprocessor.rules
         appliesOrientation = options.appliesOrientation
         scales16Bits = options.scales16Bits
@@ -25,8 +25,8 @@ public struct IndexedDecoding: Sendable, Hashable {
         smallestSide = options.smallestSide ?? 0
     }
 
-    /// Parses the text that an index stores; nil for any other text.
-    init?(stored: String) {
+    /// Parses the text that an index or a probe stores; nil for any other text.
+    package init?(stored: String) {
         let words = stored.split { $0 == "," || $0 == " " }
         guard words.count == 11, let rules = ImagePreprocessor.Rules(rawValue: String(words[0])),
             let orientation = Bool(String(words[2])), let scales = Bool(String(words[5])),
@@ -36,8 +36,8 @@ public struct IndexedDecoding: Sendable, Hashable {
         (allowsTruncated, smallestSide) = (truncated, side)
     }
 
-    /// The options as the text that an index stores, which is part of its format.
-    var stored: String {
+    /// The options as the text that an index or a probe stores, which is part of its format.
+    package var stored: String {
         """
         \(rules.rawValue), orientation \(appliesOrientation), 16 bits \(scales16Bits), truncated \
         \(allowsTruncated), smallest side \(smallestSide)

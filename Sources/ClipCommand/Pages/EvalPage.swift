@@ -18,7 +18,7 @@ struct EvalPage {
     let published: [String: Double]?
     let location: PageLocation
 
-    /// The number of classes that are shown without opening the list of all.
+    /// The number of classes that are shown before the list of all is opened.
     private static let shownClasses = 30
     /// The number of confused pairs with an image.
     private static let shownPairs = 24
@@ -89,8 +89,8 @@ struct EvalPage {
         guard !order.isEmpty else { return }
         let missing = values.count - order.count
         let remark =
-            "the lowest first"
-            + (missing > 0 ? "; without the classes that no image has: \(grouped(missing))" : "")
+            "lowest first"
+            + (missing > 0 ? "; classes without images, not shown: \(grouped(missing))" : "")
         page.heading(title, remark)
         func bars(_ classes: ArraySlice<Int>) -> String {
             let items = classes.map { label in
@@ -162,7 +162,7 @@ struct EvalPage {
             "Reliability",
             """
             accuracy by confidence, dots at the mean confidence; below the dashed line the model \
-            is too sure of itself; expected calibration error \(error) %
+            is overconfident; expected calibration error \(error) %
             """)
         let (left, top, side) = (44.0, 12.0, 260.0)
         func x(_ share: Double) -> String { fixed(left + side * share, 1) }
@@ -205,7 +205,9 @@ struct EvalPage {
 
     /// Adds the share of captions and images that find their match within the first k results.
     private func addRanks(_ result: RetrievalMetrics.Result, to page: inout Page) {
-        page.heading("Recall by number of results", "image: by caption; text: by image")
+        page.heading(
+            "Recall by number of results",
+            "image retrieval: images found by caption; text retrieval: captions found by image")
         let bars = [1, 2, 5, 10, 20, 50].flatMap { k in
             [
                 ("image retrieval @\(k)", result.imageRetrievalRecall(at: k)),

@@ -16,6 +16,8 @@ struct Heatmap {
         let name: FilePath
         /// The thumbnail as a JPEG file; nil if there is none.
         let thumbnail: [UInt8]?
+        /// True if the image is a file of its own, not a member of an archive.
+        var isFile = true
         /// A remark below the path; nil for none.
         var remark: String?
     }
@@ -133,7 +135,8 @@ extension Heatmap {
             let remark = image.remark.map { "<div class=\"remark\">\(escaped($0))</div>" } ?? ""
             page.append(
                 """
-                <tr><th scope="row">\(page.frame(image.name, image.thumbnail))\
+                <tr><th scope="row">\
+                \(page.frame(image.name, image.thumbnail, isFile: image.isFile))\
                 \(pathDetails(image.name))\(remark)</th>
                 """)
             let best = best(row)
