@@ -66,8 +66,8 @@ let package = Package(
         .target(
             name: "CLIP", dependencies: ["Tokenizers", "TensorFiles", "Images", "Tensors", "Files"]),
 
-        // Text repair and CLIP's BPE: text in, token ids out.
-        .target(name: "Tokenizers", dependencies: ["CVocabulary"]),
+        // Text repair, CLIP's BPE and SentencePiece: text in, token ids out.
+        .target(name: "Tokenizers", dependencies: ["Files", "CVocabulary"]),
         // CLIP's vocabulary and the tables of text repair, compiled in.
         .target(
             name: "CVocabulary",
@@ -132,7 +132,7 @@ let package = Package(
             name: "ImagesTests", dependencies: ["CLIP", "Images", "Files", "TestSupport"]),
         .testTarget(
             name: "TokenizersTests",
-            dependencies: ["CLIP", "Tokenizers", "CVocabulary", "TestSupport"]
+            dependencies: ["CLIP", "Tokenizers", "Files", "CVocabulary", "TestSupport"]
         ),
         .testTarget(
             name: "CLIPTests",

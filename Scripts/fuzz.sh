@@ -8,7 +8,9 @@ work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-fuzz}")
 seconds=${1:-600}
 shift || true
 targets=("${@:-}")
-[ -n "${targets[0]}" ] || targets=(jpeg png webp resize safetensors checkpoint tokenizer)
+[ -n "${targets[0]}" ] || targets=(
+    jpeg png webp resize safetensors checkpoint tokenizer sentencepiece tokenizer_json
+)
 . Scripts/packages.sh
 install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
 
@@ -28,6 +30,8 @@ seeds() {
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
         tokenizer) ;;  # its strings, below
+        sentencepiece) find $fixtures/tokenizers -name '*.model' ;;
+        tokenizer_json) find $fixtures/tokenizers -name 'unigram.json' -o -name 'bpe.json' ;;
     esac
 }
 

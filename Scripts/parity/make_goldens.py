@@ -13,6 +13,7 @@ temporary folder and compares, byte for byte.
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
                 and each step of cleaning them                              (goldens_repair.py)
+    tokenizers/ small SentencePiece models and token ids            (goldens_tokenizers.py)
     analysis/   linear probes by scikit-learn and SciPy                     (goldens_probe.py)
     evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
     images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
@@ -42,13 +43,15 @@ import goldens_probe
 import goldens_repair
 import goldens_text
 import goldens_tiny
+import goldens_tokenizers
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
-LIMIT = 4_000_000
+LIMIT = 4_500_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
     "clip-anytorch", "safetensors", "numpy", "clip_benchmark", "scikit-learn", "scipy",
+    "sentencepiece", "tokenizers",
 )  # fmt: skip
 CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
 IMAGES = ["rgb.jpg", "rgb.png"]
@@ -99,13 +102,14 @@ def expected(model: torch.nn.Module, images: Path) -> dict:
 def make(target: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    for name in ("evaluation", "formats", "models", "images", "text"):
+    for name in ("evaluation", "formats", "models", "images", "text", "tokenizers"):
         shutil.rmtree(target / name, ignore_errors=True)
     seeded = goldens_models.make(target / "models", SEED)
     goldens_formats.make(target / "formats", SEED)
     goldens_images.make(target / "images", SEED)
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
+    goldens_tokenizers.make(target / "tokenizers")
     goldens_evaluation.make(target / "evaluation")
     goldens_probe.make(target / "analysis")
     outcome = expected(seeded, target / "images")

@@ -5,8 +5,8 @@
     VENV/bin/python Scripts/parity/parity.py [--models ViT-B-32-quickgelu RN50-quickgelu ...]
 
 It downloads nothing: strings and images are made from a seed, and weights are random, of full size.
-Each part is also a separate program: tokens.py, images.py and full_size.py; bundled.py, formats.py
-and batches.py compare more.
+Each part is also a separate program: tokens.py, images.py and full_size.py; sentence_pieces.py,
+bundled.py, formats.py and batches.py compare more.
 """
 
 import argparse

@@ -973,3 +973,12 @@ func Tokenizers_BPETokenizer_1() throws {
     _ = tokenizer
     _ = ids
 }
+
+// Sources/Tokenizers/SentencePiece/SentencePieceTokenizer.swift, block 1
+func Tokenizers_SentencePiece_SentencePieceTokenizer_1() throws {
+    let tokenizer = try SentencePieceTokenizer(contentsOf: "tokenizer.model", format: .siglip2)
+    let ids = tokenizer.encode("a photo of a cat")  // [235250, 2686, 576, 476, 4401]
+    print(tokenizer.decode(ids))
+    _ = tokenizer
+    _ = ids
+}

@@ -11,7 +11,8 @@ import CLIP
 
 /// A parser that is fed with bytes; it may throw any error.
 enum Target: String, CaseIterable {
-    case jpeg, png, webp, resize, safetensors, checkpoint, tokenizer
+    case jpeg, png, webp, resize, safetensors, checkpoint, tokenizer, sentencepiece
+    case tokenizerJSON = "tokenizer_json"
 
     /// The configuration of the seeds, Tests/Fixtures/formats.
     private static let configuration = Array(
@@ -34,6 +35,7 @@ enum Target: String, CaseIterable {
             }
         case .checkpoint: load(bytes)
         case .tokenizer: tokenize(bytes)
+        case .sentencepiece, .tokenizerJSON: readTokenizer(bytes)
         }
     }
 
@@ -81,6 +83,29 @@ enum Target: String, CaseIterable {
         let model = try? CLIPModel(path: path, configuration: Self.configuration, name: "fuzz")
         _ = try? model?.encode(tokens: [[1, 63]])
         unlink(path)
+    }
+
+    /// Reads a tokenizer file, a SentencePiece model or `tokenizer.json`, and encodes texts by it.
+    private func readTokenizer(_ bytes: [UInt8]) {
+        let texts = [
+            "A photo of a\u{2581}cat,  \u{FB01}sh \u{2122}\u{301} e\u{301}\n\t \u{1F60A}</s> x",
+            String(decoding: bytes.suffix(200), as: UTF8.self),
+        ]
+        for (format, rules) in [
+            (SentencePieceTokenizer.Format.siglip, SentencePieceTokenizer.Rules.sentencePiece),
+            (.siglip, .openCLIP), (.siglip, .huggingFace), (.siglip2, .huggingFace),
+            (.metaCLIP2, .huggingFace),
+        ] {
+            guard
+                let tokenizer = try? SentencePieceTokenizer(
+                    bytes: bytes, format: format, rules: rules)
+            else { continue }
+            for text in texts {
+                let ids = tokenizer.encode(text)
+                precondition(ids.allSatisfy((0..<tokenizer.vocabularySize).contains))
+                _ = tokenizer.decode(ids)
+            }
+        }
     }
 
     private func tokenize(_ bytes: [UInt8]) {

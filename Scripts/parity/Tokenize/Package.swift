@@ -1,0 +1,14 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that users of the library never build it.
+let package = Package(
+    name: "Tokenize",
+    platforms: [.macOS(.v15)],
+    dependencies: [.package(name: "swift-clip", path: "../../..")],
+    targets: [
+        .executableTarget(
+            name: "Tokenize", dependencies: [.product(name: "CLIP", package: "swift-clip")])
+    ],
+    swiftLanguageModes: [.v6]
+)
