@@ -9,6 +9,7 @@ bytes (on another kind of CPU, PyTorch may differ in the last bits). With --chec
 temporary folder and compares, byte for byte.
 
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
+                the same of SigLIP and other families                 (goldens_families.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
@@ -36,6 +37,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 import goldens_evaluation
+import goldens_families
 import goldens_formats
 import goldens_models
 import goldens_images
@@ -47,11 +49,11 @@ import goldens_tokenizers
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
-LIMIT = 4_500_000
+LIMIT = 8_000_000
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "transformers", "pillow", "ftfy", "regex",
     "clip-anytorch", "safetensors", "numpy", "clip_benchmark", "scikit-learn", "scipy",
-    "sentencepiece", "tokenizers",
+    "sentencepiece", "tokenizers", "timm",
 )  # fmt: skip
 CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp")
 IMAGES = ["rgb.jpg", "rgb.png"]
@@ -105,6 +107,7 @@ def make(target: Path) -> None:
     for name in ("evaluation", "formats", "models", "images", "text", "tokenizers"):
         shutil.rmtree(target / name, ignore_errors=True)
     seeded = goldens_models.make(target / "models", SEED)
+    goldens_families.make(target / "models", SEED)
     goldens_formats.make(target / "formats", SEED)
     goldens_images.make(target / "images", SEED)
     goldens_text.make(target / "text", SEED)

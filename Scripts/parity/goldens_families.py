@@ -1,0 +1,333 @@
+"""Writes the folders of Tests/Fixtures/models/ for the families after CLIP.
+
+They are small models with random weights in the layouts of open_clip and transformers: SigLIP,
+SigLIP 2, MobileCLIP, MetaCLIP 2, PE-Core, EVA01, and image towers that pool by the mean. Every
+folder holds stages.safetensors as goldens_models.py writes it. Stages that they add, or that
+differ:
+
+    visual.embeddings   the tokens before `visual.ln_pre`, or where there is none, before block 0
+    visual.ln_post      the last norm: of all tokens if an attention pool follows, else of the
+                        pooled token
+    visual.attn_pool    the result of the attention pool
+    ln_final            the last norm at the pooled position
+    logits_per_image    scale · cosine + bias, where there is a bias
+
+Images of any shape (`siglip2-naflex*`): `pixels` (images, patches, values), `spatial_shapes`
+(rows and columns) and `pixel_attention_mask` are those of transformers, and image.N (height,
+width, 3) the image before. The stages are those of the real patches alone, one image after
+the other.
+
+timm has no models of this size: they are made by the functions of the named ones with other sizes,
+so that everything but the sizes is as in the named one. The configuration states the number of
+heads, which cannot be read from shapes: `heads` and `pool_heads` in vision_cfg. `layer_norm_eps`
+and `activation` there take precedence over those of the named model.
+"""
+
+import copy
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import goldens_models
+import open_clip.timm_model
+import timm
+import torch
+from goldens_models import Recorder, write_json
+from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.transformer import QuickGELU
+from safetensors.torch import save_file
+from timm.models.vision_transformer_hybrid import ConvStem, _create_vision_transformer_hybrid
+
+VOCABULARY = 64
+HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
+OPENAI = {"mean": goldens_models.MEAN, "std": goldens_models.STD}
+SIGLIP_PREPROCESSING = HALF | {"interpolation": "bicubic", "resize_mode": "squash"}
+MOBILE_PREPROCESSING = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear",
+                        "resize_mode": "shortest"}
+PE_PREPROCESSING = HALF | {"interpolation": "bilinear", "resize_mode": "squash"}
+OPENAI_PREPROCESSING = OPENAI | {"interpolation": "bicubic", "resize_mode": "shortest"}
+
+# Sizes of towers; the arguments are those of timm.
+TRUNK = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4,
+         "mlp_ratio": 1.5}  # fmt: skip
+
+
+def vision(name: str, pool: str, proj: str | None, heads: int = 4, **more) -> dict:
+    return {
+        "image_size": 32, "timm_model_name": name, "timm_model_pretrained": False,
+        "timm_pool": pool, "timm_proj": proj, "heads": heads,
+    } | more  # fmt: skip
+
+
+def text(**more) -> dict:
+    return {
+        "context_length": 10, "vocab_size": VOCABULARY, "width": 24, "heads": 2, "layers": 2,
+        "mlp_ratio": 2.0,
+    } | more  # fmt: skip
+
+
+def siglip_text(tokenizer: str, **more) -> dict:
+    return text(
+        hf_tokenizer_name=tokenizer, tokenizer_kwargs={"clean": "canonicalize"},
+        no_causal_mask=True, pool_type="last", norm_kwargs={"eps": 1e-6}, **more)  # fmt: skip
+
+
+SIGLIP2_TEXT = siglip_text(
+    "timm/ViT-B-16-SigLIP2-256", proj_bias=True, act_kwargs={"approximate": "tanh"})
+# Name, configuration, arguments of the timm model, preprocessing.
+OPEN_CLIP = [
+    ("siglip", {
+        "embed_dim": 32, "init_logit_bias": -10, "custom_text": True,
+        "vision_cfg": vision("vit_base_patch16_siglip_224", "map", "none"),
+        "text_cfg": siglip_text("timm/ViT-B-16-SigLIP", proj_bias=True),
+    }, {}, SIGLIP_PREPROCESSING),
+    ("siglip2", {
+        "embed_dim": 32, "init_logit_bias": -10, "custom_text": True,
+        "vision_cfg": vision("vit_base_patch16_siglip_256", "map", "none"),
+        "text_cfg": SIGLIP2_TEXT,
+    }, {}, SIGLIP_PREPROCESSING),
+    ("siglip-i18n-so400m", {
+        "embed_dim": 28, "init_logit_bias": -10, "custom_text": True,
+        "vision_cfg": vision("vit_so400m_patch16_siglip_256", "map", "none", heads=2),
+        "text_cfg": siglip_text("timm/ViT-B-16-SigLIP-i18n-256", proj_type="none")
+        | {"width": 28},
+    }, {"embed_dim": 28, "num_heads": 2, "mlp_ratio": 1.87}, SIGLIP_PREPROCESSING),
+    ("mobileclip-b", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("vit_base_mci_224", "token", None, image_size=48,
+                             timm_drop=0.0, timm_drop_path=0.0),
+        "text_cfg": text(no_causal_mask=False),
+    }, {"img_size": 48}, MOBILE_PREPROCESSING),
+    ("mobileclip2-l", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("vit_large_patch14_clip_224", "token", None, timm_drop=0.0,
+                             timm_drop_path=0.1),
+        "text_cfg": text(no_causal_mask=True),
+    }, {}, MOBILE_PREPROCESSING),
+    ("pe", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("vit_pe_core_base_patch16_224", "map", None, pool_heads=2),
+        "text_cfg": text(),
+    }, {"attn_pool_num_heads": 2, "attn_pool_mlp_ratio": 1.5, "ref_feat_shape": (4, 4)},
+     PE_PREPROCESSING),
+    ("pe-noclass", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("vit_pe_core_gigantic_patch14_448", "map", None, heads=2,
+                             pool_heads=8),
+        "text_cfg": text(),
+    }, {"num_heads": 2, "attn_pool_num_heads": 8, "attn_pool_mlp_ratio": 1.5,
+        "ref_feat_shape": (4, 4)}, PE_PREPROCESSING),
+    ("eva01", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("eva_giant_patch14_224", "token", None),
+        "text_cfg": text(),
+    }, {}, OPENAI_PREPROCESSING),
+    # The mean is that of the patches: the class token does not count.
+    ("vit-avg", {
+        "embed_dim": 20, "custom_text": True,
+        "vision_cfg": vision("vit_base_patch16_224", "avg", None, layer_norm_eps=1e-3,
+                             activation="quickgelu"),
+        "text_cfg": text(),
+    }, {"act_layer": QuickGELU, "norm_layer": partial(torch.nn.LayerNorm, eps=1e-3)},
+     OPENAI_PREPROCESSING),
+]  # fmt: skip
+METACLIP2 = {
+    "embed_dim": 20,
+    "quick_gelu": True,
+    "vision_cfg": {
+        "image_size": 32, "layers": 2, "width": 32, "head_width": 8, "patch_size": 8,
+        "mlp_ratio": 1.5,
+    },
+    "text_cfg": text(hf_tokenizer_name="facebook/xlm-v-base", pool_type="eos", eos_id=2,
+                     tokenizer_kwargs={"clean": "whitespace"}),
+}  # fmt: skip
+
+
+# MARK: weights and inputs
+
+def randomise(model: torch.nn.Module, seed: int, scale: float, bias: float = -3.5) -> None:
+    """As goldens_models.randomise, and also what only these families have."""
+    goldens_models.randomise(model, seed, scale)
+    generator = torch.Generator().manual_seed(seed + 1000)
+    with torch.no_grad():
+        for name, tensor in sorted(model.state_dict().items()):
+            last = name.split(".")[-1]
+            if last in ("pos_embed", "cls_token", "latent", "probe"):
+                tensor.copy_(0.6 * torch.randn(tensor.shape, generator=generator))
+            elif last == "text_projection":  # a matrix with a row for each input
+                noise = torch.randn(tensor.shape, generator=generator)
+                tensor.copy_(noise * tensor.shape[0] ** -0.5)
+            elif last == "logit_bias":
+                tensor.fill_(bias)
+            elif last == "logit_scale":
+                tensor.fill_(scale)
+            elif tensor.is_floating_point():
+                assert tensor.std() > 0.02 if tensor.numel() > 1 else tensor.abs() > 0, name
+
+
+def tokens(kind: str, context: int, seed: int) -> torch.Tensor:
+    """Texts with no words, some, with a larger id than that of the end, and as many as there fit.
+
+    `kind` is clip (start 62, end 63), siglip (end 1, padded with 1), siglip2 (end 1, padded with
+    0) or metaclip2 (start 0, end 2, padded with 1).
+    """
+    start, end, padding = {"clip": (62, 63, 0), "siglip": (None, 1, 1), "siglip2": (None, 1, 0),
+                           "metaclip2": (0, 2, 1)}[kind]
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.full((5, context), padding, dtype=torch.int64)
+    for row, length in zip(rows, (2, 4, 7, context, context - 1)):
+        row[:length] = torch.randint(4, 61, (length,), generator=generator)
+        if start is not None:
+            row[0] = start
+        elif length == 2:
+            row[0], row[1] = end, padding
+            continue
+        row[length - 1] = end
+    if kind == "metaclip2":
+        rows[2, 2], rows[2, 3] = 63, 2  # the largest id, and an end before the end
+    elif kind != "clip":
+        rows[2, 1], rows[2, 2] = 63, 1
+    return rows
+
+
+# MARK: stages
+
+def finish(recorder: Recorder, given: dict, image, written, model, pooled) -> dict:
+    """Returns inputs, outputs and stages; `pooled` are the positions pooled in each text."""
+    stages = dict(recorder.stages)
+    stages["ln_final"] = stages["ln_final"][torch.arange(len(pooled)), pooled]
+    post = stages["visual.ln_post"]
+    if post.ndim == 3 and "visual.attn_pool" not in stages:
+        stages["visual.ln_post"] = post[:, 0]
+    stages |= given | {"image_embedding": image, "text_embedding": written}
+    normalize = torch.nn.functional.normalize
+    stages["logits_per_image"] = model.logit_scale.exp() * (normalize(image) @ normalize(written).T)
+    if getattr(model, "logit_bias", None) is not None:
+        stages["logits_per_image"] = stages["logits_per_image"] + model.logit_bias
+    for value in stages.values():
+        assert not value.is_floating_point() or value.isfinite().all()
+    return {name: value.detach().clone().contiguous() for name, value in sorted(stages.items())}
+
+
+def observe_trunk(recorder: Recorder, trunk: torch.nn.Module) -> None:
+    if isinstance(trunk.norm_pre, torch.nn.Identity):
+        recorder.before(trunk.blocks[0], "visual.embeddings")
+    else:
+        recorder.before(trunk.norm_pre, "visual.embeddings")
+        recorder.after(trunk.norm_pre, "visual.ln_pre")
+    recorder.blocks(trunk.blocks, "visual.transformer.resblocks", "norm2")
+    norm = trunk.fc_norm if isinstance(trunk.norm, torch.nn.Identity) else trunk.norm
+    assert not isinstance(norm, torch.nn.Identity)
+    recorder.after(norm, "visual.ln_post")
+    if trunk.attn_pool is not None:
+        recorder.after(trunk.attn_pool, "visual.attn_pool")
+
+
+def observe_text(recorder: Recorder, tower: torch.nn.Module) -> None:
+    recorder.before(tower.transformer.resblocks[0], "embeddings")
+    recorder.blocks(tower.transformer.resblocks, "transformer.resblocks", "ln_2")
+    recorder.after(tower.ln_final, "ln_final")
+
+
+def pooled_positions(rows: torch.Tensor, config: dict) -> torch.Tensor:
+    pool = config.get("pool_type", "argmax")
+    if pool == "last":
+        return torch.full((len(rows),), rows.shape[1] - 1)
+    return rows.argmax(dim=1) if pool == "argmax" else (rows == 2).int().argmax(dim=1)
+
+
+def open_clip_stages(model: CustomTextCLIP, config: dict, given: dict) -> dict:
+    recorder = Recorder()
+    observe_trunk(recorder, model.visual.trunk)
+    observe_text(recorder, model.text)
+    with torch.no_grad():
+        image, written = model.encode_image(given["pixels"]), model.encode_text(given["tokens"])
+        pooled = pooled_positions(given["tokens"], config["text_cfg"])
+        stages = finish(recorder, given, image, written, model, pooled)
+        logits, _ = model.get_logits(given["pixels"], given["tokens"])
+    assert torch.allclose(logits, stages["logits_per_image"], atol=1e-4)
+    return stages
+
+
+# MARK: open_clip
+
+OWN_KEYS = ("heads", "pool_heads", "layer_norm_eps", "activation")
+
+
+def timm_model(sizes: dict, create=timm.create_model):
+    """Returns a stand-in for timm.create_model that makes the named model with other sizes."""
+    def make(name, *, pretrained, **arguments):
+        arguments |= sizes
+        if name == "vit_base_mci_224":
+            # The stem of this model has a fixed width.
+            width = arguments.pop("embed_dim")
+            stem = ConvStem(channels=(width // 4, width // 4, width), stride=(4, 2, 2), padding=0,
+                            kernel_size=(4, 2, 2), act_layer=torch.nn.GELU)
+            arguments = {key: arguments[key] for key in arguments if key != "patch_size"}
+            return _create_vision_transformer_hybrid(
+                name, backbone=stem, embed_args={"proj": False}, embed_dim=width,
+                no_embed_class=True, **arguments)
+        return create(name, pretrained=pretrained, **arguments)
+    return mock.patch.object(open_clip.timm_model.timm, "create_model", make)
+
+
+def open_clip_model(config: dict, sizes: dict) -> CustomTextCLIP:
+    """Returns the model of a configuration, with an image tower of other sizes than the named."""
+    config = copy.deepcopy(config)
+    config.pop("custom_text")
+    config["vision_cfg"] = {key: value for key, value in config["vision_cfg"].items()
+                            if key not in OWN_KEYS}
+    with timm_model(sizes):
+        return CustomTextCLIP(**config).eval()
+
+
+def write_open_clip(folder: Path, weights: dict, config: dict, preprocessing: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(contiguous, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    write_json(folder / "open_clip_config.json",
+               {"model_cfg": config, "preprocess_cfg": preprocessing})
+
+
+def given(kind: str, config: dict, seed: int) -> dict[str, torch.Tensor]:
+    """Two images and five texts."""
+    side = config["vision_cfg"]["image_size"]
+    pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(seed))
+    return {"pixels": pixels, "tokens": tokens(kind, config["text_cfg"]["context_length"], seed)}
+
+
+def make_open_clip(target: Path, name: str, config: dict, sizes: dict, preprocessing: dict,
+                   seed: int) -> None:
+    kind = name.split("-")[0] if "siglip" in name else "clip"
+    model = open_clip_model(config, TRUNK | sizes)
+    randomise(model, seed, 2.1)
+    write_open_clip(target / name, model.state_dict(), config, preprocessing)
+    stages = open_clip_stages(model, config, given(kind, config, seed + 1))
+    save_file(stages, target / name / "stages.safetensors")
+
+
+def make_metaclip2(target: Path, seed: int) -> None:
+    """The model of OpenAI's shape whose texts are pooled at the first end token."""
+    model = CLIP(**METACLIP2).eval()
+    randomise(model, seed, 2.1)
+    write_open_clip(target / "metaclip2", model.state_dict(), METACLIP2, OPENAI_PREPROCESSING)
+    inputs = given("metaclip2", METACLIP2, seed + 1)
+    recorder = Recorder()
+    visual = model.visual
+    recorder.before(visual.ln_pre, "visual.embeddings")
+    recorder.after(visual.ln_pre, "visual.ln_pre")
+    recorder.blocks(visual.transformer.resblocks, "visual.transformer.resblocks", "ln_2")
+    recorder.after(visual.ln_post, "visual.ln_post")
+    observe_text(recorder, model)
+    with torch.no_grad():
+        image, written = model.encode_image(inputs["pixels"]), model.encode_text(inputs["tokens"])
+        pooled = pooled_positions(inputs["tokens"], METACLIP2["text_cfg"])
+        stages = finish(recorder, inputs, image, written, model, pooled)
+    save_file(stages, target / "metaclip2/stages.safetensors")
+
+
+def make(target: Path, seed: int) -> None:
+    """Writes all models."""
+    for index, (name, config, sizes, preprocessing) in enumerate(OPEN_CLIP):
+        make_open_clip(target, name, config, sizes, preprocessing, seed + 100 + 10 * index)
+    make_metaclip2(target, seed + 300)
