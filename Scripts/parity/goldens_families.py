@@ -14,8 +14,8 @@ differ:
 
 Images of any shape (`siglip2-naflex*`): `pixels` (images, patches, values), `spatial_shapes`
 (rows and columns) and `pixel_attention_mask` are those of transformers, and image.N (height,
-width, 3) the image before. The stages are those of the real patches alone, one image after
-the other.
+width, 3) the image before, from which transformers' settings, not open_clip's, make them. The
+stages are those of the real patches alone, one image after the other.
 
 timm has no models of this size: they are made by the functions of the named ones with other sizes,
 so that everything but the sizes is as in the named one. The configuration states the number of
@@ -29,14 +29,25 @@ from pathlib import Path
 from unittest import mock
 
 import goldens_models
+import numpy
 import open_clip.timm_model
 import timm
 import torch
 from goldens_models import Recorder, write_json
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transformer import QuickGELU
-from safetensors.torch import save_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from timm.models.vision_transformer_hybrid import ConvStem, _create_vision_transformer_hybrid
+from transformers import (
+    MetaClip2Config,
+    MetaClip2Model,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
+    SiglipConfig,
+    SiglipModel,
+)
 
 VOCABULARY = 64
 HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
@@ -141,6 +152,48 @@ METACLIP2 = {
     "text_cfg": text(hf_tokenizer_name="facebook/xlm-v-base", pool_type="eos", eos_id=2,
                      tokenizer_kwargs={"clean": "whitespace"}),
 }  # fmt: skip
+HF_VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "patch_size": 8}  # fmt: skip
+HF_TEXT = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2,
+           "num_attention_heads": 2, "max_position_embeddings": 10,
+           "vocab_size": VOCABULARY}  # fmt: skip
+SIGLIP_HF_TEXT = HF_TEXT | {"projection_size": 32}
+HF = [
+    ("siglip-hf", SiglipModel, SiglipConfig(
+        text_config=SIGLIP_HF_TEXT, vision_config=HF_VISION | {"image_size": 32})),
+    ("siglip2-naflex-hf", Siglip2Model, Siglip2Config(
+        text_config=SIGLIP_HF_TEXT, vision_config=HF_VISION | {"num_patches": 25})),
+    ("metaclip2-hf", MetaClip2Model, MetaClip2Config(
+        projection_dim=20,
+        text_config=HF_TEXT | {"projection_dim": 20, "bos_token_id": 0, "eos_token_id": 2},
+        vision_config=HF_VISION | {"projection_dim": 20, "image_size": 32})),
+]  # fmt: skip
+RESCALED = {"do_normalize": True, "do_rescale": True, "do_resize": True,
+            "rescale_factor": 1 / 255}  # fmt: skip
+HALF_HF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+PROCESSORS = {
+    "siglip-hf": RESCALED | HALF_HF | {
+        "image_processor_type": "SiglipImageProcessor", "resample": 3,
+        "size": {"height": 32, "width": 32},
+    },
+    "siglip2-naflex-hf": RESCALED | HALF_HF | {
+        "image_processor_type": "Siglip2ImageProcessor", "max_num_patches": 25, "patch_size": 8,
+        "resample": 2,
+    },
+    "metaclip2-hf": RESCALED | {
+        "image_processor_type": "CLIPImageProcessor", "do_center_crop": True, "resample": 3,
+        "do_convert_rgb": True, "crop_size": {"height": 32, "width": 32},
+        "size": {"shortest_edge": 32}, "image_mean": goldens_models.MEAN,
+        "image_std": goldens_models.STD,
+    },
+}  # fmt: skip
+NAFLEX = {
+    "embed_dim": 32, "init_logit_bias": -10, "custom_text": True,
+    "vision_cfg": vision("naflexvit_base_patch16_siglip", "map", "none", image_size=40),
+    "text_cfg": SIGLIP2_TEXT,
+}  # fmt: skip
+# Heights and widths: a wide image, a tall one, and one whose grid is that of the positions.
+SHAPES = [(21, 67), (58, 24), (37, 38)]
 
 
 # MARK: weights and inputs
@@ -326,8 +379,177 @@ def make_metaclip2(target: Path, seed: int) -> None:
     save_file(stages, target / "metaclip2/stages.safetensors")
 
 
+# MARK: transformers
+
+def images_of_any_shape(seed: int) -> dict[str, torch.Tensor]:
+    """Images, and what transformers' processor makes of them, under the names of a fixture."""
+    generator = numpy.random.default_rng(seed)
+    processor = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=25)
+    images = []
+    for height, width in SHAPES:
+        small = generator.integers(0, 256, (height // 6, width // 6, 3), dtype=numpy.uint8)
+        smooth = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+        images.append(smooth)
+    processed = processor(images, return_tensors="pt")
+    found = {"pixels": processed["pixel_values"].float(),
+             "spatial_shapes": processed["spatial_shapes"].long(),
+             "pixel_attention_mask": processed["pixel_attention_mask"].long()}
+    assert sorted(found["spatial_shapes"].prod(1).tolist())[-1] == 25, found["spatial_shapes"]
+    for index, image in enumerate(images):
+        found[f"image.{index}"] = torch.from_numpy(numpy.array(image))
+    return found
+
+
+def hf_inputs(name: str, seed: int) -> dict[str, torch.Tensor]:
+    kind = "metaclip2" if "metaclip2" in name else "siglip2" if "siglip2" in name else "siglip"
+    if "naflex" in name:
+        pixels = images_of_any_shape(seed)
+    else:
+        pixels = {"pixels": torch.randn(
+            2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))}
+    return pixels | {"tokens": tokens(kind, 10, seed)}
+
+
+def observe_hf(recorder: Recorder, model: torch.nn.Module) -> None:
+    tower, written = model.vision_model, model.text_model
+    layers = tower.encoder.layers
+    if hasattr(tower, "pre_layrnorm"):
+        recorder.before(tower.pre_layrnorm, "visual.embeddings")
+        recorder.after(tower.pre_layrnorm, "visual.ln_pre")
+    else:
+        recorder.after(tower.embeddings, "visual.embeddings")
+        recorder.after(tower.head, "visual.attn_pool")
+    recorder.blocks(layers, "visual.transformer.resblocks", "layer_norm2")
+    recorder.after(tower.post_layernorm, "visual.ln_post")
+    recorder.after(written.embeddings, "embeddings")
+    recorder.blocks(written.encoder.layers, "transformer.resblocks", "layer_norm2")
+    recorder.after(written.final_layer_norm, "ln_final")
+
+
+def real_rows(stages: dict[str, torch.Tensor]) -> None:
+    """Keeps the rows of real patches in the stages of images of any shape."""
+    mask = stages["pixel_attention_mask"].bool()
+    for name, value in stages.items():
+        if name.startswith("visual.") and value.shape[:2] == mask.shape:
+            stages[name] = value[mask].contiguous()
+
+
+def hf_stages(name: str, model: torch.nn.Module, inputs: dict) -> dict[str, torch.Tensor]:
+    recorder = Recorder()
+    observe_hf(recorder, model)
+    given = {"pixel_values": inputs["pixels"]}
+    given |= {key: inputs[key] for key in ("spatial_shapes", "pixel_attention_mask")
+              if key in inputs}
+    rows = inputs["tokens"]
+    with torch.no_grad():
+        image = model.get_image_features(**given).pooler_output
+        written = model.get_text_features(input_ids=rows).pooler_output
+        pool = "eos" if "metaclip2" in name else "last"
+        pooled = pooled_positions(rows, {"pool_type": pool})
+        stages = finish(recorder, inputs, image, written, model, pooled)
+        whole = model(input_ids=rows, **given)
+    assert torch.allclose(whole.logits_per_image, stages["logits_per_image"], atol=1e-4)
+    if "pixel_attention_mask" in stages:
+        real_rows(stages)
+    return stages
+
+
+def naflex_open_clip(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns the tensors of transformers' Siglip2Model under the names of open_clip."""
+    heads = ("q", "k", "v")
+    found = {}
+
+    def take(old: str, new: str) -> None:
+        for kind in ("weight", "bias"):
+            found[f"{new}.{kind}"] = state[f"{old}.{kind}"]
+
+    def join(old: list[str], new: str, mark: str) -> None:
+        for kind in ("weight", "bias"):
+            found[f"{new}{mark}{kind}"] = torch.cat([state[f"{name}.{kind}"] for name in old])
+
+    for name in ("logit_scale", "logit_bias"):
+        found[name] = state[name].reshape(())
+    trunk, tower = "visual.trunk", "vision_model"
+    take(f"{tower}.embeddings.patch_embedding", f"{trunk}.embeds.proj")
+    positions = state[f"{tower}.embeddings.position_embedding.weight"]
+    side = round(len(positions) ** 0.5)
+    found[f"{trunk}.embeds.pos_embed"] = positions.reshape(1, side, side, -1)
+    layers = 1 + max(int(name.split(".")[3]) for name in state
+                     if name.startswith(f"{tower}.encoder.layers."))
+    for layer in range(layers):
+        old, new = f"{tower}.encoder.layers.{layer}", f"{trunk}.blocks.{layer}"
+        take(f"{old}.layer_norm1", f"{new}.norm1")
+        join([f"{old}.self_attn.{head}_proj" for head in heads], f"{new}.attn.qkv", ".")
+        take(f"{old}.self_attn.out_proj", f"{new}.attn.proj")
+        take(f"{old}.layer_norm2", f"{new}.norm2")
+        take(f"{old}.mlp.fc1", f"{new}.mlp.fc1")
+        take(f"{old}.mlp.fc2", f"{new}.mlp.fc2")
+    take(f"{tower}.post_layernorm", f"{trunk}.norm")
+    old, new = f"{tower}.head", f"{trunk}.attn_pool"
+    found[f"{new}.latent"] = state[f"{old}.probe"]
+    for kind in ("weight", "bias"):
+        both = state[f"{old}.attention.in_proj_{kind}"]
+        width = len(both) // 3
+        found[f"{new}.q.{kind}"], found[f"{new}.kv.{kind}"] = both[:width], both[width:]
+    take(f"{old}.attention.out_proj", f"{new}.proj")
+    take(f"{old}.layernorm", f"{new}.norm")
+    take(f"{old}.mlp.fc1", f"{new}.mlp.fc1")
+    take(f"{old}.mlp.fc2", f"{new}.mlp.fc2")
+
+    embeddings = "text_model.embeddings"
+    found["text.token_embedding.weight"] = state[f"{embeddings}.token_embedding.weight"]
+    found["text.positional_embedding"] = state[f"{embeddings}.position_embedding.weight"]
+    layers = 1 + max(int(name.split(".")[3]) for name in state
+                     if name.startswith("text_model.encoder.layers."))
+    for layer in range(layers):
+        old, new = f"text_model.encoder.layers.{layer}", f"text.transformer.resblocks.{layer}"
+        take(f"{old}.layer_norm1", f"{new}.ln_1")
+        join([f"{old}.self_attn.{head}_proj" for head in heads], f"{new}.attn", ".in_proj_")
+        take(f"{old}.self_attn.out_proj", f"{new}.attn.out_proj")
+        take(f"{old}.layer_norm2", f"{new}.ln_2")
+        take(f"{old}.mlp.fc1", f"{new}.mlp.c_fc")
+        take(f"{old}.mlp.fc2", f"{new}.mlp.c_proj")
+    take("text_model.final_layer_norm", "text.ln_final")
+    take("text_model.head", "text.text_projection")
+    return found
+
+
+def make_naflex(folder: Path, weights: dict, expected: dict) -> None:
+    """The tensors of transformers in the layout of open_clip, whose model says the same."""
+    renamed = naflex_open_clip(weights)
+    sizes = {key: TRUNK[key] for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")}
+    model = open_clip_model(NAFLEX, sizes | {"patch_size": 8, "pos_embed_grid_size": (5, 5)})
+    model.load_state_dict(renamed)
+    rows, columns = expected["spatial_shapes"].T
+    mask, place = expected["pixel_attention_mask"], torch.arange(25)
+    coordinates = torch.stack([place // columns[:, None], place % columns[:, None]], dim=2)
+    with torch.no_grad():
+        image = model.visual.trunk(
+            expected["pixels"], patch_coord=coordinates * mask[..., None], patch_valid=mask.bool())
+        written = model.encode_text(expected["tokens"])
+    assert torch.allclose(image, expected["image_embedding"], atol=1e-5)
+    assert torch.allclose(written, expected["text_embedding"], atol=1e-5)
+    write_open_clip(folder, renamed, NAFLEX, SIGLIP_PREPROCESSING)
+    save_file(expected, folder / "stages.safetensors")
+
+
+def make_hf(target: Path, name: str, kind: type, config, seed: int) -> None:
+    model = kind(config).eval()
+    randomise(model, seed, 2.1)
+    folder = target / name
+    model.save_pretrained(folder)
+    write_json(folder / "preprocessor_config.json", PROCESSORS[name])
+    stages = hf_stages(name, model, hf_inputs(name, seed + 1))
+    save_file(stages, folder / "stages.safetensors")
+    if "naflex" in name:
+        weights = load_file(folder / "model.safetensors")
+        make_naflex(target / name.removesuffix("-hf"), weights, stages)
+
+
 def make(target: Path, seed: int) -> None:
     """Writes all models."""
     for index, (name, config, sizes, preprocessing) in enumerate(OPEN_CLIP):
         make_open_clip(target, name, config, sizes, preprocessing, seed + 100 + 10 * index)
     make_metaclip2(target, seed + 300)
+    for index, (name, kind, config) in enumerate(HF):
+        make_hf(target, name, kind, config, seed + 400 + 10 * index)
