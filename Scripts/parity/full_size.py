@@ -5,6 +5,9 @@ from a seed, writes it as safetensors with its configuration, and encodes the sa
 as `clip encode`. Prints the least cosine, the largest difference relative to the largest number of
 PyTorch's result, and likewise the largest differences of both from PyTorch in float64.
 
+The families after CLIP, SigLIP and others, are made by full_size_families.py, with a tokenizer file
+beside the weights, and NaFlex models with three parts of the first image, of different shapes.
+
 A name may end in @LAYERS for that number of blocks a tower, ^SIDE for images of another size than
 that of the weights, with interpolated positional embeddings, or +squash for the preprocessing of
 SigLIP and others (squashed, bilinear, 0.5).
@@ -12,9 +15,11 @@ SigLIP and others (squashed, bilinear, 0.5).
     python -m venv VENV && VENV/bin/pip install -r Scripts/parity/requirements.txt
     swift build -c release
     VENV/bin/python Scripts/parity/full_size.py --weights FOLDER --images IMAGE...
-        [--models NAME...]
+        [--models NAME...] [--gemma VOCABULARY.json.gz]
 
 The folder keeps the weights, up to 4 GB a model, for a quick second run; --remove deletes them.
+--reference-only needs no `clip` and prints only how far PyTorch is from float64. --gemma has the
+list of Gemma's pieces, for SigLIP 2; without it a trained vocabulary stands in.
 """
 
 import argparse
@@ -26,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 
+import full_size_families
 import numpy
 import open_clip
 import open_clip.model
@@ -41,7 +47,7 @@ MODELS = [
     "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-L-14-336-quickgelu",
     "ViT-B-32", "ViT-H-14", "ViT-g-14@4", "ViT-bigG-14@4", "ViT-B-32^288", "ViT-B-16^160",
     "ViT-B-32+squash",
-    "hf:ViT-B-32",
+    "hf:ViT-B-32", *full_size_families.MODELS,
 ]  # fmt: skip
 TEXTS = [
     "a man riding bicycle",
@@ -138,9 +144,17 @@ def difference(found, expected):
 
 
 def reference(model, pixels, tokens):
+    """Returns the embeddings of images one by one, and of texts."""
     with torch.no_grad():
-        images = torch.cat([model.encode_image(part) for part in pixels.split(1)])
+        images = torch.cat([model.encode_image(part) for part in pixels])
         return images.numpy(), model.encode_text(tokens).numpy()
+
+
+def doubled(pixels):
+    """Returns the inputs of an image in float64."""
+    if isinstance(pixels, dict):
+        return {key: doubled(value) for key, value in pixels.items()}
+    return pixels.double() if pixels.is_floating_point() else pixels
 
 
 def clip_rows(clip, folder, images, options):
@@ -156,19 +170,35 @@ def clip_rows(clip, folder, images, options):
     return rows[: len(images)], rows[len(images) :]
 
 
-def measure(name, folder, images, clip):
-    """Returns 1 - cosine, and the differences of both programs from each other and from float64."""
+def make(name, folder, images, vocabularies):
+    """Returns a model, the inputs of images and texts, the images, and options of `clip`."""
     torch.manual_seed(2026)
+    if full_size_families.is_family(name):
+        made = full_size_families.case(name, folder, images, TEXTS, vocabularies)
+        return made.model, made.pixels, made.tokens, made.images, []
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):
         model, size, preprocessing = HuggingFace(folder), 224, {"mean": MEAN, "std": STD}
     else:
         model, size, preprocessing = make_open_clip(name, folder)
     transform = image_transform(size, is_train=False, **preprocessing)
-    pixels = torch.stack([transform(Image.open(path)) for path in images])
+    pixels = [transform(Image.open(path))[None] for path in images]
+    return model, pixels, tokens, images, ["--resolution", str(size)] if "^" in name else []
+
+
+def measure(name, folder, images, clip, vocabularies=None):
+    """Returns 1 - cosine, and the differences of both programs from each other and from float64.
+
+    Without a program, the difference of PyTorch from float64 alone.
+    """
+    model, pixels, tokens, images, options = make(name, folder, images, vocabularies)
     single = reference(model, pixels, tokens)
-    double = reference(model.double(), pixels.double(), tokens)
-    found = clip_rows(clip, folder, images, ["--resolution", str(size)] if "^" in name else [])
+    double = reference(full_size_families.to_double(model), [doubled(part) for part in pixels],
+                       tokens)
+    del model
+    if clip is None:
+        return [(difference(wanted, exact)[1],) for wanted, exact in zip(single, double)]
+    found = clip_rows(clip, folder, images, options)
     return [
         (*difference(rows, wanted), difference(wanted, exact)[1], difference(rows, exact)[1])
         for rows, wanted, exact in zip(found, single, double)]
@@ -182,21 +212,31 @@ def main():
     parser.add_argument("--remove", action="store_true",
                         help="delete the weights of each model after its test")
     parser.add_argument("--clip", default=str(ROOT / ".build/release/clip"))
+    parser.add_argument("--reference-only", action="store_true",
+                        help="print only the differences of PyTorch from float64")
+    parser.add_argument("--gemma", type=pathlib.Path, help="list of Gemma's pieces, for SigLIP 2")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    vocabularies = full_size_families.Vocabularies(
+        arguments.weights / "tokenizers", arguments.gemma)
+    clip = None if arguments.reference_only else arguments.clip
     failed = False
     print(
         f"PyTorch {torch.__version__}, open_clip {open_clip.__version__}, float32, "
         f"{len(arguments.images)} images, {len(TEXTS)} texts")
-    print("| model | image: 1 - cosine | max Δ / max | from float64: PyTorch | clip | text: 1 - "
-          "cosine | max Δ / max "
-          "| from float64: PyTorch | clip |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = ["from float64: PyTorch"]
+    if clip:
+        columns = ["1 - cosine", "max Δ / max", *columns, "clip"]
+    print("| model | image: " + " | ".join(columns) + " | text: " + " | ".join(columns) + " |")
+    print("|---" * (1 + 2 * len(columns)) + "|")
     for name in arguments.models:
         folder = arguments.weights / name.replace(":", "-")
-        results = measure(name, folder, arguments.images, arguments.clip)
+        results = measure(name, folder, arguments.images, clip, vocabularies)
         print(f"| {name} | " + " | ".join(f"{number:.1e}" for row in results for number in row)
               + " |", flush=True)
-        failed |= any(
+        failed |= clip is not None and any(
             angle > 5e-7 or delta > 5e-6 or ours > 2 * theirs
             for angle, delta, theirs, ours in results)
         if arguments.remove:

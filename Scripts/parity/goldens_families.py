@@ -159,12 +159,13 @@ HF_TEXT = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2,
            "vocab_size": VOCABULARY}  # fmt: skip
 SIGLIP_HF_TEXT = HF_TEXT | {"projection_size": 32}
 HF = [
-    ("siglip-hf", SiglipModel, SiglipConfig(
-        text_config=SIGLIP_HF_TEXT, vision_config=HF_VISION | {"image_size": 32})),
-    ("siglip2-naflex-hf", Siglip2Model, Siglip2Config(
-        text_config=SIGLIP_HF_TEXT, vision_config=HF_VISION | {"num_patches": 25})),
-    ("metaclip2-hf", MetaClip2Model, MetaClip2Config(
-        projection_dim=20,
+    ("siglip-hf", SiglipModel, partial(
+        SiglipConfig, text_config=SIGLIP_HF_TEXT, vision_config=HF_VISION | {"image_size": 32})),
+    ("siglip2-naflex-hf", Siglip2Model, partial(
+        Siglip2Config, text_config=SIGLIP_HF_TEXT,
+        vision_config=HF_VISION | {"num_patches": 25})),
+    ("metaclip2-hf", MetaClip2Model, partial(
+        MetaClip2Config, projection_dim=20,
         text_config=HF_TEXT | {"projection_dim": 20, "bos_token_id": 0, "eos_token_id": 2},
         vision_config=HF_VISION | {"projection_dim": 20, "image_size": 32})),
 ]  # fmt: skip
@@ -533,8 +534,8 @@ def make_naflex(folder: Path, weights: dict, expected: dict) -> None:
     save_file(expected, folder / "stages.safetensors")
 
 
-def make_hf(target: Path, name: str, kind: type, config, seed: int) -> None:
-    model = kind(config).eval()
+def make_hf(target: Path, name: str, kind: type, config: partial, seed: int) -> None:
+    model = kind(config()).eval()
     randomise(model, seed, 2.1)
     folder = target / name
     model.save_pretrained(folder)
