@@ -136,6 +136,7 @@ static void time_rows(const clip_kernels *table) {
         {"softmax", run_softmax, 50, CLIP_QUICK_GELU},
         {"quickgelu", run_activation, 3072, CLIP_QUICK_GELU},
         {"gelu", run_activation, 3072, CLIP_GELU},
+        {"tanh gelu", run_activation, 3072, CLIP_TANH_GELU},
     };
     for (size_t loop = 0; loop < sizeof loops / sizeof *loops; loop++) {
         size_t count = loops[loop].count;

@@ -106,6 +106,8 @@ __attribute__((always_inline)) static inline void compute_any(const tile *t, int
         return compute(t, of_bytes, CLIP_QUICK_GELU);
     case CLIP_GELU:
         return compute(t, of_bytes, CLIP_GELU);
+    case CLIP_TANH_GELU:
+        return compute(t, of_bytes, CLIP_TANH_GELU);
     }
 }
 

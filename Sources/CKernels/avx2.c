@@ -95,6 +95,29 @@ static __m256 gelu(__m256 x) {
     return _mm256_mul_ps(x, _mm256_blendv_ps(within, beyond, x));
 }
 
+static __m256 tanh_gelu(__m256 x) {
+    __m256 one = _mm256_set1_ps(1);
+    __m256 linear = _mm256_set1_ps(-TANH_LINEAR_HIGH), cubic = _mm256_set1_ps(-TANH_CUBIC_HIGH);
+    __m256 a = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+    a = _mm256_min_ps(_mm256_set1_ps(TAIL_END), a);
+    __m256 square = _mm256_mul_ps(a, a);
+    __m256 slope = _mm256_fmadd_ps(square, cubic, linear);
+    __m256 z = _mm256_mul_ps(a, slope);
+
+    // exp(z) magnifies the rounding errors of z, which are corrected here.
+    __m256 error = _mm256_fmadd_ps(square, _mm256_set1_ps(-TANH_CUBIC_LOW),
+                                   _mm256_set1_ps(-TANH_LINEAR_LOW));
+    error = _mm256_fmadd_ps(_mm256_fmsub_ps(a, a, square), cubic, error);
+    error = _mm256_add_ps(error, _mm256_fmadd_ps(square, cubic, _mm256_sub_ps(linear, slope)));
+    error = _mm256_fmadd_ps(a, error, _mm256_fmsub_ps(a, slope, z));
+    __m256 e = exp_vector(z);
+    e = _mm256_fmadd_ps(error, e, e);
+
+    // x / (1 + exp(z)), or x / (1 + exp(-z)) for negative x.
+    __m256 part = _mm256_blendv_ps(one, e, x);
+    return _mm256_div_ps(_mm256_mul_ps(x, part), _mm256_add_ps(one, e));
+}
+
 __attribute__((always_inline)) static inline __m256 activate(__m256 x, clip_activation activation) {
     switch (activation) {
     case CLIP_IDENTITY:
@@ -105,6 +128,8 @@ __attribute__((always_inline)) static inline __m256 activate(__m256 x, clip_acti
         return quick_gelu(x);
     case CLIP_GELU:
         return gelu(x);
+    case CLIP_TANH_GELU:
+        return tanh_gelu(x);
     }
     return x;
 }
@@ -274,6 +299,9 @@ static void bias_activation(float *x, const float *bias, size_t n, clip_activati
         break;
     case CLIP_GELU:
         apply(x, bias, n, CLIP_GELU);
+        break;
+    case CLIP_TANH_GELU:
+        apply(x, bias, n, CLIP_TANH_GELU);
         break;
     }
 }

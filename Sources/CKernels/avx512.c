@@ -162,6 +162,9 @@ static void bias_activation(float *x, const float *bias, size_t n, clip_activati
     case CLIP_GELU:
         apply(x, bias, n, CLIP_GELU);
         break;
+    case CLIP_TANH_GELU:
+        apply(x, bias, n, CLIP_TANH_GELU);
+        break;
     }
 }
 

@@ -70,6 +70,8 @@ __attribute__((target(AVX512_TARGET), unused)) static void finish(
         return finish_rows(p, sums, line, row, rows, output, CLIP_QUICK_GELU);
     case CLIP_GELU:
         return finish_rows(p, sums, line, row, rows, output, CLIP_GELU);
+    case CLIP_TANH_GELU:
+        return finish_rows(p, sums, line, row, rows, output, CLIP_TANH_GELU);
     }
 }
 

@@ -68,6 +68,29 @@ static inline __m512 gelu(__m512 x) {
     return _mm512_mul_ps(x, weight);
 }
 
+static inline __m512 tanh_gelu(__m512 x) {
+    __m512 one = _mm512_set1_ps(1);
+    __m512 linear = _mm512_set1_ps(-TANH_LINEAR_HIGH), cubic = _mm512_set1_ps(-TANH_CUBIC_HIGH);
+    __m512 a = _mm512_min_ps(_mm512_set1_ps(TAIL_END), _mm512_abs_ps(x));
+    __m512 square = _mm512_mul_ps(a, a);
+    __m512 slope = _mm512_fmadd_ps(square, cubic, linear);
+    __m512 z = _mm512_mul_ps(a, slope);
+
+    // exp(z) magnifies the rounding errors of z, which are corrected here.
+    __m512 error = _mm512_fmadd_ps(square, _mm512_set1_ps(-TANH_CUBIC_LOW),
+                                   _mm512_set1_ps(-TANH_LINEAR_LOW));
+    error = _mm512_fmadd_ps(_mm512_fmsub_ps(a, a, square), cubic, error);
+    error = _mm512_add_ps(error, _mm512_fmadd_ps(square, cubic, _mm512_sub_ps(linear, slope)));
+    error = _mm512_fmadd_ps(a, error, _mm512_fmsub_ps(a, slope, z));
+    __m512 e = exp_vector(z);
+    e = _mm512_fmadd_ps(error, e, e);
+
+    // x / (1 + exp(z)), or x / (1 + exp(-z)) for negative x.
+    __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+    __m512 part = _mm512_mask_mul_ps(x, negative, x, e);
+    return _mm512_div_ps(part, _mm512_add_ps(one, e));
+}
+
 static inline __m512 activate(__m512 x, clip_activation activation) {
     switch (activation) {
     case CLIP_IDENTITY:
@@ -78,6 +101,8 @@ static inline __m512 activate(__m512 x, clip_activation activation) {
         return quick_gelu(x);
     case CLIP_GELU:
         return gelu(x);
+    case CLIP_TANH_GELU:
+        return tanh_gelu(x);
     }
     return x;
 }

@@ -77,6 +77,28 @@ static float32x4_t gelu(float32x4_t x) {
     return vmulq_f32(x, vbslq_f32(positive, vsubq_f32(one, weight), weight));
 }
 
+static float32x4_t tanh_gelu(float32x4_t x) {
+    float32x4_t one = vdupq_n_f32(1);
+    float32x4_t linear = vdupq_n_f32(-TANH_LINEAR_HIGH), cubic = vdupq_n_f32(-TANH_CUBIC_HIGH);
+    float32x4_t a = vminq_f32(vabsq_f32(x), vdupq_n_f32(TAIL_END));
+    float32x4_t square = vmulq_f32(a, a);
+    float32x4_t slope = vfmaq_f32(linear, square, cubic);
+    float32x4_t z = vmulq_f32(a, slope);
+
+    // exp(z) magnifies the rounding errors of z, which are corrected here.
+    float32x4_t error =
+        vfmaq_f32(vdupq_n_f32(-TANH_LINEAR_LOW), square, vdupq_n_f32(-TANH_CUBIC_LOW));
+    error = vfmsq_f32(error, vfmsq_f32(square, a, a), cubic);
+    error = vaddq_f32(error, vfmaq_f32(vsubq_f32(linear, slope), square, cubic));
+    float32x4_t minus_error = vfmsq_f32(vfmsq_f32(z, a, slope), a, error);
+    float32x4_t e = exp_vector(z);
+    e = vfmsq_f32(e, minus_error, e);
+
+    // x / (1 + exp(z)), or x / (1 + exp(-z)) for negative x.
+    float32x4_t part = vbslq_f32(vcltq_f32(x, vdupq_n_f32(0)), vmulq_f32(x, e), x);
+    return vdivq_f32(part, vaddq_f32(one, e));
+}
+
 __attribute__((always_inline)) static inline float32x4_t activate(float32x4_t x,
                                                                   clip_activation activation) {
     switch (activation) {
@@ -88,6 +110,8 @@ __attribute__((always_inline)) static inline float32x4_t activate(float32x4_t x,
         return quick_gelu(x);
     case CLIP_GELU:
         return gelu(x);
+    case CLIP_TANH_GELU:
+        return tanh_gelu(x);
     }
     return x;
 }
@@ -241,6 +265,9 @@ static void bias_activation(float *x, const float *bias, size_t n, clip_activati
         break;
     case CLIP_GELU:
         apply(x, bias, n, CLIP_GELU);
+        break;
+    case CLIP_TANH_GELU:
+        apply(x, bias, n, CLIP_TANH_GELU);
         break;
     }
 }

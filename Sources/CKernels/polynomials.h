@@ -1,4 +1,4 @@
-// Constants of the vector exponential and error function. Scripts/kernels/fit_erfc.py makes the
+// Constants of the vector exponential and the activations. Scripts/kernels/fit_erfc.py makes the
 // coefficients.
 
 #ifndef POLYNOMIALS_H
@@ -28,7 +28,16 @@ static const float tail_coefficients[9] = {
     -1.106255576e-01f, +2.121564746e-01f, -1.423109621e-01f, +3.066987544e-02f,
 };
 
-// From here on, the tail is zero in float.
+// The tanh approximation of GELU is x / (1 + exp(-x (linear + cubic x^2))), where
+// linear = 2 sqrt(2 / pi) and cubic = 0.044715 linear. The sums of both parts are more precise than
+// a float. The high part of linear is a multiple of 2^-20, so that its difference from the rounded
+// sum is exact.
+#define TANH_LINEAR_HIGH 1.59576893f
+#define TANH_LINEAR_LOW 1.93077897e-7f
+#define TANH_CUBIC_HIGH 0.0713548139f
+#define TANH_CUBIC_LOW 2.39883246e-9f
+
+// From here on, the tail and exp(-x (linear + cubic x^2)) are zero in float.
 #define TAIL_END 16.0f
 
 #endif

@@ -48,6 +48,10 @@ static float activate(float x, clip_activation activation) {
         // erfc(-z), because 1 + erf(z) cancels for negative z. In double, because erfc(-z)
         // magnifies the rounding error of z by 2 z^2.
         return (float)(0.5 * x * erfc(x * -0.70710678118654752));
+    case CLIP_TANH_GELU:
+        // x / 2 (1 + tanh(z)) = x / (1 + exp(-2 z)), which does not cancel for negative z. In
+        // double, because exp(-2 z) magnifies the rounding error of z by 2 z.
+        return (float)(x / (1 + exp(-1.5957691216057308 * (x + 0.044715 * x * x * x))));
     }
     return x;
 }

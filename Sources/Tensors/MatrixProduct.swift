@@ -2,7 +2,7 @@ internal import CKernels
 
 /// The activation function applied to a matrix product.
 package enum Nonlinearity: Sendable {
-    case identity, relu, quickGELU, gelu
+    case identity, relu, quickGELU, gelu, tanhGELU
 
     var code: clip_activation {
         switch self {
@@ -10,6 +10,7 @@ package enum Nonlinearity: Sendable {
         case .relu: CLIP_RELU
         case .quickGELU: CLIP_QUICK_GELU
         case .gelu: CLIP_GELU
+        case .tanhGELU: CLIP_TANH_GELU
         }
     }
 }

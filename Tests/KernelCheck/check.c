@@ -198,7 +198,7 @@ void fill_bytes(random_numbers *random, void *x, size_t n) {
     for (size_t i = 0; i < n; i++) ((uint8_t *)x)[i] = (uint8_t)next_random(random);
 }
 
-const char *const activation_names[4] = {"identity", "relu", "quick gelu", "gelu"};
+const char *const activation_names[5] = {"identity", "relu", "quick gelu", "gelu", "tanh gelu"};
 
 double exact_activation(double x, clip_activation activation) {
     switch (activation) {
@@ -210,6 +210,8 @@ double exact_activation(double x, clip_activation activation) {
         return x / (1 + exp(-1.702 * x));
     case CLIP_GELU:
         return 0.5 * x * erfc(-x * sqrt(0.5));
+    case CLIP_TANH_GELU:
+        return x / (1 + exp(-2 * sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
     }
     return x;
 }

@@ -70,7 +70,7 @@ extern const size_t size_count;
 
 // The activations as the header defines them, in double.
 double exact_activation(double x, clip_activation activation);
-extern const char *const activation_names[4];
+extern const char *const activation_names[5];
 
 // MARK: The checks
 

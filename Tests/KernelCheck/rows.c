@@ -151,7 +151,7 @@ static void check_activations(const clip_kernels *table) {
     random_numbers random = {3};
     for (size_t s = 0; s < size_count; s++) {
         size_t n = sizes[s];
-        for (int activation = CLIP_IDENTITY; activation <= CLIP_GELU; activation++) {
+        for (int activation = CLIP_IDENTITY; activation <= CLIP_TANH_GELU; activation++) {
             fill_floats(&random, x, n, -9, 9);
             fill_floats(&random, bias, n, -2, 2);
             activation_of(table, n, true, activation, "random");
@@ -168,17 +168,28 @@ static void check_activations(const clip_kernels *table) {
         }
     }
 
-    // The tail of GELU is accurate relative to its own tiny values.
-    begin_function(table->name, "bias_activation, tail of gelu", 2e-6);
-    for (int from = 0; from < 1200; from += 7) {
-        begin_case("x from %g to %g", (double)(from + 1) * -0.01, (double)(from + 7) * -0.01);
-        float *out = take(0, AT_END, 4 * 7);
-        for (int i = 0; i < 7; i++) out[i] = (float)(from + i + 1) * -0.01f;
-        for (int i = 0; i < 7; i++) x[i] = out[i];
-        table->bias_activation(out, NULL, 7, CLIP_GELU);
-        for (int i = 0; i < 7; i++) {
-            double exact = exact_activation(x[i], CLIP_GELU);
-            compare(out[i], exact, fabs(exact));
+    // The tails are accurate relative to their own tiny values, as far as they are normal floats.
+    static const struct {
+        clip_activation activation;
+        const char *function;
+        int count;
+        double tolerance;
+    } tails[] = {
+        {CLIP_GELU, "bias_activation, tail of gelu", 1200, 2e-6},
+        {CLIP_TANH_GELU, "bias_activation, tail of tanh gelu", 980, 5e-7},
+    };
+    for (int tail = 0; tail < 2; tail++) {
+        begin_function(table->name, tails[tail].function, tails[tail].tolerance);
+        for (int from = 0; from < tails[tail].count; from += 7) {
+            begin_case("x from %g to %g", (from + 1) * -0.01, (from + 7) * -0.01);
+            float *out = take(0, AT_END, 4 * 7);
+            for (int i = 0; i < 7; i++) out[i] = (float)(from + i + 1) * -0.01f;
+            for (int i = 0; i < 7; i++) x[i] = out[i];
+            table->bias_activation(out, NULL, 7, tails[tail].activation);
+            for (int i = 0; i < 7; i++) {
+                double exact = exact_activation(x[i], tails[tail].activation);
+                compare(out[i], exact, fabs(exact));
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import TestSupport
 import Testing
 
@@ -85,6 +86,29 @@ import Testing
             weight: Tensor([Float](repeating: 1, count: 140), shape: [2, 70]), format: format)
         let y = weights.apply(matrix).values
         #expect(y.map(\.isNaN) == [false, false, true, true], "\(y)")
+    }
+
+    @Test(arguments: ElementFormat.allCases.filter(\.isSupported))
+    func activationOfProduct(_ format: ElementFormat) {
+        let matrix = Workspace(threads: 2).matrix(rows: 5, columns: 70)
+        matrix.fill((0..<350).map { Float($0 % 13) * 0.25 - 1.5 })
+        let weights = ProductWeights(
+            weight: Tensor((0..<3500).map { Float($0 % 11) * 0.125 - 0.6 }, shape: [50, 70]),
+            format: format)
+        let sums = weights.apply(matrix).values
+        let activations: [(Nonlinearity, (Double) -> Double)] = [
+            (.relu, { max($0, 0) }),
+            (.quickGELU, { $0 / (1 + exp(-1.702 * $0)) }),
+            (.gelu, { 0.5 * $0 * erfc(-$0 * 0.5.squareRoot()) }),
+            (.tanhGELU, KernelTests.tanhGELU),
+        ]
+        for (activation, function) in activations {
+            let y = weights.apply(matrix, activation: activation).values
+            for (y, sum) in zip(y, sums) {
+                let expected = function(Double(sum))
+                #expect(abs(Double(y) - expected) < 3e-7 * max(1, abs(expected)), "\(activation)")
+            }
+        }
     }
 
     @Test(arguments: [ElementFormat.float32, .bfloat16].filter(\.isSupported))

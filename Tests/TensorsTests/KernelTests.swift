@@ -81,7 +81,13 @@ import Testing
         (CLIP_RELU, { max($0, 0) }),
         (CLIP_QUICK_GELU, { $0 / (1 + exp(-1.702 * $0)) }),
         (CLIP_GELU, { 0.5 * $0 * erfc(-$0 * 0.5.squareRoot()) }),
+        (CLIP_TANH_GELU, tanhGELU),
     ]
+
+    /// x / 2 · (1 + tanh(z)) = x / (1 + exp(-2 z)), which does not cancel for negative z.
+    static func tanhGELU(_ x: Double) -> Double {
+        x / (1 + exp(-2 * (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    }
 
     @Test(arguments: names, sizes)
     func biasActivation(name: String, n: Int) throws {
@@ -111,6 +117,32 @@ import Testing
             let expected = 0.5 * Double(x) * erfc(-Double(x) * 0.5.squareRoot())
             #expect(abs(Double(y) / expected - 1) < 2e-6, "x = \(x)")
         }
+    }
+
+    /// The tail magnifies an error of a constant: a change of 0.044715 or √(2/π) by one part in a
+    /// million changes it by more than 6e-5.
+    @Test(arguments: names)
+    func tanhGELUIsRelativelyAccurate(name: String) throws {
+        let x = (-980...1200).map { Float($0) * 0.01 }.filter { $0 != 0 }
+        var out = x
+        try kernels(name).bias_activation(&out, nil, x.count, CLIP_TANH_GELU)
+        for (y, x) in zip(out, x) {
+            #expect(abs(Double(y) / Self.tanhGELU(Double(x)) - 1) < 5e-7, "x = \(x)")
+        }
+    }
+
+    /// The expected values are those of PyTorch's `gelu(x, approximate="tanh")` in float64.
+    @Test(arguments: names)
+    func tanhGELUIsThatOfPyTorch(name: String) throws {
+        let x: [Float] = [-4, -2, -1, -0.5, 0.5, 1, 2, 4]
+        let expected = [
+            -7.024594819227126e-05, -0.04540230591222494, -0.15880800939172324,
+            -0.15428599017485606, 0.34571400982514394, 0.8411919906082768, 1.954597694087775,
+            3.9999297540518075,
+        ]
+        var out = x
+        try kernels(name).bias_activation(&out, nil, x.count, CLIP_TANH_GELU)
+        for (y, expected) in zip(out, expected) { #expect(abs(Double(y) / expected - 1) < 5e-7) }
     }
 
     @Test(arguments: names, sizes)
@@ -201,7 +233,7 @@ import Testing
     func activationsOfExtremeValues(name: String) throws {
         let huge = Float.greatestFiniteMagnitude
         let x = [.infinity, huge, 1e30, 200, 60, 0, -60, -200, -1e30, -huge]
-        for activation in [CLIP_QUICK_GELU, CLIP_GELU] {
+        for activation in [CLIP_QUICK_GELU, CLIP_GELU, CLIP_TANH_GELU] {
             var out = x
             try kernels(name).bias_activation(&out, nil, x.count, activation)
             #expect(out[..<6] == x[..<6])

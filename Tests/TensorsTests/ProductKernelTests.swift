@@ -98,39 +98,41 @@ import Testing
         table.pack(Array(bits[(32 * depth)...]), depth, outputs - 32, depth, &rest)
         panels.replaceSubrange((32 * depth)..., with: rest)
 
-        var y = [Float](repeating: 1, count: lines * rows * outputs)
-        x.withUnsafeBytes { x in
-            panels.withUnsafeBytes { panels in
-                y.withUnsafeMutableBytes { y in
-                    var product = clip_product()
-                    product.x = x.baseAddress
-                    (product.rows, product.row_stride) = (rows, 4 * step)
-                    (product.lines, product.line_stride) = (lines, 4 * line)
-                    (product.words, product.segments) = (words, segments)
-                    product.segment_stride = 4 * line
-                    product.panels = panels.baseAddress
-                    product.outputs = outputs
-                    product.y = y.baseAddress
-                    product.y_row_stride = 4 * outputs
-                    product.y_line_stride = 4 * outputs * rows
-                    product.adding = 1
-                    product.activation = CLIP_RELU
-                    table.multiply_float32(&product)
-                }
-            }
-        }
-        for row in 0..<(lines * rows) {
-            for output in 0..<outputs {
-                var sum = 1.0
-                for segment in 0..<segments {
-                    let start = (row / rows + segment) * line + row % rows * step
-                    for word in 0..<words {
-                        sum +=
-                            Double(x[start + word])
-                            * Double(weights[output * depth + segment * words + word])
+        for (activation, function) in KernelTests.activations {
+            var y = [Float](repeating: 1, count: lines * rows * outputs)
+            x.withUnsafeBytes { x in
+                panels.withUnsafeBytes { panels in
+                    y.withUnsafeMutableBytes { y in
+                        var product = clip_product()
+                        product.x = x.baseAddress
+                        (product.rows, product.row_stride) = (rows, 4 * step)
+                        (product.lines, product.line_stride) = (lines, 4 * line)
+                        (product.words, product.segments) = (words, segments)
+                        product.segment_stride = 4 * line
+                        product.panels = panels.baseAddress
+                        product.outputs = outputs
+                        product.y = y.baseAddress
+                        product.y_row_stride = 4 * outputs
+                        product.y_line_stride = 4 * outputs * rows
+                        product.adding = 1
+                        product.activation = activation
+                        table.multiply_float32(&product)
                     }
                 }
-                #expect(abs(Double(y[row * outputs + output]) - max(0, sum)) < 1e-5)
+            }
+            for row in 0..<(lines * rows) {
+                for output in 0..<outputs {
+                    var sum = 1.0
+                    for segment in 0..<segments {
+                        let start = (row / rows + segment) * line + row % rows * step
+                        for word in 0..<words {
+                            sum +=
+                                Double(x[start + word])
+                                * Double(weights[output * depth + segment * words + word])
+                        }
+                    }
+                    #expect(abs(Double(y[row * outputs + output]) - function(sum)) < 1e-5)
+                }
             }
         }
     }

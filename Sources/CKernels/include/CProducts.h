@@ -27,6 +27,7 @@ typedef enum {
     CLIP_RELU,        // max(x, 0)
     CLIP_QUICK_GELU,  // x / (1 + exp(-1.702 x))
     CLIP_GELU,        // x / 2 * (1 + erf(x / sqrt(2)))
+    CLIP_TANH_GELU,   // x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
 } clip_activation;
 
 // The number of outputs in a panel, and the size in bytes of one word of each.
