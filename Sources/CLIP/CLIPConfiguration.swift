@@ -12,7 +12,10 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         case modifiedResNet(ModifiedResNet)
     }
 
-    /// A ViT of pre-norm blocks, with a class token.
+    /// A ViT of pre-norm blocks.
+    ///
+    /// The properties from `stem` on say how towers differ: those of CLIP have a class token and a
+    /// LayerNorm before the blocks, those of SigLIP pool by attention.
     public struct VisionTransformer: Sendable, Hashable, Codable {
         /// The side of the input image, in pixels.
         ///
@@ -28,9 +31,73 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
         public internal(set) var mlpWidth: Int
+        /// The layer that turns pixels into the vectors of patches.
+        public internal(set) var stem = Stem.linear
+        /// True if a learned vector, the class token, precedes the patches.
+        public internal(set) var hasClassToken = true
+        /// The positional embeddings.
+        public internal(set) var positions = Positions.learned
+        /// True if a LayerNorm precedes the blocks.
+        public internal(set) var hasPreNorm = true
+        /// The method that turns the outputs of the last block into one vector.
+        public internal(set) var pooling = Pooling.classToken
+        /// The linear layer after pooling.
+        public internal(set) var projection = Projection.linear
+        /// The activation function of every MLP.
+        public internal(set) var activation = Activation.gelu
+        /// The ε of every LayerNorm.
+        public internal(set) var layerNormEpsilon: Float = 1e-5
 
-        /// The number of patches along a side.
+        /// The number of patches along a side; of the stored grid of positions if `positions` is
+        /// `resized`.
         public var grid: Int { resolution / patchSize }
+        /// The number of tokens that precede those of the patches: 1 for a class token, else 0.
+        var prefixCount: Int { hasClassToken ? 1 : 0 }
+    }
+
+    /// The layer that turns pixels into the vectors of patches.
+    public enum Stem: Sendable, Hashable, Codable {
+        /// A linear layer over the pixels of each patch, without a bias.
+        case linear
+        /// A linear layer over the pixels of each patch, with a bias.
+        case linearWithBias
+        /// MobileCLIP's three convolutions, over 4 x 4 pixels and twice over 2 x 2 vectors, of
+        /// which the first two have `width` channels, batch normalisation and GELU.
+        case convolutions(width: Int)
+    }
+
+    /// The positional embeddings of an image tower.
+    public enum Positions: Sendable, Hashable, Codable {
+        /// A learned vector for every token, which is added.
+        case learned
+        /// A learned vector for every patch, and none for the class token.
+        case learnedForPatches
+        /// A learned vector for every token, and queries and keys rotated by the patch's column
+        /// and row (RoPE) in every block.
+        case learnedAndRotary
+        /// A learned vector for every patch of a square grid, which is resized to the grid of each
+        /// image (NaFlex).
+        case resized
+    }
+
+    /// The method that turns the outputs of the last block into one vector.
+    public enum Pooling: Sendable, Hashable, Codable {
+        /// The output at the class token.
+        case classToken
+        /// The mean of the outputs at the patches.
+        case mean
+        /// Attention of one learned query to all outputs, and an MLP with a residual connection.
+        case attention(heads: Int, mlpWidth: Int)
+    }
+
+    /// The linear layer that turns the pooled output of a tower into an embedding.
+    public enum Projection: Sendable, Hashable, Codable {
+        /// None; the tower is as wide as the embedding.
+        case none
+        /// A matrix product without a bias.
+        case linear
+        /// A matrix product with a bias.
+        case linearWithBias
     }
 
     /// OpenAI's variant of ResNet: a stem of three convolutions, blocks with average pooling
@@ -51,7 +118,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         public var outputWidth: Int { width * 32 }
     }
 
-    /// The text tower: a causal transformer.
+    /// The text tower: a transformer of pre-norm blocks.
     public struct Text: Sendable, Hashable, Codable {
         /// The largest number of tokens of a text; 77 in OpenAI's models.
         public internal(set) var contextLength: Int
@@ -65,6 +132,44 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         public internal(set) var heads: Int
         /// The width of the hidden layer of each MLP.
         public internal(set) var mlpWidth: Int
+        /// True if each position attends only to those up to itself.
+        ///
+        /// If not, each attends to the whole context, padding included.
+        public internal(set) var isCausal = true
+        /// The position whose output becomes the embedding.
+        public internal(set) var pooling = TextPooling.largestID
+        /// The linear layer after pooling.
+        public internal(set) var projection = Projection.linear
+        /// The activation function of every MLP.
+        public internal(set) var activation = Activation.gelu
+        /// The ε of every LayerNorm.
+        public internal(set) var layerNormEpsilon: Float = 1e-5
+        /// The vocabulary of the token ids; nil if neither the weights nor a configuration show it.
+        public internal(set) var vocabulary: Vocabulary? = .clip
+    }
+
+    /// The position of a text whose output becomes the embedding.
+    public enum TextPooling: Sendable, Hashable, Codable {
+        /// The first position of the largest id, which is CLIP's end token.
+        case largestID
+        /// The last position of the context, even if it is padding.
+        case last
+        /// The first position of an id, the end token; the first position if it does not occur.
+        case first(id: Int)
+    }
+
+    /// A vocabulary of token ids.
+    public enum Vocabulary: String, Sendable, Hashable, Codable {
+        /// CLIP's byte pairs, which are compiled into the library.
+        case clip
+        /// SigLIP's English vocabulary of 32,000 pieces.
+        case siglip
+        /// SigLIP's multilingual vocabulary of 250,000 pieces.
+        case siglipMultilingual = "siglip-i18n"
+        /// SigLIP 2's vocabulary of 256,000 pieces, which is Gemma's.
+        case siglip2
+        /// MetaCLIP 2's vocabulary of 901,629 pieces, which is XLM-V's.
+        case metaCLIP2 = "metaclip2"
     }
 
     /// The image tower.
@@ -73,10 +178,12 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     public internal(set) var text: Text
     /// The number of dimensions of the embeddings of both towers.
     public internal(set) var embeddingDimension: Int
-    /// The activation function of every MLP.
-    public internal(set) var activation: Activation
-    /// The ε of every LayerNorm.
-    public internal(set) var layerNormEpsilon: Float = 1e-5
+    /// True if the score of an image and a text is the sigmoid of a logit with a bias (SigLIP).
+    public internal(set) var hasLogitBias = false
+    /// The activation function of the text tower's MLPs, which most image towers share.
+    public var activation: Activation { text.activation }
+    /// The ε of the text tower's LayerNorms, which most image towers share.
+    public var layerNormEpsilon: Float { text.layerNormEpsilon }
 
     /// The side of the input image, in pixels.
     public var resolution: Int {
@@ -93,6 +200,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
             switch vision {
             case .visionTransformer(let v):
                 "ViT, width \(v.width), \(v.layers) layers, \(v.heads) heads, patch \(v.patchSize)"
+                    + v.differences
             case .modifiedResNet(let v):
                 "ModifiedResNet, width \(v.width), layers \(v.layers), \(v.heads) heads"
             }
@@ -113,177 +221,72 @@ public enum Activation: String, Sendable, CaseIterable, Codable {
     case quickGELU = "quickgelu"
     /// The exact GELU, x · Φ(x), used by most of open_clip's weights.
     case gelu
+    /// The approximation of GELU with tanh, used by SigLIP 2.
+    case tanhGELU = "gelu_tanh"
 }
 
 extension CLIPConfiguration {
-    /// Derives the hyperparameters from the names and shapes of the tensors, as `build_model` of
-    /// openai/CLIP does.
+    /// The hyperparameters as text, for a model's fingerprint.
     ///
-    /// - Parameters:
-    ///   - shapes: The shapes of the tensors by their names in OpenAI's layout.
-    ///   - stated: The hyperparameters that a configuration file states.
-    ///   - activation: The activation of the MLPs.
-    ///   - path: The path of the weights, for errors.
-    /// - Throws: `CLIPError.unknownArchitecture`.
-    init(
-        shapes: [String: [Int]], stated: ConfigurationFile, activation: Activation, path: String
-    ) throws(CLIPError) {
-        let tensors = NamedShapes(shapes: shapes, path: path)
-        text = try Text(tensors, heads: stated.textHeads)
-        embeddingDimension = try tensors.shape("text_projection", rank: 2)[1]
-        self.activation = activation
-
-        if shapes["visual.proj"] != nil {
-            vision = .visionTransformer(
-                try VisionTransformer(
-                    tensors, resolution: stated.resolution, heads: stated.visionHeads))
-        } else if shapes["visual.attnpool.positional_embedding"] != nil {
-            vision = .modifiedResNet(try ModifiedResNet(tensors, heads: stated.visionHeads))
-        } else {
-            throw tensors.unsupported(
-                expected: "the tensor visual.proj or visual.attnpool.positional_embedding",
-                found: "neither")
+    /// For models of OpenAI's architecture, it is the text of earlier versions of this library,
+    /// because indexes store the fingerprint.
+    var identity: String {
+        let tower: String
+        var differences: [String] = []
+        switch vision {
+        case .visionTransformer(let v):
+            tower = """
+                visionTransformer(CLIP.CLIPConfiguration.VisionTransformer(resolution: \
+                \(v.resolution), patchSize: \(v.patchSize), width: \(v.width), layers: \
+                \(v.layers), heads: \(v.heads), mlpWidth: \(v.mlpWidth)))
+                """
+            var plain = v
+            (plain.activation, plain.layerNormEpsilon) = (activation, layerNormEpsilon)
+            if v != plain { differences.append("\(v.activation) \(v.layerNormEpsilon)") }
+            if v.stem != .linear { differences.append("\(v.stem)") }
+            if !v.hasClassToken { differences.append("noClassToken") }
+            if v.positions != .learned { differences.append("\(v.positions)") }
+            if !v.hasPreNorm { differences.append("noPreNorm") }
+            if v.pooling != .classToken { differences.append("\(v.pooling)") }
+            if v.projection != .linear { differences.append("\(v.projection)") }
+        case .modifiedResNet(let v):
+            tower = """
+                modifiedResNet(CLIP.CLIPConfiguration.ModifiedResNet(resolution: \(v.resolution), \
+                width: \(v.width), layers: \(v.layers), heads: \(v.heads)))
+                """
         }
-        guard resolution <= 8192 else {
-            throw tensors.unsupported(
-                expected: "images of at most 8192 pixels a side", found: "\(resolution)")
-        }
-        layerNormEpsilon = stated.layerNormEpsilon ?? 1e-5
-    }
-}
-
-extension CLIPConfiguration.Text {
-    /// Derives the hyperparameters of the text tower; `heads` is nil if no configuration states
-    /// their number.
-    fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
-        let tokens = try tensors.shape("token_embedding.weight", rank: 2)
-        let positions = try tensors.shape("positional_embedding", rank: 2)
-        guard tokens[0] >= 3, positions[0] >= 2 else {
-            throw tensors.unsupported(
-                expected: "at least 3 token ids and 2 positions",
-                found: "\(tokens[0]) and \(positions[0])")
-        }
-        let mlp = try tensors.shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
-        contextLength = positions[0]
-        vocabularySize = tokens[0]
-        width = tokens[1]
-        layers = tensors.blocks("transformer.resblocks.")
-        self.heads = try tensors.heads(heads, width: width, tower: "text", limit: 1024)
-        mlpWidth = mlp[0]
+        if !text.isCausal { differences.append("notCausal") }
+        if text.pooling != .largestID { differences.append("\(text.pooling)") }
+        if text.projection != .linear { differences.append("\(text.projection)") }
+        return """
+            CLIPConfiguration(vision: CLIP.CLIPConfiguration.Vision.\(tower), text: \
+            CLIP.CLIPConfiguration.Text(contextLength: \(text.contextLength), vocabularySize: \
+            \(text.vocabularySize), width: \(text.width), layers: \(text.layers), heads: \
+            \(text.heads), mlpWidth: \(text.mlpWidth)), embeddingDimension: \
+            \(embeddingDimension), activation: CLIP.Activation.\(activation), \
+            layerNormEpsilon: \(layerNormEpsilon))
+            """ + differences.map { " " + $0 }.joined()
     }
 }
 
 extension CLIPConfiguration.VisionTransformer {
-    /// Derives the hyperparameters of a ViT; `resolution` or `heads` is nil if no configuration
-    /// states it.
-    fileprivate init(
-        _ tensors: NamedShapes, resolution: Int?, heads: Int?
-    ) throws(CLIPError) {
-        let patch = try tensors.shape("visual.conv1.weight", rank: 4)
-        let positions = try tensors.shape("visual.positional_embedding", rank: 2)
-        let mlp = try tensors.shape("visual.transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
-        let grid = try tensors.grid(of: positions[0])
-        self.resolution = resolution ?? grid * patch[3]
-        guard self.resolution / patch[3] == grid else {
-            throw tensors.unsupported(
-                expected: """
-                    a resolution of \(grid * patch[3]) pixels for \(positions[0]) positions and \
-                    patches of \(patch[3])
-                    """,
-                found: "\(self.resolution) in the configuration")
+    /// What differs from OpenAI's towers, in a few words, each after a comma.
+    fileprivate var differences: String {
+        var words: [String] = []
+        switch stem {
+        case .linear, .linearWithBias: break
+        case .convolutions: words.append("convolutional stem")
         }
-        patchSize = patch[3]
-        width = patch[0]
-        layers = tensors.blocks("visual.transformer.resblocks.")
-        self.heads = try tensors.heads(heads, width: width, tower: "image", limit: 1024)
-        mlpWidth = mlp[0]
-    }
-}
-
-extension CLIPConfiguration.ModifiedResNet {
-    /// Derives the hyperparameters of a ResNet; `heads` is nil if no configuration states their
-    /// number.
-    fileprivate init(_ tensors: NamedShapes, heads: Int?) throws(CLIPError) {
-        let positions = try tensors.shape("visual.attnpool.positional_embedding", rank: 2)
-        width = try tensors.shape("visual.layer1.0.conv1.weight", rank: 4)[0]
-        resolution = 32 * (try tensors.grid(of: positions[0]))
-        layers = (1...4).map { tensors.blocks("visual.layer\($0).") }
-        guard width % 2 == 0, !layers.contains(0) else {
-            throw tensors.unsupported(
-                expected: "a ResNet of an even width and four stages",
-                found: "the width \(width) and the layers \(layers)")
+        switch positions {
+        case .learned, .learnedForPatches: break
+        case .learnedAndRotary: words.append("rotary positions")
+        case .resized: words.append("any aspect ratio")
         }
-        self.heads = try tensors.heads(heads, width: 32 * width, tower: "image", limit: .max)
-    }
-}
-
-/// The shapes of a model's tensors by OpenAI's names, from which hyperparameters are derived.
-private struct NamedShapes {
-    let shapes: [String: [Int]]
-    let path: String
-
-    func unsupported(expected: String, found: String) -> CLIPError {
-        .unknownArchitecture(path: path, expected: expected, found: found)
-    }
-
-    /// Returns the shape of a tensor, which must have the given rank and positive dimensions.
-    func shape(_ name: String, rank: Int) throws(CLIPError) -> [Int] {
-        guard let shape = shapes[name] else {
-            throw unsupported(expected: "the tensor \(name)", found: "none of that name")
+        switch pooling {
+        case .classToken: break
+        case .mean: words.append("mean pooling")
+        case .attention(let heads, _): words.append("attention pooling with \(heads) heads")
         }
-        guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
-            throw unsupported(
-                expected: "a tensor \(name) of \(rank) dimensions", found: "the shape \(shape)")
-        }
-        return shape
-    }
-
-    /// Returns the number of distinct block numbers that follow `prefix` in the names of tensors.
-    func blocks(_ prefix: String) -> Int {
-        Set(
-            shapes.keys.filter { $0.hasPrefix(prefix) }.compactMap { name in
-                Int(name.dropFirst(prefix.count).prefix { $0 != "." })
-            }
-        ).count
-    }
-
-    /// Returns the number of heads that a configuration states, or else one for every 64 channels.
-    ///
-    /// - Parameters:
-    ///   - known: The number of heads that a configuration states; nil if none does.
-    ///   - width: The number of channels of the tower.
-    ///   - tower: The name of the tower, for errors.
-    ///   - limit: The largest width for which heads of 64 channels are assumed.
-    /// - Returns: A divisor of `width`.
-    /// - Throws: `CLIPError.unknownArchitecture`.
-    func heads(_ known: Int?, width: Int, tower: String, limit: Int) throws(CLIPError) -> Int {
-        // OpenAI's heads have 64 channels. Wider towers of others have other heads, which their
-        // shapes do not show.
-        guard let heads = known ?? (width % 64 == 0 && width <= limit ? width / 64 : nil) else {
-            throw unsupported(
-                expected: """
-                    a configuration beside the weights (open_clip_config.json or config.json) that \
-                    states the number of heads of the \(tower) tower, whose width is \(width)
-                    """,
-                found: "none")
-        }
-        guard heads > 0, width % heads == 0 else {
-            throw unsupported(
-                expected: "a number of heads that divides the width \(width) of the \(tower) tower",
-                found: "\(heads)")
-        }
-        return heads
-    }
-
-    /// Returns the side of the square grid that all positions except the first form.
-    ///
-    /// The first belongs to the class token of a ViT or to the mean in an attention pool.
-    func grid(of positions: Int) throws(CLIPError) -> Int {
-        let grid = Int(Double(positions - 1).squareRoot().rounded())
-        guard grid > 0, grid * grid == positions - 1 else {
-            throw unsupported(
-                expected: "1 + n² positions in the image tower", found: "\(positions)")
-        }
-        return grid
+        return words.map { ", " + $0 }.joined()
     }
 }

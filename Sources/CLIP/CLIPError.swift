@@ -71,6 +71,16 @@ public enum CLIPError: Error, Equatable, Sendable {
     case wrongTokenCount(expected: ClosedRange<Int>, found: Int)
     /// A token id is negative or not below the size of the vocabulary.
     case unknownToken(id: Int, vocabularySize: Int)
+    /// There is no file of a tokenizer beside the weights.
+    ///
+    /// `expected` are the names of which one is needed; `folder` is empty for weights in memory.
+    case missingTokenizer(folder: String, expected: [String])
+    /// The file of a tokenizer is malformed or unsupported.
+    ///
+    /// `part` is the part of the file at fault; `expected` and `found` are noun phrases.
+    case malformedTokenizer(path: String, part: String, expected: String, found: String)
+    /// The model's tokenizer does not have the requested rules; `expected` are those it has.
+    case unavailableRules(String, expected: [String])
     /// A classifier has fewer labels than the `expected` minimum, 2.
     case tooFewLabels(expected: Int, found: Int)
     /// A classifier has no prompt template.
@@ -241,6 +251,19 @@ extension CLIPError: CustomStringConvertible {
             return "expected a row of \(counts)\(expected.upperBound) token ids, found \(found)"
         case .unknownToken(let id, let size):
             return "unknown token id \(id): expected 0 to \(size - 1)"
+        case .missingTokenizer(let folder, let names):
+            let place = folder.isEmpty ? "of weights in memory" : "in \(folder)"
+            return """
+                no tokenizer \(place): expected a file \(names.joined(separator: ", ")), because \
+                the model's vocabulary is not CLIP's
+                """
+        case .malformedTokenizer(let path, let part, let expected, let found):
+            return "cannot use the tokenizer \(path): \(part): expected \(expected), found \(found)"
+        case .unavailableRules(let rules, let expected):
+            return """
+                the model's tokenizer has no rules \(rules): expected \
+                \(expected.joined(separator: ", "))
+                """
         case .tooFewLabels(let expected, let found):
             return "expected at least \(expected) labels, found \(found)"
         case .noTemplate: return "expected at least 1 prompt template, found none"

@@ -29,13 +29,33 @@ public struct CLIPModel: Sendable {
     /// The preprocessing of images before the image tower.
     public private(set) var preprocessor: ImagePreprocessor
     /// The tokenizer of texts before the text tower.
-    public private(set) var tokenizer = BPETokenizer()
+    ///
+    /// That of CLIP is compiled into the library. That of other models is read at the first use
+    /// from a file beside the weights: `spiece.model`, `tokenizer.model`, `sentencepiece.bpe.model`
+    /// or `tokenizer.json`.
+    ///
+    /// - Throws: `CLIPError.missingTokenizer`, `.malformedTokenizer` or `.unreadableFile`, or
+    ///   `.unavailableRules` if the tokenizer does not have the requested rules.
+    public var tokenizer: Tokenizer {
+        get throws(CLIPError) { try modelTokenizer.value }
+    }
+
+    /// The rules of tokenization that were asked for, or the model's own.
+    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rules }
+    /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
+    package var tokenizerPath: String? { modelTokenizer.path }
+
+    private(set) var modelTokenizer: ModelTokenizer
     /// The description of the weights: file, format and size.
     public let weights: WeightsDescription
     /// The factor that turns cosines into logits, about 100 in OpenAI's models.
     ///
     /// It is the exponential of the tensor `logit_scale`.
     public let logitScale: Float
+    /// The number that is added to logits; nil for models without one, such as CLIP.
+    ///
+    /// With it, the sigmoid of a logit is the probability that the text fits the image (SigLIP).
+    public let logitBias: Float?
     /// The largest number of threads that a call uses.
     public let threads: Int
     /// The number format of the matrix products.
@@ -133,10 +153,15 @@ public struct CLIPModel: Sendable {
         parameters = loaded.parameters
         files = loaded.files
         logitScale = exp(parameters.tensor("logit_scale").values[0])
+        logitBias =
+            configuration.hasLogitBias ? parameters.tensor("logit_bias").values[0] : nil
+        modelTokenizer = ModelTokenizer(
+            configuration.text, folder: loaded.folder, rules: loaded.tokenizerRules)
         self.threads = max(1, threads ?? availableCores())
         workspaces = WorkspacePool(threads: self.threads, engine: wantedEngine.products)
-        guard logitScale.isFinite else {
-            throw .nonFiniteResult(path: weights.path, stage: "the tensor logit_scale")
+        guard logitScale.isFinite, logitBias?.isFinite != false else {
+            let name = logitScale.isFinite ? "logit_bias" : "logit_scale"
+            throw .nonFiniteResult(path: weights.path, stage: "the tensor \(name)")
         }
 
         visual = Self.imageTower(parameters, configuration, .fp32)
@@ -150,7 +175,7 @@ public struct CLIPModel: Sendable {
             let visual = parameters.scoped("visual")
             switch configuration.vision {
             case .visionTransformer(let vision):
-                return VisionTransformer(visual, vision, configuration, precision)
+                return VisionTransformer(visual, vision, precision)
             case .modifiedResNet(let vision):
                 return ModifiedResNet(visual, vision, precision)
             }
@@ -222,15 +247,32 @@ public struct CLIPModel: Sendable {
     /// ```
     ///
     /// - Parameters:
-    ///   - tokenizer: The rules of tokenization; unchanged if nil.
+    ///   - tokenizer: The rules of tokenization; unchanged if nil. If the model's tokenizer does
+    ///     not have them, `tokenizer` throws an error when a text is encoded.
     ///   - preprocessing: The rules of preprocessing; unchanged if nil.
     /// - Returns: A model with the same weights.
     public func following(
-        tokenizer: BPETokenizer.Rules? = nil, preprocessing: ImagePreprocessor.Rules? = nil
+        tokenizer: Tokenizer.Rules? = nil, preprocessing: ImagePreprocessor.Rules? = nil
     ) -> CLIPModel {
         var model = self
-        if let tokenizer { model.tokenizer = BPETokenizer(rules: tokenizer) }
+        if let tokenizer { model.modelTokenizer = modelTokenizer.with(rules: tokenizer) }
         if let preprocessing { model.preprocessor.rules = preprocessing }
+        return model
+    }
+
+    /// Returns the model with a folder in which compact forms of large vocabularies are kept, so
+    /// that the next start is fast.
+    ///
+    /// ```swift
+    /// let model = try CLIPModel(path: "ViT-B-16-SigLIP2-256").caching(tokenizersIn: "/tmp/clip")
+    /// ```
+    ///
+    /// - Parameter folder: The path of the folder, which is made if it is missing. If it cannot be
+    ///   written, the tokenizer's own file is parsed each time.
+    /// - Returns: A model with the same weights.
+    public func caching(tokenizersIn folder: String) -> CLIPModel {
+        var model = self
+        model.modelTokenizer = modelTokenizer.with(cache: folder)
         return model
     }
 
@@ -272,8 +314,7 @@ public struct CLIPModel: Sendable {
     public func encode(images: [RGBImage]) throws(CLIPError) -> Embeddings {
         let groups = imageGroups(images.count)
         let rows = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
-            let pixels = images[group].flatMap { preprocessor($0) }
-            return try imageFeatures(pixels[...], workspace)
+            try imageFeatures(planes(of: images[group]), workspace)
         }
         return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
@@ -294,7 +335,9 @@ public struct CLIPModel: Sendable {
         let groups = imageGroups(pixels.count / size)
         let rows = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
             try imageFeatures(
-                pixels[(group.lowerBound * size)..<(group.upperBound * size)], workspace)
+                ImagePlanes(
+                    pixels[(group.lowerBound * size)..<(group.upperBound * size)],
+                    resolution: configuration.resolution), workspace)
         }
         return Embeddings(rows: rows.flatMap(\.self), dimension: configuration.embeddingDimension)
     }
@@ -317,27 +360,32 @@ public struct CLIPModel: Sendable {
 
     /// Returns the embeddings of tokenized texts, one row each, not normalised.
     ///
-    /// As in the reference, a row is read up to the first occurrence of its largest id, which is
-    /// that of the end token if the row has one.
+    /// As in the references, CLIP's tower reads a row up to the first occurrence of its largest id,
+    /// which is that of the end token if the row has one. Towers that attend to padding, such as
+    /// SigLIP's, read the whole context; shorter rows are padded.
     ///
     /// - Parameter tokens: Rows of token ids, with or without padding.
     /// - Returns: One embedding for each row of ids, in the same order.
     /// - Throws: `CLIPError.wrongTokenCount` if a row is empty or too long, `.unknownToken` if an
     ///   id is outside the vocabulary, `.nonFiniteResult` if the weights produce NaN or infinity.
     public func encode(tokens: [[Int]]) throws(CLIPError) -> Embeddings {
-        var rows: [ArraySlice<Int>] = []
+        var rows: [TextRow] = []
         for row in tokens {
             try check(row)
-            guard let largest = row.max(), let end = row.firstIndex(of: largest) else { continue }
-            rows.append(row[...end])
+            rows.append(try configuration.text.row(row))
         }
         let dimension = configuration.embeddingDimension
         guard !rows.isEmpty else { return Embeddings(rows: [], dimension: dimension) }
         // Sorted, so that neighbours share prefixes, which are computed once.
-        let order = rows.indices.sorted { rows[$0].lexicographicallyPrecedes(rows[$1]) }
+        let order = rows.indices.sorted { rows[$0].ids.lexicographicallyPrecedes(rows[$1].ids) }
         let sorted = order.map { rows[$0] }
         let encoder = textual.value
-        let groups = EncodingGroups(sorted, threads: threads)
+        let groups =
+            configuration.text.isCausal
+            ? EncodingGroups(sorted.map(\.ids), threads: threads)
+            : EncodingGroups(
+                count: sorted.count, threads: threads,
+                largest: max(1, 320 / configuration.text.contextLength))
         let found = try groups.map(on: workspaces) { group, workspace throws(CLIPError) in
             let texts = Array(sorted[group])
             return try finiteValues(of: encoder(texts, workspace: workspace)) {
@@ -371,7 +419,7 @@ public struct CLIPModel: Sendable {
     /// embeddings of other models are usually not comparable. The hash covers the configuration,
     /// and the number format, the shape and a sample of the bytes of every tensor.
     public var fingerprint: String {
-        var bytes = Array("\(configuration)".utf8)
+        var bytes = Array(configuration.identity.utf8)
         for name in parameters.names {
             for part in parameters[name].parts {
                 bytes += "\(name) \(part.tensor.type) \(part.tensor.shape)".utf8

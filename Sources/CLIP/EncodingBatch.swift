@@ -12,7 +12,7 @@ extension CLIPModel {
     func encodeBatch<Input: Sendable, Learned: Sendable>(
         _ inputs: [Input], _ decode: (Input) -> DecodedInput<Learned>, _ workspace: Workspace
     ) -> Result<[EncodedInput<Input, Learned>], FailedBatch<Input, Learned>> {
-        var pixels: [Float] = []
+        var images = ImagePlanes()
         var results = inputs.map { input in
             // The image counts towards the memory limit until the closure returns and releases it.
             ImageMemory.whileHolding {
@@ -20,7 +20,7 @@ extension CLIPModel {
                 return EncodedInput(
                     input: input, learned: decoded.learned,
                     embedding: decoded.image.map { image -> [Float] in
-                        pixels += preprocessor(image)
+                        images.append(planes(of: CollectionOfOne(image)))
                         return []
                     })
             }
@@ -30,7 +30,7 @@ extension CLIPModel {
         let rows: Embeddings
         do throws(CLIPError) {
             rows = Embeddings(
-                rows: try imageFeatures(pixels[...], workspace),
+                rows: try imageFeatures(images, workspace),
                 dimension: configuration.embeddingDimension)
         } catch {
             return .failure(

@@ -12,25 +12,30 @@ extension CLIPModel {
 
     /// Runs the image tower with an observer, for tests that look for the first stage that differs.
     func observe(pixels: [Float], _ observer: @escaping StageObserver) {
-        let size = 3 * configuration.resolution * configuration.resolution
-        workspaces.withWorkspace {
-            _ = visual.value(
-                pixels[...], batch: pixels.count / size, workspace: $0, observer: observer)
-        }
+        observe(ImagePlanes(pixels[...], resolution: configuration.resolution), observer)
     }
 
-    /// Runs the text tower with an observer on rows of tokens that end with the end token.
+    /// Runs the image tower with an observer on images of any size that the tower accepts.
+    func observe(_ images: ImagePlanes, _ observer: @escaping StageObserver) {
+        workspaces.withWorkspace { _ = visual.value(images, workspace: $0, observer: observer) }
+    }
+
+    /// Runs the text tower with an observer on rows of tokens; those of a tower that attends to
+    /// padding must be padded unless the vocabulary is known.
     func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
+        let rows = tokens.compactMap { try? configuration.text.row(Array($0)) }
         workspaces.withWorkspace {
-            _ = textual.value(tokens, workspace: $0, observer: observer)
+            _ = textual.value(rows, workspace: $0, observer: observer)
         }
     }
 
-    /// Returns the features of the class tokens, which are the input of a ViT's projection,
-    /// [images, width]; an empty array for a ResNet.
+    /// Returns the pooled features, which are the input of a ViT's projection, [images, width]; an
+    /// empty array for a ResNet.
     package func pooled(pixels: [Float]) -> [Float] {
         var found: [Float] = []
-        observe(pixels: pixels) { if $0 == "visual.ln_post" { found = $1.values } }
+        observe(pixels: pixels) {
+            if $0 == "visual.ln_post" || $0 == "visual.attn_pool" { found = $1.values }
+        }
         return found
     }
 

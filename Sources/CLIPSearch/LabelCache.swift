@@ -65,7 +65,7 @@ package struct LabelCache: Sendable {
     ) -> FilePath {
         let parts =
             [
-                model.fingerprint, model.precision.rawValue, model.tokenizer.rules.rawValue,
+                model.fingerprint, model.precision.rawValue, model.tokenizerRules.rawValue,
                 "\(truncating)", "\(templates.count)",
             ] + templates + labels
         // NUL separates the parts: no text of a command line or of a file of lines contains it.

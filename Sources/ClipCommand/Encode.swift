@@ -310,10 +310,10 @@ struct Encode: ParsableCommand {
         let options = JSONValue.object([
             "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),
             "normalized": .bool(!noNormalize), "reference": .bool(images.reference),
-            "preprocess": .string(images.preprocess.rawValue),
+            "preprocess": .string(model.preprocessor.rules.rawValue),
             "decode": .string(images.decode.rawValue),
             "allow_truncated": .bool(images.allowTruncated),
-            "tokenizer": .string(textOptions.tokenizer.rules.rawValue),
+            "tokenizer": .string(model.tokenizerRules.rawValue),
             "truncate": .bool(textOptions.truncate),
             "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
         ])

@@ -63,9 +63,10 @@ extension Encode {
         var (values, bytes): ([Float], [UInt8]) = ([], [])
         for start in stride(from: 0, to: rows.count, by: 8) {
             let group = rows[start..<min(start + 8, rows.count)]
+            let tokenizer = try model.tokenizer
             let states = try model.hiddenStates(
                 ofTokens: group.map {
-                    model.tokenizer.padded($0.tokens, to: text.contextLength, with: hidden.padding)
+                    tokenizer.padded($0.tokens, to: text.contextLength, with: hidden.padding)
                 }, after: layer, finalNorm: !hidden.noFinalNorm)
             guard format != .npy else {
                 values += states.values

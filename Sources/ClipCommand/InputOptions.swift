@@ -10,7 +10,8 @@ struct TextOptions: ParsableArguments {
 
     @OptionGroup var tokenizerOptions: TokenizerOptions
 
-    var tokenizer: BPETokenizer { tokenizerOptions.tokenizer }
+    /// The rules that the option names; nil for the model's own.
+    var rules: Tokenizer.Rules? { tokenizerOptions.rules }
 }
 
 /// The option that selects the tokenizer rules.
@@ -20,15 +21,14 @@ struct TokenizerOptions: ParsableArguments {
         help: ArgumentHelp(
             """
             Clean and tokenize texts like OpenAI's code (openai), open_clip, or Hugging Face \
-            transformers (hf).
+            transformers (hf); for SentencePiece models also big_vision, or sentencepiece for no \
+            cleaning. (default: openai for CLIP's vocabulary, else the library of the weights)
             """,
             valueName: "rules"))
-    var rules: BPETokenizer.Rules = .openAI
-
-    var tokenizer: BPETokenizer { BPETokenizer(rules: rules) }
+    var rules: Tokenizer.Rules?
 }
 
-extension BPETokenizer.Rules: ExpressibleByArgument {}
+extension Tokenizer.Rules: ExpressibleByArgument {}
 
 /// Options for decoding and preprocessing images.
 struct ImageOptions: ParsableArguments {
@@ -44,7 +44,7 @@ struct ImageOptions: ParsableArguments {
         help: ArgumentHelp(
             """
             Resize and crop images like OpenAI's code (openai), or like Hugging Face transformers \
-            with Pillow (hf). (default: openai)
+            with Pillow (hf). (default: openai for CLIP, else the library of the weights)
             """,
             valueName: "rules"))
     var givenPreprocess: ImagePreprocessor.Rules?
@@ -94,7 +94,8 @@ struct ImageOptions: ParsableArguments {
     }
 
     /// The rules of `--preprocess`, or the default.
-    var preprocess: ImagePreprocessor.Rules { givenPreprocess ?? .openAI }
+    /// The rules that the option names; nil for the model's own.
+    var preprocess: ImagePreprocessor.Rules? { givenPreprocess }
     /// The value of `--decode`, or the default.
     var decode: Decoding { givenDecode ?? .exact }
 

@@ -100,7 +100,7 @@ struct ModelOptions: ParsableArguments {
         for use: ModelUse = .answer
     ) throws -> CLIPModel {
         try load(common, for: use).following(
-            tokenizer: texts.tokenizer.rules, preprocessing: images.preprocess)
+            tokenizer: texts.rules, preprocessing: images.preprocess)
     }
 
     /// Loads the model with the precision, resolution and engine of the options.

@@ -39,9 +39,9 @@ struct Preprocess: ParsableCommand {
         if let resolution = model.resolution, !isChosen {
             preprocessor.resolution = resolution
         }
-        preprocessor.rules = images.preprocess
+        if let rules = images.preprocess { preprocessor.rules = rules }
         let image = try images.read(image, for: preprocessor)
-        let side = preprocessor.resolution
-        try write(npy(preprocessor(image), shape: [3, side, side]), to: output)
+        let (width, height) = preprocessor.size(of: image)
+        try write(npy(preprocessor(image), shape: [3, height, width]), to: output)
     }
 }

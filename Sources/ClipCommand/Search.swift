@@ -193,7 +193,7 @@ struct Search: ParsableCommand {
         try VectorOptions.checkExists(index)
         func following(_ model: CLIPModel) -> CLIPModel {
             model.following(
-                tokenizer: textOptions.tokenizer.rules, preprocessing: images.preprocess)
+                tokenizer: textOptions.rules, preprocessing: images.preprocess)
         }
         if path.pathExtension == "npy" {
             let stored = try NamedEmbeddings(npy: path)

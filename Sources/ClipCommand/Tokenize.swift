@@ -9,11 +9,13 @@ struct Tokenize: ParsableCommand {
         discussion: """
             Prints one JSON array per text: start (49406), the text's tokens, end (49407). Without \
             texts, reads standard input, one text per line; with -0, texts end with NUL. \
-            --tokenizer open_clip differs from openai only in the names of the special tokens.
+            --tokenizer open_clip differs from openai only in the names of the special tokens. \
+            Without --model, the vocabulary is CLIP's; SigLIP, SigLIP 2 and MetaCLIP 2 have others.
 
             Examples:
               clip tokenize "a photo of a cat"
               clip tokenize --count "a photo of a cat" "a photo of a dog"
+              clip tokenize --model ViT-B-16-SigLIP2-256:webli --pad "a photo of a cat"
             """)
 
     @Argument(
@@ -21,7 +23,18 @@ struct Tokenize: ParsableCommand {
             "Tokenize these texts. (default: the lines of standard input)", valueName: "text"))
     var texts: [String] = []
 
-    @Flag(help: "Pad to 77 ids with 0, or with 49407 if --tokenizer is hf.")
+    @Option(
+        help: ArgumentHelp(
+            "Use the tokenizer and the context length of this model. (default: CLIP's)",
+            valueName: "name"),
+        completion: .model)
+    var model: String?
+
+    @Flag(
+        help: """
+            Pad to the context length, 77 for CLIP, with the tokenizer's id for padding: for CLIP \
+            0, or 49407 if --tokenizer is hf.
+            """)
     var pad = false
 
     @Flag(
@@ -29,10 +42,10 @@ struct Tokenize: ParsableCommand {
         help: "Read the texts on standard input as NUL-terminated instead of as lines.")
     var nulTerminated = false
 
-    @Flag(help: "Truncate texts of more than 77 ids instead of rejecting them.")
+    @Flag(help: "Truncate texts of more ids than the context length instead of rejecting them.")
     var truncate = false
 
-    @Flag(help: "Accept texts of any length, even beyond the models' 77 ids.")
+    @Flag(help: "Accept texts of any length, even beyond the context length.")
     var noLimit = false
 
     @Flag(help: "Print only the number of ids, including start and end.")
@@ -54,8 +67,8 @@ struct Tokenize: ParsableCommand {
     }
 
     func run() throws {
-        let tokenizer = tokenizerOptions.tokenizer
-        let (contextLength, limit) = (77, noLimit ? Int.max : 77)
+        let (tokenizer, contextLength) = try chosen()
+        let limit = noLimit ? Int.max : contextLength
         let (pad, truncate, count, json) = (pad, truncate, count, json)
         var failures = 0
 
@@ -82,5 +95,22 @@ struct Tokenize: ParsableCommand {
             }
         }
         if failures > 0 { throw ExitCode(1) }
+    }
+
+    /// Returns the tokenizer and the number of positions of the model, or of CLIP.
+    private func chosen() throws -> (Tokenizer, contextLength: Int) {
+        guard let model else {
+            let rules = tokenizerOptions.rules ?? .openAI
+            guard let own = rules.ofBytePairs else {
+                throw ValidationError(
+                    "--tokenizer \(rules.rawValue) needs --model, because CLIP has no such rules.")
+            }
+            return (.bytePairs(BPETokenizer(rules: own)), 77)
+        }
+        let found = try ModelOptions.inspect(model, activation: nil, common).model
+        return (
+            try found.following(tokenizer: tokenizerOptions.rules).tokenizer,
+            found.configuration.text.contextLength
+        )
     }
 }

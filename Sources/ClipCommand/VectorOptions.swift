@@ -100,7 +100,7 @@ struct Vectors {
             try origin.map { try model.load($0.model, of: $0.vectors, common).model }
             ?? model.load(forVectorsOf: embeddings.dimension, common)
         return try prompts.classifier(
-            loaded.following(tokenizer: texts.tokenizer.rules), labels, texts)
+            loaded.following(tokenizer: texts.rules), labels, texts)
     }
 }
 

@@ -102,6 +102,36 @@ package struct Tensor: @unchecked Sendable {
         }
     }
 
+    /// Returns a matrix with each row scaled by its factor.
+    package func scaled(rowsBy factors: [Float]) -> Tensor {
+        precondition(
+            shape.count == 2 && factors.count == shape[0],
+            "expected a matrix and a factor for each row, found \(shape) and \(factors.count)")
+        let columns = shape[1]
+        return Tensor(shape: shape) { target in
+            for i in 0..<count { target[i] = elements[i] * factors[i / columns] }
+        }
+    }
+
+    /// Returns a matrix with the columns of a patch in the order [channel, position] instead of
+    /// [position, channel], for three channels.
+    package func channelsFirst(ofArea area: Int) -> Tensor {
+        precondition(
+            shape.count == 2 && shape[1] == 3 * area,
+            "expected rows of \(3 * area) numbers, found \(shape)")
+        return Tensor(shape: shape) { target in
+            for row in 0..<shape[0] {
+                let base = row * 3 * area
+                for position in 0..<area {
+                    for channel in 0..<3 {
+                        target[base + channel * area + position] =
+                            elements[base + position * 3 + channel]
+                    }
+                }
+            }
+        }
+    }
+
     /// Returns a convolution's weights [out, in, height, width] as `FeatureMap` needs them:
     /// [out, height * width * in], each output scaled by `factors[out]`.
     package func convolutionRows(scaledBy factors: [Float]) -> Tensor {

@@ -47,7 +47,7 @@ import Testing
             resolution: 224, patchSize: 32, width: 768, layers: 2, heads: 12, mlpWidth: 3072)
         #expect(try configuration(Self.transformer).vision == .visionTransformer(expected))
         var stated = ConfigurationFile()
-        (stated.resolution, stated.visionHeads) = (230, 16)
+        (stated.resolution, stated.vision.heads) = (230, 16)
         (expected.resolution, expected.heads) = (230, 16)
         let found = try configuration(Self.transformer, stated: stated)
         #expect(found.vision == .visionTransformer(expected))

@@ -48,6 +48,10 @@ import Testing
             path: "b", reference: "a", property: "activation", expected: "gelu",
             found: "quickgelu"),
         .invalidAlpha(found: 2),
+        .missingTokenizer(folder: "a/", expected: ["tokenizer.json"]),
+        .malformedTokenizer(
+            path: "tokenizer.json", part: "the vocabulary", expected: "numbers", found: "a string"),
+        .unavailableRules("openai", expected: ["hf"]),
     ]
 
     /// The name of a case.
@@ -90,13 +94,16 @@ import Testing
         case .unsupportedPrecision: "unsupportedPrecision"
         case .differentModels: "differentModels"
         case .invalidAlpha: "invalidAlpha"
+        case .missingTokenizer: "missingTokenizer"
+        case .malformedTokenizer: "malformedTokenizer"
+        case .unavailableRules: "unavailableRules"
         case .noThread: "noThread"
         }
     }
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 36, "\(names.sorted())")
+        #expect(names.count == 39, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: CLIPError) {

@@ -7,9 +7,13 @@ struct MLP: Sendable {
     private let hiddenFormat: ElementFormat
 
     init(_ parameters: Parameters, activation: Activation, format: ElementFormat) {
-        cFc = Linear(
-            parameters.scoped("c_fc"), activation: activation == .quickGELU ? .quickGELU : .gelu,
-            format: format)
+        let nonlinearity: Nonlinearity =
+            switch activation {
+            case .quickGELU: .quickGELU
+            case .gelu: .gelu
+            case .tanhGELU: .tanhGELU
+            }
+        cFc = Linear(parameters.scoped("c_fc"), activation: nonlinearity, format: format)
         cProj = Linear(parameters.scoped("c_proj"), format: format)
         // Dynamic quantisation to int8 needs the whole row, so hidden rows are kept in float32.
         hiddenFormat = format == .bfloat16 ? .bfloat16 : .float32

@@ -10,13 +10,15 @@ struct MultiHeadAttention: Sendable {
     private let width: Int
     private let heads: Int
     private let isCausal: Bool
+    private let rotation: Rotation?
 
-    init(_ parameters: Parameters, heads: Int, isCausal: Bool, format: ElementFormat) {
+    init(
+        _ parameters: Parameters, _ options: ResidualAttentionBlock.Options, format: ElementFormat
+    ) {
         let weight = parameters.tensor("in_proj_weight")  // query first, then key and value
         let bias = parameters.tensor("in_proj_bias")
         width = weight.shape[1]
-        self.heads = heads
-        self.isCausal = isCausal
+        (heads, isCausal, rotation) = (options.heads, options.isCausal, options.rotation)
         query = Linear(weight.rows(0..<width), bias: bias.rows(0..<width), format: format)
         keyValue = Linear(
             weight.rows(width..<3 * width), bias: bias.rows(width..<3 * width), format: format)
@@ -27,7 +29,8 @@ struct MultiHeadAttention: Sendable {
     ///
     /// Each position attends to its whole sequence or, if causal, to the positions up to itself.
     func callAsFunction(_ x: Matrix, sequences: Sequences, addedTo y: Matrix) {
-        let attended = attended(x, queries: x, of: sequences.own, sequences)  // [rows, width]
+        let attended = attended(
+            x, queries: x, at: nil, of: sequences.own, sequences)  // [rows, width]
         outProj(attended, addedTo: y)
     }
 
@@ -37,15 +40,23 @@ struct MultiHeadAttention: Sendable {
     /// position must be the last one of the sequence.
     func pooled(_ x: Matrix, sequences: Sequences, at rows: [Int], addedTo y: Matrix) {
         let attended = attended(
-            x, queries: x.gathered(rows), of: rows.indices.map { $0..<($0 + 1) }, sequences)
+            x, queries: x.gathered(rows), at: rows, of: rows.indices.map { $0..<($0 + 1) },
+            sequences)
         outProj(attended, addedTo: y)
     }
 
+    /// Returns the attention of queries, which are the rows of x with the given indices, or all.
     private func attended(
-        _ x: Matrix, queries: Matrix, of ranges: [Range<Int>], _ sequences: Sequences
+        _ x: Matrix, queries: Matrix, at indices: [Int]?, of ranges: [Range<Int>],
+        _ sequences: Sequences
     ) -> Matrix {
         let q = query(queries)  // [queries, width]
         let kv = keyValue(x)  // [rows, 2 * width]
+        if let rotation {
+            let positions = sequences.positions(rows: x.rows)
+            q.rotate(by: rotation, at: indices.map { $0.map { positions[$0] } } ?? positions)
+            kv.rotate(by: rotation, at: positions, columns: 0..<width)
+        }
         return scaledDotProductAttention(
             query: Columns(q, 0..<width), key: Columns(kv, 0..<width),
             value: Columns(kv, width..<2 * width), heads: heads, queries: ranges,

@@ -7,17 +7,23 @@ struct ResidualAttentionBlock: Sendable {
     private let ln2: LayerNorm
     private let mlp: MLP
 
-    init(
-        _ parameters: Parameters, heads: Int, isCausal: Bool, format: ElementFormat,
-        configuration: CLIPConfiguration
-    ) {
-        let epsilon = configuration.layerNormEpsilon
+    /// The options of a tower's blocks.
+    struct Options {
+        let heads: Int
+        /// True if each position attends only to those up to itself.
+        var isCausal = false
+        let activation: Activation
+        let layerNormEpsilon: Float
+        /// The rotation of queries and keys by their positions; nil for none.
+        var rotation: Rotation?
+    }
+
+    init(_ parameters: Parameters, _ options: Options, format: ElementFormat) {
+        let epsilon = options.layerNormEpsilon
         ln1 = LayerNorm(parameters.scoped("ln_1"), epsilon: epsilon, format: format)
-        attention = MultiHeadAttention(
-            parameters.scoped("attn"), heads: heads, isCausal: isCausal, format: format)
+        attention = MultiHeadAttention(parameters.scoped("attn"), options, format: format)
         ln2 = LayerNorm(parameters.scoped("ln_2"), epsilon: epsilon, format: format)
-        mlp = MLP(
-            parameters.scoped("mlp"), activation: configuration.activation, format: format)
+        mlp = MLP(parameters.scoped("mlp"), activation: options.activation, format: format)
     }
 
     /// Updates the residual stream x, [rows, width], in place.

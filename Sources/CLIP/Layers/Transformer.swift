@@ -14,8 +14,26 @@ struct Sequences: Sendable {
 
     /// Makes sequences of equal length in consecutive rows; they share no rows.
     init(count: Int, length: Int) {
-        own = (0..<count).map { $0 * length..<($0 + 1) * length }
+        self.init(lengths: [Int](repeating: length, count: count))
+    }
+
+    /// Makes sequences of the given lengths in consecutive rows; they share no rows.
+    init(lengths: [Int]) {
+        var start = 0
+        for length in lengths {
+            own.append(start..<(start + length))
+            start += length
+        }
         all = own.map { [$0] }
+    }
+
+    /// Returns the position of each row in the sequences, which must share no rows.
+    func positions(rows: Int) -> [Int] {
+        var positions = [Int](repeating: 0, count: rows)
+        for range in own {
+            for row in range { positions[row] = row - range.lowerBound }
+        }
+        return positions
     }
 }
 
@@ -25,14 +43,13 @@ struct Transformer: Sendable {
     private let name: String
 
     init(
-        _ parameters: Parameters, name: String, layers: Int, heads: Int, isCausal: Bool,
-        format: ElementFormat, configuration: CLIPConfiguration
+        _ parameters: Parameters, name: String, layers: Int,
+        _ options: ResidualAttentionBlock.Options, format: ElementFormat
     ) {
         self.name = name
         resblocks = (0..<layers).map {
             ResidualAttentionBlock(
-                parameters.scoped("resblocks.\($0)"), heads: heads, isCausal: isCausal,
-                format: format, configuration: configuration)
+                parameters.scoped("resblocks.\($0)"), options, format: format)
         }
     }
 

@@ -64,6 +64,7 @@ extension CLIPModel {
         padding: Int? = nil, truncating: Bool = false
     ) throws(CLIPError) -> HiddenStates {
         let length = configuration.text.contextLength
+        let tokenizer = try tokenizer
         let rows = try rows(of: texts, truncating: truncating).map {
             tokenizer.padded($0, to: length, with: padding)
         }

@@ -1,48 +1,61 @@
 internal import Tensors
 
-/// The text tower: a causal transformer, whose result is its output at the end token.
+/// The text tower: a transformer, whose result is its output at one position, usually the end token.
 ///
-/// No position attends to later ones. Therefore each text is computed only up to its end token,
-/// without padding, and a prefix that neighbouring texts share is computed once.
+/// If the tower is causal, no position attends to later ones. Therefore each text is computed only
+/// up to the pooled position, without padding, and a prefix that neighbouring texts share is
+/// computed once. If it is not, the whole context is computed, padding included.
 ///
-/// Source: `CLIP.encode_text` in `model.py` of openai/CLIP.
+/// Sources: `CLIP.encode_text` in `model.py` of openai/CLIP, `TextTransformer` of open_clip.
 struct TextEncoder: Sendable {
     private let tokenEmbedding: Parameters.Stored  // [vocabulary, width], read row by row
     private let positionalEmbedding: Tensor  // [context, width]
     private let transformer: Transformer
     private let lnFinal: LayerNorm
-    private let textProjection: Linear
+    private let textProjection: Linear?
     private let width: Int
+    private let isCausal: Bool
 
     init(
         _ parameters: Parameters, _ configuration: CLIPConfiguration, _ precision: Precision
     ) {
         let text = configuration.text
-        width = text.width
+        (width, isCausal) = (text.width, text.isCausal)
         tokenEmbedding = parameters["token_embedding.weight"]
         positionalEmbedding = parameters.tensor("positional_embedding")
         transformer = Transformer(
             parameters.scoped("transformer"), name: "transformer", layers: text.layers,
-            heads: text.heads, isCausal: true, format: precision.format,
-            configuration: configuration)
-        lnFinal = LayerNorm(
-            parameters.scoped("ln_final"), epsilon: configuration.layerNormEpsilon)
-        textProjection = Linear(parameters.projection("text_projection"))
+            .init(
+                heads: text.heads, isCausal: text.isCausal, activation: text.activation,
+                layerNormEpsilon: text.layerNormEpsilon),
+            format: precision.format)
+        lnFinal = LayerNorm(parameters.scoped("ln_final"), epsilon: text.layerNormEpsilon)
+        switch text.projection {
+        case .none: textProjection = nil
+        case .linear: textProjection = Linear(parameters.projection("text_projection"))
+        case .linearWithBias:
+            textProjection = Linear(
+                parameters.projection("text_projection"),
+                bias: parameters.tensor("text_projection.bias"))
+        }
     }
 
-    /// Encodes rows of token ids that end with the end token; returns [rows, embedding dimension].
+    /// Encodes texts; returns [texts, embedding dimension].
     func callAsFunction(
-        _ tokens: [ArraySlice<Int>], workspace: Workspace, observer: StageObserver? = nil
+        _ texts: [TextRow], workspace: Workspace, observer: StageObserver? = nil
     ) -> Matrix {
-        let trie = TokenTrie(tokens)
+        let trie = TokenTrie(texts.map(\.ids), shares: isCausal)
         let x = embedded(trie, workspace)  // [distinct prefixes, width]
         observer?("embeddings", x)
 
+        let pooled =
+            isCausal
+            ? trie.ends : zip(trie.sequences.own, texts).map { $0.lowerBound + $1.position }
         var y = transformer(
-            x, sequences: trie.sequences, pooledAt: trie.ends, observer: observer)
+            x, sequences: trie.sequences, pooledAt: pooled, observer: observer)
         y = lnFinal(y)  // [texts, width]
         observer?("ln_final", y)
-        y = textProjection(y)  // [texts, embedding dimension]
+        if let textProjection { y = textProjection(y) }  // [texts, embedding dimension]
         observer?("text_embedding", y)
         return y
     }

@@ -14,18 +14,26 @@ extension CLIPModel {
         EncodingGroups(count: count, threads: threads, largest: count > 0 ? imageBatchSize : 1)
     }
 
-    /// Runs the image tower once, [images, 3, resolution, resolution] -> [images, embedding
-    /// dimension].
+    /// Returns the preprocessed pixels of images.
+    func planes(of images: some Sequence<RGBImage>) -> ImagePlanes {
+        var planes = ImagePlanes()
+        for image in images {
+            let size = preprocessor.size(of: image)
+            planes.append(preprocessor(image), .init(width: size.width, height: size.height))
+        }
+        return planes
+    }
+
+    /// Runs the image tower once; returns [images, embedding dimension].
     ///
     /// - Throws: `CLIPError.nonFiniteResult` if the result contains NaN or infinity.
     func imageFeatures(
-        _ pixels: ArraySlice<Float>, _ workspace: Workspace
+        _ images: ImagePlanes, _ workspace: Workspace
     ) throws(CLIPError) -> [Float] {
         let encoder = visual.value
-        let batch = pixels.count / (3 * configuration.resolution * configuration.resolution)
-        let y = encoder(pixels, batch: batch, workspace: workspace, observer: nil)
+        let y = encoder(images, workspace: workspace, observer: nil)
         return try finiteValues(of: y) {
-            encoder(pixels, batch: batch, workspace: workspace, observer: $0)
+            encoder(images, workspace: workspace, observer: $0)
         }
     }
 }

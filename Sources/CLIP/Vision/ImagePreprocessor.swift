@@ -25,6 +25,9 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case shortest
         /// Both sides are resized to the resolution, which distorts the image.
         case squash
+        /// Both sides are resized by nearly the same factor, to multiples of `patchSize`, so that
+        /// the image has at most as many patches as a square of the resolution (NaFlex).
+        case patches
     }
 
     /// The reference implementation whose order of steps and rounding the preprocessing follows.
@@ -42,7 +45,8 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case huggingFace = "hf"
     }
 
-    /// The side of the square result, in pixels, at least 1.
+    /// The side of the square result, in pixels, at least 1; if `resizeMode` is `patches`, the
+    /// side of a square of as many patches as a result may have.
     public var resolution: Int {
         didSet {
             precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
@@ -64,6 +68,10 @@ public struct ImagePreprocessor: Sendable, Hashable {
     public var interpolation = Interpolation.bicubic
     /// The treatment of images that are not square; `shortest` for OpenAI's models.
     public var resizeMode = ResizeMode.shortest
+    /// The side of a patch in pixels, used only if `resizeMode` is `patches`; 16 in SigLIP 2.
+    public var patchSize = 16 {
+        didSet { precondition(patchSize > 0, "expected a positive patch size, found \(patchSize)") }
+    }
     /// The reference implementation that is followed; OpenAI's by default.
     public var rules = Rules.openAI
 
@@ -77,9 +85,38 @@ public struct ImagePreprocessor: Sendable, Hashable {
         self.resolution = resolution
     }
 
-    /// Returns the image resized and cropped, as interleaved RGB of `3 * resolution²` bytes.
+    /// Returns the size of the preprocessed image, in pixels: a square of the resolution, or a size
+    /// of the image's own if `resizeMode` is `patches`.
+    public func size(of image: RGBImage) -> (width: Int, height: Int) {
+        guard resizeMode == .patches else { return (resolution, resolution) }
+        let (width, height) = fitted(image.width, image.height)
+        return (width * patchSize, height * patchSize)
+    }
+
+    /// Returns the numbers of columns and rows of patches of an image of the given size.
+    ///
+    /// Source: `get_image_size_for_max_num_patches` of transformers, whose search this repeats.
+    private func fitted(_ width: Int, _ height: Int) -> (columns: Int, rows: Int) {
+        let most = (resolution / patchSize) * (resolution / patchSize)
+        func patches(_ side: Int, _ scale: Double) -> Int {
+            max(1, Int((Double(side) * scale / Double(patchSize)).rounded(.up)))
+        }
+        let precision = 1e-5
+        var (low, high) = (precision / 10, 100.0)
+        while high - low >= precision {
+            let scale = (low + high) / 2
+            let isSmall = Double(patches(width, scale)) * Double(patches(height, scale))
+                <= Double(most)
+            if isSmall { low = scale } else { high = scale }
+        }
+        return (patches(width, low), patches(height, low))
+    }
+
+    /// Returns the image resized and cropped, as interleaved RGB of 3 bytes for each pixel of
+    /// `size(of:)`.
     public func resizedAndCropped(_ image: RGBImage) -> [UInt8] {
-        var size = (width: resolution, height: resolution)
+        let result = self.size(of: image)
+        var size = result
         if resizeMode == .shortest {
             // The long side as in torchvision: int(resolution * long / short).
             let short = min(image.width, image.height)
@@ -87,7 +124,8 @@ public struct ImagePreprocessor: Sendable, Hashable {
             let scaled = Int(Double(resolution * long) / Double(short))
             size = image.width <= image.height ? (resolution, scaled) : (scaled, resolution)
         }
-        let (columns, rows) = (centre(of: size.width), centre(of: size.height))
+        let columns = centre(of: size.width, keeping: result.width)
+        let rows = centre(of: size.height, keeping: result.height)
         let filter = interpolation.filter
         func resized(_ view: DecodedImage.View) -> [UInt8] {
             resampled(
@@ -122,14 +160,15 @@ public struct ImagePreprocessor: Sendable, Hashable {
     }
 
     /// Returns the range of pixels along a resized side that the centre crop keeps.
-    private func centre(of side: Int) -> Range<Int> {
-        let half = Double(side - resolution) / 2
+    private func centre(of side: Int, keeping count: Int) -> Range<Int> {
+        let half = Double(side - count) / 2
         let start = Int(half.rounded(rules == .openAI ? .toNearestOrEven : .down))
-        return start..<(start + resolution)
+        return start..<(start + count)
     }
 
-    /// Returns the input of the image tower for an image: float32 [3, resolution, resolution], the
-    /// planes red, green and blue.
+    /// Returns the input of the image tower for an image: float32 [3, height, width] of
+    /// `size(of:)`, which is [3, resolution, resolution] for most models; the planes red, green and
+    /// blue.
     public func callAsFunction(_ image: RGBImage) -> [Float] {
         // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
         let levels = (0..<3).map { channel in

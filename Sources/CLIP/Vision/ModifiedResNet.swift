@@ -32,11 +32,11 @@ struct ModifiedResNet: VisionEncoder {
     }
 
     func callAsFunction(
-        _ pixels: ArraySlice<Float>, batch: Int, workspace: Workspace, observer: StageObserver?
+        _ images: ImagePlanes, workspace: Workspace, observer: StageObserver?
     ) -> Matrix {
         var x = FeatureMap(
-            planes: pixels, batch: batch, channels: 3, height: resolution, width: resolution,
-            workspace: workspace)  // [batch, r, r, 3]
+            planes: images.values, batch: images.count, channels: 3, height: resolution,
+            width: resolution, workspace: workspace)  // [batch, r, r, 3]
         for convolution in stem { x = convolution(x) }  // [batch, r / 2, r / 2, width]
         x = x.averagePooled(2)  // [batch, r / 4, r / 4, width]
         observer?("visual.stem", x.matrix)

@@ -2,35 +2,40 @@ internal import Images
 internal import Tensors
 
 extension Tensor {
-    /// Resamples vectors on a square grid, [grid², width] -> [newGrid², width].
+    /// Resamples vectors on a square grid, [grid², width] -> [rows * columns, width].
     ///
-    /// The filter is bicubic; if the grid shrinks, its support grows in proportion (antialiasing).
+    /// If the grid shrinks, the support of the filter grows in proportion (antialiasing).
     ///
     /// Source: `torch.nn.functional.interpolate` with `antialias=True`.
-    func resampled(fromGrid grid: Int, toGrid newGrid: Int) -> Tensor {
+    func resampled(
+        fromGrid grid: Int, to new: Grid, filter: ResamplingFilter
+    ) -> Tensor {
         precondition(
             shape.count == 2 && shape[0] == grid * grid,
             "expected [\(grid * grid), width], found \(shape)")
         let width = shape[1]
-        let weights = ResamplingWeights(
-            from: grid, to: newGrid, range: 0..<newGrid, filter: .bicubic, exact: true)
+        func weights(_ count: Int) -> [(position: Int, source: Int, weight: Double)] {
+            ResamplingWeights(
+                from: grid, to: count, range: 0..<count, filter: filter, exact: true
+            ).each
+        }
+        let columns = weights(new.columns)
         let source = values
-        var narrow = [Double](repeating: 0, count: grid * newGrid * width)
+        var narrow = [Double](repeating: 0, count: grid * new.columns * width)
         for y in 0..<grid {
-            for (x, start, weight) in weights.each {
+            for (x, start, weight) in columns {
                 for i in 0..<width {
-                    narrow[(y * newGrid + x) * width + i] +=
+                    narrow[(y * new.columns + x) * width + i] +=
                         weight * Double(source[(y * grid + start) * width + i])
                 }
             }
         }
-        var result = [Double](repeating: 0, count: newGrid * newGrid * width)
-        for (y, start, weight) in weights.each {
-            for i in 0..<(newGrid * width) {
-                result[y * newGrid * width + i] += weight * narrow[start * newGrid * width + i]
-            }
+        let line = new.columns * width
+        var result = [Double](repeating: 0, count: new.rows * line)
+        for (y, start, weight) in weights(new.rows) {
+            for i in 0..<line { result[y * line + i] += weight * narrow[start * line + i] }
         }
-        return Tensor(result.map { Float($0) }, shape: [newGrid * newGrid, width])
+        return Tensor(result.map { Float($0) }, shape: [new.area, width])
     }
 }
 

@@ -7,8 +7,8 @@ protocol VisionEncoder: Sendable {
     /// More images use the loaded weights better; fewer keep the activations in the cache.
     var batchSize: Int { get }
 
-    /// Encodes pixels, [batch, 3, resolution, resolution] -> [batch, embedding dimension].
+    /// Encodes preprocessed images: [images, embedding dimension].
     func callAsFunction(
-        _ pixels: ArraySlice<Float>, batch: Int, workspace: Workspace, observer: StageObserver?
+        _ images: ImagePlanes, workspace: Workspace, observer: StageObserver?
     ) -> Matrix
 }

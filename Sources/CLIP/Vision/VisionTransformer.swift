@@ -1,85 +1,121 @@
 internal import Tensors
 
-/// A transformer over the patches of an image, whose result is its output at the class token.
+/// A transformer over the patches of an image, whose outputs are pooled into one vector.
 ///
-/// Source: `VisionTransformer` in `model.py` of openai/CLIP.
+/// Sources: `VisionTransformer` in `model.py` of openai/CLIP and in `vision_transformer.py` of timm.
 struct VisionTransformer: VisionEncoder {
-    private let conv1: Linear
-    private let classEmbedding: Tensor  // [width]
-    private let positionalEmbedding: Tensor  // [1 + grid², width]
-    private let lnPre: LayerNorm
+    private let patchEmbedding: PatchEmbedding
+    private let classEmbedding: Tensor?  // [width]
+    private let positions: ImagePositions
+    private let lnPre: LayerNorm?
     private let transformer: Transformer
     private let lnPost: LayerNorm
-    private let proj: Linear
+    private let pool: LatentAttentionPool?
+    private let proj: Linear?
     private let vision: CLIPConfiguration.VisionTransformer
 
     let batchSize: Int
 
     init(
         _ parameters: Parameters, _ vision: CLIPConfiguration.VisionTransformer,
-        _ configuration: CLIPConfiguration, _ precision: Precision
+        _ precision: Precision
     ) {
-        let epsilon = configuration.layerNormEpsilon
-        let patch = parameters.tensor("conv1.weight")  // [width, 3, patch, patch]
-        conv1 = Linear(
-            patch.reshaped([vision.width, 3 * vision.patchSize * vision.patchSize]),
-            format: precision.firstFormat)
-        classEmbedding = parameters.tensor("class_embedding")
-        positionalEmbedding = parameters.tensor("positional_embedding").interpolated(
-            toGrid: vision.grid)
-        lnPre = LayerNorm(parameters.scoped("ln_pre"), epsilon: epsilon)
+        let epsilon = vision.layerNormEpsilon
+        patchEmbedding = PatchEmbedding(parameters, vision, precision)
+        classEmbedding = vision.hasClassToken ? parameters.tensor("class_embedding") : nil
+        positions = ImagePositions(parameters, vision)
+        lnPre =
+            vision.hasPreNorm ? LayerNorm(parameters.scoped("ln_pre"), epsilon: epsilon) : nil
         transformer = Transformer(
             parameters.scoped("transformer"), name: "visual.transformer", layers: vision.layers,
-            heads: vision.heads, isCausal: false, format: precision.format,
-            configuration: configuration)
+            .init(
+                heads: vision.heads, activation: vision.activation, layerNormEpsilon: epsilon,
+                rotation: positions.rotation),
+            format: precision.format)
         lnPost = LayerNorm(parameters.scoped("ln_post"), epsilon: epsilon)
-        proj = Linear(parameters.projection("proj"))
+        if case .attention(let heads, _) = vision.pooling {
+            pool = LatentAttentionPool(
+                parameters.scoped("attn_pool"), heads: heads, activation: vision.activation,
+                layerNormEpsilon: epsilon, format: precision.format)
+        } else {
+            pool = nil
+        }
+        switch vision.projection {
+        case .none: proj = nil
+        case .linear: proj = Linear(parameters.projection("proj"))
+        case .linearWithBias:
+            proj = Linear(parameters.projection("proj"), bias: parameters.tensor("proj.bias"))
+        }
         self.vision = vision
-        batchSize = max(1, 256 / (1 + vision.grid * vision.grid))
+        batchSize = max(1, 256 / (vision.prefixCount + vision.grid * vision.grid))
     }
 
     func callAsFunction(
-        _ pixels: ArraySlice<Float>, batch: Int, workspace: Workspace, observer: StageObserver?
+        _ images: ImagePlanes, workspace: Workspace, observer: StageObserver?
     ) -> Matrix {
-        let area = vision.grid * vision.grid
-        let patches = conv1(
-            Tensors.patches(
-                of: pixels, batch: batch, resolution: vision.resolution, size: vision.patchSize,
-                workspace: workspace))  // [batch * area, width]
-
-        let x = workspace.matrix(rows: batch * (1 + area), columns: vision.width)
-        let sequences = Sequences(count: batch, length: 1 + area)
-        for (image, sequence) in sequences.own.enumerated() {
-            x.setRow(sequence.lowerBound, to: classEmbedding)
-            x.setRows(
-                from: sequence.lowerBound + 1, to: image * area..<(image + 1) * area, of: patches)
+        let patches = patchEmbedding(images, workspace: workspace)  // [patches, width]
+        let grids = images.sizes.map {
+            Grid(rows: $0.height / vision.patchSize, columns: $0.width / vision.patchSize)
         }
-        x.add(rowsOf: positionalEmbedding, at: sequences.own.flatMap { _ in 0...area })
+        let sequences = Sequences(lengths: grids.map { vision.prefixCount + $0.area })
+        let x = embedded(patches, grids, sequences)  // [tokens of all images, width]
         observer?("visual.embeddings", x)
 
-        let normed = lnPre(x)  // [batch * (1 + area), width]
-        observer?("visual.ln_pre", normed)
-        let classRows = sequences.own.map(\.lowerBound)
-        var y = transformer(
-            normed, sequences: sequences, pooledAt: classRows, observer: observer)
-        y = lnPost(y)  // [batch, width]
-        observer?("visual.ln_post", y)
-        y = proj(y)  // [batch, embedding dimension]
+        var y = x
+        if let lnPre {
+            y = lnPre(x)
+            observer?("visual.ln_pre", y)
+        }
+        y = pooled(y, sequences, observer)  // [images, width]
+        if let proj { y = proj(y) }  // [images, embedding dimension]
         observer?("image_embedding", y)
         return y
     }
-}
 
-extension Tensor {
-    /// Interpolates positional embeddings, [1 + grid², width] -> [1 + newGrid², width].
-    ///
-    /// The first embedding, which is the class token's, is unchanged.
-    ///
-    /// Source: `resize_pos_embed` of open_clip.
-    fileprivate func interpolated(toGrid newGrid: Int) -> Tensor {
-        let grid = Int(Double(shape[0] - 1).squareRoot().rounded())
-        guard grid != newGrid else { return self }
-        let positions = rows(1..<shape[0]).resampled(fromGrid: grid, toGrid: newGrid)
-        return .stacked([rows(0..<1), positions])
+    /// Returns the patches, with the class token before those of each image, and positions added.
+    private func embedded(
+        _ patches: Matrix, _ grids: [Grid], _ sequences: Sequences
+    ) -> Matrix {
+        var x = patches
+        if let classEmbedding {
+            x = patches.workspace.matrix(
+                rows: patches.rows + grids.count, columns: vision.width)
+            var patch = 0
+            for (grid, sequence) in zip(grids, sequences.own) {
+                x.setRow(sequence.lowerBound, to: classEmbedding)
+                x.setRows(
+                    from: sequence.lowerBound + 1, to: patch..<(patch + grid.area), of: patches)
+                patch += grid.area
+            }
+        }
+        positions.add(to: x, grids, sequences)
+        return x
+    }
+
+    /// Runs the blocks and pools their outputs, [tokens, width] -> [images, width].
+    private func pooled(
+        _ x: Matrix, _ sequences: Sequences, _ observer: StageObserver?
+    ) -> Matrix {
+        var y = x
+        switch vision.pooling {
+        case .classToken:
+            y = transformer(
+                x, sequences: sequences, pooledAt: sequences.own.map(\.lowerBound),
+                observer: observer)
+            y = lnPost(y)
+            observer?("visual.ln_post", y)
+        case .mean:
+            transformer.run(x, sequences: sequences, leavingOut: 0, observer: observer)
+            y = lnPost(
+                x.means(ofRows: sequences.own.map { $0.dropFirst(vision.prefixCount) }))
+            observer?("visual.ln_post", y)
+        case .attention:
+            transformer.run(x, sequences: sequences, leavingOut: 0, observer: observer)
+            y = lnPost(x)  // [tokens, width]
+            observer?("visual.ln_post", y)
+            if let pool { y = pool(y, sequences: sequences) }
+            observer?("visual.attn_pool", y)
+        }
+        return y
     }
 }

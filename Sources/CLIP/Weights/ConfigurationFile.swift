@@ -7,19 +7,40 @@ internal import Tensors
 /// The file is open_clip's `open_clip_config.json` or transformers' `config.json`. If a key
 /// requires unsupported arithmetic, an error names the key.
 struct ConfigurationFile: Equatable {
-    var activation: Activation?
-    var visionHeads: Int?
-    var textHeads: Int?
-    var layerNormEpsilon: Float?
+    /// What a file states about one of the towers.
+    struct Tower: Equatable {
+        var width: Int?  // the shapes show it as well
+        var heads: Int?
+        var activation: Activation?
+        var layerNormEpsilon: Float?
+    }
+
+    var vision = Tower()
+    var text = Tower()
+    /// The number of heads of the attention that pools the patches.
+    var poolHeads: Int?
+    /// True if queries and keys of the image tower are rotated by the patch's place.
+    var isRotary = false
+    /// True if the image tower's output is the mean over the patches.
+    var poolsMean = false
+    /// True if the text tower's positions attend only to those up to themselves.
+    var isCausal: Bool?
+    var textPooling: CLIPConfiguration.TextPooling?
+    /// True if the text tower has no projection.
+    var lacksTextProjection = false
+    var vocabulary: CLIPConfiguration.Vocabulary?
+    /// True if images keep their aspect ratio in a grid of patches of their own (NaFlex).
+    var keepsAspectRatio = false
     var resolution: Int?
     var mean: [Float]?
     var standardDeviation: [Float]?
     var interpolation: ImagePreprocessor.Interpolation?
     var resizeMode: ImagePreprocessor.ResizeMode?
-    // Sizes that the shapes show as well; they tell whether the file belongs to the weights.
+    // A size that the shapes show as well; it tells whether the file belongs to the weights.
     var embeddingDimension: Int?
-    var visionWidth: Int?
-    var textWidth: Int?
+
+    /// The activation of the text tower's MLPs.
+    var activation: Activation? { text.activation }
 
     /// The key of an `open_clip_config.json` in the metadata of a safetensors file.
     static let metadataKey = "open_clip_config"
@@ -95,6 +116,11 @@ struct ConfigurationFile: Equatable {
         }
     }
 
+    /// Reads a JSON file of at most 16 MB.
+    static func json(path: String) throws(CLIPError) -> JSONValue {
+        try parse(read(path), path: path)
+    }
+
     private static func read(_ path: String) throws(CLIPError) -> [UInt8] {
         do {
             return try readFile(path: path, limit: 1 << 24)
@@ -111,7 +137,7 @@ struct ConfigurationFile: Equatable {
         }
     }
 
-    private mutating func readNormalization(
+    mutating func readNormalization(
         mean: JSONValue?, deviation: JSONValue?
     ) throws(Refusal) {
         func three(_ value: JSONValue?, _ name: String) throws(Refusal) -> [Float]? {
@@ -129,109 +155,6 @@ struct ConfigurationFile: Equatable {
         }
     }
 
-    private mutating func readOpenCLIP(
-        model: JSONValue, preprocessing: JSONValue?
-    ) throws(Refusal) {
-        guard let vision = model["vision_cfg"], let text = model["text_cfg"] else {
-            throw Refusal("model_cfg has no vision_cfg or no text_cfg")
-        }
-        try refuseUnknown(
-            in: model,
-            allowed: ["embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "layer_norm_eps"])
-        try refuseUnknown(
-            in: vision,
-            allowed: [
-                "image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio",
-                "patch_dropout",
-            ])
-        try refuseUnknown(
-            in: text,
-            allowed: ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"])
-
-        activation = try model.bool("quick_gelu") ?? false ? .quickGELU : .gelu
-        try readEpsilon(model["layer_norm_eps"])  // an extension of this library
-        embeddingDimension = try model.integer("embed_dim")
-        textWidth = try text.integer("width") ?? 512
-        textHeads = try text.integer("heads") ?? 8
-        let visionWidth = try vision.integer("width") ?? 768
-        self.visionWidth = visionWidth
-        if let sides = vision["image_size"]?.array {
-            guard sides.count == 2, sides[0] == sides[1] else {
-                throw Refusal("image_size is not a square")
-            }
-            resolution = sides[0].integer
-        } else {
-            resolution = try vision.integer("image_size")
-        }
-        let headWidth = try vision.integer("head_width") ?? 64
-        guard headWidth > 0, visionWidth > 0, visionWidth < 1 << 20 else {
-            throw Refusal(
-                """
-                expected an image tower of width 1 to \((1 << 20) - 1) and a positive head_width, \
-                found the width \(visionWidth) and the head_width \(headWidth)
-                """)
-        }
-        // A ResNet's heads are those of its attention pool, which is 32 times as wide.
-        let isResNet = vision["layers"]?.array != nil
-        visionHeads = (isResNet ? 32 * visionWidth : visionWidth) / headWidth
-
-        guard let preprocessing else { return }
-        try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
-        interpolation = try choice(preprocessing["interpolation"], "interpolation")
-        resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
-    }
-
-    private mutating func readEpsilon(_ value: JSONValue?) throws(Refusal) {
-        guard let value, value != .null else { return }
-        let epsilon = value.number ?? 0
-        guard epsilon > 0, epsilon < 1 else {
-            throw Refusal("layer_norm_eps is not between 0 and 1: \(epsilon)")
-        }
-        layerNormEpsilon = Float(epsilon)
-    }
-
-    private func choice<Choice: RawRepresentable<String>>(
-        _ value: JSONValue?, _ name: String
-    ) throws(Refusal) -> Choice? {
-        guard let value, value != .null else { return nil }
-        guard let text = value.string, let choice = Choice(rawValue: text) else {
-            throw Refusal("unsupported \(name): \(value)")
-        }
-        return choice
-    }
-
-    private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
-        for (key, value) in object.members ?? []
-        where !allowed.contains(key) && value != .null && value != .bool(false) {
-            throw Refusal("unsupported: the key \(key), which may change the model")
-        }
-    }
-
-    private mutating func readHuggingFace(_ json: JSONValue) throws(Refusal) {
-        guard json["model_type"]?.string ?? "clip" == "clip" else {
-            throw Refusal(
-                "expected the model_type clip, found \(json["model_type"]?.string ?? "none")")
-        }
-        let (vision, text) = (json["vision_config"], json["text_config"])
-        func same(_ key: String, _ fallback: JSONValue) throws(Refusal) -> JSONValue {
-            let (a, b) = (vision?[key] ?? fallback, text?[key] ?? fallback)
-            guard a == b else { throw Refusal("\(key) differs between the towers") }
-            return a
-        }
-        switch try same("hidden_act", .string("quick_gelu")).string {
-        case "quick_gelu": activation = .quickGELU
-        case "gelu": activation = .gelu
-        case let other: throw Refusal("unsupported hidden_act: \(other ?? "none")")
-        }
-        try readEpsilon(same("layer_norm_eps", .number(1e-5)))
-        visionHeads = try vision?.integer("num_attention_heads") ?? 12
-        textHeads = try text?.integer("num_attention_heads") ?? 8
-        visionWidth = try vision?.integer("hidden_size") ?? 768
-        textWidth = try text?.integer("hidden_size") ?? 512
-        resolution = try vision?.integer("image_size") ?? 224
-        embeddingDimension = try json.integer("projection_dim") ?? 512
-    }
-
     /// Throws an error if a size in the file differs from that of the weights.
     func check(against configuration: CLIPConfiguration, path: String) throws(CLIPError) {
         let visionWidth =
@@ -241,8 +164,8 @@ struct ConfigurationFile: Equatable {
             }
         for (name, stated, found) in [
             ("embedding dimension", embeddingDimension, configuration.embeddingDimension),
-            ("image tower's width", self.visionWidth, visionWidth),
-            ("text tower's width", textWidth, configuration.text.width),
+            ("image tower's width", vision.width, visionWidth),
+            ("text tower's width", text.width, configuration.text.width),
             ("resolution", resolution, configuration.resolution),
         ] {
             if let stated, stated != found {
@@ -258,14 +181,14 @@ struct ConfigurationFile: Equatable {
 }
 
 /// The error of a configuration that is malformed or unsupported.
-private struct Refusal: Error {
+struct Refusal: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
 }
 
 extension JSONValue {
     /// Returns a member that is a whole number, such as 4 or 4.0; nil if it is missing or null.
-    fileprivate func integer(_ key: String) throws(Refusal) -> Int? {
+    func integer(_ key: String) throws(Refusal) -> Int? {
         guard let value = self[key], value != .null else { return nil }
         guard let number = value.integer ?? value.number.flatMap({ Int(exactly: $0) }) else {
             throw Refusal("\(key) is not a whole number")
@@ -274,7 +197,7 @@ extension JSONValue {
     }
 
     /// Returns a member that is true or false; nil if it is missing or null.
-    fileprivate func bool(_ key: String) throws(Refusal) -> Bool? {
+    func bool(_ key: String) throws(Refusal) -> Bool? {
         guard let value = self[key], value != .null else { return nil }
         guard case .bool(let bool) = value else { throw Refusal("\(key) is not true or false") }
         return bool

@@ -5,26 +5,50 @@ internal import Tensors
 ///
 /// A tensor is not read before its first use.
 struct Parameters: Sendable {
-    /// A tensor as it is stored in the file.
+    /// A tensor of OpenAI's layout as it is stored in the file.
     struct Stored: Sendable {
-        /// The tensors in the file, with their names in the file: a single one, or query, key and
-        /// value, which OpenAI's layout stacks into one.
-        var parts: [(name: String, tensor: StoredTensor)]
-        var isTransposed: Bool
-
-        /// The shape in OpenAI's layout, provided that all parts have the same shape.
-        var shape: [Int] {
-            guard let first = parts.first?.tensor.shape else { return [] }
-            if isTransposed { return first.reversed() }
-            guard parts.count > 1, let rows = first.first else { return first }
-            return [parts.count * rows] + first.dropFirst()
+        /// A tensor in the file.
+        struct Part: Sendable {
+            /// The name in the file.
+            let name: String
+            let tensor: StoredTensor
+            /// The thirds that it is of the stack of query, key and value; all for other tensors.
+            var thirds = 0..<3
         }
 
-        /// Returns the shape that each part must have if the whole tensor has the given shape.
-        func partShape(of shape: [Int]) -> [Int] {
+        /// The tensors in the file: a single one, or parts of the stack of query, key and value.
+        ///
+        /// A third that no part contains is zero.
+        var parts: [Part]
+        var isTransposed = false
+        /// The number of dimensions, if the file has more; the first are merged.
+        var rank: Int?
+
+        /// True if the parts contain all numbers.
+        var isWhole: Bool { parts.reduce(0) { $0 + $1.thirds.count } == 3 }
+
+        /// The shape in OpenAI's layout, provided that the shapes of the parts agree.
+        var shape: [Int] {
+            guard let part = parts.first else { return [] }
+            let first = merged(part.tensor.shape)
+            if isTransposed { return first.reversed() }
+            guard part.thirds.count < 3, let rows = first.first else { return first }
+            return [3 * (rows / part.thirds.count)] + first.dropFirst()
+        }
+
+        /// Returns the shape that a part must have if the whole tensor has the given shape.
+        func shape(of part: Part, ofWhole shape: [Int]) -> [Int] {
             if isTransposed { return shape.reversed() }
-            guard parts.count > 1, let rows = shape.first else { return shape }
-            return [rows / parts.count] + shape.dropFirst()
+            guard part.thirds.count < 3, let rows = shape.first else { return shape }
+            return [rows / 3 * part.thirds.count] + shape.dropFirst()
+        }
+
+        /// Returns a shape in the file with its first dimensions merged, so that `rank` are left.
+        func merged(_ shape: [Int]) -> [Int] {
+            guard let rank, shape.count > rank else { return shape }
+            let kept = shape.suffix(rank)
+            let rows = shape.dropLast(rank - 1).reduce(1, *)
+            return [rows] + kept.dropFirst()
         }
 
         /// The distinct number formats of the parts.
@@ -35,7 +59,23 @@ struct Parameters: Sendable {
         func load() -> Tensor {
             let tensors = parts.map { $0.tensor.load() }
             if isTransposed { return tensors[0].transposed() }
-            return tensors.count == 1 ? tensors[0] : .stacked(tensors)
+            guard isWhole else { return padded(tensors) }
+            return (tensors.count == 1 ? tensors[0] : .stacked(tensors)).reshaped(shape)
+        }
+
+        /// Returns the stack of parts with zeros for those that are missing.
+        private func padded(_ tensors: [Tensor]) -> Tensor {
+            let rows = shape[0] / 3
+            var thirds = [Tensor](
+                repeating: Tensor(
+                    [Float](repeating: 0, count: shape.reduce(1, *) / 3),
+                    shape: [rows] + shape.dropFirst()), count: 3)
+            for (part, tensor) in zip(parts, tensors) {
+                for (place, third) in part.thirds.enumerated() {
+                    thirds[third] = tensor.rows(place * rows..<(place + 1) * rows)
+                }
+            }
+            return .stacked(thirds)
         }
     }
 
@@ -95,8 +135,7 @@ extension Parameters {
     /// Collects the tensors of a file under OpenAI's names, without the check of shapes that
     /// `check(against:layout:path:)` does.
     init(_ file: TensorArchive, layout: WeightLayout) throws(CLIPError) {
-        var found: [String: [Int: (name: String, tensor: StoredTensor)]] = [:]
-        var transposed: Set<String> = []
+        var found: [String: Stored] = [:]
         for (name, entry) in file.entries.sorted(by: { $0.key < $1.key }) {
             guard let canonical = layout.canonicalName(name) else { continue }
             guard !entry.shape.contains(0) else {
@@ -112,31 +151,26 @@ extension Parameters {
                         F16 or BF16
                         """)
             }
-            let part = canonical.part ?? 0
-            guard found[canonical.name]?[part] == nil else {
+            let part = Stored.Part(
+                name: name, tensor: tensor, thirds: canonical.thirds ?? 0..<3)
+            let others = found[canonical.name]?.parts ?? []
+            guard !others.contains(where: { $0.thirds.overlaps(part.thirds) }) else {
                 throw .unexpectedTensor(
                     path: file.path, name: name, shape: entry.shape, others: 0)
             }
-            found[canonical.name, default: [:]][part] = (name, tensor)
-            if canonical.isTransposed { transposed.insert(canonical.name) }
+            found[canonical.name] = Stored(
+                parts: (others + [part]).sorted { $0.thirds.lowerBound < $1.thirds.lowerBound },
+                isTransposed: canonical.isTransposed, rank: canonical.rank)
         }
-        for (name, parts) in found where parts.count > 1 || layout.isSplit(name) {
-            for part in 0..<3 where parts[part] == nil {
-                let shape = parts.values.first?.tensor.shape ?? []
+        for (name, stored) in found where !stored.isWhole {
+            guard !layout.allows(stored.parts.map(\.thirds), of: name) else { continue }
+            for third in 0..<3 where !stored.parts.contains(where: { $0.thirds.contains(third) }) {
                 throw .missingTensor(
-                    path: file.path, name: layout.fileName(name, part: part), shape: shape,
-                    others: 0)
+                    path: file.path, name: layout.fileName(name, third: third),
+                    shape: stored.parts[0].tensor.shape, others: 0)
             }
         }
-        let stored = found.map { name, parts in
-            (
-                name,
-                Stored(
-                    parts: parts.sorted { $0.key < $1.key }.map(\.value),
-                    isTransposed: transposed.contains(name))
-            )
-        }
-        self.init(stored: Dictionary(uniqueKeysWithValues: stored), prefix: "")
+        self.init(stored: found, prefix: "")
     }
 
     /// Compares the tensors with the shapes that the configuration requires.
@@ -158,11 +192,12 @@ extension Parameters {
                 others: unexpected.count - 1)
         }
         for (name, shape) in expected.sorted(by: { $0.key < $1.key }) {
-            for part in self[name].parts {
-                let needed = self[name].partShape(of: shape)
+            let tensor = self[name]
+            for part in tensor.parts {
+                let needed = tensor.shape(of: part, ofWhole: shape)
                 // Some writers store a scalar with one dimension.
                 let isScalar = needed.isEmpty && part.tensor.shape == [1]
-                guard part.tensor.shape == needed || isScalar else {
+                guard tensor.merged(part.tensor.shape) == needed || isScalar else {
                     throw .misshapenTensor(
                         path: path, name: part.name, expected: needed, found: part.tensor.shape)
                 }

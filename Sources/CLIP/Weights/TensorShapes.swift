@@ -4,23 +4,17 @@ extension CLIPConfiguration {
         var shapes: [String: [Int]] = [
             "token_embedding.weight": [text.vocabularySize, text.width],
             "positional_embedding": [text.contextLength, text.width],
-            "text_projection": [text.width, embeddingDimension],
             "logit_scale": [],
         ]
+        if hasLogitBias { shapes["logit_bias"] = [] }
+        shapes.addProjection(
+            "text_projection", text.projection, from: text.width, to: embeddingDimension)
         shapes.addNorm("ln_final", text.width)
         shapes.addBlocks("transformer", text.layers, width: text.width, mlpWidth: text.mlpWidth)
 
         switch vision {
         case .visionTransformer(let vision):
-            let patch = vision.patchSize
-            shapes["visual.class_embedding"] = [vision.width]
-            shapes["visual.positional_embedding"] = [1 + vision.grid * vision.grid, vision.width]
-            shapes["visual.conv1.weight"] = [vision.width, 3, patch, patch]
-            shapes["visual.proj"] = [vision.width, embeddingDimension]
-            shapes.addNorm("visual.ln_pre", vision.width)
-            shapes.addNorm("visual.ln_post", vision.width)
-            shapes.addBlocks(
-                "visual.transformer", vision.layers, width: vision.width, mlpWidth: vision.mlpWidth)
+            shapes.addVisionTransformer(vision, embeddingDimension: embeddingDimension)
         case .modifiedResNet(let vision):
             shapes.addResNet(vision, embeddingDimension: embeddingDimension)
         }
@@ -39,6 +33,55 @@ extension [String: [Int]] {
         self["\(name).bias"] = [outputs]
     }
 
+    fileprivate mutating func addProjection(
+        _ name: String, _ kind: CLIPConfiguration.Projection, from inputs: Int, to outputs: Int
+    ) {
+        if kind != .none { self[name] = [inputs, outputs] }
+        if kind == .linearWithBias { self["\(name).bias"] = [outputs] }
+    }
+
+    fileprivate mutating func addVisionTransformer(
+        _ vision: CLIPConfiguration.VisionTransformer, embeddingDimension: Int
+    ) {
+        let (width, patch) = (vision.width, vision.patchSize)
+        switch vision.stem {
+        case .linear, .linearWithBias:
+            self["visual.conv1.weight"] =
+                vision.positions == .resized
+                ? [width, 3 * patch * patch] : [width, 3, patch, patch]
+            if vision.stem == .linearWithBias { self["visual.conv1.bias"] = [width] }
+        case .convolutions(let channels):
+            addConvolution(
+                "visual.stem.0.conv", "visual.stem.0.bn", from: 3, to: channels, kernel: 4)
+            addConvolution(
+                "visual.stem.1.conv", "visual.stem.1.bn", from: channels, to: channels, kernel: 2)
+            self["visual.stem.2.conv.weight"] = [width, channels, 2, 2]
+            self["visual.stem.2.conv.bias"] = [width]
+        }
+        if vision.hasClassToken { self["visual.class_embedding"] = [width] }
+        let hasOwnPosition = vision.hasClassToken && vision.positions != .learnedForPatches
+        self["visual.positional_embedding"] = [
+            vision.grid * vision.grid + (hasOwnPosition ? 1 : 0), width,
+        ]
+        if vision.hasPreNorm { addNorm("visual.ln_pre", width) }
+        addBlocks("visual.transformer", vision.layers, width: width, mlpWidth: vision.mlpWidth)
+        addNorm("visual.ln_post", width)
+        if case .attention(_, let mlpWidth) = vision.pooling {
+            self["visual.attn_pool.latent"] = [width]
+            addNorm("visual.attn_pool.ln", width)
+            addAttention("visual.attn_pool", width: width)
+            addLinear("visual.attn_pool.mlp.c_fc", from: width, to: mlpWidth)
+            addLinear("visual.attn_pool.mlp.c_proj", from: mlpWidth, to: width)
+        }
+        addProjection("visual.proj", vision.projection, from: width, to: embeddingDimension)
+    }
+
+    fileprivate mutating func addAttention(_ attention: String, width: Int) {
+        self["\(attention).in_proj_weight"] = [3 * width, width]
+        self["\(attention).in_proj_bias"] = [3 * width]
+        addLinear("\(attention).out_proj", from: width, to: width)
+    }
+
     fileprivate mutating func addBlocks(
         _ tower: String, _ layers: Int, width: Int, mlpWidth: Int
     ) {
@@ -46,9 +89,7 @@ extension [String: [Int]] {
             let block = "\(tower).resblocks.\(layer)"
             addNorm("\(block).ln_1", width)
             addNorm("\(block).ln_2", width)
-            self["\(block).attn.in_proj_weight"] = [3 * width, width]
-            self["\(block).attn.in_proj_bias"] = [3 * width]
-            addLinear("\(block).attn.out_proj", from: width, to: width)
+            addAttention("\(block).attn", width: width)
             addLinear("\(block).mlp.c_fc", from: width, to: mlpWidth)
             addLinear("\(block).mlp.c_proj", from: mlpWidth, to: width)
         }

@@ -8,6 +8,10 @@ struct Weights: Sendable {
     let configuration: CLIPConfiguration
     let preprocessor: ImagePreprocessor
     let parameters: Parameters
+    /// The folder of the weights, with a slash at its end; nil if they are in memory.
+    let folder: String?
+    /// The rules of the tokenizer that the model has by default.
+    let tokenizerRules: Tokenizer.Rules
     /// The files that contain the parameters.
     let files: [(path: String, file: MappedFile)]
 
@@ -47,7 +51,9 @@ struct Weights: Sendable {
                 try stated.readPreprocessor(path: preprocessor)
             }
         }
-        try self.init(archive, stated: stated, statedBy: statedBy, activation: requested)
+        try self.init(
+            archive, stated: stated, statedBy: statedBy, folder: Files.folder(of: files.weights),
+            activation: requested)
     }
 
     /// Opens weights in memory, with the bytes of their configuration.
@@ -66,7 +72,7 @@ struct Weights: Sendable {
         }
         try self.init(
             archive, stated: Self.configuration(configuration, name), statedBy: name,
-            activation: requested)
+            folder: nil, activation: requested)
     }
 
     private static func configuration(
@@ -93,7 +99,7 @@ struct Weights: Sendable {
     }
 
     private init(
-        _ file: TensorArchive, stated: ConfigurationFile, statedBy: String?,
+        _ file: TensorArchive, stated: ConfigurationFile, statedBy: String?, folder: String?,
         activation requested: Activation?
     ) throws(CLIPError) {
         let layout = try Self.layout(of: file)
@@ -129,6 +135,16 @@ struct Weights: Sendable {
             stated.standardDeviation ?? preprocessor.standardDeviation
         preprocessor.interpolation = stated.interpolation ?? preprocessor.interpolation
         preprocessor.resizeMode = stated.resizeMode ?? preprocessor.resizeMode
+        if case .visionTransformer(let vision) = configuration.vision, vision.positions == .resized {
+            preprocessor.resizeMode = .patches
+            preprocessor.patchSize = vision.patchSize
+        }
+        // CLIP's own weights in either layout follow OpenAI; later models follow their library.
+        let isCLIP = configuration.text.vocabulary == .clip
+        let isHuggingFace = layout == .huggingFace
+        if isHuggingFace && !isCLIP { preprocessor.rules = .huggingFace }
+        tokenizerRules = isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP
+        self.folder = folder
         self.preprocessor = preprocessor
         files = file.files
 

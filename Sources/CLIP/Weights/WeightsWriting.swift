@@ -56,7 +56,7 @@ extension CLIPModel {
                     checksums: checksums(), merge: weights.merge))
             for entry in entries {
                 let stored = parameters[entry.name]
-                if !stored.isTransposed, stored.types == [entry.type],
+                if !stored.isTransposed, stored.isWhole, stored.types == [entry.type],
                     stored.parts.allSatisfy({ $0.tensor.isRowMajor })
                 {
                     try writer.append(bytesOf: stored.parts.map(\.tensor))

@@ -1,0 +1,104 @@
+internal import Tensors
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A rectangle of patches.
+struct Grid: Sendable, Hashable {
+    let rows: Int
+    let columns: Int
+
+    var area: Int { rows * columns }
+}
+
+/// The positional embeddings of an image tower.
+struct ImagePositions: Sendable {
+    /// The rotation of queries and keys by the tokens' positions; nil for none.
+    let rotation: Rotation?
+    /// The vectors to add to the tokens, [tokens, width], or to the patches if the class token has
+    /// none; on the stored grid if `isResized`.
+    private let learned: Tensor
+    /// The number of tokens at the start of each sequence that have no vector.
+    private let skipped: Int
+    /// True if the vectors are resized to the grid of each image.
+    private let isResized: Bool
+
+    init(_ parameters: Parameters, _ vision: CLIPConfiguration.VisionTransformer) {
+        let stored = parameters.tensor("positional_embedding")
+        isResized = vision.positions == .resized
+        skipped = vision.positions == .learnedForPatches ? vision.prefixCount : 0
+        let first = vision.prefixCount - skipped
+        learned = isResized ? stored : stored.interpolated(toGrid: vision.grid, after: first)
+        rotation =
+            vision.positions == .learnedAndRotary
+            ? Rotation(angles: Self.angles(vision, grid: stored.grid(after: first))) : nil
+    }
+
+    /// Adds the vectors to the tokens of each image, in place.
+    func add(to x: Matrix, _ grids: [Grid], _ sequences: Sequences) {
+        for (grid, sequence) in zip(grids, sequences.own) {
+            let table = isResized ? learned.resized(to: grid) : learned
+            x.add(rowsOf: table, toRows: sequence.dropFirst(skipped))
+        }
+    }
+
+    /// Returns the angles of each token, in radians: of its column for the first half of a head's
+    /// pairs of channels, and of its row for the second. The class token is not rotated.
+    ///
+    /// The places of a grid of another size are scaled to the `grid` of the weights. With a class
+    /// token, they count from 1.
+    ///
+    /// Source: `build_rotary_pos_embed` in `pos_embed_sincos.py` of timm.
+    private static func angles(
+        _ vision: CLIPConfiguration.VisionTransformer, grid: Int
+    ) -> [[Float]] {
+        let count = vision.width / vision.heads / 4
+        let bands = (0..<count).map { band in
+            1 / Float(pow(10_000, Double(Float(band) / Float(count))))
+        }
+        let places = (0..<vision.grid).map { place in
+            (Float(place) + Float(vision.prefixCount)) / Float(vision.grid) * Float(grid)
+        }
+        let still = [Float](repeating: 0, count: 2 * count)
+        return [[Float]](repeating: still, count: vision.prefixCount)
+            + places.flatMap { row in
+                places.map { column in bands.map { column * $0 } + bands.map { row * $0 } }
+            }
+    }
+}
+
+extension Tensor {
+    /// Returns the side of the square grid of the rows after the first `count`.
+    fileprivate func grid(after count: Int) -> Int {
+        Int(Double(shape[0] - count).squareRoot().rounded())
+    }
+
+    /// Resamples positional embeddings to another grid, [count + grid², width] -> [count +
+    /// newGrid², width].
+    ///
+    /// The first `count` embeddings, such as the class token's, are unchanged.
+    ///
+    /// Source: `resize_pos_embed` of open_clip.
+    fileprivate func interpolated(toGrid newGrid: Int, after count: Int) -> Tensor {
+        let grid = grid(after: count)
+        guard grid != newGrid else { return self }
+        let positions = rows(count..<shape[0]).resampled(
+            fromGrid: grid, to: Grid(rows: newGrid, columns: newGrid), filter: .bicubic)
+        return count == 0 ? positions : .stacked([rows(0..<count), positions])
+    }
+
+    /// Resamples positional embeddings to the grid of an image, [grid², width] -> [rows * columns,
+    /// width].
+    ///
+    /// Source: `Siglip2VisionEmbeddings.resize_positional_embeddings` of transformers.
+    fileprivate func resized(to grid: Grid) -> Tensor {
+        let side = self.grid(after: 0)
+        guard grid != Grid(rows: side, columns: side) else { return self }
+        return resampled(fromGrid: side, to: grid, filter: .bilinear)
+    }
+}

@@ -1,0 +1,58 @@
+internal import Files
+
+extension ConfigurationFile {
+    /// Reads transformers' `config.json` of CLIP, MetaCLIP 2, SigLIP or SigLIP 2.
+    ///
+    /// Keys that transformers leaves out have the values of its classes.
+    mutating func readHuggingFace(_ json: JSONValue) throws(Refusal) {
+        let type = json["model_type"]?.string ?? "clip"
+        guard ["clip", "metaclip_2", "siglip", "siglip2"].contains(type) else {
+            throw Refusal(
+                "expected the model_type clip, metaclip_2, siglip or siglip2, found \(type)")
+        }
+        let isSigLIP = type.hasPrefix("siglip")
+        let (vision, text) = (json["vision_config"] ?? .null, json["text_config"] ?? .null)
+        func tower(_ config: JSONValue, width: Int, heads: Int) throws(Refusal) -> Tower {
+            Tower(
+                width: try config.integer("hidden_size") ?? width,
+                heads: try config.integer("num_attention_heads") ?? heads,
+                activation: try activation(
+                    config["hidden_act"]?.string ?? (isSigLIP ? "gelu_pytorch_tanh" : "quick_gelu")),
+                layerNormEpsilon: try epsilon(config["layer_norm_eps"]) ?? (isSigLIP ? 1e-6 : 1e-5))
+        }
+        self.vision = try tower(vision, width: 768, heads: 12)
+        self.text = try tower(text, width: isSigLIP ? 768 : 512, heads: isSigLIP ? 12 : 8)
+        resolution = try vision.integer("image_size") ?? 224
+        guard isSigLIP else {
+            embeddingDimension = try json.integer("projection_dim") ?? 512
+            isCausal = true
+            textPooling = .largestID
+            vocabulary = type == "clip" ? .clip : nil
+            if type == "metaclip_2" {
+                textPooling = .first(id: try text.integer("eos_token_id") ?? 49_407)
+            }
+            return
+        }
+        (isCausal, textPooling) = (false, .last)
+        if let uses = try vision.bool("vision_use_head"), !uses {
+            throw Refusal("unsupported: vision_use_head is false")
+        }
+        guard type == "siglip2" else { return }
+        (vocabulary, keepsAspectRatio) = (.siglip2, true)
+        let count = try vision.integer("num_patches") ?? 256
+        let grid = Int(Double(max(0, count)).squareRoot().rounded())
+        guard grid * grid == count, grid > 0, grid < 1 << 10 else {
+            throw Refusal("num_patches is not a square: \(count)")
+        }
+        resolution = grid * (try vision.integer("patch_size") ?? 16)
+    }
+
+    private func activation(_ name: String) throws(Refusal) -> Activation {
+        switch name {
+        case "quick_gelu": .quickGELU
+        case "gelu": .gelu
+        case "gelu_pytorch_tanh", "gelu_new": .tanhGELU
+        default: throw Refusal("unsupported hidden_act: \(name)")
+        }
+    }
+}

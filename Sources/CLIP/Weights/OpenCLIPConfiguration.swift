@@ -1,0 +1,223 @@
+internal import Files
+
+extension ConfigurationFile {
+    /// Reads the two parts of an `open_clip_config.json`.
+    ///
+    /// Of this library's own are `layer_norm_eps`, and in a tower `heads`, `layer_norm_eps`,
+    /// `activation`, `pool_heads`, `rotary` and `vocabulary`, which have precedence.
+    mutating func readOpenCLIP(
+        model: JSONValue, preprocessing: JSONValue?
+    ) throws(Refusal) {
+        guard let vision = model["vision_cfg"], let text = model["text_cfg"] else {
+            throw Refusal("model_cfg has no vision_cfg or no text_cfg")
+        }
+        try refuseUnknown(
+            in: model,
+            allowed: [
+                "embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "layer_norm_eps",
+                "custom_text", "init_logit_bias", "init_logit_scale",
+            ])
+        let isQuick = try model.bool("quick_gelu") ?? false
+        let epsilon = try epsilon(model["layer_norm_eps"])
+        embeddingDimension = try model.integer("embed_dim")
+        try readOpenCLIP(text: text, isQuick: isQuick, epsilon: epsilon)
+        if let name = vision["timm_model_name"]?.string {
+            try readTimm(vision, name: name)
+        } else {
+            try readOpenCLIP(vision: vision, isQuick: isQuick, epsilon: epsilon)
+        }
+        try readOwnKeys(vision, into: \.vision)
+        poolHeads = try vision.integer("pool_heads") ?? poolHeads
+        isRotary = try vision.bool("rotary") ?? isRotary
+
+        guard let preprocessing else { return }
+        try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
+        interpolation = try choice(preprocessing["interpolation"], "interpolation")
+        resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
+    }
+
+    /// Reads an image tower of open_clip's own.
+    private mutating func readOpenCLIP(
+        vision: JSONValue, isQuick: Bool, epsilon: Float?
+    ) throws(Refusal) {
+        try refuseUnknown(
+            in: vision,
+            allowed: [
+                "image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio",
+                "patch_dropout", "heads", "layer_norm_eps", "activation", "pool_heads", "rotary",
+            ])
+        let width = try vision.integer("width") ?? 768
+        try readImageSize(vision)
+        let headWidth = try vision.integer("head_width") ?? 64
+        guard headWidth > 0, width > 0, width < 1 << 20 else {
+            throw Refusal(
+                """
+                expected an image tower of width 1 to \((1 << 20) - 1) and a positive head_width, \
+                found the width \(width) and the head_width \(headWidth)
+                """)
+        }
+        // A ResNet's heads are those of its attention pool, which is 32 times as wide.
+        let isResNet = vision["layers"]?.array != nil
+        self.vision = Tower(
+            width: width, heads: (isResNet ? 32 * width : width) / headWidth,
+            activation: isQuick ? .quickGELU : .gelu, layerNormEpsilon: epsilon ?? 1e-5)
+    }
+
+    /// Reads an image tower of timm.
+    private mutating func readTimm(_ vision: JSONValue, name: String) throws(Refusal) {
+        try refuseUnknown(
+            in: vision,
+            allowed: [
+                "image_size", "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj",
+                "timm_drop", "timm_drop_path", "patch_dropout", "heads", "layer_norm_eps",
+                "activation", "pool_heads", "rotary",
+            ])
+        let tower = TimmTower.named(name)
+        let isStated = ["heads", "layer_norm_eps", "activation"].allSatisfy { vision[$0] != nil }
+        guard tower != nil || isStated else {
+            throw Refusal("unsupported timm_model_name: \(name)")
+        }
+        switch vision["timm_proj"] {
+        case nil, .null, .string(""), .string("none"): break
+        case let other?: throw Refusal("unsupported timm_proj: \(other)")
+        }
+        switch vision["timm_pool"] {
+        case nil, .null, .string(""), .string("map"), .string("token"): break
+        case .string("avg"): poolsMean = true
+        case let other?: throw Refusal("unsupported timm_pool: \(other)")
+        }
+        try readImageSize(vision)
+        guard let tower else { return }
+        self.vision = Tower(
+            heads: tower.heads, activation: tower.activation,
+            layerNormEpsilon: tower.layerNormEpsilon)
+        poolHeads = tower.poolHeads
+        isRotary = tower.isRotary
+        keepsAspectRatio = tower.keepsAspectRatio
+    }
+
+    private mutating func readImageSize(_ vision: JSONValue) throws(Refusal) {
+        if let sides = vision["image_size"]?.array {
+            guard sides.count == 2, sides[0] == sides[1] else {
+                throw Refusal("image_size is not a square")
+            }
+            resolution = sides[0].integer
+        } else {
+            resolution = try vision.integer("image_size")
+        }
+    }
+
+    private mutating func readOpenCLIP(
+        text: JSONValue, isQuick: Bool, epsilon: Float?
+    ) throws(Refusal) {
+        try refuseUnknown(
+            in: text,
+            allowed: [
+                "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio",
+                "no_causal_mask", "pool_type", "eos_id", "proj_bias", "proj_type", "norm_kwargs",
+                "act_kwargs", "hf_tokenizer_name", "tokenizer_kwargs", "layer_norm_eps",
+                "activation", "vocabulary",
+            ])
+        try refuseUnknown(in: text["norm_kwargs"] ?? .null, allowed: ["eps"])
+        try refuseUnknown(in: text["act_kwargs"] ?? .null, allowed: ["approximate"])
+        self.text = Tower(
+            width: try text.integer("width") ?? 512, heads: try text.integer("heads") ?? 8,
+            activation: isQuick ? .quickGELU : .gelu,
+            layerNormEpsilon: try self.epsilon(text["norm_kwargs"]?["eps"]) ?? epsilon ?? 1e-5)
+        switch text["act_kwargs"]?["approximate"] {
+        case nil, .null, .string("none"): break
+        case .string("tanh") where !isQuick: self.text.activation = .tanhGELU
+        case let other?: throw Refusal("unsupported act_kwargs: approximate \(other)")
+        }
+        isCausal = try !(text.bool("no_causal_mask") ?? false)
+        switch text["pool_type"] {
+        case nil, .null, .string("argmax"): textPooling = .largestID
+        case .string("last"): textPooling = .last
+        case .string("eos"): textPooling = .first(id: try text.integer("eos_id") ?? 2)
+        case let other?: throw Refusal("unsupported pool_type: \(other)")
+        }
+        switch text["proj_type"] {
+        case nil, .null, .string("linear"): break
+        case .string("none"): lacksTextProjection = true
+        case let other?: throw Refusal("unsupported proj_type: \(other)")
+        }
+        try readOwnKeys(text, into: \.text)
+        if let own: CLIPConfiguration.Vocabulary = try choice(text["vocabulary"], "vocabulary") {
+            vocabulary = own
+        } else if let name = text["hf_tokenizer_name"]?.string {
+            vocabulary = CLIPConfiguration.Vocabulary(tokenizer: name)
+        } else {
+            vocabulary = .clip
+        }
+    }
+
+    /// Reads this library's own keys of a tower.
+    private mutating func readOwnKeys(
+        _ tower: JSONValue, into path: WritableKeyPath<ConfigurationFile, Tower>
+    ) throws(Refusal) {
+        self[keyPath: path].heads = try tower.integer("heads") ?? self[keyPath: path].heads
+        self[keyPath: path].activation =
+            try choice(tower["activation"], "activation") ?? self[keyPath: path].activation
+        self[keyPath: path].layerNormEpsilon =
+            try epsilon(tower["layer_norm_eps"]) ?? self[keyPath: path].layerNormEpsilon
+    }
+
+    /// Returns the ε of LayerNorms; nil if it is missing or null.
+    func epsilon(_ value: JSONValue?) throws(Refusal) -> Float? {
+        guard let value, value != .null else { return nil }
+        let epsilon = value.number ?? 0
+        guard epsilon > 0, epsilon < 1 else {
+            throw Refusal("layer_norm_eps is not between 0 and 1: \(epsilon)")
+        }
+        return Float(epsilon)
+    }
+
+    private func choice<Choice: RawRepresentable<String>>(
+        _ value: JSONValue?, _ name: String
+    ) throws(Refusal) -> Choice? {
+        guard let value, value != .null else { return nil }
+        guard let text = value.string, let choice = Choice(rawValue: text) else {
+            throw Refusal("unsupported \(name): \(value)")
+        }
+        return choice
+    }
+
+    private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
+        for (key, value) in object.members ?? []
+        where !allowed.contains(key) && value != .null && value != .bool(false) {
+            throw Refusal("unsupported: the key \(key), which may change the model")
+        }
+    }
+}
+
+extension CLIPConfiguration.Vocabulary {
+    /// Returns the vocabulary of a tokenizer on the hub that open_clip's configurations name; nil
+    /// if it is unknown.
+    init?(tokenizer name: String) {
+        let name = name.lowercased()
+        if name.contains("siglip2") {
+            self = .siglip2
+        } else if name.contains("siglip-i18n") || name.contains("siglip-base-patch16-256-i18n") {
+            self = .siglipMultilingual
+        } else if name.contains("siglip") {
+            self = .siglip
+        } else if name.contains("xlm-v") {
+            self = .metaCLIP2
+        } else {
+            return nil
+        }
+    }
+
+    /// Returns the vocabulary with a number of ids, which is that of the published models; nil if
+    /// there is none.
+    init?(size: Int) {
+        switch size {
+        case 49_408: self = .clip
+        case 32_000: self = .siglip
+        case 250_000: self = .siglipMultilingual
+        case 256_000: self = .siglip2
+        case 901_629: self = .metaCLIP2
+        default: return nil
+        }
+    }
+}
