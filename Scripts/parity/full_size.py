@@ -174,6 +174,7 @@ def make(name, folder, images, vocabularies):
     """Returns a model, the inputs of images and texts, the images, and options of `clip`."""
     torch.manual_seed(2026)
     if full_size_families.is_family(name):
+        vocabularies = vocabularies or full_size_families.Vocabularies(folder.parent / "tokenizers")
         made = full_size_families.case(name, folder, images, TEXTS, vocabularies)
         return made.model, made.pixels, made.tokens, made.images, []
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)

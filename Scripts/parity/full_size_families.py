@@ -43,17 +43,13 @@ from transformers import (
 NAFLEX = "ViT-B-16-SigLIP2-naflex"
 MODELS = [
     "ViT-B-16-SigLIP", "ViT-B-32-SigLIP2-256", "ViT-B-16-SigLIP2-256", "ViT-SO400M-14-SigLIP@6",
-    "ViT-gopt-16-SigLIP2-256@3", "MobileCLIP-B", "MobileCLIP2-B", "MobileCLIP2-L-14",
-    "ViT-H-14-worldwide@4", "PE-Core-T-16-384", "PE-Core-S-16-384", "PE-Core-B-16",
-    "PE-Core-L-14-336@6", "EVA01-g-14@4",
+    "ViT-SO400M-16-SigLIP-i18n-256@3", "ViT-gopt-16-SigLIP2-256@3", "MobileCLIP-B", "MobileCLIP2-B",
+    "MobileCLIP2-L-14", "ViT-H-14-worldwide@4", "PE-Core-T-16-384", "PE-Core-S-16-384",
+    "PE-Core-B-16", "PE-Core-L-14-336@6", "PE-Core-bigG-14-448@3", "EVA01-g-14@4",
     "hf:siglip", "hf:siglip2", "hf:metaclip2@4", "hf:siglip2-naflex", NAFLEX,
 ]  # fmt: skip
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 TRAINED = 32_000
-
-
-def is_family(name):
-    return name in MODELS or name.partition("@")[0] in {known.partition("@")[0] for known in MODELS}
 
 
 # MARK: weights
@@ -241,8 +237,8 @@ def with_sizes(sizes):
 def open_clip_case(name, folder, images, texts, vocabularies):
     model, configuration, preprocessing = make_open_clip(name, folder)
     text = configuration["text_cfg"]
-    kind = {32_000: "siglip", 256_000: "siglip2", 901_629: "metaclip2", 49_408: "clip"}[
-        text["vocab_size"]]
+    kind = {32_000: "siglip", 250_000: "siglip", 256_000: "siglip2", 901_629: "metaclip2",
+            49_408: "clip"}[text["vocab_size"]]
     tokens = getattr(vocabularies, kind)(texts, text["context_length"], "open_clip", folder)
     transform = image_transform(configuration["vision_cfg"]["image_size"], is_train=False,
                                 **preprocessing)
@@ -356,6 +352,15 @@ def naflex_case(name, folder, images, texts, vocabularies):
     tokens = vocabularies.siglip2(texts, 64, "open_clip", folder)
     pixels = [patches_of_open_clip(path) for path in images]
     return SimpleNamespace(model=model, tokens=tokens, pixels=pixels, images=images)
+
+
+def is_family(name):
+    """Returns true for a model that is made here, and not by full_size.py."""
+    base = name.partition("@")[0]
+    configuration = open_clip.get_model_config(base)
+    return base in HF_MODELS or base == NAFLEX or configuration is not None and (
+        "timm_model_name" in configuration["vision_cfg"]
+        or "hf_tokenizer_name" in configuration["text_cfg"])
 
 
 def case(name, folder, images, texts, vocabularies):

@@ -18,6 +18,7 @@ and the first differences.
 
 import argparse
 import gzip
+import importlib
 import json
 import random
 import subprocess
@@ -177,8 +178,10 @@ def trained(kind, size, folder):
 
 def hugging_face(model, conversion, folder):
     """Saves the tokenizer.json that transformers' converters make of a SentencePiece model."""
-    from transformers import convert_slow_tokenizer
     from transformers.tokenization_utils_base import generate_merges
+
+    # transformers may have a function of this name, too.
+    convert_slow_tokenizer = importlib.import_module("transformers.convert_slow_tokenizer")
 
     class Extractor:
         def __init__(self, path):
