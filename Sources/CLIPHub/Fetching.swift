@@ -4,6 +4,11 @@ internal import CLIP
 extension ModelHub {
     /// Downloads the weights of a model, unless they are installed, and returns their location.
     ///
+    /// If the model has a vocabulary of its own (`HubModel.tokenizer`), the file of its tokenizer
+    /// is downloaded too, into the folder of the weights. It is also downloaded if only the weights
+    /// are installed. For a repository that is not in the registry, this holds if its configuration
+    /// states another vocabulary than CLIP's and the repository has a tokenizer file.
+    ///
     /// The call blocks its thread. If several tasks or processes fetch the same files at once, one
     /// downloads and the others wait for it. A download stops soon after its task is cancelled or
     /// `progress` returns false; the received part is kept, and a later call resumes there.
@@ -74,7 +79,9 @@ extension ModelHub {
         let file = official ? try Self.officialFile(of: name) : nil
         if let file, isOffline { return try installed(file, of: name) }
         if !official, let found = try find(name) {
-            guard let damage = try damage(of: found) else { return found }
+            guard let damage = try damage(of: found) else {
+                return try withTokenizer(found, progress, isCancelled: isCancelled)
+            }
             guard !isOffline else { throw damage }
         }
         guard !isOffline else { throw .offline(name: name) }
@@ -134,10 +141,13 @@ extension ModelHub {
             let path = try fetch(file, transfer)
             return InstalledModel(name: name, path: path, known: model.name)
         }
+        let repository = HubRepository.model(model.repository)
+        let isOpenCLIP = model.repository != model.transformersRepository
         let file = try server.describe(
-            anyOf: Self.openCLIPNames, of: .model(model.repository),
+            anyOf: isOpenCLIP ? Self.openCLIPNames : Self.transformersNames, of: repository,
             isCancelled: transfer.isCancelled)
-        let path = try fetch(file, of: .model(model.repository), transfer).snapshot
+        try fetchTokenizer(of: repository, commit: file.commit, transfer)
+        let path = try fetch(file, of: repository, transfer).snapshot
         return InstalledModel(name: name, path: path, known: model.name)
     }
 
@@ -221,7 +231,10 @@ extension ModelHub {
         return path
     }
 
-    /// Downloads the weights of a repository and their configuration into one snapshot.
+    /// Downloads the weights of a repository, their configuration and their tokenizer into one
+    /// snapshot.
+    ///
+    /// The weights are last, so that a snapshot with weights is complete.
     private func fetch(
         repository: HubRepository, _ transfer: Transfer
     ) throws(HubError) -> InstalledModel {
@@ -234,6 +247,7 @@ extension ModelHub {
                 _ = try fetch(file, of: repository, isConfiguration: true, transfer)
             }
         }
+        try fetchTokenizer(of: repository, commit: weights.commit, transfer)
         let isIndex = weights.name.hasSuffix(".index.json")
         let place = try fetch(
             weights, of: repository, isConfiguration: isIndex, isLinked: !isIndex, transfer)
@@ -248,7 +262,7 @@ extension ModelHub {
         }
         return InstalledModel(
             name: repository.name, path: String(folder(of: place.snapshot).dropLast()),
-            known: HubModel.inRepository(repository.name)?.name)
+            known: HubModel.configured(inRepository: repository.name)?.name)
     }
 
     /// Returns the names of the weight files that an index lists, sorted, except names that contain
@@ -273,17 +287,20 @@ extension ModelHub {
     /// Downloads a file of a repository and, if `isLinked` is true, links it into the snapshot of
     /// its commit.
     ///
+    /// `limit` is the largest accepted size in bytes; that of a configuration has its own limit.
+    ///
     /// Returns the path of the blob, and the path for its link.
     func fetch(
         _ file: RemoteFile, of repository: HubRepository, isConfiguration: Bool = false,
-        isLinked: Bool = true, _ transfer: Transfer
+        isLinked: Bool = true, limit: Int? = nil, _ transfer: Transfer
     ) throws(HubError) -> (blob: String, snapshot: String) {
         let place = try cache.place(for: file, of: repository)
         try Download(
             name: file.name, address: file.address, credentials: server.credentials,
             destination: place.blob, partial: place.blob + ".incomplete", lock: place.lock,
             size: file.size, checksum: file.checksum,
-            limit: isConfiguration ? policy.largestConfiguration : nil, verified: cache.verified,
+            limit: isConfiguration ? policy.largestConfiguration : limit,
+            verified: cache.verified,
             policy: server.policy, certificates: server.certificates,
             isCancelled: transfer.isCancelled, report: transfer.report
         ).run { () throws(HubError) in

@@ -45,6 +45,11 @@ struct HubCache: Sendable {
         return commits.map { "\(folder)/snapshots/\($0)" }
     }
 
+    /// Returns the path of the snapshot folder of a commit, which may not exist.
+    func snapshot(_ commit: String, of repository: HubRepository) -> String {
+        "\(folder(of: repository))/snapshots/\(commit)"
+    }
+
     /// The model repositories that have a folder in the cache, as `owner/name`.
     var repositories: [String] {
         names(in: root).compactMap { folder in
@@ -87,7 +92,7 @@ struct HubCache: Sendable {
     ) {
         let folder = folder(of: repository)
         let locks = "\(root)/.locks/\(folder.split(separator: "/").last ?? "")"
-        let link = "\(folder)/snapshots/\(file.commit)/\(file.name)"
+        let link = "\(snapshot(file.commit, of: repository))/\(file.name)"
         let parent = String(Files.folder(of: link).dropLast())
         for path in ["\(folder)/blobs", "\(folder)/refs", parent, locks] { try makeFolder(path) }
         return ("\(folder)/blobs/\(file.etag)", "\(locks)/\(file.etag).lock", link)
@@ -97,10 +102,15 @@ struct HubCache: Sendable {
     func link(
         _ file: RemoteFile, of repository: HubRepository, as snapshot: String
     ) throws(HubError) {
+        try link(file, as: snapshot)
+        try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
+    }
+
+    /// Links a blob into a snapshot.
+    func link(_ file: RemoteFile, as snapshot: String) throws(HubError) {
         // One step out of each folder of the file's path, and two to the folder of the repository.
         let steps = String(repeating: "../", count: 2 + file.name.count { $0 == "/" })
         try makeLink(snapshot, to: "\(steps)blobs/\(file.etag)")
-        try writeFile(Array(file.commit.utf8), to: folder(of: repository) + "/refs/main")
     }
 }
 
@@ -117,6 +127,11 @@ struct RemoteFile: Sendable, Equatable {
     let commit: String
     /// The size in bytes; nil if the server does not state it.
     let size: Int?
+
+    /// Returns the same file as one of another commit.
+    func inCommit(_ commit: String) -> RemoteFile {
+        RemoteFile(name: name, address: address, etag: etag, commit: commit, size: size)
+    }
 
     /// The expected checksum; nil if `etag` is neither a SHA-256 nor a SHA-1.
     var checksum: Checksum? { Checksum(etag: etag) }

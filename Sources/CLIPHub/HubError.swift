@@ -51,6 +51,9 @@ public enum HubError: Error, Equatable, Sendable {
     case tooLarge(url: String, limit: Int)
     /// The repository was not found, or has none of the weight files `files`.
     case noWeights(url: String, files: [String])
+    /// The model has a vocabulary of its own, and the repository was not found or has none of the
+    /// tokenizer files `files`.
+    case noTokenizer(url: String, files: [String])
     /// The server responded with an error status such as 401, 403 or 404.
     case refused(url: String, status: Int, hasToken: Bool)
     /// The server responded with an error status such as 401 or 403 to a request for a data set.
@@ -121,6 +124,9 @@ extension HubError: CustomStringConvertible {
         case .noWeights(let url, let files):
             let names = files.joined(separator: " or ")
             return "no weights found at \(url) (status 404): expected \(names)"
+        case .noTokenizer(let url, let files):
+            let names = files.joined(separator: " or ")
+            return "no tokenizer found at \(url) (status 404): expected \(names)"
         case .tooSlow(let url, let bytesPerSecond, let seconds):
             return """
                 cannot fetch \(url): too slow: several attempts received fewer than \

@@ -13,16 +13,20 @@ public import CLIP
 /// let accurate = HubModel.all.filter { ($0.imageNetAccuracy ?? 0) > 80 }.map(\.name)
 /// ```
 public struct HubModel: Sendable, Hashable {
-    /// The name in open_clip, `architecture:tag`.
+    /// The name in open_clip, `architecture:tag`, or the repository's name if open_clip does not
+    /// list the weights.
     public let name: String
     /// Other names of the same weights: OpenAI's own, and open_clip's with `-quickgelu`.
     public let aliases: [String]
     /// The repository on the hub, `owner/name`.
     public let repository: String
-    /// The repository of the same weights in the format of transformers, if there is one.
+    /// The repository of the same weights in the format of transformers, if there is one; equal to
+    /// `repository` if that has this format.
     public let transformersRepository: String?
     /// OpenAI's own file of the weights, if there is one.
     public let official: OfficialFile?
+    /// The files of the tokenizer; nil if the model has CLIP's vocabulary, which is built in.
+    public let tokenizer: TokenizerFiles?
     /// The number of parameters.
     public let parameterCount: Int
     /// The licence of the weights, such as `MIT` or `CC BY-NC 4.0`; text for people, not an SPDX
@@ -33,8 +37,13 @@ public struct HubModel: Sendable, Hashable {
     /// The number of dimensions of an embedding.
     public let embeddingDimension: Int
     /// The side of the square input image, in pixels.
+    ///
+    /// For a model that keeps the aspect ratio of an image (SigLIP 2 NaFlex), the side of the
+    /// square with the same number of patches.
     public let resolution: Int
-    /// The activation of the MLPs.
+    /// The activation of the MLPs of the text tower.
+    ///
+    /// The image tower's differs in some models: most of SigLIP 2 have the exact GELU there.
     public let activation: Activation
 
     /// A file of weights that OpenAI published; see `HubModel.official`.
@@ -51,11 +60,23 @@ public struct HubModel: Sendable, Hashable {
         public let megabytes: Int
     }
 
+    /// The files that contain the vocabulary of a model; see `HubModel.tokenizer`.
+    ///
+    /// One file is enough: the first of `names` that the repository has.
+    public struct TokenizerFiles: Sendable, Hashable, Codable {
+        /// The repository with the files, `owner/name`; it may be another one than that of the
+        /// weights.
+        public let repository: String
+        /// The names of the files, in order of preference.
+        public let names: [String]
+    }
+
     /// The approximate size of the file on the hub, in bytes: four per parameter, because all files
     /// are float32.
     public var byteCount: Int { 4 * parameterCount }
 
-    /// The contents of the model's `open_clip_config.json`.
+    /// The contents of the model's `open_clip_config.json`, or of transformers' `config.json` with
+    /// a member `preprocessor_config`.
     package let configuration: [UInt8]
 
     /// All models of the registry, in open_clip's order.
@@ -95,12 +116,29 @@ public struct HubModel: Sendable, Hashable {
 
     /// Returns the model whose weights a repository contains, in the format of open_clip or
     /// transformers; nil if the registry has no such model, or several.
+    ///
+    /// Of several models with the same weights but other image sizes, the result is the one after
+    /// which the repository is named.
     public static func inRepository(_ repository: String) -> HubModel? {
         let repository = ModelHub.repository(repository)
         let models = all.filter {
             $0.repository == repository || $0.transformersRepository == repository
         }
-        return models.count == 1 ? models[0] : nil
+        return models.count == 1
+            ? models[0] : models.first { repository.hasSuffix("/\($0.architecture)") }
+    }
+
+    /// Returns the model of a repository whose own name requests the registry's configuration; nil
+    /// if the repository's configuration files apply.
+    ///
+    /// If a model has its own vocabulary, the same weights give other embeddings in transformers
+    /// than in open_clip: texts are cleaned differently, and in the SigLIP family the activations
+    /// and the interpolation of images differ too. So the name of a repository in the format of
+    /// transformers requests the configuration in that repository.
+    static func configured(inRepository repository: String) -> HubModel? {
+        guard let model = inRepository(repository) else { return nil }
+        return model.tokenizer == nil || model.repository == ModelHub.repository(repository)
+            ? model : nil
     }
 
     /// Returns up to three names and aliases that are similar to an unknown name, the closest
@@ -143,8 +181,7 @@ extension HubModel {
         guard let name = entry["name"]?.string, let repository = entry["repository"]?.string,
             let parameterCount = entry["parameters"]?.integer,
             let license = entry["license"]?.string, let configuration = entry["configuration"],
-            let dimension = configuration["model_cfg"]?["embed_dim"]?.integer,
-            let resolution = configuration["preprocess_cfg"]?["size"]?.integer
+            let summary = Summary(configuration)
         else { return nil }
         self.name = name
         aliases = entry["aliases"]?.array?.compactMap(\.string) ?? []
@@ -153,11 +190,18 @@ extension HubModel {
         self.parameterCount = parameterCount
         self.license = license
         imageNetAccuracy = entry["imagenet"]?.number
-        embeddingDimension = dimension
-        self.resolution = resolution
-        let isQuick = configuration["model_cfg"]?["quick_gelu"] == .bool(true)
-        activation = isQuick ? .quickGELU : .gelu
+        embeddingDimension = summary.embeddingDimension
+        resolution = summary.resolution
+        activation = summary.activation
         self.configuration = Array("\(configuration)".utf8)
+        if let files = entry["tokenizer"] {
+            guard let repository = files["repository"]?.string,
+                let names = files["files"]?.array?.compactMap(\.string), !names.isEmpty
+            else { return nil }
+            tokenizer = TokenizerFiles(repository: repository, names: names)
+        } else {
+            tokenizer = nil
+        }
         guard let file = entry["official"] else {
             official = nil
             return
@@ -168,4 +212,36 @@ extension HubModel {
         official = OfficialFile(
             name: officialName, file: path, sha256: sha256, megabytes: megabytes)
     }
+}
+
+/// The hyperparameters of a configuration that the registry states.
+private struct Summary {
+    let embeddingDimension: Int
+    let resolution: Int
+    let activation: Activation
+
+    /// Reads open_clip's or transformers' configuration; nil if a value is missing.
+    init?(_ configuration: JSONValue) {
+        if let model = configuration["model_cfg"] {
+            guard let dimension = model["embed_dim"]?.integer,
+                let resolution = configuration["preprocess_cfg"]?["size"]?.integer
+            else { return nil }
+            (embeddingDimension, self.resolution) = (dimension, resolution)
+            let isTanh = model["text_cfg"]?["act_kwargs"]?["approximate"]?.string == "tanh"
+            let isQuick = model["quick_gelu"] == .bool(true)
+            activation = isQuick ? .quickGELU : isTanh ? Self.tanhGELU : .gelu
+            return
+        }
+        let vision = configuration["vision_config"]
+        guard let dimension = vision?["hidden_size"]?.integer,
+            let patch = vision?["patch_size"]?.integer, let count = vision?["num_patches"]?.integer,
+            let side = (1...max(1, count)).first(where: { $0 * $0 == count }),
+            configuration["text_config"]?["hidden_act"]?.string == "gelu_pytorch_tanh"
+        else { return nil }
+        (embeddingDimension, resolution) = (dimension, side * patch)
+        activation = Self.tanhGELU
+    }
+
+    /// The approximation of GELU by tanh.
+    private static let tanhGELU = Activation(rawValue: "gelu_tanh") ?? .gelu
 }

@@ -121,7 +121,7 @@ public struct ModelHub: Sendable {
             let path =
                 cache.file(of: .model(model.repository), among: Self.openCLIPNames)
                 ?? model.transformersRepository.flatMap {
-                    cache.file(of: .model($0), among: ["model.safetensors", "pytorch_model.bin"])
+                    cache.file(of: .model($0), among: Self.transformersNames)
                 } ?? model.official.flatMap(cache.official)
             return path.map { InstalledModel(name: name, path: $0, known: model.name) }
         }
@@ -131,7 +131,7 @@ public struct ModelHub: Sendable {
         return weights.map { path in
             InstalledModel(
                 name: name, path: String(folder(of: path).dropLast()),
-                known: HubModel.inRepository(repository)?.name)
+                known: HubModel.configured(inRepository: repository)?.name)
         }
     }
 
@@ -166,6 +166,9 @@ public struct ModelHub: Sendable {
     static let openCLIPNames = [
         "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
     ]
+
+    /// The names of weight files in repositories of transformers, in order of preference.
+    static let transformersNames = ["model.safetensors", "pytorch_model.bin"]
 
     /// The names of weight files and of the configuration beside them, in order of preference.
     static let kinds: [(weights: String, beside: [String])] = [

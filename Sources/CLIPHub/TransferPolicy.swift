@@ -14,6 +14,8 @@ struct TransferPolicy: Sendable {
     var slowSeconds = 60.0
     /// The largest size in bytes of a configuration or an index of weight files.
     var largestConfiguration = 16_000_000
+    /// The largest size in bytes of a tokenizer; that of SigLIP 2 has 34 MB.
+    var largestTokenizer = 1 << 27
     /// The largest size in bytes of weights whose size the server does not state.
     var largestFile = 64_000_000_000
 

@@ -138,6 +138,7 @@ struct Models: ParsableCommand {
                 ("name", .string(model.name)),
                 ("aliases", .array(model.aliases.map { .string($0) })),
                 ("repository", .string(model.repository)),
+                ("tokenizer", model.tokenizer.map { .string($0.repository) } ?? .null),
                 ("parameters", .integer(model.parameterCount)),
                 ("bytes", .integer(model.byteCount)),
                 ("dimension", .integer(model.embeddingDimension)),

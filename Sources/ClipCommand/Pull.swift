@@ -6,7 +6,8 @@ struct Pull: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Download a model.",
         discussion: """
-            Prints the path of the weights. Files are stored in the cache of Hugging Face's own \
+            Prints the path of the weights. The tokenizer of a model with a vocabulary of its own \
+            is stored beside them. Files are stored in the cache of Hugging Face's own \
             libraries (HF_HOME, HF_HUB_CACHE) and shared with them. Each file is checked against \
             its size and the checksum that the server sends: SHA-256 for weights, git's SHA-1 for \
             configurations; a note names files without a checksum. Files already in the cache are \

@@ -21,6 +21,7 @@ import Testing
         .untrusted(url: "u", reason: "r", variable: "SSL_CERT_FILE"),
         .malformed(url: "u", reason: "r"), .tooLarge(url: "u", limit: 16_000_000),
         .noWeights(url: "u", files: ["model.safetensors", "pytorch_model.bin"]),
+        .noTokenizer(url: "u", files: ["tokenizer.model", "tokenizer.json"]),
         .refused(url: "u", status: 401, hasToken: true),
         .refused(url: "u", status: 403, hasToken: false),
         .refused(url: "u", status: 404, hasToken: false),
@@ -56,6 +57,7 @@ import Testing
         case .malformed: "malformed"
         case .tooLarge: "tooLarge"
         case .noWeights: "noWeights"
+        case .noTokenizer: "noTokenizer"
         case .refused: "refused"
         case .refusedDataset: "refusedDataset"
         case .busy: "busy"
@@ -72,7 +74,7 @@ import Testing
 
     @Test func everyCaseHasASample() {
         let names = Set(Self.samples.map(Self.name))
-        #expect(names.count == 25, "\(names.sorted())")
+        #expect(names.count == 26, "\(names.sorted())")
     }
 
     @Test(arguments: samples) func messagesNameNoCommand(_ error: HubError) {

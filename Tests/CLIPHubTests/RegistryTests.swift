@@ -7,12 +7,13 @@ import Testing
 
 /// Tests the registry of known models, and the search for installed ones.
 @Suite struct RegistryTests {
-    @Test func allPlainOpenCLIPModelsAreKnown() throws {
-        #expect(HubModel.all.count == 70)
+    @Test func allSupportedModelsAreKnown() throws {
+        // 112 weights, of which those of ViT-SO400M-14-SigLIP-384 are listed for two image sizes.
+        #expect(HubModel.all.count == 113)
         #expect(HubModel.all.filter { $0.official != nil }.count == 9)
         let names = HubModel.all.flatMap { [$0.name] + $0.aliases }
         #expect(Set(names).count == names.count)
-        #expect(HubModel.all.map(\.parameterCount).max() == 2_539_567_105)  // ViT-bigG-14
+        #expect(HubModel.all.map(\.parameterCount).max() == 3_631_197_057)
         for official in OfficialModel.allCases {
             let model = try #require(HubModel.named(official.rawValue))
             #expect(model.official?.name == official.rawValue)
@@ -31,6 +32,9 @@ import Testing
             ("ViT-L-14:dfn2b", .quickGELU), ("ViT-L-14:dfn2b_s39b", .gelu),
             ("RN50:yfcc15m", .quickGELU), ("ViT-bigG-14:laion2b_s39b_b160k", .gelu),
             ("ViT-B-32-quickgelu:laion400m_e32", .quickGELU),
+            ("ViT-H-14-worldwide:metaclip2_worldwide", .quickGELU),
+            ("ViT-H-14-worldwide-378:metaclip2_worldwide", .gelu),
+            ("ViT-L-16-SigLIP-256:webli", .gelu), ("PE-Core-B-16:meta", .gelu),
         ] as [(String, Activation)] {
             #expect(HubModel.named(name)?.activation == activation, "\(name)")
         }
@@ -39,6 +43,60 @@ import Testing
         }
         #expect(text("ViT-L-14:laion2b_s32b_b82k").contains("\"mean\": [0.5, 0.5, 0.5]"))
         #expect(text("ViT-H-14-378:dfn5b").contains("squash"))
+    }
+
+    @Test(
+        arguments: [
+            ("ViT-B-16-SigLIP:webli", 768, 224, "Apache 2.0", "timm/ViT-B-16-SigLIP"),
+            ("ViT-SO400M-14-SigLIP:webli", 1152, 224, "Apache 2.0", "timm/ViT-B-16-SigLIP"),
+            ("ViT-SO400M-14-SigLIP-378:webli", 1152, 378, "Apache 2.0", "timm/ViT-B-16-SigLIP"),
+            ("ViT-SO400M-14-SigLIP-384:webli", 1152, 384, "Apache 2.0", "timm/ViT-B-16-SigLIP"),
+            (
+                "ViT-SO400M-16-SigLIP-i18n-256:webli", 1152, 256, "Apache 2.0",
+                "timm/ViT-B-16-SigLIP-i18n-256"
+            ),
+            (
+                "ViT-gopt-16-SigLIP2-384:webli", 1536, 384, "Apache 2.0",
+                "timm/ViT-gopt-16-SigLIP2-384"
+            ),
+            (
+                "google/siglip2-base-patch16-naflex", 768, 256, "Apache 2.0",
+                "google/siglip2-base-patch16-naflex"
+            ),
+            (
+                "google/siglip2-so400m-patch16-naflex", 1152, 256, "Apache 2.0",
+                "google/siglip2-so400m-patch16-naflex"
+            ),
+            ("MobileCLIP-B:datacompdr_lt", 512, 224, "Apple ML Research", nil),
+            ("MobileCLIP2-L-14:dfndr2b", 768, 224, "Apple ML Research", nil),
+            (
+                "ViT-H-14-worldwide-quickgelu:metaclip2_worldwide", 1024, 224, "CC BY-NC 4.0",
+                "facebook/xlm-v-base"
+            ),
+            (
+                "ViT-bigG-14-worldwide-378:metaclip2_worldwide", 1280, 378, "CC BY-NC 4.0",
+                "facebook/xlm-v-base"
+            ),
+            ("PE-Core-T-16-384:meta", 512, 384, "Apache 2.0", nil),
+            ("PE-Core-bigG-14-448:meta", 1280, 448, "Apache 2.0", nil),
+            ("EVA01-g-14:laion400m_s11b_b41k", 1024, 224, "MIT", nil),
+        ] as [(String, Int, Int, String, String?)])
+    func otherFamiliesAreDescribed(
+        _ name: String, dimension: Int, resolution: Int, license: String, tokenizer: String?
+    ) throws {
+        let model = try #require(HubModel.named(name))
+        #expect(model.embeddingDimension == dimension)
+        #expect(model.resolution == resolution)
+        #expect(model.license == license)
+        #expect(model.tokenizer?.repository == tokenizer)
+    }
+
+    @Test func weightsForTwoImageSizesAreFoundByTheirRepository() {
+        let repository = "timm/ViT-SO400M-14-SigLIP-384"
+        #expect(HubModel.inRepository(repository)?.name == "ViT-SO400M-14-SigLIP-384:webli")
+        #expect(
+            HubModel.inRepository("google/siglip-so400m-patch14-384")?.name
+                == "ViT-SO400M-14-SigLIP-384:webli")
     }
 
     /// OpenAI's files are not on the hub, so nothing is requested.

@@ -151,7 +151,14 @@ func CLIPHub_CLIPHub_docc_CLIPHub_2() throws {
 }
 
 // Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 3
-func CLIPHub_CLIPHub_docc_CLIPHub_3() async throws {
+func CLIPHub_CLIPHub_docc_CLIPHub_3() throws {
+    for model in HubModel.all where model.tokenizer != nil {
+        print(model.name, model.tokenizer?.repository ?? "", model.tokenizer?.names ?? [])
+    }
+}
+
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 4
+func CLIPHub_CLIPHub_docc_CLIPHub_4() async throws {
     let folder = try await ModelHub().fetchDataset("wds/imagenetv2")
     let dataset = try EvaluationDataset(path: folder)
     print(dataset.classNames.count)
@@ -159,8 +166,8 @@ func CLIPHub_CLIPHub_docc_CLIPHub_3() async throws {
     _ = dataset
 }
 
-// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 4
-func CLIPHub_CLIPHub_docc_CLIPHub_4() async throws {
+// Sources/CLIPHub/CLIPHub.docc/CLIPHub.md, block 5
+func CLIPHub_CLIPHub_docc_CLIPHub_5() async throws {
     do {
         let installed = try await ModelHub().fetch("openai/clip-vit-base-patch32")
         print(installed.path)

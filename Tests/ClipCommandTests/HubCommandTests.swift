@@ -209,15 +209,21 @@ import Testing
     @Test func modelsAreListed() throws {
         let table = try clip("models")
         #expect(table.status == 0)
-        #expect(table.text.split(separator: "\n").count == 72)
+        #expect(table.text.split(separator: "\n").count == 115)
         #expect(table.text.contains("ViT-B/32"))
         #expect(table.text.contains("tiny"))
         let objects = try #require(
             JSONSerialization.jsonObject(with: clip("models", "--json").output) as? [[String: Any]])
-        #expect(objects.count == 71)
+        #expect(objects.count == 114)
         let entry = try #require(objects.first { $0["name"] as? String == "ViT-B-32:openai" })
         #expect(entry["activation"] as? String == "quickgelu")
         #expect(entry["installed"] as? Bool == false)
+        #expect(entry["tokenizer"] is NSNull)
+        let other = objects.first {
+            $0["name"] as? String == "ViT-H-14-worldwide-378:metaclip2_worldwide"
+        }
+        #expect(other?["tokenizer"] as? String == "facebook/xlm-v-base")
+        #expect(other?["license"] as? String == "CC BY-NC 4.0")
         let none = try clip("models", "--installed")
         #expect(none.text.split(separator: "\n").count == 2)
     }

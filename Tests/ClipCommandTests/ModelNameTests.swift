@@ -63,7 +63,7 @@ import Testing
             return try #require(all).compactMap { $0["name"] as? String }
         }
         let large = try names("vit-l")
-        #expect(large.count == 13, "\(large)")
+        #expect(large.count == 18, "\(large)")
         #expect(large.allSatisfy { $0.hasPrefix("ViT-L") }, "\(large)")
         #expect(try names("RN50x*") == ["RN50x4:openai", "RN50x16:openai", "RN50x64:openai"])
         #expect(try names("tiny") == ["tiny"])
@@ -74,7 +74,7 @@ import Testing
         #expect(none.errors == "clip: no model matches nope\n")
         // A pipe gets every column, whatever the width of the terminal.
         let lines = try clip("models").text.split(separator: "\n")
-        try #require(lines.count == 72)
+        try #require(lines.count == 115)
         #expect(lines[0].contains("embedding"))
     }
 

@@ -91,7 +91,7 @@ import Testing
     @Test(arguments: [70, 80, 100, 120, 200])
     func modelsFitIntoTheTerminal(_ columns: Int) throws {
         let lines = try terminal("models", columns: columns).split(separator: "\n")
-        #expect(lines.count == 72)
+        #expect(lines.count == 115)
         for line in lines { #expect(line.count <= columns, "\(columns) columns: \(line)") }
         #expect(lines[0].hasPrefix("name") && lines[0].hasSuffix("installed"), "\(lines[0])")
         #expect(lines[0].contains("embedding") == (columns >= 120), "\(lines[0])")
