@@ -530,7 +530,8 @@ def make_naflex(folder: Path, weights: dict, expected: dict) -> None:
         written = model.encode_text(expected["tokens"])
     assert torch.allclose(image, expected["image_embedding"], atol=1e-5)
     assert torch.allclose(written, expected["text_embedding"], atol=1e-5)
-    write_open_clip(folder, renamed, NAFLEX, SIGLIP_PREPROCESSING)
+    write_open_clip(
+        folder, renamed, NAFLEX, SIGLIP_PREPROCESSING | {"interpolation": "bilinear"})
     save_file(expected, folder / "stages.safetensors")
 
 

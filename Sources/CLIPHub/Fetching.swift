@@ -139,7 +139,7 @@ extension ModelHub {
         }
         if let file {
             let path = try fetch(file, transfer)
-            return InstalledModel(name: name, path: path, known: model.name)
+            return installed(name: name, path: path, known: model.name)
         }
         let repository = HubRepository.model(model.repository)
         let isOpenCLIP = model.repository != model.transformersRepository
@@ -148,7 +148,7 @@ extension ModelHub {
             isCancelled: transfer.isCancelled)
         try fetchTokenizer(of: repository, commit: file.commit, transfer)
         let path = try fetch(file, of: repository, transfer).snapshot
-        return InstalledModel(name: name, path: path, known: model.name)
+        return installed(name: name, path: path, known: model.name)
     }
 
     // MARK: Installed files
@@ -163,7 +163,7 @@ extension ModelHub {
         let path = "\(cache.official)/\(file.file)"
         guard fileExists(path) else { throw .offlineOfficial(name: name, file: file.file) }
         if let damage = try damage(of: path, .sha256(file.sha256.lowercased())) { throw damage }
-        return InstalledModel(name: name, path: path, known: HubModel.named(name)?.name)
+        return installed(name: name, path: path, known: HubModel.named(name)?.name)
     }
 
     /// Verifies the files of an installed model whose checksums are known, and returns the error of
@@ -260,7 +260,7 @@ extension ModelHub {
             // The index is linked last, so that a snapshot with an index is complete.
             try cache.link(weights, of: repository, as: place.snapshot)
         }
-        return InstalledModel(
+        return installed(
             name: repository.name, path: String(folder(of: place.snapshot).dropLast()),
             known: HubModel.configured(inRepository: repository.name)?.name)
     }

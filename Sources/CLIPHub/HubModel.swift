@@ -229,7 +229,7 @@ private struct Summary {
             (embeddingDimension, self.resolution) = (dimension, resolution)
             let isTanh = model["text_cfg"]?["act_kwargs"]?["approximate"]?.string == "tanh"
             let isQuick = model["quick_gelu"] == .bool(true)
-            activation = isQuick ? .quickGELU : isTanh ? Self.tanhGELU : .gelu
+            activation = isQuick ? .quickGELU : isTanh ? .tanhGELU : .gelu
             return
         }
         let vision = configuration["vision_config"]
@@ -239,9 +239,8 @@ private struct Summary {
             configuration["text_config"]?["hidden_act"]?.string == "gelu_pytorch_tanh"
         else { return nil }
         (embeddingDimension, resolution) = (dimension, side * patch)
-        activation = Self.tanhGELU
+        activation = .tanhGELU
     }
 
     /// The approximation of GELU by tanh.
-    private static let tanhGELU = Activation(rawValue: "gelu_tanh") ?? .gelu
 }

@@ -52,6 +52,8 @@ public struct ModelHub: Sendable {
         /// The fetched files for which the server stated no checksum, so that only their size was
         /// verified.
         public internal(set) var filesWithoutChecksum: [String] = []
+        /// The folder of compact forms of tokenizers.
+        fileprivate var tokenizerCache: String?
 
         /// Loads the model.
         ///
@@ -67,13 +69,16 @@ public struct ModelHub: Sendable {
         public func load(
             activation: Activation? = nil, threads: Int? = nil
         ) throws(CLIPError) -> CLIPModel {
-            guard let known = known.flatMap(HubModel.named) else {
-                return try CLIPModel(path: path, activation: activation, threads: threads)
+            let model: CLIPModel
+            if let known = known.flatMap(HubModel.named) {
+                model = try CLIPModel(
+                    path: path, configuration: known.configuration,
+                    name: "the registry's entry \(known.name)", activation: activation,
+                    threads: threads)
+            } else {
+                model = try CLIPModel(path: path, activation: activation, threads: threads)
             }
-            return try CLIPModel(
-                path: path, configuration: known.configuration,
-                name: "the registry's entry \(known.name)", activation: activation,
-                threads: threads)
+            return tokenizerCache.map { model.caching(tokenizersIn: $0) } ?? model
         }
     }
 
@@ -110,6 +115,19 @@ public struct ModelHub: Sendable {
     /// `.cache/clip` in the home folder.
     public var home: String { cache.official }
 
+    /// The folder in which compact forms of large vocabularies are kept, so that the next start is
+    /// fast: `tokenizers` in `home`.
+    ///
+    /// Models of the hub use it; pass it to `CLIPModel.caching(tokenizersIn:)` for others.
+    public var tokenizerCache: String { home + "/tokenizers" }
+
+    /// Makes the description of weights that use the hub's cache of tokenizers.
+    func installed(name: String, path: String, known: String?) -> InstalledModel {
+        var model = InstalledModel(name: name, path: path, known: known)
+        model.tokenizerCache = tokenizerCache
+        return model
+    }
+
     // MARK: Finding
 
     /// Returns the installed weights of a model; nil if they are not on this machine.
@@ -123,13 +141,13 @@ public struct ModelHub: Sendable {
                 ?? model.transformersRepository.flatMap {
                     cache.file(of: .model($0), among: Self.transformersNames)
                 } ?? model.official.flatMap(cache.official)
-            return path.map { InstalledModel(name: name, path: $0, known: model.name) }
+            return path.map { installed(name: name, path: $0, known: model.name) }
         }
         let repository = Self.repository(name)
         try Self.checkRepository(repository)
         let weights = cache.file(of: .model(repository), among: Self.kinds.map(\.weights))
         return weights.map { path in
-            InstalledModel(
+            installed(
                 name: name, path: String(folder(of: path).dropLast()),
                 known: HubModel.configured(inRepository: repository)?.name)
         }

@@ -208,6 +208,7 @@ struct ModelOptions: ParsableArguments {
                 throw Failure("unsupported weights: \(name) is \(kind)")
             }
             return try CLIPModel(path: name, activation: activation, threads: threads)
+                .caching(tokenizersIn: ModelHub().tokenizerCache)
         }
         return try installed(name, common, mayFetch: mayFetch)
             .load(activation: activation, threads: threads)

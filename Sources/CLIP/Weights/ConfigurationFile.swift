@@ -31,6 +31,10 @@ struct ConfigurationFile: Equatable {
     var vocabulary: CLIPConfiguration.Vocabulary?
     /// True if images keep their aspect ratio in a grid of patches of their own (NaFlex).
     var keepsAspectRatio = false
+    /// The side of the square of as many patches as such an image may have.
+    var patchGrid: Int?
+    /// True if it is transformers' configuration of SigLIP or SigLIP 2.
+    var isSigLIP = false
     var resolution: Int?
     var mean: [Float]?
     var standardDeviation: [Float]?
@@ -63,6 +67,9 @@ struct ConfigurationFile: Equatable {
                 try readOpenCLIP(model: model, preprocessing: json["preprocess_cfg"])
             } else if json["vision_config"] != nil && json["text_config"] != nil {
                 try readHuggingFace(json)
+                if let preprocessor = json["preprocessor_config"] {
+                    try readPreprocessor(preprocessor)
+                }
             } else {
                 return nil
             }
@@ -73,22 +80,40 @@ struct ConfigurationFile: Equatable {
 
     /// Reads transformers' `preprocessor_config.json`.
     mutating func readPreprocessor(path: String) throws(CLIPError) {
-        let json = try Self.parse(Self.read(path), path: path)
+        let json = try Self.json(path: path)
         do throws(Refusal) {
-            for step in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"]
-            where json[step] == .bool(false) {
-                throw Refusal("unsupported: \(step) is false")
-            }
-            try readNormalization(mean: json["image_mean"], deviation: json["image_std"])
-            switch try json.integer("resample") ?? 3 {
-            case 3: interpolation = .bicubic
-            case 2: interpolation = .bilinear
-            case let other: throw Refusal("unsupported resample \(other): expected 2 or 3")
-            }
-            try readSizes(json)
+            try readPreprocessor(json)
         } catch {
             throw .malformedConfiguration(path: path, reason: error.reason)
         }
+    }
+
+    private mutating func readPreprocessor(_ json: JSONValue) throws(Refusal) {
+        // SigLIP's images are not cropped, and NaFlex's are of no fixed size.
+        let steps = ["do_resize", "do_rescale", "do_normalize"] + (isSigLIP ? [] : ["do_center_crop"])
+        for step in steps where json[step] == .bool(false) {
+            throw Refusal("unsupported: \(step) is false")
+        }
+        try readNormalization(mean: json["image_mean"], deviation: json["image_std"])
+        switch try json.integer("resample") ?? (keepsAspectRatio ? 2 : 3) {
+        case 3: interpolation = .bicubic
+        case 2: interpolation = .bilinear
+        case let other: throw Refusal("unsupported resample \(other): expected 2 or 3")
+        }
+        guard !keepsAspectRatio else {
+            try readPatchLimit(json)
+            return
+        }
+        try readSizes(json)
+    }
+
+    private mutating func readPatchLimit(_ json: JSONValue) throws(Refusal) {
+        guard let limit = try json.integer("max_num_patches") else { return }
+        let side = Int(Double(max(0, limit)).squareRoot().rounded())
+        guard (1...100).contains(side), side * side == limit else {
+            throw Refusal("unsupported max_num_patches \(limit): expected a square from 1 to 10000")
+        }
+        patchGrid = side
     }
 
     /// Reads the sizes to resize to and to crop to, which must be equal.
@@ -148,8 +173,9 @@ struct ConfigurationFile: Equatable {
             }
             return numbers
         }
-        self.mean = try three(mean, "the mean")
-        standardDeviation = try three(deviation, "the standard deviation")
+        self.mean = try three(mean, "the mean") ?? self.mean
+        standardDeviation =
+            try three(deviation, "the standard deviation") ?? standardDeviation
         if let zero = standardDeviation?.first(where: { !($0 > 0) }) {
             throw Refusal("a standard deviation is not positive: \(zero)")
         }

@@ -10,8 +10,9 @@ extension ConfigurationFile {
             throw Refusal(
                 "expected the model_type clip, metaclip_2, siglip or siglip2, found \(type)")
         }
-        let isSigLIP = type.hasPrefix("siglip")
+        isSigLIP = type.hasPrefix("siglip")
         let (vision, text) = (json["vision_config"] ?? .null, json["text_config"] ?? .null)
+        let isSigLIP = isSigLIP
         func tower(_ config: JSONValue, width: Int, heads: Int) throws(Refusal) -> Tower {
             Tower(
                 width: try config.integer("hidden_size") ?? width,
@@ -34,6 +35,10 @@ extension ConfigurationFile {
             return
         }
         (isCausal, textPooling) = (false, .last)
+        // The defaults of transformers' image processors.
+        let half: [Float] = [0.5, 0.5, 0.5]
+        (mean, standardDeviation, resizeMode) = (half, half, .squash)
+        interpolation = type == "siglip2" ? .bilinear : .bicubic
         if let uses = try vision.bool("vision_use_head"), !uses {
             throw Refusal("unsupported: vision_use_head is false")
         }

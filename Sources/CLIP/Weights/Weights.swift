@@ -138,6 +138,7 @@ struct Weights: Sendable {
         if case .visionTransformer(let vision) = configuration.vision, vision.positions == .resized {
             preprocessor.resizeMode = .patches
             preprocessor.patchSize = vision.patchSize
+            preprocessor.resolution = (stated.patchGrid ?? vision.grid) * vision.patchSize
         }
         // CLIP's own weights in either layout follow OpenAI; later models follow their library.
         let isCLIP = configuration.text.vocabulary == .clip
