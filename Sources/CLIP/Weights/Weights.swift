@@ -135,7 +135,8 @@ struct Weights: Sendable {
             stated.standardDeviation ?? preprocessor.standardDeviation
         preprocessor.interpolation = stated.interpolation ?? preprocessor.interpolation
         preprocessor.resizeMode = stated.resizeMode ?? preprocessor.resizeMode
-        if case .visionTransformer(let vision) = configuration.vision, vision.positions == .resized {
+        if case .visionTransformer(let vision) = configuration.vision, vision.positions == .resized
+        {
             preprocessor.resizeMode = .patches
             preprocessor.patchSize = vision.patchSize
             preprocessor.resolution = (stated.patchGrid ?? vision.grid) * vision.patchSize
@@ -143,8 +144,11 @@ struct Weights: Sendable {
         // CLIP's own weights in either layout follow OpenAI; later models follow their library.
         let isCLIP = configuration.text.vocabulary == .clip
         let isHuggingFace = layout == .huggingFace
-        if isHuggingFace && !isCLIP { preprocessor.rules = .huggingFace }
-        tokenizerRules = isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP
+        preprocessor.rules =
+            stated.preprocessingRules ?? (isHuggingFace && !isCLIP ? .huggingFace : .openAI)
+        tokenizerRules =
+            stated.tokenizerRules
+            ?? (isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP)
         self.folder = folder
         self.preprocessor = preprocessor
         files = file.files
