@@ -40,8 +40,8 @@ public struct CLIPModel: Sendable {
         get throws(CLIPError) { try modelTokenizer.value }
     }
 
-    /// The rules of tokenization that were asked for, or the model's own.
-    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rules }
+    /// The rules of tokenization in force: those asked for, or the model's own.
+    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rulesInForce }
     /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
     package var tokenizerPath: String? { modelTokenizer.path }
 
