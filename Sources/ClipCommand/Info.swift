@@ -7,8 +7,8 @@ struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Describe a model: format, architecture, preprocessing, licence, SHA-256.",
         discussion: """
-            The rules are those of the library that texts and images follow; --tokenizer and \
-            --preprocess of other commands choose others.
+            Rules are those of the library whose tokenization and preprocessing the model follows; \
+            --tokenizer and --preprocess of other commands choose others.
 
             Examples:
               clip info tiny

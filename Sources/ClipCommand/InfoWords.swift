@@ -6,10 +6,8 @@ extension CLIPModel {
     /// The tokenizer's vocabulary, and its file or the word "missing".
     var tokenizerInWords: String {
         guard let vocabulary = configuration.text.vocabulary else {
-            return """
-                unknown: \(tokenizerPath ?? "no file beside the weights"), for a vocabulary that \
-                no configuration names
-                """
+            let file = tokenizerPath.map { ", \($0)" } ?? ""
+            return "unknown: no configuration names the vocabulary\(file)"
         }
         guard vocabulary != .clip else { return vocabulary.inWords }
         let file =
