@@ -113,7 +113,7 @@ package struct KnownAnswer: Sendable {
         case "logits":
             let cosines = try model.encode(tokens: tokens).cosineSimilarities(
                 to: model.encode(pixels: images))
-            return cosines.map { row in row.map { $0 * model.logitScale } }
+            return cosines.map { model.logits(ofCosines: $0) }
         default:
             let isText = quantity == "text"
             var embeddings =

@@ -330,13 +330,19 @@ func CLIP_CLIPModel_5(model: CLIPModel) throws {
 }
 
 // Sources/CLIP/CLIPModel.swift, block 6
-func CLIP_CLIPModel_6(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
+func CLIP_CLIPModel_6() throws {
+    let model = try CLIPModel(path: "ViT-B-16-SigLIP2-256").caching(tokenizersIn: "/tmp/clip")
+    _ = model
+}
+
+// Sources/CLIP/CLIPModel.swift, block 7
+func CLIP_CLIPModel_7(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
     let embeddings = try model.encode(images: [bike, mountain])
     _ = embeddings
 }
 
-// Sources/CLIP/CLIPModel.swift, block 7
-func CLIP_CLIPModel_7(model: CLIPModel) throws {
+// Sources/CLIP/CLIPModel.swift, block 8
+func CLIP_CLIPModel_8(model: CLIPModel) throws {
     let embeddings = try model.encode(texts: ["a man riding bicycle"])
     _ = embeddings
 }
@@ -449,7 +455,13 @@ func CLIP_Text_HiddenStates_1() throws {
 }
 
 // Sources/CLIP/Text/Tokenizing.swift, block 1
-func CLIP_Text_Tokenizing_1() throws {
+func CLIP_Text_Tokenizing_1(model: CLIPModel) throws {
+    let ids = try model.tokenizer.tokenize("a cat", contextLength: 64)
+    _ = ids
+}
+
+// Sources/CLIP/Text/Tokenizing.swift, block 2
+func CLIP_Text_Tokenizing_2() throws {
     let ids = try BPETokenizer().tokenize("a cat")  // [49406, 320, 2368, 49407]
     _ = ids
 }
@@ -539,6 +551,13 @@ func CLIP_ZeroShot_PromptTemplates_1(model: CLIPModel) throws {
     let classifier = try ZeroShotClassifier(
         model: model, labels: ["dog", "cat"], templates: PromptTemplates.imageNet)
     _ = classifier
+}
+
+// Sources/CLIP/ZeroShot/Scores.swift, block 1
+func CLIP_ZeroShot_Scores_1(cosines: [Float], labels: [String], model: CLIPModel) throws {
+    if let sigmoids = model.sigmoidProbabilities(ofCosines: cosines) {
+        print(zip(labels, sigmoids).filter { $0.1 > 0.1 })
+    }
 }
 
 // Sources/CLIP/ZeroShot/ZeroShotClassifier.swift, block 1
@@ -987,5 +1006,13 @@ func Tokenizers_SentencePiece_SentencePieceTokenizer_1() throws {
     let ids = tokenizer.encode("a photo of a cat")  // [235250, 2686, 576, 476, 4401]
     print(tokenizer.decode(ids))
     _ = tokenizer
+    _ = ids
+}
+
+// Sources/Tokenizers/Tokenizer.swift, block 1
+func Tokenizers_Tokenizer_1() throws {
+    let model = try CLIPModel(path: "ViT-B-16-SigLIP2-256")
+    let ids = try model.tokenizer.encode("a photo of a cat")
+    _ = model
     _ = ids
 }
