@@ -76,9 +76,10 @@ package struct KnownAnswer: Sendable {
         if !$0.contains($1.model) { $0.append($1.model) }
     }
 
-    /// Returns the name under which the answers of a model are listed; nil if it has none.
+    /// Returns the name under which the answers of a model are listed.
     ///
     /// - Parameter name: Any name of a model or of a repository that `ModelHub` accepts.
+    /// - Returns: The name of the model in OpenAI's list or in `models`; nil if it is in neither.
     package static func model(named name: String) -> String? {
         let name = ModelHub.repository(name)
         if models.contains(name) { return name }

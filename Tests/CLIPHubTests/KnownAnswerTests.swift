@@ -53,8 +53,8 @@ import Testing
             #"{"source": "a", "what": "text", "values": [1]}"#,
             #"{"source": "a", "what": "text", "values": [[]], "tolerance": 1}"#,
             #"{"source": "a", "what": "tokens", "rules": "b", "values": [1], "tolerance": 1}"#,
-            #"{"source": "a", "what": "image", "circles": [[1]], "values": [1], "tolerance": 1}"#,
-            #"{"source": "a", "what": "image", "circles": [[9, 9]], "values": [1], "tolerance": 1}"#,
+            #"{"source": "a", "what": "image", "circles": [1], "values": [1], "tolerance": 1}"#,
+            #"{"source": "a", "what": "image", "circles": [[9, 9]], "sum": [1], "tolerance": 1}"#,
         ])
     func incompleteEntriesAreRejected(json: String) throws {
         #expect(KnownAnswer(try JSONValue(parsing: Array(json.utf8)), model: "m") == nil)

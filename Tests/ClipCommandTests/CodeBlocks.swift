@@ -52,15 +52,24 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
 }
 
 // Sources/CLIP/CLIP.docc/Libraries.md, block 1
-func CLIP_CLIP_docc_Libraries_1() throws {
+func CLIP_CLIP_docc_Libraries_1(model: CLIPModel) throws {
+    let ids = try model.tokenizer.encode("a photo of a cat")
+    let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
+    print(ids, try other.tokenizer.rules)
+    _ = ids
+    _ = other
+}
+
+// Sources/CLIP/CLIP.docc/Libraries.md, block 2
+func CLIP_CLIP_docc_Libraries_2() throws {
     // Found on this machine, or downloaded. A progress callback that returns false, or a cancelled
     // task, stops it.
     let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 2
-func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/Libraries.md, block 3
+func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
     let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
     print(try update.run())
     let dog = try model.encode(text: "a dog")
@@ -77,8 +86,8 @@ func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
     _ = points
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 3
-func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/Libraries.md, block 4
+func CLIP_CLIP_docc_Libraries_4(model: CLIPModel) throws {
     let dimension = model.configuration.embeddingDimension
     let products = try VectorIndex(at: "products.index", dimension: dimension)
     try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))
@@ -330,13 +339,19 @@ func CLIP_CLIPModel_5(model: CLIPModel) throws {
 }
 
 // Sources/CLIP/CLIPModel.swift, block 6
-func CLIP_CLIPModel_6(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
+func CLIP_CLIPModel_6() throws {
+    let model = try CLIPModel(path: "ViT-B-16-SigLIP2-256").caching(tokenizersIn: "/tmp/clip")
+    _ = model
+}
+
+// Sources/CLIP/CLIPModel.swift, block 7
+func CLIP_CLIPModel_7(bike: RGBImage, model: CLIPModel, mountain: RGBImage) throws {
     let embeddings = try model.encode(images: [bike, mountain])
     _ = embeddings
 }
 
-// Sources/CLIP/CLIPModel.swift, block 7
-func CLIP_CLIPModel_7(model: CLIPModel) throws {
+// Sources/CLIP/CLIPModel.swift, block 8
+func CLIP_CLIPModel_8(model: CLIPModel) throws {
     let embeddings = try model.encode(texts: ["a man riding bicycle"])
     _ = embeddings
 }
@@ -449,7 +464,13 @@ func CLIP_Text_HiddenStates_1() throws {
 }
 
 // Sources/CLIP/Text/Tokenizing.swift, block 1
-func CLIP_Text_Tokenizing_1() throws {
+func CLIP_Text_Tokenizing_1(model: CLIPModel) throws {
+    let ids = try model.tokenizer.tokenize("a cat", contextLength: 64)
+    _ = ids
+}
+
+// Sources/CLIP/Text/Tokenizing.swift, block 2
+func CLIP_Text_Tokenizing_2() throws {
     let ids = try BPETokenizer().tokenize("a cat")  // [49406, 320, 2368, 49407]
     _ = ids
 }
@@ -987,5 +1008,13 @@ func Tokenizers_SentencePiece_SentencePieceTokenizer_1() throws {
     let ids = tokenizer.encode("a photo of a cat")  // [235250, 2686, 576, 476, 4401]
     print(tokenizer.decode(ids))
     _ = tokenizer
+    _ = ids
+}
+
+// Sources/Tokenizers/Tokenizer.swift, block 1
+func Tokenizers_Tokenizer_1() throws {
+    let model = try CLIPModel(path: "ViT-B-16-SigLIP2-256")
+    let ids = try model.tokenizer.encode("a photo of a cat")
+    _ = model
     _ = ids
 }
