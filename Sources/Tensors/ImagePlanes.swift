@@ -59,7 +59,7 @@ extension ImagePlanes {
     ///   - workspace: The workspace that makes the result.
     /// - Returns: [patches of all images, 3 * size²].
     package func patches(of size: Int, workspace: Workspace) -> Matrix {
-        var places: [(image: Int, row: Int)] = []  // of each row of patches
+        var places: [(image: Int, row: Int)] = []  // the image and row of each row of patches
         var firsts: [Int] = []  // the first patch of each row of patches
         var starts: [Int] = []  // the first number of each image
         var (start, patch) = (0, 0)
@@ -79,7 +79,8 @@ extension ImagePlanes {
             workspace.team.split(places.count) { [places, firsts, starts] _, rows in
                 for place in rows {
                     let (image, row) = places[place]
-                    let (width, area) = (sizes[image].width, sizes[image].width * sizes[image].height)
+                    let width = sizes[image].width
+                    let area = width * sizes[image].height
                     for column in 0..<(width / size) {
                         var target = result.row(firsts[place] + column)
                         for channel in 0..<3 {

@@ -82,7 +82,8 @@ import Testing
         }
         let names = goldens.names.filter { $0.hasPrefix("transformer.") }
         #expect(Set(stages.map(\.name)).isSuperset(of: names))
-        #expect(stages.last?.name == "text_embedding" || model.configuration.text.projection == .none)
+        #expect(
+            stages.last?.name == "text_embedding" || model.configuration.text.projection == .none)
     }
 
     @Test(arguments: square + aspect) func logits(_ name: String) throws {

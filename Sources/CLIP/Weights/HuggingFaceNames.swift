@@ -17,8 +17,8 @@ extension WeightLayout {
                 return CanonicalName(name: "\(block).\(own).\(kind)")
             }
         }
-        // `text_projection.weight` of other layouts would be taken for the projection.
-        return CanonicalName(name: name)  // reported as unexpected
+        // An unknown name, which the check of shapes reports as unexpected.
+        return CanonicalName(name: name)
     }
 
     /// The names of the towers in Hugging Face's layout and in OpenAI's.

@@ -3,8 +3,8 @@ internal import Files
 extension ConfigurationFile {
     /// Reads the two parts of an `open_clip_config.json`.
     ///
-    /// Of this library's own are `layer_norm_eps`, and in a tower `heads`, `layer_norm_eps`,
-    /// `activation`, `pool_heads`, `rotary` and `vocabulary`, which have precedence.
+    /// Some keys are this library's own and take precedence: `layer_norm_eps`, and in a tower
+    /// `heads`, `layer_norm_eps`, `activation`, `pool_heads`, `rotary` and `vocabulary`.
     mutating func readOpenCLIP(
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
@@ -36,7 +36,7 @@ extension ConfigurationFile {
         resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
     }
 
-    /// Reads an image tower of open_clip's own.
+    /// Reads the hyperparameters of an image tower that open_clip implements.
     private mutating func readOpenCLIP(
         vision: JSONValue, isQuick: Bool, epsilon: Float?
     ) throws(Refusal) {
@@ -63,7 +63,7 @@ extension ConfigurationFile {
             activation: isQuick ? .quickGELU : .gelu, layerNormEpsilon: epsilon ?? 1e-5)
     }
 
-    /// Reads an image tower of timm.
+    /// Reads the hyperparameters of an image tower that timm implements.
     private mutating func readTimm(_ vision: JSONValue, name: String) throws(Refusal) {
         try refuseUnknown(
             in: vision,
@@ -208,8 +208,7 @@ extension CLIPConfiguration.Vocabulary {
         }
     }
 
-    /// Returns the vocabulary with a number of ids, which is that of the published models; nil if
-    /// there is none.
+    /// Returns the published vocabulary that has the given number of ids; nil if there is none.
     init?(size: Int) {
         switch size {
         case 49_408: self = .clip

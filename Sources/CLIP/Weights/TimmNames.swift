@@ -2,7 +2,7 @@ extension WeightLayout {
     /// The prefix of the image tower's tensors.
     static let trunk = "visual.trunk."
 
-    /// Returns the name in OpenAI's layout of a tensor of open_clip with a tower of timm.
+    /// Returns the name in OpenAI's layout of a tensor of an open_clip model with a tower of timm.
     static func fromTimm(_ name: String) -> CanonicalName {
         guard name.hasPrefix(trunk) else { return fromOpenCLIP(name) }
         let inner = String(name.dropFirst(trunk.count))
