@@ -21,7 +21,9 @@ struct ImagePositions: Sendable {
     /// The rotation of queries and keys by the tokens' positions; nil if there is none.
     let rotation: Rotation?
     /// The learned vectors, [positions, width]: one for each token of an image, or for each patch
-    /// if the class token has none. If `isResized` is true, they are those of the stored grid.
+    /// if the class token has none.
+    ///
+    /// If `isResized` is true, they are those of the stored grid.
     private let learned: Tensor
     /// The number of tokens at the start of each sequence that have no vector.
     private let skipped: Int

@@ -106,7 +106,8 @@ public struct ImagePreprocessor: Sendable, Hashable {
         var (low, high) = (precision / 10, 100.0)
         while high - low >= precision {
             let scale = (low + high) / 2
-            let isSmall = Double(patches(width, scale)) * Double(patches(height, scale))
+            let isSmall =
+                Double(patches(width, scale)) * Double(patches(height, scale))
                 <= Double(most)
             if isSmall { low = scale } else { high = scale }
         }

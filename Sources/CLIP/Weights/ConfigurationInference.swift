@@ -167,8 +167,9 @@ private struct NamedShapes {
     let shapes: [String: [Int]]
     let path: String
 
-    /// True if the tensors are those of OpenAI's architecture. OpenAI's code then determines the
-    /// hyperparameters that the shapes do not show.
+    /// True if the tensors are those of OpenAI's architecture.
+    ///
+    /// OpenAI's code then determines the hyperparameters that the shapes do not show.
     var isOpenAI: Bool {
         let own = [
             "visual.attn_pool.latent", "visual.conv1.bias", "visual.proj.bias", "logit_bias",

@@ -33,8 +33,9 @@ extension WeightLayout {
         "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
     ]
 
-    /// The tensors outside the blocks. Projections are stored transposed, as the weights of linear
-    /// layers.
+    /// The tensors outside the blocks.
+    ///
+    /// Projections are stored transposed, as the weights of linear layers.
     static let huggingFaceTensors = [
         "visual_projection.weight": CanonicalName(name: "visual.proj", isTransposed: true),
         "text_projection.weight": CanonicalName(name: "text_projection", isTransposed: true),

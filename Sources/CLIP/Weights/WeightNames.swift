@@ -55,8 +55,9 @@ extension WeightLayout {
         name.hasPrefix("module.") ? String(name.dropFirst("module.".count)) : name
     }
 
-    /// Returns true if the layout may store these parts of a tensor only. Keys have no bias in
-    /// EVA's towers, so that third is zero.
+    /// Returns true if the layout may store these parts of a tensor only.
+    ///
+    /// Keys have no bias in EVA's towers, so that third is zero.
     func allows(_ parts: [Range<Int>], of canonicalName: String) -> Bool {
         self == .timm && canonicalName.hasSuffix(".attn.in_proj_bias") && parts == [0..<1, 2..<3]
     }
@@ -90,7 +91,8 @@ extension WeightLayout {
                 }
             }
         }
-        return self == .timm && !canonicalName.hasPrefix("visual.") ? "text." + canonicalName
+        return self == .timm && !canonicalName.hasPrefix("visual.")
+            ? "text." + canonicalName
             : canonicalName
     }
 
