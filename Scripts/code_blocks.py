@@ -23,6 +23,7 @@ NAMES = {
     "bike": "RGBImage",
     "buffer": "[UInt8]",
     "classifier": "ZeroShotClassifier",
+    "cosines": "[Float]",
     "data": "[UInt8]",
     "embeddings": "Embeddings",
     "dog": "[Float]",

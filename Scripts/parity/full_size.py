@@ -176,7 +176,7 @@ def make(name, folder, images, vocabularies):
     if full_size_families.is_family(name):
         vocabularies = vocabularies or full_size_families.Vocabularies(folder.parent / "tokenizers")
         made = full_size_families.case(name, folder, images, TEXTS, vocabularies)
-        return made.model, made.pixels, made.tokens, made.images, []
+        return made.model, made.pixels, made.tokens, made.images, ["--truncate"]
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     if name.startswith("hf:"):
         model, size, preprocessing = HuggingFace(folder), 224, {"mean": MEAN, "std": STD}

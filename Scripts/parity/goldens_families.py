@@ -17,6 +17,9 @@ Images of any shape (`siglip2-naflex*`): `pixels` (images, patches, values), `sp
 width, 3) the image before, from which transformers' settings, not open_clip's, make them. The
 stages are those of the real patches alone, one image after the other.
 
+`siglip-tokenizer` has no stages, but the tokenizer of Tests/Fixtures/tokenizers/unigram.model, and
+expected.json: the token ids and scores of texts and images of Tests/Fixtures by open_clip.
+
 timm has no models of this size: they are made by the functions of the named ones with other sizes,
 so that everything but the sizes is as in the named one. The configuration states the number of
 heads, which cannot be read from shapes: `heads` and `pool_heads` in vision_cfg. `layer_norm_eps`
@@ -24,6 +27,7 @@ and `activation` there take precedence over those of the named model.
 """
 
 import copy
+import tempfile
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -31,13 +35,16 @@ from unittest import mock
 import goldens_models
 import numpy
 import open_clip.timm_model
+import sentence_pieces
 import timm
 import torch
 from goldens_models import Recorder, write_json
 from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sentencepiece import SentencePieceProcessor
 from timm.models.vision_transformer_hybrid import ConvStem, _create_vision_transformer_hybrid
 from transformers import (
     MetaClip2Config,
@@ -548,8 +555,55 @@ def make_hf(target: Path, name: str, kind: type, config: partial, seed: int) -> 
         make_naflex(target / name.removesuffix("-hf"), weights, stages)
 
 
+# MARK: a model with a tokenizer
+
+IMAGES = ["rgb.jpg", "rgb.png"]
+LABELS = ["a man riding bicycle", "A Man, climbing a mountain!", "cat", "the quick brown fox"]
+
+
+def make_with_tokenizer(fixtures: Path, seed: int) -> None:
+    """A SigLIP that takes texts and images of any size, and its scores of some."""
+    tokenizer = (fixtures / "tokenizers/unigram.model").read_bytes()
+    processor = SentencePieceProcessor(model_proto=tokenizer)
+    config = {
+        "embed_dim": 16, "init_logit_bias": -10, "custom_text": True,
+        "vision_cfg": vision("vit_base_patch16_siglip_224", "map", "none", heads=2),
+        "text_cfg": siglip_text("timm/ViT-B-16-SigLIP", proj_bias=True)
+        | {"context_length": 24, "width": 16, "layers": 1,
+           "vocab_size": processor.get_piece_size()},
+    }  # fmt: skip
+    model = open_clip_model(config, TRUNK | {"embed_dim": 16, "depth": 1, "num_heads": 2})
+    randomise(model, seed, 2.1, bias=-1.5)
+    folder = fixtures / "models/siglip-tokenizer"
+    write_open_clip(folder, model.state_dict(), config, SIGLIP_PREPROCESSING)
+    (folder / "spiece.model").write_bytes(tokenizer)
+
+    # open_clip's tokenizer, which is transformers' T5 after its own cleaning.
+    with tempfile.TemporaryDirectory() as temporary:
+        t5 = sentence_pieces.hugging_face(tokenizer, "t5", Path(temporary))
+    ids = sentence_pieces.tokenizers_ids(t5)(sentence_pieces._cleaned(("canonicalize", LABELS)))
+    rows = torch.full((len(LABELS), config["text_cfg"]["context_length"]), 1)
+    for row, found in zip(rows, ids):
+        assert len(found) < len(row), found
+        row[: len(found)] = torch.tensor(found)
+    transform = image_transform_v2(
+        PreprocessCfg(size=32, mode="RGB", **SIGLIP_PREPROCESSING), is_train=False)
+    pixels = torch.stack([transform(Image.open(fixtures / "images" / name)) for name in IMAGES])
+    with torch.no_grad():
+        image, written = model.encode_image(pixels), model.encode_text(rows)
+        normalize = torch.nn.functional.normalize
+        cosines = normalize(image) @ normalize(written).T
+        logits, _ = model.get_logits(pixels, rows)
+    goldens_models.write_json(folder / "expected.json", {
+        "images": IMAGES, "labels": LABELS, "tokens": [[*row, 1] for row in ids],
+        "logit_scale": model.logit_scale.exp().item(), "logit_bias": model.logit_bias.item(),
+        "cosines": cosines.tolist(), "logits": logits.tolist(),
+        "sigmoids": logits.sigmoid().tolist(), "probabilities": logits.softmax(dim=1).tolist(),
+    })  # fmt: skip
+
+
 def make(target: Path, seed: int) -> None:
-    """Writes all models."""
+    """Writes all models but the one with a tokenizer, which needs other fixtures."""
     for index, (name, config, sizes, preprocessing) in enumerate(OPEN_CLIP):
         make_open_clip(target, name, config, sizes, preprocessing, seed + 100 + 10 * index)
     make_metaclip2(target, seed + 300)

@@ -9,7 +9,8 @@ bytes (on another kind of CPU, PyTorch may differ in the last bits). With --chec
 temporary folder and compares, byte for byte.
 
     models/     small models, and PyTorch's activations after every stage   (goldens_models.py),
-                the same of SigLIP and other families                 (goldens_families.py),
+                the same of SigLIP and other families, and a SigLIP with a tokenizer
+                                                                      (goldens_families.py),
                 and the embeddings of Examples/ by Weights/tiny.safetensors (goldens_tiny.py)
     formats/    one small model in every layout and file format             (goldens_formats.py)
     text/       hard strings and their token ids                            (goldens_text.py),
@@ -118,6 +119,7 @@ def make(target: Path) -> None:
     goldens_tokenizers.make(target / "tokenizers")
     goldens_evaluation.make(target / "evaluation")
     goldens_probe.make(target / "analysis")
+    goldens_families.make_with_tokenizer(target, SEED + 500)
     outcome = expected(seeded, target / "images")
     goldens_models.write_json(target / "models" / "seeded" / "expected.json", outcome)
     goldens_models.write_json(target / "models" / "tiny.json", goldens_tiny.expected(ROOT))

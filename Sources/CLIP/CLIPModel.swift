@@ -40,8 +40,8 @@ public struct CLIPModel: Sendable {
         get throws(CLIPError) { try modelTokenizer.value }
     }
 
-    /// The rules of tokenization that were asked for, or the model's own.
-    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rules }
+    /// The rules of tokenization in force: those asked for, or the model's own.
+    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rulesInForce }
     /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
     package var tokenizerPath: String? { modelTokenizer.path }
 
@@ -54,7 +54,8 @@ public struct CLIPModel: Sendable {
     public let logitScale: Float
     /// The number that is added to logits; nil for models without one, such as CLIP.
     ///
-    /// With it, the sigmoid of a logit is the probability that the text fits the image (SigLIP).
+    /// With it, the sigmoid of a logit is the probability that the text fits the image (SigLIP):
+    /// ``sigmoidProbabilities(ofCosines:)``.
     public let logitBias: Float?
     /// The largest number of threads that a call uses.
     public let threads: Int
@@ -394,17 +395,6 @@ public struct CLIPModel: Sendable {
             }
         }
         return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
-    }
-
-    /// Returns the probabilities of labels, softmax(logitScale · cosine).
-    ///
-    /// - Parameter cosines: The cosines of an image with each label.
-    /// - Returns: The probability of each label; they sum to 1.
-    public func probabilities(ofCosines cosines: [Float]) -> [Float] {
-        let largest = cosines.max() ?? 0
-        let weights = cosines.map { exp(logitScale * ($0 - largest)) }
-        let sum = weights.reduce(0, +)
-        return weights.map { $0 / sum }
     }
 
     /// Returns the SHA-256 of each file of weights.

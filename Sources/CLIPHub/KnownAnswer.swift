@@ -179,9 +179,7 @@ package struct KnownAnswer: Sendable {
         case .logits:
             let cosines = try model.encode(tokens: tokens(of: model)).cosineSimilarities(
                 to: images(of: model))
-            return cosines.map { row in
-                row.map { Double($0 * model.logitScale + (model.logitBias ?? 0)) }
-            }
+            return cosines.map { model.logits(ofCosines: $0).map(Double.init) }
         }
     }
 

@@ -49,6 +49,11 @@ struct Convert: ParsableCommand {
         try model.write(safetensors: output, format: dtype, source: input)
         if !common.quiet {
             note("clip: wrote \(model.weights.parameterCount) parameters to \(output)")
+            if let tokenizer = model.tokenizerPath,
+                (try? CLIPModel(path: output))?.tokenizerPath == nil
+            {
+                note("clip: texts need the tokenizer beside the weights: copy \(tokenizer) there")
+            }
         }
     }
 }

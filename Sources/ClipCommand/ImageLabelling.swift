@@ -10,29 +10,34 @@ import Files
     import Darwin
 #endif
 
-/// The score of a label for an image; `cosine` is nil for a probe.
+/// The score of a label for an image; `cosine` is nil for a probe, `sigmoid` for a probe and for
+/// models without a logit bias.
 struct LabelScore {
     let label: String
     let probability: Float
+    let sigmoid: Float?
     let logit: Float
     let cosine: Float?
 
-    /// The score as an object; `cosine` is missing for a probe.
+    /// The score as an object, without the numbers that are nil.
     var json: JSONValue {
         var members: [JSONValue.Member] = [
             ("label", .string(label)), ("probability", .float(probability)),
-            ("logit", .float(logit)),
         ]
+        if let sigmoid { members.append(("sigmoid", .float(sigmoid))) }
+        members.append(("logit", .float(logit)))
         if let cosine { members.append(("cosine", .float(cosine))) }
         return .object(members)
     }
 
     /// The numbers in the order of the columns of CSV.
-    var numbers: [Float] { [probability, logit] + (cosine.map { [$0] } ?? []) }
+    var numbers: [Float] { [probability, logit] + [cosine, sigmoid].compactMap(\.self) }
 
-    /// The start of a row of the table: the probability, and the cosine or the probe's logit.
+    /// The start of a row of the table: the probability, the sigmoid if there is one, and the
+    /// cosine or the probe's logit.
     var row: String {
         (fixed(100 * probability, 2) + " %").right(11) + " "
+            + (sigmoid.map { (fixed(100 * $0, 2) + " %").right(8) + " " } ?? "")
             + (cosine.map { fixed($0, 4).right(8) } ?? fixed(logit, 4).right(8))
     }
 }
@@ -49,10 +54,18 @@ enum ImageLabelling {
         }
     }
 
+    /// True if scores have a sigmoid: the model has a logit bias.
+    private var hasSigmoid: Bool {
+        switch self {
+        case .zeroShot(let classifier): classifier.model.logitBias != nil
+        case .probe: false
+        }
+    }
+
     /// The names of the numbers in the order of `LabelScore.numbers`.
     var numberNames: [String] {
         switch self {
-        case .zeroShot: ["probability", "logit", "cosine"]
+        case .zeroShot: ["probability", "logit", "cosine"] + (hasSigmoid ? ["sigmoid"] : [])
         case .probe: ["probability", "logit"]
         }
     }
@@ -60,7 +73,7 @@ enum ImageLabelling {
     /// The title of the numbers of a row of the table.
     var title: String {
         switch self {
-        case .zeroShot: "probability   cosine"
+        case .zeroShot: "probability \(hasSigmoid ? " sigmoid " : "")  cosine"
         case .probe: "probability    logit"
         }
     }
@@ -77,8 +90,8 @@ enum ImageLabelling {
         case .zeroShot(let classifier):
             return try classifier.predictions(of: embedding, top: top)[0].map {
                 LabelScore(
-                    label: $0.label, probability: $0.probability, logit: $0.logit,
-                    cosine: $0.cosine)
+                    label: $0.label, probability: $0.probability, sigmoid: $0.sigmoid,
+                    logit: $0.logit, cosine: $0.cosine)
             }
         case .probe(let probe):
             let logits = try probe.logits(of: embedding)[0]
@@ -89,7 +102,7 @@ enum ImageLabelling {
             return order.prefix(top ?? order.count).map {
                 LabelScore(
                     label: probe.classNames[$0], probability: weights[$0] / sum,
-                    logit: logits[$0], cosine: nil)
+                    sigmoid: nil, logit: logits[$0], cosine: nil)
             }
         }
     }

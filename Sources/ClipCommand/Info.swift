@@ -7,6 +7,9 @@ struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Describe a model: format, architecture, preprocessing, licence, SHA-256.",
         discussion: """
+            Rules are those of the library whose tokenization and preprocessing the model follows; \
+            --tokenizer and --preprocess of other commands choose others.
+
             Examples:
               clip info tiny
             """)
@@ -36,61 +39,57 @@ struct Info: ParsableCommand {
         let known = HubModel.named(name) ?? HubModel.inRepository(name)
         let license = name == BundledModel.name ? BundledModel.license : known?.license
         if json {
+            let members: KeyValuePairs<String, JSONValue> = [
+                "path": .string(weights.path), "format": .string(weights.format.rawValue),
+                "layout": .string(weights.layout.rawValue),
+                "types": .array(weights.types.map { .string($0) }),
+                "parameters": .integer(weights.parameterCount),
+                "bytes": .integer(weights.byteCount),
+                "architecture": .string(configuration.summary),
+                "resolution": .integer(configuration.resolution),
+                "context": .integer(text.contextLength),
+                "dimension": .integer(configuration.embeddingDimension),
+                "activation": isActivationKnown
+                    ? .string(configuration.activation.rawValue) : .null,
+                "mean": .floats(preprocessor.mean),
+                "std": .floats(preprocessor.standardDeviation),
+                "interpolation": .string(preprocessor.interpolation.rawValue),
+                "resize_mode": .string(preprocessor.resizeMode.rawValue),
+                "logit_scale": .float(model.logitScale),
+                "sha256": .array(sums.map { .string($0.sha256) }),
+                "license": license.map { .string($0) } ?? .null,
+                "merge": weights.merge.map(Self.json) ?? .null,
+            ]
             printLine(
-                JSONValue.object([
-                    "path": .string(weights.path), "format": .string(weights.format.rawValue),
-                    "layout": .string(weights.layout.rawValue),
-                    "types": .array(weights.types.map { .string($0) }),
-                    "parameters": .integer(weights.parameterCount),
-                    "bytes": .integer(weights.byteCount),
-                    "architecture": .string(configuration.summary),
-                    "resolution": .integer(configuration.resolution),
-                    "context": .integer(text.contextLength),
-                    "dimension": .integer(configuration.embeddingDimension),
-                    "activation": isActivationKnown
-                        ? .string(configuration.activation.rawValue) : .null,
-                    "mean": .floats(preprocessor.mean),
-                    "std": .floats(preprocessor.standardDeviation),
-                    "interpolation": .string(preprocessor.interpolation.rawValue),
-                    "resize_mode": .string(preprocessor.resizeMode.rawValue),
-                    "logit_scale": .float(model.logitScale),
-                    "sha256": .array(sums.map { .string($0.sha256) }),
-                    "license": license.map { .string($0) } ?? .null,
-                    "merge": weights.merge.map(Self.json) ?? .null,
-                ]))
+                .object(
+                    members.map { ($0.key, $0.value) }
+                        + model.furtherInfo(isActivationKnown: isActivationKnown)))
             return
         }
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         for (key, value) in [
             ("file", weights.path),
             ("format", weights.format.name),
-            ("layout", weights.layout == .openAI ? "OpenAI, open_clip" : "Hugging Face"),
+            ("layout", weights.layout.inWords),
             ("numbers", weights.types.joined(separator: ", ")),
             ("parameters", "\(weights.parameterCount) in \(weights.byteCount) bytes"),
             ("image tower", configuration.summary),
-            (
-                "text tower",
-                """
-                width \(text.width), \(text.layers) layers, \(text.heads) heads, \
-                \(text.contextLength) positions, \(text.vocabularySize) ids
-                """
-            ),
+            ("text tower", text.inWords),
+            ("tokenizer", model.tokenizerInWords),
             ("embedding", "\(configuration.embeddingDimension) numbers"),
             (
                 "activation",
                 isActivationKnown
-                    ? configuration.activation.rawValue + ", says "
-                        + describe(weights.activationSource)
+                    ? model.activationInWords + ", says " + describe(weights.activationSource)
                     : "unknown: quickgelu (OpenAI's weights and a few others) or gelu; "
                         + "nothing here says which"
             ),
             ("mean", list(preprocessor.mean)),
             ("std", list(preprocessor.standardDeviation)),
-            (
-                "resize",
-                "\(preprocessor.interpolation.rawValue), \(preprocessor.resizeMode.rawValue)"
-            ),
+            ("resize", preprocessor.resizingInWords),
+            ("rules", model.rulesInWords),
             ("logit scale", "\(model.logitScale)"),
+            ("logit bias", model.logitBias.map { "\($0)" } ?? "none"),
             ("licence", license ?? "unknown"),
             ("SHA-256", sums.map(\.sha256).joined(separator: ", ")),
         ] + Self.rows(weights.merge) {

@@ -10,9 +10,10 @@ struct Score: ParsableCommand {
         discussion: """
             --image and --text rank the texts for each image, or with --by text the images for \
             each text. --pairs scores each image with its own caption, and prints the mean \
-            CLIPScore, CLIP's contrastive loss (InfoNCE, in nats) and the recall at 1 and 5. The \
-            pairs are a CSV or TSV file with columns image, text and optionally reference, or JSON \
-            Lines with image, text and optionally references, a list.
+            CLIPScore, CLIP's contrastive loss (InfoNCE, in nats, with the model's logit scale) \
+            and the recall at 1 and 5. The pairs are a CSV or TSV file with columns image, text \
+            and optionally reference, or JSON Lines with image, text and optionally references, a \
+            list.
 
             CLIPScore is 2.5 times the cosine, at least 0. As in its paper, captions are prefixed \
             with "\(CaptionScores.prefix)"; --prefix changes that. With --references, captions \

@@ -16,7 +16,7 @@ struct Tokenize: ParsableCommand {
             Examples:
               clip tokenize "a photo of a cat"
               clip tokenize --count "a photo of a cat" "a photo of a dog"
-              clip tokenize --model ViT-B-16-SigLIP2-256:webli --pad "a photo of a cat"
+              clip tokenize --model tiny --pad "a photo of a cat"
             """)
 
     @Argument(

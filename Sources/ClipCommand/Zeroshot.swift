@@ -12,6 +12,12 @@ struct Zeroshot: ParsableCommand {
             the model's logit scale. Even a fitting label has a cosine of only 0.2 to 0.35, so \
             compare cosines with each other, not with 1.
 
+            Models with a logit bias (SigLIP) also give the sigmoid of each logit, which does not \
+            depend on the other labels. Read the probability to learn which label fits best, and \
+            the sigmoid to learn if a label fits at all; a fitting one often has less than 50 %, \
+            so compare with a threshold from your own data. Labels are sorted by probability, and \
+            --top counts in that order.
+
             With --labels, every argument is an image, a folder, a WebDataset (.tar), a pattern, \
             or - for standard input. Results of several images are printed as a table at a \
             terminal and as JSON Lines elsewhere. Embeddings of many prompts are cached in \

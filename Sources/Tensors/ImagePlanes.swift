@@ -79,8 +79,9 @@ extension ImagePlanes {
             workspace.team.split(places.count) { [places, firsts, starts] _, rows in
                 for place in rows {
                     let (image, row) = places[place]
-                    let width = sizes[image].width
-                    let area = width * sizes[image].height
+                    let (width, area) = (
+                        sizes[image].width, sizes[image].width * sizes[image].height
+                    )
                     for column in 0..<(width / size) {
                         var target = result.row(firsts[place] + column)
                         for channel in 0..<3 {

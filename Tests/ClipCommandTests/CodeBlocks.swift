@@ -562,6 +562,13 @@ func CLIP_ZeroShot_PromptTemplates_1(model: CLIPModel) throws {
     _ = classifier
 }
 
+// Sources/CLIP/ZeroShot/Scores.swift, block 1
+func CLIP_ZeroShot_Scores_1(cosines: [Float], labels: [String], model: CLIPModel) throws {
+    if let sigmoids = model.sigmoidProbabilities(ofCosines: cosines) {
+        print(zip(labels, sigmoids).filter { $0.1 > 0.1 })
+    }
+}
+
 // Sources/CLIP/ZeroShot/ZeroShotClassifier.swift, block 1
 func CLIP_ZeroShot_ZeroShotClassifier_1(classifier: ZeroShotClassifier, image: RGBImage) throws {
     for prediction in try classifier.classify(image, top: 3) {

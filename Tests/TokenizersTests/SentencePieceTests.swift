@@ -119,7 +119,7 @@ struct TokenizerGoldens {
     }
 
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: ["unigram.model", "bpe.model", "unigram.json", "bpe.json"])
     func longTextsTakeLinearTime(_ file: String) throws {
         let tokenizer = try SentencePieceTokenizer(

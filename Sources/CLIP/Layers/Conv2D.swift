@@ -58,8 +58,8 @@ struct Conv2D: Sendable {
     init(_ weight: Tensor, bias: Tensor, stride: Int, padding: Int, format: ElementFormat) {
         weights = ProductWeights(
             weight: weight.convolutionRows(
-                scaledBy: [Float](repeating: 1, count: weight.shape[0])), bias: bias,
-            format: format)
+                scaledBy: [Float](repeating: 1, count: weight.shape[0])), bias: bias, format: format
+        )
         kernel = weight.shape[2]
         self.stride = stride
         self.padding = padding

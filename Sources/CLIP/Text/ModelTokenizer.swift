@@ -35,6 +35,15 @@ struct ModelTokenizer: Sendable {
             text, folder: folder, rules: rules ?? self.rules, cache: cache ?? self.cache)
     }
 
+    /// The rules that the tokenizer follows, without reading its file.
+    ///
+    /// They are the rules asked for, except for Gemma's tokenizer under SigLIP 2's name in
+    /// transformers.
+    var rulesInForce: Tokenizer.Rules {
+        guard let folder, (try? Self.isGemma(rules, text, in: folder)) == true else { return rules }
+        return .sentencePiece
+    }
+
     /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
     var path: String? { text.vocabulary == .clip ? nil : folder.flatMap(Self.file) }
 
@@ -57,7 +66,7 @@ struct ModelTokenizer: Sendable {
             }
             return .bytePairs(BPETokenizer(rules: rules))
         }
-        guard var rules = rules.ofSentencePiece else {
+        guard var own = rules.ofSentencePiece else {
             throw .unavailableRules(
                 rules.rawValue, expected: SentencePieceTokenizer.Rules.allCases.map(\.rawValue))
         }
@@ -73,23 +82,24 @@ struct ModelTokenizer: Sendable {
                     """,
                 found: "a vocabulary of \(text.vocabularySize) ids")
         }
-        if rules == .huggingFace, vocabulary == .siglip2, try keepsCase(in: folder) {
-            rules = .sentencePiece
-        }
+        if try isGemma(rules, text, in: folder) { own = .sentencePiece }
         var format = vocabulary.format
         format.contextLength = text.contextLength
         do throws(TokenizerFileError) {
             return .sentencePiece(
                 try SentencePieceTokenizer(
-                    contentsOf: path, format: format, rules: rules, cacheFolder: cache))
+                    contentsOf: path, format: format, rules: own, cacheFolder: cache))
         } catch {
             throw CLIPError(error)
         }
     }
 
-    /// Returns true if a `tokenizer_config.json` names Gemma's tokenizer, which does not convert
-    /// text to lower case; SigLIP 2's own does.
-    private static func keepsCase(in folder: String) throws(CLIPError) -> Bool {
+    /// Returns true if transformers' rules are asked for, and a `tokenizer_config.json` names
+    /// Gemma's tokenizer, which does not convert text to lower case; SigLIP 2's own does.
+    private static func isGemma(
+        _ rules: Tokenizer.Rules, _ text: CLIPConfiguration.Text, in folder: String
+    ) throws(CLIPError) -> Bool {
+        guard rules == .huggingFace, text.vocabulary == .siglip2 else { return false }
         let path = folder + "tokenizer_config.json"
         guard fileExists(path) else { return false }
         let json = try ConfigurationFile.json(path: path)

@@ -76,6 +76,9 @@ public struct ImagePreprocessor: Sendable, Hashable {
     /// The reference implementation that is followed; OpenAI's by default.
     public var rules = Rules.openAI
 
+    /// The largest number of patches of a result, used only if `resizeMode` is `patches`.
+    package var patchLimit: Int { (resolution / patchSize) * (resolution / patchSize) }
+
     /// A value for `RGBImage.DecodingOptions.smallestSide` that speeds up the decoding of JPEGs and
     /// hardly changes embeddings.
     public var fastDecodingSide: Int { 2 * resolution }
@@ -98,7 +101,6 @@ public struct ImagePreprocessor: Sendable, Hashable {
     ///
     /// Source: `get_image_size_for_max_num_patches` of transformers, whose search this repeats.
     private func fitted(_ width: Int, _ height: Int) -> (columns: Int, rows: Int) {
-        let most = (resolution / patchSize) * (resolution / patchSize)
         func patches(_ side: Int, _ scale: Double) -> Int {
             max(1, Int((Double(side) * scale / Double(patchSize)).rounded(.up)))
         }
@@ -108,7 +110,7 @@ public struct ImagePreprocessor: Sendable, Hashable {
             let scale = (low + high) / 2
             let isSmall =
                 Double(patches(width, scale)) * Double(patches(height, scale))
-                <= Double(most)
+                <= Double(patchLimit)
             if isSmall { low = scale } else { high = scale }
         }
         return (patches(width, low), patches(height, low))

@@ -1,4 +1,5 @@
 internal import Files
+internal import Tokenizers
 internal import Tensors
 
 /// The hyperparameters in a configuration file, most of which the shapes of the weights do not
@@ -35,6 +36,9 @@ struct ConfigurationFile: Equatable {
     var patchGrid: Int?
     /// True if it is transformers' configuration of SigLIP or SigLIP 2.
     var isSigLIP = false
+    /// The rules of tokenization and preprocessing; nil for those of the layout of the weights.
+    var tokenizerRules: Tokenizer.Rules?
+    var preprocessingRules: ImagePreprocessor.Rules?
     var resolution: Int?
     var mean: [Float]?
     var standardDeviation: [Float]?

@@ -98,8 +98,8 @@ extension CLIPConfiguration.VisionTransformer {
         self.activation = stated.vision.activation ?? activation
         layerNormEpsilon = try tensors.known(
             stated.vision.layerNormEpsilon, or: 1e-5, "the epsilon of the image tower's LayerNorms")
-        hasClassToken = tensors.shapes["visual.class_embedding"] != nil
-        hasPreNorm = tensors.shapes["visual.ln_pre.weight"] != nil
+        hasClassToken = tensors.isOpenAI || tensors.shapes["visual.class_embedding"] != nil
+        hasPreNorm = tensors.isOpenAI || tensors.shapes["visual.ln_pre.weight"] != nil
 
         let (grid, hasOwnPosition) = try tensors.grid(
             of: positions[0], hasClassToken: hasClassToken)

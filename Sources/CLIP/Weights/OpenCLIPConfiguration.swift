@@ -3,8 +3,10 @@ internal import Files
 extension ConfigurationFile {
     /// Reads the two parts of an `open_clip_config.json`.
     ///
-    /// Some keys are this library's own and take precedence: `layer_norm_eps`, and in a tower
-    /// `heads`, `layer_norm_eps`, `activation`, `pool_heads`, `rotary` and `vocabulary`.
+    /// Some keys are this library's own and take precedence over what `timm_model_name` implies:
+    /// `layer_norm_eps`; in a tower `heads`, `layer_norm_eps` and `activation`; in the image tower
+    /// `pool_heads`, `mean_pool`, `rotary` and `naflex`; in the text tower `vocabulary` and
+    /// `tokenizer_rules`; and `rules` of preprocessing.
     mutating func readOpenCLIP(
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
@@ -29,12 +31,19 @@ extension ConfigurationFile {
         try readOwnKeys(vision, into: \.vision)
         poolHeads = try vision.integer("pool_heads") ?? poolHeads
         isRotary = try vision.bool("rotary") ?? isRotary
+        poolsMean = try vision.bool("mean_pool") ?? poolsMean
+        keepsAspectRatio = try vision.bool("naflex") ?? keepsAspectRatio
 
         guard let preprocessing else { return }
         try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
         interpolation = try choice(preprocessing["interpolation"], "interpolation")
         resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
+        preprocessingRules = try choice(preprocessing["rules"], "rules")
     }
+
+    private static let ownVisionKeys = [
+        "heads", "layer_norm_eps", "activation", "pool_heads", "mean_pool", "rotary", "naflex",
+    ]
 
     /// Reads the hyperparameters of an image tower that open_clip implements.
     private mutating func readOpenCLIP(
@@ -44,8 +53,8 @@ extension ConfigurationFile {
             in: vision,
             allowed: [
                 "image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio",
-                "patch_dropout", "heads", "layer_norm_eps", "activation", "pool_heads", "rotary",
-            ])
+                "patch_dropout",
+            ] + Self.ownVisionKeys)
         let width = try vision.integer("width") ?? 768
         try readImageSize(vision)
         let headWidth = try vision.integer("head_width") ?? 64
@@ -65,18 +74,17 @@ extension ConfigurationFile {
 
     /// Reads the hyperparameters of an image tower that timm implements.
     private mutating func readTimm(_ vision: JSONValue, name: String) throws(Refusal) {
-        try refuseUnknown(
-            in: vision,
-            allowed: [
-                "image_size", "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj",
-                "timm_drop", "timm_drop_path", "patch_dropout", "heads", "layer_norm_eps",
-                "activation", "pool_heads", "rotary",
-            ])
         let tower = TimmTower.named(name)
         let isStated = ["heads", "layer_norm_eps", "activation"].allSatisfy { vision[$0] != nil }
         guard tower != nil || isStated else {
             throw Refusal("unsupported timm_model_name: \(name)")
         }
+        try refuseUnknown(
+            in: vision,
+            allowed: [
+                "image_size", "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj",
+                "timm_drop", "timm_drop_path", "patch_dropout",
+            ] + Self.ownVisionKeys)
         switch vision["timm_proj"] {
         case nil, .null, .string(""), .string("none"): break
         case let other?: throw Refusal("unsupported timm_proj: \(other)")
@@ -116,7 +124,7 @@ extension ConfigurationFile {
                 "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio",
                 "no_causal_mask", "pool_type", "eos_id", "proj_bias", "proj_type", "norm_kwargs",
                 "act_kwargs", "hf_tokenizer_name", "tokenizer_kwargs", "layer_norm_eps",
-                "activation", "vocabulary",
+                "activation", "vocabulary", "tokenizer_rules",
             ])
         try refuseUnknown(in: text["norm_kwargs"] ?? .null, allowed: ["eps"])
         try refuseUnknown(in: text["act_kwargs"] ?? .null, allowed: ["approximate"])
@@ -142,6 +150,7 @@ extension ConfigurationFile {
         case let other?: throw Refusal("unsupported proj_type: \(other)")
         }
         try readOwnKeys(text, into: \.text)
+        tokenizerRules = try choice(text["tokenizer_rules"], "tokenizer_rules")
         if let own: CLIPConfiguration.Vocabulary = try choice(text["vocabulary"], "vocabulary") {
             vocabulary = own
         } else if let name = text["hf_tokenizer_name"]?.string {
@@ -182,7 +191,7 @@ extension ConfigurationFile {
         return choice
     }
 
-    private func refuseUnknown(in object: JSONValue, allowed: Set<String>) throws(Refusal) {
+    private func refuseUnknown(in object: JSONValue, allowed: [String]) throws(Refusal) {
         for (key, value) in object.members ?? []
         where !allowed.contains(key) && value != .null && value != .bool(false) {
             throw Refusal("unsupported: the key \(key), which may change the model")

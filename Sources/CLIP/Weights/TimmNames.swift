@@ -1,19 +1,20 @@
 extension WeightLayout {
     /// The prefix of the image tower's tensors.
     static let trunk = "visual.trunk."
+    /// The prefix of the tensors of a convolutional stem.
+    static let stem = trunk + "patch_embed.backbone."
 
     /// Returns the name in OpenAI's layout of a tensor of an open_clip model with a tower of timm.
     static func fromTimm(_ name: String) -> CanonicalName {
         guard name.hasPrefix(trunk) else { return fromOpenCLIP(name) }
+        if name.hasPrefix(stem) {
+            return CanonicalName(name: "visual.stem." + name.dropFirst(stem.count))
+        }
         let inner = String(name.dropFirst(trunk.count))
         if let found = timmTensors[inner] { return found }
 
         var parts = inner.split(separator: ".").map(String.init)
         guard parts.count >= 2, let kind = parts.popLast() else { return CanonicalName(name: name) }
-        if parts.starts(with: ["patch_embed", "backbone"]) {
-            let rest = parts.dropFirst(2).joined(separator: ".")
-            return CanonicalName(name: "visual.stem.\(rest).\(kind)")
-        }
         guard parts[0] == "blocks", parts.count >= 3 else { return CanonicalName(name: name) }
         let block = "visual.transformer.resblocks.\(parts[1])"
         let rest = parts.dropFirst(2).joined(separator: ".")

@@ -63,8 +63,8 @@ extension WeightLayout {
     }
 
     /// Returns the name in this layout of a tensor with the given OpenAI name, or of one of its
-    /// parts.
-    func fileName(_ canonicalName: String, third: Int = 0) -> String {
+    /// parts, given by one of the thirds that it contains.
+    func fileName(_ canonicalName: String, third: Int? = nil) -> String {
         guard self != .openAI else { return canonicalName }
         let (tensors, layers, blocks) =
             self == .timm
@@ -75,7 +75,7 @@ extension WeightLayout {
             )
         // Of several names, the last in alphabetical order, so that the choice is always the same.
         let fixed = tensors.filter {
-            $0.value.name == canonicalName && $0.value.thirds?.contains(third) != false
+            $0.value.name == canonicalName && $0.value.thirds?.contains(third ?? 0) != false
         }.keys.max()
         if let fixed { return self == .timm ? Self.trunk + fixed : fixed }
         for (own, tower) in blocks where canonicalName.hasPrefix(tower + ".") {
@@ -83,17 +83,24 @@ extension WeightLayout {
             let block = "\(own).\(rest.prefix { $0 != "." })"
             for kind in ["weight", "bias"] {
                 if rest.hasSuffix(".attn.in_proj_\(kind)") {
-                    let layer = self == .timm ? "attn.qkv" : Self.huggingFaceParts[third]
-                    return "\(block).\(layer).\(kind)"
+                    guard self == .timm else {
+                        return "\(block).\(Self.huggingFaceParts[third ?? 0]).\(kind)"
+                    }
+                    // Only EVA's biases are stored in parts.
+                    let part = third.map { $0 == 0 ? "q_bias" : "v_bias" } ?? "qkv.\(kind)"
+                    return "\(block).attn.\(part)"
                 }
                 for (layer, name) in layers where rest.hasSuffix(".\(name).\(kind)") {
                     return "\(block).\(layer).\(kind)"
                 }
             }
         }
-        return self == .timm && !canonicalName.hasPrefix("visual.")
-            ? "text." + canonicalName
-            : canonicalName
+        guard self == .timm, !canonicalName.hasPrefix("logit_") else { return canonicalName }
+        let stem = "visual.stem."
+        if canonicalName.hasPrefix(stem) {
+            return Self.stem + canonicalName.dropFirst(stem.count)
+        }
+        return canonicalName.hasPrefix("visual.") ? canonicalName : "text." + canonicalName
     }
 
     private static let visualBlocks = "visual.transformer.resblocks"

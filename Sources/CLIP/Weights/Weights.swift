@@ -144,8 +144,11 @@ struct Weights: Sendable {
         // Models with CLIP's vocabulary follow OpenAI; others follow the library of the layout.
         let isCLIP = configuration.text.vocabulary == .clip
         let isHuggingFace = layout == .huggingFace
-        if isHuggingFace && !isCLIP { preprocessor.rules = .huggingFace }
-        tokenizerRules = isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP
+        preprocessor.rules =
+            stated.preprocessingRules ?? (isHuggingFace && !isCLIP ? .huggingFace : .openAI)
+        tokenizerRules =
+            stated.tokenizerRules
+            ?? (isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP)
         self.folder = folder
         self.preprocessor = preprocessor
         files = file.files

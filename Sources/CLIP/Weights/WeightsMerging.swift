@@ -136,6 +136,7 @@ extension CLIPModel {
             ("preprocessing std", "\(preprocessor.standardDeviation)"),
             ("interpolation of images", preprocessor.interpolation.rawValue),
             ("resize mode of images", preprocessor.resizeMode.rawValue),
+            ("configuration", configuration.identity),
         ]
     }
 

@@ -90,45 +90,4 @@ extension CLIPModel {
             ("source_sha256", checksums.map(\.sha256).joined(separator: ", ")),
         ] + (merge?.metadata ?? []) + [(ConfigurationFile.metadataKey, openCLIPConfiguration)]
     }
-
-    /// The content of an `open_clip_config.json` that describes the model.
-    var openCLIPConfiguration: String {
-        let text = configuration.text
-        func list(_ values: [some Any]) -> String {
-            "[\(values.map { "\($0)" }.joined(separator: ", "))]"
-        }
-        let vision: String
-        switch configuration.vision {
-        case .visionTransformer(let v):
-            vision = """
-                "layers": \(v.layers), "width": \(v.width), "head_width": \(v.width / v.heads), \
-                "mlp_ratio": \(ratio(v.mlpWidth, v.width)), "patch_size": \(v.patchSize)
-                """
-        case .modifiedResNet(let v):
-            vision = """
-                "layers": \(list(v.layers)), "width": \(v.width), \
-                "head_width": \(v.outputWidth / v.heads)
-                """
-        }
-        let epsilon = configuration.layerNormEpsilon
-        return """
-            {"model_cfg": {"embed_dim": \(configuration.embeddingDimension), \
-            "quick_gelu": \(configuration.activation == .quickGELU), \
-            \(epsilon == 1e-5 ? "" : "\"layer_norm_eps\": \(epsilon), ")\
-            "vision_cfg": {"image_size": \(configuration.resolution), \(vision)}, \
-            "text_cfg": {"context_length": \(text.contextLength), \
-            "vocab_size": \(text.vocabularySize), "width": \(text.width), "heads": \(text.heads), \
-            "layers": \(text.layers), "mlp_ratio": \(ratio(text.mlpWidth, text.width))}}, \
-            "preprocess_cfg": {"size": \(configuration.resolution), "mode": "RGB", \
-            "mean": \(list(preprocessor.mean)), "std": \(list(preprocessor.standardDeviation)), \
-            "interpolation": "\(preprocessor.interpolation.rawValue)", \
-            "resize_mode": "\(preprocessor.resizeMode.rawValue)"}}
-            """
-    }
-
-    /// Returns the ratio r for which `int(width * r)` is the width of the hidden layer.
-    private func ratio(_ hidden: Int, _ width: Int) -> Double {
-        let ratio = Double(hidden) / Double(width)
-        return Int(Double(width) * ratio) == hidden ? ratio : ratio.nextUp
-    }
 }

@@ -12,7 +12,11 @@ public struct Prediction: Sendable, Hashable, Codable {
     ///
     /// The probabilities of all labels sum to 1.
     public let probability: Float
-    /// The logit, `logitScale * cosine`.
+    /// The probability of the label by itself, 0...1; nil for models without a logit bias.
+    ///
+    /// It is the sigmoid of the logit, and does not depend on the other labels.
+    public let sigmoid: Float?
+    /// The logit, `logitScale * cosine`, plus the logit bias of models that have one.
     ///
     /// The probabilities are the softmax of the logits.
     public let logit: Float
@@ -31,13 +35,14 @@ public struct Prediction: Sendable, Hashable, Codable {
 ///
 /// Each label is inserted in every prompt template, the normalised embeddings of its prompts are
 /// averaged, and the mean is normalised again. An image's probabilities are the softmax of its
-/// cosines with the labels, multiplied by `logitScale`.
+/// cosines with the labels, multiplied by `logitScale`. For models with a logit bias, each
+/// prediction also has the sigmoid of its logit.
 ///
 /// Source: `Prompt_Engineering_for_ImageNet.ipynb` of openai/CLIP.
 public struct ZeroShotClassifier: Sendable {
     /// The labels, in the order given.
     public let labels: [String]
-    let model: CLIPModel
+    package let model: CLIPModel
     private let labelVectors: UnitVectors
     /// The normalised embeddings of the labels, one row each, from which another classifier of the
     /// same model can be made.
@@ -178,10 +183,14 @@ public struct ZeroShotClassifier: Sendable {
     ) throws(CLIPError) -> [[Prediction]] {
         try labelVectors.cosines(of: embeddings).map { cosines in
             let probabilities = model.probabilities(ofCosines: cosines)
-            return largest(max(0, top ?? labels.count), of: cosines).map { i in
+            let order = largest(max(0, top ?? labels.count), of: cosines)
+            let chosen = order.map { cosines[$0] }
+            let logits = model.logits(ofCosines: chosen)
+            let sigmoids = model.sigmoidProbabilities(ofCosines: chosen)
+            return order.enumerated().map { place, i in
                 Prediction(
-                    label: labels[i], probability: probabilities[i],
-                    logit: model.logitScale * cosines[i], cosine: cosines[i])
+                    label: labels[i], probability: probabilities[i], sigmoid: sigmoids?[place],
+                    logit: logits[place], cosine: cosines[i])
             }
         }
     }

@@ -20,9 +20,9 @@ internal import Tensors
 ///
 /// Source: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
 public struct SigmoidLoss: Analysis {
-    /// The factor of the dot products.
+    /// The factor of the dot products: `CLIPModel.logitScale`.
     public var logitScale: Float
-    /// The number that is added to the scaled dot products.
+    /// The number that is added to the scaled dot products: `CLIPModel.logitBias`.
     public var logitBias: Float
     /// The number of threads; all cores of the process if nil.
     public var threads: Int?
@@ -30,8 +30,9 @@ public struct SigmoidLoss: Analysis {
     /// Makes the options.
     ///
     /// - Parameters:
-    ///   - logitScale: The factor of the dot products.
-    ///   - logitBias: The number that is added to the scaled dot products.
+    ///   - logitScale: The factor of the dot products: `CLIPModel.logitScale`.
+    ///   - logitBias: The number that is added to the scaled dot products: `CLIPModel.logitBias`,
+    ///     which only models trained with this loss have.
     ///   - threads: The number of threads; all cores of the process if nil.
     public init(logitScale: Float, logitBias: Float, threads: Int? = nil) {
         (self.logitScale, self.logitBias) = (logitScale, logitBias)

@@ -1,0 +1,137 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CLIP
+
+/// Weights of the families after CLIP: names, missing tensors and configurations, and conversion.
+@Suite struct FamilyWeightsTests {
+    static let models = [
+        "siglip", "siglip2", "siglip-hf", "siglip-i18n-so400m", "siglip2-naflex",
+        "siglip2-naflex-hf", "mobileclip-b", "mobileclip2-l", "metaclip2", "metaclip2-hf", "pe",
+        "pe-noclass", "eva01", "vit-avg",
+    ]
+
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// A written model, whose layout is OpenAI's and whose configuration is in the file, gives the
+    /// same bits.
+    @Test(arguments: models) func writtenModelsAreTheSame(_ name: String) throws {
+        let model = try CLIPModel(path: Fixtures.path("models/\(name)"))
+        let path = folder.path + "/written.safetensors"
+        try model.write(safetensors: path)
+        let written = try CLIPModel(path: path)
+        #expect(written.configuration == model.configuration)
+        #expect(written.preprocessor == model.preprocessor)
+        #expect(written.tokenizerRules == model.tokenizerRules)
+        #expect(written.weights.layout == .openAI)
+        #expect(written.logitBias == model.logitBias)
+        let tokens = [Array(1...8) + [9, 2]]
+        #expect(try written.encode(tokens: tokens) == model.encode(tokens: tokens))
+        let side = model.configuration.resolution
+        let pixels = (0..<(3 * side * side)).map { Float($0 % 17) / 8 - 1 }
+        #expect(try written.encode(pixels: pixels) == model.encode(pixels: pixels))
+    }
+
+    /// A file without one of its tensors is refused, and the error names the tensor as the file
+    /// does, or what its absence makes unclear.
+    @Test(arguments: models) func everyTensorIsNeeded(_ name: String) throws {
+        let source = Fixtures.path("models/\(name)")
+        let file = name.hasSuffix("-hf") ? "model.safetensors" : "open_clip_model.safetensors"
+        for other in try FileManager.default.contentsOfDirectory(atPath: source)
+        where other.hasSuffix(".json") {
+            try folder.copy(source + "/" + other, as: other)
+        }
+        let bytes = try bytes(ofFile: source + "/" + file)
+        let headerSize = (0..<8).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
+        let header = String(decoding: bytes[8..<(8 + headerSize)], as: UTF8.self)
+        let names = try #require(
+            try JSONSerialization.jsonObject(with: Data(header.utf8)) as? [String: Any]
+        ).keys.filter { $0 != "__metadata__" && !$0.hasSuffix("num_batches_tracked") }
+        #expect(names.count > 40)
+        for tensor in names.sorted() {
+            // The tensor gets a name of the same length that no model has.
+            let renamed = header.replacingOccurrences(
+                of: "\"\(tensor)\"", with: "\"\(String(repeating: "x", count: tensor.utf8.count))\""
+            )
+            try folder.write(file, bytes[..<8] + Array(renamed.utf8) + bytes[(8 + headerSize)...])
+            #expect(throws: CLIPError.self, "\(tensor)") { try CLIPModel(path: folder.path) }
+            do {
+                _ = try CLIPModel(path: folder.path)
+            } catch CLIPError.missingTensor(_, let found, _, let others) where others == 0 {
+                // The norm after a mean is named `fc_norm`; nothing says which of both is missing.
+                #expect(found == tensor.replacingOccurrences(of: "fc_norm", with: "norm"))
+            } catch {
+                // Other errors name an extra tensor, or a shape that is no longer clear.
+            }
+        }
+    }
+
+    /// Without a configuration, what the shapes do not show is an error.
+    @Test(arguments: models.filter { !["metaclip2", "metaclip2-hf"].contains($0) })
+    func configurationIsNeeded(_ name: String) throws {
+        let file = name.hasSuffix("-hf") ? "model.safetensors" : "open_clip_model.safetensors"
+        let path = try folder.copy(Fixtures.path("models/\(name)/\(file)"), as: file)
+        #expect {
+            try CLIPModel(path: path, activation: .gelu)
+        } throws: { error in
+            "\(error)".contains("configuration")
+        }
+    }
+
+    @Test func timmTowers() throws {
+        #expect(TimmTower.named("vit_base_patch16_siglip_224")?.layerNormEpsilon == 1e-6)
+        #expect(TimmTower.named("vit_base_patch32_siglip_256")?.activation == .tanhGELU)
+        #expect(TimmTower.named("vit_base_patch16_siglip_gap_224") == nil)
+        #expect(TimmTower.named("vit_pe_core_large_patch14_336")?.poolHeads == 8)
+        #expect(TimmTower.named("convnext_base") == nil && TimmTower.named("") == nil)
+    }
+
+    /// Texts of a model whose vocabulary is not CLIP's need the tokenizer's file.
+    @Test func tokenizerIsNeededForTextsOnly() throws {
+        let model = try CLIPModel(path: Fixtures.path("models/siglip"))
+        #expect(throws: CLIPError.self) { try model.encode(texts: ["a cat"]) }
+        #expect(
+            throws: CLIPError.missingTokenizer(
+                folder: Fixtures.path("models/siglip") + "/", expected: ModelTokenizer.fileNames)
+        ) { try model.tokenizer }
+        #expect(
+            throws: CLIPError.unavailableRules(
+                "openai", expected: ["open_clip", "hf", "big_vision", "sentencepiece"])
+        ) {
+            try model.following(tokenizer: .openAI).tokenizer
+        }
+        let clip = try CLIPModel(path: Fixtures.path("models/vit"))
+        #expect(
+            throws: CLIPError.unavailableRules(
+                "big_vision", expected: ["openai", "open_clip", "hf"])
+        ) {
+            try clip.following(tokenizer: .bigVision).tokenizer
+        }
+        // Rows that are shorter than the context are padded with the vocabulary's id.
+        let short = try model.encode(tokens: [[5, 6, 1]])
+        #expect(try short == model.encode(tokens: [[5, 6, 1, 1, 1, 1, 1, 1, 1, 1]]))
+    }
+
+    @Test func sizesOfImagesWithTheirOwnAspect() throws {
+        var preprocessor = ImagePreprocessor(resolution: 256)
+        preprocessor.resizeMode = .patches
+        func size(_ width: Int, _ height: Int) throws -> [Int] {
+            let image = try RGBImage(
+                width: width, height: height,
+                pixels: [UInt8](repeating: 9, count: 3 * width * height))
+            let size = preprocessor.size(of: image)
+            #expect(preprocessor(image).count == 3 * size.width * size.height)
+            return [size.width, size.height]
+        }
+        // From transformers' get_image_size_for_max_num_patches.
+        #expect(try size(640, 480) == [288, 224])
+        #expect(try size(480, 640) == [224, 288])
+        #expect(try size(1, 1) == [112, 112])
+        #expect(try size(1000, 1) == [4096, 16])
+        #expect(try size(17, 1999) == [32, 2048])
+        #expect(try size(300, 299) == [256, 256])
+    }
+}
