@@ -18,7 +18,8 @@ temporary folder and compares, byte for byte.
     tokenizers/ small SentencePiece models and token ids            (goldens_tokenizers.py)
     analysis/   linear probes by scikit-learn and SciPy                     (goldens_probe.py)
     evaluation/ metrics, losses and gradients of small inputs           (goldens_evaluation.py)
-    images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py)
+    images/     small images, decoded, resized and cropped by Pillow      (goldens_images.py),
+                and drawings by Pillow                                  (goldens_drawings.py)
     MANIFEST.json   every file with its size and SHA-256, and the versions that made them
 """
 
@@ -37,6 +38,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+import goldens_drawings
 import goldens_evaluation
 import goldens_families
 import goldens_formats
@@ -111,6 +113,7 @@ def make(target: Path) -> None:
     goldens_families.make(target / "models", SEED)
     goldens_formats.make(target / "formats", SEED)
     goldens_images.make(target / "images", SEED)
+    goldens_drawings.make(target / "images")
     goldens_text.make(target / "text", SEED)
     goldens_repair.make(target / "text")
     goldens_tokenizers.make(target / "tokenizers")

@@ -14,12 +14,13 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
 
     /// A ViT of pre-norm blocks.
     ///
-    /// The properties from `stem` on say how towers differ: those of CLIP have a class token and a
-    /// LayerNorm before the blocks, those of SigLIP pool by attention.
+    /// Families of models differ in the properties from `stem` on. CLIP's towers have a class token
+    /// and a LayerNorm before the blocks; SigLIP's have neither, and pool by attention.
     public struct VisionTransformer: Sendable, Hashable, Codable {
         /// The side of the input image, in pixels.
         ///
-        /// Pixels at the right and bottom that do not fill a patch are ignored.
+        /// Pixels at the right and bottom that do not fill a patch are ignored. If `positions` is
+        /// `resized`, images have sizes of their own, and this is the side of a square one.
         public internal(set) var resolution: Int
         /// The side of a patch, in pixels.
         public internal(set) var patchSize: Int
@@ -48,8 +49,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         /// The ε of every LayerNorm.
         public internal(set) var layerNormEpsilon: Float = 1e-5
 
-        /// The number of patches along a side; of the stored grid of positions if `positions` is
-        /// `resized`.
+        /// The number of patches along a side of an image of that resolution.
         public var grid: Int { resolution / patchSize }
         /// The number of tokens that precede those of the patches: 1 for a class token, else 0.
         var prefixCount: Int { hasClassToken ? 1 : 0 }
@@ -70,10 +70,10 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     public enum Positions: Sendable, Hashable, Codable {
         /// A learned vector for every token, which is added.
         case learned
-        /// A learned vector for every patch, and none for the class token.
+        /// A learned vector for every patch, which is added, and none for the class token.
         case learnedForPatches
-        /// A learned vector for every token, and queries and keys rotated by the patch's column
-        /// and row (RoPE) in every block.
+        /// A learned vector for every token, which is added. Every block also rotates queries and
+        /// keys by the column and row of their patch (RoPE).
         case learnedAndRotary
         /// A learned vector for every patch of a square grid, which is resized to the grid of each
         /// image (NaFlex).
@@ -185,7 +185,7 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
     /// The ε of the text tower's LayerNorms, which most image towers share.
     public var layerNormEpsilon: Float { text.layerNormEpsilon }
 
-    /// The side of the input image, in pixels.
+    /// The side of the input image, in pixels; of a square one if images keep their aspect ratio.
     public var resolution: Int {
         switch vision {
         case .visionTransformer(let vision): vision.resolution
@@ -221,7 +221,7 @@ public enum Activation: String, Sendable, CaseIterable, Codable {
     case quickGELU = "quickgelu"
     /// The exact GELU, x · Φ(x), used by most of open_clip's weights.
     case gelu
-    /// The approximation of GELU with tanh, used by SigLIP 2.
+    /// The approximation of GELU with tanh, used by SigLIP 2, and in transformers also by SigLIP.
     case tanhGELU = "gelu_tanh"
 }
 
@@ -270,7 +270,7 @@ extension CLIPConfiguration {
 }
 
 extension CLIPConfiguration.VisionTransformer {
-    /// What differs from OpenAI's towers, in a few words, each after a comma.
+    /// The differences from OpenAI's towers in a few words, each after a comma.
     fileprivate var differences: String {
         var words: [String] = []
         switch stem {

@@ -280,7 +280,8 @@ public struct CLIPModel: Sendable {
     /// Returns the model for images of another size, with interpolated positional embeddings.
     ///
     /// The interpolation is open_clip's: bicubic, with antialiasing. Since the model was not
-    /// trained for that size, it is a little less accurate.
+    /// trained for that size, it is a little less accurate. If the model keeps the aspect ratio of
+    /// images (NaFlex), an image may have as many patches as a square of that size.
     ///
     /// - Parameter resolution: The side of the image in pixels, 1 to 100 patches.
     /// - Returns: A model with the same weights.

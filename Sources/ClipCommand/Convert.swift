@@ -30,7 +30,10 @@ struct Convert: ParsableCommand {
     var dtype: NumberFormat?
 
     @Option(
-        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
+        help: """
+            Set the activation of weights whose configuration names none: quickgelu, gelu or \
+            gelu_tanh.
+            """)
     var activation: Activation?
 
     @OptionGroup var common: CommonOptions

@@ -17,8 +17,8 @@ struct Encode: ParsableCommand {
             the job is done; --resume continues an interrupted job. Writing files needs a model \
             that --model, CLIP_MODEL or clip pull --default names, or ViT-B/32 (clip pull ViT-B/32).
 
-            --hidden-states writes the text tower's hidden states at all 77 positions, [texts, 77, \
-            width], as conditioning for diffusion models. Use --tokenizer hf with:
+            --hidden-states writes the text tower's hidden states at all positions of the context, \
+            [texts, 77, width] for CLIP, to condition diffusion models. Use --tokenizer hf with:
               Stable Diffusion 1: --hidden-states last --padding 49407
               Stable Diffusion 2: --hidden-states penultimate --padding 0
               SDXL, ViT-L/14: --hidden-states penultimate --no-final-norm --padding 49407

@@ -21,7 +21,10 @@ struct Info: ParsableCommand {
     var name: String
 
     @Option(
-        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
+        help: """
+            Set the activation of weights whose configuration names none: quickgelu, gelu or \
+            gelu_tanh.
+            """)
     var activation: Activation?
 
     @Flag(help: "Print JSON.")

@@ -44,7 +44,10 @@ struct Merge: ParsableCommand {
     var dtype = NumberFormat.float32
 
     @Option(
-        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
+        help: """
+            Set the activation of weights whose configuration names none: quickgelu, gelu or \
+            gelu_tanh.
+            """)
     var activation: Activation?
 
     @OptionGroup var common: CommonOptions

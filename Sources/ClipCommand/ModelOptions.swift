@@ -48,7 +48,10 @@ struct ModelOptions: ParsableArguments {
     var model: String?
 
     @Option(
-        help: "Set the activation of weights whose configuration names none: quickgelu or gelu.")
+        help: """
+            Set the activation of weights whose configuration names none: quickgelu, gelu or \
+            gelu_tanh.
+            """)
     var activation: Activation?
 
     @Option(
@@ -60,7 +63,8 @@ struct ModelOptions: ParsableArguments {
         help: ArgumentHelp(
             """
             Preprocess images to R x R pixels instead of the model's resolution, and interpolate \
-            the positional embeddings; vision transformers only.
+            the positional embeddings; vision transformers only. NaFlex keeps the aspect ratio, \
+            and takes as many patches as R x R pixels have.
             """, valueName: "r"))
     var resolution: Int?
 

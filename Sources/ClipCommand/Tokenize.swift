@@ -7,10 +7,11 @@ struct Tokenize: ParsableCommand {
         abstract: "Print the token ids of texts.",
         usage: "clip tokenize [<options>] [<text> ...]",
         discussion: """
-            Prints one JSON array per text: start (49406), the text's tokens, end (49407). Without \
-            texts, reads standard input, one text per line; with -0, texts end with NUL. \
-            --tokenizer open_clip differs from openai only in the names of the special tokens. \
-            Without --model, the vocabulary is CLIP's; SigLIP, SigLIP 2 and MetaCLIP 2 have others.
+            Prints one JSON array per text: start token, the text's tokens, end token. For CLIP, \
+            start and end are 49406 and 49407; SigLIP has no start token. Without texts, reads \
+            standard input, one text per line; with -0, texts end with NUL. --tokenizer open_clip \
+            differs from openai only in the names of the special tokens. Without --model, the \
+            vocabulary is CLIP's; SigLIP, SigLIP 2 and MetaCLIP 2 have others.
 
             Examples:
               clip tokenize "a photo of a cat"

@@ -40,9 +40,7 @@ struct Verify: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    static var names: [String] {
-        KnownAnswer.all.map(\.model).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-    }
+    static var names: [String] { KnownAnswer.models }
 
     func run() throws {
         let modelName = expected ?? impliedModel
@@ -72,13 +70,14 @@ struct Verify: ParsableCommand {
                         "answer": .string(answer.description), "source": .string(answer.source),
                         "passed": .bool(outcome.isRight), "difference": .number(outcome.difference),
                         "tolerance": .number(answer.tolerance),
+                        "relative_tolerance": .number(answer.relativeTolerance),
                         "expected": .array(outcome.expected.map { .number($0) }),
                         "found": .array(outcome.found.map { .number($0) }),
                     ]))
             } else {
                 print(
                     outcome.isRight ? "passed" : "FAILED",
-                    "difference \(scientific(outcome.difference)) of \(answer.tolerance) allowed ",
+                    "difference \(scientific(outcome.difference)) of \(allowed(answer)) ",
                     "\(answer.description) (\(answer.source))")
             }
         }
@@ -98,15 +97,20 @@ struct Verify: ParsableCommand {
 
     /// The name of the model that the argument `name` implies; nil if it implies none.
     ///
-    /// The argument may be a name with reference values, a name or repository of a model that
-    /// OpenAI published, or a path that ends in OpenAI's file name.
+    /// The argument may be a name or repository of a model with reference values, or a path that
+    /// ends in OpenAI's file name.
     private var impliedModel: String? {
-        if Self.names.contains(name) { return name }
-        if let model = HubModel.named(name) ?? HubModel.inRepository(name) {
-            return model.official?.name
-        }
+        if let model = KnownAnswer.model(named: name) { return model }
         let stem = name.split(separator: "/").last?.split(separator: ".").first.map(String.init)
         return OfficialModel.allCases.first { $0.fileStem == stem }?.rawValue
+    }
+
+    /// Returns the accepted difference in words.
+    private func allowed(_ answer: KnownAnswer) -> String {
+        let relative = answer.relativeTolerance
+        return relative == 0
+            ? "\(answer.tolerance) allowed"
+            : "\(answer.tolerance) + \(relative) of the value allowed"
     }
 
     /// Formats a value with two significant digits and an exponent.

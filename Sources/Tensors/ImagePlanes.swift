@@ -59,7 +59,7 @@ extension ImagePlanes {
     ///   - workspace: The workspace that makes the result.
     /// - Returns: [patches of all images, 3 * size²].
     package func patches(of size: Int, workspace: Workspace) -> Matrix {
-        var places: [(image: Int, row: Int)] = []  // of each row of patches
+        var places: [(image: Int, row: Int)] = []  // the image and row of each row of patches
         var firsts: [Int] = []  // the first patch of each row of patches
         var starts: [Int] = []  // the first number of each image
         var (start, patch) = (0, 0)

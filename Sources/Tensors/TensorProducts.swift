@@ -45,7 +45,7 @@ extension Tensor {
 }
 
 extension Matrix {
-    /// Adds the rows of `tensor`, from the first on, to a range of rows of a float32 matrix.
+    /// Adds the rows of `tensor` to a range of rows of a float32 matrix, in place.
     package func add(rowsOf tensor: Tensor, toRows range: Range<Int>) {
         precondition(
             tensor.shape == [range.count, columns],
@@ -59,7 +59,7 @@ extension Matrix {
         }
     }
 
-    /// Returns the mean of each range of rows of a float32 matrix; no range is empty.
+    /// Returns the mean of each range of rows of a float32 matrix; each range must have a row.
     package func means(ofRows ranges: [Range<Int>]) -> Matrix {
         let result = workspace.matrix(rows: ranges.count, columns: columns)
         let kernels = Kernels.current

@@ -61,7 +61,7 @@ import Testing
             do {
                 _ = try CLIPModel(path: folder.path)
             } catch CLIPError.missingTensor(_, let found, _, let others) where others == 0 {
-                // The norm after a mean is named `fc_norm`; nothing says which of the two is missing.
+                // The norm after a mean is named `fc_norm`; nothing says which of both is missing.
                 #expect(found == tensor.replacingOccurrences(of: "fc_norm", with: "norm"))
             } catch {
                 // Other errors name an extra tensor, or a shape that is no longer clear.

@@ -52,15 +52,24 @@ func CLIP_CLIP_docc_CLIP_2(model: CLIPModel, paths: [String]) async throws {
 }
 
 // Sources/CLIP/CLIP.docc/Libraries.md, block 1
-func CLIP_CLIP_docc_Libraries_1() throws {
+func CLIP_CLIP_docc_Libraries_1(model: CLIPModel) throws {
+    let ids = try model.tokenizer.encode("a photo of a cat")
+    let other = model.following(tokenizer: .huggingFace, preprocessing: .huggingFace)
+    print(ids, try other.tokenizer.rules)
+    _ = ids
+    _ = other
+}
+
+// Sources/CLIP/CLIP.docc/Libraries.md, block 2
+func CLIP_CLIP_docc_Libraries_2() throws {
     // Found on this machine, or downloaded. A progress callback that returns false, or a cancelled
     // task, stops it.
     let model = try ModelHub().fetch("ViT-B/32") { print($0.received); return true }.load()
     _ = model
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 2
-func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/Libraries.md, block 3
+func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
     let update = try IndexUpdate(folder: "photos", model: model, modelName: "ViT-B/32")
     print(try update.run())
     let dog = try model.encode(text: "a dog")
@@ -77,8 +86,8 @@ func CLIP_CLIP_docc_Libraries_2(model: CLIPModel) throws {
     _ = points
 }
 
-// Sources/CLIP/CLIP.docc/Libraries.md, block 3
-func CLIP_CLIP_docc_Libraries_3(model: CLIPModel) throws {
+// Sources/CLIP/CLIP.docc/Libraries.md, block 4
+func CLIP_CLIP_docc_Libraries_4(model: CLIPModel) throws {
     let dimension = model.configuration.embeddingDimension
     let products = try VectorIndex(at: "products.index", dimension: dimension)
     try products.add(["bike", "boat"], vectors: model.encode(texts: ["a bike", "a boat"]))

@@ -16,7 +16,7 @@ public struct HiddenStates: Sendable, Hashable {
 
     /// The numbers, [texts, positions, width], row-major.
     public let values: [Float]
-    /// The number of positions of each text: the model's context length, usually 77.
+    /// The number of positions of each text: the model's context length, 77 for CLIP.
     public let positions: Int
     /// The number of channels of the text tower.
     public let width: Int

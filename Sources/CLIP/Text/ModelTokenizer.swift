@@ -47,7 +47,7 @@ struct ModelTokenizer: Sendable {
     /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
     var path: String? { text.vocabulary == .clip ? nil : folder.flatMap(Self.file) }
 
-    /// Reads the tokenizer at the first use.
+    /// The tokenizer, which is read at the first use; throws `CLIPError` if that fails.
     var value: Tokenizer {
         get throws(CLIPError) { try loaded.value.get() }
     }
@@ -108,7 +108,7 @@ struct ModelTokenizer: Sendable {
 }
 
 extension CLIPConfiguration.Vocabulary {
-    /// The frame of rows of a SentencePiece vocabulary.
+    /// The start token, end token and padding of rows, and the cleaning of texts.
     fileprivate var format: SentencePieceTokenizer.Format {
         switch self {
         case .clip, .siglip: .siglip

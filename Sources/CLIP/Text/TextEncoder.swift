@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// The text tower: a transformer, whose result is its output at one position, usually the end token.
+/// The text tower: a transformer whose result is its output at one position, usually the end token.
 ///
 /// If the tower is causal, no position attends to later ones. Therefore each text is computed only
 /// up to the pooled position, without padding, and a prefix that neighbouring texts share is

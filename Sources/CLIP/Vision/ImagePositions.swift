@@ -18,10 +18,12 @@ struct Grid: Sendable, Hashable {
 
 /// The positional embeddings of an image tower.
 struct ImagePositions: Sendable {
-    /// The rotation of queries and keys by the tokens' positions; nil for none.
+    /// The rotation of queries and keys by the tokens' positions; nil if there is none.
     let rotation: Rotation?
-    /// The vectors to add to the tokens, [tokens, width], or to the patches if the class token has
-    /// none; on the stored grid if `isResized`.
+    /// The learned vectors, [positions, width]: one for each token of an image, or for each patch
+    /// if the class token has none.
+    ///
+    /// If `isResized` is true, they are those of the stored grid.
     private let learned: Tensor
     /// The number of tokens at the start of each sequence that have no vector.
     private let skipped: Int
@@ -47,11 +49,12 @@ struct ImagePositions: Sendable {
         }
     }
 
-    /// Returns the angles of each token, in radians: of its column for the first half of a head's
-    /// pairs of channels, and of its row for the second. The class token is not rotated.
+    /// Returns the angles of each token, in radians, one for each pair of a head's channels.
     ///
-    /// The places of a grid of another size are scaled to the `grid` of the weights. With a class
-    /// token, they count from 1.
+    /// The angles of the first half of the pairs are proportional to the column of the patch, the
+    /// others to its row. The class token is not rotated. Columns and rows count from 1 if there is
+    /// a class token, else from 0, and those of a grid of another size are scaled to the `grid` of
+    /// the weights.
     ///
     /// Source: `build_rotary_pos_embed` in `pos_embed_sincos.py` of timm.
     private static func angles(

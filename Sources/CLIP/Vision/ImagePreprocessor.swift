@@ -45,8 +45,9 @@ public struct ImagePreprocessor: Sendable, Hashable {
         case huggingFace = "hf"
     }
 
-    /// The side of the square result, in pixels, at least 1; if `resizeMode` is `patches`, the
-    /// side of a square of as many patches as a result may have.
+    /// The side of the square result, in pixels, at least 1.
+    ///
+    /// If `resizeMode` is `patches`, a result has at most as many patches as a square of this side.
     public var resolution: Int {
         didSet {
             precondition(resolution > 0, "expected a positive resolution, found \(resolution)")
@@ -169,9 +170,10 @@ public struct ImagePreprocessor: Sendable, Hashable {
         return start..<(start + count)
     }
 
-    /// Returns the input of the image tower for an image: float32 [3, height, width] of
-    /// `size(of:)`, which is [3, resolution, resolution] for most models; the planes red, green and
-    /// blue.
+    /// Returns the input of the image tower for an image, as planes of red, green and blue.
+    ///
+    /// The result is float32 [3, height, width] with the height and width of `size(of:)`; for most
+    /// models [3, resolution, resolution].
     public func callAsFunction(_ image: RGBImage) -> [Float] {
         // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
         let levels = (0..<3).map { channel in

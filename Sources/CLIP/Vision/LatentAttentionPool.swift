@@ -2,10 +2,10 @@ internal import Tensors
 
 /// Attention pooling by a learned query, and an MLP with a residual connection.
 ///
-/// The query q does not depend on the image, so neither it nor keys and values are computed. For
-/// the output x of a position, a head's score q · (K x + b) is (Kᵀ q) · x plus a constant, which
-/// softmax cancels. The head's result Σ p (V x + b) is V (Σ p x) + b, because the probabilities p
-/// sum to 1.
+/// The query q does not depend on the image. Therefore it is computed once, and keys and values are
+/// not computed: for the output x of a position, a head's score q · (K x + b) is (Kᵀ q) · x plus a
+/// constant, which softmax cancels. The head's result Σ p (V x + b) is V (Σ p x) + b, because the
+/// probabilities p sum to 1.
 ///
 /// Source: `AttentionPoolLatent` of timm; `Siglip2MultiheadAttentionPoolingHead` of transformers.
 struct LatentAttentionPool: Sendable {

@@ -2,7 +2,8 @@ internal import Tensors
 
 /// The layer that turns the pixels of images into the vectors of their patches.
 struct PatchEmbedding: Sendable {
-    /// The side of the cells whose pixels the first layer reads.
+    /// The side of the square that the first layer turns into a vector, in pixels: a patch, or 4 if
+    /// the stem has convolutions.
     private let cell: Int
     private let first: Linear
     /// The convolutions after the first layer, which join 2 x 2 vectors.

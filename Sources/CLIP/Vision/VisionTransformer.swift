@@ -2,7 +2,7 @@ internal import Tensors
 
 /// A transformer over the patches of an image, whose outputs are pooled into one vector.
 ///
-/// Sources: `VisionTransformer` in `model.py` of openai/CLIP and in `vision_transformer.py` of timm.
+/// Sources: `VisionTransformer` in `model.py` of openai/CLIP and `vision_transformer.py` of timm.
 struct VisionTransformer: VisionEncoder {
     private let patchEmbedding: PatchEmbedding
     private let classEmbedding: Tensor?  // [width]

@@ -8,7 +8,7 @@ internal import Tensors
 /// The file is open_clip's `open_clip_config.json` or transformers' `config.json`. If a key
 /// requires unsupported arithmetic, an error names the key.
 struct ConfigurationFile: Equatable {
-    /// What a file states about one of the towers.
+    /// The hyperparameters of one tower that a file states.
     struct Tower: Equatable {
         var width: Int?  // the shapes show it as well
         var heads: Int?
@@ -20,19 +20,19 @@ struct ConfigurationFile: Equatable {
     var text = Tower()
     /// The number of heads of the attention that pools the patches.
     var poolHeads: Int?
-    /// True if queries and keys of the image tower are rotated by the patch's place.
+    /// True if the image tower rotates queries and keys by the patch's column and row.
     var isRotary = false
     /// True if the image tower's output is the mean over the patches.
     var poolsMean = false
-    /// True if the text tower's positions attend only to those up to themselves.
+    /// True if each position of the text tower attends only to those up to itself.
     var isCausal: Bool?
     var textPooling: CLIPConfiguration.TextPooling?
     /// True if the text tower has no projection.
     var lacksTextProjection = false
     var vocabulary: CLIPConfiguration.Vocabulary?
-    /// True if images keep their aspect ratio in a grid of patches of their own (NaFlex).
+    /// True if images keep their aspect ratio (NaFlex).
     var keepsAspectRatio = false
-    /// The side of the square of as many patches as such an image may have.
+    /// The square root of the largest number of patches of an image that keeps its aspect ratio.
     var patchGrid: Int?
     /// True if it is transformers' configuration of SigLIP or SigLIP 2.
     var isSigLIP = false
@@ -44,7 +44,7 @@ struct ConfigurationFile: Equatable {
     var standardDeviation: [Float]?
     var interpolation: ImagePreprocessor.Interpolation?
     var resizeMode: ImagePreprocessor.ResizeMode?
-    // A size that the shapes show as well; it tells whether the file belongs to the weights.
+    // The shapes show it as well; if they differ, the file belongs to other weights.
     var embeddingDimension: Int?
 
     /// The activation of the text tower's MLPs.

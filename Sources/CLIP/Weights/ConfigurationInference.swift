@@ -167,8 +167,9 @@ private struct NamedShapes {
     let shapes: [String: [Int]]
     let path: String
 
-    /// True if the tensors are those of OpenAI's architecture, for which OpenAI's code states what
-    /// the shapes do not show.
+    /// True if the tensors are those of OpenAI's architecture.
+    ///
+    /// OpenAI's code then determines the hyperparameters that the shapes do not show.
     var isOpenAI: Bool {
         let own = [
             "visual.attn_pool.latent", "visual.conv1.bias", "visual.proj.bias", "logit_bias",
@@ -193,7 +194,7 @@ private struct NamedShapes {
         return shape
     }
 
-    /// Returns what a configuration states, or else what holds for OpenAI's architecture.
+    /// Returns the value that a configuration states, or else that of OpenAI's architecture.
     ///
     /// - Parameters:
     ///   - stated: The value that a configuration states; nil if none does.
@@ -218,8 +219,8 @@ private struct NamedShapes {
 
     /// Returns the side of a patch and the kind of stem.
     ///
-    /// `isFlat` is true if the weights of a patch are one row, of which the shape does not show the
-    /// side.
+    /// If `isFlat` is true, the weights for a patch are one row, and the side is derived from its
+    /// length.
     func stem(
         width: Int, isFlat: Bool
     ) throws(CLIPError) -> (patchSize: Int, stem: CLIPConfiguration.Stem) {
@@ -275,15 +276,16 @@ private struct NamedShapes {
         return heads
     }
 
-    /// Returns the side of the square grid that all positions except the first form.
-    ///
-    /// The first belongs to the mean in an attention pool.
+    /// Returns the side of the square grid that the positions of a ResNet's attention pool form,
+    /// except the first, which belongs to the mean.
     func grid(of positions: Int) throws(CLIPError) -> Int {
         try grid(of: positions, hasClassToken: true, hasOwnPosition: true).side
     }
 
-    /// Returns the side of the square grid of patches, and whether the class token has a position
+    /// Returns the side of the square grid of patches, and true if the class token has a position
     /// of its own, before those of the patches.
+    ///
+    /// If `hasOwnPosition` is nil, the number of positions decides whether it has one.
     func grid(
         of positions: Int, hasClassToken: Bool, hasOwnPosition: Bool? = nil
     ) throws(CLIPError) -> (side: Int, hasOwnPosition: Bool) {

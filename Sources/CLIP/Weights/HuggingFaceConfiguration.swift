@@ -3,7 +3,7 @@ internal import Files
 extension ConfigurationFile {
     /// Reads transformers' `config.json` of CLIP, MetaCLIP 2, SigLIP or SigLIP 2.
     ///
-    /// Keys that transformers leaves out have the values of its classes.
+    /// A missing key has the default value of transformers' configuration classes.
     mutating func readHuggingFace(_ json: JSONValue) throws(Refusal) {
         let type = json["model_type"]?.string ?? "clip"
         guard ["clip", "metaclip_2", "siglip", "siglip2"].contains(type) else {
@@ -18,7 +18,8 @@ extension ConfigurationFile {
                 width: try config.integer("hidden_size") ?? width,
                 heads: try config.integer("num_attention_heads") ?? heads,
                 activation: try activation(
-                    config["hidden_act"]?.string ?? (isSigLIP ? "gelu_pytorch_tanh" : "quick_gelu")),
+                    config["hidden_act"]?.string
+                        ?? (isSigLIP ? "gelu_pytorch_tanh" : "quick_gelu")),
                 layerNormEpsilon: try epsilon(config["layer_norm_eps"]) ?? (isSigLIP ? 1e-6 : 1e-5))
         }
         self.vision = try tower(vision, width: 768, heads: 12)

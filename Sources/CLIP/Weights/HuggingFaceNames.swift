@@ -17,8 +17,8 @@ extension WeightLayout {
                 return CanonicalName(name: "\(block).\(own).\(kind)")
             }
         }
-        // `text_projection.weight` of other layouts would be taken for the projection.
-        return CanonicalName(name: name)  // reported as unexpected
+        // An unknown name, which the check of shapes reports as unexpected.
+        return CanonicalName(name: name)
     }
 
     /// The names of the towers in Hugging Face's layout and in OpenAI's.
@@ -33,8 +33,9 @@ extension WeightLayout {
         "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
     ]
 
-    /// The tensors outside the blocks. Projections are stored transposed, as the weights of linear
-    /// layers.
+    /// The tensors outside the blocks.
+    ///
+    /// Projections are stored transposed, as the weights of linear layers.
     static let huggingFaceTensors = [
         "visual_projection.weight": CanonicalName(name: "visual.proj", isTransposed: true),
         "text_projection.weight": CanonicalName(name: "text_projection", isTransposed: true),

@@ -3,10 +3,10 @@ internal import Files
 extension ConfigurationFile {
     /// Reads the two parts of an `open_clip_config.json`.
     ///
-    /// Of this library's own are `layer_norm_eps`; in a tower `heads`, `layer_norm_eps` and
-    /// `activation`; in the image tower `pool_heads`, `mean_pool`, `rotary` and `naflex`; in the
-    /// text tower `vocabulary` and `tokenizer_rules`; and `rules` of preprocessing. They have
-    /// precedence over what `timm_model_name` implies.
+    /// Some keys are this library's own and take precedence over what `timm_model_name` implies:
+    /// `layer_norm_eps`; in a tower `heads`, `layer_norm_eps` and `activation`; in the image tower
+    /// `pool_heads`, `mean_pool`, `rotary` and `naflex`; in the text tower `vocabulary` and
+    /// `tokenizer_rules`; and `rules` of preprocessing.
     mutating func readOpenCLIP(
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
@@ -45,7 +45,7 @@ extension ConfigurationFile {
         "heads", "layer_norm_eps", "activation", "pool_heads", "mean_pool", "rotary", "naflex",
     ]
 
-    /// Reads an image tower of open_clip's own.
+    /// Reads the hyperparameters of an image tower that open_clip implements.
     private mutating func readOpenCLIP(
         vision: JSONValue, isQuick: Bool, epsilon: Float?
     ) throws(Refusal) {
@@ -72,7 +72,7 @@ extension ConfigurationFile {
             activation: isQuick ? .quickGELU : .gelu, layerNormEpsilon: epsilon ?? 1e-5)
     }
 
-    /// Reads an image tower of timm.
+    /// Reads the hyperparameters of an image tower that timm implements.
     private mutating func readTimm(_ vision: JSONValue, name: String) throws(Refusal) {
         let tower = TimmTower.named(name)
         let isStated = ["heads", "layer_norm_eps", "activation"].allSatisfy { vision[$0] != nil }
@@ -217,8 +217,7 @@ extension CLIPConfiguration.Vocabulary {
         }
     }
 
-    /// Returns the vocabulary with a number of ids, which is that of the published models; nil if
-    /// there is none.
+    /// Returns the published vocabulary that has the given number of ids; nil if there is none.
     init?(size: Int) {
         switch size {
         case 49_408: self = .clip

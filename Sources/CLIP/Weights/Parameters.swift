@@ -12,7 +12,8 @@ struct Parameters: Sendable {
             /// The name in the file.
             let name: String
             let tensor: StoredTensor
-            /// The thirds that it is of the stack of query, key and value; all for other tensors.
+            /// The thirds of the stack of query, key and value that the tensor contains; all three
+            /// for other tensors.
             var thirds = 0..<3
         }
 
@@ -21,7 +22,8 @@ struct Parameters: Sendable {
         /// A third that no part contains is zero.
         var parts: [Part]
         var isTransposed = false
-        /// The number of dimensions, if the file has more; the first are merged.
+        /// The number of dimensions in OpenAI's layout if the file has more, of which the first are
+        /// merged; nil otherwise.
         var rank: Int?
 
         /// True if the parts contain all numbers.

@@ -4,7 +4,7 @@ extension WeightLayout {
     /// The prefix of the tensors of a convolutional stem.
     static let stem = trunk + "patch_embed.backbone."
 
-    /// Returns the name in OpenAI's layout of a tensor of open_clip with a tower of timm.
+    /// Returns the name in OpenAI's layout of a tensor of an open_clip model with a tower of timm.
     static func fromTimm(_ name: String) -> CanonicalName {
         guard name.hasPrefix(trunk) else { return fromOpenCLIP(name) }
         if name.hasPrefix(stem) {

@@ -8,7 +8,7 @@ struct TimmTower: Equatable {
     var heads: Int
     var activation = Activation.gelu
     var layerNormEpsilon: Float = 1e-6
-    /// The number of heads of the attention pool; nil for those of the blocks.
+    /// The number of heads of the attention pool; nil for as many as in the blocks.
     var poolHeads: Int?
     var isRotary = false
     var keepsAspectRatio = false

@@ -15,11 +15,12 @@ public enum WeightLayout: String, Sendable, Codable {
 /// The name of a tensor in OpenAI's layout, and how to convert the tensor to that layout.
 struct CanonicalName: Equatable {
     let name: String
-    /// The thirds that the tensor contains of the stack of query, key and value that OpenAI's
-    /// layout has; nil for other tensors.
+    /// The thirds of OpenAI's stack of query, key and value that the tensor contains; nil for other
+    /// tensors.
     var thirds: Range<Int>?
     var isTransposed = false
-    /// The number of dimensions in OpenAI's layout, if the file has more; the first are merged.
+    /// The number of dimensions in OpenAI's layout if the file has more, of which the first are
+    /// merged; nil otherwise.
     var rank: Int?
 }
 
@@ -54,8 +55,9 @@ extension WeightLayout {
         name.hasPrefix("module.") ? String(name.dropFirst("module.".count)) : name
     }
 
-    /// Returns true if the parts are all that the layout stores of a tensor: EVA's towers have no
-    /// bias of the key, which is zero.
+    /// Returns true if the layout may store these parts of a tensor only.
+    ///
+    /// Keys have no bias in EVA's towers, so that third is zero.
     func allows(_ parts: [Range<Int>], of canonicalName: String) -> Bool {
         self == .timm && canonicalName.hasSuffix(".attn.in_proj_bias") && parts == [0..<1, 2..<3]
     }
@@ -113,7 +115,7 @@ extension WeightLayout {
     static func fromOpenCLIP(_ name: String) -> CanonicalName {
         let isText = name.hasPrefix("text.")
         let plain = isText ? String(name.dropFirst("text.".count)) : name
-        // As a linear layer, the projection has a weight of its own, stored transposed.
+        // If the projection is a linear layer, its weight has a suffix and is stored transposed.
         if plain == "text_projection.weight" {
             return CanonicalName(name: "text_projection", isTransposed: true)
         }

@@ -10,7 +10,7 @@ struct Weights: Sendable {
     let parameters: Parameters
     /// The folder of the weights, with a slash at its end; nil if they are in memory.
     let folder: String?
-    /// The rules of the tokenizer that the model has by default.
+    /// The model's own rules of tokenization.
     let tokenizerRules: Tokenizer.Rules
     /// The files that contain the parameters.
     let files: [(path: String, file: MappedFile)]
@@ -141,7 +141,7 @@ struct Weights: Sendable {
             preprocessor.patchSize = vision.patchSize
             preprocessor.resolution = (stated.patchGrid ?? vision.grid) * vision.patchSize
         }
-        // CLIP's own weights in either layout follow OpenAI; later models follow their library.
+        // Models with CLIP's vocabulary follow OpenAI; others follow the library of the layout.
         let isCLIP = configuration.text.vocabulary == .clip
         let isHuggingFace = layout == .huggingFace
         preprocessor.rules =
