@@ -396,35 +396,4 @@ public struct CLIPModel: Sendable {
         }
         return Embeddings(rows: found.flatMap(\.self), dimension: dimension).moved(to: order)
     }
-
-    /// Returns the SHA-256 of each file of weights.
-    ///
-    /// - Complexity: O(size of the files), all of whose bytes are read.
-    public func checksums() -> [WeightsDescription.Checksum] {
-        files.map { WeightsDescription.Checksum(path: $0.path, sha256: $0.file.sha256()) }
-    }
-
-    /// A hash that identifies the embedding space, as 64 hexadecimal digits.
-    ///
-    /// An index accepts only models with the fingerprint of the model that made it, since
-    /// embeddings of other models are usually not comparable. The hash covers the configuration,
-    /// and the number format, the shape and a sample of the bytes of every tensor.
-    public var fingerprint: String {
-        var bytes = Array(configuration.identity.utf8)
-        for name in parameters.names {
-            for part in parameters[name].parts {
-                bytes += "\(name) \(part.tensor.type) \(part.tensor.shape)".utf8
-                bytes += part.tensor.sample
-            }
-        }
-        return hexadecimal(sha256(bytes))
-    }
-
-    /// The instruction set of the kernels in use.
-    public static var instructionSet: String { Kernels.instructionSet }
-
-    /// The instruction sets that both this CPU and the library support, fastest first.
-    ///
-    /// The environment variable `CLIP_ISA` chooses one of them.
-    public static var instructionSets: [String] { Kernels.available }
 }

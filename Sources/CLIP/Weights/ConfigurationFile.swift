@@ -36,6 +36,8 @@ struct ConfigurationFile: Equatable {
     var patchGrid: Int?
     /// True if it is transformers' configuration of SigLIP or SigLIP 2.
     var isSigLIP = false
+    /// The library whose configuration it is, by which default rules are chosen; nil for none.
+    var library: WeightLayout?
     /// The rules of tokenization and preprocessing; nil for those of the layout of the weights.
     var tokenizerRules: Tokenizer.Rules?
     var preprocessingRules: ImagePreprocessor.Rules?
@@ -69,8 +71,10 @@ struct ConfigurationFile: Equatable {
         do throws(Refusal) {
             if let model = json["model_cfg"] {
                 try readOpenCLIP(model: model, preprocessing: json["preprocess_cfg"])
+                library = .openAI
             } else if json["vision_config"] != nil && json["text_config"] != nil {
                 try readHuggingFace(json)
+                library = .huggingFace
                 if let preprocessor = json["preprocessor_config"] {
                     try readPreprocessor(preprocessor)
                 }

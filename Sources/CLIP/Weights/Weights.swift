@@ -143,7 +143,7 @@ struct Weights: Sendable {
         }
         // Models with CLIP's vocabulary follow OpenAI; others follow the library of the layout.
         let isCLIP = configuration.text.vocabulary == .clip
-        let isHuggingFace = layout == .huggingFace
+        let isHuggingFace = (stated.library ?? layout) == .huggingFace
         preprocessor.rules =
             stated.preprocessingRules ?? (isHuggingFace && !isCLIP ? .huggingFace : .openAI)
         tokenizerRules =

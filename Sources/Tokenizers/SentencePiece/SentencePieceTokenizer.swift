@@ -136,13 +136,14 @@ public struct SentencePieceTokenizer: Sendable {
 
     private static func conversion(_ kind: Format.Kind, _ rules: Rules) -> SentencePieceConversion {
         switch (kind, rules) {
+        // The ids of XLM-RoBERTa's vocabularies are not those of the SentencePiece model.
+        case (.metaCLIP2, _): .xlmRoBERTa
         case (_, .bigVision), (_, .sentencePiece): .none
         // `SiglipTokenizer` calls SentencePiece.
         case (.siglip, .huggingFace), (.siglipMultilingual, .huggingFace): .none
         case (.siglip, .openCLIP), (.siglipMultilingual, .openCLIP): .t5
         case (.siglip2, .openCLIP): .gemma
         case (.siglip2, .huggingFace): .lowercaseGemma
-        case (.metaCLIP2, _): .xlmRoBERTa
         }
     }
 
