@@ -349,6 +349,7 @@ static void bfloat16_to_float32(const uint16_t *x, size_t n, float *out) {
     .resize_horizontal = clip_resize_horizontal_avx2,          \
     .resize_vertical = clip_resize_vertical_avx2,              \
     .pack = clip_pack_portable,                                \
+    .pack_bfloat16 = clip_pack_bfloat16_portable,              \
     .quantize_symmetrically = clip_quantize_symmetrically_avx2, \
     .multiply_float32 = clip_multiply_float32_avx2
 

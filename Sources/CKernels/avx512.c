@@ -273,6 +273,14 @@ static void transpose(__m512i r[16]) {
     }
 }
 
+// Transposes 16 rows of up to 16 words into a half of a panel.
+static inline void store_transposed(__m512i r[16], size_t words, uint32_t *out) {
+    transpose(r);
+    for (size_t k = 0; k < 16 && k < words; k++) {
+        _mm512_storeu_si512(out + k * CLIP_PANEL_OUTPUTS, r[k]);
+    }
+}
+
 static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 mask = lanes(n - i);
@@ -283,10 +291,25 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
                              ? _mm512_maskz_loadu_epi32(mask, x + (half + row) * stride + i)
                              : _mm512_setzero_si512();
             }
-            transpose(r);
-            for (size_t k = 0; k < 16 && i + k < n; k++) {
-                _mm512_storeu_si512(out + (i + k) * CLIP_PANEL_OUTPUTS + half, r[k]);
+            store_transposed(r, n - i, out + i * CLIP_PANEL_OUTPUTS + half);
+        }
+    }
+}
+
+static void pack_bfloat16(const uint16_t *x, size_t stride, size_t rows, size_t n,
+                          uint32_t *out) {
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = lanes(n - i);
+        for (size_t half = 0; half < CLIP_PANEL_OUTPUTS; half += 16) {
+            __m512i r[16];
+            for (size_t row = 0; row < 16; row++) {
+                __m256i numbers = half + row < rows
+                                      ? _mm256_maskz_loadu_epi16(
+                                            mask, x + (half + row) * stride + i)
+                                      : _mm256_setzero_si256();
+                r[row] = _mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16);
             }
+            store_transposed(r, n - i, out + i * CLIP_PANEL_OUTPUTS + half);
         }
     }
 }
@@ -308,6 +331,7 @@ static void pack(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32
     .resize_horizontal = clip_resize_horizontal_avx512, \
     .resize_vertical = clip_resize_vertical_avx512,     \
     .pack = pack,                                       \
+    .pack_bfloat16 = pack_bfloat16,                     \
     .float32_to_bfloat16 = float32_to_bfloat16,         \
     .quantize_symmetrically = quantize_symmetrically,   \
     .multiply_float32 = clip_multiply_float32_avx512

@@ -314,6 +314,7 @@ const clip_kernels clip_kernels_neon = {
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,
+    .pack_bfloat16 = clip_pack_bfloat16_portable,
     .multiply_float32 = clip_multiply_float32_portable,
     .resize_horizontal = clip_resize_horizontal_neon,
     .resize_vertical = clip_resize_vertical_neon,

@@ -55,6 +55,16 @@ void clip_multiply_float32_portable(const clip_product *p) {
     for_each_tile_of_floats(p, (tile_kernel){HEIGHT, SUMMED_AT_ONCE, compute, finish});
 }
 
+void clip_pack_bfloat16_portable(const uint16_t *x, size_t stride, size_t rows, size_t n,
+                                 uint32_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t row = 0; row < CLIP_PANEL_OUTPUTS; row++) {
+            out[i * CLIP_PANEL_OUTPUTS + row] =
+                row < rows ? (uint32_t)x[row * stride + i] << 16 : 0;
+        }
+    }
+}
+
 void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out) {
     for (size_t i = 0; i < n; i++) {
         for (size_t row = 0; row < CLIP_PANEL_OUTPUTS; row++) {

@@ -172,6 +172,7 @@ const clip_kernels clip_kernels_scalar = {
     .float16_to_float32 = float16_to_float32,
     .bfloat16_to_float32 = bfloat16_to_float32,
     .pack = clip_pack_portable,
+    .pack_bfloat16 = clip_pack_bfloat16_portable,
     .multiply_float32 = clip_multiply_float32_portable,
     .resize_horizontal = resize_horizontal,
     .resize_vertical = resize_vertical,

@@ -13,6 +13,8 @@ extern const clip_kernels clip_kernels_scalar;
 // Float products with vectors of four floats, and packing, for instruction sets without their own.
 void clip_multiply_float32_portable(const clip_product *product);
 void clip_pack_portable(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
+void clip_pack_bfloat16_portable(const uint16_t *x, size_t stride, size_t rows, size_t n,
+                                 uint32_t *out);
 
 #if defined(__x86_64__)
 

@@ -34,11 +34,15 @@ package struct ProductWeights: Sendable {
     ///   - bias: [outputs]; zeros if nil.
     ///   - format: The number format of the weights, to which x is converted.
     package init(weight: Tensor, bias: Tensor? = nil, format: ElementFormat = .float32) {
+        self.init(weight: WeightMatrix(weight), bias: bias, format: format)
+    }
+
+    /// Creates the weights of a product from numbers in memory or in a mapped file.
+    package init(weight: WeightMatrix, bias: Tensor? = nil, format: ElementFormat = .float32) {
         precondition(
-            weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
+            bias.map { $0.shape == [weight.outputs] } ?? true,
             """
-            expected a weight [outputs, inputs] and a bias [outputs], found \(weight.shape) and \
-            \(bias.map { "\($0.shape)" } ?? "none")
+            expected a bias of \(weight.outputs) numbers, found the shape \(bias?.shape ?? [])
             """)
         weights = PackedWeights(weight, format: format)
         self.bias = bias

@@ -29,38 +29,52 @@ extension ProductWeights {
         let workspace = x.matrix.workspace
         let panels = 0..<weights.panelCount
         let content = weights.content(for: workspace)
+        let memory = scratchMemory(for: content, workspace)
         if case .packed = content, x.lines == 1 && x.count > outputs {
             // x is larger than the weights, so each thread reads rows of its own.
-            workspace.team.split(x.count) { _, rows in
-                compute(whole.of(rows: rows), panels, content)
+            workspace.team.split(x.count) { part, rows in
+                compute(whole.of(rows: rows), panels, content, memory, part)
             }
         } else if x.lines > panels.count {
-            workspace.team.split(x.lines) { _, lines in
-                compute(whole.of(lines: lines), panels, content)
+            workspace.team.split(x.lines) { part, lines in
+                compute(whole.of(lines: lines), panels, content, memory, part)
             }
         } else {
-            workspace.team.split(panels.count) { _, some in compute(whole, some, content) }
+            workspace.team.split(panels.count) { part, some in
+                compute(whole, some, content, memory, part)
+            }
         }
         if y.format == .bfloat16 {
             for i in 0..<x.lines * x.count { y.clearPadding(place.row + i * place.step) }
         }
     }
 
+    /// Returns a row of scratch memory for each thread, if the weights are not packed yet.
+    private func scratchMemory(
+        for content: PackedWeights.Content, _ workspace: Workspace
+    ) -> Matrix? {
+        guard case .source(let weight) = content else { return nil }
+        return workspace.compactMatrix(
+            rows: workspace.team.count, columns: Panels.Scratch.count(for: weight, format))
+    }
+
     /// Computes the outputs of a range of panels on the calling thread.
     ///
     /// Weights that are not packed yet are packed for this call only, one panel at a time.
     private func compute(
-        _ product: clip_product, _ panels: Range<Int>, _ content: PackedWeights.Content
+        _ product: clip_product, _ panels: Range<Int>, _ content: PackedWeights.Content,
+        _ memory: Matrix?, _ thread: Int
     ) {
         switch content {
         case .packed(let packed):
             var part = self.part(of: product, panels, packed, from: 0)
             weights.kernel(&part)
         case .source(let weight):
-            let packed = Panels(count: 1, inputs: inputs, format: format)
-            let rows = Panels.rows(inputs, format)
+            guard let memory else { return }
+            let scratch = Panels.Scratch(memory, row: thread, for: weight, format)
+            let packed = Panels(in: scratch, inputs: inputs, format: format)
             for panel in panels {
-                packed.pack(weight, panel, at: 0, by: rows)
+                packed.pack(weight, panel, at: 0, by: scratch)
                 var part = self.part(of: product, panel..<(panel + 1), packed, from: panel)
                 withExtendedLifetime(packed) { weights.kernel(&part) }
             }

@@ -109,6 +109,31 @@ package struct StoredTensor: Sendable {
         }
     }
 
+    /// The address of a row of a row-major matrix of bfloat16; nil for other formats, and at odd
+    /// addresses.
+    func bfloat16(fromRow row: Int) -> UnsafePointer<UInt16>? {
+        let start = file.address(of: byteRange) + row * shape[1] * type.byteWidth
+        guard type == .bfloat16, isRowMajor, Int(bitPattern: start) % 2 == 0 else { return nil }
+        return start.assumingMemoryBound(to: UInt16.self)
+    }
+
+    /// Converts consecutive rows of a row-major matrix to float32.
+    func convert(rows: Range<Int>, to target: UnsafeMutablePointer<Float>) {
+        let width = shape[1]
+        precondition(
+            isRowMajor && rows.lowerBound >= 0 && rows.upperBound <= shape[0],
+            "expected rows within 0..<\(shape[0]) of a row-major matrix, found \(rows)")
+        convert(
+            file.address(of: byteRange) + rows.lowerBound * width * type.byteWidth,
+            count: rows.count * width, to: target)
+    }
+
+    /// Releases the memory of the numbers; later use reads them from the disk again.
+    func forgetPages() {
+        file.forget(
+            UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
+    }
+
     /// Calls `body` with the stored bytes, which must be in row-major order.
     func withBytes<Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void

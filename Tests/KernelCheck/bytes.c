@@ -78,6 +78,30 @@ static void check_packing(const clip_kernels *table) {
     }
 }
 
+static void check_packing_bfloat16(const clip_kernels *table) {
+    begin_function(table->name, "pack_bfloat16", 0);
+    random_numbers random = {21};
+    static uint16_t x[CLIP_PANEL_OUTPUTS * 300];
+    fill_bytes(&random, x, sizeof x);
+    const size_t counts[] = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65, 100, 257};
+    for (size_t rows = 0; rows <= CLIP_PANEL_OUTPUTS; rows++) {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            size_t n = counts[c], stride = n + rows % 4;
+            side at = (rows + c) % 2 ? AT_START : AT_END;
+            begin_case("%zu rows of %zu numbers, stride %zu", rows, n, stride);
+            size_t there = rows == 0 ? 0 : (rows - 1) * stride + n;
+            const uint16_t *in = copy(0, at, x, 2 * there);
+            uint32_t *out = take(1, at, n * CLIP_PANEL_WORD);
+            table->pack_bfloat16(in, stride, rows, n, out);
+            for (size_t i = 0; i < n * CLIP_PANEL_OUTPUTS; i++) {
+                size_t row = i % CLIP_PANEL_OUTPUTS, number = i / CLIP_PANEL_OUTPUTS;
+                compare(out[i], row < rows ? (uint32_t)x[row * stride + number] << 16 : 0, 1);
+            }
+            require(margins_untouched(1), "wrote beside its output");
+        }
+    }
+}
+
 // MARK: Resizing
 
 // Some sums exceed 0...255 on either side, but none exceeds 32 bits.
@@ -162,6 +186,7 @@ void check_bytes(const clip_kernels *table) {
     check_widening(table, false);
     check_widening(table, true);
     check_packing(table);
+    check_packing_bfloat16(table);
     check_resize_horizontal(table);
     check_resize_vertical(table);
 }

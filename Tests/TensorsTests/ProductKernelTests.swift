@@ -27,6 +27,20 @@ import Testing
         #expect(out.last == 7)
     }
 
+    @Test(arguments: names, [(1, 1), (32, 16), (7, 33), (31, 100), (17, 15)])
+    func packingBFloat16IntoPanels(name: String, size: (rows: Int, count: Int)) throws {
+        let (rows, count) = size
+        let stride = count + 3
+        let x = (0..<(rows * stride)).map { UInt16(truncatingIfNeeded: $0 &* 40_503) }
+        var out = [UInt32](repeating: 7, count: 32 * count + 1)
+        try kernels(name).pack_bfloat16(x, stride, rows, count, &out)
+        for place in 0..<count {
+            let expected = (0..<32).map { $0 < rows ? UInt32(x[$0 * stride + place]) << 16 : 0 }
+            #expect(firstDifference(out[(32 * place)..<(32 * place + 32)], expected) == nil)
+        }
+        #expect(out.last == 7)
+    }
+
     @Test(arguments: names)
     func roundingToBFloat16(name: String) throws {
         guard let round = try kernels(name).float32_to_bfloat16 else { return }

@@ -14,6 +14,13 @@ struct Linear: Sendable {
         _ weight: Tensor, bias: Tensor? = nil, activation: Nonlinearity = .identity,
         format: ElementFormat = .float32
     ) {
+        self.init(WeightMatrix(weight), bias: bias, activation: activation, format: format)
+    }
+
+    init(
+        _ weight: WeightMatrix, bias: Tensor?, activation: Nonlinearity = .identity,
+        format: ElementFormat
+    ) {
         weights = ProductWeights(weight: weight, bias: bias, format: format)
         self.activation = activation
     }
@@ -22,7 +29,7 @@ struct Linear: Sendable {
         _ parameters: Parameters, activation: Nonlinearity = .identity, format: ElementFormat
     ) {
         self.init(
-            parameters.tensor("weight"), bias: parameters.tensor("bias"), activation: activation,
+            parameters.matrix("weight"), bias: parameters.tensor("bias"), activation: activation,
             format: format)
     }
 

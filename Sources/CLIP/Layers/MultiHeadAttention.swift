@@ -15,9 +15,9 @@ struct MultiHeadAttention: Sendable {
     init(
         _ parameters: Parameters, _ options: ResidualAttentionBlock.Options, format: ElementFormat
     ) {
-        let weight = parameters.tensor("in_proj_weight")  // query first, then key and value
+        let weight = parameters.matrix("in_proj_weight")  // query first, then key and value
         let bias = parameters.tensor("in_proj_bias")
-        width = weight.shape[1]
+        width = weight.inputs
         (heads, isCausal, rotation) = (options.heads, options.isCausal, options.rotation)
         query = Linear(weight.rows(0..<width), bias: bias.rows(0..<width), format: format)
         keyValue = Linear(

@@ -2,16 +2,22 @@ internal import Tensors
 
 extension CLIPModel {
     /// The number of images that one thread encodes at once.
-    var imageBatchSize: Int { visual.value.batchSize }
+    ///
+    /// More images use the loaded weights better; fewer keep the activations in the cache.
+    var imageBatchSize: Int {
+        switch configuration.vision {
+        case .visionTransformer(let vision):
+            max(1, 256 / (vision.prefixCount + vision.grid * vision.grid))
+        case .modifiedResNet: 1
+        }
+    }
 
     /// The number of images that all threads together encode at once.
     var imagesOfAllThreads: Int { threads * imageBatchSize }
 
     /// Divides images into groups.
-    ///
-    /// If there are no images, the weights of the tower are not read.
     func imageGroups(_ count: Int) -> EncodingGroups {
-        EncodingGroups(count: count, threads: threads, largest: count > 0 ? imageBatchSize : 1)
+        EncodingGroups(count: count, threads: threads, largest: imageBatchSize)
     }
 
     /// Returns the preprocessed pixels of images.

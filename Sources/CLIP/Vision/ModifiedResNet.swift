@@ -10,8 +10,6 @@ struct ModifiedResNet: VisionEncoder {
     private let attnpool: AttentionPool2D
     private let resolution: Int
 
-    let batchSize = 1
-
     init(
         _ parameters: Parameters, _ vision: CLIPConfiguration.ModifiedResNet, _ precision: Precision
     ) {

@@ -14,8 +14,6 @@ struct VisionTransformer: VisionEncoder {
     private let proj: Linear?
     private let vision: CLIPConfiguration.VisionTransformer
 
-    let batchSize: Int
-
     init(
         _ parameters: Parameters, _ vision: CLIPConfiguration.VisionTransformer,
         _ precision: Precision
@@ -47,7 +45,6 @@ struct VisionTransformer: VisionEncoder {
             proj = Linear(parameters.projection("proj"), bias: parameters.tensor("proj.bias"))
         }
         self.vision = vision
-        batchSize = max(1, 256 / (vision.prefixCount + vision.grid * vision.grid))
     }
 
     func callAsFunction(

@@ -97,6 +97,15 @@ struct Parameters: Sendable {
     /// Loads a tensor, which must exist.
     func tensor(_ name: String) -> Tensor { self[name].load() }
 
+    /// Returns a matrix [outputs, inputs], which is read where it is used.
+    func matrix(_ name: String) -> WeightMatrix {
+        let stored = self[name]
+        guard stored.isWhole, !stored.isTransposed, stored.rank == nil else {
+            return WeightMatrix(stored.load())
+        }
+        return WeightMatrix(stacking: stored.parts.map(\.tensor))
+    }
+
     /// Loads a projection as [outputs, inputs]; OpenAI's layout has [inputs, outputs].
     func projection(_ name: String) -> Tensor {
         let stored = self[name]
