@@ -48,8 +48,11 @@ struct Bench: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Use texts of N tokens, including start and end.", valueName: "n"))
-    var tokens = 77
+        help: ArgumentHelp(
+            """
+            Use texts of N tokens, including start and end. (default: the model's context length)
+            """, valueName: "n"))
+    var tokens: Int?
 
     @Option(
         parsing: .unconditional,
@@ -85,7 +88,9 @@ struct Bench: ParsableCommand {
         if (tower == .search) != (index != nil) {
             throw ValidationError("--tower search and --index must be given together.")
         }
-        if tokens < 2 { throw ValidationError("--tokens must be at least 2, not \(tokens).") }
+        if let tokens, tokens < 2 {
+            throw ValidationError("--tokens must be at least 2, not \(tokens).")
+        }
     }
 
     func run() throws {
@@ -115,19 +120,30 @@ struct Bench: ParsableCommand {
             let pixels = (0..<(batch * 3 * side * side)).map { Float($0 % 255) / 64 - 2 }
             once = { _ = try model.encode(pixels: pixels) }
         case .text:
-            let limit = configuration.text.contextLength
-            guard tokens <= limit else {
-                throw Failure(
-                    "--tokens must be at most the model's \(limit), not \(tokens)", status: 2)
-            }
-            let end = configuration.text.vocabularySize - 1
-            let rows = (0..<batch).map { row in
-                [end - 1] + (0..<(tokens - 2)).map { (row * 31 + $0 * 7) % (end - 1) } + [end]
-            }
+            let rows = try rows(of: configuration.text)
             once = { _ = try model.encode(tokens: rows) }
         }
         try measure(
             threads: model.threads, batch: batch, model.precision, model.engine, once)
+    }
+
+    /// Returns a row of token ids for each text of the batch, with the end token last.
+    ///
+    /// Models that attend to padding fill the rows up to their context.
+    private func rows(of text: CLIPConfiguration.Text) throws -> [[Int]] {
+        let count = tokens ?? text.contextLength
+        guard count <= text.contextLength else {
+            throw Failure(
+                "--tokens must be at most the model's \(text.contextLength), not \(count)",
+                status: 2)
+        }
+        let last = text.vocabularySize - 1
+        var end = last
+        if case .first(let id) = text.pooling { end = id }
+        return (0..<batch).map { row in
+            let words = (0..<max(0, count - 2)).map { (row * 31 + $0 * 7) % max(1, last - 1) }
+            return [last - 1] + words.map { $0 == end ? $0 + 1 : $0 } + [end]
+        }
     }
 
     private func measure(
