@@ -49,6 +49,9 @@ public struct CLIPConfiguration: Sendable, Hashable, Codable {
         /// The ε of every LayerNorm.
         public internal(set) var layerNormEpsilon: Float = 1e-5
 
+        /// The side of the grid of stored positions, if it is not `grid`.
+        var positionGrid: Int?
+
         /// The number of patches along a side of an image of that resolution.
         public var grid: Int { resolution / patchSize }
         /// The number of tokens that precede those of the patches: 1 for a class token, else 0.
@@ -232,7 +235,6 @@ extension CLIPConfiguration {
     /// because indexes store the fingerprint.
     var identity: String {
         let tower: String
-        var differences: [String] = []
         switch vision {
         case .visionTransformer(let v):
             tower = """
@@ -240,6 +242,29 @@ extension CLIPConfiguration {
                 \(v.resolution), patchSize: \(v.patchSize), width: \(v.width), layers: \
                 \(v.layers), heads: \(v.heads), mlpWidth: \(v.mlpWidth)))
                 """
+        case .modifiedResNet(let v):
+            tower = """
+                modifiedResNet(CLIP.CLIPConfiguration.ModifiedResNet(resolution: \(v.resolution), \
+                width: \(v.width), layers: \(v.layers), heads: \(v.heads)))
+                """
+        }
+        return """
+            CLIPConfiguration(vision: CLIP.CLIPConfiguration.Vision.\(tower), text: \
+            CLIP.CLIPConfiguration.Text(contextLength: \(text.contextLength), vocabularySize: \
+            \(text.vocabularySize), width: \(text.width), layers: \(text.layers), heads: \
+            \(text.heads), mlpWidth: \(text.mlpWidth)), embeddingDimension: \
+            \(embeddingDimension), activation: CLIP.Activation.\(activation), \
+            layerNormEpsilon: \(layerNormEpsilon))
+            """ + differences.map { " " + $0 }.joined()
+    }
+
+    /// True if the model is of OpenAI's architecture.
+    var isOpenAI: Bool { differences.isEmpty }
+
+    /// What differs from OpenAI's architecture, in a word each.
+    private var differences: [String] {
+        var differences: [String] = []
+        if case .visionTransformer(let v) = vision {
             var plain = v
             (plain.activation, plain.layerNormEpsilon) = (activation, layerNormEpsilon)
             if v != plain { differences.append("\(v.activation) \(v.layerNormEpsilon)") }
@@ -249,23 +274,11 @@ extension CLIPConfiguration {
             if !v.hasPreNorm { differences.append("noPreNorm") }
             if v.pooling != .classToken { differences.append("\(v.pooling)") }
             if v.projection != .linear { differences.append("\(v.projection)") }
-        case .modifiedResNet(let v):
-            tower = """
-                modifiedResNet(CLIP.CLIPConfiguration.ModifiedResNet(resolution: \(v.resolution), \
-                width: \(v.width), layers: \(v.layers), heads: \(v.heads)))
-                """
         }
         if !text.isCausal { differences.append("notCausal") }
         if text.pooling != .largestID { differences.append("\(text.pooling)") }
         if text.projection != .linear { differences.append("\(text.projection)") }
-        return """
-            CLIPConfiguration(vision: CLIP.CLIPConfiguration.Vision.\(tower), text: \
-            CLIP.CLIPConfiguration.Text(contextLength: \(text.contextLength), vocabularySize: \
-            \(text.vocabularySize), width: \(text.width), layers: \(text.layers), heads: \
-            \(text.heads), mlpWidth: \(text.mlpWidth)), embeddingDimension: \
-            \(embeddingDimension), activation: CLIP.Activation.\(activation), \
-            layerNormEpsilon: \(layerNormEpsilon))
-            """ + differences.map { " " + $0 }.joined()
+        return differences
     }
 }
 

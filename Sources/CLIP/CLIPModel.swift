@@ -298,6 +298,7 @@ public struct CLIPModel: Sendable {
         guard supported.contains(resolution) else {
             throw .invalidResolution(expected: supported, found: resolution)
         }
+        vision.positionGrid = vision.positionGrid ?? vision.grid
         vision.resolution = resolution
         var model = self
         model.configuration.vision = .visionTransformer(vision)

@@ -16,6 +16,16 @@ extension CLIPModel {
     /// and the number format, the shape and a sample of the bytes of every tensor.
     public var fingerprint: String {
         var bytes = Array(configuration.identity.utf8)
+        if !configuration.isOpenAI {
+            // The files of these models are used with several ways of preprocessing.
+            let images = preprocessor
+            bytes +=
+                """
+                 \(images.resolution) \(images.interpolation) \(images.resizeMode) \
+                \(images.mean) \(images.standardDeviation) \
+                \(configuration.text.vocabulary?.rawValue ?? "unknown")
+                """.utf8
+        }
         for name in parameters.names {
             for part in parameters[name].parts {
                 bytes += "\(name) \(part.tensor.type) \(part.tensor.shape)".utf8
@@ -23,6 +33,15 @@ extension CLIPModel {
             }
         }
         return hexadecimal(sha256(bytes))
+    }
+
+    /// The path, size and time of the tokenizer's file, for the keys of caches; empty if the
+    /// tokenizer is CLIP's, or if there is none.
+    package var tokenizerState: String {
+        guard let path = tokenizerPath, let status = try? FileStatus(path: Array(path.utf8)) else {
+            return ""
+        }
+        return "\(path) \(status.size) \(status.modified)"
     }
 
     /// The instruction set of the kernels in use.

@@ -22,8 +22,11 @@ extension CLIPModel {
 
     /// Runs the text tower with an observer on rows of tokens; those of a tower that attends to
     /// padding must be padded unless the vocabulary is known.
-    func observe(tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver) {
-        let rows = tokens.compactMap { try? configuration.text.row(Array($0)) }
+    func observe(
+        tokens: [ArraySlice<Int>], _ observer: @escaping StageObserver
+    ) throws(CLIPError) {
+        var rows: [TextRow] = []
+        for row in tokens { rows.append(try configuration.text.row(Array(row))) }
         workspaces.withWorkspace {
             _ = textual.value(rows, workspace: $0, observer: observer)
         }
@@ -41,9 +44,9 @@ extension CLIPModel {
 
     /// Returns the features of the end tokens, which are the input of the text projection, [texts,
     /// width].
-    package func pooled(tokens: [[Int]]) -> [Float] {
+    package func pooled(tokens: [[Int]]) throws(CLIPError) -> [Float] {
         var found: [Float] = []
-        observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }
+        try observe(tokens: tokens.map { $0[...] }) { if $0 == "ln_final" { found = $1.values } }
         return found
     }
 }

@@ -241,6 +241,4 @@ private struct Summary {
         (embeddingDimension, resolution) = (dimension, side * patch)
         activation = .tanhGELU
     }
-
-    /// The approximation of GELU by tanh.
 }

@@ -173,7 +173,7 @@ package struct KnownAnswer: Sendable {
         case .image: return rows(of: try images(of: model))
         case .pooledText:
             let tokens = try tokens(of: model)
-            return split(model.pooled(tokens: tokens), tokens.count)
+            return split(try model.pooled(tokens: tokens), tokens.count)
         case .pooledImage:
             return split(model.pooled(pixels: constantImages(for: model)), pixels.count)
         case .logits:

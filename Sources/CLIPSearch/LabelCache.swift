@@ -67,7 +67,7 @@ package struct LabelCache: Sendable {
             [
                 model.fingerprint, model.precision.rawValue, model.tokenizerRules.rawValue,
                 "\(truncating)", "\(templates.count)",
-            ] + templates + labels
+            ] + templates + labels + [model.tokenizerState].filter { !$0.isEmpty }
         // NUL separates the parts: no text of a command line or of a file of lines contains it.
         let key = sha256(Array(parts.joined(separator: "\0").utf8))
         return folder.appending("\(hexadecimal(key)).labels".utf8)

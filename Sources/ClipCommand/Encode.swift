@@ -307,16 +307,20 @@ struct Encode: ParsableCommand {
 
     /// Returns, as JSON, the model and the options that must be the same for `--resume`.
     private func description(of model: CLIPModel) -> String {
-        let options = JSONValue.object([
-            "model": .string(model.fingerprint), "precision": .string(model.precision.rawValue),
-            "normalized": .bool(!noNormalize), "reference": .bool(images.reference),
-            "preprocess": .string(model.preprocessor.rules.rawValue),
-            "decode": .string(images.decode.rawValue),
-            "allow_truncated": .bool(images.allowTruncated),
-            "tokenizer": .string(model.tokenizerRules.rawValue),
-            "truncate": .bool(textOptions.truncate),
-            "shard": collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null,
-        ])
-        return String(decoding: options.bytes, as: UTF8.self)
+        var options: [(String, JSONValue)] = [
+            ("model", .string(model.fingerprint)), ("precision", .string(model.precision.rawValue)),
+            ("normalized", .bool(!noNormalize)), ("reference", .bool(images.reference)),
+            ("preprocess", .string(model.preprocessor.rules.rawValue)),
+            ("decode", .string(images.decode.rawValue)),
+            ("allow_truncated", .bool(images.allowTruncated)),
+            ("tokenizer", .string(model.tokenizerRules.rawValue)),
+            ("truncate", .bool(textOptions.truncate)),
+            ("shard", collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null),
+        ]
+        // CLIP's tokenizer is compiled in; that of other models may be replaced.
+        if !model.tokenizerState.isEmpty {
+            options.append(("tokenizer_file", .string(model.tokenizerState)))
+        }
+        return String(decoding: JSONValue.object(options).bytes, as: UTF8.self)
     }
 }

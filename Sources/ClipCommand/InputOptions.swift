@@ -93,8 +93,7 @@ struct ImageOptions: ParsableArguments {
         case exact, fast
     }
 
-    /// The rules of `--preprocess`, or the default.
-    /// The rules that the option names; nil for the model's own.
+    /// The rules that `--preprocess` names; nil for the model's own.
     var preprocess: ImagePreprocessor.Rules? { givenPreprocess }
     /// The value of `--decode`, or the default.
     var decode: Decoding { givenDecode ?? .exact }

@@ -51,14 +51,13 @@ package func scaledDotProductAttention(
     let result = workspace.matrix(rows: query.matrix.rows, columns: width)
     let mostQueries = queries.map(\.count).max() ?? 0
     let mostKeys = keys.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
-    // A BLAS computes the attention of images only. Which rows of a text are computed depends on
+    // A BLAS does not compute causal attention. Which rows of a causal text are computed depends on
     // the other texts, and the shape of a product may change the rounding of a BLAS.
-    let usesBLAS =
-        workspace.engine != .native && !causal && mostQueries >= 2 * ProductEngine.filledUp(1)
+    let mayUseBLAS =
+        workspace.engine != .native && !causal
         && query.matrix.rowsBeyond >= ProductEngine.rowsReadBeyond
-        && queries.allSatisfy { $0.count == mostQueries } && keys.allSatisfy { $0.count == 1 }
     let count = AttentionHead.scratchCount(
-        usesBLAS ? ProductEngine.filledUp(mostQueries) : mostQueries, mostKeys, headWidth)
+        mayUseBLAS ? ProductEngine.filledUp(mostQueries) : mostQueries, mostKeys, headWidth)
     let scratch = workspace.compactMatrix(rows: workspace.team.count, columns: count)
 
     workspace.team.split(queries.count * heads) { part, tasks in
@@ -69,7 +68,10 @@ package func scaledDotProductAttention(
                 query: query, key: key, value: value, column: task % heads * headWidth,
                 width: headWidth, queries: queries[sequence], keys: keys[sequence],
                 isCausal: causal, scale: scale ?? 1 / Float(headWidth).squareRoot())
-            if usesBLAS {
+            // The choice depends on the sequence alone, not on the others of the batch.
+            if mayUseBLAS, queries[sequence].count >= 2 * ProductEngine.filledUp(1),
+                keys[sequence].count == 1
+            {
                 head.attendByBLAS(into: result, scratch.row(part))
             } else {
                 head.attend(into: result, scratch.row(part))

@@ -128,10 +128,13 @@ package struct StoredTensor: Sendable {
             count: rows.count * width, to: target)
     }
 
-    /// Releases the memory of the numbers; later use reads them from the disk again.
-    func forgetPages() {
+    /// Releases the memory of rows of a row-major matrix; later use reads them from the disk again.
+    func forgetPages(ofRows rows: Range<Int>) {
+        let stride = shape[1] * type.byteWidth
         file.forget(
-            UnsafeRawBufferPointer(start: file.address(of: byteRange), count: byteRange.count))
+            UnsafeRawBufferPointer(
+                start: file.address(of: byteRange) + rows.lowerBound * stride,
+                count: rows.count * stride))
     }
 
     /// Calls `body` with the stored bytes, which must be in row-major order.

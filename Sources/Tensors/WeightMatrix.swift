@@ -111,7 +111,15 @@ package struct WeightMatrix: Sendable {
     func forgetPages() {
         switch source {
         case .tensor(let tensor): tensor.rows(first..<(first + outputs)).forgetPages()
-        case .stored(let parts): parts.forEach { $0.forgetPages() }
+        case .stored(let parts):
+            var start = 0
+            for part in parts {
+                let own = (first..<(first + outputs)).clamped(to: start..<(start + part.shape[0]))
+                if !own.isEmpty {
+                    part.forgetPages(ofRows: (own.lowerBound - start)..<(own.upperBound - start))
+                }
+                start += part.shape[0]
+            }
         }
     }
 

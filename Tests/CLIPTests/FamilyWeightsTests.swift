@@ -81,6 +81,117 @@ import Testing
         }
     }
 
+    /// Copies a model and changes its configuration, and returns the error of loading it.
+    private func error(
+        of name: String, _ file: String, _ changes: KeyValuePairs<String, String>
+    ) throws -> String {
+        let source = Fixtures.path("models/\(name)")
+        for other in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
+            try FileManager.default.removeItem(atPath: folder.path + "/" + other)
+        }
+        for other in try FileManager.default.contentsOfDirectory(atPath: source) {
+            try folder.copy(source + "/" + other, as: other)
+        }
+        var text = try String(contentsOfFile: source + "/" + file, encoding: .utf8)
+        for (old, new) in changes {
+            #expect(text.contains(old), "\(old)")
+            text = text.replacingOccurrences(of: old, with: new)
+        }
+        try folder.write(file, text.utf8)
+        do {
+            _ = try CLIPModel(path: folder.path)
+            return "none"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func configurationsThatDoNotFitAreRefused() throws {
+        let openCLIP = "open_clip_config.json"
+        let cases: [(String, String, KeyValuePairs<String, String>, String)] = [
+            ("vit", openCLIP, ["\"shortest\"": "\"patches\""], "resize_mode"),
+            ("pe-noclass", openCLIP, ["\"squash\"": "\"patches\""], "resize_mode"),
+            (
+                "pe-noclass", openCLIP, ["\"timm_pool\"": "\"naflex\": true, \"timm_pool\""],
+                "visual.conv1.weight"
+            ),
+            (
+                "mobileclip-b", openCLIP, ["\"timm_pool\"": "\"naflex\": true, \"timm_pool\""],
+                "keep their aspect ratio"
+            ),
+            (
+                "siglip", openCLIP, ["vit_base_patch16_siglip_224": "vit_unknown"],
+                "timm_model_name"
+            ),
+            (
+                "siglip", openCLIP, ["\"pool_type\": \"last\"": "\"pool_type\": \"mean\""],
+                "pool_type"
+            ),
+            (
+                "metaclip2", openCLIP, ["\"eos_id\": 2": "\"eos_id\": 9999"], "end token"
+            ),
+            (
+                "siglip2-naflex-hf", "preprocessor_config.json",
+                ["\"max_num_patches\": 25": "\"max_num_patches\": 1000000"], "max_num_patches"
+            ),
+            (
+                "siglip2-naflex-hf", "config.json",
+                ["\"num_patches\": 25": "\"num_patches\": 9223372036854775807"], "num_patches"
+            ),
+            (
+                "siglip-hf", "config.json", ["\"gelu_pytorch_tanh\"": "\"swish\""], "hidden_act"
+            ),
+        ]
+        for (name, file, changes, says) in cases {
+            let found = try error(of: name, file, changes)
+            #expect(found.contains(says), "\(name) \(changes): \(found)")
+        }
+    }
+
+    /// The limit of patches is that of the configuration, and is kept in a written model.
+    @Test func limitOfPatches() throws {
+        let found = try error(
+            of: "siglip2-naflex-hf", "preprocessor_config.json",
+            ["\"max_num_patches\": 25": "\"max_num_patches\": 64"])
+        #expect(found == "none")
+        let model = try CLIPModel(path: folder.path)
+        #expect(model.preprocessor.resolution == 64 && model.configuration.resolution == 64)
+        let path = folder.path + "/written.safetensors"
+        try model.write(safetensors: path)
+        let written = try CLIPModel(path: path)
+        #expect(written.preprocessor == model.preprocessor)
+        #expect(written.configuration == model.configuration)
+        let image = try RGBImage(
+            width: 40, height: 20, pixels: (0..<2400).map { UInt8($0 % 251) })
+        #expect(try written.encode(images: [image]) == model.encode(images: [image]))
+        let narrow = try model.at(resolution: 40)
+        #expect(
+            narrow.preprocessor.size(of: image).width < model.preprocessor.size(of: image).width)
+        #expect(narrow.fingerprint != model.fingerprint)
+    }
+
+    /// Models of one file that preprocess in other ways have other fingerprints.
+    @Test func fingerprintsTellPreprocessingApart() throws {
+        let first = try CLIPModel(path: Fixtures.path("models/siglip")).fingerprint
+        #expect(
+            try error(of: "siglip", "open_clip_config.json", ["\"bicubic\"": "\"bilinear\""])
+                == "none")
+        #expect(try CLIPModel(path: folder.path).fingerprint != first)
+    }
+
+    @Test func hiddenStatesOfTowersThatAttendToPadding() throws {
+        let model = try CLIPModel(path: Fixtures.path("models/siglip"))
+        let tokens = (0..<2).map { text in (0..<10).map { ($0 * 7 + text) % 60 } }
+        let states = try model.hiddenStates(ofTokens: tokens)
+        var stages: [Float] = []
+        try model.observe(tokens: tokens.map { $0[...] }) {
+            if $0 == "ln_final" { stages = $1.values }
+        }
+        // The last position is the pooled one.
+        #expect(states.positions == 10)
+        #expect(states[0][9] + states[1][9] == stages[...])
+    }
+
     @Test func timmTowers() throws {
         #expect(TimmTower.named("vit_base_patch16_siglip_224")?.layerNormEpsilon == 1e-6)
         #expect(TimmTower.named("vit_base_patch32_siglip_256")?.activation == .tanhGELU)

@@ -58,7 +58,9 @@ import Testing
         let (model, goldens) = try load(name)
         let texts = try rows(goldens).map { try model.configuration.text.row($0) }
         var stages: [(name: String, values: [Float])] = []
-        model.observe(tokens: try rows(goldens).map { $0[...] }) { stages.append(($0, $1.values)) }
+        try model.observe(tokens: try rows(goldens).map { $0[...] }) {
+            stages.append(($0, $1.values))
+        }
         let own = TokenTrie(texts.map(\.ids), shares: model.configuration.text.isCausal).sequences
             .own
         let last = "transformer.resblocks.\(model.configuration.text.layers - 1)"

@@ -39,7 +39,7 @@ import Testing
             return row[...(row.firstIndex(of: row.max() ?? 0) ?? start)]
         }
         var stages: Stages = []
-        model.observe(tokens: rows) { stages.append(($0, $1.values)) }
+        try model.observe(tokens: rows) { stages.append(($0, $1.values)) }
 
         let lastBlock = stages.last { $0.name.contains("resblocks") && !$0.name.hasSuffix(".attn") }
         let names = goldens.names.filter {

@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import Tensors
 
 #if canImport(Glibc)
@@ -27,12 +28,13 @@ struct ImagePositions: Sendable {
     private let learned: Tensor
     /// The number of tokens at the start of each sequence that have no vector.
     private let skipped: Int
-    /// True if the vectors are resized to the grid of each image.
-    private let isResized: Bool
+    /// The vectors for the grids of the last images; nil if all images have the stored grid.
+    private let resized: ResizedPositions?
 
     init(_ parameters: Parameters, _ vision: CLIPConfiguration.VisionTransformer) {
         let stored = parameters.tensor("positional_embedding")
-        isResized = vision.positions == .resized
+        let isResized = vision.positions == .resized
+        resized = isResized ? ResizedPositions(stored) : nil
         skipped = vision.positions == .learnedForPatches ? vision.prefixCount : 0
         let first = vision.prefixCount - skipped
         learned = isResized ? stored : stored.interpolated(toGrid: vision.grid, after: first)
@@ -44,8 +46,7 @@ struct ImagePositions: Sendable {
     /// Adds the vectors to the tokens of each image, in place.
     func add(to x: Matrix, _ grids: [Grid], _ sequences: Sequences) {
         for (grid, sequence) in zip(grids, sequences.own) {
-            let table = isResized ? learned.resized(to: grid) : learned
-            x.add(rowsOf: table, toRows: sequence.dropFirst(skipped))
+            x.add(rowsOf: resized?.table(for: grid) ?? learned, toRows: sequence.dropFirst(skipped))
         }
     }
 
@@ -72,6 +73,26 @@ struct ImagePositions: Sendable {
             + places.flatMap { row in
                 places.map { column in bands.map { column * $0 } + bands.map { row * $0 } }
             }
+    }
+}
+
+/// Positional embeddings on a square grid that are resized to the grids of images.
+private final class ResizedPositions: Sendable {
+    private let stored: Tensor
+    /// The tables of grids, which images of one camera share.
+    private let tables = Mutex<[Grid: Tensor]>([:])
+
+    init(_ stored: Tensor) { self.stored = stored }
+
+    /// Returns the vectors of a grid, [rows * columns, width].
+    func table(for grid: Grid) -> Tensor {
+        if let table = tables.withLock({ $0[grid] }) { return table }
+        let table = stored.resized(to: grid)
+        tables.withLock { tables in
+            if tables.count >= 32 { tables.removeAll() }
+            tables[grid] = table
+        }
+        return table
     }
 }
 

@@ -119,8 +119,9 @@ struct ConfigurationFile: Equatable {
     private mutating func readPatchLimit(_ json: JSONValue) throws(Refusal) {
         guard let limit = try json.integer("max_num_patches") else { return }
         let side = Int(Double(max(0, limit)).squareRoot().rounded())
-        guard (1...100).contains(side), side * side == limit else {
-            throw Refusal("unsupported max_num_patches \(limit): expected a square from 1 to 10000")
+        // The memory of attention grows with the square of the number of patches.
+        guard (1...64).contains(side), side * side == limit else {
+            throw Refusal("unsupported max_num_patches \(limit): expected a square from 1 to 4096")
         }
         patchGrid = side
     }

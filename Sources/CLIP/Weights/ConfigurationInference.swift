@@ -49,9 +49,10 @@ extension CLIPConfiguration.Text {
     ) throws(CLIPError) {
         let tokens = try tensors.shape("token_embedding.weight", rank: 2)
         let positions = try tensors.shape("positional_embedding", rank: 2)
-        guard tokens[0] >= 3, positions[0] >= 2 else {
+        // The memory of attention grows with the square of the number of positions.
+        guard tokens[0] >= 3, (2...8192).contains(positions[0]) else {
             throw tensors.unsupported(
-                expected: "at least 3 token ids and 2 positions",
+                expected: "at least 3 token ids, and 2 to 8192 positions",
                 found: "\(tokens[0]) and \(positions[0])")
         }
         let mlp = try tensors.shape("transformer.resblocks.0.mlp.c_fc.weight", rank: 2)
@@ -66,7 +67,7 @@ extension CLIPConfiguration.Text {
             stated.text.layerNormEpsilon, or: 1e-5, "the epsilon of the text tower's LayerNorms")
         isCausal = try tensors.known(
             stated.isCausal, or: true, "whether the text tower is causal")
-        vocabulary = CLIPConfiguration.Vocabulary(size: tokens[0]) ?? stated.vocabulary
+        vocabulary = stated.vocabulary ?? CLIPConfiguration.Vocabulary(size: tokens[0])
         pooling = try tensors.known(
             stated.textPooling, or: vocabulary == .metaCLIP2 ? .first(id: 2) : .largestID,
             "the position at which the text tower is pooled")
@@ -104,14 +105,25 @@ extension CLIPConfiguration.VisionTransformer {
         let (grid, hasOwnPosition) = try tensors.grid(
             of: positions[0], hasClassToken: hasClassToken)
         if stated.keepsAspectRatio {
+            let isLinear = stem == .linear || stem == .linearWithBias
+            guard isLinear, !hasClassToken, !stated.isRotary else {
+                throw tensors.unsupported(
+                    expected: """
+                        a linear patch embedding without class token and rotary positions, for \
+                        images that keep their aspect ratio
+                        """,
+                    found: "others")
+            }
             self.positions = .resized
         } else if stated.isRotary {
             self.positions = .learnedAndRotary
         } else {
             self.positions = hasClassToken && !hasOwnPosition ? .learnedForPatches : .learned
         }
-        resolution = stated.resolution ?? grid * patchSize
-        guard resolution / patchSize == grid else {
+        resolution =
+            self.positions == .resized
+            ? (stated.patchGrid ?? grid) * patchSize : stated.resolution ?? grid * patchSize
+        guard self.positions == .resized || resolution / patchSize == grid else {
             throw tensors.unsupported(
                 expected: """
                     a resolution of \(grid * patchSize) pixels for \(positions[0]) positions and \
@@ -119,6 +131,7 @@ extension CLIPConfiguration.VisionTransformer {
                     """,
                 found: "\(resolution) in the configuration")
         }
+        positionGrid = resolution / patchSize == grid ? nil : grid
         if tensors.shapes["visual.attn_pool.latent"] != nil {
             pooling = .attention(
                 heads: try tensors.heads(

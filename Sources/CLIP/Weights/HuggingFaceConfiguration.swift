@@ -39,7 +39,9 @@ extension ConfigurationFile {
         // The defaults of transformers' image processors.
         let half: [Float] = [0.5, 0.5, 0.5]
         (mean, standardDeviation, resizeMode) = (half, half, .squash)
-        interpolation = type == "siglip2" ? .bilinear : .bicubic
+        // SigLIP 2's models are resized with another filter than SigLIP's.
+        let vocabularySize = try text.integer("vocab_size")
+        interpolation = type == "siglip2" || vocabularySize == 256_000 ? .bilinear : .bicubic
         if let uses = try vision.bool("vision_use_head"), !uses {
             throw Refusal("unsupported: vision_use_head is false")
         }
@@ -47,10 +49,10 @@ extension ConfigurationFile {
         (vocabulary, keepsAspectRatio) = (.siglip2, true)
         let count = try vision.integer("num_patches") ?? 256
         let grid = Int(Double(max(0, count)).squareRoot().rounded())
-        guard grid * grid == count, grid > 0, grid < 1 << 10 else {
+        guard (1..<1 << 10).contains(grid), grid * grid == count else {
             throw Refusal("num_patches is not a square: \(count)")
         }
-        resolution = grid * (try vision.integer("patch_size") ?? 16)
+        resolution = nil  // images have no fixed size
     }
 
     private func activation(_ name: String) throws(Refusal) -> Activation {

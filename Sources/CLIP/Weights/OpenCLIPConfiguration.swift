@@ -33,16 +33,27 @@ extension ConfigurationFile {
         isRotary = try vision.bool("rotary") ?? isRotary
         poolsMean = try vision.bool("mean_pool") ?? poolsMean
         keepsAspectRatio = try vision.bool("naflex") ?? keepsAspectRatio
+        if keepsAspectRatio {
+            resolution = nil  // images have no fixed size
+            patchGrid = try vision.integer("patch_grid")
+            guard (1...64).contains(patchGrid ?? 1) else {
+                throw Refusal("patch_grid is not 1 to 64: \(patchGrid ?? 0)")
+            }
+        }
 
         guard let preprocessing else { return }
         try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
         interpolation = try choice(preprocessing["interpolation"], "interpolation")
         resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
+        guard resizeMode != .patches || keepsAspectRatio else {
+            throw Refusal("unsupported resize_mode: patches, for a tower without naflex")
+        }
         preprocessingRules = try choice(preprocessing["rules"], "rules")
     }
 
     private static let ownVisionKeys = [
         "heads", "layer_norm_eps", "activation", "pool_heads", "mean_pool", "rotary", "naflex",
+        "patch_grid",
     ]
 
     /// Reads the hyperparameters of an image tower that open_clip implements.
@@ -75,7 +86,9 @@ extension ConfigurationFile {
     /// Reads the hyperparameters of an image tower that timm implements.
     private mutating func readTimm(_ vision: JSONValue, name: String) throws(Refusal) {
         let tower = TimmTower.named(name)
-        let isStated = ["heads", "layer_norm_eps", "activation"].allSatisfy { vision[$0] != nil }
+        let own = ["heads", "layer_norm_eps", "activation"]
+        let ofPool = vision["timm_pool"] == .string("map") ? ["pool_heads", "rotary"] : []
+        let isStated = (own + ofPool).allSatisfy { vision[$0] != nil }
         guard tower != nil || isStated else {
             throw Refusal("unsupported timm_model_name: \(name)")
         }

@@ -45,12 +45,15 @@ struct Parameters: Sendable {
             return [rows / 3 * part.thirds.count] + shape.dropFirst()
         }
 
-        /// Returns a shape in the file with its first dimensions merged, so that `rank` are left.
+        /// Returns a shape in the file without leading dimensions of 1, and a square of rows as
+        /// one dimension, so that `rank` are left; another shape unchanged.
         func merged(_ shape: [Int]) -> [Int] {
             guard let rank, shape.count > rank else { return shape }
-            let kept = shape.suffix(rank)
-            let rows = shape.dropLast(rank - 1).reduce(1, *)
-            return [rows] + kept.dropFirst()
+            if shape.dropLast(rank).allSatisfy({ $0 == 1 }) { return Array(shape.suffix(rank)) }
+            guard rank == 2, shape.count == 4, shape[0] == 1, shape[1] == shape[2] else {
+                return shape
+            }
+            return [shape[1] * shape[2], shape[3]]
         }
 
         /// The distinct number formats of the parts.

@@ -60,9 +60,8 @@ extension [String: [Int]] {
         }
         if vision.hasClassToken { self["visual.class_embedding"] = [width] }
         let hasOwnPosition = vision.hasClassToken && vision.positions != .learnedForPatches
-        self["visual.positional_embedding"] = [
-            vision.grid * vision.grid + (hasOwnPosition ? 1 : 0), width,
-        ]
+        let grid = vision.positionGrid ?? vision.grid
+        self["visual.positional_embedding"] = [grid * grid + (hasOwnPosition ? 1 : 0), width]
         if vision.hasPreNorm { addNorm("visual.ln_pre", width) }
         addBlocks("visual.transformer", vision.layers, width: width, mlpWidth: vision.mlpWidth)
         addNorm("visual.ln_post", width)

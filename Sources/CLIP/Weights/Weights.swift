@@ -139,7 +139,6 @@ struct Weights: Sendable {
         {
             preprocessor.resizeMode = .patches
             preprocessor.patchSize = vision.patchSize
-            preprocessor.resolution = (stated.patchGrid ?? vision.grid) * vision.patchSize
         }
         // Models with CLIP's vocabulary follow OpenAI; others follow the library of the layout.
         let isCLIP = configuration.text.vocabulary == .clip

@@ -23,12 +23,12 @@ extension CLIPModel {
             {"model_cfg": {"embed_dim": \(configuration.embeddingDimension), \
             "quick_gelu": \(configuration.activation == .quickGELU), \
             \(epsilon == 1e-5 ? "" : "\"layer_norm_eps\": \(epsilon), ")\
-            "vision_cfg": {"image_size": \(configuration.resolution), \(vision)}, \
+            "vision_cfg": {"image_size": \(ownResolution), \(vision)}, \
             "text_cfg": {"context_length": \(text.contextLength), \
             "vocab_size": \(text.vocabularySize), "width": \(text.width), "heads": \(text.heads), \
             "layers": \(text.layers), "mlp_ratio": \(ratio(text.mlpWidth, text.width))\
             \(json(of: text))}}, \
-            "preprocess_cfg": {"size": \(configuration.resolution), "mode": "RGB", \
+            "preprocess_cfg": {"size": \(ownResolution), "mode": "RGB", \
             "mean": \(list(preprocessor.mean)), "std": \(list(preprocessor.standardDeviation)), \
             "interpolation": "\(preprocessor.interpolation.rawValue)", \
             "resize_mode": "\(preprocessor.resizeMode.rawValue)"\(rulesOfPreprocessing)}}
@@ -39,6 +39,14 @@ extension CLIPModel {
     private func ratio(_ hidden: Int, _ width: Int) -> Double {
         let ratio = Double(hidden) / Double(width)
         return Int(Double(width) * ratio) == hidden ? ratio : ratio.nextUp
+    }
+
+    /// The side of the images for which the positions are stored, in pixels.
+    private var ownResolution: Int {
+        guard case .visionTransformer(let vision) = configuration.vision,
+            let grid = vision.positionGrid
+        else { return configuration.resolution }
+        return grid * vision.patchSize
     }
 
     /// The keys of an image tower that differs from OpenAI's, each after a comma.
@@ -53,7 +61,9 @@ extension CLIPModel {
         switch vision.positions {
         case .learned, .learnedForPatches: break
         case .learnedAndRotary: keys.append(("rotary", "true"))
-        case .resized: keys.append(("naflex", "true"))
+        case .resized:
+            keys.append(("naflex", "true"))
+            if vision.positionGrid != nil { keys.append(("patch_grid", "\(vision.grid)")) }
         }
         switch vision.pooling {
         case .classToken: break
