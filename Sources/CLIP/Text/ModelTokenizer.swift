@@ -71,7 +71,7 @@ struct ModelTokenizer: Sendable {
 }
 
 extension ModelTokenizer {
-    /// What determines a tokenizer.
+    /// The file of a tokenizer and the rules for it.
     private struct Source {
         let text: CLIPConfiguration.Text
         let folder: String?

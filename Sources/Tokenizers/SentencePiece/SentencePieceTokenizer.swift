@@ -42,11 +42,12 @@ public struct SentencePieceTokenizer: Sendable {
             case metaCLIP2 = "metaclip2"
         }
 
-        /// How the rules of open_clip clean texts, with its names in `tokenizer_kwargs`.
+        /// The cleaning of texts by the rules of open_clip, as named in its `tokenizer_kwargs`.
         public enum Cleaning: String, Sendable, CaseIterable, Codable {
-            /// Lower case without ASCII punctuation, and single spaces.
+            /// Converts to lower case, deletes ASCII punctuation and reduces whitespace to single
+            /// spaces.
             case canonicalize
-            /// Single spaces.
+            /// Reduces whitespace to single spaces.
             case whitespace
         }
 
@@ -60,7 +61,7 @@ public struct SentencePieceTokenizer: Sendable {
         public var endToken: Int
         /// The id that pads rows.
         public var padding: Int
-        /// How the rules of open_clip clean texts; other rules ignore it.
+        /// The cleaning of texts by the rules of open_clip; other rules ignore it.
         public var cleaning = Cleaning.canonicalize
         /// True if the rules of transformers convert texts of SigLIP 2 to lower case, as
         /// `Siglip2Tokenizer` does and `GemmaTokenizer` does not; other kinds and rules ignore it.
