@@ -160,7 +160,7 @@ class Vocabularies:
     def unigram(self):
         return sentence_pieces.trained("unigram", TRAINED, self.folder)
 
-    def gemma(self, rows):
+    def gemma(self, rows=256_000):
         if self.gemma_list is None:
             model = sentence_pieces.trained("bpe", TRAINED, self.folder)
             return sentence_pieces.padded(model, rows)
