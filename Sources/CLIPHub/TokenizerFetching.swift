@@ -115,12 +115,14 @@ extension ModelHub {
         guard let snapshot = snapshot(of: found),
             let source = tokenizer(of: snapshot.repository, snapshot: snapshot.path)
         else { return found }
-        if let path = source.path(in: snapshot.path), isOffline,
-            let damage = try damage(ofLink: path)
-        {
-            throw damage
+        if isOffline {
+            let classFile = source.needsClass ? "\(snapshot.path)/\(Self.classFile)" : nil
+            for path in [source.path(in: snapshot.path), classFile].compactMap(\.self) {
+                if let damage = try damage(ofLink: path) { throw damage }
+            }
+            return found
         }
-        guard !isOffline, try !isComplete(source, snapshot) else { return found }
+        guard try !isComplete(source, snapshot) else { return found }
         return try withTransfer(progress, isCancelled: isCancelled) { transfer throws(HubError) in
             try fetchTokenizer(of: snapshot.repository, commit: snapshot.commit, transfer)
             var model = found
