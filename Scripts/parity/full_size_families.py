@@ -7,7 +7,8 @@ running statistic, and scaled so that activations stay around 1.
 Beside the weights lies a tokenizer file. The real vocabularies are not at hand: for SigLIP and
 MetaCLIP 2 a Unigram model stands in that sentencepiece trains from generated text, and for SigLIP 2
 Gemma's, which is rebuilt from the list of its pieces, or without the list a trained BPE model.
-Token tables have all rows of the real ones. Token ids of the reference come from sentencepiece,
+Token tables have all rows of the real ones, and the models are padded with unused pieces to as many
+ids. Token ids of the reference come from sentencepiece,
 tokenizers and transformers.
 """
 
@@ -159,14 +160,18 @@ class Vocabularies:
     def unigram(self):
         return sentence_pieces.trained("unigram", TRAINED, self.folder)
 
-    def gemma(self):
+    def gemma(self, rows=256_000):
         if self.gemma_list is None:
-            return sentence_pieces.trained("bpe", TRAINED, self.folder)
+            model = sentence_pieces.trained("bpe", TRAINED, self.folder)
+            return sentence_pieces.padded(model, rows)
         return sentence_pieces.gemma_model(self.gemma_list)
 
-    def siglip(self, texts, context, layout, folder):
-        """Writes the tokenizer file of SigLIP to a folder, and returns the ids of texts."""
-        model = self.unigram()
+    def siglip(self, texts, context, rows, layout, folder):
+        """Writes the tokenizer file of SigLIP to a folder, and returns the ids of texts.
+
+        `rows` is the number of rows of the token table.
+        """
+        model = sentence_pieces.padded(self.unigram(), rows)
         if layout == "hf":
             (folder / "spiece.model").write_bytes(model)
             tokenizer = SiglipTokenizer(vocab_file=str(folder / "spiece.model"))
@@ -177,22 +182,24 @@ class Vocabularies:
         cleaned = sentence_pieces._cleaned(("canonicalize", texts))
         return framed(sentence_pieces.tokenizers_ids(tokenizer)(cleaned), context, None, 1, 1)
 
-    def siglip2(self, texts, context, layout, folder):
-        model = self.gemma()
+    def siglip2(self, texts, context, rows, layout, folder):
+        model = self.gemma(rows)
         (folder / "tokenizer.model").write_bytes(model)
         cleaned = ([text.lower() for text in texts] if layout == "hf"
                    else sentence_pieces._cleaned(("canonicalize", texts)))
         return framed(sentence_pieces.sentencepiece_ids(model)(cleaned), context, None, 1, 0)
 
-    def metaclip2(self, texts, context, layout, folder):
-        model = self.unigram()
+    def metaclip2(self, texts, context, rows, layout, folder):
+        # The renumbered vocabulary has two more ids, `<pad>` and `<mask>`.
+        model = sentence_pieces.like_xlm_roberta(self.unigram())
+        model = sentence_pieces.padded(model, rows - 2)
         (folder / "sentencepiece.bpe.model").write_bytes(model)
         tokenizer = sentence_pieces.hugging_face(model, "xlm-roberta", self.folder)
         if layout != "hf":
             texts = sentence_pieces._cleaned(("whitespace", texts))
         return framed(sentence_pieces.tokenizers_ids(tokenizer)(texts), context, 0, 2, 1)
 
-    def clip(self, texts, context, layout, folder):
+    def clip(self, texts, context, rows, layout, folder):
         return open_clip.SimpleTokenizer(context_length=context)(texts)
 
 
@@ -239,7 +246,8 @@ def open_clip_case(name, folder, images, texts, vocabularies):
     text = configuration["text_cfg"]
     kind = {32_000: "siglip", 250_000: "siglip", 256_000: "siglip2", 901_629: "metaclip2",
             49_408: "clip"}[text["vocab_size"]]
-    tokens = getattr(vocabularies, kind)(texts, text["context_length"], "open_clip", folder)
+    tokens = getattr(vocabularies, kind)(
+        texts, text["context_length"], text["vocab_size"], "open_clip", folder)
     transform = image_transform(configuration["vision_cfg"]["image_size"], is_train=False,
                                 **preprocessing)
     pixels = [transform(Image.open(path))[None] for path in images]
@@ -308,8 +316,9 @@ def hf_case(name, folder, images, texts, vocabularies):
         images = of_any_shape(images, folder)
     pixels = [dict(processor(Image.open(path).convert("RGB"), return_tensors="pt"))
               for path in images]
+    text = model.model.config.text_config
     tokens = getattr(vocabularies, base.removeprefix("hf:").partition("-")[0])(
-        texts, model.model.config.text_config.max_position_embeddings, "hf", folder)
+        texts, text.max_position_embeddings, text.vocab_size, "hf", folder)
     return SimpleNamespace(model=model, tokens=tokens, pixels=pixels, images=images)
 
 
@@ -349,7 +358,7 @@ def naflex_case(name, folder, images, texts, vocabularies):
     goldens_families.write_open_clip(folder, renamed, configuration,
                                      goldens_families.SIGLIP_PREPROCESSING)
     images = of_any_shape(images, folder)
-    tokens = vocabularies.siglip2(texts, 64, "open_clip", folder)
+    tokens = vocabularies.siglip2(texts, 64, 256_000, "open_clip", folder)
     pixels = [patches_of_open_clip(path) for path in images]
     return SimpleNamespace(model=model, tokens=tokens, pixels=pixels, images=images)
 

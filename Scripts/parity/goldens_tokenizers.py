@@ -4,7 +4,8 @@ The models are trained by sentencepiece on generated text, with the settings of 
 (unigram.model, but with a small map of characters) and of Gemma's (bpe.model). unigram.json and
 bpe.json are what transformers' converters make of them. ids.json has the ids of strings by
 sentencepiece, tokenizers, transformers and open_clip: for each file, kind of model and rules, a
-list of the ids of all texts.
+list of the ids of all texts. Those of metaclip2 are for unigram.model with the first three pieces of
+XLM-RoBERTa's vocabularies, which the conversion replaces.
 """
 
 import io

@@ -174,6 +174,30 @@ def trained(kind, size, folder):
     return prefix.with_suffix(".model").read_bytes()
 
 
+def padded(model, size):
+    """Appends pieces that occur in no text and are not used, up to a number of pieces.
+
+    A message that is appended to another one adds to its repeated fields.
+    """
+    count = len(sentencepiece_model_pb2.ModelProto.FromString(model).pieces)
+    assert count <= size, (count, size)
+    parts = [model]
+    for number in range(size - count):
+        text = b"\xf4\x8f\xbf\xbd%07d" % number  # U+10FFFD, the last character for private use
+        parts.append(b"\x0a\x14" b"\x0a\x0b%b" b"\x15\0\0\0\0" b"\x18\x05" % text)
+    return b"".join(parts)
+
+
+def like_xlm_roberta(model):
+    """Gives a Unigram model the first three pieces of XLM-RoBERTa's vocabularies."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    for index, (text, kind) in enumerate((("<unk>", 2), ("<s>", 3), ("</s>", 3))):
+        proto.pieces[index].piece, proto.pieces[index].type = text, kind
+    spec = proto.trainer_spec
+    spec.unk_id, spec.bos_id, spec.eos_id, spec.pad_id = 0, 1, 2, -1
+    return proto.SerializeToString()
+
+
 # MARK: references
 
 def hugging_face(model, conversion, folder):
@@ -314,8 +338,14 @@ class Comparison:
         proto = sentencepiece_model_pb2.ModelProto.FromString(model)
         if proto.pieces[1].piece != "</s>":
             return  # of another layout than T5's
+        compare(f"{label}: SiglipTokenizer", path, "siglip", "hf", siglip_ids(path, self.folder),
+                only=20_000)
         for conversion, kind, clean in (("t5", "siglip", "canonicalize"),
                                         ("xlm-roberta", "metaclip2", "whitespace")):
+            if kind == "metaclip2":
+                model = like_xlm_roberta(model)
+                path = self.folder / "like-xlm-roberta.model"
+                path.write_bytes(model)
             tokenizer = hugging_face(model, conversion, self.folder)
             saved = self.folder / f"{conversion}.json"
             tokenizer.save(str(saved))
@@ -325,8 +355,6 @@ class Comparison:
             compare(f"{name}, open_clip", path, kind, "open_clip", tokenizers_ids(tokenizer), clean)
             if kind == "metaclip2":
                 compare(f"{name}, hf", path, kind, "hf", tokenizers_ids(tokenizer))
-        compare(f"{label}: SiglipTokenizer", path, "siglip", "hf", siglip_ids(path, self.folder),
-                only=20_000)
 
     def bpe(self, label, path, model):
         compare = self.compare

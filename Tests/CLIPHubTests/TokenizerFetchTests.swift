@@ -247,7 +247,7 @@ import Testing
         ])
         let model = try hub.hub.fetch(repository)
         #expect(
-            hub.names(repository) == ["config.json", "model.safetensors", "tokenizer.json"])
+            hub.names(repository) == ["config.json", "model.safetensors", "spiece.model"])
         #expect(model.known == nil)
         #expect(try hub.hub.find(repository) == model)
         // The same weights under open_clip's name follow open_clip's configuration.
@@ -288,7 +288,15 @@ import Testing
         ),
         ("open_clip_config.json", #"{"model_cfg": {"text_cfg": {"vocab_size": 49408}}}"#, nil),
         ("open_clip_config.json", #"{"model_cfg": {"text_cfg": {}}}"#, nil),
-        ("config.json", #"{"model_type": "siglip", "text_config": {}}"#, names[0]),
+        ("config.json", #"{"model_type": "siglip", "text_config": {}}"#, names[2]),
+        (
+            "config.json", #"{"model_type": "siglip", "text_config": {"vocab_size": 250000}}"#,
+            names[2]
+        ),
+        (
+            "config.json", #"{"model_type": "siglip", "text_config": {"vocab_size": 1000}}"#,
+            names[0]
+        ),
         (
             "config.json", #"{"model_type": "siglip", "text_config": {"vocab_size": 256000}}"#,
             names[1]
@@ -318,7 +326,64 @@ import Testing
         ])
         let model = try hub.hub.fetch("me/model")
         #expect(hub.names("me/model") == ["config.json", "model.safetensors"])
+        // The second time no request is sent.
+        let before = hub.server.requests.count
         #expect(try hub.hub.fetch("me/model") == model)
+        #expect(hub.server.requests.count == before)
         #expect(hub.downloads.count == 2, "\(hub.downloads)")
+    }
+
+    /// transformers reads only `spiece.model` of SigLIP.
+    @Test func tokenizerThatTransformersReadsIsAdded() throws {
+        let repository = "google/siglip-base-patch16-256"
+        var files = [
+            "\(repository)/model.safetensors": Self.weights,
+            "\(repository)/tokenizer.json": Self.tokenizer,
+            "\(repository)/config.json": Array("{}".utf8),
+        ]
+        let old = try Repositories(files)
+        for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+            try old.install(name, of: repository)
+        }
+        // A repository may have no other file; it is asked once.
+        let model = try old.hub.fetch(repository)
+        #expect(old.downloads.isEmpty, "\(old.downloads)")
+        let before = old.server.requests.count
+        #expect(before > 0)
+        #expect(try old.hub.fetch(repository) == model)
+        #expect(old.server.requests.count == before)
+
+        files["\(repository)/spiece.model"] = Self.tokenizer
+        let new = try Repositories(files)
+        for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+            try new.install(name, of: repository)
+        }
+        _ = try new.hub.fetch(repository)
+        #expect(new.downloads == ["\(repository)/spiece.model"])
+    }
+
+    /// The class tells whether transformers converts texts to lower case.
+    @Test(arguments: ["siglip", "siglip2"]) func classOfTheTokenizerIsFetched(
+        _ type: String
+    ) throws {
+        let text = #"{"model_type": "\#(type)", "text_config": {"vocab_size": 256000}}"#
+        let hub = try Repositories([
+            "me/model/model.safetensors": Self.weights,
+            "me/model/config.json": Array(text.utf8),
+            "me/model/tokenizer.model": Self.tokenizer,
+            "me/model/tokenizer_config.json": Array("{}".utf8),
+        ])
+        let model = try hub.hub.fetch("me/model")
+        let kept = ["config.json", "model.safetensors", "tokenizer.model"]
+        #expect(
+            hub.names("me/model") == kept + (type == "siglip" ? ["tokenizer_config.json"] : []))
+        // It is added to what was installed without it.
+        try? FileManager.default.removeItem(
+            atPath: hub.snapshot("me/model") + "/tokenizer_config.json")
+        #expect(try hub.hub.fetch("me/model") == model)
+        #expect(hub.names("me/model").contains("tokenizer_config.json") == (type == "siglip"))
+        let before = hub.server.requests.count
+        #expect(try hub.hub.fetch("me/model") == model)
+        #expect(hub.server.requests.count == before)
     }
 }

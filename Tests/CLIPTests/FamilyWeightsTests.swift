@@ -206,7 +206,8 @@ import Testing
         #expect(throws: CLIPError.self) { try model.encode(texts: ["a cat"]) }
         #expect(
             throws: CLIPError.missingTokenizer(
-                folder: Fixtures.path("models/siglip") + "/", expected: ModelTokenizer.fileNames)
+                folder: Fixtures.path("models/siglip") + "/",
+                expected: model.modelTokenizer.fileNames)
         ) { try model.tokenizer }
         #expect(
             throws: CLIPError.unavailableRules(

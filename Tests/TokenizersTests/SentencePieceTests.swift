@@ -57,14 +57,98 @@ struct TokenizerGoldens {
     ) throws {
         let texts = try TokenizerGoldens().texts
         let rules = try #require(SentencePieceTokenizer.Rules(rawValue: result.rules))
+        let file = try bytes(ofFile: Fixtures.path("tokenizers/\(result.file)"))
         let tokenizer = try SentencePieceTokenizer(
-            contentsOf: Fixtures.path("tokenizers/\(result.file)"), format: result.format,
-            rules: rules)
+            bytes: result.kind == "metaclip2" ? Self.likeXLMRoBERTa(file) : file,
+            format: result.format, rules: rules)
         try #require(texts.count == result.ids.count)
         let isSlow = result.kind == "siglip" && result.rules == "hf"
         for (text, expected) in zip(texts, result.ids) {
             let found = isSlow ? tokenizer.row(of: text) : tokenizer.encode(text)
             #expect(found == expected, "\(text.debugDescription)")
+        }
+    }
+
+    /// Returns a Unigram model with the first three pieces of XLM-RoBERTa's vocabularies.
+    static func likeXLMRoBERTa(_ model: [UInt8]) -> [UInt8] {
+        var file = ProtobufWriter()
+        file.piece("<unk>", type: 2)
+        file.piece("<s>", type: 3)
+        file.piece("</s>", type: 3)
+        // Each piece is a field of less than 128 bytes.
+        var start = 0
+        for _ in 0..<3 { start += 2 + Int(model[start + 1]) }
+        return file.bytes + model[start...]
+    }
+
+    /// Returns the ids that the reference gives with a file, kind of model and rules.
+    private static func ids(_ file: String, _ kind: String, _ rules: String) throws -> [[Int]] {
+        let result = results.first { $0.file == file && $0.kind == kind && $0.rules == rules }
+        return try #require(result).ids
+    }
+
+    /// GemmaTokenizer and Siglip2Tokenizer give the same ids from both files.
+    @Test(arguments: ["bpe.model", "bpe.json"]) func lowerCaseDependsOnTheTokenizersClass(
+        _ file: String
+    ) throws {
+        let texts = try TokenizerGoldens().texts
+        for (convertsToLowerCase, expected) in [
+            (true, try Self.ids("bpe.model", "siglip2", "hf")),
+            (false, try Self.ids("bpe.json", "siglip2", "sentencepiece")),
+        ] {
+            var format = SentencePieceTokenizer.Format.siglip2
+            format.convertsToLowerCase = convertsToLowerCase
+            let tokenizer = try SentencePieceTokenizer(
+                contentsOf: Fixtures.path("tokenizers/\(file)"), format: format,
+                rules: .huggingFace)
+            for (text, ids) in zip(texts, expected) {
+                #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+            }
+        }
+    }
+
+    @Test func textsForTokenizerJSONOfSigLIPAreCleanedLikeThoseForItsModel() throws {
+        let json = try SentencePieceTokenizer(
+            contentsOf: Fixtures.path("tokenizers/unigram.json"), format: .siglip,
+            rules: .huggingFace)
+        let model = try SentencePieceTokenizer(
+            contentsOf: Fixtures.path("tokenizers/unigram.model"), format: .siglip,
+            rules: .huggingFace)
+        for text in ["A Photo, of a Cat!", "hello_world!", "don't  stop", "", "the Quick"] {
+            #expect(json.row(of: text) == model.row(of: text), "\(text)")
+        }
+        #expect(
+            json.encode("A Photo, of a Cat!") == [262, 260, 399, 271, 291, 260, 291, 368, 262, 478])
+    }
+
+    @Test func cleaningOfOpenCLIPCanBeChosen() throws {
+        var format = SentencePieceTokenizer.Format.siglip
+        #expect(format.cleaning == .canonicalize)
+        #expect(SentencePieceTokenizer.Format.metaCLIP2.cleaning == .whitespace)
+        format.cleaning = .whitespace
+        let path = Fixtures.path("tokenizers/unigram.json")
+        let tokenizer = try SentencePieceTokenizer(contentsOf: path, format: format)
+        let plain = try SentencePieceTokenizer(
+            contentsOf: path, format: format, rules: .sentencePiece)
+        let text = "A Photo,  of a Cat!"
+        #expect(tokenizer.encode(text) == plain.encode("A Photo, of a Cat!"))
+        format.cleaning = .canonicalize
+        let other = try SentencePieceTokenizer(contentsOf: path, format: format)
+        #expect(other.encode(text) == plain.encode("a photo of a cat"))
+    }
+
+    @Test func fileThatTheReferenceReadsIsPreferred() {
+        func first(_ rows: Int, _ rules: SentencePieceTokenizer.Rules) -> String? {
+            SentencePieceTokenizer.fileNames(.init(tokenRows: rows), rules).first
+        }
+        #expect(first(32_000, .huggingFace) == "spiece.model")
+        #expect(first(250_000, .huggingFace) == "spiece.model")
+        #expect(first(32_000, .openCLIP) == "tokenizer.json")
+        #expect(first(256_000, .huggingFace) == "tokenizer.model")
+        #expect(first(901_629, .openCLIP) == "sentencepiece.bpe.model")
+        #expect(first(1000, .openCLIP) == "tokenizer.json")
+        for rules in SentencePieceTokenizer.Rules.allCases {
+            #expect(Set(SentencePieceTokenizer.fileNames(.siglip, rules)).count == 4)
         }
     }
 
@@ -105,13 +189,11 @@ struct TokenizerGoldens {
                 + Array(repeating: 1, count: 63 - ids.count))
         #expect(siglip.row(of: "") == [1])
         let long = String(repeating: "cat ", count: 100)
-        let row = siglip.row(of: long, limit: 64)
-        #expect(row == siglip.encode(long).prefix(63) + [1])
-        let metaCLIP = try SentencePieceTokenizer(contentsOf: path, format: .metaCLIP2)
+        #expect(siglip.row(of: long) == siglip.encode(long) + [1])
+        let metaCLIP = try SentencePieceTokenizer(
+            bytes: Self.likeXLMRoBERTa(bytes(ofFile: path)), format: .metaCLIP2)
         #expect(metaCLIP.row(of: "") == [0, 2])
         #expect(metaCLIP.padded([0, 2], to: 4) == [0, 2, 1, 1])
-        let cut = metaCLIP.row(of: long, limit: 77)
-        #expect(cut.count == 77 && cut.first == 0 && cut.last == 2)
         let siglip2 = try SentencePieceTokenizer(
             contentsOf: Fixtures.path("tokenizers/bpe.model"), format: .siglip2)
         #expect(siglip2.padded(siglip2.row(of: ""), to: 3) == [1, 0, 0])

@@ -262,7 +262,59 @@ import Testing
             json(
                 Self.unigram,
                 "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[\(steps)]},"),
-            "1024 times as long")
+            "64 times as long")
+    }
+
+    @Test func stringsThatTakeLongToFindAreRejected() {
+        let long = String(repeating: "a", count: 1025)
+        let flags = #""single_word":false,"lstrip":false,"rstrip":false,"special":true"#
+        for rest in [
+            #""normalizer":{"type":"Replace","pattern":{"String":"\#(long)"},"content":"b"},"#,
+            #""normalizer":{"type":"Replace","pattern":{"String":"a"},"content":"\#(long)"},"#,
+            #""normalizer":{"type":"Prepend","prepend":"\#(long)"},"#,
+            #""pre_tokenizer":{"type":"Split","pattern":{"String":"\#(long)"},"#
+                + #""behavior":"MergedWithPrevious","invert":false},"#,
+            #""added_tokens":[{"id":4,"content":"\#(long)","normalized":false,\#(flags)}],"#,
+        ] {
+            expectError(json(Self.unigram, rest), "at most 1024 bytes, found 1025")
+        }
+        let step = #"{"type":"Replace","pattern":{"String":"a"},"content":"\#(long.prefix(40))"}"#
+        let token = #"{"id":4,"content":"\#(long.prefix(500))","normalized":true,\#(flags)}"#
+        expectError(
+            json(Self.unigram, "\"normalizer\":\(step),\"added_tokens\":[\(token)],"),
+            "at most 4096 bytes after normalising")
+    }
+
+    @Test(.timeLimit(.minutes(1))) func longestStringsAreFoundInLinearTime() throws {
+        let long = String(repeating: "a", count: 1023) + "b"
+        let tokenizer = try SentencePieceTokenizer(
+            bytes: json(
+                Self.unigram,
+                #""normalizer":{"type":"Replace","pattern":{"String":"\#(long)"},"content":"b"},"#),
+            format: .siglip, rules: .sentencePiece)
+        #expect(tokenizer.encode(String(repeating: "a", count: 10_000)).count == 10_000)
+    }
+
+    @Test func vocabulariesOfXLMRoBERTaBeginWithTheirReservedPieces() {
+        func found(_ bytes: [UInt8]) -> TokenizerFileError? {
+            do {
+                _ = try SentencePieceTokenizer(bytes: bytes, name: "file", format: .metaCLIP2)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        let small = ProtobufWriter.small.bytes
+        #expect(found(SentencePieceTests.likeXLMRoBERTa(small)) == nil)
+        #expect(
+            found(small)
+                == .malformed(
+                    path: "file", part: "piece 0",
+                    expected: "\"<unk>\", as in vocabularies of XLM-RoBERTa",
+                    found: "\"<pad>\""))
+        var file = ProtobufWriter()
+        file.piece("<unk>", type: 2)
+        #expect(found(file.bytes) != nil)
     }
 
     @Test func idsOfTheFormatMustExist() {

@@ -17,7 +17,7 @@ struct CompactVocabulary: Sendable {
     static let headerWords = 28
 
     let file: MappedFile
-    let settings: TokenizerSettings
+    private(set) var settings: TokenizerSettings
     let map: CharacterMap?
     /// The number of ids.
     let count: Int
@@ -73,6 +73,17 @@ struct CompactVocabulary: Sendable {
     }
 
     private let textCount: Int
+
+    /// The vocabulary with lower-casing before the steps of its normaliser, unless it is one of
+    /// them.
+    var lowercasing: CompactVocabulary {
+        guard settings.normalizer == nil, !settings.pipeline.normalization.contains(.lowercase)
+        else { return self }
+        var copy = self
+        copy.settings.pipeline.normalization.insert(.lowercase, at: 0)
+        copy.settings.pipeline.index(normalizing: map)
+        return copy
+    }
 
     /// Returns the score of a piece.
     func score(_ id: Int) -> Double {

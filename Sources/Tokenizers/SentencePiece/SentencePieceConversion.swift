@@ -85,10 +85,18 @@ extension SentencePieceModel {
     }
 
     private mutating func renumberLikeXLMRoBERTa() throws(TokenizerDefect) {
+        // Ids are renumbered by these.
+        for (id, name) in ["<unk>", "<s>", "</s>"].enumerated() {
+            guard id < count, piece(id).elementsEqual(name.utf8) else {
+                throw TokenizerDefect(
+                    "piece \(id)", expected: "\"\(name)\", as in vocabularies of XLM-RoBERTa",
+                    found: id < count ? self.name(id) : "none")
+            }
+        }
         var model = SentencePieceModel()
         let special = ["<s>", "<pad>", "</s>", "<unk>"]
         for name in special { try model.append(Array(name.utf8), 0, .control) }
-        for id in 3..<max(3, count) { try model.append(piece(id), scores[id], kinds[id]) }
+        for id in 3..<count { try model.append(piece(id), scores[id], kinds[id]) }
         try model.append(Array("<mask>".utf8), 0, .control)
         (model.settings, model.characterMap) = (settings, characterMap)
         model.settings.unknown = 3

@@ -16,8 +16,9 @@ public struct SentencePieceTokenizer: Sendable {
         /// The rules of open_clip: text is repaired, and for SigLIP converted to lower case without
         /// punctuation.
         case openCLIP = "open_clip"
-        /// The rules of transformers 5: `SiglipTokenizer`, which deletes punctuation,
-        /// `Siglip2Tokenizer`, which converts to lower case, and `XLMRobertaTokenizer`.
+        /// The rules of transformers 5: `SiglipTokenizer`, which converts to lower case and deletes
+        /// punctuation, `Siglip2Tokenizer`, which converts to lower case, `GemmaTokenizer`, which
+        /// does not, and `XLMRobertaTokenizer`.
         case huggingFace = "hf"
         /// The rules of big_vision: ASCII letters become lower case, and SentencePiece does the
         /// rest.
@@ -32,12 +33,22 @@ public struct SentencePieceTokenizer: Sendable {
         public enum Kind: String, Sendable, CaseIterable, Codable {
             /// SigLIP with an English vocabulary of 32,000 pieces.
             case siglip
-            /// SigLIP with the multilingual vocabulary mC4 of 250,100 pieces.
+            /// SigLIP with the multilingual vocabulary mC4 of 250,000 pieces and 100 more that
+            /// have no row in a model's token table.
             case siglipMultilingual = "siglip-i18n"
             /// SigLIP 2, with Gemma's vocabulary of 256,000 pieces.
             case siglip2
             /// MetaCLIP 2, with XLM-V's vocabulary of 901,629 pieces.
             case metaCLIP2 = "metaclip2"
+        }
+
+        /// The cleaning of texts by the rules of open_clip, as named in its `tokenizer_kwargs`.
+        public enum Cleaning: String, Sendable, CaseIterable, Codable {
+            /// Converts to lower case, deletes ASCII punctuation and reduces whitespace to single
+            /// spaces.
+            case canonicalize
+            /// Reduces whitespace to single spaces.
+            case whitespace
         }
 
         /// The kind of model.
@@ -50,6 +61,11 @@ public struct SentencePieceTokenizer: Sendable {
         public var endToken: Int
         /// The id that pads rows.
         public var padding: Int
+        /// The cleaning of texts by the rules of open_clip; other rules ignore it.
+        public var cleaning = Cleaning.canonicalize
+        /// True if the rules of transformers convert texts of SigLIP 2 to lower case, as
+        /// `Siglip2Tokenizer` does and `GemmaTokenizer` does not; other kinds and rules ignore it.
+        public var convertsToLowerCase = true
 
         /// SigLIP: 64 positions, padded with the end token 1.
         public static let siglip = Format(
@@ -62,7 +78,8 @@ public struct SentencePieceTokenizer: Sendable {
             kind: .siglip2, contextLength: 64, startToken: nil, endToken: 1, padding: 0)
         /// MetaCLIP 2: 77 positions, started by 0, ended by 2 and padded with 1.
         public static let metaCLIP2 = Format(
-            kind: .metaCLIP2, contextLength: 77, startToken: 0, endToken: 2, padding: 1)
+            kind: .metaCLIP2, contextLength: 77, startToken: 0, endToken: 2, padding: 1,
+            cleaning: .whitespace)
     }
 
     /// The rules for cleaning and normalising text.
@@ -93,7 +110,7 @@ public struct SentencePieceTokenizer: Sendable {
         cacheFolder: String? = nil
     ) throws(TokenizerFileError) {
         let vocabulary = try VocabularyCache.vocabulary(
-            path: path, Self.conversion(format.kind, rules), folder: cacheFolder)
+            path: path, Self.conversion(format, rules), folder: cacheFolder)
         do throws(TokenizerDefect) {
             try self.init(vocabulary, format: format, rules: rules)
         } catch {
@@ -114,7 +131,7 @@ public struct SentencePieceTokenizer: Sendable {
     ) throws(TokenizerFileError) {
         do throws(TokenizerDefect) {
             let vocabulary = try VocabularyCache.vocabulary(
-                bytes: bytes, Self.conversion(format.kind, rules))
+                bytes: bytes, Self.conversion(format, rules))
             try self.init(vocabulary, format: format, rules: rules)
         } catch {
             throw error.of(path: name)
@@ -131,11 +148,14 @@ public struct SentencePieceTokenizer: Sendable {
                 found: "\(vocabulary.count) ids")
         }
         (self.format, self.rules) = (format, rules)
-        encoder = SentencePieceEncoder(vocabulary: vocabulary)
+        // `Siglip2Tokenizer` puts this step before those of any `tokenizer.json`.
+        let isLowercase = Self.conversion(format, rules) == .lowercaseGemma
+        encoder = SentencePieceEncoder(
+            vocabulary: isLowercase ? vocabulary.lowercasing : vocabulary)
     }
 
-    private static func conversion(_ kind: Format.Kind, _ rules: Rules) -> SentencePieceConversion {
-        switch (kind, rules) {
+    private static func conversion(_ format: Format, _ rules: Rules) -> SentencePieceConversion {
+        switch (format.kind, rules) {
         // The ids of XLM-RoBERTa's vocabularies are not those of the SentencePiece model.
         case (.metaCLIP2, _): .xlmRoBERTa
         case (_, .bigVision), (_, .sentencePiece): .none
@@ -143,7 +163,7 @@ public struct SentencePieceTokenizer: Sendable {
         case (.siglip, .huggingFace), (.siglipMultilingual, .huggingFace): .none
         case (.siglip, .openCLIP), (.siglipMultilingual, .openCLIP): .t5
         case (.siglip2, .openCLIP): .gemma
-        case (.siglip2, .huggingFace): .lowercaseGemma
+        case (.siglip2, .huggingFace): format.convertsToLowerCase ? .lowercaseGemma : .gemma
         }
     }
 
@@ -153,11 +173,15 @@ public struct SentencePieceTokenizer: Sendable {
     public func encode(_ text: String) -> [Int] {
         var ids: [Int] = []
         switch (format.kind, rules) {
-        case (.metaCLIP2, .openCLIP): encoder.append(withCleanWhitespace(text).utf8, to: &ids)
-        case (_, .openCLIP): encoder.append(canonicalized(text).utf8, to: &ids)
+        case (_, .openCLIP):
+            switch format.cleaning {
+            case .canonicalize: encoder.append(canonicalized(text).utf8, to: &ids)
+            case .whitespace: encoder.append(withCleanWhitespace(text).utf8, to: &ids)
+            }
         case (.siglip, .huggingFace), (.siglipMultilingual, .huggingFace):
             if encoder.vocabulary.settings.normalizer == nil {
-                encoder.append(Array(text.utf8), to: &ids)
+                // `SiglipTokenizer` does not read `tokenizer.json`; texts are cleaned as by it.
+                encoder.append(withoutPunctuation(text.unicodeScalars).utf8, to: &ids)
             } else {
                 SlowSiglipTokenizer(encoder: encoder).append(text, to: &ids)
             }
@@ -172,15 +196,11 @@ public struct SentencePieceTokenizer: Sendable {
 
     /// Returns the token ids of a text with the start and end tokens, not padded.
     ///
-    /// - Parameters:
-    ///   - text: Any text, even an empty one.
-    ///   - limit: The largest number of ids; a longer text is cut, and the end token kept. Nil for
-    ///     no limit.
+    /// - Parameter text: Any text, even an empty one.
     /// - Returns: At least the end token.
-    package func row(of text: String, limit: Int? = nil) -> [Int] {
+    package func row(of text: String) -> [Int] {
         var row = format.startToken.map { [$0] } ?? []
         row += encode(text)
-        if let limit, row.count >= limit { row.removeLast(row.count - limit + 1) }
         // `SiglipTokenizer` adds no second end token.
         let isEnded =
             rules == .huggingFace && encoder.vocabulary.settings.normalizer != nil
@@ -205,73 +225,4 @@ public struct SentencePieceTokenizer: Sendable {
     /// Control tokens and ids outside the vocabulary are skipped, unknown text becomes ` ⁇ `, and
     /// invalid UTF-8 becomes U+FFFD.
     public func decode(_ ids: [Int]) -> String { encoder.decode(ids) }
-}
-
-/// The steps of transformers' `SiglipTokenizer` around SentencePiece.
-///
-/// Source: `tokenization_siglip.py` of huggingface/transformers.
-struct SlowSiglipTokenizer {
-    let encoder: SentencePieceEncoder
-
-    private static let special = ["</s>", "<unk>"].map { Array($0.unicodeScalars) }
-
-    func append(_ text: String, to ids: inout [Int]) {
-        let scalars = ["\u{2581}"] + text.unicodeScalars.map { $0 == "\u{2581}" ? " " : $0 }
-        var parts: [Part] = []
-        var start = 0
-        var position = 0
-        while position < scalars.count {
-            if let token = Self.special.first(where: { scalars[position...].starts(with: $0) }) {
-                if start < position { parts.append(.text(scalars[start..<position])) }
-                parts.append(.special(String(String.UnicodeScalarView(token))))
-                position += token.count
-                start = position
-            } else {
-                position += 1
-            }
-        }
-        if start < scalars.count { parts.append(.text(scalars[start...])) }
-
-        let space = encoder.vocabulary.id(of: [UInt8].metaspace)
-        var result: [Int] = []
-        var isSecondSpecial = false
-        for (index, part) in parts.enumerated() {
-            switch part {
-            case .special(let name):
-                if result.count == 1 { isSecondSpecial = true }
-                result.append(id(of: name))
-            case .text(var text):
-                // Whitespace beside a special token goes.
-                if index > 0 { text = text.drop(while: \.isPythonSpace) }
-                if index + 1 < parts.count {
-                    while text.last?.isPythonSpace == true { text.removeLast() }
-                }
-                if !text.isEmpty { append(part: text, to: &result) }
-            }
-        }
-        if isSecondSpecial, result.first == space { result.removeFirst() }
-        ids += result
-    }
-
-    private enum Part {
-        case text(ArraySlice<Unicode.Scalar>)
-        case special(String)
-    }
-
-    /// Appends the ids of a part, with `<unk>` before it while SentencePiece runs, so that a space
-    /// at the beginning is kept.
-    private func append(part: ArraySlice<Unicode.Scalar>, to ids: inout [Int]) {
-        let mark = Array("<unk>".utf8)
-        var (markIDs, found): ([Int], [Int]) = ([], [])
-        encoder.append(mark, to: &markIDs)
-        encoder.append(mark + withoutPunctuation(part).utf8, to: &found)
-        ids += found.count >= markIDs.count ? found.dropFirst(markIDs.count) : found[...]
-    }
-
-    private func id(of name: String) -> Int {
-        let text = Array(name.utf8)
-        let vocabulary = encoder.vocabulary
-        return (0..<min(vocabulary.count, 16)).first { vocabulary.piece($0) == text }
-            ?? vocabulary.settings.unknown ?? 0
-    }
 }

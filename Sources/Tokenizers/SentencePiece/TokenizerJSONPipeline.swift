@@ -47,7 +47,7 @@ extension SentencePieceModel {
             settings.pipeline.normalization.append(.prepend(try Self.text(step, "prepend")))
         case "Replace":
             let content = try Self.text(step, "content")
-            if let pattern = step["pattern"]?["String"]?.utf8, !pattern.isEmpty {
+            if let pattern = try Self.pattern(step) {
                 settings.pipeline.normalization.append(.replace(pattern, with: content))
             } else if step["pattern"]?["Regex"]?.string == " {2,}" {
                 settings.pipeline.normalization.append(.replaceSpaces(with: content))
@@ -72,7 +72,7 @@ extension SentencePieceModel {
             case "WhitespaceSplit": steps.append(.whitespace)
             case "Metaspace": steps.append(try Self.metaspace(step))
             case "Split":
-                guard let pattern = step["pattern"]?["String"]?.utf8, !pattern.isEmpty,
+                guard let pattern = try Self.pattern(step),
                     step["behavior"]?.string == "MergedWithPrevious",
                     step["invert"]?.bool == false
                 else {
@@ -176,6 +176,8 @@ extension SentencePieceModel {
                 "the normalizer and the pre_tokenizer", expected: "at most 16 and 4 steps",
                 found: "\(pipeline.normalization.count) and \(pipeline.preTokenization.count)")
         }
+        // What texts become at most, so that the time to encode one is linear.
+        let limit = 64
         var growth = 1
         for step in pipeline.normalization {
             switch step {
@@ -184,10 +186,18 @@ extension SentencePieceModel {
             case .prepend(let prefix): growth += prefix.count
             case .precompiled, .lowercase, .strip, .composed: break
             }
-            guard growth <= 1024 else {
+            guard growth <= limit else {
                 throw .unsupported(
-                    "the normalizer", expected: "text to become at most 1024 times as long",
+                    "the normalizer", expected: "text to become at most \(limit) times as long",
                     found: "more than that")
+            }
+        }
+        for token in pipeline.addedTokens where token.isNormalized {
+            guard token.text.count * growth <= 4 * Self.maximumLength else {
+                throw .unsupported(
+                    "the added token of the id \(token.id)",
+                    expected: "at most \(4 * Self.maximumLength) bytes after normalising",
+                    found: "possibly \(token.text.count * growth)")
             }
         }
         for (index, step) in pipeline.preTokenization.enumerated() where index > 0 {
@@ -236,6 +246,23 @@ extension SentencePieceModel {
     private static func text(_ json: JSONValue, _ key: String) throws(TokenizerDefect) -> [UInt8] {
         guard let value = json[key]?.utf8 else {
             throw TokenizerDefect(key, expected: "a string", found: "\(json[key] ?? .null)")
+        }
+        return try bounded(value, key)
+    }
+
+    /// Returns the string that a step looks for; nil if it is empty or no string.
+    private static func pattern(_ step: JSONValue) throws(TokenizerDefect) -> [UInt8]? {
+        guard let value = step["pattern"]?["String"]?.utf8, !value.isEmpty else { return nil }
+        return try bounded(value, "pattern")
+    }
+
+    /// Returns a string unless it is too long: the time to find one grows with its length.
+    private static func bounded(
+        _ value: [UInt8], _ key: String
+    ) throws(TokenizerDefect) -> [UInt8] {
+        guard value.count <= maximumLength else {
+            throw .unsupported(
+                key, expected: "at most \(maximumLength) bytes", found: "\(value.count)")
         }
         return value
     }
