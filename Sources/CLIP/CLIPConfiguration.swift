@@ -258,10 +258,16 @@ extension CLIPConfiguration {
             """ + differences.map { " " + $0 }.joined()
     }
 
+    /// True if images keep their aspect ratio (NaFlex).
+    var keepsAspectRatio: Bool {
+        guard case .visionTransformer(let vision) = vision else { return false }
+        return vision.positions == .resized
+    }
+
     /// True if the model is of OpenAI's architecture.
     var isOpenAI: Bool { differences.isEmpty }
 
-    /// What differs from OpenAI's architecture, in a word each.
+    /// A word for each difference from OpenAI's architecture.
     private var differences: [String] {
         var differences: [String] = []
         if case .visionTransformer(let v) = vision {

@@ -40,11 +40,6 @@ public struct CLIPModel: Sendable {
         get throws(CLIPError) { try modelTokenizer.value }
     }
 
-    /// The rules of tokenization in force: those asked for, or the model's own.
-    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rulesInForce }
-    /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
-    package var tokenizerPath: String? { modelTokenizer.path }
-
     private(set) var modelTokenizer: ModelTokenizer
     /// The description of the weights: file, format and size.
     public let weights: WeightsDescription
@@ -157,7 +152,9 @@ public struct CLIPModel: Sendable {
         logitBias =
             configuration.hasLogitBias ? parameters.tensor("logit_bias").values[0] : nil
         modelTokenizer = ModelTokenizer(
-            configuration.text, folder: loaded.folder, rules: loaded.tokenizerRules)
+            configuration.text, folder: loaded.folder, rules: loaded.tokenizerRules,
+            cleaning: loaded.tokenizerCleaning,
+            keepsAspectRatio: configuration.keepsAspectRatio)
         self.threads = max(1, threads ?? availableCores())
         workspaces = WorkspacePool(threads: self.threads, engine: wantedEngine.products)
         guard logitScale.isFinite, logitBias?.isFinite != false else {

@@ -65,7 +65,7 @@ package struct LabelCache: Sendable {
     ) -> FilePath {
         let parts =
             [
-                model.fingerprint, model.precision.rawValue, model.tokenizerRules.rawValue,
+                model.fingerprint, model.precision.rawValue, model.tokenizerVariant,
                 "\(truncating)", "\(templates.count)",
             ] + templates + labels + [model.tokenizerState].filter { !$0.isEmpty }
         // NUL separates the parts: no text of a command line or of a file of lines contains it.

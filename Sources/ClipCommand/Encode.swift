@@ -313,7 +313,7 @@ struct Encode: ParsableCommand {
             ("preprocess", .string(model.preprocessor.rules.rawValue)),
             ("decode", .string(images.decode.rawValue)),
             ("allow_truncated", .bool(images.allowTruncated)),
-            ("tokenizer", .string(model.tokenizerRules.rawValue)),
+            ("tokenizer", .string(model.tokenizerVariant)),
             ("truncate", .bool(textOptions.truncate)),
             ("shard", collection.shard.map { .string("\($0.index)/\($0.count)") } ?? .null),
         ]

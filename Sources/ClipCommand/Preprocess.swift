@@ -7,9 +7,9 @@ struct Preprocess: ParsableCommand {
         abstract: "Write the preprocessed pixels of an image.",
         discussion: """
             Writes the input of the image tower, a float32 array [3, resolution, resolution]: \
-            resized, centre-cropped and normalised. For NaFlex models, it is [3, height, width]. If neither --model, CLIP_MODEL nor clip pull \
-            --default names a model, preprocesses as ViT-B/32 does: 224 pixels, OpenAI's mean and \
-            standard deviation. --preprocess hf with --reference gives exactly the pixels of \
+            resized, centre-cropped and normalised. For NaFlex models, it is [3, height, width]. \
+            If neither --model, CLIP_MODEL nor clip pull --default names a model, preprocesses as \
+            ViT-B/32 does: 224 pixels, OpenAI's mean and standard deviation. --preprocess hf with --reference gives exactly the pixels of \
             transformers.
 
             Examples:

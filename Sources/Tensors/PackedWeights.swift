@@ -242,7 +242,8 @@ final class Panels: @unchecked Sendable {
             .assumingMemoryBound(to: UInt32.self)
     }
 
-    /// Packs up to 32 outputs of a float32 matrix [outputs, inputs] into the panel of the same index.
+    /// Packs up to 32 outputs of a float32 matrix [outputs, inputs] into the panel of the same
+    /// index.
     func pack(_ weight: Tensor, _ panel: Int) {
         let first = panel * Self.width
         let numbers = UnsafeRawPointer(weight.elements + first * words)

@@ -57,7 +57,7 @@ extension Matrix {
     /// - Parameters:
     ///   - rotation: The angles of each position.
     ///   - positions: The position of each row.
-    ///   - columns: The columns to rotate, a whole number of heads; all if nil.
+    ///   - range: The columns to rotate, a whole number of heads; all if nil.
     package func rotate(
         by rotation: Rotation, at positions: [Int], columns range: Range<Int>? = nil
     ) {

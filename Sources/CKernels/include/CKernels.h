@@ -31,8 +31,8 @@ typedef struct {
     // row becomes out[32 i + row]. Missing rows become zeros.
     void (*pack)(const uint32_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
 
-    // Packs rows of n bfloat16, `stride` numbers apart, widened to floats: number i of a row becomes
-    // out[32 i + row]. Missing rows become zeros.
+    // Packs rows of n bfloat16, `stride` numbers apart, widened to floats: number i of a row
+    // becomes out[32 i + row]. Missing rows become zeros.
     void (*pack_bfloat16)(const uint16_t *x, size_t stride, size_t rows, size_t n, uint32_t *out);
 
     // The next three functions are NULL if both multiply_bfloat16 and multiply_int8 are.

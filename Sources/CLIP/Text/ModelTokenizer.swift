@@ -44,8 +44,8 @@ struct ModelTokenizer: Sendable {
     /// The rules that the tokenizer follows, without reading its file.
     var rules: Tokenizer.Rules { source.rules }
 
-    /// The same as `rules`.
-    var rulesInForce: Tokenizer.Rules { rules }
+    /// The cleaning of texts that the configuration states; nil for that of the vocabulary.
+    var cleaning: SentencePieceTokenizer.Format.Cleaning? { source.cleaning }
 
     /// A name of the rules and of what else determines the ids of texts beside the tokenizer's
     /// file: `hf`, or `hf, cased` if `tokenizer_config.json` names Gemma's class.
@@ -161,6 +161,10 @@ extension ModelTokenizer {
 }
 
 extension CLIPModel {
+    /// The rules of tokenization in force: those asked for, or the model's own.
+    package var tokenizerRules: Tokenizer.Rules { modelTokenizer.rules }
+    /// The path of the tokenizer's file; nil if it is CLIP's, or if there is none.
+    package var tokenizerPath: String? { modelTokenizer.path }
     /// A name of the tokenizer's rules and of what else determines the ids of texts, by which
     /// embeddings of texts are told apart.
     package var tokenizerVariant: String { modelTokenizer.variant }

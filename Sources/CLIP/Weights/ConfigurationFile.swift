@@ -40,6 +40,8 @@ struct ConfigurationFile: Equatable {
     var library: WeightLayout?
     /// The rules of tokenization and preprocessing; nil for those of the layout of the weights.
     var tokenizerRules: Tokenizer.Rules?
+    /// The cleaning of texts by open_clip's rules; nil for that of the vocabulary.
+    var tokenizerCleaning: SentencePieceTokenizer.Format.Cleaning?
     var preprocessingRules: ImagePreprocessor.Rules?
     var resolution: Int?
     var mean: [Float]?

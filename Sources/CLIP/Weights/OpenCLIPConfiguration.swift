@@ -164,9 +164,15 @@ extension ConfigurationFile {
         }
         try readOwnKeys(text, into: \.text)
         tokenizerRules = try choice(text["tokenizer_rules"], "tokenizer_rules")
+        if let kwargs = text["tokenizer_kwargs"] {
+            try refuseUnknown(in: kwargs, allowed: ["clean"])
+            tokenizerCleaning = try choice(kwargs["clean"], "tokenizer_kwargs: clean")
+        }
         if let own: CLIPConfiguration.Vocabulary = try choice(text["vocabulary"], "vocabulary") {
             vocabulary = own
         } else if let name = text["hf_tokenizer_name"]?.string {
+            // The default of open_clip's tokenizer.
+            tokenizerCleaning = tokenizerCleaning ?? .whitespace
             vocabulary = CLIPConfiguration.Vocabulary(tokenizer: name)
         } else {
             vocabulary = .clip

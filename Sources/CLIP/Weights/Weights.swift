@@ -12,6 +12,8 @@ struct Weights: Sendable {
     let folder: String?
     /// The model's own rules of tokenization.
     let tokenizerRules: Tokenizer.Rules
+    /// The cleaning of texts that a configuration states.
+    let tokenizerCleaning: SentencePieceTokenizer.Format.Cleaning?
     /// The files that contain the parameters.
     let files: [(path: String, file: MappedFile)]
 
@@ -145,6 +147,7 @@ struct Weights: Sendable {
         let isHuggingFace = (stated.library ?? layout) == .huggingFace
         preprocessor.rules =
             stated.preprocessingRules ?? (isHuggingFace && !isCLIP ? .huggingFace : .openAI)
+        tokenizerCleaning = stated.tokenizerCleaning
         tokenizerRules =
             stated.tokenizerRules
             ?? (isCLIP ? .openAI : isHuggingFace ? .huggingFace : .openCLIP)

@@ -89,6 +89,9 @@ extension CLIPModel {
         case let vocabulary?: keys.append(("vocabulary", "\"\(vocabulary.rawValue)\""))
         case nil: keys.append(("hf_tokenizer_name", "\"\""))
         }
+        if let cleaning = modelTokenizer.cleaning {
+            keys.append(("tokenizer_kwargs", "{\"clean\": \"\(cleaning.rawValue)\"}"))
+        }
         if text.vocabulary != .clip {
             keys.append(("tokenizer_rules", "\"\(tokenizerRules.rawValue)\""))
         }
