@@ -9,8 +9,8 @@ struct Preprocess: ParsableCommand {
             Writes the input of the image tower, a float32 array [3, resolution, resolution]: \
             resized, centre-cropped and normalised. For NaFlex models, it is [3, height, width]. \
             If neither --model, CLIP_MODEL nor clip pull --default names a model, preprocesses as \
-            ViT-B/32 does: 224 pixels, OpenAI's mean and standard deviation. --preprocess hf with --reference gives exactly the pixels of \
-            transformers.
+            ViT-B/32 does: 224 pixels, OpenAI's mean and standard deviation. --preprocess hf with \
+            --reference gives exactly the pixels of transformers.
 
             Examples:
               clip preprocess bike.jpg -o bike.npy
