@@ -268,7 +268,7 @@ extension CLIPConfiguration {
     var isOpenAI: Bool { differences.isEmpty }
 
     /// A word for each difference from OpenAI's architecture.
-    private var differences: [String] {
+    var differences: [String] {
         var differences: [String] = []
         if case .visionTransformer(let v) = vision {
             var plain = v

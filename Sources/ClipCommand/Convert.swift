@@ -52,12 +52,16 @@ struct Convert: ParsableCommand {
         try model.write(safetensors: output, format: dtype, source: input)
         if !common.quiet {
             note("clip: wrote \(model.weights.parameterCount) parameters to \(output)")
-            if let tokenizer = model.tokenizerPath,
-                (try? CLIPModel(path: output))?.tokenizerPath == nil
-            {
-                note("clip: texts need the tokenizer beside the weights: copy \(tokenizer) there")
-            }
+            Self.noteTokenizer(of: model, beside: output)
         }
+    }
+
+    /// Prints a note if the folder of written weights lacks the tokenizer that texts need.
+    static func noteTokenizer(of model: CLIPModel, beside output: String) {
+        guard let tokenizer = model.tokenizerPath,
+            (try? CLIPModel(path: output))?.tokenizerPath == nil
+        else { return }
+        note("clip: texts need the tokenizer beside the weights: copy \(tokenizer) there")
     }
 }
 

@@ -19,7 +19,8 @@ struct HiddenStatesOptions: ParsableArguments {
         parsing: .unconditional,
         help: ArgumentHelp(
             """
-            Pad the texts of --hidden-states with token ID. (default: 0; 49407 with --tokenizer hf)
+            Pad the texts of --hidden-states with token ID. (default: the tokenizer's; for CLIP 0, \
+            or 49407 with --tokenizer hf)
             """,
             valueName: "id"))
     var padding: Int?

@@ -74,6 +74,7 @@ struct Merge: ParsableCommand {
             otherSource: second)
         if !common.quiet {
             note("clip: wrote \(a.weights.parameterCount) parameters to \(output)")
+            Convert.noteTokenizer(of: a, beside: output)
         }
     }
 

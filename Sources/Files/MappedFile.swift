@@ -109,7 +109,10 @@ package final class MappedFile: @unchecked Sendable {
 
     /// Returns the SHA-256, 32 bytes, of a range, which must lie within the file.
     package func sha256(of range: Range<Int>) -> [UInt8] {
-        digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
+        guard !range.isEmpty else {
+            return digest(of: UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        return digest(of: UnsafeRawBufferPointer(start: address(of: range), count: range.count))
     }
 
     /// Returns the git blob hash of the bytes (`git hash-object`), as 40 hexadecimal digits.

@@ -29,6 +29,10 @@ struct ConfigurationFile: Equatable {
     var textPooling: CLIPConfiguration.TextPooling?
     /// True if the text tower has no projection.
     var lacksTextProjection = false
+    /// True if the text tower's projection has a bias.
+    var hasTextBias = false
+    /// True if logits have a bias.
+    var hasLogitBias = false
     var vocabulary: CLIPConfiguration.Vocabulary?
     /// True if images keep their aspect ratio (NaFlex).
     var keepsAspectRatio = false

@@ -13,7 +13,8 @@ extension CLIPConfiguration {
     ) throws(CLIPError) {
         let tensors = NamedShapes(shapes: shapes, path: path)
         text = try Text(tensors, stated, activation: activation)
-        hasLogitBias = shapes["logit_bias"] != nil
+        // A tensor that the file states and lacks is reported as missing.
+        hasLogitBias = shapes["logit_bias"] != nil || stated.hasLogitBias
         embeddingDimension =
             text.projection == .none
             ? text.width : try tensors.shape("text_projection", rank: 2)[1]
@@ -71,7 +72,7 @@ extension CLIPConfiguration.Text {
         pooling = try tensors.known(
             stated.textPooling, or: vocabulary == .metaCLIP2 ? .first(id: 2) : .largestID,
             "the position at which the text tower is pooled")
-        if tensors.shapes["text_projection.bias"] != nil {
+        if tensors.shapes["text_projection.bias"] != nil || stated.hasTextBias {
             projection = .linearWithBias
         } else {
             projection = stated.lacksTextProjection ? .none : .linear

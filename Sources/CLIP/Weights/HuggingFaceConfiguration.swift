@@ -36,6 +36,7 @@ extension ConfigurationFile {
             return
         }
         (isCausal, textPooling) = (false, .last)
+        (hasTextBias, hasLogitBias) = (true, true)
         // The defaults of transformers' image processors.
         let half: [Float] = [0.5, 0.5, 0.5]
         (mean, standardDeviation, resizeMode) = (half, half, .squash)

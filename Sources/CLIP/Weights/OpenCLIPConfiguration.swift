@@ -22,6 +22,7 @@ extension ConfigurationFile {
         let isQuick = try model.bool("quick_gelu") ?? false
         let epsilon = try epsilon(model["layer_norm_eps"])
         embeddingDimension = try model.integer("embed_dim")
+        hasLogitBias = model["init_logit_bias"]?.number != nil
         try readOpenCLIP(text: text, isQuick: isQuick, epsilon: epsilon)
         if let name = vision["timm_model_name"]?.string {
             try readTimm(vision, name: name)
@@ -150,6 +151,7 @@ extension ConfigurationFile {
         case .string("tanh") where !isQuick: self.text.activation = .tanhGELU
         case let other?: throw Refusal("unsupported act_kwargs: approximate \(other)")
         }
+        hasTextBias = try text.bool("proj_bias") ?? false
         isCausal = try !(text.bool("no_causal_mask") ?? false)
         switch text["pool_type"] {
         case nil, .null, .string("argmax"): textPooling = .largestID

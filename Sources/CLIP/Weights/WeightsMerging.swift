@@ -136,7 +136,8 @@ extension CLIPModel {
             ("preprocessing std", "\(preprocessor.standardDeviation)"),
             ("interpolation of images", preprocessor.interpolation.rawValue),
             ("resize mode of images", preprocessor.resizeMode.rawValue),
-            ("configuration", configuration.identity),
+            ("vocabulary", text.vocabulary?.rawValue ?? "unknown"),
+            ("architecture", configuration.differences.joined(separator: ", ")),
         ]
     }
 
