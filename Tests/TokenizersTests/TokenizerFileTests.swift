@@ -23,6 +23,16 @@ import Testing
         #expect(found.contains(text), "expected \(text), found \(found)")
     }
 
+    @Test(arguments: ["spiece.model", "tokenizer.json"])
+    func emptyFilesAreRejected(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(name, [])
+        #expect(throws: TokenizerFileError.self) {
+            try SentencePieceTokenizer(
+                contentsOf: path, format: .siglip, cacheFolder: folder.path + "/cache")
+        }
+    }
+
     @Test func smallModelIsValid() {
         #expect(error(of: ProtobufWriter.small.bytes) == nil)
     }
