@@ -20,7 +20,7 @@ extension CLIPModel {
                 return EncodedInput(
                     input: input, learned: decoded.learned,
                     embedding: decoded.image.map { image -> [Float] in
-                        images.append(planes(of: CollectionOfOne(image)))
+                        append(image, to: &images)
                         return []
                     })
             }

@@ -117,7 +117,7 @@ public struct HubModel: Sendable, Hashable {
     /// Returns the model whose weights a repository contains, in the format of open_clip or
     /// transformers; nil if the registry has no such model, or several.
     ///
-    /// Of several models with the same weights but other image sizes, the result is the one after
+    /// If several models share the weights and differ in the size of images, returns the one after
     /// which the repository is named.
     public static func inRepository(_ repository: String) -> HubModel? {
         let repository = ModelHub.repository(repository)

@@ -183,14 +183,12 @@ package struct FeatureMap {
     package func withMeanFirst() -> Matrix {
         let area = height * width
         let result = matrix.workspace.matrix(rows: batch * (1 + area), columns: channels)
-        let kernels = Kernels.current
-        for image in 0..<batch {
-            let positions = image * area..<(image + 1) * area
-            result.setRows(from: image * (1 + area) + 1, to: positions, of: matrix)
-            let mean = result.row(image * (1 + area))
-            mean.update(repeating: 0, count: channels)
-            for position in positions { kernels.add(mean, matrix.row(position), channels) }
-            kernels.scale(mean, 1 / Float(area), channels)
+        let positions = (0..<batch).map { $0 * area..<($0 + 1) * area }
+        let means = matrix.means(ofRows: positions)
+        for (image, positions) in positions.enumerated() {
+            let first = image * (1 + area)
+            result.setRows(from: first, to: image..<(image + 1), of: means)
+            result.setRows(from: first + 1, to: positions, of: matrix)
         }
         return result
     }

@@ -40,12 +40,6 @@ package struct ImagePlanes: Sendable {
         values += image
         sizes.append(size)
     }
-
-    /// Adds all images of another batch.
-    package mutating func append(_ others: ImagePlanes) {
-        values += others.values
-        sizes += others.sizes
-    }
 }
 
 extension ImagePlanes {

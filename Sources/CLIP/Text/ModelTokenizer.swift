@@ -173,7 +173,7 @@ extension CLIPModel {
 extension CLIPConfiguration.Vocabulary {
     /// The start token, end token and padding of rows, and the cleaning of texts; nil for CLIP's
     /// byte pairs.
-    fileprivate var format: SentencePieceTokenizer.Format? {
+    var format: SentencePieceTokenizer.Format? {
         switch self {
         case .clip: nil
         case .siglip: .siglip

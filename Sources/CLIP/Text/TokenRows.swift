@@ -9,11 +9,7 @@ struct TextRow: Sendable {
 extension CLIPConfiguration.Text {
     /// The id that fills rows up to the context; nil if the vocabulary is unknown.
     var padding: Int? {
-        switch vocabulary {
-        case .clip, .siglip2: 0
-        case .siglip, .siglipMultilingual, .metaCLIP2: 1
-        case nil: nil
-        }
+        vocabulary == .clip ? 0 : vocabulary?.format?.padding
     }
 
     /// Returns a row of ids as the tower reads it.

@@ -23,11 +23,14 @@ extension CLIPModel {
     /// Returns the preprocessed pixels of images.
     func planes(of images: some Sequence<RGBImage>) -> ImagePlanes {
         var planes = ImagePlanes()
-        for image in images {
-            let size = preprocessor.size(of: image)
-            planes.append(preprocessor(image), .init(width: size.width, height: size.height))
-        }
+        for image in images { append(image, to: &planes) }
         return planes
+    }
+
+    /// Adds the preprocessed pixels of an image to a batch.
+    func append(_ image: RGBImage, to planes: inout ImagePlanes) {
+        let size = preprocessor.size(of: image)
+        planes.append(preprocessor(image), .init(width: size.width, height: size.height))
     }
 
     /// Runs the image tower once; returns [images, embedding dimension].

@@ -1,12 +1,13 @@
 internal import Files
+internal import Tokenizers
 
 extension ConfigurationFile {
     /// Reads the two parts of an `open_clip_config.json`.
     ///
     /// Some keys are this library's own and take precedence over what `timm_model_name` implies:
     /// `layer_norm_eps`; in a tower `heads`, `layer_norm_eps` and `activation`; in the image tower
-    /// `pool_heads`, `mean_pool`, `rotary` and `naflex`; in the text tower `vocabulary` and
-    /// `tokenizer_rules`; and `rules` of preprocessing.
+    /// `pool_heads`, `mean_pool`, `rotary`, `naflex` and `patch_grid`; in the text tower
+    /// `vocabulary` and `tokenizer_rules`; and `rules` of preprocessing.
     mutating func readOpenCLIP(
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
@@ -240,13 +241,11 @@ extension CLIPConfiguration.Vocabulary {
 
     /// Returns the published vocabulary that has the given number of ids; nil if there is none.
     init?(size: Int) {
-        switch size {
-        case 49_408: self = .clip
-        case 32_000: self = .siglip
-        case 250_000: self = .siglipMultilingual
-        case 256_000: self = .siglip2
-        case 901_629: self = .metaCLIP2
-        default: return nil
+        guard size != BPETokenizer.vocabularySize else {
+            self = .clip
+            return
         }
+        guard let kind = SentencePieceTokenizer.Format.Kind(tokenRows: size) else { return nil }
+        self.init(rawValue: kind.rawValue)
     }
 }

@@ -1,7 +1,7 @@
 /// Byte-pair encoding by the scores of pieces.
 ///
-/// Of all neighbours whose text together is a piece, those with the highest score are joined first,
-/// the leftmost among equals, in O(*n* log *n*) time.
+/// Joins the neighbours whose text together is the piece of the highest score, the leftmost among
+/// equals, until none is left, in O(*n* log *n*) time.
 ///
 /// SentencePiece matches user-defined pieces first, the longest at each position. Hugging Face
 /// joins pieces only, and prefers among equal scores the longest left part, then the longest right

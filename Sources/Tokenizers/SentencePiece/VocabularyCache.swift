@@ -7,7 +7,7 @@ enum VocabularyCache {
 
     /// Reads a tokenizer file, or its compact form if the cache has it.
     ///
-    /// What cannot be written to the cache is ignored: the file is then parsed each time.
+    /// A failure to write to the cache is ignored: the file is then parsed each time.
     ///
     /// - Parameters:
     ///   - path: The path of `tokenizer.json`, `tokenizer.model` or `spiece.model`.
