@@ -254,7 +254,7 @@ extension CLIPError: CustomStringConvertible {
         case .missingTokenizer(let folder, let names):
             let place = folder.isEmpty ? "of weights in memory" : "in \(folder)"
             return """
-                no tokenizer \(place): expected a file \(names.joined(separator: ", ")), because \
+                no tokenizer \(place): expected one of \(names.joined(separator: ", ")), because \
                 the model's vocabulary is not CLIP's
                 """
         case .malformedTokenizer(let path, let part, let expected, let found):

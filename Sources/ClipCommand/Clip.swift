@@ -72,6 +72,10 @@ struct Clip: ParsableCommand {
                 throw status
             }
             try finishOutput()
+        } catch CLIPError.unavailableRules(let rules, let expected) {
+            let error = CLIPError.unavailableRules(rules, expected: expected)
+            report(UsageErrors.line("--tokenizer: \(error)", arguments))
+            exit(withError: ExitCode(2))
         } catch  where isLibraryError(error) {
             report(error)
             exit(withError: ExitCode(1))

@@ -45,6 +45,11 @@ enum Hints {
             (most weights of open_clip), or put the configuration beside the weights
             """
         case .contradictoryActivation: "omit --activation"
+        case .missingTokenizer:
+            """
+            copy it from the repository of the model to the folder of the weights, or fetch both \
+            with clip pull
+            """
         case .invalidAlpha: "give --alpha a number from 0 to 1"
         case .unrepresentableNumber: "give --dtype bf16 or f32"
         case .damagedWeights: "download or copy the file again"

@@ -40,6 +40,7 @@ struct Info: ParsableCommand {
         let text = configuration.text
         let sums = model.checksums()
         let known = HubModel.named(name) ?? HubModel.inRepository(name)
+        let tokenizerError = model.tokenizerError
         let license = name == BundledModel.name ? BundledModel.license : known?.license
         if json {
             let members: KeyValuePairs<String, JSONValue> = [
@@ -66,7 +67,9 @@ struct Info: ParsableCommand {
             printLine(
                 .object(
                     members.map { ($0.key, $0.value) }
-                        + model.furtherInfo(isActivationKnown: isActivationKnown)))
+                        + model.furtherInfo(
+                            isActivationKnown: isActivationKnown, tokenizerError)))
+            if tokenizerError != nil { throw ExitCode(1) }
             return
         }
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
@@ -97,6 +100,10 @@ struct Info: ParsableCommand {
             ("SHA-256", sums.map(\.sha256).joined(separator: ", ")),
         ] + Self.rows(weights.merge) {
             print((key + ":").left(13), value)
+        }
+        if let tokenizerError {
+            report(tokenizerError)
+            throw ExitCode(1)
         }
     }
 

@@ -16,6 +16,17 @@ extension CLIPModel {
         return "\(vocabulary.inWords), \(file)"
     }
 
+    /// The error of reading the tokenizer's file; nil if it can be read or if there is none.
+    var tokenizerError: CLIPError? {
+        guard configuration.text.vocabulary != nil, tokenizerPath != nil else { return nil }
+        do throws(CLIPError) {
+            _ = try tokenizer
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// The rules of tokenization and preprocessing, as `--tokenizer` and `--preprocess` name them.
     var rulesInWords: String {
         "\(tokenizerRules.rawValue) for texts, \(preprocessor.rules.rawValue) for images"
@@ -31,7 +42,9 @@ extension CLIPModel {
     }
 
     /// Returns the members of the object of `clip info --json` about scores, texts and rules.
-    func furtherInfo(isActivationKnown: Bool) -> [JSONValue.Member] {
+    func furtherInfo(
+        isActivationKnown: Bool, _ tokenizerError: CLIPError?
+    ) -> [JSONValue.Member] {
         let (text, isAnyShape) = (configuration.text, preprocessor.resizeMode == .patches)
         func optional(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
         var endToken = JSONValue.null
@@ -45,6 +58,7 @@ extension CLIPModel {
             ("vocabulary", optional(text.vocabulary?.rawValue)),
             ("vocabulary_size", .integer(text.vocabularySize)),
             ("tokenizer_file", optional(tokenizerPath)),
+            ("tokenizer_error", optional(tokenizerError.map { "\($0)" })),
             ("tokenizer_rules", .string(tokenizerRules.rawValue)),
             ("preprocessing_rules", .string(preprocessor.rules.rawValue)),
             ("causal", .bool(text.isCausal)),

@@ -1,3 +1,4 @@
+import CLIP
 import Files
 import CLIPSearch
 
@@ -81,6 +82,21 @@ enum Labels {
                 --template
                 """)
         }
+    }
+
+    /// Prints a warning if a model's tokenizer leaves nothing of a label: SigLIP's deletes
+    /// punctuation.
+    static func warnAboutEmptyOnes(
+        _ labels: [String], _ model: CLIPModel, _ common: CommonOptions
+    ) throws {
+        guard !common.quiet else { return }
+        let tokenizer = try model.tokenizer
+        guard let label = labels.first(where: { tokenizer.encode($0).isEmpty }) else { return }
+        note(
+            """
+            clip: warning: the label "\(label)" has no tokens, because the model's tokenizer \
+            deletes all its characters
+            """)
     }
 
     private static func firstDuplicate(_ labels: [String]) -> String? {

@@ -25,6 +25,7 @@ struct Tokenize: ParsableCommand {
     var texts: [String] = []
 
     @Option(
+        name: [.customShort("m"), .long],
         help: ArgumentHelp(
             "Use the tokenizer and the context length of this model. (default: CLIP's)",
             valueName: "name"),

@@ -42,6 +42,15 @@ struct Verify: ParsableCommand {
 
     static var names: [String] { KnownAnswer.models }
 
+    func validate() throws {
+        guard let expected, !Self.names.contains(expected) else { return }
+        throw ValidationError(
+            """
+            No reference values for --as \(expected); there are values for \
+            \(Self.names.joined(separator: ", ")).
+            """)
+    }
+
     func run() throws {
         let modelName = expected ?? impliedModel
         if modelName == nil, !FileManager.default.fileExists(atPath: name) {
@@ -50,14 +59,26 @@ struct Verify: ParsableCommand {
         guard let modelName, Self.names.contains(modelName) else {
             throw Failure(
                 """
-                no reference values for \(expected ?? name); there are values for \
+                no reference values for \(name); there are values for \
                 \(Self.names.joined(separator: ", ")); if the weights are of one of these models, \
                 name it with --as
                 """)
         }
         let official = OfficialModel(rawValue: modelName)
-        let model = try ModelOptions.open(
-            name, activation: official.map { _ in .quickGELU }, common)
+        let model: CLIPModel
+        do {
+            model = try ModelOptions.open(
+                name, activation: official.map { _ in .quickGELU }, common)
+        } catch let error as CLIPError {
+            guard case .contradictoryActivation(_, let stated, let requested) = error else {
+                throw error
+            }
+            throw Failure(
+                """
+                the weights \(name) are not of \(modelName): they state the activation \
+                \(stated.rawValue), \(modelName) has \(requested.rawValue)
+                """)
+        }
         var rows: [JSONValue] = []
         var failureCount = 0
         let answers = KnownAnswer.all.filter { $0.model == modelName }

@@ -149,7 +149,8 @@ struct Zeroshot: ParsableCommand {
         if labelFile == nil { try Labels.check(labels, common) }
         let model = try self.model.load(textOptions, images, common)
         try run(model, try self.model.name(), images) {
-            .zeroShot(try prompts.classifier(model, labels, textOptions))
+            try Labels.warnAboutEmptyOnes(labels, model, common)
+            return .zeroShot(try prompts.classifier(model, labels, textOptions))
         }
     }
 

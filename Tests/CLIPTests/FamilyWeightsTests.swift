@@ -148,6 +148,84 @@ import Testing
         }
     }
 
+    /// Configurations that contradict the weights, or leave open what decides their numbers.
+    @Test(
+        arguments: [
+            ("siglip", "vit_base_patch16_siglip_224", "vit_base_patch16_clip_224", "class token"),
+            (
+                "mobileclip2-l", "vit_large_patch14_clip_224", "vit_base_mci_224",
+                "before the blocks"
+            ),
+            (
+                "pe", "vit_pe_core_base_patch16_224", "vit_base_patch16_clip_224",
+                "attention pooling"
+            ),
+            ("siglip", "\"heads\": 4,\n      \"image", "\"image", "width"),
+            ("siglip", "\"timm_pool\": \"map\"", "\"timm_pool\": \"token\"", "timm_pool"),
+            ("siglip", "\"context_length\": 10", "\"context_length\": 12", "context length"),
+            ("siglip", "\"vocab_size\": 64", "\"vocab_size\": 65", "vocabulary size"),
+            ("siglip", "\"layers\": 2", "\"layers\": 3", "number of blocks"),
+            ("siglip", "\"mlp_ratio\": 2.0", "\"mlp_ratio\": 4.0", "MLP width"),
+            ("siglip", "\"mlp_ratio\": 2.0", "\"mlp_ratio\": \"x\"", "mlp_ratio"),
+            ("siglip", "\"vision_cfg\": {", "\"vision_cfg\": 1, \"x\": {", "object vision_cfg"),
+            ("siglip", "\"text_cfg\": {", "\"text_cfg\": null, \"x\": {", "object text_cfg"),
+            ("siglip", "\"preprocess_cfg\"", "\"other\"", "preprocess_cfg is missing"),
+            ("siglip", "\"preprocess_cfg\": {", "\"preprocess_cfg\": 1, \"x\": {", "object"),
+            ("siglip", "\"heads\": 4", "\"layer_norm_eps\": \"a\", \"heads\": 4", "layer_norm_eps"),
+        ])
+    func contradictionsAreRefused(
+        _ name: String, _ old: String, _ new: String, _ says: String
+    ) throws {
+        let found = try error(of: name, "open_clip_config.json", [old: new])
+        #expect(found.contains(says), "\(found)")
+    }
+
+    @Test(
+        arguments: [
+            (
+                "siglip-hf", "config", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3",
+                "blocks"
+            ),
+            ("siglip-hf", "config", "\"patch_size\": 8", "\"patch_size\": 16", "patch size"),
+            ("siglip-hf", "config", "\"text_config\": {", "\"text_config\": 1, \"x\": {", "object"),
+            (
+                "siglip-hf", "preprocessor_config", "0.00392156862745098", "0.004", "rescale_factor"
+            ),
+            (
+                "siglip-hf", "preprocessor_config", "SiglipImageProcessor", "Siglip2ImageProcessor",
+                "image_processor_type"
+            ),
+            (
+                "siglip2-naflex-hf", "preprocessor_config", "Siglip2ImageProcessor",
+                "SiglipImageProcessorFast", "image_processor_type"
+            ),
+        ])
+    func contradictionsInTransformersFilesAreRefused(
+        _ name: String, _ file: String, _ old: String, _ new: String, _ says: String
+    ) throws {
+        let found = try error(of: name, "\(file).json", [old: new])
+        #expect(found.contains(says), "\(found)")
+    }
+
+    /// A preprocessor_config.json that is no object is not taken for a missing one.
+    @Test func preprocessorThatIsNoObjectIsRefused() throws {
+        let source = Fixtures.path("models/siglip-hf")
+        for other in try FileManager.default.contentsOfDirectory(atPath: source) {
+            try folder.copy(source + "/" + other, as: other)
+        }
+        try folder.write("preprocessor_config.json", "[]".utf8)
+        #expect {
+            try CLIPModel(path: folder.path)
+        } throws: { "\($0)".contains("expected a JSON object") }
+    }
+
+    @Test func vocabularyThatCannotBeCLIPsIsRefused() throws {
+        let model = try CLIPModel(path: Fixtures.path("models/mobileclip-b"))
+        #expect {
+            try model.encode(texts: ["a cat"])
+        } throws: { "\($0)".contains("hf_tokenizer_name") }
+    }
+
     /// The limit of patches is that of the configuration, and is kept in a written model.
     @Test func limitOfPatches() throws {
         let found = try error(

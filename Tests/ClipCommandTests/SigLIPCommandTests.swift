@@ -156,4 +156,38 @@ import Testing
         #expect(object["text_pooling_id"] as? Int == 2)
         #expect(object["logit_bias"] is NSNull)
     }
+
+    @Test func infoReportsABrokenTokenizer() throws {
+        try folder.copy(Self.model, as: "broken")
+        try folder.write("broken/tokenizer.json", "[]".utf8)
+        let path = folder.path + "/broken"
+        let result = try clip(["info", path])
+        #expect(result.status == 1)
+        #expect(result.errors.contains("cannot use the tokenizer \(path)/tokenizer.json"))
+        #expect(result.text.contains("tokenizer:    SigLIP's pieces, \(path)/tokenizer.json\n"))
+        let object = try clip(["info", path, "--json"])
+        #expect(object.status == 1)
+        #expect(try (object.json()["tokenizer_error"] as? String)?.contains("JSON") == true)
+    }
+
+    @Test func labelWithoutTokensIsReported() throws {
+        let arguments = ["zeroshot", Self.image, "!!!", "a cat", "--model", Self.model]
+        let result = try clip(arguments).successful()
+        #expect(result.errors.contains("the label \"!!!\" has no tokens"), "\(result.errors)")
+        #expect(try clip(arguments + ["--quiet"]).successful().errors == "")
+    }
+
+    @Test func rulesOfOtherTokenizersAreWrongUsage() throws {
+        expectFailure(
+            try clip(["tokenize", "-m", Self.model, "--tokenizer", "openai", "cat"]), status: 2,
+            says: "expected open_clip, hf, big_vision, sentencepiece")
+    }
+
+    @Test func verifyRejectsUnknownReferenceModels() throws {
+        expectFailure(
+            try clip(["verify", Self.model, "--as", "ViT-X"]), status: 2, says: "--as ViT-X")
+        expectFailure(
+            try clip(["verify", Self.model, "--as", "ViT-B/32"]), status: 1,
+            says: "are not of ViT-B/32")
+    }
 }

@@ -96,6 +96,15 @@ extension ModelTokenizer {
                     throw .unavailableRules(
                         rules.rawValue, expected: BPETokenizer.Rules.allCases.map(\.rawValue))
                 }
+                guard text.vocabularySize >= BPETokenizer.vocabularySize else {
+                    throw .unknownArchitecture(
+                        path: folder ?? "",
+                        expected: """
+                            \(BPETokenizer.vocabularySize) token ids, because the configuration \
+                            names no tokenizer (hf_tokenizer_name), which stands for CLIP's
+                            """,
+                        found: "\(text.vocabularySize)")
+                }
                 return .bytePairs(BPETokenizer(rules: rules))
             }
             guard let own = rules.ofSentencePiece else {

@@ -10,7 +10,6 @@ internal import Tensors
 struct ConfigurationFile: Equatable {
     /// The hyperparameters of one tower that a file states.
     struct Tower: Equatable {
-        var width: Int?  // the shapes show it as well
         var heads: Int?
         var activation: Activation?
         var layerNormEpsilon: Float?
@@ -52,8 +51,12 @@ struct ConfigurationFile: Equatable {
     var standardDeviation: [Float]?
     var interpolation: ImagePreprocessor.Interpolation?
     var resizeMode: ImagePreprocessor.ResizeMode?
-    // The shapes show it as well; if they differ, the file belongs to other weights.
-    var embeddingDimension: Int?
+    /// Sizes that the shapes show as well; if they differ, the file belongs to other weights.
+    var sizes: [Size: Int] = [:]
+    /// The image tower that `timm_model_name` names, if it determines any hyperparameter.
+    var timmTower: TimmTower?
+    /// True if `timm_pool` states attention pooling, false if it states another; nil for neither.
+    var poolsByAttention: Bool?
 
     /// The activation of the text tower's MLPs.
     var activation: Activation? { text.activation }
@@ -103,6 +106,8 @@ struct ConfigurationFile: Equatable {
     }
 
     private mutating func readPreprocessor(_ json: JSONValue) throws(Refusal) {
+        guard json.members != nil else { throw Refusal("expected a JSON object, found \(json)") }
+        try checkProcessor(json)
         // SigLIP's images are not cropped, and NaFlex's are of no fixed size.
         let steps =
             ["do_resize", "do_rescale", "do_normalize"] + (isSigLIP ? [] : ["do_center_crop"])
@@ -120,6 +125,34 @@ struct ConfigurationFile: Equatable {
             return
         }
         try readSizes(json)
+    }
+
+    /// Checks that the class of an image processor is one for the model, and that it divides pixels
+    /// by 255.
+    ///
+    /// The names end in `Fast` or `Pil` for implementations that differ in speed only.
+    private func checkProcessor(_ json: JSONValue) throws(Refusal) {
+        if let factor = json["rescale_factor"], factor != .null {
+            guard let number = factor.number, abs(number * 255 - 1) < 1e-6 else {
+                throw Refusal("unsupported rescale_factor \(factor): expected 1/255")
+            }
+        }
+        let type = json["image_processor_type"] ?? json["feature_extractor_type"] ?? .null
+        guard type != .null else { return }
+        let classes =
+            keepsAspectRatio
+            ? ["Siglip2ImageProcessor"]
+            : ["CLIPImageProcessor", "CLIPFeatureExtractor", "SiglipImageProcessor"]
+        guard let name = type.string,
+            classes.contains(where: { [$0, $0 + "Fast", $0 + "Pil"].contains(name) })
+        else {
+            throw Refusal(
+                """
+                unsupported image_processor_type \(type): expected \
+                \(classes.joined(separator: ", ")), because images \
+                \(keepsAspectRatio ? "keep their aspect ratio" : "have one size")
+                """)
+        }
     }
 
     private mutating func readPatchLimit(_ json: JSONValue) throws(Refusal) {
@@ -196,30 +229,6 @@ struct ConfigurationFile: Equatable {
             throw Refusal("a standard deviation is not positive: \(zero)")
         }
     }
-
-    /// Throws an error if a size in the file differs from that of the weights.
-    func check(against configuration: CLIPConfiguration, path: String) throws(CLIPError) {
-        let visionWidth =
-            switch configuration.vision {
-            case .visionTransformer(let vision): vision.width
-            case .modifiedResNet(let vision): vision.width
-            }
-        for (name, stated, found) in [
-            ("embedding dimension", embeddingDimension, configuration.embeddingDimension),
-            ("image tower's width", vision.width, visionWidth),
-            ("text tower's width", text.width, configuration.text.width),
-            ("resolution", resolution, configuration.resolution),
-        ] {
-            if let stated, stated != found {
-                throw .malformedConfiguration(
-                    path: path,
-                    reason: """
-                        it does not match the weights: its \(name) is \(stated), that of the \
-                        weights is \(found)
-                        """)
-            }
-        }
-    }
 }
 
 /// The error of a configuration that is malformed or unsupported.
@@ -236,6 +245,15 @@ extension JSONValue {
             throw Refusal("\(key) is not a whole number")
         }
         return number
+    }
+
+    /// Returns a member that is an object.
+    func object(_ key: String) throws(Refusal) -> JSONValue {
+        guard let value = self[key] else { throw Refusal("the object \(key) is missing") }
+        guard value.members != nil else {
+            throw Refusal("expected an object \(key), found \(value)")
+        }
+        return value
     }
 
     /// Returns a member that is true or false; nil if it is missing or null.

@@ -11,22 +11,35 @@ extension ConfigurationFile {
                 "expected the model_type clip, metaclip_2, siglip or siglip2, found \(type)")
         }
         isSigLIP = type.hasPrefix("siglip")
-        let (vision, text) = (json["vision_config"] ?? .null, json["text_config"] ?? .null)
+        let (vision, text) = (try json.object("vision_config"), try json.object("text_config"))
         let isSigLIP = isSigLIP
-        func tower(_ config: JSONValue, width: Int, heads: Int) throws(Refusal) -> Tower {
+        func tower(_ config: JSONValue, heads: Int) throws(Refusal) -> Tower {
             Tower(
-                width: try config.integer("hidden_size") ?? width,
                 heads: try config.integer("num_attention_heads") ?? heads,
                 activation: try activation(
                     config["hidden_act"]?.string
                         ?? (isSigLIP ? "gelu_pytorch_tanh" : "quick_gelu")),
                 layerNormEpsilon: try epsilon(config["layer_norm_eps"]) ?? (isSigLIP ? 1e-6 : 1e-5))
         }
-        self.vision = try tower(vision, width: 768, heads: 12)
-        self.text = try tower(text, width: isSigLIP ? 768 : 512, heads: isSigLIP ? 12 : 8)
+        self.vision = try tower(vision, heads: 12)
+        self.text = try tower(text, heads: isSigLIP ? 12 : 8)
+        (sizes[.imageWidth], sizes[.textWidth]) = (768, isSigLIP ? 768 : 512)
+        try readSizes(
+            vision,
+            [
+                .imageWidth: "hidden_size", .imageBlocks: "num_hidden_layers",
+                .imageMLPWidth: "intermediate_size", .patchSize: "patch_size",
+            ])
+        try readSizes(
+            text,
+            [
+                .textWidth: "hidden_size", .textBlocks: "num_hidden_layers",
+                .textMLPWidth: "intermediate_size", .contextLength: "max_position_embeddings",
+                .vocabularySize: "vocab_size",
+            ])
         resolution = try vision.integer("image_size") ?? 224
         guard isSigLIP else {
-            embeddingDimension = try json.integer("projection_dim") ?? 512
+            sizes[.embeddingDimension] = try json.integer("projection_dim") ?? 512
             isCausal = true
             textPooling = .largestID
             vocabulary = type == "clip" ? .clip : nil
@@ -35,6 +48,7 @@ extension ConfigurationFile {
             }
             return
         }
+        try readSizes(text, [.embeddingDimension: "projection_size"])
         (isCausal, textPooling) = (false, .last)
         (hasTextBias, hasLogitBias) = (true, true)
         // The defaults of transformers' image processors.

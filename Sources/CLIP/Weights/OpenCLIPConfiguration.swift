@@ -11,9 +11,10 @@ extension ConfigurationFile {
     mutating func readOpenCLIP(
         model: JSONValue, preprocessing: JSONValue?
     ) throws(Refusal) {
-        guard let vision = model["vision_cfg"], let text = model["text_cfg"] else {
-            throw Refusal("model_cfg has no vision_cfg or no text_cfg")
+        guard model.members != nil else {
+            throw Refusal("expected an object model_cfg, found \(model)")
         }
+        let (vision, text) = (try model.object("vision_cfg"), try model.object("text_cfg"))
         try refuseUnknown(
             in: model,
             allowed: [
@@ -22,7 +23,7 @@ extension ConfigurationFile {
             ])
         let isQuick = try model.bool("quick_gelu") ?? false
         let epsilon = try epsilon(model["layer_norm_eps"])
-        embeddingDimension = try model.integer("embed_dim")
+        try readSizes(model, [.embeddingDimension: "embed_dim"])
         hasLogitBias = model["init_logit_bias"]?.number != nil
         try readOpenCLIP(text: text, isQuick: isQuick, epsilon: epsilon)
         if let name = vision["timm_model_name"]?.string {
@@ -43,7 +44,16 @@ extension ConfigurationFile {
             }
         }
 
-        guard let preprocessing else { return }
+        guard let preprocessing, preprocessing != .null else {
+            // CLIP's preprocessing is open_clip's default; other families were trained with others.
+            guard vision["timm_model_name"] == nil, vocabulary == .clip, !hasLogitBias else {
+                throw Refusal("preprocess_cfg is missing, and the model is not OpenAI's CLIP")
+            }
+            return
+        }
+        guard preprocessing.members != nil else {
+            throw Refusal("expected an object preprocess_cfg, found \(preprocessing)")
+        }
         try readNormalization(mean: preprocessing["mean"], deviation: preprocessing["std"])
         interpolation = try choice(preprocessing["interpolation"], "interpolation")
         resizeMode = try choice(preprocessing["resize_mode"], "resize_mode")
@@ -79,9 +89,22 @@ extension ConfigurationFile {
                 """)
         }
         // A ResNet's heads are those of its attention pool, which is 32 times as wide.
-        let isResNet = vision["layers"]?.array != nil
+        let stages = vision["layers"]?.array
+        let isResNet = stages != nil
+        if let stages {
+            let counts = stages.compactMap(\.integer)
+            guard counts.count == stages.count, counts.allSatisfy((0..<1 << 16).contains) else {
+                throw Refusal("layers is not a list of whole numbers")
+            }
+            sizes[.imageBlocks] = counts.reduce(0, +)
+        } else {
+            try readSizes(vision, [.imageBlocks: "layers"])
+        }
+        try readSizes(vision, [.patchSize: "patch_size"])
+        try readRatio(vision, .imageMLPWidth, width: width)
+        sizes[.imageWidth] = width
         self.vision = Tower(
-            width: width, heads: (isResNet ? 32 * width : width) / headWidth,
+            heads: (isResNet ? 32 * width : width) / headWidth,
             activation: isQuick ? .quickGELU : .gelu, layerNormEpsilon: epsilon ?? 1e-5)
     }
 
@@ -105,12 +128,19 @@ extension ConfigurationFile {
         case let other?: throw Refusal("unsupported timm_proj: \(other)")
         }
         switch vision["timm_pool"] {
-        case nil, .null, .string(""), .string("map"), .string("token"): break
-        case .string("avg"): poolsMean = true
+        case nil, .null, .string(""): break
+        case .string("map"): poolsByAttention = true
+        case .string("token"): poolsByAttention = false
+        case .string("avg"): (poolsByAttention, poolsMean) = (false, true)
         case let other?: throw Refusal("unsupported timm_pool: \(other)")
         }
         try readImageSize(vision)
         guard let tower else { return }
+        if !isStated { timmTower = tower }
+        // A smaller tower of the same architecture states its own heads.
+        if vision["heads"] == nil {
+            (sizes[.imageWidth], sizes[.patchSize]) = (tower.width, tower.patchSize)
+        }
         self.vision = Tower(
             heads: tower.heads, activation: tower.activation,
             layerNormEpsilon: tower.layerNormEpsilon)
@@ -143,8 +173,17 @@ extension ConfigurationFile {
             ])
         try refuseUnknown(in: text["norm_kwargs"] ?? .null, allowed: ["eps"])
         try refuseUnknown(in: text["act_kwargs"] ?? .null, allowed: ["approximate"])
+        let width = try text.integer("width") ?? 512
+        sizes[.textWidth] = width
+        try readSizes(
+            text,
+            [
+                .contextLength: "context_length", .vocabularySize: "vocab_size",
+                .textBlocks: "layers",
+            ])
+        try readRatio(text, .textMLPWidth, width: width)
         self.text = Tower(
-            width: try text.integer("width") ?? 512, heads: try text.integer("heads") ?? 8,
+            heads: try text.integer("heads") ?? 8,
             activation: isQuick ? .quickGELU : .gelu,
             layerNormEpsilon: try self.epsilon(text["norm_kwargs"]?["eps"]) ?? epsilon ?? 1e-5)
         switch text["act_kwargs"]?["approximate"] {
@@ -196,9 +235,8 @@ extension ConfigurationFile {
     /// Returns the ε of LayerNorms; nil if it is missing or null.
     func epsilon(_ value: JSONValue?) throws(Refusal) -> Float? {
         guard let value, value != .null else { return nil }
-        let epsilon = value.number ?? 0
-        guard epsilon > 0, epsilon < 1 else {
-            throw Refusal("layer_norm_eps is not between 0 and 1: \(epsilon)")
+        guard let epsilon = value.number, epsilon > 0, epsilon < 1 else {
+            throw Refusal("layer_norm_eps is not a number between 0 and 1: \(value)")
         }
         return Float(epsilon)
     }
@@ -214,6 +252,9 @@ extension ConfigurationFile {
     }
 
     private func refuseUnknown(in object: JSONValue, allowed: [String]) throws(Refusal) {
+        guard object == .null || object.members != nil else {
+            throw Refusal("expected an object, found \(object)")
+        }
         for (key, value) in object.members ?? []
         where !allowed.contains(key) && value != .null && value != .bool(false) {
             throw Refusal("unsupported: the key \(key), which may change the model")

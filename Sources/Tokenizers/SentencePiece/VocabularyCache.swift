@@ -31,7 +31,7 @@ enum VocabularyCache {
                 reason: "it has \(file.count) bytes; the limit is \(maximumSize)")
         }
         let digest = Self.digest(of: file, path, folder)
-        let isJSON = isJSON(file.bytes(0..<min(4096, file.count)))
+        let isJSON = path.hasSuffix(".json") || isJSON(file.bytes(0..<min(4096, file.count)))
         let name = isJSON ? "json" : conversion.rawValue
         let cached = folder.map { "\($0)/\(hexadecimal(digest))-\(name).vocabulary" }
         if let cached, let found = try? MappedFile(path: cached),
