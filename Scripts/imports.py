@@ -24,13 +24,17 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = [
-    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
+    "CLIPServer", "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
     "Tensors", "Files",
 ]
 
 # The modules that each module may import, from the top down.
 MODULES = {
     "ClipCommand": {*LIBRARIES, "ArgumentParser", "CBundledModel", "CPages", "CVersion"},
+    "CLIPServer": {
+        "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "NIOCore", "NIOPosix", "NIOHTTP1",
+        "CServerFiles",
+    },
     "CLIPAnalysis": {"CLIP", "Tensors"},
     "CLIPSearch": {"CLIP", "Images", "Tensors", "CSQLite"},
     "CLIPHub": {"CLIP", "CHTTP", "CModelRegistry"},

@@ -1,0 +1,37 @@
+/// An HTTP request whose body has been received completely.
+struct ServerRequest: Sendable {
+    /// The method in capitals, such as `POST`.
+    var method: String
+    /// The percent-decoded path below the base path, such as `/v1/embeddings`.
+    var path: String
+    /// The percent-decoded parameters of the query string, in order.
+    var query: [(name: String, value: String)] = []
+    /// The headers, in order.
+    var headers: [(name: String, value: String)] = []
+    var body: [UInt8] = []
+
+    /// Returns the first value of a header; nil if it is missing.
+    ///
+    /// Case is ignored.
+    func header(_ name: String) -> String? {
+        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+
+    /// Returns the first value of a parameter of the query; nil if it is missing.
+    func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
+
+    /// The media type of the body in lower case, without parameters; empty if none is given.
+    var mediaType: String {
+        let type = header("Content-Type") ?? ""
+        return String(type.prefix { $0 != ";" }).trimmed.lowercased()
+    }
+}
+
+extension StringProtocol {
+    /// The text without spaces and tabs at both ends.
+    var trimmed: String {
+        let isBlank = { (character: Character) in character == " " || character == "\t" }
+        return String(
+            drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+    }
+}
