@@ -1,0 +1,97 @@
+internal import NIOCore
+internal import NIOHTTP1
+
+/// The receiving of one request and the sending of its response over a connection.
+struct Exchange {
+    typealias Parts = NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator
+    typealias Writer = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+
+    let head: HTTPRequestHead
+    let writer: Writer
+    /// True once the end of the request has been received.
+    private(set) var isComplete = false
+    /// The bytes of the body that have been received.
+    private(set) var received = 0
+
+    init(_ head: HTTPRequestHead, _ writer: Writer) { (self.head, self.writer) = (head, writer) }
+
+    /// Receives the body of the request.
+    ///
+    /// - Parameters:
+    ///   - parts: The parts of the connection after the head.
+    ///   - limit: The largest body, in bytes.
+    ///   - budget: The budget from which the bytes are taken; the caller gives `received` back.
+    /// - Returns: The body; nil if the client closed the connection.
+    /// - Throws: `RequestError`, and the errors of the connection.
+    mutating func body(
+        _ parts: inout Parts, limit: Int, budget: BodyBudget
+    ) async throws -> [UInt8]? {
+        let tooLarge = RequestError.tooLarge(
+            "the body of the request is too large: the limit is \(limit) bytes")
+        let declared = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
+        guard declared <= limit else { throw tooLarge }
+        if head.headers.first(name: "Expect")?.lowercased() == "100-continue" {
+            try await writer.write(.head(HTTPResponseHead(version: .http1_1, status: .continue)))
+        }
+        var body: [UInt8] = []
+        while let part = try await parts.next() {
+            switch part {
+            case .head: preconditionFailure("expected the rest of a request, found another one")
+            case .body(let buffer):
+                let count = buffer.readableBytes
+                guard body.count + count <= limit else { throw tooLarge }
+                guard budget.take(count) else { throw RequestError.busy }
+                received += count
+                body.append(contentsOf: buffer.readableBytesView)
+            case .end:
+                isComplete = true
+                return body
+            }
+        }
+        return nil
+    }
+
+    /// Reads and drops the rest of a refused request, at most `limit` bytes.
+    ///
+    /// If a socket is closed before all received bytes are read, the client may get an error before
+    /// it reads the response.
+    mutating func drain(_ parts: inout Parts, limit: Int) async throws {
+        var count = 0
+        while !isComplete, count <= limit, let part = try await parts.next() {
+            switch part {
+            case .head: return
+            case .body(let buffer): count += buffer.readableBytes
+            case .end: isComplete = true
+            }
+        }
+    }
+
+    /// Sends a response.
+    ///
+    /// - Parameters:
+    ///   - response: The response.
+    ///   - closes: True to tell the client that the connection closes after it.
+    ///   - date: The value of the header `Date`.
+    func send(_ response: ServerResponse, closes: Bool, date: String) async throws {
+        var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
+        headers.add(name: "Date", value: date)
+        let hasBody = response.status != 204 && response.status != 304
+        if hasBody { headers.add(name: "Content-Length", value: "\(response.body.count)") }
+        if closes {
+            headers.add(name: "Connection", value: "close")
+        } else if head.version < .http1_1 {
+            headers.add(name: "Connection", value: "keep-alive")
+        }
+        var parts: [HTTPServerResponsePart] = [
+            .head(
+                HTTPResponseHead(
+                    version: .http1_1, status: HTTPResponseStatus(statusCode: response.status),
+                    headers: headers))
+        ]
+        if hasBody && head.method != .HEAD && !response.body.isEmpty {
+            parts.append(.body(.byteBuffer(ByteBuffer(bytes: response.body))))
+        }
+        parts.append(.end(nil))
+        try await writer.write(contentsOf: parts)
+    }
+}

@@ -1,0 +1,195 @@
+internal import Files
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Answers the requests of connections with endpoints.
+final class HTTPService: Sendable {
+    typealias ClientChannel = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+    private let endpoints: [Endpoint]
+    private let services: Services
+    private let access: AccessControl
+    private let log: AccessLog
+    private let connections: Connections
+    private let budget: BodyBudget
+    private var options: ServerOptions { services.options }
+
+    init(
+        _ endpoints: [Endpoint], _ services: Services, _ log: AccessLog, _ connections: Connections
+    ) {
+        (self.endpoints, self.services, self.log) = (endpoints, services, log)
+        self.connections = connections
+        access = AccessControl(services.options)
+        // Enough for some of the largest bodies, and for very many of ordinary size.
+        budget = BodyBudget(limit: 4 * services.options.bodyLimit)
+    }
+
+    /// Serves a connection until the client or the server closes it.
+    func serve(_ channel: ClientChannel) async {
+        let connection = Connection(channel.channel)
+        let isAdded = connections.add(connection)
+        defer { connections.remove(connection) }
+        // The connection ends in any case; an error says that the client has closed it.
+        try? await channel.executeThenClose { inbound, outbound in
+            guard isAdded else { return }
+            var parts = inbound.makeAsyncIterator()
+            connection.becomeIdle(for: options.idleTimeout)
+            while let part = try await parts.next() {
+                guard case .head(let head) = part else { continue }
+                connection.becomeBusy()
+                connection.setDeadline(options.requestTimeout)
+                let goesOn = try await exchange(head, &parts, outbound, connection)
+                guard goesOn else { return }
+                connection.becomeIdle(for: options.idleTimeout)
+                if connections.isStopping { return }
+            }
+        }
+        connection.setDeadline(nil)
+    }
+
+    /// Receives the rest of a request and answers it.
+    ///
+    /// - Returns: True if the connection may be used for further requests.
+    private func exchange(
+        _ head: HTTPRequestHead, _ parts: inout Exchange.Parts, _ writer: Exchange.Writer,
+        _ connection: Connection
+    ) async throws -> Bool {
+        let started = ContinuousClock.now
+        var exchange = Exchange(head, writer)
+        defer { budget.giveBack(exchange.received) }
+        let route: Route
+        var response: ServerResponse
+        do {
+            route = try self.route(head)
+        } catch {
+            route = Route(request: ServerRequest(method: "\(head.method)", path: "/"))
+            response = error.response(.openAI)
+            services.metrics.countFailure(error.code)
+            return try await finish(
+                &exchange, &parts, response, route, started, connection)
+        }
+        do {
+            var request = route.request
+            guard
+                let body = try await exchange.body(
+                    &parts, limit: options.bodyLimit, budget: budget)
+            else { return false }
+            request.body = body
+            let complete = request
+            connection.setDeadline(nil)
+            guard let answer = await connection.run({ await self.answer(complete, route) }) else {
+                log(route, nil, exchange.received, started, connection)
+                return false
+            }
+            response = answer
+        } catch let error as RequestError {
+            services.metrics.countFailure(error.code)
+            response = error.response(route.shape)
+        }
+        return try await finish(&exchange, &parts, response, route, started, connection)
+    }
+
+    /// Sends a response, and drops the rest of a request that was refused early.
+    private func finish(
+        _ exchange: inout Exchange, _ parts: inout Exchange.Parts, _ answer: ServerResponse,
+        _ route: Route, _ started: ContinuousClock.Instant, _ connection: Connection
+    ) async throws -> Bool {
+        var response = answer
+        response.headers += access.corsHeaders(origin: route.request.header("Origin"))
+        let closes =
+            !exchange.isComplete || !exchange.head.isKeepAlive || connections.isStopping
+        connection.setDeadline(options.requestTimeout)
+        try await exchange.send(
+            response, closes: closes, date: HTTPDate.text(ofSecondsSince1970: secondsSince1970()))
+        log(route, response, exchange.received, started, connection)
+        if !exchange.isComplete {
+            connection.setDeadline(5)
+            try await exchange.drain(&parts, limit: 4 * options.bodyLimit)
+        }
+        return !closes
+    }
+
+    // MARK: routes
+
+    /// A request without its body, and the endpoint that answers it.
+    private struct Route: Sendable {
+        var request: ServerRequest
+        var endpoint: Endpoint?
+        /// The methods of the endpoints with the path of the request.
+        var methods: [String] = []
+        var shape: Endpoint.ErrorShape { endpoint?.errors ?? .openAI }
+    }
+
+    /// Finds the endpoint for a request and checks whether the client may use it.
+    private func route(_ head: HTTPRequestHead) throws(RequestError) -> Route {
+        let target = try RequestTarget(head.uri, basePath: options.basePath)
+        var route = Route(
+            request: ServerRequest(
+                method: "\(head.method)", path: target.path, query: target.query,
+                headers: head.headers.map { (name: $0.name, value: $0.value) }))
+        let method = head.method == .HEAD ? "GET" : "\(head.method)"
+        let found = endpoints.filter { $0.matches(target.path) }
+        route.endpoint = found.first { $0.method == method }
+        route.methods = found.map(\.method)
+        try access.check(
+            method: route.request.method, path: target.path, headers: route.request.headers,
+            isOpen: route.endpoint?.isOpen ?? false)
+        return route
+    }
+
+    /// Returns the response to a complete request; nil if the client has gone away.
+    private func answer(_ request: ServerRequest, _ route: Route) async -> ServerResponse? {
+        do {
+            guard let endpoint = route.endpoint else { return try withoutEndpoint(request, route) }
+            return try await endpoint.handle(request, services)
+        } catch is CancellationError {
+            return nil
+        } catch let error as RequestError {
+            services.metrics.countFailure(error.code)
+            return error.response(route.shape)
+        } catch {
+            services.metrics.countFailure("internal")
+            return RequestError(500, "internal", "the server failed: \(error)")
+                .response(route.shape)
+        }
+    }
+
+    private func withoutEndpoint(
+        _ request: ServerRequest, _ route: Route
+    ) throws(RequestError) -> ServerResponse {
+        guard !route.methods.isEmpty else {
+            throw RequestError(404, "not_found", "there is no such path on this server")
+        }
+        let methods = Array(Set(route.methods)).sorted() + ["OPTIONS"]
+        if request.method == "OPTIONS" {
+            if let preflight = access.preflight(
+                origin: request.header("Origin"), methods: methods)
+            {
+                return preflight
+            }
+            var response = ServerResponse(status: 204)
+            response.headers = [("Allow", methods.joined(separator: ", "))]
+            return response
+        }
+        var response = RequestError(
+            405, "method_not_allowed",
+            "expected the method \(methods.joined(separator: " or ")) for this path"
+        ).response(route.shape)
+        response.headers.append(("Allow", methods.joined(separator: ", ")))
+        return response
+    }
+
+    private func log(
+        _ route: Route, _ response: ServerResponse?, _ received: Int,
+        _ started: ContinuousClock.Instant, _ connection: Connection
+    ) {
+        let duration = (ContinuousClock.now - started) / .seconds(1)
+        // 499 is the usual status for clients that went away.
+        let status = response?.status ?? 499
+        services.metrics.countRequest(
+            route.endpoint?.path ?? "other", status: status, seconds: duration)
+        log.record(
+            peer: connection.peer, method: route.request.method, path: route.request.path,
+            status: status, received: received, sent: response?.body.count ?? 0, seconds: duration)
+    }
+}

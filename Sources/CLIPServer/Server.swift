@@ -1,0 +1,194 @@
+public import CLIP
+internal import Files
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Synchronization
+
+/// An HTTP server that embeds, classifies and searches with CLIP models.
+///
+/// ```swift
+/// var options = ServerOptions()
+/// options.models = ["ViT-B/32"]
+/// let server = try Server(options: options) { name, _ in try CLIPModel(path: name) }
+/// try await server.run { address, port in print("http://\(address):\(port)") }
+/// ```
+///
+/// It answers the requests of OpenAI's embedding clients, immich, Weaviate and Text Embeddings
+/// Inference, and its own for zero-shot classification and search, and has a web page. The texts
+/// and images of concurrent requests are encoded in common batches, each vector with the same bits
+/// as alone.
+public final class Server: Sendable {
+    private enum Phase { case ready, running, stopping, aborting }
+    private struct State {
+        var phase = Phase.ready
+        var listener: (any Channel)?
+    }
+
+    private let options: ServerOptions
+    private let services: Services
+    private let service: HTTPService
+    private let connections: Connections
+    private let state = Mutex(State())
+
+    /// Makes a server and opens its indexes; it does not listen yet.
+    ///
+    /// - Parameters:
+    ///   - options: The settings.
+    ///   - load: Loads a model by name, on a thread of its own; the second argument is true if it
+    ///     may be downloaded. Names are those of `options.models` or of the registry.
+    ///   - installed: Returns the names of the installed models of the registry.
+    ///   - defaultModel: The model for requests that name none if `options.models` is empty; nil
+    ///     for none.
+    ///   - log: Writes a line of the access log; called from several threads.
+    /// - Throws: `ServerError.unusableIndex`.
+    public convenience init(
+        options: ServerOptions,
+        load: @escaping @Sendable (_ name: String, _ mayFetch: Bool) throws -> CLIPModel,
+        installed: @escaping @Sendable () -> [String] = { [] }, defaultModel: String? = nil,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(ServerError) {
+        try self.init(
+            options: options, endpoints: Endpoints.all, load: load, installed: installed,
+            defaultModel: defaultModel, log: log)
+    }
+
+    init(
+        options: ServerOptions, endpoints: [Endpoint],
+        load: @escaping @Sendable (_ name: String, _ mayFetch: Bool) throws -> CLIPModel,
+        installed: @escaping @Sendable () -> [String] = { [] }, defaultModel: String? = nil,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(ServerError) {
+        self.options = options
+        let metrics = Metrics()
+        services = Services(
+            options: options,
+            models: ModelPool(
+                options: options, metrics: metrics, load: load, installed: installed,
+                defaultModel: defaultModel),
+            indexes: try IndexPool(folders: options.indexes), metrics: metrics)
+        connections = Connections(limit: options.connectionLimit)
+        service = HTTPService(
+            endpoints, services, AccessLog(options.logFormat, write: log), connections)
+    }
+
+    /// Listens and answers requests until `stop()` is called and the accepted requests are answered.
+    ///
+    /// - Parameter started: Called once with the address and port, when the server listens.
+    /// - Throws: `ServerError` if the server cannot start.
+    public func run(
+        started: @escaping @Sendable (_ address: String, _ port: Int) -> Void = { _, _ in }
+    ) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: min(4, System.coreCount))
+        do {
+            try await run(on: group, started)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    /// Does the same as `run(started:)`, and blocks the calling thread.
+    public func runAndWait(
+        started: @escaping @Sendable (_ address: String, _ port: Int) -> Void = { _, _ in }
+    ) throws {
+        let waiting = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let done = waiting.any().makePromise(of: Void.self)
+        done.completeWithTask { try await self.run(started: started) }
+        defer { try? waiting.syncShutdownGracefully() }
+        try done.futureResult.wait()
+    }
+
+    /// Stops the server: it accepts no more requests, and ends when those it has are answered, or
+    /// after the time that `ServerOptions.grace` allows. A second call ends it at once.
+    public func stop() {
+        let (phase, listener) = state.withLock { state in
+            switch state.phase {
+            case .ready, .running: state.phase = .stopping
+            case .stopping, .aborting: state.phase = .aborting
+            }
+            return (state.phase, state.listener)
+        }
+        listener?.close(promise: nil)
+        if phase == .aborting { connections.abort() } else { connections.stop() }
+    }
+
+    private func run(
+        on group: MultiThreadedEventLoopGroup, _ started: @Sendable (String, Int) -> Void
+    ) async throws {
+        let listener: NIOAsyncChannel<HTTPService.ClientChannel, Never>
+        do {
+            listener = try await Self.listen(options, on: group)
+        } catch {
+            throw ServerError.cannotListen(
+                host: options.host, port: options.port, reason: Self.reason(error))
+        }
+        do {
+            if options.preloads { try await services.models.preload() }
+        } catch {
+            try? await listener.channel.close()
+            throw error
+        }
+        let isStopped = state.withLock { state in
+            state.listener = listener.channel
+            if state.phase == .ready { state.phase = .running }
+            return state.phase != .running
+        }
+        if isStopped { listener.channel.close(promise: nil) }
+        let address = listener.channel.localAddress
+        started(address?.ipAddress ?? options.host, address?.port ?? options.port)
+
+        await withTaskGroup { group in
+            group.addTask { await self.services.models.run() }
+            await self.serve(listener)
+            group.cancelAll()
+        }
+        services.models.close()
+    }
+
+    /// Serves connections until the listener is closed and all of them have ended.
+    private func serve(_ listener: NIOAsyncChannel<HTTPService.ClientChannel, Never>) async {
+        let timer = Mutex<Task<Void, Never>?>(nil)
+        await withDiscardingTaskGroup { group in
+            // An error of the listener ends it, as `stop()` does.
+            try? await listener.executeThenClose { clients in
+                for try await client in clients {
+                    group.addTask { await self.service.serve(client) }
+                }
+            }
+            connections.stop()
+            timer.withLock { $0 = Task { await self.abortAfterGrace() } }
+        }
+        timer.withLock { $0?.cancel() }
+    }
+
+    private func abortAfterGrace() async {
+        guard (try? await Task.sleep(for: .seconds(options.grace))) != nil else { return }
+        connections.abort()
+    }
+
+    private static func listen(
+        _ options: ServerOptions, on group: MultiThreadedEventLoopGroup
+    ) async throws -> NIOAsyncChannel<HTTPService.ClientChannel, Never> {
+        try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .bind(host: options.host, port: options.port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    return try HTTPService.ClientChannel(wrappingChannelSynchronously: channel)
+                }
+            }
+    }
+
+    /// Returns the reason of an error of a socket in words.
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError where error.errnoCode != 0:
+            FileError.of(code: error.errnoCode).reason
+        default: "\(error)"
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// An error that keeps a server from starting.
+@nonexhaustive
+public enum ServerError: Error, Equatable, Sendable {
+    /// The address cannot be listened on.
+    case cannotListen(host: String, port: Int, reason: String)
+    /// An index cannot be searched.
+    case unusableIndex(folder: String, reason: String)
+    /// A model that is to be loaded at the start cannot be loaded.
+    case unusableModel(name: String, reason: String)
+}
+
+extension ServerError: CustomStringConvertible {
+    /// The error as one line.
+    public var description: String {
+        switch self {
+        case .cannotListen(let host, let port, let reason):
+            "cannot listen on \(host), port \(port): \(reason)"
+        case .unusableIndex(let folder, let reason): "cannot search \(folder): \(reason)"
+        case .unusableModel(let name, let reason): "cannot load the model \(name): \(reason)"
+        }
+    }
+}
