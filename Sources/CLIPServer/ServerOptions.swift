@@ -55,6 +55,10 @@ public struct ServerOptions: Sendable {
     /// The number of seconds that accepted requests have to finish after `stop()`.
     public var grace = 30
     public var logFormat = LogFormat.text
+    /// The version that `GET /version` and the metrics report; empty to omit it.
+    public var version = ""
+    /// The commit that was built; empty if unknown.
+    public var commit = ""
 
     public init() {}
 }

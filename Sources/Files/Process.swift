@@ -45,3 +45,27 @@ package func secondsSince1970() -> Int { time(nil) }
 
 /// Returns true if the process ignores a signal, as `nohup` makes it do.
 package func isIgnored(signal: Int32) -> Bool { clip_signal_is_ignored(signal) }
+
+/// Returns the resident memory of the process in bytes; nil if the system has no `/proc`.
+package func residentMemory() -> Int? {
+    // Not by a mapped file: files of /proc have the size 0.
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = read(file, &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    // The second number is the count of resident pages.
+    let numbers = bytes[..<count].split(separator: UInt8(ascii: " "))
+    guard numbers.count > 1, let pages = Int(String(decoding: numbers[1], as: UTF8.self)) else {
+        return nil
+    }
+    return pages * Int(getpagesize())
+}
+
+/// Returns the time of the system's clock, in seconds since 1970 in UTC.
+package func unixTime() -> Double {
+    var time = timespec()
+    guard clock_gettime(CLOCK_REALTIME, &time) == 0 else { return 0 }
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
