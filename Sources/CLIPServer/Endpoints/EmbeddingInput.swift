@@ -59,8 +59,8 @@ struct EmbeddingInputs: Equatable, Sendable {
 
     /// Adds an image in base64 or as a `data:` URL.
     ///
-    /// - Throws: `RequestError` with status 413 if there are too many images, 400 for a text that is
-    ///   neither, and for the URL of a resource: the server does not fetch URLs.
+    /// - Throws: `RequestError` with status 413 if there are too many images, 400 for other text.
+    ///   The server does not fetch URLs.
     mutating func add(image text: String, parameter: String) throws(RequestError) {
         guard imageCount < imageLimit else {
             throw .tooLarge(

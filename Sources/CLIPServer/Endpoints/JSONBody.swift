@@ -21,9 +21,9 @@ struct JSONBody: Sendable {
     /// text without asking the server first, but not JSON.
     ///
     /// - Parameter status: The status of errors about members.
-    /// - Throws: `RequestError` with status 415 for other media types, 400 for text that is not JSON
-    ///   in UTF-8 or has a key twice, 413 for too many values, and `status` if the body is not an
-    ///   object.
+    /// - Throws: `RequestError` with status 415 for other media types, 400 for text that is not
+    ///   JSON in UTF-8 or has a key twice, 413 for too many values, and `status` if the body is not
+    ///   an object.
     init(_ request: ServerRequest, status: Int = 400) throws(RequestError) {
         let type = request.mediaType
         guard

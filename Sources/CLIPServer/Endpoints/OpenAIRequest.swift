@@ -12,8 +12,8 @@ internal import Files
 /// - Ours: `"truncate": true` cuts off texts at the context length. Without it a long text is an
 ///   error.
 ///
-/// Images are in base64 or `data:` URLs. Members that do not change the vectors of CLIP models, such
-/// as `user`, are ignored. Members that would change them are rejected.
+/// Images are in base64 or `data:` URLs. Members that do not change the vectors of CLIP models,
+/// such as `user`, are ignored. Members that would change them are rejected.
 struct OpenAIRequest: Equatable, Sendable {
     /// The encoding of vectors in the response.
     enum Encoding: String, Sendable {
@@ -35,8 +35,8 @@ struct OpenAIRequest: Equatable, Sendable {
 
     /// Parses a request.
     ///
-    /// - Throws: `RequestError` with status 400 for malformed or empty inputs and unsupported values
-    ///   of members, 413 for too many inputs, and those of `JSONBody`.
+    /// - Throws: `RequestError` with status 400 for malformed or empty inputs and unsupported
+    ///   values of members, 413 for too many inputs, and those of `JSONBody`.
     init(_ request: ServerRequest, _ options: ServerOptions) throws(RequestError) {
         let body = try JSONBody(request)
         model = try body.string("model")
