@@ -52,9 +52,9 @@ extension RequestError {
         case .textEmbeddings:
             let type =
                 switch status {
-                case 429: "overloaded"
-                case 500...: "backend"
-                default: "validation"
+                case 429: "Overloaded"
+                case 500...: "Backend"
+                default: "Validation"
                 }
             body = .object(["error": .string(message), "error_type": .string(type)])
         }
