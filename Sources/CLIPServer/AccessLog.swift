@@ -121,7 +121,7 @@ struct AccessLog: Sendable {
         let clamped = time.isNaN ? 0 : min(max(0, time), latest)
         let milliseconds = Int((clamped * 1000).rounded(.down))
         let (days, rest) = milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
-        let (year, month, day) = date(days)
+        let (year, month, day) = HTTPDate.date(ofDay: days)
         func padded(_ value: Int, _ width: Int) -> String {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
@@ -129,22 +129,5 @@ struct AccessLog: Sendable {
         return padded(year, 4) + "-" + padded(month, 2) + "-" + padded(day, 2) + "T"
             + padded(rest / 3_600_000, 2) + ":" + padded(rest / 60_000 % 60, 2) + ":"
             + padded(rest / 1000 % 60, 2) + "." + padded(rest % 1000, 3) + "Z"
-    }
-
-    /// Returns the date of a day of the Gregorian calendar.
-    ///
-    /// Years begin in March here, so that the leap day is the last one of a year.
-    ///
-    /// - Parameter days: The number of days since 1970-01-01, not negative.
-    private static func date(_ days: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = days + 719_468  // the days from 0000-03-01 to 1970-01-01
-        let (era, dayOfEra) = shifted.quotientAndRemainder(dividingBy: 146_097)  // 400 years
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, day)
     }
 }

@@ -40,9 +40,6 @@ package func currentFolder() -> [UInt8]? {
     return Array(UnsafeRawBufferPointer(start: path, count: strlen(path)))
 }
 
-/// Returns the time of the system's clock, in seconds since 1970.
-package func secondsSince1970() -> Int { time(nil) }
-
 /// Returns true if the process ignores a signal, as `nohup` makes it do.
 package func isIgnored(signal: Int32) -> Bool { clip_signal_is_ignored(signal) }
 

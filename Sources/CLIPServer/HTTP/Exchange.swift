@@ -79,7 +79,7 @@ struct Exchange {
         if hasBody { headers.add(name: "Content-Length", value: "\(response.body.count)") }
         if closes {
             headers.add(name: "Connection", value: "close")
-        } else if head.version < .http1_1 {
+        } else if head.version == .http1_0 {
             headers.add(name: "Connection", value: "keep-alive")
         }
         var parts: [HTTPServerResponsePart] = [

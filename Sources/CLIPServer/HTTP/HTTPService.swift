@@ -100,7 +100,7 @@ final class HTTPService: Sendable {
             !exchange.isComplete || !exchange.head.isKeepAlive || connections.isStopping
         connection.setDeadline(options.requestTimeout)
         try await exchange.send(
-            response, closes: closes, date: HTTPDate.text(ofSecondsSince1970: secondsSince1970()))
+            response, closes: closes, date: HTTPDate.text(ofSecondsSince1970: Int(unixTime())))
         log(route, response, exchange.received, started, connection)
         if !exchange.isComplete {
             connection.setDeadline(5)
@@ -163,7 +163,7 @@ final class HTTPService: Sendable {
         let methods = Array(Set(route.methods)).sorted() + ["OPTIONS"]
         if request.method == "OPTIONS" {
             if let preflight = access.preflight(
-                origin: request.header("Origin"), methods: methods)
+                method: request.method, headers: request.headers, methods: methods)
             {
                 return preflight
             }
@@ -189,7 +189,10 @@ final class HTTPService: Sendable {
         services.metrics.countRequest(
             route.endpoint?.path ?? "other", status: status, seconds: duration)
         log.record(
-            peer: connection.peer, method: route.request.method, path: route.request.path,
-            status: status, received: received, sent: response?.body.count ?? 0, seconds: duration)
+            AccessLog.Entry(
+                time: unixTime(), peer: connection.peer, method: route.request.method,
+                path: route.request.path, status: status, bytesIn: received,
+                bytesOut: response?.body.count ?? 0, seconds: duration,
+                model: response?.work?.model, inputs: response?.work?.inputs))
     }
 }

@@ -6,6 +6,8 @@ struct ServerResponse: Sendable {
     /// Headers beside `Content-Length`, `Date` and `Connection`, which the connection adds.
     var headers: [(name: String, value: String)] = []
     var body: [UInt8] = []
+    /// The model that made the response and the number of its images and texts, for the access log.
+    var work: (model: String, inputs: Int)?
 
     /// Makes a response with a body of a media type.
     init(status: Int = 200, _ body: some Sequence<UInt8>, type: String) {
