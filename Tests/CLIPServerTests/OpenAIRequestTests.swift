@@ -86,6 +86,7 @@ import Testing
             request.inputs.list
                 == [.text("a dog"), .image([1, 2, 3]), .text("a cat"), .image([4, 5, 6])])
         #expect(request.encoding == .base64)
+        #expect(try parse(#"{"input":{"text":"a"}}"#).inputs.list == [.text("a")])
         let vectors = request.inputs.merged(texts: [[1], [2]], images: [[3], [4]])
         #expect(vectors == [[1], [3], [2], [4]])
     }

@@ -139,6 +139,18 @@ extension JSONValue {
         bytes.append(UInt8(ascii: "]"))
         return .raw(bytes)
     }
+
+    /// Returns the string of a text that needs no escapes, such as base64.
+    ///
+    /// Faster than `string`, which looks at every character.
+    static func unescaped(_ text: some Collection<UInt8>) -> JSONValue {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count + 2)
+        bytes.append(UInt8(ascii: "\""))
+        bytes += text
+        bytes.append(UInt8(ascii: "\""))
+        return .raw(bytes)
+    }
 }
 
 extension ServerResponse {

@@ -41,8 +41,8 @@ enum ImmichEndpoints {
     static func response(_ vector: [Float], size: (width: Int, height: Int)? = nil)
         -> ServerResponse
     {
-        let text = String(decoding: JSONValue.vector(vector).bytes, as: UTF8.self)
-        var members: [JSONValue.Member] = [("clip", .string(text))]
+        let text = JSONValue.vector(vector).bytes
+        var members: [JSONValue.Member] = [("clip", .unescaped(text))]
         if let size {
             members.append(("imageHeight", .integer(size.height)))
             members.append(("imageWidth", .integer(size.width)))

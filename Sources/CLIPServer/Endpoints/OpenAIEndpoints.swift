@@ -78,7 +78,7 @@ enum OpenAIEndpoints {
             let embedding: JSONValue =
                 switch encoding {
                 case .float: .vector(vector)
-                case .base64: .string(Base64.encode(vector))
+                case .base64: .unescaped(Base64.encode(vector).utf8)
                 }
             return JSONValue.object([
                 "object": .string("embedding"), "index": .integer(index), "embedding": embedding,

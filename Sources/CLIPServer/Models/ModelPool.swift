@@ -311,8 +311,8 @@ extension ModelPool {
 
     /// Adds a model to the loaded ones, after it has dropped others if there is too little memory.
     ///
-    /// The dropped ones are appended to `dropped`. The size is known only now. Until its first use, a model takes hardly any memory: its
-    /// weights are mapped from the file.
+    /// The dropped ones are appended to `dropped`. The size is known only now. Until its first use,
+    /// a model takes hardly any memory: its weights are mapped from the file.
     private func admit(
         _ model: ModelNames.Model, _ loaded: CLIPModel, _ state: inout State,
         _ dropped: inout [Loaded]

@@ -69,7 +69,7 @@ final class ServedModel: Sendable {
 
     /// Embeddings of texts and the number of their tokens.
     struct TextEmbeddings: Sendable {
-        /// One L2-normalised vector for each text, or unnormalised if asked for.
+        /// The vectors, one for each text, L2-normalised unless asked otherwise.
         let vectors: [[Float]]
         /// The number of token ids of all texts, start and end included.
         let tokenCount: Int
