@@ -65,7 +65,7 @@ public final class Server: Sendable {
             options: options,
             models: ModelPool(
                 options: options, metrics: metrics, load: load, installed: installed,
-                defaultModel: defaultModel),
+                defaultModel: { defaultModel }),
             indexes: try IndexPool(folders: options.indexes), metrics: metrics)
         connections = Connections(limit: options.connectionLimit)
         service = HTTPService(

@@ -99,13 +99,27 @@ struct JSONParser {
     private mutating func string() throws(SyntaxError) -> String {
         try expect("\"")
         var text: [UInt8] = []
-        while let byte = next {
+        while true {
+            // The bytes up to the next one with a meaning are copied together.
+            let start = position
+            while let byte = next, byte >= 0x20, byte != UInt8(ascii: "\""),
+                byte != UInt8(ascii: "\\")
+            {
+                position += 1
+            }
+            let plain = bytes[start..<position]
+            guard let byte = next else { break }
             position += 1
             switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-            case 0..<0x20: throw failure("unescaped control character in a string")
-            default: text.append(byte)
+            case UInt8(ascii: "\""):
+                guard !text.isEmpty else { return String(decoding: plain, as: UTF8.self) }
+                text += plain
+                return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\\"):
+                text += plain
+                text += Array(String(try escape()).utf8)
+            default:
+                throw failure("unescaped control character in a string")
             }
         }
         throw failure("unterminated string")
