@@ -145,7 +145,9 @@ import Testing
         try await fixture.use("tiny", for: .answer)
         #expect(fixture.loads.elements == ["tiny"])
         #expect(await fixture.error("tiny")?.status == 404)
-        let named = Fixture { $0.models = ["tiny"] }
+        let installed = Fixture(installed: ["tiny"]) { $0.demonstrationModel = "tiny" }
+        #expect(await installed.error("tiny")?.status == 404)
+        let named = Fixture { ($0.models, $0.demonstrationModel) = (["tiny"], "tiny") }
         try await named.use("tiny")
         try await named.use(nil)
     }

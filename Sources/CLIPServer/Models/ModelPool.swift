@@ -213,7 +213,18 @@ extension ModelPool {
             throw RequestError.unknownModel(
                 "the request names no model, and the server has no default model")
         }
-        if use == .answer, name == options.demonstrationModel { return ModelNames.trusted(name) }
+        if name == options.demonstrationModel,
+            !modelNames.served.contains(where: { $0.name == name })
+        {
+            guard use == .answer || name == defaultModel() else {
+                throw RequestError.unknownModel(
+                    """
+                    the model \(name) is for demonstrations: its embeddings are served only if the \
+                    server was started with it
+                    """)
+            }
+            return ModelNames.trusted(name)
+        }
         var names: [String]?
         func installedNames() -> [String] {
             if let names { return names }
