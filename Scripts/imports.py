@@ -54,6 +54,7 @@ FRAMEWORKS = {"Images": {"CoreGraphics", "CoreVideo"}, "CLIP": {"CoreGraphics", 
 UNSAFE_MODULES = {"Files", "Tensors", "Images"}
 # The wrapper of each C library or compiled-in table.
 UNSAFE_FILES = {
+    "CLIPServer": {"ServerFiles.swift"},
     "CLIPSearch": {"SQLite.swift"},
     "CLIP": {"AppleImages.swift"},
     "CLIPHub": {"HTTP.swift", "Registry.swift"},

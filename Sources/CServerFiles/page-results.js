@@ -34,14 +34,14 @@ export function showResults(list, isMore) {
 
 export const focusResult = position => $("results").children[position]?.querySelector(".show").focus();
 
-function tile(result, offset) {
+function tile(result) {
   const { path, width, height, cosine, thumbnail, original } = result;
   // The ratio is known before the image is: rows have their height from the start.
   const ratio = width > 0 && height > 0 ? Math.min(2.4, Math.max(0.55, width / height)) : 1;
   const image = make("img", { alt: "", draggable: "false" });
   image.addEventListener("load", () => image.classList.add("here"));
   image.addEventListener("error", () => image.parentElement.classList.add("missing"));
-  load(image, thumbnail);
+  load(image, atSize(thumbnail, 200 * Math.max(1, ratio)));
   const name = nameOf(path);
   const action = (label, symbol, run) => make("button",
     { type: "button", class: "round", "aria-label": `${label}: ${name}`, title: label, tabindex: "-1", onclick: run },
@@ -60,8 +60,13 @@ function tile(result, offset) {
       }, icon("open"))),
     make("p", { class: "caption", title: path }, make("span", {}, name), make("small", {}, cosine.toFixed(3))));
   node.style.setProperty("--ratio", ratio.toFixed(4));
-  node.style.setProperty("--order", Math.min(offset, 24));
   return node;
+}
+
+// Returns the path of a thumbnail whose longest side is enough for CSS pixels on this screen.
+function atSize(thumbnail, pixels) {
+  const size = [320, 480, 640, 1024].find(size => size >= pixels * devicePixelRatio) ?? 1024;
+  return thumbnail.replace(/\bsize=\d+/, `size=${size}`);
 }
 
 function follow(event, original) {
@@ -169,9 +174,11 @@ function showLarge(position) {
   const small = $("results").children[shown].querySelector("img");
   if (small.classList.contains("here") && small.src.startsWith("http")) large.src = small.src;
   else load(large, thumbnail, false);
+  // The original may be large: it is loaded only for screens on which it is sharper.
+  const side = Math.min(innerWidth, width > height ? width : innerHeight) * devicePixelRatio;
   const full = new Image();
   full.onload = () => { if (shown === position && $("lightbox").open) replace(large, full); };
-  load(full, original, false);
+  load(full, side > 1024 ? original : atSize(thumbnail, 1024), false);
 
   $("path").textContent = indexNames.length > 1 ? `${indexNames[index] ?? index}: ${path}` : path;
   $("facts").textContent = `cosine ${cosine.toFixed(3)}` + (width > 0 ? ` · ${width} × ${height}` : "")

@@ -3,7 +3,7 @@ import { $, Failure, dataURL, duration, icon, load, make, plural, request, showF
   from "./page-tools.js";
 import { focusResult, showResults, startResults } from "./page-results.js";
 
-const PAGE = 50;
+const PAGE = 50, LIMIT = 1000;  // results of a request
 const EXAMPLES = ["a dog on the beach", "a city at night", "food on a table", "snow on mountains"];
 
 // Terms: {text, weight}, {like: "INDEX/ID", weight}, or {file: number of an image, weight}.
@@ -271,7 +271,7 @@ async function run(isMore) {
 function showAnswer({ results, searched, seconds, model }, isMore) {
   const before = $("results").children.length;
   showResults(results, isMore);
-  $("more").hidden = results.length < top || results.length >= searched;
+  $("more").hidden = results.length < top || top >= LIMIT || results.length >= searched;
   const time = duration(seconds);
   $("status").textContent = results.length
     ? `${results.length.toLocaleString("en")} of ${plural(searched, "image")}${time && ` · ${time}`} · ${model}` : "";
