@@ -60,7 +60,10 @@ let package = Package(
         // The page of the server and the description of its endpoints, compiled in.
         .target(
             name: "CServerFiles",
-            exclude: ["page.html", "page.css", "page.js", "openapi.json"]),
+            exclude: [
+                "page.html", "page.css", "page.js", "page-tools.js", "page-search.js",
+                "page-results.js", "page-zeroshot.js", "openapi.json",
+            ]),
 
         // Clusters, maps, duplicates and scores of embeddings.
         .target(name: "CLIPAnalysis", dependencies: ["CLIP", "Tensors", "Files"]),

@@ -36,9 +36,9 @@ enum OperationEndpoints {
     /// Its limits are the default ones of `ServerOptions`.
     static func openAPI(basePath: String) -> ServerResponse {
         let type = "application/json"
-        guard !basePath.isEmpty, let description = try? JSONValue(parsing: ServerFiles.openAPI),
+        guard !basePath.isEmpty, let description = try? JSONValue(parsing: ServerFile.openAPI.bytes),
             let members = description.members
-        else { return ServerResponse(ServerFiles.openAPI, type: type) }
+        else { return ServerResponse(ServerFile.openAPI.bytes, type: type) }
         let servers = JSONValue.array([.object(["url": .string(basePath)])])
         return .json(.object(members.map { ($0.key, $0.key == "servers" ? servers : $0.value) }))
     }

@@ -14,6 +14,10 @@ typedef struct {
 clip_server_file clip_server_page_html(void);
 clip_server_file clip_server_page_css(void);
 clip_server_file clip_server_page_js(void);
+clip_server_file clip_server_page_tools_js(void);
+clip_server_file clip_server_page_search_js(void);
+clip_server_file clip_server_page_results_js(void);
+clip_server_file clip_server_page_zeroshot_js(void);
 clip_server_file clip_server_openapi_json(void);
 
 #endif
