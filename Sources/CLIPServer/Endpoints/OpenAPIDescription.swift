@@ -14,7 +14,7 @@ struct OpenAPIDescription {
     ///
     /// - Throws: `JSONValue.SyntaxError` if the compiled-in file is not JSON.
     func value() throws(JSONValue.SyntaxError) -> JSONValue {
-        let file = try JSONValue(parsing: ServerFiles.openAPI)
+        let file = try JSONValue(parsing: ServerFile.openAPI.bytes)
         return .object(
             (file.members ?? []).map { key, value in
                 switch key {
