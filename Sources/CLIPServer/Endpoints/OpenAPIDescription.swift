@@ -2,8 +2,8 @@ internal import Files
 
 /// The OpenAPI description of the server, adapted to its settings.
 ///
-/// The compiled-in file describes a server with default settings and an API key. Lists with a member
-/// `x-limit` have the limit `ServerOptions.textsPerRequest` (`texts`) or `imagesPerRequest`
+/// The compiled-in file describes a server with default settings and an API key. A list with the
+/// member `x-limit` has the limit `ServerOptions.textsPerRequest` (`texts`) or `imagesPerRequest`
 /// (`images`). In examples, the string `MODEL` stands for the name of a model.
 struct OpenAPIDescription {
     private let options: ServerOptions
