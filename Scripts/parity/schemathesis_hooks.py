@@ -1,4 +1,4 @@
-"""Values for schemathesis that cannot be made from the schema alone: images and names of models.
+"""Values for schemathesis that the schema does not give: images, their ids and names of models.
 
 Loaded by schemathesis_server.py through the configuration of schemathesis.
 """
@@ -17,5 +17,7 @@ URLS = [f"data:image/jpeg;base64,{text}" for text in ENCODED]
 schemathesis.openapi.format("image-base64", strategies.sampled_from(ENCODED + URLS))
 schemathesis.openapi.format("image-data-url", strategies.sampled_from(URLS))
 schemathesis.openapi.format("model-name", strategies.just(os.environ["CLIP_MODEL_NAME"]))
+schemathesis.openapi.format(
+    "image-id", strategies.sampled_from(os.environ["CLIP_IMAGE_IDS"].split(":")))
 for subtype in ("jpeg", "png", "webp"):
     schemathesis.openapi.media_type(f"image/{subtype}", strategies.sampled_from(IMAGES))

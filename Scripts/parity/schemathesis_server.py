@@ -28,21 +28,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = "tiny"
 KEY = "a-key-for-tests"
 
-# 413 is a proper answer to lists that are too long, and 408 to requests that end early. Texts that
-# exceed the context length are valid in the schema, which cannot count tokens: 400 and 413.
+# 413, 414 and 431 are proper answers to what is too long, and 408 to requests that end early. The
+# schema cannot count tokens, tell which dimensions a model has, or parse a query: 400, 413 and 422
+# may answer valid data.
 CONFIGURATION = """
 hooks = {hooks}
 
 [checks]
 negative_data_rejection.expected-statuses = [
-    "400", "401", "403", "404", "405", "406", "408", "409", "413", "415", "421", "422", "429",
+    "400", "401", "403", "404", "405", "406", "408", "409", "413", "414", "415", "422",
+    "429", "431",
 ]
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "429"]
 
 [[operations]]
 include-path = ["/v1/embeddings", "/embeddings", "/embed", "/zeroshot", "/search"]
 checks.positive_data_acceptance.expected-statuses = [
-    "2xx", "400", "401", "403", "404", "413", "422", "429",
+    "2xx", "400", "401", "403", "404", "413", "414", "422", "429",
 ]
 """
 
@@ -83,6 +85,13 @@ class Server:
                 time.sleep(0.05)
         return False
 
+    def images(self, key):
+        """Returns the ids of some indexed images."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        request = urllib.request.Request(f"{self.url}/search?q=a+photo&top=3", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return [result["id"] for result in json.load(response)["results"]]
+
     def stop(self):
         """Ends the server with SIGTERM; returns its exit status, or None if it had to be killed."""
         if self.process.poll() is None:
@@ -109,6 +118,7 @@ def run(arguments, folder, images, key):
             if not server.wait():
                 print("WRONG: the server does not answer")
                 return False
+            environment["CLIP_IMAGE_IDS"] = ":".join(server.images(key))
             command = [
                 pathlib.Path(sys.executable).parent / "schemathesis",
                 "--config-file", folder / "schemathesis.toml", "run", f"{server.url}/openapi.json",

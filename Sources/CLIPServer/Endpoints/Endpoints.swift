@@ -2,6 +2,6 @@
 enum Endpoints {
     static let all: [Endpoint] =
         ImmichEndpoints.all + OpenAIEndpoints.all + WeaviateEndpoints.all
-        + TextEmbeddingsEndpoints.all
-        + OperationEndpoints.all
+        + TextEmbeddingsEndpoints.all + SearchEndpoints.all + ImageEndpoints.all
+        + ZeroShotEndpoints.all + OperationEndpoints.all + PageEndpoints.all
 }

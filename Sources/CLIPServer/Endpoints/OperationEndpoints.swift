@@ -7,7 +7,7 @@ enum OperationEndpoints {
         Endpoint(method: "GET", path: "/metrics") { _, services in metrics(services) },
         Endpoint(method: "GET", path: "/version") { _, services in version(services.options) },
         Endpoint(method: "GET", path: "/openapi.json") { _, services in
-            openAPI(basePath: services.options.basePath)
+            try openAPI(services.options)
         },
     ]
 
@@ -31,15 +31,7 @@ enum OperationEndpoints {
             ]))
     }
 
-    /// Returns the OpenAPI description with the base path as its server.
-    ///
-    /// Its limits are the default ones of `ServerOptions`.
-    static func openAPI(basePath: String) -> ServerResponse {
-        let type = "application/json"
-        guard !basePath.isEmpty, let description = try? JSONValue(parsing: ServerFile.openAPI.bytes),
-            let members = description.members
-        else { return ServerResponse(ServerFile.openAPI.bytes, type: type) }
-        let servers = JSONValue.array([.object(["url": .string(basePath)])])
-        return .json(.object(members.map { ($0.key, $0.key == "servers" ? servers : $0.value) }))
+    private static func openAPI(_ options: ServerOptions) throws -> ServerResponse {
+        .json(try OpenAPIDescription(options).value())
     }
 }

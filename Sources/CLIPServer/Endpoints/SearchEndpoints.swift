@@ -126,8 +126,7 @@ enum SearchEndpoints {
         if !texts.isEmpty || !images.isEmpty {
             let model: ServedModel
             do {
-                model = try await services.models.model(
-                    named: record.name, for: .embedding, matching: record)
+                model = try await services.models.model(matching: record)
             } catch let error as RequestError where error.code == "unknown_model" {
                 // The name in the index may be a path of the server.
                 throw RequestError(

@@ -8,13 +8,22 @@ struct ModelNames: Sendable {
     /// A model that a name means.
     struct Model: Sendable, Hashable {
         /// The text that identifies the model: the same for all of its names.
-        let key: String
+        var key: String { variant.map { "\(base) \($0)" } ?? base }
+        /// The part of `key` that does not depend on the variant.
+        private let base: String
         /// The name by which the model is loaded.
         let loadName: String
         /// The name in responses, which is never the path of a folder.
         let name: String
         /// True if the operator of the server named the model.
         var isServed = false
+        /// The way in which the model runs; nil for that of the server's options.
+        var variant: Variant?
+
+        init(key: String, loadName: String, name: String, isServed: Bool = false) {
+            (base, self.loadName, self.name) = (key, loadName, name)
+            self.isServed = isServed
+        }
     }
 
     /// The models of `ServerOptions.models`, in order.

@@ -103,7 +103,11 @@ final class ModelPool: Sendable {
     /// - Throws: `RequestError` with status 404 for unknown or missing models, 503 for models that
     ///   cannot be loaded; `CancellationError`.
     func model(named name: String?, for use: Use) async throws -> ServedModel {
-        let model = try resolve(name, for: use)
+        try await model(resolve(name, for: use))
+    }
+
+    /// Returns a model that a name means; see `model(named:for:)`.
+    func model(_ model: ModelNames.Model) async throws -> ServedModel {
         let number = state.withLock { state in
             state.nextNumber += 1
             return state.nextNumber
@@ -299,7 +303,8 @@ extension ModelPool {
         do {
             loaded = .success(
                 try await (isInstalled ? loaders : fetcher).run { _ in
-                    try load(model.loadName, mayFetch)
+                    let loaded = try load(model.loadName, mayFetch)
+                    return try model.variant?.applied(to: loaded) ?? loaded
                 })
         } catch {
             loaded = .failure(loadingError(error, of: model))
