@@ -21,6 +21,7 @@ extension CLIPModel {
     /// Returns the embeddings of images, which equal those of `encode(images:)` to the bit.
     ///
     /// - Parameter images: The images as `reduced` of this model returns them.
+    /// - Returns: One embedding for each image, in the same order.
     /// - Throws: `CLIPError.nonFiniteResult` if the weights produce NaN or infinity.
     package func encode(reduced images: [ReducedImage]) throws(CLIPError) -> Embeddings {
         let rows = try imageGroups(images.count).map(on: workspaces) {

@@ -67,6 +67,7 @@ struct ModelNames: Sendable {
     /// - Parameters:
     ///   - name: The name in the request.
     ///   - installed: The names of installed models, which need not be in the registry.
+    /// - Returns: The model.
     func model(_ name: String, installed: @autoclosure () -> [String]) -> Model? {
         if let model = byName[name] { return model }
         // No name in the registry is as long.

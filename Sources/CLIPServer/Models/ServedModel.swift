@@ -81,6 +81,7 @@ final class ServedModel: Sendable {
     ///   - texts: The texts, which may be empty.
     ///   - truncating: True to truncate texts that have more tokens than the context.
     ///   - normalized: True to divide each vector by its L2 norm.
+    /// - Returns: The vectors and the number of tokens.
     /// - Throws: `RequestError` with status 400 for a text that is too long if `truncating` is
     ///   false, 413 for a text or a number of texts beyond the limits, 429 if the queue is full,
     ///   500 if the result is not finite, 503 if the server is shutting down or has no thread;
@@ -156,6 +157,7 @@ final class ServedModel: Sendable {
     /// - Parameters:
     ///   - images: The bytes of JPEG, PNG or WebP files.
     ///   - normalized: True to divide each vector by its L2 norm.
+    /// - Returns: The vector and the size of each image.
     /// - Throws: `RequestError` with status 400 for an image that cannot be read (the message names
     ///   its index), 413 for an image or a number of images beyond the limits, 429 if the queue is
     ///   full, 500 if the result is not finite, 503 if the server is shutting down, or has no
