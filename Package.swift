@@ -12,6 +12,7 @@ let package = Package(
         .library(name: "CLIPHub", targets: ["CLIPHub"]),
         .library(name: "CLIPSearch", targets: ["CLIPSearch"]),
         .library(name: "CLIPAnalysis", targets: ["CLIPAnalysis"]),
+        .library(name: "CLIPServer", targets: ["CLIPServer"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [

@@ -229,7 +229,7 @@ import Testing
         #expect(found.contains("Access-Control-Allow-Methods: GET, HEAD, POST"))
     }
 
-    @Test(arguments: ["a\r\nSet-Cookie: x", "a b", "a,,b", "", "a;b", "ä", "a\u{0}"])
+    @Test(arguments: ["a\r\nSet-Cookie: x", "a b", ",", "", "a;b", "ä", "a\u{0}"])
     func malformedHeaderNamesAreNotEchoed(names: String) throws {
         let headers = preflight + [("Access-Control-Request-Headers", names)]
         let response = control(["*"]).preflight(method: "OPTIONS", headers: headers)

@@ -65,7 +65,7 @@ enum ImageReference: Sendable, Equatable {
                 parameter: parameter)
         }
         let isBase64 = header.count > 1 && header.last == "base64"
-        let data = url[url.index(after: comma)...]
+        let data = Array(url[url.index(after: comma)...])
         let image: [UInt8]?
         if !isBase64 {
             image = percentDecoded(data)

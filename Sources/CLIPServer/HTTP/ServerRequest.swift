@@ -30,8 +30,11 @@ struct ServerRequest: Sendable {
 extension StringProtocol {
     /// The text without spaces and tabs at both ends.
     var trimmed: String {
-        let isBlank = { (character: Character) in character == " " || character == "\t" }
-        return String(
-            drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+        let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        let text = Substring(self)
+        guard let start = text.utf8.firstIndex(where: { !isBlank($0) }),
+            let last = text.utf8.lastIndex(where: { !isBlank($0) })
+        else { return "" }
+        return String(text[start..<text.utf8.index(after: last)])
     }
 }
