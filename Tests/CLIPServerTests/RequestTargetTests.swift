@@ -72,3 +72,14 @@ import Testing
         #expect(throws: RequestError.self) { try parse("/?" + fields + "&b=1") }
     }
 }
+
+@Suite struct TrimmedTests {
+    @Test(arguments: [
+        ("", ""), (" ", ""), (" \t ", ""), ("a", "a"), (" a b\t", "a b"), ("\u{E9} ", "\u{E9}"),
+        (" \u{301} ", "\u{301}"), ("\n a \n", "\n a \n"),
+    ])
+    func spacesAndTabsAtTheEndsAreRemoved(text: String, expected: String) {
+        #expect(text.trimmed.utf8.elementsEqual(expected.utf8))
+        #expect(("<" + text).dropFirst().trimmed.utf8.elementsEqual(expected.utf8))
+    }
+}

@@ -31,9 +31,10 @@ extension StringProtocol {
     /// The text without spaces and tabs at both ends.
     var trimmed: String {
         let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-        guard let start = utf8.firstIndex(where: { !isBlank($0) }),
-            let last = utf8.lastIndex(where: { !isBlank($0) })
+        let text = Substring(self)
+        guard let start = text.utf8.firstIndex(where: { !isBlank($0) }),
+            let last = text.utf8.lastIndex(where: { !isBlank($0) })
         else { return "" }
-        return String(self[start..<utf8.index(after: last)])
+        return String(text[start..<text.utf8.index(after: last)])
     }
 }

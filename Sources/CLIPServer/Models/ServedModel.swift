@@ -1,4 +1,5 @@
 internal import CLIP
+internal import Synchronization
 
 /// A loaded model with the queues of its two towers.
 final class ServedModel: Sendable {
@@ -18,6 +19,17 @@ final class ServedModel: Sendable {
 
     let name: String
     let model: CLIPModel
+    /// The fingerprint of the model, which is computed at its first use: it reads a part of every
+    /// tensor.
+    var fingerprint: String {
+        storedFingerprint.withLock { stored in
+            let fingerprint = stored ?? model.fingerprint
+            stored = fingerprint
+            return fingerprint
+        }
+    }
+
+    private let storedFingerprint = Mutex<String?>(nil)
     private let metrics: Metrics
     private let decodingOptions: RGBImage.DecodingOptions
     private let images: BatchQueue<ReducedImage>
