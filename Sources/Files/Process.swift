@@ -66,3 +66,44 @@ package func unixTime() -> Double {
     guard clock_gettime(CLOCK_REALTIME, &time) == 0 else { return 0 }
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
+
+/// Raises the number of files and sockets that the process may open to the most that the system
+/// allows it.
+///
+/// The usual default of 1024 is for programs that use `select`.
+package func raiseOpenFileLimit() {
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    #if canImport(Darwin)
+        // The hard limit may be infinite, which the system refuses as a soft one.
+        limit.rlim_cur = min(limit.rlim_cur, rlim_t(OPEN_MAX))
+    #endif
+    _ = setrlimit(resource, &limit)
+}
+
+/// Returns the absolute path of the running program; nil if the system does not tell it.
+package func programPath() -> String? {
+    #if canImport(Darwin)
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        var size = UInt32(buffer.count)
+        guard _NSGetExecutablePath(&buffer, &size) == 0 else { return nil }
+        let link = buffer
+    #else
+        let link = "/proc/self/exe"
+    #endif
+    guard let path = realpath(link, nil) else { return nil }
+    defer { free(path) }
+    return String(cString: path)
+}
+
+/// Returns true for the text of an IPv4 or IPv6 address.
+package func isAddress(_ text: String) -> Bool {
+    var (four, six) = (in_addr(), in6_addr())
+    return inet_pton(AF_INET, text, &four) == 1 || inet_pton(AF_INET6, text, &six) == 1
+}
