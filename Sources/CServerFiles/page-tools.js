@@ -168,7 +168,7 @@ export function load(image, path, isLazy = true) {
 // Opens an image in a new tab. Returns false if the link does so by itself.
 export function openOriginal(path) {
   if (!key) return false;
-  const tab = open("", "_blank");
+  const tab = open("", "_blank");  // at once: later ones are blocked
   send(path).then(response => response.blob()).then(blob => {
     const url = URL.createObjectURL(blob);
     if (tab) tab.location.replace(url);
