@@ -83,7 +83,8 @@ extension FolderIndex {
     /// - Returns: The bytes of the file; nil if its content has changed.
     /// - Throws: `FileError` if it is missing, or not a regular file in the folder.
     package func contents(of item: Item) throws(FileError) -> [UInt8]? {
-        let file = try OpenFolder(path: folder.bytes).file(OpenFolder.components(of: item.path.bytes))
+        let file = try OpenFolder(path: folder.bytes).file(
+            OpenFolder.components(of: item.path.bytes))
         guard item.size < 0 || file.size == item.size else { return nil }
         let bytes = try file.contents(limit: Self.largestFile)
         return sha256(bytes) == item.digest ? bytes : nil

@@ -1,4 +1,5 @@
 internal import CLIP
+internal import CLIPSearch
 
 /// The models of a server, which are loaded when they are first used.
 final class ModelPool: Sendable {
@@ -14,9 +15,16 @@ final class ModelPool: Sendable {
     ///
     /// Loads it, or waits while another request does.
     ///
+    /// - Parameters:
+    ///   - name: The name in the request, or the one in `record`.
+    ///   - use: The purpose, which decides about the demonstration model.
+    ///   - record: The record of stored vectors; the model then has the record's precision,
+    ///     activation and resolution, and `name` may be a path, because no client chose it.
     /// - Throws: `RequestError` with status 404 for unknown or missing models, 503 for models that
     ///   cannot be loaded; `CancellationError`.
-    func model(named name: String?, for use: Use) async throws -> ServedModel {
+    func model(
+        named name: String?, for use: Use, matching record: ModelRecord? = nil
+    ) async throws -> ServedModel {
         throw RequestError.unknownModel("")
     }
 

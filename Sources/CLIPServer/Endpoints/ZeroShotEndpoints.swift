@@ -1,0 +1,119 @@
+internal import CLIP
+internal import Files
+internal import Synchronization
+
+/// The endpoint that classifies an image with labels of the client's choice.
+enum ZeroShotEndpoints {
+    static let all = [
+        Endpoint(method: "POST", path: "/zeroshot") { request, services in
+            let request = try ZeroShotRequest(body: request, services.options)
+            return try await classify(request, services)
+        }
+    ]
+
+    /// The inputs on which the embeddings of labels depend.
+    private struct Key: Hashable {
+        let model: String
+        let labels: [String]
+        let templates: [String]
+    }
+
+    /// The embeddings of labels, and the model that made them.
+    private struct Entry: Sendable {
+        let embeddings: Embeddings
+        /// The identity of the model; a later model of the same name may have other weights.
+        let model: ModelIdentity
+    }
+
+    /// The label embeddings that were last used, 16 MB.
+    private static let cache = RecentCache<Key, Entry>(limit: 16 << 20)
+    /// The thread that averages the embeddings of prompts, for which it tokenizes them.
+    private static let threads = CallThreads(atMost: 1)
+
+    private static func classify(
+        _ request: ZeroShotRequest, _ services: Services
+    ) async throws -> ServerResponse {
+        let model = try await services.models.model(named: request.model, for: .answer)
+        // Read first, so that an unreadable image is reported at once.
+        let image = try await model.embeddings(ofImages: [request.image], normalized: false)
+        let labels = try await labelEmbeddings(request, model, services.options)
+        let predictions: [Prediction]
+        do {
+            let vector = image.first?.vector ?? []
+            predictions =
+                try ZeroShotClassifier(
+                    model: model.model, labels: request.labels, labelEmbeddings: labels
+                ).predictions(
+                    of: Embeddings(values: vector, dimension: max(1, vector.count)),
+                    top: request.top
+                ).first ?? []
+        } catch {
+            throw RequestError(500, "internal", "the image cannot be classified")
+        }
+        return .json(
+            .object([
+                "model": .string(model.name), "predictions": .array(predictions.map(json)),
+            ]))
+    }
+
+    /// Returns the normalised embeddings of the labels, from the cache if they are there.
+    ///
+    /// - Throws: The errors of `ServedModel`.
+    private static func labelEmbeddings(
+        _ request: ZeroShotRequest, _ model: ServedModel, _ options: ServerOptions
+    ) async throws -> Embeddings {
+        let key = Key(model: model.name, labels: request.labels, templates: request.templates)
+        if let entry = cache[key], entry.model.isIdentity(of: model) { return entry.embeddings }
+        let prompts = ZeroShotClassifier.prompts(
+            labels: request.labels, templates: request.templates)
+        var vectors: [[Float]] = []
+        vectors.reserveCapacity(prompts.count)
+        // In groups, so that a long list does not fill the queue.
+        let group = max(1, min(256, options.queueLimit / 4))
+        for start in stride(from: 0, to: prompts.count, by: group) {
+            vectors += try await model.embeddings(
+                ofTexts: Array(prompts[start..<min(start + group, prompts.count)]),
+                truncating: false, normalized: false
+            ).vectors
+        }
+        let embeddings: Embeddings
+        do {
+            embeddings = try await threads.run { [vectors] _ in
+                try ZeroShotClassifier.labelEmbeddings(
+                    ofPrompts: vectors, model.model, labels: request.labels,
+                    templates: request.templates)
+            }
+        } catch let error as CLIPError {
+            throw RequestError.invalid("the labels cannot be encoded: \(error)")
+        }
+        let texts = (request.labels + request.templates).reduce(0) { $0 + $1.utf8.count + 32 }
+        cache.store(
+            Entry(embeddings: embeddings, model: ModelIdentity(model)), for: key,
+            cost: 4 * embeddings.values.count + texts)
+        return embeddings
+    }
+
+    /// Returns a prediction with the members that `clip zeroshot --json` prints.
+    private static func json(_ prediction: Prediction) -> JSONValue {
+        var members: [JSONValue.Member] = [
+            ("label", .string(prediction.label)), ("probability", .float(prediction.probability)),
+        ]
+        if let sigmoid = prediction.sigmoid { members.append(("sigmoid", .float(sigmoid))) }
+        members += [("logit", .float(prediction.logit)), ("cosine", .float(prediction.cosine))]
+        return .object(members)
+    }
+}
+
+/// The identity of a served model, which does not keep the model in memory.
+final class ModelIdentity: Sendable {
+    private struct Reference { weak var model: ServedModel? }
+
+    private let reference: Mutex<Reference>
+
+    init(_ model: ServedModel) { reference = Mutex(Reference(model: model)) }
+
+    /// True if this is the identity of a model.
+    func isIdentity(of model: ServedModel) -> Bool {
+        reference.withLock { $0.model === model }
+    }
+}
