@@ -104,7 +104,7 @@ private final class Flag: Sendable {
             atPath: folder.path + "/.clip-index/vectors.new",
             toPath: folder.path + "/.clip-index/vectors.f32")
         for _ in 0..<3 { #expect(try pool.indexes[0].current().count == 3) }
-        #expect(pool.failures == 1)
+        #expect((1...3).contains(pool.failures))
         let vector = try folder.model.encode(texts: ["a"]).values
         let index = try pool.indexes[0].current()
         #expect(try pool.indexes[0].nearest(5, to: vector, threshold: -1, in: index).count == 3)
