@@ -1,4 +1,5 @@
 public import CLIP
+internal import CLIPSearch
 internal import Files
 internal import NIOCore
 internal import NIOHTTP1
@@ -41,35 +42,67 @@ public final class Server: Sendable {
     ///   - defaultModel: The model for requests that name none if `options.models` is empty; nil
     ///     for none.
     ///   - log: Writes a line of the access log; called from several threads.
+    ///   - report: Shows the operator a reason that clients do not get, such as that of a model
+    ///     that cannot be loaded; called from several threads.
     /// - Throws: `ServerError.unusableIndex`.
     public convenience init(
         options: ServerOptions,
         load: @escaping @Sendable (_ name: String, _ mayFetch: Bool) throws -> CLIPModel,
         installed: @escaping @Sendable () -> [String] = { [] }, defaultModel: String? = nil,
-        log: @escaping @Sendable (String) -> Void = { _ in }
+        log: @escaping @Sendable (String) -> Void = { _ in },
+        report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(ServerError) {
         try self.init(
             options: options, endpoints: Endpoints.all, load: load, installed: installed,
-            defaultModel: defaultModel, log: log)
+            defaultModel: defaultModel, log: log, report: report)
     }
 
     init(
         options: ServerOptions, endpoints: [Endpoint],
         load: @escaping @Sendable (_ name: String, _ mayFetch: Bool) throws -> CLIPModel,
         installed: @escaping @Sendable () -> [String] = { [] }, defaultModel: String? = nil,
-        log: @escaping @Sendable (String) -> Void = { _ in }
+        log: @escaping @Sendable (String) -> Void = { _ in },
+        report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(ServerError) {
         self.options = options
-        let metrics = Metrics()
+        let indexes: IndexPool
+        do throws(IndexError) {
+            indexes = try IndexPool(folders: options.indexes)
+        } catch {
+            throw .unusableIndex("\(error)")
+        }
+        let metrics = Metrics(endpoints: Set(endpoints.map(\.path)))
         services = Services(
             options: options,
             models: ModelPool(
                 options: options, metrics: metrics, load: load, installed: installed,
-                defaultModel: { defaultModel }),
-            indexes: try IndexPool(folders: options.indexes), metrics: metrics)
+                defaultModel: { defaultModel }, report: report),
+            indexes: indexes, metrics: metrics)
         connections = Connections(limit: options.connectionLimit)
         service = HTTPService(
             endpoints, services, AccessLog(options.logFormat, write: log), connections)
+        // Weak, because both record what they do in the metrics.
+        metrics.measure { [weak models = services.models, weak connections] in
+            Self.gauges(models, connections)
+        }
+    }
+
+    /// Returns the values of the gauges in the metrics.
+    private static func gauges(
+        _ models: ModelPool?, _ connections: Connections?
+    ) -> Metrics.Gauges {
+        let loaded = models?.gauges ?? []
+        return Metrics.Gauges(
+            queues: loaded.flatMap { model in
+                [
+                    Metrics.Gauges.Queue(
+                        model: model.name, tower: .image, length: model.waitingImages),
+                    Metrics.Gauges.Queue(
+                        model: model.name, tower: .text, length: model.waitingTexts),
+                ]
+            },
+            models: loaded.map { Metrics.Gauges.Model(name: $0.name, bytes: $0.byteCount) },
+            connections: connections?.count ?? 0)
     }
 
     /// Listens and answers requests until `stop()` is called and the accepted requests are answered.
@@ -128,7 +161,7 @@ public final class Server: Sendable {
             if options.preloads { try await services.models.preload() }
         } catch {
             try? await listener.channel.close()
-            throw error
+            throw ServerError.unusableModel((error as? RequestError)?.message ?? "\(error)")
         }
         let isStopped = state.withLock { state in
             state.listener = listener.channel

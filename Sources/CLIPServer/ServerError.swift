@@ -3,10 +3,10 @@
 public enum ServerError: Error, Equatable, Sendable {
     /// The address cannot be listened on.
     case cannotListen(host: String, port: Int, reason: String)
-    /// An index cannot be searched.
-    case unusableIndex(folder: String, reason: String)
-    /// A model that is to be loaded at the start cannot be loaded.
-    case unusableModel(name: String, reason: String)
+    /// An index cannot be searched; the value is the reason, with the folder.
+    case unusableIndex(String)
+    /// A model that is to be loaded at the start cannot be loaded; the value is the reason.
+    case unusableModel(String)
 }
 
 extension ServerError: CustomStringConvertible {
@@ -15,8 +15,7 @@ extension ServerError: CustomStringConvertible {
         switch self {
         case .cannotListen(let host, let port, let reason):
             "cannot listen on \(host), port \(port): \(reason)"
-        case .unusableIndex(let folder, let reason): "cannot search \(folder): \(reason)"
-        case .unusableModel(let name, let reason): "cannot load the model \(name): \(reason)"
+        case .unusableIndex(let reason), .unusableModel(let reason): reason
         }
     }
 }

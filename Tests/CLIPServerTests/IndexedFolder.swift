@@ -10,14 +10,19 @@ final class IndexedFolder {
     let path: String
     let model: CLIPModel
 
-    static let modelPath = Fixtures.path("models/seeded")
+    private let modelPath: String
 
-    init(images: Int = 0) throws {
+    static let modelPath = Fixtures.path("models/seeded")
+    /// A model with other vectors.
+    static let otherModelPath = Fixtures.path("models/vit")
+
+    init(images: Int = 0, model modelPath: String = IndexedFolder.modelPath) throws {
+        self.modelPath = modelPath
         folder = try TemporaryFolder()
         path = folder.path + "/photos"
         try FileManager.default.createDirectory(
             atPath: path + "/sub", withIntermediateDirectories: true)
-        model = try CLIPModel(path: Self.modelPath, threads: 2)
+        model = try CLIPModel(path: modelPath, threads: 2)
         for seed in 0..<images { try add("\(seed).png", seed: seed) }
         if images > 0 { try update() }
     }
@@ -40,7 +45,7 @@ final class IndexedFolder {
 
     func update(isRebuild: Bool = false) throws {
         _ = try IndexUpdate(
-            folder: path, model: model, modelName: Self.modelPath, isRebuild: isRebuild
+            folder: path, model: model, modelName: modelPath, isRebuild: isRebuild
         ).run()
     }
 

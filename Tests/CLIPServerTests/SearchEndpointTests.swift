@@ -10,15 +10,16 @@ import Testing
 /// Tests searches, images and classifications with a small model.
 @Suite struct SearchEndpointTests {
     private func services(
-        _ indexes: [String], options: ServerOptions = ServerOptions()
+        _ indexes: [String],
+        load: @escaping ModelPool.Loader = { name, _ in try CLIPModel(path: name, threads: 2) }
     ) throws -> Services {
-        var options = options
+        var options = ServerOptions()
         options.models = [IndexedFolder.modelPath]
         options.indexes = indexes
         let metrics = Metrics()
         let models = ModelPool(
             options: options, metrics: metrics,
-            load: { name, _ in try CLIPModel(path: name, threads: 2) }, installed: { [] })
+            load: load, installed: { [] })
         return Services(
             options: options, models: models, indexes: try IndexPool(folders: indexes),
             metrics: metrics)
@@ -57,7 +58,7 @@ import Testing
     @Test func textIsSearchedLikeTheCommandDoes() async throws {
         let folder = try IndexedFolder(images: 12)
         let services = try services([folder.path])
-        let sum = try SearchQuery.sum([
+        let sum = try await SearchQuery.sum([
             (2, folder.model.encode(texts: ["a dog"]).normalized()[0]),
             (-1, folder.model.encode(texts: ["fruit"]).normalized()[0]),
         ])
@@ -128,6 +129,35 @@ import Testing
         #expect(one.status == 503)
         try FileManager.default.removeItem(atPath: b.path + "/.clip-index")
         #expect(try await send("GET", "/search", query: [("q", "a")], to: services).status == 503)
+    }
+
+    @Test func eachIndexIsSearchedWithItsOwnModel() async throws {
+        let one = try IndexedFolder(images: 4)
+        let other = try IndexedFolder(images: 6, model: IndexedFolder.otherModelPath)
+        let services = try services([one.path, other.path])
+        let found = try results(
+            await send("GET", "/search", query: [("q", "a"), ("index", "0")], to: services))
+        let id = try #require(found.first { $0["path"]?.string == "3.png" }?["id"]?.string)
+        // The image is encoded again for the other model, whose index has the same image.
+        for query in [[("like", "0/" + id), ("top", "2")], [("like", id), ("top", "2")]] {
+            let like = try results(await send("GET", "/search", query: query, to: services))
+            #expect(paths(like) == ["3.png", "3.png"])
+            let numbers = like.compactMap { $0["index"]?.integer }
+            #expect(numbers.contains(1))
+            #expect(like.allSatisfy { abs(($0["cosine"]?.number ?? 0) - 1) < 1e-5 }, "\(like)")
+        }
+    }
+
+    @Test func otherModelOfTheSameNameIsRefused() async throws {
+        let folder = try IndexedFolder(images: 2)
+        let services = try services([folder.path]) { _, _ in
+            try CLIPModel(path: IndexedFolder.otherModelPath, threads: 2)
+        }
+        let image = Base64.encode(IndexedFolder.image(0))
+        let body = JSONValue.object(["terms": .array([.object(["image": .string(image)])])])
+        let response = try await send("POST", "/search", body: body, to: services)
+        #expect(response.status == 503)
+        #expect(try JSONValue(parsing: response.body)["error"]?["code"]?.string == "other_model")
     }
 
     // MARK: images
@@ -227,7 +257,7 @@ import Testing
         let model = try CLIPModel(path: IndexedFolder.modelPath, threads: 2)
         let (labels, templates) = (["a cat", "a dog", "a man"], ["{}", "a photo of {}.", "my {}"])
         for names in [[], templates] {
-            let expected = try ZeroShotClassifier(
+            let expected = try await ZeroShotClassifier(
                 model: model, labels: labels, templates: names.isEmpty ? ["{}"] : names
             ).classify(RGBImage(decoding: file), top: 2)
             var members: [JSONValue.Member] = [

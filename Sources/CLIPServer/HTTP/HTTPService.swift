@@ -117,6 +117,11 @@ final class HTTPService: Sendable {
         var endpoint: Endpoint?
         /// The methods of the endpoints with the path of the request.
         var methods: [String] = []
+        /// The response to a preflight request of an allowed origin; nil for other requests.
+        var preflight: ServerResponse?
+        /// True if the path is the base path without the slash at its end.
+        var isBasePath = false
+        var allowedMethods: [String] { Set(methods).sorted() + ["OPTIONS"] }
         var shape: Endpoint.ErrorShape { endpoint?.errors ?? .openAI }
     }
 
@@ -131,6 +136,13 @@ final class HTTPService: Sendable {
         let found = endpoints.filter { $0.matches(target.path) }
         route.endpoint = found.first { $0.method == method }
         route.methods = found.map(\.method)
+        // Preflight requests have no API key, and their origin need not be the server's.
+        route.preflight = access.preflight(
+            method: route.request.method, headers: route.request.headers,
+            methods: route.allowedMethods)
+        if route.preflight != nil { return route }
+        route.isBasePath =
+            !options.basePath.isEmpty && head.uri.prefix { $0 != "?" } == options.basePath
         try access.check(
             method: route.request.method, path: target.path, headers: route.request.headers,
             isOpen: route.endpoint?.isOpen ?? false)
@@ -140,6 +152,13 @@ final class HTTPService: Sendable {
     /// Returns the response to a complete request; nil if the client has gone away.
     private func answer(_ request: ServerRequest, _ route: Route) async -> ServerResponse? {
         do {
+            if let preflight = route.preflight { return preflight }
+            if route.isBasePath, route.endpoint != nil {
+                // The page's own addresses are relative to the slash.
+                var response = ServerResponse(status: 308)
+                response.headers = [("Location", options.basePath + "/")]
+                return response
+            }
             guard let endpoint = route.endpoint else { return try withoutEndpoint(request, route) }
             return try await endpoint.handle(request, services)
         } catch is CancellationError {
@@ -160,13 +179,8 @@ final class HTTPService: Sendable {
         guard !route.methods.isEmpty else {
             throw RequestError(404, "not_found", "there is no such path on this server")
         }
-        let methods = Array(Set(route.methods)).sorted() + ["OPTIONS"]
+        let methods = route.allowedMethods
         if request.method == "OPTIONS" {
-            if let preflight = access.preflight(
-                method: request.method, headers: request.headers, methods: methods)
-            {
-                return preflight
-            }
             var response = ServerResponse(status: 204)
             response.headers = [("Allow", methods.joined(separator: ", "))]
             return response

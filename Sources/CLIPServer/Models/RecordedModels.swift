@@ -43,7 +43,8 @@ extension ModelNames {
         /// Returns a model that runs in this way.
         func applied(to model: CLIPModel) throws(CLIPError) -> CLIPModel {
             let model = try model.at(precision: precision.isSupported ? precision : .fp32)
-            return try resolution.map { try model.at(resolution: $0) } ?? model
+            guard let resolution else { return model }
+            return try model.at(resolution: resolution)
         }
     }
 }

@@ -95,8 +95,7 @@ final class ServedIndex: Sendable {
     func check(_ model: ServedModel, for index: FolderIndex) throws(RequestError) {
         if state.withLock({ $0.model === model }) { return }
         let record = index.model
-        // The fingerprint reads a part of every tensor.
-        guard model.model.fingerprint == record.fingerprint,
+        guard model.fingerprint == record.fingerprint,
             model.model.precision == record.precision,
             record.resolution == nil
                 || record.resolution == model.model.configuration.resolution
