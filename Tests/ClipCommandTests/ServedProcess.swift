@@ -33,7 +33,8 @@ final class ServedProcess {
             if port == 0, !process.isRunning { break }
             usleep(10_000)
         }
-        try #require(port > 0, "\(errors)")
+        let messages = try errors
+        try #require(port > 0, "\(messages)")
     }
 
     deinit {
@@ -140,7 +141,7 @@ final class LocalConnection {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             try #require(count > 0, "errno \(errno)")
             sent += count
