@@ -112,24 +112,15 @@ public final class Server: Sendable {
     public func run(
         started: @escaping @Sendable (_ address: String, _ port: Int) -> Void = { _, _ in }
     ) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: min(4, System.coreCount))
-        do {
-            try await run(on: group, started)
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
+        try await run(on: .singleton, started)
     }
 
     /// Does the same as `run(started:)`, and blocks the calling thread.
     public func runAndWait(
         started: @escaping @Sendable (_ address: String, _ port: Int) -> Void = { _, _ in }
     ) throws {
-        let waiting = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let done = waiting.any().makePromise(of: Void.self)
+        let done = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: Void.self)
         done.completeWithTask { try await self.run(started: started) }
-        defer { try? waiting.syncShutdownGracefully() }
         try done.futureResult.wait()
     }
 

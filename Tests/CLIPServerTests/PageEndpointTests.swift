@@ -130,7 +130,7 @@ import Testing
             indexes: [("photos", 12), ("a\"<b>", 0)], models: ["ViT-B/32", "ViT-L/14"],
             options: options)
         #expect(
-            "\(information)" == #"""
+            String(decoding: information.bytes, as: UTF8.self) == #"""
                 {"indexes":[{"name":"photos","count":12},{"name":"a\"<b>","count":0}],\#
                 "models":["ViT-B/32","ViT-L/14"],"defaultModel":"ViT-B/32","embedding":true}
                 """#)
@@ -139,8 +139,9 @@ import Testing
     @Test func demonstrationModelIsNoModelForEmbeddings() {
         var options = ServerOptions()
         options.demonstrationModel = "tiny"
+        let information = PageEndpoints.information(indexes: [], models: [], options: options)
         #expect(
-            "\(PageEndpoints.information(indexes: [], models: [], options: options))" == #"""
+            String(decoding: information.bytes, as: UTF8.self) == #"""
                 {"indexes":[],"models":["tiny"],"defaultModel":"tiny","embedding":false}
                 """#)
     }
@@ -149,7 +150,7 @@ import Testing
         let information = PageEndpoints.information(
             indexes: [], models: [], options: ServerOptions())
         #expect(
-            "\(information)"
+            String(decoding: information.bytes, as: UTF8.self)
                 == #"{"indexes":[],"models":[],"defaultModel":null,"embedding":false}"#)
     }
 }

@@ -189,7 +189,7 @@ import Testing
     }
 
     @Test func controlCEndsWithStatus130() throws {
-        let server = try ServedProcess(["--model", "tiny", "--quiet", "--log", "none"], in: folder)
+        let server = try ServedProcess(["--model", "tiny", "--log", "none"], in: folder)
         #expect(try server.request("GET", "/ping").status == 200)
         #expect(server.end(by: SIGINT) == 130)
         #expect(try server.output.isEmpty)

@@ -37,7 +37,7 @@ enum PageEndpoints {
                 ("Referrer-Policy", "no-referrer"),
             ]
         } else {
-            response = .json(.object(["message": .string("Immich ML")]))
+            response = .compact(.object(["message": .string("Immich ML")]))
         }
         response.headers.append(("Vary", "Accept"))
         return response

@@ -18,7 +18,7 @@ extension ModelPool {
         let variant = try await model(wanted)
         guard variant.fingerprint == record.fingerprint else {
             throw RequestError(
-                503, "model_unavailable",
+                503, "other_model",
                 "the model \(plain.name) is not the one that made the vectors of the index")
         }
         return variant
