@@ -33,7 +33,8 @@ final class ServedProcess {
             if port == 0, !process.isRunning { break }
             usleep(10_000)
         }
-        try #require(port > 0, "\(errors)")
+        let said = try errors
+        try #require(port > 0, "\(said)")
     }
 
     deinit {
@@ -139,8 +140,9 @@ final class LocalConnection {
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+            let rest = bytes[sent...]
+            let count = rest.withUnsafeBytes {
+                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             try #require(count > 0, "errno \(errno)")
             sent += count
