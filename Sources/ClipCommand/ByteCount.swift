@@ -26,7 +26,7 @@ struct ByteCount: ExpressibleByArgument, CustomStringConvertible, Equatable, Sen
 
     /// The number with the largest unit that needs no fraction.
     var description: String {
-        for (suffix, base) in [("", 1000), ("i", 1024)] {
+        for (suffix, base) in [("", 1000), ("iB", 1024)] {
             var (size, power) = (bytes, 0)
             while size > 0, size % base == 0, power < Self.units.count - 1 {
                 size /= base

@@ -93,7 +93,10 @@ struct ServeNetworkOptions: ParsableArguments {
             valueName: "seconds"))
     var grace = ServerOptions().grace
 
-    @Option(help: "Log one line per request to standard output as text, json, or none.")
+    @Option(
+        help: ArgumentHelp(
+            "Log one line per request to standard output as text, json, or none.",
+            valueName: "format"))
     var log = ServerOptions.LogFormat.text
 
     func validate() throws {

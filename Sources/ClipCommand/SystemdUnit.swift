@@ -52,7 +52,7 @@ struct SystemdUnit {
             "#     systemctl daemon-reload && systemctl enable --now clip",
             "# The service finds models in /var/cache/clip; to install one there:",
             "#     CLIP_HOME=/var/cache/clip HF_HOME=/var/cache/clip/huggingface clip pull NAME",
-            "# Files and folders named below must be readable by every user.",
+            "# Models and indexes named below must be readable by every user.",
             "[Unit]",
             "Description=CLIP models and image search over HTTP",
             "After=network-online.target",

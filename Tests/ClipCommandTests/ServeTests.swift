@@ -35,7 +35,7 @@ import Testing
         (["--queue", "0"], "--queue must be at least 1, not 0"),
         (["--request-timeout", "0"], "--request-timeout must be 1 to 86400, not 0"),
         (["--grace", "-1"], "--grace must be 0 to 86400, not -1"),
-        (["--log", "xml"], "'xml' is invalid for '--log <log>'"),
+        (["--log", "xml"], "'xml' is invalid for '--log <format>'"),
         (["--allow-host", "http://a.b"], "--allow-host must be a host name"),
         (["--allow-host", "a:80"], "--allow-host must be a host name"),
         (["--cors", "example.com"], "--cors must be * or an origin"),
