@@ -263,7 +263,8 @@ def main():
     result = {"rows": []}
 
     pid, port = start_null(512)
-    print("\n| clients alone (null server) | requests a second | CPU of the clients |\n|---|---|---|")
+    print("\n| clients alone (null server) | requests a second | CPU of the clients |\n"
+          "|---|---|---|")
     for kind in pools:
         for clients in arguments.clients:
             found = measure(port, servers[0].requests(kind, pools[kind], port), clients, 2)
@@ -273,11 +274,13 @@ def main():
     stop_null(pid)
 
     times = first_answers(servers, pools, arguments)
-    print("\n| seconds to the first answer | clip serve | infinity | times faster |\n|---|---|---|---|")
+    print("\n| seconds to the first answer | clip serve | infinity | times faster |\n"
+          "|---|---|---|---|")
     for kind in pools:
         ours, theirs = (min(times[server.name, kind]) for server in servers)
         result[f"first_{kind}"] = {"clip": ours, "infinity": theirs}
-        print(f"| {kind} | {ours:.3f} | {theirs:.2f} | {theirs / ours:.1f} (limit 10) |", flush=True)
+        print(f"| {kind} | {ours:.3f} | {theirs:.2f} | {theirs / ours:.1f} (limit 10) |",
+              flush=True)
 
     with contextlib.ExitStack() as stack:
         for server in servers:
