@@ -246,13 +246,13 @@ def main():
     parser.add_argument("--clip", type=pathlib.Path, default=ROOT / ".build/release/clip")
     parser.add_argument("--model", type=pathlib.Path, required=True)
     parser.add_argument("--infinity-python", type=pathlib.Path, required=True)
-    parser.add_argument("--infinity-options", nargs="*", default=[])
     parser.add_argument("--images", type=pathlib.Path, nargs="+")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16, 64])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--infinity-options", nargs=argparse.REMAINDER, default=[])
     arguments = parser.parse_args()
     # Not resolved: the link in a virtual environment is what selects it.
     arguments.infinity_python = arguments.infinity_python.absolute()
@@ -263,7 +263,8 @@ def main():
     result = {"rows": []}
 
     pid, port = start_null(512)
-    print("\n| clients alone (null server) | requests a second | CPU of the clients |\n|---|---|---|")
+    print("\n| clients alone (null server) | requests a second | CPU of the clients |\n"
+          "|---|---|---|")
     for kind in pools:
         for clients in arguments.clients:
             found = measure(port, servers[0].requests(kind, pools[kind], port), clients, 2)
@@ -273,14 +274,15 @@ def main():
     stop_null(pid)
 
     times = first_answers(servers, pools, arguments)
-    print("\n| seconds to the first answer | clip serve | infinity | times faster |\n|---|---|---|---|")
+    print("\n| seconds to the first answer | clip serve | infinity | times faster |\n"
+          "|---|---|---|---|")
     for kind in pools:
         ours, theirs = (min(times[server.name, kind]) for server in servers)
         result[f"first_{kind}"] = {"clip": ours, "infinity": theirs}
-        print(f"| {kind} | {ours:.3f} | {theirs:.2f} | {theirs / ours:.1f} (limit 10) |", flush=True)
+        print(f"| {kind} | {ours:.3f} | {theirs:.2f} | {theirs / ours:.1f} (limit 10) |",
+              flush=True)
 
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [server.resume() for server in servers])
         for server in servers:
             server.process = stack.enter_context(server.start(free_port(), ready="/health"))
         stack.callback(lambda: [server.resume() for server in servers])

@@ -180,7 +180,7 @@ async def terminated(load, server, clients):
     stop, waiting = asyncio.Event(), []
     tasks = [asyncio.create_task(term_client(load, stop, waiting)) for _ in range(clients)]
     await asyncio.sleep(5 + random.random())
-    in_flight = list(waiting)
+    in_flight = [one for one in waiting if not one.outcome]
     for one in in_flight:
         one.note_arrival()
     server.process.send_signal(signal.SIGTERM)

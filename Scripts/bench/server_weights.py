@@ -7,7 +7,6 @@ randomised, so that no term of the model is zero or one.
 """
 
 import argparse
-import json
 import pathlib
 
 
@@ -26,9 +25,6 @@ def write(folder, vocabulary):
     tokenizer = transformers.CLIPTokenizerFast(
         str(vocabulary / "vocab.json"), str(vocabulary / "merges.txt"), model_max_length=77)
     transformers.CLIPProcessor(transformers.CLIPImageProcessor(), tokenizer).save_pretrained(folder)
-    # The processor names the class of the tokenizer; both programs read the files.
-    for name in ["config.json", "preprocessor_config.json", "tokenizer_config.json"]:
-        assert json.loads((folder / name).read_text()), name
 
 
 def main():

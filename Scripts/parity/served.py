@@ -5,6 +5,7 @@ Needs NumPy, and `clip` itself for the expected vectors.
 """
 
 import base64
+import ctypes
 import json
 import os
 import pathlib
@@ -19,6 +20,11 @@ import numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+
+
+def end_with_parent():
+    """Makes the system end this process with its parent, even if that is killed (Linux)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def free_port():
@@ -37,14 +43,14 @@ def environment(home=None):
 class Process:
     """A server that this script has started; only its own process id is ever signalled."""
 
-    def __init__(self, command, port, ready, log=None, variables=None, seconds=120, before=None):
+    def __init__(self, command, port, ready, log=None, variables=None, seconds=120):
         """Starts the command and waits until the path `ready` is answered with success."""
         self.port = port
         self.log = log or tempfile.TemporaryFile()
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log, env=variables, preexec_fn=before)
+            stderr=self.log, env=variables, preexec_fn=end_with_parent)
         self.pid = self.process.pid
         try:
             while ready:

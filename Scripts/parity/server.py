@@ -8,9 +8,9 @@
 
 Starts the server with the model and with an index of copied images, and sends the requests of the
 openai package (sync and async), LangChain, infinity, vLLM, Jina, Text Embeddings Inference,
-Weaviate and immich. immich's are sent by Node.js (20 or later; immich.mjs), whose fetch and FormData
-its server uses, and as recorded bytes. /zeroshot and /search must agree with `clip zeroshot --json`
-and `clip search --json`.
+Weaviate and immich. immich's are sent by Node.js (20 or later; immich.mjs), whose fetch and
+FormData its server uses, and as recorded bytes. /zeroshot and /search must agree with
+`clip zeroshot --json` and `clip search --json`.
 
 --home is a CLIP_HOME with weights, such as ViT-B-32.safetensors. The images are those of
 Examples and Tests/Fixtures/images, or of --images.
