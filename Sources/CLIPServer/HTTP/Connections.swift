@@ -45,13 +45,15 @@ final class Connections: Sendable {
         state.withLock { $0.open[ObjectIdentifier(connection)] = nil }
     }
 
-    /// Closes idle connections; the others close after the response to their current request.
+    /// Closes idle connections soon; the others close after the response to their current request.
+    ///
+    /// A request that has already arrived, and that the server has not read, is still answered.
     func stop() {
         let idle = state.withLock { state in
             state.isStopping = true
             return state.open.values.filter { $0.idleSince != nil }
         }
-        for connection in idle { connection.close() }
+        for connection in idle { connection.closeIfIdle(after: .milliseconds(200)) }
     }
 
     /// Closes all connections at once, which cancels the work for them.
@@ -135,4 +137,11 @@ final class Connection: Sendable {
     }
 
     func close() { channel.close(promise: nil) }
+
+    /// Closes the connection if it still waits for a request after some time.
+    func closeIfIdle(after time: TimeAmount) {
+        channel.eventLoop.scheduleTask(in: time) { [self] in
+            if idleSince != nil { close() }
+        }
+    }
 }
