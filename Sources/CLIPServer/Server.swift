@@ -141,7 +141,7 @@ public final class Server: Sendable {
     private func run(
         on group: MultiThreadedEventLoopGroup, _ started: @Sendable (String, Int) -> Void
     ) async throws {
-        let listener: NIOAsyncChannel<HTTPService.ClientChannel, Never>
+        let listener: NIOAsyncChannel<HTTPService.Client, Never>
         do {
             listener = try await Self.listen(options, on: group)
         } catch {
@@ -172,7 +172,7 @@ public final class Server: Sendable {
     }
 
     /// Serves connections until the listener is closed and all of them have ended.
-    private func serve(_ listener: NIOAsyncChannel<HTTPService.ClientChannel, Never>) async {
+    private func serve(_ listener: NIOAsyncChannel<HTTPService.Client, Never>) async {
         let timer = Mutex<Task<Void, Never>?>(nil)
         await withDiscardingTaskGroup { group in
             // An error of the listener ends it, as `stop()` does.
@@ -194,15 +194,14 @@ public final class Server: Sendable {
 
     private static func listen(
         _ options: ServerOptions, on group: MultiThreadedEventLoopGroup
-    ) async throws -> NIOAsyncChannel<HTTPService.ClientChannel, Never> {
+    ) async throws -> NIOAsyncChannel<HTTPService.Client, Never> {
         try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .bind(host: options.host, port: options.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                    return try HTTPService.ClientChannel(wrappingChannelSynchronously: channel)
+                    try HTTPService.Client(channel, requestTimeout: options.requestTimeout)
                 }
             }
     }

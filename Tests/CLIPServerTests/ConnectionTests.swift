@@ -194,6 +194,25 @@ import Testing
         }
     }
 
+    @Test func slowSendersOfHeadersAreCut() async throws {
+        try await withServer({ $0.requestTimeout = 1 }) { port, _ in
+            try await TestClient.connected(to: port) { client in
+                // The time begins anew with each request of a connection.
+                try await client.request("GET", "/ping")
+                #expect(try await client.response()?.text == "pong")
+                try await Task.sleep(for: .milliseconds(1200))
+                let start = ContinuousClock.now
+                try await client.send("GET /ping HTTP/1.1\r\n")
+                for _ in 0..<20 where start + .seconds(3) > .now {
+                    guard (try? await client.send("X: y\r\n")) != nil else { break }
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+                #expect(try await client.isClosed())
+                #expect(ContinuousClock.now - start < .seconds(4))
+            }
+        }
+    }
+
     @Test func idleConnectionsAreClosed() async throws {
         try await withServer({ $0.idleTimeout = 1 }) { port, _ in
             try await TestClient.connected(to: port) { client in

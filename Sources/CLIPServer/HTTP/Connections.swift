@@ -70,6 +70,8 @@ final class Connections: Sendable {
 final class Connection: Sendable {
     private struct State {
         var idleSince: ContinuousClock.Instant? = .now
+        /// True once a byte of the next request has arrived.
+        var hasBytes = false
         var isClosed = false
         /// Cancels the work for the current request.
         var cancel: (@Sendable () -> Void)?
@@ -99,8 +101,22 @@ final class Connection: Sendable {
 
     /// Marks the connection as waiting for a request for at most `seconds`.
     func becomeIdle(for seconds: Int) {
-        state.withLock { $0.idleSince = .now }
+        state.withLock { state in
+            state.idleSince = .now
+            state.hasBytes = false
+        }
         setDeadline(seconds)
+    }
+
+    /// Notes that bytes have arrived: from the first one on, the client has `seconds` for the head
+    /// of its request.
+    func noteBytes(_ seconds: Int) {
+        let isFirst = state.withLock { state in
+            guard state.idleSince != nil, !state.hasBytes else { return false }
+            state.hasBytes = true
+            return true
+        }
+        if isFirst { setDeadline(seconds) }
     }
 
     /// Marks the connection as busy with a request.
@@ -143,5 +159,22 @@ final class Connection: Sendable {
         channel.eventLoop.scheduleTask(in: time) { [self] in
             if idleSince != nil { close() }
         }
+    }
+}
+
+/// Tells a connection that bytes have arrived, before they are parsed.
+final class ArrivalHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let connection: Connection
+    private let seconds: Int
+
+    init(_ connection: Connection, seconds: Int) {
+        (self.connection, self.seconds) = (connection, seconds)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        connection.noteBytes(seconds)
+        context.fireChannelRead(data)
     }
 }

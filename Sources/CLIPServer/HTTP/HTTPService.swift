@@ -4,7 +4,20 @@ internal import NIOHTTP1
 
 /// Answers the requests of connections with endpoints.
 final class HTTPService: Sendable {
-    typealias ClientChannel = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+    /// A connection and the requests that arrive on it.
+    struct Client: Sendable {
+        let connection: Connection
+        let channel: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+        /// Prepares the channel of a new connection, on its event loop.
+        init(_ channel: any Channel, requestTimeout: Int) throws {
+            connection = Connection(channel)
+            try channel.pipeline.syncOperations.addHandler(
+                ArrivalHandler(connection, seconds: requestTimeout))
+            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+            self.channel = try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+        }
+    }
 
     private let endpoints: [Endpoint]
     private let services: Services
@@ -25,12 +38,12 @@ final class HTTPService: Sendable {
     }
 
     /// Serves a connection until the client or the server closes it.
-    func serve(_ channel: ClientChannel) async {
-        let connection = Connection(channel.channel)
+    func serve(_ client: Client) async {
+        let connection = client.connection
         let isAdded = connections.add(connection)
         defer { connections.remove(connection) }
         // The connection ends in any case; an error says that the client has closed it.
-        try? await channel.executeThenClose { inbound, outbound in
+        try? await client.channel.executeThenClose { inbound, outbound in
             guard isAdded else { return }
             var parts = inbound.makeAsyncIterator()
             connection.becomeIdle(for: options.idleTimeout)
