@@ -75,7 +75,7 @@ let package = Package(
             name: "CSQLite", pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
 
-        // The registry of models and their download; the only networking.
+        // The registry of models and their download; the only requests to other servers.
         .target(name: "CLIPHub", dependencies: ["CLIP", "Files", "CHTTP", "CModelRegistry"]),
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),
