@@ -48,25 +48,35 @@ struct JSONBody: Sendable {
         syntaxStatus: Int? = nil
     ) throws(RequestError) {
         let parameter = path.isEmpty ? nil : path
-        guard !Self.exceedsLimit(bytes) else {
-            throw .tooLarge(
-                "\(name) has too many JSON values: the limit is \(Self.maximumValues)",
-                parameter: parameter)
-        }
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: bytes)
-        } catch {
-            throw RequestError(
-                syntaxStatus ?? status, "invalid_json",
-                "\(name) is not valid JSON: \(Self.shortened(error.reason))", parameter: parameter)
-        }
+        let value = try Self.value(
+            parsing: bytes, name: name, parameter: parameter, status: syntaxStatus ?? status)
         guard let members = value.members else {
             throw RequestError(
                 status, "invalid_request", "expected \(name) to be an object, found \(value.kind)",
                 parameter: parameter)
         }
         (self.members, self.path, self.status) = (members, path, status)
+    }
+
+    /// Parses a JSON text of a client.
+    ///
+    /// - Throws: `RequestError` with the given status for malformed JSON, 413 for too many values.
+    static func value(
+        parsing bytes: [UInt8], name: String, parameter: String? = nil, status: Int = 400
+    ) throws(RequestError) -> JSONValue {
+        // A parsed value takes more memory than its text.
+        guard !exceedsLimit(bytes) else {
+            throw .tooLarge(
+                "\(name) has too many JSON values: the limit is \(maximumValues)",
+                parameter: parameter)
+        }
+        do {
+            return try JSONValue(parsing: bytes, takesLargeIntegers: true)
+        } catch {
+            throw RequestError(
+                status, "invalid_json", "\(name) is not valid JSON: \(shortened(error.reason))",
+                parameter: parameter)
+        }
     }
 
     /// Makes the reader of an object within a body.

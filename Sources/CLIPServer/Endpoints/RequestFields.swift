@@ -8,24 +8,13 @@ struct RequestFields {
     }
 
     private let source: Source
-    private static let mostCommas = 1 << 17
 
     /// Reads the fields of a JSON object.
     ///
     /// - Throws: `RequestError` with status 400 if the body is not a JSON object, 413 if it has too
     ///   many values.
     init(json body: [UInt8]) throws(RequestError) {
-        // A parsed value takes more memory than its text.
-        guard body.count(where: { $0 == UInt8(ascii: ",") }) <= Self.mostCommas else {
-            throw .tooLarge("the body has more than \(Self.mostCommas) commas")
-        }
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: body)
-        } catch {
-            throw .invalid("the body cannot be parsed: \(error.reason)")
-        }
-        try self.init(value, "the body")
+        try self.init(JSONBody.value(parsing: body, name: "the body"), "the body")
     }
 
     /// Reads the fields of a JSON value.

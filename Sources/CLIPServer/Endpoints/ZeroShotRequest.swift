@@ -44,6 +44,9 @@ struct ZeroShotRequest: Sendable {
         guard labels.allSatisfy({ !$0.allSatisfy(\.isWhitespace) }) else {
             throw .invalid("a label is empty", parameter: "labels")
         }
+        if fields.value("templates")?.array?.isEmpty == true {
+            throw .invalid("templates is an empty list", parameter: "templates")
+        }
         templates = try Self.templates(fields.strings("templates", limit: Self.longestText))
         top = try fields.integer("top", in: 1...Self.labelCounts.upperBound)
         model = try fields.string("model", limit: 1000)

@@ -70,27 +70,19 @@ final class HTTPService: Sendable {
         let started = ContinuousClock.now
         var exchange = Exchange(head, writer)
         defer { budget.giveBack(exchange.received) }
-        let route: Route
+        var route = Route(request: ServerRequest(method: "\(head.method)", path: "/"))
         var response: ServerResponse
         do {
-            route = try self.route(head)
-        } catch {
-            route = Route(request: ServerRequest(method: "\(head.method)", path: "/"))
-            response = error.response(.openAI)
-            services.metrics.countFailure(error.code)
-            return try await finish(
-                &exchange, &parts, response, route, started, connection)
-        }
-        do {
+            try find(&route, head)
             var request = route.request
             guard
                 let body = try await exchange.body(
                     &parts, limit: options.bodyLimit, budget: budget)
             else { return false }
             request.body = body
-            let complete = request
+            let (complete, found) = (request, route)
             connection.setDeadline(nil)
-            guard let answer = await connection.run({ await self.answer(complete, route) }) else {
+            guard let answer = await connection.run({ await self.answer(complete, found) }) else {
                 log(route, nil, exchange.received, started, connection)
                 return false
             }
@@ -139,12 +131,12 @@ final class HTTPService: Sendable {
     }
 
     /// Finds the endpoint for a request and checks whether the client may use it.
-    private func route(_ head: HTTPRequestHead) throws(RequestError) -> Route {
+    ///
+    /// If the check fails, `route` has the endpoint whose clients get the error.
+    private func find(_ route: inout Route, _ head: HTTPRequestHead) throws(RequestError) {
+        route.request.headers = head.headers.map { (name: $0.name, value: $0.value) }
         let target = try RequestTarget(head.uri, basePath: options.basePath)
-        var route = Route(
-            request: ServerRequest(
-                method: "\(head.method)", path: target.path, query: target.query,
-                headers: head.headers.map { (name: $0.name, value: $0.value) }))
+        (route.request.path, route.request.query) = (target.path, target.query)
         let method = head.method == .HEAD ? "GET" : "\(head.method)"
         let found = endpoints.filter { $0.matches(target.path) }
         route.endpoint = found.first { $0.method == method }
@@ -153,13 +145,12 @@ final class HTTPService: Sendable {
         route.preflight = access.preflight(
             method: route.request.method, headers: route.request.headers,
             methods: route.allowedMethods)
-        if route.preflight != nil { return route }
+        if route.preflight != nil { return }
         route.isBasePath =
             !options.basePath.isEmpty && head.uri.prefix { $0 != "?" } == options.basePath
         try access.check(
             method: route.request.method, path: target.path, headers: route.request.headers,
             isOpen: route.endpoint?.isOpen ?? false)
-        return route
     }
 
     /// Returns the response to a complete request; nil if the client has gone away.

@@ -1,11 +1,15 @@
 /// A recursive-descent parser of RFC 8259.
 struct JSONParser {
     private let bytes: [UInt8]
+    private let takesLargeIntegers: Bool
     private var position = 0
     /// The nesting depth of the current value; 1 for the outermost one.
     private var depth = 0
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    /// Makes a parser; with `takesLargeIntegers`, an integer beyond `Int` becomes a `number`.
+    init(bytes: [UInt8], takesLargeIntegers: Bool = false) {
+        (self.bytes, self.takesLargeIntegers) = (bytes, takesLargeIntegers)
+    }
 
     typealias SyntaxError = JSONValue.SyntaxError
 
@@ -176,8 +180,8 @@ struct JSONParser {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger {
-            guard let value = Int(text) else { throw failure("integer out of range: \(text)") }
-            return .integer(value)
+            if let value = Int(text) { return .integer(value) }
+            guard takesLargeIntegers else { throw failure("integer out of range: \(text)") }
         }
         guard let value = Double(text) else { throw failure("\(text) is not a number") }
         return .number(value)
