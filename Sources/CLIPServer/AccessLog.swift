@@ -14,7 +14,8 @@ struct AccessLog: Sendable {
         var status: Int
         var bytesIn: Int
         var bytesOut: Int
-        /// The duration from the complete request to the complete response.
+        /// The duration from the complete request to the complete response; for a request that is
+        /// refused early, from its head.
         var seconds: Double
         /// The name of the model that answered; nil if unknown.
         var model: String?

@@ -80,8 +80,9 @@ public final class Server: Sendable {
             indexes: indexes, metrics: metrics)
         connections = Connections(limit: options.connectionLimit)
         service = HTTPService(
-            endpoints, services, AccessLog(options.logFormat, write: log), connections)
-        // Weak, because both record what they do in the metrics.
+            endpoints, services, AccessLog(options.logFormat, write: log), connections,
+            report: report)
+        // Weak, to avoid a reference cycle: both hold the metrics.
         metrics.measure { [weak models = services.models, weak connections] in
             Self.gauges(models, connections)
         }
@@ -115,7 +116,7 @@ public final class Server: Sendable {
         try await run(on: .singleton, started)
     }
 
-    /// Does the same as `run(started:)`, and blocks the calling thread.
+    /// Runs the server and blocks the calling thread; see `run(started:)`.
     public func runAndWait(
         started: @escaping @Sendable (_ address: String, _ port: Int) -> Void = { _, _ in }
     ) throws {
@@ -163,28 +164,44 @@ public final class Server: Sendable {
         let address = listener.channel.localAddress
         started(address?.ipAddress ?? options.host, address?.port ?? options.port)
 
-        await withTaskGroup { group in
+        let failure = await withTaskGroup { group in
             group.addTask { await self.services.models.run() }
-            await self.serve(listener)
-            group.cancelAll()
+            defer { group.cancelAll() }
+            return await self.serve(listener)
         }
         services.models.close()
+        if let failure { throw failure }
     }
 
     /// Serves connections until the listener is closed and all of them have ended.
-    private func serve(_ listener: NIOAsyncChannel<HTTPService.Client, Never>) async {
+    ///
+    /// - Returns: The error that closed the listener; nil if `stop()` did.
+    private func serve(
+        _ listener: NIOAsyncChannel<HTTPService.Client, Never>
+    ) async -> ServerError? {
         let timer = Mutex<Task<Void, Never>?>(nil)
-        await withDiscardingTaskGroup { group in
-            // An error of the listener ends it, as `stop()` does.
-            try? await listener.executeThenClose { clients in
-                for try await client in clients {
-                    group.addTask { await self.service.serve(client) }
+        let failure = await withDiscardingTaskGroup { group -> ServerError? in
+            var failure: ServerError?
+            do {
+                try await listener.executeThenClose { clients in
+                    for try await client in clients {
+                        group.addTask { await self.service.serve(client) }
+                    }
                 }
+            } catch {
+                let isStopped = state.withLock { $0.phase != .running }
+                failure =
+                    isStopped
+                    ? nil
+                    : .cannotListen(
+                        host: options.host, port: options.port, reason: Self.reason(error))
             }
             connections.stop()
             timer.withLock { $0 = Task { await self.abortAfterGrace() } }
+            return failure
         }
         timer.withLock { $0?.cancel() }
+        return failure
     }
 
     private func abortAfterGrace() async {

@@ -272,6 +272,76 @@ import Testing
         }
     }
 
+    @Test func requestsForAnotherProtocolCloseTheConnection() async throws {
+        try await withServer { port, _ in
+            try await TestClient.connected(to: port) { client in
+                try await client.request(
+                    "GET", "/ping",
+                    headers: [
+                        "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA",
+                    ])
+                let response = try await client.response()
+                #expect(response?.text == "pong" && response?.header("Connection") == "close")
+                #expect(try await client.isClosed())
+            }
+        }
+    }
+
+    @Test func largeBodiesAreEchoedInParts() async throws {
+        try await withServer { port, _ in
+            try await TestClient.connected(to: port) { client in
+                let text = String(repeating: "0123456789", count: 100_000)
+                for _ in 0..<2 {
+                    try await client.request("POST", "/echo", body: text)
+                    #expect(try await client.response()?.text == text)
+                }
+            }
+        }
+    }
+
+    @Test func errorsBeforeTheBodyHaveTheShapeOfTheEndpoint() async throws {
+        let endpoint = Endpoint(method: "GET", path: "/fast", errors: .fastAPI) { _, _ in
+            .text("")
+        }
+        var options = ServerOptions()
+        (options.port, options.apiKey) = (0, "secret")
+        let server = try Server(options: options, endpoints: [endpoint]) { _, _ in
+            throw CLIPError.noTemplate
+        }
+        try await withThrowingTaskGroup { group in
+            let (ports, port) = AsyncStream.makeStream(of: Int.self)
+            group.addTask { try await server.run { port.yield($1) } }
+            for await port in ports {
+                try await TestClient.connected(to: port) { client in
+                    try await client.request("GET", "/fast")
+                    let response = try await client.response()
+                    #expect(response?.status == 401)
+                    #expect(response?.text.hasPrefix(#"{"detail""#) == true)
+                }
+                server.stop()
+                break
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func sharesOfABudgetAreGivenBack() {
+        let budget = BodyBudget(limit: 1000)
+        do {
+            var first = BodyBudget.Share(of: budget)
+            let isSmallFree = first.grow(to: 1 << 16)
+            let isTaken = first.grow(to: (1 << 16) + 900)
+            var second = BodyBudget.Share(of: budget)
+            let fits = second.grow(to: (1 << 16) + 100)
+            let exceeds = second.grow(to: (1 << 16) + 101)
+            #expect([isSmallFree, isTaken, fits, exceeds] == [true, true, true, false])
+        }
+        // A single body may exceed the limit.
+        var third = BodyBudget.Share(of: budget)
+        let isAlone = third.grow(to: 1 << 20)
+        #expect(isAlone)
+    }
+
     @Test func graceLimitsTheTimeOfAStop() async throws {
         let events = Events()
         let start = ContinuousClock.now

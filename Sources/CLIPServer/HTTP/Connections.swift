@@ -25,20 +25,29 @@ final class Connections: Sendable {
     ///
     /// - Returns: False if the server stops, or if it has too many connections, all of them busy.
     func add(_ connection: Connection) -> Bool {
-        let (isAdded, replaced) = state.withLock { state -> (Bool, Connection?) in
-            guard !state.isStopping else { return (false, nil) }
-            var replaced: Connection?
+        state.withLock { state in
+            guard !state.isStopping else { return false }
             if state.open.count >= limit {
-                replaced = state.open.values.filter { $0.idleSince != nil }
-                    .min { ($0.idleSince ?? .now) < ($1.idleSince ?? .now) }
-                guard let replaced else { return (false, nil) }
-                state.open[ObjectIdentifier(replaced)] = nil
+                guard let retired = Self.retire(Array(state.open.values)) else { return false }
+                state.open[ObjectIdentifier(retired)] = nil
             }
             state.open[ObjectIdentifier(connection)] = connection
-            return (true, replaced)
+            return true
         }
-        replaced?.close()
-        return isAdded
+    }
+
+    /// Closes the connection that has waited longest, of those without a byte of the next request
+    /// if there are any; nil if none waits.
+    private static func retire(_ connections: [Connection]) -> Connection? {
+        let idle = connections.compactMap { connection in
+            connection.idleSince.map { (connection, $0, connection.hasBytes) }
+        }
+        let silent = idle.filter { !$0.2 }
+        for (connection, _, _) in (silent.isEmpty ? idle : silent).sorted(by: { $0.1 < $1.1 })
+        where connection.retire() {
+            return connection
+        }
+        return nil
     }
 
     func remove(_ connection: Connection) {
@@ -72,10 +81,14 @@ final class Connection: Sendable {
         var idleSince: ContinuousClock.Instant? = .now
         /// True once a byte of the next request has arrived.
         var hasBytes = false
+        /// True once the connection makes room for another one.
+        var isRetired = false
         var isClosed = false
         /// Cancels the work for the current request.
         var cancel: (@Sendable () -> Void)?
+        /// The timer of the deadline, and a number that tells it from earlier ones.
         var deadline: Scheduled<Void>?
+        var generation = 0
     }
 
     let channel: any Channel
@@ -99,42 +112,77 @@ final class Connection: Sendable {
     /// The time since which the connection waits for a request; nil while there is one.
     var idleSince: ContinuousClock.Instant? { state.withLock { $0.idleSince } }
 
+    /// True if a byte of the next request has arrived.
+    var hasBytes: Bool { state.withLock { $0.hasBytes } }
+
     /// Marks the connection as waiting for a request for at most `seconds`.
     func becomeIdle(for seconds: Int) {
-        state.withLock { state in
+        setDeadline(seconds) { state in
             state.idleSince = .now
             state.hasBytes = false
+            return true
         }
-        setDeadline(seconds)
     }
 
     /// Notes that bytes have arrived: from the first one on, the client has `seconds` for the head
     /// of its request.
     func noteBytes(_ seconds: Int) {
-        let isFirst = state.withLock { state in
+        setDeadline(seconds) { state in
             guard state.idleSince != nil, !state.hasBytes else { return false }
             state.hasBytes = true
             return true
         }
-        if isFirst { setDeadline(seconds) }
     }
 
-    /// Marks the connection as busy with a request.
-    func becomeBusy() { state.withLock { $0.idleSince = nil } }
+    /// Marks the connection as busy with a request, which must be received within `seconds`.
+    ///
+    /// - Returns: False if the connection has been closed to make room for another one.
+    func becomeBusy(_ seconds: Int) -> Bool {
+        var isOpen = true
+        setDeadline(seconds) { state in
+            isOpen = !state.isRetired
+            if isOpen { state.idleSince = nil }
+            return isOpen
+        }
+        return isOpen
+    }
+
+    /// Closes the connection if it waits for a request.
+    ///
+    /// - Returns: True if it did.
+    func retire() -> Bool {
+        let isIdle = state.withLock { state in
+            state.isRetired = state.isRetired || state.idleSince != nil
+            return state.isRetired
+        }
+        if isIdle { close() }
+        return isIdle
+    }
 
     /// Closes the connection after a number of seconds, instead of at an earlier deadline; nil for
     /// no deadline.
-    func setDeadline(_ seconds: Int?) {
-        let next = seconds.map { seconds in
-            channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { [channel] in
-                channel.close(promise: nil)
-            }
-        }
-        let last = state.withLock { state in
-            defer { state.deadline = next }
-            return state.deadline
+    func setDeadline(_ seconds: Int?) { setDeadline(seconds) { _ in true } }
+
+    /// Changes the state and the deadline together, unless `change` returns false.
+    private func setDeadline(_ seconds: Int?, _ change: (inout State) -> Bool) {
+        let (generation, last) = state.withLock { state -> (Int?, Scheduled<Void>?) in
+            guard change(&state) else { return (nil, nil) }
+            state.generation += 1
+            defer { state.deadline = nil }
+            return (state.generation, state.deadline)
         }
         last?.cancel()
+        guard let generation, let seconds else { return }
+        let timer = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { [self] in
+            // A timer that fires may have been replaced meanwhile.
+            if state.withLock({ $0.generation == generation }) { close() }
+        }
+        let isCurrent = state.withLock { state in
+            guard state.generation == generation, !state.isClosed else { return false }
+            state.deadline = timer
+            return true
+        }
+        if !isCurrent { timer.cancel() }
     }
 
     /// Runs an operation, whose task is cancelled if the connection closes.
@@ -156,9 +204,7 @@ final class Connection: Sendable {
 
     /// Closes the connection if it still waits for a request after some time.
     func closeIfIdle(after time: TimeAmount) {
-        channel.eventLoop.scheduleTask(in: time) { [self] in
-            if idleSince != nil { close() }
-        }
+        channel.eventLoop.scheduleTask(in: time) { [self] in _ = retire() }
     }
 }
 

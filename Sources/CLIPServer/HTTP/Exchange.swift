@@ -20,11 +20,11 @@ struct Exchange {
     /// - Parameters:
     ///   - parts: The parts of the connection after the head.
     ///   - limit: The largest body, in bytes.
-    ///   - budget: The budget from which the bytes are taken; the caller gives `received` back.
+    ///   - share: The share of the body in the bytes of all bodies.
     /// - Returns: The body; nil if the client closed the connection.
     /// - Throws: `RequestError`, and the errors of the connection.
     mutating func body(
-        _ parts: inout Parts, limit: Int, budget: BodyBudget
+        _ parts: inout Parts, limit: Int, share: inout BodyBudget.Share
     ) async throws -> [UInt8]? {
         let tooLarge = RequestError.tooLarge(
             "the body of the request is too large: the limit is \(limit) bytes")
@@ -36,11 +36,11 @@ struct Exchange {
         var body: [UInt8] = []
         while let part = try await parts.next() {
             switch part {
-            case .head: preconditionFailure("expected the rest of a request, found another one")
+            case .head: return nil
             case .body(let buffer):
                 let count = buffer.readableBytes
                 guard body.count + count <= limit else { throw tooLarge }
-                guard budget.take(count) else { throw RequestError.busy }
+                guard share.grow(to: body.count + count) else { throw RequestError.busy }
                 received += count
                 body.append(contentsOf: buffer.readableBytesView)
             case .end:
@@ -72,7 +72,10 @@ struct Exchange {
     ///   - response: The response.
     ///   - closes: True to tell the client that the connection closes after it.
     ///   - date: The value of the header `Date`.
-    func send(_ response: ServerResponse, closes: Bool, date: String) async throws {
+    ///   - progress: Called before each part that is sent.
+    func send(
+        _ response: ServerResponse, closes: Bool, date: String, progress: () -> Void
+    ) async throws {
         var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
         headers.add(name: "Date", value: date)
         let hasBody = response.status != 204 && response.status != 304
@@ -88,10 +91,22 @@ struct Exchange {
                     version: .http1_1, status: HTTPResponseStatus(statusCode: response.status),
                     headers: headers))
         ]
-        if hasBody && head.method != .HEAD && !response.body.isEmpty {
-            parts.append(.body(.byteBuffer(ByteBuffer(bytes: response.body))))
+        if hasBody && head.method != .HEAD {
+            // The writer suspends while the client is slow, so only a part is copied at a time.
+            for start in stride(from: 0, to: response.body.count, by: Self.partSize) {
+                let end = min(start + Self.partSize, response.body.count)
+                parts.append(.body(.byteBuffer(ByteBuffer(bytes: response.body[start..<end]))))
+                guard end < response.body.count else { break }
+                progress()
+                try await writer.write(contentsOf: parts)
+                parts = []
+            }
         }
         parts.append(.end(nil))
+        progress()
         try await writer.write(contentsOf: parts)
     }
+
+    /// The largest part of a body that is sent at once, in bytes.
+    private static let partSize = 1 << 18
 }

@@ -1,3 +1,4 @@
+internal import CLIP
 internal import Files
 internal import NIOCore
 internal import NIOHTTP1
@@ -14,7 +15,10 @@ final class HTTPService: Sendable {
             connection = Connection(channel)
             try channel.pipeline.syncOperations.addHandler(
                 ArrivalHandler(connection, seconds: requestTimeout))
-            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+            var limits = NIOHTTPDecoderLimitConfiguration()
+            (limits.maxHeaderFieldSize, limits.maxHeaderListSize) = (1 << 14, 1 << 16)
+            try channel.pipeline.syncOperations.configureHTTPServerPipeline(
+                withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
             self.channel = try NIOAsyncChannel(wrappingChannelSynchronously: channel)
         }
     }
@@ -24,17 +28,22 @@ final class HTTPService: Sendable {
     private let access: AccessControl
     private let log: AccessLog
     private let connections: Connections
-    private let budget: BodyBudget
+    /// The bytes of the bodies of requests, and of responses.
+    private let received: BodyBudget
+    private let sent = BodyBudget(limit: 1 << 28)
+    /// Shows the operator a reason that clients do not get.
+    private let report: @Sendable (String) -> Void
     private var options: ServerOptions { services.options }
 
     init(
-        _ endpoints: [Endpoint], _ services: Services, _ log: AccessLog, _ connections: Connections
+        _ endpoints: [Endpoint], _ services: Services, _ log: AccessLog,
+        _ connections: Connections, report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         (self.endpoints, self.services, self.log) = (endpoints, services, log)
-        self.connections = connections
+        (self.connections, self.report) = (connections, report)
         access = AccessControl(services.options)
         // Enough for some of the largest bodies, and for very many of ordinary size.
-        budget = BodyBudget(limit: 4 * services.options.bodyLimit)
+        received = BodyBudget(limit: min(services.options.bodyLimit, 1 << 40) * 4)
     }
 
     /// Serves a connection until the client or the server closes it.
@@ -49,10 +58,9 @@ final class HTTPService: Sendable {
             connection.becomeIdle(for: options.idleTimeout)
             while let part = try await parts.next() {
                 guard case .head(let head) = part else { continue }
-                connection.becomeBusy()
-                connection.setDeadline(options.requestTimeout)
-                let goesOn = try await exchange(head, &parts, outbound, connection)
-                guard goesOn else { return }
+                guard connection.becomeBusy(options.requestTimeout) else { return }
+                let keepsAlive = try await exchange(head, &parts, outbound, connection)
+                guard keepsAlive else { return }
                 connection.becomeIdle(for: options.idleTimeout)
                 if connections.isStopping { return }
             }
@@ -67,19 +75,23 @@ final class HTTPService: Sendable {
         _ head: HTTPRequestHead, _ parts: inout Exchange.Parts, _ writer: Exchange.Writer,
         _ connection: Connection
     ) async throws -> Bool {
-        let started = ContinuousClock.now
+        var started = ContinuousClock.now
         var exchange = Exchange(head, writer)
-        defer { budget.giveBack(exchange.received) }
-        var route = Route(request: ServerRequest(method: "\(head.method)", path: "/"))
+        var share = BodyBudget.Share(of: received)
+        var route = Route(request: ServerRequest(method: head.method.rawValue, path: "/"))
         var response: ServerResponse
         do {
             try find(&route, head)
             var request = route.request
             guard
                 let body = try await exchange.body(
-                    &parts, limit: options.bodyLimit, budget: budget)
-            else { return false }
+                    &parts, limit: options.bodyLimit, share: &share)
+            else {
+                log(route, nil, exchange.received, started, connection)
+                return false
+            }
             request.body = body
+            started = .now
             let (complete, found) = (request, route)
             connection.setDeadline(nil)
             guard let answer = await connection.run({ await self.answer(complete, found) }) else {
@@ -90,6 +102,10 @@ final class HTTPService: Sendable {
         } catch let error as RequestError {
             services.metrics.countFailure(error.code)
             response = error.response(route.shape)
+        } catch {
+            // The client has closed the connection, or has been too slow.
+            log(route, nil, exchange.received, started, connection)
+            throw error
         }
         return try await finish(&exchange, &parts, response, route, started, connection)
     }
@@ -100,12 +116,21 @@ final class HTTPService: Sendable {
         _ route: Route, _ started: ContinuousClock.Instant, _ connection: Connection
     ) async throws -> Bool {
         var response = answer
+        var share = BodyBudget.Share(of: sent)
+        if !share.grow(to: response.body.count) {
+            services.metrics.countFailure(RequestError.busy.code)
+            response = RequestError.busy.response(route.shape)
+        }
         response.headers += access.corsHeaders(origin: route.request.header("Origin"))
+        // After a request for another protocol, the decoder ignores what follows.
+        let asksForUpgrade =
+            exchange.head.method == .CONNECT || exchange.head.headers.contains(name: "Upgrade")
         let closes =
-            !exchange.isComplete || !exchange.head.isKeepAlive || connections.isStopping
-        connection.setDeadline(options.requestTimeout)
+            asksForUpgrade || !exchange.isComplete || !exchange.head.isKeepAlive
+            || connections.isStopping
         try await exchange.send(
-            response, closes: closes, date: HTTPDate.text(ofSecondsSince1970: Int(unixTime())))
+            response, closes: closes, date: HTTPDate.text(ofSecondsSince1970: Int(unixTime()))
+        ) { connection.setDeadline(options.requestTimeout) }
         log(route, response, exchange.received, started, connection)
         if !exchange.isComplete {
             connection.setDeadline(5)
@@ -137,7 +162,7 @@ final class HTTPService: Sendable {
         route.request.headers = head.headers.map { (name: $0.name, value: $0.value) }
         let target = try RequestTarget(head.uri, basePath: options.basePath)
         (route.request.path, route.request.query) = (target.path, target.query)
-        let method = head.method == .HEAD ? "GET" : "\(head.method)"
+        let method = head.method == .HEAD ? "GET" : head.method.rawValue
         let found = endpoints.filter { $0.matches(target.path) }
         route.endpoint = found.first { $0.method == method }
         route.methods = found.map(\.method)
@@ -170,10 +195,18 @@ final class HTTPService: Sendable {
         } catch let error as RequestError {
             services.metrics.countFailure(error.code)
             return error.response(route.shape)
+        } catch CLIPError.noThread {
+            services.metrics.countFailure("no_thread")
+            return RequestError(
+                503, "no_thread", "the system does not allow another thread", retryAfter: 1
+            ).response(route.shape)
         } catch {
-            services.metrics.countFailure("internal")
-            return RequestError(500, "internal", "the server failed: \(error)")
-                .response(route.shape)
+            // The error may contain paths of the server.
+            report("\(route.request.method) \(route.endpoint?.path ?? "") failed: \(error)")
+            services.metrics.countFailure("internal_error")
+            return RequestError(
+                500, "internal_error", "the server failed; its log has the reason"
+            ).response(route.shape)
         }
     }
 
