@@ -10,12 +10,12 @@ import Testing
 /// Tests searches, images and classifications with a small model.
 @Suite struct SearchEndpointTests {
     private func services(
-        _ indexes: [String],
+        _ indexes: [String], basePath: String = "", models: [String] = [IndexedFolder.modelPath],
         load: @escaping ModelPool.Loader = { name, _ in try CLIPModel(path: name, threads: 2) }
     ) throws -> Services {
         var options = ServerOptions()
-        options.models = [IndexedFolder.modelPath]
-        options.indexes = indexes
+        options.models = models
+        (options.indexes, options.basePath) = (indexes, basePath)
         let metrics = Metrics()
         let models = ModelPool(
             options: options, metrics: metrics,
@@ -75,6 +75,15 @@ import Testing
         #expect(reply["query"]?.string == "2:a dog - fruit")
         #expect(found[0]["width"]?.integer == 40 && found[0]["height"]?.integer == 30)
         #expect(!String(decoding: response.body, as: UTF8.self).contains(folder.path))
+    }
+
+    @Test func addressesOfImagesHaveTheBasePath() async throws {
+        let folder = try IndexedFolder(images: 1)
+        let services = try services([folder.path], basePath: "/clip")
+        let found = try results(await send("GET", "/search", query: [("q", "a")], to: services))
+        let id = try #require(found.first?["id"]?.string)
+        #expect(found[0]["original"]?.string == "/clip/image/0/\(id)")
+        #expect(found[0]["thumbnail"]?.string == "/clip/image/0/\(id)?size=320")
     }
 
     @Test func imagesAndMoreLikeThisFindTheImage() async throws {

@@ -70,9 +70,13 @@ enum SearchEndpoints {
         let order = results.indices.sorted {
             (results[$1].cosine, $0) < (results[$0].cosine, $1)
         }
+        let basePath = services.options.basePath
         var members: [JSONValue.Member] = [
             ("query", .string(request.line)),
-            ("results", .array(order.prefix(request.top).map { json(results[$0]) })),
+            (
+                "results",
+                .array(order.prefix(request.top).map { json(results[$0], below: basePath) })
+            ),
             ("searched", .integer(searched)), ("model", .string(models.joined(separator: ", "))),
             ("seconds", .float(Float(start.duration(to: .now) / .seconds(1)))),
         ]
@@ -82,9 +86,10 @@ enum SearchEndpoints {
         return .json(.object(members))
     }
 
-    private static func json(_ result: Result) -> JSONValue {
+    /// Returns a result whose addresses are those of the server, with its base path.
+    private static func json(_ result: Result, below basePath: String) -> JSONValue {
         let id = ImageID(result.item)
-        let address = "/image/\(result.number)/\(id)"
+        let address = "\(basePath)/image/\(result.number)/\(id)"
         return .object([
             "index": .integer(result.number), "id": .string("\(id)"),
             "path": .string(result.item.path.description), "cosine": .float(result.cosine),
