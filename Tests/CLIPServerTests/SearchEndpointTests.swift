@@ -10,11 +10,11 @@ import Testing
 /// Tests searches, images and classifications with a small model.
 @Suite struct SearchEndpointTests {
     private func services(
-        _ indexes: [String], basePath: String = "", models: [String] = [IndexedFolder.modelPath],
+        _ indexes: [String], basePath: String = "",
         load: @escaping ModelPool.Loader = { name, _ in try CLIPModel(path: name, threads: 2) }
     ) throws -> Services {
         var options = ServerOptions()
-        options.models = models
+        options.models = [IndexedFolder.modelPath]
         (options.indexes, options.basePath) = (indexes, basePath)
         let metrics = Metrics()
         let models = ModelPool(
