@@ -268,6 +268,8 @@ def keyboard(address, folder):
                  ".indexOf(document.activeElement.closest('.tile')) : document.activeElement.id"
         page.keys("food", Keys.ENTER)
         page.settle()
+        page.until("the image of a tile is loaded",
+                   "(image => image && image.complete && image.naturalWidth > 0)(document.querySelector('.tile img'))")
         page.keys(Keys.ARROW_DOWN)
         check("keys: down enters the grid", page.js(f"return {active}") == 0)
         page.keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)

@@ -39,23 +39,13 @@ struct ServerFile: Sendable {
 
     /// Returns the response to a request: the file, or status 304 if the client has it.
     func response(to request: ServerRequest) -> ServerResponse {
-        let isKnown = request.headers.contains { name, value in
-            name.lowercased() == "if-none-match" && matches(value)
-        }
         var response =
-            isKnown ? ServerResponse(status: 304) : ServerResponse(bytes, type: type)
+            request.matches(tag: tag)
+            ? ServerResponse(status: 304) : ServerResponse(bytes, type: type)
         response.headers += [
             // Asked for again each time: a newer server may have other files.
             ("ETag", tag), ("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff"),
         ]
         return response
-    }
-
-    /// Returns true if a value of `If-None-Match` contains the tag. Comparison is weak.
-    private func matches(_ value: String) -> Bool {
-        value.split(separator: ",").contains { candidate in
-            let candidate = candidate.trimmed
-            return candidate == "*" || candidate == tag || candidate == "W/\(tag)"
-        }
     }
 }

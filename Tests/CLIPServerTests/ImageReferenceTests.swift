@@ -28,6 +28,15 @@ import Testing
         #expect(try ImageReference(text, parameter: "input") == .url(text))
     }
 
+    @Test func urlsAreNotFetched() throws {
+        #expect(try ImageReference.bytes(of: "Zm9v", parameter: "x") == Array("foo".utf8))
+        let error = EndpointRequests.error {
+            _ = try ImageReference.bytes(of: "http://127.0.0.1/", parameter: "x[1]")
+        }
+        #expect(error?.status == 400 && error?.parameter == "x[1]")
+        #expect(error?.message.hasPrefix("x[1]: the server does not fetch URLs") == true)
+    }
+
     @Test(arguments: [
         "", " ", "cat.jpg", "data:", "data:image/png;base64,", "data:image/png;base64,?",
         "data:image/png;base64,Zm9v#", "data:image/png;base64,%", "data:image/png,%4",

@@ -108,10 +108,14 @@ import Testing
     @Test func foldersOfTheSameNameAreToldApart() throws {
         let folder = try TemporaryFolder()
         try folder.touch("a/model/x", "b/model/x")
-        let paths = ["a", "b"].map { "\(folder.path)/\($0)/model" }
-        let names = ModelNames(served: paths)
-        #expect(names.model("model", installed: [])?.loadName == paths[0])
-        #expect(names.model(paths[1], installed: [])?.loadName == paths[1])
+        try folder.touch("c/model/x")
+        let paths = ["a", "b", "c"].map { "\(folder.path)/\($0)/model" }
+        let names = ModelNames(served: paths + [paths[1]])
+        #expect(names.served.map(\.name) == ["model", "model (2)", "model (3)"])
+        for (name, path) in zip(names.served.map(\.name), paths) {
+            #expect(names.model(name, installed: [])?.loadName == path)
+            #expect(names.model(path, installed: [])?.name == name)
+        }
     }
 
     @Test(arguments: [

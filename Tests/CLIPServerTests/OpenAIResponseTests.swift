@@ -52,14 +52,24 @@ import Testing
     }
 
     @Test func modelIsFoundByItsName() throws {
-        let response = try OpenAIEndpoints.model(named: "ViT-B/32", of: ["ViT-B/32"])
-        #expect(
-            response.text == #"{"id":"ViT-B/32","object":"model","created":0,"owned_by":"clip"}"#)
-        let error = EndpointRequests.error {
-            _ = try OpenAIEndpoints.model(named: "../x\"", of: ["ViT-B/32"])
+        var options = ServerOptions()
+        options.models = ["ViT-B/32"]
+        let pool = ModelPool(
+            options: options, metrics: Metrics(), load: { _, _ in throw RequestError.busy },
+            installed: { ["me/own"] })
+        for name in ["ViT-B/32", "ViT-B-32:openai", "ViT-B-32__openai"] {
+            let response = try OpenAIEndpoints.model(named: name, of: pool)
+            #expect(
+                response.text
+                    == #"{"id":"ViT-B/32","object":"model","created":0,"owned_by":"clip"}"#)
         }
-        #expect(error?.status == 404 && error?.code == "model_not_found")
-        #expect(error?.message == #"unknown model "../x\"""#)
+        #expect(try OpenAIEndpoints.model(named: "me/own", of: pool).status == 200)
+        for name in ["../x\"", "", "ViT-L/14", "/etc/passwd"] {
+            let error = EndpointRequests.error {
+                _ = try OpenAIEndpoints.model(named: name, of: pool)
+            }
+            #expect(error?.status == 404 && error?.code == "model_not_found")
+        }
     }
 
     @Test func unknownModelHasTheCodeOfOpenAI() {

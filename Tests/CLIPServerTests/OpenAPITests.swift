@@ -128,8 +128,9 @@ import Testing
 
     @Test func examplesNameAModelOfTheServer() throws {
         var options = ServerOptions()
-        options.models = ["ViT-L/14", "tiny"]
-        let text = "\(try OpenAPIDescription(options).value())"
+        options.models = ["/srv/models/ViT-L-14"]
+        let text = "\(try OpenAPIDescription(options, model: "ViT-L/14").value())"
+        #expect(!text.contains("/srv/models"))
         #expect(!text.contains("\"MODEL\"") && text.contains("\"model\": \"ViT-L/14\""))
     }
 

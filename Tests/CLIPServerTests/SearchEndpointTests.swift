@@ -10,12 +10,12 @@ import Testing
 /// Tests searches, images and classifications with a small model.
 @Suite struct SearchEndpointTests {
     private func services(
-        _ indexes: [String],
+        _ indexes: [String], basePath: String = "",
         load: @escaping ModelPool.Loader = { name, _ in try CLIPModel(path: name, threads: 2) }
     ) throws -> Services {
         var options = ServerOptions()
         options.models = [IndexedFolder.modelPath]
-        options.indexes = indexes
+        (options.indexes, options.basePath) = (indexes, basePath)
         let metrics = Metrics()
         let models = ModelPool(
             options: options, metrics: metrics,
@@ -75,6 +75,15 @@ import Testing
         #expect(reply["query"]?.string == "2:a dog - fruit")
         #expect(found[0]["width"]?.integer == 40 && found[0]["height"]?.integer == 30)
         #expect(!String(decoding: response.body, as: UTF8.self).contains(folder.path))
+    }
+
+    @Test func addressesOfImagesHaveTheBasePath() async throws {
+        let folder = try IndexedFolder(images: 1)
+        let services = try services([folder.path], basePath: "/clip")
+        let found = try results(await send("GET", "/search", query: [("q", "a")], to: services))
+        let id = try #require(found.first?["id"]?.string)
+        #expect(found[0]["original"]?.string == "/clip/image/0/\(id)")
+        #expect(found[0]["thumbnail"]?.string == "/clip/image/0/\(id)?size=320")
     }
 
     @Test func imagesAndMoreLikeThisFindTheImage() async throws {
@@ -181,6 +190,7 @@ import Testing
             #expect(original.headers.first?.value == types[path], "\(path)")
             for (name, value) in [
                 ("X-Content-Type-Options", "nosniff"),
+                ("Cross-Origin-Resource-Policy", "same-origin"),
                 ("Content-Security-Policy", "sandbox; default-src 'none'"),
             ] {
                 #expect(original.headers.contains { $0.name == name && $0.value == value })
@@ -231,10 +241,15 @@ import Testing
     @Test func entityTagsAreCompared() throws {
         let id = try #require(ImageID(String(repeating: "0", count: 64) + "-0123456789abcdef"))
         let tag = ImageEndpoints.tag(id, size: nil)
-        #expect(ImageEndpoints.matches(tag, tag) && ImageEndpoints.matches("*", tag))
-        #expect(ImageEndpoints.matches("\"a\" , W/\(tag)", tag))
-        #expect(!ImageEndpoints.matches("", tag) && !ImageEndpoints.matches("\"0\"", tag))
-        #expect(!ImageEndpoints.matches(ImageEndpoints.tag(id, size: 64), tag))
+        func isKnown(_ values: String...) -> Bool {
+            ServerRequest(
+                method: "GET", path: "/", headers: values.map { ("if-None-Match", $0) }
+            ).matches(tag: tag)
+        }
+        #expect(isKnown(tag) && isKnown("*") && isKnown("\"a\" , W/\(tag)"))
+        #expect(isKnown("\"a\"", tag), "all headers count")
+        #expect(!isKnown() && !isKnown("") && !isKnown("\"0\""))
+        #expect(!isKnown(ImageEndpoints.tag(id, size: 64)))
     }
 
     @Test(

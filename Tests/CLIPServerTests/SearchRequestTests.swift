@@ -19,7 +19,7 @@ import Testing
     }
 
     private func body(_ json: String) throws(RequestError) -> SearchRequest {
-        try SearchRequest(body: request(json))
+        try SearchRequest(body: request(json), ServerOptions())
     }
 
     private func status(_ body: () throws -> Void) -> Int? {
@@ -121,9 +121,17 @@ import Testing
         #expect(status { _ = try body(json) } == 400, "\(json)")
     }
 
-    @Test func bodyOfOtherTypesIsRefused() {
-        for type in ["", "text/plain", "application/x-www-form-urlencoded"] {
-            let found = status { _ = try SearchRequest(body: request(#"{"q":"a"}"#, type: type)) }
+    @Test func bodyMustBeJSONOrAForm() {
+        for type in ["", "application/ld+json", "Application/JSON; charset=utf-8"] {
+            let found = status {
+                _ = try SearchRequest(body: request(#"{"q":"a"}"#, type: type), ServerOptions())
+            }
+            #expect(found == nil, "\(type)")
+        }
+        for type in ["text/plain", "application/jsonp", "application/x-www-form-urlencoded"] {
+            let found = status {
+                _ = try SearchRequest(body: request(#"{"q":"a"}"#, type: type), ServerOptions())
+            }
             #expect(found == 415, "\(type)")
         }
     }
@@ -139,13 +147,26 @@ import Testing
             + "Content-Type: image/jpeg\r\n\r\nbytes\r\n--x\r\n"
             + "Content-Disposition: form-data; name=\"q\"\r\n\r\na - b\r\n--x\r\n"
             + "Content-Disposition: form-data; name=\"top\"\r\n\r\n7\r\n--x--\r\n"
-        let found = try SearchRequest(body: request(form, type: "multipart/form-data; boundary=x"))
+        let found = try SearchRequest(
+            body: request(form, type: "multipart/form-data; boundary=x"), ServerOptions())
         #expect(
             found.terms == [
                 .init(weight: 1, operand: .text("a")), .init(weight: -1, operand: .text("b")),
                 .init(weight: 1, operand: .image(Array("bytes".utf8))),
             ])
         #expect(found.top == 7)
+    }
+
+    @Test func imagesBeyondTheLimitAreRefused() {
+        var options = ServerOptions()
+        options.imagesPerRequest = 2
+        for (count, expected) in [(2, nil), (3, 413)] {
+            let images = Array(repeating: #"{"image":"/9j/"}"#, count: count)
+            let json = #"{"q":"a","terms":[\#(images.joined(separator: ","))]}"#
+            #expect(
+                status { _ = try SearchRequest(body: request(json), options) } == expected,
+                "\(count)")
+        }
     }
 
     // MARK: zero-shot

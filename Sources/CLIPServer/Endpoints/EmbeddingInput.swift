@@ -69,15 +69,7 @@ struct EmbeddingInputs: Equatable, Sendable {
         guard !text.isEmpty else {
             throw .invalid("\(parameter): the image is empty", parameter: parameter)
         }
-        switch try ImageReference(text, parameter: parameter) {
-        case .bytes(let bytes): list.append(.image(bytes))
-        case .url:
-            throw .invalid(
-                """
-                \(parameter): the server does not fetch URLs: expected the image in base64 or as a \
-                data: URL
-                """, parameter: parameter)
-        }
+        list.append(.image(try ImageReference.bytes(of: text, parameter: parameter)))
         imageCount += 1
     }
 

@@ -10,7 +10,7 @@ enum ImageEndpoints {
     ]
 
     /// The longest side of a thumbnail, in pixels.
-    static let sizes = 16...1024
+    static let sizeRange = 16...1024
     /// The threads that read files and make thumbnails.
     private static let threads = CallThreads(atMost: 4)
     /// The thumbnails that were last sent, 32 MB, by their entity tags.
@@ -37,16 +37,16 @@ enum ImageEndpoints {
         _ request: ServerRequest, _ services: Services
     ) async throws -> ServerResponse {
         guard let address = Address(path: request.path) else { throw IndexPool.unknownImage }
-        let size = try RequestFields(texts: request.query).integer("size", in: sizes)
+        let size = try RequestFields(texts: request.query).integer("size", in: sizeRange)
         let served = try services.indexes.index(address.index)
         let tag = tag(address.id, size: size)
-        let known = request.header("If-None-Match")
+        let isKnown = request.matches(tag: tag)
         let maximumPixels = services.options.maximumPixels
         return try await threads.run { cancellation in
             // An image is sent only as long as the index has it.
             let (index, item) = try served.item(address.id)
             var response: ServerResponse
-            if let known, matches(known, tag) {
+            if isKnown {
                 response = ServerResponse(status: 304)
             } else if let size {
                 let file: [UInt8]
@@ -66,6 +66,7 @@ enum ImageEndpoints {
             response.headers += [
                 ("ETag", tag), ("Cache-Control", "private, max-age=3600"),
                 ("X-Content-Type-Options", "nosniff"),
+                ("Cross-Origin-Resource-Policy", "same-origin"),
                 ("Content-Security-Policy", "sandbox; default-src 'none'"),
             ]
             return response
@@ -76,14 +77,6 @@ enum ImageEndpoints {
     static func tag(_ id: ImageID, size: Int?) -> String {
         let digest = "\(id)".prefix(64)
         return size.map { "\"\(digest)-\($0)\"" } ?? "\"\(digest)\""
-    }
-
-    /// Returns true if a value of `If-None-Match` contains an entity tag.
-    static func matches(_ value: String, _ tag: String) -> Bool {
-        value.split(separator: ",").contains { candidate in
-            let candidate = candidate.trimmed
-            return candidate == "*" || candidate == tag || candidate == "W/\(tag)"
-        }
     }
 
     /// Returns the media type of an image file by its first bytes.

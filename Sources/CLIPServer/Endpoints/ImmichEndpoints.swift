@@ -23,16 +23,20 @@ enum ImmichEndpoints {
     @Sendable private static func predict(
         _ request: ServerRequest, _ services: Services
     ) async throws -> ServerResponse {
-        let job = try Job(request)
+        let job = try await services.offloaded(request.body.count) { try Job(request) }
         let model = try await services.models.model(named: job.model, for: .embedding)
         switch job.input {
         case .image(let bytes):
             guard let image = try await model.embeddings(ofImages: [bytes]).first else { break }
-            return response(image.vector, size: (image.width, image.height))
+            return try await services.response(with: [image.vector], model: model.name) {
+                response(image.vector, size: (image.width, image.height))
+            }
         case .text(let text):
             let result = try await model.embeddings(ofTexts: [text], truncating: true)
             guard let vector = result.vectors.first else { break }
-            return response(vector)
+            return try await services.response(with: [vector], model: model.name) {
+                response(vector)
+            }
         }
         throw RequestError(500, "internal_error", "the model returned no vector")
     }
@@ -64,14 +68,8 @@ enum ImmichEndpoints {
         /// - Throws: `RequestError` with status 422 for `entries` that are missing, malformed or
         ///   not for CLIP, 400 without an image or text, and 415 for bodies that are no form.
         init(_ request: ServerRequest) throws(RequestError) {
-            let type = request.mediaType
-            guard type == "multipart/form-data" else {
-                throw RequestError(
-                    415, "unsupported_media_type",
-                    """
-                    unsupported Content-Type: expected multipart/form-data, found \
-                    \(JSONBody.quoted(type))
-                    """)
+            guard request.mediaType == "multipart/form-data" else {
+                throw request.unsupportedMediaType(expected: "multipart/form-data")
             }
             let form = try MultipartForm(
                 request.body, contentType: request.header("Content-Type") ?? "")

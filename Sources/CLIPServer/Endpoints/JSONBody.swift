@@ -25,14 +25,8 @@ struct JSONBody: Sendable {
     ///   JSON in UTF-8 or has a key twice, 413 for too many values, and `status` if the body is not
     ///   an object.
     init(_ request: ServerRequest, status: Int = 400) throws(RequestError) {
-        let type = request.mediaType
-        guard
-            type.isEmpty || type == "application/json"
-                || type.hasPrefix("application/") && type.hasSuffix("+json")
-        else {
-            throw RequestError(
-                415, "unsupported_media_type",
-                "unsupported Content-Type: expected application/json, found \(Self.quoted(type))")
+        guard request.isJSON else {
+            throw request.unsupportedMediaType(expected: "application/json")
         }
         try self.init(parsing: request.body, name: "the body", status: status, syntaxStatus: 400)
     }

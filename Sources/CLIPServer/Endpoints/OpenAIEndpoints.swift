@@ -18,7 +18,7 @@ enum OpenAIEndpoints {
         Endpoint(method: "GET", path: "/models", handle: models),
         Endpoint(method: "GET", path: "/v1/models/*") { request, services in
             let name = String(request.path.dropFirst("/v1/models/".count))
-            return try model(named: name, of: services.models.names)
+            return try model(named: name, of: services.models)
         },
     ]
 
@@ -26,14 +26,19 @@ enum OpenAIEndpoints {
         _ request: ServerRequest, _ services: Services
     ) async throws -> ServerResponse {
         do {
-            let job = try OpenAIRequest(request, services.options)
+            let job = try await services.offloaded(request.body.count) {
+                try OpenAIRequest(request, services.options)
+            }
             let served = try await services.models.model(named: job.model, for: .embedding)
             try job.check(dimension: served.model.configuration.embeddingDimension)
             let result = try await served.embeddings(
                 of: job.inputs, truncating: job.truncates, normalized: job.normalizes)
-            return response(
-                result.vectors, encoding: job.encoding, model: job.model ?? served.name,
-                tokenCount: result.tokenCount, id: newID(), created: Int(unixTime()))
+            let name = served.name
+            return try await services.response(with: result.vectors, model: name) {
+                response(
+                    result.vectors, encoding: job.encoding, model: job.model ?? name,
+                    tokenCount: result.tokenCount, id: newID(), created: Int(unixTime()))
+            }
         } catch let error as RequestError {
             throw renamed(error)
         }
@@ -100,18 +105,17 @@ enum OpenAIEndpoints {
             .object(["object": .string("list"), "data": .array(names.map { description(of: $0) })]))
     }
 
-    /// Returns the description of a model.
+    /// Returns the description of a model that requests may name, with the name in the list.
     ///
-    /// - Throws: `RequestError` with status 404 if `names` does not have the name.
-    static func model(named name: String, of names: [String]) throws(RequestError)
-        -> ServerResponse
-    {
-        guard names.contains(name) else {
-            throw RequestError(
-                404, "model_not_found", "unknown model \(JSONBody.quoted(name))",
-                parameter: "model")
+    /// - Parameter name: The name in any spelling that requests for embeddings may have.
+    /// - Throws: `RequestError` with status 404 if no such request would get the model.
+    static func model(named name: String, of models: ModelPool) throws -> ServerResponse {
+        if models.names.contains(name) { return .compact(description(of: name)) }
+        do {
+            return .compact(description(of: try models.resolve(name, for: .embedding).name))
+        } catch let error as RequestError {
+            throw renamed(error)
         }
-        return .compact(description(of: name))
     }
 
     private static func description(of name: String) -> JSONValue {

@@ -5,10 +5,19 @@ internal import Files
 /// The compiled-in file describes a server with default settings and an API key. A list with the
 /// member `x-limit` has the limit `ServerOptions.textsPerRequest` (`texts`) or `imagesPerRequest`
 /// (`images`). In examples, the string `MODEL` stands for the name of a model.
-struct OpenAPIDescription {
+struct OpenAPIDescription: Sendable {
     private let options: ServerOptions
+    private let model: String
 
-    init(_ options: ServerOptions) { self.options = options }
+    /// Makes the description of a server.
+    ///
+    /// - Parameters:
+    ///   - options: The settings of the server.
+    ///   - model: The public name of the model in examples; the demonstration model if nil.
+    init(_ options: ServerOptions, model: String? = nil) {
+        self.options = options
+        self.model = model ?? options.demonstrationModel ?? "ViT-B/32"
+    }
 
     /// Returns the description with the base path, the limits and the security of the server.
     ///
@@ -44,8 +53,7 @@ struct OpenAPIDescription {
                     default: (key, adapted(value))
                     }
                 })
-        case .string("MODEL"):
-            return .string(options.models.first ?? options.demonstrationModel ?? "ViT-B/32")
+        case .string("MODEL"): return .string(model)
         default: return value
         }
     }

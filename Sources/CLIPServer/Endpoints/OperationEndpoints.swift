@@ -7,7 +7,7 @@ enum OperationEndpoints {
         Endpoint(method: "GET", path: "/metrics") { _, services in metrics(services) },
         Endpoint(method: "GET", path: "/version") { _, services in version(services.options) },
         Endpoint(method: "GET", path: "/openapi.json") { _, services in
-            try openAPI(services.options)
+            try await openAPI(services)
         },
     ]
 
@@ -31,7 +31,11 @@ enum OperationEndpoints {
             ]))
     }
 
-    private static func openAPI(_ options: ServerOptions) throws -> ServerResponse {
-        .json(try OpenAPIDescription(options).value())
+    private static func openAPI(_ services: Services) async throws -> ServerResponse {
+        // The first name of the options may be a path; that of the pool never is.
+        let description = OpenAPIDescription(services.options, model: services.models.names.first)
+        return try await services.offloaded(ServerFile.openAPI.bytes.count) {
+            .json(try description.value())
+        }
     }
 }

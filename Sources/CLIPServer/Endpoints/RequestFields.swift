@@ -146,19 +146,15 @@ extension ServerRequest {
     func fieldsOfBody(
         _ names: Set<String>, file: String
     ) throws(RequestError) -> (fields: RequestFields, files: [[UInt8]]) {
-        switch mediaType {
-        case "application/json": return (try RequestFields(json: body), [])
-        case "multipart/form-data":
-            let form = try MultipartForm(body, contentType: header("Content-Type") ?? "")
-            let parts = form.parts.map { (name: $0.name, body: Array($0.body)) }
-            return (
-                try RequestFields(parts: parts, names: names),
-                parts.filter { $0.name == file }.map(\.body)
-            )
-        default:
-            throw RequestError(
-                415, "unsupported_media_type",
-                "the body must have the type application/json or multipart/form-data")
+        if isJSON { return (try RequestFields(json: body), []) }
+        guard mediaType == "multipart/form-data" else {
+            throw unsupportedMediaType(expected: "application/json or multipart/form-data")
         }
+        let form = try MultipartForm(body, contentType: header("Content-Type") ?? "")
+        let parts = form.parts.map { (name: $0.name, body: Array($0.body)) }
+        return (
+            try RequestFields(parts: parts, names: names),
+            parts.filter { $0.name == file }.map(\.body)
+        )
     }
 }

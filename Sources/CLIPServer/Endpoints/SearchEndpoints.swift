@@ -9,7 +9,10 @@ enum SearchEndpoints {
             try await search(SearchRequest(query: request.query), services)
         },
         Endpoint(method: "POST", path: "/search") { request, services in
-            try await search(SearchRequest(body: request), services)
+            let query = try await services.offloaded(request.body.count) {
+                try SearchRequest(body: request, services.options)
+            }
+            return try await search(query, services)
         },
     ]
 
@@ -39,6 +42,7 @@ enum SearchEndpoints {
         var vectors: [(model: ModelRecord, vector: [Float])] = []
         var results: [Result] = []
         var models: [String] = []
+        var encoded = 0
         var (searched, omitted, refusal): (Int, [Int], RequestError?) = (0, [], nil)
         for served in selected {
             do {
@@ -50,7 +54,9 @@ enum SearchEndpoints {
                 if let known = vectors.first(where: { $0.model == record }) {
                     vector = known.vector
                 } else {
-                    vector = try await self.vector(request.terms, for: opened, services)
+                    let sum = try await self.vector(request.terms, for: opened, services)
+                    vector = sum.vector
+                    encoded += sum.encoded
                     vectors.append((record, vector))
                     models.append(record.publicName)
                 }
@@ -66,25 +72,31 @@ enum SearchEndpoints {
             }
         }
         if let refusal, omitted.count == selected.count { throw refusal }
-        // Results of one index are in order; of equal ones, the lower index comes first.
-        let order = results.indices.sorted {
-            (results[$1].cosine, $0) < (results[$0].cosine, $1)
+        let (found, names, missing, count) = (results, models, omitted, searched)
+        let basePath = services.options.basePath
+        // A result has up to 600 bytes, and more if its path is long.
+        var response = try await services.offloaded(600 * min(found.count, request.top)) {
+            // Results of one index are in order; of equal ones, the lower index comes first.
+            let order = found.indices.sorted { (found[$1].cosine, $0) < (found[$0].cosine, $1) }
+            let shown = order.prefix(request.top).map { json(found[$0], below: basePath) }
+            var members: [JSONValue.Member] = [
+                ("query", .string(request.line)), ("results", .array(shown)),
+                ("searched", .integer(count)), ("model", .string(names.joined(separator: ", "))),
+                ("seconds", .float(Float(start.duration(to: .now) / .seconds(1)))),
+            ]
+            if !missing.isEmpty {
+                members.append(("unavailable", .array(missing.map { .integer($0) })))
+            }
+            return ServerResponse.json(.object(members))
         }
-        var members: [JSONValue.Member] = [
-            ("query", .string(request.line)),
-            ("results", .array(order.prefix(request.top).map { json(results[$0]) })),
-            ("searched", .integer(searched)), ("model", .string(models.joined(separator: ", "))),
-            ("seconds", .float(Float(start.duration(to: .now) / .seconds(1)))),
-        ]
-        if !omitted.isEmpty {
-            members.append(("unavailable", .array(omitted.map { .integer($0) })))
-        }
-        return .json(.object(members))
+        response.work = (names.joined(separator: ","), encoded)
+        return response
     }
 
-    private static func json(_ result: Result) -> JSONValue {
+    /// Returns a result whose addresses are those of the server, with its base path.
+    private static func json(_ result: Result, below basePath: String) -> JSONValue {
         let id = ImageID(result.item)
-        let address = "/image/\(result.number)/\(id)"
+        let address = "\(basePath)/image/\(result.number)/\(id)"
         return .object([
             "index": .integer(result.number), "id": .string("\(id)"),
             "path": .string(result.item.path.description), "cosine": .float(result.cosine),
@@ -95,14 +107,15 @@ enum SearchEndpoints {
 
     // MARK: the vector of a query
 
-    /// Returns the weighted sum of the normalised vectors of terms, by the model of an index.
+    /// Returns the weighted sum of the normalised vectors of terms, by the model of an index, and
+    /// the number of texts and images that were encoded for it.
     ///
     /// - Throws: `RequestError` with status 400 if the terms cancel each other out, 404 for an
     ///   unknown image, 503 if the server has another model than the index; the errors of
     ///   `ServedModel`; `CancellationError`.
     private static func vector(
         _ terms: [SearchRequest.Term], for opened: Opened, _ services: Services
-    ) async throws -> [Float] {
+    ) async throws -> (vector: [Float], encoded: Int) {
         let record = opened.index.model
         var texts: [String] = []
         var images: [[UInt8]] = []
@@ -157,7 +170,7 @@ enum SearchEndpoints {
         guard let sum = SearchQuery.sum(vectors) else {
             throw RequestError.invalid("the terms of the query cancel each other out")
         }
-        return sum
+        return (sum, texts.count + images.count)
     }
 
     /// The vector of an indexed image, or the bytes of its file for another model.

@@ -25,9 +25,9 @@ struct SearchRequest: Sendable {
     /// The least cosine of a result.
     let threshold: Float
 
-    static let tops = 1...1000
+    static let topRange = 1...1000
     static let defaultTop = 10
-    static let mostTerms = 16
+    static let termLimit = 16
     /// The largest number of UTF-8 bytes of a query or a text.
     static let longestText = 16384
     static let largestWeight: Float = 1e6
@@ -43,9 +43,17 @@ struct SearchRequest: Sendable {
     /// Reads the body of `POST /search`: JSON, or a form with the query and image files.
     ///
     /// - Throws: `RequestError` with status 400, 413 or 415.
-    init(body request: ServerRequest) throws(RequestError) {
+    init(body request: ServerRequest, _ options: ServerOptions) throws(RequestError) {
         let (fields, files) = try request.fieldsOfBody(Self.fieldNames, file: "image")
         try self.init(fields, files: files)
+        let count = terms.count { if case .image = $0.operand { true } else { false } }
+        guard count <= options.imagesPerRequest else {
+            throw .tooLarge(
+                """
+                too many images in a request: found \(count), the limit is \
+                \(options.imagesPerRequest)
+                """)
+        }
     }
 
     private init(_ fields: RequestFields, files: [[UInt8]]) throws(RequestError) {
@@ -72,14 +80,14 @@ struct SearchRequest: Sendable {
             throw .invalid("a weight exceeds \(Self.largestWeight)")
         }
         self.terms = terms
-        top = try fields.integer("top", in: Self.tops) ?? Self.defaultTop
+        top = try fields.integer("top", in: Self.topRange) ?? Self.defaultTop
         threshold = try fields.number("threshold", in: -1...1) ?? -1
         indexes = try fields.strings("index", allowsIntegers: true, limit: 300)
     }
 
     private static func check(count: Int) throws(RequestError) {
-        guard count <= mostTerms else {
-            throw .invalid("the query has \(count) terms; the limit is \(mostTerms)")
+        guard count <= termLimit else {
+            throw .invalid("the query has \(count) terms; the limit is \(termLimit)")
         }
     }
 
@@ -147,22 +155,12 @@ struct SearchRequest: Sendable {
         case "image":
             // The size of the body limits the image.
             let text = try fields.string("image", limit: .max) ?? ""
-            return Term(weight: weight, operand: .image(try image(text, name)))
+            return Term(
+                weight: weight, operand: .image(try ImageReference.bytes(of: text, parameter: name))
+            )
         default:
             let text = try fields.string("like", limit: 200) ?? ""
             return Term(weight: weight, operand: try operand(like: text[...]))
-        }
-    }
-
-    /// Returns the bytes of an image that is given as base64 or a `data:` URL.
-    ///
-    /// - Throws: `RequestError` with status 400, also for other URLs.
-    static func image(_ text: String, _ name: String) throws(RequestError) -> [UInt8] {
-        switch try ImageReference(text, parameter: name) {
-        case .bytes(let bytes): return bytes
-        case .url:
-            throw .invalid(
-                "the image of \(name) must be base64 or a data: URL", parameter: name)
         }
     }
 

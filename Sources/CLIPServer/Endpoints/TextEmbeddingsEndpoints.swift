@@ -8,10 +8,12 @@ internal import Files
 ///   -> [[0.01,-0.04],[0.02,0.03]]
 /// ```
 ///
-/// Requests name no model, so the first one is used.
+/// Requests name no model, so the first one is used. `POST /` is the same as `POST /embed`, as for
+/// TEI's models of embeddings.
 enum TextEmbeddingsEndpoints {
     static let all = [
         Endpoint(method: "POST", path: "/embed", errors: .textEmbeddings, handle: embed),
+        Endpoint(method: "POST", path: "/", errors: .textEmbeddings, handle: embed),
         Endpoint(method: "GET", path: "/info", errors: .textEmbeddings) { _, services in
             let served = try await services.models.model(named: nil, for: .embedding)
             return info(name: served.name, served.model, services.options)
@@ -21,13 +23,17 @@ enum TextEmbeddingsEndpoints {
     @Sendable private static func embed(
         _ request: ServerRequest, _ services: Services
     ) async throws -> ServerResponse {
-        let job = try Job(request, services.options)
+        let job = try await services.offloaded(request.body.count) {
+            try Job(request, services.options)
+        }
         let served = try await services.models.model(named: nil, for: .embedding)
         try job.check(dimension: served.model.configuration.embeddingDimension)
         do {
             let result = try await served.embeddings(
                 ofTexts: job.inputs.texts, truncating: job.truncates, normalized: job.normalizes)
-            return response(result.vectors)
+            return try await services.response(with: result.vectors, model: served.name) {
+                response(result.vectors)
+            }
         } catch let error as RequestError {
             throw tooLong(error)
         }

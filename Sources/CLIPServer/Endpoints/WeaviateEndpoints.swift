@@ -27,10 +27,14 @@ enum WeaviateEndpoints {
     @Sendable private static func vectorize(
         _ request: ServerRequest, _ services: Services
     ) async throws -> ServerResponse {
-        let inputs = try inputs(of: request, services.options)
+        let inputs = try await services.offloaded(request.body.count) {
+            try Self.inputs(of: request, services.options)
+        }
         let model = try await services.models.model(named: nil, for: .embedding)
         let result = try await model.embeddings(of: inputs, truncating: true)
-        return response(result.vectors, textCount: inputs.texts.count)
+        return try await services.response(with: result.vectors, model: model.name) {
+            response(result.vectors, textCount: inputs.texts.count)
+        }
     }
 
     /// Parses a request.

@@ -6,8 +6,10 @@ internal import Synchronization
 enum ZeroShotEndpoints {
     static let all = [
         Endpoint(method: "POST", path: "/zeroshot") { request, services in
-            let request = try ZeroShotRequest(body: request, services.options)
-            return try await classify(request, services)
+            let question = try await services.offloaded(request.body.count) {
+                try ZeroShotRequest(body: request, services.options)
+            }
+            return try await classify(question, services)
         }
     ]
 
@@ -36,7 +38,7 @@ enum ZeroShotEndpoints {
         let model = try await services.models.model(named: request.model, for: .answer)
         // Read first, so that an unreadable image is reported at once.
         let image = try await model.embeddings(ofImages: [request.image], normalized: false)
-        let labels = try await labelEmbeddings(request, model, services.options)
+        let (labels, encoded) = try await labelEmbeddings(request, model, services.options)
         let predictions: [Prediction]
         do {
             let vector = image.first?.vector ?? []
@@ -50,20 +52,25 @@ enum ZeroShotEndpoints {
         } catch {
             throw RequestError(500, "internal", "the image cannot be classified")
         }
-        return .json(
+        var response = ServerResponse.json(
             .object([
                 "model": .string(model.name), "predictions": .array(predictions.map(json)),
             ]))
+        response.work = (model.name, 1 + encoded)
+        return response
     }
 
-    /// Returns the normalised embeddings of the labels, from the cache if they are there.
+    /// Returns the normalised embeddings of the labels, from the cache if they are there, and the
+    /// number of texts that were encoded.
     ///
-    /// - Throws: The errors of `ServedModel`.
+    /// - Throws: The errors of `ServedModel`; that of a text that is too long names the label.
     private static func labelEmbeddings(
         _ request: ZeroShotRequest, _ model: ServedModel, _ options: ServerOptions
-    ) async throws -> Embeddings {
+    ) async throws -> (embeddings: Embeddings, encoded: Int) {
         let key = Key(model: model.name, labels: request.labels, templates: request.templates)
-        if let entry = cache[key], entry.model.isIdentity(of: model) { return entry.embeddings }
+        if let entry = cache[key], entry.model.isIdentity(of: model) {
+            return (entry.embeddings, 0)
+        }
         let prompts = ZeroShotClassifier.prompts(
             labels: request.labels, templates: request.templates)
         var vectors: [[Float]] = []
@@ -71,10 +78,14 @@ enum ZeroShotEndpoints {
         // In groups, so that a long list does not fill the queue.
         let group = max(1, min(256, options.queueLimit / 4))
         for start in stride(from: 0, to: prompts.count, by: group) {
-            vectors += try await model.embeddings(
-                ofTexts: Array(prompts[start..<min(start + group, prompts.count)]),
-                truncating: false, normalized: false
-            ).vectors
+            let texts = Array(prompts[start..<min(start + group, prompts.count)])
+            do {
+                vectors += try await model.embeddings(
+                    ofTexts: texts, truncating: false, normalized: false
+                ).vectors
+            } catch let error as RequestError where error.status == 400 {
+                throw try await tooLong(texts, at: start, request, model) ?? error
+            }
         }
         let embeddings: Embeddings
         do {
@@ -90,7 +101,36 @@ enum ZeroShotEndpoints {
         cache.store(
             Entry(embeddings: embeddings, model: ModelIdentity(model)), for: key,
             cost: 4 * embeddings.values.count + texts)
-        return embeddings
+        return (embeddings, prompts.count)
+    }
+
+    /// Returns the error of the first prompt that has too many tokens, which names its label; nil
+    /// if there is none.
+    ///
+    /// - Parameter start: The index of the first prompt of `prompts` among all prompts, which are
+    ///   in the order of the labels.
+    private static func tooLong(
+        _ prompts: [String], at start: Int, _ request: ZeroShotRequest, _ served: ServedModel
+    ) async throws -> RequestError? {
+        let model = served.model
+        return try await threads.run { _ in
+            let tokenizer = try model.tokenizer
+            for (index, prompt) in prompts.enumerated() {
+                do throws(CLIPError) {
+                    _ = try tokenizer.tokenize(
+                        prompt, contextLength: model.configuration.text.contextLength,
+                        truncating: false)
+                } catch .textTooLong(_, let tokens, let limit) {
+                    let label = request.labels[(start + index) / request.templates.count]
+                    return .invalid(
+                        """
+                        the label \(JSONBody.quoted(label)) is too long: with its template it has \
+                        \(tokens) tokens, but the model takes at most \(limit)
+                        """, parameter: "labels")
+                }
+            }
+            return nil
+        }
     }
 
     /// Returns a prediction with the members that `clip zeroshot --json` prints.

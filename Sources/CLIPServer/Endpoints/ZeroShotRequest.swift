@@ -31,7 +31,7 @@ struct ZeroShotRequest: Sendable {
         if let file = files.first {
             image = file
         } else if let text = try fields.string("image", limit: .max) {
-            image = try SearchRequest.image(text, "image")
+            image = try ImageReference.bytes(of: text, parameter: "image")
         } else {
             throw .invalid("the request has no image", parameter: "image")
         }

@@ -45,6 +45,22 @@ enum ImageReference: Sendable, Equatable {
         }
     }
 
+    /// Returns the bytes of an image in base64 or in a `data:` URL.
+    ///
+    /// - Throws: `RequestError` with status 400, also for other URLs: the server does not fetch
+    ///   them.
+    static func bytes(of text: String, parameter: String) throws(RequestError) -> [UInt8] {
+        switch try ImageReference(text, parameter: parameter) {
+        case .bytes(let bytes): return bytes
+        case .url:
+            throw .invalid(
+                """
+                \(parameter): the server does not fetch URLs: expected the image in base64 or as a \
+                data: URL
+                """, parameter: parameter)
+        }
+    }
+
     /// Returns the content of a `data:` URL (RFC 2397).
     private static func image(
         _ url: Substring.UTF8View, _ parameter: String

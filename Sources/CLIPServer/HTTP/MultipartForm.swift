@@ -95,8 +95,8 @@ private struct Delimiters {
 
     /// Returns the first delimiter that begins at a position or after it.
     ///
-    /// The marker has a carriage return at its start alone. So after a partial match, the search
-    /// goes on behind the bytes that matched, and takes linear time.
+    /// The marker contains a carriage return only at its start. So after a partial match, the
+    /// search goes on behind the bytes that matched, and takes linear time.
     func next(from start: Int) -> Delimiter? {
         var position = start
         while position < body.count {

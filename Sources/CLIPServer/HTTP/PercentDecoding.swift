@@ -19,7 +19,8 @@ func percentDecoded(_ text: some Sequence<UInt8>, plusIsSpace: Bool = false) -> 
     return decoded
 }
 
-private func hexadecimalValue(_ digit: UInt8) -> UInt8? {
+/// Returns the value of a hexadecimal digit, in capitals or not; nil for other characters.
+func hexadecimalValue(_ digit: UInt8) -> UInt8? {
     switch digit {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
     case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10

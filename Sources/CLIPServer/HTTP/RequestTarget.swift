@@ -25,7 +25,7 @@ struct RequestTarget: Sendable {
                 414, "uri_too_long", "the request target exceeds \(Self.lengthLimit) bytes")
         }
         let bytes = Array(target.utf8)
-        // Not in ASCII, but some clients do not encode it.
+        // Bytes above 0x7F are accepted, because some clients do not percent-encode them.
         guard bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .invalid("the request target contains a space, a control character or #")
         }

@@ -20,6 +20,33 @@ struct ServerRequest: Sendable {
     /// Returns the first value of a parameter of the query; nil if it is missing.
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
+    /// Returns true if a header `If-None-Match` contains an entity tag. Comparison is weak.
+    ///
+    /// - Parameter tag: The tag with its quotation marks.
+    func matches(tag: String) -> Bool {
+        headers.contains { name, value in
+            name.lowercased() == "if-none-match"
+                && value.split(separator: ",").contains { candidate in
+                    let candidate = candidate.trimmed
+                    return candidate == "*" || candidate == tag || candidate == "W/\(tag)"
+                }
+        }
+    }
+
+    /// True if the media type of the body is one of JSON, or if none is given.
+    var isJSON: Bool {
+        let type = mediaType
+        return type.isEmpty || type == "application/json"
+            || type.hasPrefix("application/") && type.hasSuffix("+json")
+    }
+
+    /// Returns the error for a media type of the body that is not the expected one.
+    func unsupportedMediaType(expected: String) -> RequestError {
+        RequestError(
+            415, "unsupported_media_type",
+            "unsupported Content-Type: expected \(expected), found \(JSONBody.quoted(mediaType))")
+    }
+
     /// The media type of the body in lower case, without parameters; empty if none is given.
     var mediaType: String {
         let type = header("Content-Type") ?? ""

@@ -24,28 +24,17 @@ struct ImageID: Sendable, Hashable, CustomStringConvertible {
             let path = Self.bytes(ofHexadecimal: characters[65...])
         else { return nil }
         (self.digest, self.path) = (digest, path)
+        // Each image has one address: digits in capitals are rejected.
+        guard description == text else { return nil }
     }
 
     var description: String { "\(hexadecimal(digest))-\(hexadecimal(path))" }
 
-    /// Returns the bytes that lower-case hexadecimal digits stand for; nil for other characters.
+    /// Returns the bytes that an even number of hexadecimal digits stand for; nil for other
+    /// characters.
     private static func bytes(ofHexadecimal digits: ArraySlice<UInt8>) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var high: UInt8?
-        for digit in digits {
-            let value: UInt8
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
-            default: return nil
-            }
-            if let first = high {
-                bytes.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
-            }
-        }
-        return high == nil ? bytes : nil
+        let values = digits.compactMap(hexadecimalValue)
+        guard values.count == digits.count else { return nil }
+        return stride(from: 0, to: values.count - 1, by: 2).map { values[$0] << 4 | values[$0 + 1] }
     }
 }

@@ -36,9 +36,15 @@ struct ModelNames: Sendable {
         var byName: [String: Model] = [:]
         for name in names {
             var model = Self.trusted(name)
-            if byName[model.name].map({ $0.key != model.key }) == true {
-                // Another folder has the same name: only the whole path tells them apart.
-                model = Model(key: model.key, loadName: name, name: name, isServed: true)
+            // Other folders may have the same name. Clients never see the paths that tell them
+            // apart, but numbers.
+            let (last, key) = (model.name, model.key)
+            var number = 1
+            while let other = byName[model.name], other.key != key {
+                number += 1
+                model = Model(
+                    key: key, loadName: model.loadName, name: "\(last) (\(number))",
+                    isServed: true)
             }
             if !models.contains(where: { $0.key == model.key }) { models.append(model) }
             let first = models.first { $0.key == model.key } ?? model

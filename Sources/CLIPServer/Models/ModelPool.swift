@@ -49,7 +49,7 @@ final class ModelPool: Sendable {
     private let options: ServerOptions
     private let metrics: Metrics
     private let load: Loader
-    private let installed: @Sendable () -> [String]
+    private let installed: InstalledModels
     private let defaultModel: @Sendable () -> String?
     private let report: @Sendable (String) -> Void
     private let modelNames: ModelNames
@@ -79,7 +79,8 @@ final class ModelPool: Sendable {
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         (self.options, self.metrics, self.load) = (options, metrics, load)
-        (self.installed, self.defaultModel, self.report) = (installed, defaultModel, report)
+        self.installed = InstalledModels(installed)
+        (self.defaultModel, self.report) = (defaultModel, report)
         modelNames = ModelNames(served: options.models)
     }
 
@@ -88,7 +89,7 @@ final class ModelPool: Sendable {
     var names: [String] {
         var keys = Set(modelNames.served.map(\.key))
         var names = modelNames.served.map(\.name)
-        for name in installed() {
+        for name in installed.names() {
             let model = ModelNames.known(name)
             if keys.insert(model?.key ?? name).inserted { names.append(model?.name ?? name) }
         }
@@ -207,7 +208,7 @@ extension ModelPool {
     private static let closed = RequestError(503, "shutting_down", "the server is shutting down")
 
     /// Returns the model that a request means.
-    private func resolve(_ name: String?, for use: Use) throws -> ModelNames.Model {
+    func resolve(_ name: String?, for use: Use) throws -> ModelNames.Model {
         guard let name else {
             if let first = modelNames.served.first { return first }
             if let name = defaultModel() { return ModelNames.trusted(name) }
@@ -229,20 +230,12 @@ extension ModelPool {
             }
             return ModelNames.trusted(name)
         }
-        var names: [String]?
-        func installedNames() -> [String] {
-            if let names { return names }
-            let found = installed()
-            names = found
-            return found
-        }
-        guard let model = modelNames.model(name, installed: installedNames()) else {
+        guard let model = modelNames.model(name, installed: installed.names()) else {
             throw unknown(name)
         }
         let isReady =
             model.isServed || options.allowsFetching
-            || state.withLock { $0.loaded[model.key] != nil }
-            || installedNames().contains { (ModelNames.known($0)?.key ?? $0) == model.key }
+            || state.withLock { $0.loaded[model.key] != nil } || isInstalled(model)
         guard isReady else { throw notInstalled(model) }
         return model
     }
@@ -322,7 +315,7 @@ extension ModelPool {
     }
 
     private func isInstalled(_ model: ModelNames.Model) -> Bool {
-        installed().contains { (ModelNames.known($0)?.key ?? $0) == model.key }
+        installed.names().contains { (ModelNames.known($0)?.key ?? $0) == model.key }
     }
 
     /// Adds a model to the loaded ones, after it has dropped others if there is too little memory.
