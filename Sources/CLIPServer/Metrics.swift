@@ -176,3 +176,8 @@ final class Metrics: Sendable {
         }
     }
 }
+
+extension Duration {
+    /// The duration as a number of seconds.
+    var inSeconds: Double { self / .seconds(1) }
+}

@@ -102,7 +102,7 @@ struct Serve: ParsableCommand {
             try FolderIndex(folder: FilePath(argument: $0), threads: threads)
         }
         let served = try ServedModels(models, indexes: indexes)
-        let log = AccessLog()
+        let log = LogWriter()
         let server = try Server(
             options: options(served, key: key),
             load: { name, mayFetch in try served.load(name, mayFetch: mayFetch) },

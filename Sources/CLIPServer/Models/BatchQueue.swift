@@ -44,11 +44,6 @@ final class BatchQueue<Input: Sendable>: Sendable {
         }
     }
 
-    /// The error of requests to a queue that is closed.
-    static var closed: RequestError {
-        RequestError(503, "shutting_down", "the server is shutting down")
-    }
-
     private let capacity: Int
     private let largestBatch: Int
     private let tower: Metrics.Tower
@@ -119,12 +114,12 @@ final class BatchQueue<Input: Sendable>: Sendable {
             state.isClosed = true
             return Set(state.waiting.map(\.request)).compactMap { state.remove($0) }
         }
-        for request in refused { request.continuation.resume(throwing: Self.closed) }
+        for request in refused { request.continuation.resume(throwing: RequestError.shuttingDown) }
     }
 
     private func reserve(_ count: Int) throws {
         try state.withLock { state in
-            guard !state.isClosed else { throw Self.closed }
+            guard !state.isClosed else { throw RequestError.shuttingDown }
             guard count <= capacity else {
                 throw RequestError.tooLarge(
                     "the request has \(count) inputs, more than the \(capacity) that may wait")
@@ -140,7 +135,7 @@ final class BatchQueue<Input: Sendable>: Sendable {
     ) {
         let next = state.withLock { state -> Next in
             state.reserved -= inputs.count
-            if state.isClosed { return .end(.failure(Self.closed)) }
+            if state.isClosed { return .end(.failure(RequestError.shuttingDown)) }
             // Checked under the lock: a later cancellation finds the request in `requests`.
             if Task.isCancelled { return .end(.failure(CancellationError())) }
             guard !inputs.isEmpty else { return .end(.success([])) }
@@ -233,12 +228,5 @@ final class BatchQueue<Input: Sendable>: Sendable {
         case .success: ended.continuation.resume(returning: ended.vectors)
         case .failure(let error): ended.continuation.resume(throwing: error)
         }
-    }
-}
-
-extension Duration {
-    /// The duration as a number of seconds.
-    var inSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 }

@@ -174,7 +174,7 @@ final class ModelPool: Sendable {
             for key in state.loading.keys { state.loading[key] = [:] }
             return (waiters, state.loaded.values.map(\.model))
         }
-        for waiter in waiters { waiter.resume(throwing: Self.closed) }
+        for waiter in waiters { waiter.resume(throwing: RequestError.shuttingDown) }
         for model in models { model.close() }
     }
 
@@ -204,8 +204,6 @@ final class ModelPool: Sendable {
 // MARK: Names
 
 extension ModelPool {
-    private static let closed = RequestError(503, "shutting_down", "the server is shutting down")
-
     /// Returns the model that a request means.
     private func resolve(_ name: String?, for use: Use) throws -> ModelNames.Model {
         guard let name else {
@@ -274,7 +272,7 @@ extension ModelPool {
     private func find(_ model: ModelNames.Model, as number: Int, _ waiter: Waiter) {
         enum Next { case end(Result<ServedModel, any Error>), wait, load }
         let next = state.withLock { state -> Next in
-            if state.isClosed { return .end(.failure(Self.closed)) }
+            if state.isClosed { return .end(.failure(RequestError.shuttingDown)) }
             // Checked under the lock: a later cancellation finds the request in `loading`.
             if Task.isCancelled { return .end(.failure(CancellationError())) }
             if let entry = state.loaded[model.key] {
@@ -333,7 +331,7 @@ extension ModelPool {
         _ model: ModelNames.Model, _ loaded: CLIPModel, _ state: inout State,
         _ dropped: inout [Loaded]
     ) throws -> ServedModel {
-        if state.isClosed { throw Self.closed }
+        if state.isClosed { throw RequestError.shuttingDown }
         let (size, limit) = (loaded.weights.byteCount, options.memoryLimit)
         if limit > 0 {
             guard size <= limit else {
