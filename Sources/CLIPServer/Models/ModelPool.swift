@@ -120,6 +120,14 @@ final class ModelPool: Sendable {
         }
     }
 
+    /// Returns a model if it is loaded, which is then in use as long as the caller holds it.
+    func loaded(_ model: ModelNames.Model) -> ServedModel? {
+        state.withLock { state in
+            state.loaded[model.key]?.lastUse = .now
+            return state.loaded[model.key]?.model
+        }
+    }
+
     /// Loads the models of `ServerOptions.models`, or else the default, if `preloads` is true.
     ///
     /// - Throws: The first error, as `model(named:for:)`.

@@ -95,11 +95,7 @@ final class ServedIndex: Sendable {
     func check(_ model: ServedModel, for index: FolderIndex) throws(RequestError) {
         if state.withLock({ $0.model === model }) { return }
         let record = index.model
-        guard model.fingerprint == record.fingerprint,
-            model.model.precision == record.precision,
-            record.resolution == nil
-                || record.resolution == model.model.configuration.resolution
-        else {
+        guard model.record.isComparable(to: record) else {
             throw RequestError(
                 503, "other_model",
                 """
