@@ -21,6 +21,10 @@ public struct ServerOptions: Sendable {
     /// The folders whose indexes are searched.
     public var indexes: [String] = []
     /// The largest number of images and texts that wait for one tower of one model.
+    ///
+    /// Large requests enter the queue in pieces, so a request may have more inputs than the queue
+    /// has places. Fewer images wait if they would take more than 256 MB at the resolution of the
+    /// model.
     public var queueLimit = 1024
     /// The number of seconds after which an unused model is dropped; 0 for never.
     public var timeToLive = 0
