@@ -22,8 +22,17 @@ final class Metrics: Sendable {
             var bytes: Int
         }
 
+        /// An index and the number of times that it could not be opened again.
+        struct Index: Sendable {
+            /// The number of the index, because two indexes may have the same name.
+            var number: Int
+            var name: String
+            var failures: Int
+        }
+
         var queues: [Queue] = []
         var models: [Model] = []
+        var indexes: [Index] = []
         /// The number of open connections.
         var connections = 0
     }
@@ -162,6 +171,14 @@ final class Metrics: Sendable {
         text.begin("clip_model_bytes", "gauge", "The size of each loaded model in bytes.")
         for model in gauges.models {
             text.add("clip_model_bytes", [("model", model.name)], model.bytes)
+        }
+        text.begin(
+            "clip_index_failures_total", "counter",
+            "Failed attempts to open an index that has changed.")
+        for index in gauges.indexes {
+            text.add(
+                "clip_index_failures_total", [("index", "\(index.number)"), ("name", index.name)],
+                index.failures)
         }
         text.begin("clip_connections", "gauge", "The number of open connections.")
         text.add("clip_connections", [], gauges.connections)

@@ -9,7 +9,8 @@ public struct ServerOptions: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 for any free one.
     public var port = 8000
-    /// The path below which all endpoints lie, such as `/clip`; empty for none.
+    /// The path below which all endpoints lie, such as `/clip`; empty for none. Slashes at its end
+    /// and a missing one at its start make no difference.
     public var basePath = ""
     /// The names of the models to serve; the first is used by requests that name none.
     public var models: [String] = []
@@ -20,6 +21,8 @@ public struct ServerOptions: Sendable {
     public var preloads = false
     /// The folders whose indexes are searched.
     public var indexes: [String] = []
+    /// The number of threads of a search; all cores of the process if nil.
+    public var threads: Int?
     /// The largest number of images and texts that wait for one tower of one model.
     ///
     /// Large requests enter the queue in pieces, so a request may have more inputs than the queue
@@ -40,8 +43,13 @@ public struct ServerOptions: Sendable {
     public var allowedHosts: [String] = []
     /// The origins whose pages may read responses; `*` for all.
     public var corsOrigins: [String] = []
-    /// The largest body of a request, in bytes.
-    public var bodyLimit = 64 << 20
+    /// The largest body of a request, in bytes; 1 to `largestBodyLimit`, to which other values are
+    /// changed.
+    public var bodyLimit = 64 << 20 {
+        didSet { bodyLimit = min(max(bodyLimit, 1), Self.largestBodyLimit) }
+    }
+    /// The largest value of `bodyLimit`: 1 TiB.
+    public static let largestBodyLimit = 1 << 40
     /// The largest number of images in a request.
     public var imagesPerRequest = 64
     /// The largest number of texts in a request.
@@ -63,4 +71,13 @@ public struct ServerOptions: Sendable {
     public var commit = ""
 
     public init() {}
+
+    /// Returns a path with one slash at its start and none at its end; empty for `/` and an empty
+    /// one.
+    static func normalized(basePath path: String) -> String {
+        var names = path[...]
+        while names.hasPrefix("/") { names = names.dropFirst() }
+        while names.hasSuffix("/") { names = names.dropLast() }
+        return names.isEmpty ? "" : "/" + names
+    }
 }
