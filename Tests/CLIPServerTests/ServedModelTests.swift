@@ -194,6 +194,19 @@ import Testing
         #expect(try await served.embeddings(ofImages: [bytes]).count == 1)
     }
 
+    @Test(arguments: ["seeded", "siglip2-naflex", "siglip", "resnet"])
+    func warmingChangesNoVector(_ name: String) async throws {
+        let metrics = Metrics()
+        let model = try CLIPModel(path: Fixtures.path("models/\(name)"))
+        let served = ServedModel(name: name, model: model, metrics: metrics)
+        try await served.warm()
+        #expect(served.waitingTexts == 0 && served.waitingImages == 0)
+        #expect(metrics.text().contains("clip_inference_seconds_count 0\n"))
+        let bytes = try Self.image("rgb.jpg")
+        let expected = try model.encode(image: RGBImage(decoding: bytes), normalized: true)
+        #expect(try await served.embeddings(ofImages: [bytes])[0].vector == expected)
+    }
+
     @Test func closedModelRefusesRequests() async throws {
         let served = try Self.served("seeded")
         served.close()

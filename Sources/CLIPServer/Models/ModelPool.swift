@@ -128,16 +128,17 @@ final class ModelPool: Sendable {
         }
     }
 
-    /// Loads the models of `ServerOptions.models`, or else the default, if `preloads` is true.
+    /// Loads and warms the models of `ServerOptions.models`, or else the default, if `preloads` is
+    /// true.
     ///
     /// - Throws: The first error, as `model(named:for:)`.
     func preload() async throws {
         guard options.preloads else { return }
         for model in modelNames.served {
-            _ = try await self.model(named: model.loadName, for: .embedding)
+            try await self.model(named: model.loadName, for: .embedding).warm()
         }
         if modelNames.served.isEmpty, defaultModel() != nil {
-            _ = try await model(named: nil, for: .embedding)
+            try await model(named: nil, for: .embedding).warm()
         }
     }
 

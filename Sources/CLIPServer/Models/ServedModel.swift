@@ -89,6 +89,26 @@ final class ServedModel: Sendable {
         texts.close()
     }
 
+    /// Encodes a text and a small image, so that the first request does not wait for the packing
+    /// of the weights.
+    ///
+    /// Errors are ignored, because a model may have no tokenizer: requests get them. The metrics do
+    /// not count the work.
+    ///
+    /// - Throws: `CancellationError`.
+    func warm() async throws {
+        do {
+            try await decoders.run { [model] _ in
+                if let tokens = try? model.tokenizer.tokenize("a") {
+                    _ = try? model.encode(tokens: [tokens])
+                }
+                let image = try RGBImage(
+                    width: 8, height: 8, pixels: Array(repeating: 128, count: 8 * 8 * 3))
+                _ = try model.encode(reduced: [model.reduced(image)])
+            }
+        } catch is CLIPError {}
+    }
+
     // MARK: Texts
 
     /// Embeddings of texts and the number of their tokens.
