@@ -203,8 +203,9 @@ final class ServedModel: Sendable {
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vector and the size of each image.
     /// - Throws: `RequestError` with status 400 for an image that cannot be read (the message names
-    ///   its index), 413 for an image beyond the limits, 429 if the queue is full, 500 if the result is not finite, 503 if the server is shutting down, or has no
-    ///   thread or memory; `CancellationError`.
+    ///   its index), 413 for an image beyond the limits, 429 if the queue is full, 500 if the
+    ///   result is not finite, 503 if the server is shutting down, or has no thread or memory;
+    ///   `CancellationError`.
     func embeddings(
         ofImages images: [[UInt8]], normalized: Bool = true
     ) async throws -> [EncodedImage] {
