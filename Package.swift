@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "CLIPServer",
             dependencies: [
-                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Files", "CServerFiles",
+                "CLIPSearch", "CLIPHub", "CLIP", "Files", "CServerFiles",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -32,8 +32,7 @@ LIBRARIES = [
 MODULES = {
     "ClipCommand": {*LIBRARIES, "ArgumentParser", "CBundledModel", "CPages", "CVersion"},
     "CLIPServer": {
-        "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "NIOCore", "NIOPosix", "NIOHTTP1",
-        "CServerFiles",
+        "CLIPSearch", "CLIPHub", "CLIP", "NIOCore", "NIOPosix", "NIOHTTP1", "CServerFiles",
     },
     "CLIPAnalysis": {"CLIP", "Tensors"},
     "CLIPSearch": {"CLIP", "Images", "Tensors", "CSQLite"},

@@ -22,8 +22,17 @@ final class Metrics: Sendable {
             var bytes: Int
         }
 
+        /// An index and the number of times that it could not be opened again.
+        struct Index: Sendable {
+            /// The number of the index, because two indexes may have the same name.
+            var number: Int
+            var name: String
+            var failures: Int
+        }
+
         var queues: [Queue] = []
         var models: [Model] = []
+        var indexes: [Index] = []
         /// The number of open connections.
         var connections = 0
     }
@@ -163,6 +172,14 @@ final class Metrics: Sendable {
         for model in gauges.models {
             text.add("clip_model_bytes", [("model", model.name)], model.bytes)
         }
+        text.begin(
+            "clip_index_failures_total", "counter",
+            "Failed attempts to open an index that has changed.")
+        for index in gauges.indexes {
+            text.add(
+                "clip_index_failures_total", [("index", "\(index.number)"), ("name", index.name)],
+                index.failures)
+        }
         text.begin("clip_connections", "gauge", "The number of open connections.")
         text.add("clip_connections", [], gauges.connections)
     }
@@ -175,4 +192,9 @@ final class Metrics: Sendable {
         case .inference: "Seconds of a tower for a batch."
         }
     }
+}
+
+extension Duration {
+    /// The duration as a number of seconds.
+    var inSeconds: Double { self / .seconds(1) }
 }

@@ -64,10 +64,13 @@ public final class Server: Sendable {
         log: @escaping @Sendable (String) -> Void = { _ in },
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(ServerError) {
+        var options = options
+        options.basePath = ServerOptions.normalized(basePath: options.basePath)
         self.options = options
         let indexes: IndexPool
         do throws(IndexError) {
-            indexes = try IndexPool(folders: options.indexes)
+            indexes = try IndexPool(
+                folders: options.indexes, threads: options.threads, report: report)
         } catch {
             throw .unusableIndex("\(error)")
         }
@@ -83,14 +86,14 @@ public final class Server: Sendable {
             endpoints, services, AccessLog(options.logFormat, write: log), connections,
             report: report)
         // Weak, to avoid a reference cycle: both hold the metrics.
-        metrics.measure { [weak models = services.models, weak connections] in
-            Self.gauges(models, connections)
+        metrics.measure { [weak models = services.models, weak indexes, weak connections] in
+            Self.gauges(models, indexes, connections)
         }
     }
 
     /// Returns the values of the gauges in the metrics.
     private static func gauges(
-        _ models: ModelPool?, _ connections: Connections?
+        _ models: ModelPool?, _ indexes: IndexPool?, _ connections: Connections?
     ) -> Metrics.Gauges {
         let loaded = models?.gauges ?? []
         return Metrics.Gauges(
@@ -103,10 +106,11 @@ public final class Server: Sendable {
                 ]
             },
             models: loaded.map { Metrics.Gauges.Model(name: $0.name, bytes: $0.byteCount) },
-            connections: connections?.count ?? 0)
+            indexes: indexes?.gauges ?? [], connections: connections?.count ?? 0)
     }
 
-    /// Listens and answers requests until `stop()` is called and the accepted requests are answered.
+    /// Listens and answers requests until `stop()` is called and the accepted requests are
+    /// answered.
     ///
     /// - Parameter started: Called once with the address and port, when the server listens.
     /// - Throws: `ServerError` if the server cannot start.

@@ -9,7 +9,8 @@ public struct ServerOptions: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 for any free one.
     public var port = 8000
-    /// The path below which all endpoints lie, such as `/clip`; empty for none.
+    /// The path below which all endpoints lie, such as `/clip`; empty for none. Slashes at its end
+    /// and a missing one at its start make no difference.
     public var basePath = ""
     /// The names of the models to serve; the first is used by requests that name none.
     public var models: [String] = []
@@ -20,7 +21,13 @@ public struct ServerOptions: Sendable {
     public var preloads = false
     /// The folders whose indexes are searched.
     public var indexes: [String] = []
+    /// The number of threads of a search; all cores of the process if nil.
+    public var threads: Int?
     /// The largest number of images and texts that wait for one tower of one model.
+    ///
+    /// Large requests enter the queue in pieces, so a request may have more inputs than the queue
+    /// has places. Fewer images wait if they would take more than 256 MB at the resolution of the
+    /// model.
     public var queueLimit = 1024
     /// The number of seconds after which an unused model is dropped; 0 for never.
     public var timeToLive = 0
@@ -29,8 +36,6 @@ public struct ServerOptions: Sendable {
     public var memoryLimit = 0
     /// True if requests may download models that are not installed.
     public var allowsFetching = false
-    /// True if requests may name images by URL, which the server then downloads.
-    public var allowsURLs = false
     /// The token that requests must send as `Authorization: Bearer TOKEN`; nil for none.
     public var apiKey: String?
     /// Host names beside IP addresses, `localhost` and names without a dot that the header `Host`
@@ -38,8 +43,13 @@ public struct ServerOptions: Sendable {
     public var allowedHosts: [String] = []
     /// The origins whose pages may read responses; `*` for all.
     public var corsOrigins: [String] = []
-    /// The largest body of a request, in bytes.
-    public var bodyLimit = 64 << 20
+    /// The largest body of a request, in bytes; 1 to `largestBodyLimit`, to which other values are
+    /// changed.
+    public var bodyLimit = 64 << 20 {
+        didSet { bodyLimit = min(max(bodyLimit, 1), Self.largestBodyLimit) }
+    }
+    /// The largest value of `bodyLimit`: 1 TiB.
+    public static let largestBodyLimit = 1 << 40
     /// The largest number of images in a request.
     public var imagesPerRequest = 64
     /// The largest number of texts in a request.
@@ -61,4 +71,13 @@ public struct ServerOptions: Sendable {
     public var commit = ""
 
     public init() {}
+
+    /// Returns a path with one slash at its start and none at its end; empty for `/` and an empty
+    /// one.
+    static func normalized(basePath path: String) -> String {
+        var names = path[...]
+        while names.hasPrefix("/") { names = names.dropFirst() }
+        while names.hasSuffix("/") { names = names.dropLast() }
+        return names.isEmpty ? "" : "/" + names
+    }
 }

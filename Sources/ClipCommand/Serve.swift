@@ -102,9 +102,9 @@ struct Serve: ParsableCommand {
             try FolderIndex(folder: FilePath(argument: $0), threads: threads)
         }
         let served = try ServedModels(models, indexes: indexes)
-        let log = AccessLog()
+        let log = LogWriter()
         let server = try Server(
-            options: options(served, key: key),
+            options: options(served, key: key, threads: threads),
             load: { name, mayFetch in try served.load(name, mayFetch: mayFetch) },
             installed: { ServedModels.installed }, defaultModel: served.named.first,
             log: { log.append($0) })
@@ -127,13 +127,16 @@ struct Serve: ParsableCommand {
         guard stopping.status == 0 else { throw ExitCode(stopping.status) }
     }
 
-    private func options(_ served: ServedModels, key: String?) -> ServerOptions {
+    private func options(
+        _ served: ServedModels, key: String?, threads: Int?
+    ) -> ServerOptions {
         var options = ServerOptions()
         network.apply(to: &options)
         options.apiKey = key
         options.models = served.named
         options.demonstrationModel = served.named.isEmpty ? BundledModel.name : nil
         options.indexes = index
+        options.threads = threads
         options.preloads = models.preload
         options.timeToLive = models.ttl
         options.memoryLimit = models.memory?.bytes ?? 0

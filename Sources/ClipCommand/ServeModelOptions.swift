@@ -75,7 +75,8 @@ struct ServeModelOptions: ParsableArguments {
 
     /// Returns the options with which other subcommands load one model.
     func options(for model: String? = nil) throws -> ModelOptions {
-        // Only the parser can make a value whose members may be read.
+        // Parsed, because members of a value that `init()` makes cannot be read: they have no
+        // defaults until the parser sets them.
         var options = try ModelOptions.parse([])
         (options.model, options.activation) = (model, activation)
         (options.precision, options.resolution) = (precision, resolution)

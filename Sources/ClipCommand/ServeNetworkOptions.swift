@@ -111,8 +111,8 @@ struct ServeNetworkOptions: ParsableArguments {
                 ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
             throw ValidationError("\(name) must be \(words), not \(value).")
         }
-        if maxBody.bytes < 1024 {
-            throw ValidationError("--max-body must be at least 1K, not \(maxBody).")
+        guard (1024...ServerOptions.largestBodyLimit).contains(maxBody.bytes) else {
+            throw ValidationError("--max-body must be 1KiB to 1TiB, not \(maxBody).")
         }
         guard isAddress(host) || host == "localhost" else {
             throw ValidationError(

@@ -24,6 +24,13 @@ struct SystemdUnit {
                 give --api-key-file FILE
                 """, status: 2)
         }
+        if command.network.apiKeyFile == nil, Environment["CLIP_API_KEY"] != nil {
+            throw Failure(
+                """
+                --systemd cannot keep the key of CLIP_API_KEY, because every user can read a unit; \
+                give --api-key-file FILE, or unset the variable
+                """, status: 2)
+        }
         guard command.network.port != 0 else {
             throw Failure("--systemd needs a fixed --port, not 0", status: 2)
         }

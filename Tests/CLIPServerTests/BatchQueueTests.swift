@@ -24,7 +24,7 @@ import Testing
         }
 
         func encode(_ inputs: [Int]) async throws -> [[Float]] {
-            try await queue.encode(inputs.count) { inputs }
+            try await queue.encode(inputs.count) { Array(inputs[$0]) }
         }
 
         func start(_ inputs: [Int]) -> Task<[[Float]], any Error> {
@@ -78,16 +78,70 @@ import Testing
         #expect(try await last.value == vectors([6]))
     }
 
-    @Test func requestBeyondTheCapacityIsTooLarge() async throws {
-        let error = await requestError { _ = try await Fixture(capacity: 2).encode([1, 2, 3]) }
-        #expect(error?.status == 413)
+    @Test func requestBeyondTheCapacityEntersInPieces() async throws {
+        let fixture = Fixture(capacity: 2)
+        let task = fixture.start(Array(0..<7))
+        try await eventually { fixture.batches.elements.count == 1 }
+        // Its places stay reserved between two pieces.
+        #expect(fixture.queue.count == 2)
+        #expect(await requestError { _ = try await fixture.encode([9]) } == .busy)
+        fixture.gate.open()
+        #expect(try await task.value == vectors(Array(0..<7)))
+        #expect(fixture.batches.elements.allSatisfy { $0.count <= 2 })
+        #expect(fixture.queue.count == 0)
+    }
+
+    @Test func largeRequestLeavesPlacesToOthers() async throws {
+        let fixture = Fixture(capacity: 100)
+        let large = fixture.start(Array(0..<1000))
+        try await eventually { fixture.batches.elements.count == 1 }
+        #expect(fixture.queue.count == 25)
+        let small = (0..<75).map { number in fixture.start([2000 + number]) }
+        try await eventually { fixture.queue.count == 100 }
+        #expect(await requestError { _ = try await fixture.encode([1]) } == .busy)
+        fixture.gate.open()
+        for (number, task) in small.enumerated() {
+            #expect(try await task.value == vectors([2000 + number]))
+        }
+        #expect(try await large.value == vectors(Array(0..<1000)))
+        #expect(fixture.queue.count == 0)
+    }
+
+    @Test func failureOfAnyPieceFreesItsPlaces() async throws {
+        for bad in [1, 30, 99] {
+            let fixture = Fixture(capacity: 40, bad: [bad])
+            fixture.gate.open()
+            await #expect(throws: BadInput(input: bad)) {
+                try await fixture.encode(Array(0..<100))
+            }
+            #expect(fixture.queue.count == 0)
+            await #expect(throws: BadInput(input: bad)) {
+                try await fixture.queue.encode(100) { piece in
+                    if piece.contains(bad) { throw BadInput(input: bad) }
+                    return piece.map { $0 + 1000 }
+                }
+            }
+            #expect(fixture.queue.count == 0)
+        }
+    }
+
+    @Test func cancellationOfAPieceFreesItsPlaces() async throws {
+        let fixture = Fixture(capacity: 40, largestBatch: 4)
+        let tasks = try await fixture.startAll([[0]])
+        let large = fixture.start(Array(100..<200))
+        try await eventually { fixture.queue.count == 10 }
+        large.cancel()
+        await #expect(throws: CancellationError.self) { try await large.value }
+        #expect(fixture.queue.count == 0)
+        fixture.gate.open()
+        #expect(try await tasks[0].value == vectors([0]))
     }
 
     @Test func fullQueueCostsNoPreparation() async throws {
         let fixture = Fixture(capacity: 1)
         let tasks = try await fixture.startAll([[0], [1]])
         let error = await requestError {
-            _ = try await fixture.queue.encode(1) {
+            _ = try await fixture.queue.encode(1) { _ in
                 Issue.record("the inputs were prepared")
                 return [2]
             }
@@ -101,7 +155,7 @@ import Testing
         let fixture = Fixture(capacity: 1)
         for _ in 0..<3 {
             await #expect(throws: BadInput(input: 1)) {
-                try await fixture.queue.encode(1) { throw BadInput(input: 1) }
+                try await fixture.queue.encode(1) { _ in throw BadInput(input: 1) }
             }
         }
         #expect(fixture.queue.count == 0)
@@ -131,7 +185,7 @@ import Testing
     @Test func requestOfCancelledTaskIsNotQueued() async throws {
         let fixture = Fixture()
         let task = Task {
-            try await fixture.queue.encode(1) {
+            try await fixture.queue.encode(1) { _ in
                 withUnsafeCurrentTask { $0?.cancel() }
                 return [1]
             }

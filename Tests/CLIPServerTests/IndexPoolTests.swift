@@ -94,7 +94,9 @@ private final class Flag: Sendable {
 
     @Test func failedReopeningKeepsTheOldIndexAndIsCounted() throws {
         let folder = try IndexedFolder(images: 3)
-        let pool = try IndexPool(folders: [folder.path])
+        let reports = Log<String>()
+        let pool = try IndexPool(folders: [folder.path], threads: 1) { reports.append($0) }
+        #expect(try pool.indexes[0].current().threads == 1)
         let old = try Data(
             contentsOf: URL(fileURLWithPath: folder.path + "/.clip-index/vectors.f32"))
         // Replaced, not overwritten, so that the open file stays as it is.
@@ -105,6 +107,12 @@ private final class Flag: Sendable {
             toPath: folder.path + "/.clip-index/vectors.f32")
         for _ in 0..<3 { #expect(try pool.indexes[0].current().count == 3) }
         #expect((1...3).contains(pool.failures))
+        #expect(pool.gauges.map(\.failures) == [pool.failures])
+        // Once for the same state of the files.
+        Thread.sleep(forTimeInterval: 1.1)
+        #expect(try pool.indexes[0].current().count == 3)
+        #expect(pool.failures >= 2 && reports.elements.count == 1)
+        #expect(reports.elements.first?.hasPrefix("cannot open the changed index 0") == true)
         let vector = try folder.model.encode(texts: ["a"]).values
         let index = try pool.indexes[0].current()
         #expect(try pool.indexes[0].nearest(5, to: vector, threshold: -1, in: index).count == 3)

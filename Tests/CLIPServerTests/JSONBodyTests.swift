@@ -29,7 +29,7 @@ import Testing
     @Test(arguments: [
         "", " ", "{", "{}x", "{\"a\":}", "{\"a\":1,}", "nul", "{'a':1}", "\u{FEFF}{}",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"a\":\"\\ud800\"}",
-        "{\"a\":99999999999999999999}",
+
     ])
     func malformedJSONIsRejected(text: String) {
         #expect(error(text)?.status == 400)

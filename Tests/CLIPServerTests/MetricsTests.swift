@@ -76,6 +76,10 @@ import Testing
             var gauges = Metrics.Gauges()
             gauges.queues = [.init(model: "a\"b\\c\nd\re", tower: .image, length: 3)]
             gauges.models = [.init(name: "ViT-B/32", bytes: 605)]
+            gauges.indexes = [
+                .init(number: 0, name: "photos", failures: 0),
+                .init(number: 1, name: "photos", failures: 2),
+            ]
             gauges.connections = 7
             return gauges
         }
@@ -86,6 +90,11 @@ import Testing
         #expect(
             lines(metrics, "clip_model") == [
                 "clip_models_loaded 1", "clip_model_bytes{model=\"ViT-B/32\"} 605",
+            ])
+        #expect(
+            lines(metrics, "clip_index_failures") == [
+                "clip_index_failures_total{index=\"0\",name=\"photos\"} 0",
+                "clip_index_failures_total{index=\"1\",name=\"photos\"} 2",
             ])
         #expect(lines(metrics, "clip_connections") == ["clip_connections 7"])
     }

@@ -145,15 +145,31 @@ import Testing
         #expect(error?.message.hasPrefix("the image at index 0 has ") == true)
     }
 
-    @Test func requestBeyondTheQueueIsTooLarge() async throws {
+    @Test func requestBeyondTheQueueIsEncodedInPieces() async throws {
         let served = try Self.served("seeded") { $0.queueLimit = 2 }
-        let texts = await requestError {
-            _ = try await served.embeddings(ofTexts: ["a", "b", "c"], truncating: false)
+        let texts = ["a", "b", "a cat", "a dog", "c"]
+        let found = try await served.embeddings(ofTexts: texts, truncating: false)
+        #expect(
+            try found.vectors == texts.map { try served.model.encode(text: $0, normalized: true) })
+        #expect(
+            try found.tokenCount
+                == texts.reduce(0) { try $0 + served.model.tokenizer.tokenize($1).count })
+        let good = try Self.image("rgb.jpg")
+        let images = try await served.embeddings(ofImages: [good, good, good])
+        #expect(images.count == 3 && images[2].vector == images[0].vector)
+        let error = await requestError {
+            _ = try await served.embeddings(ofImages: [good, good, good, []])
         }
-        let images = await requestError {
-            _ = try await served.embeddings(ofImages: [[], [], []])
-        }
-        #expect(texts?.status == 413 && images?.status == 413)
+        #expect(error == .invalid("cannot read the image at index 3: the file is empty"))
+        #expect(served.waitingTexts == 0 && served.waitingImages == 0)
+    }
+
+    @Test func placesForImagesAreBoundedByTheirSize() {
+        #expect(ServedModel.imagePlaces(1024, resolution: 224) == 1024)
+        #expect(ServedModel.imagePlaces(1024, resolution: 384) == 578)
+        #expect(ServedModel.imagePlaces(10, resolution: 384) == 10)
+        #expect(ServedModel.imagePlaces(1024, resolution: 50_000) == 1)
+        #expect(ServedModel.imagePlaces(0, resolution: 0) == 1)
     }
 
     @Test func missingTokenizerIsReportedWithoutItsPath() async throws {
@@ -176,6 +192,19 @@ import Testing
         }
         #expect(served.waitingImages == 0)
         #expect(try await served.embeddings(ofImages: [bytes]).count == 1)
+    }
+
+    @Test(arguments: ["seeded", "siglip2-naflex", "siglip", "resnet"])
+    func warmingChangesNoVector(_ name: String) async throws {
+        let metrics = Metrics()
+        let model = try CLIPModel(path: Fixtures.path("models/\(name)"))
+        let served = ServedModel(name: name, model: model, metrics: metrics)
+        try await served.warm()
+        #expect(served.waitingTexts == 0 && served.waitingImages == 0)
+        #expect(metrics.text().contains("clip_inference_seconds_count 0\n"))
+        let bytes = try Self.image("rgb.jpg")
+        let expected = try model.encode(image: RGBImage(decoding: bytes), normalized: true)
+        #expect(try await served.embeddings(ofImages: [bytes])[0].vector == expected)
     }
 
     @Test func closedModelRefusesRequests() async throws {

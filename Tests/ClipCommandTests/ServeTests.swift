@@ -28,7 +28,8 @@ import Testing
         (["--ttl", "-5"], "--ttl must be at least 0, not -5"),
         (["--memory", "many"], "'many' is invalid for '--memory <size>'"),
         (["--memory", "0"], "--memory must be more than 0"),
-        (["--max-body", "10"], "--max-body must be at least 1K, not 10"),
+        (["--max-body", "10"], "--max-body must be 1KiB to 1TiB, not 10"),
+        (["--max-body", "3000000T"], "--max-body must be 1KiB to 1TiB, not 3000000T"),
         (["--max-images", "0"], "--max-images must be at least 1, not 0"),
         (["--max-pixels", "0"], "--max-pixels must be at least 1, not 0"),
         (["--max-connections", "0"], "--max-connections must be at least 1, not 0"),
@@ -64,6 +65,17 @@ import Testing
             try clip(["--api-key-file", "missing"]), status: 1, says: "cannot read missing")
         expectFailure(
             try clip([], environment: ["CLIP_API_KEY": "a b"]), status: 2, says: "CLIP_API_KEY")
+    }
+
+    @Test func unitFileDoesNotDropTheKeyOfTheEnvironment() throws {
+        let environment = ["CLIP_API_KEY": "secret"]
+        let result = try clip(["--systemd"], environment: environment)
+        expectFailure(result, status: 2, says: "give --api-key-file FILE")
+        #expect(!result.errors.contains("secret"))
+        let key = try folder.write("key", "other".utf8)
+        let unit = try clip(["--systemd", "--api-key-file", key], environment: environment)
+            .successful()
+        #expect(unit.text.contains("--api-key-file %d/api-key"))
     }
 
     @Test func foldersWithoutAnIndexAreRejected() throws {

@@ -202,14 +202,6 @@ enum SearchEndpoints {
     }
 }
 
-extension ModelRecord {
-    /// True if vectors by both models may be compared, and are equal for equal images.
-    fileprivate func isComparable(to other: ModelRecord) -> Bool {
-        fingerprint == other.fingerprint && precision == other.precision
-            && dimension == other.dimension
-    }
-}
-
 extension RequestError {
     /// True if only the index is at fault, or its model, so that other indexes can be searched.
     fileprivate var isOfIndex: Bool {

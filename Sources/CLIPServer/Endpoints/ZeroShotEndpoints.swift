@@ -24,7 +24,7 @@ enum ZeroShotEndpoints {
     private struct Entry: Sendable {
         let embeddings: Embeddings
         /// The identity of the model; a later model of the same name may have other weights.
-        let model: ModelIdentity
+        let model: WeakModel
     }
 
     /// The label embeddings that were last used, 16 MB.
@@ -68,7 +68,7 @@ enum ZeroShotEndpoints {
         _ request: ZeroShotRequest, _ model: ServedModel, _ options: ServerOptions
     ) async throws -> (embeddings: Embeddings, encoded: Int) {
         let key = Key(model: model.name, labels: request.labels, templates: request.templates)
-        if let entry = cache[key], entry.model.isIdentity(of: model) {
+        if let entry = cache[key], entry.model.refers(to: model) {
             return (entry.embeddings, 0)
         }
         let prompts = ZeroShotClassifier.prompts(
@@ -99,7 +99,7 @@ enum ZeroShotEndpoints {
         }
         let texts = (request.labels + request.templates).reduce(0) { $0 + $1.utf8.count + 32 }
         cache.store(
-            Entry(embeddings: embeddings, model: ModelIdentity(model)), for: key,
+            Entry(embeddings: embeddings, model: WeakModel(model)), for: key,
             cost: 4 * embeddings.values.count + texts)
         return (embeddings, prompts.count)
     }
@@ -144,16 +144,16 @@ enum ZeroShotEndpoints {
     }
 }
 
-/// The identity of a served model, which does not keep the model in memory.
-final class ModelIdentity: Sendable {
+/// A weak reference to a served model.
+final class WeakModel: Sendable {
     private struct Reference { weak var model: ServedModel? }
 
     private let reference: Mutex<Reference>
 
     init(_ model: ServedModel) { reference = Mutex(Reference(model: model)) }
 
-    /// True if this is the identity of a model.
-    func isIdentity(of model: ServedModel) -> Bool {
+    /// True if this refers to a model that is still in memory and is the given one.
+    func refers(to model: ServedModel) -> Bool {
         reference.withLock { $0.model === model }
     }
 }

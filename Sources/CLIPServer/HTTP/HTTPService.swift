@@ -234,7 +234,7 @@ final class HTTPService: Sendable {
         _ route: Route, _ response: ServerResponse?, _ received: Int,
         _ started: ContinuousClock.Instant, _ connection: Connection
     ) {
-        let duration = (ContinuousClock.now - started) / .seconds(1)
+        let duration = (ContinuousClock.now - started).inSeconds
         // 499 is the usual status for clients that went away.
         let status = response?.status ?? 499
         services.metrics.countRequest(

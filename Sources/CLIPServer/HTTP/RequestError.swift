@@ -38,4 +38,7 @@ struct RequestError: Error, Equatable, Sendable {
     static let busy = RequestError(
         429, "busy", "the server has too many requests in its queue; try again later",
         retryAfter: 1)
+
+    /// 503: the server finishes the accepted requests and accepts no others.
+    static let shuttingDown = RequestError(503, "shutting_down", "the server is shutting down")
 }

@@ -12,6 +12,8 @@ final class BatchQueue<Input: Sendable>: Sendable {
         let place: Int
         let input: Input
         let arrival: ContinuousClock.Instant
+        /// True if the place of the input stays reserved for a later piece of its request.
+        let isHeld: Bool
     }
 
     private struct Request {
@@ -31,25 +33,25 @@ final class BatchQueue<Input: Sendable>: Sendable {
         var nextNumber = 0
         /// The number of places of requests whose inputs are still being prepared.
         var reserved = 0
+        /// The number of waiting inputs whose places are counted in `reserved`.
+        var held = 0
         var hasThread = false
         var isClosed = false
 
-        var count: Int { waiting.count + reserved }
+        var count: Int { waiting.count - held + reserved }
 
         /// Removes a request with its waiting inputs.
         mutating func remove(_ number: Int) -> Request? {
             guard let request = requests.removeValue(forKey: number) else { return nil }
             waiting.removeAll { $0.request == number }
+            held = waiting.count(where: \.isHeld)
             return request
         }
     }
 
-    /// The error of requests to a queue that is closed.
-    static var closed: RequestError {
-        RequestError(503, "shutting_down", "the server is shutting down")
-    }
-
     private let capacity: Int
+    /// The largest number of inputs of a request that wait at once.
+    private let largestPiece: Int
     private let largestBatch: Int
     private let tower: Metrics.Tower
     private let metrics: Metrics
@@ -69,7 +71,9 @@ final class BatchQueue<Input: Sendable>: Sendable {
         capacity: Int, largestBatch: Int, tower: Metrics.Tower, metrics: Metrics,
         encode: @escaping @Sendable ([Input]) throws -> [[Float]]
     ) {
-        (self.capacity, self.largestBatch) = (capacity, largestBatch)
+        self.capacity = max(1, capacity)
+        self.largestBatch = largestBatch
+        largestPiece = min(self.capacity, max(self.capacity / 4, largestBatch))
         (self.tower, self.metrics, self.encode) = (tower, metrics, encode)
     }
 
@@ -78,33 +82,59 @@ final class BatchQueue<Input: Sendable>: Sendable {
 
     /// Encodes the inputs of a request in the order given, together with those of other requests.
     ///
-    /// The places in the queue are reserved before the inputs are prepared, so that a full queue
-    /// costs no work. If the task is cancelled, the waiting inputs leave the queue at once.
+    /// A large request enters in pieces, one after the other: a piece has at most a quarter of the
+    /// places, or as many as a batch if that is more. The places of a piece are reserved before the
+    /// inputs of the first one are prepared, so that a full queue costs no work, and are kept until
+    /// the last one enters, so that a request that was accepted never finds the queue full. If the
+    /// task is cancelled, the waiting inputs leave the queue at once.
     ///
     /// - Parameters:
-    ///   - count: The number of inputs.
-    ///   - prepare: A function that returns the inputs.
+    ///   - count: The number of inputs, which may exceed that of the places.
+    ///   - prepare: A function that returns the inputs at some places of the request. It is called
+    ///     for each piece in turn.
     /// - Returns: One vector for each input.
-    /// - Throws: `RequestError` with status 413 if the queue has fewer places than the request has
-    ///   inputs, 429 if too few are free, 503 if the queue is closed; `CancellationError`; the
-    ///   errors of `prepare` and of encoding.
-    func encode(_ count: Int, prepare: () async throws -> [Input]) async throws -> [[Float]] {
-        try reserve(count)
+    /// - Throws: `RequestError` with status 429 if too few places are free for a piece, 503 if the
+    ///   queue is closed; `CancellationError`; the errors of `prepare` and of encoding.
+    func encode(
+        _ count: Int, prepare: (Range<Int>) async throws -> [Input]
+    ) async throws -> [[Float]] {
+        let places = try reserve(min(count, largestPiece))
+        var vectors: [[Float]] = []
+        while count - vectors.count > places {
+            do {
+                let piece = vectors.count..<(vectors.count + places)
+                vectors += try await encode(prepare(piece), of: piece, releasing: 0)
+            } catch {
+                state.withLock { $0.reserved -= places }
+                throw error
+            }
+        }
+        let last = vectors.count..<count
         let inputs: [Input]
         do {
-            inputs = try await prepare()
+            inputs = try await prepare(last)
         } catch {
-            state.withLock { $0.reserved -= count }
+            state.withLock { $0.reserved -= places }
             throw error
         }
+        return try await vectors + encode(inputs, of: last, releasing: places)
+    }
+
+    /// Encodes a piece of a request, which has reserved places.
+    private func encode(
+        _ inputs: [Input], of piece: Range<Int>, releasing places: Int
+    ) async throws -> [[Float]] {
         precondition(
-            inputs.count == count, "expected \(count) inputs in the queue, found \(inputs.count)")
+            inputs.count == piece.count,
+            "expected \(piece.count) inputs in the queue, found \(inputs.count)")
         let number = state.withLock { state in
             state.nextNumber += 1
             return state.nextNumber
         }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { add(inputs, as: number, $0) }
+            try await withCheckedThrowingContinuation {
+                add(inputs, as: number, releasing: places, $0)
+            }
         } onCancel: {
             let request = state.withLock { $0.remove(number) }
             request?.continuation.resume(throwing: CancellationError())
@@ -119,36 +149,38 @@ final class BatchQueue<Input: Sendable>: Sendable {
             state.isClosed = true
             return Set(state.waiting.map(\.request)).compactMap { state.remove($0) }
         }
-        for request in refused { request.continuation.resume(throwing: Self.closed) }
+        for request in refused { request.continuation.resume(throwing: RequestError.shuttingDown) }
     }
 
-    private func reserve(_ count: Int) throws {
+    private func reserve(_ places: Int) throws -> Int {
         try state.withLock { state in
-            guard !state.isClosed else { throw Self.closed }
-            guard count <= capacity else {
-                throw RequestError.tooLarge(
-                    "the request has \(count) inputs, more than the \(capacity) that may wait")
-            }
-            guard count <= capacity - state.count else { throw RequestError.busy }
-            state.reserved += count
+            guard !state.isClosed else { throw RequestError.shuttingDown }
+            guard places <= capacity - state.count else { throw RequestError.busy }
+            state.reserved += places
+            return places
         }
     }
 
-    /// Moves the inputs of a request from their reserved places to the end of the queue.
+    /// Adds inputs to the end of the queue, and releases the reserved places of their request, or
+    /// keeps them if `places` is 0.
     private func add(
-        _ inputs: [Input], as number: Int, _ continuation: CheckedContinuation<[[Float]], any Error>
+        _ inputs: [Input], as number: Int, releasing places: Int,
+        _ continuation: CheckedContinuation<[[Float]], any Error>
     ) {
         let next = state.withLock { state -> Next in
-            state.reserved -= inputs.count
-            if state.isClosed { return .end(.failure(Self.closed)) }
+            state.reserved -= places
+            if state.isClosed { return .end(.failure(RequestError.shuttingDown)) }
             // Checked under the lock: a later cancellation finds the request in `requests`.
             if Task.isCancelled { return .end(.failure(CancellationError())) }
             guard !inputs.isEmpty else { return .end(.success([])) }
             let now = ContinuousClock.now
             for (place, input) in inputs.enumerated() {
                 state.waiting.append(
-                    Entry(request: number, place: place, input: input, arrival: now))
+                    Entry(
+                        request: number, place: place, input: input, arrival: now,
+                        isHeld: places == 0))
             }
+            if places == 0 { state.held += inputs.count }
             state.requests[number] = Request(
                 continuation: continuation, vectors: Array(repeating: [], count: inputs.count),
                 missing: inputs.count)
@@ -192,6 +224,7 @@ final class BatchQueue<Input: Sendable>: Sendable {
             }
             let batch = Array(state.waiting.prefix(largestBatch))
             state.waiting.removeFirst(batch.count)
+            state.held -= batch.count(where: \.isHeld)
             return batch
         }
     }
@@ -233,12 +266,5 @@ final class BatchQueue<Input: Sendable>: Sendable {
         case .success: ended.continuation.resume(returning: ended.vectors)
         case .failure(let error): ended.continuation.resume(throwing: error)
         }
-    }
-}
-
-extension Duration {
-    /// The duration as a number of seconds.
-    var inSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 }

@@ -15,11 +15,21 @@ final class IndexPool: Sendable {
 
     /// Opens the indexes of folders.
     ///
+    /// - Parameters:
+    ///   - folders: The folders.
+    ///   - threads: The number of threads of a search; all cores of the process if nil.
+    ///   - report: A function that shows the operator of the server why a changed index cannot be
+    ///     opened. Clients do not get the reason, because it may contain paths.
     /// - Throws: `IndexError` if an index is missing or damaged.
-    init(folders: [String]) throws(IndexError) {
+    init(
+        folders: [String], threads: Int? = nil,
+        report: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(IndexError) {
         var indexes: [ServedIndex] = []
         for folder in folders {
-            indexes.append(try ServedIndex(number: indexes.count, folder: folder))
+            indexes.append(
+                try ServedIndex(
+                    number: indexes.count, folder: folder, threads: threads, report: report))
         }
         self.indexes = indexes
     }
@@ -50,6 +60,11 @@ final class IndexPool: Sendable {
                 number: $0.number, name: $0.name, count: index.count, model: index.model,
                 failures: $0.failures)
         }
+    }
+
+    /// The measurements of all indexes, in order.
+    var gauges: [Metrics.Gauges.Index] {
+        indexes.map { .init(number: $0.number, name: $0.name, failures: $0.failures) }
     }
 
     static let unknownImage = RequestError(

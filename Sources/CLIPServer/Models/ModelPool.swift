@@ -121,16 +121,25 @@ final class ModelPool: Sendable {
         }
     }
 
-    /// Loads the models of `ServerOptions.models`, or else the default, if `preloads` is true.
+    /// Returns a model if it is loaded, which is then in use as long as the caller holds it.
+    func loaded(_ model: ModelNames.Model) -> ServedModel? {
+        state.withLock { state in
+            state.loaded[model.key]?.lastUse = .now
+            return state.loaded[model.key]?.model
+        }
+    }
+
+    /// Loads and warms the models of `ServerOptions.models`, or else the default, if `preloads` is
+    /// true.
     ///
     /// - Throws: The first error, as `model(named:for:)`.
     func preload() async throws {
         guard options.preloads else { return }
         for model in modelNames.served {
-            _ = try await self.model(named: model.loadName, for: .embedding)
+            try await self.model(named: model.loadName, for: .embedding).warm()
         }
         if modelNames.served.isEmpty, defaultModel() != nil {
-            _ = try await model(named: nil, for: .embedding)
+            try await model(named: nil, for: .embedding).warm()
         }
     }
 
@@ -175,7 +184,7 @@ final class ModelPool: Sendable {
             for key in state.loading.keys { state.loading[key] = [:] }
             return (waiters, state.loaded.values.map(\.model))
         }
-        for waiter in waiters { waiter.resume(throwing: Self.closed) }
+        for waiter in waiters { waiter.resume(throwing: RequestError.shuttingDown) }
         for model in models { model.close() }
     }
 
@@ -205,8 +214,6 @@ final class ModelPool: Sendable {
 // MARK: Names
 
 extension ModelPool {
-    private static let closed = RequestError(503, "shutting_down", "the server is shutting down")
-
     /// Returns the model that a request means.
     func resolve(_ name: String?, for use: Use) throws -> ModelNames.Model {
         guard let name else {
@@ -267,7 +274,7 @@ extension ModelPool {
     private func find(_ model: ModelNames.Model, as number: Int, _ waiter: Waiter) {
         enum Next { case end(Result<ServedModel, any Error>), wait, load }
         let next = state.withLock { state -> Next in
-            if state.isClosed { return .end(.failure(Self.closed)) }
+            if state.isClosed { return .end(.failure(RequestError.shuttingDown)) }
             // Checked under the lock: a later cancellation finds the request in `loading`.
             if Task.isCancelled { return .end(.failure(CancellationError())) }
             if let entry = state.loaded[model.key] {
@@ -326,7 +333,7 @@ extension ModelPool {
         _ model: ModelNames.Model, _ loaded: CLIPModel, _ state: inout State,
         _ dropped: inout [Loaded]
     ) throws -> ServedModel {
-        if state.isClosed { throw Self.closed }
+        if state.isClosed { throw RequestError.shuttingDown }
         let (size, limit) = (loaded.weights.byteCount, options.memoryLimit)
         if limit > 0 {
             guard size <= limit else {

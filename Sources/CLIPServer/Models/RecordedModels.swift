@@ -9,27 +9,48 @@ extension ModelPool {
     /// - Throws: `RequestError` with status 503 if the model is missing or is not the same any
     ///   more; `CancellationError`.
     func model(matching record: ModelRecord) async throws -> ServedModel {
-        var wanted = ModelNames.trusted(record.name)
-        let plain = try await model(wanted)
-        if record.matches(plain.model), plain.fingerprint == record.fingerprint { return plain }
-        // The fingerprint depends on the resolution, so it is compared afterwards.
-        wanted.variant = ModelNames.Variant(
+        let plainName = ModelNames.trusted(record.name)
+        var variantName = plainName
+        variantName.variant = ModelNames.Variant(
             precision: record.precision, resolution: record.resolution)
-        let variant = try await model(wanted)
-        guard variant.fingerprint == record.fingerprint else {
+        if let variant = loaded(variantName), variant.record.isComparable(to: record) {
+            return variant
+        }
+        // In a scope of its own: while a reference to the model exists, it cannot be dropped to
+        // make room for its variant.
+        do {
+            let plain = try await model(plainName)
+            if plain.record.isComparable(to: record) { return plain }
+        }
+        let variant = try await model(variantName)
+        guard variant.record.isComparable(to: record) else {
             throw RequestError(
                 503, "other_model",
-                "the model \(plain.name) is not the one that made the vectors of the index")
+                "the model \(plainName.name) is not the one that made the vectors of the index")
         }
         return variant
     }
 }
 
 extension ModelRecord {
-    /// True if a model computes with the precision and the resolution of the record.
-    fileprivate func matches(_ model: CLIPModel) -> Bool {
-        precision == model.precision
-            && (resolution == nil || resolution == model.preprocessor.resolution)
+    /// True if vectors of both models can be compared, and are equal for equal inputs.
+    func isComparable(to other: ModelRecord) -> Bool {
+        // Records of older versions have no resolution.
+        let sidesAgree =
+            resolution == nil || other.resolution == nil || resolution == other.resolution
+        return fingerprint == other.fingerprint && precision == other.precision
+            && dimension == other.dimension && sidesAgree
+    }
+}
+
+extension ServedModel {
+    /// The record of the vectors that the model makes.
+    var record: ModelRecord {
+        ModelRecord(
+            name: name, fingerprint: fingerprint,
+            dimension: model.configuration.embeddingDimension, precision: model.precision,
+            activation: model.configuration.activation,
+            resolution: model.configuration.resolution)
     }
 }
 

@@ -24,19 +24,26 @@ final class ServedIndex: Sendable {
     }
 
     private let folder: FilePath
+    private let threads: Int?
+    private let report: @Sendable (String) -> Void
     private let state: Mutex<State>
 
     /// The time after which an index that could not be opened is tried again.
     private static let pause = Duration.seconds(1)
 
-    init(number: Int, folder: String) throws(IndexError) {
-        self.number = number
+    /// Opens an index; see `IndexPool`.
+    init(
+        number: Int, folder: String, threads: Int? = nil,
+        report: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(IndexError) {
+        (self.number, self.threads, self.report) = (number, threads, report)
         self.folder = FilePath(folder)
         let path =
             if let real = try? realPath(self.folder.bytes) { FilePath(real) } else { self.folder }
         name = String(decoding: path.lastComponent, as: UTF8.self)
         let files = FolderIndex.fileStates(in: self.folder)
-        state = Mutex(State(index: try FolderIndex(folder: self.folder), files: files))
+        let index = try FolderIndex(folder: self.folder, threads: threads)
+        state = Mutex(State(index: index, files: files))
     }
 
     /// The index as it was last opened, for metrics; its files may have changed or be gone.
@@ -72,17 +79,25 @@ final class ServedIndex: Sendable {
             return (state.index, true)
         }
         guard isChanged else { return old }
-        let new = try? FolderIndex(folder: folder)
-        return state.withLock { state in
-            state.isOpening = false
-            if let new {
+        do throws(IndexError) {
+            let new = try FolderIndex(folder: folder, threads: threads)
+            state.withLock { state in
+                state.isOpening = false
                 (state.index, state.files, state.failed) = (new, files, nil)
                 state.model = nil
-            } else {
-                state.failed = (files, .now)
-                state.failures += 1
             }
-            return state.index
+            return new
+        } catch {
+            let isNew = state.withLock { state in
+                defer { state.failed = (files, .now) }
+                state.isOpening = false
+                state.failures += 1
+                return state.failed?.files != files
+            }
+            if isNew {
+                report("cannot open the changed \(title), the old one is searched: \(error)")
+            }
+            return old
         }
     }
 
@@ -95,11 +110,7 @@ final class ServedIndex: Sendable {
     func check(_ model: ServedModel, for index: FolderIndex) throws(RequestError) {
         if state.withLock({ $0.model === model }) { return }
         let record = index.model
-        guard model.fingerprint == record.fingerprint,
-            model.model.precision == record.precision,
-            record.resolution == nil
-                || record.resolution == model.model.configuration.resolution
-        else {
+        guard model.record.isComparable(to: record) else {
             throw RequestError(
                 503, "other_model",
                 """

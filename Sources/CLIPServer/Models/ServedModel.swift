@@ -17,6 +17,11 @@ final class ServedModel: Sendable {
     /// tokenization grows with the size of a text, even if the text is truncated then.
     static let largestText = 1 << 20
 
+    /// The largest size of the images that wait for a model, in bytes.
+    ///
+    /// Each has the resolution of the model and three bytes for each pixel.
+    static let largestImageMemory = 256_000_000
+
     let name: String
     let model: CLIPModel
     /// The fingerprint of the model, which is computed at its first use: it reads a part of every
@@ -55,8 +60,9 @@ final class ServedModel: Sendable {
         decoding.maximumPixels = options.maximumPixels
         decodingOptions = decoding
         images = BatchQueue(
-            capacity: options.queueLimit, largestBatch: Self.largestImageBatch, tower: .image,
-            metrics: metrics
+            capacity: Self.imagePlaces(
+                options.queueLimit, resolution: model.configuration.resolution),
+            largestBatch: Self.largestImageBatch, tower: .image, metrics: metrics
         ) { batch in try model.encode(reduced: batch).vectors }
         texts = BatchQueue(
             capacity: options.queueLimit, largestBatch: Self.largestTextBatch, tower: .text,
@@ -64,6 +70,12 @@ final class ServedModel: Sendable {
         ) { batch in try model.encode(tokens: batch).vectors }
         decoders = CallThreads(atMost: model.threads)
         tokenizers = CallThreads(atMost: model.threads)
+    }
+
+    /// Returns the number of images that may wait: at most `limit`, and as many as fit in
+    /// `largestImageMemory`, but at least one.
+    static func imagePlaces(_ limit: Int, resolution: Int) -> Int {
+        max(1, min(limit, largestImageMemory / max(1, 3 * resolution * resolution)))
     }
 
     /// The number of images that wait, including those that are being decoded.
@@ -75,6 +87,26 @@ final class ServedModel: Sendable {
     func close() {
         images.close()
         texts.close()
+    }
+
+    /// Encodes a text and a small image, so that the first request does not wait for the packing
+    /// of the weights.
+    ///
+    /// Errors are ignored, because a model may have no tokenizer: requests get them. The metrics do
+    /// not count the work.
+    ///
+    /// - Throws: `CancellationError`.
+    func warm() async throws {
+        do {
+            try await decoders.run { [model] _ in
+                if let tokens = try? model.tokenizer.tokenize("a") {
+                    _ = try? model.encode(tokens: [tokens])
+                }
+                let image = try RGBImage(
+                    width: 8, height: 8, pixels: Array(repeating: 128, count: 8 * 8 * 3))
+                _ = try model.encode(reduced: [model.reduced(image)])
+            }
+        } catch is CLIPError {}
     }
 
     // MARK: Texts
@@ -95,7 +127,7 @@ final class ServedModel: Sendable {
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vectors and the number of tokens.
     /// - Throws: `RequestError` with status 400 for a text that is too long if `truncating` is
-    ///   false, 413 for a text or a number of texts beyond the limits, 429 if the queue is full,
+    ///   false, 413 for a text beyond the limit, 429 if the queue is full,
     ///   500 if the result is not finite, 503 if the server is shutting down or has no thread;
     ///   `CancellationError`.
     func embeddings(
@@ -110,11 +142,11 @@ final class ServedModel: Sendable {
         }
         var tokenCount = 0
         let vectors = try await explainingErrors {
-            try await self.texts.encode(texts.count) {
+            try await self.texts.encode(texts.count) { piece in
                 let rows = try await tokenizers.run { cancellation in
-                    try self.rows(of: texts, truncating: truncating, cancellation)
+                    try self.rows(of: texts[piece], truncating: truncating, cancellation)
                 }
-                tokenCount = rows.reduce(0) { $0 + $1.count }
+                tokenCount += rows.reduce(0) { $0 + $1.count }
                 return rows
             }
         }
@@ -123,12 +155,12 @@ final class ServedModel: Sendable {
     }
 
     private func rows(
-        of texts: [String], truncating: Bool, _ cancellation: CallThreads.Cancellation
+        of texts: ArraySlice<String>, truncating: Bool, _ cancellation: CallThreads.Cancellation
     ) throws -> [[Int]] {
         // The tokenizer's file is read at the first use.
         let tokenizer = try model.tokenizer
         var rows: [[Int]] = []
-        for (index, text) in texts.enumerated() {
+        for (index, text) in zip(texts.indices, texts) {
             try cancellation.check()
             let start = ContinuousClock.now
             do throws(CLIPError) {
@@ -171,17 +203,17 @@ final class ServedModel: Sendable {
     ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vector and the size of each image.
     /// - Throws: `RequestError` with status 400 for an image that cannot be read (the message names
-    ///   its index), 413 for an image or a number of images beyond the limits, 429 if the queue is
-    ///   full, 500 if the result is not finite, 503 if the server is shutting down, or has no
-    ///   thread or memory; `CancellationError`.
+    ///   its index), 413 for an image beyond the limits, 429 if the queue is full, 500 if the
+    ///   result is not finite, 503 if the server is shutting down, or has no thread or memory;
+    ///   `CancellationError`.
     func embeddings(
         ofImages images: [[UInt8]], normalized: Bool = true
     ) async throws -> [EncodedImage] {
         var sizes: [(width: Int, height: Int)] = []
         let vectors = try await explainingErrors {
-            try await self.images.encode(images.count) {
-                let decoded = try await self.decoded(images)
-                sizes = decoded.map { ($0.width, $0.height) }
+            try await self.images.encode(images.count) { piece in
+                let decoded = try await self.decoded(images[piece])
+                sizes += decoded.map { ($0.width, $0.height) }
                 return decoded.map(\.reduced)
             }
         }
@@ -193,10 +225,10 @@ final class ServedModel: Sendable {
     /// Decodes the images of a request with several threads.
     ///
     /// - Throws: The error of the first image that cannot be decoded.
-    private func decoded(_ images: [[UInt8]]) async throws -> [DecodedImage] {
+    private func decoded(_ images: ArraySlice<[UInt8]>) async throws -> [DecodedImage] {
         typealias Outcome = Result<DecodedImage, any Error>
         return try await withThrowingTaskGroup(of: (Int, Outcome).self) { group in
-            for (index, bytes) in images.enumerated() {
+            for (index, bytes) in zip(images.indices, images) {
                 group.addTask {
                     do {
                         let image = try await self.decoders.run { _ in

@@ -13,7 +13,7 @@ import Tensors
 ///
 /// A slow reader does not delay the server: while `limit` bytes wait, more lines are dropped and
 /// counted. A reader that is gone ends the log, not the server.
-final class AccessLog: Sendable {
+final class LogWriter: Sendable {
     private struct State {
         var waiting: [UInt8] = []
         var droppedCount = 0
