@@ -82,7 +82,7 @@ enum SearchEndpoints {
             var members: [JSONValue.Member] = [
                 ("query", .string(request.line)), ("results", .array(shown)),
                 ("searched", .integer(count)), ("model", .string(names.joined(separator: ", "))),
-                ("seconds", .float(Float(start.duration(to: .now) / .seconds(1)))),
+                ("seconds", .float(Float(start.duration(to: .now).inSeconds))),
             ]
             if !missing.isEmpty {
                 members.append(("unavailable", .array(missing.map { .integer($0) })))
