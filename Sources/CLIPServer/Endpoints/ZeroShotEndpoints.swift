@@ -114,22 +114,30 @@ enum ZeroShotEndpoints {
     ) async throws -> RequestError? {
         let model = served.model
         return try await threads.run { _ in
-            let tokenizer = try model.tokenizer
             for (index, prompt) in prompts.enumerated() {
-                do throws(CLIPError) {
-                    _ = try tokenizer.tokenize(
-                        prompt, contextLength: model.configuration.text.contextLength,
-                        truncating: false)
-                } catch .textTooLong(_, let tokens, let limit) {
-                    let label = request.labels[(start + index) / request.templates.count]
-                    return .invalid(
-                        """
-                        the label \(JSONBody.quoted(label)) is too long: with its template it has \
-                        \(tokens) tokens, but the model takes at most \(limit)
-                        """, parameter: "labels")
-                }
+                guard let excess = try excess(of: prompt, model) else { continue }
+                let label = request.labels[(start + index) / request.templates.count]
+                return RequestError.invalid(
+                    """
+                    the label \(JSONBody.quoted(label)) is too long: with its template it has \
+                    \(excess.tokens) tokens, but the model takes at most \(excess.limit)
+                    """, parameter: "labels")
             }
             return nil
+        }
+    }
+
+    /// Returns the number of tokens of a prompt that is too long, and the limit; nil for others.
+    private static func excess(
+        of prompt: String, _ model: CLIPModel
+    ) throws(CLIPError) -> (tokens: Int, limit: Int)? {
+        do throws(CLIPError) {
+            _ = try model.tokenizer.tokenize(
+                prompt, contextLength: model.configuration.text.contextLength, truncating: false)
+            return nil
+        } catch {
+            guard case .textTooLong(_, let tokens, let limit) = error else { throw error }
+            return (tokens, limit)
         }
     }
 
