@@ -32,6 +32,8 @@ package enum SearchQuery {
     /// - Parameter words: Operands and signs in turn; a sign may also precede the first operand.
     ///   An operand may begin with its weight and a colon, such as `2:a dog`.
     /// - Returns: At least one term.
+    /// - Throws: `SyntaxError` if operands and signs do not take turns, an operand is empty, or the
+    ///   last one is missing.
     package static func terms(of words: [String]) throws(SyntaxError) -> [Term] {
         var terms: [Term] = []
         var sign: Float? = 1

@@ -114,9 +114,10 @@ struct AccessLog: Sendable {
         }
     }
 
-    /// Returns a time in UTC as ISO 8601 with milliseconds: `2026-05-04T12:00:00.250Z`.
+    /// Returns a time in UTC as ISO 8601 with milliseconds.
     ///
     /// - Parameter time: Seconds since 1970; times outside the years 1970 to 9999 are clamped.
+    /// - Returns: 24 characters, such as `2026-05-04T12:00:00.250Z`.
     static func timestamp(_ time: Double) -> String {
         let latest = 253_402_300_799.999  // the end of the year 9999
         let clamped = time.isNaN ? 0 : min(max(0, time), latest)

@@ -65,7 +65,12 @@ final class Metrics: Sendable {
         self.gauges.withLock { $0 = gauges }
     }
 
-    /// Counts a request that has ended. `endpoint` is the path of an `Endpoint`, or `other`.
+    /// Counts a request that has ended.
+    ///
+    /// - Parameters:
+    ///   - endpoint: The path of an `Endpoint`, or `other`.
+    ///   - status: The status of the response.
+    ///   - seconds: The duration of the request.
     func countRequest(_ endpoint: String, status: Int, seconds: Double) {
         let isKnown = endpoints.map { $0.contains(endpoint) } ?? true
         let histogram = requests.withLock { requests in
@@ -109,6 +114,7 @@ final class Metrics: Sendable {
     /// - Parameters:
     ///   - version: The version of the command; empty to omit it.
     ///   - commit: The commit that was built; empty if unknown.
+    /// - Returns: Text of the media type `MetricsText.mediaType`. Gauges are measured by each call.
     func text(version: String = "", commit: String = "") -> String {
         let (requests, measure) = (requests.withLock(\.self), gauges.withLock(\.self))
         let gauges = measure()

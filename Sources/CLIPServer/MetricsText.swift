@@ -11,6 +11,7 @@ struct MetricsText {
     /// Starts a metric: its lines HELP and TYPE.
     ///
     /// - Parameters:
+    ///   - name: The name of the metric.
     ///   - type: `counter`, `gauge` or `histogram`.
     ///   - help: A description on one line.
     mutating func begin(_ name: String, _ type: String, _ help: String) {

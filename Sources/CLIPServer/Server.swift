@@ -130,7 +130,9 @@ public final class Server: Sendable {
     }
 
     /// Stops the server: it accepts no more requests, and ends when those it has are answered, or
-    /// after the time that `ServerOptions.grace` allows. A second call ends it at once.
+    /// after the time that `ServerOptions.grace` allows.
+    ///
+    /// A second call ends it at once.
     public func stop() {
         let (phase, listener) = state.withLock { state in
             switch state.phase {

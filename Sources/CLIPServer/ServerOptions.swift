@@ -9,13 +9,16 @@ public struct ServerOptions: Sendable {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 for any free one.
     public var port = 8000
-    /// The path below which all endpoints lie, such as `/clip`; empty for none. Slashes at its end
-    /// and a missing one at its start make no difference.
+    /// The path below which all endpoints lie, such as `/clip`; empty for none.
+    ///
+    /// Slashes at its end and a missing one at its start make no difference.
     public var basePath = ""
     /// The names of the models to serve; the first is used by requests that name none.
     public var models: [String] = []
     /// The model of zero-shot classification on the page if no model is named or installed; nil for
-    /// none. Endpoints that return embeddings never use it, unless it is in `models`.
+    /// none.
+    ///
+    /// Endpoints that return embeddings never use it, unless it is in `models`.
     public var demonstrationModel: String?
     /// True to load the models at the start instead of at their first use.
     public var preloads = false
@@ -64,12 +67,14 @@ public struct ServerOptions: Sendable {
     public var idleTimeout = 75
     /// The number of seconds that accepted requests have to finish after `stop()`.
     public var grace = 30
+    /// The format of the access log; `none` to write no log.
     public var logFormat = LogFormat.text
     /// The version that `GET /version` and the metrics report; empty to omit it.
     public var version = ""
     /// The commit that was built; empty if unknown.
     public var commit = ""
 
+    /// Makes settings that have the default values.
     public init() {}
 
     /// Returns a path with one slash at its start and none at its end; empty for `/` and an empty

@@ -16,7 +16,10 @@ struct Services: Sendable {
     ///
     /// Swift's cooperative threads are few, and all requests share them.
     ///
-    /// - Parameter size: The approximate number of bytes.
+    /// - Parameters:
+    ///   - size: The approximate number of bytes.
+    ///   - body: The function.
+    /// - Returns: The value of `body`.
     /// - Throws: The errors of `body`; for large sizes also `RequestError` with status 503 if there
     ///   is no thread, and `CancellationError`.
     func offloaded<Value: Sendable>(

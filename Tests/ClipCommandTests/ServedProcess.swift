@@ -13,8 +13,12 @@ final class ServedProcess {
     /// Starts the server on a free port, and waits until it listens.
     ///
     /// - Parameters:
+    ///   - arguments: The arguments after `serve --port 0`.
     ///   - folder: The folder in which it runs.
-    ///   - output: A file for its standard output; nil for one that `output` returns.
+    ///   - output: A file for its standard output; nil for one that the property `output` reads.
+    ///   - environment: Additional environment variables.
+    /// - Throws: An error if the process cannot be started, ends, or does not listen within 30
+    ///   seconds.
     init(
         _ arguments: [String], in folder: TemporaryFolder, output: FileHandle? = nil,
         environment: [String: String] = [:]

@@ -55,9 +55,11 @@ extension FolderIndex {
         }
     }
 
-    /// Returns the images with a content, ordered by path.
+    /// Returns the images with a content.
     ///
     /// - Parameter digest: The SHA-256 of the files.
+    /// - Returns: The images whose files had this digest when they were encoded, ordered by path.
+    /// - Throws: `IndexError` if the index cannot be read.
     package func items(ofDigest digest: [UInt8]) throws(IndexError) -> [Item] {
         try reading { () throws(FileError) in
             try reader.database.filesWithVectors(ofDigest: digest).compactMap(Item.init)

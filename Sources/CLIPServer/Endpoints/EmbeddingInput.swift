@@ -78,6 +78,7 @@ struct EmbeddingInputs: Equatable, Sendable {
     /// - Parameters:
     ///   - texts: The vectors of `texts`.
     ///   - images: The vectors of `images`.
+    /// - Returns: One vector for each input.
     func merged(texts: [[Float]], images: [[Float]]) -> [[Float]] {
         var (texts, images) = (texts.makeIterator(), images.makeIterator())
         return list.compactMap { input in
@@ -89,8 +90,12 @@ struct EmbeddingInputs: Equatable, Sendable {
 extension ServedModel {
     /// Encodes texts and images, and returns one vector for each input in the order given.
     ///
-    /// - Parameter truncating: True to cut off texts at the context length of the model.
+    /// - Parameters:
+    ///   - inputs: The texts and images, which may be empty.
+    ///   - truncating: True to cut off texts at the context length of the model.
+    ///   - normalized: True to divide each vector by its L2 norm.
     /// - Returns: The vectors and the number of tokens of all texts.
+    /// - Throws: The errors of the functions `embeddings` for texts and for images.
     func embeddings(
         of inputs: EmbeddingInputs, truncating: Bool, normalized: Bool = true
     ) async throws -> (vectors: [[Float]], tokenCount: Int) {

@@ -20,7 +20,9 @@ struct JSONBody: Sendable {
     /// A media type other than JSON is rejected. A page of a foreign site can send forms and plain
     /// text without asking the server first, but not JSON.
     ///
-    /// - Parameter status: The status of errors about members.
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - status: The status of errors about members.
     /// - Throws: `RequestError` with status 415 for other media types, 400 for text that is not
     ///   JSON in UTF-8 or has a key twice, 413 for too many values, and `status` if the body is not
     ///   an object.
@@ -34,9 +36,13 @@ struct JSONBody: Sendable {
     /// Parses a JSON object.
     ///
     /// - Parameters:
+    ///   - bytes: The text in UTF-8.
     ///   - name: The name of the text in error messages, such as `entries`.
+    ///   - path: The value of the property `path`; also the parameter that errors name.
     ///   - status: The status of errors about members.
     ///   - syntaxStatus: The status of errors of the parser; `status` if nil.
+    /// - Throws: `RequestError` with `syntaxStatus` for malformed JSON, 413 for too many values,
+    ///   and `status` if the text is not an object.
     init(
         parsing bytes: [UInt8], name: String, path: String = "", status: Int,
         syntaxStatus: Int? = nil

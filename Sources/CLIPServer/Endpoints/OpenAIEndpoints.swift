@@ -72,9 +72,13 @@ enum OpenAIEndpoints {
     /// Returns the response with the vectors of a request, in the order of its inputs.
     ///
     /// - Parameters:
+    ///   - vectors: One vector for each input.
+    ///   - encoding: The encoding of the vectors.
     ///   - model: The name of the model, as the client wrote it.
     ///   - tokenCount: The number of tokens of all texts; images count as none.
+    ///   - id: The random name of the response.
     ///   - created: The time in seconds since 1970.
+    /// - Returns: The response, with status 200.
     static func response(
         _ vectors: [[Float]], encoding: OpenAIRequest.Encoding, model: String, tokenCount: Int,
         id: String, created: Int
@@ -107,7 +111,10 @@ enum OpenAIEndpoints {
 
     /// Returns the description of a model that requests may name, with the name in the list.
     ///
-    /// - Parameter name: The name in any spelling that requests for embeddings may have.
+    /// - Parameters:
+    ///   - name: The name in any spelling that requests for embeddings may have.
+    ///   - models: The models of the server.
+    /// - Returns: The response, with status 200.
     /// - Throws: `RequestError` with status 404 if no such request would get the model.
     static func model(named name: String, of models: ModelPool) throws -> ServerResponse {
         if models.names.contains(name) { return .compact(description(of: name)) }

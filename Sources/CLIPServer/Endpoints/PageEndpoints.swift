@@ -71,6 +71,8 @@ enum PageEndpoints {
     ///   - models: The names of the models in `ServerOptions.models` and of the installed ones, in
     ///     this order.
     ///   - options: The settings of the server.
+    /// - Returns: An object with the members `indexes`, `models`, `defaultModel` (null for none)
+    ///   and `embedding`, which is true if `ServerOptions.models` is not empty.
     static func information(
         indexes: [(name: String, count: Int)], models: [String], options: ServerOptions
     ) -> JSONValue {

@@ -60,6 +60,7 @@ struct RequestFields {
     ///   - name: The name of the field.
     ///   - allowsIntegers: True to take integers of JSON for strings.
     ///   - limit: The largest number of UTF-8 bytes of a string.
+    /// - Returns: The values in the order of the request; empty if the field is missing.
     /// - Throws: `RequestError` with status 400 for other JSON values, 413 for longer strings.
     func strings(
         _ name: String, allowsIntegers: Bool = false, limit: Int

@@ -104,11 +104,16 @@ enum ZeroShotEndpoints {
         return (embeddings, prompts.count)
     }
 
-    /// Returns the error of the first prompt that has too many tokens, which names its label; nil
-    /// if there is none.
+    /// Returns the error of the first prompt that has too many tokens.
     ///
-    /// - Parameter start: The index of the first prompt of `prompts` among all prompts, which are
-    ///   in the order of the labels.
+    /// - Parameters:
+    ///   - prompts: Some of the prompts of the request.
+    ///   - start: The index of the first prompt of `prompts` among all prompts, which are in the
+    ///     order of the labels.
+    ///   - request: The request, which has the labels and templates of the prompts.
+    ///   - served: The model, whose tokenizer counts the tokens.
+    /// - Returns: An error that names the label; nil if no prompt has too many tokens.
+    /// - Throws: `CLIPError` if there is no thread or no usable tokenizer; `CancellationError`.
     private static func tooLong(
         _ prompts: [String], at start: Int, _ request: ZeroShotRequest, _ served: ServedModel
     ) async throws -> RequestError? {

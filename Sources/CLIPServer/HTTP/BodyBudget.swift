@@ -26,7 +26,9 @@ final class BodyBudget: Sendable {
         }
 
         /// Takes more bytes for a body that then has `total` bytes; returns false if the budget has
-        /// too few. A single body may exceed the limit.
+        /// too few.
+        ///
+        /// A single body may exceed the limit.
         mutating func grow(to total: Int) -> Bool {
             let more = max(0, total - BodyBudget.free) - counted
             guard more > 0 else { return true }

@@ -73,6 +73,7 @@ struct Exchange {
     ///   - closes: True to tell the client that the connection closes after it.
     ///   - date: The value of the header `Date`.
     ///   - progress: Called before each part that is sent.
+    /// - Throws: The errors of the connection.
     func send(
         _ response: ServerResponse, closes: Bool, date: String, progress: () -> Void
     ) async throws {

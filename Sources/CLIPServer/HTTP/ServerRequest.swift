@@ -20,9 +20,12 @@ struct ServerRequest: Sendable {
     /// Returns the first value of a parameter of the query; nil if it is missing.
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
-    /// Returns true if a header `If-None-Match` contains an entity tag. Comparison is weak.
+    /// Returns true if a header `If-None-Match` contains an entity tag.
+    ///
+    /// Comparison is weak.
     ///
     /// - Parameter tag: The tag with its quotation marks.
+    /// - Returns: True if the header contains the tag or `*`; false if it is missing.
     func matches(tag: String) -> Bool {
         headers.contains { name, value in
             name.lowercased() == "if-none-match"

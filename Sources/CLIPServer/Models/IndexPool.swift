@@ -82,9 +82,11 @@ final class IndexPool: Sendable {
         return indexes[number]
     }
 
-    /// Returns the indexes that a request names, in the order of their numbers.
+    /// Returns the indexes that a request names.
     ///
-    /// - Parameter names: Numbers and names of indexes; all indexes if empty.
+    /// - Parameter names: Numbers and names of indexes; all indexes if empty. A name stands for all
+    ///   indexes that have it.
+    /// - Returns: At least one index, in the order of their numbers, each once.
     /// - Throws: `RequestError` with status 404 if there is no such index.
     func selected(_ names: [String]) throws(RequestError) -> [ServedIndex] {
         guard !indexes.isEmpty else {

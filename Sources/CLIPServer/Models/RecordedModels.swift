@@ -6,6 +6,7 @@ extension ModelPool {
     ///
     /// - Parameter record: The record beside the vectors, such as that of an index. Its name may be
     ///   a path, because the operator of the server chose the index.
+    /// - Returns: A model whose vectors can be compared with the stored ones.
     /// - Throws: `RequestError` with status 503 if the model is missing or is not the same any
     ///   more; `CancellationError`.
     func model(matching record: ModelRecord) async throws -> ServedModel {
