@@ -28,9 +28,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = "tiny"
 KEY = "a-key-for-tests"
 
-# 413, 414 and 431 are proper answers to what is too long, and 408 to requests that end early. The
-# schema cannot count tokens, tell which dimensions a model has, or parse a query: 400, 413 and 422
-# may answer valid data.
+# 413, 414 and 431 are proper answers to what is too long. The schema cannot count tokens, tell which
+# dimensions a model has, parse a query, or describe the JSON in a form: 400, 413 and 422 may answer
+# valid data.
 CONFIGURATION = """
 hooks = {hooks}
 
@@ -42,7 +42,7 @@ negative_data_rejection.expected-statuses = [
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "429"]
 
 [[operations]]
-include-path = ["/v1/embeddings", "/embeddings", "/embed", "/zeroshot", "/search"]
+include-path = ["/", "/v1/embeddings", "/embeddings", "/embed", "/predict", "/zeroshot", "/search"]
 checks.positive_data_acceptance.expected-statuses = [
     "2xx", "400", "401", "403", "404", "413", "414", "422", "429",
 ]

@@ -3,6 +3,7 @@ import CLIP
 import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
+import Files
 import CLIPServer
 
 #if canImport(Glibc)
@@ -58,6 +59,7 @@ struct Clip: ParsableCommand {
     }
 
     static func main() {
+        openStandardFiles()
         // Decoded images are large and short-lived: fresh pages for each cost as much as resizing.
         keepFreedMemory()
         // Exceeding the file size limit then fails the write, and the error names the file.

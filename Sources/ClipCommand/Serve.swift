@@ -90,24 +90,27 @@ struct Serve: ParsableCommand {
     func run() throws {
         if systemd { return print(try SystemdUnit(self).text, terminator: "") }
         let key = try network.key()
+        shareFreedMemory()
         // Before any thread starts.
         let (stopping, isQuiet) = (Stopping(), common.quiet)
         Interruption.receive { stopping.receive($0, isQuiet: isQuiet) }
         // A client that closes its connection must not end the server.
         signal(SIGPIPE, SIG_IGN)
         raiseOpenFileLimit()
+        let connections = try connectionLimit()
 
         let threads = try models.threading.wanted()
         let indexes = try index.map {
             try FolderIndex(folder: FilePath(argument: $0), threads: threads)
         }
         let served = try ServedModels(models, indexes: indexes)
+        try served.check(mayFetch: models.fetch)
         let log = LogWriter()
         let server = try Server(
-            options: options(served, key: key, threads: threads),
+            options: options(served, key: key, threads: threads, connections: connections),
             load: { name, mayFetch in try served.load(name, mayFetch: mayFetch) },
             installed: { ServedModels.installed }, defaultModel: served.named.first,
-            log: { log.append($0) })
+            log: { log.append($0) }, report: { report("serve: \($0)") })
         stopping.start(server)
         noteWarnings(hasKey: key != nil, served)
         let lines = indexes.map(line)
@@ -128,11 +131,13 @@ struct Serve: ParsableCommand {
     }
 
     private func options(
-        _ served: ServedModels, key: String?, threads: Int?
+        _ served: ServedModels, key: String?, threads: Int?, connections: Int
     ) -> ServerOptions {
         var options = ServerOptions()
         network.apply(to: &options)
+        options.connectionLimit = connections
         options.apiKey = key
+        (options.version, options.commit) = (VersionReport.number, VersionReport.commit)
         options.models = served.named
         options.demonstrationModel = served.named.isEmpty ? BundledModel.name : nil
         options.indexes = index
@@ -142,6 +147,28 @@ struct Serve: ParsableCommand {
         options.memoryLimit = models.memory?.bytes ?? 0
         options.allowsFetching = models.fetch
         return options
+    }
+
+    /// Returns the largest number of connections: that of the options, or fewer if the process may
+    /// open too few files.
+    private func connectionLimit() throws -> Int {
+        let own = 48  // weights, indexes, the log, and sockets that are not accepted yet
+        guard let files = openFileLimit(), files < network.maxConnections + own else {
+            return network.maxConnections
+        }
+        guard files > own else {
+            throw Failure(
+                "clip serve needs to open more than \(own) files; the limit is \(files) (ulimit -n)"
+            )
+        }
+        if !common.quiet {
+            note(
+                """
+                clip: serve: at most \(files - own) connections, because the process may open only \
+                \(files) files (ulimit -n)
+                """)
+        }
+        return files - own
     }
 
     private func line(_ index: FolderIndex) -> String {

@@ -1,6 +1,7 @@
 import CLIP
 import CLIPHub
 import CLIPSearch
+import CLIPServer
 import Files
 
 #if canImport(FoundationEssentials)
@@ -37,7 +38,7 @@ struct ServedModels: Sendable {
         }
         self.recorded = recorded
         guard given.model.isEmpty else {
-            named = given.model
+            named = given.model.map(Self.installedName)
             for name in named { try Self.checkExists(name, mayFetch: given.fetch) }
             return
         }
@@ -45,6 +46,29 @@ struct ServedModels: Sendable {
         named = choice.origin == .demonstration ? [] : [choice.name]
         try choice.explaining {
             for name in named { try Self.checkExists(name, mayFetch: given.fetch) }
+        }
+    }
+
+    /// Returns the name of the registry for the spelling of another program, such as immich's
+    /// `ViT-B-32__openai`; any other name or path unchanged.
+    private static func installedName(_ name: String) -> String {
+        guard name != BundledModel.name, !FileManager.default.fileExists(atPath: name),
+            HubModel.named(name) == nil
+        else { return name }
+        return Server.registryName(ofModel: name) ?? name
+    }
+
+    /// Opens each named model, so that one that cannot be loaded is reported at the start.
+    ///
+    /// Weights are only mapped, which takes milliseconds. Models that requests download are left
+    /// out.
+    func check(mayFetch: Bool) throws {
+        for name in named {
+            do {
+                _ = try load(name, mayFetch: false)
+            } catch HubError.notInstalled where mayFetch {
+                continue
+            }
         }
     }
 
@@ -68,6 +92,16 @@ struct ServedModels: Sendable {
     /// - Throws: `HubError` if the name is unknown or not installed, and `mayFetch` is false;
     ///   `CLIPError` if the model cannot be loaded; `Failure`.
     func load(_ name: String, mayFetch: Bool) throws -> CLIPModel {
+        do {
+            return try loaded(name, mayFetch: mayFetch)
+        } catch let error as HubError {
+            throw error
+        } catch {
+            throw Failure(Hints.line(error))
+        }
+    }
+
+    private func loaded(_ name: String, mayFetch: Bool) throws -> CLIPModel {
         var quiet = try CommonOptions.parse([])
         quiet.quiet = true
         if !named.contains(name), let found = recorded[name] {

@@ -87,6 +87,29 @@ package func raiseOpenFileLimit() {
     _ = setrlimit(resource, &limit)
 }
 
+/// Returns the number of files and sockets that the process may open; nil for no limit.
+package func openFileLimit() -> Int? {
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return nil }
+    return Int(exactly: limit.rlim_cur)
+}
+
+/// Opens `/dev/null` in place of standard input, output and error, if they are closed.
+///
+/// The next files that the process opens would take their places, and output would be written into
+/// them.
+package func openStandardFiles() {
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free descriptor is this one, because those before it are open.
+        _ = open("/dev/null", O_RDWR)
+    }
+}
+
 /// Returns the absolute path of the running program; nil if the system does not tell it.
 package func programPath() -> String? {
     #if canImport(Darwin)

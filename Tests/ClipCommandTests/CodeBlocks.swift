@@ -1018,13 +1018,6 @@ func CLIPSearch_VectorStorage_VectorError_1(index: FolderIndex, query: [Float]) 
     }
 }
 
-// Sources/CLIPServer/Models/IndexPool.swift, block 1
-func CLIPServer_Models_IndexPool_1() throws {
-    let pool = try IndexPool(folders: ["photos", "scans"])
-    print(pool.names)  // ["photos", "scans"]
-    _ = pool
-}
-
 // Sources/CLIPServer/Server.swift, block 1
 func CLIPServer_Server_1() async throws {
     var options = ServerOptions()

@@ -16,7 +16,7 @@ final class HTTPService: Sendable {
             try channel.pipeline.syncOperations.addHandler(
                 ArrivalHandler(connection, seconds: requestTimeout))
             var limits = NIOHTTPDecoderLimitConfiguration()
-            (limits.maxHeaderFieldSize, limits.maxHeaderListSize) = (1 << 14, 1 << 16)
+            (limits.maxHeaderFieldSize, limits.maxHeaderListSize) = (1 << 16, 1 << 17)
             try channel.pipeline.syncOperations.configureHTTPServerPipeline(
                 withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
             self.channel = try NIOAsyncChannel(wrappingChannelSynchronously: channel)
@@ -121,7 +121,9 @@ final class HTTPService: Sendable {
             services.metrics.countFailure(RequestError.busy.code)
             response = RequestError.busy.response(route.shape)
         }
-        response.headers += access.corsHeaders(origin: route.request.header("Origin"))
+        if route.preflight == nil {
+            response.headers += access.corsHeaders(origin: route.request.header("Origin"))
+        }
         // After a request for another protocol, the decoder ignores what follows.
         let asksForUpgrade =
             exchange.head.method == .CONNECT || exchange.head.headers.contains(name: "Upgrade")
@@ -176,6 +178,12 @@ final class HTTPService: Sendable {
         try access.check(
             method: route.request.method, path: target.path, headers: route.request.headers,
             isOpen: route.endpoint?.isOpen ?? false)
+        let encoding = route.request.header("Content-Encoding")?.trimmed.lowercased() ?? ""
+        guard ["", "identity"].contains(encoding) else {
+            throw RequestError(
+                415, "unsupported_encoding",
+                "unsupported Content-Encoding: expected a body that is not compressed")
+        }
     }
 
     /// Returns the response to a complete request; nil if the client has gone away.

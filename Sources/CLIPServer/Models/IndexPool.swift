@@ -2,11 +2,6 @@ internal import CLIP
 internal import CLIPSearch
 
 /// The indexes of a server, which are opened again when an update has changed them.
-///
-/// ```swift
-/// let pool = try IndexPool(folders: ["photos", "scans"])
-/// print(pool.names)  // ["photos", "scans"]
-/// ```
 final class IndexPool: Sendable {
     /// The indexes in the order of their numbers.
     let indexes: [ServedIndex]

@@ -130,3 +130,11 @@ struct ModelNames: Sendable {
         name.utf8.count <= 64 ? HubModel.similar(to: name) : []
     }
 }
+
+extension Server {
+    /// Returns the name of the registry for a name in any spelling that requests may have, such as
+    /// immich's `ViT-B-32__openai`; nil for unknown names.
+    package static func registryName(ofModel name: String) -> String? {
+        ModelNames.known(name)?.loadName
+    }
+}

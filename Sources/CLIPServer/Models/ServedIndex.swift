@@ -147,7 +147,10 @@ final class ServedIndex: Sendable {
         if let bytes = try? index.contents(of: item) { return bytes }
         throw RequestError(
             404, "image_changed",
-            "the file of the image was changed, moved or removed since it was indexed")
+            """
+            the file of the image was changed, moved or removed since it was indexed, or a \
+            symbolic link leads to it
+            """)
     }
 
     /// Returns the images most similar to a vector, best first.
