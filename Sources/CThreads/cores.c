@@ -23,7 +23,7 @@ void clip_keep_freed_memory(void) {
 
 void clip_share_freed_memory(void) {
 #if defined(__GLIBC__)
-    mallopt(M_ARENA_MAX, 2);
+    if (clip_address_space_limit() >= (size_t)1 << 32) mallopt(M_ARENA_MAX, 2);
 #endif
 }
 
