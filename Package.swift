@@ -12,6 +12,7 @@ let package = Package(
         .library(name: "CLIPHub", targets: ["CLIPHub"]),
         .library(name: "CLIPSearch", targets: ["CLIPSearch"]),
         .library(name: "CLIPAnalysis", targets: ["CLIPAnalysis"]),
+        .library(name: "CLIPServer", targets: ["CLIPServer"]),
         .executable(name: "clip", targets: ["ClipCommand"]),
     ],
     traits: [
@@ -22,15 +23,17 @@ let package = Package(
     ],
     dependencies: [
         // Subcommands, options, help and shell completions of `clip`; the library does not use it.
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        // Sockets, event loops and the HTTP parser of `clip serve`; the other libraries do without.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
     targets: [
         // The command.
         .executableTarget(
             name: "ClipCommand",
             dependencies: [
-                "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "TensorFiles", "Images", "Tensors",
-                "Files", "CBundledModel", "CPages", "CVersion",
+                "CLIPServer", "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "TensorFiles",
+                "Images", "Tensors", "Files", "CBundledModel", "CPages", "CVersion",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // The weights of `tiny`, compiled into the command; the library does without.
@@ -45,6 +48,23 @@ let package = Package(
         // The commit that is built, which changes with every build: a target of its own.
         .target(name: "CVersion", cSettings: [.define("CLIP_COMMIT", to: "\"\(commit)\"")]),
 
+        // The HTTP server and its page.
+        .target(
+            name: "CLIPServer",
+            dependencies: [
+                "CLIPSearch", "CLIPHub", "CLIP", "Files", "CServerFiles",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
+        // The page of the server and the description of its endpoints, compiled in.
+        .target(
+            name: "CServerFiles",
+            exclude: [
+                "page.html", "page.css", "page.js", "page-tools.js", "page-search.js",
+                "page-results.js", "page-zeroshot.js", "openapi.json",
+            ]),
+
         // Clusters, maps, duplicates and scores of embeddings.
         .target(name: "CLIPAnalysis", dependencies: ["CLIP", "Tensors", "Files"]),
 
@@ -55,7 +75,7 @@ let package = Package(
             name: "CSQLite", pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
 
-        // The registry of models and their download; the only networking.
+        // The registry of models and their download; the only requests to other servers.
         .target(name: "CLIPHub", dependencies: ["CLIP", "Files", "CHTTP", "CModelRegistry"]),
         // HTTP by libcurl, of which only the header is needed to build: it is loaded when it is first used.
         .target(name: "CHTTP"),
@@ -151,6 +171,13 @@ let package = Package(
             ]),
         .testTarget(
             name: "ParityTests", dependencies: ["CLIP", "TensorFiles", "Tensors", "TestSupport"]),
+        .testTarget(
+            name: "CLIPServerTests",
+            dependencies: [
+                "CLIPServer", "CLIPSearch", "CLIPHub", "CLIP", "Files", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(
             name: "ClipCommandTests",
             dependencies: [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "Tests" / "ClipCommandTests" / "CodeBlocks.swift"
-PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch"]
+PUBLIC = ["CLIP", "CLIPAnalysis", "CLIPHub", "CLIPSearch", "CLIPServer"]
 
 # The types of names that blocks use without declaring them.
 NAMES = {

@@ -38,6 +38,8 @@ cases=(
     'clip verify --as ViT-B/3|ViT-B/32'
     'clip eval --classes l|labels.txt'
     'clip eval --dataset_root e|ex|!labels.txt'
+    'clip serve --index e|ex|!labels.txt'
+    'clip serve --log |text json none|!labels.txt'
 )
 
 # complete_in SHELL LINE: prints the completions, one per line.

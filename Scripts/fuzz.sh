@@ -10,13 +10,14 @@ shift || true
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(
     jpeg png webp resize safetensors checkpoint tokenizer sentencepiece tokenizer_json
+    multipart base64 request json
 )
 . Scripts/packages.sh
 install_packages libpng-dev libjpeg-dev libwebp-dev pkg-config
 
 swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release --sanitize=address \
     -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link,undefined \
-    -Xcc -fno-sanitize-recover=undefined -Xswiftc -use-ld=lld
+    -Xcc -fno-sanitize-recover=undefined -Xswiftc -use-ld=lld -Xswiftc -enable-testing
 binary=$(swift build --package-path Scripts/fuzz --scratch-path "$work/build" -c release \
     --show-bin-path)/Fuzz
 
@@ -30,6 +31,7 @@ seeds() {
         safetensors) find $fixtures/formats -name '*.safetensors' ;;
         checkpoint) find $fixtures/formats -name '*.pt' -o -name '*.pth' -o -name '*.bin' ;;
         tokenizer) ;;  # its strings, below
+        multipart | base64 | request | json) find "Scripts/fuzz/seeds/$1" -type f ;;
         sentencepiece) find $fixtures/tokenizers -name '*.model' ;;
         tokenizer_json) find $fixtures/tokenizers -name 'unigram.json' -o -name 'bpe.json' ;;
     esac

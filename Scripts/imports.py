@@ -24,13 +24,16 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = [
-    "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
+    "CLIPServer", "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
     "Tensors", "Files",
 ]
 
 # The modules that each module may import, from the top down.
 MODULES = {
     "ClipCommand": {*LIBRARIES, "ArgumentParser", "CBundledModel", "CPages", "CVersion"},
+    "CLIPServer": {
+        "CLIPSearch", "CLIPHub", "CLIP", "NIOCore", "NIOPosix", "NIOHTTP1", "CServerFiles",
+    },
     "CLIPAnalysis": {"CLIP", "Tensors"},
     "CLIPSearch": {"CLIP", "Images", "Tensors", "CSQLite"},
     "CLIPHub": {"CLIP", "CHTTP", "CModelRegistry"},
@@ -50,6 +53,7 @@ FRAMEWORKS = {"Images": {"CoreGraphics", "CoreVideo"}, "CLIP": {"CoreGraphics", 
 UNSAFE_MODULES = {"Files", "Tensors", "Images"}
 # The wrapper of each C library or compiled-in table.
 UNSAFE_FILES = {
+    "CLIPServer": {"ServerFiles.swift"},
     "CLIPSearch": {"SQLite.swift"},
     "CLIP": {"AppleImages.swift"},
     "CLIPHub": {"HTTP.swift", "Registry.swift"},

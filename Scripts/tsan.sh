@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(realpath -m "${WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-tsan}")
 shared='SharedUseTests|EncodingStreamTests|IdleStreamTests|SharingTests|HubSharingTests'
+shared+='|BatchQueueTests|ModelPoolTests|ServedModelTests'
 shared+='|teamServesConcurrentCallers|poolLimitsConcurrentCalls'
 filter=${1:-$shared}
 . Scripts/packages.sh

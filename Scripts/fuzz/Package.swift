@@ -8,7 +8,11 @@ let package = Package(
     dependencies: [.package(name: "swift-clip", path: "../..")],
     targets: [
         .executableTarget(
-            name: "Fuzz", dependencies: [.product(name: "CLIP", package: "swift-clip")])
+            name: "Fuzz",
+            dependencies: [
+                .product(name: "CLIP", package: "swift-clip"),
+                .product(name: "CLIPServer", package: "swift-clip"),
+            ])
     ],
     swiftLanguageModes: [.v6]
 )

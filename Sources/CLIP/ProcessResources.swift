@@ -6,6 +6,12 @@ internal import Tensors
 /// with other C libraries.
 package func keepFreedMemory() { Kernels.keepFreedMemory() }
 
+/// Makes glibc's malloc use two arenas for all threads, whose freed memory any of them reuses.
+///
+/// For programs that run for long with many threads, to be called before they start. Otherwise each
+/// arena keeps the most that it ever held.
+package func shareFreedMemory() { Kernels.shareFreedMemory() }
+
 /// Returns the size in bytes of the address space that this process may use (`ulimit -v`), or nil
 /// if there is no limit.
 package func limitOfAddressSpace() -> Int? { addressSpaceLimit() }

@@ -143,7 +143,7 @@ public struct HubModel: Sendable, Hashable {
 
     /// Returns up to three names and aliases that are similar to an unknown name, the closest
     /// first.
-    static func similar(to name: String) -> [String] {
+    package static func similar(to name: String) -> [String] {
         func plain(_ text: String) -> [Character] {
             text.lowercased().filter { $0.isLetter || $0.isNumber }.map { $0 }
         }

@@ -21,6 +21,12 @@ void clip_keep_freed_memory(void) {
 #endif
 }
 
+void clip_share_freed_memory(void) {
+#if defined(__GLIBC__)
+    if (clip_address_space_limit() >= (size_t)1 << 32) mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 size_t clip_address_space_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;

@@ -3,6 +3,8 @@ import CLIP
 import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
+import Files
+import CLIPServer
 
 #if canImport(Glibc)
     import Glibc
@@ -35,9 +37,9 @@ struct Clip: ParsableCommand {
             """,
         subcommands: [
             Zeroshot.self, Encode.self, Index.self, Search.self, Dedupe.self, Cluster.self,
-            Map.self, Similarity.self, Score.self, Eval.self, Probe.self, Tokenize.self,
-            Preprocess.self, Models.self, Pull.self, Info.self, Verify.self, Convert.self,
-            Merge.self, Bench.self, Version.self,
+            Map.self, Similarity.self, Score.self, Eval.self, Probe.self, Serve.self,
+            Tokenize.self, Preprocess.self, Models.self, Pull.self, Info.self, Verify.self,
+            Convert.self, Merge.self, Bench.self, Version.self,
         ])
 
     /// The arguments of the process, with a leading `--version` or `-V` replaced by `version`.
@@ -53,9 +55,11 @@ struct Clip: ParsableCommand {
         error is CLIPError || error is HubError || error is IndexError
             || error is EmbeddingFileError || error is RemovalError || error is VectorError
             || error is AnalysisError || error is DatasetError || error is ProbeFileError
+            || error is ServerError
     }
 
     static func main() {
+        openStandardFiles()
         // Decoded images are large and short-lived: fresh pages for each cost as much as resizing.
         keepFreedMemory()
         // Exceeding the file size limit then fails the write, and the error names the file.

@@ -56,6 +56,30 @@ enum Interruption {
     /// Call it before any other thread starts, because the system delivers a signal to any thread
     /// that does not block it.
     static func prepare() {
+        wait { set in
+            let number = next(of: set)
+            // A second signal ends the process without waiting for `keep`.
+            let keep = state.withLock { state in
+                state.isEnding = !state.jobs.isEmpty
+                return state.jobs.last
+            }
+            end(by: number, after: keep, set)
+        }
+    }
+
+    /// Starts the thread that waits for signals and calls a closure with the number of each,
+    /// instead of ending the process.
+    ///
+    /// Call it before any other thread starts. Jobs of `during` are then not told of signals.
+    static func receive(_ body: @escaping @Sendable (Int32) -> Void) {
+        wait { set in
+            while true { body(next(of: set)) }
+        }
+    }
+
+    /// Blocks the signals that are not ignored and runs a closure with them on a new thread, unless
+    /// this was done before.
+    private static func wait(_ body: @escaping @Sendable (sigset_t) -> Void) {
         let isFirst = isWaiting.withLock { isWaiting in
             defer { isWaiting = true }
             return !isWaiting
@@ -67,19 +91,16 @@ enum Interruption {
         // Threads that are started from here on inherit this mask.
         var set = signalSet(handled)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        let isStarted = startBackgroundThread {
-            var set = signalSet(handled)
-            var number: Int32 = 0
-            while sigwait(&set, &number) != 0 {}
-            // A second signal ends the process without waiting for `keep`.
-            let keep = state.withLock { state in
-                state.isEnding = !state.jobs.isEmpty
-                return state.jobs.last
-            }
-            end(by: number, after: keep, set)
-        }
+        let isStarted = startBackgroundThread { body(signalSet(handled)) }
         // Without the thread, a signal ends the process at once.
         if !isStarted { pthread_sigmask(SIG_UNBLOCK, &set, nil) }
+    }
+
+    /// Waits for one of the signals and returns its number.
+    private static func next(of set: sigset_t) -> Int32 {
+        var (set, number): (sigset_t, Int32) = (set, 0)
+        while sigwait(&set, &number) != 0 {}
+        return number
     }
 
     private static func end(
@@ -93,9 +114,7 @@ enum Interruption {
             raise(number, set)
         }
         guard startBackgroundThread({ keepAndRaise() }) else { return keepAndRaise() }
-        var (set, again): (sigset_t, Int32) = (set, 0)
-        while sigwait(&set, &again) != 0 {}
-        raise(again, set)
+        raise(next(of: set), set)
     }
 
     /// Ends the process by the default action of a signal; a shell then sees 128 plus its number.

@@ -120,20 +120,10 @@ struct ModelOptions: ParsableArguments {
             if case .record(let what) = use { throw DefaultModel.refusal(toKeep: what) }
             if !common.quiet { note(DefaultModel.demonstrationNote) }
         }
-        var model = try choice.explaining {
+        let opened = try choice.explaining {
             try Self.open(choice.name, activation: activation, common, threads: threads)
         }
-        if let resolution { model = try model.at(resolution: resolution) }
-        let precision = precision ?? .fp32
-        model = try model.at(precision: precision.isSupported ? precision : .fp32)
-        model = try engineOptions.applied(to: model, common)
-        if model.precision != precision && !common.quiet {
-            note(
-                """
-                clip: this CPU has no instructions for \(precision.rawValue); computing in \
-                \(model.precision.rawValue)
-                """)
-        }
+        let model = try applied(to: opened, common)
         if case .name(let official) = model.weights.activationSource, !common.quiet {
             let activation = model.configuration.activation.rawValue
             note(
@@ -143,6 +133,26 @@ struct ModelOptions: ParsableArguments {
                 """)
         }
         return model
+    }
+
+    /// Returns a model with the precision, resolution and engine of the options.
+    ///
+    /// If the CPU does not support the precision, prints a note and uses fp32.
+    func applied(to model: CLIPModel, _ common: CommonOptions) throws -> CLIPModel {
+        var model = model
+        if let resolution { model = try model.at(resolution: resolution) }
+        let precision = precision ?? .fp32
+        model = try model.at(precision: precision.isSupported ? precision : .fp32)
+        model = try engineOptions.applied(to: model, common)
+        if model.precision != precision && !common.quiet {
+            note(Self.unsupportedNote(precision))
+        }
+        return model
+    }
+
+    /// Returns the message that the CPU does not support a precision, so that fp32 is used.
+    static func unsupportedNote(_ precision: Precision) -> String {
+        "clip: this CPU has no instructions for \(precision.rawValue); computing in fp32"
     }
 
     /// Returns the preprocessing of the chosen model, even if its activation is unknown.

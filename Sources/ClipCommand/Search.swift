@@ -76,43 +76,21 @@ struct Search: ParsableCommand {
         if top < 1 { throw ValidationError("--top must be at least 1, not \(top).") }
     }
 
-    /// A text or file of a query, with its signed weight.
-    struct Term: Equatable {
-        var weight: Float
-        var operand: String
-    }
-
-    func terms() throws -> [Term] {
-        var terms: [Term] = []
-        var sign: Float? = 1
-        for word in query {
-            if word == "+" || word == "-" {
-                guard sign == nil || terms.isEmpty && sign == 1 else {
-                    throw ValidationError(
-                        "the query has two signs (+ or -) without a text or file between them")
-                }
-                sign = word == "+" ? 1 : -1
-                continue
-            }
-            guard let current = sign else {
-                throw ValidationError(
-                    "a + or - is missing before \"\(word)\"; quote a text of several words")
-            }
-            var term = Term(weight: current, operand: word)
-            let parts = word.split(separator: ":", maxSplits: 1)
-            if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
-                term = Term(weight: current * factor, operand: String(parts[1]))
-            }
-            if term.operand.allSatisfy(\.isWhitespace) {
-                throw ValidationError("a text of the query is empty; is a shell variable unset?")
-            }
-            terms.append(term)
-            sign = nil
-        }
-        guard sign == nil, !terms.isEmpty else {
+    /// Returns the texts and files of the query, with their signed weights.
+    func terms() throws -> [SearchQuery.Term] {
+        do {
+            return try SearchQuery.terms(of: query)
+        } catch .twoSigns {
+            throw ValidationError(
+                "the query has two signs (+ or -) without a text or file between them")
+        } catch .missingSign(let word) {
+            throw ValidationError(
+                "a + or - is missing before \"\(word)\"; quote a text of several words")
+        } catch .emptyOperand {
+            throw ValidationError("a text of the query is empty; is a shell variable unset?")
+        } catch .missingOperand {
             throw ValidationError("the query ends with + or -; a text or file is missing after it")
         }
-        return terms
     }
 
     func run() throws {
@@ -226,7 +204,7 @@ struct Search: ParsableCommand {
     /// - Throws: `Failure` if the terms cancel each other out; `CLIPError` if a term cannot be
     ///   encoded.
     private func vector(_ model: CLIPModel) throws -> [Float] {
-        var sum = [Float](repeating: 0, count: model.configuration.embeddingDimension)
+        var vectors: [(weight: Float, vector: [Float])] = []
         for term in try terms() {
             let path = FilePath(argument: term.operand)
             let embedding: Embeddings
@@ -241,12 +219,9 @@ struct Search: ParsableCommand {
                 embedding = try model.encode(
                     texts: [term.operand], truncating: textOptions.truncate)
             }
-            for (i, value) in embedding.normalized()[0].enumerated() {
-                sum[i] += term.weight * value
-            }
+            vectors.append((term.weight, embedding.normalized()[0]))
         }
-        let weights = try terms().reduce(0) { $0 + abs($1.weight) }
-        guard sum.reduce(0, { $0 + $1 * $1 }).squareRoot() > 1e-4 * weights else {
+        guard let sum = SearchQuery.sum(vectors) else {
             throw Failure(
                 "the terms of the query cancel each other out",
                 status: 2)

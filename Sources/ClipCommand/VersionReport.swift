@@ -8,6 +8,8 @@ import Images
 /// The version of the command, with the instruction sets, engines and libraries found.
 enum VersionReport {
     static let number = "0.1.0"
+    /// The commit that was built; empty if unknown.
+    static var commit: String { String(cString: clip_commit()) }
 
     private static var precisions: [String] {
         Precision.allCases.filter(\.isSupported).map(\.rawValue)
@@ -18,7 +20,6 @@ enum VersionReport {
     /// For example "clip 0.1.0 (28b399d7e517; avx2: fp32, int8; engine native; OpenBLAS 0.3.21
     /// Haswell)".
     static var line: String {
-        let commit = String(cString: clip_commit())
         let parts = [
             commit.isEmpty ? nil : commit,
             "\(CLIPModel.instructionSet): \(precisions.joined(separator: ", "))",
@@ -32,7 +33,7 @@ enum VersionReport {
     private static var engine: Engine { Engine.preferred.isAvailable ? .preferred : .native }
 
     static var json: JSONValue {
-        let commit = String(cString: clip_commit())
+        let commit = Self.commit
         func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
         return .object([
             "version": .string(number), "commit": commit.isEmpty ? .null : .string(commit),

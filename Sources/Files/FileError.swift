@@ -38,9 +38,11 @@ package struct FileError: Error, Equatable {
     }
 
     /// Returns the error of the last failed system call of this thread, from `errno`.
-    package static func last() -> FileError {
-        let code = errno
-        return FileError(
+    package static func last() -> FileError { of(code: errno) }
+
+    /// Returns the error of a system call that failed with an `errno`.
+    package static func of(code: Int32) -> FileError {
+        FileError(
             reason: String(cString: strerror(code)),
             isOutOfSpace: code == ENOSPC || code == EDQUOT, code: code)
     }

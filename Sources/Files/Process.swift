@@ -42,3 +42,91 @@ package func currentFolder() -> [UInt8]? {
 
 /// Returns true if the process ignores a signal, as `nohup` makes it do.
 package func isIgnored(signal: Int32) -> Bool { clip_signal_is_ignored(signal) }
+
+/// Returns the resident memory of the process in bytes; nil if the system has no `/proc`.
+package func residentMemory() -> Int? {
+    // Not by a mapped file: files of /proc have the size 0.
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = read(file, &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    // The second number is the count of resident pages.
+    let numbers = bytes[..<count].split(separator: UInt8(ascii: " "))
+    guard numbers.count > 1, let pages = Int(String(decoding: numbers[1], as: UTF8.self)) else {
+        return nil
+    }
+    return pages * Int(getpagesize())
+}
+
+/// Returns the time of the system's clock, in seconds since 1970 in UTC.
+package func unixTime() -> Double {
+    var time = timespec()
+    guard clock_gettime(CLOCK_REALTIME, &time) == 0 else { return 0 }
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
+/// Raises the number of files and sockets that the process may open to the most that the system
+/// allows it.
+///
+/// The usual default of 1024 is for programs that use `select`.
+package func raiseOpenFileLimit() {
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    #if canImport(Darwin)
+        // The hard limit may be infinite, which the system refuses as a soft one.
+        limit.rlim_cur = min(limit.rlim_cur, rlim_t(OPEN_MAX))
+    #endif
+    _ = setrlimit(resource, &limit)
+}
+
+/// Returns the number of files and sockets that the process may open; nil for no limit.
+package func openFileLimit() -> Int? {
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return nil }
+    return Int(exactly: limit.rlim_cur)
+}
+
+/// Opens `/dev/null` in place of standard input, output and error, if they are closed.
+///
+/// The next files that the process opens would take their places, and output would be written into
+/// them.
+package func openStandardFiles() {
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free descriptor is this one, because those before it are open.
+        _ = open("/dev/null", O_RDWR)
+    }
+}
+
+/// Returns the absolute path of the running program; nil if the system does not tell it.
+package func programPath() -> String? {
+    #if canImport(Darwin)
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        var size = UInt32(buffer.count)
+        guard _NSGetExecutablePath(&buffer, &size) == 0 else { return nil }
+        let link = buffer
+    #else
+        let link = "/proc/self/exe"
+    #endif
+    guard let path = realpath(link, nil) else { return nil }
+    defer { free(path) }
+    return String(cString: path)
+}
+
+/// Returns true for the text of an IPv4 or IPv6 address.
+package func isAddress(_ text: String) -> Bool {
+    var (four, six) = (in_addr(), in6_addr())
+    return inet_pton(AF_INET, text, &four) == 1 || inet_pton(AF_INET6, text, &six) == 1
+}

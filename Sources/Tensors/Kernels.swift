@@ -20,6 +20,9 @@ package enum Kernels {
     /// Lets malloc keep up to 256 MB of freed memory, if the C library has such an option.
     package static func keepFreedMemory() { clip_keep_freed_memory() }
 
+    /// Makes all threads share the memory that glibc's malloc keeps.
+    package static func shareFreedMemory() { clip_share_freed_memory() }
+
     /// The name of the instruction set in use, such as "scalar", "neon", "avx2" or "avx512".
     package static var instructionSet: String { String(cString: current.name) }
 

@@ -5,6 +5,7 @@ import CLIP
 import CLIPAnalysis
 import CLIPHub
 import CLIPSearch
+import CLIPServer
 import Foundation
 
 // README.md, block 1
@@ -97,6 +98,16 @@ func CLIP_CLIP_docc_Libraries_4(model: CLIPModel) throws {
     _ = dimension
     _ = products
     _ = query
+}
+
+// Sources/CLIP/CLIP.docc/Libraries.md, block 5
+func CLIP_CLIP_docc_Libraries_5() async throws {
+    var options = ServerOptions()
+    (options.models, options.indexes) = (["models/ViT-B-32"], ["photos"])
+    let server = try Server(options: options) { name, _ in try CLIPModel(path: name) }
+    try await server.run { address, port in print("http://\(address):\(port)") }
+    _ = options
+    _ = server
 }
 
 // Sources/CLIPAnalysis/CLIPAnalysis.docc/CLIPAnalysis.md, block 1
@@ -938,6 +949,13 @@ func CLIPSearch_NamedEmbeddings_1(model: CLIPModel, query: [Float]) throws {
     _ = titles
 }
 
+// Sources/CLIPSearch/SearchQuery.swift, block 1
+func CLIPSearch_SearchQuery_1() throws {
+    let terms = try SearchQuery.terms(of: ["2:a dog", "+", "a beach", "-", "fruit"])
+    print(terms.map(\.weight))  // [2, 1, -1]
+    _ = terms
+}
+
 // Sources/CLIPSearch/SkippedFormats.swift, block 1
 func CLIPSearch_SkippedFormats_1() throws {
     var images = ImageCollection([.path("photos")])
@@ -998,6 +1016,16 @@ func CLIPSearch_VectorStorage_VectorError_1(index: FolderIndex, query: [Float]) 
     } catch .invalidVector(.wrongDimension(let expected, let found)) {
         print("the index has \(expected) dimensions, the query \(found)")
     }
+}
+
+// Sources/CLIPServer/Server.swift, block 1
+func CLIPServer_Server_1() async throws {
+    var options = ServerOptions()
+    options.models = ["ViT-B/32"]
+    let server = try Server(options: options) { name, _ in try CLIPModel(path: name) }
+    try await server.run { address, port in print("http://\(address):\(port)") }
+    _ = options
+    _ = server
 }
 
 // Sources/Tokenizers/BPETokenizer.swift, block 1

@@ -101,7 +101,7 @@ import Testing
         ] as [([String], [(Float, String)])])
     func queriesAreSums(_ words: [String], expected: [(Float, String)]) throws {
         let terms = try search(words).terms()
-        let expected = expected.map { Search.Term(weight: $0.0, operand: $0.1) }
+        let expected = expected.map { SearchQuery.Term(weight: $0.0, operand: $0.1) }
         #expect(terms == expected, "\(words)")
     }
 

@@ -175,11 +175,16 @@ public struct ImagePreprocessor: Sendable, Hashable {
     /// The result is float32 [3, height, width] with the height and width of `size(of:)`; for most
     /// models [3, resolution, resolution].
     public func callAsFunction(_ image: RGBImage) -> [Float] {
+        normalized(resizedAndCropped(image))
+    }
+
+    /// Returns the input of the image tower for the pixels that `resizedAndCropped` returns.
+    func normalized(_ pixels: [UInt8]) -> [Float] {
         // torchvision's arithmetic for each of the 256 levels: v / 255, then (v - mean) / std.
         let levels = (0..<3).map { channel in
             (0...255).map { (Float($0) / 255 - mean[channel]) / standardDeviation[channel] }
         }
-        return planes(of: resizedAndCropped(image), levels: levels)
+        return planes(of: pixels, levels: levels)
     }
 }
 

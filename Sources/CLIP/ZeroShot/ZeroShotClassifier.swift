@@ -143,6 +143,42 @@ public struct ZeroShotClassifier: Sendable {
         guard labels.count >= 2 else { throw .tooFewLabels(expected: 2, found: labels.count) }
     }
 
+    /// Returns the prompts of all labels, label by label.
+    package static func prompts(labels: [String], templates: [String]) -> [String] {
+        labels.flatMap { label in templates.map { prompt($0, label) } }
+    }
+
+    /// Returns the same label embeddings, to the bit, as `init(model:labels:templates:)` computes,
+    /// from embeddings of the prompts that were computed before.
+    ///
+    /// - Parameters:
+    ///   - promptEmbeddings: The embeddings of `prompts(labels:templates:)` by the model, not
+    ///     normalised.
+    ///   - model: The model that encoded the prompts.
+    ///   - labels: At least two labels.
+    ///   - templates: The prompt templates.
+    /// - Returns: The normalised embeddings of the labels, one row each.
+    /// - Throws: `CLIPError`, as the initialiser does; `.wrongEmbeddingCount` if prompts and
+    ///   embeddings differ in number.
+    package static func labelEmbeddings(
+        ofPrompts promptEmbeddings: [[Float]], _ model: CLIPModel, labels: [String],
+        templates: [String]
+    ) throws(CLIPError) -> Embeddings {
+        let prompts = try prompts(labels, templates, model, truncating: false)
+        guard prompts.count == promptEmbeddings.count else {
+            throw .wrongEmbeddingCount(expected: prompts.count, found: promptEmbeddings.count)
+        }
+        let dimension = model.configuration.embeddingDimension
+        if let other = promptEmbeddings.first(where: { $0.count != dimension }) {
+            throw .wrongDimension(expected: dimension, found: other.count)
+        }
+        var vectors: [[Int]: [Float]] = [:]
+        for (tokens, vector) in zip(prompts, promptEmbeddings) { vectors[tokens] = vector }
+        return embeddings(of: prompts, labels: labels.count, dimension: dimension) { tokens in
+            Embeddings(rows: tokens.flatMap { vectors[$0] ?? [] }, dimension: dimension)
+        }
+    }
+
     /// Returns the predictions of an image, best first.
     ///
     /// - Parameters:

@@ -54,7 +54,7 @@ public struct FolderIndex: Sendable {
     /// The number of threads that a search uses.
     public let threads: Int
 
-    private let reader: RowReader<IndexDatabase>
+    let reader: RowReader<IndexDatabase>
     private let pool: WorkspacePool
 
     /// The version of the index format; version 2, introduced after release 0.1.0, added checksums.
@@ -118,6 +118,15 @@ public struct FolderIndex: Sendable {
     public func search(
         _ vector: [Float], top: Int, threshold: Float = -1
     ) throws(IndexError) -> [Match] {
+        try nearest(top, to: vector, atLeast: threshold).map {
+            Match(file: folder.appending($0.entry.path.bytes), cosine: $0.cosine)
+        }
+    }
+
+    /// Returns the entries of the images most similar to a vector, as `search` orders them.
+    func nearest(
+        _ top: Int, to vector: [Float], atLeast threshold: Float
+    ) throws(IndexError) -> [(entry: IndexDatabase.File, cosine: Float)] {
         let query: [Float]
         do throws(VectorError) {
             query = try VectorError.unit(vector, dimension: dimension)
@@ -125,9 +134,7 @@ public struct FolderIndex: Sendable {
             throw .invalidVector(error)
         }
         return try reading { () throws(FileError) in
-            try reader.nearest(top, to: query, atLeast: threshold, on: pool).map {
-                Match(file: folder.appending($0.entry.path.bytes), cosine: $0.cosine)
-            }
+            try reader.nearest(top, to: query, atLeast: threshold, on: pool)
         }
     }
 
@@ -183,7 +190,7 @@ public struct FolderIndex: Sendable {
         }
     }
 
-    private func reading<Result>(
+    func reading<Result>(
         _ body: () throws(FileError) -> Result
     ) throws(IndexError) -> Result {
         do throws(FileError) {

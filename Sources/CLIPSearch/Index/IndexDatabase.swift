@@ -170,6 +170,12 @@ struct IndexDatabase: RowDatabase {
         try files(where: "row IS NOT NULL ORDER BY path", []).map(\.file)
     }
 
+    /// Returns the files with this digest that have vectors, ordered by path.
+    func filesWithVectors(ofDigest digest: [UInt8]) throws(FileError) -> [File] {
+        let condition = "digest = ? AND row IS NOT NULL ORDER BY path"
+        return try files(where: condition, [.blob(digest)]).map(\.file)
+    }
+
     /// Makes the next scan of the folder read all unreadable files again.
     func forgetDigestsOfFailures() throws(FileError) {
         try database.run("UPDATE files SET digest = NULL WHERE failure IS NOT NULL")

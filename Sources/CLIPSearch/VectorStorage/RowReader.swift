@@ -89,7 +89,7 @@ struct RowReader<Database: RowDatabase>: Sendable {
     }
 
     /// Returns the inodes, sizes and times of the files that a commit changes.
-    private static func states(of place: FilePath) -> [[Int]] {
+    static func states(of place: FilePath) -> [[Int]] {
         [Database.fileName, "\(Database.fileName)-wal", "vectors.f32"].map { name in
             let status = try? FileStatus(path: place.appending(name.utf8).bytes)
             // An empty log is made by readers.

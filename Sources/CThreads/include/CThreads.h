@@ -15,6 +15,10 @@
 // Lets malloc keep up to 256 MB of freed memory, if the C library has such an option.
 void clip_keep_freed_memory(void);
 
+// Makes glibc's malloc use two arenas instead of eight per core. Each keeps the most that its
+// threads ever used at once, so that a process with many threads would grow for hours.
+void clip_share_freed_memory(void);
+
 // The limit of the address space of this process, in bytes; SIZE_MAX if there is none.
 size_t clip_address_space_limit(void);
 

@@ -1,11 +1,15 @@
 /// A recursive-descent parser of RFC 8259.
 struct JSONParser {
     private let bytes: [UInt8]
+    private let takesLargeIntegers: Bool
     private var position = 0
     /// The nesting depth of the current value; 1 for the outermost one.
     private var depth = 0
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    /// Makes a parser; with `takesLargeIntegers`, an integer beyond `Int` becomes a `number`.
+    init(bytes: [UInt8], takesLargeIntegers: Bool = false) {
+        (self.bytes, self.takesLargeIntegers) = (bytes, takesLargeIntegers)
+    }
 
     typealias SyntaxError = JSONValue.SyntaxError
 
@@ -99,13 +103,27 @@ struct JSONParser {
     private mutating func string() throws(SyntaxError) -> String {
         try expect("\"")
         var text: [UInt8] = []
-        while let byte = next {
+        while true {
+            // The bytes up to the next one with a meaning are copied together.
+            let start = position
+            while let byte = next, byte >= 0x20, byte != UInt8(ascii: "\""),
+                byte != UInt8(ascii: "\\")
+            {
+                position += 1
+            }
+            let plain = bytes[start..<position]
+            guard let byte = next else { break }
             position += 1
             switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-            case 0..<0x20: throw failure("unescaped control character in a string")
-            default: text.append(byte)
+            case UInt8(ascii: "\""):
+                guard !text.isEmpty else { return String(decoding: plain, as: UTF8.self) }
+                text += plain
+                return String(decoding: text, as: UTF8.self)
+            case UInt8(ascii: "\\"):
+                text += plain
+                text += Array(String(try escape()).utf8)
+            default:
+                throw failure("unescaped control character in a string")
             }
         }
         throw failure("unterminated string")
@@ -162,8 +180,8 @@ struct JSONParser {
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger {
-            guard let value = Int(text) else { throw failure("integer out of range: \(text)") }
-            return .integer(value)
+            if let value = Int(text) { return .integer(value) }
+            guard takesLargeIntegers else { throw failure("integer out of range: \(text)") }
         }
         guard let value = Double(text) else { throw failure("\(text) is not a number") }
         return .number(value)

@@ -31,13 +31,18 @@ package enum JSONValue: Equatable, Sendable {
 
     /// Parses a JSON text in UTF-8, as RFC 8259 defines it.
     ///
-    /// - Parameter bytes: The text, which may be nested up to 64 levels.
-    /// - Throws: `SyntaxError`, also if an object has a key twice or an integer exceeds `Int`.
-    package init(parsing bytes: [UInt8]) throws(SyntaxError) {
+    /// - Parameters:
+    ///   - bytes: The text, which may be nested up to 64 levels.
+    ///   - takesLargeIntegers: True to parse an integer that exceeds `Int` as a `number`.
+    /// - Throws: `SyntaxError`, also if an object has a key twice, or an integer exceeds `Int` and
+    ///   `takesLargeIntegers` is false.
+    package init(
+        parsing bytes: [UInt8], takesLargeIntegers: Bool = false
+    ) throws(SyntaxError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw SyntaxError(reason: "it is not UTF-8")
         }
-        var parser = JSONParser(bytes: bytes)
+        var parser = JSONParser(bytes: bytes, takesLargeIntegers: takesLargeIntegers)
         self = try parser.document()
     }
 

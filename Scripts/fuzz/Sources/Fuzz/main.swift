@@ -13,6 +13,7 @@ import CLIP
 enum Target: String, CaseIterable {
     case jpeg, png, webp, resize, safetensors, checkpoint, tokenizer, sentencepiece
     case tokenizerJSON = "tokenizer_json"
+    case multipart, base64, request, json
 
     /// The configuration of the seeds, Tests/Fixtures/formats.
     private static let configuration = Array(
@@ -36,6 +37,10 @@ enum Target: String, CaseIterable {
         case .checkpoint: load(bytes)
         case .tokenizer: tokenize(bytes)
         case .sentencepiece, .tokenizerJSON: readTokenizer(bytes)
+        case .multipart: parseMultipart(bytes)
+        case .base64: decodeBase64(bytes)
+        case .request: parseRequest(bytes)
+        case .json: parseJSON(bytes)
         }
     }
 

@@ -1,0 +1,99 @@
+/// The grammar of search queries: texts and other operands, added with + or subtracted with -.
+///
+/// ```swift
+/// let terms = try SearchQuery.terms(of: ["2:a dog", "+", "a beach", "-", "fruit"])
+/// print(terms.map(\.weight))  // [2, 1, -1]
+/// ```
+package enum SearchQuery {
+    /// An operand of a query, such as a text, with its signed weight.
+    package struct Term: Sendable, Equatable {
+        package var weight: Float
+        package var operand: String
+
+        package init(weight: Float, operand: String) {
+            (self.weight, self.operand) = (weight, operand)
+        }
+    }
+
+    /// The reason why words are not a query.
+    package enum SyntaxError: Error, Equatable {
+        /// Two signs have no operand between them.
+        case twoSigns
+        /// Two operands have no sign between them; `before` is the second one.
+        case missingSign(before: String)
+        /// An operand is empty or consists of white space.
+        case emptyOperand
+        /// The query is empty, or has no operand after its last sign.
+        case missingOperand
+    }
+
+    /// Returns the terms of a query.
+    ///
+    /// - Parameter words: Operands and signs in turn; a sign may also precede the first operand.
+    ///   An operand may begin with its weight and a colon, such as `2:a dog`.
+    /// - Returns: At least one term.
+    /// - Throws: `SyntaxError` if operands and signs do not take turns, an operand is empty, or the
+    ///   last one is missing.
+    package static func terms(of words: [String]) throws(SyntaxError) -> [Term] {
+        var terms: [Term] = []
+        var sign: Float? = 1
+        for word in words {
+            if word == "+" || word == "-" {
+                guard sign == nil || terms.isEmpty && sign == 1 else { throw .twoSigns }
+                sign = word == "+" ? 1 : -1
+                continue
+            }
+            guard let current = sign else { throw .missingSign(before: word) }
+            var term = Term(weight: current, operand: word)
+            let parts = word.split(separator: ":", maxSplits: 1)
+            if parts.count == 2, let factor = Float(parts[0]), factor.isFinite, factor > 0 {
+                term = Term(weight: current * factor, operand: String(parts[1]))
+            }
+            guard !term.operand.allSatisfy(\.isWhitespace) else { throw .emptyOperand }
+            terms.append(term)
+            sign = nil
+        }
+        guard sign == nil, !terms.isEmpty else { throw .missingOperand }
+        return terms
+    }
+
+    /// Splits a query on one line, such as `2:a dog + a beach - fruit`, into the words for
+    /// `terms(of:)`.
+    ///
+    /// A + or - is a sign only between white space or at an end of the line, so that `t-shirt` is a
+    /// text. The words of an operand are joined by single spaces.
+    package static func words(ofLine line: String) -> [String] {
+        var words: [String] = []
+        var operand: [Substring] = []
+        func endOperand() {
+            if !operand.isEmpty { words.append(operand.joined(separator: " ")) }
+            operand = []
+        }
+        for word in line.split(whereSeparator: \.isWhitespace) {
+            guard word == "+" || word == "-" else {
+                operand.append(word)
+                continue
+            }
+            endOperand()
+            words.append(String(word))
+        }
+        endOperand()
+        return words
+    }
+
+    /// The smallest norm of a sum of unit vectors, as a part of the sum of the absolute weights, at
+    /// which the terms do not count as cancelling each other out.
+    private static let smallestNorm: Float = 1e-4
+
+    /// Returns the weighted sum of the L2-normalised vectors of terms; nil if the terms cancel each
+    /// other out.
+    package static func sum(_ vectors: [(weight: Float, vector: [Float])]) -> [Float]? {
+        var sum = [Float](repeating: 0, count: vectors.first?.vector.count ?? 0)
+        for (weight, vector) in vectors {
+            for (i, value) in vector.enumerated() where i < sum.count { sum[i] += weight * value }
+        }
+        let weights = vectors.reduce(0) { $0 + abs($1.weight) }
+        let norm = sum.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return norm > smallestNorm * weights ? sum : nil
+    }
+}
