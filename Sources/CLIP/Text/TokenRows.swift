@@ -36,6 +36,8 @@ extension CLIPConfiguration.Text {
 extension CLIPModel {
     /// Returns the token ids of each text, at most `contextLength` each.
     func rows(of texts: [String], truncating: Bool) throws(CLIPError) -> [[Int]] {
+        // Without texts, the tokenizer's file need not exist.
+        guard !texts.isEmpty else { return [] }
         let tokenizer = try tokenizer
         var rows: [[Int]] = []
         for text in texts {
