@@ -32,6 +32,13 @@ extension ProductWeights {
     /// rows stay in the cache until bias and activation are applied.
     private static let mostRows = 384
 
+    /// The largest number of outputs in one call, a multiple of `Panels.width`, if the library
+    /// rounds rows differently at different places.
+    ///
+    /// Such a library rounds differently beyond its first block of outputs too, which has at least
+    /// 384. Without this limit, the ranges of the threads would decide which outputs lie there.
+    private static let mostOutputs = 256
+
     /// Computes a product with the BLAS on all threads; `x.isPlain` must be true.
     ///
     /// Each thread computes a range of the rows or of the outputs. The ranges are chosen so that
@@ -48,6 +55,8 @@ extension ProductWeights {
         let most =
             workspace.engine == .fastBLAS
             ? Self.mostRows : min(Self.mostRows, clip_blas_reproducible_rows())
+        let isPlaceExact = workspace.engine == .fastBLAS || most > Int(CLIP_BLAS_ROWS)
+        let mostOutputs = isPlaceExact ? outputs : min(outputs, Self.mostOutputs)
         let leastRows = min(leastRows(outputs: outputs), most)
         let leastOutputs = Self.smallProduct / (Int(CLIP_BLAS_ROWS) * inputs) + 1
         let isByRows = x.count > outputs
@@ -67,14 +76,17 @@ extension ProductWeights {
             let sums = scratch.row(part)
             for block in Self.blocks(of: rows, most: most, least: leastRows) {
                 let start = x.start + block.lowerBound * x.stride
-                // The rows after the last one are read, but their results are dropped.
-                var product = clip_blas_product(
-                    x: UnsafePointer(start.assumingMemoryBound(to: Float.self)),
-                    rows: ProductEngine.filledUp(block.count), inputs: inputs,
-                    x_stride: x.stride / 4, w: weight.elements + outputs.lowerBound * inputs,
-                    outputs: outputs.count, w_stride: inputs, is_transposed: 1, y: sums,
-                    y_stride: outputs.count)
-                clip_blas_multiply(&product)
+                for first in stride(from: 0, to: outputs.count, by: mostOutputs) {
+                    // The rows after the last one are read, but their results are dropped.
+                    var product = clip_blas_product(
+                        x: UnsafePointer(start.assumingMemoryBound(to: Float.self)),
+                        rows: ProductEngine.filledUp(block.count), inputs: inputs,
+                        x_stride: x.stride / 4,
+                        w: weight.elements + (outputs.lowerBound + first) * inputs,
+                        outputs: min(mostOutputs, outputs.count - first), w_stride: inputs,
+                        is_transposed: 1, y: sums + first, y_stride: outputs.count)
+                    clip_blas_multiply(&product)
+                }
                 finish(block, outputs, of: sums, into: y, at: place, adding: adding, activation)
             }
         }
