@@ -24,8 +24,8 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = [
-    "CLIPServer", "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles", "Images",
-    "Tensors", "Files",
+    "CLIPServer", "CLIPAnalysis", "CLIPSearch", "CLIPHub", "CLIP", "Tokenizers", "TensorFiles",
+    "Images", "Tensors", "Files",
 ]
 
 # The modules that each module may import, from the top down.

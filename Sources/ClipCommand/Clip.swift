@@ -58,8 +58,14 @@ struct Clip: ParsableCommand {
             || error is ServerError
     }
 
+    /// True for an error of a library that is wrong usage: the model's tokenizer does not have the
+    /// rules of `--tokenizer`.
+    private static func isWrongUsage(_ error: any Error) -> Bool {
+        if case CLIPError.unavailableRules = error { true } else { false }
+    }
+
     static func main() {
-        openStandardFiles()
+        takeStandardDescriptors()
         // Decoded images are large and short-lived: fresh pages for each cost as much as resizing.
         keepFreedMemory()
         // Exceeding the file size limit then fails the write, and the error names the file.
@@ -76,8 +82,7 @@ struct Clip: ParsableCommand {
                 throw status
             }
             try finishOutput()
-        } catch CLIPError.unavailableRules(let rules, let expected) {
-            let error = CLIPError.unavailableRules(rules, expected: expected)
+        } catch  where isWrongUsage(error) {
             report(UsageErrors.line("--tokenizer: \(error)", arguments))
             exit(withError: ExitCode(2))
         } catch  where isLibraryError(error) {

@@ -96,8 +96,7 @@ struct Serve: ParsableCommand {
         Interruption.receive { stopping.receive($0, isQuiet: isQuiet) }
         // A client that closes its connection must not end the server.
         signal(SIGPIPE, SIG_IGN)
-        raiseOpenFileLimit()
-        let connections = try connectionLimit()
+        let connections = try connectionLimit(files: raiseOpenFileLimit())
 
         let threads = try models.threading.wanted()
         let indexes = try index.map {
@@ -151,9 +150,9 @@ struct Serve: ParsableCommand {
 
     /// Returns the largest number of connections: that of the options, or fewer if the process may
     /// open too few files.
-    private func connectionLimit() throws -> Int {
+    private func connectionLimit(files: Int?) throws -> Int {
         let own = 48  // weights, indexes, the log, and sockets that are not accepted yet
-        guard let files = openFileLimit(), files < network.maxConnections + own else {
+        guard let files, files < network.maxConnections + own else {
             return network.maxConnections
         }
         guard files > own else {

@@ -71,24 +71,9 @@ package func unixTime() -> Double {
 /// allows it.
 ///
 /// The usual default of 1024 is for programs that use `select`.
-package func raiseOpenFileLimit() {
-    #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-        let resource = RLIMIT_NOFILE
-    #endif
-    var limit = rlimit()
-    guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
-    limit.rlim_cur = limit.rlim_max
-    #if canImport(Darwin)
-        // The hard limit may be infinite, which the system refuses as a soft one.
-        limit.rlim_cur = min(limit.rlim_cur, rlim_t(OPEN_MAX))
-    #endif
-    _ = setrlimit(resource, &limit)
-}
-
-/// Returns the number of files and sockets that the process may open; nil for no limit.
-package func openFileLimit() -> Int? {
+///
+/// - Returns: The number; nil if it is unlimited or unknown.
+package func raiseOpenFileLimit() -> Int? {
     #if canImport(Glibc)
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     #else
@@ -96,17 +81,23 @@ package func openFileLimit() -> Int? {
     #endif
     var limit = rlimit()
     guard getrlimit(resource, &limit) == 0 else { return nil }
-    return Int(exactly: limit.rlim_cur)
+    let before = limit.rlim_cur
+    limit.rlim_cur = limit.rlim_max
+    #if canImport(Darwin)
+        // The hard limit may be infinite, which the system refuses as a soft one.
+        limit.rlim_cur = min(limit.rlim_cur, rlim_t(OPEN_MAX))
+    #endif
+    return Int(exactly: setrlimit(resource, &limit) == 0 ? limit.rlim_cur : before)
 }
 
-/// Opens `/dev/null` in place of standard input, output and error, if they are closed.
+/// Takes the descriptors of standard input, output and error, if they are closed.
 ///
-/// The next files that the process opens would take their places, and output would be written into
-/// them.
-package func openStandardFiles() {
+/// The next files that the process opens would get them otherwise, and output would be written into
+/// those files. Reading and writing still fail, as with closed descriptors.
+package func takeStandardDescriptors() {
     for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
         // The lowest free descriptor is this one, because those before it are open.
-        _ = open("/dev/null", O_RDWR)
+        _ = open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
     }
 }
 

@@ -43,7 +43,7 @@ final class HTTPService: Sendable {
         (self.connections, self.report) = (connections, report)
         access = AccessControl(services.options)
         // Enough for some of the largest bodies, and for very many of ordinary size.
-        received = BodyBudget(limit: min(services.options.bodyLimit, 1 << 40) * 4)
+        received = BodyBudget(limit: 4 * services.options.bodyLimit)
     }
 
     /// Serves a connection until the client or the server closes it.
